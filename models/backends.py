@@ -1,0 +1,56 @@
+"""Opens a package's variant with the runtime that it names.
+
+The runtimes are imported when one is asked for: a line PC that runs OpenVINO never
+loads ONNX Runtime.
+"""
+
+from pathlib import Path
+
+from models.detector import Detector
+from models.errors import PackageError
+from models.manifest import PrecisionHint, VariantName
+from models.package import Package
+
+
+def open_detector(
+    package: Package,
+    variant: VariantName,
+    precision_hint: PrecisionHint = PrecisionHint.F32,
+    threads: int = 0,
+) -> Detector:
+    """Return a graph that is ready to run.
+
+    Args:
+        package: A verified package.
+        variant: Which of its variants.
+        precision_hint: Arithmetic of what is not quantized (OpenVINO only).
+        threads: Number of inference threads, 0 = all cores.
+
+    Raises:
+        PackageError: The package lacks the variant, the run mode is not allowed, or
+            the runtime cannot load it.
+    """
+    entry = package.variant(variant)
+    if precision_hint not in entry.tolerances:
+        allowed = ", ".join(entry.tolerances)
+        raise PackageError(
+            f"{variant}: precision hint {precision_hint} was not proven.",
+            why=f"The package allows {allowed}.",
+            fix=f"Use {allowed}.",
+        )
+    path = package.model_path(variant)
+    if entry.runtime == "openvino":
+        return _open_openvino(path, precision_hint, threads)
+    return _open_onnx(path, threads)
+
+
+def _open_openvino(path: Path, hint: PrecisionHint, threads: int) -> Detector:
+    from models.openvino_detector import OpenVinoDetector  # noqa: PLC0415 (lazy)
+
+    return OpenVinoDetector(path, hint.value, threads)
+
+
+def _open_onnx(path: Path, threads: int) -> Detector:
+    from models.onnx_detector import OnnxDetector  # noqa: PLC0415 (lazy)
+
+    return OnnxDetector(path, threads)

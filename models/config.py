@@ -1,0 +1,119 @@
+"""One loader for every program's TOML file.
+
+All faults of a file are told at once, each with its place; an unknown key is a
+fault, with the key that was probably meant.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from models.errors import ConfigError
+
+CONFIG_MAX_BYTES = 1 << 20  # a configuration is a page of text
+
+
+class Settings(BaseModel):
+    """Base of every configuration class: immutable, a typo is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
+    """Return the configuration in a TOML file.
+
+    Args:
+        path: The file, UTF-8, with or without byte order mark.
+        layout: Class of the configuration.
+
+    Raises:
+        ConfigError: Missing, not TOML, or with faults; all are told together.
+    """
+    try:
+        if path.stat().st_size > CONFIG_MAX_BYTES:
+            raise ConfigError(
+                f"{path}: larger than {CONFIG_MAX_BYTES} bytes.",
+                why="A configuration is a page of text.",
+                fix="Give the TOML file.",
+            )
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as exc:
+        raise ConfigError(
+            f"{path}: cannot be read.",
+            why=exc.strerror or str(exc),
+            fix="Give the path of an existing TOML file.",
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(
+            f"{path}: not UTF-8 text.", why=str(exc), fix="Save it as UTF-8."
+        ) from exc
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise ConfigError(
+            f"{path}: not TOML.", why=str(exc), fix="Mend that place."
+        ) from exc
+    return parse_config(document, layout, str(path))
+
+
+def parse_config(
+    document: dict[str, Any], layout: type[AnySettings], name: str
+) -> AnySettings:
+    """Return the configuration in a parsed document.
+
+    Args:
+        document: Tables and values.
+        layout: Class of the configuration.
+        name: Where it comes from, for messages.
+
+    Raises:
+        ConfigError: It has faults; all are told together.
+    """
+    try:
+        return layout.model_validate(document)
+    except ValidationError as exc:
+        faults = [_sentence(error, layout) for error in exc.errors()]
+        raise ConfigError(
+            f"{name}: {len(faults)} fault{'s' * (len(faults) > 1)}.",
+            why="; ".join(faults) + ".",
+            fix="Mend the file; --print-config shows what is understood.",
+        ) from exc
+
+
+def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pydantic's)
+    """Return one fault as a sentence with its place."""
+    place = ".".join(str(step) for step in error["loc"])
+    if error["type"] != "extra_forbidden":
+        got = error.get("input")
+        shown = f", got {got!r}" if isinstance(got, str | int | float) else ""
+        return f"{place}: {error['msg']}{shown}"
+    known = _known_keys(error["loc"][:-1], layout)
+    meant = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
+    hint = f", did you mean {meant[0]}?" if meant else f"; known: {', '.join(known)}"
+    return f"{place}: unknown key{hint}"
+
+
+def _known_keys(steps: tuple[Any, ...], layout: type[BaseModel]) -> list[str]:
+    """Return the keys that are allowed at a place."""
+    here: type[BaseModel] | None = layout
+    for step in steps:
+        # A number is a place in a list; a name that is no field is a key of a
+        # table, or the tag of a union.
+        if here and step in here.model_fields:
+            here = _model_inside(here.model_fields[step].annotation)
+    return sorted(here.model_fields) if here else []
+
+
+def _model_inside(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 (a type)
+    """Return the model class in an annotation such as ``tuple[Camera, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_inside(inner)
+        if found:
+            return found
+    return None

@@ -1,0 +1,67 @@
+"""The seam between a model's runtime and everything that uses it."""
+
+from typing import Protocol
+
+import numpy as np
+
+from models.boxes import FloatArray
+from models.detections import Detections
+from models.postprocess import IOU_THRESHOLD, decode
+from models.preprocess import Frame, letterbox
+
+
+class Detector(Protocol):
+    """A graph that is ready to run: OpenVINO, ONNX Runtime or torch behind it."""
+
+    @property
+    def input_size_px(self) -> tuple[int, int]:
+        """Height and width of the graph's input."""
+
+    def infer(self, images: FloatArray) -> FloatArray:
+        """Run the graph once.
+
+        Args:
+            images: ``[1, 3, H, W]`` float32, BGR, 0..255.
+
+        Returns:
+            ``[4 + C, A]`` float32: centre x, centre y, width, height in input
+            pixels, then ``C`` scores in 0..1. The caller may keep it.
+        """
+
+
+def detect(
+    detector: Detector,
+    frame: Frame,
+    score_thresholds: FloatArray,
+    *,
+    iou_threshold: float = IOU_THRESHOLD,
+) -> Detections:
+    """Return what a detector finds in one frame.
+
+    Args:
+        detector: The graph.
+        frame: ``[H, W, 3]`` uint8, BGR, any size.
+        score_thresholds: ``[C]`` float32 in 0..1, one for each label.
+        iou_threshold: Overlap in 0..1 above which the weaker box is dropped.
+
+    Returns:
+        Detections with ``boxes_frame``: pixels of the frame, cut at its edges.
+    """
+    images, box = letterbox(frame, *detector.input_size_px)
+    found = decode(
+        detector.infer(images), score_thresholds, iou_threshold=iou_threshold
+    )
+    return Detections(box.boxes_to_frame(found.boxes), found.scores, found.labels)
+
+
+def equal_thresholds(score_threshold: float, label_count: int) -> FloatArray:
+    """Return one threshold for every label.
+
+    Args:
+        score_threshold: Score in 0..1.
+        label_count: Number of labels.
+
+    Returns:
+        ``[label_count]`` float32.
+    """
+    return np.full(label_count, score_threshold, np.float32)

@@ -1,0 +1,213 @@
+"""What a model package says of itself: ``manifest.json``.
+
+A package is a folder. The manifest names every file with its SHA-256, so the
+SHA-256 of the manifest is the identity of the whole package. Readers keep fields
+they do not know and refuse a newer ``schema_version``.
+
+Every detector keeps one graph contract: input ``images [1, 3, H, W]`` float32, BGR,
+0..255, letterboxed (top left, padded with 114); output ``detections [1, 4 + C, A]``
+float32: centre x, centre y, width and height in input pixels, then ``C`` scores in
+0..1. NMS stays outside.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.boxes import FloatArray
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _stays_inside(path: str) -> str:
+    """Return the path if it cannot leave the package's folder."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+        msg = f"{path!r} would leave the package"
+        raise ValueError(msg)
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_stays_inside)]
+
+
+class _Part(BaseModel):
+    """A part of the manifest: immutable, keeps what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class VariantName(StrEnum):
+    """The same model in one file format and precision."""
+
+    OPENVINO_FP32 = "openvino-fp32"
+    OPENVINO_INT8 = "openvino-int8"
+    ONNX_FP32 = "onnx-fp32"
+    ONNX_INT8 = "onnx-int8"
+
+
+class PrecisionHint(StrEnum):
+    """Arithmetic that a runtime uses for what is not quantized."""
+
+    F32 = "f32"
+    BF16 = "bf16"
+
+
+class DetectorInfo(_Part):
+    """Which architecture, and under which licence."""
+
+    name: str = Field(description="Architecture, for example yolox-nano.")
+    activation: str = Field(description="Non-linearity: silu, hardswish or relu.")
+    license: str = Field(description="SPDX identifier of code and weights.")
+
+
+class InputInfo(_Part):
+    """The graph's input and how a frame becomes one."""
+
+    height_px: int = Field(ge=32, description="Height of the input.")
+    width_px: int = Field(ge=32, description="Width of the input.")
+    color_order: Literal["BGR"] = "BGR"
+    layout: Literal["NCHW"] = "NCHW"
+    dtype: Literal["float32"] = "float32"
+    value_range: tuple[float, float] = (0.0, 255.0)
+    resize_mode: Literal["letterbox-top-left"] = "letterbox-top-left"
+    interpolation: Literal["linear"] = "linear"
+    pad_value: int = 114
+
+
+class OutputInfo(_Part):
+    """The graph's output."""
+
+    name: Literal["detections"] = "detections"
+    format: Literal["cxcywh-scores"] = "cxcywh-scores"
+    anchors: int = Field(ge=1, description="Candidates that each image gives.")
+
+
+class ThresholdRule(StrEnum):
+    """How the thresholds were chosen on the validation data."""
+
+    OVERKILL = "overkill-at-most-target"
+    BEST_F1 = "best-f1"
+
+
+class Thresholds(_Part):
+    """Score from which a detection counts, for each label, and why."""
+
+    scores: dict[str, Share] = Field(description="Label to score threshold.")
+    iou_threshold: Share = Field(description="Overlap at which NMS drops a box.")
+    rule: ThresholdRule
+    target: Share | None = Field(
+        default=None, description="Share of good parts that may be alarmed."
+    )
+    chosen_on: str = Field(description="Split that the thresholds were chosen on.")
+    images: int = Field(ge=0, description="Photos in that split, good ones included.")
+    good_images: int = Field(ge=0, description="Photos of good parts among them.")
+
+
+class Metrics(_Part):
+    """How well a model does on one set of photos. Shares are 0..1."""
+
+    map_33: Share = Field(description="Mean average precision at IoU 0.33.")
+    map_50: Share = Field(description="Mean average precision at IoU 0.50.")
+    map_75: Share = Field(description="Mean average precision at IoU 0.75.")
+    map_50_95: Share = Field(description="Mean over IoU 0.50 to 0.95 by 0.05.")
+    recall: Share = Field(description="Boxes found (right label, IoU >= 0.33).")
+    recall_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
+    precision: Share = Field(description="Right ones among the boxes reported.")
+    precision_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
+    overkill: Share = Field(description="Good photos with at least one detection.")
+    overkill_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
+    escapes: Share = Field(description="Defective photos with no detection.")
+    escapes_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
+    images: int = Field(ge=0, description="Photos measured, good ones included.")
+    good_images: int = Field(ge=0, description="Photos of good parts among them.")
+    split: str = Field(default="val", description="Split that was measured.")
+
+
+class Lineage(_Part):
+    """Where the weights come from."""
+
+    dataset_sha256: Sha256 = Field(description="Hash of photos and labels.")
+    dataset_images: int = Field(ge=0)
+    recipe: dict[str, object] = Field(description="Resolved training recipe.")
+    seed: int
+    pretrained: str = Field(description="Name of the weights it started from.")
+    pretrained_sha256: Sha256 | None = None
+    versions: dict[str, str] = Field(description="Library to version.")
+
+
+class Tolerance(_Part):
+    """How far a run mode may be from the expected golden detections."""
+
+    score: Share = Field(description="Largest difference of a score.")
+    iou: Share = Field(description="Smallest overlap of matched boxes.")
+
+
+class Variant(_Part):
+    """One file format and precision that passed the accuracy gate."""
+
+    model: RelativePath = Field(description="File that the runtime opens.")
+    runtime: Literal["openvino", "onnxruntime"]
+    precision: Literal["fp32", "int8"]
+    size_bytes: int = Field(ge=1)
+    metrics: Metrics | None = Field(default=None, description="Measured on val.")
+    map_50_drop: float = Field(default=0, description="Against FP32 torch, absolute.")
+    map_75_drop: float = Field(default=0, description="Against FP32 torch, absolute.")
+    tolerances: dict[PrecisionHint, Tolerance] = Field(
+        description="Run modes that are allowed, each with its own tolerance."
+    )
+
+
+class FileEntry(_Part):
+    """One file of the package."""
+
+    sha256: Sha256
+    size_bytes: int = Field(ge=0)
+
+
+class Manifest(_Part):
+    """The whole manifest."""
+
+    schema_version: int = Field(ge=1, description="Version of this layout.")
+    name: str = Field(pattern=r"^[a-z0-9-]{1,32}$", description="Name of the model.")
+    build: int = Field(ge=0, description="UTC second of packing; only ever grows.")
+    created_at: AwareDatetime
+    detector: DetectorInfo
+    labels: tuple[str, ...] = Field(min_length=1, description="Index is the label.")
+    input: InputInfo
+    output: OutputInfo
+    thresholds: Thresholds
+    metrics: Metrics = Field(description="Torch FP32 on the validation split.")
+    lineage: Lineage
+    variants: dict[VariantName, Variant] = Field(min_length=1)
+    golden: RelativePath = Field(description="Expected detections of golden frames.")
+    files: dict[RelativePath, FileEntry] = Field(description="Every file but this.")
+
+    def score_thresholds(self) -> FloatArray:
+        """Return the thresholds in the order of the labels.
+
+        Returns:
+            ``[C]`` float32 in 0..1.
+        """
+        scores = [self.thresholds.scores[label] for label in self.labels]
+        return np.array(scores, np.float32)
+
+
+def build_number(now: datetime) -> int:
+    """Return the build number of a package that is packed now.
+
+    Args:
+        now: Aware time of packing.
+
+    Returns:
+        Seconds since 1970 UTC.
+    """
+    return int(now.timestamp())

@@ -1,0 +1,350 @@
+"""The published language: MQTT topics and payloads.
+
+One daemon is one **station**. Its topics start with
+``graftline/<site>/<line>/<station>/``:
+
+=============================== ============ ===================================
+topic                           QoS          payload
+=============================== ============ ===================================
+``status``                      1, retained  ``StationStatus``; last will: lost
+``camera/<name>/status``        1, retained  ``CameraStatus``
+``camera/<name>/alert``         1            ``AlertEvent`` (CloudEvents 1.0)
+``camera/<name>/verdict``       1            ``VerdictEvent``
+``camera/<name>/image/<id>``    1            JPEG, sent before its alert
+``camera/<name>/stats``         0            ``CameraStats``
+``loss``                        1            ``LossEvent``: what was shed
+``ack``                         1            ``Acknowledgement``, to the station
+=============================== ============ ===================================
+
+Alerts, verdicts and loss records are *queued*: they share one sequence per stream
+(station and epoch), ``id`` is ``<stream>:<seq>``, the same id is the same event, and
+the station keeps each until the collector acknowledged it. Readers keep fields they
+do not know and refuse a newer ``schema_version``.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.errors import ConfigError
+
+SCHEMA_VERSION = 1
+ROOT = "graftline"
+NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+THUMBNAIL_MAX_BYTES = 128 * 1024
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Message(BaseModel):
+    """Immutable; keeps what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class DaemonState(StrEnum):
+    """State of a station."""
+
+    INIT = "init"
+    READY = "ready"
+    DEGRADED = "degraded"
+    DISCONNECTED = "disconnected"  # said on a clean stop
+    LOST = "lost"  # said by the broker: the last will
+
+
+class CameraState(StrEnum):
+    """State of a camera."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    LOST = "lost"
+    ENDED = "ended"  # a folder or file came to its end
+
+
+class VerdictKind(StrEnum):
+    """What is said of one part."""
+
+    OK = "ok"
+    DEFECT = "defect"
+    NOT_INSPECTED = "not-inspected"
+
+
+class EventType(StrEnum):
+    """CloudEvents type of the queued kinds."""
+
+    ALERT = "graftline.alert.v1"
+    VERDICT = "graftline.verdict.v1"
+    LOSS = "graftline.loss.v1"
+
+
+class ModelInForce(_Message):
+    """The model that a station runs."""
+
+    name: Name
+    build: int = Field(ge=0)
+    sha256: str = Field(description="Identity of the package.")
+    variant: str = ""
+
+
+class StationStatus(_Message):
+    """``status``: retained; the last will says ``lost``."""
+
+    schema_version: int = SCHEMA_VERSION
+    state: DaemonState
+    reason: str = Field(default="", description="Why degraded; empty else.")
+    boot_id: str = Field(description="New at each start of the daemon.")
+    version: str = Field(description="Version of Graftline.")
+    model: ModelInForce | None = None
+    stream: str = ""
+    outbox_depth: int = Field(default=0, ge=0, description="Events not acknowledged.")
+    at: AwareDatetime | None = Field(default=None, description="UTC; none in a will.")
+
+
+class CameraStatus(_Message):
+    """``camera/<name>/status``: retained."""
+
+    schema_version: int = SCHEMA_VERSION
+    state: CameraState
+    reason: str = ""
+    fps: float = Field(default=0, ge=0)
+    since: AwareDatetime
+
+
+class CameraStats(_Message):
+    """``camera/<name>/stats``: counters since start, latencies of late."""
+
+    schema_version: int = SCHEMA_VERSION
+    at: AwareDatetime
+    frames_captured: int = Field(ge=0)
+    frames_inspected: int = Field(ge=0)
+    frames_dropped: int = Field(ge=0)
+    alerts: int = Field(ge=0)
+    fps: float = Field(ge=0, description="Frames inspected per second.")
+    latency_ms_p50: float = Field(ge=0, description="Capture to decision.")
+    latency_ms_p99: float = Field(ge=0)
+
+
+class AlertDetection(_Message):
+    """One box of an alert."""
+
+    label: str
+    score: Share
+    box_px: tuple[float, float, float, float] = Field(description="xyxy in the frame.")
+    box_norm: tuple[Share, Share, Share, Share] = Field(
+        description="xyxy as share of the frame's width and height."
+    )
+
+
+class _Queued(_Message):
+    """What every queued event carries. The outbox fills in the first three."""
+
+    seq: int = Field(default=0, ge=0, description="Position in the stream, from 1.")
+    stream: str = Field(default="", description="Station and epoch of its outbox.")
+    replayed: bool = Field(default=False, description="Not the first transmission.")
+    site: Name
+    line: Name
+    station: Name
+    boot_id: str
+
+
+class AlertData(_Queued):
+    """``data`` of an alert: one defect, or all defects of one triggered part."""
+
+    camera: Name
+    part_id: str | None = None
+    frame_id: int = Field(ge=0, description="The source's own frame number.")
+    captured_at: AwareDatetime = Field(description="Wall clock, UTC.")
+    captured_ns: int = Field(ge=0, description="Monotonic clock of the line PC.")
+    decided_ns: int = Field(ge=0, description="Monotonic clock, when decided.")
+    frame_age_ms: float = Field(ge=0, description="Capture to decision.")
+    clock_synchronized: bool
+    model: ModelInForce
+    frame_width_px: int = Field(ge=1)
+    frame_height_px: int = Field(ge=1)
+    detections: tuple[AlertDetection, ...] = Field(min_length=1)
+    thumbnail_sha256: str | None = Field(
+        default=None, description="Of the JPEG on the image topic; none: it was shed."
+    )
+    evidence: str | None = Field(
+        default=None, description="Full picture on the line PC, relative path."
+    )
+
+
+class VerdictData(_Queued):
+    """``data`` of a verdict: one per triggered part."""
+
+    camera: Name
+    part_id: str | None
+    frame_id: int = Field(ge=0)
+    verdict: VerdictKind
+    reason: str = ""
+    captured_at: AwareDatetime
+
+
+class LossData(_Queued):
+    """``data`` of a loss record: what was shed because the disk cap was reached."""
+
+    kind: str = Field(description="What was shed: image, stats, verdict or alert.")
+    first_seq: int = Field(ge=0)
+    last_seq: int = Field(ge=0)
+    count: int = Field(ge=1)
+
+
+class _CloudEvent(_Message):
+    """CloudEvents 1.0, structured JSON mode.
+
+    Source:
+        cloudevents/spec v1.0.2, MQTT protocol binding.
+    """
+
+    specversion: Literal["1.0"] = "1.0"
+    schema_version: int = SCHEMA_VERSION
+    id: str = Field(description="<stream>:<seq>; the same id is the same event.")
+    source: str = Field(description="graftline/<site>/<line>/<station>.")
+    time: AwareDatetime
+    subject: str | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+
+
+class AlertEvent(_CloudEvent):
+    """``camera/<name>/alert``."""
+
+    type: Literal[EventType.ALERT] = EventType.ALERT
+    data: AlertData
+
+
+class VerdictEvent(_CloudEvent):
+    """``camera/<name>/verdict``."""
+
+    type: Literal[EventType.VERDICT] = EventType.VERDICT
+    data: VerdictData
+
+
+class LossEvent(_CloudEvent):
+    """``loss``."""
+
+    type: Literal[EventType.LOSS] = EventType.LOSS
+    data: LossData
+
+
+class Acknowledgement(_Message):
+    """``ack``: the collector has these events in its history, committed.
+
+    ``ranges`` are inclusive pairs of ``seq``. ``high_water`` is the highest seq up
+    to which nothing is missing.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    stream: str
+    high_water: int = Field(ge=0)
+    ranges: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StationTopics:
+    """Topics of one station.
+
+    Raises:
+        ConfigError: A name is not ``[a-z0-9-]{1,32}``.
+    """
+
+    site: str
+    line: str
+    station: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that would break out of their topic level."""
+        for field in ("site", "line", "station"):
+            check_name(field, getattr(self, field))
+
+    @property
+    def root(self) -> str:
+        """``graftline/<site>/<line>/<station>``, without a slash at the end."""
+        return f"{ROOT}/{self.site}/{self.line}/{self.station}"
+
+    @property
+    def status(self) -> str:
+        """Retained state of the station."""
+        return f"{self.root}/status"
+
+    @property
+    def ack(self) -> str:
+        """The collector's acknowledgements to this station."""
+        return f"{self.root}/ack"
+
+    @property
+    def loss(self) -> str:
+        """Records of what was shed."""
+        return f"{self.root}/loss"
+
+    def camera(self, camera: str, leaf: str) -> str:
+        """Return ``.../camera/<camera>/<leaf>``.
+
+        Args:
+            camera: Name of the camera.
+            leaf: ``status``, ``alert``, ``verdict``, ``stats`` or ``image/<id>``.
+
+        Raises:
+            ConfigError: The camera's name is not ``[a-z0-9-]{1,32}``.
+        """
+        check_name("camera", camera)
+        return f"{self.root}/camera/{camera}/{leaf}"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTopic:
+    """A topic of some station, taken apart.
+
+    Attributes:
+        topics: The station.
+        camera: Name of the camera; empty for the station's own topics.
+        leaf: The rest, for example ``alert`` or ``image/<id>``.
+    """
+
+    topics: StationTopics
+    camera: str
+    leaf: str
+
+
+def check_name(field: str, value: str) -> None:
+    """Refuse a name that is not fit for a topic.
+
+    Args:
+        field: What it names, for the message.
+        value: The name.
+
+    Raises:
+        ConfigError: It is not ``[a-z0-9-]{1,32}``.
+    """
+    if not re.fullmatch(NAME_PATTERN.strip("^$"), value):
+        raise ConfigError(
+            f"{field} = {value!r} cannot be part of an MQTT topic.",
+            why="Expected 1 to 32 of a-z, 0-9 and '-'.",
+            fix=f"Rename the {field}.",
+        )
+
+
+def parse_topic(topic: str) -> ParsedTopic | None:
+    """Return a topic taken apart, or nothing if it is not one of ours.
+
+    Args:
+        topic: As received: any text.
+    """
+    levels = topic.split("/")
+    if len(levels) < 5 or levels[0] != ROOT:
+        return None
+    camera, rest = "", levels[4:]
+    try:
+        topics = StationTopics(levels[1], levels[2], levels[3])
+        if rest[0] == "camera":
+            if len(rest) < 3:
+                return None
+            camera, rest = rest[1], rest[2:]
+            check_name("camera", camera)
+    except ConfigError:
+        return None  # foreign names: not a station of ours
+    return ParsedTopic(topics, camera, "/".join(rest))

@@ -1,0 +1,52 @@
+"""Writes the JSON Schema of every border into ``schemas/``; CI diffs them.
+
+``python -m models.schemas`` writes, ``python -m models.schemas FOLDER`` elsewhere.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from models import golden, manifest, messages, slot_files
+
+FOLDER = Path(__file__).resolve().parent.parent / "schemas"
+
+LAYOUTS: dict[str, type[BaseModel]] = {
+    "manifest": manifest.Manifest,
+    "golden": golden.GoldenSet,
+    "message-station-status": messages.StationStatus,
+    "message-camera-status": messages.CameraStatus,
+    "message-camera-stats": messages.CameraStats,
+    "message-alert": messages.AlertEvent,
+    "message-verdict": messages.VerdictEvent,
+    "message-loss": messages.LossEvent,
+    "message-ack": messages.Acknowledgement,
+    "slot-state": slot_files.SlotRecord,
+    "slot-proof": slot_files.ProofFile,
+    "slot-health": slot_files.Health,
+}
+
+
+def render() -> dict[str, str]:
+    """Return file name to JSON Schema, as they should lie in ``schemas/``."""
+    return {
+        f"{name}.schema.json": json.dumps(layout.model_json_schema(), indent=2) + "\n"
+        for name, layout in LAYOUTS.items()
+    }
+
+
+def write(folder: Path) -> None:
+    """Write every schema.
+
+    Args:
+        folder: Made if it does not exist.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in render().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -1,0 +1,210 @@
+"""The files through which flashing and the daemon speak: one folder on the line PC.
+
+::
+
+    SLOT/
+        store/<sha256>/     packages, never changed once complete
+        current             link to the package in force
+        previous            link to the one before
+        trial               link to the one that is proving itself
+        state.json          what flashing knows (SlotRecord)
+        proof.json          what the packages measured here (ProofFile)
+        health.json         what the daemon says of itself (Health)
+
+``deploy`` writes all but ``health.json``; ``edge`` writes only that one. The contract
+is these files: neither imports the other.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.errors import InstallError
+from models.files import write_atomically
+from models.manifest import PrecisionHint, VariantName
+
+SCHEMA_VERSION = 1
+
+
+class SlotFileDamagedError(InstallError):
+    """A slot file cannot be read; flashing writes it anew."""
+
+
+class SlotState(StrEnum):
+    """Where an installation stands."""
+
+    IDLE = "idle"
+    DOWNLOADED = "downloaded"
+    VERIFIED = "verified"
+    SELFTEST = "selftest"
+    TRIAL = "trial"
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled-back"
+
+
+class _File(BaseModel):
+    """Immutable; keeps what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class SlotRecord(_File):
+    """``state.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    state: SlotState
+    package_sha256: str = Field(default="", description="Package it speaks of.")
+    reason: str = Field(default="", description="Why rolled back; empty else.")
+    at: AwareDatetime
+
+
+class RunMode(_File):
+    """One way to run a package, measured on this line PC."""
+
+    variant: VariantName
+    precision_hint: PrecisionHint
+    passed: bool = Field(description="Whether the golden frames were reproduced.")
+    reason: str = Field(default="", description="First fault where it did not pass.")
+    latency_ms_p50: float = Field(ge=0)
+    latency_ms_p99: float = Field(ge=0)
+
+
+class Proof(_File):
+    """What the self-test found for one package on this machine."""
+
+    package_sha256: str
+    at: AwareDatetime
+    machine: str = Field(description="Processor and number of cores.")
+    golden_frames: int = Field(ge=1)
+    chosen: RunMode = Field(description="Fastest run mode that passed.")
+    modes: tuple[RunMode, ...] = Field(min_length=1)
+
+
+class ProofFile(_File):
+    """``proof.json``: one proof for each package in the slot."""
+
+    schema_version: int = SCHEMA_VERSION
+    proofs: dict[str, Proof] = Field(description="Package sha256 to proof.")
+
+
+class Health(_File):
+    """``health.json``: the daemon's own word, rewritten every few seconds."""
+
+    schema_version: int = SCHEMA_VERSION
+    at: AwareDatetime
+    boot_id: str
+    state: str
+    package_sha256: str = ""
+    fps: float = Field(default=0, ge=0)
+    latency_ms_p50: float = Field(default=0, ge=0)
+    latency_ms_p99: float = Field(default=0, ge=0)
+    frames_inspected: int = Field(default=0, ge=0)
+    alerts: int = Field(default=0, ge=0)
+
+
+AnyFile = TypeVar("AnyFile", bound=_File)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFolder:
+    """Paths of one slot folder.
+
+    Attributes:
+        root: The folder; need not exist yet.
+    """
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Folder of the packages, each under its SHA-256."""
+        return self.root / "store"
+
+    @property
+    def current(self) -> Path:
+        """Link to the package in force."""
+        return self.root / "current"
+
+    @property
+    def previous(self) -> Path:
+        """Link to the package before."""
+        return self.root / "previous"
+
+    @property
+    def trial(self) -> Path:
+        """Link to the package that is proving itself."""
+        return self.root / "trial"
+
+    @property
+    def state(self) -> Path:
+        """``state.json``."""
+        return self.root / "state.json"
+
+    @property
+    def proof(self) -> Path:
+        """``proof.json``."""
+        return self.root / "proof.json"
+
+    @property
+    def health(self) -> Path:
+        """``health.json``."""
+        return self.root / "health.json"
+
+    def package_of(self, link: Path) -> str:
+        """Return the SHA-256 that a link names; empty where there is none.
+
+        Args:
+            link: ``current``, ``previous`` or ``trial``.
+        """
+        return link.readlink().name if link.is_symlink() else ""
+
+
+def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
+    """Return a slot file, or nothing where it does not exist.
+
+    Args:
+        path: One of the JSON files of the slot.
+        layout: Its model class.
+
+    Raises:
+        SlotFileDamagedError: It is there and not readable, or not valid.
+        InstallError: A newer Graftline wrote it.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        _refuse_newer(path, document)
+        return layout.model_validate(document)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as exc:
+        raise SlotFileDamagedError(
+            f"{path}: cannot be read.", why=str(exc), fix="Flash the package again."
+        ) from exc
+
+
+def _refuse_newer(path: Path, document: object) -> None:
+    """Refuse a layout that this runtime cannot know."""
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InstallError(
+            f"{path}: schema {version} is newer than this runtime ({SCHEMA_VERSION}).",
+            why="A newer Graftline wrote it.",
+            fix="Update Graftline on this line PC.",
+        )
+
+
+def write_file(path: Path, content: _File) -> None:
+    """Replace a slot file; a crash leaves the old or the new one, whole.
+
+    Args:
+        path: One of the JSON files of the slot.
+        content: What to write.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    write_atomically(path, content.model_dump_json(indent=2).encode() + b"\n")

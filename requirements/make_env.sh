@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Makes the environment of `make env`: every locked version, and this checkout.
+#
+# Usage: requirements/make_env.sh [FOLDER]      (default .venv)
+#
+# Needs only python3 >= 3.11 with its venv module. Does nothing when the folder
+# already holds what the requirements ask for. Packages are installed by uv,
+# which is locked by hash like everything else and is several times faster than
+# pip; it is told the package index that pip is configured for. Where uv cannot
+# reach it (pip knows more kinds of proxies, indexes and folders), pip does it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=${1:-.venv}
+python=${PYTHON:-python3}
+stamp=$venv/graftline-env.sha256
+
+fail() {
+    printf 'make env: %s\n' "$@" >&2
+    exit 3
+}
+
+# What the environment depends on, as one line.
+fingerprint() {
+    cat requirements/all.txt requirements/uv.txt requirements/make_env.sh \
+        pyproject.toml <(pwd) | sha256sum | cut -d' ' -f1
+}
+
+check_python() {
+    command -v "$python" >/dev/null ||
+        fail "$python is not installed." "Fix: apt install python3 python3-venv"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$("$python" --version) is too old, Graftline needs 3.11 or later." \
+            "Fix: PYTHON=/path/to/python3.11 make env"
+    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+        fail "$python has no venv module; Debian and Ubuntu pack it separately." \
+            "Fix: apt install python3-venv"
+}
+
+# One value of pip's configuration (files and variables), or nothing.
+pip_setting() {
+    "$venv/bin/python" -m pip config list 2>/dev/null |
+        sed -n "s/^\(global\|install\|:env:\)\.$1='\(.*\)'\$/\2/p" | tail -n 1
+}
+
+install_with_uv() {
+    local index extra links cert
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --require-hashes -r requirements/uv.txt || return 1
+    index=$(pip_setting index-url) extra=$(pip_setting extra-index-url)
+    links=$(pip_setting find-links) cert=$(pip_setting cert)
+    [ -z "$index" ] || export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index}
+    [ -z "$extra" ] || export UV_INDEX=${UV_INDEX:-$extra}
+    [ -z "$links" ] || export UV_FIND_LINKS=${UV_FIND_LINKS:-${links// /,}}
+    [ -z "$cert" ] || export SSL_CERT_FILE=${SSL_CERT_FILE:-$cert}
+    # Hashes decide, so the same version may come from any configured index.
+    UV_INDEX_STRATEGY=unsafe-best-match UV_LINK_MODE=${UV_LINK_MODE:-hardlink} \
+        "$venv/bin/uv" pip install --python "$venv/bin/python" \
+        --require-hashes -r requirements/all.txt
+}
+
+install_with_pip() {
+    echo "make env: uv could not install the packages; pip tries (slower)." >&2
+    "$venv/bin/python" -m pip install --disable-pip-version-check \
+        --require-hashes -r requirements/all.txt ||
+        fail "the packages could not be installed; pip's message is above." \
+            "Fix: check the network or pip's index, then: make env"
+}
+
+wanted=$(fingerprint)
+if [ -x "$venv/bin/graftline" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    exit 0
+fi
+check_python
+rm -f "$stamp" # an interrupted installation must not look whole
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 ||
+    "$python" -m venv --clear "$venv"
+install_with_uv || install_with_pip
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
+    --no-deps --no-build-isolation --editable .
+echo "$wanted" >"$stamp"
+echo "make env: ready in $venv; try: $venv/bin/graftline --help"
