@@ -1,0 +1,74 @@
+# The only entry for people and for CI. `make help` lists the verbs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: env demo test lint fault bench pretrain schemas docs wheel lock clean help
+
+BIN := .venv/bin
+PYTHON ?= python3
+# What to give pytest, e.g. make test ARGS="tests/unit -k boxes"
+ARGS ?=
+# ONCE=1 makes the demo end by itself, as CI wants it
+ONCE ?=
+
+env: ## make .venv with every locked package; does nothing when it is up to date
+	@PYTHON=$(PYTHON) requirements/make_env.sh
+
+demo: env ## the whole line on this machine, then a page to look at (ONCE=1: ends)
+	$(BIN)/graftline demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: env ## what proves it; ARGS="..." goes to pytest
+	@tests/install-system.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: env ## ruff, mypy strict, and the laws of import
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fault: env ## the rows of the fault list, by number
+	@tests/install-system.sh
+	$(BIN)/python -m pytest -m fault $(ARGS)
+
+bench: env ## measure speed and accuracy on this machine (takes an hour or more)
+	@for script in bench/*.py; do \
+		[ -e "$$script" ] || { echo "bench/ has no measurement yet"; break; }; \
+		echo "== $$script"; \
+		$(BIN)/python "$$script" $(ARGS); \
+	done
+
+pretrain: env ## train the checkpoint that the box ships, on made parts
+	$(BIN)/python -m trainer.fit.pretrain $(ARGS)
+
+schemas: env ## write schemas/ anew from the models
+	$(BIN)/python -m models.schemas
+
+docs: env ## write the pages that are made from the code
+	$(BIN)/python docs/write_reference.py
+
+wheel: env ## build dist/graftline-*.whl, as a line PC installs it
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
+		--no-index --no-build-isolation --wheel-dir dist .
+	rm -rf build *.egg-info
+	@ls dist/*.whl
+
+# Versions move only when somebody asks for it: compiling keeps what is locked.
+UV_LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock"
+
+lock: env ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest versions)
+	$(UV_LOCK) pyproject.toml --all-extras -o requirements/all.txt \
+		$(if $(UPGRADE),--upgrade)
+	$(UV_LOCK) pyproject.toml --extra edge --extra deploy \
+		--constraint requirements/all.txt -o requirements/line-pc.txt
+	echo uv | $(UV_LOCK) - -o requirements/uv.txt $(if $(UPGRADE),--upgrade)
+
+clean: ## remove what was made, the environment too
+	rm -rf .venv build dist demo/out bench/out *.egg-info .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

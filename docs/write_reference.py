@@ -1,0 +1,53 @@
+"""Writes the pages that are made from the code: ``make docs``.
+
+``docs/reference/commands.md`` holds the help of every verb, as the command
+prints it; ``tests/contract/test_docs.py`` compares the two.
+"""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from graftline import VERBS, main
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COMMANDS_PAGE = REPOSITORY / "docs" / "reference" / "commands.md"
+HELP_COLUMNS = "80"
+
+
+def help_of(*words: str) -> str:
+    """Return what ``graftline WORDS --help`` prints on a terminal of 80 columns."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = HELP_COLUMNS
+    try:
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as output,
+            contextlib.suppress(SystemExit),
+        ):
+            main([*words, "--help"])
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    return output.getvalue()
+
+
+def commands_page() -> str:
+    """Return the page: the command, then each verb in the order of the work."""
+
+    def parts() -> Iterator[str]:
+        yield "# Commands\n\nMade by `make docs` from the command itself.\n"
+        yield f"```text\n{help_of()}```\n"
+        for verb in VERBS:
+            yield f"## graftline {verb.name}\n\n```text\n{help_of(verb.name)}```\n"
+
+    return re.sub(r"[ \t]+\n", "\n", "\n".join(parts()))
+
+
+if __name__ == "__main__":
+    COMMANDS_PAGE.parent.mkdir(exist_ok=True)
+    COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")

@@ -1,0 +1,52 @@
+"""The real command in a process of its own, as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said and how it ended."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON on stdout."""
+        document = json.loads(self.output)
+        assert isinstance(document, dict)
+        return document
+
+
+def environment() -> dict[str, str]:
+    """Return the variables with which this checkout is found from any folder."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def graftline(*words: object, cwd: Path, timeout_s: float = 110) -> Answer:
+    """Run ``graftline`` to its end.
+
+    Args:
+        words: Verb and arguments.
+        cwd: Where it is typed.
+        timeout_s: Longest time.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "graftline", *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)

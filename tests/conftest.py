@@ -1,0 +1,42 @@
+"""What every test may ask for."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["tests.ci_rules", "tests.line_pc"]
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of this checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of the real test data: ``$GRAFTLINE_SHARED``, else ``../shared``.
+
+    With ``CI=true`` its absence fails the test, elsewhere the test is skipped.
+    """
+    folder = Path(os.environ.get("GRAFTLINE_SHARED", REPOSITORY.parent / "shared"))
+    if (folder / "data").is_dir():
+        return folder.resolve()
+    message = f"needs the real test data in {folder} (set GRAFTLINE_SHARED)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def _log_levels_of_one_test_do_not_reach_the_next() -> Iterator[None]:
+    """Undo what ``graftline.main`` sets, so that ``caplog`` sees everything."""
+    rooms = ("models", "trainer", "edge", "deploy", "dashboard", "demo")
+    yield
+    for room in rooms:
+        logging.getLogger(room).setLevel(logging.NOTSET)

@@ -1,0 +1,97 @@
+"""Every detector exports to the one graph contract, with the same numbers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from trainer.detectors.base import Architecture, DetectionGraph, Detector
+from trainer.detectors.weights import graft
+from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.zoo import build_detector
+
+CLASSES = 80
+SIZE_PX = (192, 160)
+YOLOX_CASES = [(Architecture.YOLOX_NANO, activation) for activation in Activation]
+CASES = [*YOLOX_CASES, (Architecture.SSDLITE, Activation.HARDSWISH)]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small tensors on a busy machine: threads would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def board(shared: Path) -> torch.Tensor:
+    """A real picture, ``[1, 3, 192, 160]`` BGR 0..255."""
+    path = min((shared / "data" / "pcb").rglob("*.jpg"))
+    picture = cv2.resize(cv2.imread(str(path)), SIZE_PX[::-1])
+    return torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32))
+
+
+def lively(detector: Detector, shared: Path) -> None:
+    """Give weights that make predictions differ from place to place.
+
+    A YOLOX gets trained ones: in a random network of this depth rounding errors
+    of 1e-7 grow to 1e-2, whoever computes it.
+    """
+    if detector.architecture is Architecture.YOLOX_NANO:
+        graft(detector, shared / "weights" / "yolox_nano_coco.pth")
+        return
+    torch.manual_seed(0)
+    for module in detector.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the tracing exporter
+@pytest.mark.parametrize(("architecture", "activation"), CASES)
+def test_exported_graph_is_static_and_equals_torch(
+    architecture: Architecture,
+    activation: Activation,
+    board: torch.Tensor,
+    shared: Path,
+    tmp_path: Path,
+) -> None:
+    detector = build_detector(architecture, CLASSES, activation)
+    lively(detector, shared)
+    graph = DetectionGraph(detector)
+    path = tmp_path / "model.onnx"
+    torch.onnx.export(
+        graph,
+        (torch.zeros_like(board),),
+        path,
+        input_names=["images"],
+        output_names=["detections"],
+        opset_version=17,
+        dynamo=False,
+    )
+    model = onnx.load(path)
+    shape = [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim]
+    assert shape[:2] == [1, 4 + CLASSES]
+    assert shape[2] > 500
+    assert not {"Shape", "Range", "NonMaxSuppression", "Loop", "If"} & {
+        node.op_type for node in model.graph.node
+    }
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
+    found = session.run(None, {"images": board.numpy()})[0]
+    with torch.no_grad():
+        expected = graph(board).numpy()
+    assert found.shape == tuple(shape)
+    # weights that were not trained as they are run amplify rounding
+    close = 1e-5 if activation is Activation.SILU else 1e-3
+    assert expected[:, 4:].max() > 20 * close
+    np.testing.assert_allclose(found[:, 4:], expected[:, 4:], rtol=0, atol=close)
+    np.testing.assert_allclose(found[:, :4], expected[:, :4], rtol=close, atol=0.05)

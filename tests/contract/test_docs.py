@@ -1,0 +1,122 @@
+"""What the documents say can be typed, found and believed."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from graftline import VERBS
+from tests.contract.laws import REPOSITORY
+
+PAGES = sorted(
+    page
+    for pattern in ("*.md", "docs/**/*.md", "requirements/*.md", "bench/*.md")
+    for page in REPOSITORY.glob(pattern)
+)
+HAND_WRITTEN = [page for page in PAGES if page.name != "commands.md"]
+
+
+def page_name(page: Path) -> str:
+    return str(page.relative_to(REPOSITORY))
+
+
+def typed_commands(text: str) -> list[list[str]]:
+    """Return the words of every command in a code block or between backticks."""
+    fenced = re.findall(
+        r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    )
+    lines = [
+        line for block in fenced for line in re.sub(r"\\\n", " ", block).split("\n")
+    ]
+    lines += re.findall(r"`((?:graftline|make) [^`\n]+)`", text)
+    commands = []
+    for line in lines:
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        while words and ("=" in words[0] or words[0] == "sudo"):
+            words = words[1:]
+        if words and Path(words[0]).name in {"graftline", "make"}:
+            commands.append(words)
+    return commands
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "write_reference", REPOSITORY / "docs" / "write_reference.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_verbs() -> set[str]:
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    return set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+
+def complaints(text: str, reference: ModuleType) -> list[str]:
+    """Return every command of a page that could not be typed."""
+    found = []
+    names = {verb.name for verb in VERBS}
+    for program, *words in typed_commands(text):
+        options = {w.partition("=")[0] for w in words if re.match(r"--[a-z]", w)}
+        verb = next((w for w in words if re.fullmatch(r"[a-z][a-z-]*", w)), "")
+        if Path(program).name == "make":
+            targets = {w for w in words if re.fullmatch(r"[a-z-]+", w)}
+            found += [f"make {t}: no such verb" for t in targets - make_verbs()]
+        elif verb and verb not in names:
+            found.append(f"graftline {verb}: no such verb")
+        elif options:
+            known = reference.help_of(verb) if verb else reference.help_of()
+            found += [
+                f"graftline {verb} {option}: no such option"
+                for option in options
+                if not re.search(rf"{option}(?![a-z-])", known)
+            ]
+    return found
+
+
+@pytest.mark.parametrize("page", HAND_WRITTEN, ids=page_name)
+def test_every_command_of_the_page_can_be_typed(
+    page: Path, reference: ModuleType
+) -> None:
+    assert not complaints(page.read_text("utf-8"), reference)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```sh\ngraftline trian data --out run\n```",
+        "use `make everything` first",
+        "```sh\n$ graftline --frobnicate\n```",
+        "see `graftline check --no-such-option`",
+    ],
+)
+def test_command_that_does_not_exist_is_found(text: str, reference: ModuleType) -> None:
+    assert complaints(text, reference)
+
+
+@pytest.mark.parametrize("page", HAND_WRITTEN, ids=page_name)
+def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+    inside = [link for link in links if not re.match(r"[a-z]+:", link)]
+    lost = [link for link in inside if not (page.parent / link).exists()]
+    assert not lost
+
+
+def test_reference_of_the_commands_is_what_they_print(reference: ModuleType) -> None:
+    stored = (REPOSITORY / "docs/reference/commands.md").read_text("utf-8")
+    # Line breaks of usage differ between versions of Python, words do not.
+    assert stored.split() == reference.commands_page().split(), "run: make docs"
+
+
+def test_every_decision_record_has_its_four_parts() -> None:
+    parts = ("Context", "Options", "Outcome", "Negative consequences")
+    for page in (REPOSITORY / "docs" / "adr").glob("*.md"):
+        headings = re.findall(r"^## (.+)$", page.read_text("utf-8"), re.MULTILINE)
+        assert headings == list(parts), page.name

@@ -1,0 +1,66 @@
+"""What is installed is locked by hash, and a line PC gets no training library."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+TRAINING_LIBRARIES = {"torch", "torchvision", "nncf", "onnx", "triton", "scipy"}
+LOCK_FILES = ("all.txt", "line-pc.txt", "uv.txt")
+
+
+def read_lock(file: Path) -> dict[str, set[str]]:
+    """Return the pinned requirements (with markers) and the hashes of each."""
+    locked: dict[str, set[str]] = {}
+    name = ""
+    for line in file.read_text("utf-8").splitlines():
+        if line.strip().startswith("--hash=sha256:"):
+            locked[name].add(line.strip().rstrip(" \\"))
+        elif line and not line.lstrip().startswith("#"):
+            name = line.rstrip(" \\")
+            locked[name] = set()
+    return locked
+
+
+def project_names(locked: dict[str, set[str]]) -> set[str]:
+    return {requirement.partition("==")[0] for requirement in locked}
+
+
+@pytest.mark.parametrize("name", LOCK_FILES)
+def test_every_requirement_is_pinned_with_hashes(repository: Path, name: str) -> None:
+    locked = read_lock(repository / "requirements" / name)
+    assert locked
+    loose = [r for r, hashes in locked.items() if "==" not in r or not hashes]
+    assert not loose
+
+
+@pytest.mark.parametrize("name", LOCK_FILES)
+def test_no_lock_file_names_an_index(repository: Path, name: str) -> None:
+    text = (repository / "requirements" / name).read_text("utf-8")
+    assert not re.search(r"--(extra-)?index-url|--find-links|https?://", text)
+
+
+def test_line_pc_gets_no_training_library(repository: Path) -> None:
+    locked = read_lock(repository / "requirements" / "line-pc.txt")
+    names = project_names(locked)
+    assert not names & TRAINING_LIBRARIES
+    assert not {name for name in names if name.startswith("nvidia")}
+    assert {"openvino", "onnxruntime", "paho-mqtt"} <= names
+
+
+def test_line_pc_gets_the_versions_that_were_tested(repository: Path) -> None:
+    everything = read_lock(repository / "requirements" / "all.txt")
+    line_pc = read_lock(repository / "requirements" / "line-pc.txt")
+    tested = {requirement.partition(" ;")[0] for requirement in everything}
+    assert {requirement.partition(" ;")[0] for requirement in line_pc} <= tested
+
+
+def test_every_dependency_of_the_project_is_locked(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
+    wanted = list(project["project"]["dependencies"])
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted += extra
+    names = {re.match(r"[A-Za-z0-9-]+", w)[0].lower() for w in wanted}  # type: ignore[index]
+    locked = read_lock(repository / "requirements" / "all.txt")
+    assert names <= project_names(locked)

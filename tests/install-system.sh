@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs the programs that the tests need: a real broker and a real browser.
+#
+# Where it may not (no Debian, neither root nor sudo without a password, no
+# network) it says loudly which groups of tests will be left out, and goes on.
+set -euo pipefail
+
+has() { PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" >/dev/null; }
+has_mosquitto() { has mosquitto; }
+has_chromium() { has chromium || has chromium-browser || has google-chrome; }
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+
+may_install() {
+    has apt-get && "${as_root[@]}" true 2>/dev/null
+}
+
+apt() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq \
+        -o Acquire::Retries=2 -o Acquire::http::Timeout=30 \
+        -o DPkg::Lock::Timeout=120 "$@" >/dev/null
+}
+
+# Debian starts mosquitto as a service. The tests start their own, and a broker
+# that nobody asked for must not stay on the machine.
+stop_system_broker() {
+    if has systemctl; then
+        "${as_root[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 || true
+    elif has service; then
+        "${as_root[@]}" service mosquitto stop >/dev/null 2>&1 || true
+    fi
+}
+
+missing() {
+    local program
+    for program in mosquitto chromium; do
+        "has_$program" || echo "$program"
+    done
+}
+
+before=$(missing)
+[ -n "$before" ] || exit 0
+if may_install; then
+    echo "make test: installing" $before "with apt-get" >&2
+    apt update || true # an old list may still be good enough
+    for program in $before; do
+        apt install --yes --no-install-recommends "$program" || true
+    done
+    case $before in *mosquitto*) stop_system_broker ;; esac
+fi
+
+after=$(missing)
+[ -n "$after" ] || exit 0
+{
+    echo "================================================================"
+    echo "make test: could not install:" $after
+    for program in $after; do
+        case $program in
+        mosquitto) echo "  LEFT OUT: delivery, history and the whole line (broker)" ;;
+        chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
+        esac
+    done
+    echo "  Fix: apt install" $after
+    echo "================================================================"
+} >&2
