@@ -1,0 +1,64 @@
+"""Augmentation moves boxes with the picture."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.simulators.photos import write_coco
+from trainer.data.dataset import open_dataset
+from trainer.data.transforms import EpochSampler, TrainingPhotos
+
+
+def test_boxes_still_lie_on_the_bright_defects(tmp_path: Path) -> None:
+    dataset = open_dataset(write_coco(tmp_path / "d", {"train": 6}))
+    photos = TrainingPhotos(dataset.splits["train"], 64, 64)
+    torch.manual_seed(0)
+    seen = 0
+    for turn in range(60):
+        picture, target = photos[turn % 6]
+        for box in target.boxes.round().int().tolist():
+            x1, y1, x2, y2 = box
+            inside = picture[:, y1:y2, x1:x2].float().mean()
+            assert inside > 170  # the lamp may be 36 % darker than 250
+            seen += 1
+    assert seen > 40
+
+
+def test_picture_has_the_input_size_and_type(tmp_path: Path) -> None:
+    dataset = open_dataset(write_coco(tmp_path / "d", {"train": 1}, size_px=80))
+    picture, target = TrainingPhotos(dataset.splits["train"], 64, 96)[0]
+    assert picture.shape == (3, 64, 96)
+    assert picture.dtype == torch.uint8
+    assert target.boxes.dtype == torch.float32
+    assert target.labels.dtype == torch.int64
+
+
+def test_every_defective_photo_once_and_a_share_of_good_ones(tmp_path: Path) -> None:
+    dataset = open_dataset(write_coco(tmp_path / "d", {"train": 6}, good=40))
+    photos = dataset.splits["train"]
+    sampler = EpochSampler(photos, seed=0)
+    order = list(sampler)
+    bad = [i for i in order if not photos[i].is_good]
+    assert sorted(bad) == list(range(6))
+    assert len(order) == len(sampler) == 8
+
+
+def test_order_is_the_same_for_seed_and_epoch_and_differs_between_epochs(
+    tmp_path: Path,
+) -> None:
+    photos = open_dataset(write_coco(tmp_path / "d", {"train": 9})).splits["train"]
+    first, second = EpochSampler(photos, 3), EpochSampler(photos, 3)
+    assert list(first) == list(second)
+    second.epoch = 1
+    assert list(first) != list(second)
+
+
+def test_augmentation_repeats_with_the_seed(tmp_path: Path) -> None:
+    photos = TrainingPhotos(
+        open_dataset(write_coco(tmp_path / "d", {"train": 1})).splits["train"], 64, 64
+    )
+    torch.manual_seed(5)
+    first = photos[0][0].numpy().copy()
+    torch.manual_seed(5)
+    assert np.array_equal(first, photos[0][0].numpy())

@@ -1,0 +1,324 @@
+"""A dataset in memory: photos with boxes in pixels, in splits, good parts included.
+
+A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
+annotations holds photos of good parts; where there is a train split, its photos are
+divided by their sorted SHA-256: even ones train, odd ones are measured on.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models.boxes import Boxes, IntArray
+from models.errors import DatasetError
+from models.preprocess import Frame
+from trainer.data.formats import coco, yolo
+from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
+
+GOOD_FOLDER = "good"
+HELD_OUT_SHARE = 5  # every fifth photo where the dataset has no val split
+SMALLEST_BOX_PX = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo and what is labelled on it.
+
+    Attributes:
+        path: The picture.
+        sha256: Of the file.
+        width_px: Width after the orientation of the camera was applied.
+        height_px: Height, likewise.
+        boxes: ``[G, 4]`` float32, xyxy, pixels of the photo; empty for a good part.
+        labels: ``[G]`` int64, index into the dataset's labels.
+    """
+
+    path: Path
+    sha256: str
+    width_px: int
+    height_px: int
+    boxes: Boxes
+    labels: IntArray
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the photo shows a part without defects."""
+        return len(self.labels) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Photos by split.
+
+    Attributes:
+        root: Its folder.
+        labels: Class names; the index is the label.
+        splits: Name to photos, good ones included.
+        findings: What was found while reading; errors make training wrong.
+        sha256: Hash of all photos and labels.
+    """
+
+    root: Path
+    labels: tuple[str, ...]
+    splits: dict[str, tuple[Photo, ...]]
+    findings: tuple[Finding, ...]
+    sha256: str
+
+    @property
+    def photo_count(self) -> int:
+        """Number of photos in all splits."""
+        return sum(len(photos) for photos in self.splits.values())
+
+    def split(self, name: str | None) -> tuple[str, tuple[Photo, ...]]:
+        """Return the photos to measure on.
+
+        Args:
+            name: Of a split; None = ``val`` if there is one, else everything.
+
+        Returns:
+            Name of the split (``all`` for everything) and its photos.
+
+        Raises:
+            DatasetError: There is no split of that name, or it is empty.
+        """
+        if name is None:
+            name = "val" if "val" in self.splits else "all"
+        if name == "all":
+            photos = tuple(p for split in self.splits.values() for p in split)
+        elif name in self.splits:
+            photos = self.splits[name]
+        else:
+            raise DatasetError(
+                f"{self.root}: there is no split {name!r}.",
+                why=f"The dataset has {', '.join(self.splits)}.",
+                fix="Name one of these with --split.",
+            )
+        if not photos:
+            raise DatasetError(
+                f"{self.root}: split {name} is empty.",
+                why="There is nothing to measure on.",
+                fix="Add photos, or name another split with --split.",
+            )
+        return name, photos
+
+    def for_training(self) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+        """Return the photos to train on and those to measure on, disjoint.
+
+        Without a val split every fifth photo by SHA-256 is held out.
+
+        Raises:
+            DatasetError: There is no labelled photo to train on.
+        """
+        pool = self.splits.get("train")
+        if pool is None:
+            pool = tuple(p for split in self.splits.values() for p in split)
+        held_out = self.splits.get("val") if "train" in self.splits else None
+        if held_out is None:
+            ordered = sorted(pool, key=lambda photo: photo.sha256)
+            held_out = tuple(ordered[::HELD_OUT_SHARE])
+            taken = {photo.sha256 for photo in held_out}
+            pool = tuple(p for p in ordered if p.sha256 not in taken)
+        if all(photo.is_good for photo in pool):
+            raise DatasetError(
+                f"{self.root}: no photo has a labelled defect.",
+                why=f"{len(pool)} photos to train on, none with a box.",
+                fix="Label some defects, or check that the labels were exported.",
+            )
+        return pool, held_out
+
+
+def read_photo(photo: Photo) -> Frame:
+    """Return a photo's picture, turned as the camera meant it.
+
+    Args:
+        photo: Of a dataset.
+
+    Returns:
+        ``[H, W, 3]`` uint8, BGR.
+
+    Raises:
+        DatasetError: It cannot be read any more.
+    """
+    picture = cv2.imread(str(photo.path), cv2.IMREAD_COLOR)
+    if picture is None or picture.shape[:2] != (photo.height_px, photo.width_px):
+        raise DatasetError(
+            f"{photo.path}: changed since the dataset was opened.",
+            why="The picture cannot be read, or has another size.",
+            fix="Start again.",
+        )
+    return np.asarray(picture, np.uint8)
+
+
+def open_dataset(root: Path) -> Dataset:
+    """Read a dataset, every picture decoded once.
+
+    Args:
+        root: Its folder.
+
+    Returns:
+        The dataset; boxes partly outside are clipped, unusable rows are left out,
+        both with a finding.
+
+    Raises:
+        DatasetError: No dataset there, or none of its photos can be used.
+    """
+    annotations = _read_annotations(root)
+    good = _good_photos(root)
+    everything = [p for photos in annotations.splits.values() for p in photos] + good
+    known = {label: index for index, label in enumerate(annotations.labels)}
+    findings = list(annotations.findings)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        read = list(pool.map(lambda photo: _photo(photo, known), everything))
+    photos: dict[int, Photo] = {}
+    for rows, (photo, faults) in zip(everything, read, strict=True):
+        findings += faults
+        if photo:
+            photos[id(rows)] = photo
+    splits = {
+        name: [photos[id(row)] for row in rows if id(row) in photos]
+        for name, rows in annotations.splits.items()
+    }
+    _divide_good([photos[id(row)] for row in good if id(row) in photos], splits)
+    if not any(splits.values()):
+        raise DatasetError(
+            f"{root}: no photo can be used.",
+            why=str(findings[0]) if findings else "The dataset is empty.",
+            fix="Run `graftline check` on it, or export it again.",
+        )
+    frozen = {name: tuple(rows) for name, rows in splits.items()}
+    labels = tuple(annotations.labels)
+    return Dataset(root, labels, frozen, tuple(findings), _content_hash(frozen, labels))
+
+
+def _read_annotations(root: Path) -> Annotations:
+    """Return the annotations in whichever format the folder holds."""
+    if not root.is_dir():
+        raise DatasetError(
+            f"{root}: no such dataset.",
+            why="Expected a folder with photos and labels.",
+            fix="Give the folder that your annotation tool exported.",
+        )
+    files = coco.find_files(root)
+    if files:
+        return coco.read(files, root)
+    if yolo.is_yolo(root):
+        return yolo.read(root)
+    raise DatasetError(
+        f"{root}: no labels found.",
+        why="Expected COCO (train.json) or YOLO (data.yaml, labels/).",
+        fix="Export the dataset as COCO or YOLO into this folder.",
+    )
+
+
+def _good_photos(root: Path) -> list[PhotoRows]:
+    """Return the photos of good parts beside the annotations."""
+    folder = root / GOOD_FOLDER
+    return [
+        PhotoRows(path, folder)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in yolo.SUFFIXES
+    ]
+
+
+def _divide_good(good: list[Photo], splits: dict[str, list[Photo]]) -> None:
+    """Add good photos to the splits: even ones train, odd ones are measured on."""
+    if not good:
+        return
+    ordered = sorted(good, key=lambda photo: photo.sha256)
+    if "train" in splits:
+        splits["train"] += ordered[0::2]
+        splits.setdefault("val", []).extend(ordered[1::2])
+    else:
+        splits["val" if "val" in splits else next(iter(splits), "all")] += ordered
+
+
+def _photo(
+    rows: PhotoRows, known: dict[str, int]
+) -> tuple[Photo | None, list[Finding]]:
+    """Return one photo decoded and its boxes in pixels, with what was found."""
+    try:
+        content = rows.path.read_bytes()
+    except OSError as exc:
+        return None, [_unreadable(rows, f"cannot be read: {exc.strerror}.")]
+    data = np.frombuffer(content, np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if picture is None or _is_truncated(content):
+        return None, [_unreadable(rows, "is not a whole picture.")]
+    height, width = picture.shape[:2]
+    boxes, labels, findings = [], [], []
+    for row in rows.rows:
+        box, finding = _box(rows, row, width, height)
+        findings += [finding] if finding else []
+        if box:
+            boxes.append(box)
+            labels.append(known[row.label])
+    photo = Photo(
+        rows.path,
+        hashlib.sha256(content).hexdigest(),
+        width,
+        height,
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(labels, np.int64),
+    )
+    return photo, findings
+
+
+def _is_truncated(content: bytes) -> bool:
+    """Return whether a JPEG lacks its end: OpenCV decodes such a file, half grey."""
+    return content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[-4096:]
+
+
+def _unreadable(rows: PhotoRows, why: str) -> Finding:
+    """Return the finding of a photo that cannot be used."""
+    return Finding(
+        Level.ERROR, rows.path, "", f"the photo {why}", "Copy it anew, or remove it."
+    )
+
+
+def _box(
+    rows: PhotoRows, row: Row, width: int, height: int
+) -> tuple[tuple[float, float, float, float] | None, Finding | None]:
+    """Return a box in pixels inside the photo, with what was found."""
+    scale_x, scale_y = (width, height) if row.normalized else (1, 1)
+    x1, y1 = row.box[0] * scale_x, row.box[1] * scale_y
+    x2, y2 = row.box[2] * scale_x, row.box[3] * scale_y
+    if not all(np.isfinite((x1, y1, x2, y2))):
+        return None, _bad_box(rows, row, "is not finite.")
+    inside = (max(0.0, x1), max(0.0, y1), min(width, x2), min(height, y2))
+    shown = f"{row.label} [{x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f}]"
+    if x2 - x1 < SMALLEST_BOX_PX or y2 - y1 < SMALLEST_BOX_PX:
+        return None, _bad_box(rows, row, f"{shown} is empty.")
+    if inside[2] - inside[0] < SMALLEST_BOX_PX or inside[3] - inside[1] < 1:
+        why = f"{shown} is outside the photo of {width} x {height} pixels."
+        return None, _bad_box(rows, row, why)
+    tolerance_px = 1.0  # rounding of annotation tools is not worth a word
+    if max(-x1, -y1, x2 - width, y2 - height) <= tolerance_px:
+        return inside, None
+    why = f"box {shown} reaches outside the photo of {width} x {height} pixels."
+    return inside, Finding(
+        Level.WARNING, rows.path, row.place, why, "It is clipped; redraw it."
+    )
+
+
+def _bad_box(rows: PhotoRows, row: Row, why: str) -> Finding:
+    """Return the finding of a box that cannot be used."""
+    fix = "Redraw or delete it."
+    return Finding(Level.ERROR, rows.path, row.place, f"box {why}", fix)
+
+
+def _content_hash(splits: dict[str, tuple[Photo, ...]], labels: Iterable[str]) -> str:
+    """Return one hash over photos, boxes and labels, whatever the paths are."""
+    digest = hashlib.sha256("\0".join(labels).encode())
+    for name in sorted(splits):
+        digest.update(name.encode())
+        for photo in sorted(splits[name], key=lambda photo: photo.sha256):
+            digest.update(photo.sha256.encode())
+            digest.update(photo.boxes.tobytes())
+            digest.update(photo.labels.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""One module for each annotation format; all give the same rows."""

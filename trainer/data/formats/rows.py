@@ -1,0 +1,91 @@
+"""What every annotation format is read into, and the findings on the way."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Level(StrEnum):
+    """Whether training would be wrong, or only worse."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about a dataset.
+
+    Attributes:
+        level: Errors stop training.
+        file: Photo or annotation file at fault.
+        place: Line, annotation id or key inside the file; empty for all of it.
+        why: What is wrong: got and expected.
+        fix: What to do.
+    """
+
+    level: Level
+    file: Path
+    place: str
+    why: str
+    fix: str
+
+    def __str__(self) -> str:
+        """Return the finding on one line."""
+        place = f" ({self.place})" if self.place else ""
+        return f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled box as the annotation file has it.
+
+    Attributes:
+        label: Name of the class.
+        box: xyxy, pixels where ``normalized`` is false, else share of the photo.
+        normalized: See ``box``.
+        place: Where it stands in the annotation file.
+    """
+
+    label: str
+    box: tuple[float, float, float, float]
+    normalized: bool
+    place: str
+
+
+@dataclass(slots=True)
+class PhotoRows:
+    """One photo and its labelled boxes.
+
+    Attributes:
+        path: The picture.
+        source: Annotation file.
+        rows: Boxes; none for a good part.
+    """
+
+    path: Path
+    source: Path
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Annotations:
+    """A whole dataset as its files have it.
+
+    Attributes:
+        splits: Name of the split to photos.
+        labels: Class names in the order of the file.
+        findings: What was wrong while reading.
+    """
+
+    splits: dict[str, list[PhotoRows]] = field(default_factory=dict)
+    labels: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add_labels(self, names: list[str]) -> None:
+        """Add the class names that are not known yet, in order.
+
+        Args:
+            names: Of one file.
+        """
+        self.labels += [name for name in names if name not in self.labels]

@@ -1,0 +1,132 @@
+"""Who owns an output folder: finished before it is seen, never someone else's.
+
+Everything is written into a hidden sibling and renamed when it is complete. A marker
+lists what was written, so that a later run knows its own folder and leaves any other
+alone, also one of its own in which somebody has worked since.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import DatasetError
+
+MARKER = ".synth.json"
+SCHEMA_VERSION = 1
+_OTHER_FOLDER = "Name another folder with --out, or delete this one yourself."
+
+
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    """What a finished folder says about itself."""
+
+    settings: dict[str, object]
+    files: dict[str, int]
+
+
+def _read_marker(folder: Path) -> _Marker | None:
+    try:
+        marker = json.loads((folder / MARKER).read_text("utf-8"))
+        return _Marker(dict(marker["settings"]), dict(marker["files"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MARKER
+    }
+
+
+def is_complete(folder: Path, settings: Mapping[str, object]) -> bool:
+    """Tell whether the folder already holds what these settings would write.
+
+    Args:
+        folder: The output folder; it may be missing.
+        settings: What decides the content, as stored in the marker.
+
+    Returns:
+        True where each file is there with its size, and no other; False where the
+        folder is missing, empty, or may be replaced.
+
+    Raises:
+        DatasetError: Something is there that this program did not write.
+    """
+    if not folder.exists():
+        return False
+    if not folder.is_dir():
+        raise DatasetError(
+            f"--out {folder} is a file.", why="A folder is needed.", fix=_OTHER_FOLDER
+        )
+    if not any(folder.iterdir()):
+        return False
+    marker = _read_marker(folder)
+    if marker is None:
+        raise DatasetError(
+            f"--out {folder} is not empty and was not written by synth.",
+            why=f"It holds no {MARKER}; its files would be lost.",
+            fix=_OTHER_FOLDER,
+        )
+    written, present = marker.files, _files(folder)
+    foreign = sorted(
+        name for name, size in present.items() if written.get(name) != size
+    )
+    if foreign:
+        raise DatasetError(
+            f"--out {folder} holds {len(foreign)} files that synth did not write, "
+            f"{foreign[0]} among them.",
+            why="Somebody has added or changed them since; they would be lost.",
+            fix=_OTHER_FOLDER,
+        )
+    return marker.settings == dict(settings) and present == written
+
+
+@contextmanager
+def whole_or_nothing(folder: Path, settings: Mapping[str, object]) -> Iterator[Path]:
+    """Give a hidden folder to write into, and put it in place at the end.
+
+    Args:
+        folder: The output folder; ``is_complete`` has allowed it to be replaced.
+        settings: What decides the content; stored in the marker.
+
+    Yields:
+        The folder to write into. It is removed if the block fails.
+
+    Raises:
+        DatasetError: The disk refused.
+    """
+    folder = folder.absolute()
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        marker = {
+            "schema_version": SCHEMA_VERSION,
+            "settings": dict(settings),
+            "files": _files(partial),
+        }
+        (partial / MARKER).write_text(json.dumps(marker, indent=1), "utf-8")
+        _put_in_place(partial, folder)
+    except OSError as error:
+        raise DatasetError(
+            f"--out {folder} cannot be written.",
+            why=f"{error.strerror or error}: {error.filename or partial}.",
+            fix="Choose a folder that you may write to, with room on its disk.",
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if folder.exists():
+        folder.rename(replaced)
+    partial.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)

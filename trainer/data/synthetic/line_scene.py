@@ -1,0 +1,225 @@
+"""The demo's station: a belt, a lamp, one camera. Photos and video share it.
+
+The belt's texture is a long loop that scrolls with the parts. The camera stands
+still, so light, vignetting and the reflections of the lamp are the same in each frame.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from trainer.data.synthetic.line_defects import LENS_PX, Part
+from trainer.data.synthetic.noise import fractal
+from trainer.data.synthetic.raster import (
+    Frame,
+    Mask,
+    Plane,
+    blob_outline,
+    blur,
+    draw_disc,
+    draw_line,
+    draw_polygon,
+    spread,
+    unit,
+    wander,
+)
+
+_BELT_LOOPS = 4
+"""Length of the belt's loop in picture widths."""
+_GAIN_ONE = 160
+"""The level of the 8-bit light field that changes nothing."""
+_NOISE_TILES = 12
+_NOISE_LEVELS = 1.8
+_SHADOW_SHARE = 0.018
+_DARKEST = 0.45
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """What stays the same while parts pass.
+
+    Attributes:
+        size_px: Edge of the camera's picture.
+        belt: ``[S, 4 S, 3]`` uint8: the belt's loop.
+        light: ``[S, S, 3]`` uint8: gain, 160 = 1.
+        noise: Frames of sensor noise, chosen at random: what it adds and what it
+            takes away, ``[S, S, 3]`` uint8 each (bytes add ten times faster).
+    """
+
+    size_px: int
+    belt: Frame
+    light: Frame
+    noise: tuple[tuple[Frame, Frame], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A part as it lies on the belt: bytes ready to be copied into frames.
+
+    Attributes:
+        picture: ``[P, P, 3]`` uint8, with its dust and reflections.
+        cover: ``[P, P]`` float32, 1 = the part.
+        uncovered: ``[P, P]`` float32, ``1 - cover``.
+        shadow: ``[P, P, 3]`` uint8: gain of the belt below, 255 = 1.
+        part: The part.
+    """
+
+    picture: Frame
+    cover: Plane
+    uncovered: Plane
+    shadow: Frame
+    part: Part
+
+
+def _belt(rng: np.random.Generator, size_px: int) -> Frame:
+    """Return the loop of belt: woven rubber, scuffs, a seam, lint."""
+    length = size_px * _BELT_LOOPS
+    base = fractal(rng, size_px, octaves=5, first=4, decay=0.7)
+    plane = np.concatenate([base, base[:, ::-1]] * (_BELT_LOOPS // 2), axis=1) * 3.0
+    plane = plane + rng.standard_normal((size_px, length), dtype=np.float32) * 4.0
+    steps = np.arange(length, dtype=np.float32) * np.float32(2 * np.pi / 8)
+    plane += 2.5 * np.sin(steps)[None, :] * np.sin(steps[:size_px])[:, None]
+    scuffs: Mask = np.zeros((size_px, length), np.uint8)
+    for _ in range(int(rng.integers(14, 24))):
+        x, y = rng.uniform(0, length), rng.uniform(0, size_px)
+        path = wander(rng, x, y, rng.uniform(12, 90), steps=6, bend=0.15)
+        draw_line(scuffs, path, 1, int(rng.integers(60, 200)))
+    for _ in range(90):
+        x, y = rng.uniform(0, length), rng.uniform(0, size_px)
+        draw_disc(scuffs, x, y, rng.uniform(0.5, 1.6), int(rng.integers(60, 255)))
+    seam: Mask = np.zeros((size_px, length), np.uint8)
+    ends = np.array([(length * 0.4, 0), (length * 0.4 + 30, size_px)], np.float32)
+    draw_line(seam, ends, 3)
+    plane += unit(scuffs) * np.float32(22)
+    plane -= unit(seam) * np.float32(18)
+    soft = blur(plane.astype(np.float32), LENS_PX)
+    tone = np.array([58, 66, 54], np.float32)
+    return np.asarray(np.clip(spread(soft) + tone, 0, 255), np.uint8)
+
+
+def _light(size_px: int) -> Frame:
+    """Return the fixed light: brighter at the lamp's side, darker corners."""
+    steps = np.linspace(-1, 1, size_px, dtype=np.float32)
+    x, y = steps[None, :], steps[:, None]
+    gain = 1.04 - 0.05 * x - 0.08 * y - 0.1 * (x * x + y * y)
+    tint = spread((gain * _GAIN_ONE).astype(np.float32))
+    tint *= np.array([1.0, 1.0, 1.01], np.float32)
+    return np.clip(tint, 0, 255).astype(np.uint8)
+
+
+def _noise(rng: np.random.Generator, size_px: int) -> tuple[Frame, Frame]:
+    """Return one frame of sensor noise as its positive and its negative part."""
+    white = rng.standard_normal((size_px, size_px, 3), dtype=np.float32)
+    levels = np.rint(white * np.float32(_NOISE_LEVELS))
+    return np.maximum(levels, 0).astype(np.uint8), np.maximum(-levels, 0).astype(
+        np.uint8
+    )
+
+
+def build_station(rng: np.random.Generator, size_px: int) -> Station:
+    """Return the station; one per data set, so that photos match the video.
+
+    Args:
+        rng: Source of chance.
+        size_px: Edge of the camera's picture.
+    """
+    noise = tuple(_noise(rng, size_px) for _ in range(_NOISE_TILES))
+    return Station(size_px, _belt(rng, size_px), _light(size_px), noise)
+
+
+def _reflect(rng: np.random.Generator, cover: Plane) -> Plane:
+    """Return soft lamp reflections on a part: bright, and no defect."""
+    size = cover.shape[0]
+    mask: Mask = np.zeros(cover.shape, np.uint8)
+    for _ in range(int(rng.integers(0, 4))):
+        x, y = rng.uniform(0.2, 0.8, 2) * size
+        stretch = rng.uniform(0.15, 0.6)
+        reach = size * rng.uniform(0.03, 0.09)
+        draw_polygon(mask, blob_outline(rng, x, y, reach, ragged=0.1, stretch=stretch))
+    soft = blur(unit(mask), size * rng.uniform(0.014, 0.03))
+    return soft * cover * np.float32(rng.uniform(25, 75))
+
+
+def _dust(rng: np.random.Generator, shape: tuple[int, ...]) -> Plane:
+    """Return specks of at most three pixels, light or dark, and no defect."""
+    mask: Mask = np.zeros(shape, np.uint8)
+    for _ in range(int(rng.integers(2, 26))):
+        x, y = rng.uniform(0, shape[0], 2)
+        draw_disc(mask, x, y, rng.uniform(0.3, 1.1), int(rng.integers(60, 256)))
+    level = rng.choice([-28.0, 34.0, 46.0])
+    return blur(unit(mask) * np.float32(level), LENS_PX)
+
+
+def lay(rng: np.random.Generator, part: Part) -> Laid:
+    """Return a part with its dust and reflections, ready for the camera."""
+    dirt = (_reflect(rng, part.alpha) + _dust(rng, part.alpha.shape)) * part.alpha
+    lit = part.picture * np.float32(rng.uniform(0.96, 1.04)) + spread(dirt)
+    picture = np.clip(lit, 0, 255).astype(np.uint8)
+    shift = max(2, round(part.alpha.shape[0] * _SHADOW_SHARE))
+    moved = np.zeros_like(part.alpha)
+    moved[shift:, shift:] = part.alpha[:-shift, :-shift]
+    shade = 1 - _DARKEST * blur(moved, shift * 0.8)
+    shade[[0, -1], :], shade[:, [0, -1]] = 1, 1
+    shadow = np.clip(spread(shade) * 255, 0, 255).astype(np.uint8)
+    return Laid(picture, part.alpha, 1 - part.alpha, shadow, part)
+
+
+def belt_view(station: Station, travel_px: int) -> Frame:
+    """Return the empty belt after it has moved by some pixels to the right."""
+    length = station.belt.shape[1]
+    start = -travel_px % length
+    end = start + station.size_px
+    if end <= length:
+        return station.belt[:, start:end].copy()
+    return np.concatenate(
+        [station.belt[:, start:], station.belt[:, : end - length]], axis=1
+    )
+
+
+def shoot(
+    rng: np.random.Generator,
+    station: Station,
+    travel_px: int,
+    laid: Laid | None,
+    corner: tuple[int, int],
+) -> Frame:
+    """Return one frame of the camera.
+
+    Args:
+        rng: Source of the sensor's noise.
+        station: Belt, lamp and camera.
+        travel_px: How far the belt has moved.
+        laid: The part in view, or None.
+        corner: Left and top of the part's patch in the frame; may lie outside.
+
+    Returns:
+        ``[S, S, 3]`` uint8 BGR.
+    """
+    frame = belt_view(station, travel_px)
+    if laid is not None:
+        _place(frame, laid, corner)
+    cv2.multiply(frame, station.light, dst=frame, scale=1 / _GAIN_ONE)
+    added, taken = station.noise[int(rng.integers(len(station.noise)))]
+    cv2.add(frame, added, dst=frame)
+    cv2.subtract(frame, taken, dst=frame)
+    return frame
+
+
+def _place(frame: Frame, laid: Laid, corner: tuple[int, int]) -> None:
+    """Copy a part with its shadow into a frame, cut at the frame's border."""
+    size, patch = frame.shape[0], laid.cover.shape[0]
+    left, top = max(0, corner[0]), max(0, corner[1])
+    right, bottom = min(size, corner[0] + patch), min(size, corner[1] + patch)
+    if right <= left or bottom <= top:
+        return
+    rows = slice(top - corner[1], bottom - corner[1])
+    columns = slice(left - corner[0], right - corner[0])
+    below = frame[top:bottom, left:right]
+    dimmed = cv2.multiply(below, laid.shadow[rows, columns], scale=1 / 255)
+    frame[top:bottom, left:right] = cv2.blendLinear(
+        laid.picture[rows, columns],
+        dimmed,
+        laid.cover[rows, columns],
+        laid.uncovered[rows, columns],
+    )

@@ -1,0 +1,195 @@
+"""Augmentation and batches, on boxes and pixels together.
+
+Built from torchvision.transforms.v2, which moves boxes with the picture. A part may
+lie any way round under the camera, so flips and quarter turns are free photos; scale
+and crop move it; brightness and contrast imitate the lamp of another day.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from models.preprocess import PAD_VALUE, Frame, letterbox_image
+from trainer.data.dataset import Photo, read_photo
+from trainer.detectors.base import Batch, Target
+
+MIN_VISIBLE_SHARE = 0.5  # a box cut to less than half is not a fair example
+CACHE_MAX_BYTES = 3 << 30  # decoded photos kept in memory; beyond, read each time
+SCALE_RANGE = (0.75, 1.25)  # measured in the prototype
+LAMP_JITTER = 0.2  # of brightness and contrast
+PHOTOS_PER_GOOD = 3  # at most one good part for three defective ones in an epoch
+
+
+class QuarterTurn(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
+    """Transposes picture and boxes: with both flips, all eight ways round."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002 (torchvision's signature)
+        """Return a picture or boxes mirrored at the diagonal."""
+        if isinstance(inpt, tv_tensors.BoundingBoxes):
+            height, width = inpt.canvas_size
+            turned = inpt.as_subclass(Tensor)[:, [1, 0, 3, 2]]
+            return tv_tensors.BoundingBoxes(
+                turned, format=inpt.format, canvas_size=(width, height)
+            )
+        if isinstance(inpt, tv_tensors.Image):
+            return tv_tensors.Image(inpt.transpose(-1, -2).contiguous())
+        return inpt
+
+
+def augmentation(height_px: int, width_px: int) -> v2.Transform:
+    """Return what is done to a training photo.
+
+    Args:
+        height_px: Of the graph's input.
+        width_px: Of the graph's input.
+    """
+    steps: list[v2.Transform] = [
+        v2.RandomHorizontalFlip(),
+        v2.RandomVerticalFlip(),
+        v2.ScaleJitter((height_px, width_px), SCALE_RANGE, antialias=False),
+        v2.RandomCrop((height_px, width_px), pad_if_needed=True, fill=PAD_VALUE),
+        v2.RandomApply([v2.ColorJitter(LAMP_JITTER, LAMP_JITTER)], p=0.5),
+    ]
+    if height_px == width_px:
+        steps.insert(2, v2.RandomApply([QuarterTurn()], p=0.5))
+    return v2.Compose(steps)
+
+
+class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
+    """Photos of a split, decoded, letterboxed and augmented.
+
+    Args:
+        photos: Of the split.
+        height_px: Of the graph's input.
+        width_px: Of the graph's input.
+    """
+
+    def __init__(self, photos: Sequence[Photo], height_px: int, width_px: int) -> None:
+        self.photos = list(photos)
+        self._size = (height_px, width_px)
+        self._augment = augmentation(height_px, width_px)
+        room = len(self.photos) * height_px * width_px * 3
+        self._cache: dict[int, Frame] | None = {} if room < CACHE_MAX_BYTES else None
+
+    def __len__(self) -> int:
+        """Return the number of photos."""
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
+        """Return one augmented photo.
+
+        Args:
+            index: Position among the photos.
+
+        Returns:
+            ``[3, H, W]`` uint8 BGR and the boxes that are still half visible.
+        """
+        photo = self.photos[index]
+        picture = tv_tensors.Image(torch.from_numpy(self._read(index)).permute(2, 0, 1))
+        height, width = picture.shape[-2:]
+        scale = min(height / photo.height_px, width / photo.width_px)
+        boxes = tv_tensors.BoundingBoxes(
+            torch.from_numpy(photo.boxes * np.float32(scale)),
+            format=tv_tensors.BoundingBoxFormat.XYXY,
+            canvas_size=(height, width),
+        )
+        labels = torch.from_numpy(photo.labels)
+        picture, boxes = _crop_to_content(self._augment(picture, boxes))
+        kept = _visible(boxes, picture.shape[-2], picture.shape[-1])
+        return picture, Target(boxes[kept].clone(), labels[kept])
+
+    def _read(self, index: int) -> Frame:
+        """Return the letterboxed picture, from memory where there is room."""
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
+        picture, mapping = letterbox_image(read_photo(self.photos[index]), *self._size)
+        height, width = mapping.content_size_px
+        picture = np.ascontiguousarray(picture[:height, :width])
+        if self._cache is not None:
+            self._cache[index] = picture
+        return picture
+
+
+def _crop_to_content(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return plain tensors of what torchvision's classes wrap."""
+    picture, boxes = pair
+    return picture.as_subclass(Tensor), boxes.as_subclass(Tensor)
+
+
+def _visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
+    """Cut boxes at the picture's edge, in place, and say which still count."""
+    whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    boxes[:, 0::2].clamp_(0, width_px)
+    boxes[:, 1::2].clamp_(0, height_px)
+    seen = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return seen > MIN_VISIBLE_SHARE * whole
+
+
+class EpochSampler(Sampler[int]):
+    """Every defective photo once, and a share of the good ones, shuffled.
+
+    Args:
+        photos: Of the training split.
+        seed: Of the run.
+    """
+
+    def __init__(self, photos: Sequence[Photo], seed: int) -> None:
+        self._bad = [i for i, photo in enumerate(photos) if not photo.is_good]
+        self._good = [i for i, photo in enumerate(photos) if photo.is_good]
+        self._good_count = min(
+            len(self._good), max(1, len(self._bad) // PHOTOS_PER_GOOD)
+        )
+        self._seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Return the number of photos in an epoch."""
+        return len(self._bad) + self._good_count
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield positions; the same ones for the same seed and epoch."""
+        rng = np.random.default_rng([self._seed, self.epoch])
+        good = rng.permutation(self._good)[: self._good_count]
+        chosen = np.concatenate((self._bad, good)).astype(int)
+        yield from (int(index) for index in rng.permutation(chosen))
+
+
+def collate(rows: list[tuple[Tensor, Target]]) -> Batch:
+    """Return a batch.
+
+    Args:
+        rows: ``[3, H, W]`` uint8 and target each.
+
+    Returns:
+        ``[N, 3, H, W]`` uint8 and N targets.
+    """
+    return torch.stack([row[0] for row in rows]), [row[1] for row in rows]
+
+
+def make_loader(
+    photos: TrainingPhotos, sampler: EpochSampler, batch: int, workers: int
+) -> DataLoader[tuple[Tensor, Target]]:
+    """Return the batches of one epoch after the other.
+
+    Args:
+        photos: To train on.
+        sampler: Order; its ``epoch`` is set before each epoch.
+        batch: Photos a step; an incomplete last batch is left out unless it is the
+            only one.
+        workers: Processes that augment; 0 = this one.
+    """
+    return DataLoader(
+        photos,
+        batch_size=batch,
+        sampler=sampler,
+        collate_fn=collate,
+        drop_last=len(sampler) >= batch,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
