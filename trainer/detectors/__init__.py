@@ -1,0 +1,1 @@
+"""Detectors behind one interface: YOLOX (our own) and torchvision's SSDLite."""

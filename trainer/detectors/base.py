@@ -1,0 +1,193 @@
+"""The one interface of every trainable detector.
+
+Three views of one network:
+
+* ``forward`` gives the raw maps, for training only;
+* ``loss`` compares them with the ground truth;
+* ``detections`` is the exported graph, the same tensor for every detector.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Architecture(StrEnum):
+    """Every network that can be trained; the name that packages carry."""
+
+    YOLOX_NANO = "yolox-nano"
+    YOLOX_TINY = "yolox-tiny"
+    YOLOX_S = "yolox-s"
+    SSDLITE = "ssdlite320-mobilenet-v3-large"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The ground truth of one image; a good part has no boxes.
+
+    Attributes:
+        boxes: ``[G, 4]`` float32, xyxy, input pixels.
+        labels: ``[G]`` int64, 0-based class indices.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device | str) -> "Target":
+        """Return the same target on another device.
+
+        Args:
+            device: Where the network runs.
+
+        Returns:
+            A target whose tensors live there; itself costs nothing if they did.
+        """
+        return Target(
+            self.boxes.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+        )
+
+
+Batch = tuple[Tensor, list[Target]]
+"""Images ``[N, 3, H, W]``, BGR, 0..255, and N targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossParts:
+    """One training loss and what it is made of; all scalars, float32.
+
+    Attributes:
+        total: What is differentiated; the weighted sum of the others.
+        box: Weighted regression part.
+        objectness: Weighted "is there anything" part; 0 where a detector has none.
+        classification: Weighted class part.
+    """
+
+    total: Tensor
+    box: Tensor
+    objectness: Tensor
+    classification: Tensor
+
+
+class Detector(nn.Module, ABC):
+    """A network that finds boxes of ``num_classes`` classes.
+
+    Images are always ``[N, 3, H, W]`` float32, BGR, 0..255, with H and W
+    multiples of ``size_multiple_px``. A detector that wants other colours, mean
+    or scale converts inside its own graph.
+
+    Attributes:
+        num_classes: C, without background.
+        size_multiple_px: H and W must be multiples of this.
+        published_prefix: What our tensors' names have in front of the names in
+            published checkpoints.
+        class_parts: Beginnings of the names of tensors whose shape depends on
+            the number of classes.
+    """
+
+    size_multiple_px: ClassVar[int] = 32
+    published_prefix: ClassVar[str] = ""
+    class_parts: ClassVar[tuple[str, ...]] = ()
+    num_classes: int
+
+    @property
+    @abstractmethod
+    def architecture(self) -> Architecture:
+        """Which network this is."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Any:  # noqa: ANN401 - each detector's own maps
+        """Return the raw maps that ``loss_of_raw`` understands.
+
+        Args:
+            images: ``[N, 3, H, W]`` float32, BGR, 0..255.
+        """
+
+    @abstractmethod
+    def loss_of_raw(self, raw: Any, targets: Sequence[Target]) -> LossParts:  # noqa: ANN401
+        """Return the loss of raw maps, always computed in float32.
+
+        Kept apart from ``forward`` so that a wrapper for distributed training
+        can call ``forward`` itself.
+
+        Args:
+            raw: What ``forward`` returned.
+            targets: One per image, on the same device.
+        """
+
+    @abstractmethod
+    def detections(self, images: Tensor) -> Tensor:
+        """Return the exported tensor, before suppression of duplicates.
+
+        Args:
+            images: ``[N, 3, H, W]`` float32, BGR, 0..255.
+
+        Returns:
+            ``[N, 4 + C, A]`` float32: cx, cy, w, h in input pixels, then C
+            scores in 0..1.
+        """
+
+    def loss(self, images: Tensor, targets: Sequence[Target]) -> LossParts:
+        """Return the training loss of one batch.
+
+        Args:
+            images: ``[N, 3, H, W]`` float32, BGR, 0..255.
+            targets: N targets, on the same device.
+
+        Returns:
+            The loss and its parts.
+        """
+        return self.loss_of_raw(self(images), targets)
+
+
+@contextmanager
+def traced_constants() -> Iterator[None]:
+    """Silence the tracer while shapes and anchor points become constants.
+
+    The exported graph has one fixed shape; that is the contract, not a mistake.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def static_size(feature: Tensor) -> tuple[int, int]:
+    """Return rows and columns as plain numbers, also while a graph is traced.
+
+    Args:
+        feature: ``[N, C, h, w]``.
+
+    Returns:
+        h and w.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        return feature.shape[2], feature.shape[3]
+    with traced_constants():
+        return int(feature.shape[2]), int(feature.shape[3])
+
+
+class DetectionGraph(nn.Module):
+    """A detector whose ``forward`` is ``detections``: what is exported.
+
+    Args:
+        detector: Any detector; put into evaluation mode.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+        self.eval()  # this module too: exporters restore the mode they found
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``Detector``."""
+        return self.detector.detections(images)

@@ -1,0 +1,182 @@
+"""Downloads one file: resumable, verified, never half there under its name.
+
+Bytes go to ``NAME.part`` beside the destination. An interrupted download goes on
+from there, now or in the next run (HTTP Range, RFC 9110 section 14). Only when
+size and SHA-256 are right is the file renamed.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from models.files import fsync_folder, sha256_of
+
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 20.0
+ATTEMPTS = 4
+BLOCK_BYTES = 1 << 18
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes that are here, and the bytes there will be if known."""
+
+
+class DownloadError(Exception):
+    """The file could not be brought here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What to bring, and how to know that it is right.
+
+    Attributes:
+        url: http or https.
+        sha256: 64 hexadecimal digits, or the first ones where the publisher
+            gives no more.
+        size_bytes: None if the publisher does not say.
+    """
+
+    url: str
+    sha256: str
+    size_bytes: int | None = None
+
+
+def fault_of(path: Path, wanted: Download) -> str | None:
+    """Return what is wrong with a file, or None.
+
+    Args:
+        path: An existing file.
+        wanted: Its size and hash.
+
+    Returns:
+        "expected ..., got ...", or None if it is the right one.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    size_bytes = path.stat().st_size
+    if wanted.size_bytes is not None and size_bytes != wanted.size_bytes:
+        return f"expected {wanted.size_bytes} bytes, got {size_bytes}"
+    found = sha256_of(path)
+    if not found.startswith(wanted.sha256):
+        return f"expected sha256 {wanted.sha256}, got {found}"
+    return None
+
+
+def fetch(
+    wanted: Download,
+    destination: Path,
+    *,
+    progress: Progress | None = None,
+    silence_s: float = SILENCE_S,
+) -> None:
+    """Bring a file to its destination.
+
+    Args:
+        wanted: URL, hash, size.
+        destination: Where the verified file ends; its folder is made.
+        progress: Told about every block.
+        silence_s: A server that says nothing for so long has failed.
+
+    Raises:
+        DownloadError: Refused, silent, cut off too often, or wrong bytes.
+        OSError: The folder cannot be written.
+    """
+    if urlsplit(wanted.url).scheme not in {"http", "https"}:
+        raise DownloadError(f"{wanted.url} is neither http nor https")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    part = destination.with_name(destination.name + ".part")
+    began_elsewhere = part.exists()
+    _bring(wanted, part, progress or _no_progress, silence_s)
+    fault = fault_of(part, wanted)
+    if fault and began_elsewhere:  # the old beginning may be at fault
+        part.unlink()
+        _bring(wanted, part, progress or _no_progress, silence_s)
+        fault = fault_of(part, wanted)
+    if fault:
+        part.unlink()
+        raise DownloadError(fault)
+    _make_durable(part, destination)
+
+
+def _bring(wanted: Download, part: Path, progress: Progress, silence_s: float) -> None:
+    """Ask until the server has sent everything it announced."""
+    reason = "no attempt"
+    for attempt in range(1, ATTEMPTS + 1):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            if _one_request(wanted, part, progress, silence_s):
+                return
+            reason = "the connection was cut"
+        except HTTPError as error:
+            error.close()
+            if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
+                if fault_of(part, wanted) is None:
+                    return  # it was complete: only the rename was missing
+                part.unlink()  # longer than the file, or of another one
+                continue
+            raise DownloadError(f"HTTP {error.code} {error.reason}") from error
+        except (TimeoutError, HTTPException) as error:
+            reason = _said(error)
+        except OSError as error:  # URLError, reset, unreachable; or our own disk
+            if error.filename or error.errno in DISK_FAULTS:
+                raise
+            reason = _said(error)
+        logger.warning(
+            "download_interrupted url=%s attempt=%d reason=%r",
+            wanted.url,
+            attempt,
+            reason,
+        )
+    raise DownloadError(f"{reason}, after {ATTEMPTS} attempts")
+
+
+def _one_request(
+    wanted: Download, part: Path, progress: Progress, silence_s: float
+) -> bool:
+    """Append what one request brings; True when nothing is missing."""
+    here = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={here}-"} if here else {}
+    request = Request(wanted.url, headers=headers)  # noqa: S310 - scheme checked
+    with urlopen(request, timeout=silence_s) as answer:  # noqa: S310
+        resumed = answer.status == HTTPStatus.PARTIAL_CONTENT
+        here = here if resumed else 0
+        total = _total(answer, here)
+        progress(here, total)
+        with part.open("ab" if resumed else "wb") as file:
+            while block := answer.read(BLOCK_BYTES):
+                file.write(block)
+                here += len(block)
+                progress(here, total)
+    return total is None or here >= total
+
+
+def _make_durable(part: Path, destination: Path) -> None:
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(destination)
+    fsync_folder(destination.parent)
+
+
+def _total(answer: HTTPResponse, here: int) -> int | None:
+    length = answer.headers.get("Content-Length", "")
+    return here + int(length) if length.isdigit() else None
+
+
+def _said(error: Exception) -> str:
+    reason = getattr(error, "reason", error)
+    return str(reason) or type(error).__name__
+
+
+def _no_progress(here_bytes: int, total_bytes: int | None) -> None:
+    """Ignore the progress."""
+    del here_bytes, total_bytes
