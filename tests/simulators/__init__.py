@@ -1,0 +1,1 @@
+"""Simulators of our own protocols, and real servers on loopback."""

@@ -1,0 +1,207 @@
+"""The loop, the checkpoints and the recipe, on pictures of 64 px."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.errors import TrainingError
+from tests.simulators.photos import write_coco
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.detectors.base import Architecture, Target
+from trainer.detectors.weights import TransferReport
+from trainer.detectors.zoo import build_detector
+from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
+from trainer.fit.engine import (
+    MovingAverage,
+    Schedule,
+    StepReport,
+    Training,
+    make_optimizer,
+    train_step,
+)
+from trainer.fit.recipe import Outcome, Recipe, Wishes, input_size, resolve, train
+from trainer.run import open_run
+
+WISHES = Wishes("none", size_px=64, epochs=2, batch=4)
+
+
+class Recorder:
+    """An observer that counts, and can interrupt."""
+
+    def __init__(self, stop_after: int = 10**9) -> None:
+        self.steps, self.measured, self._stop_after = 0, 0, stop_after
+
+    def begin(
+        self, recipe: Recipe, transfer: TransferReport | None, steps: int
+    ) -> None:
+        """Remember nothing."""
+
+    def step(self, epoch: int, report: StepReport) -> None:
+        """Count, and interrupt as Ctrl-C would."""
+        assert report.step > 0
+        assert epoch > 0
+        self.steps += 1
+        if self.steps == self._stop_after:
+            raise KeyboardInterrupt
+
+    def measuring(self, photos: int) -> Callable[[], None]:
+        """Count the photos."""
+        assert photos > 0
+        return self._tick
+
+    def _tick(self) -> None:
+        self.measured += 1
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return open_dataset(write_coco(tmp_path_factory.mktemp("data") / "d", good=4))
+
+
+def run_training(dataset: Dataset, out: Path, *, resume: bool = False) -> Outcome:
+    out.mkdir(exist_ok=True)
+    return train(dataset, WISHES, out, Recorder(), resume=resume)
+
+
+def fresh_training(rate: float = 1e-3) -> Training:
+    torch.manual_seed(0)
+    model = build_detector(Architecture.YOLOX_NANO, 2).train()
+    return Training(
+        model,
+        make_optimizer(model, rate, 0.05),
+        MovingAverage(model),
+        Schedule(rate, steps=10, warmup_steps=2),
+        torch.device("cpu"),
+    )
+
+
+def batch() -> tuple[torch.Tensor, list[Target]]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (2, 3, 64, 64), generator=generator).byte()
+    box = torch.tensor([[8.0, 8.0, 30.0, 30.0]])
+    return images, [Target(box, torch.tensor([0])), Target(box + 9, torch.tensor([1]))]
+
+
+def test_schedule_warms_up_then_falls_to_two_percent() -> None:
+    schedule = Schedule(peak=1.0, steps=100, warmup_steps=10)
+    rates = [schedule.at(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1, rel=0.01)
+    assert max(rates) == pytest.approx(0.97, abs=0.03)
+    assert rates[-1] == pytest.approx(0.02, abs=0.001)
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    model = build_detector(Architecture.YOLOX_NANO, 2)
+    decayed, others = make_optimizer(model, 1e-3, 0.05).param_groups
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert all(p.ndim <= 1 for p in others["params"])
+    assert others["weight_decay"] == 0
+
+
+def test_average_follows_the_weights() -> None:
+    training = fresh_training()
+    before = training.average.model.state_dict()["head.cls_preds.0.bias"].clone()
+    with torch.no_grad():
+        training.model.state_dict()["head.cls_preds.0.bias"].add_(1.0)
+    training.average.update(training.model)
+    after = training.average.model.state_dict()["head.cls_preds.0.bias"]
+    assert torch.allclose(after - before, torch.full_like(after, 1 - 2 / 11))
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_weights() -> None:
+    training = fresh_training()
+    train_step(training, *batch())
+    kept = training.model.state_dict()["head.reg_preds.0.weight"].clone()
+    with torch.no_grad():
+        training.model.state_dict()["head.obj_preds.0.bias"].fill_(float("nan"))
+    with pytest.raises(TrainingError, match="became nan at step 2"):
+        train_step(training, *batch())
+    assert torch.equal(kept, training.model.state_dict()["head.reg_preds.0.weight"])
+
+
+def test_checkpoint_gives_back_everything(tmp_path: Path) -> None:
+    first = fresh_training()
+    train_step(first, *batch())
+    save_checkpoint(tmp_path / "c.pt", first, {"epoch": 1})
+    second = fresh_training()
+    assert load_checkpoint(tmp_path / "c.pt", second) == {"epoch": 1}
+    assert train_step(first, *batch()) == train_step(second, *batch())
+    for a, b in zip(
+        first.average.model.state_dict().values(),
+        second.average.model.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, fresh_training(), {})
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot resume"):
+        load_checkpoint(path, fresh_training())
+
+
+def test_run_on_disk_is_the_trained_model(dataset: Dataset, tmp_path: Path) -> None:
+    outcome = run_training(dataset, tmp_path / "run")
+    again = open_run(tmp_path / "run")
+    record = again.record
+    assert record.labels == ("dot", "bar")
+    assert (record.input_height_px, record.input_width_px) == (64, 64)
+    assert [point.epoch for point in record.curve] == [1, 2]
+    assert record.metrics.images == len(outcome.photos) == len(outcome.found) == 6
+    assert record.dataset_sha256 == dataset.sha256
+    for a, b in zip(
+        outcome.run.model.state_dict().values(),
+        again.model.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+def test_interrupted_training_resumes_to_the_same_weights(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    whole = run_training(dataset, tmp_path / "whole").run
+    out = tmp_path / "parts"
+    out.mkdir()
+    steps_per_epoch = whole.record.curve[0].step
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, WISHES, out, Recorder(steps_per_epoch + 1), resume=False)
+    with pytest.raises(TrainingError, match="not a finished run"):
+        open_run(out)
+    resumed = run_training(dataset, out, resume=True).run
+    for a, b in zip(
+        whole.model.state_dict().values(),
+        resumed.model.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_resume_with_another_recipe_is_refused(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run_training(dataset, tmp_path / "run")
+    wishes = replace(WISHES, learning_rate=1e-4)
+    with pytest.raises(TrainingError, match="learning_rate"):
+        train(dataset, wishes, tmp_path / "run", Recorder(), resume=True)
+
+
+def test_input_follows_the_photos_and_is_never_enlarged(tmp_path: Path) -> None:
+    small = open_dataset(write_coco(tmp_path / "d", {"train": 1}, size_px=80))
+    photos = small.splits["train"]
+    assert input_size(photos, None) == (96, 96)
+    wide = tuple(replace(p, width_px=1280, height_px=720) for p in photos)
+    assert input_size(wide, None) == (384, 640)
+    assert input_size(wide, 320) == (192, 320)
+
+
+def test_few_photos_get_more_epochs(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    few = resolve(replace(WISHES, epochs=None), photos)
+    many = resolve(replace(WISHES, epochs=None), photos * 60)
+    assert (few.epochs, many.epochs) == (100, 19)

@@ -1,0 +1,1 @@
+"""Training: the recipe, the open loop, the checkpoints, and pretraining."""

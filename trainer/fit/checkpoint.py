@@ -1,0 +1,75 @@
+"""Checkpoints: all that ``--resume`` needs, whole or not there.
+
+Written at the end of each epoch beside the old one and renamed over it, so that kill
+-9, Ctrl-C and a full disk leave the last good one.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.errors import TrainingError
+from trainer.fit.engine import Training
+from trainer.run import unwritable
+
+
+def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> None:
+    """Write a checkpoint.
+
+    Args:
+        path: Where; its folder exists.
+        training: What to keep.
+        extra: Plain values beside it, for example the epoch.
+
+    Raises:
+        TrainingError: It cannot be written; the old one is still there.
+    """
+    state = {
+        "extra": extra,
+        "step": training.step,
+        "model": training.model.state_dict(),
+        "average": training.average.model.state_dict(),
+        "average_steps": training.average.steps,
+        "optimizer": training.optimizer.state_dict(),
+    }
+    temporary = path.with_suffix(".partial")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as exc:  # torch wraps a full disk in RuntimeError
+        temporary.unlink(missing_ok=True)
+        cause = exc if isinstance(exc, OSError) else OSError(str(exc))
+        raise unwritable(path.parent, cause) from exc
+
+
+def load_checkpoint(path: Path, training: Training) -> dict[str, Any]:
+    """Go on from a checkpoint.
+
+    Args:
+        path: From ``save_checkpoint``.
+        training: Changed in place.
+
+    Returns:
+        The plain values that were saved beside it.
+
+    Raises:
+        TrainingError: There is none, it is damaged, or it is of another network.
+    """
+    try:
+        state = torch.load(path, map_location=training.device, weights_only=True)
+        training.model.load_state_dict(state["model"])
+        training.average.model.load_state_dict(state["average"])
+        training.optimizer.load_state_dict(state["optimizer"])
+        training.step = int(state["step"])
+        training.average.steps = int(state["average_steps"])
+        extra = dict(state["extra"])
+    except (OSError, RuntimeError, KeyError, ValueError, pickle.PickleError) as exc:
+        raise TrainingError(
+            f"{path}: cannot resume.",
+            why=str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
+            fix="Train again without --resume.",
+        ) from exc
+    return extra

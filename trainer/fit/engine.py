@@ -1,0 +1,218 @@
+"""The training loop in the open: schedule, optimizer, moving average, one epoch.
+
+Nothing is hidden in a class hierarchy: ``train_one_epoch`` takes what it needs and
+the reader sees optimizer, clipping and average in order.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.errors import TrainingError
+from trainer.detectors.base import Batch, Detector, Target
+
+MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
+FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Learning rate over the steps: linear warm-up, then half a cosine.
+
+    Attributes:
+        peak: Learning rate after the warm-up.
+        steps: Number of optimizer steps in all.
+        warmup_steps: Steps of the warm-up.
+    """
+
+    peak: float
+    steps: int
+    warmup_steps: int
+
+    def at(self, step: int) -> float:
+        """Return the learning rate of a step.
+
+        Args:
+            step: From 0 to ``steps - 1``.
+        """
+        warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        cosine = 0.5 * (1 + math.cos(math.pi * step / max(1, self.steps)))
+        return self.peak * warmup * (cosine * (1 - FINAL_LR_SHARE) + FINAL_LR_SHARE)
+
+
+def make_optimizer(
+    model: nn.Module, peak: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Return AdamW that decays convolution weights but no biases or norms.
+
+    Args:
+        model: What is trained; frozen parameters are left out.
+        peak: Learning rate, for the record; the schedule sets it at each step.
+        weight_decay: Decoupled weight decay of tensors with two or more axes.
+
+    Source:
+        AdamW, arXiv:1711.05101; no decay for one-axis tensors is usual since ResNet
+        training recipes (arXiv:1812.01187).
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=peak)
+
+
+class MovingAverage:
+    """Exponential moving average of weights: what is measured and shipped.
+
+    Args:
+        model: Copied at the start.
+        longest: Decay that is reached after many steps.
+
+    Source:
+        Polyak averaging with the ramp (1 + t) / (10 + t), as in TensorFlow's
+        ExponentialMovingAverage, so that few steps already give a useful average.
+    """
+
+    def __init__(self, model: Detector, longest: float = 0.998) -> None:
+        self.model = copy.deepcopy(model).eval()
+        self.steps = 0
+        self._longest = longest
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)  # noqa: FBT003 (torch names it mode)
+
+    @torch.no_grad()
+    def update(self, model: Detector) -> None:
+        """Move the average towards the weights of now.
+
+        Args:
+            model: The model that is being trained.
+        """
+        self.steps += 1
+        decay = min(self._longest, (1 + self.steps) / (10 + self.steps))
+        averages, values = [], []
+        for average, value in zip(
+            self.model.state_dict().values(), model.state_dict().values(), strict=True
+        ):
+            if average.dtype.is_floating_point:
+                averages.append(average)
+                values.append(value)
+            else:
+                average.copy_(value)
+        torch._foreach_lerp_(averages, values, 1 - decay)  # one kernel
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one step tells the progress bar.
+
+    Attributes:
+        step: Steps done in all.
+        images: Images in this batch.
+        loss: Total loss of this batch.
+        learning_rate: In force in this step.
+    """
+
+    step: int
+    images: int
+    loss: float
+    learning_rate: float
+
+
+@dataclass(slots=True)
+class Training:
+    """Everything that changes while training: what a checkpoint holds.
+
+    Attributes:
+        model: In training mode, on its device.
+        optimizer: Its state.
+        average: Moving average of the weights.
+        schedule: Learning rate over the steps.
+        device: Where the model lives.
+        step: Steps done.
+    """
+
+    model: Detector
+    optimizer: torch.optim.Optimizer
+    average: MovingAverage
+    schedule: Schedule
+    device: torch.device
+    step: int = 0
+
+
+def train_step(training: Training, images: Tensor, targets: list[Target]) -> float:
+    """Do one optimizer step.
+
+    Args:
+        training: Changed in place.
+        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255.
+        targets: One for each image; on any device.
+
+    Returns:
+        Total loss of the batch.
+
+    Raises:
+        TrainingError: The loss is not finite; the weights are those of before.
+    """
+    device = training.device
+    images = images.to(device, non_blocking=True).float()
+    images = images.contiguous(memory_format=torch.channels_last)
+    targets = [target.to(device) for target in targets]
+    rate = training.schedule.at(training.step)
+    for group in training.optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        raw = training.model(images)
+    parts = training.model.loss_of_raw(raw, targets)
+    loss = float(parts.total.detach())
+    _refuse_divergence("loss", loss, training.step, rate)
+    training.optimizer.zero_grad(set_to_none=True)
+    parts.total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    norm = nn.utils.clip_grad_norm_(training.model.parameters(), MAX_GRADIENT_NORM)
+    _refuse_divergence("gradient", float(norm), training.step, rate)
+    training.optimizer.step()
+    training.average.update(training.model)
+    training.step += 1
+    return loss
+
+
+def _refuse_divergence(name: str, value: float, step: int, rate: float) -> None:
+    """Stop before a number that is not finite reaches the weights."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"The {name} became {value} at step {step + 1}.",
+            why=f"Training diverged at learning rate {rate:.2g}.",
+            fix="Lower it with --learning-rate, or look at the data with check.",
+        )
+
+
+def train_one_epoch(
+    training: Training,
+    batches: Iterable[Batch],
+    on_step: Callable[[StepReport], None],
+) -> float:
+    """Train once over the batches.
+
+    Args:
+        training: Changed in place.
+        batches: Images ``[N, 3, H, W]`` BGR 0..255 and their targets.
+        on_step: Called after each step.
+
+    Returns:
+        Mean loss over the epoch; 0 where there was no batch.
+
+    Raises:
+        TrainingError: The loss is not finite.
+    """
+    training.model.train()
+    total, count = 0.0, 0
+    for images, targets in batches:
+        loss = train_step(training, images, targets)
+        total, count = total + loss, count + 1
+        rate = training.schedule.at(training.step - 1)
+        on_step(StepReport(training.step, len(images), loss, rate))
+    return total / max(1, count)

@@ -1,0 +1,1 @@
+"""Judging: metrics, thresholds, and the report of a run."""

@@ -1,0 +1,32 @@
+"""A network in training's own library behind the seam that the daemon uses."""
+
+import torch
+
+from models.boxes import FloatArray
+from trainer.detectors.base import Detector
+
+
+class TorchDetector:
+    """Runs a torch detector as ``models.detector.Detector``.
+
+    Args:
+        model: Put into evaluation mode.
+        input_height_px: Of the graph's input.
+        input_width_px: Of the graph's input.
+    """
+
+    def __init__(
+        self, model: Detector, input_height_px: int, input_width_px: int
+    ) -> None:
+        self._model = model.eval()
+        self.input_size_px: tuple[int, int] = (input_height_px, input_width_px)
+        self._device = next(model.parameters()).device
+
+    def infer(self, images: FloatArray) -> FloatArray:
+        """Run the graph once; see ``models.detector.Detector.infer``."""
+        tensor = torch.from_numpy(images).to(self._device)
+        tensor = tensor.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            output = self._model.detections(tensor)[0].float().cpu().numpy()
+        result: FloatArray = output
+        return result

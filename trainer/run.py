@@ -1,0 +1,155 @@
+"""A run on disk: what a training leaves behind and everything after it reads.
+
+::
+
+    RUN/
+        run.json            RunRecord: resolved recipe, data, metrics, thresholds
+        model.safetensors   averaged weights
+        checkpoint.pt       for --resume
+        report.html         for people
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors.torch import load_file, save_file
+
+from models.errors import TrainingError
+from models.files import write_atomically
+from models.manifest import Metrics, Sha256, Thresholds
+from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.zoo import build_detector
+
+SCHEMA_VERSION = 1
+RECORD_NAME = "run.json"
+WEIGHTS_NAME = "model.safetensors"
+CHECKPOINT_NAME = "checkpoint.pt"
+REPORT_NAME = "report.html"
+
+
+class CurvePoint(BaseModel):
+    """One epoch of the training curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int = Field(ge=1)
+    step: int = Field(ge=0)
+    seconds: float = Field(ge=0, description="Since the start of training.")
+    loss: float = Field(description="Mean over the epoch.")
+
+
+class RunRecord(BaseModel):
+    """``run.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_version: int = SCHEMA_VERSION
+    name: str = Field(description="Name of the run's folder.")
+    detector: Architecture
+    activation: Activation
+    labels: tuple[str, ...]
+    input_height_px: int
+    input_width_px: int
+    seed: int
+    recipe: dict[str, object] = Field(description="Resolved recipe.")
+    pretrained: str = Field(description="What --weights was; none = random.")
+    pretrained_sha256: Sha256 | None = None
+    dataset: str = Field(description="Absolute path at the time of training.")
+    dataset_sha256: Sha256
+    dataset_images: int
+    versions: dict[str, str]
+    seconds: float = Field(description="Training time, evaluation not included.")
+    thresholds: Thresholds
+    metrics: Metrics
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run, ready to measure or to pack.
+
+    Attributes:
+        folder: Where it lies.
+        record: Its ``run.json``.
+        model: Averaged weights, in evaluation mode, on the CPU.
+    """
+
+    folder: Path
+    record: RunRecord
+    model: Detector
+
+
+def open_run(folder: Path) -> Run:
+    """Return a finished run.
+
+    Args:
+        folder: From ``graftline train --out``.
+
+    Raises:
+        TrainingError: Not a run, not finished, or damaged.
+    """
+    path = folder / RECORD_NAME
+    try:
+        record = RunRecord.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        unfinished = (folder / CHECKPOINT_NAME).exists()
+        raise TrainingError(
+            f"{folder}: not a finished run.",
+            why=f"{path.name}: {exc.strerror}.",
+            fix="Go on with `graftline train ... --resume`."
+            if unfinished
+            else "Give the folder that `graftline train --out` wrote.",
+        ) from exc
+    except ValidationError as exc:
+        raise TrainingError(
+            f"{path}: not a run record.", why=str(exc), fix="Train again."
+        ) from exc
+    model = build_detector(record.detector, len(record.labels), record.activation)
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS_NAME))
+    except (OSError, ValueError, RuntimeError) as exc:
+        raise TrainingError(
+            f"{folder / WEIGHTS_NAME}: cannot be loaded.",
+            why=str(exc).splitlines()[0],
+            fix="Train again.",
+        ) from exc
+    return Run(folder, record, model.eval())
+
+
+def write_run(folder: Path, record: RunRecord, model: Detector) -> Run:
+    """Write a finished run: the weights first, the record last.
+
+    Args:
+        folder: Exists.
+        record: What to say of it.
+        model: Averaged weights.
+
+    Raises:
+        TrainingError: The folder cannot be written.
+    """
+    weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    partial = folder / f"{WEIGHTS_NAME}.partial"
+    try:
+        save_file(weights, partial)
+        partial.replace(folder / WEIGHTS_NAME)
+        text = record.model_dump_json(indent=2) + "\n"
+        write_atomically(folder / RECORD_NAME, text.encode())
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
+    return open_run(folder)
+
+
+def unwritable(folder: Path, cause: OSError) -> TrainingError:
+    """Return the error of a folder that cannot be written.
+
+    Args:
+        folder: Of the run.
+        cause: What the system said.
+    """
+    return TrainingError(
+        f"{folder}: cannot be written.",
+        why=cause.strerror or str(cause),
+        fix="Free space there, or choose another folder with --out.",
+    )
