@@ -90,8 +90,8 @@ def test_exported_graph_is_static_and_equals_torch(
     with torch.no_grad():
         expected = graph(board).numpy()
     assert found.shape == tuple(shape)
-    # weights that were not trained as they are run amplify rounding
-    close = 1e-5 if activation is Activation.SILU else 1e-3
+    # random weights amplify rounding
+    close = 1e-3 if architecture is Architecture.SSDLITE else 1e-5
     assert expected[:, 4:].max() > 20 * close
     np.testing.assert_allclose(found[:, 4:], expected[:, 4:], rtol=0, atol=close)
-    np.testing.assert_allclose(found[:, :4], expected[:, :4], rtol=close, atol=0.05)
+    np.testing.assert_allclose(found[:, :4], expected[:, :4], rtol=1e-3, atol=0.05)

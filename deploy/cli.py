@@ -1,0 +1,172 @@
+"""The verbs ``flash``, ``status``, ``rollback`` and ``selftest``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from deploy.installer import open_installer
+from deploy.report import FlashOutcome, PackageName, SelftestReport, StatusReport
+from deploy.status import read_status
+from deploy.target import parse_target
+from models.errors import ExitCode, InstallError
+from models.package import open_package
+from models.slot_files import Proof
+
+HEALTH_IS_OLD_S = 30.0  # the daemon writes its word every few seconds
+OUTCOMES = {
+    FlashOutcome.COMMITTED: "flashed: {} is in force on {}",
+    FlashOutcome.ALREADY_IN_FORCE: "nothing to do: {} is already in force on {}",
+    FlashOutcome.MENDED: "mended and proven anew: {} was already in force on {}",
+}
+
+
+def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``graftline flash``."""
+    parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
+    _add_target(parser)
+    _add_json(parser)
+
+
+def run_flash(args: argparse.Namespace) -> int:
+    """Put a package in force on a line PC."""
+    target = parse_target(args.target)
+    package = open_package(args.package)
+    report = open_installer(target, _tell).flash(package)
+    if args.json:
+        return _print_json(report)
+    _print_modes(report.proof)
+    print(OUTCOMES[report.outcome].format(report.package, report.target))
+    if report.previous:
+        print(f"previous: {report.previous}")
+    return ExitCode.OK
+
+
+def add_status_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``graftline status``."""
+    _add_target(parser)
+    _add_json(parser)
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """Show what a line PC runs; the exit code says whether all is well."""
+    report = read_status(parse_target(args.target))
+    if args.json:
+        _print_json(report)
+    else:
+        _print_status(report)
+    return InstallError.exit_code if report.faults else ExitCode.OK
+
+
+def add_rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``graftline rollback``."""
+    _add_target(parser)
+    _add_json(parser)
+
+
+def run_rollback(args: argparse.Namespace) -> int:
+    """Put the previous package back in force."""
+    report = open_installer(parse_target(args.target), _tell).rollback()
+    if args.json:
+        return _print_json(report)
+    print(f"rolled back: {report.current} is in force on {report.target}")
+    print(f"previous: {report.previous or 'none that is readable'}")
+    return ExitCode.OK
+
+
+def add_selftest_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``graftline selftest``."""
+    parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
+    _add_json(parser)
+
+
+def run_selftest(args: argparse.Namespace) -> int:
+    """Run a package's golden frames on this machine, in every run mode."""
+    from deploy.proof import prove  # noqa: PLC0415 - brings the runtimes
+
+    report = prove(open_package(args.package))
+    if args.json:
+        _print_json(report)
+    else:
+        _print_modes(report)
+    report.proof()  # an error where no run mode passed
+    return ExitCode.OK
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="the line PC: local:DIR, a folder of this machine",
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON on stdout, the rest not"
+    )
+
+
+def _tell(step: str) -> None:
+    """Show one step to the person who waits."""
+    print(step, file=sys.stderr, flush=True)
+
+
+def _print_json(report: BaseModel) -> int:
+    """Print a report for programs."""
+    print(report.model_dump_json())
+    return ExitCode.OK
+
+
+def _print_modes(report: Proof | SelftestReport) -> None:
+    """Print what was measured, one run mode in a row."""
+    table = Table(
+        title=f"Self-test on {report.machine}, {report.golden_frames} golden frames"
+    )
+    for heading in ("variant", "precision", "golden frames"):
+        table.add_column(heading)
+    for heading in ("p50 ms", "p99 ms"):
+        table.add_column(heading, justify="right")
+    for mode in report.modes:
+        verdict = "as expected" if mode.passed else mode.reason
+        chosen = " (chosen)" if mode == report.chosen else ""
+        p50 = f"{mode.latency_ms_p50:.1f}" if mode.passed else "-"
+        p99 = f"{mode.latency_ms_p99:.1f}" if mode.passed else "-"
+        table.add_row(mode.variant + chosen, mode.precision_hint, verdict, p50, p99)
+    Console(markup=False).print(table)
+
+
+def _print_status(report: StatusReport) -> None:
+    """Print what a line PC runs."""
+    print(f"{report.target}: {report.state}", end="")
+    print(f" since {report.since:%Y-%m-%d %H:%M:%S} UTC" if report.since else "")
+    if report.reason:
+        print(f"  reason:   {report.reason}")
+    print(f"  current:  {_name(report.current)}")
+    print(f"  previous: {_name(report.previous)}")
+    if report.trial:
+        print(f"  trial:    {report.trial}")
+    if report.proof:
+        mode = report.proof.chosen
+        print(
+            f"  runs as:  {mode.variant} {mode.precision_hint}, p50 "
+            f"{mode.latency_ms_p50:.1f} ms, p99 {mode.latency_ms_p99:.1f} ms"
+        )
+    if report.health and report.health_age_s is not None:
+        health = report.health
+        old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
+        print(
+            f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
+            f"said {report.health_age_s:.0f} s ago{old}"
+        )
+    else:
+        print("  daemon:   has never run here")
+    for fault in report.faults:
+        print(f"  FAULT: {fault}")
+
+
+def _name(package: PackageName | None) -> str:
+    return str(package) if package else "none"

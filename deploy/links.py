@@ -1,0 +1,107 @@
+"""The links of a slot, and the lock that lets one flash at a time move them.
+
+A link is switched by renaming a new one over it: a reader finds the old package or
+the new one, never none.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import InstallError
+from models.files import fsync_folder
+from models.slot_files import SlotFolder
+
+LOCK_NAME = ".lock"
+TEMPORARY = ".{name}.link"  # one name is enough: the lock is held
+
+
+@contextmanager
+def locked(slot: SlotFolder) -> Iterator[None]:
+    """Hold the slot's lock; the kernel frees it when the process dies.
+
+    Args:
+        slot: The slot; its folder is made if it does not exist.
+
+    Raises:
+        InstallError: Another process holds it.
+        OSError: The folder cannot be written.
+    """
+    slot.root.mkdir(parents=True, exist_ok=True)
+    with (slot.root / LOCK_NAME).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise InstallError(
+                f"{slot.root}: busy.",
+                why="Another flash or rollback is at work on this line PC.",
+                fix="Wait until it has ended, then try again.",
+            ) from exc
+        yield
+
+
+def switch_link(slot: SlotFolder, link: Path, sha256: str) -> None:
+    """Point a link at a stored package, atomically and durably.
+
+    Args:
+        slot: The slot.
+        link: ``slot.current``, ``slot.previous`` or ``slot.trial``.
+        sha256: A package in the store.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    temporary = _temporary(link)
+    temporary.unlink(missing_ok=True)
+    # Relative, so that the slot may lie elsewhere tomorrow.
+    temporary.symlink_to(Path(slot.store.name) / sha256)
+    temporary.replace(link)
+    fsync_folder(slot.root)
+
+
+def remove_link(slot: SlotFolder, link: Path) -> None:
+    """Remove a link durably, if it is there.
+
+    Args:
+        slot: The slot.
+        link: One of its links.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    link.unlink(missing_ok=True)
+    fsync_folder(slot.root)
+
+
+def referenced(slot: SlotFolder) -> set[str]:
+    """Return the SHA-256 of every package that a link names.
+
+    Args:
+        slot: The slot.
+    """
+    links = (slot.current, slot.previous, slot.trial)
+    return {sha256 for link in links if (sha256 := slot.package_of(link))}
+
+
+def clean_links(slot: SlotFolder) -> None:
+    """Remove what crashed attempts left behind; ``health.json`` is not ours.
+
+    Args:
+        slot: The slot.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    for link in (slot.current, slot.previous, slot.trial):
+        _temporary(link).unlink(missing_ok=True)
+    for file in (slot.state, slot.proof):
+        for left in slot.root.glob(f".{file.name}.*.tmp"):
+            left.unlink()
+    if slot.trial.is_symlink():
+        remove_link(slot, slot.trial)
+
+
+def _temporary(link: Path) -> Path:
+    """Return the name under which a link waits to be renamed."""
+    return link.with_name(TEMPORARY.format(name=link.name))

@@ -1,0 +1,170 @@
+"""Proves a package on this machine: every run mode, right answers, then speed.
+
+Runs in the self-test's own process. A run mode is a variant with a precision hint.
+One that is wrong on a golden frame is out, however fast; of those that are right the
+fastest is chosen, because no rule of thumb knows which one that is: on some processors
+bf16 beats INT8, on others it does not exist.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.machine import machine_name
+from deploy.report import SHOWN_FAULTS, SelftestReport
+from models.backends import open_detector
+from models.boxes import FloatArray
+from models.detector import Detector, detect
+from models.errors import PackageError
+from models.golden import GoldenFrame, read_golden, run_golden
+from models.manifest import PrecisionHint, Tolerance, VariantName
+from models.package import Package
+from models.preprocess import Frame
+from models.slot_files import RunMode
+
+logger = logging.getLogger(__name__)
+
+WARM_UP_RUNS = 5
+MEASURED_RUNS = 30
+
+Pictures = list[tuple[GoldenFrame, Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class _FiniteDetector:
+    """A detector whose every number must be one."""
+
+    inner: Detector
+
+    @property
+    def input_size_px(self) -> tuple[int, int]:
+        """Height and width of the graph's input."""
+        return self.inner.input_size_px
+
+    def infer(self, images: FloatArray) -> FloatArray:
+        """Run the graph once; see ``models.detector.Detector.infer``."""
+        output = self.inner.infer(images)
+        broken = int(np.count_nonzero(~np.isfinite(output)))
+        if broken:
+            raise PackageError(
+                f"{broken} of {output.size} output values are NaN or infinite"
+            )
+        return output
+
+
+def prove(package: Package) -> SelftestReport:
+    """Return how every allowed run mode of a package does on this machine.
+
+    Args:
+        package: A verified package.
+
+    Raises:
+        PackageError: The golden frames cannot be read, or this machine can run
+            none of the allowed run modes.
+    """
+    pictures = read_golden(package)
+    modes = tuple(
+        _measure(package, pictures, variant, hint, tolerance)
+        for variant, hint, tolerance in _run_modes(package)
+    )
+    if not modes:
+        raise PackageError(
+            f"{package.folder}: no run mode fits this machine.",
+            why="The manifest allows bf16 only, and this processor has none.",
+            fix="Pack the run again with an f32 run mode.",
+        )
+    passed = [mode for mode in modes if mode.passed]
+    manifest = package.manifest
+    return SelftestReport(
+        package_sha256=package.sha256,
+        name=manifest.name,
+        build=manifest.build,
+        at=datetime.now(UTC),
+        machine=machine_name(),
+        golden_frames=len(pictures),
+        modes=modes,
+        chosen=min(passed, key=lambda mode: mode.latency_ms_p50, default=None),
+    )
+
+
+def _run_modes(
+    package: Package,
+) -> Iterator[tuple[VariantName, PrecisionHint, Tolerance]]:
+    """Yield what the manifest allows and this processor has."""
+    for name, variant in package.manifest.variants.items():
+        for hint, tolerance in variant.tolerances.items():
+            if hint is PrecisionHint.BF16 and not _has_bf16(variant.runtime):
+                logger.info("run_mode_skipped variant=%s hint=%s", name, hint)
+                continue
+            yield name, hint, tolerance
+
+
+def _has_bf16(runtime: str) -> bool:
+    """Return whether a runtime can use bf16 on this processor."""
+    if runtime != "openvino":
+        return False
+    from models.openvino_detector import supports_bf16  # noqa: PLC0415 (lazy)
+
+    return supports_bf16()
+
+
+def _measure(
+    package: Package,
+    pictures: Pictures,
+    variant: VariantName,
+    hint: PrecisionHint,
+    tolerance: Tolerance,
+) -> RunMode:
+    """Return one run mode's answer and, where it is right, its speed."""
+    p50, p99 = 0.0, 0.0
+    try:
+        detector = open_detector(package, variant, hint)
+        result = run_golden(
+            _FiniteDetector(detector), pictures, package.manifest, tolerance
+        )
+        reason = "; ".join(result.faults[:SHOWN_FAULTS])
+        if result.passed:
+            p50, p99 = _latency_ms(detector, pictures, package)
+    # A run mode that cannot be loaded or run at all does not end the others.
+    # ValueError: the output has another shape than the contract's.
+    except (PackageError, ValueError) as exc:
+        reason = str(exc) or type(exc).__name__
+    logger.info(
+        "run_mode_measured variant=%s hint=%s passed=%s p50_ms=%.1f p99_ms=%.1f",
+        *(variant, hint, not reason, p50, p99),
+    )
+    return RunMode(
+        variant=variant,
+        precision_hint=hint,
+        passed=not reason,
+        reason=reason,
+        latency_ms_p50=p50,
+        latency_ms_p99=p99,
+    )
+
+
+def _latency_ms(
+    detector: Detector, pictures: Pictures, package: Package
+) -> tuple[float, float]:
+    """Return p50 and p99 of frame to detections, over the golden frames."""
+    manifest = package.manifest
+    thresholds = manifest.score_thresholds()
+    spent_ms: npt.NDArray[np.float64] = np.empty(MEASURED_RUNS)
+    for run in range(-WARM_UP_RUNS, MEASURED_RUNS):
+        picture = pictures[run % len(pictures)][1]
+        started_ns = time.perf_counter_ns()
+        detect(
+            detector,
+            picture,
+            thresholds,
+            iou_threshold=manifest.thresholds.iou_threshold,
+        )
+        if run >= 0:
+            spent_ms[run] = (time.perf_counter_ns() - started_ns) / 1e6
+    p50, p99 = np.percentile(spent_ms, (50, 99))
+    return round(float(p50), 3), round(float(p99), 3)

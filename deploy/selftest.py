@@ -1,0 +1,147 @@
+"""Runs the self-test in a process of its own, which may crash, hang or eat memory.
+
+A model file is code for a big native library. Whatever it does there, flashing sees
+an exit code, and the daemon beside it goes on inspecting: the self-test has a time
+limit, a memory limit, a lower priority, and is the first that the kernel would kill.
+"""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deploy.report import SelftestReport
+from models.errors import InstallError
+from models.package import Package
+
+PRODUCT = Path(__file__).resolve().parent.parent  # where graftline.py lies
+TIMEOUT_S = 300.0  # six run modes of 50 frames at a second each
+MEMORY_BYTES = 4 << 30
+NICENESS = 10
+MAX_OOM_SCORE = b"1000"  # /proc/<pid>/oom_score_adj: "kill me first"
+SHOWN_CHARACTERS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Selftest:
+    """How the self-test is run.
+
+    Attributes:
+        command: Program and first arguments; the package's folder and ``--json``
+            follow.
+        timeout_s: After this long it is killed.
+        memory_bytes: What it may allocate (``RLIMIT_DATA``: heap and private
+            mappings; the address space itself is not limited, because the
+            runtimes reserve far more than they use).
+    """
+
+    command: tuple[str, ...] = (sys.executable, "-m", "graftline", "selftest")
+    timeout_s: float = TIMEOUT_S
+    memory_bytes: int = MEMORY_BYTES
+
+    def run(self, package: Package) -> SelftestReport:
+        """Return what the self-test found.
+
+        Args:
+            package: A verified package.
+
+        Raises:
+            InstallError: It crashed, hung, or said something else than a report.
+        """
+        name = f"{package.manifest.name} build {package.manifest.build}"
+        child = subprocess.Popen(
+            [*self.command, str(package.folder), "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,  # to kill it with all its children
+        )
+        try:
+            self._limit(child.pid)
+            output, errors = child.communicate(timeout=self.timeout_s)
+        except subprocess.TimeoutExpired as exc:
+            raise InstallError(
+                f"{name}: the self-test did not end within {self.timeout_s:g} s.",
+                why="The model hangs, or is far too slow for this machine.",
+                fix="Train a smaller detector; the line PC keeps the model it has.",
+            ) from exc
+        finally:
+            _end(child)
+        return self._report(name, child.returncode, output, errors)
+
+    def _limit(self, pid: int) -> None:
+        """Put limits on a child that has just begun."""
+        # A self-test that outlives a killed flash ends by itself: processor time.
+        cpu_s = int(self.timeout_s * (os.cpu_count() or 1)) + 1
+        try:
+            resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
+            resource.prlimit(
+                pid, resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes)
+            )
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            niceness = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
+            os.setpriority(os.PRIO_PROCESS, pid, niceness)
+            Path(f"/proc/{pid}/oom_score_adj").write_bytes(MAX_OOM_SCORE)
+        except (ProcessLookupError, FileNotFoundError):
+            return  # it has ended already; its exit code says why
+
+    def _report(
+        self, name: str, exit_code: int, output: bytes, errors: bytes
+    ) -> SelftestReport:
+        """Return the report among a child's last words."""
+        said = _last_words(errors)
+        if exit_code not in (0, InstallError.exit_code):
+            raise InstallError(
+                f"{name}: the self-test {_ending(exit_code)}.",
+                why=f"{said or 'It said nothing.'} (It may use "
+                f"{self.memory_bytes >> 20} MiB of memory.)",
+                fix="Run `graftline selftest PACKAGE` here to see more; the line PC "
+                "keeps the model it has.",
+            )
+        try:
+            return SelftestReport.model_validate_json(output)
+        except ValidationError as exc:
+            raise InstallError(
+                f"{name}: the self-test gave no report.",
+                why=said or f"Expected one JSON, got {output[:80]!r}.",
+                fix="Run `graftline selftest PACKAGE --json` here to see more.",
+            ) from exc
+
+
+def _environment() -> dict[str, str]:
+    """Return the child's environment: it must find the same Graftline."""
+    before = os.environ.get("PYTHONPATH")
+    path = f"{PRODUCT}{os.pathsep}{before}" if before else str(PRODUCT)
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Leave nothing behind: no process, no pipe."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate(timeout=10)
+    for pipe in (child.stdout, child.stderr):
+        if pipe:
+            pipe.close()
+
+
+def _ending(exit_code: int) -> str:
+    """Return an exit code in words."""
+    if exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    try:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was killed by signal {-exit_code}"
+
+
+def _last_words(errors: bytes) -> str:
+    """Return the end of what was said on stderr, on one line."""
+    text = " ".join(errors.decode(errors="replace").split())
+    return text.removeprefix("error: ")[-SHOWN_CHARACTERS:]

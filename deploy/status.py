@@ -1,0 +1,90 @@
+"""What a line PC runs: read from its slot files, without touching them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.machine import machine_name
+from deploy.report import PackageName, StatusReport
+from deploy.store import PackageStore
+from deploy.target import Target
+from models.errors import InstallError, PackageError
+from models.slot_files import (
+    AnyFile,
+    Health,
+    ProofFile,
+    SlotRecord,
+    SlotState,
+    read_file,
+)
+
+
+def read_status(target: Target) -> StatusReport:
+    """Return what a line PC runs, and what is wrong with it.
+
+    Args:
+        target: Which line PC.
+
+    Returns:
+        The report; its faults are empty where all is well.
+
+    Raises:
+        InstallError: There is no slot folder.
+    """
+    slot = target.slot
+    if not slot.root.is_dir():
+        raise InstallError(
+            f"{target.name}: there is no line PC in {slot.root}.",
+            why="The folder does not exist.",
+            fix="Flash a package there first, or mend the path.",
+        )
+    faults: list[str] = []
+    record = _read(slot.state, SlotRecord, faults)
+    proofs = _read(slot.proof, ProofFile, faults)
+    health = _read(slot.health, Health, faults)
+    current = slot.package_of(slot.current)
+    proof = proofs.proofs.get(current) if proofs else None
+    if proof and proof.machine != machine_name():
+        faults.append(f"proven on another machine: {proof.machine}")
+    return StatusReport(
+        target=target.name,
+        state=record.state if record else SlotState.IDLE,
+        state_sha256=record.package_sha256 if record else "",
+        reason=record.reason if record else "",
+        since=record.at if record else None,
+        current=_package(target, slot.current, faults),
+        previous=_package(target, slot.previous, faults),
+        trial=_package(target, slot.trial, faults),
+        proof=proof,
+        health=health,
+        health_age_s=_age_s(health),
+        faults=tuple(faults),
+    )
+
+
+def _read(path: Path, layout: type[AnyFile], faults: list[str]) -> AnyFile | None:
+    """Return a slot file; what is wrong with it is a fault of the report."""
+    try:
+        return read_file(path, layout)
+    except InstallError as exc:
+        faults.append(str(exc))
+        return None
+
+
+def _package(target: Target, link: Path, faults: list[str]) -> PackageName | None:
+    """Return the package that a link names, after its files were verified."""
+    sha256 = target.slot.package_of(link)
+    if not sha256:
+        return None
+    store = PackageStore(target.slot.store)
+    try:
+        return PackageName.of(store.open(sha256))
+    except PackageError as exc:
+        faults.append(f"{link.name}: {exc}")
+        return None
+
+
+def _age_s(health: Health | None) -> float | None:
+    """Return how old the daemon's word is; a clock set back counts as now."""
+    if health is None:
+        return None
+    return max(0.0, round((datetime.now(UTC) - health.at).total_seconds(), 1))

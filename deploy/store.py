@@ -1,0 +1,216 @@
+"""Packages on the line PC, each in a folder named by its SHA-256.
+
+A package is copied into a sibling folder, made durable, and renamed into place: under
+its final name it is whole or not there. What a crash leaves behind begins with a dot
+and is removed by the next flash.
+
+::
+
+    store/<sha256>/             a whole package
+    store/.incoming-<sha256>/   being copied
+    store/.trash-<sha256>/      being removed
+"""
+
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import InstallError, PackageError
+from models.files import fsync_folder, sha256_of
+from models.manifest import MANIFEST_NAME
+from models.package import Package, copy_package, open_package, read_manifest
+
+logger = logging.getLogger(__name__)
+
+KEPT_PACKAGES = 3
+SPACE_FACTOR = 2  # the copy, and as much again for what else the line PC writes
+RESERVE_BYTES = 32 << 20  # stays free for the daemon's outbox and evidence
+INCOMING, TRASH, REPAIR = ".incoming-", ".trash-", ".repair-"
+
+
+@dataclass(frozen=True, slots=True)
+class PackageStore:
+    """The ``store`` folder. Its owner holds the slot's lock while writing.
+
+    Attributes:
+        folder: Where it lies; made when the first package comes.
+        reserve_bytes: Space that stays free on the disk.
+    """
+
+    folder: Path
+    reserve_bytes: int = RESERVE_BYTES
+
+    def open(self, sha256: str) -> Package:
+        """Return a stored package after every file in it was verified.
+
+        Args:
+            sha256: Identity of the package.
+
+        Raises:
+            PackageError: It is missing, damaged, or another one.
+        """
+        package = open_package(self.folder / sha256)
+        if package.sha256 != sha256:
+            raise PackageError(
+                f"{package.folder}: holds another package.",
+                why=f"Its manifest has sha256 {package.sha256[:12]}….",
+                fix="Flash the package again.",
+            )
+        return package
+
+    def holds(self, sha256: str) -> bool:
+        """Return whether a package is there, whole and undamaged.
+
+        Args:
+            sha256: Identity of the package; empty is never held.
+        """
+        if not sha256:
+            return False
+        try:
+            self.open(sha256)
+        except PackageError as exc:
+            logger.warning("stored_package_damaged sha256=%s why=%s", sha256, exc)
+            return False
+        return True
+
+    def adopt(self, package: Package) -> Package:
+        """Copy a package into the store, or mend the copy that is there.
+
+        Args:
+            package: A verified package, anywhere.
+
+        Returns:
+            The stored package.
+
+        Raises:
+            InstallError: The disk has too little room.
+            PackageError: The source changed while it was copied.
+            OSError: The store cannot be written.
+        """
+        target = self.folder / package.sha256
+        if target.is_dir():
+            self._repair(package, target)
+            return self.open(package.sha256)
+        self.folder.mkdir(exist_ok=True)
+        fsync_folder(self.folder.parent)
+        self._check_space(package)
+        temporary = self.folder / f"{INCOMING}{package.sha256}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            copy = copy_package(package, temporary)
+        except (OSError, PackageError):
+            shutil.rmtree(temporary, ignore_errors=True)  # give the room back now
+            raise
+        if copy.sha256 != package.sha256:
+            raise PackageError(
+                f"{package.folder}: changed while it was copied.",
+                why="Its manifest is not the one that was verified.",
+                fix="Flash again when nothing writes there.",
+            )
+        _make_durable(temporary)
+        temporary.rename(target)
+        fsync_folder(self.folder)
+        return Package(target, copy.manifest, copy.sha256)
+
+    def _check_space(self, package: Package) -> None:
+        """Refuse before the first byte is written, not in the middle."""
+        size_bytes = sum(f.size_bytes for f in package.manifest.files.values())
+        needed_bytes = SPACE_FACTOR * size_bytes + self.reserve_bytes
+        free_bytes = shutil.disk_usage(self.folder).free
+        if free_bytes < needed_bytes:
+            raise InstallError(
+                f"{self.folder}: the disk is too full for this package.",
+                why=f"{free_bytes >> 20} MiB are free, expected "
+                f"{needed_bytes / (1 << 20):.0f} MiB (twice the package and "
+                f"{self.reserve_bytes >> 20} MiB for the daemon).",
+                fix="Make room on that disk and flash again.",
+            )
+
+    def _repair(self, package: Package, target: Path) -> None:
+        """Replace each file that is not as packed; the others stay untouched.
+
+        The folder may be in force, so it is mended file by file: at no moment
+        is it less whole than before.
+        """
+        wanted = {name: f.sha256 for name, f in package.manifest.files.items()}
+        for name, sha256 in [*wanted.items(), (MANIFEST_NAME, package.sha256)]:
+            path = target / name
+            if path.is_file() and not path.is_symlink() and sha256_of(path) == sha256:
+                continue
+            logger.warning("stored_file_mended path=%s", path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f"{REPAIR}{path.name}")
+            shutil.copyfile(package.folder / name, temporary)
+            _fsync_file(temporary)
+            temporary.replace(path)
+            fsync_folder(path.parent)
+
+    def clean(self) -> None:
+        """Remove what crashed attempts left behind.
+
+        Raises:
+            OSError: The store cannot be written.
+        """
+        if not self.folder.is_dir():
+            return
+        for path in self.folder.iterdir():
+            if path.name.startswith((INCOMING, TRASH)):
+                shutil.rmtree(path)
+        for path in self.folder.rglob(f"{REPAIR}*"):
+            path.unlink()
+
+    def prune(self, referenced: set[str]) -> list[str]:
+        """Remove old packages; the newest ones and the referenced ones stay.
+
+        Args:
+            referenced: SHA-256 of packages that a link names.
+
+        Returns:
+            SHA-256 of those that stay, newest first.
+
+        Raises:
+            OSError: The store cannot be written.
+        """
+        names = [
+            path.name for path in self.folder.iterdir() if not path.name.startswith(".")
+        ]
+        names.sort(key=self._age, reverse=True)
+        kept = [
+            name
+            for place, name in enumerate(names)
+            if place < KEPT_PACKAGES or name in referenced
+        ]
+        for name in set(names) - set(kept):
+            trash = self.folder / f"{TRASH}{name}"
+            (self.folder / name).rename(trash)
+            shutil.rmtree(trash)
+            logger.info("package_removed sha256=%s", name)
+        return kept
+
+    def _age(self, sha256: str) -> int:
+        """Return the build number, the order of packing; -1 where unreadable."""
+        try:
+            return read_manifest(self.folder / sha256 / MANIFEST_NAME).build
+        except PackageError:
+            return -1
+
+
+def _make_durable(folder: Path) -> None:
+    """Write every file of a folder and every name in it through to the disk."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            fsync_folder(path)
+        else:
+            _fsync_file(path)
+    fsync_folder(folder)
+
+
+def _fsync_file(path: Path) -> None:
+    """Write one file's content through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

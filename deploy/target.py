@@ -1,0 +1,58 @@
+"""Where a package is put: which line PC the operator's word means."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import ConfigError
+from models.slot_files import SlotFolder
+
+LATER_SCHEMES = ("ssh", "usb")  # named in the architecture, built by later issues
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line PC.
+
+    Attributes:
+        name: As the operator wrote it.
+        slot: Its slot folder, on this machine.
+    """
+
+    name: str
+    slot: SlotFolder
+
+
+def parse_target(text: str) -> Target:
+    """Return the line PC that a word of the command line means.
+
+    Args:
+        text: ``local:DIR``, or just ``DIR``.
+
+    Raises:
+        ConfigError: It is empty, or of a kind that this version does not know.
+    """
+    scheme, colon, rest = text.partition(":")
+    is_scheme = colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme)
+    folder = text
+    if is_scheme:
+        if scheme in LATER_SCHEMES:
+            raise ConfigError(
+                f"target {text!r}: {scheme} is not in this version.",
+                why="This version flashes into a folder of this machine only.",
+                fix="Copy the package to the line PC and flash local:DIR there.",
+            )
+        if scheme != "local":
+            raise ConfigError(
+                f"target {text!r}: there is no kind of target {scheme!r}.",
+                why="Expected local:DIR.",
+                fix=f"For a folder with a colon in its name write local:{text}.",
+            )
+        folder = rest
+    if not folder.strip() or "\0" in folder:
+        raise ConfigError(
+            f"target {text!r} names no folder.",
+            why="Expected local:DIR, for example local:/var/lib/graftline.",
+            fix="Give the folder of the line PC.",
+        )
+    return Target(text, SlotFolder(Path(folder).expanduser().absolute()))

@@ -1,0 +1,94 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from deploy.journal import Journal
+from deploy.slots import SlotEvent
+from models.errors import InstallError
+from models.manifest import PrecisionHint, VariantName
+from models.slot_files import Proof, RunMode, SlotFolder, SlotState
+from tests.simulators.target import SimTarget
+
+MODE = RunMode(
+    variant=VariantName.OPENVINO_FP32,
+    precision_hint=PrecisionHint.F32,
+    passed=True,
+    latency_ms_p50=1,
+    latency_ms_p99=2,
+)
+
+
+@pytest.fixture
+def journal(line_pc: SimTarget) -> Journal:
+    line_pc.root.mkdir()
+    return Journal(SlotFolder(line_pc.root))
+
+
+def proof_of(sha256: str) -> Proof:
+    return Proof(
+        package_sha256=sha256,
+        at=datetime.now(UTC),
+        machine="here",
+        golden_frames=1,
+        chosen=MODE,
+        modes=(MODE,),
+    )
+
+
+def test_line_pc_without_files_is_idle_and_knows_no_proof(journal: Journal) -> None:
+    assert journal.state() is SlotState.IDLE
+    assert journal.proof_of("a") is None
+
+
+def test_event_that_cannot_happen_writes_nothing(journal: Journal) -> None:
+    with pytest.raises(ValueError, match="cannot happen"):
+        journal.note(SlotEvent.GOLDEN_PASSED, "a")
+    assert not journal.slot.state.exists()
+
+
+def test_flash_that_never_ended_is_noted_and_the_next_one_begins(
+    journal: Journal, line_pc: SimTarget
+) -> None:
+    journal.begin("a")
+    journal.note(SlotEvent.FILES_COMPLETE, "a")
+    journal.recover()
+    assert line_pc.record().reason == "Interrupted in state downloaded."
+    journal.begin("b")
+    assert line_pc.record().package_sha256 == "b"
+
+
+def test_damaged_files_count_as_none(journal: Journal) -> None:
+    journal.slot.state.write_bytes(b'{"state": "comm')
+    journal.slot.proof.write_bytes(b"")
+    assert journal.state() is SlotState.IDLE
+    assert journal.proof_of("a") is None
+    journal.begin("a")
+    journal.keep_proof(proof_of("a"))
+    assert journal.proof_of("a") is not None
+
+
+NEWER = '{"schema_version": 2, "word": "unknown"}'
+
+
+def test_state_of_a_newer_graftline_is_not_overwritten(journal: Journal) -> None:
+    journal.slot.state.write_text(NEWER)
+    with pytest.raises(InstallError, match="newer than this runtime"):
+        journal.begin("a")
+    assert journal.slot.state.read_text() == NEWER
+
+
+def test_proofs_of_a_newer_graftline_are_not_overwritten(journal: Journal) -> None:
+    journal.slot.proof.write_text(NEWER)
+    with pytest.raises(InstallError, match="newer than this runtime"):
+        journal.keep_proof(proof_of("a"))
+    assert journal.slot.proof.read_text() == NEWER
+
+
+def test_proof_of_a_package_outlives_those_of_others(journal: Journal) -> None:
+    for name in ("a", "b", "c"):
+        journal.keep_proof(proof_of(name))
+    journal.forget_proofs(["a", "c"])
+    assert journal.proof_of("a") == proof_of("a").model_copy(
+        update={"at": journal.proof_of("a").at}  # type: ignore[union-attr]
+    )
+    assert journal.proof_of("b") is None

@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from deploy.links import clean_links, locked, referenced, remove_link, switch_link
+from models.errors import InstallError
+from models.slot_files import SlotFolder
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> SlotFolder:
+    folder = SlotFolder(tmp_path)
+    for name in ("a", "b"):
+        (folder.store / name).mkdir(parents=True)
+    return folder
+
+
+def test_link_points_at_the_package_it_was_switched_to(slot: SlotFolder) -> None:
+    switch_link(slot, slot.current, "a")
+    switch_link(slot, slot.current, "b")
+    assert slot.current.resolve() == slot.store / "b"
+    assert slot.package_of(slot.current) == "b"
+
+
+def test_links_survive_a_move_of_the_slot(slot: SlotFolder, tmp_path: Path) -> None:
+    switch_link(slot, slot.current, "a")
+    moved = slot.root.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    assert SlotFolder(moved).current.is_dir()
+
+
+def test_removed_link_is_gone_and_its_package_is_not(slot: SlotFolder) -> None:
+    switch_link(slot, slot.trial, "a")
+    remove_link(slot, slot.trial)
+    remove_link(slot, slot.trial)
+    assert not slot.trial.is_symlink()
+    assert (slot.store / "a").is_dir()
+
+
+def test_every_package_that_a_link_names_is_referenced(slot: SlotFolder) -> None:
+    assert referenced(slot) == set()
+    switch_link(slot, slot.current, "a")
+    switch_link(slot, slot.previous, "b")
+    assert referenced(slot) == {"a", "b"}
+
+
+def test_cleaning_leaves_the_daemons_files_alone(slot: SlotFolder) -> None:
+    ours = (".state.json.7.tmp", ".proof.json.7.tmp", ".current.link")
+    daemons = (".health.json.7.tmp", "health.json")
+    for name in (*ours, *daemons):
+        (slot.root / name).touch()
+    switch_link(slot, slot.trial, "a")
+    clean_links(slot)
+    assert {path.name for path in slot.root.iterdir()} == {*daemons, "store"}
+
+
+def test_second_holder_of_the_lock_is_told_that_it_is_busy(slot: SlotFolder) -> None:
+    with (
+        locked(slot),
+        pytest.raises(InstallError, match="busy") as caught,
+        locked(slot),
+    ):
+        pass
+    assert "Another flash" in caught.value.why
+
+
+def test_lock_is_free_after_a_holder_that_failed(slot: SlotFolder) -> None:
+    with pytest.raises(ZeroDivisionError), locked(slot):
+        _ = 1 / 0
+    with locked(slot):
+        pass

@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy.proof import prove
+from models.errors import InstallError, PackageError
+from models.manifest import PrecisionHint, VariantName
+from models.openvino_detector import supports_bf16
+from models.package import Package
+from tests.simulators import resealed
+from tests.simulators.packages import make_package
+from tests.simulators.resealed import reseal
+
+
+def only_f32(package: Package) -> dict[str, object]:
+    """Return the manifest's variants with the one hint that is everywhere."""
+    variants = package.manifest.variants
+    return {
+        "variants": {
+            name: variant.model_copy(
+                update={
+                    "tolerances": {
+                        PrecisionHint.F32: variant.tolerances[PrecisionHint.F32]
+                    }
+                }
+            )
+            for name, variant in variants.items()
+        }
+    }
+
+
+def test_every_run_mode_of_this_machine_is_measured(tmp_path: Path) -> None:
+    variants = (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8)
+    report = prove(make_package(tmp_path / "package", variants=variants))
+    hints = (PrecisionHint.F32, PrecisionHint.BF16)[: 1 + supports_bf16()]
+    assert [(mode.variant, mode.precision_hint) for mode in report.modes] == [
+        (variant, hint) for variant in variants for hint in hints
+    ]
+    assert all(mode.passed for mode in report.modes)
+    assert all(0 < mode.latency_ms_p50 <= mode.latency_ms_p99 for mode in report.modes)
+
+
+def test_fastest_run_mode_that_passed_is_chosen(builds: list[Package]) -> None:
+    report = prove(builds[0])
+    assert report.chosen is not None
+    fastest = min(mode.latency_ms_p50 for mode in report.modes if mode.passed)
+    assert report.chosen.latency_ms_p50 == fastest
+    proof = report.proof()
+    assert proof.golden_frames == 16
+    assert proof.package_sha256 == builds[0].sha256
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (resealed.expect_what_is_not_there, "15.png: expected label"),
+        (resealed.answer_nan, "NaN or infinite"),
+        (resealed.answer_another_shape, r"expected [6, A], got (7, 100)"),
+    ],
+)
+def test_model_that_answers_wrong_is_refused_with_the_first_fault(
+    change: object, reason: str, builds: list[Package], tmp_path: Path
+) -> None:
+    wrong = reseal(builds[0], tmp_path / "wrong", change)  # type: ignore[arg-type]
+    report = prove(wrong)
+    assert report.chosen is None
+    assert all(mode.latency_ms_p50 == 0 for mode in report.modes)
+    with pytest.raises(InstallError, match="failed in every run mode") as caught:
+        report.proof()
+    assert reason in caught.value.why
+
+
+def test_run_mode_that_cannot_be_loaded_does_not_end_the_others(tmp_path: Path) -> None:
+    variants = (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8)
+    package = make_package(tmp_path / "package", variants=variants)
+
+    def cut(folder: Path) -> None:
+        (folder / "openvino" / "fp32.xml").write_bytes(b"<net")
+
+    report = prove(reseal(package, tmp_path / "cut", cut))
+    assert report.chosen is not None
+    assert report.chosen.variant is VariantName.OPENVINO_INT8
+    failed = [mode for mode in report.modes if not mode.passed]
+    assert {mode.variant for mode in failed} == {VariantName.OPENVINO_FP32}
+    assert "cannot load" in failed[0].reason
+
+
+def test_run_mode_that_the_manifest_does_not_allow_is_not_tried(
+    builds: list[Package], tmp_path: Path
+) -> None:
+    package = reseal(builds[0], tmp_path / "p", resealed.nothing, **only_f32(builds[0]))
+    assert [m.precision_hint for m in prove(package).modes] == [PrecisionHint.F32]
+
+
+def test_golden_frame_that_is_no_picture_is_a_package_error(
+    builds: list[Package], tmp_path: Path
+) -> None:
+    def blot(folder: Path) -> None:
+        (folder / "golden" / "00.png").write_bytes(np.zeros(64, np.uint8).tobytes())
+
+    with pytest.raises(PackageError, match="golden frame cannot be read"):
+        prove(reseal(builds[0], tmp_path / "blot", blot))

@@ -1,0 +1,103 @@
+"""Whatever the self-test's process does, flashing goes on living."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.selftest import Selftest
+from models.errors import InstallError
+from models.package import Package
+from tests.simulators.target import SimTarget
+
+
+def selftest_that(does: str, **limits: float) -> Selftest:
+    program = f"import os, sys, time, resource\n{does}"
+    return Selftest((sys.executable, "-I", "-S", "-c", program), **limits)  # type: ignore[arg-type]
+
+
+def test_report_of_the_process_is_returned(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    report = line_pc.installer.selftest.run(builds[0])
+    assert report.package_sha256 == builds[0].sha256
+    assert report.proof().chosen == report.modes[0]
+
+
+def test_process_that_hangs_is_killed_with_its_children(
+    builds: list[Package], tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    hang = (
+        "child = os.fork()\n"
+        f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
+        "time.sleep(600)"
+    )
+    with pytest.raises(InstallError, match=r"did not end within 1 s"):
+        selftest_that(hang, timeout_s=1.0).run(builds[0])
+    children = [int(pid) for pid in pids.read_text().split()]
+    assert len(children) == 2
+    deadline = time.monotonic() + 10
+    while any(is_running(pid) for pid in children):
+        assert time.monotonic() < deadline, "a process was left behind"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # an orphan waits for its new parent to look at it
+
+
+@pytest.mark.parametrize(
+    ("does", "ending"),
+    [
+        ("os.abort()", "was killed by SIGABRT"),
+        ("os.kill(os.getpid(), 11)", "was killed by SIGSEGV"),
+        ("os._exit(1)", "ended with exit code 1"),
+        ("sys.exit('error: the files are damaged.')", "the files are damaged"),
+    ],
+)
+def test_process_that_crashes_is_an_install_error(
+    does: str, ending: str, builds: list[Package]
+) -> None:
+    with pytest.raises(InstallError) as caught:
+        selftest_that(does).run(builds[0])
+    assert ending in str(caught.value)
+    assert "error:" not in str(caught.value)
+    assert "MiB of memory" in caught.value.why
+
+
+@pytest.mark.parametrize("output", ["", "fine", "{}", "[1]", "\\0" * 9])
+def test_output_that_is_no_report_is_an_install_error(
+    output: str, builds: list[Package]
+) -> None:
+    with pytest.raises(InstallError, match="gave no report"):
+        selftest_that(f"sys.stdout.write('{output}')").run(builds[0])
+
+
+def test_process_cannot_take_more_memory_than_its_limit(builds: list[Package]) -> None:
+    eat = "x = bytearray(600 << 20)"
+    with pytest.raises(InstallError, match="MemoryError"):
+        selftest_that(eat, memory_bytes=256 << 20).run(builds[0])
+
+
+def test_process_has_a_low_priority_and_is_the_first_to_be_killed(
+    builds: list[Package],
+) -> None:
+    tell = (
+        "time.sleep(0.2)\n"
+        "score = open('/proc/self/oom_score_adj').read().strip()\n"
+        "limit = resource.getrlimit(resource.RLIMIT_CPU)[0]\n"
+        "sys.exit(f'nice={os.nice(0)} score={score} cpu={limit}')"
+    )
+    with pytest.raises(InstallError) as caught:
+        selftest_that(tell, timeout_s=20.0).run(builds[0])
+    cpu_s = 20 * (os.cpu_count() or 1) + 1
+    nice = min(19, os.nice(0) + 10)
+    assert f"score=1000 cpu={cpu_s}" in caught.value.why
+    assert f"nice={nice}" in caught.value.why

@@ -1,0 +1,95 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deploy.report import StatusReport
+from deploy.status import read_status
+from deploy.target import Target
+from models.errors import InstallError
+from models.package import Package
+from models.slot_files import Health, SlotState, write_file
+from tests.simulators.target import SimTarget
+
+
+def status_of(line_pc: SimTarget) -> StatusReport:
+    return read_status(Target(f"local:{line_pc.root}", line_pc.slot))
+
+
+def test_line_pc_that_is_not_there_is_an_error(line_pc: SimTarget) -> None:
+    with pytest.raises(InstallError, match="there is no line PC"):
+        status_of(line_pc)
+
+
+def test_line_pc_without_a_package_is_idle(line_pc: SimTarget) -> None:
+    line_pc.root.mkdir()
+    status = status_of(line_pc)
+    assert status.state is SlotState.IDLE
+    assert (status.current, status.proof, status.faults) == (None, None, ())
+
+
+def test_status_names_both_packages_and_how_the_first_runs(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    line_pc.flash(builds[1])
+    status = status_of(line_pc)
+    assert status.state is SlotState.COMMITTED
+    assert status.current is not None
+    assert status.previous is not None
+    assert (status.current.build, status.previous.build) == (2, 1)
+    assert status.proof is not None
+    assert status.proof.package_sha256 == builds[1].sha256
+    assert not status.faults
+
+
+def test_age_of_the_daemons_word_is_told(line_pc: SimTarget) -> None:
+    line_pc.root.mkdir()
+    said_at = datetime.now(UTC) - timedelta(seconds=90)
+    write_file(
+        line_pc.slot.health, Health(at=said_at, boot_id="1", state="ready", fps=12)
+    )
+    status = status_of(line_pc)
+    assert status.health is not None
+    assert status.health.fps == 12
+    assert status.health_age_s == pytest.approx(90, abs=5)
+
+
+def test_word_from_the_future_has_no_negative_age(line_pc: SimTarget) -> None:
+    line_pc.root.mkdir()
+    said_at = datetime.now(UTC) + timedelta(hours=1)
+    write_file(line_pc.slot.health, Health(at=said_at, boot_id="1", state="ready"))
+    assert status_of(line_pc).health_age_s == 0
+
+
+def test_damaged_package_in_force_is_a_fault(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    (line_pc.slot.current / "golden" / "00.png").unlink()
+    status = status_of(line_pc)
+    assert status.current is None
+    assert "current" in status.faults[0]
+    assert "00.png is missing" in status.faults[0]
+
+
+def test_damaged_slot_files_are_faults_and_the_rest_is_told(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    line_pc.slot.state.write_bytes(b"")
+    line_pc.slot.health.write_bytes(b"[]")
+    status = status_of(line_pc)
+    assert status.current is not None
+    assert [fault.partition(":")[0] for fault in status.faults] == [
+        str(line_pc.slot.state),
+        str(line_pc.slot.health),
+    ]
+
+
+def test_proof_of_another_machine_is_a_fault(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    machine = line_pc.flash(builds[0]).proof.machine
+    text = line_pc.slot.proof.read_text()
+    line_pc.slot.proof.write_text(text.replace(machine, "another machine"))
+    assert status_of(line_pc).faults == ("proven on another machine: another machine",)

@@ -1,0 +1,165 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.backends import open_detector
+from models.boxes import FloatArray
+from models.detections import Detections, no_detections
+from models.errors import PackageError
+from models.golden import (
+    GoldenSet,
+    compare,
+    kept_thresholds,
+    read_golden,
+    record,
+    run_golden,
+)
+from models.manifest import Tolerance, VariantName
+from models.package import Package
+from tests.simulators import resealed
+from tests.simulators.resealed import reseal
+
+THRESHOLDS = np.array([0.5, 0.5], np.float32)
+CLOSE = Tolerance(score=0.05, iou=0.9)
+BOX = (10.0, 10.0, 110.0, 110.0)
+MOVED_1 = (11.0, 10.0, 111.0, 110.0)  # IoU 0.98
+MOVED_9 = (19.0, 10.0, 119.0, 110.0)  # IoU 0.83
+
+
+def found(*rows: tuple[tuple[float, ...], float, int]) -> Detections:
+    return Detections(
+        np.array([row[0] for row in rows], np.float32).reshape(-1, 4),
+        np.array([row[1] for row in rows], np.float32),
+        np.array([row[2] for row in rows], np.int64),
+    )
+
+
+def faults(expected: Detections, got: Detections) -> tuple[str, ...]:
+    return compare(expected, got, THRESHOLDS, CLOSE).faults
+
+
+def test_same_answer_has_no_fault() -> None:
+    result = compare(found((BOX, 0.9, 0)), found((BOX, 0.9, 0)), THRESHOLDS, CLOSE)
+    assert result.passed
+    assert (result.matched, result.worst_iou) == (1, 1.0)
+    assert result.worst_score_difference == 0
+
+
+def test_small_differences_are_within_the_tolerance_and_measured() -> None:
+    result = compare(found((BOX, 0.9, 0)), found((MOVED_1, 0.87, 0)), THRESHOLDS, CLOSE)
+    assert result.passed
+    assert result.worst_score_difference == pytest.approx(0.03, abs=1e-6)
+    assert result.worst_iou == pytest.approx(0.98, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "got",
+    [
+        no_detections(),
+        found((MOVED_9, 0.9, 0)),  # elsewhere
+        found((BOX, 0.84, 0)),  # weaker than the tolerance
+        found((BOX, 0.9, 1)),  # of another label
+    ],
+    ids=["nothing", "elsewhere", "weaker", "another label"],
+)
+def test_expected_detection_without_a_close_partner_is_a_fault(
+    got: Detections,
+) -> None:
+    assert "expected label 0 at 0.90 not found" in faults(found((BOX, 0.9, 0)), got)
+
+
+def test_unexpected_detection_is_a_fault() -> None:
+    assert faults(no_detections(), found((BOX, 0.9, 1))) == (
+        "unexpected label 1 at 0.90",
+    )
+
+
+def test_detections_near_the_threshold_may_come_and_go() -> None:
+    near = found((BOX, 0.54, 0))
+    assert not faults(near, no_detections())
+    assert not faults(no_detections(), near)
+
+
+def test_sure_detection_may_have_a_partner_below_the_threshold_of_sureness() -> None:
+    assert not faults(found((BOX, 0.56, 0)), found((BOX, 0.52, 0)))
+
+
+def test_nothing_expected_and_nothing_found_is_right() -> None:
+    result = compare(no_detections(), no_detections(), THRESHOLDS, CLOSE)
+    assert result.passed
+    assert result.matched == 0
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(0.5, 0.25), (0.2, 0.01), (0.0, 0.01)])
+def test_detections_are_recorded_well_below_the_threshold(
+    threshold: float, kept: float
+) -> None:
+    assert kept_thresholds(np.array([threshold], np.float32))[0] == pytest.approx(kept)
+
+
+def test_recorded_detections_are_those_that_were_found() -> None:
+    (row,) = record(found((BOX, 0.75, 1)))
+    assert (row.label, row.score, row.box) == (1, 0.75, BOX)
+
+
+def test_package_reproduces_its_own_golden_frames(sealed: Package) -> None:
+    detector = open_detector(sealed, VariantName.OPENVINO_FP32)
+    pairs = read_golden(sealed)
+    result = run_golden(detector, pairs, sealed.manifest, CLOSE)
+    assert result.passed
+    assert result.frames == len(pairs) == 16
+    assert result.matched >= 10  # at least one on each defective frame
+
+
+def test_fault_names_the_frame(sealed: Package, tmp_path: Path) -> None:
+    wrong = reseal(sealed, tmp_path / "wrong", resealed.expect_what_is_not_there)
+    detector = open_detector(wrong, VariantName.OPENVINO_FP32)
+    result = run_golden(detector, read_golden(wrong), wrong.manifest, CLOSE)
+    assert {fault.partition(":")[0] for fault in result.faults} == {"15.png"}
+
+
+class Blind:
+    """A detector that sees nothing, as one whose scores are all NaN."""
+
+    input_size_px = (320, 320)
+
+    def infer(self, images: FloatArray) -> FloatArray:
+        del images
+        return np.full((6, 100), np.nan, np.float32)
+
+
+def test_blind_detector_fails_on_every_defective_frame(sealed: Package) -> None:
+    pairs = read_golden(sealed)
+    result = run_golden(Blind(), pairs, sealed.manifest, CLOSE)
+    failed = {fault.partition(":")[0] for fault in result.faults}
+    assert failed == {frame.file for frame, _ in pairs if not frame.good}
+
+
+def unknown_label(golden: GoldenSet) -> str:
+    return golden.model_dump_json().replace('"label":1', '"label":2')
+
+
+def foreign_frame(golden: GoldenSet) -> str:
+    return golden.model_dump_json().replace("00.png", "foreign.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (lambda _: "{}", "not a golden set"),
+        (lambda _: '{"frames": []}', "not a golden set"),
+        (unknown_label, "expects label 2"),
+        (foreign_frame, "foreign.png: golden frame is not among the package's files"),
+    ],
+)
+def test_golden_set_that_does_not_fit_is_refused(
+    text: Callable[[GoldenSet], str], fault: str, sealed: Package, tmp_path: Path
+) -> None:
+    def change(folder: Path) -> None:
+        path = folder / "golden" / "expected.json"
+        path.write_text(text(GoldenSet.model_validate_json(path.read_bytes())))
+
+    with pytest.raises(PackageError, match=fault):
+        read_golden(reseal(sealed, tmp_path / "wrong", change))

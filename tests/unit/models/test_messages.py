@@ -1,0 +1,141 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from models.errors import ConfigError
+from models.messages import (
+    Acknowledgement,
+    AlertEvent,
+    DaemonState,
+    StationStatus,
+    StationTopics,
+    parse_topic,
+)
+
+STATION = StationTopics("plant-1", "line-2", "s3")
+ROOT = "graftline/plant-1/line-2/s3"
+
+
+def alert(**changes: Any) -> dict[str, Any]:
+    at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
+    data = {
+        "site": "plant-1",
+        "line": "line-2",
+        "station": "s3",
+        "boot_id": "b",
+        "camera": "top",
+        "frame_id": 7,
+        "captured_at": at,
+        "captured_ns": 1,
+        "decided_ns": 2,
+        "frame_age_ms": 0.5,
+        "clock_synchronized": True,
+        "model": {"name": "m", "build": 1, "sha256": "0"},
+        "frame_width_px": 640,
+        "frame_height_px": 480,
+        "detections": [
+            {
+                "label": "scratch",
+                "score": 0.9,
+                "box_px": [0, 0, 64, 48],
+                "box_norm": [0, 0, 0.1, 0.1],
+            }
+        ],
+        **changes,
+    }
+    return {"id": "s:1", "source": ROOT, "time": at, "data": data}
+
+
+def test_topics_of_a_station_begin_with_its_names() -> None:
+    assert STATION.root == ROOT
+    assert STATION.status == f"{ROOT}/status"
+    assert STATION.ack == f"{ROOT}/ack"
+    assert STATION.loss == f"{ROOT}/loss"
+    assert STATION.camera("top", "image/a:1") == f"{ROOT}/camera/top/image/a:1"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "+", "#", "a/b", "Line", "a b", "é", "a" * 33, "a\n", "$SYS"]
+)
+def test_name_that_would_break_out_of_its_level_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be part of an MQTT topic"):
+        StationTopics("plant-1", name, "s3")
+    with pytest.raises(ConfigError, match="camera"):
+        STATION.camera(name, "alert")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "camera"),
+    [("status", ""), ("ack", ""), ("alert", "top"), ("image/stream:1", "top")],
+)
+def test_own_topic_is_taken_apart(leaf: str, camera: str) -> None:
+    topic = STATION.camera(camera, leaf) if camera else f"{ROOT}/{leaf}"
+    parsed = parse_topic(topic)
+    assert parsed is not None
+    assert (parsed.topics, parsed.camera, parsed.leaf) == (STATION, camera, leaf)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "",
+        "graftline",
+        ROOT,
+        "other/plant-1/line-2/s3/status",
+        "graftline/plant-1/LINE/s3/status",
+        "graftline//line-2/s3/status",
+        f"{ROOT}/camera",
+        f"{ROOT}/camera/top",
+        f"{ROOT}/camera//alert",
+        f"{ROOT}/camera/To p/alert",
+    ],
+)
+def test_foreign_topic_is_none_of_ours(topic: str) -> None:
+    assert parse_topic(topic) is None
+
+
+def test_alert_survives_the_wire_with_fields_of_tomorrow() -> None:
+    document = {**alert(mood="calm"), "traceparent": "00-1"}
+    event = AlertEvent.model_validate_json(json.dumps(document))
+    again = json.loads(event.model_dump_json())
+    assert again["type"] == "graftline.alert.v1"
+    assert again["specversion"] == "1.0"
+    assert again["traceparent"] == "00-1"
+    assert again["data"]["mood"] == "calm"
+    assert again["data"]["detections"][0]["box_px"] == [0, 0, 64, 48]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"detections": []},
+        {"camera": "Top"},
+        {"frame_id": -1},
+        {"captured_at": "2026-01-01T00:00:00"},  # without a zone
+        {"frame_width_px": 0},
+    ],
+)
+def test_alert_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        AlertEvent.model_validate(alert(**change))
+
+
+def test_event_of_another_type_is_no_alert() -> None:
+    with pytest.raises(ValidationError):
+        AlertEvent.model_validate({**alert(), "type": "graftline.verdict.v1"})
+
+
+def test_last_will_needs_no_clock() -> None:
+    will = StationStatus(state=DaemonState.LOST, boot_id="b", version="1")
+    assert json.loads(will.model_dump_json())["state"] == "lost"
+    assert will.at is None
+
+
+def test_acknowledged_ranges_are_pairs() -> None:
+    text = '{"stream": "s", "high_water": 3, "ranges": [[5, 7], [9, 9]]}'
+    assert Acknowledgement.model_validate_json(text).ranges == ((5, 7), (9, 9))
+    with pytest.raises(ValidationError):
+        Acknowledgement.model_validate_json(text.replace("[5, 7]", "[5]"))

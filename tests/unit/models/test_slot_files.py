@@ -1,0 +1,87 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from models.errors import InstallError
+from models.slot_files import (
+    SCHEMA_VERSION,
+    Health,
+    SlotFileDamagedError,
+    SlotFolder,
+    SlotRecord,
+    SlotState,
+    read_file,
+    write_file,
+)
+
+HEALTH = Health(
+    at=datetime(2026, 1, 1, tzinfo=UTC), boot_id="b", state="ready", fps=12.5
+)
+
+
+def test_written_file_is_read_back(tmp_path: Path) -> None:
+    slot = SlotFolder(tmp_path)
+    write_file(slot.health, HEALTH)
+    assert read_file(slot.health, Health) == HEALTH
+
+
+def test_file_that_does_not_exist_is_none(tmp_path: Path) -> None:
+    assert read_file(tmp_path / "state.json", SlotRecord) is None
+
+
+def test_fields_of_tomorrow_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "health.json"
+    text = HEALTH.model_dump_json().replace("{", '{"temperature_c": 41,', 1)
+    path.write_text(text)
+    read = read_file(path, Health)
+    assert read is not None
+    write_file(path, read)
+    assert '"temperature_c": 41' in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"state": "new"}', b"[" * 100_000]
+)
+def test_damaged_file_is_named_as_such(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_bytes(content)
+    with pytest.raises(SlotFileDamagedError, match=r"state\.json: cannot be read"):
+        read_file(tmp_path / "state.json", SlotRecord)
+
+
+def test_newer_file_is_refused_whatever_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(f'{{"schema_version": {SCHEMA_VERSION + 1}, "novel": 1}}')
+    with pytest.raises(InstallError, match="newer than this runtime") as caught:
+        read_file(path, SlotRecord)
+    assert not isinstance(caught.value, SlotFileDamagedError)
+
+
+def test_state_is_one_of_the_table(tmp_path: Path) -> None:
+    record = SlotRecord(state=SlotState.TRIAL, at=HEALTH.at)
+    write_file(tmp_path / "state.json", record)
+    assert '"state": "trial"' in (tmp_path / "state.json").read_text()
+
+
+def test_link_names_the_package_behind_it(tmp_path: Path) -> None:
+    slot = SlotFolder(tmp_path)
+    assert slot.package_of(slot.current) == ""
+    slot.current.symlink_to("store/abc")
+    assert slot.package_of(slot.current) == "abc"
+    slot.previous.mkdir()  # somebody's folder is no link
+    assert slot.package_of(slot.previous) == ""
+
+
+def test_paths_are_those_that_both_sides_agreed_on(tmp_path: Path) -> None:
+    slot = SlotFolder(tmp_path)
+    names = [
+        path.relative_to(tmp_path).as_posix()
+        for path in (
+            *(slot.store, slot.current, slot.previous, slot.trial),
+            *(slot.state, slot.proof, slot.health),
+        )
+    ]
+    assert names == [
+        *("store", "current", "previous", "trial"),
+        *("state.json", "proof.json", "health.json"),
+    ]
