@@ -41,12 +41,9 @@ OTHER_WAYS_TO_START_A_PROGRAM = (
     *("os.exec", "os.popen", "os.posix_spawn", "os.spawn", "os.system"),
     *("asyncio.create_subprocess", "pty.spawn"),
 )
-# Not called cli, and yet they talk to a person: the one command, what stands
-# behind `make schemas` and `make pretrain`, and the bars of long work.
-TALKERS = {
-    *("graftline.py", "models/schemas.py", "trainer/fit/pretrain.py"),
-    "trainer/progress.py",
-}
+# Not called cli, and yet they talk to a person: the one command, and what stands
+# behind `make schemas` and `make pretrain`.
+TALKERS = {"graftline.py", "models/schemas.py", "trainer/fit/pretrain.py"}
 ENDLESS_WAITS = {"get", "join", "wait"}
 
 

@@ -58,7 +58,7 @@ class BaseConv(nn.Module):
         activation: What follows batch norm.
     """
 
-    def __init__(  # noqa: PLR0913 - these numbers are what a convolution is
+    def __init__(
         self,
         inputs: int,
         outputs: int,

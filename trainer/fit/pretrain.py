@@ -7,6 +7,7 @@ where it was (``--resume``). The result is float16 safetensors plus a JSON card.
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -32,6 +33,8 @@ from trainer.fit.engine import (
     make_optimizer,
     train_step,
 )
+
+logger = logging.getLogger(__name__)
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "models" / "pretrained"
 NAME = "graftline-synthetic-nano"
@@ -219,13 +222,14 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Training:
         if training.step % REPORT_EVERY == 0:
             seconds = time.monotonic() - begun
             done = (training.step - first) * recipe.batch
-            log = {
-                "step": training.step,
-                "loss": round(mean, 3),
-                "images_s": round(done / seconds, 1),
-                "s": round(seconds),
-            }
-            sys.stderr.write(json.dumps(log) + "\n")
+            logger.info(
+                "pretrain_step step=%d of=%d loss=%.3f images_per_s=%.1f seconds=%.0f",
+                training.step,
+                recipe.steps,
+                mean,
+                done / seconds,
+                seconds,
+            )
             save_state(training, state)
     return training
 
@@ -249,10 +253,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=PRETRAINED)
     parser.add_argument("--state", type=Path, default=Path("pretrain.state.pt"))
     args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = PretrainRecipe(args.size, args.batch, args.steps, seed=args.seed)
     training = pretrain(recipe, args.state, args.workers)
     path = ship(training, recipe, args.out)
-    sys.stderr.write(f"{path}: {path.stat().st_size} bytes\n")
+    logger.info("pretrain_done file=%s bytes=%d", path, path.stat().st_size)
     return 0
 
 

@@ -218,6 +218,15 @@ def test_name_is_downloaded_once_then_cached(
     assert len(server.behaviour.requests) == 1
 
 
+def test_progress_is_shown_on_stderr_only(
+    entry: zoo.ZooEntry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zoo.find_weights(entry.name)
+    shown = capsys.readouterr()
+    assert entry.name in shown.err
+    assert shown.out == ""
+
+
 def test_damaged_file_in_the_cache_is_downloaded_again(
     server: WeightsServer, entry: zoo.ZooEntry, tmp_path: Path
 ) -> None:

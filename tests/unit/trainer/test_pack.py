@@ -1,0 +1,368 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from models.backends import open_detector
+from models.detections import Detections, no_detections
+from models.errors import ConfigError, DatasetError, PackageError, TrainingError
+from models.golden import read_golden, run_golden
+from models.manifest import Metrics, PrecisionHint, VariantName
+from models.package import Package, open_package
+from tests.simulators.runs import LABELS, make_run, write_spots
+from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
+from trainer.run import Run
+from trainer.ship.draft import model_name
+from trainer.ship.golden_frames import choose_golden
+from trainer.ship.output_folder import whole_folder
+from trainer.ship.pack import pack_run
+from trainer.ship.pack_report import PackReport
+from trainer.ship.parity import STRICT, WIDEST, measure_tolerance, require_parity
+from trainer.ship.reference import Reference, brightness_and_sharpness
+from trainer.ship.variants import accuracy_lost
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("spots")
+    write_spots(folder)
+    return open_dataset(folder)
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("run"), dataset)
+
+
+@pytest.fixture(scope="module")
+def packed(
+    dataset: Dataset, run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[PackReport, list[str]]:
+    said: list[str] = []
+    out = tmp_path_factory.mktemp("packages") / "spots"
+    return pack_run(run, dataset, out, on_progress=said.append), said
+
+
+@pytest.fixture
+def package(packed: tuple[PackReport, list[str]]) -> Package:
+    return packed[0].package
+
+
+def silent(_: str) -> None:
+    """Progress that nobody reads."""
+
+
+def test_package_holds_what_the_architecture_names(package: Package) -> None:
+    held = set(package.manifest.files)
+    assert {
+        "model.onnx",
+        "int8.onnx",
+        "openvino/fp32.xml",
+        "openvino/fp32.bin",
+        "openvino/int8.xml",
+        "openvino/int8.bin",
+        "golden/expected.json",
+        "reference.json",
+        "sbom.cdx.json",
+        "LICENSES",
+    } <= held
+    on_disk = {
+        path.relative_to(package.folder).as_posix()
+        for path in package.folder.rglob("*")
+        if path.is_file()
+    }
+    assert on_disk == held | {"manifest.json"}
+
+
+def test_manifest_tells_lineage_and_accuracy(package: Package, run: Run) -> None:
+    manifest = open_package(package.folder).manifest
+    assert manifest.name == "spots-1"
+    assert manifest.metrics == run.record.metrics
+    assert manifest.output.anchors == 24
+    assert set(manifest.variants) == set(VariantName)
+    lineage = manifest.lineage.model_dump()
+    assert len(lineage["calibration"]["photos_sha256"]) == 18
+    assert lineage["calibration"]["good_images"] == 6
+    assert {"openvino", "onnx", "nncf", "torch"} <= set(lineage["versions"])
+    int8 = manifest.variants[VariantName.OPENVINO_INT8]
+    assert int8.metrics
+    assert int8.metrics.map_50 > 0.99
+    assert set(int8.tolerances) == set(PrecisionHint)
+
+
+@pytest.mark.parametrize("name", list(VariantName))
+def test_every_run_mode_reproduces_the_golden_frames(
+    package: Package, name: VariantName
+) -> None:
+    pairs = read_golden(package)
+    for hint, tolerance in package.variant(name).tolerances.items():
+        detector = open_detector(package, name, hint)
+        result = run_golden(detector, pairs, package.manifest, tolerance)
+        assert result.passed, result.faults
+        assert result.matched > 10
+
+
+def test_golden_frames_are_lossless_and_four_are_good(
+    package: Package, dataset: Dataset
+) -> None:
+    pairs = read_golden(package)
+    assert len(pairs) == 16
+    assert sum(frame.good for frame, _ in pairs) == 4
+    photos = [read_photo(photo) for photo in dataset.splits["val"]]
+    for frame, picture in pairs:
+        assert any(np.array_equal(picture, photo) for photo in photos)
+        assert frame.good or len(frame.detections) > 0
+
+
+def test_progress_and_report_name_every_variant(
+    packed: tuple[PackReport, list[str]],
+) -> None:
+    report, said = packed
+    told = "\n".join(said)
+    assert "quantizing openvino-int8 with 18 photos" in told
+    assert all(name in str(report) for name in VariantName)
+    document = json.loads(json.dumps(report.as_json()))
+    assert document["parity"]["onnx-fp32 (f32)"]["matched"] > 10
+    assert report.dropped == ()
+
+
+def test_bill_of_materials_names_model_and_libraries(package: Package) -> None:
+    bill = json.loads((package.folder / "sbom.cdx.json").read_text())
+    assert bill["bomFormat"] == "CycloneDX"
+    model = bill["metadata"]["component"]
+    assert model["type"] == "machine-learning-model"
+    expected = package.manifest.files["model.onnx"].sha256
+    assert model["hashes"] == [{"alg": "SHA-256", "content": expected}]
+    libraries = {c["name"]: c for c in bill["components"]}
+    assert libraries["torch"]["version"] == torch.__version__
+    assert libraries["openvino"]["purl"].startswith("pkg:pypi/openvino@")
+
+
+def test_reference_describes_the_validation_photos(package: Package) -> None:
+    text = (package.folder / "reference.json").read_text()
+    reference = Reference.model_validate_json(text)
+    assert reference.photos == 24
+    assert 110 < reference.brightness.p50 < 130  # noisy grey 100..140
+    assert set(reference.labels) == set(LABELS)
+    scores = reference.labels["bright spot"]
+    assert scores.scores.count == sum(scores.histogram) > 5
+
+
+def test_blurred_frame_is_less_sharp_and_as_bright() -> None:
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 255, (80, 120, 3)).astype(np.uint8)
+    blurred = np.asarray(cv2.GaussianBlur(frame, (9, 9), 3), np.uint8)
+    bright, sharp = brightness_and_sharpness(frame, 64, 96)
+    blurred_bright, blurred_sharp = brightness_and_sharpness(blurred, 64, 96)
+    assert blurred_sharp < sharp / 10
+    assert abs(bright - blurred_bright) < 2
+
+
+def test_packing_again_replaces_the_package(
+    dataset: Dataset, run: Run, tmp_path: Path
+) -> None:
+    out = tmp_path / "line-3"
+    first = pack_run(run, dataset, out, on_progress=silent, int8=False, name="a")
+    second = pack_run(run, dataset, out, on_progress=silent, int8=False, name="b")
+    assert second.package.manifest.name == "b"
+    assert second.package.sha256 != first.package.sha256
+    assert set(second.package.manifest.variants) == {
+        VariantName.OPENVINO_FP32,
+        VariantName.ONNX_FP32,
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["line-3"]
+
+
+def test_folder_that_is_no_package_is_not_touched(
+    dataset: Dataset, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "diary.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="not a package"):
+        pack_run(run, dataset, tmp_path, on_progress=silent, int8=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+def test_output_below_a_file_is_a_training_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(TrainingError, match="cannot be written") as caught,
+        whole_folder(tmp_path / "file" / "package"),
+    ):
+        pass
+    assert caught.value.exit_code == 9
+
+
+def test_failure_leaves_nothing_and_keeps_the_old_package(tmp_path: Path) -> None:
+    out = tmp_path / "package"
+    out.mkdir()
+    (out / "manifest.json").write_text("old")
+
+    def fail_halfway() -> None:
+        with whole_folder(out) as folder:
+            (folder / "manifest.json").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_halfway()
+    assert (out / "manifest.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def test_power_cut_between_the_two_renames_is_mended(tmp_path: Path) -> None:
+    previous = tmp_path / ".package.previous"
+    previous.mkdir()
+    (previous / "manifest.json").write_text("old")
+    (tmp_path / ".package.partial").mkdir()
+
+    def fail_at_once() -> None:
+        with whole_folder(tmp_path / "package"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_at_once()
+    assert (tmp_path / "package" / "manifest.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["package"]
+
+
+def test_other_dataset_than_the_run_s_is_refused(
+    dataset: Dataset, run: Run, tmp_path: Path
+) -> None:
+    other = replace(dataset, sha256="0" * 64)
+    with pytest.raises(DatasetError, match="not the dataset"):
+        pack_run(run, other, tmp_path / "out", on_progress=silent)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_name_that_cannot_be_a_topic_is_refused(run: Run) -> None:
+    with pytest.raises(ConfigError, match="--name Line 3"):
+        model_name("Line 3", run.record)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Spots_1", "spots-1"), ("ÄÖ", "model"), ("x" * 40, "x" * 32), ("a." * 20, None)],
+)
+def test_name_is_made_from_the_run_s_folder(
+    run: Run, folder: str, name: str | None
+) -> None:
+    record = run.record.model_copy(update={"name": folder})
+    made = model_name(None, record)
+    assert made == name or name is None
+    assert model_name(made, record) == made
+
+
+def test_loss_of_more_than_half_a_point_is_told(run: Run) -> None:
+    torch_metrics = run.record.metrics
+
+    def less(**drops: float) -> Metrics:
+        figures = {
+            key: getattr(torch_metrics, key) - drop for key, drop in drops.items()
+        }
+        return torch_metrics.model_copy(update=figures)
+
+    assert (
+        accuracy_lost(torch_metrics, less(map_50=0.0049, map_75=0.0049, map_33=0.5))
+        == ""
+    )
+    told = accuracy_lost(torch_metrics, less(map_50=0.012, map_75=0.2))
+    assert "mAP@.5 loses 1.2 points" in told
+    assert "mAP@.75 loses 20.0 points" in told
+
+
+class Shifted:
+    """A detector that scores everything lower by a constant."""
+
+    def __init__(self, package: Package, shift: float) -> None:
+        self._exact = open_detector(package, VariantName.OPENVINO_FP32)
+        self._shift = shift
+        self.input_size_px = self._exact.input_size_px
+
+    def infer(self, images: np.ndarray) -> np.ndarray:
+        output = self._exact.infer(images)
+        output[4:] = (output[4:] - self._shift).clip(0, 1)
+        return output
+
+
+def test_tolerance_follows_the_measured_difference(package: Package) -> None:
+    pairs = read_golden(package)
+    measured = measure_tolerance(Shifted(package, 0.08), pairs, package.manifest)
+    assert measured
+    tolerance, result = measured
+    assert result.passed
+    assert 0.1 < tolerance.score < 0.16
+    assert tolerance.iou == STRICT.iou
+
+
+def test_mode_outside_the_widest_tolerance_is_not_allowed(package: Package) -> None:
+    pairs = read_golden(package)
+    far = Shifted(package, WIDEST.score + 0.1)
+    assert measure_tolerance(far, pairs, package.manifest) is None
+
+
+def test_float_variant_that_differs_is_a_package_error(package: Package) -> None:
+    pairs = read_golden(package)
+    with pytest.raises(PackageError, match="differ from torch") as caught:
+        require_parity(
+            Shifted(package, 0.2), pairs, package.manifest, VariantName.ONNX_FP32
+        )
+    assert "not found" in caught.value.why
+
+
+def photo(number: int, *labels: int) -> Photo:
+    boxes = np.tile(np.array([[0, 0, 9, 9]], np.float32), (len(labels), 1))
+    name = f"{number:064x}"
+    return Photo(Path(name), name, 20, 20, boxes, np.array(labels, np.int64))
+
+
+def scored(label: int, score: float) -> Detections:
+    if not score:
+        return no_detections()
+    return Detections(
+        np.array([[0, 0, 9, 9]], np.float32),
+        np.array([score], np.float32),
+        np.array([label], np.int64),
+    )
+
+
+@pytest.fixture
+def many() -> tuple[list[Photo], list[Detections]]:
+    """40 photos of a common label, 2 of a rare one, 20 good; scores 0..1."""
+    photos = [photo(n, 0) for n in range(40)]
+    photos += [photo(n, 1) for n in range(40, 42)]
+    photos += [photo(n) for n in range(42, 62)]
+    rows = [scored(0, n / 40) for n in range(40)]
+    rows += [scored(1, 0.9), scored(1, 0.2)]
+    rows += [scored(0, (n - 42) / 40) for n in range(42, 62)]
+    return photos, rows
+
+
+def test_golden_frames_hold_rare_labels_weak_scores_and_good_parts(
+    many: tuple[list[Photo], list[Detections]],
+) -> None:
+    photos, found = many
+    chosen = choose_golden(photos, found)
+    assert len(chosen) == len(set(chosen)) == 16
+    assert {40, 41} <= set(chosen)
+    common = [n for n in chosen if n < 40]
+    assert len(common) == 10
+    assert min(common) < 5
+    assert max(common) > 30
+    good = [n for n in chosen if n >= 42]
+    assert good == [42, 59, 60, 61]  # the calmest and the three most doubtful
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [lambda p: p.is_good, lambda p: not p.is_good, lambda p: int(p.sha256, 16) < 3],
+)
+def test_any_mixture_gives_as_many_golden_frames_as_it_can(
+    many: tuple[list[Photo], list[Detections]], keep: Callable[[Photo], bool]
+) -> None:
+    kept = [(p, d) for p, d in zip(*many, strict=True) if keep(p)]
+    chosen = choose_golden([p for p, _ in kept], [d for _, d in kept])
+    assert len(chosen) == min(16, len(kept))

@@ -1,0 +1,160 @@
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+
+from models.onnx_detector import OnnxDetector
+from models.openvino_detector import OpenVinoDetector
+from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
+from trainer.data.dataset import Dataset, Photo, open_dataset
+from trainer.ship.calibration import Calibration, choose_calibration
+from trainer.ship.export import convert_openvino, export_onnx
+from trainer.ship.nncf_door import load_nncf
+from trainer.ship.quantize import (
+    onnx_decoding,
+    openvino_decoding,
+    quantize_onnx,
+    quantize_openvino,
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("spots")
+    write_spots(folder, train=12, val=1, good=12)
+    return open_dataset(folder)
+
+
+@pytest.fixture(scope="module")
+def calibration(dataset: Dataset) -> Calibration:
+    return choose(dataset.splits["train"])
+
+
+def choose(photos: tuple[Photo, ...], count: int = 100, seed: int = 0) -> Calibration:
+    return choose_calibration(
+        photos,
+        seed=seed,
+        input_height_px=HEIGHT_PX,
+        input_width_px=WIDTH_PX,
+        count=count,
+    )
+
+
+@pytest.fixture(scope="module")
+def quantized(
+    tmp_path_factory: pytest.TempPathFactory, calibration: Calibration
+) -> Path:
+    folder = tmp_path_factory.mktemp("quantized")
+    export_onnx(
+        CellDetector(),
+        folder / "fp32.onnx",
+        input_height_px=HEIGHT_PX,
+        input_width_px=WIDTH_PX,
+        info={},
+    )
+    convert_openvino(folder / "fp32.onnx", folder / "fp32.xml", {})
+    info = {"model_type": "YOLOv8"}
+    quantize_openvino(folder / "fp32.xml", folder / "int8.xml", calibration, info)
+    quantize_onnx(folder / "fp32.onnx", folder / "int8.onnx", calibration, info)
+    return folder
+
+
+def test_all_photos_calibrate_where_there_are_few(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    assert set(map(id, choose(photos).photos)) == set(map(id, photos))
+
+
+def test_a_quarter_of_a_small_sample_are_good_parts(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    defective = [photo for photo in photos if not photo.is_good]
+    good = [photo for photo in photos if photo.is_good][:2]
+    chosen = choose((*defective, *good), count=8)
+    assert len(chosen.photos) == 8
+    assert chosen.record()["good_images"] == 2
+
+
+def test_few_defective_photos_leave_the_room_to_good_ones(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    defective = [photo for photo in photos if not photo.is_good][:2]
+    good = [photo for photo in photos if photo.is_good]
+    chosen = choose((*defective, *good), count=7)
+    assert len(chosen.photos) == 7
+    assert chosen.record()["good_images"] == 5
+
+
+def test_same_seed_chooses_the_same_photos_in_any_order(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    first, second = choose(photos, 8).record(), choose(photos[::-1], 8).record()
+    assert first == second
+    assert choose(photos, 8, seed=1).record() != first
+
+
+def test_record_names_the_photos_by_their_hash(calibration: Calibration) -> None:
+    hashes = calibration.record()["photos_sha256"]
+    assert hashes == [photo.sha256 for photo in calibration.photos]
+
+
+def test_openvino_decoding_stays_in_float(quantized: Path) -> None:
+    model = ov.Core().read_model(quantized / "int8.xml")
+    kinds = {node.get_friendly_name(): node.get_type_name() for node in model.get_ops()}
+    decoding = {kinds[name] for name in openvino_decoding(model)}
+    assert {"Exp", "Sigmoid", "Concat", "Multiply"} <= decoding
+    assert "FakeQuantize" not in decoding
+    assert "FakeQuantize" in kinds.values()
+
+
+def test_onnx_decoding_stays_in_float(quantized: Path) -> None:
+    model = onnx.load(quantized / "int8.onnx")
+    kinds = {node.name: node.op_type for node in model.graph.node}
+    decoding = {kinds[name] for name in onnx_decoding(model)}
+    assert {"Exp", "Sigmoid", "Concat", "Mul"} <= decoding
+    assert "QuantizeLinear" not in decoding
+    assert "QuantizeLinear" in kinds.values()
+
+
+def test_int8_says_nearly_the_same(quantized: Path, calibration: Calibration) -> None:
+    exact = OpenVinoDetector(quantized / "fp32.xml", "f32")
+    others = (
+        OpenVinoDetector(quantized / "int8.xml", "f32"),
+        OnnxDetector(quantized / "int8.onnx"),
+    )
+    strongest = 0.0
+    for photo in calibration.photos:
+        images = calibration.read(photo)
+        expected = exact.infer(images)
+        strongest = max(strongest, float(expected[4:].max()))
+        for other in others:
+            found = other.infer(images)
+            np.testing.assert_allclose(found[4:], expected[4:], rtol=0, atol=0.05)
+            np.testing.assert_allclose(found[:4], expected[:4], rtol=0, atol=0.01)
+    assert strongest > 0.9  # a rare, strong answer was not cut off
+
+
+def test_int8_models_carry_the_metadata(quantized: Path) -> None:
+    model = ov.Core().read_model(quantized / "int8.xml")
+    assert model.get_rt_info(["model_info", "model_type"]).astype(str) == "YOLOv8"
+    props = onnx.load(quantized / "int8.onnx").metadata_props
+    assert ("model_info model_type", "YOLOv8") in [(p.key, p.value) for p in props]
+
+
+def test_nncf_sends_nothing_and_keeps_its_hands_off_logging(quantized: Path) -> None:
+    load_nncf()
+    wrapper = sys.modules["nncf.telemetry.wrapper"]
+    assert not hasattr(wrapper, "Telemetry")  # it was not to be found
+    assert sys.modules.get("openvino_telemetry", "absent") is not None
+    assert logging.getLoggerClass() is logging.Logger
+    assert logging.getLogger("nncf").handlers == []
+
+
+def test_quantizing_prints_nothing(
+    quantized: Path,
+    calibration: Calibration,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    quantize_openvino(quantized / "fp32.xml", tmp_path / "int8.xml", calibration, {})
+    assert capfd.readouterr().out == ""

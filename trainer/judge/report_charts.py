@@ -1,0 +1,182 @@
+"""Charts as inline SVG: no script, no font, no network, sharp when printed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+WIDTH, HEIGHT = 560, 330
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 46
+COLORS = 8  # series colours in report.css; more series repeat them, dashed
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart.
+
+    Attributes:
+        name: For the legend.
+        x: ``[N]`` values.
+        y: ``[N]`` values.
+        note: Short addition in the legend.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis.
+
+    Attributes:
+        name: What it shows.
+        high: Its end; it begins at 0.
+        percent: Whether values are shares.
+    """
+
+    name: str
+    high: float = 1.0
+    percent: bool = True
+
+    def ticks(self) -> list[float]:
+        """Return up to six round values."""
+        raw = self.high / 5
+        size = 10.0 ** np.floor(np.log10(raw))
+        step = next(n * size for n in (1, 2, 2.5, 5, 10) if n * size >= raw * 0.999)
+        return [float(v) for v in np.arange(0, self.high * 1.001, step)]
+
+    def text(self, value: float) -> str:
+        """Return a tick's words."""
+        return f"{100 * value:.0f} %" if self.percent else f"{value:g}"
+
+
+def line_chart(
+    lines: Sequence[Line],
+    x_axis: Axis,
+    y_axis: Axis,
+    *,
+    marks: Sequence[tuple[float, str, int]] = (),
+) -> str:
+    """Return a chart with a legend.
+
+    Args:
+        lines: In the order of their colours.
+        x_axis: Horizontal axis.
+        y_axis: Vertical axis.
+        marks: Values on the horizontal axis with their words and colour.
+    """
+    names = ", ".join(line.name for line in lines)
+    words = escape(f"{y_axis.name} over {x_axis.name}: {names}")
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" ',
+        f'aria-label="{words}">',
+        *_grid(x_axis, y_axis),
+        *(_mark(x_axis, *mark) for mark in marks),
+        *(_path(n, line, x_axis, y_axis) for n, line in enumerate(lines)),
+        "</svg>",
+        legend([(line.name, line.note) for line in lines]) if len(lines) > 1 else "",
+    ]
+    return "".join(parts)
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> str:
+    """Return the legend of a chart.
+
+    Args:
+        entries: Name and note, in the order of the colours.
+    """
+    items = "".join(
+        f'<li><i class="key {series(n)}"></i>{escape(name)}'
+        f"{f' <span>{escape(note)}</span>' if note else ''}</li>"
+        for n, (name, note) in enumerate(entries)
+    )
+    return f'<ul class="legend">{items}</ul>'
+
+
+def series(number: int) -> str:
+    """Return the classes of a series: its colour, dashed when colours repeat.
+
+    Args:
+        number: Counted from 0.
+    """
+    return f"s{number % COLORS}" + (" dashed" if number >= COLORS else "")
+
+
+def interval_bar(value: float, interval: tuple[float, float]) -> str:
+    """Return a small 0 to 100 % scale with a value and its interval.
+
+    Args:
+        value: 0..1.
+        interval: 0..1, low and high.
+    """
+    low, high = (100 * side for side in interval)
+    return (
+        '<svg class="interval" viewBox="0 0 100 8" preserveAspectRatio="none" '
+        'aria-hidden="true"><rect class="track" x="0" y="3" width="100" height="2"/>'
+        f'<rect class="range" x="{low:.2f}" y="2" width="{max(0.6, high - low):.2f}" '
+        f'height="4"/><rect class="dot" x="{100 * value - 0.5:.2f}" y="0" width="1" '
+        'height="8"/></svg>'
+    )
+
+
+def _x(axis: Axis, value: float) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * value / axis.high
+
+
+def _y(axis: Axis, value: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / axis.high
+
+
+def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
+    """Return the ticks, their lines and the names of both axes."""
+    floor, middle = HEIGHT - BOTTOM, (HEIGHT - BOTTOM + TOP) / 2
+    parts = []
+    for value in y_axis.ticks():
+        y = _y(y_axis, value)
+        parts.append(
+            f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{y_axis.text(value)}</text>"
+        )
+    for value in x_axis.ticks():
+        x = _x(x_axis, value)
+        parts.append(
+            f'<path class="tick" d="M{x:.1f} {floor}v4"/>'
+            f'<text x="{x:.1f}" y="{floor + 17}" text-anchor="middle">'
+            f"{x_axis.text(value)}</text>"
+        )
+    parts.append(
+        f'<path class="axis" d="M{LEFT} {floor}H{WIDTH - RIGHT}"/>'
+        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" '
+        f'text-anchor="middle">{escape(x_axis.name)}</text>'
+        f'<text class="name" transform="translate(11 {middle:.0f}) rotate(-90)" '
+        f'text-anchor="middle">{escape(y_axis.name)}</text>'
+    )
+    return parts
+
+
+def _path(number: int, line: Line, x_axis: Axis, y_axis: Axis) -> str:
+    """Return one line; values beyond the axes are cut at them."""
+    xs = np.clip(line.x, 0, x_axis.high)
+    ys = np.clip(line.y, 0, y_axis.high)
+    points = [
+        f"{_x(x_axis, float(x)):.1f} {_y(y_axis, float(y)):.1f}"
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    kept = [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
+    if not kept:
+        return ""
+    return f'<path class="line {series(number)}" d="M{"L".join(kept)}"/>'
+
+
+def _mark(axis: Axis, value: float, words: str, number: int) -> str:
+    """Return a thin line down to the horizontal axis, its words as a tooltip."""
+    x = _x(axis, min(value, axis.high))
+    return (
+        f'<path class="mark {series(number)}" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}">'
+        f"<title>{escape(words)}</title></path>"
+    )

@@ -1,0 +1,101 @@
+"""Photos in the report: a small JPEG inside, the boxes drawn over it as SVG."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+
+import cv2
+
+from models.boxes import Boxes
+from trainer.data.dataset import read_photo
+from trainer.judge.report_figures import Judged
+
+LONGEST_SIDE_PX = 640
+JPEG_QUALITY = 78
+LABEL_HEIGHT = 0.036  # of the picture's longer side
+
+
+def gallery(judged: Sequence[Judged], labels: Sequence[str]) -> str:
+    """Return figures of photos, with what was right and wrong on each.
+
+    Args:
+        judged: What to show, in this order.
+        labels: Class names.
+    """
+    figures = "".join(_figure(one, labels) for one in judged)
+    return f'<div class="gallery">{figures}</div>'
+
+
+def _figure(one: Judged, labels: Sequence[str]) -> str:
+    """Return one photo with its boxes and a caption."""
+    width, height = one.photo.width_px, one.photo.height_px
+    shapes = [
+        _box(box, "truth missed" if missed else "truth", "", max(width, height))
+        for box, missed in zip(one.photo.boxes, one.missed, strict=True)
+    ]
+    rows = zip(
+        one.found.boxes, one.found.scores, one.found.labels, one.right, strict=True
+    )
+    for box, score, label, right in rows:
+        kind = "right" if right else "wrong"
+        words = f"{labels[label]} {score:.2f}"
+        shapes.append(_box(box, kind, words, max(width, height)))
+    for box, label, missed in zip(
+        one.photo.boxes, one.photo.labels, one.missed, strict=True
+    ):
+        if missed:
+            shapes.append(_words(box, "missed", labels[label], max(width, height)))
+    return (
+        f'<figure><svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(one.photo.path.name)}">'
+        f'<image href="{_data_uri(one)}" width="{width}" height="{height}"/>'
+        f"{''.join(shapes)}</svg><figcaption><b>{escape(one.photo.path.name)}</b>"
+        f"<span>{_verdict(one)}</span></figcaption></figure>"
+    )
+
+
+def _verdict(one: Judged) -> str:
+    """Return in a few words what went wrong."""
+    missed, wrong = int(one.missed.sum()), int((~one.right).sum())
+    if one.photo.is_good:
+        return f'<em class="bad">alarmed</em> score {one.found.scores.max():.2f}'
+    words = [f"{missed} missed"] if missed else []
+    words += [f"{wrong} wrong"] if wrong else []
+    words += [f"{int(one.right.sum())} right"] if one.right.any() else []
+    text = ", ".join(words)
+    return f'<em class="bad">escaped</em> {text}' if one.escaped else text
+
+
+def _box(box: Boxes, kind: str, words: str, side_px: int) -> str:
+    """Return one rectangle, with its words above it if there are any."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    shape = (
+        f'<rect class="box {kind}" x="{x1:.1f}" y="{y1:.1f}" '
+        f'width="{x2 - x1:.1f}" height="{y2 - y1:.1f}"/>'
+    )
+    return shape + (_words(box, kind, words, side_px) if words else "")
+
+
+def _words(box: Boxes, kind: str, words: str, side_px: int) -> str:
+    """Return the words of a box: above it, or below where there is no room."""
+    size = LABEL_HEIGHT * side_px
+    above = float(box[1]) > size * 1.4
+    y = float(box[1]) - size * 0.35 if above else float(box[3]) + size
+    return (
+        f'<text class="words {kind}" x="{float(box[0]):.1f}" y="{y:.1f}" '
+        f'font-size="{size:.1f}" stroke-width="{size * 0.22:.1f}">'
+        f"{escape(words)}</text>"
+    )
+
+
+def _data_uri(one: Judged) -> str:
+    """Return the photo as a JPEG small enough for a report."""
+    picture = read_photo(one.photo)
+    scale = LONGEST_SIDE_PX / max(picture.shape[:2])
+    if scale < 1:
+        size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    else:
+        small = picture
+    _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()

@@ -1,0 +1,1 @@
+"""Shipping: export, quantization, proof, and the package that the line PC gets."""

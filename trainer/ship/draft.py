@@ -1,0 +1,101 @@
+"""The manifest of a package that is being made."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from models.errors import ConfigError
+from models.manifest import (
+    SCHEMA_VERSION,
+    DetectorInfo,
+    InputInfo,
+    Lineage,
+    Manifest,
+    OutputInfo,
+    Variant,
+    VariantName,
+    build_number,
+)
+from trainer.run import RunRecord
+from trainer.ship.golden_frames import EXPECTED
+from trainer.ship.licences import notice_of
+from trainer.ship.sbom import library_versions
+
+LONGEST_NAME = 32
+NAME = re.compile(rf"[a-z0-9-]{{1,{LONGEST_NAME}}}")
+
+
+def model_name(wanted: str | None, record: RunRecord) -> str:
+    """Return the name that a package gets.
+
+    Args:
+        wanted: What the user asked for; None = made from the run's name.
+        record: Of the run.
+
+    Raises:
+        ConfigError: The wanted name cannot be part of an MQTT topic.
+    """
+    if wanted is None:
+        plain = re.sub(r"[^a-z0-9]+", "-", record.name.lower())
+        return plain[:LONGEST_NAME].strip("-") or "model"
+    if not NAME.fullmatch(wanted):
+        raise ConfigError(
+            f"--name {wanted}: not a model's name.",
+            why="Lower-case letters, digits and dashes, at most 32.",
+            fix=f"For example --name {re.sub('[^a-z0-9]+', '-', wanted.lower())[:32]}",
+        )
+    return wanted
+
+
+def draft_manifest(
+    record: RunRecord,
+    *,
+    name: str,
+    now: datetime,
+    anchors: int,
+    calibration: Mapping[str, object] | None,
+    variants: Mapping[VariantName, Variant],
+) -> Manifest:
+    """Return a manifest that is complete but for its list of files.
+
+    Args:
+        record: Of the run.
+        name: Of the model.
+        now: Time of packing, aware.
+        anchors: Candidates that the graph gives for each image.
+        calibration: Which photos INT8 was calibrated with; None = no INT8.
+        variants: At least one.
+    """
+    lineage = {
+        "dataset_sha256": record.dataset_sha256,
+        "dataset_images": record.dataset_images,
+        "recipe": record.recipe,
+        "seed": record.seed,
+        "pretrained": record.pretrained,
+        "pretrained_sha256": record.pretrained_sha256,
+        "versions": {**library_versions(), **record.versions},
+    }
+    if calibration is not None:
+        lineage["calibration"] = dict(calibration)
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        build=build_number(now),
+        created_at=now,
+        detector=DetectorInfo(
+            name=record.detector,
+            activation=record.activation,
+            license=notice_of(record.detector).license,
+        ),
+        labels=record.labels,
+        input=InputInfo(
+            height_px=record.input_height_px, width_px=record.input_width_px
+        ),
+        output=OutputInfo(anchors=anchors),
+        thresholds=record.thresholds,
+        metrics=record.metrics,
+        lineage=Lineage.model_validate(lineage),
+        variants=dict(variants),
+        golden=EXPECTED,
+        files={},
+    )

@@ -1,0 +1,125 @@
+"""Which frames become golden, and what the trained network says of them.
+
+Sixteen validation photos, at least four of good parts: every label, and strong,
+middling and weak scores, because weak ones break first. The choice depends on the
+photos and scores only, so packing twice chooses the same.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models.detections import Detections
+from models.detector import Detector, detect
+from models.files import write_atomically
+from models.golden import GoldenFrame, GoldenSet, kept_thresholds, record
+from models.manifest import Thresholds
+from trainer.data.dataset import Photo, read_photo
+
+GOLDEN_FRAMES = 16
+GOOD_FRAMES = 4
+FOLDER = "golden"
+EXPECTED = f"{FOLDER}/expected.json"
+
+
+def choose_golden(photos: Sequence[Photo], found: Sequence[Detections]) -> list[int]:
+    """Return the positions of the golden photos, ascending.
+
+    Args:
+        photos: Validation photos.
+        found: What a detector found on each, down to a low score.
+    """
+    best = [float(d.scores.max(initial=0)) for d in found]
+    good = [i for i, photo in enumerate(photos) if photo.is_good]
+    defective = [i for i, photo in enumerate(photos) if not photo.is_good]
+    wanted = max(GOOD_FRAMES, GOLDEN_FRAMES - len(defective))
+    # of the good ones those that look most like a defect, and a calm one
+    hardest = sorted(good, key=lambda i: (-best[i], photos[i].sha256))
+    chosen = hardest[: wanted - 1] + hardest[-1:] if len(good) > wanted else good
+    rest = GOLDEN_FRAMES - len(chosen)
+    return sorted([*chosen, *_spread_over_labels(photos, found, defective, rest)])
+
+
+def _spread_over_labels(
+    photos: Sequence[Photo],
+    found: Sequence[Detections],
+    defective: Sequence[int],
+    count: int,
+) -> list[int]:
+    """Return photos of every label in turn, spread over that label's scores."""
+    if len(defective) <= count:
+        return list(defective)
+    queues = []
+    for label in sorted({int(n) for i in defective for n in photos[i].labels}):
+        holders = [i for i in defective if label in photos[i].labels]
+        holders.sort(key=lambda i: (_best_score(found[i], label), photos[i].sha256))
+        queues.append([holders[n] for n in _far_apart_order(len(holders))])
+    chosen: list[int] = []
+    while len(chosen) < count:
+        for queue in queues:
+            while queue and queue[0] in chosen:
+                queue.pop(0)
+            if queue and len(chosen) < count:
+                chosen.append(queue.pop(0))
+    return chosen
+
+
+def _best_score(detections: Detections, label: int) -> float:
+    """Return the highest score of one label, 0 where there is none."""
+    return float(detections.scores[detections.labels == label].max(initial=0))
+
+
+def _far_apart_order(length: int) -> list[int]:
+    """Return 0..length-1 so that every beginning of it is spread out.
+
+    Source:
+        van der Corput's sequence in base 2.
+
+    >>> _far_apart_order(5)
+    [0, 4, 2, 1, 3]
+    """
+    bits = max(1, (length - 1).bit_length())
+    reversed_bits = [int(f"{n:0{bits}b}"[::-1], 2) for n in range(1 << bits)]
+    return [n for n in reversed_bits if n < length]
+
+
+def write_golden(
+    folder: Path,
+    photos: Sequence[Photo],
+    detector: Detector,
+    labels: Sequence[str],
+    thresholds: Thresholds,
+) -> None:
+    """Write the frames as lossless PNG, and what must be found on them.
+
+    Args:
+        folder: The package's folder.
+        photos: The golden photos.
+        detector: The trained network.
+        labels: Class names.
+        thresholds: As the package stores them.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    (folder / FOLDER).mkdir()
+    scores = np.array([thresholds.scores[label] for label in labels], np.float32)
+    frames = []
+    for number, photo in enumerate(photos):
+        picture = read_photo(photo)
+        _, png = cv2.imencode(".png", picture)
+        name = f"{number:02}.png"
+        (folder / FOLDER / name).write_bytes(png.tobytes())
+        found = detect(
+            detector,
+            picture,
+            kept_thresholds(scores),
+            iou_threshold=thresholds.iou_threshold,
+        )
+        frames.append(
+            GoldenFrame(file=name, good=photo.is_good, detections=record(found))
+        )
+    text = GoldenSet(frames=tuple(frames)).model_dump_json(indent=1)
+    write_atomically(folder / EXPECTED, text.encode() + b"\n")

@@ -1,0 +1,223 @@
+"""Packing: from a finished run to the folder that the line PC gets.
+
+Export, golden frames, then every variant is made, measured on the validation photos
+with the daemon's own code, compared with the golden frames in each of its run modes,
+and kept or dropped. What the package holds has been proven here; which of it is the
+fastest, the line PC finds out itself.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from models.detections import Detections
+from models.errors import DatasetError
+from models.files import sha256_of
+from models.golden import GoldenResult, read_golden
+from models.manifest import Manifest, Metrics, VariantName
+from models.package import Package, list_files, open_package, write_manifest
+from trainer.data.dataset import Dataset, Photo
+from trainer.judge.torch_detector import TorchDetector
+from trainer.run import Run, RunRecord
+from trainer.ship import licences, reference, sbom
+from trainer.ship.calibration import Calibration, choose_calibration
+from trainer.ship.draft import draft_manifest, model_name
+from trainer.ship.export import convert_openvino, export_onnx
+from trainer.ship.golden_frames import choose_golden, write_golden
+from trainer.ship.metadata import model_info
+from trainer.ship.output_folder import whole_folder
+from trainer.ship.pack_report import PackReport
+from trainer.ship.parity import run_mode_name
+from trainer.ship.quantize import quantize_onnx, quantize_openvino
+from trainer.ship.variants import (
+    MODEL_FILES,
+    Proof,
+    Trial,
+    entry,
+    prove_float,
+    prove_int8,
+)
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+V = VariantName
+
+
+def pack_run(
+    run: Run,
+    dataset: Dataset,
+    out: Path,
+    *,
+    on_progress: Progress,
+    int8: bool = True,
+    name: str | None = None,
+) -> PackReport:
+    """Make a package of a finished run.
+
+    Args:
+        run: From ``graftline train``.
+        dataset: The one that the run was trained with.
+        out: Folder of the package; an older package there is replaced.
+        on_progress: Told of each step in one short sentence.
+        int8: Whether to make the INT8 variants.
+        name: Of the model; None = made from the run's name.
+
+    Raises:
+        ConfigError: The name is not one.
+        DatasetError: Not the dataset of the run.
+        PackageError: An exported model does not say what the trained network says.
+        TrainingError: ``out`` cannot be written, or is something else.
+    """
+    model = model_name(name, run.record)
+    photos, held_out = _photos(run.record, dataset)
+    calibration = _calibration(run.record, photos) if int8 else None
+    with whole_folder(out) as folder:
+        manifest = _export(run, folder, model, calibration, on_progress)
+        trial, found, metrics = _try_out(run, folder, manifest, held_out, on_progress)
+        proofs = {
+            V.OPENVINO_FP32: prove_float(trial, V.OPENVINO_FP32, metrics),
+            V.ONNX_FP32: prove_float(trial, V.ONNX_FP32, None),
+        }
+        if calibration:
+            proofs |= _int8(trial, calibration, on_progress)
+        _write_papers(run.record, folder, manifest, held_out, found)
+        kept = {key: proof.variant for key, proof in proofs.items() if proof.variant}
+        update = {"variants": kept, "files": list_files(folder)}
+        write_manifest(folder, manifest.model_copy(update=update))
+    package = open_package(out)
+    dropped = tuple(entry for proof in proofs.values() for entry in proof.dropped)
+    logger.info(
+        "packed name=%s build=%d variants=%s", model, manifest.build, ",".join(kept)
+    )
+    return PackReport(package, dropped, _parity(proofs))
+
+
+def _photos(
+    record: RunRecord, dataset: Dataset
+) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+    """Return the photos that the run trained on, and those it was measured on."""
+    if dataset.sha256 != record.dataset_sha256:
+        raise DatasetError(
+            f"{dataset.root}: not the dataset that this run was trained with.",
+            why=f"Content {dataset.sha256[:12]}…, trained with "
+            f"{record.dataset_sha256[:12]}… from {record.dataset}.",
+            fix="Give that dataset, or train again with this one.",
+        )
+    return dataset.for_training()
+
+
+def _calibration(record: RunRecord, photos: tuple[Photo, ...]) -> Calibration:
+    """Return the photos that INT8 is calibrated with."""
+    return choose_calibration(
+        photos,
+        seed=record.seed,
+        input_height_px=record.input_height_px,
+        input_width_px=record.input_width_px,
+    )
+
+
+def _export(
+    run: Run,
+    folder: Path,
+    name: str,
+    calibration: Calibration | None,
+    on_progress: Progress,
+) -> Manifest:
+    """Write the float32 models and return the draft of the manifest."""
+    on_progress("exporting to ONNX and OpenVINO")
+    info = model_info(run.record.labels, run.record.thresholds)
+    onnx_path = folder / MODEL_FILES[V.ONNX_FP32]
+    anchors = export_onnx(
+        run.model,
+        onnx_path,
+        input_height_px=run.record.input_height_px,
+        input_width_px=run.record.input_width_px,
+        info=info,
+    )
+    (folder / "openvino").mkdir()
+    convert_openvino(onnx_path, folder / MODEL_FILES[V.OPENVINO_FP32], info)
+    return draft_manifest(
+        run.record,
+        name=name,
+        now=datetime.now(UTC),
+        anchors=anchors,
+        calibration=calibration.record() if calibration else None,
+        variants={key: entry(folder, key) for key in (V.OPENVINO_FP32, V.ONNX_FP32)},
+    )
+
+
+def _try_out(
+    run: Run,
+    folder: Path,
+    manifest: Manifest,
+    photos: tuple[Photo, ...],
+    on_progress: Progress,
+) -> tuple[Trial, list[Detections], Metrics]:
+    """Measure OpenVINO in float32 and record the golden frames from torch."""
+    on_progress(f"measuring {V.OPENVINO_FP32} on {len(photos)} photos")
+    before = Trial(folder, manifest, photos, [])
+    metrics, found = before.look(V.OPENVINO_FP32)
+    golden = [photos[index] for index in choose_golden(photos, found)]
+    on_progress(f"recording {len(golden)} golden frames")
+    size = manifest.input.height_px, manifest.input.width_px
+    torch_detector = TorchDetector(run.model, *size)
+    write_golden(folder, golden, torch_detector, manifest.labels, manifest.thresholds)
+    listed = manifest.model_copy(update={"files": list_files(folder)})
+    pairs = read_golden(Package(folder, listed, sha256=""))
+    return Trial(folder, manifest, photos, pairs), found, metrics
+
+
+def _int8(
+    trial: Trial, calibration: Calibration, on_progress: Progress
+) -> dict[VariantName, Proof]:
+    """Make the INT8 variants and try each."""
+    info = model_info(trial.manifest.labels, trial.manifest.thresholds)
+    proofs = {}
+    for source, target, quantize in (
+        (V.OPENVINO_FP32, V.OPENVINO_INT8, quantize_openvino),
+        (V.ONNX_FP32, V.ONNX_INT8, quantize_onnx),
+    ):
+        on_progress(f"quantizing {target} with {len(calibration.photos)} photos")
+        files = trial.folder / MODEL_FILES[source], trial.folder / MODEL_FILES[target]
+        quantize(*files, calibration, info)
+        on_progress(f"measuring {target} on {len(trial.photos)} photos")
+        proofs[target] = prove_int8(trial, target)
+        for dropped in proofs[target].dropped:
+            on_progress(str(dropped))
+    return proofs
+
+
+def _write_papers(
+    record: RunRecord,
+    folder: Path,
+    manifest: Manifest,
+    photos: tuple[Photo, ...],
+    found: list[Detections],
+) -> None:
+    """Write what people and monitors read: statistics, bill of materials, licences."""
+    scores = manifest.thresholds.scores
+    statistics = reference.measure_reference(
+        photos,
+        found,
+        split=manifest.metrics.split,
+        thresholds={label: scores[label] for label in manifest.labels},
+        input_height_px=manifest.input.height_px,
+        input_width_px=manifest.input.width_px,
+    )
+    (folder / reference.FILE).write_text(statistics.model_dump_json(indent=1) + "\n")
+    sha256 = sha256_of(folder / MODEL_FILES[V.ONNX_FP32])
+    bill = sbom.bill_of_materials(manifest, sha256)
+    (folder / sbom.FILE).write_text(bill, "utf-8")
+    text = licences.licences_text(record.detector, record.pretrained)
+    (folder / licences.FILE).write_text(text, "utf-8")
+
+
+def _parity(proofs: dict[VariantName, Proof]) -> dict[str, GoldenResult]:
+    """Return the parity of all run modes that were tried."""
+    return {
+        run_mode_name(name, hint): result
+        for name, proof in proofs.items()
+        for hint, result in proof.parity.items()
+    }

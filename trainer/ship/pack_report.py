@@ -1,0 +1,71 @@
+"""What packing made, in words and as JSON."""
+
+from dataclasses import dataclass
+
+from models.golden import GoldenResult
+from models.manifest import Variant
+from models.package import Package
+from trainer.ship.variants import Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """What packing made, and what it left out.
+
+    Attributes:
+        package: The finished package; its manifest holds each variant's metrics.
+        dropped: Variants and run modes that did not pass, each with its reason.
+        parity: Run mode, for example ``openvino-int8 (bf16)``, to how it reproduces
+            the golden frames; those that could be tried on this machine.
+    """
+
+    package: Package
+    dropped: tuple[Dropped, ...]
+    parity: dict[str, GoldenResult]
+
+    def __str__(self) -> str:
+        """Return some lines for the terminal."""
+        manifest = self.package.manifest
+        head = f"{self.package.folder}: {manifest.name}, build {manifest.build}"
+        rows = [_row(name, entry) for name, entry in manifest.variants.items()]
+        left_out = [f"  {dropped}" for dropped in self.dropped]
+        return "\n".join([head, *rows, *left_out])
+
+    def as_json(self) -> dict[str, object]:
+        """Return the same for machines."""
+        manifest = self.package.manifest
+        return {
+            "package": str(self.package.folder),
+            "sha256": self.package.sha256,
+            "name": manifest.name,
+            "build": manifest.build,
+            "variants": {
+                name: entry.model_dump(mode="json", exclude_none=True)
+                for name, entry in manifest.variants.items()
+            },
+            "dropped": [
+                {"what": dropped.what, "reason": dropped.reason}
+                for dropped in self.dropped
+            ],
+            "parity": {
+                mode: {
+                    "frames": result.frames,
+                    "matched": result.matched,
+                    "worst_score_difference": result.worst_score_difference,
+                    "worst_iou": result.worst_iou,
+                }
+                for mode, result in self.parity.items()
+            },
+        }
+
+
+def _row(name: str, variant: Variant) -> str:
+    """Return one line about one variant."""
+    modes = " and ".join(variant.tolerances)
+    figures = "same as torch on the golden frames"
+    if variant.metrics:
+        figures = (
+            f"mAP@.5 {variant.metrics.map_50:.3f} ({0 - variant.map_50_drop:+.4f})  "
+            f"@.75 {variant.metrics.map_75:.3f} ({0 - variant.map_75_drop:+.4f})"
+        )
+    return f"  {name:14} {variant.size_bytes / 1e6:5.1f} MB  {figures}  in {modes}"

@@ -1,0 +1,265 @@
+"""A variant is kept when it has proven itself, and dropped with a reason if not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import assert_never
+
+from models.detections import Detections
+from models.detector import Detector
+from models.errors import PackageError
+from models.golden import GoldenResult
+from models.manifest import (
+    Manifest,
+    Metrics,
+    PrecisionHint,
+    Tolerance,
+    Variant,
+    VariantName,
+)
+from models.onnx_detector import OnnxDetector
+from models.openvino_detector import OpenVinoDetector, supports_bf16
+from trainer.data.dataset import Photo
+from trainer.judge.metrics import measure, predict_photos
+from trainer.ship.parity import (
+    STRICT,
+    UNMEASURED_BF16,
+    Pairs,
+    measure_tolerance,
+    require_parity,
+    run_mode_name,
+)
+
+LARGEST_DROP = 0.005  # half a point of mAP@.5 or mAP@.75
+
+MODEL_FILES = {
+    VariantName.OPENVINO_FP32: "openvino/fp32.xml",
+    VariantName.OPENVINO_INT8: "openvino/int8.xml",
+    VariantName.ONNX_FP32: "model.onnx",
+    VariantName.ONNX_INT8: "int8.onnx",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A variant or run mode that the package does not hold.
+
+    Attributes:
+        what: Its name.
+        reason: Why not, one sentence.
+    """
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return both in one line."""
+        return f"{self.what} left out: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found out about one variant.
+
+    Attributes:
+        variant: Its entry in the manifest; None = dropped.
+        parity: Run mode to how it reproduces the golden frames.
+        dropped: The variant itself, or run modes of it.
+    """
+
+    variant: Variant | None
+    parity: dict[PrecisionHint, GoldenResult]
+    dropped: tuple[Dropped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What all variants of one package are tried with.
+
+    Attributes:
+        folder: Of the package that is being made.
+        manifest: Its draft: thresholds, labels, and torch's own metrics.
+        photos: Validation photos.
+        pairs: Golden frames and their pictures.
+    """
+
+    folder: Path
+    manifest: Manifest
+    photos: Sequence[Photo]
+    pairs: Pairs
+
+    def open(self, name: VariantName, hint: PrecisionHint) -> Detector:
+        """Return a variant, ready to run in one mode.
+
+        Args:
+            name: Which.
+            hint: Arithmetic of what is not quantized (OpenVINO only).
+        """
+        path = self.folder / MODEL_FILES[name]
+        match name:
+            case VariantName.OPENVINO_FP32 | VariantName.OPENVINO_INT8:
+                return OpenVinoDetector(path, hint)
+            case VariantName.ONNX_FP32 | VariantName.ONNX_INT8:
+                return OnnxDetector(path)
+            case _:
+                assert_never(name)
+
+    def look(self, name: VariantName) -> tuple[Metrics, list[Detections]]:
+        """Return a variant's figures on the validation photos.
+
+        Args:
+            name: Which; calculated in float32 where it is not quantized.
+        """
+        thresholds = self.manifest.thresholds
+        found = predict_photos(
+            self.open(name, PrecisionHint.F32),
+            self.photos,
+            len(self.manifest.labels),
+            thresholds.iou_threshold,
+        )
+        metrics = measure(
+            found,
+            self.photos,
+            self.manifest.labels,
+            thresholds,
+            self.manifest.metrics.split,
+        )
+        return metrics, found
+
+
+def entry(folder: Path, name: VariantName) -> Variant:
+    """Return the manifest's entry of a variant that has not been tried yet.
+
+    Args:
+        folder: Of the package; holds the variant's files.
+        name: Which.
+    """
+    path = folder / MODEL_FILES[name]
+    runtime, precision = name.split("-")
+    return Variant.model_validate(
+        {
+            "model": MODEL_FILES[name],
+            "runtime": "openvino" if runtime == "openvino" else "onnxruntime",
+            "precision": precision,
+            "size_bytes": sum(file.stat().st_size for file in _files(path)),
+            "tolerances": {PrecisionHint.F32: STRICT},
+        }
+    )
+
+
+def prove_float(trial: Trial, name: VariantName, metrics: Metrics | None) -> Proof:
+    """Return the proof of a float32 variant: it says what torch says.
+
+    Args:
+        trial: What to try it with.
+        name: Which.
+        metrics: On validation photos, where they were measured.
+
+    Raises:
+        PackageError: It does not.
+    """
+    exact = trial.open(name, PrecisionHint.F32)
+    parity = {
+        PrecisionHint.F32: require_parity(exact, trial.pairs, trial.manifest, name)
+    }
+    reason = accuracy_lost(trial.manifest.metrics, metrics) if metrics else ""
+    if reason:
+        raise PackageError(
+            f"{name}: differs from the trained network.",
+            why=reason,
+            fix="Report this with the versions of torch, onnx and openvino.",
+        )
+    proof = Proof(_measured(trial, name, metrics), parity, ())
+    if name is VariantName.ONNX_FP32:
+        return proof
+    return _with_bf16(trial, name, proof)
+
+
+def prove_int8(trial: Trial, name: VariantName) -> Proof:
+    """Return the proof of an INT8 variant; its files are removed if dropped.
+
+    Args:
+        trial: What to try it with.
+        name: Which.
+    """
+    metrics, _ = trial.look(name)
+    reason = accuracy_lost(trial.manifest.metrics, metrics)
+    if reason:
+        return _drop(trial, name, reason)
+    exact = trial.open(name, PrecisionHint.F32)
+    measured = measure_tolerance(exact, trial.pairs, trial.manifest)
+    if measured is None:
+        return _drop(trial, name, "it does not reproduce the golden frames.")
+    tolerance, result = measured
+    variant = _measured(trial, name, metrics)
+    variant = variant.model_copy(update={"tolerances": {PrecisionHint.F32: tolerance}})
+    proof = Proof(variant, {PrecisionHint.F32: result}, ())
+    if name is VariantName.ONNX_INT8:
+        return proof
+    return _with_bf16(trial, name, proof)
+
+
+def _with_bf16(trial: Trial, name: VariantName, proof: Proof) -> Proof:
+    """Return the proof with the bf16 run mode tried, where this processor has it."""
+    variant = proof.variant
+    if variant is None:
+        return proof
+    bf16 = PrecisionHint.BF16
+    if not supports_bf16():
+        wider = _wider(variant.tolerances[PrecisionHint.F32], UNMEASURED_BF16)
+        return replace(proof, variant=_allowing(variant, wider))
+    detector = trial.open(name, bf16)
+    measured = measure_tolerance(detector, trial.pairs, trial.manifest)
+    if measured is None:
+        reason = "it does not reproduce the golden frames."
+        dropped = Dropped(run_mode_name(name, bf16), reason)
+        return replace(proof, dropped=(dropped,))
+    tolerance, result = measured
+    return Proof(_allowing(variant, tolerance), {**proof.parity, bf16: result}, ())
+
+
+def _allowing(variant: Variant, bf16: Tolerance) -> Variant:
+    """Return the variant with bf16 among its run modes."""
+    tolerances = {**variant.tolerances, PrecisionHint.BF16: bf16}
+    return variant.model_copy(update={"tolerances": tolerances})
+
+
+def _wider(a: Tolerance, b: Tolerance) -> Tolerance:
+    """Return a tolerance that allows what either does."""
+    return Tolerance(score=max(a.score, b.score), iou=min(a.iou, b.iou))
+
+
+def _measured(trial: Trial, name: VariantName, metrics: Metrics | None) -> Variant:
+    """Return the manifest's entry with its figures."""
+    torch = trial.manifest.metrics
+    figures: dict[str, object] = {"metrics": metrics}
+    if metrics:
+        figures["map_50_drop"] = round(torch.map_50 - metrics.map_50, 6)
+        figures["map_75_drop"] = round(torch.map_75 - metrics.map_75, 6)
+    return entry(trial.folder, name).model_copy(update=figures)
+
+
+def accuracy_lost(torch: Metrics, metrics: Metrics) -> str:
+    """Return what was lost if it is too much, else nothing."""
+    lost = {
+        "mAP@.5": torch.map_50 - metrics.map_50,
+        "mAP@.75": torch.map_75 - metrics.map_75,
+    }
+    told = [
+        f"{name} loses {100 * drop:.1f} points"
+        for name, drop in lost.items()
+        if drop > LARGEST_DROP
+    ]
+    return f"{' and '.join(told)}; {100 * LARGEST_DROP} are allowed." if told else ""
+
+
+def _drop(trial: Trial, name: VariantName, reason: str) -> Proof:
+    """Return the proof of a variant that failed, and remove its files."""
+    for path in _files(trial.folder / MODEL_FILES[name]):
+        path.unlink()
+    return Proof(None, {}, (Dropped(name.value, reason),))
+
+
+def _files(model: Path) -> list[Path]:
+    """Return the files that a variant consists of."""
+    return [model, model.with_suffix(".bin")] if model.suffix == ".xml" else [model]
