@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from trainer.cli_progress import TerminalObserver
 from trainer.data.check import dataset_for_training
 from trainer.data.dataset import Dataset
 from trainer.fit.recipe import Wishes, train
-from trainer.progress import TerminalObserver
 
 RESULTS = Path(__file__).parent / "results" / "transfer"
 

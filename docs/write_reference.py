@@ -19,7 +19,11 @@ HELP_COLUMNS = "80"
 
 
 def help_of(*words: str) -> str:
-    """Return what ``graftline WORDS --help`` prints on a terminal of 80 columns."""
+    """Return what ``graftline WORDS --help`` prints on a terminal of 80 columns.
+
+    Raises:
+        RuntimeError: It printed nothing; its own message is on stderr.
+    """
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = HELP_COLUMNS
     try:
@@ -33,6 +37,8 @@ def help_of(*words: str) -> str:
             del os.environ["COLUMNS"]
         else:
             os.environ["COLUMNS"] = before
+    if not output.getvalue():
+        raise RuntimeError(f"graftline {' '.join(words)} --help printed nothing")
     return output.getvalue()
 
 

@@ -1,0 +1,1 @@
+"""What the benches share: the machine in words, and real boards with their truth."""

@@ -1,0 +1,96 @@
+"""Do the shipped weights pay? The demo with them, and from nothing, same budget.
+
+``python bench/transfer_demo.py --seeds 0 1``: runs ``graftline demo --once`` twice for
+each seed. Result: ``bench/results/transfer_demo.json``.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from measuring.machine import (
+    REPOSITORY,
+    RESULTS,
+    configuration,
+    describe_machine,
+    write_result,
+)
+
+STARTS = {"shipped": (), "none": ("--weights", "none")}
+LIMIT_S = 3600.0
+
+
+def run_demo(start: str, seed: int, out: Path) -> dict[str, Any]:
+    """Run the demo once and return its summary.
+
+    Args:
+        start: Key of ``STARTS``.
+        seed: Of parts and training.
+        out: Folder of the demo.
+
+    Returns:
+        The summary with the exit code; only the latter where a step failed.
+    """
+    words = ["demo", "--once", "--json", "--seed", str(seed), "--out", str(out)]
+    print(f"$ graftline {' '.join([*words, *STARTS[start]])}", flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "graftline", *words, *STARTS[start]],
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    summary: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
+    # From nothing the demo is expected to end with an error: it catches too little.
+    return {"exit_code": done.returncode, **summary}
+
+
+def main(words: list[str]) -> int:
+    """Run all demos and write the result.
+
+    Args:
+        words: After the program's name.
+
+    Returns:
+        0; 1 where the shipped weights did not catch more, or a demo broke down.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
+    parser.add_argument("--result", type=Path, default=RESULTS / "transfer_demo.json")
+    args = parser.parse_args(words)
+    machine = describe_machine()
+    demos = [
+        {"start": start, **run_demo(start, seed, args.out / f"demo-{start}-{seed}")}
+        for seed in args.seeds
+        for start in STARTS
+    ]
+    means = {
+        start: {key: _mean(demos, start, key) for key in ("caught", "false_alarms")}
+        for start in STARTS
+    }
+    write_result(
+        args.result,
+        {
+            "machine": machine,
+            "configuration": configuration(args),
+            "means": means,
+            "demos": demos,
+        },
+    )
+    print(json.dumps(means, indent=2))
+    is_whole = all("caught" in demo for demo in demos)
+    pays = means["shipped"]["caught"] > means["none"]["caught"]
+    return 0 if is_whole and pays else 1
+
+
+def _mean(demos: list[dict[str, Any]], start: str, key: str) -> float:
+    """Return the mean of a figure; 0 for a demo that broke down."""
+    figures = [float(demo.get(key, 0)) for demo in demos if demo["start"] == start]
+    return sum(figures) / len(figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
