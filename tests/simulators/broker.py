@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 from signal import SIGCONT, SIGKILL, SIGTERM, Signals
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which(
@@ -82,7 +83,7 @@ class Broker:
         self._process.wait(timeout=10)
         self._process = None
 
-    def __enter__(self) -> "Broker":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:

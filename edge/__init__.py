@@ -1,0 +1,1 @@
+"""The daemon on the line PC: frames in, decisions and alerts out."""

@@ -1,0 +1,148 @@
+"""Pairing boxes of one moment with boxes of an earlier one, by displacement. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.boxes import Boxes, FloatArray, area, iou
+from models.detections import Detections
+
+SAME_PLACE_SHARE = 0.7  # of the smaller box: two labels for one defect
+SIDE_RATIO_MAX, BOTH_RATIO_MAX = 2.5, 6.0  # one side may be cut by the frame's edge
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Every track with every detection.
+
+    Attributes:
+        shifts: ``[3, T, D, 2]`` displacement of the low edges, centres, high edges.
+        elapsed: ``[T]`` frames since the track was seen.
+        sizes: ``[T, D]`` mean side of the two boxes.
+        compatible: ``[T, D]`` bool: of about the same size.
+        resized: ``[T, D]`` logarithm of the larger ratio of their sides, 0 = equal.
+        relabelled: ``[T, D]`` bool: of different labels.
+        overlaps: ``[T, D]`` intersection over union.
+    """
+
+    shifts: FloatArray
+    elapsed: FloatArray
+    sizes: FloatArray
+    compatible: np.ndarray
+    resized: FloatArray
+    relabelled: np.ndarray
+    overlaps: FloatArray
+
+    def residuals(self, expected: FloatArray) -> FloatArray:
+        """Return how far each pair is from an expected displacement.
+
+        The nearest of edges and centre counts: a box that is cut by the edge of the
+        frame keeps only its other edge in the right place.
+
+        Args:
+            expected: ``[..., T, 2]`` or ``[2]`` pixels.
+
+        Returns:
+            ``[..., T, D]`` pixels.
+        """
+        wanted = np.atleast_2d(expected)[..., None, :]  # [..., T, 1, 2]
+        low, centre, high = (np.abs(shift - wanted) for shift in self.shifts)
+        off = np.minimum(np.minimum(low, centre), high)  # [..., T, D, 2]
+        return np.asarray(np.hypot(off[..., 0], off[..., 1]), np.float32)
+
+    def shift(self, track: int, detection: int, expected: FloatArray) -> FloatArray:
+        """Return the displacement of one pair, ``[2]``, by its steadiest points."""
+        shifts = self.shifts[:, track, detection]  # [3, 2]
+        steadiest = np.abs(shifts - expected).argmin(axis=0)  # [2]
+        result: FloatArray = shifts[steadiest, [0, 1]]
+        return result
+
+
+@dataclass(slots=True)
+class Matching:
+    """Costs of all pairs, and the cheapest way to pair them up."""
+
+    costs: FloatArray  # [T, D]
+    extra: FloatArray  # [T, D] what speaks against a pair in any case
+    scale_px: float
+    chosen: dict[int, int] = field(default_factory=dict)  # track -> detection
+
+    def offer(self, kind: float, residuals: FloatArray, tolerance: FloatArray) -> None:
+        """Lower the costs where a pair is within a tolerance.
+
+        Args:
+            kind: What the kind of evidence costs.
+            residuals: ``[T, D]`` pixels.
+            tolerance: ``[T, D]`` pixels; 0 = this pair has no such evidence.
+        """
+        offered = kind + self.extra + residuals / self.scale_px
+        is_near = (residuals <= tolerance) & (tolerance > 0)
+        self.costs = np.where(is_near, np.minimum(self.costs, offered), self.costs)
+
+    def choose(self) -> dict[int, int]:
+        """Pair up, cheapest first."""
+        order = np.argsort(self.costs, axis=None, kind="stable")
+        taken: set[int] = set()
+        for place in order.tolist():
+            track, detection = divmod(place, self.costs.shape[1])
+            if not np.isfinite(self.costs[track, detection]):
+                break
+            if track not in self.chosen and detection not in taken:
+                self.chosen[track] = detection
+                taken.add(detection)
+        return self.chosen
+
+
+def pair_up(
+    before: Boxes, labels: Sequence[int], elapsed: FloatArray, seen: Detections
+) -> Pairs:
+    """Return every track with every detection.
+
+    Args:
+        before: ``[T, 4]`` float32, xyxy: where the tracks were last.
+        labels: Their T labels.
+        elapsed: ``[T]`` frames since then, at least 1.
+        seen: The D detections of now.
+    """
+    points = [
+        (boxes[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:])
+        for boxes in (before, seen.boxes)
+    ]
+    shifts = np.stack([b[None] - a[:, None] for a, b in zip(*points, strict=True)])
+    sides_before = (before[:, 2:] - before[:, :2]).clip(1)[:, None]  # [T, 1, 2]
+    sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).clip(1)[None]  # [1, D, 2]
+    ratios = np.maximum(sides_before / sides, sides / sides_before)  # [T, D, 2]
+    return Pairs(
+        shifts=shifts.astype(np.float32),
+        elapsed=elapsed,
+        sizes=((sides_before + sides) / 2).mean(axis=-1),
+        compatible=(ratios.min(axis=-1) <= SIDE_RATIO_MAX)
+        & (ratios.max(axis=-1) <= BOTH_RATIO_MAX),
+        resized=np.log(ratios.max(axis=-1)),
+        relabelled=np.array(labels)[:, None] != seen.labels[None],
+        overlaps=iou(before, seen.boxes),
+    )
+
+
+def distinct(detections: Detections) -> np.ndarray:
+    """Return the places of the detections without second labels for one defect.
+
+    Args:
+        detections: Best first.
+
+    Returns:
+        ``[M]`` int64, ascending.
+    """
+    boxes = detections.boxes
+    top_left = np.maximum(boxes[:, None, :2], boxes[:, :2])  # [N, N, 2]
+    bottom_right = np.minimum(boxes[:, None, 2:], boxes[:, 2:])  # [N, N, 2]
+    overlap = (bottom_right - top_left).clip(0).prod(axis=2)  # [N, N] px^2
+    areas = area(boxes)
+    smaller = np.minimum(areas[:, None], areas).clip(1e-6)  # [N, N] px^2
+    same = overlap / smaller >= SAME_PLACE_SHARE
+    kept: list[int] = []
+    for place in range(len(boxes)):
+        if not same[place, kept].any():
+            kept.append(place)
+    return np.array(kept, np.int64)

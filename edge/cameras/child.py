@@ -1,0 +1,71 @@
+"""The top of a camera's process. It imports OpenCV and NumPy, nothing larger."""
+
+import ctypes
+import os
+import signal
+import sys
+
+from edge.cameras.feed import FAULT_EXIT_CODE, CapturePlan, Feed
+from edge.cameras.slot import FrameSlot
+from edge.cameras.source import SourceKind
+from models.errors import CameraError
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+REASON_SEPARATOR = "\n"
+
+
+def run_camera(plan: CapturePlan, slot: FrameSlot, parent_pid: int) -> None:
+    """Run one source to its end. Called in a process of its own.
+
+    Args:
+        plan: What to do.
+        slot: Where frames go.
+        parent_pid: The daemon; the process ends with it, however it ends.
+    """
+    _end_with(parent_pid)
+    if not plan.is_verbose:
+        _silence_native_libraries()
+    try:
+        _run(plan, Feed(slot))
+    except CameraError as error:
+        slot.reason = REASON_SEPARATOR.join((error.what, error.why, error.fix))
+        sys.exit(FAULT_EXIT_CODE)
+    except Exception as error:  # noqa: BLE001 - top of the process: told to the daemon
+        what = f"camera {plan.camera}: {type(error).__name__}: {error}"
+        slot.reason = REASON_SEPARATOR.join((what, "", ""))
+        sys.exit(FAULT_EXIT_CODE)
+
+
+def _run(plan: CapturePlan, feed: Feed) -> None:
+    """Run the source; only its own module is imported."""
+    plan.refuse_missing()  # at once: importing OpenCV takes its time
+    match plan.source.kind:
+        case SourceKind.FOLDER:
+            from edge.cameras.folder import run_folder  # noqa: PLC0415 (lazy)
+
+            run_folder(plan, feed)
+        case SourceKind.VIDEO:
+            from edge.cameras.video import run_video  # noqa: PLC0415 (lazy)
+
+            run_video(plan, feed)
+        case SourceKind.STREAM | SourceKind.USB:
+            from edge.cameras.capture import run_live  # noqa: PLC0415 (lazy)
+
+            run_live(plan, feed)
+
+
+def _end_with(parent_pid: int) -> None:
+    """Have the kernel kill this process when the daemon is gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it went before the line above
+        os._exit(FAULT_EXIT_CODE)
+
+
+def _silence_native_libraries() -> None:
+    """Point stderr to nowhere: decoders write what nobody can act on.
+
+    What matters goes to the daemon as a reason or a fault, and is logged there.
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)

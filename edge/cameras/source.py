@@ -1,0 +1,123 @@
+"""Where frames come from: one grammar for every kind of camera.
+
+========================= ======================================================
+``folder:PATH``           pictures of a folder, in order; each one is a part
+``file:PATH``             a video file, at its own pace, once
+``rtsp://…``, ``http://…`` a network camera
+``v4l2:/dev/…``           a USB camera; prefer ``/dev/v4l/by-id/…``, which stays
+                          the same after a replug
+a plain path              a video if its suffix says so, ``/dev/…`` a USB camera,
+                          else a folder
+========================= ======================================================
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+VIDEO_SUFFIXES = frozenset(
+    {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
+)
+STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
+GRAMMAR = "folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/… or a path"
+
+
+class SourceKind(StrEnum):
+    """What a source is."""
+
+    FOLDER = "folder"
+    VIDEO = "file"
+    STREAM = "stream"
+    USB = "v4l2"
+
+    @property
+    def is_triggered(self) -> bool:
+        """Whether every frame is one part, and none may be dropped."""
+        return self is SourceKind.FOLDER
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it lies on the disk, and so has an end."""
+        return self in {SourceKind.FOLDER, SourceKind.VIDEO}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source, taken apart.
+
+    Attributes:
+        kind: What it is.
+        address: Path of the folder, file or device, or the URL of the stream.
+    """
+
+    kind: SourceKind
+    address: str
+
+    @property
+    def shown(self) -> str:
+        """The address for logs and messages: without user and password."""
+        if self.kind is not SourceKind.STREAM:
+            return self.address
+        parts = urlsplit(self.address)
+        host = parts.netloc.rpartition("@")[2]
+        if host == parts.netloc:
+            return self.address
+        return urlunsplit(parts._replace(netloc=f"***@{host}"))
+
+    def beside(self, folder: Path) -> "Source":
+        """Return the source with a relative path taken from a folder.
+
+        Args:
+            folder: Where relative paths start: the configuration's folder.
+        """
+        if self.kind is SourceKind.STREAM:
+            return self
+        return Source(self.kind, str(folder / self.address))
+
+    def __str__(self) -> str:
+        """Return it in the grammar of the configuration."""
+        if self.kind is SourceKind.STREAM:
+            return self.address
+        return f"{self.kind.value}:{self.address}"
+
+
+def parse_source(text: str) -> Source:
+    """Return a source of the configuration, taken apart. No file is touched.
+
+    Args:
+        text: In the grammar of this module.
+
+    Raises:
+        ValueError: It is not in the grammar.
+
+    >>> parse_source("folder:/parts").kind.value
+    'folder'
+    >>> parse_source("line.mp4").kind.value
+    'file'
+    """
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme.lower() in STREAM_SCHEMES:
+        if not _has_host(text):
+            raise ValueError(f"{text!r} names no host; expected {scheme}://HOST/…")
+        return Source(SourceKind.STREAM, text)
+    if colon and scheme in {kind.value for kind in SourceKind} - {"stream"}:
+        if not rest:
+            raise ValueError(f"{text!r} names no path; expected {scheme}:PATH")
+        return Source(SourceKind(scheme), rest.removeprefix("//"))
+    if "://" in text or not text.strip():
+        raise ValueError(f"{text!r} is not a source; expected {GRAMMAR}")
+    if text.startswith("/dev/"):
+        return Source(SourceKind.USB, text)
+    if Path(text).suffix.lower() in VIDEO_SUFFIXES:
+        return Source(SourceKind.VIDEO, text)
+    return Source(SourceKind.FOLDER, text)
+
+
+def _has_host(url: str) -> bool:
+    """Return whether a URL names a host and, if any, a possible port."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number
+        return False

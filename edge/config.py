@@ -1,0 +1,285 @@
+"""Configuration of the daemon: one TOML file, one class for each part.
+
+Relative paths start at the folder of the file, so that the daemon means the same
+files from wherever it is started. Secrets are paths to files.
+"""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from edge.cameras.source import Source, parse_source
+from models.config import Settings, load_config
+from models.messages import Name, StationTopics
+
+MEBIBYTE = 1 << 20
+
+
+def _known_source(text: str) -> str:
+    """Return the text if it is in the grammar of sources."""
+    parse_source(text)
+    return text
+
+
+class StationSettings(Settings):
+    """``[station]``: where this daemon stands; it names the MQTT topics."""
+
+    site: Name = Field(description="Factory.")
+    line: Name = Field(description="Line in the factory.")
+    station: Name = Field(description="Station on the line; one daemon each.")
+
+    @property
+    def topics(self) -> StationTopics:
+        """The station's MQTT topics."""
+        return StationTopics(self.site, self.line, self.station)
+
+
+class ModelSettings(Settings):
+    """``[model]``: which model runs, and on how many cores."""
+
+    slot: Path = Field(description="Folder that `graftline flash` installs into.")
+    threads: int = Field(
+        default=0, ge=0, le=512, description="Threads of inference, 0 = all cores."
+    )
+    poll_interval_s: float = Field(
+        default=1, gt=0, le=60, description="How often to look for a new model."
+    )
+
+
+class ProtocolChoice(StrEnum):
+    """Version of MQTT."""
+
+    AUTO = "auto"
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+class CollectorAck(StrEnum):
+    """Whether an event must be acknowledged by the collector to be delivered."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    OFF = "off"
+
+
+class BrokerSettings(Settings):
+    """``[broker]``: the MQTT broker."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Name or address.")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port.")
+    username: str = Field(default="", description="User; empty = anonymous.")
+    password_file: Path | None = Field(
+        default=None, description="File whose first line is the password."
+    )
+    tls_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust, PEM; turns TLS on."
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="Certificate of this station, PEM."
+    )
+    tls_key_file: Path | None = Field(
+        default=None, description="Key of that certificate, PEM."
+    )
+    keepalive_s: int = Field(
+        default=15,
+        ge=2,
+        le=3600,
+        description="A dead connection is noticed within twice this time.",
+    )
+    reconnect_max_s: float = Field(
+        default=30, gt=0, le=600, description="Longest pause between two attempts."
+    )
+    protocol: ProtocolChoice = Field(
+        default=ProtocolChoice.AUTO,
+        description="auto = MQTT 5, and 3.1.1 where the broker knows no 5.",
+    )
+    collector_ack: CollectorAck = Field(
+        default=CollectorAck.AUTO,
+        description="auto = wait for the collector as soon as one has answered; "
+        "required = always wait; off = the broker's word is enough.",
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        """Refuse half of a pair."""
+        if self.password_file is not None and not self.username:
+            raise ValueError("password_file needs username")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file go together")
+        if self.tls_cert_file is not None and self.tls_ca_file is None:
+            raise ValueError("tls_cert_file needs tls_ca_file")
+        return self
+
+
+class OutboxSettings(Settings):
+    """``[outbox]``: alerts and verdicts that are not delivered yet, on disk."""
+
+    path: Path = Field(description="SQLite file; its folder is made.")
+    max_bytes: int = Field(
+        default=256 * MEBIBYTE,
+        ge=MEBIBYTE,
+        le=1 << 40,
+        description="Largest size; beyond it the least important is shed.",
+    )
+    stalled_after_s: float = Field(
+        default=30,
+        gt=0,
+        le=86400,
+        description="--exit-at-end gives up when nothing was delivered for so long.",
+    )
+
+
+class EvidenceSettings(Settings):
+    """``[evidence]``: full pictures of what was alarmed."""
+
+    folder: Path = Field(description="Folder of the pictures; it is made.")
+    max_bytes: int = Field(
+        default=2048 * MEBIBYTE,
+        ge=MEBIBYTE,
+        le=1 << 44,
+        description="Largest size; beyond it the oldest pictures go.",
+    )
+
+
+class HealthSettings(Settings):
+    """``[health]``: how often the daemon says how it is."""
+
+    interval_s: float = Field(
+        default=2, ge=0.1, le=60, description="Between two health.json and statistics."
+    )
+    progress_interval_s: float = Field(
+        default=10, ge=0.1, le=3600, description="Between two lines on the terminal."
+    )
+
+
+class CameraSettings(Settings):
+    """``[[camera]]``: one camera."""
+
+    name: Name = Field(description="Name in topics and messages.")
+    source: Annotated[str, AfterValidator(_known_source)] = Field(
+        description="folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/… or a path."
+    )
+    fps: float = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Pace in frames per second; 0 = a folder as fast as it is "
+        "inspected, anything else at its own pace.",
+    )
+    open_timeout_ms: int = Field(
+        default=5000, ge=100, le=120_000, description="Longest wait for the camera."
+    )
+    read_timeout_ms: int = Field(
+        default=2000, ge=100, le=120_000, description="Longest wait for a frame."
+    )
+    k: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="A defect is alarmed when seen in k of the last n frames "
+        "(a folder: at once).",
+    )
+    n: int = Field(default=5, ge=1, le=100, description="See k.")
+    track_iou_threshold: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Overlap in two frames from which it is the same defect.",
+    )
+    track_max_missed: int = Field(
+        default=15,
+        ge=0,
+        le=10_000,
+        description="Frames after which a defect out of sight is a new one.",
+    )
+
+    @property
+    def parsed_source(self) -> Source:
+        """The source, taken apart."""
+        return parse_source(self.source)
+
+    @model_validator(mode="after")
+    def _k_of_n(self) -> Self:
+        """Refuse more sightings than frames."""
+        if self.k > self.n:
+            raise ValueError(f"k = {self.k} cannot be more than n = {self.n}")
+        return self
+
+
+class EdgeSettings(Settings):
+    """The whole file."""
+
+    station: StationSettings
+    model: ModelSettings
+    broker: BrokerSettings = BrokerSettings()
+    outbox: OutboxSettings
+    evidence: EvidenceSettings
+    health: HealthSettings = HealthSettings()
+    camera: tuple[CameraSettings, ...] = Field(
+        min_length=1, max_length=64, description="One [[camera]] for each camera."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        """Refuse two cameras of one name: they would share their topics."""
+        names = [camera.name for camera in self.camera]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"camera name used twice: {', '.join(twice)}")
+        return self
+
+
+def load_edge_config(path: Path) -> EdgeSettings:
+    """Return the configuration in a file, with absolute paths.
+
+    Args:
+        path: The TOML file.
+
+    Raises:
+        ConfigError: Missing, not TOML, or with faults; all are told together.
+    """
+    return _with_paths_from(load_config(path, EdgeSettings), path.absolute().parent)
+
+
+def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
+    """Return the same settings with relative paths taken from a folder."""
+    broker = {
+        name: folder / value
+        for name in ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
+        if (value := getattr(settings.broker, name)) is not None
+    }
+    cameras = tuple(
+        camera.model_copy(update={"source": str(camera.parsed_source.beside(folder))})
+        for camera in settings.camera
+    )
+    return settings.model_copy(
+        update={
+            "model": settings.model.model_copy(
+                update={"slot": folder / settings.model.slot}
+            ),
+            "broker": settings.broker.model_copy(update=broker),
+            "outbox": settings.outbox.model_copy(
+                update={"path": folder / settings.outbox.path}
+            ),
+            "evidence": settings.evidence.model_copy(
+                update={"folder": folder / settings.evidence.folder}
+            ),
+            "camera": cameras,
+        }
+    )
+
+
+def render_config(settings: EdgeSettings) -> str:
+    """Return the configuration as JSON, passwords in URLs left out.
+
+    Args:
+        settings: The configuration.
+    """
+    shown = settings.model_dump(mode="json")
+    for camera, document in zip(settings.camera, shown["camera"], strict=True):
+        source = camera.parsed_source
+        document["source"] = str(Source(source.kind, source.shown))
+    return json.dumps(shown, indent=2)

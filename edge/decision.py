@@ -1,0 +1,189 @@
+"""What a frame's detections mean to the floor: alerts and verdicts. Pure rules.
+
+Nothing here reads a clock or touches a file: when a frame was captured and decided
+comes in with the frame.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from models.boxes import clip
+from models.detections import Detections
+from models.messages import (
+    AlertData,
+    AlertDetection,
+    ModelInForce,
+    VerdictData,
+    VerdictKind,
+)
+
+NS_PER_MS = 1_000_000
+PX_DECIMALS = 2
+SHARE_DECIMALS = 5  # 0.02 px of a 1920 px frame
+
+
+@dataclass(frozen=True, slots=True)
+class StationIdentity:
+    """Who speaks.
+
+    Attributes:
+        site: Factory.
+        line: Line.
+        station: Station; one daemon.
+        boot_id: New at each start of the daemon.
+        clock_synchronized: The wall clock can be trusted.
+        model: What finds the defects.
+    """
+
+    site: str
+    line: str
+    station: str
+    boot_id: str
+    clock_synchronized: bool
+    model: ModelInForce
+
+
+@dataclass(frozen=True, slots=True)
+class FrameContext:
+    """Where and when a frame was taken.
+
+    Attributes:
+        camera: Name of the camera.
+        frame_id: The source's own frame number, from 0.
+        part_id: Name of the part; none in free run.
+        captured_ns: Monotonic clock.
+        captured_at: Wall clock, UTC, aware.
+        decided_ns: Monotonic clock, when the detections were known.
+        frame_width_px: Width of the frame.
+        frame_height_px: Height of the frame.
+    """
+
+    camera: str
+    frame_id: int
+    part_id: str | None
+    captured_ns: int
+    captured_at: datetime
+    decided_ns: int
+    frame_width_px: int
+    frame_height_px: int
+
+    @property
+    def age_ms(self) -> float:
+        """Milliseconds from capture to decision, never negative."""
+        return max(0, self.decided_ns - self.captured_ns) / NS_PER_MS
+
+
+def verdict_kind(detections: Detections | None) -> VerdictKind:
+    """Return what is said of a triggered part.
+
+    Args:
+        detections: What was found on it; none if it could not be inspected. Never
+            an "ok" for a part that nobody looked at.
+    """
+    if detections is None:
+        return VerdictKind.NOT_INSPECTED
+    return VerdictKind.DEFECT if len(detections) else VerdictKind.OK
+
+
+def build_alert(
+    station: StationIdentity,
+    frame: FrameContext,
+    detections: Detections,
+    label_names: Sequence[str],
+    *,
+    evidence: str | None,
+    thumbnail_sha256: str | None,
+) -> AlertData:
+    """Return the content of an alert.
+
+    Args:
+        station: Who speaks.
+        frame: Where and when.
+        detections: At least one, with ``boxes_frame``.
+        label_names: Names of the package's labels.
+        evidence: Relative path of the full picture; none if it could not be kept.
+        thumbnail_sha256: Of the JPEG that goes with the alert; none without one.
+    """
+    return AlertData(
+        site=station.site,
+        line=station.line,
+        station=station.station,
+        boot_id=station.boot_id,
+        camera=frame.camera,
+        part_id=frame.part_id,
+        frame_id=frame.frame_id,
+        captured_at=frame.captured_at,
+        captured_ns=frame.captured_ns,
+        decided_ns=frame.decided_ns,
+        frame_age_ms=round(frame.age_ms, 3),
+        clock_synchronized=station.clock_synchronized,
+        model=station.model,
+        frame_width_px=frame.frame_width_px,
+        frame_height_px=frame.frame_height_px,
+        detections=_alert_detections(frame, detections, label_names),
+        thumbnail_sha256=thumbnail_sha256,
+        evidence=evidence,
+    )
+
+
+def build_verdict(
+    station: StationIdentity,
+    frame: FrameContext,
+    detections: Detections | None,
+    *,
+    reason: str = "",
+) -> VerdictData:
+    """Return the content of a verdict of a triggered part.
+
+    Args:
+        station: Who speaks.
+        frame: Which part, where and when.
+        detections: What was found; none if it was not inspected.
+        reason: Why it was not inspected.
+    """
+    return VerdictData(
+        site=station.site,
+        line=station.line,
+        station=station.station,
+        boot_id=station.boot_id,
+        camera=frame.camera,
+        part_id=frame.part_id,
+        frame_id=frame.frame_id,
+        verdict=verdict_kind(detections),
+        reason=reason,
+        captured_at=frame.captured_at,
+    )
+
+
+def _alert_detections(
+    frame: FrameContext, detections: Detections, label_names: Sequence[str]
+) -> tuple[AlertDetection, ...]:
+    """Return the detections as the message has them, boxes inside the frame."""
+    size = (frame.frame_width_px, frame.frame_height_px)
+    boxes_px = clip(detections.boxes, *size).astype(np.float64)  # [N, 4]
+    boxes_norm = (boxes_px / np.array(size * 2)).clip(0, 1)  # [N, 4]
+    scores = detections.scores.astype(np.float64).clip(0, 1)  # [N]
+    return tuple(
+        AlertDetection(
+            label=label_names[label],
+            score=round(score, SHARE_DECIMALS),
+            box_px=_four(box_px, PX_DECIMALS),
+            box_norm=_four(box_norm, SHARE_DECIMALS),
+        )
+        for label, score, box_px, box_norm in zip(
+            detections.labels.tolist(),
+            scores.tolist(),
+            boxes_px.tolist(),
+            boxes_norm.tolist(),
+            strict=True,
+        )
+    )
+
+
+def _four(values: list[float], decimals: int) -> tuple[float, float, float, float]:
+    """Return four rounded numbers: more digits would only cost room."""
+    x1, y1, x2, y2 = (round(value, decimals) for value in values)
+    return x1, y1, x2, y2

@@ -1,0 +1,1 @@
+"""From a decision to the broker: evidence, the outbox on disk, and MQTT."""

@@ -1,0 +1,120 @@
+"""What is queued for the collector, and how it looks on the wire.
+
+A row of the outbox holds the content without its position. The CloudEvent around it
+is made when it is sent: only then are sequence number, identity and whether it is a
+repetition known, and whether its picture is still there.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from models.messages import ROOT, SCHEMA_VERSION, EventType
+
+ALERT_LEAF = "/alert"
+_FILLED_IN = ("seq", "stream", "replayed")
+_EVENT_TYPES = {
+    "alert": EventType.ALERT,
+    "verdict": EventType.VERDICT,
+    "loss": EventType.LOSS,
+}
+
+
+class EventKind(StrEnum):
+    """Kind of a queued event."""
+
+    ALERT = "alert"
+    VERDICT = "verdict"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that has no position yet.
+
+    Attributes:
+        kind: What it is.
+        topic: Where it goes.
+        time: Wall clock of the event, ISO 8601 with offset.
+        data: Content, JSON object.
+        image: JPEG that goes before it; none for most kinds.
+    """
+
+    kind: EventKind
+    topic: str
+    time: str
+    data: bytes
+    image: bytes | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that it needs, about."""
+        return len(self.data) + len(self.image or b"") + len(self.topic)
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedEvent:
+    """An event in the outbox.
+
+    Attributes:
+        seq: Position in the stream, from 1.
+        event: What it is.
+        was_sent: A broker has confirmed it once.
+        is_whole: The disk gave back what it was given.
+    """
+
+    seq: int
+    event: NewEvent
+    was_sent: bool
+    is_whole: bool = True
+
+    def id_in(self, stream: str) -> str:
+        """Return its identity.
+
+        Args:
+            stream: Name of the stream.
+        """
+        return f"{stream}:{self.seq}"
+
+    def image_topic(self, stream: str) -> str:
+        """Return where its JPEG goes.
+
+        Args:
+            stream: Name of the stream.
+        """
+        root = self.event.topic.removesuffix(ALERT_LEAF)
+        return f"{root}/image/{self.id_in(stream)}"
+
+
+def render(
+    queued: QueuedEvent, stream: str, *, replayed: bool, with_image: bool
+) -> bytes:
+    """Return the CloudEvent, JSON in structured mode.
+
+    Args:
+        queued: Event of the outbox.
+        stream: Name of the stream.
+        replayed: It may have been transmitted before.
+        with_image: Its JPEG goes with it; else the event says that there is none.
+    """
+    content: dict[str, Any] = json.loads(queued.event.data)
+    for name in _FILLED_IN:
+        content.pop(name, None)
+    if queued.event.kind is EventKind.ALERT and not with_image:
+        content["thumbnail_sha256"] = None
+    data = {"seq": queued.seq, "stream": stream, "replayed": replayed, **content}
+    station = (content["site"], content["line"], content["station"])
+    event = {
+        "specversion": "1.0",
+        "schema_version": SCHEMA_VERSION,
+        "id": queued.id_in(stream),
+        "source": "/".join((ROOT, *station)),
+        "time": queued.event.time,
+        "datacontenttype": "application/json",
+        "type": _EVENT_TYPES[queued.event.kind].value,
+        "data": data,
+    }
+    if "camera" in content:
+        event["subject"] = f"camera/{content['camera']}"
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

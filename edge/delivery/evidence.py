@@ -1,0 +1,217 @@
+"""Pictures of what was alarmed: the full frame on disk, a thumbnail for the page.
+
+Boxes are not burnt in: whoever shows a picture draws them from the alert, and whoever
+trains on it later gets it clean. A picture is on disk, synchronized with its folders,
+before its alert is committed. A full disk costs pictures, never alerts.
+"""
+
+import hashlib
+import logging
+import os
+import re
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models.boxes import Boxes
+from models.errors import ConfigError
+from models.files import fsync_folder, write_atomically
+from models.messages import THUMBNAIL_MAX_BYTES
+from models.preprocess import Frame
+
+EVIDENCE_QUALITY = 92
+THUMBNAIL_SIDE_PX = 640  # longer side, to begin with
+THUMBNAIL_SIDE_MAX_PX = 1600
+DEFECT_SIDE_PX = 16  # a defect should stay this large in the thumbnail
+QUALITIES = (85, 70, 55, 40)
+QUALITY_GAIN = 2.5  # how much smaller the lowest quality is
+SHRINK = 0.75
+SMALLEST_SIDE_PX = 32
+DIGEST_CHARS = 8
+WRITE_PROBE = ".writable"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The pictures of one alert.
+
+    Attributes:
+        path: Full picture, relative to the store; none if the disk took nothing.
+        thumbnail: JPEG of at most ``THUMBNAIL_MAX_BYTES``.
+        thumbnail_sha256: 64 lower-case hexadecimal digits.
+    """
+
+    path: str | None
+    thumbnail: bytes
+    thumbnail_sha256: str
+
+
+class EvidenceStore:
+    """A folder of pictures with a largest size; the oldest go first.
+
+    Args:
+        folder: Where; it is made.
+        max_bytes: Largest size of all pictures.
+
+    Attributes:
+        failures: Pictures that the disk did not take.
+
+    Raises:
+        ConfigError: The folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.failures = 0
+        self._folder, self._max_bytes = folder, max_bytes
+        self._is_failing = False
+        self._pictures: deque[tuple[Path, int]] = deque()  # oldest first
+        self._used_bytes = 0
+        try:
+            self._make_folder(folder)
+            self._scan()
+            write_atomically(folder / WRITE_PROBE, b"")
+        except OSError as exc:
+            raise ConfigError(
+                f"evidence.folder = {folder} cannot be used.",
+                why=exc.strerror or str(exc),
+                fix="Give a folder that the daemon may write.",
+            ) from exc
+
+    def save(self, frame: Frame, boxes_frame: Boxes, name: str) -> Evidence:
+        """Keep the picture of an alert.
+
+        Args:
+            frame: ``[H, W, 3]`` uint8, BGR.
+            boxes_frame: ``[N, 4]`` float32, xyxy, pixels: what must stay visible in
+                the thumbnail.
+            name: ``<camera>/<frame or part>``; anything unfit for a path is
+                replaced. The picture's hash makes it unique.
+
+        Returns:
+            Path and thumbnail; no path where the disk took nothing.
+        """
+        thumbnail = encode_thumbnail(frame, boxes_frame)
+        path = self._write(encode_jpeg(frame, EVIDENCE_QUALITY), name)
+        return Evidence(path, thumbnail, hashlib.sha256(thumbnail).hexdigest())
+
+    def _write(self, jpeg: bytes, name: str) -> str | None:
+        """Write a picture durably and return its relative path."""
+        digest = hashlib.sha256(jpeg).hexdigest()[:DIGEST_CHARS]
+        day = datetime.now(UTC).strftime("%Y-%m-%d")
+        relative = Path(day, *_safe_parts(f"{name}-{digest}.jpg"))
+        path = self._folder / relative
+        try:
+            self._make_room(len(jpeg))
+            self._make_folder(path.parent)
+            write_atomically(path, jpeg)
+        except OSError as exc:
+            self.failures += 1
+            if not self._is_failing:
+                logger.error(  # noqa: TRY400 - the reason is enough
+                    "evidence_not_kept path=%s reason=%s: alerts go without pictures",
+                    *(path, exc.strerror or exc),
+                )
+            self._is_failing = True
+            return None
+        if self._is_failing:
+            logger.warning("evidence_back folder=%s", self._folder)
+        self._is_failing = False
+        self._pictures.append((path, len(jpeg)))
+        self._used_bytes += len(jpeg)
+        return relative.as_posix()
+
+    def _make_room(self, wanted_bytes: int) -> None:
+        """Delete the oldest pictures until there is room."""
+        while self._pictures and self._used_bytes + wanted_bytes > self._max_bytes:
+            path, size_bytes = self._pictures.popleft()
+            self._used_bytes -= size_bytes
+            path.unlink(missing_ok=True)
+            for folder in (path.parent, path.parent.parent):
+                if folder != self._folder:
+                    with suppress(OSError):  # not empty yet
+                        folder.rmdir()
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder so that a power cut cannot take its name away."""
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_folder(folder.parent)
+
+    def _scan(self) -> None:
+        """Find the pictures of earlier runs."""
+        found: list[tuple[int, Path, int]] = []
+        for folder, _, names in os.walk(self._folder):
+            for name in names:
+                path = Path(folder, name)
+                state = path.stat(follow_symlinks=False)
+                if name.endswith(".jpg"):
+                    found.append((state.st_mtime_ns, path, state.st_size))
+                elif name.endswith(".tmp"):  # a write that a power cut ended
+                    path.unlink(missing_ok=True)
+        self._pictures.extend((path, size) for _, path, size in sorted(found))
+        self._used_bytes = sum(size for _, size in self._pictures)
+
+
+def encode_jpeg(frame: Frame, quality: int) -> bytes:
+    """Return a picture as JPEG.
+
+    Args:
+        frame: ``[H, W, 3]`` uint8, BGR.
+        quality: 1 to 100.
+
+    Raises:
+        ValueError: It cannot be encoded: it is empty, or too large for JPEG.
+    """
+    try:
+        _, content = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as exc:
+        msg = f"a frame of shape {frame.shape} cannot be a JPEG"
+        raise ValueError(msg) from exc
+    return content.tobytes()
+
+
+def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
+    """Return a small picture of the whole frame, at most ``THUMBNAIL_MAX_BYTES``.
+
+    It is 640 px long, or up to 1600 px where the smallest defect would otherwise be
+    less than 16 px wide. What is too large loses quality, or size where that could
+    not be enough.
+
+    Args:
+        frame: ``[H, W, 3]`` uint8, BGR.
+        boxes_frame: ``[N, 4]`` float32, xyxy, pixels.
+    """
+    longer_px = max(frame.shape[:2])
+    scale = THUMBNAIL_SIDE_PX / longer_px
+    if len(boxes_frame):
+        sides_px = (boxes_frame[:, 2:] - boxes_frame[:, :2]).max(axis=1)  # [N]
+        scale = max(scale, DEFECT_SIDE_PX / max(float(sides_px.min()), 1.0))
+    scale = min(scale, THUMBNAIL_SIDE_MAX_PX / longer_px, 1.0)
+    while True:
+        size_px = tuple(max(1, round(side * scale)) for side in frame.shape[1::-1])
+        small = cv2.resize(frame, size_px, interpolation=cv2.INTER_AREA)
+        for quality in QUALITIES:
+            jpeg = encode_jpeg(np.asarray(small, np.uint8), quality)
+            excess = len(jpeg) / THUMBNAIL_MAX_BYTES
+            if excess <= 1 or max(size_px) <= SMALLEST_SIDE_PX:
+                return jpeg
+            if excess > QUALITY_GAIN:
+                break
+        scale *= min(SHRINK, excess**-0.5)
+
+
+def _safe_parts(name: str) -> list[str]:
+    """Return the levels of a name, fit for any file system, never ``..``."""
+    parts = (
+        re.sub(r"[^A-Za-z0-9._-]", "_", part)[-100:].lstrip(".")
+        for part in name.split("/")
+    )
+    return [part for part in parts if part]

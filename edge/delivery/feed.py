@@ -1,0 +1,236 @@
+"""From the outbox to packets, and from the answers back to the outbox."""
+
+import json
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from edge.config import CollectorAck
+from edge.delivery.events import QueuedEvent, render
+from edge.delivery.outbox import Outbox
+from edge.delivery.window import NS_PER_S, SendWindow
+from models.messages import SCHEMA_VERSION, Acknowledgement
+
+READ_EVENTS = 50
+ACK_MAX_BYTES = 64 * 1024
+HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
+# In "auto", how long a collector may take to show itself after the last event.
+COLLECTOR_GRACE_NS = 4 * NS_PER_S
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One message to publish.
+
+    Attributes:
+        topic: Where.
+        payload: What.
+        seq: Position of the event that it completes; 0 = none.
+        qos: 0 or 1.
+        retain: The broker keeps it for those who come later.
+    """
+
+    topic: str
+    payload: bytes
+    seq: int = 0
+    qos: int = 1
+    retain: bool = False
+
+
+class Feed:
+    """What of the outbox goes out next. Used by the publisher's thread.
+
+    Args:
+        outbox: Started.
+        collector_ack: Whose word makes an event delivered.
+
+    Attributes:
+        bad_acknowledgements: Those that could not be read.
+    """
+
+    def __init__(self, outbox: Outbox, collector_ack: CollectorAck) -> None:
+        self.bad_acknowledgements = 0
+        self._outbox, self._rule = outbox, collector_ack
+        self._window = SendWindow()
+        self._stream = ""
+        self._ready: deque[Packet] = deque()
+        self._max_packet_bytes: int | None = None
+        self._confirmed_last_ns = 0
+        self._confirmed_finally = 0
+        outbox.forget_sent = not self.awaits_collector
+
+    @property
+    def awaits_collector(self) -> bool:
+        """Whether only the collector's word makes an event delivered."""
+        match self._rule:
+            case CollectorAck.REQUIRED:
+                return True
+            case CollectorAck.OFF:
+                return False
+            case CollectorAck.AUTO:
+                return self._outbox.collector_known
+
+    @property
+    def delivered(self) -> int:
+        """Events delivered since the start."""
+        return self._outbox.acknowledged + self._confirmed_finally
+
+    def undelivered(self, now_ns: int) -> int:
+        """Return how many events are not delivered, by the rule in force.
+
+        In "auto", while no collector was ever seen, the broker's word is enough, but
+        the last event is given some seconds in which a collector may show itself.
+
+        Args:
+            now_ns: Monotonic clock.
+        """
+        depth = self._outbox.depth()
+        if depth == 0 or self.awaits_collector:
+            return depth
+        unsent = self._outbox.unsent()
+        if unsent or self._rule is CollectorAck.OFF:
+            return unsent
+        waited_ns = now_ns - self._confirmed_last_ns
+        return 0 if waited_ns >= COLLECTOR_GRACE_NS else 1
+
+    def is_hopeless(self) -> bool:
+        """Return whether only a collector that does not answer is missing."""
+        is_waited_for = self.awaits_collector and not self._window.is_silent
+        return not is_waited_for and self._outbox.unsent() == 0
+
+    def connected(self, now_ns: int, max_packet_bytes: int | None) -> None:
+        """Begin on a new connection.
+
+        Args:
+            now_ns: Monotonic clock.
+            max_packet_bytes: The broker's limit, if it said one.
+        """
+        self._max_packet_bytes = max_packet_bytes
+        self._ready.clear()
+        self._window.connected(now_ns, repair=self.awaits_collector)
+
+    def packets(self, limit: int, now_ns: int) -> list[Packet]:
+        """Return what to publish now, in order.
+
+        Args:
+            limit: Most packets.
+            now_ns: Monotonic clock.
+        """
+        self._follow_stream(now_ns)
+        self._window.tick(now_ns)
+        packets: list[Packet] = []
+        while len(packets) < limit and (self._ready or self._refill(now_ns)):
+            packet = self._ready.popleft()
+            if packet.seq:
+                self._window.transmitted(packet.seq, now_ns)
+            packets.append(packet)
+        return packets
+
+    def due_ns(self) -> int | None:
+        """Return when to ask for packets again at the latest."""
+        return self._window.due_ns()
+
+    def confirmed(self, seq: int, now_ns: int) -> None:
+        """Note that the broker has an event."""
+        self._window.confirmed(seq, awaits_collector=self.awaits_collector)
+        self._confirmed_last_ns = now_ns
+        if self._rule is CollectorAck.OFF:
+            self._outbox.acknowledge(0, ((seq, seq),))
+            return
+        self._outbox.mark_sent(seq)
+        if not self.awaits_collector:
+            self._confirmed_finally += 1
+
+    def refused(self, seq: int, now_ns: int) -> None:
+        """Note that the broker did not take an event; it stays."""
+        self._window.refused(seq, now_ns)
+
+    def acknowledged(self, payload: bytes, now_ns: int) -> None:
+        """Take the collector's acknowledgement.
+
+        Args:
+            payload: As received: any bytes.
+            now_ns: Monotonic clock.
+        """
+        message = self._read_acknowledgement(payload)
+        if message is None or message.stream != self._outbox.stream:
+            return
+        if message.high_water > self._outbox.last_seq:
+            self._refuse(f"high_water {message.high_water} was never given")
+            return
+        if not self._outbox.collector_known:
+            self._outbox.note_collector()
+            self._confirmed_finally = 0  # it was not final after all
+            logger.info("collector_found stream=%s", message.stream)
+            self._window.collector_appeared(now_ns)
+        self._window.acknowledged(message.high_water, message.ranges, now_ns)
+        self._outbox.acknowledge(message.high_water, message.ranges)
+        self._outbox.forget_sent = not self.awaits_collector
+
+    def _read_acknowledgement(self, payload: bytes) -> Acknowledgement | None:
+        """Return a message that can be trusted to be one."""
+        try:
+            if len(payload) > ACK_MAX_BYTES:
+                message = f"{len(payload)} bytes are more than {ACK_MAX_BYTES}"
+                raise ValueError(message)  # noqa: TRY301 - one way to refuse
+            document = json.loads(payload)
+            if document.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
+                message = f"its schema is newer than {SCHEMA_VERSION}"
+                raise ValueError(message)  # noqa: TRY301
+            return Acknowledgement.model_validate(document)
+        except (ValueError, AttributeError, TypeError, RecursionError) as exc:
+            self._refuse(str(exc)[:200])
+            return None
+
+    def _refuse(self, reason: str) -> None:
+        self.bad_acknowledgements += 1
+        if self.bad_acknowledgements == 1:  # the rest is counted
+            logger.warning("acknowledgement_refused reason=%r", reason)
+
+    def _follow_stream(self, now_ns: int) -> None:
+        """Start again when the outbox had to begin a new stream."""
+        if self._stream != self._outbox.stream:
+            self._stream = self._outbox.stream
+            self._ready.clear()
+            self._window.new_stream()
+            self._window.connected(now_ns, repair=self.awaits_collector)
+
+    def _refill(self, now_ns: int) -> bool:
+        """Make packets of the next events: new ones, else some to repeat."""
+        window, limit = self._window, min(self._window.room, READ_EVENTS)
+        last_seq = self._outbox.last_seq  # what comes after the read is for later
+        if limit and window.cursor < last_seq:
+            queued = self._outbox.read(window.cursor, limit, was_sent=False)
+            if queued is not None:
+                window.cursor = queued[-1].seq if queued else last_seq
+                self._add(queued)
+        if not self._ready and (limit := min(window.repair_limit(now_ns), READ_EVENTS)):
+            queued = self._outbox.read(window.repair_cursor, limit, was_sent=True)
+            if queued is not None:
+                self._add(queued)
+                seqs = [each.seq for each in queued]
+                window.repaired(seqs, now_ns, is_end=len(queued) < limit)
+        return bool(self._ready)
+
+    def _add(self, queued: list[QueuedEvent]) -> None:
+        """Make the packets of some events that are not on their way."""
+        for each in queued:
+            if each.seq in self._window:
+                continue
+            if not each.is_whole:
+                logger.error("event_damaged seq=%d: the disk changed it", each.seq)
+                self._outbox.acknowledge(0, ((each.seq, each.seq),))
+                continue
+            image, limit_bytes = each.event.image, self._max_packet_bytes
+            if image and limit_bytes and len(image) + HEADER_MAX_BYTES > limit_bytes:
+                image = None
+            if image:
+                self._ready.append(Packet(each.image_topic(self._stream), image))
+            payload = render(
+                each,
+                self._stream,
+                replayed=each.was_sent or each.seq <= self._window.sent_up_to,
+                with_image=image is not None,
+            )
+            self._ready.append(Packet(each.event.topic, payload, each.seq))

@@ -1,0 +1,281 @@
+"""The thread that brings the outbox to the broker, and tells the station's state.
+
+Retained states are kept here as their last value and told again at each connect.
+Nothing that the frame path calls ever waits for the network.
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+
+from pydantic import BaseModel
+
+from edge.config import BrokerSettings
+from edge.delivery.backoff import Backoff
+from edge.delivery.credentials import make_tls_context, read_password
+from edge.delivery.feed import Feed, Packet
+from edge.delivery.outbox import Outbox
+from edge.delivery.publisher.link import (
+    TURN_S,
+    Link,
+    LostError,
+    OtherProtocolError,
+    RefusedError,
+    protocols_of,
+)
+from models.messages import StationStatus, StationTopics
+
+RECONNECT_FIRST_S = 0.25
+ABSENT_MAX_S = 5.0  # asking a machine that is not there costs nothing
+STABLE_S = 10.0  # a connection that lived so long begins the pauses anew
+MAILBOX_MAX = 10_000  # states and statistics while the thread cannot run
+logger = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Brings the outbox to the broker, and tells the station's state.
+
+    Nothing here ever waits for the network except ``stop``.
+
+    Args:
+        settings: Of the broker.
+        outbox: Started.
+        topics: Of this station.
+        will: What the broker says when this daemon vanishes.
+
+    Attributes:
+        turns: Grows while the thread lives.
+    """
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        outbox: Outbox,
+        topics: StationTopics,
+        will: StationStatus,
+    ) -> None:
+        self.turns = 0
+        self._settings, self._outbox, self._topics = settings, outbox, topics
+        self._will = _state_packet(topics.status, will)
+        self._feed = Feed(outbox, settings.collector_ack)
+        self._mailbox: deque[Packet] = deque(maxlen=MAILBOX_MAX)
+        self._states: dict[str, Packet] = {}  # retained, the last of each topic
+        self._to_tell: dict[str, Packet] = {}
+        self._is_connected = False
+        self._problem = ""
+        self._link: Link | None = None
+        self._stopping = threading.Event()
+        self._final: Packet | None = None
+        self._deadline_s = 0.0
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.settimeout(0)
+        self._wake_writer.settimeout(0)
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Start to connect; the broker need not be there.
+
+        Raises:
+            ConfigError: The password or a certificate cannot be read.
+        """
+        read_password(self._settings)
+        make_tls_context(self._settings)
+        self._outbox.on_commit(self._wake)
+        self._thread.start()
+
+    def publish_state(
+        self, topic: str, message: BaseModel, *, retain: bool = True
+    ) -> None:
+        """Tell a state; of several that wait only the last one goes out.
+
+        Args:
+            topic: Where.
+            message: What.
+            retain: The broker keeps it, and it is told again at each connect.
+        """
+        self._mailbox.append(_state_packet(topic, message, retain=retain))
+        self._wake()
+
+    def publish_stats(self, topic: str, message: BaseModel) -> None:
+        """Tell a statistic once, if there is a connection.
+
+        Args:
+            topic: Where.
+            message: What.
+        """
+        payload = message.model_dump_json().encode()
+        self._mailbox.append(Packet(topic, payload, qos=0))
+        self._wake()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+        return self._is_connected
+
+    @property
+    def delivered(self) -> int:
+        """Events delivered since the start."""
+        return self._feed.delivered
+
+    def undelivered(self) -> int:
+        """Return how many events are not delivered, by the rule in force."""
+        return self._feed.undelivered(time.monotonic_ns())
+
+    @property
+    def problem(self) -> str:
+        """What keeps events from being delivered; empty if nothing is known."""
+        link = self._link
+        return link.refusal if link is not None else self._problem
+
+    def stop(self, final_status: StationStatus, timeout_s: float) -> None:
+        """Deliver what can be delivered, say good-bye and disconnect.
+
+        Args:
+            final_status: The last retained state; no last will follows.
+            timeout_s: Longest wait; what is left stays in the outbox.
+        """
+        self._final = _state_packet(self._topics.status, final_status)
+        self._deadline_s = time.monotonic() + timeout_s
+        self._stopping.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s + TURN_S)
+        if self._thread.is_alive():
+            logger.error("publisher_stuck: left as it is")
+            return
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    # --- the publisher's thread ------------------------------------------------
+
+    def _run(self) -> None:
+        """Keep a connection until told to stop."""
+        longest_s = self._settings.reconnect_max_s
+        absent = Backoff(RECONNECT_FIRST_S, min(longest_s, ABSENT_MAX_S))
+        refused = Backoff(RECONNECT_FIRST_S, longest_s)
+        while not self._stopping.is_set():
+            began_s, pauses = time.monotonic(), absent
+            try:
+                self._serve()
+            except RefusedError as exc:
+                pauses = refused
+                self._note_lost(str(exc))
+            except LostError as exc:
+                self._note_lost(str(exc))
+            # The top of the thread: connect again, whatever it was.
+            except Exception:
+                logger.exception("publisher_failed")
+            finally:
+                self._is_connected, self._link = False, None
+            if time.monotonic() - began_s > STABLE_S:
+                absent.reset()
+                refused.reset()
+            self._stopping.wait(pauses.next_s())
+
+    def _serve(self) -> None:
+        """Hold one connection, in the first version of MQTT that the broker knows."""
+        for protocol in protocols_of(self._settings.protocol):
+            link = Link(
+                self._settings,
+                self._topics.root.replace("/", "-"),
+                protocol,
+                self._will,
+                self._feed,
+                self._topics.ack,
+            )
+            try:
+                link.open(self._wake_reader)
+                self._note_connected(link, protocol.name)
+                self._talk(link)
+            except OtherProtocolError:
+                if protocol is protocols_of(self._settings.protocol)[-1]:
+                    raise
+            else:
+                return
+            finally:
+                link.abandon()
+
+    def _talk(self, link: Link) -> None:
+        """Send and hear until the connection ends or the daemon does."""
+        self._feed.connected(time.monotonic_ns(), link.max_packet_bytes)
+        self._to_tell = dict(self._states)
+        while True:
+            self.turns += 1
+            if self._stopping.is_set() and self._is_done():
+                self._say_goodbye(link)
+                return
+            self._collect()
+            self._send(link)
+            link.turn(self._pause_s())
+
+    def _send(self, link: Link) -> None:
+        """Send states first, then what the outbox has, as far as there is room."""
+        while self._to_tell and link.room:
+            topic = next(iter(self._to_tell))
+            link.publish(self._to_tell.pop(topic))
+        for packet in self._feed.packets(link.room, time.monotonic_ns()):
+            link.publish(packet)
+
+    def _collect(self) -> None:
+        """Take states out of the mailbox; only the last of each topic counts."""
+        while self._mailbox:
+            packet = self._mailbox.popleft()
+            if packet.retain:
+                self._states[packet.topic] = packet
+            if self._is_connected or packet.qos:
+                self._to_tell.pop(packet.topic, None)
+                self._to_tell[packet.topic] = packet
+
+    def _pause_s(self) -> float:
+        """Return how long there is nothing to do without the network."""
+        due_ns = self._feed.due_ns()
+        if due_ns is None:
+            return TURN_S
+        return min(max((due_ns - time.monotonic_ns()) / 1e9, 0), TURN_S)
+
+    def _is_done(self) -> bool:
+        """Whether to wait no longer for deliveries before the end."""
+        if time.monotonic() > self._deadline_s - TURN_S * 2:
+            return True
+        return self.undelivered() == 0 or self._feed.is_hopeless()
+
+    def _say_goodbye(self, link: Link) -> None:
+        """Tell the last state, wait for its confirmation, disconnect in order."""
+        self._collect()
+        self._to_tell.pop(self._topics.status, None)
+        for packet in (*self._to_tell.values(), self._final):
+            if packet is not None:
+                link.publish(packet)
+        while link.in_flight and time.monotonic() < self._deadline_s:
+            link.turn(TURN_S / 5)
+        link.close()
+
+    def _note_connected(self, link: Link, protocol: str) -> None:
+        """Log the change."""
+        self._link, self._is_connected, self._problem = link, True, ""
+        logger.info(
+            "broker_connected host=%s port=%d protocol=%s",
+            *(self._settings.host, self._settings.port, protocol),
+        )
+
+    def _note_lost(self, reason: str) -> None:
+        """Log the change, once."""
+        settings = self._settings
+        problem = f"broker {settings.host}:{settings.port} {reason}"
+        if problem != self._problem:
+            depth = self._outbox.depth()
+            logger.warning("broker_lost reason=%r events=%d", problem, depth)
+        self._problem = problem
+
+    def _wake(self) -> None:
+        """Have the thread look around; called from any thread."""
+        with suppress(OSError):  # full: it is awake already; closed: it has ended
+            self._wake_writer.send(b"\0")
+
+
+def _state_packet(topic: str, message: BaseModel, *, retain: bool = True) -> Packet:
+    """Return a state as a packet."""
+    return Packet(topic, message.model_dump_json().encode(), retain=retain)

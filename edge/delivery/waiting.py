@@ -1,0 +1,165 @@
+"""What waits in memory for the outbox's writer: events, and news about delivery."""
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from edge.delivery.events import NewEvent
+
+GROUP_MAX_EVENTS = 200
+WAITING_MAX_BYTES = 64 << 20  # only ever filled when the disk takes nothing
+MARKS_INTERVAL_S = 0.25  # confirmations may be lost: they only save repetitions
+
+
+@dataclass(slots=True)
+class Group:
+    """What one transaction writes.
+
+    Attributes:
+        puts: Events, in order, with the futures of their positions.
+        acknowledged: Inclusive ranges of delivered positions.
+        confirmed: Positions that a broker has confirmed.
+        collector_seen: A collector has shown itself.
+    """
+
+    puts: deque[tuple[NewEvent, "Future[int]"]] = field(default_factory=deque)
+    acknowledged: list[tuple[int, int]] = field(default_factory=list)
+    confirmed: set[int] = field(default_factory=set)
+    collector_seen: bool = False
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything to write."""
+        return bool(
+            self.puts or self.acknowledged or self.confirmed or self.collector_seen
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its events, about."""
+        return sum(event.size_bytes for event, _ in self.puts)
+
+
+class Waiting:
+    """Hands work from many threads to one. Nobody who adds something ever waits."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._next = Group()
+        self._next_bytes = 0
+        self._again: Group | None = None  # could not be written
+        self._in_hand = 0  # events taken, not on disk yet
+        self._on_disk = 0
+        self._is_closing = False
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether no more is taken in."""
+        return self._is_closing
+
+    @property
+    def depth(self) -> int:
+        """Events that wait, are being written, or are on disk."""
+        with self._changed:
+            return len(self._next.puts) + self._in_hand + self._on_disk
+
+    @property
+    def events(self) -> int:
+        """Events that wait or are being written."""
+        with self._changed:
+            return len(self._next.puts) + self._in_hand
+
+    def add_event(self, event: NewEvent) -> "Future[int] | None":
+        """Add an event; none is returned where there is no room.
+
+        Args:
+            event: What to write.
+        """
+        with self._changed:
+            room = WAITING_MAX_BYTES - self._next_bytes
+            if self._is_closing or event.size_bytes > room:
+                return None
+            done: Future[int] = Future()
+            self._next.puts.append((event, done))
+            self._next_bytes += event.size_bytes
+            self._changed.notify_all()
+            return done
+
+    def add_acknowledged(self, ranges: list[tuple[int, int]]) -> None:
+        """Add delivered positions.
+
+        Args:
+            ranges: Inclusive pairs.
+        """
+        with self._changed:
+            self._next.acknowledged += ranges
+            self._changed.notify_all()
+
+    def add_confirmed(self, seq: int) -> None:
+        """Add a position that a broker has confirmed; it can wait a moment.
+
+        Args:
+            seq: Position.
+        """
+        with self._changed:
+            self._next.confirmed.add(seq)
+
+    def add_collector(self) -> None:
+        """Add that a collector has shown itself."""
+        with self._changed:
+            self._next.collector_seen = True
+            self._changed.notify_all()
+
+    def take(self) -> Group:
+        """Return the next group; an empty one after a while without work."""
+        with self._changed:
+            if self._again is not None:
+                group, self._again = self._again, None
+                return group
+            self._changed.wait_for(
+                lambda: self._next.puts or self._next.acknowledged or self._is_closing,
+                timeout=MARKS_INTERVAL_S,
+            )
+            group, rest = self._next, Group()
+            while len(group.puts) > GROUP_MAX_EVENTS:
+                rest.puts.appendleft(group.puts.pop())
+            self._next = rest
+            self._next_bytes -= group.size_bytes
+            self._in_hand = len(group.puts)
+            return group
+
+    def written(self, rows_on_disk: int) -> None:
+        """Note that the group taken last is on disk.
+
+        Args:
+            rows_on_disk: Events that are there now.
+        """
+        with self._changed:
+            self._in_hand = 0
+            self._on_disk = rows_on_disk
+
+    def give_back(self, group: Group, pause_s: float) -> None:
+        """Have a group that could not be written returned by the next ``take``.
+
+        Args:
+            group: The group taken last.
+            pause_s: Time until the next attempt; cut short by ``close``.
+        """
+        with self._changed:
+            self._again = group
+            self._changed.wait_for(lambda: self._is_closing, timeout=pause_s)
+
+    def close(self) -> None:
+        """Take no more in, and wake the writer."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+
+    def drain(self) -> Group:
+        """Return everything that was not written."""
+        with self._changed:
+            left, self._next, self._next_bytes = self._next, Group(), 0
+            if self._again is not None:
+                left.puts.extendleft(reversed(self._again.puts))
+                self._again = None
+            return left

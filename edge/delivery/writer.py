@@ -1,0 +1,180 @@
+"""Commits groups to the outbox's file, and copes when the disk does not.
+
+A full file sheds and tries again; a damaged one is put aside for a new stream; any
+other fault closes it, and the group is tried again later. A commit whose outcome is
+unknown (the disk failed while it synchronized) is looked up before it is repeated:
+an event is never reported on disk when it is not, and never written twice.
+"""
+
+import logging
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.delivery.custody import is_damage, open_outbox, quarantine
+from edge.delivery.events import NewEvent
+from edge.delivery.outbox_file import OutboxFile, Transaction
+from edge.delivery.shedding import FULL_SHARE, ROOMY_SHARE, make_room
+from edge.delivery.waiting import Group
+from models.errors import DeliveryError
+
+COLLECTOR_KNOWN = "collector_known"
+IN_NEED_SHARE = 0.5  # down to this when even the last fifth was not enough
+logger = logging.getLogger(__name__)
+
+
+class OutboxWriter:
+    """The one connection that writes. Used by one thread at a time.
+
+    Args:
+        path: The SQLite file.
+        max_bytes: Its largest size.
+
+    Attributes:
+        epoch: Random name of the file's life; a new one after damage.
+        last_seq: Highest committed position.
+        rows: Events in the file.
+        is_failing: The disk takes nothing at the moment.
+        collector_known: The file remembers that there is a collector.
+        acknowledged: Events deleted because a collector has them.
+        forget_sent: See ``shedding.make_room``.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.epoch = ""
+        self.last_seq = 0
+        self.rows = 0
+        self.is_failing = False
+        self.collector_known = False
+        self.acknowledged = 0
+        self.forget_sent = False
+        self._path, self._max_bytes = path, max_bytes
+        self._file: OutboxFile | None = None
+        self._attempted = 0  # events of a commit whose outcome is unknown
+
+    def open(self) -> None:
+        """Open the file; a damaged one is put aside.
+
+        Raises:
+            DeliveryError: It cannot be opened.
+        """
+        file = open_outbox(self._path, self._max_bytes)
+        try:
+            epoch, last_seq, rows = file.meta("epoch"), file.last_seq, file.depth
+            self.collector_known = bool(file.meta(COLLECTOR_KNOWN))
+            if self._attempted:
+                file.connection.execute("PRAGMA wal_checkpoint(FULL)")
+        except sqlite3.DatabaseError:
+            file.close()
+            raise
+        if epoch != self.epoch:
+            self._attempted, self.last_seq = 0, last_seq
+        self.epoch, self.rows, self._file = epoch, rows, file
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def commit(self, group: Group) -> int | None:
+        """Write a group.
+
+        Args:
+            group: What; emptied of acknowledgements if they mean an older stream.
+
+        Returns:
+            Position of its first event; none if the disk took nothing.
+        """
+        try:
+            first = self._commit_or_shed(group)
+        except (sqlite3.DatabaseError, DeliveryError) as exc:
+            self._fail(exc)
+            return None
+        if self.is_failing:
+            logger.warning("outbox_back path=%s events=%d", self._path, self.rows)
+            self.is_failing = False
+        return first
+
+    def check(self) -> None:
+        """Open the file anew, and put it aside if it is damaged.
+
+        The connection's own memory would hide what the disk has lost.
+        """
+        self.close()
+        try:
+            self.open()
+        except (sqlite3.DatabaseError, DeliveryError) as exc:
+            self._fail(exc)
+
+    def _commit_or_shed(self, group: Group) -> int:
+        """Write a group, with an emergency shedding if the file is full."""
+        if self._file is None:
+            epoch = self.epoch
+            self.open()
+            if epoch != self.epoch:  # they speak of events that are gone
+                group.acknowledged, group.confirmed = [], set()
+        file = self._opened()
+        attempted, self._attempted = self._attempted, 0
+        if attempted and file.last_seq >= self.last_seq + attempted:
+            self.rows = file.depth  # the commit had succeeded after all
+        else:
+            try:
+                self.rows = self._transact(file, group, FULL_SHARE, ROOMY_SHARE)
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    self._attempted = len(group.puts)
+                    raise
+                self.rows = self._transact(file, group, 0, IN_NEED_SHARE)
+        first, self.last_seq = self.last_seq + 1, file.last_seq
+        return first
+
+    def _transact(
+        self, file: OutboxFile, group: Group, full_share: float, roomy_share: float
+    ) -> int:
+        """Write a group in one transaction and return how many events there are.
+
+        Above ``full_share`` of the largest size room is made first, down to
+        ``roomy_share``; the loss records come after the group's own events.
+        """
+        with Transaction(file.connection):
+            file.mark_sent(group.confirmed)
+            deleted = file.delete(group.acknowledged)
+            rows = self.rows - deleted
+            if group.collector_seen:
+                file.set_meta(COLLECTOR_KNOWN, "yes")
+            events = [event for event, _ in group.puts]
+            if group.puts and file.used_share > full_share:
+                events += self._shed(file, roomy_share)
+                rows = file.depth
+            file.insert(file.last_seq + 1, events)
+        self.acknowledged += deleted
+        return rows + len(events)
+
+    def _shed(self, file: OutboxFile, roomy_share: float) -> list[NewEvent]:
+        """Make room and return the loss records."""
+        shed = make_room(file, forget_sent=self.forget_sent, down_to_share=roomy_share)
+        for lost in shed:
+            logger.error(
+                "outbox_shed kind=%s count=%d first_seq=%d last_seq=%d path=%s",
+                *(lost.kind, lost.count, lost.first_seq, lost.last_seq, self._path),
+            )
+        now = datetime.now(UTC)
+        return [lost.record(now) for lost in shed]
+
+    def _fail(self, error: sqlite3.DatabaseError | DeliveryError) -> None:
+        """Close the file after a fault, and put it aside if it is damaged."""
+        if not self.is_failing:
+            logger.error("outbox_failing path=%s reason=%s", self._path, error)
+        self.is_failing = True
+        self.close()
+        if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+            try:
+                quarantine(self._path, str(error))
+            except DeliveryError as exc:
+                logger.exception("outbox_not_put_aside reason=%s", exc.why)
+
+    def _opened(self) -> OutboxFile:
+        if self._file is None:
+            raise sqlite3.OperationalError("the outbox is closed")
+        return self._file

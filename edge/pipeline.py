@@ -1,0 +1,162 @@
+"""The frame path: frame, model, decision, and on to the next frame.
+
+::
+
+    camera ──slot──▶ turn ──▶ detect ──▶ decide ──▶ recorder ──▶ evidence, outbox
+    (process)        fair     one model   k of n     (thread)
+                     round    for all     or part
+
+One thread does all of this for all cameras, and nothing here waits for the network.
+A frame is looked at where the camera put it; it is copied only when it shows a defect.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from edge.cameras.process import CameraProcess
+from edge.cameras.slot import CameraFrame, Pixels
+from edge.counters import CameraCounters
+from edge.decision import FrameContext, verdict_kind
+from edge.model import LoadedModel
+from edge.recorder import Decision, Recorder
+from edge.track import Tracker
+from models.detections import Detections
+from models.messages import VerdictKind
+
+
+@dataclass(slots=True)
+class Lane:
+    """One camera, and what is remembered of it from frame to frame.
+
+    Attributes:
+        camera: Where frames come from.
+        tracker: Which defects were seen before; of no use for parts.
+        counters: Its figures.
+    """
+
+    camera: CameraProcess
+    tracker: Tracker
+    counters: CameraCounters = field(default_factory=CameraCounters)
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames that came and were never decided."""
+        return self.camera.frames_dropped + self.counters.torn
+
+    def summary(self) -> dict[str, object]:
+        """Return the figures of this camera, for JSON."""
+        counters = self.counters
+        return {
+            "state": self.camera.state.value,
+            "frames_captured": self.camera.frames_captured,
+            "frames_inspected": counters.inspected,
+            "frames_unreadable": counters.unreadable,
+            "frames_dropped": self.frames_dropped,
+            "restarts": self.camera.restarts,
+            "alerts": counters.alerts,
+            "verdicts": {kind.value: counters.verdicts[kind] for kind in VerdictKind},
+            "fps": round(counters.fps, 3),
+            "latency_ms_p50": round(counters.latency.percentile_ms(0.5), 3),
+            "latency_ms_p99": round(counters.latency.percentile_ms(0.99), 3),
+        }
+
+
+class Pipeline:
+    """Inspects the frames of all cameras with one model.
+
+    Args:
+        model: The model to begin with.
+        lanes: The cameras.
+        recorder: Who writes decisions down.
+
+    Attributes:
+        model: The model in force.
+    """
+
+    def __init__(
+        self, model: LoadedModel, lanes: Sequence[Lane], recorder: Recorder
+    ) -> None:
+        self.model = model
+        self._lanes = tuple(lanes)
+        self._recorder = recorder
+
+    def turn(self) -> int:
+        """Inspect the newest frame of each camera that has one.
+
+        No camera gets a second frame before every other had its first: a fast one
+        cannot starve a slow one.
+
+        Returns:
+            Number of frames taken.
+        """
+        taken = 0
+        for lane in self._lanes:
+            frame = lane.camera.take()
+            if frame is not None:
+                taken += 1
+                self._inspect(lane, frame)
+                lane.camera.release()
+        return taken
+
+    def _inspect(self, lane: Lane, frame: CameraFrame) -> None:
+        """Decide one frame."""
+        if frame.pixels is None:
+            lane.counters.unreadable += 1
+            self._decide(lane, frame, None, reason=frame.fault)
+            return
+        found = self.model.detect(frame.pixels)
+        if not lane.camera.is_whole():  # overwritten meanwhile: it showed two moments
+            lane.counters.torn += 1
+            return
+        if not lane.camera.is_triggered:
+            found = lane.tracker.update(found, frame.stamp.frame_id)
+        self._decide(lane, frame, found)
+
+    def _decide(
+        self,
+        lane: Lane,
+        frame: CameraFrame,
+        found: Detections | None,
+        reason: str = "",
+    ) -> None:
+        """Count the decision, and hand it over if it is worth a word."""
+        decided_ns = time.monotonic_ns()
+        is_part = lane.camera.is_triggered
+        if found is not None:
+            lane.counters.inspected_one(frame.stamp.captured_ns, decided_ns)
+        if is_part:
+            lane.counters.verdicts[verdict_kind(found)] += 1
+        shows_defect = found is not None and len(found) > 0
+        if is_part or shows_defect:
+            decision = Decision(
+                frame=_context(lane, frame, decided_ns),
+                counters=lane.counters,
+                model=self.model.in_force,
+                label_names=self.model.labels,
+                detections=found,
+                pixels=_copy(frame.pixels) if shows_defect else None,
+                is_part=is_part,
+                reason=reason,
+            )
+            self._recorder.record(decision)
+
+
+def _context(lane: Lane, frame: CameraFrame, decided_ns: int) -> FrameContext:
+    """Return where and when a frame was taken, in the words of messages."""
+    height, width = frame.pixels.shape[:2] if frame.pixels is not None else (0, 0)
+    return FrameContext(
+        camera=lane.camera.name,
+        frame_id=frame.stamp.frame_id,
+        part_id=frame.stamp.part_id,
+        captured_ns=frame.stamp.captured_ns,
+        captured_at=frame.captured_at,
+        decided_ns=decided_ns,
+        frame_width_px=width,
+        frame_height_px=height,
+    )
+
+
+def _copy(pixels: Pixels | None) -> Pixels | None:
+    """Return a picture that outlives the camera's slot."""
+    return None if pixels is None else pixels.copy()

@@ -1,0 +1,358 @@
+"""Which detections of successive frames are one defect, and when to say so.
+
+Parts move: a defect of 6 px that travels 60 px between two frames never overlaps with
+itself. So tracks are matched by where they should be now:
+
+* where their own velocity carries them;
+* else where the common motion carries them: everything on a conveyor moves alike, so
+  the displacement that explains most pairs of tracks and detections is the true one;
+* else, for a defect seen once while no motion is known, anywhere within 12 % of the
+  frame's width for each frame that went by.
+
+Motion is measured in pixels per frame number, so that dropped frames do no harm. A
+label may change from frame to frame; it is still the same defect.
+
+A defect is *confirmed* when it was seen in k of the last n inspected frames. Pure: no
+clock, no files.
+
+Source:
+    Greedy association on predicted boxes as in SORT (arXiv:1602.00763); the vote for
+    a common displacement is a Hough transform over translations.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.association import Matching, Pairs, distinct, pair_up
+from models.boxes import FloatArray
+from models.detections import Detections
+
+FRAME_WIDTH_PX = 640  # until something wider is seen
+STEP_SHARE = 0.12  # of the frame's width: the longest way between two frames
+DRIFT_SHARE = 0.02  # of the frame's width: how wrong a prediction may be
+GAP_MAX_FRAMES = 3  # beyond, uncertainty grows no more
+JITTER_PX = 3.0  # edges of a box tremble so much
+SPEED_STEPS = (0.0, 0.5, 1.5)  # a conveyor that stops or starts, against before
+NEW_VELOCITY_SHARE = 0.5
+MOTION_TRUST_MAX = 4
+# Costs: of each kind of evidence; how far off a pair is comes on top, in units of the
+# longest way between two frames.
+OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
+OTHER_LABEL, MISSED_ONCE, OTHER_SIZE = 0.05, 0.02, 0.2
+HYPOTHESES_MAX = 64  # of a common displacement
+VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
+_ORIGIN = np.zeros(2, np.float32)
+
+
+@dataclass(slots=True)
+class _Track:
+    """A defect that was seen before.
+
+    Attributes:
+        box: ``[4]`` where it was last.
+        label: What it was called last.
+        frame_id: When that was.
+        sightings: Turns in which it was seen, of late.
+        velocity: ``[2]`` pixels per frame; none after one sighting.
+        missed: Turns since then.
+        is_reported: It was confirmed.
+    """
+
+    box: FloatArray
+    label: int
+    frame_id: int
+    sightings: deque[int]
+    velocity: FloatArray | None = None
+    missed: int = 0
+    is_reported: bool = False
+
+
+@dataclass(slots=True)
+class _Motion:
+    """The common velocity of everything that moves.
+
+    Attributes:
+        velocity: ``[2]`` pixels per frame; none while unknown.
+        trust: How often it was right of late.
+    """
+
+    velocity: FloatArray | None = None
+    trust: int = 0
+
+    def seen(self, velocities: list[FloatArray]) -> None:
+        """Learn from what moved in one frame."""
+        if not velocities:
+            return
+        fresh = np.median(np.stack(velocities), axis=0)  # [2]
+        before = fresh if self.velocity is None else self.velocity
+        self.velocity = np.asarray((before + fresh) / 2, np.float32)
+        self.trust = min(self.trust + 1, MOTION_TRUST_MAX)
+
+    def contradicted(self) -> None:
+        """Forget it after having been wrong about as often as right."""
+        self.trust -= 2
+        if self.trust <= 0:
+            self.velocity, self.trust = None, 0
+
+
+class Tracker:
+    """Follows defects through the frames of one camera.
+
+    Args:
+        k: Sightings that confirm a defect, from 1.
+        n: Inspected frames that they must lie in, ``n >= k``.
+        iou_threshold: Overlap in 0..1 from which it is the same defect anyway.
+        max_missed: Inspected frames after which a defect out of sight is forgotten.
+
+    Raises:
+        ValueError: ``k`` is not in 1..n.
+    """
+
+    def __init__(
+        self,
+        k: int,
+        n: int,
+        *,
+        iou_threshold: float = 0.2,
+        max_missed: int = 15,
+    ) -> None:
+        if not 1 <= k <= n:
+            msg = f"k must be in 1..n, got k = {k}, n = {n}"
+            raise ValueError(msg)
+        self._k, self._n = k, n
+        self._iou_threshold, self._max_missed = iou_threshold, max_missed
+        self._width_px = float(FRAME_WIDTH_PX)
+        self._turn = 0
+        self._tracks: list[_Track] = []
+        self._motion = _Motion()
+
+    def update(
+        self, detections: Detections, frame_id: int, *, frame_width_px: int = 0
+    ) -> Detections:
+        """Take the detections of the next inspected frame.
+
+        Args:
+            detections: With ``boxes_frame``.
+            frame_id: The source's own frame number; numbers that are left out are
+                frames that were dropped.
+            frame_width_px: Width of the frame; 0 = as wide as boxes were seen.
+
+        Returns:
+            The defects that this frame confirms for the first time, each once in
+            its track's life, best first.
+        """
+        self._turn += 1
+        places = distinct(detections)
+        seen = detections.take(places)
+        if len(seen):
+            farthest_px = float(seen.boxes[:, 2].max())
+            self._width_px = max(self._width_px, frame_width_px, farthest_px)
+        matches = self._match(seen, frame_id)
+        followed = set(matches.values())
+        tracks = [
+            self._follow(track, seen, matches.get(number), frame_id)
+            for number, track in enumerate(self._tracks)
+        ]
+        tracks += [
+            self._begin(seen, place, frame_id)
+            for place in range(len(seen))
+            if place not in followed
+        ]
+        confirmed = sorted(
+            place
+            for track, place in tracks
+            if place is not None and self._is_new(track)
+        )
+        self._tracks = [t for t, _ in tracks if t.missed <= self._max_missed]
+        return seen.take(np.array(confirmed, np.int64))
+
+    def _begin(
+        self, seen: Detections, place: int, frame_id: int
+    ) -> tuple[_Track, int | None]:
+        """Return a new track."""
+        sightings = deque([self._turn], maxlen=self._k)
+        label = int(seen.labels[place])
+        return _Track(seen.boxes[place], label, frame_id, sightings), place
+
+    def _follow(
+        self, track: _Track, seen: Detections, place: int | None, frame_id: int
+    ) -> tuple[_Track, int | None]:
+        """Return a track after this frame."""
+        if place is None:
+            track.missed += 1
+            return track, None
+        track.box, track.label = seen.boxes[place], int(seen.labels[place])
+        track.frame_id, track.missed = frame_id, 0
+        track.sightings.append(self._turn)
+        return track, place
+
+    def _is_new(self, track: _Track) -> bool:
+        """Return whether a track has just been confirmed, and remember it."""
+        oldest = track.sightings[0]
+        is_confirmed = len(track.sightings) == self._k and oldest > self._turn - self._n
+        if not is_confirmed or track.is_reported:
+            return False
+        track.is_reported = True
+        return True
+
+    def _match(self, seen: Detections, frame_id: int) -> dict[int, int]:
+        """Return which track is which detection, and learn how things move."""
+        if not self._tracks or not len(seen):
+            return {}
+        tracks = self._tracks
+        pairs = pair_up(
+            np.stack([t.box for t in tracks]),
+            [t.label for t in tracks],
+            np.array([max(1, frame_id - t.frame_id) for t in tracks], np.float32),
+            seen,
+        )
+        missed = np.array([[t.missed] for t in tracks], np.float32)  # [T, 1]
+        match = Matching(
+            np.full(pairs.sizes.shape, np.inf, np.float32),
+            OTHER_LABEL * pairs.relabelled
+            + OTHER_SIZE * pairs.resized
+            + MISSED_ONCE * missed,
+            self._width_px * STEP_SHARE,
+        )
+        self._offer_own(match, pairs)
+        common = self._offer_common(match, pairs)
+        self._offer_overlap(match, pairs)
+        self._offer_wide(match, pairs)
+        chosen = match.choose()
+        self._learn(pairs, chosen, common)
+        return chosen
+
+    def _offer_own(self, match: Matching, pairs: Pairs) -> None:
+        """Offer pairs that lie where the track's own velocity leads."""
+        known = np.array([t.velocity is not None for t in self._tracks])  # [T]
+        if not known.any():
+            return
+        velocities = np.stack(
+            [_ORIGIN if t.velocity is None else t.velocity for t in self._tracks]
+        )  # [T, 2]
+        expected = velocities * pairs.elapsed[:, None]  # [T, 2]
+        possible = pairs.compatible & known[:, None]
+        tolerance = np.maximum(
+            pairs.sizes,
+            self._drift_px(pairs)[:, None]
+            + np.linalg.norm(expected, axis=1)[:, None] * 0.25,
+        )
+        match.offer(OWN, pairs.residuals(expected), tolerance * possible)
+        fresh = possible & (pairs.elapsed <= 1)[:, None]
+        tolerance = np.maximum(pairs.sizes / 2, self._width_px * DRIFT_SHARE)
+        for step in SPEED_STEPS:
+            match.offer(CHANGED, pairs.residuals(expected * step), tolerance * fresh)
+
+    def _offer_common(self, match: Matching, pairs: Pairs) -> FloatArray | None:
+        """Offer pairs that follow the common motion, and return it if there is one."""
+        common = self._vote(pairs)
+        if common is None:
+            common = self._motion.velocity
+        if common is None:
+            return None
+        expected = common * pairs.elapsed[:, None]  # [T, 2]
+        tolerance = _vote_tolerance(pairs, expected) * pairs.compatible
+        match.offer(COMMON, pairs.residuals(expected), tolerance)
+        return common
+
+    def _offer_overlap(self, match: Matching, pairs: Pairs) -> None:
+        """Offer pairs that overlap in successive frames."""
+        fresh = (pairs.elapsed <= 1) | np.array(
+            [t.velocity is None for t in self._tracks]
+        )
+        enough = (pairs.overlaps >= self._iou_threshold) & fresh[:, None]
+        match.offer(OVERLAP, (1 - pairs.overlaps) * pairs.sizes, enough * pairs.sizes)
+
+    def _offer_wide(self, match: Matching, pairs: Pairs) -> None:
+        """Offer a track that was seen once everything within reach."""
+        once = np.array([t.velocity is None for t in self._tracks])[:, None]
+        reach = self._reach_px(pairs)
+        possible = pairs.compatible & once
+        if not possible.any():
+            return
+        motion = self._motion.velocity
+        if motion is None:
+            tolerance = possible * reach[:, None]
+            match.offer(WIDE, pairs.residuals(_ORIGIN), tolerance.astype(np.float32))
+            return
+        tolerance = np.maximum(pairs.sizes, self._drift_px(pairs)[:, None] * 1.5)
+        for step in (*SPEED_STEPS, 2.0, 2.5):
+            expected = motion * step * pairs.elapsed[:, None]
+            match.offer(WIDE, pairs.residuals(expected), tolerance * possible)
+
+    def _vote(self, pairs: Pairs) -> FloatArray | None:
+        """Return the velocity that explains most pairs, if it explains two or more."""
+        reach = self._reach_px(pairs)
+        moved = np.linalg.norm(pairs.shifts[1], axis=-1)  # [T, D]
+        possible = pairs.compatible & (moved <= reach[:, None])
+        if min(possible.any(axis=0).sum(), possible.any(axis=1).sum()) < 2:
+            return None
+        rates = (pairs.shifts[1] / pairs.elapsed[:, None, None])[possible]  # [H, 2]
+        rates = rates[:: 1 + len(rates) // HYPOTHESES_MAX]
+        expected = rates[:, None] * pairs.elapsed[:, None]  # [H, T, 2]
+        residuals = pairs.residuals(expected)  # [H, T, D]
+        agree = possible & (residuals <= _vote_tolerance(pairs, expected))
+        votes = np.minimum(
+            agree.any(axis=1).sum(axis=1), agree.any(axis=2).sum(axis=1)
+        )  # [H]
+        if votes.max() < 2:
+            return None
+        before = self._motion.velocity
+        change = np.linalg.norm(rates - (_ORIGIN if before is None else before), axis=1)
+        best: FloatArray = rates[np.lexsort((change, -votes))[0]]
+        return best
+
+    def _learn(
+        self, pairs: Pairs, chosen: dict[int, int], common: FloatArray | None
+    ) -> None:
+        """Update velocities, and the common motion, from what was matched."""
+        moving: list[FloatArray] = []
+        for number, place in chosen.items():
+            track, elapsed = self._tracks[number], pairs.elapsed[number]
+            guess = track.velocity if track.velocity is not None else common
+            expected = pairs.shifts[1, number, place] if guess is None else guess
+            if guess is not None:
+                expected = guess * elapsed
+            shift = pairs.shift(number, place, expected)
+            rate = (shift / elapsed).astype(np.float32)
+            if np.linalg.norm(shift) > max(JITTER_PX, pairs.sizes[number, place] / 3):
+                moving.append(rate)
+            if track.velocity is not None:
+                share = NEW_VELOCITY_SHARE
+                rate = (1 - share) * track.velocity + share * rate
+            track.velocity = rate
+        self._motion.seen(moving)
+        if self._motion.velocity is not None and self._is_surprised(pairs, chosen):
+            self._motion.contradicted()
+
+    def _is_surprised(self, pairs: Pairs, chosen: dict[int, int]) -> bool:
+        """Return whether something may have moved as nothing did before."""
+        reach = self._reach_px(pairs)
+        near = np.linalg.norm(pairs.shifts[1], axis=-1) <= reach[:, None]  # [T, D]
+        free_tracks = [
+            number not in chosen and track.velocity is None and track.missed == 0
+            for number, track in enumerate(self._tracks)
+        ]
+        taken = set(chosen.values())
+        free_places = [place not in taken for place in range(near.shape[1])]
+        free = np.outer(free_tracks, free_places)
+        return bool((near & pairs.compatible & free).any())
+
+    def _drift_px(self, pairs: Pairs) -> FloatArray:
+        """Return how wrong a prediction may be, ``[T]`` pixels."""
+        frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
+        return np.asarray(self._width_px * DRIFT_SHARE * frames, np.float32)
+
+    def _reach_px(self, pairs: Pairs) -> FloatArray:
+        """Return how far a defect may have come, ``[T]`` pixels."""
+        frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
+        return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)
+
+
+def _vote_tolerance(pairs: Pairs, expected: FloatArray) -> FloatArray:
+    """Return how far pairs may be from a common displacement, ``[..., T, D]`` px."""
+    length = np.linalg.norm(expected, axis=-1)[..., None]  # [..., T, 1]
+    tolerance = np.maximum(pairs.sizes / 2, JITTER_PX + VOTE_SHARE * length)
+    return np.asarray(tolerance, np.float32)

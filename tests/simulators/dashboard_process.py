@@ -1,0 +1,98 @@
+"""``graftline dashboard`` as a person starts it, on a free port."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+from tests.simulators.broker import free_port
+from tests.simulators.station import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LIMIT_S = 20.0
+
+
+class DashboardProcess:
+    """One dashboard; its history outlives it.
+
+    Args:
+        folder: Where configuration and history are.
+        broker_port: Of the broker on the loopback interface.
+        stale_after_s: When a camera counts as stale.
+    """
+
+    def __init__(
+        self, folder: Path, broker_port: int, stale_after_s: float = 15.0
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        self.config = folder / "dashboard.toml"
+        self.config.write_text(
+            f"[broker]\nport = {broker_port}\n[server]\nport = {self.port}\n"
+            f'[page]\ntitle = "Test line"\nstale_after_s = {stale_after_s}\n',
+            encoding="utf-8",
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return (self.folder / "dashboard.log").read_text(encoding="utf-8")
+
+    def start(self) -> Self:
+        """Start it and wait until the page answers."""
+        with (self.folder / "dashboard.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "graftline"),
+                    *("dashboard", "--config", self.config),
+                ],
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(self._answers, "the page answers", LIMIT_S)
+        return self
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log
+        try:
+            self.get("/healthz")
+        except OSError:
+            return False
+        return True
+
+    def get(self, path: str) -> Any:
+        """Return the JSON at a path."""
+        with urllib.request.urlopen(self.url + path, timeout=LIMIT_S) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def is_connected(self) -> bool:
+        """Whether it says that the broker is reached."""
+        return bool(self.get("/api/summary")["broker"]["is_up"])
+
+    def wait_connected(self) -> Self:
+        """Wait until it hears what is published."""
+        wait_until(self.is_connected, "the dashboard is connected", LIMIT_S)
+        return self
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it and return its exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        code = self._process.wait(LIMIT_S)
+        self._process = None
+        return code
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(LIMIT_S)

@@ -1,0 +1,94 @@
+"""A network camera: MJPEG over HTTP, which a test can stall, cut and bring back."""
+
+import contextlib
+import socketserver
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+
+import cv2
+
+from tests.simulators.videos import numbered
+
+BOUNDARY = b"frame"
+
+
+class MjpegCamera:
+    """Serves numbered frames to whoever asks.
+
+    Args:
+        fps: Frames per second.
+        port: Loopback port; 0 = a free one.
+
+    Attributes:
+        is_stalled: It keeps the connection and sends nothing.
+        is_cut: It ends connections.
+    """
+
+    def __init__(self, fps: float = 25, port: int = 0) -> None:
+        self.is_stalled = False
+        self.is_cut = False
+        self.connections = 0
+        camera = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                camera.connections += 1
+                camera.serve(self)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing on stderr."""
+
+        self._fps = fps
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/stream.mjpg"
+
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
+        """Send frames until the camera is cut or the reader goes away."""
+        if self.is_cut:
+            return
+        kind = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
+        handler.send_response(200)
+        handler.send_header("Content-Type", kind)
+        handler.end_headers()
+        number = 0
+        with contextlib.suppress(ConnectionError):
+            while not self.is_cut:
+                if not self.is_stalled:
+                    handler.wfile.write(_part(number % 256))
+                    number += 1
+                time.sleep(1 / self._fps)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_cut = True
+        self._server.shutdown()
+        self._thread.join(10)
+        self._server.server_close()
+
+
+class BlackHole:
+    """A port that takes connections and never says a word."""
+
+    def __enter__(self) -> Self:
+        self._server = socketserver.TCPServer(
+            ("127.0.0.1", 0), socketserver.BaseRequestHandler, bind_and_activate=True
+        )
+        self.url = f"rtsp://127.0.0.1:{self._server.server_address[1]}/stream"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.server_close()
+
+
+def _part(number: int) -> bytes:
+    _, jpeg = cv2.imencode(".jpg", numbered(number))
+    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+    return b"--" + BOUNDARY + b"\r\n" + head.encode() + jpeg.tobytes() + b"\r\n"

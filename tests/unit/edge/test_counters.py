@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from edge.counters import CameraCounters, LatencyHistogram
+
+MS = 1_000_000
+
+
+def test_without_latencies_percentiles_are_zero() -> None:
+    assert LatencyHistogram().percentile_ms(0.99) == 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.99, 1.0])
+def test_percentile_is_right_to_one_percent(share: float) -> None:
+    rng = np.random.default_rng(1)
+    latencies_ns = (rng.lognormal(3, 1, 5000) * MS).astype(int)
+    histogram = LatencyHistogram()
+    for latency_ns in latencies_ns:
+        histogram.record(int(latency_ns))
+    exact_ms = np.quantile(latencies_ns, share, method="inverted_cdf") / MS
+    assert histogram.percentile_ms(share) == pytest.approx(exact_ms, rel=0.01)
+
+
+def test_one_latency_is_every_percentile() -> None:
+    histogram = LatencyHistogram()
+    histogram.record(20 * MS)
+    assert histogram.percentile_ms(0.5) == histogram.percentile_ms(0.99)
+    assert histogram.percentile_ms(0.5) == pytest.approx(20, rel=0.01)
+
+
+def test_latency_outside_the_range_counts_as_the_limit() -> None:
+    histogram = LatencyHistogram()
+    for latency_ns in (-5, 0, 10**18):
+        histogram.record(latency_ns)
+    assert len(histogram) == 3
+    assert histogram.percentile_ms(0.5) == pytest.approx(0.001, rel=0.01)
+    assert histogram.percentile_ms(1) == pytest.approx(1e6, rel=0.01)
+
+
+def test_fps_is_between_first_and_last_decision() -> None:
+    counters = CameraCounters()
+    for number in range(11):
+        counters.inspected_one(0, 10**9 + number * 100 * MS)
+    assert counters.fps == pytest.approx(10)
+
+
+def test_single_frame_has_no_fps() -> None:
+    counters = CameraCounters()
+    counters.inspected_one(0, 5)
+    assert counters.fps == 0
+
+
+def test_latencies_of_late_start_anew_and_those_since_start_stay() -> None:
+    counters = CameraCounters()
+    counters.inspected_one(0, 5 * MS)
+    assert len(counters.of_late()) == 1
+    counters.inspected_one(0, 5 * MS)
+    counters.inspected_one(0, 5 * MS)
+    assert len(counters.of_late()) == 2
+    assert len(counters.latency) == 3

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from edge.cameras.source import SourceKind
+from edge.config import EdgeSettings, load_edge_config, render_config
+from models.errors import ConfigError
+
+MINIMAL = """
+[station]
+site = "plant"
+line = "line-1"
+station = "eol"
+
+[model]
+slot = "slot"
+
+[outbox]
+path = "outbox.sqlite"
+
+[evidence]
+folder = "evidence"
+
+[[camera]]
+name = "top"
+source = "folder:parts"
+"""
+
+
+def load(tmp_path: Path, text: str) -> EdgeSettings:
+    path = tmp_path / "edge.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_edge_config(path)
+
+
+def test_minimal_configuration_has_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path, MINIMAL)
+    assert settings.station.topics.root == "graftline/plant/line-1/eol"
+    assert (settings.broker.host, settings.broker.port) == ("127.0.0.1", 1883)
+    assert settings.camera[0].k <= settings.camera[0].n
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
+    text = MINIMAL + '[broker]\nusername = "u"\npassword_file = "secret"\n'
+    settings = load(tmp_path, text)
+    assert settings.model.slot == tmp_path / "slot"
+    assert settings.outbox.path == tmp_path / "outbox.sqlite"
+    assert settings.evidence.folder == tmp_path / "evidence"
+    assert settings.broker.password_file == tmp_path / "secret"
+    source = settings.camera[0].parsed_source
+    assert source.kind is SourceKind.FOLDER
+    assert source.address == str(tmp_path / "parts")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('slot = "slot"', 'slott = "slot"', "did you mean slot?"),
+        ("[outbox]", "[outbocks]", "did you mean outbox?"),
+        ('name = "top"', 'name = "top"\nfsp = 3', "did you mean fps?"),
+        ('site = "plant"', 'site = "Plant 1"', "station.site"),
+        ('name = "top"', 'name = "top/../x"', "camera.0.name"),
+        ('"folder:parts"', '"ftp://x"', "is not a source"),
+        ('"folder:parts"', '"rtsp://"', "names no host"),
+        ('name = "top"', 'name = "top"\nk = 6\nn = 5', "k = 6"),
+        ('name = "top"', 'name = "top"\nfps = -1', "camera.0.fps"),
+        ("[evidence]", '[broker]\nprotocol = "4"\n[evidence]', "broker.protocol"),
+        ("[evidence]", "[broker]\nusername = 3\n[evidence]", "broker.username"),
+        ("[evidence]", '[broker]\npassword_file = "x"\n[evidence]', "needs username"),
+        ("[evidence]", '[broker]\ntls_cert_file = "x"\n[evidence]', "go together"),
+        ("[[camera]]", '[[camera]]\nname="top"\nsource="a"\n[[camera]]', "used twice"),
+        ("[[camera]]", "[camera]", "camera"),
+    ],
+)
+def test_fault_is_told_with_its_place(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert old in MINIMAL
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, MINIMAL.replace(old, new))
+    assert told in str(caught.value)
+    assert "edge.toml" in caught.value.what
+
+
+def test_all_faults_are_told_together(tmp_path: Path) -> None:
+    text = MINIMAL.replace('"plant"', '"P"').replace('"top"', '"T"')
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert "station.site" in caught.value.why
+    assert "camera.0.name" in caught.value.why
+
+
+def test_shown_configuration_has_no_password(tmp_path: Path) -> None:
+    text = MINIMAL.replace("folder:parts", "rtsp://user:secret@cam/1")
+    shown = render_config(load(tmp_path, text))
+    assert "secret" not in shown
+    assert "***@cam/1" in shown
+
+
+def test_every_field_is_described() -> None:
+    for settings in EdgeSettings.model_fields.values():
+        annotation = settings.annotation
+        classes = [annotation, *getattr(annotation, "__args__", ())]
+        for layout in classes:
+            for name, field in getattr(layout, "model_fields", {}).items():
+                assert field.description, name

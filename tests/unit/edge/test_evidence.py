@@ -1,0 +1,165 @@
+"""Pictures are on disk before their alert, bounded, and never in the alert's way."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.delivery import evidence as evidence_module
+from edge.delivery.evidence import EvidenceStore, encode_thumbnail
+from models.boxes import Boxes
+from models.errors import ConfigError
+from models.messages import THUMBNAIL_MAX_BYTES
+from models.preprocess import Frame
+
+MEBIBYTE = 1 << 20
+
+
+def noise(height_px: int = 120, width_px: int = 160, seed: int = 0) -> Frame:
+    """Return a frame that compresses badly."""
+    shape = (height_px, width_px, 3)
+    return np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
+
+
+def boxes(*corners: tuple[float, float, float, float]) -> Boxes:
+    return np.array(corners, np.float32).reshape(-1, 4)
+
+
+def decoded(jpeg: bytes) -> Frame:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.asarray(image, np.uint8)
+
+
+def test_full_picture_is_on_disk_without_boxes_drawn_into_it(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path / "evidence", MEBIBYTE)
+    frame = np.full((120, 160, 3), 128, np.uint8)
+    kept = store.save(frame, boxes((10, 10, 60, 60)), "top/frame-1")
+    assert kept.path is not None
+    picture = decoded((tmp_path / "evidence" / kept.path).read_bytes())
+    assert picture.shape == frame.shape
+    assert np.abs(picture.astype(int) - 128).max() < 4
+    assert np.abs(decoded(kept.thumbnail).astype(int) - 128).max() < 4
+
+
+def test_pictures_are_filed_by_day_and_camera(tmp_path: Path) -> None:
+    kept = EvidenceStore(tmp_path, MEBIBYTE).save(noise(), boxes(), "top/part-7")
+    assert kept.path is not None
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d/top/part-7-[0-9a-f]{8}\.jpg", kept.path)
+
+
+def test_hash_is_that_of_the_thumbnail(tmp_path: Path) -> None:
+    kept = EvidenceStore(tmp_path, MEBIBYTE).save(noise(), boxes(), "top/1")
+    assert kept.thumbnail_sha256 == hashlib.sha256(kept.thumbnail).hexdigest()
+
+
+def test_same_name_again_does_not_overwrite_another_picture(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path, MEBIBYTE)
+    first = store.save(noise(seed=1), boxes(), "top/frame-1")
+    second = store.save(noise(seed=2), boxes(), "top/frame-1")
+    assert first.path != second.path
+    assert len(list(tmp_path.rglob("*.jpg"))) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "top/../../../etc/passwd",
+        "/etc/passwd",
+        "top/..",
+        "top/" + "x" * 400,
+        "top/a b\n<script>\x00\u202e",
+        "...",
+        "",
+    ],
+)
+def test_hostile_name_stays_inside_the_folder(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "evidence"
+    kept = EvidenceStore(folder, MEBIBYTE).save(noise(), boxes(), name)
+    assert kept.path is not None
+    path = (folder / kept.path).resolve()
+    assert path.is_file()
+    assert path.is_relative_to(folder.resolve())
+    assert re.fullmatch(r"[A-Za-z0-9._/-]+", kept.path)
+
+
+@pytest.mark.parametrize("size_px", [(1080, 1920), (3000, 4000), (8, 8), (4000, 30)])
+def test_thumbnail_fits_whatever_the_frame(size_px: tuple[int, int]) -> None:
+    jpeg = encode_thumbnail(noise(*size_px), boxes((1, 1, 4, 4)))
+    assert len(jpeg) <= THUMBNAIL_MAX_BYTES
+    assert jpeg.startswith(b"\xff\xd8\xff")
+    height, width = decoded(jpeg).shape[:2]
+    assert height / width == pytest.approx(size_px[0] / size_px[1], rel=0.1)
+
+
+def test_thumbnail_is_larger_where_the_defect_is_small() -> None:
+    frame = np.full((1080, 1920, 3), 90, np.uint8)
+    coarse = decoded(encode_thumbnail(frame, boxes((0, 0, 300, 300))))
+    fine = decoded(encode_thumbnail(frame, boxes((0, 0, 300, 300), (5, 5, 25, 25))))
+    assert coarse.shape[1] == 640
+    assert fine.shape[1] == 1536  # the 20 px become 16
+
+
+def test_oldest_pictures_go_beyond_the_cap(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path, 200_000)
+    kept = [store.save(noise(seed=n), boxes(), f"top/{n}").path for n in range(20)]
+    there = [path is not None and (tmp_path / path).is_file() for path in kept]
+    assert there == sorted(there), "only the newest are there"
+    assert any(there)
+    assert not all(there)
+    total = sum(path.stat().st_size for path in tmp_path.rglob("*.jpg"))
+    assert total <= 200_000
+
+
+def test_pictures_of_an_earlier_run_count_too(tmp_path: Path) -> None:
+    old = EvidenceStore(tmp_path, MEBIBYTE)
+    first = old.save(noise(), boxes(), "top/1").path
+    size_bytes = next(tmp_path.rglob("*.jpg")).stat().st_size
+    new = EvidenceStore(tmp_path, size_bytes + 100)
+    new.save(noise(seed=3), boxes(), "top/2")
+    assert first is not None
+    assert not (tmp_path / first).exists()
+
+
+def test_empty_day_folders_are_removed(tmp_path: Path) -> None:
+    day = tmp_path / "2020-01-01" / "top"
+    day.mkdir(parents=True)
+    (day / "1.jpg").write_bytes(b"x" * 5000)
+    EvidenceStore(tmp_path, 6000).save(noise(20, 20), boxes(), "top/2")
+    EvidenceStore(tmp_path, 3000).save(noise(20, 20, 1), boxes(), "top/3")
+    assert not (tmp_path / "2020-01-01").exists()
+
+
+def test_disk_that_takes_nothing_costs_the_picture_and_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = EvidenceStore(tmp_path, MEBIBYTE)
+    day = evidence_module.datetime.now(evidence_module.UTC).strftime("%Y-%m-%d")
+    (tmp_path / day).write_text("a file is in the way")
+    for _ in range(3):
+        kept = store.save(noise(), boxes(), "top/1")
+        assert kept.path is None
+        assert kept.thumbnail
+    assert store.failures == 3
+    assert caplog.text.count("evidence_not_kept") == 1, "told once"
+    (tmp_path / day).unlink()
+    assert store.save(noise(), boxes(), "top/1").path is not None
+    assert "evidence_back" in caplog.text
+
+
+def test_half_written_pictures_of_a_power_cut_are_removed(tmp_path: Path) -> None:
+    leftover = tmp_path / ".1.jpg.99.tmp"
+    leftover.write_bytes(b"half")
+    EvidenceStore(tmp_path, MEBIBYTE)
+    assert not leftover.exists()
+
+
+def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"evidence\.folder") as caught:
+        EvidenceStore(tmp_path / "file" / "evidence", MEBIBYTE)
+    assert caught.value.exit_code == 3
+    assert caught.value.fix

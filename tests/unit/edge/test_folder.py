@@ -1,0 +1,163 @@
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cameras.feed import CapturePlan, Feed
+from edge.cameras.folder import (
+    list_pictures,
+    natural_key,
+    read_picture,
+    run_folder,
+)
+from edge.cameras.slot import FrameSlot, SlotReader, Word
+from edge.cameras.source import parse_source
+from models.errors import CameraError
+
+
+def picture(value: int = 100) -> np.ndarray:
+    noise = np.random.default_rng(value).integers(0, 40, (40, 50, 3))
+    return (noise + value).clip(0, 255).astype(np.uint8)
+
+
+def write(path: Path, value: int = 100) -> bytes:
+    assert cv2.imwrite(str(path), picture(value))
+    return path.read_bytes()
+
+
+def test_pictures_come_in_natural_order() -> None:
+    names = ["b-1.png", "a-10.jpg", "a-9.jpg", "a-2.jpg", "10.jpg", "9.jpg", "a.jpg"]
+    ordered = [p.name for p in sorted(map(Path, names), key=natural_key)]
+    assert ordered == [
+        *("9.jpg", "10.jpg"),
+        *("a-2.jpg", "a-9.jpg", "a-10.jpg", "a.jpg", "b-1.png"),
+    ]
+
+
+def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    for name in ("b.JPG", "a.png", "notes.txt", ".hidden", "x.json"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    assert [p.name for p in list_pictures(tmp_path)] == ["a.png", "b.JPG"]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tif", ".webp"])
+def test_picture_is_read(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path / f"a{suffix}")
+    pixels = read_picture(tmp_path / f"a{suffix}")
+    assert isinstance(pixels, np.ndarray)
+    assert pixels.shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
+def test_cut_off_picture_is_a_fault(tmp_path: Path, suffix: str, share: float) -> None:
+    content = write(tmp_path / f"a{suffix}")
+    path = tmp_path / f"b{suffix}"
+    path.write_bytes(content[: int(len(content) * share)])
+    assert isinstance(read_picture(path), str)
+
+
+def test_jpeg_that_lost_only_its_end_is_a_fault(tmp_path: Path) -> None:
+    content = write(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").write_bytes(content[:-2])
+    assert read_picture(tmp_path / "b.jpg") == "the JPEG is cut off"
+
+
+def test_text_with_the_name_of_a_picture_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("hello")
+    assert isinstance(read_picture(tmp_path / "a.jpg"), str)
+
+
+def test_grey_picture_becomes_three_colours(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), picture()[:, :, 0])
+    pixels = read_picture(tmp_path / "a.png")
+    assert isinstance(pixels, np.ndarray)
+    assert pixels.shape == (40, 50, 3)
+
+
+def plan_of(folder: Path, **options: object) -> CapturePlan:
+    return CapturePlan("cam", parse_source(f"folder:{folder}"), **options)  # type: ignore[arg-type]
+
+
+def run_through(plan: CapturePlan) -> list[tuple[int, str | None, bool, str]]:
+    """Return what a reader gets: number, part, has pixels, fault."""
+    slot = FrameSlot.create()
+    slot.words[Word.GO] = 1
+    reader, got = SlotReader(slot), []
+    writer = threading.Thread(target=run_folder, args=(plan, Feed(slot)))
+    writer.start()
+    while writer.is_alive() or reader.has_frame:
+        if (taken := reader.take()) is not None:
+            stamp = taken.stamp
+            has_pixels = taken.pixels is not None
+            got.append((stamp.frame_id, stamp.part_id, has_pixels, taken.fault))
+    writer.join(5)
+    slot.close()
+    return got
+
+
+def test_every_picture_is_handed_over_once_and_in_order(tmp_path: Path) -> None:
+    for number in range(30):
+        write(tmp_path / f"part-{number}.jpg", number)
+    got = run_through(plan_of(tmp_path))
+    assert got == [(n, f"part-{n}", True, "") for n in range(30)]
+
+
+def test_broken_picture_is_told_and_the_next_follows(tmp_path: Path) -> None:
+    write(tmp_path / "1.jpg")
+    (tmp_path / "2.jpg").write_bytes(write(tmp_path / "2.jpg")[:200])
+    write(tmp_path / "3.jpg")
+    got = run_through(plan_of(tmp_path))
+    assert [(part, has_pixels) for _, part, has_pixels, _ in got] == [
+        ("1", True),
+        ("2", False),
+        ("3", True),
+    ]
+    assert got[1][3] == "2.jpg: the JPEG is cut off"
+
+
+def test_restart_goes_on_behind_what_was_delivered(tmp_path: Path) -> None:
+    for number in range(5):
+        write(tmp_path / f"{number}.jpg")
+    got = run_through(plan_of(tmp_path, first_frame_id=3))
+    assert [frame_id for frame_id, *_ in got] == [3, 4]
+
+
+def test_picture_that_killed_the_process_is_not_read_again(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / f"{number}.jpg")
+    got = run_through(plan_of(tmp_path, poisoned_frame_id=1))
+    assert [has_pixels for _, _, has_pixels, _ in got] == [True, False, True]
+
+
+def test_pace_is_kept(tmp_path: Path) -> None:
+    for number in range(5):
+        write(tmp_path / f"{number}.jpg")
+    slot = FrameSlot.create()
+    slot.words[Word.GO] = 1
+    reader, stamps = SlotReader(slot), []
+    plan = plan_of(tmp_path, fps=50)
+    writer = threading.Thread(target=run_folder, args=(plan, Feed(slot)))
+    writer.start()
+    while writer.is_alive() or reader.has_frame:
+        if (taken := reader.take()) is not None:
+            stamps.append(taken.stamp.captured_ns)
+    writer.join(5)
+    slot.close()
+    assert stamps[-1] - stamps[0] >= 4 * 19_500_000
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty", "file.txt"])
+def test_folder_that_gives_nothing_is_a_camera_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("x")
+    slot = FrameSlot.create()
+    with pytest.raises(CameraError) as caught:
+        run_folder(plan_of(tmp_path / name), Feed(slot))
+    slot.close()
+    assert str(tmp_path / name) in caught.value.what
+    assert caught.value.why
+    assert caught.value.fix

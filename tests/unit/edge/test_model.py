@@ -1,0 +1,132 @@
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.config import ModelSettings
+from edge.model import LoadedModel, ModelWatch, load_model
+from models.backends import open_detector
+from models.detector import detect
+from models.errors import InstallError, PackageError
+from models.manifest import VariantName
+from models.slot_files import SlotFolder
+from tests.simulators.packages import (
+    install_package,
+    make_package,
+    part_picture,
+    point_current_at,
+    write_proof,
+)
+
+FP32 = VariantName.OPENVINO_FP32
+
+
+def wait_for(model: Callable[[], LoadedModel | None]) -> LoadedModel | None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if (got := model()) is not None:
+            return got
+        time.sleep(0.01)
+    return None
+
+
+def test_model_in_force_is_the_installed_package(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "package", build=7)
+    model = load_model(install_package(tmp_path / "slot", package), threads=1)
+    assert model.in_force.sha256 == package.sha256
+    assert (model.in_force.build, model.in_force.variant) == (7, FP32.value)
+
+
+@pytest.mark.parametrize("shape", [(320, 320), (480, 640), (64, 90), (700, 300)])
+def test_same_detections_as_everywhere_else(
+    tmp_path: Path, shape: tuple[int, int]
+) -> None:
+    package = make_package(tmp_path / "package")
+    model = load_model(install_package(tmp_path / "slot", package), threads=1)
+    rng = np.random.default_rng(3)
+    thresholds = package.manifest.score_thresholds()
+    for _ in range(2):  # the second frame finds the first one's input
+        frame = rng.integers(0, 255, (*shape, 3)).astype(np.uint8)
+        frame[: shape[0] // 3, : shape[1] // 3] = 255
+        got = model.detect(frame)
+        expected = detect(open_detector(package, FP32, threads=1), frame, thresholds)
+        assert len(got) > 0
+        np.testing.assert_array_equal(got.boxes, expected.boxes)
+        np.testing.assert_array_equal(got.scores, expected.scores)
+
+
+def test_empty_slot_says_flash_it(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match="graftline flash"):
+        load_model(SlotFolder(tmp_path), threads=1)
+
+
+def test_package_without_proof_is_not_run(tmp_path: Path) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    slot.proof.unlink()
+    with pytest.raises(InstallError, match="no proof on this machine"):
+        load_model(slot, threads=1)
+
+
+def test_package_with_flipped_byte_is_not_run(tmp_path: Path) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    weights = slot.current.resolve() / "openvino" / "fp32.xml"
+    content = bytearray(weights.read_bytes())
+    content[100] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(PackageError, match="damaged"):
+        load_model(slot, threads=1)
+
+
+def test_watch_has_the_new_model_after_a_switch_and_the_old_one_after_a_rollback(
+    tmp_path: Path,
+) -> None:
+    first = make_package(tmp_path / "first", build=1)
+    second = make_package(tmp_path / "second", build=2)
+    slot = install_package(tmp_path / "slot", first)
+    settings = ModelSettings(slot=slot.root, threads=1, poll_interval_s=0.02)
+    watch = ModelWatch(settings, first.sha256)
+    watch.start()
+    install_package(slot.root, second)
+    fresh = wait_for(watch.take)
+    assert fresh is not None
+    assert fresh.in_force.build == 2
+    assert watch.take() is None
+    point_current_at(slot, first.sha256)
+    fresh = wait_for(watch.take)
+    watch.stop()
+    assert fresh is not None
+    assert fresh.in_force.build == 1
+
+
+def test_new_model_without_proof_is_refused_until_it_is_proven(tmp_path: Path) -> None:
+    first = make_package(tmp_path / "first", build=1)
+    second = make_package(tmp_path / "second", build=2)
+    slot = install_package(tmp_path / "slot", first)
+    settings = ModelSettings(slot=slot.root, threads=1, poll_interval_s=0.02)
+    watch = ModelWatch(settings, first.sha256)
+    watch.start()
+    shutil.copytree(second.folder, slot.store / second.sha256)
+    point_current_at(slot, second.sha256)
+    deadline = time.monotonic() + 20
+    while not watch.fault and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert watch.fault == f"model {second.sha256[:12]} refused"
+    assert watch.take() is None
+    write_proof(slot, second, FP32)
+    fresh = wait_for(watch.take)
+    watch.stop()
+    assert fresh is not None
+    assert fresh.in_force.build == 2
+    assert watch.fault == ""
+
+
+def test_defect_is_found_where_it_was_painted(tmp_path: Path) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    model = load_model(slot, threads=1)
+    found = model.detect(part_picture((3, 4), red=True, size_px=640))
+    assert [model.labels[label] for label in found.labels] == ["red"]
+    np.testing.assert_allclose(found.boxes, [[192, 256, 256, 320]])
+    assert len(model.detect(part_picture())) == 0

@@ -1,0 +1,168 @@
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from edge.pipeline import Lane, Pipeline
+from edge.recorder import Decision
+from edge.track import Tracker
+from models.messages import VerdictKind
+from tests.simulators.cameras import SimCamera, sim_model
+
+
+@dataclass
+class Desk:
+    """Keeps what the pipeline hands over."""
+
+    decisions: list[Decision] = field(default_factory=list)
+
+    def record(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+
+
+class Line:
+    """A pipeline with simulated cameras."""
+
+    def __init__(self, *cameras: SimCamera) -> None:
+        self.desk = Desk()
+        self.lanes = [Lane(camera, Tracker(2, 3)) for camera in cameras]  # type: ignore[arg-type]
+        self.pipeline = Pipeline(sim_model(), self.lanes, self.desk)  # type: ignore[arg-type]
+
+    def run(self) -> None:
+        while self.pipeline.turn():
+            pass
+
+
+def test_every_part_gets_a_decision_and_a_defective_one_lists_all_defects() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    camera.show(0)
+    camera.show(1, defect=True)
+    camera.show(2)
+    line = Line(camera)
+    line.run()
+    decisions = line.desk.decisions
+    assert [d.frame.part_id for d in decisions] == ["part-0", "part-1", "part-2"]
+    assert all(d.is_part for d in decisions)
+    found = [len(d.detections) if d.detections else 0 for d in decisions]
+    assert found == [0, 2, 0]
+    assert [d.pixels is not None for d in decisions] == [False, True, False]
+    verdicts = line.lanes[0].counters.verdicts
+    assert verdicts == {VerdictKind.OK: 2, VerdictKind.DEFECT: 1}
+
+
+def test_part_that_cannot_be_read_is_not_inspected_with_the_reason() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    camera.fail(0, "x.jpg: cut off")
+    line = Line(camera)
+    line.run()
+    (decision,) = line.desk.decisions
+    assert decision.detections is None
+    assert decision.reason == "x.jpg: cut off"
+    counters = line.lanes[0].counters
+    assert counters.verdicts == {VerdictKind.NOT_INSPECTED: 1}
+    assert (counters.unreadable, counters.inspected) == (1, 0)
+
+
+def test_defect_in_free_run_is_decided_once_after_k_of_n_frames() -> None:
+    camera = SimCamera("belt")
+    for number in range(8):
+        camera.show(number, defect=number >= 3)
+    line = Line(camera)
+    line.run()
+    (decision,) = line.desk.decisions
+    assert decision.frame.frame_id == 4
+    assert decision.frame.part_id is None
+    assert not decision.is_part
+    assert line.lanes[0].counters.inspected == 8
+
+
+def test_picture_of_a_decision_outlives_the_slot() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    camera.show(0, defect=True)
+    pixels = camera.frames[0].pixels
+    assert pixels is not None
+    line = Line(camera)
+    line.run()
+    pixels[:] = 7  # the camera uses the buffer again
+    (decision,) = line.desk.decisions
+    assert decision.pixels is not None
+    assert not (decision.pixels == 7).any()
+
+
+def test_frame_that_was_overwritten_meanwhile_is_not_decided() -> None:
+    camera = SimCamera("belt")
+    camera.tears = True
+    camera.show(0, defect=True)
+    line = Line(camera)
+    line.run()
+    assert not line.desk.decisions
+    assert line.lanes[0].counters.inspected == 0
+    assert line.lanes[0].frames_dropped == 1
+
+
+def test_no_camera_gets_a_second_frame_before_every_other_had_its_first() -> None:
+    fast = SimCamera("fast", is_triggered=True)
+    slow = SimCamera("slow", is_triggered=True)
+    for number in range(5):
+        fast.show(number)
+    slow.show(0)
+    line = Line(fast, slow)
+    assert line.pipeline.turn() == 2
+    assert line.pipeline.turn() == 1
+    line.run()
+    names = [d.frame.camera for d in line.desk.decisions]
+    assert names == ["fast", "slow", "fast", "fast", "fast", "fast"]
+
+
+def test_every_frame_is_given_back() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    camera.show(0)
+    camera.fail(1, "x")
+    camera.show(2, defect=True)
+    Line(camera).run()
+    assert camera.released == 3
+
+
+def test_latency_is_from_capture_to_decision() -> None:
+    camera = SimCamera("belt")
+    camera.show(0, age_ms=250)
+    line = Line(camera)
+    line.run()
+    latency_ms = line.lanes[0].counters.latency.percentile_ms(0.5)
+    assert latency_ms * 1.01 >= 250
+    assert latency_ms < 400
+
+
+def test_new_model_decides_from_the_next_frame_on() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    line = Line(camera)
+    for build in (1, 2):
+        line.pipeline.model = sim_model(build)
+        camera.show(build)
+        line.run()
+    assert [d.model.build for d in line.desk.decisions] == [1, 2]
+
+
+def test_boxes_are_in_pixels_of_the_frame() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    camera.show(0, defect=True)
+    line = Line(camera)
+    line.run()
+    found = line.desk.decisions[0].detections
+    assert found is not None
+    np.testing.assert_allclose(found.boxes, [[12, 16, 20, 24], [36, 16, 44, 24]])
+    frame = line.desk.decisions[0].frame
+    assert (frame.frame_width_px, frame.frame_height_px) == (64, 48)
+
+
+def test_summary_has_what_the_demo_reads() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    camera.show(0, defect=True)
+    line = Line(camera)
+    line.run()
+    summary = line.lanes[0].summary()
+    assert summary["frames_inspected"] == 1
+    assert summary["verdicts"] == {"ok": 0, "defect": 1, "not-inspected": 0}
+    assert summary["latency_ms_p50"] == pytest.approx(
+        line.lanes[0].counters.latency.percentile_ms(0.5), abs=1e-3
+    )

@@ -1,0 +1,218 @@
+"""What is sent, how much at once, and when again."""
+
+import random
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.delivery.backoff import Backoff
+from edge.delivery.window import NS_PER_S, PROBE_EVENTS, SendWindow
+
+
+def steady() -> float:
+    """Chance that shifts no pause."""
+    return 0.5
+
+
+def window(size: int = 200) -> SendWindow:
+    result = SendWindow(size, steady)
+    result.connected(0, repair=True)
+    return result
+
+
+def send(here: SendWindow, seqs: range, now_ns: int = 0) -> None:
+    for seq in seqs:
+        here.transmitted(seq, now_ns)
+
+
+def test_window_is_full_until_the_collector_answers() -> None:
+    here = window(3)
+    send(here, range(1, 4))
+    assert here.room == 0
+    here.confirmed(1, awaits_collector=True)
+    assert here.room == 0
+    here.acknowledged(1, (), 0)
+    assert here.room == 1
+    here.acknowledged(1, ((3, 3),), 0)
+    assert here.room == 2
+    assert 2 in here
+
+
+def test_word_of_the_broker_frees_the_window_where_no_collector_is_awaited() -> None:
+    here = window(1)
+    send(here, range(1, 2))
+    here.confirmed(1, awaits_collector=False)
+    assert here.room == 1
+
+
+def test_unconfirmed_event_is_not_sent_again_on_the_same_connection() -> None:
+    here = window()
+    send(here, range(1, 2))
+    here.tick(100 * NS_PER_S)
+    assert 1 in here
+    assert not here.is_silent
+
+
+def test_confirmed_event_without_answer_for_three_seconds_means_silence() -> None:
+    here = window(2)
+    send(here, range(1, 3))
+    here.confirmed(1, awaits_collector=True)
+    here.tick(3 * NS_PER_S - 1)
+    assert not here.is_silent
+    here.tick(3 * NS_PER_S)
+    assert here.is_silent
+    assert 1 not in here
+    assert 2 in here
+
+
+def test_silent_collector_does_not_hold_up_new_events() -> None:
+    here = window(1)
+    send(here, range(1, 2))
+    here.confirmed(1, awaits_collector=True)
+    here.tick(3 * NS_PER_S)
+    send(here, range(2, 3), 3 * NS_PER_S)
+    here.confirmed(2, awaits_collector=True)
+    assert here.room == 1
+
+
+def test_silent_collector_is_tried_less_and_less_often_with_a_few_events() -> None:
+    here = window()
+    send(here, range(1, 2))
+    here.confirmed(1, awaits_collector=True)
+    now_ns, tries = 0, []
+    while now_ns < 600 * NS_PER_S:
+        here.tick(now_ns)
+        if limit := here.repair_limit(now_ns):
+            assert limit <= PROBE_EVENTS
+            tries.append(now_ns / NS_PER_S)
+            seqs = list(range(here.repair_cursor + 1, here.repair_cursor + limit + 1))
+            for seq in seqs:
+                here.transmitted(seq, now_ns)
+                here.confirmed(seq, awaits_collector=True)
+            here.repaired(seqs, now_ns, is_end=False)
+        now_ns += NS_PER_S // 10
+    pauses = [later - earlier for earlier, later in pairwise(tries[2:])]
+    assert pauses == sorted(pauses)
+    assert 59 < pauses[-1] < 61
+    assert len(tries) < 20
+
+
+def test_answer_after_silence_starts_the_repair_at_once_and_in_full() -> None:
+    here = window()
+    send(here, range(1, 2))
+    here.confirmed(1, awaits_collector=True)
+    here.tick(3 * NS_PER_S)
+    assert here.repair_limit(3 * NS_PER_S) == 0
+    here.acknowledged(1, (), 3 * NS_PER_S)
+    assert not here.is_silent
+    assert here.repair_limit(3 * NS_PER_S) == 200
+    assert here.repair_cursor == 0
+
+
+def test_refused_event_is_tried_again_after_a_pause() -> None:
+    here = window()
+    here.cursor = 7
+    send(here, range(7, 8))
+    here.refused(7, 0)
+    assert 7 not in here
+    here.tick(2 * NS_PER_S)
+    assert here.cursor == 7
+    assert here.due_ns() is not None
+    here.tick(3 * NS_PER_S)
+    assert here.cursor == 0
+
+
+def test_connect_begins_with_the_first_event_and_remembers_what_was_sent() -> None:
+    here = window()
+    here.cursor = 9
+    send(here, range(1, 10))
+    here.connected(0, repair=False)
+    assert here.cursor == 0
+    assert here.is_empty
+    assert here.sent_up_to == 9
+    here.new_stream()
+    assert here.sent_up_to == 0
+
+
+def test_nothing_is_due_without_events() -> None:
+    here = SendWindow(chance=steady)
+    here.connected(0, repair=False)
+    assert here.due_ns() is None
+
+
+def test_pauses_double_up_to_the_limit_and_begin_anew() -> None:
+    pauses = Backoff(1, 5, steady)
+    assert [pauses.next_s() for _ in range(5)] == [1, 2, 4, 5, 5]
+    pauses.reset()
+    assert pauses.next_s() == 1
+
+
+@pytest.mark.parametrize(("chance", "expected"), [(0.0, 1.0), (1.0, 3.0)])
+def test_pauses_are_shifted_by_chance_by_up_to_half(
+    chance: float, expected: float
+) -> None:
+    assert Backoff(2, 10, lambda: chance).next_s() == expected
+
+
+class Line:
+    """An outbox, a broker and a collector, in which anything may get lost."""
+
+    def __init__(self, chance: random.Random, count: int, loss: float) -> None:
+        self.window = SendWindow(8, steady)
+        self.chance, self.loss = chance, loss
+        self.rows = dict.fromkeys(range(1, count + 1), False)  # seq -> confirmed
+        self.history: set[int] = set()
+        self.now_ns = 0
+        self.window.connected(0, repair=True)
+
+    def read(self, after: int, limit: int, *, was_sent: bool) -> list[int]:
+        found = [s for s, sent in self.rows.items() if s > after and sent is was_sent]
+        return found[:limit]
+
+    def turn(self) -> None:
+        """Do what the feed does, once."""
+        here, seqs = self.window, []
+        here.tick(self.now_ns)
+        if limit := here.room:
+            seqs = self.read(here.cursor, limit, was_sent=False)
+            here.cursor = seqs[-1] if seqs else len(self.rows) + 1000
+        if not seqs and (limit := here.repair_limit(self.now_ns)):
+            seqs = self.read(here.repair_cursor, limit, was_sent=True)
+            here.repaired(seqs, self.now_ns, is_end=len(seqs) < limit)
+        for seq in [each for each in seqs if each not in here]:
+            here.transmitted(seq, self.now_ns)
+            self.travel(seq)
+        self.now_ns += NS_PER_S // 20
+        if self.chance.random() < self.loss / 20:
+            here.connected(self.now_ns, repair=True)
+
+    def travel(self, seq: int) -> None:
+        """Bring one event as far as it gets."""
+        if self.chance.random() < self.loss / 4:
+            self.window.refused(seq, self.now_ns)
+            return
+        self.rows[seq] = True
+        self.window.confirmed(seq, awaits_collector=True)
+        if self.chance.random() < self.loss:
+            return
+        self.history.add(seq)
+        if self.chance.random() < self.loss:
+            return
+        self.window.acknowledged(0, ((seq, seq),), self.now_ns)
+        self.rows.pop(seq, None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.floats(0, 0.7))
+def test_every_event_arrives_however_much_is_lost_on_the_way(
+    seed: int, count: int, loss: float
+) -> None:
+    line = Line(random.Random(seed), count, loss)
+    for _ in range(60_000):
+        if not line.rows:
+            break
+        line.turn()
+    assert not line.rows, "all are acknowledged in the end"
+    assert line.history == set(range(1, count + 1))

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from edge.cameras.source import Source, SourceKind, parse_source
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "address"),
+    [
+        ("folder:/parts", SourceKind.FOLDER, "/parts"),
+        ("folder:parts of today", SourceKind.FOLDER, "parts of today"),
+        ("file:line.mp4", SourceKind.VIDEO, "line.mp4"),
+        ("file:///videos/line.raw", SourceKind.VIDEO, "/videos/line.raw"),
+        ("rtsp://cam/1", SourceKind.STREAM, "rtsp://cam/1"),
+        ("http://cam:8080/mjpg", SourceKind.STREAM, "http://cam:8080/mjpg"),
+        ("v4l2:/dev/v4l/by-id/usb-1", SourceKind.USB, "/dev/v4l/by-id/usb-1"),
+        ("/dev/video0", SourceKind.USB, "/dev/video0"),
+        ("belt.MP4", SourceKind.VIDEO, "belt.MP4"),
+        ("some/folder", SourceKind.FOLDER, "some/folder"),
+        ("C:odd/but/a/path", SourceKind.FOLDER, "C:odd/but/a/path"),
+    ],
+)
+def test_source_is_taken_apart(text: str, kind: SourceKind, address: str) -> None:
+    assert parse_source(text) == Source(kind, address)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "folder:", "file:", "rtsp://", "rtsp://cam:x/", "ftp://a/b"]
+)
+def test_what_is_not_in_the_grammar_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse_source(text)
+
+
+def test_password_is_not_shown() -> None:
+    source = parse_source("rtsp://user:secret@cam:554/1?x=2")
+    assert source.shown == "rtsp://***@cam:554/1?x=2"
+    assert source.address == "rtsp://user:secret@cam:554/1?x=2"
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [
+        ("folder:parts", "folder:/etc/parts"),
+        ("belt.mp4", "file:/etc/belt.mp4"),
+        ("folder:/parts", "folder:/parts"),
+        ("rtsp://cam/1", "rtsp://cam/1"),
+    ],
+)
+def test_relative_path_starts_at_the_configuration(text: str, beside: str) -> None:
+    assert str(parse_source(text).beside(Path("/etc"))) == beside
+
+
+def test_text_form_means_the_same_source() -> None:
+    for text in ("folder:a", "file:b", "rtsp://c/d", "v4l2:/dev/e"):
+        assert parse_source(str(parse_source(text))) == parse_source(text)
+
+
+def test_only_a_folder_is_triggered() -> None:
+    assert [kind for kind in SourceKind if kind.is_triggered] == [SourceKind.FOLDER]

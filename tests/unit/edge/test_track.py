@@ -1,0 +1,264 @@
+"""One defect is one alert, however it moves, flickers or is called."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.track import Tracker
+from models.detections import Detections, no_detections
+
+WIDTH_PX, HEIGHT_PX = 1280, 720
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect on a part: where on it, how large, and in which frames it is seen."""
+
+    x_px: float
+    y_px: float
+    side_px: float = 20
+    label: int = 0
+    hidden: frozenset[int] = frozenset()
+
+
+@dataclass
+class Conveyor:
+    """Parts that travel from left to right; what a camera above it sees."""
+
+    step_px: float
+    parts: list[tuple[int, list[Defect]]]  # frame of entry, defects
+    jitter_px: float = 0
+    flips: bool = False
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
+
+    def frame(self, number: int) -> tuple[Detections, list[tuple[int, int]]]:
+        """Return the detections of a frame, and which defects they are."""
+        boxes, labels, who = [], [], []
+        for part, (entry, defects) in enumerate(self.parts):
+            for place, defect in enumerate(defects):
+                x = defect.x_px + (number - entry) * self.step_px
+                x, y = np.array([x, defect.y_px]) + self.rng.uniform(-1, 1, 2) * (
+                    self.jitter_px
+                )
+                half = defect.side_px / 2
+                x1, x2 = np.clip([x - half, x + half], 0, WIDTH_PX)
+                if number - entry in defect.hidden or number < entry or x2 - x1 < 3:
+                    continue
+                boxes.append([x1, y - half, x2, y + half])
+                labels.append((defect.label + self.flips * number) % 3)
+                who.append((part, place))
+        if not boxes:
+            return no_detections(), []
+        scores = np.linspace(0.9, 0.5, len(boxes), dtype=np.float32)
+        found = Detections(np.array(boxes, np.float32), scores, np.array(labels))
+        return found, who
+
+
+def alerts(
+    line: Conveyor,
+    frames: int,
+    *,
+    k: int = 2,
+    n: int = 4,
+    dropped: tuple[int, ...] = (),
+) -> dict[tuple[int, int], int]:
+    """Return how often each defect of a line was reported."""
+    tracker = Tracker(k, n)
+    counts = {(p, d): 0 for p, (_, ds) in enumerate(line.parts) for d in range(len(ds))}
+    for number in range(frames):
+        found, who = line.frame(number)
+        if number in dropped:
+            continue
+        for box in tracker.update(found, number, frame_width_px=WIDTH_PX).boxes:
+            place = int(np.abs(found.boxes - box).sum(axis=1).argmin())
+            counts[who[place]] += 1
+    return counts
+
+
+def one(x: float, y: float, side: float = 12, label: int = 0) -> Detections:
+    """Return one detection."""
+    box = [[x - side / 2, y - side / 2, x + side / 2, y + side / 2]]
+    return Detections(
+        np.array(box, np.float32), np.array([0.9], np.float32), np.array([label])
+    )
+
+
+@pytest.mark.parametrize("step_px", [0, 1, 8, 20, 40, 60, 100, 150])
+def test_moving_defect_gives_one_alert_at_any_speed(step_px: float) -> None:
+    line = Conveyor(step_px, [(0, [Defect(20, 300, 6)])])
+    assert alerts(line, 60) == {(0, 0): 1}
+
+
+def test_alert_comes_with_the_kth_sighting() -> None:
+    tracker = Tracker(3, 5)
+    reports = [len(tracker.update(one(100 + 40 * i, 50), i)) for i in range(6)]
+    assert reports == [0, 0, 1, 0, 0, 0]
+
+
+def test_k_of_one_reports_at_once_and_only_once() -> None:
+    tracker = Tracker(1, 1)
+    reports = [len(tracker.update(one(100 + 40 * i, 50), i)) for i in range(6)]
+    assert reports == [1, 0, 0, 0, 0, 0]
+
+
+def test_fewer_sightings_than_k_in_n_frames_give_no_alert() -> None:
+    tracker = Tracker(3, 4)
+    reports = [
+        len(tracker.update(one(300, 50) if i % 2 == 0 else no_detections(), i))
+        for i in range(20)
+    ]
+    assert sum(reports) == 0
+
+
+def test_flickering_defect_over_sixty_frames_gives_exactly_one_alert() -> None:
+    hidden = frozenset(i for i in range(60) if i % 3 == 1 or i in {20, 21, 22, 23})
+    line = Conveyor(18, [(0, [Defect(30, 200, 10, hidden=hidden)])], jitter_px=1)
+    assert alerts(line, 60) == {(0, 0): 1}
+
+
+def test_label_that_flips_between_frames_gives_one_alert() -> None:
+    line = Conveyor(35, [(0, [Defect(30, 200, 14)])], flips=True)
+    assert alerts(line, 40) == {(0, 0): 1}
+
+
+def test_two_labels_for_one_defect_in_one_frame_give_one_alert() -> None:
+    tracker = Tracker(2, 3)
+    count = 0
+    for i in range(10):
+        x = 100 + 30 * i
+        boxes = np.array(
+            [[x, 50, x + 20, 70], [x + 1, 51, x + 20, 71]], dtype=np.float32
+        )
+        found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.array([0, 1]))
+        count += len(tracker.update(found, i))
+    assert count == 1
+
+
+def test_two_defects_on_one_part_give_two_alerts() -> None:
+    line = Conveyor(45, [(0, [Defect(20, 200, 12), Defect(80, 230, 12)])])
+    assert alerts(line, 40) == {(0, 0): 1, (0, 1): 1}
+
+
+def test_neighbours_closer_than_one_step_are_not_mixed_up() -> None:
+    defects = [Defect(40 + 45 * i, 300, 10) for i in range(4)]
+    line = Conveyor(60, [(0, defects)])
+    assert set(alerts(line, 30).values()) == {1}
+
+
+def test_defect_at_the_same_place_of_the_next_part_gives_its_own_alert() -> None:
+    parts = [(12 * i, [Defect(20, 300, 14)]) for i in range(6)]
+    line = Conveyor(50, parts, jitter_px=1)
+    assert set(alerts(line, 100).values()) == {1}
+
+
+def test_next_part_at_the_same_place_after_a_pause_gives_its_own_alert() -> None:
+    tracker = Tracker(2, 3, max_missed=5)
+    seen = [one(300, 200)] * 8 + [no_detections()] * 6 + [one(300, 200)] * 8
+    assert sum(len(tracker.update(each, i)) for i, each in enumerate(seen)) == 2
+
+
+def test_dropped_frames_do_not_break_a_track() -> None:
+    line = Conveyor(40, [(0, [Defect(20, 300, 8), Defect(90, 340, 8)])])
+    dropped = (3, 5, 6, 9, 10, 11, 15)
+    assert alerts(line, 40, dropped=dropped) == {(0, 0): 1, (0, 1): 1}
+
+
+def test_large_gap_right_after_the_first_sighting_gives_one_alert() -> None:
+    line = Conveyor(40, [(0, [Defect(20, 300, 8)])])
+    assert alerts(line, 30, dropped=(1, 2)) == {(0, 0): 1}
+
+
+def test_conveyor_that_stops_and_starts_gives_one_alert() -> None:
+    tracker = Tracker(2, 4)
+    x, count = 50.0, 0
+    speeds = [40] * 6 + [20] + [0] * 10 + [15, 30] + [40] * 8
+    for i, speed in enumerate(speeds):
+        count += len(tracker.update(one(x, 100, 14), i, frame_width_px=WIDTH_PX))
+        x += speed
+    assert count == 1
+
+
+def test_conveyor_that_runs_faster_later_still_gives_every_alert() -> None:
+    tracker = Tracker(2, 4)
+    count, number = 0, 0
+    for step in (12, 12, 12, 60, 60, 60, 130, 130):
+        for x in range(20, WIDTH_PX - 10, step):
+            found = one(x, 100, 14)
+            count += len(tracker.update(found, number, frame_width_px=WIDTH_PX))
+            number += 1
+        for _ in range(20):
+            tracker.update(no_detections(), number)
+            number += 1
+    assert count == 8
+
+
+def test_defect_cut_by_both_edges_of_the_frame_gives_one_alert() -> None:
+    line = Conveyor(25, [(0, [Defect(-30, 300, 80)])])
+    assert alerts(line, 70) == {(0, 0): 1}
+
+
+def test_other_direction_is_followed_too() -> None:
+    line = Conveyor(-45, [(0, [Defect(WIDTH_PX - 20, 300, 10)])])
+    assert alerts(line, 40) == {(0, 0): 1}
+
+
+def test_reported_detection_is_that_of_this_frame() -> None:
+    tracker = Tracker(2, 2)
+    tracker.update(one(100, 50, label=1), 0)
+    found = one(140, 50, label=2)
+    reported = tracker.update(found, 1)
+    assert np.array_equal(reported.boxes, found.boxes)
+    assert reported.labels.tolist() == [2]
+
+
+def test_frame_numbers_that_start_again_do_no_harm() -> None:
+    tracker = Tracker(2, 3)
+    counts = [len(tracker.update(one(200, 90), i)) for i in (50, 51, 0, 1, 2)]
+    assert counts == [0, 1, 0, 0, 0]
+
+
+def test_k_beyond_n_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"k = 4, n = 3"):
+        Tracker(4, 3)
+
+
+@st.composite
+def conveyors(draw: st.DrawFn) -> Conveyor:
+    """Return lines whose parts are farther apart than a frame's step."""
+    step_px = draw(st.integers(15, 70))
+    pitch_frames = draw(st.integers(max(4, 260 // step_px), 30))
+    parts = []
+    for number in range(draw(st.integers(1, 4))):
+        places = draw(
+            st.lists(
+                st.tuples(st.integers(0, 3), st.integers(1, 9)),
+                min_size=1,
+                max_size=4,
+                unique=True,
+            )
+        )
+        defects = [
+            Defect(
+                20 + 50 * column,
+                70 * row,
+                draw(st.integers(6, 40)),
+                draw(st.integers(0, 2)),
+                frozenset(draw(st.sets(st.integers(0, 60), max_size=8))),
+            )
+            for column, row in places
+        ]
+        parts.append((number * pitch_frames, defects))
+    jitter_px = draw(st.floats(0, 2))
+    return Conveyor(step_px, parts, jitter_px, draw(st.booleans()))
+
+
+@settings(max_examples=40, deadline=None)
+@given(conveyors())
+def test_every_defect_that_is_seen_often_enough_gives_exactly_one_alert(
+    line: Conveyor,
+) -> None:
+    counts = alerts(line, 200, k=2, n=6)
+    assert counts == dict.fromkeys(counts, 1)
