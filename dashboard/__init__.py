@@ -1,0 +1,1 @@
+"""Collects alerts over MQTT, keeps their history, and shows them on a page."""

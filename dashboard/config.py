@@ -1,0 +1,153 @@
+"""Configuration of ``graftline dashboard``: one TOML file."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from models.config import Settings
+
+LOOPBACK_ADDRESSES = ("127.0.0.1", "localhost", "::1")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as browsers ask for them
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class BrokerSettings(Settings):
+    """``[broker]``: where the stations' messages come from."""
+
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="Name or address of the broker."
+    )
+    port: Port = Field(default=1883, description="TCP port of the broker.")
+    client_id: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_.-]{0,64}$",
+        description="MQTT client id; empty: made once and kept in the history.",
+    )
+    username: str = Field(default="", description="User name; empty: anonymous.")
+    password_file: Path | None = Field(
+        default=None, description="File that holds the password on its first line."
+    )
+    ca_file: Path | None = Field(
+        default=None, description="Certificate authority (PEM); given: TLS is used."
+    )
+    cert_file: Path | None = Field(
+        default=None, description="Certificate of this collector (PEM)."
+    )
+    key_file: Path | None = Field(
+        default=None, description="Private key that belongs to cert_file (PEM)."
+    )
+    keepalive_s: int = Field(
+        default=15,
+        ge=2,
+        le=300,
+        description="A frozen broker is noticed within twice this time.",
+    )
+
+    @model_validator(mode="after")
+    def _refuse_half_a_login(self) -> Self:
+        """Refuse a password without a name, and a certificate without its key."""
+        if self.password_file and not self.username:
+            message = "password_file is given, but username is empty"
+            raise ValueError(message)
+        if bool(self.cert_file) != bool(self.key_file):
+            message = "cert_file and key_file belong together"
+            raise ValueError(message)
+        if self.cert_file and not self.ca_file:
+            message = "cert_file needs ca_file, the authority of the broker"
+            raise ValueError(message)
+        return self
+
+
+class ServerSettings(Settings):
+    """``[server]``: where the page is."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on; 0.0.0.0: the whole network may look.",
+    )
+    port: Port = Field(default=8765, description="TCP port of the page.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names in the address bar that are served; empty: the loopback "
+        "names when host is one of them, else every name.",
+    )
+    max_viewers: int = Field(
+        default=100, ge=1, le=10_000, description="Pages that are kept live at a time."
+    )
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """Host names that requests may ask for; ``*`` is every one."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        return LOOPBACK_NAMES if self.host in LOOPBACK_ADDRESSES else ("*",)
+
+
+class HistorySettings(Settings):
+    """``[history]``: the SQLite file of everything that was seen."""
+
+    path: Path = Field(
+        default=Path("history.sqlite3"),
+        description="The file; relative: beside the configuration.",
+    )
+    keep_days: int = Field(
+        default=365,
+        ge=1,
+        le=36_500,
+        description="Alerts and verdicts are kept so long.",
+    )
+    keep_images_days: int = Field(
+        default=90, ge=1, le=36_500, description="Pictures are kept so long."
+    )
+    max_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Largest size of the file in MiB; full: nothing is acknowledged "
+        "and the stations keep their alerts. 0: as much as the disk holds.",
+    )
+
+
+class PageSettings(Settings):
+    """``[page]``: what the shift leader sees."""
+
+    title: str = Field(
+        default="Graftline",
+        min_length=1,
+        max_length=60,
+        description="Name of the plant or line in the header.",
+    )
+    stale_after_s: float = Field(
+        default=15,
+        ge=1,
+        le=3600,
+        description="A camera that was not heard for so long is shown as stale.",
+    )
+
+
+class DashboardSettings(Settings):
+    """The whole file."""
+
+    broker: BrokerSettings = BrokerSettings()
+    server: ServerSettings = ServerSettings()
+    history: HistorySettings = HistorySettings()
+    page: PageSettings = PageSettings()
+
+    def beside(self, folder: Path) -> Self:
+        """Return the settings with relative paths taken from a folder.
+
+        Args:
+            folder: Folder of the configuration file.
+        """
+        files = ("password_file", "ca_file", "cert_file", "key_file")
+        broker = {name: getattr(self.broker, name) for name in files}
+        placed = {name: folder / path for name, path in broker.items() if path}
+        history = {"path": folder / self.history.path}
+        return self.model_copy(
+            update={
+                "broker": self.broker.model_copy(update=placed),
+                "history": self.history.model_copy(update=history),
+            }
+        )

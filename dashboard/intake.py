@@ -1,0 +1,324 @@
+"""From what came over MQTT to what the history can keep.
+
+Every topic and every payload is hostile until it has passed here: whoever may
+publish under ``graftline/`` may send anything. Nothing in this module touches a
+file, a socket or a clock; what does not fit is a ``Rejection``, never an exception.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from models.messages import (
+    SCHEMA_VERSION,
+    THUMBNAIL_MAX_BYTES,
+    AlertEvent,
+    CameraStats,
+    CameraStatus,
+    LossEvent,
+    ParsedTopic,
+    StationStatus,
+    StationTopics,
+    VerdictEvent,
+    parse_topic,
+)
+
+JSON_MAX_BYTES = 256 * 1024  # an alert with 100 boxes is 20 kB
+TEXT_MAX_CHARS = 500  # a class name, a reason, a file name
+INTEGER_MAX = 2**63 - 1  # what SQLite can hold
+CLOCK_TOLERANCE_MS = 5 * 60 * 1000
+EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
+JPEG_START = b"\xff\xd8\xff"
+# Leaves of our topics that are not for the collector.
+NOT_OURS = ("ack", "cmd", "model")
+
+
+class Reason(StrEnum):
+    """Why a message was not taken."""
+
+    TOPIC = "topic"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    NEWER_SCHEMA = "newer_schema"
+    WRONG_SHAPE = "wrong_shape"
+    WRONG_STATION = "wrong_station"
+    NOT_A_PICTURE = "not_a_picture"
+    TOO_MANY = "too_many"
+    UNSTORABLE = "unstorable"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as the broker gave it.
+
+    Attributes:
+        topic: Any text.
+        payload: Any bytes.
+        received_ms: Wall clock of the collector, UTC.
+        is_retained: An old message that the broker kept, no sign of life.
+    """
+
+    topic: str
+    payload: bytes
+    received_ms: int
+    is_retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A message that was not taken.
+
+    Attributes:
+        reason: What is wrong with it.
+        topic: Where it came from.
+        detail: One sentence for the log; may hold text from the message.
+    """
+
+    reason: Reason
+    topic: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Who sent it, as the topic says it; what the broker's rules protect.
+
+    Attributes:
+        topics: The station.
+        camera: Name of the camera; empty for the station itself.
+        received_ms: Wall clock of the collector, UTC.
+        is_retained: An old message, no sign of life.
+    """
+
+    topics: StationTopics
+    camera: str
+    received_ms: int
+    is_retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that fits; ``happened_ms`` is when, by the most trustworthy clock."""
+
+    place: Place
+    event: AlertEvent
+    happened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verdict that fits."""
+
+    place: Place
+    event: VerdictEvent
+    happened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss record that fits."""
+
+    place: Place
+    event: LossEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The picture of an alert: a JPEG of at most 128 kB."""
+
+    place: Place
+    event_id: str
+    sha256: str
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a station or a camera says about itself; the last one counts."""
+
+    place: Place
+    message: StationStatus | CameraStatus | CameraStats
+
+
+Record = Alert | Verdict | Loss | Image | State
+Queued = Alert | Verdict | Loss
+AnyMessage = TypeVar("AnyMessage", bound=BaseModel)
+
+
+class _RefusedError(Exception):
+    """A message does not fit; never leaves this module."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def read_message(message: Message) -> Record | Rejection | None:
+    """Return what a message says.
+
+    Args:
+        message: As received.
+
+    Returns:
+        A record for the history; a rejection if it does not fit; nothing if it is
+        one of our topics that is meant for others.
+    """
+    parsed = parse_topic(message.topic)
+    if parsed is None:
+        return Rejection(Reason.TOPIC, message.topic, "not a topic of a station")
+    if not parsed.camera and parsed.leaf.partition("/")[0] in NOT_OURS:
+        return None
+    place = Place(
+        parsed.topics, parsed.camera, message.received_ms, message.is_retained
+    )
+    try:
+        return _read(parsed, place, message.payload)
+    except _RefusedError as refused:
+        return Rejection(refused.reason, message.topic, refused.detail)
+
+
+def _read(parsed: ParsedTopic, place: Place, payload: bytes) -> Record:
+    """Return the record of one of our topics."""
+    kind, _, rest = parsed.leaf.partition("/")
+    record: Record
+    match ("camera" if parsed.camera else "station", kind, rest):
+        case ("camera", "image", event_id):
+            record = _read_image(place, event_id, payload)
+        case ("camera", "alert", ""):
+            alert = _parse(payload, AlertEvent)
+            _check_sender(place, alert)
+            record = Alert(place, alert, _happened_ms(place, alert))
+        case ("camera", "verdict", ""):
+            verdict = _parse(payload, VerdictEvent)
+            _check_sender(place, verdict)
+            record = Verdict(place, verdict, _happened_ms(place, verdict))
+        case ("camera", "status", ""):
+            record = State(place, _parse(payload, CameraStatus))
+        case ("camera", "stats", ""):
+            record = State(place, _parse(payload, CameraStats))
+        case ("station", "status", ""):
+            record = State(place, _parse(payload, StationStatus))
+        case ("station", "loss", ""):
+            loss = _parse(payload, LossEvent)
+            _check_sender(place, loss)
+            record = Loss(place, loss)
+        case _:
+            raise _RefusedError(Reason.TOPIC, "no such topic of a station")
+    return record
+
+
+def _read_image(place: Place, event_id: str, payload: bytes) -> Image:
+    """Return a picture if it can be one."""
+    if not EVENT_ID.fullmatch(event_id):
+        raise _RefusedError(Reason.TOPIC, "not an event id")
+    if len(payload) > THUMBNAIL_MAX_BYTES:
+        raise _RefusedError(Reason.TOO_LARGE, f"{len(payload)} bytes of picture")
+    if not payload.startswith(JPEG_START):
+        raise _RefusedError(Reason.NOT_A_PICTURE, "not a JPEG")
+    return Image(place, event_id, hashlib.sha256(payload).hexdigest(), payload)
+
+
+def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
+    """Return a payload as one of our messages, with values that can be stored."""
+    if len(payload) > JSON_MAX_BYTES:
+        raise _RefusedError(Reason.TOO_LARGE, f"{len(payload)} bytes of JSON")
+    try:
+        document = json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        raise _RefusedError(Reason.NOT_JSON, str(exc)[:200]) from exc
+    if not isinstance(document, dict):
+        raise _RefusedError(Reason.WRONG_SHAPE, "not a JSON object")
+    version = document.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise _RefusedError(
+            Reason.NEWER_SCHEMA,
+            f"schema {version} is newer than this dashboard's ({SCHEMA_VERSION})",
+        )
+    try:
+        _check_values(document)
+        return layout.model_validate_json(payload)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        detail = f"{where}: {first['msg']}"[:200]
+        raise _RefusedError(Reason.WRONG_SHAPE, detail) from exc
+    except RecursionError as exc:
+        raise _RefusedError(Reason.WRONG_SHAPE, "nested too deeply") from exc
+
+
+def _refuse_constant(name: str) -> float:
+    """Refuse NaN and Infinity, which are not JSON but which Python reads."""
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _check_values(document: object) -> None:
+    """Refuse what no message of ours holds and no database can."""
+    for value in _walk(document):
+        if isinstance(value, str):
+            if len(value) > TEXT_MAX_CHARS:
+                raise _RefusedError(Reason.TOO_LARGE, "a text of more than 500 letters")
+            if any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise _RefusedError(Reason.NOT_JSON, "half a surrogate pair")
+        elif isinstance(value, int) and abs(value) > INTEGER_MAX:
+            raise _RefusedError(Reason.WRONG_SHAPE, "a number beyond 64 bits")
+        elif isinstance(value, float) and abs(value) == float("inf"):
+            raise _RefusedError(Reason.WRONG_SHAPE, "a number beyond a double's range")
+
+
+def _walk(value: object) -> Iterator[object]:
+    """Yield every key and value of a parsed JSON document."""
+    stack = [value]
+    while stack:
+        here = stack.pop()
+        if isinstance(here, dict):
+            stack.extend(here.keys())
+            stack.extend(here.values())
+        elif isinstance(here, list):
+            stack.extend(here)
+        else:
+            yield here
+
+
+def _check_sender(place: Place, event: AlertEvent | VerdictEvent | LossEvent) -> None:
+    """Refuse an event whose content names another sender than its topic."""
+    data = event.data
+    said = (data.site, data.line, data.station, getattr(data, "camera", ""))
+    topics = place.topics
+    if said != (topics.site, topics.line, topics.station, place.camera):
+        raise _RefusedError(Reason.WRONG_STATION, f"the content says {'/'.join(said)}")
+    if data.seq < 1 or not data.stream or event.id != f"{data.stream}:{data.seq}":
+        raise _RefusedError(Reason.WRONG_SHAPE, "id is not <stream>:<seq>")
+    if not EVENT_ID.fullmatch(event.id):
+        raise _RefusedError(Reason.WRONG_SHAPE, "not an event id")
+
+
+def _happened_ms(place: Place, event: AlertEvent | VerdictEvent) -> int:
+    """Return when it happened: by the line PC's clock where that can be trusted.
+
+    A clock that is not synchronized, or ahead of ours, would put the event into
+    the wrong hour of the chart; then the time of its arrival is the better guess.
+    """
+    captured_ms = int(event.data.captured_at.timestamp() * 1000)
+    trusted = getattr(event.data, "clock_synchronized", True)
+    is_ahead = captured_ms > place.received_ms + CLOCK_TOLERANCE_MS
+    if not trusted or is_ahead or captured_ms < 0:
+        return place.received_ms
+    return captured_ms
+
+
+def iso_utc(ms: int) -> str:
+    """Return a wall clock in milliseconds as ISO 8601 text, UTC.
+
+    Args:
+        ms: Milliseconds since 1970.
+    """
+    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,165 @@
+"""The history file: its tables, and how it is opened.
+
+One SQLite file in WAL mode: readers never wait for the writer. ``synchronous=FULL``,
+because what was committed is acknowledged, and the station then forgets it.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from models.errors import ConfigError
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 5.0
+BYTES_PER_MB = 1 << 20
+
+# alerts.n is the cursor of pages and of live events: it grows with every commit and
+# is never used twice. The order of one stream is (stream_id, seq).
+TABLES = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY, value TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE streams (
+    stream_id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE,
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL
+);
+CREATE TABLE ranges (
+    stream_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    PRIMARY KEY (stream_id, first_seq)
+) WITHOUT ROWID;
+CREATE TABLE alerts (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    stream_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
+    camera TEXT NOT NULL, happened_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
+    thumbnail_sha256 TEXT, event TEXT NOT NULL
+);
+CREATE INDEX alerts_by_camera ON alerts (site, line, station, camera, happened_ms);
+CREATE INDEX alerts_by_time ON alerts (happened_ms);
+CREATE INDEX alerts_by_age ON alerts (received_ms);
+CREATE TABLE detections (
+    n INTEGER NOT NULL, position INTEGER NOT NULL,
+    happened_ms INTEGER NOT NULL, label TEXT NOT NULL, score REAL NOT NULL,
+    PRIMARY KEY (n, position)
+) WITHOUT ROWID;
+CREATE INDEX detections_by_time ON detections (happened_ms, label);
+CREATE TABLE images (
+    event_id TEXT PRIMARY KEY, sha256 TEXT NOT NULL,
+    received_ms INTEGER NOT NULL, jpeg BLOB NOT NULL
+);
+CREATE INDEX images_by_age ON images (received_ms);
+CREATE TABLE verdicts (
+    id TEXT PRIMARY KEY, stream_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
+    camera TEXT NOT NULL, happened_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
+    verdict TEXT NOT NULL, event TEXT NOT NULL
+);
+CREATE INDEX verdicts_by_camera
+    ON verdicts (site, line, station, camera, happened_ms, verdict);
+CREATE INDEX verdicts_by_age ON verdicts (received_ms);
+CREATE TABLE losses (
+    id TEXT PRIMARY KEY, stream_id INTEGER NOT NULL, seq INTEGER NOT NULL,
+    kind TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    count INTEGER NOT NULL, received_ms INTEGER NOT NULL
+);
+CREATE TABLE stations (
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
+    heard_ms INTEGER NOT NULL DEFAULT 0, said_ms INTEGER NOT NULL DEFAULT 0,
+    status TEXT,
+    PRIMARY KEY (site, line, station)
+) WITHOUT ROWID;
+CREATE TABLE cameras (
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL, camera TEXT NOT NULL,
+    heard_ms INTEGER NOT NULL DEFAULT 0, status TEXT, stats TEXT,
+    PRIMARY KEY (site, line, station, camera)
+) WITHOUT ROWID;
+"""
+
+
+def open_for_writing(
+    path: Path, max_mb: int = 0, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
+    """Return the one connection that writes; makes the file if it is not there.
+
+    Args:
+        path: The history file.
+        max_mb: Largest size in MiB, 0 = no limit of ours.
+        busy_timeout_s: How long to wait for another writer.
+
+    Raises:
+        ConfigError: It cannot be opened, is no history, or is of a newer version.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            path,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,  # made by the main thread, used by the recorder
+        )
+    except (sqlite3.Error, OSError) as exc:
+        raise _unusable(path, exc) from exc
+    try:
+        _prepare(connection, max_mb)
+    except sqlite3.Error as exc:
+        connection.close()
+        raise _unusable(path, exc) from exc
+    except ConfigError:
+        connection.close()
+        raise
+    return connection
+
+
+def _unusable(path: Path, cause: Exception) -> ConfigError:
+    """Return the error of a file that cannot be the history."""
+    return ConfigError(
+        f"[history] path = {path}: cannot be used.",
+        why=str(cause),
+        fix="Give a path that may be written, or move a damaged file away.",
+    )
+
+
+def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
+    """Set the pragmas, and make the tables in a new file."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    if max_mb:
+        connection.execute(
+            f"PRAGMA max_page_count={max_mb * BYTES_PER_MB // page_bytes}"
+        )
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        connection.execute("ROLLBACK")
+        raise ConfigError(
+            f"The history has schema {version}.",
+            why=f"It is newer than this dashboard's ({SCHEMA_VERSION}).",
+            fix="Update Graftline on this machine, or give another [history] path.",
+        )
+    if version == 0:
+        for statement in TABLES.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot write, for one question.
+
+    Args:
+        path: The history file, which exists.
+
+    Raises:
+        sqlite3.Error: It cannot be read now.
+    """
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,  # closed where it was opened, but typed for pools
+    )
+    connection.row_factory = sqlite3.Row
+    return connection

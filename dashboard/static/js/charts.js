@@ -1,0 +1,138 @@
+// Alerts per minute over time (uPlot), and defects by class (plain bars).
+
+import { byId, make, say } from "./elements.js";
+import { count, oneDigit, percent, timeOfDay } from "./words.js";
+
+const VITAL_FEW = 0.8; // Pareto: the few classes that make 80 % of the defects
+
+let minutes = 60;
+let rateData = null;
+let plot = null;
+
+/** Join the buttons; draw anew when size or colours change. */
+export function wireCharts() {
+  const buttons = [...document.querySelectorAll("[data-minutes]")];
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      minutes = Number(button.dataset.minutes);
+      for (const each of buttons) each.setAttribute("aria-pressed", String(each === button));
+      loadCharts();
+    });
+  }
+  new ResizeObserver(() => drawRate()).observe(byId("rate"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    plot?.destroy();
+    plot = null;
+    drawRate();
+  });
+}
+
+/** Fetch what the charts show. */
+export async function loadCharts() {
+  try {
+    const [rate, pareto] = await Promise.all([
+      fetchJson(`/api/rate?minutes=${minutes}`),
+      fetchJson(`/api/pareto?minutes=${minutes}`),
+    ]);
+    rateData = rate;
+    drawRate();
+    showPareto(pareto);
+  } catch (error) {
+    console.warn("charts not loaded", error); // the banner tells that the server is away
+  }
+}
+
+async function fetchJson(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+  return answer.json();
+}
+
+function drawRate() {
+  const box = byId("rate");
+  if (!rateData || !box.clientWidth) return;
+  const data = [rateData.start_s, rateData.per_minute];
+  const size = { width: box.clientWidth, height: Math.max(box.clientHeight, 120) };
+  if (plot) {
+    if (plot.width !== size.width || plot.height !== size.height) plot.setSize(size);
+    plot.setData(data);
+  } else {
+    plot = new uPlot(rateOptions(size), data, box);
+  }
+  const peak = Math.max(0, ...rateData.per_minute);
+  const words = `Alerts per minute over the last ${minutes / 60} hours: ${oneDigit(rateData.per_minute.at(-1) ?? 0)} now, ${oneDigit(peak)} at most`;
+  box.setAttribute("aria-label", words);
+}
+
+function rateOptions(size) {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const font = `12px ${style.fontFamily}`;
+  const axis = {
+    stroke: colour("--muted"),
+    font,
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+  };
+  const clock = (s) => timeOfDay(s * 1000).slice(0, 5);
+  return {
+    ...size,
+    padding: [10, 20, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { size: 8, fill: colour("--accent") } },
+    scales: {
+      x: { range: (_, low, high) => [low, high + rateData.step_s] }, // the last bar too
+      y: { range: (_, __, high) => [0, Math.max(1, high * 1.15)] },
+    },
+    axes: [
+      { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, ticks) => ticks.map(clock) },
+      { ...axis, size: 40, space: 36, values: (_, ticks) => ticks.map((tick) => +tick.toFixed(2)) },
+    ],
+    series: [
+      {},
+      {
+        stroke: colour("--accent"),
+        fill: colour("--accent"),
+        width: 0,
+        paths: uPlot.paths.bars({ size: [0.72, 28], align: 1, radius: 0.25 }),
+        points: { show: false },
+      },
+    ],
+    hooks: {
+      setCursor: [
+        ({ cursor: { idx }, data }) => {
+          const isInside = idx !== null && idx !== undefined && data[1][idx] !== undefined;
+          say(byId("rate-hover"), isInside ? `${clock(data[0][idx])}: ${oneDigit(data[1][idx])}` : "");
+        },
+      ],
+    },
+  };
+}
+
+function showPareto({ classes, other, total }) {
+  const list = byId("pareto");
+  const most = classes.length ? classes[0].count : 1;
+  let before = 0;
+  const rows = classes.map(({ label, count: found, share }) => {
+    const isVital = before < VITAL_FEW;
+    before = share;
+    return bar(label, found, found / most, isVital, percent(share));
+  });
+  if (other) rows.push(bar("all others", other, other / most, false, percent(1)));
+  list.replaceChildren(...rows);
+  say(byId("pareto-total"), total ? `${count(total)} defects · cumulated` : "");
+  byId("no-pareto").hidden = total > 0;
+}
+
+function bar(label, found, length, isVital, cumulated) {
+  const fill = make("i", { class: isVital ? "bar vital" : "bar" });
+  fill.style.width = `${Math.min(100, Math.max(1.5, length * 100))}%`;
+  return make(
+    "li",
+    {},
+    make("span", { class: "bar-label", title: label }, label),
+    make("span", { class: "bar-track" }, fill),
+    make("b", {}, count(found)),
+    make("span", { class: "bar-share" }, cumulated),
+  );
+}

@@ -1,0 +1,281 @@
+"""The dashboard behind a real mosquitto: nothing is lost and nothing comes twice."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM
+
+import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from tests.simulators.broker import Broker, free_port
+from tests.simulators.dashboard_process import REPOSITORY, DashboardProcess
+from tests.simulators.old_broker import OldBroker
+from tests.simulators.station import SimStation, alert_event, picture, wait_until
+
+pytestmark = pytest.mark.e2e
+
+# Everything that the real command joins, and a power cut between commit and answer.
+DIES_AFTER_COMMIT = """
+import os, signal, sys, time
+from pathlib import Path
+from dashboard.cli import session_of
+from dashboard.collector import Collector
+from dashboard.config import DashboardSettings
+from dashboard.recorder import Recorder
+from dashboard.store import Store
+from models.config import load_config
+
+config = Path(sys.argv[1])
+settings = load_config(config, DashboardSettings).beside(config.parent)
+store = Store(settings.history.path)
+recorder = Recorder(store, settings.history)
+name, is_first = session_of(settings.broker, store)
+collector = Collector(settings.broker, name, is_first=is_first, take=recorder.take)
+def die(done):
+    if done.acks:
+        os.kill(os.getpid(), signal.SIGKILL)
+    collector.acknowledge(done)
+recorder.start(on_done=die, on_commit=lambda committed: None)
+collector.start()
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with Broker(folder) as real:
+        yield real
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path, broker: Broker) -> Iterator[DashboardProcess]:
+    """A dashboard that is connected."""
+    with DashboardProcess(tmp_path, broker.port) as process:
+        yield process.wait_connected()
+
+
+def seqs(dashboard: DashboardProcess) -> list[int]:
+    """Return the seq of every row in the history."""
+    return sorted(
+        each["seq"] for each in dashboard.get("/api/alerts?limit=500")["alerts"]
+    )
+
+
+def test_every_alert_is_in_the_history_once_and_acknowledged(
+    broker: Broker, dashboard: DashboardProcess
+) -> None:
+    with SimStation(broker.port) as station:
+        for _ in range(30):
+            event = station.alert()
+        wait_until(
+            lambda: station.is_acknowledged(30), "the last alert is acknowledged"
+        )
+        station.send(event)  # as a station does that has not seen the answer
+        wait_until(
+            lambda: dashboard.get("/api/summary")["duplicates"] == 1, "duplicate"
+        )
+        assert station.acks[-1].high_water == 30
+    assert seqs(dashboard) == list(range(1, 31))
+    url = f"{dashboard.url}/api/alerts/{event.id}/image"
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
+        assert answer.read() == picture(30, [event.data.detections[0].box_px])
+
+
+def test_alert_without_its_picture_is_shown_but_not_acknowledged(
+    broker: Broker, dashboard: DashboardProcess
+) -> None:
+    with SimStation(broker.port) as station:
+        jpeg = picture(1)
+        event = station.alert(jpeg=jpeg, send_image=False)
+        wait_until(lambda: seqs(dashboard) == [1], "the alert is shown")
+        station.alert()
+        wait_until(lambda: station.is_acknowledged(2), "the next one is acknowledged")
+        assert not station.is_acknowledged(1)
+        station.send_image(event, jpeg)
+        wait_until(lambda: station.is_acknowledged(1), "acknowledged with its picture")
+
+
+def test_killed_between_commit_and_answer_it_comes_again_and_makes_one_row(
+    tmp_path: Path, broker: Broker
+) -> None:
+    dashboard = DashboardProcess(tmp_path, broker.port)
+    with SimStation(broker.port) as station:
+        dying = subprocess.Popen(
+            [sys.executable, "-c", DIES_AFTER_COMMIT, dashboard.config], cwd=REPOSITORY
+        )
+        time.sleep(0.1)
+        sent = 0
+        while dying.poll() is None:  # until it listens, commits and dies
+            station.alert()
+            sent += 1
+            assert sent < 1000
+        assert dying.returncode == -SIGKILL
+        assert station.acks == []
+        with dashboard:
+            wait_until(lambda: station.is_acknowledged(sent), "acknowledged at last")
+            assert dashboard.get("/api/summary")["duplicates"] >= 1
+            rows = seqs(dashboard)
+            assert len(rows) == len(set(rows))
+            assert rows[-1] == sent
+
+
+def test_what_is_sent_while_it_is_down_waits_in_the_broker(
+    broker: Broker, dashboard: DashboardProcess
+) -> None:
+    with SimStation(broker.port) as station:
+        station.alert()
+        wait_until(lambda: station.is_acknowledged(1), "the first one")
+        assert dashboard.end() == 0
+        for _ in range(20):
+            station.alert()
+        dashboard.start()
+        wait_until(lambda: station.is_acknowledged(21), "what came meanwhile")
+    assert seqs(dashboard) == list(range(1, 22))
+
+
+def test_kill_nine_loses_nothing_that_was_acknowledged(
+    broker: Broker, dashboard: DashboardProcess
+) -> None:
+    with SimStation(broker.port) as station:
+        for _ in range(40):
+            station.alert()
+        wait_until(lambda: station.acks, "some answer")
+        dashboard.end(SIGKILL)
+        known = {seq for seq in range(1, 41) if station.is_acknowledged(seq)}
+        dashboard.start()
+        assert known <= set(seqs(dashboard))
+        wait_until(lambda: station.is_acknowledged(40), "the rest comes again")
+    assert seqs(dashboard) == list(range(1, 41))
+
+
+def test_page_is_up_without_a_broker_and_finds_it_later(tmp_path: Path) -> None:
+    port = free_port()
+    with DashboardProcess(tmp_path, port) as dashboard:
+        wait_until(
+            lambda: "refused" in dashboard.get("/api/summary")["broker"]["reason"],
+            "the reason is shown",
+        )
+        assert not dashboard.is_connected()
+        assert dashboard.get("/healthz")["status"] == "degraded"
+        with Broker(tmp_path, port=port):
+            dashboard.wait_connected()
+
+
+def test_broker_that_was_killed_is_found_again(
+    broker: Broker, dashboard: DashboardProcess
+) -> None:
+    broker.kill()
+    wait_until(lambda: not dashboard.is_connected(), "the loss is noticed")
+    broker.start()
+    dashboard.wait_connected()
+    with SimStation(broker.port) as station:
+        station.alert()
+        wait_until(lambda: station.is_acknowledged(1), "it works again")
+
+
+@pytest.mark.parametrize("says_why", [True, False])
+def test_broker_that_knows_only_3_1_1_is_spoken_to_in_3_1_1(
+    tmp_path: Path, broker: Broker, says_why: bool
+) -> None:
+    with (
+        OldBroker(broker.port, says_why=says_why) as old,
+        DashboardProcess(tmp_path, old.port) as dashboard,
+    ):
+        dashboard.wait_connected()
+        assert old.refused >= 1
+        assert dashboard.get("/api/summary")["broker"]["mqtt"] == "3.1.1"
+        with SimStation(broker.port, protocol=MQTTProtocolVersion.MQTTv311) as station:
+            station.alert()
+            wait_until(lambda: station.is_acknowledged(1), "acknowledged over 3.1.1")
+        assert dashboard.end() == 0
+
+
+def test_hostile_messages_are_counted_and_harm_nothing(
+    broker: Broker, dashboard: DashboardProcess
+) -> None:
+    with SimStation(broker.port) as station:
+        root, alert = station.topics.root, station.topics.camera("top", "alert")
+        good = alert_event(station.topics, 5, stream=station.stream)
+        newer = good.model_copy(update={"schema_version": 99})
+        for topic, payload in (
+            (alert, b"\xff\xfe"),
+            (alert, b"[" * 50_000),
+            (alert, b'{"data": {"seq": 1e999}}'),
+            (alert, newer.model_dump_json()),
+            (alert, good.model_dump_json().replace('"seq":5', f'"seq":{2**70}')),
+            (alert, b"x" * 400_000),
+            (f"{root}/camera/top/image/..%2f..%2fetc", b"\xff\xd8\xff"),
+            (f"{root}/camera/top/image/x:1", b"<script>"),
+            (f"{root}/camera/TOP'--/alert", good.model_dump_json()),
+            (f"{root}/nonsense/\u202e/\U0001f4a3", b"?"),
+            ("graftline/a/b/c/status", b'{"state": "on fire"}'),
+        ):
+            station.publish(topic, payload)
+        station.alert()
+        wait_until(lambda: station.is_acknowledged(1), "the good one is acknowledged")
+        summary = dashboard.get("/api/summary")
+        assert sum(summary["rejected"].values()) == 11
+        assert summary["rejected"]["newer_schema"] == 1
+        assert summary["broker"]["connections"] == 1
+    assert seqs(dashboard) == [1]
+    assert "Traceback" not in dashboard.log
+
+
+def test_port_in_use_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        config = tmp_path / "dashboard.toml"
+        port = other.getsockname()[1]
+        config.write_text(f"[server]\nport = {port}\n", encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "graftline", "dashboard", "--config", config],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert f"port = {port}" in done.stderr
+    assert "Another program uses this port" in done.stderr
+    assert "Fix:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "history.sqlite3").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(SIGTERM, 0), (SIGINT, 130)])
+def test_signal_ends_it_in_order_even_with_open_pages(
+    dashboard: DashboardProcess, number: int, code: int
+) -> None:
+    url = f"{dashboard.url}/api/events"
+    with urllib.request.urlopen(url, timeout=10) as page:  # noqa: S310 - loopback
+        assert page.readline()
+        started_s = time.monotonic()
+        assert dashboard.end(number) == code  # type: ignore[arg-type]
+        assert time.monotonic() - started_s < 10
+    assert "Traceback" not in dashboard.log
+    assert not (dashboard.folder / "history.sqlite3-wal").exists()  # folded in
+
+
+def test_configuration_can_be_printed(tmp_path: Path) -> None:
+    config = tmp_path / "dashboard.toml"
+    config.write_text("[page]\nstale_after_s = 7\n", encoding="utf-8")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "graftline", "dashboard"),
+            *("--config", config, "--print-config"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert '"stale_after_s": 7.0' in done.stdout
+    assert str(tmp_path / "history.sqlite3") in done.stdout

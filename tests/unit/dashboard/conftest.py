@@ -1,0 +1,16 @@
+"""What the tests of the dashboard may ask for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.dashboard.history_file import HistoryFile
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[HistoryFile]:
+    """An empty history."""
+    history_file = HistoryFile(tmp_path)
+    yield history_file
+    history_file.store.close()

@@ -1,0 +1,284 @@
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from dashboard.announcer import Announcer
+from dashboard.api import create_app
+from dashboard.clock import now_ms
+from dashboard.config import PageSettings, ServerSettings
+from dashboard.live import Hub
+from dashboard.vitals import Link, Vitals
+from tests.simulators.station import alert_event, detection
+from tests.unit.dashboard.history_file import (
+    JPEG,
+    JPEG_SHA256,
+    PRESS,
+    HistoryFile,
+    alert_record,
+    image_record,
+)
+from tests.unit.dashboard.web import get
+
+UP = Vitals(
+    link=Link("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
+    failure="",
+    recorder_age_s=0.1,
+    duplicates=0,
+    dropped=0,
+    rejected={},
+    connections=1,
+)
+
+
+class Site:
+    """The web application over a history, without broker and server."""
+
+    def __init__(self, file: HistoryFile, max_viewers: int = 5) -> None:
+        self.file, self.vitals = file, UP
+        self.hub = Hub(max_viewers)
+        self.announcer = Announcer(
+            file.history, self.hub, PageSettings(), lambda: self.vitals
+        )
+        self.app = create_app(file.history, self.hub, self.announcer, ServerSettings())
+
+    def add(self, seq: int) -> str:
+        event = alert_event(PRESS, seq, thumbnail_sha256=JPEG_SHA256)
+        alert = alert_record(event, received_ms=now_ms())
+        committed = self.file.record(image_record(event), alert)
+        self.announcer.announce(committed)
+        return event.id
+
+
+@pytest.fixture
+def site(file: HistoryFile) -> Site:
+    return Site(file)
+
+
+def test_alerts_are_given_newest_first(site: Site) -> None:
+    for seq in (1, 2, 3):
+        site.add(seq)
+    page = get(site.app, "/api/alerts?limit=2").json
+    assert [each["seq"] for each in page["alerts"]] == [3, 2]
+    assert page["newest"] == 3
+    older = get(site.app, f"/api/alerts?before={page['alerts'][-1]['n']}").json
+    assert [each["seq"] for each in older["alerts"]] == [1]
+    later = get(site.app, "/api/alerts?after=0").json
+    assert [each["seq"] for each in later["alerts"]] == [1, 2, 3]
+
+
+def test_alert_and_its_picture_are_found_by_id(site: Site) -> None:
+    event_id = site.add(1)
+    alert = get(site.app, f"/api/alerts/{event_id}").json
+    assert alert["detections"][0]["label"] == "scratch"
+    answer = get(site.app, f"/api/alerts/{event_id}/image")
+    assert (answer.body, answer.headers["content-type"]) == (JPEG, "image/jpeg")
+    etag = {"if-none-match": answer.headers["etag"]}
+    again = get(site.app, f"/api/alerts/{event_id}/image", headers=etag)
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/alerts/none:1",
+        "/api/alerts/none:1/image",
+        "/api/alerts/..%2F..%2Fetc%2Fpasswd",
+        "/api/alerts/..%2F..%2Fetc%2Fpasswd/image",
+        "/api/alerts/%00/image",
+        "/api/alerts/'%20OR%201=1--",
+        "/api/alerts/" + "x" * 5000,
+        "/static/../config.py",
+        "/static/..%2Fconfig.py",
+        "/static/%2e%2e/config.py",
+        "/static//etc/passwd",
+        "/pages/index.html",
+        "/api/nothing",
+    ],
+)
+def test_hostile_path_finds_nothing(site: Site, path: str) -> None:
+    site.add(1)
+    answer = get(site.app, path)
+    assert answer.status == 404
+    assert b"import" not in answer.body
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "alerts?limit=0",
+        "alerts?limit=501",
+        "alerts?limit=ten",
+        "alerts?limit=-1",
+        "alerts?limit=1e2",
+        "alerts?limit=%D9%A3",  # a digit, but not one of ours
+        "alerts?after=99999999999999999999999",
+        "alerts?before=x",
+        "rate?minutes=0",
+        "rate?minutes=999999999",
+        "pareto?minutes=",
+    ],
+)
+def test_number_out_of_bounds_is_refused_with_its_bounds(
+    site: Site, query: str
+) -> None:
+    answer = get(site.app, f"/api/{query}")
+    assert answer.status == 400
+    assert "whole number from" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/static/style.css", "/api/alerts", "/api/alerts/x/image", "/none"]
+)
+def test_every_answer_has_the_safe_headers(site: Site, path: str) -> None:
+    headers = get(site.app, path).headers
+    assert headers["content-security-policy"].startswith("default-src 'self';")
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+
+
+def test_page_loads_nothing_from_elsewhere_and_has_no_inline_script(site: Site) -> None:
+    page = get(site.app, "/").body.decode()
+    assert "http://" not in page
+    assert "https://" not in page
+    assert " on" + "click" not in page
+    assert "style=" not in page
+    for script in page.split("<script")[1:]:
+        assert script.startswith(' src="/static/')
+        assert script.split(">", 1)[1].startswith("</script>")
+
+
+def test_foreign_host_name_is_refused(site: Site) -> None:
+    answer = get(site.app, "/api/alerts", headers={"host": "evil.example"})
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_nothing_can_be_changed_through_the_web(site: Site, method: str) -> None:
+    assert get(site.app, "/api/alerts", method=method).status == 405
+
+
+def test_cameras_pareto_rate_and_summary_agree(site: Site) -> None:
+    for seq in (1, 2):
+        site.add(seq)
+    state = get(site.app, "/api/cameras").json
+    ((camera,),) = (each["cameras"] for each in state["stations"])
+    assert camera["camera"] == "top"
+    assert state["stale_after_s"] == 15
+    assert get(site.app, "/api/pareto").json["total"] == 2
+    assert sum(get(site.app, "/api/rate").json["alerts"]) == 2
+    summary = get(site.app, "/api/summary").json
+    assert (summary["alerts"], summary["images"], summary["gaps"]) == (2, 2, [])
+
+
+def test_health_tells_whether_alerts_can_be_kept(site: Site) -> None:
+    assert get(site.app, "/healthz").json["status"] == "ok"
+    site.vitals = replace(UP, link=replace(UP.link, is_up=False, reason="gone"))
+    away = get(site.app, "/healthz")
+    assert (away.status, away.json["status"]) == (200, "degraded")
+    site.vitals = replace(UP, failure="database or disk is full")
+    full = get(site.app, "/healthz")
+    assert (full.status, full.json["status"]) == (503, "failing")
+    site.vitals = replace(UP, recorder_age_s=99.0)
+    assert get(site.app, "/healthz").status == 503
+
+
+def test_history_that_cannot_be_read_is_said(site: Site) -> None:
+    site.file.path.rename(site.file.path.with_suffix(".moved"))
+    answer = get(site.app, "/api/alerts")
+    assert answer.status == 503
+    assert "history" in answer.json["error"]
+
+
+def events(body: bytes) -> list[tuple[str, str, str]]:
+    """Return (id, event, data) of everything in a stream of events."""
+    found = []
+    for block in body.decode().replace("\r\n", "\n").split("\n\n"):
+        lines = [line.split(": ", 1) for line in block.split("\n") if ": " in line]
+        fields = {line[0]: line[1] for line in lines if line[0]}
+        if "event" in fields:
+            found.append((fields.get("id", ""), fields["event"], fields["data"]))
+    return found
+
+
+def test_page_gets_what_it_missed_then_the_state(site: Site) -> None:
+    for seq in (1, 2, 3):
+        site.add(seq)
+    answer = get(
+        site.app,
+        "/api/events",
+        headers={"last-event-id": "1"},
+        enough=lambda body: b"event: state" in body,
+    )
+    kinds = [(number, kind) for number, kind, _ in events(answer.body)]
+    assert kinds == [("2", "alert"), ("3", "alert"), ("", "state")]
+    assert site.hub.viewers == 0
+
+
+def test_last_event_id_wins_over_the_address(site: Site) -> None:
+    for seq in (1, 2, 3):
+        site.add(seq)
+    answer = get(
+        site.app,
+        "/api/events?after=1",
+        headers={"last-event-id": "2"},
+        enough=lambda body: b"event: state" in body,
+    )
+    assert [number for number, _, _ in events(answer.body)] == ["3", ""]
+
+
+def test_new_alert_comes_live(site: Site) -> None:
+    async def raise_alert() -> None:
+        site.hub.attach(asyncio.get_running_loop())
+        while not site.hub.viewers:  # noqa: ASYNC110 - the hub tells nobody
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(site.add, 1)
+
+    answer = get(
+        site.app,
+        "/api/events",
+        enough=lambda body: b"event: alert" in body,
+        meanwhile=raise_alert,
+    )
+    alerts = [
+        json.loads(data) for _, kind, data in events(answer.body) if kind == "alert"
+    ]
+    assert [each["seq"] for each in alerts] == [1]
+
+
+@pytest.mark.parametrize("cursor", ["999", "-1", "x", "1; DROP TABLE alerts", "٣"])
+def test_cursor_of_another_history_or_nonsense_is_survived(
+    site: Site, cursor: str
+) -> None:
+    site.add(1)
+    answer = get(
+        site.app,
+        f"/api/events?after={cursor}",
+        enough=lambda body: b"event: state" in body,
+    )
+    kinds = [kind for _, kind, _ in events(answer.body)]
+    assert kinds == (["reset", "state"] if cursor == "999" else ["state"])
+
+
+def test_page_that_missed_too_much_loads_anew(site: Site) -> None:
+    found = (detection("dent"),)
+    site.file.record(
+        *(
+            alert_record(alert_event(PRESS, seq, detections=found))
+            for seq in range(1, 502)
+        )
+    )
+    answer = get(
+        site.app,
+        "/api/events?after=0",
+        enough=lambda body: b"event: state" in body,
+    )
+    assert [kind for _, kind, _ in events(answer.body)] == ["reset", "state"]
+
+
+def test_page_beyond_the_limit_is_told_so(file: HistoryFile) -> None:
+    site = Site(file, max_viewers=1)
+    assert site.hub.join()
+    assert get(site.app, "/api/events").status == 503

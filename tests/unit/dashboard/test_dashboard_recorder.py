@@ -1,0 +1,99 @@
+import sqlite3
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dashboard.config import HistorySettings
+from dashboard.intake import Message
+from dashboard.recorder import Delivery, Done, Receipt, Recorder
+from dashboard.store import Committed
+from tests.simulators.station import alert_event, wait_until
+from tests.unit.dashboard.history_file import PRESS, HistoryFile
+
+TOPIC = PRESS.camera("top", "alert")
+
+
+class Ledger:
+    """A recorder, and what it let be acknowledged."""
+
+    def __init__(self, file: HistoryFile) -> None:
+        self.file = file
+        self.recorder = Recorder(file.store, HistorySettings(path=file.path))
+        self.receipts: list[int] = []
+        self.acked: list[int] = []
+        self.rows_when_acked: list[int] = []
+
+    def start(self) -> None:
+        self.recorder.start(self._when_done, self._when_committed)
+
+    def _when_done(self, done: Done) -> None:
+        self.rows_when_acked.append(len(self.file.history.alerts(500)))
+        self.receipts += [each.mid for each in done.receipts]
+        self.acked += [ack.high_water for _, ack in done.acks]
+
+    def _when_committed(self, committed: Committed) -> None:
+        pass
+
+    def send(self, mid: int, payload: bytes, qos: int = 1) -> bool:
+        message = Message(TOPIC, payload, time.time_ns() // 1_000_000)
+        return self.recorder.take(Delivery(message, Receipt(1, mid, qos)))
+
+
+def alert(seq: int) -> bytes:
+    return alert_event(PRESS, seq).model_dump_json().encode()
+
+
+@pytest.fixture
+def ledger(file: HistoryFile) -> Iterator[Ledger]:
+    the_ledger = Ledger(file)
+    the_ledger.start()
+    yield the_ledger
+    the_ledger.recorder.stop()
+
+
+def test_nothing_is_acknowledged_before_its_row_is_there(ledger: Ledger) -> None:
+    for seq in range(1, 4):
+        ledger.send(seq, alert(seq))
+        wait_until(lambda seq=seq: seq in ledger.receipts, "receipt")  # type: ignore[misc]
+    assert ledger.rows_when_acked == [1, 2, 3]
+    assert ledger.acked == [1, 2, 3]
+
+
+def test_hostile_message_is_counted_and_taken_from_the_broker(ledger: Ledger) -> None:
+    ledger.send(1, b"\xff not JSON")
+    ledger.send(2, alert(1))
+    wait_until(lambda: ledger.receipts == [1, 2], "receipts")
+    assert ledger.recorder.rejected == {"not_json": 1}
+    assert ledger.acked == [1]
+
+
+def test_locked_history_holds_everything_until_it_is_free(ledger: Ledger) -> None:
+    other = sqlite3.connect(ledger.file.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ledger.send(1, alert(1))
+    wait_until(lambda: ledger.recorder.failure, "the failure is told")
+    assert ledger.receipts == []
+    other.execute("ROLLBACK")
+    other.close()
+    wait_until(lambda: ledger.receipts == [1], "receipt after the lock")
+    assert ledger.recorder.failure == ""
+    assert len(ledger.file.history.alerts(9)) == 1
+
+
+def test_stopping_commits_what_has_arrived(file: HistoryFile) -> None:
+    ledger = Ledger(file)
+    for seq in range(1, 301):  # more than one batch
+        ledger.send(seq, alert(seq))
+    ledger.start()
+    ledger.recorder.stop()
+    assert len(ledger.receipts) == 300
+    assert file.history.newest() == 300
+
+
+def test_statistics_do_not_crowd_out_alerts(file: HistoryFile) -> None:
+    ledger = Ledger(file)  # not started: everything waits
+    taken = sum(ledger.send(0, b"{}", qos=0) for _ in range(3000))
+    assert taken == 2001
+    assert ledger.send(1, alert(1))
+    assert ledger.recorder.dropped == 999

@@ -1,0 +1,297 @@
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dashboard.intake import Image, Loss, Place, Reason, Verdict
+from dashboard.schema import SCHEMA_VERSION
+from dashboard.store import Store
+from models.errors import ConfigError
+from models.messages import (
+    LossData,
+    LossEvent,
+    StationTopics,
+    VerdictData,
+    VerdictEvent,
+    VerdictKind,
+)
+from tests.simulators.station import alert_event
+from tests.unit.dashboard.history_file import (
+    JPEG,
+    JPEG_SHA256,
+    NOW_MS,
+    PRESS,
+    HistoryFile,
+    alert_record,
+    image_record,
+)
+
+DAY_MS = 24 * 3600 * 1000
+
+
+def acked(file: HistoryFile, *records: object) -> list[tuple[int, int]]:
+    """Return all that may be forgotten by the stations after a commit."""
+    ranges: list[tuple[int, int]] = []
+    for _, ack in file.record(*records).acks:  # type: ignore[arg-type]
+        ranges += [(1, ack.high_water)] * (ack.high_water > 0)
+        ranges += ack.ranges
+    return sorted(ranges)
+
+
+def verdict_record(seq: int, kind: VerdictKind = VerdictKind.OK) -> Verdict:
+    now = datetime.now(UTC)
+    event = VerdictEvent(
+        id=f"press-1-00ff:{seq}",
+        source=PRESS.root,
+        time=now,
+        data=VerdictData(
+            seq=seq,
+            stream="press-1-00ff",
+            site="plant",
+            line="line-1",
+            station="press-1",
+            boot_id="boot-1",
+            camera="top",
+            part_id=f"part-{seq}",
+            frame_id=seq,
+            verdict=kind,
+            captured_at=now,
+        ),
+    )
+    return Verdict(Place(PRESS, "top", NOW_MS, is_retained=False), event, NOW_MS)
+
+
+def test_same_alert_twice_makes_one_row(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1)
+    file.record(alert_record(event))
+    again = file.record(alert_record(event), alert_record(event))
+    assert again.duplicates == 2
+    assert again.alerts == []
+    assert len(file.history.alerts(10)) == 1
+
+
+def test_duplicate_is_acknowledged_again(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1)
+    file.record(alert_record(event))
+    assert acked(file, alert_record(event)) == [(1, 1)]
+
+
+def test_alert_is_acknowledged_only_with_its_picture(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    assert acked(file, alert_record(event)) == []
+    assert file.history.alerts(1)[0]["awaits_image"]
+    assert acked(file, image_record(event)) == [(1, 1)]
+    assert file.history.alerts(1)[0]["has_image"]
+
+
+def test_picture_before_its_alert_completes_it(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    assert acked(file, image_record(event)) == []
+    assert acked(file, alert_record(event)) == [(1, 1)]
+
+
+def test_wrong_picture_completes_nothing_and_the_right_one_replaces_it(
+    file: HistoryFile,
+) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    wrong = image_record(event, b"\xff\xd8\xff another")
+    assert acked(file, wrong, alert_record(event)) == []
+    assert file.history.picture(event.id) is None
+    assert acked(file, image_record(event)) == [(1, 1)]
+    file.record(wrong)
+    picture = file.history.picture(event.id)
+    assert picture is not None
+    assert picture.jpeg == JPEG
+
+
+def test_alert_sent_again_without_its_picture_is_complete(file: HistoryFile) -> None:
+    file.record(alert_record(alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)))
+    assert acked(file, alert_record(alert_event(PRESS, 1))) == [(1, 1)]
+    assert not file.history.alerts(1)[0]["awaits_image"]
+
+
+def test_later_picture_is_told_to_the_pages(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    (n,) = file.record(alert_record(event)).alerts
+    assert file.record(image_record(event)).pictured == [n]
+
+
+def test_high_water_never_covers_what_was_not_seen(file: HistoryFile) -> None:
+    # A station deletes everything up to high_water: 1 to 4 were never here.
+    ((_, ack),) = file.record(
+        *(alert_record(alert_event(PRESS, seq)) for seq in (5, 6, 8))
+    ).acks
+    assert ack.high_water == 0
+    assert ack.ranges == ((5, 6), (8, 8))
+
+
+def test_alert_that_awaits_its_picture_is_not_below_high_water(
+    file: HistoryFile,
+) -> None:
+    waiting = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    assert acked(file, alert_record(waiting), alert_record(alert_event(PRESS, 2))) == [
+        (2, 2)
+    ]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4), (4, 3, 2, 1), (2, 4, 1, 3)])
+def test_ranges_merge_in_any_order(file: HistoryFile, order: tuple[int, ...]) -> None:
+    for seq in order:
+        ranges = acked(file, verdict_record(seq))
+    assert ranges == [(1, 4)]
+
+
+def test_gap_is_visible_until_it_is_filled(file: HistoryFile) -> None:
+    file.record(verdict_record(1), verdict_record(4))
+    (gap,) = file.history.totals(NOW_MS)["gaps"]
+    assert (gap["missing"], gap["first_seq"], gap["last_seq"]) == (2, 1, 4)
+    (station,) = file.history.stations(NOW_MS)
+    assert station["missing"] == 2
+    file.record(verdict_record(2), verdict_record(3))
+    assert file.history.totals(NOW_MS)["gaps"] == []
+
+
+def test_loss_record_is_kept_and_acknowledged(file: HistoryFile) -> None:
+    data = LossData(
+        seq=1,
+        stream="press-1-00ff",
+        site="plant",
+        line="line-1",
+        station="press-1",
+        boot_id="boot-1",
+        kind="image",
+        first_seq=3,
+        last_seq=9,
+        count=5,
+    )
+    now = datetime.now(UTC)
+    event = LossEvent(id="press-1-00ff:1", source=PRESS.root, time=now, data=data)
+    place = Place(PRESS, "", NOW_MS, is_retained=False)
+    assert acked(file, Loss(place, event)) == [(1, 1)]
+    assert file.history.totals(NOW_MS)["shed_by_stations"] == 5
+
+
+def test_stream_belongs_to_the_station_that_used_it_first(file: HistoryFile) -> None:
+    mine = alert_event(PRESS, 1, stream="shared-0001")
+    file.record(alert_record(mine))
+    other = StationTopics("plant", "line-1", "press-2")
+    thief = alert_event(other, 2, stream="shared-0001")
+    committed = file.record(alert_record(thief))
+    assert [each.reason for each in committed.rejections] == [Reason.WRONG_STATION]
+    assert committed.acks == []
+    assert len(file.history.alerts(10)) == 1
+
+
+def test_picture_for_a_foreign_stream_is_refused(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(alert_record(event))
+    thief = StationTopics("plant", "line-1", "press-2")
+    place = Place(thief, "top", NOW_MS, is_retained=False)
+    committed = file.record(Image(place, event.id, JPEG_SHA256, JPEG))
+    assert [each.reason for each in committed.rejections] == [Reason.WRONG_STATION]
+    assert file.history.picture(event.id) is None
+
+
+def test_flood_of_camera_names_is_stopped(file: HistoryFile) -> None:
+    records = [
+        alert_record(alert_event(PRESS, seq, f"camera-{seq}")) for seq in range(1, 600)
+    ]
+    committed = file.record(*records)
+    assert {each.reason for each in committed.rejections} == {Reason.TOO_MANY}
+    (station,) = file.history.stations(NOW_MS)
+    assert len(station["cameras"]) == 512
+
+
+def test_one_row_that_cannot_be_stored_does_not_hold_up_the_others(
+    file: HistoryFile,
+) -> None:
+    good = alert_record(alert_event(PRESS, 1))
+    place = Place(PRESS, "top", 2**70, is_retained=False)  # no 64-bit integer
+    bad = Image(place, "press-1-00ff:2", JPEG_SHA256, JPEG)
+    committed = file.record(good, bad, alert_record(alert_event(PRESS, 3)))
+    assert [each.reason for each in committed.rejections] == [Reason.UNSTORABLE]
+    assert len(file.history.alerts(10)) == 2
+
+
+def test_full_history_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
+    path = tmp_path / "small.sqlite3"
+    store = Store(path, max_mb=1)
+    event = alert_event(PRESS, 1)
+    picture = b"\xff\xd8\xff" + bytes(100_000)
+    place = Place(PRESS, "top", NOW_MS, is_retained=False)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.record(
+            [Image(place, f"press-1-00ff:{seq}", "00", picture) for seq in range(2, 20)]
+        )
+    assert store.record([alert_record(event)]).acks  # a small one still fits
+    store.close()
+
+
+def test_locked_history_is_an_error_and_not_an_acknowledgement(
+    file: HistoryFile,
+) -> None:
+    other = sqlite3.connect(file.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        file.record(alert_record(alert_event(PRESS, 1)))
+    other.execute("ROLLBACK")
+    other.close()
+    assert file.record(alert_record(alert_event(PRESS, 1))).acks
+
+
+def test_old_events_go_and_their_sequence_stays(file: HistoryFile) -> None:
+    old = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(image_record(old), alert_record(old), verdict_record(2))
+    removed = file.store.prune(NOW_MS + 2 * DAY_MS, keep_days=1, keep_images_days=1)
+    assert removed == 3
+    assert file.history.alerts(10) == []
+    assert file.history.pareto(NOW_MS, 60)["total"] == 0
+    assert acked(file, verdict_record(3)) == [(1, 3)]
+
+
+def test_pictures_may_go_before_their_alerts(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(image_record(event), alert_record(event))
+    file.store.prune(NOW_MS + 2 * DAY_MS, keep_days=30, keep_images_days=1)
+    (alert,) = file.history.alerts(10)
+    assert not alert["has_image"]
+
+
+def test_value_that_is_remembered_first_is_kept(file: HistoryFile) -> None:
+    assert file.store.remember("client_id", "first") == "first"
+    assert file.store.remember("client_id", "second") == "first"
+
+
+def test_file_that_is_no_history_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(b"this is a text, not a database" * 100)
+    with pytest.raises(ConfigError, match="cannot be used") as caught:
+        Store(path)
+    assert "not a database" in caught.value.why
+
+
+def test_history_of_a_newer_dashboard_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    Store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(ConfigError, match="schema 2"):
+        Store(path)
+
+
+def test_history_in_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Store(tmp_path / "file" / "history.sqlite3")
+
+
+def test_history_is_the_same_after_it_was_opened_again(tmp_path: Path) -> None:
+    first = HistoryFile(tmp_path)
+    first.record(alert_record(alert_event(PRESS, 1)))
+    first.store.close()
+    second = HistoryFile(tmp_path)
+    assert second.record(alert_record(alert_event(PRESS, 1))).duplicates == 1
+    assert acked(second, verdict_record(2)) == [(1, 2)]
+    second.store.close()
