@@ -57,10 +57,9 @@ def settled(architecture: Architecture, activation: Activation) -> Detector:
             parameter.data.mul_(0.02)  # boxes near their cells
         elif "_preds" in name or "classification_head" in name:
             parameter.data.mul_(0.2)  # scores off the ends
-    frames = [cv2.resize(picture, (WIDTH_PX, HEIGHT_PX)) for picture in pictures()]
-    batch = np.stack(frames).transpose(0, 3, 1, 2).astype(np.float32)
+    inputs = [letterbox(picture, HEIGHT_PX, WIDTH_PX)[0] for picture in pictures()]
     with torch.no_grad():
-        model.train()(torch.from_numpy(batch))
+        model.train()(torch.from_numpy(np.concatenate(inputs)))
     return model.eval()
 
 
@@ -86,7 +85,7 @@ def test_packed_files_say_what_torch_says(
         images, _ = letterbox(picture, HEIGHT_PX, WIDTH_PX)
         expected = reference.infer(images)
         assert expected.shape == (4 + LABELS, anchors)
-        assert expected[4:].std() > 0.01
+        assert expected[4:].std() > 3e-3
         for other in others:
             found = other.infer(images)
             np.testing.assert_allclose(found[4:], expected[4:], rtol=0, atol=1e-3)

@@ -104,13 +104,11 @@ def _head(subject: Subject) -> str:
     defective = metrics.images - metrics.good_images
     sentences = []
     if defective:
-        sentences.append(
-            f"Of 100 defective parts {_of_hundred(metrics.escapes)} pass unseen."
-        )
+        share = _of_hundred(metrics.escapes, "passes", "pass")
+        sentences.append(f"Of 100 defective parts, {share} unseen.")
     if metrics.good_images:
-        sentences.append(
-            f"Of 100 good parts {_of_hundred(metrics.overkill)} are alarmed."
-        )
+        share = _of_hundred(metrics.overkill, "is", "are")
+        sentences.append(f"Of 100 good parts, {share} alarmed.")
     source = escape(subject.dataset.root.resolve().name)
     apart = ", none of which was trained on" if subject.record else ""
     return (
@@ -123,13 +121,18 @@ def _head(subject: Subject) -> str:
     )
 
 
-def _of_hundred(share: float) -> str:
-    """Return a share of one hundred in words that do not promise too much."""
+def _of_hundred(share: float, one: str, many: str) -> str:
+    """Return a share of one hundred in words that do not promise too much.
+
+    >>> _of_hundred(0.031, "is", "are")
+    'about 3 are'
+    """
     if share == 0:
-        return "none"
+        return f"none {many}"
     if share < 0.005:
-        return "fewer than 1"
-    return f"about {100 * share:.0f}"
+        return f"fewer than 1 {one}"
+    number = round(100 * share)
+    return f"about {number} {one if number == 1 else many}"
 
 
 def _small_print(subject: Subject) -> str:

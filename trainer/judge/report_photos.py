@@ -30,16 +30,19 @@ def _figure(one: Judged, labels: Sequence[str]) -> str:
     """Return one photo with its boxes and a caption."""
     width, height = one.photo.width_px, one.photo.height_px
     shapes = [
-        _box(box, "truth missed" if missed else "truth", "", max(width, height))
-        for box, missed in zip(one.photo.boxes, one.missed, strict=True)
+        _box(box, "truth missed" if missed else "truth", labels[label])
+        for box, label, missed in zip(
+            one.photo.boxes, one.photo.labels, one.missed, strict=True
+        )
     ]
     rows = zip(
         one.found.boxes, one.found.scores, one.found.labels, one.right, strict=True
     )
     for box, score, label, right in rows:
-        kind = "right" if right else "wrong"
         words = f"{labels[label]} {score:.2f}"
-        shapes.append(_box(box, kind, words, max(width, height)))
+        shapes.append(_box(box, "right" if right else "wrong", words))
+        if not right:
+            shapes.append(_words(box, "wrong", words, max(width, height)))
     for box, label, missed in zip(
         one.photo.boxes, one.photo.labels, one.missed, strict=True
     ):
@@ -66,14 +69,14 @@ def _verdict(one: Judged) -> str:
     return f'<em class="bad">escaped</em> {text}' if one.escaped else text
 
 
-def _box(box: Boxes, kind: str, words: str, side_px: int) -> str:
-    """Return one rectangle, with its words above it if there are any."""
+def _box(box: Boxes, kind: str, words: str) -> str:
+    """Return one rectangle, its words as a tooltip."""
     x1, y1, x2, y2 = (float(value) for value in box)
-    shape = (
+    return (
         f'<rect class="box {kind}" x="{x1:.1f}" y="{y1:.1f}" '
-        f'width="{x2 - x1:.1f}" height="{y2 - y1:.1f}"/>'
+        f'width="{x2 - x1:.1f}" height="{y2 - y1:.1f}">'
+        f"<title>{escape(words)}</title></rect>"
     )
-    return shape + (_words(box, kind, words, side_px) if words else "")
 
 
 def _words(box: Boxes, kind: str, words: str, side_px: int) -> str:

@@ -278,7 +278,8 @@ def _matrix(subject: Subject) -> str:
             cells.append(f'<td style="{share}">{shown}</td>')
         rows.append(f"<tr><th>{escape(name)}</th>{''.join(cells)}</tr>")
     return (
-        f'<div class="scroll"><table class="matrix"><thead><tr><th></th>{head}</tr>'
+        f'<div class="scroll" style="--columns:{len(names) + 1}">'
+        f'<table class="matrix"><thead><tr><th></th>{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
