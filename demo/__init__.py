@@ -1,0 +1,1 @@
+"""The whole line in front of your eyes, on one machine."""

@@ -1,0 +1,133 @@
+"""The verb ``demo``: the whole line on this machine, in front of your eyes."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.line import DemoLine, Summary
+from demo.settings import DemoSettings, Limits
+from models.errors import ExitCode
+
+_DEFAULTS = DemoSettings()
+
+
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``graftline demo``.
+
+    Args:
+        parser: The verb's parser.
+    """
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=_DEFAULTS.out,
+        metavar="FOLDER",
+        help=f"everything is written into it (default {_DEFAULTS.out})",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="end by itself; the page goes too"
+    )
+    parser.add_argument(
+        "--weights",
+        default=_DEFAULTS.weights,
+        help="as in train; none = from nothing (default: the shipped checkpoint)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=_DEFAULTS.seed,
+        metavar="N",
+        help=f"other parts, other photos (default {_DEFAULTS.seed})",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as one JSON"
+    )
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    """Run the demo.
+
+    Args:
+        args: As ``add_demo_arguments`` describes them.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        GraftlineError: A step failed, or the line did not work.
+    """
+    settings = DemoSettings(out=args.out, weights=args.weights, seed=args.seed)
+    line = DemoLine(settings, Limits(), _tell_beside if args.json else tell)
+    line.run(print_json if args.json else show_summary, keeps_page=not args.once)
+    return ExitCode.OK
+
+
+def tell(text: str) -> None:
+    """Show a line to the person.
+
+    Args:
+        text: Without a line end.
+    """
+    print(text, flush=True)
+
+
+def _tell_beside(text: str) -> None:
+    """Show a line where stdout belongs to a program."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(summary: Summary) -> None:
+    """Print the summary for programs.
+
+    Args:
+        summary: What came out.
+    """
+    print(json.dumps(summary), flush=True)
+
+
+def show_summary(summary: Summary) -> None:
+    """Print the summary for people.
+
+    Args:
+        summary: What came out.
+    """
+    Console(markup=False).print(_line_table(summary), _time_table(summary))
+
+
+def _line_table(summary: Summary) -> Table:
+    """Return what the line saw."""
+    table = Table(title="The line", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    good, defective = summary["good_parts"], summary["defective_parts"]
+    recall, share = summary["recall_of_defective_parts"], summary["false_alarm_share"]
+    rows = {
+        "parts seen": f"{summary['parts']}",
+        "defects on them": f"{summary['defects']}",
+        "defective parts caught": f"{summary['caught']} of {defective} ({recall:.1%})",
+        "defective parts missed": f"{summary['missed']}",
+        "false alarms": f"{summary['false_alarms']} of {good} good ({share:.1%})",
+        "alerts raised": f"{summary['alerts_published']}",
+        "alerts in the history": f"{summary['alerts_in_history']}",
+        "told twice": f"{summary['duplicates']}",
+        "frames/s": f"{summary['fps']:.1f}",
+        "latency p50": f"{summary['latency_ms_p50']:.1f} ms",
+        "latency p99": f"{summary['latency_ms_p99']:.1f} ms",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _time_table(summary: Summary) -> Table:
+    """Return how long each step took."""
+    table = Table(title="Time", show_header=False, show_footer=True)
+    table.add_column(footer="all")
+    table.add_column(justify="right", footer=f"{summary['seconds']:.0f} s")
+    for name, seconds in summary["steps"].items():
+        table.add_row(name, f"{seconds:.1f} s")
+    return table

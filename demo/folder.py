@@ -1,0 +1,74 @@
+"""The demo's own folder: made anew each time, never somebody else's, never shared.
+
+A marker says that the folder is a demo's; a lock on it, that one is at work in there.
+"""
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.errors import ConfigError
+
+MARKER = ".graftline-demo"
+OTHER_FOLDER = "Name another folder with --out."
+
+
+@contextlib.contextmanager
+def demo_folder(out: Path) -> Iterator[Path]:
+    """Make an empty folder, and keep it for this demo inside the block.
+
+    Args:
+        out: The folder; what an earlier demo left in it is removed.
+
+    Yields:
+        The folder.
+
+    Raises:
+        ConfigError: It holds something else, is in use, or cannot be written.
+    """
+    _refuse_foreign(out)
+    with contextlib.ExitStack() as files:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            marker = files.enter_context((out / MARKER).open("ab"))
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _empty(out)
+            (out / "logs").mkdir()
+        except BlockingIOError as exc:
+            raise ConfigError(
+                f"--out {out}: another demo is at work in there.",
+                why="Its page may still be up.",
+                fix=f"End it with Ctrl-C. Or: {OTHER_FOLDER}",
+            ) from exc
+        except OSError as exc:
+            raise ConfigError(
+                f"--out {out}: cannot be written.",
+                why=f"{exc.strerror or exc}: {exc.filename or out}.",
+                fix="Choose a folder that you may write to.",
+            ) from exc
+        yield out
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Refuse what is not an earlier demo's."""
+    with contextlib.suppress(OSError):  # what cannot be looked at is told on writing
+        if out.exists() and not out.is_dir():
+            raise ConfigError(
+                f"--out {out} is a file.", why="A folder is needed.", fix=OTHER_FOLDER
+            )
+        if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+            raise ConfigError(
+                f"--out {out} is not empty and not from an earlier demo.",
+                why=f"It holds no {MARKER}; its files would be lost.",
+                fix=OTHER_FOLDER,
+            )
+
+
+def _empty(out: Path) -> None:
+    for path in out.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != MARKER:
+            path.unlink()

@@ -1,0 +1,92 @@
+"""Asks the dashboard what it holds, as any other program would: over HTTP."""
+
+import http.client
+import json
+from typing import Any
+
+from demo.score import Alert
+from models.errors import DeliveryError
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 10.0
+PAGE_ROWS = 500
+
+
+class HistoryClient:
+    """Reads a dashboard on this machine.
+
+    Args:
+        port: Of its page.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the page answers and is connected to the broker."""
+        try:
+            return bool(self._get("/healthz")["status"] == "ok")
+        except DeliveryError:
+            return False
+
+    def alert_count(self) -> int:
+        """Return how many alerts the history holds."""
+        return int(self._get("/api/summary")["alerts"])
+
+    def alerts(self, camera: str) -> list[Alert]:
+        """Return all alerts of a camera, oldest first.
+
+        Args:
+            camera: Its name.
+
+        Raises:
+            DeliveryError: The dashboard does not answer.
+        """
+        return [
+            Alert(
+                row["id"],
+                row["frame_id"],
+                tuple(tuple(each["box_px"]) for each in row["detections"]),
+            )
+            for row in self.rows()
+            if row["camera"] == camera
+        ]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return all alerts as the dashboard tells them, oldest first.
+
+        Raises:
+            DeliveryError: The dashboard does not answer.
+        """
+        found: list[dict[str, Any]] = []
+        while page := self._page_after(found[-1]["n"] if found else 0):
+            found += page
+        return found
+
+    def _page_after(self, cursor: int) -> list[dict[str, Any]]:
+        answer = self._get(f"/api/alerts?after={cursor}&limit={PAGE_ROWS}")
+        page: list[dict[str, Any]] = answer["alerts"]
+        return page
+
+    def _get(self, path: str) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=TIMEOUT_S)
+        address = f"http://{HOST}:{self._port}{path}"
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != http.client.OK:
+                raise DeliveryError(
+                    f"{address}: answered {answer.status}.",
+                    why=body.decode("utf-8", errors="replace")[:200],
+                    fix="See the dashboard's log.",
+                )
+            document: dict[str, Any] = json.loads(body)
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            raise DeliveryError(
+                f"{address}: no answer.", why=str(exc), fix="See the dashboard's log."
+            ) from exc
+        finally:
+            connection.close()
+        return document

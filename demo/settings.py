@@ -1,0 +1,63 @@
+"""What the demo makes and asks for: every number of it in one place.
+
+On two slow cores the whole must end within five minutes, so the numbers share a budget:
+about 25 s to draw parts, 110 s to train, 40 s to pack, 15 s to flash, 95 s of video.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SHIPPED_WEIGHTS = ""
+"""Nothing is said to ``train``, which then starts from the checkpoint in the box."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """Everything that decides a demo.
+
+    Attributes:
+        out: Folder that everything is written into.
+        weights: For ``train --weights``; empty = the shipped checkpoint.
+        seed: Of parts and training.
+        photos: Labelled photos, train and val together.
+        good: Photos of good parts.
+        parts: Parts that pass in the video.
+        video_fps: Pace of the video; a part is seen in about eleven frames.
+        size_px: Longer side of the network's input.
+        epochs: Passes over the photos.
+        k: A defect is alarmed when it was seen in k ...
+        n: ... of the last n frames.
+        page_port: Of the dashboard; another one is taken where it is in use.
+    """
+
+    out: Path = Path("demo/out")
+    weights: str = SHIPPED_WEIGHTS
+    seed: int = 0
+    photos: int = 300
+    good: int = 120
+    parts: int = 210
+    video_fps: int = 30
+    size_px: int = 416
+    epochs: int = 12
+    k: int = 2
+    n: int = 3
+    page_port: int = 8765
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on the line counts as working.
+
+    Attributes:
+        least_recall: Share of defective parts that must be caught.
+        most_false_alarms: Share of good parts that may be alarmed.
+        step_s: Longest time that one command may take.
+        ready_s: Longest wait for broker and page.
+        history_s: Longest wait for the last alerts in the history.
+    """
+
+    least_recall: float = 0.95
+    most_false_alarms: float = 0.02
+    step_s: float = 3600
+    ready_s: float = 30
+    history_s: float = 20

@@ -1,0 +1,263 @@
+"""The demo in small: the same commands, a few parts, one short training."""
+
+import http.client
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from demo.broker import SmallBroker, accepts_connections, find_mosquitto, free_port
+from demo.children import Children, Command, StopRequest
+from demo.settings import DemoSettings
+from models.errors import DeliveryError, GraftlineError, TrainingError
+from tests.command import environment
+
+pytestmark = pytest.mark.e2e
+
+REQUIRED_KEYS = [
+    *("parts", "defective_parts", "good_parts", "caught", "missed", "false_alarms"),
+    *("alerts_published", "alerts_in_history", "duplicates"),
+    *("fps", "latency_ms_p50", "latency_ms_p99", "seconds", "steps"),
+]
+
+# What ``graftline demo`` does, with other numbers.
+SMALL_DEMO = """
+import sys
+from pathlib import Path
+from demo.cli import show_summary, tell
+from demo.line import DemoLine
+from demo.settings import DemoSettings, Limits
+from models.errors import GraftlineError
+
+settings = DemoSettings(
+    out=Path("out"), photos=40, good=40, parts=6, size_px=160, epochs=1,
+    page_port={page_port}, weights={weights!r}, k=1, n=1,
+)
+limits = Limits(least_recall=0, most_false_alarms=1)
+try:
+    line = DemoLine(settings, limits, tell)
+    line.run(show_summary, keeps_page={keeps_page})
+except GraftlineError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return the command line of every process at work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                at_work_in = (entry / "cwd").readlink()
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:  # it ended meanwhile
+                continue
+            if at_work_in == folder and line:
+                found.append(line)
+    return found
+
+
+@contextmanager
+def small_demo(
+    folder: Path, *, weights: str = "", keeps_page: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the small demo in a folder; whatever it forgets is killed at the end."""
+    script = SMALL_DEMO.format(
+        page_port=free_port(), weights=weights, keeps_page=keeps_page
+    )
+    with (folder / "words.txt").open("w") as words:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=folder,
+            env=environment(),
+            stdout=words,
+            stderr=words,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(timeout=10)
+
+
+def wait_for(is_so: Callable[[], bool], limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not is_so():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    words = tmp_path / "words.txt"
+    with small_demo(tmp_path, keeps_page=True) as demo:
+        wait_for(
+            lambda: "The page stays up" in words.read_text() or demo.poll() is not None,
+            limit_s=250,
+        )
+        said = words.read_text()
+        assert demo.poll() is None, said
+        config = (tmp_path / "out" / "dashboard.toml").read_text()
+        port = int(config.split("[server]")[1].split("port = ")[1].split()[0])
+        page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        page.request("GET", "/")
+        assert page.getresponse().status == 200
+        page.close()
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(timeout=30) == 0, words.read_text()
+    assert processes_of(tmp_path) == []
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [key for key in REQUIRED_KEYS if key not in summary] == []
+    assert summary["parts"] == 6
+    assert summary["defective_parts"] + summary["good_parts"] == 6
+    assert summary["caught"] + summary["missed"] == summary["defective_parts"]
+    assert summary["alerts_in_history"] == summary["alerts_published"]
+    assert summary["fps"] > 0
+    verbs = ("synth", "check", "train", "pack", "flash", "dashboard", "run")
+    assert [verb for verb in verbs if f"$ graftline {verb} " not in said] == []
+    assert [verb for verb in verbs if verb not in summary["steps"]] == []
+    assert summary["seconds"] >= sum(summary["steps"].values()) * 0.9
+
+
+@pytest.mark.slow
+def test_failing_step_ends_the_demo_with_its_exit_code_and_last_words(
+    tmp_path: Path,
+) -> None:
+    with small_demo(tmp_path, weights="nowhere.pth") as demo:
+        code = demo.wait(timeout=110)
+    said = (tmp_path / "words.txt").read_text()
+    assert code == TrainingError.exit_code, said
+    assert "Its last words:" in said
+    assert "nowhere.pth" in said.rpartition("Its last words:")[2]
+    assert (tmp_path / "out" / "logs" / "train.log").exists()
+    assert processes_of(tmp_path) == []
+
+
+def test_demo_that_is_terminated_stops_its_step(tmp_path: Path) -> None:
+    with small_demo(tmp_path) as demo:
+        log = tmp_path / "out" / "logs" / "synth.log"
+        wait_for(log.exists, limit_s=60)
+        assert len(processes_of(tmp_path)) >= 2
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(timeout=40) == 130
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "out" / "data").exists()
+
+
+@contextmanager
+def children(folder: Path, said: list[str] | None = None) -> Iterator[Children]:
+    (folder / "logs").mkdir()
+    with Children(folder / "logs", StopRequest(), (said or []).append) as started:
+        yield started
+
+
+def shell(name: str, script: str, output: Path | None = None) -> Command:
+    return Command(name, ("sh", "-c", script), output)
+
+
+def test_words_of_a_command_are_shown_and_kept(tmp_path: Path) -> None:
+    said: list[str] = ["before"]
+    with children(tmp_path, said) as started:
+        started.run(shell("two", "echo one; echo two >&2; printf three"), 10)
+    assert said == ["before", "one", "two", "three"]
+    assert (tmp_path / "logs" / "two.log").read_text() == "one\ntwo\nthree"
+
+
+def test_output_goes_where_the_typed_line_says(tmp_path: Path) -> None:
+    output = tmp_path / "run.json"
+    command = shell("json", "echo {}", output)
+    with children(tmp_path) as started:
+        started.run(command, 10)
+    assert output.read_text() == "{}\n"
+    assert str(command).endswith(f" > {output}")
+
+
+def test_child_of_a_child_ends_with_it(tmp_path: Path) -> None:
+    with children(tmp_path) as started:
+        started.run(shell("fork", f"cd {tmp_path}; sleep 60 & echo done"), 10)
+        wait_for(lambda: processes_of(tmp_path) == [], limit_s=5)
+
+
+def run_beside_a_service(folder: Path, service: str, step: str, limit_s: float) -> None:
+    with children(folder) as begun:
+        begun.start(shell("service", f"cd {folder}; {service}"))
+        wait_for((folder / "logs" / "service.log").exists, limit_s=5)
+        begun.run(shell("step", f"cd {folder}; {step}"), limit_s)
+
+
+def test_service_is_stopped_at_the_end_also_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="exit code 9"):
+        run_beside_a_service(tmp_path, "sleep 60", "exit 9", limit_s=10)
+    assert processes_of(tmp_path) == []
+
+
+def test_service_that_ends_by_itself_ends_the_step_too(tmp_path: Path) -> None:
+    with pytest.raises(DeliveryError, match="ended by itself") as caught:
+        run_beside_a_service(tmp_path, "echo it broke; exit 7", "sleep 60", limit_s=30)
+    assert "it broke" in caught.value.why
+    assert processes_of(tmp_path) == []
+
+
+def test_step_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(GraftlineError, match="not finished in time"):
+        run_beside_a_service(tmp_path, "sleep 60", "sleep 60", limit_s=0.3)
+    assert processes_of(tmp_path) == []
+
+
+def test_small_broker_brings_messages_and_ends() -> None:
+    arrived: queue.Queue[bytes] = queue.Queue()
+    with SmallBroker(port := free_port(), 20):
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
+        client.on_connect = lambda client, *_: client.subscribe("a/b", 1)
+        client.on_subscribe = lambda client, *_: client.publish("a/b", b"words", 1)
+        client.on_message = lambda _client, _data, message: arrived.put(message.payload)
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+        assert arrived.get(timeout=20) == b"words"
+        client.disconnect()
+        client.loop_stop()
+    assert not accepts_connections(port)
+
+
+def test_small_broker_says_why_it_does_not_start() -> None:
+    with (
+        SmallBroker(port := free_port(), 20),
+        pytest.raises(DeliveryError, match="does not start") as caught,
+        SmallBroker(port, 20),
+    ):
+        pytest.fail("it started on a port that is in use")
+    assert "in use" in caught.value.why
+
+
+def test_port_that_is_in_use_is_passed_over() -> None:
+    with SmallBroker(taken := free_port(), 20):
+        assert free_port(taken) != taken
+    assert free_port(taken) == taken
+
+
+def test_demo_is_large_enough_to_be_believed() -> None:
+    assert DemoSettings().parts >= 200
+    assert DemoSettings().photos == 300
+
+
+def test_mosquitto_is_found_where_debian_puts_it() -> None:
+    if not Path("/usr/sbin/mosquitto").exists():
+        pytest.skip("needs mosquitto of Debian")
+    assert find_mosquitto()

@@ -1,0 +1,121 @@
+"""A line PC gets the daemon and the self-test, and never a training library."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.line_pc import LinePc
+from tests.simulators.broker import Broker
+from tests.simulators.collector import SimCollector
+from tests.simulators.packages import make_package, write_parts
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(400)]
+
+LINE_PC_VERBS = ("flash", "status", "rollback", "run", "selftest")
+
+EDGE_TOML = """
+[station]
+site = "site"
+line = "line"
+station = "station"
+[model]
+slot = "slot"
+[broker]
+port = {port}
+collector_ack = "required"
+[outbox]
+path = "outbox.db"
+[evidence]
+folder = "evidence"
+[[camera]]
+name = "top"
+source = "folder:parts"
+"""
+
+FIND_TRAINING_LIBRARIES = """
+from importlib.util import find_spec
+names = ("torch", "torchvision", "nncf", "onnx", "triton", "pycocotools")
+print(*[name for name in names if find_spec(name)])
+"""
+
+IMPORT_EVERY_MODULE = """
+import importlib, pkgutil, sys
+count = 0
+for room in ("models", "edge", "deploy"):
+    package = importlib.import_module(room)
+    assert "site-packages" in package.__file__, package.__file__
+    for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+            count += 1
+print(count, "torch" in sys.modules)
+"""
+
+
+def test_no_training_library_is_installed(fresh_line_pc: LinePc) -> None:
+    code, out, err = fresh_line_pc.run(
+        fresh_line_pc.python, "-c", FIND_TRAINING_LIBRARIES
+    )
+    assert (code, out.split(), err) == (0, [], "")
+
+
+def test_every_module_of_the_line_pc_can_be_imported(fresh_line_pc: LinePc) -> None:
+    code, out, err = fresh_line_pc.run(fresh_line_pc.python, "-c", IMPORT_EVERY_MODULE)
+    assert code == 0, err
+    count, has_torch = out.split()
+    assert int(count) >= 20
+    assert has_torch == "False"
+
+
+def test_installed_versions_fit_together(fresh_line_pc: LinePc) -> None:
+    code, out, err = fresh_line_pc.run(fresh_line_pc.python, "-m", "pip", "check")
+    assert code == 0, out + err
+
+
+@pytest.mark.parametrize("verb", LINE_PC_VERBS)
+def test_verb_of_the_line_pc_answers(fresh_line_pc: LinePc, verb: str) -> None:
+    code, out, err = fresh_line_pc.run(fresh_line_pc.graftline, verb, "--help")
+    assert code == 0, err
+    assert f"usage: graftline {verb}" in out
+
+
+def test_training_on_a_line_pc_says_what_to_install(fresh_line_pc: LinePc) -> None:
+    folder = fresh_line_pc.folder
+    words = ("train", folder, "--out", folder / "run")
+    code, out, err = fresh_line_pc.run(fresh_line_pc.graftline, *words)
+    assert (code, out) == (3, "")
+    assert 'Fix: pip install "graftline[trainer]"' in err
+    assert "Traceback" not in err
+
+
+def test_wheel_carries_weights_pages_and_licence(fresh_line_pc: LinePc) -> None:
+    with zipfile.ZipFile(fresh_line_pc.wheel) as wheel:
+        names = wheel.namelist()
+    assert any(n.startswith("models/pretrained/") for n in names)
+    assert any(n.startswith("dashboard/") and n.endswith(".js") for n in names)
+    assert any(n.endswith("licenses/LICENSE") for n in names)
+    assert not [n for n in names if n.startswith(("tests/", "bench/", "docs/"))]
+
+
+def test_line_pc_flashes_runs_and_delivers_without_torch(
+    fresh_line_pc: LinePc, tmp_path: Path
+) -> None:
+    package = make_package(tmp_path / "package")
+    parts = write_parts(tmp_path / "parts", good=3, defective=4)
+    command, slot = fresh_line_pc.graftline, f"local:{tmp_path / 'slot'}"
+    code, _, err = fresh_line_pc.run(command, "flash", package.folder, slot)
+    assert code == 0, err
+    with Broker(tmp_path) as broker, SimCollector(tmp_path, broker.port) as collector:
+        config = tmp_path / "edge.toml"
+        config.write_text(EDGE_TOML.format(port=broker.port))
+        code, out, err = fresh_line_pc.run(
+            *(command, "run", "--config", config, "--exit-at-end", "--json"),
+            timeout_s=120,
+        )
+        assert code == 0, err
+        assert isinstance(json.loads(out), dict)
+        assert collector.wait_for(4) == 4
+        seen = {event["data"]["part_id"] for event in collector.history()}
+    assert seen == set(parts[3:])

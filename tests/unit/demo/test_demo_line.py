@@ -1,0 +1,77 @@
+"""What counts as a line that works, and the configurations that it runs with."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard.config import DashboardSettings
+from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
+from demo.line import find_faults
+from demo.settings import DemoSettings, Limits
+from edge.config import load_edge_config
+from models.config import load_config
+from models.errors import DeliveryError, GraftlineError, TrainingError
+
+WORKING = {
+    "alerts_published": 120,
+    "alerts_in_history": 120,
+    "undelivered": 0,
+    "duplicates": 0,
+    "recall_of_defective_parts": 0.95,
+    "false_alarm_share": 0.02,
+}
+
+
+def test_line_exactly_at_the_limits_works() -> None:
+    assert find_faults(WORKING, Limits()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"alerts_in_history": 119}, DeliveryError, "119 of 120"),
+        ({"alerts_in_history": 121}, DeliveryError, "121 of 120"),
+        ({"undelivered": 2}, DeliveryError, "2 events wait"),
+        ({"duplicates": 1}, DeliveryError, "told before"),
+        ({"recall_of_defective_parts": 0.949}, TrainingError, "94.9%"),
+        ({"false_alarm_share": 0.0201}, TrainingError, "2.0% of the good parts"),
+    ],
+)
+def test_line_that_does_not_work_is_told(
+    change: dict[str, Any], error: type[GraftlineError], says: str
+) -> None:
+    (fault,) = find_faults({**WORKING, **change}, Limits())
+    assert type(fault) is error
+    assert says in str(fault)
+    assert fault.why
+    assert fault.fix
+
+
+def test_lost_alerts_are_told_before_a_weak_model() -> None:
+    summary = {**WORKING, "alerts_in_history": 0, "recall_of_defective_parts": 0.0}
+    assert [type(f) for f in find_faults(summary, Limits())] == [
+        DeliveryError,
+        TrainingError,
+    ]
+
+
+def test_written_configurations_are_what_the_programs_understand(
+    tmp_path: Path,
+) -> None:
+    settings = DemoSettings(out=tmp_path, k=4, n=7)
+    edge = load_edge_config(write_edge_config(settings, 1999))
+    assert edge.broker.port == 1999
+    assert edge.model.slot == tmp_path / "line-pc"
+    (camera,) = edge.camera
+    assert (camera.name, camera.k, camera.n) == (CAMERA, 4, 7)
+    assert camera.source == f"file:{tmp_path}/data/line.mp4"
+    page = load_config(write_dashboard_config(settings, 1999, 9000), DashboardSettings)
+    assert (page.broker.port, page.server.port) == (1999, 9000)
+
+
+def test_configuration_of_the_daemon_does_not_name_the_truth(tmp_path: Path) -> None:
+    path = write_edge_config(DemoSettings(out=tmp_path), 1999)
+    assert "truth" not in path.read_text()
+    assert tomllib.loads(path.read_text())["camera"][0]["source"].endswith("line.mp4")
