@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.delivery.outbox_file import OutboxFile
 from models.errors import DeliveryError
+from models.files import fsync_folder
 
 QUARANTINED_KEPT = 2  # each may be as large as the cap
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -28,6 +29,7 @@ def lock_outbox(path: Path) -> int:
     lock = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        fsync_folder(path.parent.parent)  # else a power cut may take the folder
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as exc:
         raise cannot_open(path, exc.strerror or str(exc)) from exc

@@ -214,7 +214,8 @@ class Outbox:
             high_water: Position up to which everything is.
             ranges: Further inclusive ranges of positions.
         """
-        self._waiting.add_acknowledged([(0, high_water), *ranges])
+        below = [(1, high_water)] if high_water else []
+        self._waiting.add_acknowledged([*below, *ranges])
 
     def note_collector(self) -> None:
         """Remember, also after a restart, that there is a collector."""
@@ -231,7 +232,10 @@ class Outbox:
             # The top of the thread: whatever is wrong, the next event is written.
             except Exception:
                 logger.exception("outbox_writer_failed path=%s", self._path)
-                first = None
+                self._waiting.written(self._writer.rows)
+                for _, done in group.puts:
+                    done.set_exception(self._not_kept("A bug; see the log."))
+                continue
             if first is None:
                 if self._waiting.is_closing:
                     self._waiting.give_back(group, 0)

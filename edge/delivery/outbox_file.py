@@ -20,6 +20,7 @@ from models.errors import DeliveryError
 
 LAYOUT_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
+LOG_KEPT_BYTES = 4 << 20  # of the write-ahead log, once it has been larger
 _LAYOUT = """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -67,7 +68,7 @@ class OutboxFile:
         page_bytes = self._number("PRAGMA page_size")
         pages = max_bytes // page_bytes
         self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
-        self.connection.execute(f"PRAGMA journal_size_limit = {max_bytes}")
+        self.connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
         version = self._number("PRAGMA user_version")
         if version > LAYOUT_VERSION:
             raise DeliveryError(

@@ -85,9 +85,14 @@ class OutboxWriter:
 
         Returns:
             Position of its first event; none if the disk took nothing.
+
+        Raises:
+            sqlite3.Error: The group itself cannot be written, on any disk.
         """
         try:
             first = self._commit_or_shed(group)
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
+            raise
         except (sqlite3.DatabaseError, DeliveryError) as exc:
             self._fail(exc)
             return None

@@ -6,8 +6,8 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
 from signal import SIGCONT, SIGKILL, SIGTERM, Signals
+from typing import Self
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which(
     "mosquitto", path="/usr/sbin:/usr/local/sbin"

@@ -144,7 +144,7 @@ class Publisher:
         if self._thread.is_alive():
             self._thread.join(timeout_s + TURN_S)
         if self._thread.is_alive():
-            logger.error("publisher_stuck: left as it is")
+            logger.warning("publisher_slow: it is left connecting")
             return
         self._wake_reader.close()
         self._wake_writer.close()

@@ -1,0 +1,227 @@
+"""From the outbox to packets, without a network."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.config import CollectorAck
+from edge.delivery.feed import COLLECTOR_GRACE_NS, Feed, Packet
+from edge.delivery.outbox import EventKind, Outbox
+from models.messages import Acknowledgement
+from tests.simulators.alerts import (
+    ALERT_TOPIC,
+    TOPICS,
+    VERDICT_TOPIC,
+    alert,
+    jpeg,
+    verdict,
+)
+
+SECOND_NS = 1_000_000_000
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    result = Outbox(tmp_path / "outbox.db", "station-1", 64 << 20)
+    result.start()
+    yield result
+    result.close()
+
+
+def put(outbox: Outbox, frame_id: int, image: bytes | None = None) -> int:
+    content = alert(frame_id, image)
+    return outbox.put(EventKind.ALERT, ALERT_TOPIC, content, image).result(10)
+
+
+def settle(outbox: Outbox) -> None:
+    """Wait until everything said before has been written."""
+    while outbox.unsent() != len(outbox.read(0, 9999, was_sent=False) or []):
+        time.sleep(0.01)
+    outbox.put(EventKind.VERDICT, VERDICT_TOPIC, verdict(0)).result(10)
+
+
+def feed_of(
+    outbox: Outbox,
+    rule: CollectorAck = CollectorAck.REQUIRED,
+    max_packet_bytes: int | None = None,
+) -> Feed:
+    feed = Feed(outbox, rule)
+    feed.packets(0, 0)  # learns the stream
+    feed.connected(0, max_packet_bytes)
+    return feed
+
+
+def seqs(packets: list[Packet]) -> list[int]:
+    return [packet.seq for packet in packets if packet.seq]
+
+
+def said(packet: Packet) -> dict[str, object]:
+    data: dict[str, object] = json.loads(packet.payload)["data"]
+    return data
+
+
+def acknowledge(
+    feed: Feed, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
+) -> None:
+    message = Acknowledgement(
+        stream=outbox.stream, high_water=high_water, ranges=ranges
+    )
+    feed.acknowledged(message.model_dump_json().encode(), 0)
+
+
+def test_image_goes_before_its_alert(outbox: Outbox) -> None:
+    image = jpeg(1)
+    put(outbox, 1, image)
+    first, second = feed_of(outbox).packets(10, 0)
+    assert first.topic == TOPICS.camera("top", f"image/{outbox.stream}:1")
+    assert first.payload == image
+    assert second.topic == ALERT_TOPIC
+    assert (first.seq, second.seq) == (0, 1)
+
+
+def test_limit_may_part_an_image_from_its_alert_and_both_still_go(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1, jpeg(1))
+    feed = feed_of(outbox)
+    assert seqs(feed.packets(1, 0)) == []
+    assert seqs(feed.packets(1, 0)) == [1]
+
+
+def test_events_go_in_order_and_each_once(outbox: Outbox) -> None:
+    for number in range(120):
+        put(outbox, number)
+    feed, sent = feed_of(outbox), []
+    while packets := feed.packets(7, 0):
+        sent += seqs(packets)
+    assert sent == list(range(1, 121))
+
+
+def test_no_more_than_the_window_goes_out_without_an_acknowledgement(
+    outbox: Outbox,
+) -> None:
+    for number in range(250):
+        put(outbox, number)
+    feed = feed_of(outbox)
+    assert len(seqs(feed.packets(1000, 0))) == 200
+    acknowledge(feed, outbox, 10)
+    assert seqs(feed.packets(1000, 0)) == list(range(201, 211))
+
+
+def test_image_beyond_the_limit_of_the_broker_is_left_out_and_the_alert_says_so(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1, jpeg(1, 5000))
+    put(outbox, 2, jpeg(2, 1000))
+    packets = feed_of(outbox, max_packet_bytes=4000).packets(10, 0)
+    assert [packet.seq for packet in packets] == [1, 0, 2]
+    assert said(packets[0])["thumbnail_sha256"] is None
+    assert said(packets[2])["thumbnail_sha256"] is not None
+
+
+def test_unconfirmed_events_go_again_after_a_reconnect_as_repetitions(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox)
+    (first,) = feed.packets(10, 0)
+    feed.connected(0, None)
+    put(outbox, 2)
+    again, new = feed.packets(10, 0)
+    assert (first.seq, again.seq, new.seq) == (1, 1, 2)
+    flags = [said(each)["replayed"] for each in (first, again, new)]
+    assert flags == [False, True, False]
+
+
+def test_confirmed_events_go_again_after_a_reconnect_until_acknowledged(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox)
+    feed.packets(10, 0)
+    feed.confirmed(1, 0)
+    settle(outbox)
+    feed.connected(0, None)
+    sent = feed.packets(10, 0) + feed.packets(10, 0)
+    assert seqs(sent) == [2, 1]
+    assert said(sent[1])["replayed"] is True
+
+
+def test_confirmed_events_do_not_go_again_where_no_collector_is_known(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox, CollectorAck.AUTO)
+    feed.packets(10, 0)
+    feed.confirmed(1, 0)
+    settle(outbox)
+    feed.connected(0, None)
+    assert seqs(feed.packets(10, 0) + feed.packets(10, 0)) == [2]
+
+
+def test_collector_that_only_says_hello_is_given_everything(outbox: Outbox) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox, CollectorAck.AUTO)
+    feed.packets(10, 0)
+    feed.confirmed(1, 0)
+    settle(outbox)
+    feed.packets(10, 0)
+    acknowledge(feed, outbox, 0)
+    assert outbox.collector_known
+    assert seqs(feed.packets(10, 0)) == [1]
+
+
+def test_undelivered_counts_by_the_rule_in_force(outbox: Outbox) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox, CollectorAck.AUTO)
+    assert feed.undelivered(0) == 1
+    feed.packets(10, 0)
+    feed.confirmed(1, 5 * SECOND_NS)
+    while outbox.unsent():
+        time.sleep(0.01)
+    assert feed.undelivered(5 * SECOND_NS) == 1, "a collector may show itself"
+    assert feed.undelivered(5 * SECOND_NS + COLLECTOR_GRACE_NS) == 0
+    acknowledge(feed, outbox, 0)
+    assert feed.undelivered(99 * SECOND_NS) == 1
+    acknowledge(feed, outbox, 1)
+    while outbox.depth():
+        time.sleep(0.01)
+    assert feed.undelivered(99 * SECOND_NS) == 0
+    assert feed.delivered == 1
+
+
+def test_event_that_the_disk_has_changed_is_dropped_and_the_rest_goes(
+    outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(3):
+        put(outbox, number)
+    with sqlite3.connect(tmp_path / "outbox.db") as other:
+        other.execute("UPDATE event SET data = x'7b7d' WHERE seq = 2")
+    other.close()
+    assert seqs(feed_of(outbox).packets(10, 0)) == [1, 3]
+    assert "event_damaged seq=2" in caplog.text
+
+
+def test_image_that_the_disk_has_changed_is_left_out(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    put(outbox, 1, jpeg(1))
+    with sqlite3.connect(tmp_path / "outbox.db") as other:
+        other.execute("UPDATE event SET image = x'ffd8ff00'")
+    other.close()
+    (packet,) = feed_of(outbox).packets(10, 0)
+    assert said(packet)["thumbnail_sha256"] is None
+
+
+def test_acknowledgement_of_another_stream_is_ignored(outbox: Outbox) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox)
+    message = Acknowledgement(stream="station-1-old", high_water=1)
+    feed.acknowledged(message.model_dump_json().encode(), 0)
+    put(outbox, 2)
+    assert outbox.depth() == 2
+    assert not outbox.collector_known

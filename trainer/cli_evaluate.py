@@ -1,0 +1,49 @@
+"""The verb ``evaluate``: the same figures for a run and every variant of a package."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from models.manifest import VariantName
+from trainer.cli_print import print_json, print_metrics
+from trainer.cli_progress import ticking
+from trainer.data.dataset import open_dataset
+from trainer.judge.evaluate import evaluate, open_subject
+from trainer.judge.report import write_report
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``graftline evaluate``."""
+    parser.add_argument("subject", type=Path, help="run or package")
+    parser.add_argument("dataset", type=Path, help="folder with photos and labels")
+    parser.add_argument("--split", help="default: val if there is one, else everything")
+    parser.add_argument(
+        "--variant", type=VariantName, choices=list(VariantName), help="of a package"
+    )
+    parser.add_argument("--report", type=Path, help="HTML file to write")
+    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Measure a run or a package."""
+    subject = open_subject(args.subject, args.variant)
+    dataset = open_dataset(args.dataset)
+    _, photos = dataset.split(args.split)
+    with ticking("measure", len(photos)) as tick:
+        outcome = evaluate(subject, dataset, args.split, tick)
+    if args.report:
+        write_report(
+            args.report,
+            title=subject.name,
+            dataset=replace(dataset, labels=subject.labels),
+            photos=outcome.photos,
+            found=outcome.found,
+            thresholds=subject.thresholds,
+            metrics=outcome.metrics,
+            record=None,
+        )
+    if args.json:
+        print_json(outcome.as_json())
+    else:
+        print_metrics(outcome.metrics, subject.thresholds)
+    return 0

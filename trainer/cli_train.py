@@ -1,0 +1,114 @@
+"""The verb ``train``: photos in, a run out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from models.errors import TrainingError
+from trainer.cli_print import print_json, print_metrics
+from trainer.cli_progress import TerminalObserver, say
+from trainer.data.check import dataset_for_training
+from trainer.detectors import zoo
+from trainer.detectors.base import Architecture
+from trainer.detectors.yolox_blocks import Activation
+from trainer.fit import recipe
+from trainer.fit.recipe import Wishes
+from trainer.judge.report import write_report
+from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
+
+SHIPPED_WEIGHTS = "graftline-synthetic-nano"
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``graftline train``."""
+    parser.add_argument("dataset", type=Path, help="folder with photos and labels")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--weights",
+        default=SHIPPED_WEIGHTS,
+        help="name, file, or none (default: the shipped checkpoint)",
+    )
+    parser.add_argument(
+        "--detector", type=Architecture, choices=list(Architecture), help="network"
+    )
+    parser.add_argument(
+        "--activation",
+        type=Activation,
+        choices=list(Activation),
+        default=Activation.HARDSWISH,
+        help="non-linearity (default: hardswish, which INT8 likes)",
+    )
+    parser.add_argument("--size", type=int, help="longer side of the input, pixels")
+    parser.add_argument("--epochs", type=int, help="passes over the photos")
+    parser.add_argument("--batch", type=int, default=recipe.BATCH, help="photos a step")
+    parser.add_argument("--learning-rate", type=float, default=recipe.LEARNING_RATE)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on where it stopped")
+    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Fine-tune a detector and print how good it became."""
+    _prepare(args.out, resume=args.resume)
+    report = dataset_for_training(args.dataset)
+    for finding in report.findings:
+        say(str(finding))
+    wishes = Wishes(
+        args.weights,
+        args.detector or _detector_of(args.weights),
+        args.activation,
+        args.size,
+        args.epochs,
+        args.batch,
+        args.learning_rate,
+        args.seed,
+    )
+    observer = TerminalObserver()
+    try:
+        outcome = recipe.train(
+            report.dataset, wishes, args.out, observer, resume=args.resume
+        )
+    finally:
+        observer.close()
+    record = outcome.run.record
+    write_report(
+        args.out / REPORT_NAME,
+        title=record.name,
+        dataset=report.dataset,
+        photos=outcome.photos,
+        found=outcome.found,
+        thresholds=record.thresholds,
+        metrics=record.metrics,
+        record=record,
+    )
+    if args.json:
+        print_json(record.model_dump(mode="json"))
+    else:
+        print_metrics(record.metrics, record.thresholds)
+        sys.stdout.write(f"report: {args.out / REPORT_NAME}\n")
+    return 0
+
+
+def _prepare(out: Path, *, resume: bool) -> None:
+    """Make the run's folder, and refuse to write over another run."""
+    if not resume and any(
+        (out / name).exists() for name in (RECORD_NAME, CHECKPOINT_NAME)
+    ):
+        raise TrainingError(
+            f"{out}: there is a run already.",
+            why="It would be written over.",
+            fix="Go on with --resume, or choose another folder with --out.",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as exc:
+        raise unwritable(out, exc) from exc
+
+
+def _detector_of(weights: str) -> Architecture:
+    """Return the network that named weights are of; YOLOX-nano for files."""
+    entry = zoo.entries().get(weights)
+    return entry.detector if entry else Architecture.YOLOX_NANO
