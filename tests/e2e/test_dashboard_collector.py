@@ -17,7 +17,7 @@ from tests.simulators.dashboard_process import REPOSITORY, DashboardProcess
 from tests.simulators.old_broker import OldBroker
 from tests.simulators.station import SimStation, alert_event, picture, wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 # Everything that the real command joins, and a power cut between commit and answer.
 DIES_AFTER_COMMIT = """

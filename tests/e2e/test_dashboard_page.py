@@ -21,7 +21,7 @@ from tests.simulators.broker import Broker
 from tests.simulators.dashboard_process import DashboardProcess
 from tests.simulators.station import HEIGHT_PX, WIDTH_PX, SimStation, detection
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 # No sandbox in a container; and nothing that would ask the network for anything.

@@ -12,7 +12,7 @@ from tests.simulators.broker import free_port
 from tests.simulators.station import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LIMIT_S = 20.0
+LIMIT_S = 60.0  # the machine may be busy
 
 
 class DashboardProcess:

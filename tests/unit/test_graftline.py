@@ -3,9 +3,9 @@
 import ast
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -56,13 +56,15 @@ def test_help_lists_the_verbs_in_order(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_help_answers_within_its_budget(repository: Path) -> None:
-    def seconds_of_help() -> float:
-        begin = time.perf_counter()
+    def processor_seconds_of_help() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert start("--help", repository=repository).returncode == 0
-        return time.perf_counter() - begin
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # The best of five: other work on the machine is not our slowness.
-    assert min(seconds_of_help() for _ in range(5)) < HELP_BUDGET_S
+    # Of the processor, and the best of five: other work on the machine is not
+    # our slowness, and the command waits for nothing.
+    assert min(processor_seconds_of_help() for _ in range(5)) < HELP_BUDGET_S
 
 
 def test_command_imports_no_library_before_it_knows_the_verb(repository: Path) -> None:

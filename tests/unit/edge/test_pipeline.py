@@ -3,7 +3,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from edge.pipeline import Lane, Pipeline
+from edge.lane import Lane
+from edge.pipeline import Pipeline
 from edge.recorder import Decision
 from edge.track import Tracker
 from models.messages import VerdictKind
