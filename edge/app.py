@@ -24,8 +24,9 @@ from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.health import HealthReporter, Vitals
+from edge.lane import Lane
 from edge.model import ModelWatch, load_model
-from edge.pipeline import Lane, Pipeline
+from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.track import Tracker
 from models.errors import CameraError, DeliveryError, GraftlineError

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from edge.config import HealthSettings
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
+from edge.lane import Lane
 from edge.lifecycle import DaemonEvent, next_state, state_of
 from edge.model import ModelWatch
-from edge.pipeline import Lane, Pipeline
+from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from models.messages import (
     CameraState,
@@ -141,6 +142,7 @@ class HealthReporter:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(STOP_LIMIT_S)
+        self._look()  # a camera may have ended since the last look
         self.state = next_state(self.state, DaemonEvent.STOPPED)
         self._write_figures()
         return self._vitals.station_status(self.state)

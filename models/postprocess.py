@@ -9,6 +9,7 @@ import numpy as np
 
 from models.boxes import Boxes, FloatArray, IntArray, cxcywh_to_xyxy, iou
 from models.detections import Detections, no_detections
+from models.errors import PackageError
 
 IOU_THRESHOLD = 0.65  # YOLOX's evaluation default
 MAX_CANDIDATES = 1000  # before NMS; keeps a bad model's flood bounded
@@ -37,10 +38,17 @@ def decode(
 
     Raises:
         ValueError: The output's channels do not fit the thresholds.
+        PackageError: A number is not finite: silence would read as a good part.
     """
     if output.ndim != 2 or output.shape[0] != 4 + len(score_thresholds):
         msg = f"expected [{4 + len(score_thresholds)}, A], got {output.shape}"
         raise ValueError(msg)
+    if not np.isfinite(output).all():
+        raise PackageError(
+            "The model's output is not finite.",
+            why="It holds NaN or infinite numbers, so nothing can be said of the part.",
+            fix="Go back with `graftline rollback`, and train again.",
+        )
     labels, anchors = np.nonzero(output[4:] >= score_thresholds[:, None])
     if len(labels) == 0:
         return no_detections()

@@ -246,7 +246,7 @@ def conveyors(draw: st.DrawFn) -> Conveyor:
                 70 * row,
                 draw(st.integers(6, 40)),
                 draw(st.integers(0, 2)),
-                frozenset(draw(st.sets(st.integers(0, 60), max_size=8))),
+                frozenset(draw(st.sets(st.integers(0, 40), max_size=8))),
             )
             for column, row in places
         ]
@@ -260,5 +260,6 @@ def conveyors(draw: st.DrawFn) -> Conveyor:
 def test_every_defect_that_is_seen_often_enough_gives_exactly_one_alert(
     line: Conveyor,
 ) -> None:
-    counts = alerts(line, 200, k=2, n=6)
+    frames = line.parts[-1][0] + round((WIDTH_PX + 200) / line.step_px)
+    counts = alerts(line, frames, k=2, n=6)
     assert counts == dict.fromkeys(counts, 1)
