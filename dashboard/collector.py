@@ -230,7 +230,14 @@ class Collector:
         return client
 
     def _connect(self, client: Client) -> None:
-        """Open the connection and send the greeting."""
+        """Open the connection and send the greeting, acknowledgements undelayed."""
+        self._greet(client)
+        opened = client.socket()
+        if isinstance(opened, socket.socket):
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _greet(self, client: Client) -> None:
+        """Send CONNECT in the version of MQTT that is tried now."""
         if self._protocol is not MQTTProtocolVersion.MQTTv5:
             client.connect(
                 self._settings.host, self._settings.port, self._settings.keepalive_s

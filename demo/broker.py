@@ -90,7 +90,8 @@ def start_broker(
     config = folder / "mosquitto.conf"
     config.write_text(
         "# The broker of the demo: anybody on this machine, and nobody else.\n"
-        f"listener {port} {LOOPBACK}\nallow_anonymous true\npersistence false\n",
+        f"listener {port} {LOOPBACK}\nallow_anonymous true\npersistence false\n"
+        "set_tcp_nodelay true\n",
         "utf-8",
     )
     command = Command("broker", (program, "-c", str(config)))

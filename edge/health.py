@@ -79,7 +79,7 @@ class Vitals:
             for lane in self.lanes
             if lane.camera.state is CameraState.LOST
         ]
-        others = [self.watch.fault, self.recorder.fault]
+        others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
         return tuple(lost + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:

@@ -10,6 +10,7 @@ One thread does all of this for all cameras, and nothing here waits for the netw
 A frame is looked at where the camera put it; it is copied only when it shows a defect.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -19,6 +20,9 @@ from edge.lane import Lane
 from edge.model import LoadedModel
 from edge.recorder import Decision, Recorder
 from models.detections import Detections
+from models.errors import PackageError
+
+logger = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -31,12 +35,14 @@ class Pipeline:
 
     Attributes:
         model: The model in force.
+        fault: Why it gives no answers; empty = it does.
     """
 
     def __init__(
         self, model: LoadedModel, lanes: Sequence[Lane], recorder: Recorder
     ) -> None:
         self.model = model
+        self.fault = ""
         self._lanes = tuple(lanes)
         self._recorder = recorder
 
@@ -64,13 +70,33 @@ class Pipeline:
             lane.counters.unreadable += 1
             self._decide(lane, frame, None, reason=frame.fault)
             return
-        found = self.model.detect(frame.pixels)
+        try:
+            found = self.model.detect(frame.pixels)
+        except PackageError as exc:  # no answer is not the answer "ok"
+            self._note_fault(str(exc))
+            lane.counters.unreadable += 1
+            self._decide(lane, frame, None, reason=exc.what)
+            return
+        self._note_fault("")
         if not lane.camera.is_whole():  # overwritten meanwhile: it showed two moments
             lane.counters.torn += 1
             return
         if not lane.camera.is_triggered:
-            found = lane.tracker.update(found, frame.stamp.frame_id)
+            found = lane.tracker.update(
+                found,
+                frame.stamp.frame_id,
+                frame_width_px=frame.pixels.shape[1],
+            )
         self._decide(lane, frame, found)
+
+    def _note_fault(self, fault: str) -> None:
+        """Remember what is wrong with the model; log it when it changes."""
+        if fault != self.fault:
+            self.fault = fault
+            if fault:
+                logger.error("model_failed reason=%r", fault)
+            else:
+                logger.info("model_recovered")
 
     def _decide(
         self,

@@ -67,6 +67,14 @@ install_with_pip() {
             "Fix: check the network or pip's index, then: make env"
 }
 
+# Where Python may not write bytecode (PYTHONDONTWRITEBYTECODE), each start of
+# torch would cost ten seconds instead of two; uv leaves that to the first start.
+compile_bytecode() {
+    echo "make env: compiling" >&2
+    "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 ||
+        true # some packages carry templates that are no Python
+}
+
 wanted=$(fingerprint)
 if [ -x "$venv/bin/graftline" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     exit 0
@@ -76,6 +84,7 @@ rm -f "$stamp" # an interrupted installation must not look whole
 "$venv/bin/python" -m pip --version >/dev/null 2>&1 ||
     "$python" -m venv --clear "$venv"
 install_with_uv || install_with_pip
+compile_bytecode
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
     --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$stamp"

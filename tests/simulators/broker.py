@@ -39,7 +39,7 @@ class Broker:
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
             f"persistence true\npersistence_location {folder}/\n"
-            f"autosave_interval 1\nuser root\n{extra}\n",
+            f"autosave_interval 1\nuser root\nset_tcp_nodelay true\n{extra}\n",
             encoding="utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None

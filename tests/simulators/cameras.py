@@ -65,8 +65,11 @@ class SimDetector:
     """Finds two defects in a frame that is marked, none in others."""
 
     input_size_px = (INPUT_PX, INPUT_PX)
+    broken = False
 
     def infer(self, images: FloatArray) -> FloatArray:
+        if self.broken:
+            return np.full((6, 2), np.nan, np.float32)
         score = float(images[0, 0, 0, 0] == MARK)
         rows = [[16, 20, 8, 8, score * 0.9, 0], [40, 20, 8, 8, 0, score * 0.8]]
         return np.array(rows, np.float32).T

@@ -11,12 +11,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from models.boxes import FloatArray
 from models.detections import Detections
 from models.detector import Detector, detect
 from models.files import write_atomically
 from models.golden import GoldenFrame, GoldenSet, kept_thresholds, record
 from models.manifest import Thresholds
 from trainer.data.dataset import Photo, read_photo
+from trainer.ship.parity import STRICT
 
 GOLDEN_FRAMES = 16
 GOOD_FRAMES = 4
@@ -24,12 +26,15 @@ FOLDER = "golden"
 EXPECTED = f"{FOLDER}/expected.json"
 
 
-def choose_golden(photos: Sequence[Photo], found: Sequence[Detections]) -> list[int]:
+def choose_golden(
+    photos: Sequence[Photo], found: Sequence[Detections], thresholds: FloatArray
+) -> list[int]:
     """Return the positions of the golden photos, ascending.
 
     Args:
         photos: Validation photos.
         found: What a detector found on each, down to a low score.
+        thresholds: ``[C]`` float32, from which a detection counts.
     """
     best = [float(d.scores.max(initial=0)) for d in found]
     good = [i for i, photo in enumerate(photos) if photo.is_good]
@@ -39,23 +44,32 @@ def choose_golden(photos: Sequence[Photo], found: Sequence[Detections]) -> list[
     hardest = sorted(good, key=lambda i: (-best[i], photos[i].sha256))
     chosen = hardest[: wanted - 1] + hardest[-1:] if len(good) > wanted else good
     rest = GOLDEN_FRAMES - len(chosen)
-    return sorted([*chosen, *_spread_over_labels(photos, found, defective, rest)])
+    if len(defective) > rest:
+        defective = _spread_over_labels(photos, found, defective, thresholds, rest)
+    return sorted([*chosen, *defective])
 
 
 def _spread_over_labels(
     photos: Sequence[Photo],
     found: Sequence[Detections],
     defective: Sequence[int],
+    thresholds: FloatArray,
     count: int,
 ) -> list[int]:
-    """Return photos of every label in turn, spread over that label's scores."""
-    if len(defective) <= count:
-        return list(defective)
+    """Return photos of every label in turn, spread over that label's scores.
+
+    Photos whose detection is sure enough to be compared come first: a frame on
+    which nothing is expected proves little.
+    """
     queues = []
     for label in sorted({int(n) for i in defective for n in photos[i].labels}):
         holders = [i for i in defective if label in photos[i].labels]
-        holders.sort(key=lambda i: (_best_score(found[i], label), photos[i].sha256))
-        queues.append([holders[n] for n in _far_apart_order(len(holders))])
+        scores = {i: _best_score(found[i], label) for i in holders}
+        holders.sort(key=lambda i: (scores[i], photos[i].sha256))
+        limit = float(thresholds[label]) + STRICT.score
+        sure = [i for i in holders if scores[i] >= limit]
+        unsure = [i for i in holders if scores[i] < limit]
+        queues.append([*_far_apart(sure), *_far_apart(unsure)])
     chosen: list[int] = []
     while len(chosen) < count:
         for queue in queues:
@@ -71,18 +85,18 @@ def _best_score(detections: Detections, label: int) -> float:
     return float(detections.scores[detections.labels == label].max(initial=0))
 
 
-def _far_apart_order(length: int) -> list[int]:
-    """Return 0..length-1 so that every beginning of it is spread out.
+def _far_apart(items: Sequence[int]) -> list[int]:
+    """Return items reordered so that every beginning of them is spread out.
 
     Source:
         van der Corput's sequence in base 2.
 
-    >>> _far_apart_order(5)
-    [0, 4, 2, 1, 3]
+    >>> _far_apart([10, 11, 12, 13, 14])
+    [10, 14, 12, 11, 13]
     """
-    bits = max(1, (length - 1).bit_length())
+    bits = max(1, (len(items) - 1).bit_length())
     reversed_bits = [int(f"{n:0{bits}b}"[::-1], 2) for n in range(1 << bits)]
-    return [n for n in reversed_bits if n < length]
+    return [items[n] for n in reversed_bits if n < len(items)]
 
 
 def write_golden(

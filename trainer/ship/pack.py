@@ -159,7 +159,8 @@ def _try_out(
     on_progress(f"measuring {V.OPENVINO_FP32} on {len(photos)} photos")
     before = Trial(folder, manifest, photos, [])
     metrics, found = before.look(V.OPENVINO_FP32)
-    golden = [photos[index] for index in choose_golden(photos, found)]
+    chosen = choose_golden(photos, found, manifest.score_thresholds())
+    golden = [photos[index] for index in chosen]
     on_progress(f"recording {len(golden)} golden frames")
     size = manifest.input.height_px, manifest.input.width_px
     torch_detector = TorchDetector(run.model, *size)

@@ -167,3 +167,18 @@ def test_summary_has_what_the_demo_reads() -> None:
     assert summary["latency_ms_p50"] == pytest.approx(
         line.lanes[0].counters.latency.percentile_ms(0.5), abs=1e-3
     )
+
+
+def test_model_that_answers_nonsense_says_not_inspected_and_never_ok() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    line = Line(camera)
+    line.pipeline.model.detector.broken = True  # type: ignore[attr-defined]
+    camera.show(0)
+    line.run()
+    assert line.lanes[0].counters.verdicts == {VerdictKind.NOT_INSPECTED: 1}
+    assert "not finite" in line.desk.decisions[0].reason
+    assert "not finite" in line.pipeline.fault
+    line.pipeline.model.detector.broken = False  # type: ignore[attr-defined]
+    camera.show(1)
+    line.run()
+    assert not line.pipeline.fault

@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.boxes import FloatArray
 from models.detections import Detections, no_detections
-from models.errors import TrainingError
+from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.detectors.base import Architecture
@@ -18,6 +17,7 @@ from trainer.judge.metrics import measure
 from trainer.judge.report import write_report
 from trainer.judge.report_charts import Axis, Line, line_chart
 from trainer.judge.report_figures import (
+    Judged,
     alarmed_good_photos,
     confusion,
     judge,
@@ -198,7 +198,7 @@ def test_report_without_good_parts_says_what_is_not_known(
     text = report(tmp_path / "r.html", photos[:3], found[:3])
     assert "no photos of good parts" in text
     assert "nothing to measure it on" in text
-    assert "good parts," not in text
+    assert "Of 100 good parts" not in text
 
 
 def test_report_of_a_detector_that_finds_nothing(
@@ -217,16 +217,14 @@ def test_unwritable_report_is_a_training_error(
         report(tmp_path / "file" / "r.html", photos, found)
 
 
-def judged(
-    photos: list[Photo], found: list[Detections], thresholds: FloatArray
-) -> list:
-    return [judge(d, p, thresholds) for d, p in zip(found, photos, strict=True)]
+def judged(photos: list[Photo], found: list[Detections]) -> list[Judged]:
+    return [judge(d, p, THRESHOLD) for d, p in zip(found, photos, strict=True)]
 
 
 def test_escaped_photos_come_before_other_faults(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    worst = worst_photos(judged(photos, found, THRESHOLD), 9)
+    worst = worst_photos(judged(photos, found), 9)
     assert [one.photo for one in worst] == [photos[2], photos[1]]
     assert worst[0].escaped
     assert worst[1].missed.tolist() == [True, True]
@@ -236,14 +234,14 @@ def test_escaped_photos_come_before_other_faults(
 def test_only_good_photos_with_a_detection_are_alarmed(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    alarmed = alarmed_good_photos(judged(photos, found, THRESHOLD))
+    alarmed = alarmed_good_photos(judged(photos, found))
     assert [one.photo for one in alarmed] == [photos[3]]
 
 
 def test_confusion_counts_every_box_and_every_report_once(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    table = confusion(judged(photos, found, THRESHOLD), 3)
+    table = confusion(judged(photos, found), 3)
     assert table.tolist() == [
         [1, 1, 0, 1],  # right, taken for a dent, missed
         [0, 1, 0, 2],
@@ -298,7 +296,5 @@ def test_photo_that_vanished_is_named(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
     gone = replace(photos[2], path=tmp_path / "gone.png")
-    from models.errors import DatasetError
-
     with pytest.raises(DatasetError, match=r"gone\.png"):
         report(tmp_path / "r.html", [*photos[:2], gone, *photos[3:]], found)
