@@ -36,8 +36,8 @@ class DemoSettings:
     photos: int = 300
     good: int = 120
     parts: int = 210
-    video_fps: int = 30
-    size_px: int = 416
+    video_fps: int = 40
+    size_px: int = 320
     epochs: int = 12
     k: int = 2
     n: int = 3

@@ -5,6 +5,7 @@ prints it; ``tests/contract/test_docs.py`` compares the two.
 """
 
 import contextlib
+import functools
 import io
 import os
 import re
@@ -18,6 +19,7 @@ COMMANDS_PAGE = REPOSITORY / "docs" / "reference" / "commands.md"
 HELP_COLUMNS = "80"
 
 
+@functools.cache
 def help_of(*words: str) -> str:
     """Return what ``graftline WORDS --help`` prints on a terminal of 80 columns.
 

@@ -8,11 +8,13 @@ fastest, the line PC finds out itself.
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from models.detections import Detections
-from models.errors import DatasetError
+from models.errors import DatasetError, PackageError
 from models.files import sha256_of
 from models.golden import GoldenResult, read_golden
 from models.manifest import Manifest, Metrics, VariantName
@@ -26,12 +28,14 @@ from trainer.ship.draft import draft_manifest, model_name
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.golden_frames import choose_golden, write_golden
 from trainer.ship.metadata import model_info
+from trainer.ship.nncf_door import Ranges
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack_report import PackReport
 from trainer.ship.parity import run_mode_name
 from trainer.ship.quantize import quantize_onnx, quantize_openvino
 from trainer.ship.variants import (
     MODEL_FILES,
+    Dropped,
     Proof,
     Trial,
     entry,
@@ -42,7 +46,6 @@ from trainer.ship.variants import (
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
-V = VariantName
 
 
 def pack_run(
@@ -77,8 +80,10 @@ def pack_run(
         manifest = _export(run, folder, model, calibration, on_progress)
         trial, found, metrics = _try_out(run, folder, manifest, held_out, on_progress)
         proofs = {
-            V.OPENVINO_FP32: prove_float(trial, V.OPENVINO_FP32, metrics),
-            V.ONNX_FP32: prove_float(trial, V.ONNX_FP32, None),
+            VariantName.OPENVINO_FP32: prove_float(
+                trial, VariantName.OPENVINO_FP32, metrics
+            ),
+            VariantName.ONNX_FP32: prove_float(trial, VariantName.ONNX_FP32, None),
         }
         if calibration:
             proofs |= _int8(trial, calibration, on_progress)
@@ -128,7 +133,7 @@ def _export(
     """Write the float32 models and return the draft of the manifest."""
     on_progress("exporting to ONNX and OpenVINO")
     info = model_info(run.record.labels, run.record.thresholds)
-    onnx_path = folder / MODEL_FILES[V.ONNX_FP32]
+    onnx_path = folder / MODEL_FILES[VariantName.ONNX_FP32]
     anchors = export_onnx(
         run.model,
         onnx_path,
@@ -137,14 +142,17 @@ def _export(
         info=info,
     )
     (folder / "openvino").mkdir()
-    convert_openvino(onnx_path, folder / MODEL_FILES[V.OPENVINO_FP32], info)
+    convert_openvino(onnx_path, folder / MODEL_FILES[VariantName.OPENVINO_FP32], info)
     return draft_manifest(
         run.record,
         name=name,
         now=datetime.now(UTC),
         anchors=anchors,
         calibration=calibration.record() if calibration else None,
-        variants={key: entry(folder, key) for key in (V.OPENVINO_FP32, V.ONNX_FP32)},
+        variants={
+            key: entry(folder, key)
+            for key in (VariantName.OPENVINO_FP32, VariantName.ONNX_FP32)
+        },
     )
 
 
@@ -156,9 +164,9 @@ def _try_out(
     on_progress: Progress,
 ) -> tuple[Trial, list[Detections], Metrics]:
     """Measure OpenVINO in float32 and record the golden frames from torch."""
-    on_progress(f"measuring {V.OPENVINO_FP32} on {len(photos)} photos")
+    on_progress(f"measuring {VariantName.OPENVINO_FP32} on {len(photos)} photos")
     before = Trial(folder, manifest, photos, [])
-    metrics, found = before.look(V.OPENVINO_FP32)
+    metrics, found = before.look(VariantName.OPENVINO_FP32)
     chosen = choose_golden(photos, found, manifest.score_thresholds())
     golden = [photos[index] for index in chosen]
     on_progress(f"recording {len(golden)} golden frames")
@@ -174,20 +182,42 @@ def _int8(
     trial: Trial, calibration: Calibration, on_progress: Progress
 ) -> dict[VariantName, Proof]:
     """Make the INT8 variants and try each."""
-    info = model_info(trial.manifest.labels, trial.manifest.thresholds)
     proofs = {}
     for source, target, quantize in (
-        (V.OPENVINO_FP32, V.OPENVINO_INT8, quantize_openvino),
-        (V.ONNX_FP32, V.ONNX_INT8, quantize_onnx),
+        (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8, quantize_openvino),
+        (VariantName.ONNX_FP32, VariantName.ONNX_INT8, quantize_onnx),
     ):
-        on_progress(f"quantizing {target} with {len(calibration.photos)} photos")
-        files = trial.folder / MODEL_FILES[source], trial.folder / MODEL_FILES[target]
-        quantize(*files, calibration, info)
-        on_progress(f"measuring {target} on {len(trial.photos)} photos")
-        proofs[target] = prove_int8(trial, target)
-        for dropped in proofs[target].dropped:
-            on_progress(str(dropped))
+        for ranges in Ranges:
+            on_progress(
+                f"quantizing {target} with {len(calibration.photos)} photos ({ranges})"
+            )
+            make = partial(quantize, trial.folder / MODEL_FILES[source])
+            proofs[target] = _try_int8(trial, target, make, calibration, ranges)
+            for dropped in proofs[target].dropped:
+                on_progress(str(dropped))
+            if proofs[target].variant:
+                break
     return proofs
+
+
+def _try_int8(
+    trial: Trial,
+    name: VariantName,
+    quantize: Callable[[Path, Calibration, Ranges, dict[str, str]], None],
+    calibration: Calibration,
+    ranges: Ranges,
+) -> Proof:
+    """Make one INT8 variant in one way and try it."""
+    info = model_info(trial.manifest.labels, trial.manifest.thresholds)
+    try:
+        quantize(trial.folder / MODEL_FILES[name], calibration, ranges, info)
+    except PackageError as exc:  # the package is good without it
+        return Proof(None, {}, (Dropped(name, exc.why or exc.what),))
+    proof = prove_int8(trial, name)
+    if proof.variant is None:
+        return proof
+    variant = proof.variant.model_copy(update={"activation_ranges": ranges.value})
+    return replace(proof, variant=variant)
 
 
 def _write_papers(
@@ -208,7 +238,7 @@ def _write_papers(
         input_width_px=manifest.input.width_px,
     )
     (folder / reference.FILE).write_text(statistics.model_dump_json(indent=1) + "\n")
-    sha256 = sha256_of(folder / MODEL_FILES[V.ONNX_FP32])
+    sha256 = sha256_of(folder / MODEL_FILES[VariantName.ONNX_FP32])
     bill = sbom.bill_of_materials(manifest, sha256)
     (folder / sbom.FILE).write_text(bill, "utf-8")
     text = licences.licences_text(record.detector, record.pretrained)

@@ -20,7 +20,7 @@ import openvino as ov
 from trainer.ship.calibration import Calibration
 from trainer.ship.export import INPUT_NAME, save_openvino
 from trainer.ship.metadata import describe_onnx
-from trainer.ship.nncf_door import quantize
+from trainer.ship.nncf_door import Ranges, quantize
 
 Node = TypeVar("Node")
 
@@ -29,7 +29,11 @@ ONNX_LAYERS = {"Conv", "Gemm", "MatMul"}
 
 
 def quantize_openvino(
-    source: Path, target: Path, calibration: Calibration, info: Mapping[str, str]
+    source: Path,
+    target: Path,
+    calibration: Calibration,
+    ranges: Ranges,
+    info: Mapping[str, str],
 ) -> None:
     """Write the INT8 IR of a float32 IR.
 
@@ -37,17 +41,26 @@ def quantize_openvino(
         source: ``.xml`` in float32.
         target: ``.xml`` to write; the weights go beside it.
         calibration: Photos that set the ranges.
+        ranges: How the photos set them.
         info: Metadata from ``trainer.ship.metadata.model_info``.
+
+    Raises:
+        PackageError: NNCF cannot quantize this model.
+        OSError: The file cannot be written.
     """
     model = ov.Core().read_model(str(source))
     quantized = quantize(
-        model, calibration.photos, calibration.read, openvino_decoding(model)
+        model, calibration.photos, calibration.read, openvino_decoding(model), ranges
     )
     save_openvino(quantized, target, info)
 
 
 def quantize_onnx(
-    source: Path, target: Path, calibration: Calibration, info: Mapping[str, str]
+    source: Path,
+    target: Path,
+    calibration: Calibration,
+    ranges: Ranges,
+    info: Mapping[str, str],
 ) -> None:
     """Write the INT8 (QuantizeLinear, DequantizeLinear) ONNX of a float32 one.
 
@@ -55,7 +68,12 @@ def quantize_onnx(
         source: ``.onnx`` in float32.
         target: ``.onnx`` to write.
         calibration: Photos that set the ranges.
+        ranges: How the photos set them.
         info: Metadata from ``trainer.ship.metadata.model_info``.
+
+    Raises:
+        PackageError: NNCF cannot quantize this model.
+        OSError: The file cannot be written.
     """
     model = onnx.load(source)
     quantized = quantize(
@@ -63,6 +81,7 @@ def quantize_onnx(
         calibration.photos,
         lambda photo: {INPUT_NAME: calibration.read(photo)},
         onnx_decoding(model),
+        ranges,
     )
     describe_onnx(quantized, info)
     onnx.save(quantized, target)

@@ -131,6 +131,19 @@ def test_progress_and_report_name_every_variant(
     assert report.dropped == ()
 
 
+def test_second_way_of_quantizing_is_tried_when_the_first_is_not_good_enough(
+    packed: tuple[PackReport, list[str]],
+) -> None:
+    report, said = packed
+    steps = [step for step in said if "openvino-int8" in step]
+    assert len(steps) == 3  # the mean cuts off the few bright cells
+    assert "mean-of-extremes" in steps[0]
+    assert steps[1].startswith("openvino-int8 left out: ")
+    assert "(extremes)" in steps[2]
+    variant = report.package.manifest.variants[VariantName.OPENVINO_INT8]
+    assert variant.model_dump()["activation_ranges"] == "extremes"
+
+
 def test_bill_of_materials_names_model_and_libraries(package: Package) -> None:
     bill = json.loads((package.folder / "sbom.cdx.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"

@@ -1,5 +1,6 @@
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,14 @@ import onnx
 import openvino as ov
 import pytest
 
+from models.errors import PackageError
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
 from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.ship.calibration import Calibration, choose_calibration
 from trainer.ship.export import convert_openvino, export_onnx
-from trainer.ship.nncf_door import load_nncf
+from trainer.ship.nncf_door import Ranges, load_nncf
 from trainer.ship.quantize import (
     onnx_decoding,
     openvino_decoding,
@@ -58,8 +60,10 @@ def quantized(
     )
     convert_openvino(folder / "fp32.onnx", folder / "fp32.xml", {})
     info = {"model_type": "YOLOv8"}
-    quantize_openvino(folder / "fp32.xml", folder / "int8.xml", calibration, info)
-    quantize_onnx(folder / "fp32.onnx", folder / "int8.onnx", calibration, info)
+    files = folder / "fp32.xml", folder / "int8.xml"
+    quantize_openvino(*files, calibration, Ranges.WHOLE, info)
+    files = folder / "fp32.onnx", folder / "int8.onnx"
+    quantize_onnx(*files, calibration, Ranges.WHOLE, info)
     return folder
 
 
@@ -156,5 +160,17 @@ def test_quantizing_prints_nothing(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    quantize_openvino(quantized / "fp32.xml", tmp_path / "int8.xml", calibration, {})
+    files = quantized / "fp32.xml", tmp_path / "int8.xml"
+    quantize_openvino(*files, calibration, Ranges.TYPICAL, {})
     assert capfd.readouterr().out == ""
+
+
+def test_what_nncf_cannot_do_is_a_package_error(
+    quantized: Path, calibration: Calibration, tmp_path: Path
+) -> None:
+    nobody = replace(calibration, photos=())
+    files = quantized / "fp32.xml", tmp_path / "int8.xml"
+    with pytest.raises(PackageError, match="cannot quantize") as caught:
+        quantize_openvino(*files, nobody, Ranges.TYPICAL, {})
+    assert caught.value.fix == "Pack with --no-int8."
+    assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ from trainer.data.synthetic.line_defects import LineDefect, make_part
 from trainer.data.synthetic.line_scene import Station, lay, shoot
 
 SIZE_PX = 256
-FULL_PX = 512
+FULL_PX = 320
 
 
 @pytest.fixture(scope="module")

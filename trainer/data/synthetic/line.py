@@ -28,7 +28,7 @@ from trainer.data.synthetic.raster import Frame
 
 GOOD_SHARE = 0.55
 """Share of good parts in the video."""
-STEP_SHARE = 0.125
+STEP_SHARE = 0.11
 """How far the belt moves from one frame to the next, in picture widths."""
 _WANDER_SHARE = 0.07
 """How far parts lie beside the belt's middle, in picture widths."""

@@ -153,7 +153,7 @@ def _dent(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
     rows, columns = np.gradient(bump)
     shading = rows * 0.64 - columns * 0.76
     shading /= float(np.abs(shading).max()) + 1e-6
-    level = rng.uniform(26, 60)
+    level = rng.uniform(34, 70)
     blank.picture += spread((shading * level - bump * 8).astype(np.float32))
 
 
@@ -284,6 +284,8 @@ def _flaw(
     flaws: list[Flaw],
 ) -> Blank:
     """Return the part with one more defect, and note it in ``flaws``."""
+    # highlights beyond white would count as changed once the trial is clipped
+    np.clip(blank.picture, 0, 255, out=blank.picture)
     for attempt in range(_TRIES):
         kind = label if attempt < _TRIES // 2 or flaws else LineDefect.CHIP
         trial = Blank(blank.picture.copy(), blank.alpha.copy(), blank.turn, blank.tone)

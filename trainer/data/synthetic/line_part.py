@@ -23,7 +23,7 @@ from trainer.data.synthetic.raster import (
     window_around,
 )
 
-RADIUS_SHARE = 0.23
+RADIUS_SHARE = 0.36
 """Radius of the cap divided by the edge of the camera's picture."""
 MARGIN_SHARE = 0.02
 HOLES = 6

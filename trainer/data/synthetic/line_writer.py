@@ -23,7 +23,7 @@ from trainer.data.synthetic.line_scene import Station
 from trainer.data.synthetic.raster import Frame
 
 SCHEMA_VERSION = 1
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 """Raised when the same settings draw something else than before."""
 _VAL_SHARE = 80 / 300
 _JPEG_QUALITY = 92
@@ -52,7 +52,7 @@ class LineSettings:
     photos: int = 300
     good: int = 120
     parts: int = 240
-    size_px: int = 512
+    size_px: int = 320
     fps: int = 15
 
     def check(self) -> None:
