@@ -46,7 +46,7 @@ class Axis:
         """Return up to six round values."""
         raw = self.high / 5
         size = 10.0 ** np.floor(np.log10(raw))
-        step = next(n * size for n in (1, 2, 2.5, 5, 10) if n * size >= raw * 0.999)
+        step = next(n * size for n in (1, 2, 5, 10) if n * size >= raw * 0.999)
         return [float(v) for v in np.arange(0, self.high * 1.001, step)]
 
     def text(self, value: float) -> str:

@@ -80,9 +80,10 @@ def _box(box: Boxes, kind: str, words: str) -> str:
 
 
 def _words(box: Boxes, kind: str, words: str, side_px: int) -> str:
-    """Return the words of a box: above it, or below where there is no room."""
+    """Return the words of a box: missed ones above it, wrong ones below."""
     size = LABEL_HEIGHT * side_px
-    above = float(box[1]) > size * 1.4
+    room_above, room_below = box[1] > size * 1.4, box[3] < side_px - size * 1.4
+    above = room_above if kind == "missed" else not room_below
     y = float(box[1]) - size * 0.35 if above else float(box[3]) + size
     return (
         f'<text class="words {kind}" x="{float(box[0]):.1f}" y="{y:.1f}" '

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
@@ -254,7 +255,7 @@ def _training(record: RunRecord) -> str:
     )
     words = (
         f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from "
-        f"{escape(record.pretrained)}. If it still falls at the end, train longer."
+        f"{escape(Path(record.pretrained).name)}. If it still falls at the end, train longer."
     )
     return _panel("Training", words, chart)
 
@@ -263,7 +264,7 @@ def _matrix(subject: Subject) -> str:
     """Return the confusion matrix as a table."""
     names = subject.dataset.labels
     table = confusion(subject.judged, len(names))
-    head = "".join(f"<th>{escape(name)}</th>" for name in (*names, "missed"))
+    head = "".join(f"<th>{_breakable(name)}</th>" for name in (*names, "missed"))
     rows = []
     for i, name in enumerate((*names, "nothing there")):
         total = max(1, int(table[i].sum()))
@@ -276,12 +277,17 @@ def _matrix(subject: Subject) -> str:
             share = f"--share:{number / total:.3f};--tone:var(--{tone})"
             shown = int(number) if number else "·"
             cells.append(f'<td style="{share}">{shown}</td>')
-        rows.append(f"<tr><th>{escape(name)}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th>{_breakable(name)}</th>{''.join(cells)}</tr>")
     return (
         f'<div class="scroll" style="--columns:{len(names) + 1}">'
         f'<table class="matrix"><thead><tr><th></th>{head}</tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _breakable(name: str) -> str:
+    """Return a name that may be broken where its words end."""
+    return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
 
 
 def worst(subject: Subject) -> str:

@@ -183,20 +183,23 @@ def _int8(
 ) -> dict[VariantName, Proof]:
     """Make the INT8 variants and try each."""
     proofs = {}
+    ways = tuple(Ranges)
     for source, target, quantize in (
         (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8, quantize_openvino),
         (VariantName.ONNX_FP32, VariantName.ONNX_INT8, quantize_onnx),
     ):
-        for ranges in Ranges:
+        make = partial(quantize, trial.folder / MODEL_FILES[source])
+        for ranges in ways:
             on_progress(
                 f"quantizing {target} with {len(calibration.photos)} photos ({ranges})"
             )
-            make = partial(quantize, trial.folder / MODEL_FILES[source])
             proofs[target] = _try_int8(trial, target, make, calibration, ranges)
             for dropped in proofs[target].dropped:
                 on_progress(str(dropped))
             if proofs[target].variant:
                 break
+        # the same quantizer on the same graph: what was best, or one try
+        ways = (ranges,) if proofs[target].variant else ways[:1]
     return proofs
 
 

@@ -30,7 +30,7 @@ from trainer.run import CurvePoint, RunRecord
 LABELS = ("<script>", 'dent & "hole"', "unused")
 SIDE_PX = 60
 THRESHOLD = np.full(3, 0.5, np.float32)
-VOID = {"meta", "br", "link"}
+VOID = {"meta", "br", "link", "wbr"}
 
 
 class Outline(HTMLParser):
