@@ -77,8 +77,14 @@ def main(arguments: Sequence[str]) -> int:
         Exit code.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--weights", nargs="+", required=True)
+    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
+    coco = shared / "weights" / "yolox_nano_coco.pth"
+    parser.add_argument(
+        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
+    )
+    parser.add_argument(
+        "--weights", nargs="+", default=["none", "graftline-synthetic-nano", str(coco)]
+    )
     parser.add_argument("--photos", type=int, default=100)
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--epochs", type=int, default=10)

@@ -1,7 +1,7 @@
 """What the demo makes and asks for: every number of it in one place.
 
 On two slow cores the whole must end within five minutes, so the numbers share a budget:
-about 25 s to draw parts, 110 s to train, 40 s to pack, 15 s to flash, 95 s of video.
+about 25 s to draw parts, 110 s to train, 40 s to pack, 15 s to flash, 90 s of video.
 """
 
 from dataclasses import dataclass

@@ -49,8 +49,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
-    _prepare(args.out, resume=args.resume)
     report = dataset_for_training(args.dataset)
+    _prepare(args.out, resume=args.resume)
     for finding in report.findings:
         say(str(finding))
     wishes = Wishes(

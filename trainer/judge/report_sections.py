@@ -253,9 +253,10 @@ def _training(record: RunRecord) -> str:
         Axis("epoch", float(max(epochs.max(), 1)), percent=False),
         Axis("loss", high, percent=False),
     )
+    start = escape(Path(record.pretrained).name)
     words = (
-        f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from "
-        f"{escape(Path(record.pretrained).name)}. If it still falls at the end, train longer."
+        f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from {start}. "
+        "If it still falls at the end, train longer."
     )
     return _panel("Training", words, chart)
 

@@ -42,6 +42,8 @@ def load_nncf() -> ModuleType:
         with _unimportable(TELEMETRY), contextlib.redirect_stdout(io.StringIO()):
             import nncf  # noqa: PLC0415, F401 (slow; and only here without telemetry)
         logging.setLoggerClass(logger_class)
+        # NNCF makes torch look for a CUDA compiler, and torch complains about none
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         logger = logging.getLogger("nncf")
         logger.handlers.clear()
         logger.propagate = True
