@@ -35,10 +35,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from dashboard.clock import now_ms
 from dashboard.config import BrokerSettings
-from dashboard.credentials import read_password, tls_context
 from dashboard.intake import Message
 from dashboard.recorder import Delivery, Done, Receipt
 from dashboard.vitals import Link
+from models.broker import make_tls_context, read_password
 from models.messages import ROOT
 
 SUBSCRIPTION = f"{ROOT}/+/+/+/#"
@@ -82,7 +82,7 @@ class Collector:
         self._is_first, self._take = is_first, take
         self._on_change: Callable[[], None] = lambda: None
         self._password = read_password(settings)
-        self._tls = tls_context(settings)
+        self._tls = make_tls_context(settings)
         self._protocol = MQTTProtocolVersion.MQTTv5
         self._connection = 0  # message ids start anew with each connection
         self._is_accepted = False

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from models.broker import BrokerLogin
 from models.config import Settings
 
 LOOPBACK_ADDRESSES = ("127.0.0.1", "localhost", "::1")
@@ -13,51 +14,14 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as browsers ask for them
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class BrokerSettings(Settings):
+class BrokerSettings(BrokerLogin):
     """``[broker]``: where the stations' messages come from."""
 
-    host: str = Field(
-        default="127.0.0.1", min_length=1, description="Name or address of the broker."
-    )
-    port: Port = Field(default=1883, description="TCP port of the broker.")
     client_id: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9_.-]{0,64}$",
         description="MQTT client id; empty: made once and kept in the history.",
     )
-    username: str = Field(default="", description="User name; empty: anonymous.")
-    password_file: Path | None = Field(
-        default=None, description="File that holds the password on its first line."
-    )
-    ca_file: Path | None = Field(
-        default=None, description="Certificate authority (PEM); given: TLS is used."
-    )
-    cert_file: Path | None = Field(
-        default=None, description="Certificate of this collector (PEM)."
-    )
-    key_file: Path | None = Field(
-        default=None, description="Private key that belongs to cert_file (PEM)."
-    )
-    keepalive_s: int = Field(
-        default=15,
-        ge=2,
-        le=300,
-        description="A frozen broker is noticed within twice this time.",
-    )
-
-    @model_validator(mode="after")
-    def _refuse_half_a_login(self) -> Self:
-        """Refuse a password without a name, and a certificate without its key."""
-        if self.password_file and not self.username:
-            message = "password_file is given, but username is empty"
-            raise ValueError(message)
-        if bool(self.cert_file) != bool(self.key_file):
-            message = "cert_file and key_file belong together"
-            raise ValueError(message)
-        if self.cert_file and not self.ca_file:
-            message = "cert_file needs ca_file, the authority of the broker"
-            raise ValueError(message)
-        return self
 
 
 class ServerSettings(Settings):
@@ -141,13 +105,10 @@ class DashboardSettings(Settings):
         Args:
             folder: Folder of the configuration file.
         """
-        files = ("password_file", "ca_file", "cert_file", "key_file")
-        broker = {name: getattr(self.broker, name) for name in files}
-        placed = {name: folder / path for name, path in broker.items() if path}
         history = {"path": folder / self.history.path}
         return self.model_copy(
             update={
-                "broker": self.broker.model_copy(update=placed),
+                "broker": self.broker.located(folder),
                 "history": self.history.model_copy(update=history),
             }
         )

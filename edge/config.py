@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from edge.cameras.source import Source, parse_source
+from models.broker import BrokerLogin
 from models.config import Settings, load_config
 from models.messages import Name, StationTopics
 
@@ -65,30 +66,9 @@ class CollectorAck(StrEnum):
     OFF = "off"
 
 
-class BrokerSettings(Settings):
-    """``[broker]``: the MQTT broker."""
+class BrokerSettings(BrokerLogin):
+    """``[broker]``: the MQTT broker, and when an event is delivered."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Name or address.")
-    port: int = Field(default=1883, ge=1, le=65535, description="TCP port.")
-    username: str = Field(default="", description="User; empty = anonymous.")
-    password_file: Path | None = Field(
-        default=None, description="File whose first line is the password."
-    )
-    tls_ca_file: Path | None = Field(
-        default=None, description="Certificates to trust, PEM; turns TLS on."
-    )
-    tls_cert_file: Path | None = Field(
-        default=None, description="Certificate of this station, PEM."
-    )
-    tls_key_file: Path | None = Field(
-        default=None, description="Key of that certificate, PEM."
-    )
-    keepalive_s: int = Field(
-        default=15,
-        ge=2,
-        le=3600,
-        description="A dead connection is noticed within twice this time.",
-    )
     reconnect_max_s: float = Field(
         default=30, gt=0, le=600, description="Longest pause between two attempts."
     )
@@ -101,17 +81,6 @@ class BrokerSettings(Settings):
         description="auto = wait for the collector as soon as one has answered; "
         "required = always wait; off = the broker's word is enough.",
     )
-
-    @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        """Refuse half of a pair."""
-        if self.password_file is not None and not self.username:
-            raise ValueError("password_file needs username")
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            raise ValueError("tls_cert_file and tls_key_file go together")
-        if self.tls_cert_file is not None and self.tls_ca_file is None:
-            raise ValueError("tls_cert_file needs tls_ca_file")
-        return self
 
 
 class OutboxSettings(Settings):
@@ -246,11 +215,6 @@ def load_edge_config(path: Path) -> EdgeSettings:
 
 def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
     """Return the same settings with relative paths taken from a folder."""
-    broker = {
-        name: folder / value
-        for name in ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
-        if (value := getattr(settings.broker, name)) is not None
-    }
     cameras = tuple(
         camera.model_copy(update={"source": str(camera.parsed_source.beside(folder))})
         for camera in settings.camera
@@ -260,7 +224,7 @@ def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
             "model": settings.model.model_copy(
                 update={"slot": folder / settings.model.slot}
             ),
-            "broker": settings.broker.model_copy(update=broker),
+            "broker": settings.broker.located(folder),
             "outbox": settings.outbox.model_copy(
                 update={"path": folder / settings.outbox.path}
             ),

@@ -22,8 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import BrokerSettings, ProtocolChoice
-from edge.delivery.credentials import make_tls_context, read_password
 from edge.delivery.feed import Feed, Packet
+from models.broker import make_tls_context, read_password
 from models.errors import ConfigError
 
 CONNECT_LIMIT_S = 5.0

@@ -15,7 +15,6 @@ from pydantic import BaseModel
 
 from edge.config import BrokerSettings
 from edge.delivery.backoff import Backoff
-from edge.delivery.credentials import make_tls_context, read_password
 from edge.delivery.feed import Feed, Packet
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher.link import (
@@ -26,6 +25,7 @@ from edge.delivery.publisher.link import (
     RefusedError,
     protocols_of,
 )
+from models.broker import make_tls_context, read_password
 from models.messages import StationStatus, StationTopics
 
 RECONNECT_FIRST_S = 0.25

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.config import DashboardSettings
-from dashboard.credentials import read_password, tls_context
+from models.broker import make_tls_context, read_password
 from models.config import load_config
 from models.errors import ConfigError
 
@@ -41,7 +41,11 @@ def test_open_address_serves_every_name_unless_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['password_file = "p"', 'cert_file = "c"', 'cert_file = "c"\nkey_file = "k"'],
+    [
+        'password_file = "p"',
+        'tls_cert_file = "c"',
+        'tls_cert_file = "c"\ntls_key_file = "k"',
+    ],
 )
 def test_half_a_login_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigError):
@@ -67,5 +71,5 @@ def test_password_file_without_a_password_is_refused(
 
 def test_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate", encoding="utf-8")
-    with pytest.raises(ConfigError, match="ca_file"):
-        tls_context(load(tmp_path, '[broker]\nca_file = "ca.pem"').broker)
+    with pytest.raises(ConfigError, match="tls_ca_file"):
+        make_tls_context(load(tmp_path, '[broker]\ntls_ca_file = "ca.pem"').broker)

@@ -1,0 +1,122 @@
+"""How a program of ours reaches the MQTT broker: address, password, certificates.
+
+Secrets are paths to files. They are read again at every connect, so that a rotated
+certificate is taken up.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from models.config import Settings
+from models.errors import ConfigError
+
+PASSWORD_MAX_BYTES = 4096
+FILE_FIELDS = ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
+
+
+class BrokerLogin(Settings):
+    """What ``[broker]`` says in every program's configuration."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Name or address.")
+    port: int = Field(default=1883, ge=1, le=65535, description="TCP port.")
+    username: str = Field(default="", description="User; empty = anonymous.")
+    password_file: Path | None = Field(
+        default=None, description="File whose first line is the password."
+    )
+    tls_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust, PEM; turns TLS on."
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="Certificate of this program, PEM."
+    )
+    tls_key_file: Path | None = Field(
+        default=None, description="Key of that certificate, PEM."
+    )
+    keepalive_s: int = Field(
+        default=15,
+        ge=2,
+        le=3600,
+        description="A dead connection is noticed within twice this time.",
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        """Refuse half of a pair."""
+        if self.password_file is not None and not self.username:
+            raise ValueError("password_file needs username")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file go together")
+        if self.tls_cert_file is not None and self.tls_ca_file is None:
+            raise ValueError("tls_cert_file needs tls_ca_file")
+        return self
+
+    def located(self, folder: Path) -> Self:
+        """Return the same settings with relative paths taken from a folder.
+
+        Args:
+            folder: Of the configuration file.
+        """
+        files = {name: getattr(self, name) for name in FILE_FIELDS}
+        found = {name: folder / path for name, path in files.items() if path}
+        return self.model_copy(update=found)
+
+
+def read_password(login: BrokerLogin) -> str | None:
+    """Return the password; none if there is no file for it.
+
+    Args:
+        login: Of the broker.
+
+    Raises:
+        ConfigError: The file cannot be read, or is empty.
+    """
+    path = login.password_file
+    if path is None:
+        return None
+    try:
+        with path.open(encoding="utf-8") as file:
+            password = file.readline(PASSWORD_MAX_BYTES).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise _unusable("password_file", path, exc) from exc
+    if not password:
+        raise _unusable("password_file", path, ValueError("Its first line is empty."))
+    return password
+
+
+def make_tls_context(login: BrokerLogin) -> ssl.SSLContext | None:
+    """Return how to encrypt; none without TLS.
+
+    Args:
+        login: Of the broker.
+
+    Raises:
+        ConfigError: A file cannot be read, or is not what it should be.
+    """
+    if login.tls_ca_file is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=login.tls_ca_file)
+    except OSError as exc:  # ssl.SSLError is one
+        raise _unusable("tls_ca_file", login.tls_ca_file, exc) from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificate, key = login.tls_cert_file, login.tls_key_file
+    if certificate is not None:
+        try:
+            # The empty answer keeps OpenSSL from asking at the terminal.
+            context.load_cert_chain(certificate, key, password="")
+        except (OSError, ValueError) as exc:
+            raise _unusable("tls_cert_file", certificate, exc) from exc
+    return context
+
+
+def _unusable(field: str, path: Path, error: Exception) -> ConfigError:
+    """Return the error for a file that is missing or wrong."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return ConfigError(
+        f"broker.{field} = {path} cannot be used.",
+        why=reason or str(error),
+        fix="Give a file that this program may read.",
+    )
