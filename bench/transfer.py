@@ -89,16 +89,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--train-norms",
+        action="store_true",
+        help="let batch norms learn new statistics, to see what freezing them brings",
+    )
     args = parser.parse_args(arguments)
     RESULTS.mkdir(parents=True, exist_ok=True)
     dataset = dataset_for_training(args.dataset).dataset
     for weights in args.weights:
         start = Path(weights).stem
-        cell = f"{start}-{args.photos}x{args.epochs}-{args.size}px-{args.seed}.json"
+        cell = f"{start}-{args.photos}x{args.epochs}-{args.size}px-{args.seed}"
+        cell += "-trained-norms.json" if args.train_norms else ".json"
         path = RESULTS / cell
         if path.exists():
             continue
-        wishes = Wishes(weights, size_px=args.size, epochs=args.epochs, seed=args.seed)
+        wishes = Wishes(
+            weights=weights,
+            size_px=args.size,
+            epochs=args.epochs,
+            frozen_norms=False if args.train_norms else None,
+            seed=args.seed,
+        )
         result = measure_cell(dataset, wishes, args.photos)
         path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         print(cell, json.dumps(result["metrics"]))

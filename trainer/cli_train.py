@@ -54,14 +54,14 @@ def run_train(args: argparse.Namespace) -> int:
     for finding in report.findings:
         say(str(finding))
     wishes = Wishes(
-        args.weights,
-        args.detector or _detector_of(args.weights),
-        args.activation,
-        args.size,
-        args.epochs,
-        args.batch,
-        args.learning_rate,
-        args.seed,
+        weights=args.weights,
+        detector=args.detector or _detector_of(args.weights),
+        activation=args.activation,
+        size_px=args.size,
+        epochs=args.epochs,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
     )
     observer = TerminalObserver()
     try:

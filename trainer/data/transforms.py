@@ -35,7 +35,10 @@ class QuarterTurn(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
             height, width = inpt.canvas_size
             turned = inpt.as_subclass(Tensor)[:, [1, 0, 3, 2]]
             return tv_tensors.BoundingBoxes(
-                turned, format=inpt.format, canvas_size=(width, height)
+                turned,
+                format=inpt.format,
+                canvas_size=(width, height),
+                clamping_mode=inpt.clamping_mode,
             )
         if isinstance(inpt, tv_tensors.Image):
             return tv_tensors.Image(inpt.transpose(-1, -2).contiguous())
@@ -98,6 +101,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
             torch.from_numpy(photo.boxes * np.float32(scale)),
             format=tv_tensors.BoundingBoxFormat.XYXY,
             canvas_size=(height, width),
+            clamping_mode=None,  # uncut, so that it is known how much is cut off
         )
         labels = torch.from_numpy(photo.labels)
         picture, boxes = _crop_to_content(self._augment(picture, boxes))

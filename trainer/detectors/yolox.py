@@ -194,7 +194,7 @@ class YOLOX(Detector):
         values = torch.cat(rows, dim=2)  # [N, 5 + C, A]
         cells, sides = grid.points(images.device)
         centre = (values[:, :2] + cells.T) * sides  # [N, 2, A]
-        size = values[:, 2:4].exp() * sides  # [N, 2, A]
+        size = values[:, 2:4].clamp(max=LARGEST_LOG_SIZE).exp() * sides  # [N, 2, A]
         scores = values[:, 4:5].sigmoid() * values[:, 5:].sigmoid()  # [N, C, A]
         return torch.cat((centre, size, scores), dim=1)
 

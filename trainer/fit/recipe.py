@@ -25,7 +25,7 @@ from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
-from trainer.detectors.zoo import build_detector, load_weights
+from trainer.detectors.zoo import NO_WEIGHTS, build_detector, load_weights
 from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
 from trainer.fit.engine import (
     MovingAverage,
@@ -52,7 +52,7 @@ WORKERS_FOR_GPU = 8
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the user asked for; None = chosen from the data.
 
@@ -64,6 +64,7 @@ class Wishes:
         epochs: Passes over the photos.
         batch: Photos a step.
         learning_rate: Peak.
+        frozen_norms: Keep the weights' batch statistics; None = where there are any.
         seed: Of everything random.
     """
 
@@ -74,6 +75,7 @@ class Wishes:
     epochs: int | None = None
     batch: int = BATCH
     learning_rate: float = LEARNING_RATE
+    frozen_norms: bool | None = None
     seed: int = 0
 
 
@@ -92,6 +94,7 @@ class Recipe:
         learning_rate: Peak of the cosine.
         weight_decay: Of convolution weights.
         warmup_steps: Linear warm-up.
+        frozen_norms: Batch statistics stay those of the weights.
         seed: Of everything random.
     """
 
@@ -105,6 +108,7 @@ class Recipe:
     learning_rate: float
     weight_decay: float
     warmup_steps: int
+    frozen_norms: bool
     seed: int
 
 
@@ -150,6 +154,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if wishes.epochs is None:
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
+    grafted = wishes.weights != NO_WEIGHTS
     return Recipe(
         wishes.detector,
         wishes.activation,
@@ -161,6 +166,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         wishes.learning_rate,
         WEIGHT_DECAY,
         WARMUP_STEPS,
+        grafted if wishes.frozen_norms is None else wishes.frozen_norms,
         wishes.seed,
     )
 
@@ -205,7 +211,10 @@ def begin_training(
     schedule = Schedule(recipe.learning_rate, steps, recipe.warmup_steps)
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     average = MovingAverage(model)
-    return Training(model, optimizer, average, schedule, device), transfer
+    training = Training(
+        model, optimizer, average, schedule, device, frozen_norms=recipe.frozen_norms
+    )
+    return training, transfer
 
 
 def train(
@@ -301,11 +310,12 @@ def _resumed(path: Path, training: Training, recipe: Recipe) -> list[CurvePoint]
     """Load a checkpoint of the same recipe; return the curve so far."""
     extra = load_checkpoint(path, training)
     wanted = {key: str(value) for key, value in asdict(recipe).items()}
-    changed = [key for key, value in wanted.items() if extra["recipe"][key] != value]
+    made = extra["recipe"]
+    changed = [key for key, value in wanted.items() if made.get(key) != value]
     if changed:
         key = changed[0]
         raise TrainingError(
-            f"{path}: made with {key} = {extra['recipe'][key]}.",
+            f"{path}: made with {key} = {made.get(key)}.",
             why=f"Now {key} = {wanted[key]}.",
             fix="Resume with the same options, or train anew without --resume.",
         )

@@ -20,12 +20,13 @@ from trainer.fit.engine import (
     StepReport,
     Training,
     make_optimizer,
+    train_one_epoch,
     train_step,
 )
 from trainer.fit.recipe import Outcome, Recipe, Wishes, input_size, resolve, train
 from trainer.run import open_run
 
-WISHES = Wishes("none", size_px=64, epochs=2, batch=4)
+WISHES = Wishes(weights="none", size_px=64, epochs=2, batch=4)
 
 
 class Recorder:
@@ -120,6 +121,29 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_weights() -> None:
     with pytest.raises(TrainingError, match="became nan at step 2"):
         train_step(training, *batch())
     assert torch.equal(kept, training.model.state_dict()["head.reg_preds.0.weight"])
+
+
+def test_frozen_norms_keep_their_statistics_and_still_learn_their_scale() -> None:
+    training = fresh_training()
+    training.frozen_norms = True
+    before = {k: v.clone() for k, v in training.model.state_dict().items()}
+    train_one_epoch(training, [batch(), batch()], lambda _: None)
+    after = training.model.state_dict()
+    for name, value in before.items():
+        if name.endswith(("running_mean", "running_var")):
+            assert torch.equal(value, after[name]), name
+    assert not torch.equal(
+        before["backbone.backbone.stem.conv.bn.weight"],
+        after["backbone.backbone.stem.conv.bn.weight"],
+    )
+
+
+def test_norms_are_frozen_only_where_weights_were_grafted(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    assert not resolve(WISHES, photos).frozen_norms
+    assert resolve(replace(WISHES, weights="some.pth"), photos).frozen_norms
+    chosen = replace(WISHES, weights="some.pth", frozen_norms=False)
+    assert not resolve(chosen, photos).frozen_norms
 
 
 def test_checkpoint_gives_back_everything(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Augmentation moves boxes with the picture."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,12 @@ import torch
 
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
-from trainer.data.transforms import EpochSampler, TrainingPhotos
+from trainer.data.transforms import (
+    MIN_VISIBLE_SHARE,
+    SCALE_RANGE,
+    EpochSampler,
+    TrainingPhotos,
+)
 
 
 def test_boxes_still_lie_on_the_bright_defects(tmp_path: Path) -> None:
@@ -23,6 +29,22 @@ def test_boxes_still_lie_on_the_bright_defects(tmp_path: Path) -> None:
             assert inside > 170  # the lamp may be 36 % darker than 250
             seen += 1
     assert seen > 40
+
+
+def test_no_sliver_of_a_defect_is_learned(tmp_path: Path) -> None:
+    dataset = open_dataset(write_coco(tmp_path / "d", {"train": 1}))
+    [photo] = dataset.splits["train"]
+    corner = np.array([[0, 20, 24, 44]], np.float32)
+    photo = replace(photo, boxes=corner, labels=np.zeros(1, np.int64))
+    photos = TrainingPhotos([photo], 64, 64)
+    torch.manual_seed(0)
+    areas = []
+    for _ in range(300):
+        boxes = photos[0][1].boxes
+        areas += ((boxes[:, 2:] - boxes[:, :2]).prod(dim=1)).tolist()
+    smallest_whole = (24 * SCALE_RANGE[0] - 1) ** 2
+    assert len(areas) > 0
+    assert min(areas) > MIN_VISIBLE_SHARE * smallest_whole
 
 
 def test_picture_has_the_input_size_and_type(tmp_path: Path) -> None:

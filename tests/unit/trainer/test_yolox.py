@@ -137,6 +137,14 @@ def test_wild_predictions_give_a_finite_loss(nano: YOLOX) -> None:
     assert nano.loss_of_raw(wild, targets).total.isfinite()
 
 
+def test_wild_predictions_give_finite_boxes(nano: YOLOX) -> None:
+    with torch.no_grad():
+        for layer in nano.head.reg_preds:
+            layer.bias.fill_(200.0)
+        found = nano.eval().detections(torch.zeros(1, 3, 64, 64))
+    assert torch.isfinite(found).all()
+
+
 def test_swapping_the_activation_keeps_every_weight(nano: YOLOX) -> None:
     before = {name: tensor.clone() for name, tensor in nano.state_dict().items()}
     nano.set_activation(Activation.RELU)

@@ -42,9 +42,9 @@ LARGEST_PX = 40
 MARGIN_PX = 2
 LENS_PX = 0.7
 """Deviation of the line camera's blur."""
-_LEAST_MEAN = 10.0
+_LEAST_MEAN = 18.0
 """Grey levels, mean over the changed pixels."""
-_LEAST_CONTRAST = 18.0
+_LEAST_CONTRAST = 40.0
 """Grey levels at the strongest pixel, after the lens: below it people disagree."""
 _TRIES = 30
 
@@ -92,15 +92,15 @@ def _scratch(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
     angle = rng.uniform(0, 2 * np.pi)
     x, y = grid.point(rng.uniform(*FACE), angle)
     across = angle + rng.choice([-1, 1]) * rng.uniform(0, 1.05)
-    length = rng.uniform(8, 34)
+    length = rng.uniform(10, 34)
     start_x, start_y = (
         x - np.cos(across) * length / 2,
         y - np.sin(across) * length / 2,
     )
     path = wander(rng, start_x, start_y, length, steps=5, bend=0.06, heading=across)
     mask: Mask = np.zeros(blank.alpha.shape, np.uint8)
-    draw_line(mask, path, 1 if rng.random() < 0.7 else 2)
-    level = rng.uniform(28, 85) * (1 if blank.tone < 130 else rng.choice([-1, -1, 1]))
+    draw_line(mask, path, 1 if rng.random() < 0.3 else 2)
+    level = rng.uniform(70, 125) * (1 if blank.tone < 130 else rng.choice([-1, -1, 1]))
     blank.picture += spread(unit(mask) * np.float32(level))
 
 
@@ -126,7 +126,7 @@ def _stain(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
     """Leave an oily or burnt patch: darker, soft, a little coloured."""
     x, y = grid.point(rng.uniform(0.25, 0.84), rng.uniform(0, 2 * np.pi))
     mask: Mask = np.zeros(blank.alpha.shape, np.uint8)
-    reach = rng.uniform(3.5, 14)
+    reach = rng.uniform(4.5, 14)
     for _ in range(int(rng.integers(1, 4))):
         shift_x, shift_y = rng.normal(0, reach * 0.25, 2)
         outline = blob_outline(
@@ -134,11 +134,11 @@ def _stain(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
         )
         draw_polygon(mask, outline)
     alpha = blur(unit(mask), rng.uniform(0.8, 2.0))
-    factor = 1 - rng.uniform(0.16, 0.5) * np.array(
+    factor = 1 - rng.uniform(0.3, 0.6) * np.array(
         [rng.uniform(0.9, 1.3), rng.uniform(0.8, 1.1), rng.uniform(0.5, 0.9)]
     )
     if blank.tone < 90:
-        factor = 1 + rng.uniform(0.35, 0.9) * np.array([0.5, 0.8, 1.0])
+        factor = 1 + rng.uniform(0.6, 1.2) * np.array([0.5, 0.8, 1.0])
     blank.picture *= 1 + spread(alpha) * (factor - 1).astype(np.float32)
 
 
@@ -146,14 +146,14 @@ def _dent(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
     """Press a small hollow into the face: dark towards the lamp, light away."""
     x, y = grid.point(rng.uniform(*FACE), rng.uniform(0, 2 * np.pi))
     mask: Mask = np.zeros(blank.alpha.shape, np.uint8)
-    reach = rng.uniform(2.5, 8)
+    reach = rng.uniform(3, 9)
     outline = blob_outline(rng, x, y, reach, ragged=0.12, stretch=rng.uniform(0.6, 1))
     draw_polygon(mask, outline)
     bump = blur(unit(mask), max(1.0, reach * 0.28))
     rows, columns = np.gradient(bump)
     shading = rows * 0.64 - columns * 0.76
     shading /= float(np.abs(shading).max()) + 1e-6
-    level = rng.uniform(34, 70)
+    level = rng.uniform(55, 95)
     blank.picture += spread((shading * level - bump * 8).astype(np.float32))
 
 

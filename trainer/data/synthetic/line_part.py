@@ -33,7 +33,7 @@ FACE = (0.44, 0.84)
 """Inner and outer radius of the flat face, in radii of the cap."""
 _KNURLS = 44
 _LAMP = -0.7  # radians: the lamp stands above the belt's left side
-_FINISHES = ((188, 186, 182), (74, 70, 68), (158, 98, 52), (70, 104, 140))
+_FINISHES = ((168, 166, 162), (158, 98, 52))
 _LETTERS = np.array(list("ABCDEFHKLMNPRTUVX0123456789"))
 
 
@@ -171,7 +171,7 @@ def _blend(patch: Picture, mask: Mask, level: float) -> None:
 
 
 def _ribs(grid: Polar, blank: Blank) -> None:
-    """Raise a short rib between each two holes."""
+    """Raise a short, soft rib between each two holes."""
     light: Mask = np.zeros(blank.alpha.shape, np.uint8)
     dark: Mask = np.zeros(blank.alpha.shape, np.uint8)
     thick = max(2, round(grid.radius_px * 0.028))
@@ -182,7 +182,7 @@ def _ribs(grid: Polar, blank: Blank) -> None:
         draw_line(light, (ends - offset).astype(np.float32), thick)
         draw_line(dark, (ends + offset).astype(np.float32), thick)
     shading = unit(light) - unit(dark)
-    blank.picture += spread(blur(shading * np.float32(30), 0.6))
+    blank.picture += spread(blur(shading * np.float32(20), 1.2))
 
 
 def _mark(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
@@ -217,7 +217,7 @@ def draw_blank(
     """
     grid = polar(frame_px)
     shading, rim, face = _relief(frame_px)
-    finish = _FINISHES[int(rng.choice(len(_FINISHES), p=(0.35, 0.25, 0.25, 0.15)))]
+    finish = _FINISHES[int(rng.integers(len(_FINISHES)))]
     base = np.array(finish, np.float32) * rng.uniform(0.9, 1.1)
     base = (base + rng.normal(0, 3, 3)).astype(np.float32)
     turn = rng.uniform(0, 2 * np.pi)

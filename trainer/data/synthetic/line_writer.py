@@ -23,7 +23,7 @@ from trainer.data.synthetic.line_scene import Station
 from trainer.data.synthetic.raster import Frame
 
 SCHEMA_VERSION = 1
-DRAWING_VERSION = 2
+DRAWING_VERSION = 3
 """Raised when the same settings draw something else than before."""
 _VAL_SHARE = 80 / 300
 _JPEG_QUALITY = 92
