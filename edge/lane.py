@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 
 from edge.cameras.process import CameraProcess
+from edge.cameras.slot import Stamp
+from edge.continuity import Continuity
 from edge.counters import CameraCounters
 from edge.track import Tracker
+from models.detections import Detections
 from models.messages import VerdictKind
 
 
@@ -16,11 +19,29 @@ class Lane:
         camera: Where frames come from.
         tracker: Which defects were seen before; of no use for parts.
         counters: Its figures.
+        continuity: Whether the tracker's memory still holds.
     """
 
     camera: CameraProcess
     tracker: Tracker
     counters: CameraCounters = field(default_factory=CameraCounters)
+    continuity: Continuity = field(default_factory=Continuity)
+
+    def confirm(self, found: Detections, stamp: Stamp, width_px: int) -> Detections:
+        """Return the defects that a frame of a free-running camera confirms.
+
+        Args:
+            found: What the model saw, with ``boxes_frame``.
+            stamp: Of the frame.
+            width_px: Of the frame.
+        """
+        if self.continuity.is_broken_by(
+            stamp.captured_ns,
+            restarts=self.camera.restarts,
+            max_missed=self.tracker.max_missed,
+        ):
+            self.tracker.forget()
+        return self.tracker.update(found, stamp.frame_id, frame_width_px=width_px)
 
     @property
     def frames_dropped(self) -> int:

@@ -82,11 +82,7 @@ class Pipeline:
             lane.counters.torn += 1
             return
         if not lane.camera.is_triggered:
-            found = lane.tracker.update(
-                found,
-                frame.stamp.frame_id,
-                frame_width_px=frame.pixels.shape[1],
-            )
+            found = lane.confirm(found, frame.stamp, frame.pixels.shape[1])
         self._decide(lane, frame, found)
 
     def _note_fault(self, fault: str) -> None:

@@ -128,6 +128,15 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._motion = _Motion()
 
+    @property
+    def max_missed(self) -> int:
+        """Inspected frames after which a defect out of sight is forgotten."""
+        return self._max_missed
+
+    def forget(self) -> None:
+        """Forget every defect and every motion: what comes now is something else."""
+        self._tracks, self._motion = [], _Motion()
+
     def update(
         self, detections: Detections, frame_id: int, *, frame_width_px: int = 0
     ) -> Detections:

@@ -236,13 +236,20 @@ class CameraProcess:
         self._process = self._slot = self._reader = None
 
     def _resume_after(self, frames: int, read_last: int) -> None:
-        """Plan the next start behind the frames that were delivered."""
+        """Plan the next start behind the frames that were delivered.
+
+        A live camera also counts frames that nobody was ready for; what it read last
+        may have come through, so its next frame gets a number beyond that.
+        """
+        first_frame_id = self.plan.first_frame_id + frames
+        if not self.plan.source.kind.is_file:
+            first_frame_id = max(first_frame_id, read_last + 1)
         suspect, deaths = self._suspect
         self._suspect = (read_last, deaths + 1 if read_last == suspect else 1)
         is_poisoned = self._suspect[1] >= DEATHS_TO_POISON and read_last >= 0
         self.plan = replace(
             self.plan,
-            first_frame_id=self.plan.first_frame_id + frames,
+            first_frame_id=first_frame_id,
             poisoned_frame_id=read_last if is_poisoned else None,
         )
 

@@ -29,6 +29,7 @@ class SimCamera:
         self.state = CameraState.UP
         self.frames: deque[CameraFrame] = deque()
         self.tears = False
+        self.away_ms = 0.0  # how much later than now the next frames are captured
         self.released = 0
         self.frames_captured = self.frames_dropped = self.restarts = 0
 
@@ -55,7 +56,7 @@ class SimCamera:
         self, number: int, pixels: Frame | None, age_ms: float, fault: str = ""
     ) -> None:
         part = f"part-{number}" if self.is_triggered else None
-        captured_ns = time.monotonic_ns() - int(age_ms * 1e6)
+        captured_ns = time.monotonic_ns() + int((self.away_ms - age_ms) * 1e6)
         stamp = Stamp(number, captured_ns, time.time_ns(), part)
         self.frames.append(CameraFrame(pixels, stamp, fault))
         self.frames_captured += 1

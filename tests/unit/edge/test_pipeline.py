@@ -77,6 +77,26 @@ def test_defect_in_free_run_is_decided_once_after_k_of_n_frames() -> None:
     assert line.lanes[0].counters.inspected == 8
 
 
+@pytest.mark.parametrize("comes_back", ["anew", "late"])
+def test_defect_at_the_same_place_after_an_outage_is_reported_again(
+    comes_back: str,
+) -> None:
+    camera = SimCamera("belt")
+    for number in range(4):
+        camera.show(number, defect=True)
+    line = Line(camera)
+    line.run()
+    assert len(line.desk.decisions) == 1
+    if comes_back == "anew":
+        camera.restarts += 1
+    else:
+        camera.away_ms = 3_600_000
+    for number in range(4, 8):
+        camera.show(number, defect=True)
+    line.run()
+    assert [d.frame.frame_id for d in line.desk.decisions] == [1, 5]
+
+
 def test_picture_of_a_decision_outlives_the_slot() -> None:
     camera = SimCamera("top", is_triggered=True)
     camera.show(0, defect=True)

@@ -1,8 +1,11 @@
 import random
 
 import numpy as np
+import pytest
 
-from edge.cameras.process import PAUSE_MAX_S, Pause
+from edge.cameras.feed import CapturePlan
+from edge.cameras.process import PAUSE_MAX_S, CameraProcess, Pause
+from edge.cameras.source import parse_source
 
 
 def test_pauses_grow_to_half_a_minute_and_tremble() -> None:
@@ -21,3 +24,19 @@ def test_after_a_frame_the_pause_is_short_again() -> None:
         pause.next_ns()
     pause.reset()
     assert pause.next_ns() <= 0.75e9
+
+
+@pytest.mark.parametrize(
+    ("source", "first_frame_id"),
+    [("rtsp://cam/1", 1031), ("v4l2:/dev/video0", 1031), ("file:a.avi", 1020)],
+)
+def test_frame_numbers_of_a_live_camera_never_go_back(
+    source: str, first_frame_id: int
+) -> None:
+    """Ten frames came before anybody was ready; a file has delivered what it counts."""
+    plan = CapturePlan("top", parse_source(source), first_frame_id=1000)
+    camera = CameraProcess(plan)
+    camera._resume_after(20, 1030)  # noqa: SLF001 - else a process that dies
+    assert camera.plan.first_frame_id == first_frame_id
+    camera._resume_after(0, -1)  # noqa: SLF001 - it could not even be opened
+    assert camera.plan.first_frame_id == first_frame_id
