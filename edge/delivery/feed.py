@@ -27,6 +27,7 @@ class Packet:
         topic: Where.
         payload: What.
         seq: Position of the event that it completes; 0 = none.
+        stream: What that is a position of.
         qos: 0 or 1.
         retain: The broker keeps it for those who come later.
     """
@@ -34,6 +35,7 @@ class Packet:
     topic: str
     payload: bytes
     seq: int = 0
+    stream: str = ""
     qos: int = 1
     retain: bool = False
 
@@ -131,20 +133,34 @@ class Feed:
         """Return when to ask for packets again at the latest."""
         return self._window.due_ns()
 
-    def confirmed(self, seq: int, now_ns: int) -> None:
-        """Note that the broker has an event."""
+    def confirmed(self, packet: Packet, now_ns: int) -> None:
+        """Note that the broker has an event.
+
+        Args:
+            packet: Which completed it; one of an older stream means nothing now.
+            now_ns: Monotonic clock.
+        """
+        stream, seq = packet.stream, packet.seq
+        if stream != self._stream:
+            return
         self._window.confirmed(seq, awaits_collector=self.awaits_collector)
         self._confirmed_last_ns = now_ns
         if self._rule is CollectorAck.OFF:
-            self._outbox.acknowledge(0, ((seq, seq),))
+            self._outbox.acknowledge(stream, 0, ((seq, seq),))
             return
-        self._outbox.mark_sent(seq)
+        self._outbox.mark_sent(stream, seq)
         if not self.awaits_collector:
             self._confirmed_finally += 1
 
-    def refused(self, seq: int, now_ns: int) -> None:
-        """Note that the broker did not take an event; it stays."""
-        self._window.refused(seq, now_ns)
+    def refused(self, packet: Packet, now_ns: int) -> None:
+        """Note that the broker did not take an event; it stays.
+
+        Args:
+            packet: Which would have completed it.
+            now_ns: Monotonic clock.
+        """
+        if packet.stream == self._stream:
+            self._window.refused(packet.seq, now_ns)
 
     def acknowledged(self, payload: bytes, now_ns: int) -> None:
         """Take the collector's acknowledgement.
@@ -156,16 +172,21 @@ class Feed:
         message = self._read_acknowledgement(payload)
         if message is None or message.stream != self._outbox.stream:
             return
-        if message.high_water > self._outbox.last_seq:
+        last_seq = self._outbox.last_seq
+        if message.high_water > last_seq:
             self._refuse(f"high_water {message.high_water} was never given")
             return
+        for first, last in message.ranges:
+            if not 1 <= first <= last <= last_seq:
+                self._refuse(f"range {first}..{last} is not within 1..{last_seq}")
+                return
         if not self._outbox.collector_known:
             self._outbox.note_collector()
             self._confirmed_finally = 0  # it was not final after all
             logger.info("collector_found stream=%s", message.stream)
             self._window.collector_appeared(now_ns)
         self._window.acknowledged(message.high_water, message.ranges, now_ns)
-        self._outbox.acknowledge(message.high_water, message.ranges)
+        self._outbox.acknowledge(message.stream, message.high_water, message.ranges)
         self._outbox.forget_sent = not self.awaits_collector
 
     def _read_acknowledgement(self, payload: bytes) -> Acknowledgement | None:
@@ -220,7 +241,7 @@ class Feed:
                 continue
             if not each.is_whole:
                 logger.error("event_damaged seq=%d: the disk changed it", each.seq)
-                self._outbox.acknowledge(0, ((each.seq, each.seq),))
+                self._outbox.acknowledge(self._stream, 0, ((each.seq, each.seq),))
                 continue
             image, limit_bytes = each.event.image, self._max_packet_bytes
             if image and limit_bytes and len(image) + HEADER_MAX_BYTES > limit_bytes:
@@ -233,4 +254,6 @@ class Feed:
                 replayed=each.was_sent or each.seq <= self._window.sent_up_to,
                 with_image=image is not None,
             )
-            self._ready.append(Packet(each.event.topic, payload, each.seq))
+            self._ready.append(
+                Packet(each.event.topic, payload, each.seq, self._stream)
+            )

@@ -53,9 +53,9 @@ class Outbox:
         self.refused = 0
         self.turns = 0
         self.forget_sent = False
-        self._path, self._station, self._max_bytes = path, station, max_bytes
+        self._path, self._max_bytes = path, max_bytes
         self._waiting = Waiting()
-        self._writer = OutboxWriter(path, max_bytes)
+        self._writer = OutboxWriter(path, station, max_bytes)
         self._lock_descriptor: int | None = None
         self._reading = threading.Lock()
         self._reader: OutboxFile | None = None
@@ -121,7 +121,7 @@ class Outbox:
     @property
     def stream(self) -> str:
         """``<station>-<epoch>``, known after ``start``; new after damage."""
-        return f"{self._station}-{self._writer.epoch}"
+        return self._writer.stream
 
     @property
     def last_seq(self) -> int:
@@ -203,19 +203,27 @@ class Outbox:
             lambda file: file.read(after, limit, was_sent=was_sent), otherwise=None
         )
 
-    def mark_sent(self, seq: int) -> None:
-        """Note that a broker has confirmed an event; it stays."""
-        self._waiting.add_confirmed(seq)
+    def mark_sent(self, stream: str, seq: int) -> None:
+        """Note that a broker has confirmed an event; it stays.
 
-    def acknowledge(self, high_water: int, ranges: Sequence[tuple[int, int]]) -> None:
+        Args:
+            stream: In which it was sent; another than the file's is dropped.
+            seq: Its position.
+        """
+        self._waiting.add_confirmed(stream, seq)
+
+    def acknowledge(
+        self, stream: str, high_water: int, ranges: Sequence[tuple[int, int]]
+    ) -> None:
         """Delete what is delivered.
 
         Args:
+            stream: Of which; another than the file's is dropped.
             high_water: Position up to which everything is.
             ranges: Further inclusive ranges of positions.
         """
         below = [(1, high_water)] if high_water else []
-        self._waiting.add_acknowledged([*below, *ranges])
+        self._waiting.add_acknowledged(stream, [*below, *ranges])
 
     def note_collector(self) -> None:
         """Remember, also after a restart, that there is a collector."""

@@ -18,14 +18,14 @@ class Group:
 
     Attributes:
         puts: Events, in order, with the futures of their positions.
-        acknowledged: Inclusive ranges of delivered positions.
-        confirmed: Positions that a broker has confirmed.
+        acknowledged: Inclusive ranges of delivered positions, with their stream.
+        confirmed: Positions that a broker has confirmed, with their stream.
         collector_seen: A collector has shown itself.
     """
 
     puts: deque[tuple[NewEvent, "Future[int]"]] = field(default_factory=deque)
-    acknowledged: list[tuple[int, int]] = field(default_factory=list)
-    confirmed: set[int] = field(default_factory=set)
+    acknowledged: list[tuple[str, int, int]] = field(default_factory=list)
+    confirmed: set[tuple[str, int]] = field(default_factory=set)
     collector_seen: bool = False
 
     def __bool__(self) -> bool:
@@ -33,6 +33,22 @@ class Group:
         return bool(
             self.puts or self.acknowledged or self.confirmed or self.collector_seen
         )
+
+    def acknowledged_in(self, stream: str) -> list[tuple[int, int]]:
+        """Return the delivered ranges of a stream; those of another mean others.
+
+        Args:
+            stream: That of the file.
+        """
+        return [(first, last) for of, first, last in self.acknowledged if of == stream]
+
+    def confirmed_in(self, stream: str) -> list[int]:
+        """Return the confirmed positions of a stream.
+
+        Args:
+            stream: That of the file.
+        """
+        return [seq for of, seq in self.confirmed if of == stream]
 
     @property
     def size_bytes(self) -> int:
@@ -85,24 +101,26 @@ class Waiting:
             self._changed.notify_all()
             return done
 
-    def add_acknowledged(self, ranges: list[tuple[int, int]]) -> None:
+    def add_acknowledged(self, stream: str, ranges: list[tuple[int, int]]) -> None:
         """Add delivered positions.
 
         Args:
+            stream: What they are positions of.
             ranges: Inclusive pairs.
         """
         with self._changed:
-            self._next.acknowledged += ranges
+            self._next.acknowledged += [(stream, *each) for each in ranges]
             self._changed.notify_all()
 
-    def add_confirmed(self, seq: int) -> None:
+    def add_confirmed(self, stream: str, seq: int) -> None:
         """Add a position that a broker has confirmed; it can wait a moment.
 
         Args:
+            stream: What it is a position of.
             seq: Position.
         """
         with self._changed:
-            self._next.confirmed.add(seq)
+            self._next.confirmed.add((stream, seq))
 
     def add_collector(self) -> None:
         """Add that a collector has shown itself."""

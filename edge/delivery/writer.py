@@ -28,6 +28,7 @@ class OutboxWriter:
 
     Args:
         path: The SQLite file.
+        station: Name of the station.
         max_bytes: Its largest size.
 
     Attributes:
@@ -40,7 +41,7 @@ class OutboxWriter:
         forget_sent: See ``shedding.make_room``.
     """
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, station: str, max_bytes: int) -> None:
         self.epoch = ""
         self.last_seq = 0
         self.rows = 0
@@ -48,9 +49,14 @@ class OutboxWriter:
         self.collector_known = False
         self.acknowledged = 0
         self.forget_sent = False
-        self._path, self._max_bytes = path, max_bytes
+        self._path, self._station, self._max_bytes = path, station, max_bytes
         self._file: OutboxFile | None = None
         self._attempted = 0  # events of a commit whose outcome is unknown
+
+    @property
+    def stream(self) -> str:
+        """``<station>-<epoch>``, known once it is open; new after damage."""
+        return f"{self._station}-{self.epoch}"
 
     def open(self) -> None:
         """Open the file; a damaged one is put aside.
@@ -81,7 +87,8 @@ class OutboxWriter:
         """Write a group.
 
         Args:
-            group: What; emptied of acknowledgements if they mean an older stream.
+            group: What; acknowledgements of another stream than the file's are
+                dropped: they speak of events that are gone.
 
         Returns:
             Position of its first event; none if the disk took nothing.
@@ -115,10 +122,7 @@ class OutboxWriter:
     def _commit_or_shed(self, group: Group) -> int:
         """Write a group, with an emergency shedding if the file is full."""
         if self._file is None:
-            epoch = self.epoch
             self.open()
-            if epoch != self.epoch:  # they speak of events that are gone
-                group.acknowledged, group.confirmed = [], set()
         file = self._opened()
         attempted, self._attempted = self._attempted, 0
         if attempted and file.last_seq >= self.last_seq + attempted:
@@ -143,8 +147,8 @@ class OutboxWriter:
         ``roomy_share``; the loss records come after the group's own events.
         """
         with Transaction(file.connection):
-            file.mark_sent(group.confirmed)
-            deleted = file.delete(group.acknowledged)
+            file.mark_sent(group.confirmed_in(self.stream))
+            deleted = file.delete(group.acknowledged_in(self.stream))
             rows = self.rows - deleted
             if group.collector_seen:
                 file.set_meta(COLLECTOR_KNOWN, "yes")

@@ -246,10 +246,10 @@ class Link:
             if reason.is_failure:
                 self._refuse(packet.topic, reason)
                 if packet.seq:
-                    self._feed.refused(packet.seq, time.monotonic_ns())
+                    self._feed.refused(packet, time.monotonic_ns())
             elif packet.seq:
                 self.refusal = ""
-                self._feed.confirmed(packet.seq, time.monotonic_ns())
+                self._feed.confirmed(packet, time.monotonic_ns())
         # The network loop must outlive any fault of ours.
         except Exception:
             logger.exception("publish_callback_failed seq=%d", packet.seq)

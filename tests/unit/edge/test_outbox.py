@@ -104,7 +104,7 @@ def test_positions_go_on_after_the_outbox_has_drained_and_restarted(
 ) -> None:
     outbox = open_outbox()
     fill(outbox, 3)
-    outbox.acknowledge(3, ())
+    outbox.acknowledge(outbox.stream, 3, ())
     outbox.close()
     again = open_outbox()
     assert again.depth() == 0
@@ -123,7 +123,7 @@ def test_lost_file_is_a_new_stream(open_outbox: Open, tmp_path: Path) -> None:
 def test_acknowledged_events_are_gone_and_others_stay(open_outbox: Open) -> None:
     outbox = open_outbox()
     fill(outbox, 10)
-    outbox.acknowledge(3, ((5, 6), (9, 9)))
+    outbox.acknowledge(outbox.stream, 3, ((5, 6), (9, 9)))
     settle(outbox)
     assert [each.seq for each in queued(outbox)][:5] == [4, 7, 8, 10, 11]
     assert outbox.depth() == 5
@@ -133,7 +133,7 @@ def test_acknowledged_events_are_gone_and_others_stay(open_outbox: Open) -> None
 def test_confirmed_events_stay_and_are_told_apart(open_outbox: Open) -> None:
     outbox = open_outbox()
     fill(outbox, 3)
-    outbox.mark_sent(2)
+    outbox.mark_sent(outbox.stream, 2)
     settle(outbox)
     assert [each.seq for each in queued(outbox, was_sent=True)] == [2]
     assert [each.seq for each in queued(outbox)] == [1, 3, 4]
@@ -281,6 +281,25 @@ def test_file_damaged_while_running_is_put_aside_and_nothing_waiting_is_lost(
     assert outbox.stream != stream
 
 
+def test_word_about_the_old_stream_does_not_touch_the_new_one(
+    open_outbox: Open, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    stream = outbox.stream
+    fill(outbox, 20)
+    outbox._writer.close()  # noqa: SLF001 - the disk went away for a moment
+    for path in tmp_path.glob("outbox.db*"):
+        if not path.name.endswith(".lock"):
+            path.unlink()
+    assert fill(outbox, 3) == [1, 2, 3]
+    assert outbox.stream != stream
+    outbox.acknowledge(stream, 20, ((1, 3),))  # it came late
+    outbox.mark_sent(stream, 1)
+    settle(outbox)
+    assert outbox.acknowledged == 0
+    assert [each.seq for each in queued(outbox)] == [1, 2, 3, 4]
+
+
 # --- the disk takes nothing ----------------------------------------------------------
 
 
@@ -386,7 +405,7 @@ def test_confirmed_events_go_first_and_are_no_loss_where_nobody_acknowledges(
     outbox.forget_sent = True
     for start in range(0, 3000, 100):
         for seq in fill(outbox, 100, start):
-            outbox.mark_sent(seq)
+            outbox.mark_sent(outbox.stream, seq)
         settle(outbox)
     assert losses(outbox) == {}
     assert outbox.depth() < 1500
@@ -398,7 +417,7 @@ def test_confirmed_events_are_a_loss_where_a_collector_must_acknowledge(
     outbox = open_outbox(MEBIBYTE)
     for start in range(0, 2000, 100):
         for seq in fill(outbox, 100, start):
-            outbox.mark_sent(seq)
+            outbox.mark_sent(outbox.stream, seq)
     assert losses(outbox)["alert"]["count"] > 0
 
 

@@ -64,6 +64,10 @@ def said(packet: Packet) -> dict[str, object]:
     return data
 
 
+def confirm(feed: Feed, outbox: Outbox, seq: int, now_ns: int) -> None:
+    feed.confirmed(Packet(ALERT_TOPIC, b"", seq, outbox.stream), now_ns)
+
+
 def acknowledge(
     feed: Feed, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
 ) -> None:
@@ -143,7 +147,7 @@ def test_confirmed_events_go_again_after_a_reconnect_until_acknowledged(
     put(outbox, 1)
     feed = feed_of(outbox)
     feed.packets(10, 0)
-    feed.confirmed(1, 0)
+    confirm(feed, outbox, 1, 0)
     settle(outbox)
     feed.connected(0, None)
     sent = feed.packets(10, 0) + feed.packets(10, 0)
@@ -157,7 +161,7 @@ def test_confirmed_events_do_not_go_again_where_no_collector_is_known(
     put(outbox, 1)
     feed = feed_of(outbox, CollectorAck.AUTO)
     feed.packets(10, 0)
-    feed.confirmed(1, 0)
+    confirm(feed, outbox, 1, 0)
     settle(outbox)
     feed.connected(0, None)
     assert seqs(feed.packets(10, 0) + feed.packets(10, 0)) == [2]
@@ -167,7 +171,7 @@ def test_collector_that_only_says_hello_is_given_everything(outbox: Outbox) -> N
     put(outbox, 1)
     feed = feed_of(outbox, CollectorAck.AUTO)
     feed.packets(10, 0)
-    feed.confirmed(1, 0)
+    confirm(feed, outbox, 1, 0)
     settle(outbox)
     feed.packets(10, 0)
     acknowledge(feed, outbox, 0)
@@ -180,7 +184,7 @@ def test_undelivered_counts_by_the_rule_in_force(outbox: Outbox) -> None:
     feed = feed_of(outbox, CollectorAck.AUTO)
     assert feed.undelivered(0) == 1
     feed.packets(10, 0)
-    feed.confirmed(1, 5 * SECOND_NS)
+    confirm(feed, outbox, 1, 5 * SECOND_NS)
     while outbox.unsent():
         time.sleep(0.01)
     assert feed.undelivered(5 * SECOND_NS) == 1, "a collector may show itself"
@@ -225,3 +229,34 @@ def test_acknowledgement_of_another_stream_is_ignored(outbox: Outbox) -> None:
     put(outbox, 2)
     assert outbox.depth() == 2
     assert not outbox.collector_known
+
+
+@pytest.mark.parametrize("rule", list(CollectorAck))
+def test_confirmation_of_another_stream_is_ignored(
+    outbox: Outbox, rule: CollectorAck
+) -> None:
+    put(outbox, 1)
+    feed = feed_of(outbox, rule)
+    feed.packets(9, 0)
+    feed.confirmed(Packet(ALERT_TOPIC, b"", 1, "station-1-old"), 0)
+    feed.refused(Packet(ALERT_TOPIC, b"", 1, "station-1-old"), 0)
+    put(outbox, 2)
+    assert outbox.depth() == outbox.unsent() == 2
+
+
+@pytest.mark.parametrize(
+    "bad", [(1, 10**30), (1, 3), (0, 1), (-(10**30), 1), (2, 1), (3, 3)]
+)
+def test_acknowledgement_of_what_was_never_given_is_refused_and_nothing_is_lost(
+    outbox: Outbox, bad: tuple[int, int]
+) -> None:
+    put(outbox, 1)
+    put(outbox, 2)
+    feed = feed_of(outbox)
+    acknowledge(feed, outbox, 0, (1, 1), bad)
+    assert feed.bad_acknowledgements == 1
+    assert put(outbox, 3) == 3
+    assert outbox.depth() == 3
+    acknowledge(feed, outbox, 1, (3, 3))
+    settle(outbox)
+    assert outbox.acknowledged == 2
