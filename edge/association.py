@@ -125,6 +125,23 @@ def pair_up(
     )
 
 
+def overlap_of_smaller(box: FloatArray, others: Boxes) -> FloatArray:
+    """Return how much of the smaller of two boxes the other one covers.
+
+    Args:
+        box: ``[4]`` float32, xyxy.
+        others: ``[N, 4]`` float32, xyxy.
+
+    Returns:
+        ``[N]`` shares in 0..1.
+    """
+    top_left = np.maximum(box[:2], others[:, :2])
+    bottom_right = np.minimum(box[2:], others[:, 2:])
+    overlap = (bottom_right - top_left).clip(0).prod(axis=1)  # [N] px^2
+    smaller = np.minimum(area(box[None]), area(others)).clip(1e-6)
+    return np.asarray(overlap / smaller, np.float32)
+
+
 def distinct(detections: Detections) -> np.ndarray:
     """Return the places of the detections without second labels for one defect.
 
@@ -135,14 +152,9 @@ def distinct(detections: Detections) -> np.ndarray:
         ``[M]`` int64, ascending.
     """
     boxes = detections.boxes
-    top_left = np.maximum(boxes[:, None, :2], boxes[:, :2])  # [N, N, 2]
-    bottom_right = np.minimum(boxes[:, None, 2:], boxes[:, 2:])  # [N, N, 2]
-    overlap = (bottom_right - top_left).clip(0).prod(axis=2)  # [N, N] px^2
-    areas = area(boxes)
-    smaller = np.minimum(areas[:, None], areas).clip(1e-6)  # [N, N] px^2
-    same = overlap / smaller >= SAME_PLACE_SHARE
     kept: list[int] = []
-    for place in range(len(boxes)):
-        if not same[place, kept].any():
+    for place, box in enumerate(boxes):
+        covered = overlap_of_smaller(box, boxes[kept])
+        if not (covered >= SAME_PLACE_SHARE).any():
             kept.append(place)
     return np.array(kept, np.int64)

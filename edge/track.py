@@ -25,7 +25,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.association import Matching, Pairs, distinct, pair_up
+from edge.association import (
+    Matching,
+    Pairs,
+    distinct,
+    overlap_of_smaller,
+    pair_up,
+)
 from models.boxes import FloatArray
 from models.detections import Detections
 
@@ -43,6 +49,7 @@ OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
 OTHER_LABEL, MISSED_ONCE, OTHER_SIZE = 0.05, 0.02, 0.2
 HYPOTHESES_MAX = 64  # of a common displacement
 VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
+SAME_DEFECT_SHARE = 0.3  # of the smaller box, from which it is a piece of the other
 _ORIGIN = np.zeros(2, np.float32)
 
 
@@ -169,13 +176,14 @@ class Tracker:
             for place in range(len(seen))
             if place not in followed
         ]
-        confirmed = sorted(
-            place
+        new = [
+            (place, track)
             for track, place in tracks
             if place is not None and self._is_new(track)
-        )
+        ]
         self._tracks = [t for t, _ in tracks if t.missed <= self._max_missed]
-        return seen.take(np.array(confirmed, np.int64))
+        told = [place for place, track in sorted(new, key=_place) if self._tell(track)]
+        return seen.take(np.array(told, np.int64))
 
     def _begin(
         self, seen: Detections, place: int, frame_id: int
@@ -198,13 +206,23 @@ class Tracker:
         return track, place
 
     def _is_new(self, track: _Track) -> bool:
-        """Return whether a track has just been confirmed, and remember it."""
+        """Return whether a track is confirmed and not yet reported."""
         oldest = track.sightings[0]
         is_confirmed = len(track.sightings) == self._k and oldest > self._turn - self._n
-        if not is_confirmed or track.is_reported:
-            return False
+        return is_confirmed and not track.is_reported
+
+    def _tell(self, track: _Track) -> bool:
+        """Remember that a track was reported; return whether that is news.
+
+        A detector often boxes a long scratch in several ways: whole, and its ends.
+        Whatever lies on a defect that was reported is a piece of it.
+        """
+        reported = [t for t in self._tracks if t.is_reported]
         track.is_reported = True
-        return True
+        places = [_expected_box(t, track.frame_id) for t in reported]
+        return not places or overlap_of_smaller(track.box, np.stack(places)).max() < (
+            SAME_DEFECT_SHARE
+        )
 
     def _match(self, seen: Detections, frame_id: int) -> dict[int, int]:
         """Return which track is which detection, and learn how things move."""
@@ -358,6 +376,18 @@ class Tracker:
         """Return how far a defect may have come, ``[T]`` pixels."""
         frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
         return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)
+
+
+def _place(found: tuple[int, _Track]) -> int:
+    return found[0]
+
+
+def _expected_box(track: _Track, frame_id: int) -> FloatArray:
+    """Return where a track's box should be in a frame, ``[4]`` xyxy px."""
+    if track.velocity is None:
+        return track.box
+    shift = track.velocity * np.float32(frame_id - track.frame_id)
+    return np.asarray(track.box + np.tile(shift, 2), np.float32)
 
 
 def _vote_tolerance(pairs: Pairs, expected: FloatArray) -> FloatArray:
