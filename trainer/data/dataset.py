@@ -2,7 +2,8 @@
 
 A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
 annotations holds photos of good parts; where there is a train split, its photos are
-divided by their sorted SHA-256: even ones train, odd ones are measured on.
+divided by their sorted SHA-256: even ones train, odd ones are measured on. Where val
+then shows no defect, every fifth defective photo of train goes there.
 """
 
 import hashlib
@@ -20,9 +21,9 @@ from models.errors import DatasetError
 from models.preprocess import Frame
 from trainer.data.formats import coco, yolo
 from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
+from trainer.data.hold_out import HELD_OUT_SHARE, divide, shows_defect, with_defects
 
 GOOD_FOLDER = "good"
-HELD_OUT_SHARE = 5  # every fifth photo where the dataset has no val split
 SMALLEST_BOX_PX = 1.0
 
 
@@ -79,7 +80,7 @@ class Dataset:
         """Return the photos to measure on.
 
         Args:
-            name: Of a split; None = ``val`` if there is one, else everything.
+            name: Of a split; None = ``val`` if it has photos, else everything.
 
         Returns:
             Name of the split (``all`` for everything) and its photos.
@@ -88,7 +89,7 @@ class Dataset:
             DatasetError: There is no split of that name, or it is empty.
         """
         if name is None:
-            name = "val" if "val" in self.splits else "all"
+            name = "val" if self.splits.get("val") else "all"
         if name == "all":
             photos = tuple(p for split in self.splits.values() for p in split)
         elif name in self.splits:
@@ -110,25 +111,29 @@ class Dataset:
     def for_training(self) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
         """Return the photos to train on and those to measure on, disjoint.
 
-        Without a val split every fifth photo by SHA-256 is held out.
+        Without photos in a val split every fifth photo by SHA-256 is held out.
 
         Raises:
-            DatasetError: There is no labelled photo to train on.
+            DatasetError: No labelled defect to train on, or none to measure on.
         """
-        pool = self.splits.get("train")
+        pool, held_out = self.splits.get("train"), self.splits.get("val", ())
         if pool is None:
-            pool = tuple(p for split in self.splits.values() for p in split)
-        held_out = self.splits.get("val") if "train" in self.splits else None
-        if held_out is None:
-            ordered = sorted(pool, key=lambda photo: photo.sha256)
-            held_out = tuple(ordered[::HELD_OUT_SHARE])
-            taken = {photo.sha256 for photo in held_out}
-            pool = tuple(p for p in ordered if p.sha256 not in taken)
-        if all(photo.is_good for photo in pool):
+            pool, held_out = self.split("all")[1], ()
+        pool, held_out = with_defects(pool, held_out) if held_out else divide(pool)
+        trained = sum(not photo.is_good for photo in pool)
+        measured = sum(not photo.is_good for photo in held_out)
+        if not trained + measured:
             raise DatasetError(
                 f"{self.root}: no photo has a labelled defect.",
-                why=f"{len(pool)} photos to train on, none with a box.",
+                why=f"{len(pool) + len(held_out)} photos, none with a box.",
                 fix="Label some defects, or check that the labels were exported.",
+            )
+        if not (trained and measured):
+            raise DatasetError(
+                f"{self.root}: no defect to {'measure' if trained else 'train'} on.",
+                why=f"{trained} photos with a labelled defect to train on, {measured} "
+                "to measure on; both need at least one.",
+                fix="Label defects in more photos, or divide the splits anew.",
             )
         return pool, held_out
 
@@ -184,6 +189,7 @@ def open_dataset(root: Path) -> Dataset:
         name: [photos[id(row)] for row in rows if id(row) in photos]
         for name, rows in annotations.splits.items()
     }
+    findings += _unmeasurable(root, splits)
     _divide_good([photos[id(row)] for row in good if id(row) in photos], splits)
     if not any(splits.values()):
         raise DatasetError(
@@ -192,6 +198,9 @@ def open_dataset(root: Path) -> Dataset:
             fix="Run `graftline check` on it, or export it again.",
         )
     frozen = {name: tuple(rows) for name, rows in splits.items()}
+    if "train" in frozen and frozen.get("val"):
+        sides = with_defects(frozen["train"], frozen["val"])
+        frozen["train"], frozen["val"] = sides
     labels = tuple(annotations.labels)
     return Dataset(root, labels, frozen, tuple(findings), _content_hash(frozen, labels))
 
@@ -236,6 +245,19 @@ def _divide_good(good: list[Photo], splits: dict[str, list[Photo]]) -> None:
         splits.setdefault("val", []).extend(ordered[1::2])
     else:
         splits["val" if "val" in splits else next(iter(splits), "all")] += ordered
+
+
+def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
+    """Say so when the dataset's own val shows no defect."""
+    if "val" not in splits or shows_defect(splits["val"]):
+        return []
+    count = len(splits["val"])
+    why = f"{count} photos, none with a labelled defect: recall cannot be measured."
+    fix = (
+        "Put photos with labelled defects into val; until then every "
+        f"{HELD_OUT_SHARE}th defective photo of the others is held out."
+    )
+    return [Finding(Level.WARNING, root, "split val", why, fix)]
 
 
 def _photo(

@@ -243,9 +243,8 @@ def train(
     detector = TorchDetector(
         training.average.model, recipe.input_height_px, recipe.input_width_px
     )
-    split = (
-        "val" if "val" in dataset.splits and "train" in dataset.splits else "held-out"
-    )
+    own_split = "train" in dataset.splits and dataset.splits.get("val")
+    split = "val" if own_split else "held-out"
     tick = observer.measuring(len(held_out))
     found = predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
     thresholds = choose_thresholds(found, held_out, dataset.labels, split)

@@ -1,7 +1,9 @@
 """COCO: one JSON a split, boxes as x, y, width, height in pixels.
 
-``NAME.json`` at the root or in ``annotations/`` is the split NAME. Image paths are
-relative to the JSON, else to ``images/``. Source: cocodataset.org, data format.
+``NAME.json`` at the root or in ``annotations/`` is the split NAME, and so is
+``_annotations.coco.json`` in the folder NAME, as Roboflow exports it; ``valid`` is
+``val``. Image paths are relative to the JSON, else to ``images/``.
+Source: cocodataset.org, data format.
 """
 
 import json
@@ -12,6 +14,8 @@ from models.errors import DatasetError
 from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
 
 FOLDERS = ("", "annotations")
+SPLITS = ("train", "val", "valid", "test")
+ROBOFLOW_NAME = "_annotations.coco.json"
 
 
 def find_files(root: Path) -> list[Path]:
@@ -24,6 +28,8 @@ def find_files(root: Path) -> list[Path]:
         JSON files that hold ``images``, sorted by name.
     """
     candidates = [path for name in FOLDERS for path in (root / name).glob("*.json")]
+    inside = [root / split / ROBOFLOW_NAME for split in SPLITS]
+    candidates += [path for path in inside if path.is_file()]
     return sorted(path for path in candidates if _looks_like_coco(path))
 
 
@@ -32,7 +38,7 @@ def _looks_like_coco(path: Path) -> bool:
     try:
         document = json.loads(path.read_bytes())
     except ValueError:
-        return path.stem in {"train", "val", "valid", "test"}
+        return path.stem in SPLITS or path.name == ROBOFLOW_NAME
     return isinstance(document, dict) and "images" in document
 
 
@@ -54,8 +60,17 @@ def read(files: list[Path], root: Path) -> Annotations:
         photos = _photos(path, root, document)
         for entry in document["annotations"]:
             _add_box(annotations, path, photos, categories, entry)
-        annotations.splits[path.stem] = list(photos.values())
+        split = _split_name(path, root)
+        annotations.splits.setdefault(split, []).extend(photos.values())
     return annotations
+
+
+def _split_name(path: Path, root: Path) -> str:
+    """Return the split that a file describes."""
+    name = path.stem
+    if path.name == ROBOFLOW_NAME:
+        name = path.parent.name if path.parent != root else "all"
+    return "val" if name == "valid" else name
 
 
 def _load(path: Path) -> dict[str, Any]:
