@@ -5,6 +5,7 @@ Written at the end of each epoch beside the old one and renamed over it, so that
 """
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,27 +46,32 @@ def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> No
         raise unwritable(path.parent, cause) from exc
 
 
-def load_checkpoint(path: Path, training: Training) -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, training: Training, made_with: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Go on from a checkpoint.
 
     Args:
         path: From ``save_checkpoint``.
         training: Changed in place.
+        made_with: What ``extra["made_with"]`` must hold; looked at before any weight.
 
     Returns:
         The plain values that were saved beside it.
 
     Raises:
-        TrainingError: There is none, it is damaged, or it is of another network.
+        TrainingError: There is none, it is damaged, or made with something else.
     """
     try:
         state = torch.load(path, map_location=training.device, weights_only=True)
+        extra = dict(state["extra"])
+        if made_with:
+            _refuse_change(path, dict(extra["made_with"]), made_with)
         training.model.load_state_dict(state["model"])
         training.average.model.load_state_dict(state["average"])
         training.optimizer.load_state_dict(state["optimizer"])
         training.step = int(state["step"])
         training.average.steps = int(state["average_steps"])
-        extra = dict(state["extra"])
     except (OSError, RuntimeError, KeyError, ValueError, pickle.PickleError) as exc:
         raise TrainingError(
             f"{path}: cannot resume.",
@@ -73,3 +79,18 @@ def load_checkpoint(path: Path, training: Training) -> dict[str, Any]:
             fix="Train again without --resume.",
         ) from exc
     return extra
+
+
+def _refuse_change(
+    path: Path, made_with: Mapping[str, str], wanted: Mapping[str, str]
+) -> None:
+    """Stop where something is not as it was when the checkpoint was written."""
+    changed = [key for key, value in wanted.items() if made_with.get(key) != value]
+    if changed:
+        key = changed[0]
+        raise TrainingError(
+            f"{path}: made with {key} = {made_with.get(key)}.",
+            why=f"Now {key} = {wanted[key]}.",
+            fix="Resume with the same photos and options, or train anew without "
+            "--resume.",
+        )

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 from models.detections import Detections
-from models.errors import TrainingError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.detectors.base import Architecture
@@ -239,7 +238,17 @@ def train(
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
     training, transfer = begin_training(recipe, dataset.labels, steps_per_epoch)
     observer.begin(recipe, transfer, training.schedule.steps)
-    curve = _fit(training, recipe, photos, sampler, out, observer, resume=resume)
+    made_with = _made_with(recipe, dataset)
+    curve = _fit(
+        training,
+        recipe,
+        photos,
+        sampler,
+        out,
+        observer,
+        made_with=made_with,
+        resume=resume,
+    )
     detector = TorchDetector(
         training.average.model, recipe.input_height_px, recipe.input_width_px
     )
@@ -279,11 +288,12 @@ def _fit(
     out: Path,
     observer: Observer,
     *,
+    made_with: dict[str, str],
     resume: bool,
 ) -> list[CurvePoint]:
     """Run the epochs that are left, with a checkpoint after each."""
     path = out / CHECKPOINT_NAME
-    curve = _resumed(path, training, recipe) if resume else []
+    curve = _resumed(path, training, made_with) if resume else []
     data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
     workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
     loader = make_loader(data, sampler, recipe.batch, workers)
@@ -297,25 +307,21 @@ def _fit(
         curve.append(
             CurvePoint(epoch=epoch, step=training.step, seconds=seconds, loss=loss)
         )
-        extra = {
-            "recipe": {key: str(value) for key, value in asdict(recipe).items()},
-            "curve": [point.model_dump() for point in curve],
-        }
-        save_checkpoint(path, training, extra)
+        points = [point.model_dump() for point in curve]
+        save_checkpoint(path, training, {"made_with": made_with, "curve": points})
     return curve
 
 
-def _resumed(path: Path, training: Training, recipe: Recipe) -> list[CurvePoint]:
-    """Load a checkpoint of the same recipe; return the curve so far."""
-    extra = load_checkpoint(path, training)
-    wanted = {key: str(value) for key, value in asdict(recipe).items()}
-    made = extra["recipe"]
-    changed = [key for key, value in wanted.items() if made.get(key) != value]
-    if changed:
-        key = changed[0]
-        raise TrainingError(
-            f"{path}: made with {key} = {made.get(key)}.",
-            why=f"Now {key} = {wanted[key]}.",
-            fix="Resume with the same options, or train anew without --resume.",
-        )
+def _made_with(recipe: Recipe, dataset: Dataset) -> dict[str, str]:
+    """Return what must be the same when a training is resumed."""
+    values = {key: str(value) for key, value in asdict(recipe).items()}
+    labels = ", ".join(dataset.labels)
+    return values | {"labels": labels, "dataset": dataset.sha256[:16]}
+
+
+def _resumed(
+    path: Path, training: Training, made_with: dict[str, str]
+) -> list[CurvePoint]:
+    """Load a checkpoint made with the same; return the curve so far."""
+    extra = load_checkpoint(path, training, made_with)
     return [CurvePoint.model_validate(point) for point in extra["curve"]]

@@ -215,6 +215,46 @@ def test_resume_with_another_recipe_is_refused(
         train(dataset, wishes, tmp_path / "run", Recorder(), resume=True)
 
 
+@pytest.fixture(scope="module")
+def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    run_training(dataset, out)
+    return out
+
+
+def test_resume_with_another_network_names_the_network(
+    dataset: Dataset, finished: Path
+) -> None:
+    wishes = replace(WISHES, detector=Architecture.SSDLITE)
+    with pytest.raises(TrainingError, match="made with detector = yolox-nano"):
+        train(dataset, wishes, finished, Recorder(), resume=True)
+
+
+def test_resume_with_other_photos_is_refused(finished: Path, tmp_path: Path) -> None:
+    other = open_dataset(write_coco(tmp_path / "d", good=4, seed=1))
+    with pytest.raises(TrainingError, match="made with dataset"):
+        train(other, WISHES, finished, Recorder(), resume=True)
+
+
+def test_resume_with_renamed_classes_is_refused(
+    dataset: Dataset, finished: Path
+) -> None:
+    renamed = replace(dataset, labels=("bar", "dot"))
+    with pytest.raises(TrainingError, match="made with labels = dot, bar"):
+        train(renamed, WISHES, finished, Recorder(), resume=True)
+
+
+def test_refused_checkpoint_leaves_the_weights_alone(tmp_path: Path) -> None:
+    first, second = fresh_training(), fresh_training()
+    train_step(first, *batch())
+    save_checkpoint(tmp_path / "c.pt", first, {"made_with": {"dataset": "a"}})
+    before = {k: v.clone() for k, v in second.model.state_dict().items()}
+    with pytest.raises(TrainingError, match="made with dataset = a"):
+        load_checkpoint(tmp_path / "c.pt", second, {"dataset": "b"})
+    for name, value in second.model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
 def test_input_follows_the_photos_and_is_never_enlarged(tmp_path: Path) -> None:
     small = open_dataset(write_coco(tmp_path / "d", {"train": 1}, size_px=80))
     photos = small.splits["train"]
