@@ -136,9 +136,7 @@ class _Daemon:
         self._started_s = time.monotonic()
         topics, boot_id = settings.station.topics, uuid.uuid4().hex
         version = _version()
-        self._outbox = Outbox(
-            settings.outbox.path, settings.station.station, settings.outbox.max_bytes
-        )
+        self._outbox = Outbox(settings.outbox.path, topics, settings.outbox.max_bytes)
         self._outbox.start()
         clean_up.callback(self._outbox.close)
         evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)

@@ -49,7 +49,7 @@ OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
 OTHER_LABEL, MISSED_ONCE, OTHER_SIZE = 0.05, 0.02, 0.2
 HYPOTHESES_MAX = 64  # of a common displacement
 VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
-SAME_DEFECT_SHARE = 0.3  # of the smaller box, from which it is a piece of the other
+SAME_DEFECT_SHARE = 0.25  # of the smaller box, from which it is a piece of the other
 _ORIGIN = np.zeros(2, np.float32)
 
 
@@ -176,14 +176,12 @@ class Tracker:
             for place in range(len(seen))
             if place not in followed
         ]
-        new = [
-            (place, track)
-            for track, place in tracks
-            if place is not None and self._is_new(track)
-        ]
         self._tracks = [t for t, _ in tracks if t.missed <= self._max_missed]
-        told = [place for place, track in sorted(new, key=_place) if self._tell(track)]
-        return seen.take(np.array(told, np.int64))
+        present = sorted(
+            ((place, track) for track, place in tracks if place is not None),
+            key=_place,
+        )
+        return seen.take(np.array(self._tell(present), np.int64))
 
     def _begin(
         self, seen: Detections, place: int, frame_id: int
@@ -205,24 +203,37 @@ class Tracker:
         track.sightings.append(self._turn)
         return track, place
 
-    def _is_new(self, track: _Track) -> bool:
-        """Return whether a track is confirmed and not yet reported."""
-        oldest = track.sightings[0]
-        is_confirmed = len(track.sightings) == self._k and oldest > self._turn - self._n
-        return is_confirmed and not track.is_reported
+    def _tell(self, present: list[tuple[int, _Track]]) -> list[int]:
+        """Return the places of newly confirmed defects; pieces of one are absorbed."""
+        told = []
+        for place, track in present:
+            if not track.is_reported and self._is_confirmed(track):
+                if not self._is_piece(track):
+                    told.append(place)
+                track.is_reported = True
+        for _, track in present:
+            track.is_reported = track.is_reported or self._is_piece(track)
+        return told
 
-    def _tell(self, track: _Track) -> bool:
-        """Remember that a track was reported; return whether that is news.
+    def _is_confirmed(self, track: _Track) -> bool:
+        """Return whether a track was seen in k of the last n turns."""
+        oldest = track.sightings[0]
+        return len(track.sightings) == self._k and oldest > self._turn - self._n
+
+    def _is_piece(self, track: _Track) -> bool:
+        """Return whether a track lies on a defect that was reported.
 
         A detector often boxes a long scratch in several ways: whole, and its ends.
-        Whatever lies on a defect that was reported is a piece of it.
         """
-        reported = [t for t in self._tracks if t.is_reported]
-        track.is_reported = True
-        places = [_expected_box(t, track.frame_id) for t in reported]
-        return not places or overlap_of_smaller(track.box, np.stack(places)).max() < (
-            SAME_DEFECT_SHARE
-        )
+        places = [
+            _expected_box(t, track.frame_id)
+            for t in self._tracks
+            if t.is_reported and t.missed <= GAP_MAX_FRAMES
+        ]
+        if not places:
+            return False
+        shares = overlap_of_smaller(track.box, np.stack(places))
+        return bool(shares.max() >= SAME_DEFECT_SHARE)
 
     def _match(self, seen: Detections, frame_id: int) -> dict[int, int]:
         """Return which track is which detection, and learn how things move."""

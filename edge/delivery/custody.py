@@ -8,11 +8,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.delivery.outbox_file import OutboxFile
-from models.errors import DeliveryError
+from edge.delivery.outbox_file import OutboxFile, Transaction
+from models.errors import ConfigError, DeliveryError
 from models.files import fsync_folder
+from models.messages import StationTopics
 
 QUARANTINED_KEPT = 2  # each may be as large as the cap
+OWNER = "owner"
+LOOKED_AT = 20  # events, to find one that the disk has not changed
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,47 @@ def open_outbox(path: Path, max_bytes: int) -> OutboxFile:
         return _open_checked(path, max_bytes)
     except sqlite3.DatabaseError as exc:
         raise cannot_open(path, str(exc)) from exc
+
+
+def claim(file: OutboxFile, path: Path, topics: StationTopics) -> None:
+    """Make the file this station's; what is left of another one begins a new stream.
+
+    A stream belongs to the station that used it first, with its site and line: under
+    another name the collector would refuse every event of it for ever.
+
+    Args:
+        file: Open for writing.
+        path: Its path.
+        topics: This station's.
+
+    Raises:
+        ConfigError: Events of another station wait in it.
+        sqlite3.Error: It cannot be read or written.
+    """
+    sender = _sender(file)
+    if sender not in {"", topics.root}:
+        raise ConfigError(
+            f"outbox {path}: {file.depth} events of {sender} wait in it, but [station] "
+            f"says {topics.root}.",
+            why="Its name was changed before they were delivered; a collector takes "
+            "events only from the station that made them.",
+            fix="Set site, line and station back until they are delivered, or give "
+            "this station another outbox.path.",
+        )
+    if file.meta(OWNER) != topics.root:
+        with Transaction(file.connection):
+            if file.last_seq and not file.depth:
+                file.begin_stream()
+            file.set_meta(OWNER, topics.root)
+
+
+def _sender(file: OutboxFile) -> str:
+    """Return whose events wait, from one that is whole; empty if there is none."""
+    for was_sent in (False, True):
+        for queued in file.read(0, LOOKED_AT, was_sent=was_sent):
+            if queued.is_whole:
+                return "/".join(queued.event.topic.split("/")[:4])
+    return ""
 
 
 def _open_checked(path: Path, max_bytes: int) -> OutboxFile:

@@ -24,7 +24,12 @@ from edge.delivery.outbox_file import OutboxFile
 from edge.delivery.waiting import Group, Waiting
 from edge.delivery.writer import OutboxWriter
 from models.errors import DeliveryError
-from models.messages import THUMBNAIL_MAX_BYTES, AlertData, VerdictData
+from models.messages import (
+    THUMBNAIL_MAX_BYTES,
+    AlertData,
+    StationTopics,
+    VerdictData,
+)
 
 __all__ = ["EventKind", "Outbox"]
 
@@ -39,7 +44,7 @@ class Outbox:
 
     Args:
         path: SQLite file; its folder is made.
-        station: Name of the station; with the file's epoch it names the stream.
+        topics: Of the station; its name and the file's epoch name the stream.
         max_bytes: Largest size of the file; beyond it the least important is shed.
 
     Attributes:
@@ -49,13 +54,13 @@ class Outbox:
             no loss: the publisher's policy.
     """
 
-    def __init__(self, path: Path, station: str, max_bytes: int) -> None:
+    def __init__(self, path: Path, topics: StationTopics, max_bytes: int) -> None:
         self.refused = 0
         self.turns = 0
         self.forget_sent = False
         self._path, self._max_bytes = path, max_bytes
         self._waiting = Waiting()
-        self._writer = OutboxWriter(path, station, max_bytes)
+        self._writer = OutboxWriter(path, topics, max_bytes)
         self._lock_descriptor: int | None = None
         self._reading = threading.Lock()
         self._reader: OutboxFile | None = None
@@ -70,6 +75,7 @@ class Outbox:
         """Lock and open the file and start to write.
 
         Raises:
+            ConfigError: Events of another station wait in it.
             DeliveryError: It cannot be opened, or another daemon has it.
         """
         self._lock_descriptor = lock_outbox(self._path)

@@ -81,7 +81,7 @@ class OutboxFile:
             with Transaction(self.connection):
                 for statement in filter(str.strip, _LAYOUT.split(";")):
                     self.connection.execute(statement)
-                self.set_meta("epoch", secrets.token_hex(8))
+                self.begin_stream()
                 self.connection.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
 
     def check(self) -> None:
@@ -128,6 +128,12 @@ class OutboxFile:
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
+
+    def begin_stream(self) -> None:
+        """Begin a new epoch with position 1; called while there are no events."""
+        self.connection.execute("DELETE FROM meta")
+        self.connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
+        self.set_meta("epoch", secrets.token_hex(8))
 
     def insert(self, first_seq: int, events: Sequence[NewEvent]) -> None:
         """Add events at consecutive positions, inside the caller's transaction."""

@@ -11,12 +11,13 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.delivery.custody import is_damage, open_outbox, quarantine
+from edge.delivery.custody import claim, is_damage, open_outbox, quarantine
 from edge.delivery.events import NewEvent
 from edge.delivery.outbox_file import OutboxFile, Transaction
 from edge.delivery.shedding import FULL_SHARE, ROOMY_SHARE, make_room
 from edge.delivery.waiting import Group
-from models.errors import DeliveryError
+from models.errors import DeliveryError, GraftlineError
+from models.messages import StationTopics
 
 COLLECTOR_KNOWN = "collector_known"
 IN_NEED_SHARE = 0.5  # down to this when even the last fifth was not enough
@@ -28,7 +29,7 @@ class OutboxWriter:
 
     Args:
         path: The SQLite file.
-        station: Name of the station.
+        topics: Of the station, which the file is to belong to.
         max_bytes: Its largest size.
 
     Attributes:
@@ -41,7 +42,7 @@ class OutboxWriter:
         forget_sent: See ``shedding.make_room``.
     """
 
-    def __init__(self, path: Path, station: str, max_bytes: int) -> None:
+    def __init__(self, path: Path, topics: StationTopics, max_bytes: int) -> None:
         self.epoch = ""
         self.last_seq = 0
         self.rows = 0
@@ -49,28 +50,30 @@ class OutboxWriter:
         self.collector_known = False
         self.acknowledged = 0
         self.forget_sent = False
-        self._path, self._station, self._max_bytes = path, station, max_bytes
+        self._path, self._topics, self._max_bytes = path, topics, max_bytes
         self._file: OutboxFile | None = None
         self._attempted = 0  # events of a commit whose outcome is unknown
 
     @property
     def stream(self) -> str:
         """``<station>-<epoch>``, known once it is open; new after damage."""
-        return f"{self._station}-{self.epoch}"
+        return f"{self._topics.station}-{self.epoch}"
 
     def open(self) -> None:
         """Open the file; a damaged one is put aside.
 
         Raises:
+            ConfigError: Events of another station wait in it.
             DeliveryError: It cannot be opened.
         """
         file = open_outbox(self._path, self._max_bytes)
         try:
+            claim(file, self._path, self._topics)
             epoch, last_seq, rows = file.meta("epoch"), file.last_seq, file.depth
             self.collector_known = bool(file.meta(COLLECTOR_KNOWN))
             if self._attempted:
                 file.connection.execute("PRAGMA wal_checkpoint(FULL)")
-        except sqlite3.DatabaseError:
+        except BaseException:
             file.close()
             raise
         if epoch != self.epoch:
@@ -100,7 +103,7 @@ class OutboxWriter:
             first = self._commit_or_shed(group)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
             raise
-        except (sqlite3.DatabaseError, DeliveryError) as exc:
+        except (sqlite3.DatabaseError, GraftlineError) as exc:
             self._fail(exc)
             return None
         if self.is_failing:
@@ -116,7 +119,7 @@ class OutboxWriter:
         self.close()
         try:
             self.open()
-        except (sqlite3.DatabaseError, DeliveryError) as exc:
+        except (sqlite3.DatabaseError, GraftlineError) as exc:
             self._fail(exc)
 
     def _commit_or_shed(self, group: Group) -> int:
@@ -171,7 +174,7 @@ class OutboxWriter:
         now = datetime.now(UTC)
         return [lost.record(now) for lost in shed]
 
-    def _fail(self, error: sqlite3.DatabaseError | DeliveryError) -> None:
+    def _fail(self, error: sqlite3.DatabaseError | GraftlineError) -> None:
         """Close the file after a fault, and put it aside if it is damaged."""
         if not self.is_failing:
             logger.error("outbox_failing path=%s reason=%s", self._path, error)

@@ -296,6 +296,21 @@ def test_broker_that_is_away_is_told_on_the_page(screen: Screen) -> None:
     expect(banner).to_have_count(0)
 
 
+def test_events_that_are_refused_are_told_on_the_page(screen: Screen) -> None:
+    screen.live()
+    page = screen.open()
+    expect(page.locator(".tile")).to_have_count(1)
+    expect(page.locator(".banner")).to_have_count(0)
+    screen.station.alert()
+    expect(page.locator("#alerts .row")).to_have_count(1)
+    with SimStation(screen.broker.port, "press-2") as renamed:
+        renamed.stream = screen.station.stream
+        renamed.alert()
+        banner = page.locator(".banner")
+        expect(banner).to_contain_text("2 messages were refused")
+        expect(banner).to_contain_text("Was a site, line or station renamed")
+
+
 def test_page_catches_up_after_the_server_was_away(screen: Screen) -> None:
     screen.live()
     screen.station.alert("top", detection("before"))

@@ -47,7 +47,7 @@ class Edge:
     """The daemon's way out: outbox and publisher."""
 
     def __init__(self, folder: Path, port: int, **broker: object) -> None:
-        self.outbox = Outbox(folder / "outbox.db", TOPICS.station, 64 << 20)
+        self.outbox = Outbox(folder / "outbox.db", TOPICS, 64 << 20)
         self.outbox.start()
         settings = BrokerSettings.model_validate(
             {"port": port, "keepalive_s": 2, "reconnect_max_s": 1, **broker}

@@ -34,7 +34,7 @@ def until(condition: Callable[[], bool], timeout_s: float = 15) -> bool:
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    result = Outbox(tmp_path / "outbox.db", TOPICS.station, 64 << 20)
+    result = Outbox(tmp_path / "outbox.db", TOPICS, 64 << 20)
     result.start()
     yield result
     result.close()

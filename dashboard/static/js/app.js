@@ -18,6 +18,16 @@ const SILENT_SERVER_MS = 12_000; // it sends its state every five seconds
 const BROKEN_MS = 2_500; // a blink of the network is no news
 const RETRY_MS = 3_000;
 
+// What was refused since the dashboard's start, and who can do something about it.
+const REFUSED = {
+  newer_schema: () => "A station speaks a newer version than this dashboard. Update Graftline on this machine.",
+  wrong_station: (n) => `${n} messages were refused: they name another station than the one that sends them, or belong to the stream of another one. Was a site, line or station renamed, or a disk copied? See the dashboard's log.`,
+  too_many: (n) => `${n} messages were refused: there are more stations, cameras or streams than this dashboard keeps. See its log.`,
+  unstorable: (n) => `${n} messages were refused: the history cannot hold them. See the dashboard's log.`,
+  too_large: (n) => `${n} messages were refused: they are too large. See the dashboard's log.`,
+  wrong_shape: (n) => `${n} messages were refused: a value in them does not fit. See the dashboard's log.`,
+};
+
 let state = null;
 let stateAt = 0; // performance.now() when it came
 let newest = 0;
@@ -169,8 +179,9 @@ function showBanners(now, isLive) {
     }
     const missing = state.stations.reduce((total, station) => total + station.missing, 0);
     if (missing) banners.push(["warn", "degraded", `${count(missing)} events are missing between others. The stations send them again if they still have them.`]);
-    if (state.rejected.newer_schema) {
-      banners.push(["warn", "degraded", "A station speaks a newer version than this dashboard. Update Graftline on this machine."]);
+    for (const [reason, words] of Object.entries(REFUSED)) {
+      const refused = state.rejected[reason];
+      if (refused) banners.push(["warn", "degraded", words(count(refused))]);
     }
   }
   const box = byId("banners");

@@ -13,7 +13,7 @@ from edge.delivery import outbox as outbox_module
 from edge.delivery import outbox_file
 from edge.delivery.events import NewEvent, QueuedEvent, render
 from edge.delivery.outbox import EventKind, Outbox
-from models.errors import DeliveryError
+from models.errors import ConfigError, DeliveryError
 from models.messages import (
     THUMBNAIL_MAX_BYTES,
     AlertEvent,
@@ -42,8 +42,8 @@ def open_outbox(tmp_path: Path) -> Iterator[Open]:
     """Open an outbox at the usual place; all are closed at the end."""
     opened: list[Outbox] = []
 
-    def start(max_bytes: int = 64 * MEBIBYTE) -> Outbox:
-        outbox = Outbox(tmp_path / "outbox.db", "station-1", max_bytes)
+    def start(max_bytes: int = 64 * MEBIBYTE, topics: StationTopics = TOPICS) -> Outbox:
+        outbox = Outbox(tmp_path / "outbox.db", topics, max_bytes)
         outbox.start()
         opened.append(outbox)
         return outbox
@@ -154,6 +154,71 @@ def test_second_daemon_on_the_same_outbox_is_refused(open_outbox: Open) -> None:
         open_outbox()
 
 
+RENAMED = [
+    StationTopics("other", TOPICS.line, TOPICS.station),
+    StationTopics(TOPICS.site, "other", TOPICS.station),
+    StationTopics(TOPICS.site, TOPICS.line, "other"),
+]
+
+
+def forget_owner(path: Path) -> None:
+    """Make it a file of the version that did not write down whose it is."""
+    with sqlite3.connect(path) as other:
+        other.execute("DELETE FROM meta WHERE name = 'owner'")
+    other.close()
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("topics", RENAMED)
+def test_renamed_station_does_not_start_while_events_of_the_old_one_wait(
+    open_outbox: Open, tmp_path: Path, topics: StationTopics, *, is_old: bool
+) -> None:
+    first = open_outbox()
+    fill(first, 2)
+    first.close()
+    if is_old:
+        forget_owner(tmp_path / "outbox.db")
+    with pytest.raises(ConfigError, match=f"2 events of {TOPICS.root} wait") as caught:
+        open_outbox(topics=topics)
+    assert topics.root in caught.value.what
+    assert "outbox.path" in caught.value.fix
+    again = open_outbox()  # nothing was lost, and it is free
+    assert (again.depth(), again.stream) == (2, first.stream)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("topics", RENAMED)
+def test_renamed_station_begins_a_new_stream_once_all_is_delivered(
+    open_outbox: Open, tmp_path: Path, topics: StationTopics, *, is_old: bool
+) -> None:
+    first = open_outbox()
+    fill(first, 2)
+    first.acknowledge(first.stream, 2, ())
+    first.close()
+    if is_old:
+        forget_owner(tmp_path / "outbox.db")
+    renamed = open_outbox(topics=topics)
+    epoch = first.stream.removeprefix(f"{TOPICS.station}-")
+    assert renamed.stream.startswith(f"{topics.station}-")
+    assert not renamed.stream.endswith(epoch)
+    renamed.close()
+    again = open_outbox(topics=topics)
+    assert again.stream == renamed.stream
+    assert fill(again, 1) == [1]
+
+
+def test_outbox_of_an_older_version_goes_on_with_its_stream(
+    open_outbox: Open, tmp_path: Path
+) -> None:
+    first = open_outbox()
+    fill(first, 2)
+    first.close()
+    forget_owner(tmp_path / "outbox.db")
+    again = open_outbox()
+    assert again.stream == first.stream
+    assert fill(again, 1) == [3]
+
+
 def test_outbox_is_free_again_after_close(open_outbox: Open) -> None:
     open_outbox().close()
     assert open_outbox().depth() == 0
@@ -161,7 +226,7 @@ def test_outbox_is_free_again_after_close(open_outbox: Open) -> None:
 
 def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    outbox = Outbox(tmp_path / "file" / "outbox.db", "station-1", MEBIBYTE)
+    outbox = Outbox(tmp_path / "file" / "outbox.db", TOPICS, MEBIBYTE)
     with pytest.raises(DeliveryError, match="cannot be opened") as caught:
         outbox.start()
     assert caught.value.exit_code == 7

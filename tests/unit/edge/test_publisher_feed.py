@@ -26,7 +26,7 @@ SECOND_NS = 1_000_000_000
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    result = Outbox(tmp_path / "outbox.db", "station-1", 64 << 20)
+    result = Outbox(tmp_path / "outbox.db", TOPICS, 64 << 20)
     result.start()
     yield result
     result.close()

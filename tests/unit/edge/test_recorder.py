@@ -24,7 +24,7 @@ MODEL = ModelInForce(name="sim", build=1, sha256="0" * 64)
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    outbox = Outbox(tmp_path / "outbox.sqlite", "station", 1 << 24)
+    outbox = Outbox(tmp_path / "outbox.sqlite", TOPICS, 1 << 24)
     outbox.start()
     yield outbox
     outbox.close()

@@ -137,6 +137,22 @@ def test_two_labels_for_one_defect_in_one_frame_give_one_alert() -> None:
     assert count == 1
 
 
+def test_scratch_boxed_whole_and_by_its_ends_gives_one_alert() -> None:
+    whole, front, rear = (0, 38), (0, 20), (14, 38)  # px along the scratch
+    patterns = [(front,), (whole, rear), (front, rear), (rear,), (front, whole)]
+    tracker = Tracker(3, 5)
+    counts = []
+    for frame in range(10):
+        pieces = patterns[frame % len(patterns)]
+        x = 35.0 * frame
+        boxes = [[x + start, 100, x + end, 112] for start, end in pieces]
+        scores = np.linspace(0.7, 0.5, len(boxes), dtype=np.float32)
+        labels = np.zeros(len(boxes), np.int64)
+        seen = Detections(np.array(boxes, np.float32), scores, labels)
+        counts.append(len(tracker.update(seen, frame, frame_width_px=400)))
+    assert sum(counts) == 1
+
+
 def test_two_defects_on_one_part_give_two_alerts() -> None:
     line = Conveyor(45, [(0, [Defect(20, 200, 12), Defect(80, 230, 12)])])
     assert alerts(line, 40) == {(0, 0): 1, (0, 1): 1}
