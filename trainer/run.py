@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from models.errors import TrainingError
 from models.files import write_atomically
 from models.manifest import Metrics, Sha256, Thresholds
 from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.weights import UNREADABLE
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 
@@ -109,10 +111,10 @@ def open_run(folder: Path) -> Run:
     model = build_detector(record.detector, len(record.labels), record.activation)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS_NAME))
-    except (OSError, ValueError, RuntimeError) as exc:
+    except (OSError, *UNREADABLE) as exc:
         raise TrainingError(
             f"{folder / WEIGHTS_NAME}: cannot be loaded.",
-            why=str(exc).splitlines()[0],
+            why=str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
             fix="Train again.",
         ) from exc
     return Run(folder, record, model.eval())
@@ -136,8 +138,9 @@ def write_run(folder: Path, record: RunRecord, model: Detector) -> Run:
         partial.replace(folder / WEIGHTS_NAME)
         text = record.model_dump_json(indent=2) + "\n"
         write_atomically(folder / RECORD_NAME, text.encode())
-    except OSError as exc:
-        raise unwritable(folder, exc) from exc
+    except (OSError, SafetensorError) as exc:  # safetensors wraps a full disk
+        cause = exc if isinstance(exc, OSError) else OSError(str(exc))
+        raise unwritable(folder, cause) from exc
     return open_run(folder)
 
 

@@ -4,7 +4,6 @@ Written at the end of each epoch beside the old one and renamed over it, so that
 -9, Ctrl-C and a full disk leave the last good one.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from models.errors import TrainingError
+from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.run import unwritable
 
@@ -72,13 +72,24 @@ def load_checkpoint(
         training.optimizer.load_state_dict(state["optimizer"])
         training.step = int(state["step"])
         training.average.steps = int(state["average_steps"])
-    except (OSError, RuntimeError, KeyError, ValueError, pickle.PickleError) as exc:
-        raise TrainingError(
-            f"{path}: cannot resume.",
-            why=str(exc).splitlines()[0] if str(exc) else type(exc).__name__,
-            fix="Train again without --resume.",
-        ) from exc
+    except (OSError, *UNREADABLE) as exc:
+        raise cannot_resume(path, exc) from exc
     return extra
+
+
+def cannot_resume(path: Path, cause: Exception) -> TrainingError:
+    """Return the error of a checkpoint that is damaged or not of this product.
+
+    Args:
+        path: Of the checkpoint.
+        cause: What reading it raised.
+    """
+    said = "".join(str(cause).splitlines()[:1])
+    return TrainingError(
+        f"{path}: cannot resume.",
+        why=f"{type(cause).__name__}: {said}".removesuffix(": "),
+        fix="Train again without --resume.",
+    )
 
 
 def _refuse_change(

@@ -25,7 +25,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import NO_WEIGHTS, build_detector, load_weights
-from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
+from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -324,4 +324,7 @@ def _resumed(
 ) -> list[CurvePoint]:
     """Load a checkpoint made with the same; return the curve so far."""
     extra = load_checkpoint(path, training, made_with)
-    return [CurvePoint.model_validate(point) for point in extra["curve"]]
+    try:
+        return [CurvePoint.model_validate(point) for point in extra["curve"]]
+    except (KeyError, TypeError, ValueError) as exc:
+        raise cannot_resume(path, exc) from exc

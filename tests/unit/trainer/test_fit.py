@@ -1,5 +1,6 @@
 """The loop, the checkpoints and the recipe, on pictures of 64 px."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from trainer.fit.engine import (
     train_step,
 )
 from trainer.fit.recipe import Outcome, Recipe, Wishes, input_size, resolve, train
-from trainer.run import open_run
+from trainer.run import open_run, write_run
 
 WISHES = Wishes(weights="none", size_px=64, epochs=2, batch=4)
 
@@ -65,6 +66,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def run_training(dataset: Dataset, out: Path, *, resume: bool = False) -> Outcome:
     out.mkdir(exist_ok=True)
     return train(dataset, WISHES, out, Recorder(), resume=resume)
+
+
+@pytest.fixture(scope="module")
+def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    run_training(dataset, out)
+    return out
 
 
 def fresh_training(rate: float = 1e-3) -> Training:
@@ -161,12 +169,58 @@ def test_checkpoint_gives_back_everything(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept_bytes", [0, 4, 1000])
+def test_damaged_checkpoint_is_refused(tmp_path: Path, kept_bytes: int) -> None:
     path = tmp_path / "c.pt"
     save_checkpoint(path, fresh_training(), {})
-    path.write_bytes(path.read_bytes()[:1000])
+    path.write_bytes(path.read_bytes()[:kept_bytes])
     with pytest.raises(TrainingError, match="cannot resume"):
         load_checkpoint(path, fresh_training())
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"extra": 5}, {"extra": {}}])
+def test_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, content: object
+) -> None:
+    path = tmp_path / "c.pt"
+    torch.save(content, path)
+    with pytest.raises(TrainingError, match="cannot resume"):
+        load_checkpoint(path, fresh_training(), {"dataset": "a"})
+
+
+def test_checkpoint_without_its_curve_is_refused(
+    dataset: Dataset, finished: Path, tmp_path: Path
+) -> None:
+    state = torch.load(finished / "checkpoint.pt", weights_only=True)
+    del state["extra"]["curve"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(TrainingError, match="cannot resume"):
+        train(dataset, WISHES, tmp_path, Recorder(), resume=True)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 20, 1000])
+def test_run_with_damaged_weights_is_refused(
+    finished: Path, tmp_path: Path, kept_bytes: int
+) -> None:
+    for path in finished.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:kept_bytes])
+    with pytest.raises(TrainingError, match="cannot be loaded"):
+        open_run(tmp_path)
+
+
+def test_disk_that_is_full_while_the_run_is_written_is_told(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = open_run(finished)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match="cannot be written"):
+            write_run(tmp_path, run.record, run.model)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_run_on_disk_is_the_trained_model(dataset: Dataset, tmp_path: Path) -> None:
@@ -213,13 +267,6 @@ def test_resume_with_another_recipe_is_refused(
     wishes = replace(WISHES, learning_rate=1e-4)
     with pytest.raises(TrainingError, match="learning_rate"):
         train(dataset, wishes, tmp_path / "run", Recorder(), resume=True)
-
-
-@pytest.fixture(scope="module")
-def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("finished") / "run"
-    run_training(dataset, out)
-    return out
 
 
 def test_resume_with_another_network_names_the_network(
