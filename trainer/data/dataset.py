@@ -273,7 +273,7 @@ def _photo(
     if picture is None or _is_truncated(content):
         return None, [_unreadable(rows, "is not a whole picture.")]
     height, width = picture.shape[:2]
-    boxes, labels, findings = [], [], []
+    boxes, labels, findings = [], [], _wrong_size(rows, width, height)
     for row in rows.rows:
         box, finding = _box(rows, row, width, height)
         findings += [finding] if finding else []
@@ -301,6 +301,22 @@ def _unreadable(rows: PhotoRows, why: str) -> Finding:
     return Finding(
         Level.ERROR, rows.path, "", f"the photo {why}", "Copy it anew, or remove it."
     )
+
+
+def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
+    """Say so when boxes were drawn on a picture of another size."""
+    said = rows.said_size_px
+    if said is None or said == (width, height) or not rows.rows:
+        return []
+    why = (
+        f"the photo has {width} x {height} pixels, {rows.source.name} says "
+        f"{said[0]} x {said[1]}: its boxes lie elsewhere."
+    )
+    fix = "Export photos and labels together again."
+    if said == (height, width):
+        why += " The sides are swapped: the labels ignore the photo's EXIF orientation."
+        fix = "Turn the photo's pixels and remove its EXIF orientation, or label anew."
+    return [Finding(Level.ERROR, rows.path, "", why, fix)]
 
 
 def _box(

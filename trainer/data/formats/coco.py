@@ -119,8 +119,16 @@ def _photos(path: Path, root: Path, document: dict[str, Any]) -> dict[Any, Photo
         name = str(image["file_name"])
         near, inside = path.parent / name, root / "images" / name
         picture = inside if inside.exists() and not near.exists() else near
-        photos[image["id"]] = PhotoRows(picture, path)
+        said = image.get("width"), image.get("height")
+        photos[image["id"]] = PhotoRows(picture, path, said_size_px=_size_px(*said))
     return photos
+
+
+def _size_px(width: object, height: object) -> tuple[int, int] | None:
+    """Return the size of a photo; None where a tool left it out or wrote 0."""
+    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+        return width, height
+    return None
 
 
 def _add_box(

@@ -61,11 +61,14 @@ class PhotoRows:
         path: The picture.
         source: Annotation file.
         rows: Boxes; none for a good part.
+        said_size_px: Width and height that the annotation file gives the photo, if
+            it does; its boxes are right in a picture of this size only.
     """
 
     path: Path
     source: Path
     rows: list[Row] = field(default_factory=list)
+    said_size_px: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
