@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.track import Tracker
@@ -243,7 +243,11 @@ def test_k_beyond_n_is_refused() -> None:
 
 @st.composite
 def conveyors(draw: st.DrawFn) -> Conveyor:
-    """Return lines whose parts are farther apart than a frame's step."""
+    """Return lines whose parts are farther apart than a frame's step.
+
+    A defect is seen in its first two frames: before any motion is known, one box at
+    26 px beyond one defect and 24 px before another could be either.
+    """
     step_px = draw(st.integers(15, 70))
     pitch_frames = draw(st.integers(max(4, 260 // step_px), 30))
     parts = []
@@ -262,7 +266,7 @@ def conveyors(draw: st.DrawFn) -> Conveyor:
                 70 * row,
                 draw(st.integers(6, 40)),
                 draw(st.integers(0, 2)),
-                frozenset(draw(st.sets(st.integers(0, 40), max_size=8))),
+                frozenset(draw(st.sets(st.integers(2, 40), max_size=8))),
             )
             for column, row in places
         ]
@@ -271,7 +275,12 @@ def conveyors(draw: st.DrawFn) -> Conveyor:
     return Conveyor(step_px, parts, jitter_px, draw(st.booleans()))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],  # the machine may be busy
+)
 @given(conveyors())
 def test_every_defect_that_is_seen_often_enough_gives_exactly_one_alert(
     line: Conveyor,
