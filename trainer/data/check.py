@@ -8,7 +8,7 @@ import numpy as np
 
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo, open_dataset
-from trainer.data.formats.rows import Finding, Level
+from trainer.data.formats.rows import Finding, Level, printable
 
 FEW_EXAMPLES = 10  # boxes of a class below which nobody can promise anything
 FEW_GOOD = 30  # good parts to measure on, below which 2 % overkill cannot be shown
@@ -44,16 +44,16 @@ class CheckReport:
         }
         return {
             "ok": not self.errors,
-            "dataset": str(self.dataset.root),
+            "dataset": printable(str(self.dataset.root)),
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
             "splits": splits,
             "findings": [
                 {
                     "level": finding.level.value,
-                    "file": str(finding.file),
-                    "place": finding.place,
-                    "why": finding.why,
+                    "file": printable(str(finding.file)),
+                    "place": printable(finding.place),
+                    "why": printable(finding.why),
                     "fix": finding.fix,
                 }
                 for finding in self.findings

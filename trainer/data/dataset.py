@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from models.boxes import Boxes, IntArray
@@ -22,6 +21,7 @@ from models.preprocess import Frame
 from trainer.data.formats import coco, yolo
 from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
 from trainer.data.hold_out import HELD_OUT_SHARE, divide, shows_defect, with_defects
+from trainer.data.picture import decode
 
 GOOD_FOLDER = "good"
 SMALLEST_BOX_PX = 1.0
@@ -150,14 +150,17 @@ def read_photo(photo: Photo) -> Frame:
     Raises:
         DatasetError: It cannot be read any more.
     """
-    picture = cv2.imread(str(photo.path), cv2.IMREAD_COLOR)
+    try:
+        picture = decode(photo.path.read_bytes())
+    except OSError:
+        picture = None
     if picture is None or picture.shape[:2] != (photo.height_px, photo.width_px):
         raise DatasetError(
             f"{photo.path}: changed since the dataset was opened.",
             why="The picture cannot be read, or has another size.",
             fix="Start again.",
         )
-    return np.asarray(picture, np.uint8)
+    return picture
 
 
 def open_dataset(root: Path) -> Dataset:
@@ -268,9 +271,8 @@ def _photo(
         content = rows.path.read_bytes()
     except OSError as exc:
         return None, [_unreadable(rows, f"cannot be read: {exc.strerror}.")]
-    data = np.frombuffer(content, np.uint8)
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if picture is None or _is_truncated(content):
+    picture = decode(content)
+    if picture is None:
         return None, [_unreadable(rows, "is not a whole picture.")]
     height, width = picture.shape[:2]
     boxes, labels, findings = [], [], _wrong_size(rows, width, height)
@@ -289,11 +291,6 @@ def _photo(
         np.array(labels, np.int64),
     )
     return photo, findings
-
-
-def _is_truncated(content: bytes) -> bool:
-    """Return whether a JPEG lacks its end: OpenCV decodes such a file, half grey."""
-    return content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[-4096:]
 
 
 def _unreadable(rows: PhotoRows, why: str) -> Finding:

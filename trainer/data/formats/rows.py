@@ -33,7 +33,18 @@ class Finding:
     def __str__(self) -> str:
         """Return the finding on one line."""
         place = f" ({self.place})" if self.place else ""
-        return f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
+        return printable(
+            f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
+        )
+
+
+def printable(text: str) -> str:
+    """Return a text that any output takes, also of a file name that is not UTF-8.
+
+    Args:
+        text: With what Python makes of foreign bytes (PEP 383).
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
