@@ -307,7 +307,7 @@ def _happened_ms(place: Place, event: AlertEvent | VerdictEvent) -> int:
     the wrong hour of the chart; then the time of its arrival is the better guess.
     """
     captured_ms = int(event.data.captured_at.timestamp() * 1000)
-    trusted = getattr(event.data, "clock_synchronized", True)
+    trusted = event.data.clock_synchronized
     is_ahead = captured_ms > place.received_ms + CLOCK_TOLERANCE_MS
     if not trusted or is_ahead or captured_ms < 0:
         return place.received_ms

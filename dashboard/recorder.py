@@ -87,6 +87,7 @@ class Recorder:
         )
         self._logged: Counter[str] = Counter()
         self._forget_at_s = 0.0
+        self._pruned_s = time.monotonic()
         self.rejected: Counter[str] = Counter()
         self.duplicates = 0
         self.dropped = 0
@@ -132,12 +133,12 @@ class Recorder:
 
     def _run(self) -> None:
         """Write batches until stopped."""
-        next_prune_s = time.monotonic()
+        next_prune_s = self._pruned_s = time.monotonic()
         try:
             while not (self._stop.is_set() and self._waiting.empty()):
                 self.heartbeat_s = time.monotonic()
                 if self.heartbeat_s >= next_prune_s and not self._stop.is_set():
-                    is_done = self._prune()
+                    is_done = self._prune() == 0
                     next_prune_s = self.heartbeat_s + PRUNE_EVERY_S * is_done
                 batch = self._gather(0.0 if next_prune_s <= self.heartbeat_s else 0.5)
                 if batch:
@@ -196,18 +197,20 @@ class Recorder:
                 self.failure = ""
             return committed
 
-    def _prune(self) -> bool:
-        """Remove a chunk of what is too old; true if there is no more."""
+    def _prune(self) -> int:
+        """Remove a chunk of what is too old and return how many rows that was."""
+        now_s = time.monotonic()
+        ran_ms, self._pruned_s = round((now_s - self._pruned_s) * 1000), now_s
         try:
-            removed = self._store.prune(
+            return self._store.prune(
                 now_ms(),
+                ran_ms,
                 self._settings.keep_days,
                 self._settings.keep_images_days,
             )
         except sqlite3.Error as exc:
             logger.warning("history_not_pruned reason=%s", exc)
-            return True
-        return removed == 0
+            return 0
 
     def _reject(self, rejection: Rejection) -> None:
         """Count what was not taken, and tell it as long as that is of use."""

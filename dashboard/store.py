@@ -28,12 +28,11 @@ from dashboard.intake import (
     Verdict,
 )
 from dashboard.presence import Presence
+from dashboard.retention import Retention
 from dashboard.schema import BUSY_TIMEOUT_S, open_for_writing
 from dashboard.sequences import NotTakenError, Sequences
 from models.messages import Acknowledgement, StationTopics
 
-PRUNE_CHUNK = 500  # rows per transaction: messages do not wait for retention
-MS_PER_DAY = 24 * 3600 * 1000
 # What a single bad row can raise, as opposed to a full or locked database.
 BAD_ROW = (
     sqlite3.IntegrityError,
@@ -98,6 +97,7 @@ class Store:
         self._db = open_for_writing(path, max_mb, busy_timeout_s)
         self._sequences = Sequences(self._db)
         self._presence = Presence(self._db)
+        self._retention = Retention(self._db)
 
     def close(self) -> None:
         """Close the file; the log is folded into it."""
@@ -137,37 +137,25 @@ class Store:
             rejection = Rejection(Reason.UNSTORABLE, topic, str(exc))
             return Committed(rejections=[rejection])
 
-    def prune(self, now_ms: int, keep_days: int, keep_images_days: int) -> int:
-        """Remove one chunk of what is too old, and return how many rows that was.
+    def prune(
+        self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
+    ) -> int:
+        """Remove one chunk of what is too old; see ``Retention.prune``.
 
         Args:
             now_ms: Wall clock of the collector, UTC.
+            ran_ms: Time by the monotonic clock since the last call, or the start.
             keep_days: Alerts, verdicts and losses older than this go.
             keep_images_days: Pictures older than this go.
+
+        Returns:
+            How many rows that was.
 
         Raises:
             sqlite3.Error: The database is locked or damaged.
         """
-        oldest_ms = now_ms - keep_days * MS_PER_DAY
-        oldest_image_ms = now_ms - min(keep_days, keep_images_days) * MS_PER_DAY
-        old = "SELECT rowid FROM {} WHERE received_ms < ? LIMIT ?"
         with self._transaction():
-            chunk = (oldest_ms, PRUNE_CHUNK)
-            alerts = self._db.execute(old.format("alerts"), chunk).fetchall()
-            self._db.executemany("DELETE FROM detections WHERE n = ?", alerts)
-            self._db.executemany("DELETE FROM alerts WHERE n = ?", alerts)
-            removed = len(alerts)
-            for table, limit_ms in (
-                ("verdicts", oldest_ms),
-                ("losses", oldest_ms),
-                ("images", oldest_image_ms),
-            ):
-                rows = old.format(table)
-                removed += self._db.execute(
-                    f"DELETE FROM {table} WHERE rowid IN ({rows})",  # noqa: S608 - ours
-                    (limit_ms, PRUNE_CHUNK),
-                ).rowcount
-        return removed
+            return self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -229,7 +217,8 @@ class Store:
             " ON CONFLICT (id) DO NOTHING RETURNING n",
             (
                 *(event_id, stream_id, data.seq, data.site, data.line, data.station),
-                *(data.camera, record.happened_ms, record.place.received_ms),
+                *(data.camera, record.happened_ms),
+                self._retention.stamp(record.place.received_ms),
                 *(data.thumbnail_sha256, record.event.model_dump_json()),
             ),
         ).fetchone()
@@ -270,7 +259,7 @@ class Store:
     def _write_small(self, batch: _Batch, record: Verdict | Loss) -> None:
         """Write a verdict or a loss record once."""
         stream_id = self._sequences.claim(record.place.topics, record.event.data.stream)
-        received_ms = record.place.received_ms
+        received_ms = self._retention.stamp(record.place.received_ms)
         if isinstance(record, Verdict):
             said = record.event.data
             changes = self._db.execute(
@@ -301,13 +290,14 @@ class Store:
         if not stream or not seq.isdecimal():
             raise NotTakenError(Reason.TOPIC, "picture of something that is no event")
         self._sequences.claim(record.place.topics, stream)
+        received_ms = self._retention.stamp(record.place.received_ms)
         # A picture that its alert does not know may be replaced, the right one never.
         self._db.execute(
             "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
             " SET sha256 = excluded.sha256, received_ms = excluded.received_ms,"
             " jpeg = excluded.jpeg WHERE NOT EXISTS (SELECT 1 FROM alerts"
             " WHERE id = event_id AND thumbnail_sha256 = images.sha256)",
-            (record.event_id, record.sha256, record.place.received_ms, record.jpeg),
+            (record.event_id, record.sha256, received_ms, record.jpeg),
         )
         waiting = self._db.execute(
             "SELECT stream_id, seq, n FROM alerts"

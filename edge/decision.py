@@ -155,6 +155,7 @@ def build_verdict(
         verdict=verdict_kind(detections),
         reason=reason,
         captured_at=frame.captured_at,
+        clock_synchronized=station.clock_synchronized,
     )
 
 

@@ -183,6 +183,9 @@ class VerdictData(_Queued):
     verdict: VerdictKind
     reason: str = ""
     captured_at: AwareDatetime
+    clock_synchronized: bool = Field(
+        default=True, description="Of the line PC; older versions do not say."
+    )
 
 
 class LossData(_Queued):

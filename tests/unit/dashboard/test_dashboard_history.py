@@ -35,7 +35,7 @@ def test_reading_on_from_a_cursor_is_oldest_first(file: HistoryFile) -> None:
 
 def test_cursor_is_not_used_again_after_retention(file: HistoryFile) -> None:
     file.record(at(1, 0))
-    file.store.prune(NOW_MS + 10**12, keep_days=1, keep_images_days=1)
+    file.store.prune(NOW_MS + 10**12, 10**12, keep_days=1, keep_images_days=1)
     file.record(at(2, 0))
     assert [each["n"] for each in file.history.alerts(9)] == [2]
 

@@ -28,6 +28,7 @@ from tests.unit.dashboard.history_file import (
 )
 
 DAY_MS = 24 * 3600 * 1000
+RAN_MS = 1000 * DAY_MS  # so long that retention trusts any clock of these tests
 
 
 def acked(file: HistoryFile, *records: object) -> list[tuple[int, int]]:
@@ -243,7 +244,7 @@ def test_locked_history_is_an_error_and_not_an_acknowledgement(
 def test_old_events_go_and_their_sequence_stays(file: HistoryFile) -> None:
     old = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
     file.record(image_record(old), alert_record(old), verdict_record(2))
-    removed = file.store.prune(NOW_MS + 2 * DAY_MS, keep_days=1, keep_images_days=1)
+    removed = file.store.prune(NOW_MS + 2 * DAY_MS, RAN_MS, 1, 1)
     assert removed == 3
     assert file.history.alerts(10) == []
     assert file.history.pareto(NOW_MS, 60)["total"] == 0
@@ -253,7 +254,7 @@ def test_old_events_go_and_their_sequence_stays(file: HistoryFile) -> None:
 def test_pictures_may_go_before_their_alerts(file: HistoryFile) -> None:
     event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
     file.record(image_record(event), alert_record(event))
-    file.store.prune(NOW_MS + 2 * DAY_MS, keep_days=30, keep_images_days=1)
+    file.store.prune(NOW_MS + 2 * DAY_MS, RAN_MS, 30, 1)
     (alert,) = file.history.alerts(10)
     assert not alert["has_image"]
 

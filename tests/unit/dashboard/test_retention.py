@@ -1,0 +1,134 @@
+"""A wrong clock deletes nothing that was acknowledged."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dashboard.intake import Alert, Verdict
+from dashboard.retention import SPEED_MAX
+from dashboard.store import Store
+from models.messages import StationTopics
+from tests.simulators.station import alert_event
+from tests.unit.dashboard.history_file import (
+    NOW_MS,
+    PRESS,
+    HistoryFile,
+    alert_record,
+    read,
+)
+
+DAY_MS = 24 * 3600 * 1000
+YEAR_MS = 365 * DAY_MS
+KEEP_DAYS = 365
+
+
+def opened(folder: Path, *, trusts_ms: int = NOW_MS) -> HistoryFile:
+    """Return a history whose dashboard ran for long, up to a moment."""
+    file = HistoryFile(folder)
+    file.store.prune(trusts_ms, 100 * YEAR_MS, KEEP_DAYS, KEEP_DAYS)
+    return file
+
+
+def restarted(file: HistoryFile) -> Store:
+    file.store.close()
+    file.store = Store(file.path)
+    return file.store
+
+
+def alert(seq: int, received_ms: int) -> Alert:
+    return alert_record(alert_event(PRESS, seq), received_ms)
+
+
+def pruned(store: Store, now_ms: int, ran_ms: int = 0) -> int:
+    return store.prune(now_ms, ran_ms, KEEP_DAYS, KEEP_DAYS)
+
+
+def test_clock_two_years_ahead_deletes_nothing_for_weeks(tmp_path: Path) -> None:
+    file = opened(tmp_path)
+    file.record(alert(1, NOW_MS))
+    ahead_ms = NOW_MS + 2 * YEAR_MS
+    for start in range(5):  # it is started again and again, and alerts come in
+        store = restarted(file)
+        assert pruned(store, ahead_ms) == 0
+        file.record(alert(2 + start, ahead_ms))
+        assert pruned(store, ahead_ms + DAY_MS, DAY_MS) == 0
+    assert len(file.history.alerts(10)) == 6
+    file.store.close()
+
+
+def test_clock_that_was_not_set_yet_deletes_nothing_once_it_is(tmp_path: Path) -> None:
+    file = opened(tmp_path)
+    file.record(alert(1, NOW_MS))
+    store = restarted(file)
+    assert pruned(store, 0) == 0
+    file.record(alert(2, 5000))  # received in 1970
+    for _ in range(3):
+        assert pruned(store, NOW_MS + DAY_MS, DAY_MS) == 0
+    assert len(file.history.alerts(10)) == 2
+    file.store.close()
+
+
+def test_new_history_begun_in_1970_keeps_its_alerts(tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path)
+    pruned(file.store, 0)
+    file.record(alert(1, 5000))
+    for _ in range(20):
+        assert pruned(file.store, NOW_MS, DAY_MS) == 0
+    file.store.close()
+
+
+def test_clock_of_an_older_version_is_that_of_its_newest_row(tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path)
+    file.record(alert(1, NOW_MS - 2 * YEAR_MS), alert(2, NOW_MS))
+    store = restarted(file)
+    assert (
+        store.prune(NOW_MS + 2 * YEAR_MS, 0, keep_days=300, keep_images_days=300) == 1
+    )
+    assert [each["seq"] for each in file.history.alerts(10)] == [2]
+    file.store.close()
+
+
+def test_nights_and_weekends_are_caught_up(tmp_path: Path) -> None:
+    """It runs one shift on five days a week, and deletes within a day all the same."""
+    file = opened(tmp_path)
+    file.record(alert(1, NOW_MS))
+    day = 0
+    while not pruned(restarted(file), NOW_MS + day * DAY_MS):
+        pruned(file.store, NOW_MS + day * DAY_MS, DAY_MS // 3 * (day % 7 < 5))
+        day += 1
+        assert day < 400
+    assert KEEP_DAYS <= day <= KEEP_DAYS + 4
+    file.store.close()
+
+
+def test_three_weeks_off_are_caught_up_within_some_days(tmp_path: Path) -> None:
+    file = opened(tmp_path)
+    file.record(alert(1, NOW_MS))
+    back_ms = NOW_MS + (KEEP_DAYS + 21) * DAY_MS
+    store = restarted(file)
+    store.prune(back_ms, (KEEP_DAYS + 21) * DAY_MS // SPEED_MAX // 2, 999, 999)
+    assert pruned(store, back_ms) == 0
+    assert pruned(store, back_ms, (KEEP_DAYS + 30) * DAY_MS // SPEED_MAX) == 1
+    file.store.close()
+
+
+@pytest.mark.parametrize("is_synchronized", [True, False])
+def test_verdict_counts_when_it_happened_only_by_a_clock_that_is_right(
+    *, is_synchronized: bool
+) -> None:
+    captured = datetime.fromtimestamp(NOW_MS / 1000 - 7200, UTC).isoformat()
+    said = "true" if is_synchronized else "false"
+    text = f"""{{
+        "id": "press-1-00ff:1", "source": "graftline/plant/line-1/press-1",
+        "time": "{captured}", "type": "graftline.verdict.v1", "data": {{
+            "seq": 1, "stream": "press-1-00ff", "site": "plant", "line": "line-1",
+            "station": "press-1", "boot_id": "b", "camera": "top", "part_id": "p",
+            "frame_id": 1, "verdict": "ok", "captured_at": "{captured}",
+            "clock_synchronized": {said}
+        }}
+    }}"""
+    topics = StationTopics("plant", "line-1", "press-1")
+    record = read(topics.camera("top", "verdict"), text)
+    assert isinstance(record, Verdict)
+    assert record.happened_ms == NOW_MS - 7_200_000 * is_synchronized
