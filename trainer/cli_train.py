@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from models.errors import TrainingError
+from trainer.cli_arguments import positive_float, positive_int, seed_int
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
 from trainer.data.check import dataset_for_training
@@ -38,11 +39,17 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         default=Activation.HARDSWISH,
         help="non-linearity (default: hardswish, which INT8 likes)",
     )
-    parser.add_argument("--size", type=int, help="longer side of the input, pixels")
-    parser.add_argument("--epochs", type=int, help="passes over the photos")
-    parser.add_argument("--batch", type=int, default=recipe.BATCH, help="photos a step")
-    parser.add_argument("--learning-rate", type=float, default=recipe.LEARNING_RATE)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--size", type=positive_int, help="longer side of the input, pixels"
+    )
+    parser.add_argument("--epochs", type=positive_int, help="passes over the photos")
+    parser.add_argument(
+        "--batch", type=positive_int, default=recipe.BATCH, help="photos a step"
+    )
+    parser.add_argument(
+        "--learning-rate", type=positive_float, default=recipe.LEARNING_RATE
+    )
+    parser.add_argument("--seed", type=seed_int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 

@@ -1,0 +1,48 @@
+"""Options of the command line: numbers out of bounds are wrong usage."""
+
+import argparse
+
+import pytest
+
+from trainer.cli_train import add_train_arguments
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    return parser.parse_args(["photos", "--out", "run", *words])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--batch", "0"),
+        ("--batch", "eight"),
+        ("--epochs", "0"),
+        ("--epochs", "-1"),
+        ("--size", "0"),
+        ("--size", "-5"),
+        ("--size", "1.5"),
+        ("--learning-rate", "-1"),
+        ("--learning-rate", "0"),
+        ("--learning-rate", "nan"),
+        ("--learning-rate", "inf"),
+        ("--learning-rate", "fast"),
+        ("--seed", "-1"),
+        ("--seed", "4294967296"),
+    ],
+)
+def test_number_out_of_bounds_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(f"{option}={value}")
+    assert caught.value.code == 2
+    assert f"{option}: expected a" in capsys.readouterr().err
+
+
+def test_numbers_within_bounds_are_taken() -> None:
+    args = parse("--batch=1", "--epochs=1", "--size=320", "--learning-rate=1e-4")
+    assert (args.batch, args.epochs, args.size) == (1, 1, 320)
+    assert args.learning_rate == pytest.approx(1e-4)
+    assert parse("--seed=0").seed == 0

@@ -1,0 +1,62 @@
+"""Numbers on the command line with bounds: wrong ones are usage errors."""
+
+import argparse
+import math
+
+LARGEST_SEED = 2**32 - 1  # what every generator of random numbers takes
+
+
+def positive_int(text: str) -> int:
+    """Return a whole number of 1 or more.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    return _bounded_int(text, 1, None)
+
+
+def seed_int(text: str) -> int:
+    """Return a seed, 0 to 2**32 - 1.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    return _bounded_int(text, 0, LARGEST_SEED)
+
+
+def positive_float(text: str) -> float:
+    """Return a finite number above 0.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        message = f"expected a number above 0, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def _bounded_int(text: str, least: int, most: int | None) -> int:
+    """Return a whole number within bounds."""
+    bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+    message = f"expected a whole number {bounds}, got {text!r}"
+    try:
+        value = int(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(message) from exc
+    if value < least or (most is not None and value > most):
+        raise argparse.ArgumentTypeError(message)
+    return value
