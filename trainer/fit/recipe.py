@@ -93,7 +93,8 @@ class Recipe:
         learning_rate: Peak of the cosine.
         weight_decay: Of convolution weights.
         warmup_steps: Linear warm-up.
-        frozen_norms: Batch statistics stay those of the weights.
+        frozen_norms: Batch statistics stay those of the weights; always so in
+            batches of one photo, which have none where a map is one pixel.
         seed: Of everything random.
     """
 
@@ -153,7 +154,10 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if wishes.epochs is None:
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
-    grafted = wishes.weights != NO_WEIGHTS
+    batch = min(wishes.batch, max(1, defective))
+    frozen_norms = wishes.frozen_norms
+    if frozen_norms is None:
+        frozen_norms = wishes.weights != NO_WEIGHTS
     return Recipe(
         wishes.detector,
         wishes.activation,
@@ -161,11 +165,11 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         height,
         width,
         epochs,
-        min(wishes.batch, max(1, defective)),
+        batch,
         wishes.learning_rate,
         WEIGHT_DECAY,
         WARMUP_STEPS,
-        grafted if wishes.frozen_norms is None else wishes.frozen_norms,
+        frozen_norms or batch == 1,
         wishes.seed,
     )
 

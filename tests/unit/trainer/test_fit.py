@@ -154,6 +154,28 @@ def test_norms_are_frozen_only_where_weights_were_grafted(dataset: Dataset) -> N
     assert not resolve(chosen, photos).frozen_norms
 
 
+def test_norms_are_frozen_in_batches_of_one_photo(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    alone = replace(WISHES, batch=1, frozen_norms=False)
+    assert resolve(alone, photos).frozen_norms
+    one = tuple(photo for photo in photos if not photo.is_good)[:1]
+    assert resolve(WISHES, one).batch == 1
+    assert resolve(WISHES, one).frozen_norms
+
+
+@pytest.mark.parametrize(
+    ("detector", "size_px"),
+    [(Architecture.YOLOX_NANO, 32), (Architecture.SSDLITE, 320)],
+)
+def test_two_defective_photos_are_enough_to_train(
+    tmp_path: Path, detector: Architecture, size_px: int
+) -> None:
+    few = open_dataset(write_coco(tmp_path / "d", {"train": 2}))
+    wishes = replace(WISHES, detector=detector, size_px=size_px, epochs=1)
+    outcome = train(few, wishes, tmp_path, Recorder(), resume=False)
+    assert outcome.run.record.recipe["batch"] == 1
+
+
 def test_checkpoint_gives_back_everything(tmp_path: Path) -> None:
     first = fresh_training()
     train_step(first, *batch())
