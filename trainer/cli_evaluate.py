@@ -6,8 +6,8 @@ from pathlib import Path
 
 from models.manifest import VariantName
 from trainer.cli_print import print_json, print_metrics
-from trainer.cli_progress import ticking
-from trainer.data.dataset import open_dataset
+from trainer.cli_progress import say, ticking
+from trainer.data.check import dataset_for_training
 from trainer.judge.evaluate import evaluate, open_subject
 from trainer.judge.report import write_report
 
@@ -27,7 +27,10 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
     subject = open_subject(args.subject, args.variant)
-    dataset = open_dataset(args.dataset)
+    report = dataset_for_training(args.dataset)
+    for finding in report.findings:
+        say(str(finding))
+    dataset = report.dataset
     _, photos = dataset.split(args.split)
     with ticking("measure", len(photos)) as tick:
         outcome = evaluate(subject, dataset, args.split, tick)

@@ -86,7 +86,7 @@ def check_dataset(root: Path) -> CheckReport:
 
 
 def dataset_for_training(root: Path) -> CheckReport:
-    """Return the report of a dataset that may be trained on.
+    """Return the report of a dataset that may be trained on or measured with.
 
     Args:
         root: Its folder.

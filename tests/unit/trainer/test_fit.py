@@ -1,5 +1,6 @@
 """The loop, the checkpoints and the recipe, on pictures of 64 px."""
 
+import json
 import resource
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import TrainingError
+from graftline import main
+from models.errors import DatasetError, TrainingError
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture, Target
@@ -174,6 +176,27 @@ def test_two_defective_photos_are_enough_to_train(
     wishes = replace(WISHES, detector=detector, size_px=size_px, epochs=1)
     outcome = train(few, wishes, tmp_path, Recorder(), resume=False)
     assert outcome.run.record.recipe["batch"] == 1
+
+
+def test_evaluation_tells_what_was_found_in_the_dataset(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_coco(tmp_path / "d")
+    assert main(["evaluate", str(finished), str(root)]) == 0
+    assert "photos of good parts" in capsys.readouterr().err
+
+
+def test_evaluation_refuses_a_dataset_with_errors(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_coco(tmp_path / "d")
+    document = json.loads((root / "val.json").read_text(encoding="utf-8"))
+    document["annotations"][0]["bbox"] = [500, 500, 9, 9]
+    (root / "val.json").write_text(json.dumps(document), encoding="utf-8")
+    assert main(["evaluate", str(finished), str(root)]) == DatasetError.exit_code
+    output = capsys.readouterr()
+    assert "outside the photo" in output.err
+    assert output.out == ""
 
 
 def test_checkpoint_gives_back_everything(tmp_path: Path) -> None:
