@@ -72,7 +72,7 @@ def write_report(
     page = _page(subject)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, page.encode())
+        write_atomically(path, page.encode("utf-8", "backslashreplace"))
     except OSError as exc:
         raise unwritable(path, exc) from exc
 

@@ -1,3 +1,4 @@
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -146,6 +147,17 @@ def report(
         record=record if curve else None,
     )
     return path.read_text()
+
+
+def test_report_shows_photos_whose_names_are_not_utf8(
+    tmp_path: Path, photos: list[Photo], found: list[Detections]
+) -> None:
+    named = []
+    for photo in photos:
+        path = photo.path.with_name(os.fsdecode(b"caf\xe9-") + photo.path.name)
+        named.append(replace(photo, path=photo.path.rename(path)))
+    text = report(tmp_path / "r.html", named, found)
+    assert r"caf\udce9-part" in text
 
 
 def test_report_is_one_well_formed_file_without_any_link(
