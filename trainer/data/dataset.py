@@ -176,8 +176,14 @@ def open_dataset(root: Path) -> Dataset:
     Raises:
         DatasetError: No dataset there, or none of its photos can be used.
     """
-    annotations = _read_annotations(root)
-    good = _good_photos(root)
+    try:
+        annotations, good = _read_annotations(root), _good_photos(root)
+    except OSError as exc:
+        raise DatasetError(
+            f"{exc.filename or root}: cannot be read.",
+            why=f"{exc.strerror}.",
+            fix="Let this user read the dataset, or copy it anew.",
+        ) from exc
     everything = [p for photos in annotations.splits.values() for p in photos] + good
     known = {label: index for index, label in enumerate(annotations.labels)}
     findings = list(annotations.findings)

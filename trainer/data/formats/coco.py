@@ -37,7 +37,7 @@ def _looks_like_coco(path: Path) -> bool:
     """Return whether a file is COCO, or is damaged and named like a split."""
     try:
         document = json.loads(path.read_bytes())
-    except ValueError:
+    except (OSError, ValueError):
         return path.stem in SPLITS or path.name == ROBOFLOW_NAME
     return isinstance(document, dict) and "images" in document
 
@@ -85,9 +85,11 @@ def _load(path: Path) -> dict[str, Any]:
                     fix="Export the dataset as COCO again.",
                 )
         for image in document["images"]:
-            image["id"], str(image["file_name"])
+            hash(image["id"]), str(image["file_name"])
         for category in document["categories"]:
-            category["id"], str(category["name"])
+            hash(category["id"]), str(category["name"])
+        for entry in document["annotations"]:
+            hash((entry.get("image_id"), entry.get("category_id")))
     except (ValueError, AttributeError, KeyError, TypeError) as exc:
         raise DatasetError(
             f"{path}: not COCO.",

@@ -13,8 +13,9 @@ import yaml
 from models.errors import DatasetError
 from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 SPLITS = ("train", "val", "valid", "test")
+SHOWN = 3  # label files without a picture that are named
 
 
 def is_yolo(root: Path) -> bool:
@@ -37,13 +38,40 @@ def read(root: Path) -> Annotations:
     """
     settings = _settings(root)
     annotations = Annotations(labels=_names(root, settings))
-    for split, folder in _split_folders(root, settings).items():
+    folders = _split_folders(root, settings)
+    for split, folder in folders.items():
         annotations.splits[split] = [
             _photo(annotations, picture)
             for picture in sorted(folder.rglob("*"))
             if picture.suffix.lower() in SUFFIXES
         ]
+    annotations.findings += _without_picture(annotations, set(folders.values()))
     return annotations
+
+
+def _without_picture(annotations: Annotations, folders: set[Path]) -> list[Finding]:
+    """Say so when boxes were drawn on pictures that are not there."""
+    read = {photo.source for photos in annotations.splits.values() for photo in photos}
+    labelled = {label_file(folder / "any").parent for folder in folders}
+    texts = {path for folder in labelled for path in folder.rglob("*.txt")}
+    lost = [path for path in sorted(texts - read) if _holds_boxes(path)]
+    if not lost:
+        return []
+    names = ", ".join(path.name for path in lost[:SHOWN])
+    names += ", …" if len(lost) > SHOWN else ""
+    why = f"{len(lost)} label files belong to no picture that can be read."
+    fix = f"Add the pictures ({', '.join(sorted(SUFFIXES))}), or delete the files."
+    return [Finding(Level.WARNING, lost[0].parent, names, why, fix)]
+
+
+def _holds_boxes(path: Path) -> bool:
+    """Return whether a text file begins like a label file."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        numbers = [float(word) for word in next(filter(str.strip, lines), "").split()]
+    except (OSError, ValueError):
+        return False
+    return len(numbers) == 5
 
 
 def _settings(root: Path) -> dict[str, Any]:
@@ -52,8 +80,8 @@ def _settings(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        settings = yaml.safe_load(_text(path))
+    except yaml.YAMLError as exc:
         raise DatasetError(
             f"{path}: not YAML.", why=str(exc), fix="Export the dataset again."
         ) from exc
@@ -66,23 +94,54 @@ def _settings(root: Path) -> dict[str, Any]:
     return settings
 
 
+def _text(path: Path) -> str:
+    """Return a text file, without the mark that Windows writes before it.
+
+    Raises:
+        DatasetError: It is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise DatasetError(
+            f"{path}: not UTF-8.", why=f"{exc}.", fix="Save the file as UTF-8."
+        ) from exc
+
+
 def _names(root: Path, settings: dict[str, Any]) -> list[str]:
     """Return the class names, index is the class."""
     names = settings.get("names")
     if isinstance(names, dict):
-        return [str(names[key]) for key in sorted(names)]
+        return _numbered(root, names)
     if isinstance(names, list):
         return [str(name) for name in names]
     for name in ("classes.txt", "obj.names", "labels/classes.txt"):
         path = root / name
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = _text(path).splitlines()
             return [line.strip() for line in lines if line.strip()]
     raise DatasetError(
         f"{root}: the class names are missing.",
         why="Found neither names in data.yaml nor classes.txt.",
         fix="Write classes.txt with one class name a line.",
     )
+
+
+def _numbered(root: Path, names: dict[Any, Any]) -> list[str]:
+    """Return class names by their number.
+
+    Raises:
+        DatasetError: A number is missing: label files would mean other classes.
+    """
+    by_number = {str(number): str(name) for number, name in names.items()}
+    wanted = [str(number) for number in range(len(names))]
+    if set(by_number) != set(wanted):
+        raise DatasetError(
+            f"{root / 'data.yaml'}: classes are numbered {', '.join(by_number)}.",
+            why=f"Expected every number from 0 to {len(names) - 1}, as label files do.",
+            fix="Number the names from 0 without a gap.",
+        )
+    return [by_number[number] for number in wanted]
 
 
 def _split_folders(root: Path, settings: dict[str, Any]) -> dict[str, Path]:
@@ -142,8 +201,14 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
     photo = PhotoRows(picture, path)
     if not path.is_file():
         return photo
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as exc:
+        why = f"cannot be read: {exc.strerror}."
+        fix = "Let this user read it, or copy it anew."
+        annotations.findings.append(Finding(Level.ERROR, path, "", why, fix))
+        return photo
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         row = _row(line, number, annotations.labels)
