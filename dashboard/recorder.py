@@ -68,6 +68,10 @@ class Done:
     acks: list[tuple[StationTopics, Acknowledgement]]
 
 
+class _NoRoomError(Exception):
+    """The history is full for so much at once; never leaves this module."""
+
+
 class Recorder:
     """Writes the history in a thread of its own.
 
@@ -161,24 +165,41 @@ class Recorder:
 
     def _write(self, batch: list[Delivery]) -> None:
         """Read, commit, acknowledge; without a commit nothing is acknowledged."""
-        records: list[Record] = []
+        read: list[tuple[Receipt, Record | None]] = []
         for delivery in batch:
             record = read_message(delivery.message)
             if isinstance(record, Rejection):
                 self._reject(record)
-            elif record is not None:
-                records.append(record)
-        committed = self._commit(records) if records else Committed()
+                record = None
+            read.append((delivery.receipt, record))
+        self._deliver(read)
+
+    def _deliver(self, read: list[tuple[Receipt, Record | None]]) -> None:
+        """Commit and acknowledge; in halves where the whole does not fit."""
+        records = [record for _, record in read if record is not None]
+        try:
+            committed = self._commit(records) if records else Committed()
+        except _NoRoomError:
+            half = len(read) // 2
+            self._deliver(read[:half])
+            self._deliver(read[half:])
+            return
         if committed is None:
             return
         self.duplicates += committed.duplicates
         for rejection in committed.rejections:
             self._reject(rejection)
-        self._on_done(Done([each.receipt for each in batch], committed.acks))
+        self._on_done(Done([receipt for receipt, _ in read], committed.acks))
         self._on_commit(committed)
 
     def _commit(self, records: list[Record]) -> Committed | None:
-        """Commit, trying again until it works; nothing if stopped before."""
+        """Commit, trying again until it works; nothing if stopped before.
+
+        What is too old is removed meanwhile: it may be what the history is full of.
+
+        Raises:
+            _NoRoomError: A part of it may still fit.
+        """
         retry_s = RETRY_FIRST_S
         while True:
             try:
@@ -187,6 +208,12 @@ class Recorder:
                 if not self.failure:
                     logger.error("history_unwritable reason=%s", exc)  # noqa: TRY400
                 self.failure = str(exc)
+                self.heartbeat_s = time.monotonic()
+                if _is_full(exc):
+                    if self._prune():
+                        continue
+                    if len(records) > 1:
+                        raise _NoRoomError from exc
                 if self._stop.wait(retry_s):
                     return None
                 retry_s = min(retry_s * 2, RETRY_LAST_S)
@@ -227,3 +254,8 @@ class Recorder:
                 rejection.topic[:200],
                 rejection.detail[:200],
             )
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    """Return whether the history has reached its largest size, or the disk its."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

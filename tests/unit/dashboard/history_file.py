@@ -17,9 +17,9 @@ NOW_MS = 1_763_900_000_000
 class HistoryFile:
     """A store and the history that reads it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_mb: int = 0) -> None:
         self.path = folder / "history.sqlite3"
-        self.store = Store(self.path, busy_timeout_s=0.02)
+        self.store = Store(self.path, max_mb, busy_timeout_s=0.02)
         self.history = History(self.path)
 
     def record(self, *records: Record) -> Committed:

@@ -1,11 +1,13 @@
+import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dashboard.config import HistorySettings
-from dashboard.intake import Message
+from dashboard.intake import Image, Message, Place
 from dashboard.recorder import Delivery, Done, Receipt, Recorder
 from dashboard.store import Committed
 from tests.simulators.station import alert_event, wait_until
@@ -36,7 +38,10 @@ class Ledger:
         pass
 
     def send(self, mid: int, payload: bytes, qos: int = 1) -> bool:
-        message = Message(TOPIC, payload, time.time_ns() // 1_000_000)
+        return self.send_to(TOPIC, mid, payload, qos)
+
+    def send_to(self, topic: str, mid: int, payload: bytes, qos: int = 1) -> bool:
+        message = Message(topic, payload, time.time_ns() // 1_000_000)
         return self.recorder.take(Delivery(message, Receipt(1, mid, qos)))
 
 
@@ -97,3 +102,53 @@ def test_statistics_do_not_crowd_out_alerts(file: HistoryFile) -> None:
     assert taken == 2001
     assert ledger.send(1, alert(1))
     assert ledger.recorder.dropped == 999
+
+
+DAY_MS = 24 * 3600 * 1000
+PICTURE = b"\xff\xd8\xff" + bytes(100_000)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Ledger]:
+    """A recorder, not started, whose history takes eight pictures."""
+    file = HistoryFile(tmp_path, max_mb=1)
+    yield Ledger(file)
+    file.store.close()
+
+
+def fill(ledger: Ledger, received_ms: int) -> None:
+    """Put pictures into the history until no more fits."""
+    place = Place(PRESS, "top", received_ms, is_retained=False)
+    with contextlib.suppress(sqlite3.OperationalError):
+        for seq in range(1000, 2000):
+            ledger.file.record(Image(place, f"press-1-00ff:{seq}", "00", PICTURE))
+
+
+def test_full_history_makes_room_of_what_becomes_too_old(small: Ledger) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    fill(small, now_ms)
+    small.file.store.prune(now_ms, 10**13, 90, 90)  # its clock is trusted
+    other = sqlite3.connect(small.file.path, isolation_level=None)
+    soon_ms = now_ms - 90 * DAY_MS + 2000
+    other.execute("UPDATE images SET received_ms = ?", (soon_ms,))
+    other.close()
+    small.start()
+    topic = PRESS.camera("top", "image/press-1-00ff:1")
+    small.send_to(topic, 1, PICTURE)
+    wait_until(lambda: small.recorder.failure, "that it is full is told")
+    wait_until(lambda: small.receipts == [1], "receipt once there is room")
+    assert small.recorder.failure == ""
+    small.recorder.stop()
+
+
+def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
+    small: Ledger,
+) -> None:
+    for seq in range(1, 21):
+        topic = PRESS.camera("top", f"image/press-1-00ff:{seq}")
+        small.send_to(topic, seq, PICTURE)
+    small.start()
+    wait_until(lambda: len(small.receipts) >= 6, "receipts of what fits")
+    assert small.receipts == list(range(1, len(small.receipts) + 1))
+    assert small.recorder.failure
+    small.recorder.stop()

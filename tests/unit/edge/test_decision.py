@@ -74,6 +74,13 @@ def test_part_that_nobody_looked_at_is_never_ok() -> None:
     assert verdict.part_id == "part-9"
 
 
+def test_verdict_says_whether_the_clock_can_be_trusted() -> None:
+    for is_synchronized in (True, False):
+        station = replace(STATION, clock_synchronized=is_synchronized)
+        verdict = build_verdict(station, FRAME, no_detections())
+        assert verdict.clock_synchronized is is_synchronized
+
+
 def test_alert_lists_every_detection_in_pixels_and_shares() -> None:
     alert = alert_of(found((10, 20, 60, 70), (100, 50, 200, 100)))
     assert [d.label for d in alert.detections] == ["scratch", "stain"]
