@@ -7,7 +7,6 @@ before its alert is committed. A full disk costs pictures, never alerts.
 
 import hashlib
 import logging
-import os
 import re
 from collections import deque
 from contextlib import suppress
@@ -34,6 +33,10 @@ SHRINK = 0.75
 SMALLEST_SIDE_PX = 32
 DIGEST_CHARS = 8
 WRITE_PROBE = ".writable"
+# <day>/<camera>/<frame or part>-<digest>.jpg, and what `write_atomically` begins with
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+PICTURE = re.compile(r"[A-Za-z0-9._-]*-[0-9a-f]{8}\.jpg")
+HALF_WRITTEN = re.compile(rf"\.{PICTURE.pattern}\.\d+\.tmp")
 logger = logging.getLogger(__name__)
 
 
@@ -146,18 +149,27 @@ class EvidenceStore:
         fsync_folder(folder.parent)
 
     def _scan(self) -> None:
-        """Find the pictures of earlier runs."""
+        """Find the pictures of earlier runs: what is named as only we name it.
+
+        The folder may be somebody else's by mistake; nothing of theirs is touched.
+        """
         found: list[tuple[int, Path, int]] = []
-        for folder, _, names in os.walk(self._folder):
-            for name in names:
-                path = Path(folder, name)
+        days = [path for path in self._folder.iterdir() if DAY.fullmatch(path.name)]
+        cameras = [path for day in days for path in _entries(day) if path.is_dir()]
+        for path in [path for camera in cameras for path in _entries(camera)]:
+            if PICTURE.fullmatch(path.name):
                 state = path.stat(follow_symlinks=False)
-                if name.endswith(".jpg"):
-                    found.append((state.st_mtime_ns, path, state.st_size))
-                elif name.endswith(".tmp"):  # a write that a power cut ended
-                    path.unlink(missing_ok=True)
+                found.append((state.st_mtime_ns, path, state.st_size))
+            elif HALF_WRITTEN.fullmatch(path.name):  # a power cut ended it
+                path.unlink(missing_ok=True)
         self._pictures.extend((path, size) for _, path, size in sorted(found))
         self._used_bytes = sum(size for _, size in self._pictures)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder; nothing behind a link, which is not ours."""
+    is_ours = folder.is_dir() and not folder.is_symlink()
+    return list(folder.iterdir()) if is_ours else []
 
 
 def encode_jpeg(frame: Frame, quality: int) -> bytes:

@@ -127,7 +127,7 @@ def test_pictures_of_an_earlier_run_count_too(tmp_path: Path) -> None:
 def test_empty_day_folders_are_removed(tmp_path: Path) -> None:
     day = tmp_path / "2020-01-01" / "top"
     day.mkdir(parents=True)
-    (day / "1.jpg").write_bytes(b"x" * 5000)
+    (day / "frame-1-0123abcd.jpg").write_bytes(b"x" * 5000)
     EvidenceStore(tmp_path, 6000).save(noise(20, 20), boxes(), "top/2")
     EvidenceStore(tmp_path, 3000).save(noise(20, 20, 1), boxes(), "top/3")
     assert not (tmp_path / "2020-01-01").exists()
@@ -151,10 +151,41 @@ def test_disk_that_takes_nothing_costs_the_picture_and_is_counted(
 
 
 def test_half_written_pictures_of_a_power_cut_are_removed(tmp_path: Path) -> None:
-    leftover = tmp_path / ".1.jpg.99.tmp"
+    store = EvidenceStore(tmp_path, MEBIBYTE)
+    kept = store.save(noise(), boxes(), "top/frame-1").path
+    assert kept is not None
+    picture = tmp_path / kept
+    leftover = picture.with_name(f".{picture.name}.99.tmp")
     leftover.write_bytes(b"half")
     EvidenceStore(tmp_path, MEBIBYTE)
     assert not leftover.exists()
+    assert picture.exists()
+
+
+def test_files_of_somebody_else_are_never_removed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / "top"
+    elsewhere.mkdir(parents=True)
+    folder = tmp_path / "home"
+    theirs = [
+        folder / "wedding.jpg",
+        folder / "2024-07-01" / "IMG_0001.jpg",
+        folder / "2024-07-01" / "beach-0123abcd.jpg",
+        folder / "2024-07-01" / "sea" / "IMG_0001.jpg",
+        folder / "2024-07-01" / "sea" / "holiday.tmp",
+        folder / "2024-07-01" / "sea" / "more" / "frame-1-0123abcd.jpg",
+        folder / "thesis" / "top" / "frame-1-0123abcd.jpg",
+        folder / ".thesis.docx.77.tmp",
+        elsewhere / "frame-1-0123abcd.jpg",
+    ]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 5000)
+    (folder / "2024-07-02").symlink_to(elsewhere.parent)
+    (folder / "2024-07-01" / "link").symlink_to(elsewhere)
+    store = EvidenceStore(folder, 1000)
+    store.save(noise(), boxes(), "top/frame-1")
+    store.save(noise(seed=1), boxes(), "top/frame-2")
+    assert [path for path in theirs if not path.exists()] == []
 
 
 def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
