@@ -34,13 +34,13 @@ class DemoSettings:
     weights: str = SHIPPED_WEIGHTS
     seed: int = 0
     photos: int = 300
-    good: int = 120
+    good: int = 160
     parts: int = 200
     video_fps: int = 50
     size_px: int = 320
-    epochs: int = 12
+    epochs: int = 11
     k: int = 3
-    n: int = 4
+    n: int = 5
     page_port: int = 8765
 
 

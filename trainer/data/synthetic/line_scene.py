@@ -138,7 +138,7 @@ def _reflect(rng: np.random.Generator, cover: Plane) -> Plane:
         reach = size * rng.uniform(0.03, 0.09)
         draw_polygon(mask, blob_outline(rng, x, y, reach, ragged=0.1, stretch=stretch))
     soft = blur(unit(mask), size * rng.uniform(0.014, 0.03))
-    return soft * cover * np.float32(rng.uniform(25, 75))
+    return soft * cover * np.float32(rng.uniform(20, 60))
 
 
 def _dust(rng: np.random.Generator, shape: tuple[int, ...]) -> Plane:
