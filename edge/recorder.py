@@ -199,7 +199,9 @@ class Recorder:
                 evidence=kept.path,
                 thumbnail_sha256=kept.thumbnail_sha256,
             )
-            future = self._outbox.put(EventKind.ALERT, topic, alert, kept.thumbnail)
+            future = self._outbox.put(
+                EventKind.ALERT, topic, alert, kept.thumbnail or None
+            )
             self._uncommitted.append((future, decision.counters))
 
     def _count_commits(self) -> None:

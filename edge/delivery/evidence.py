@@ -46,13 +46,13 @@ class Evidence:
 
     Attributes:
         path: Full picture, relative to the store; none if the disk took nothing.
-        thumbnail: JPEG of at most ``THUMBNAIL_MAX_BYTES``.
-        thumbnail_sha256: 64 lower-case hexadecimal digits.
+        thumbnail: JPEG of at most ``THUMBNAIL_MAX_BYTES``; empty where there is none.
+        thumbnail_sha256: 64 lower-case hexadecimal digits; none without thumbnail.
     """
 
     path: str | None
-    thumbnail: bytes
-    thumbnail_sha256: str
+    thumbnail: bytes = b""
+    thumbnail_sha256: str | None = None
 
 
 class EvidenceStore:
@@ -97,10 +97,19 @@ class EvidenceStore:
                 replaced. The picture's hash makes it unique.
 
         Returns:
-            Path and thumbnail; no path where the disk took nothing.
+            Path and thumbnail; no path where the disk took nothing, and neither
+            where the frame cannot be a JPEG: its alert goes without.
         """
-        thumbnail = encode_thumbnail(frame, boxes_frame)
-        path = self._write(encode_jpeg(frame, EVIDENCE_QUALITY), name)
+        path = None
+        try:
+            thumbnail = encode_thumbnail(frame, boxes_frame)
+        except ValueError as exc:
+            self._note_failure(name, str(exc))
+            return Evidence(path)
+        try:
+            path = self._write(encode_jpeg(frame, EVIDENCE_QUALITY), name)
+        except ValueError as exc:
+            self._note_failure(name, str(exc))
         return Evidence(path, thumbnail, hashlib.sha256(thumbnail).hexdigest())
 
     def _write(self, jpeg: bytes, name: str) -> str | None:
@@ -114,13 +123,7 @@ class EvidenceStore:
             self._make_folder(path.parent)
             write_atomically(path, jpeg)
         except OSError as exc:
-            self.failures += 1
-            if not self._is_failing:
-                logger.error(  # noqa: TRY400 - the reason is enough
-                    "evidence_not_kept path=%s reason=%s: alerts go without pictures",
-                    *(path, exc.strerror or exc),
-                )
-            self._is_failing = True
+            self._note_failure(path, exc.strerror or str(exc))
             return None
         if self._is_failing:
             logger.warning("evidence_back folder=%s", self._folder)
@@ -128,6 +131,16 @@ class EvidenceStore:
         self._pictures.append((path, len(jpeg)))
         self._used_bytes += len(jpeg)
         return relative.as_posix()
+
+    def _note_failure(self, what: Path | str, reason: str) -> None:
+        """Count a picture that is not kept; the first one is told."""
+        self.failures += 1
+        if not self._is_failing:
+            logger.error(
+                "evidence_not_kept path=%s reason=%s: alerts go without pictures",
+                *(what, reason),
+            )
+        self._is_failing = True
 
     def _make_room(self, wanted_bytes: int) -> None:
         """Delete the oldest pictures until there is room."""
@@ -182,11 +195,15 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
     Raises:
         ValueError: It cannot be encoded: it is empty, or too large for JPEG.
     """
+    msg = f"a frame of shape {frame.shape} cannot be a JPEG"
     try:
-        _, content = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        is_encoded, content = cv2.imencode(
+            ".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )
     except cv2.error as exc:
-        msg = f"a frame of shape {frame.shape} cannot be a JPEG"
         raise ValueError(msg) from exc
+    if not is_encoded:  # beyond 65,500 px it says so only here
+        raise ValueError(msg)
     return content.tobytes()
 
 
@@ -200,6 +217,9 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
     Args:
         frame: ``[H, W, 3]`` uint8, BGR.
         boxes_frame: ``[N, 4]`` float32, xyxy, pixels.
+
+    Raises:
+        ValueError: It cannot be made smaller, or not encoded.
     """
     longer_px = max(frame.shape[:2])
     scale = THUMBNAIL_SIDE_PX / longer_px
@@ -209,7 +229,11 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
     scale = min(scale, THUMBNAIL_SIDE_MAX_PX / longer_px, 1.0)
     while True:
         size_px = tuple(max(1, round(side * scale)) for side in frame.shape[1::-1])
-        small = cv2.resize(frame, size_px, interpolation=cv2.INTER_AREA)
+        try:
+            small = cv2.resize(frame, size_px, interpolation=cv2.INTER_AREA)
+        except cv2.error as exc:
+            msg = f"a frame of shape {frame.shape} cannot be made smaller"
+            raise ValueError(msg) from exc
         for quality in QUALITIES:
             jpeg = encode_jpeg(np.asarray(small, np.uint8), quality)
             excess = len(jpeg) / THUMBNAIL_MAX_BYTES

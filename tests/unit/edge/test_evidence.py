@@ -103,6 +103,24 @@ def test_thumbnail_is_larger_where_the_defect_is_small() -> None:
     assert fine.shape[1] == 1536  # the 20 px become 16
 
 
+@pytest.mark.parametrize("size_px", [(66_000, 16), (16, 66_000)])
+def test_frame_that_cannot_be_a_jpeg_has_a_thumbnail_all_the_same(
+    tmp_path: Path, size_px: tuple[int, int]
+) -> None:
+    store = EvidenceStore(tmp_path, MEBIBYTE)
+    kept = store.save(np.zeros((*size_px, 3), np.uint8), boxes(), "top/1")
+    assert kept.path is None
+    assert store.failures == 1
+    assert max(decoded(kept.thumbnail).shape) == 640
+
+
+def test_frame_without_any_picture_costs_only_the_picture(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path, MEBIBYTE)
+    kept = store.save(np.zeros((0, 16, 3), np.uint8), boxes((0, 0, 9, 9)), "top/1")
+    assert (kept.path, kept.thumbnail, kept.thumbnail_sha256) == (None, b"", None)
+    assert list(tmp_path.rglob("*.jpg")) == []
+
+
 def test_oldest_pictures_go_beyond_the_cap(tmp_path: Path) -> None:
     store = EvidenceStore(tmp_path, 200_000)
     kept = [store.save(noise(seed=n), boxes(), f"top/{n}").path for n in range(20)]

@@ -3,6 +3,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,23 @@ def test_alert_is_raised_even_where_evidence_cannot_be_written(
     (_, alert), _ = events(outbox)
     assert alert["evidence"] is None
     assert alert["thumbnail_sha256"]
+
+
+def test_frame_too_tall_for_a_jpeg_costs_neither_alert_nor_verdict(
+    outbox: Outbox, recorder: Recorder
+) -> None:
+    tall = np.zeros((66_000, 16, 3), np.uint8)
+    nothing = np.zeros((0, 16, 3), np.uint8)
+    for number, pixels in enumerate([tall, nothing]):
+        part = decision(number, two_defects(), is_part=True)
+        recorder.record(replace(part, pixels=pixels))
+    assert recorder.close(5)
+    assert recorder.unwritten == 0
+    kinds = [kind for kind, _ in events(outbox)]
+    assert kinds == ["alert", "verdict", "alert", "verdict"]
+    alerts = [data for kind, data in events(outbox) if kind == "alert"]
+    assert [data["evidence"] for data in alerts] == [None, None]
+    assert [bool(data["thumbnail_sha256"]) for data in alerts] == [True, False]
 
 
 def test_pipeline_waits_while_the_disk_is_slower_than_defects_come(
