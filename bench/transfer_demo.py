@@ -1,7 +1,8 @@
 """Do the shipped weights pay? The demo with them, and from nothing, same budget.
 
 ``python bench/transfer_demo.py --seeds 0 1``: runs ``graftline demo --once`` twice for
-each seed. Result: ``bench/results/transfer_demo.json``.
+each seed; one that is finished in ``bench/out`` is not run again. Result:
+``bench/results/transfer_demo.json``.
 """
 
 import argparse
@@ -34,6 +35,9 @@ def run_demo(start: str, seed: int, out: Path) -> dict[str, Any]:
     Returns:
         The summary with the exit code; only the latter where a step failed.
     """
+    finished = out.with_suffix(".json")
+    if finished.exists():
+        return dict(json.loads(finished.read_text("utf-8")))
     words = ["demo", "--once", "--json", "--seed", str(seed), "--out", str(out)]
     print(f"$ graftline {' '.join([*words, *STARTS[start]])}", flush=True)
     done = subprocess.run(
@@ -44,7 +48,10 @@ def run_demo(start: str, seed: int, out: Path) -> dict[str, Any]:
     )
     summary: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
     # From nothing the demo is expected to end with an error: it catches too little.
-    return {"exit_code": done.returncode, **summary}
+    result = {"exit_code": done.returncode, **summary}
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    finished.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    return result
 
 
 def main(words: list[str]) -> int:
