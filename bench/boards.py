@@ -41,9 +41,7 @@ def measure(dataset: Path, weights: str, run: Path) -> dict[str, Any]:
     if not (run / RECORD_NAME).exists():
         resume = ("--resume",) if run.exists() else ()
         graftline("train", dataset, "--weights", weights, "--out", run, *resume)
-    metrics = json.loads(
-        graftline("evaluate", run, dataset, "--split", "val", "--json")
-    )
+    printed = graftline("evaluate", run, dataset, "--split", "val", "--json")
     record = open_run(run).record
     return {
         "recipe": record.recipe,
