@@ -93,7 +93,9 @@ def test_photo_whose_name_is_not_utf8_is_read(tmp_path: Path) -> None:
     picture = read_photo(photo)
     assert picture.shape == (40, 20, 3)
     (tmp_path / "plain.jpg").write_bytes(content)
-    assert np.array_equal(picture, cv2.imread(str(tmp_path / "plain.jpg")))
+    plain = cv2.imread(str(tmp_path / "plain.jpg"))
+    assert plain is not None
+    assert np.array_equal(picture, plain)
 
 
 def test_photo_that_went_away_is_told(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def test_picture_has_the_input_size_and_type(tmp_path: Path) -> None:
 
 
 def test_every_defective_photo_once_and_a_share_of_good_ones(tmp_path: Path) -> None:
-    dataset = open_dataset(write_coco(tmp_path / "d", {"train": 6}, good=40))
+    root = write_coco(tmp_path / "d", {"train": 6, "val": 1}, good=40)
+    dataset = open_dataset(root)
     photos = dataset.splits["train"]
     sampler = EpochSampler(photos, seed=0)
     order = list(sampler)
