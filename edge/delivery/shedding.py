@@ -7,6 +7,7 @@ kind that was shed leaves a loss record, which is itself queued and delivered.
 
 import json
 import sqlite3
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,8 +18,8 @@ from models.messages import LossData, StationTopics
 FULL_SHARE = 0.80  # above this, room is made
 ROOMY_SHARE = 0.75  # down to this
 ROWS_AT_ONCE = 20
+ROWS_PER_COMMIT = 5000  # a second on a slow disk; the last fifth has room meanwhile
 IMAGE = "image"
-_OLDEST_SENT_FIRST = "ORDER BY sent DESC, seq LIMIT ?"
 
 
 @dataclass(slots=True)
@@ -66,15 +67,23 @@ class Shed:
 
 
 def make_room(
-    file: OutboxFile, *, forget_sent: bool, down_to_share: float = ROOMY_SHARE
+    file: OutboxFile,
+    *,
+    forget_sent: bool,
+    down_to_share: float = ROOMY_SHARE,
+    max_rows: int | None = None,
 ) -> list[Shed]:
     """Shed until enough is free, inside the caller's transaction.
+
+    Each kind is gone through once, in the order of positions, however many steps that
+    takes: the one thread that writes must not stand still over a long backlog.
 
     Args:
         file: The outbox.
         forget_sent: What a broker has confirmed counts as delivered: it goes first,
             and is no loss.
         down_to_share: Share of the largest size, 0..1, to come down to.
+        max_rows: Most events to shed now; none = as many as it takes.
 
     Returns:
         What was lost, one entry for each kind.
@@ -82,40 +91,64 @@ def make_room(
     Raises:
         sqlite3.Error: Not even this can be written.
     """
-    if forget_sent:
-        while file.used_share > down_to_share and _forget(file.connection):
-            pass
+    left = sys.maxsize if max_rows is None else max_rows
     shed: dict[str, Shed] = {}
-    for kind in (IMAGE, EventKind.VERDICT.value, EventKind.ALERT.value):
-        while file.used_share > down_to_share:
-            rows = _shed_some(file.connection, kind)
+    for victims in _order(forget_sent=forget_sent):
+        after = 0
+        while left > 0 and file.used_share > down_to_share:
+            rows = _shed_some(file.connection, victims, after, min(left, ROWS_AT_ONCE))
             if not rows:
                 break
-            _add(shed, kind, rows)
+            after = rows[-1][0]
+            left -= len(rows)
+            if victims.kind:
+                _add(shed, victims.kind, rows)
     return list(shed.values())
 
 
-def _forget(connection: sqlite3.Connection) -> int:
-    """Delete the oldest confirmed events, loss records too: they were told."""
-    return connection.execute(
-        "DELETE FROM event WHERE seq IN"
-        " (SELECT seq FROM event WHERE sent = 1 ORDER BY seq LIMIT ?)",
-        (ROWS_AT_ONCE,),
-    ).rowcount
+@dataclass(frozen=True, slots=True)
+class _Victims:
+    """What goes next.
+
+    Attributes:
+        kind: ``image``, ``verdict`` or ``alert``; empty: any, and it is no loss.
+        was_sent: Those that a broker has confirmed, else those that none has.
+    """
+
+    kind: str
+    was_sent: bool
+
+    @property
+    def condition(self) -> str:
+        """What tells them, in SQL."""
+        match self.kind:
+            case "":  # loss records too: they were told
+                return "1"
+            case "image":
+                return "image IS NOT NULL"
+            case kind:
+                return f"kind = '{kind}'"
 
 
-def _shed_some(connection: sqlite3.Connection, kind: str) -> list[tuple[int, bytes]]:
-    """Shed some of a kind and return position and content of each."""
-    which, parameters = "kind = ?", [kind]
-    if kind == IMAGE:
-        which, parameters = "image IS NOT NULL", []
+def _order(*, forget_sent: bool) -> list[_Victims]:
+    """Return what goes first, and what then."""
+    kinds = (IMAGE, EventKind.VERDICT.value, EventKind.ALERT.value)
+    losses = [_Victims(kind, was_sent) for kind in kinds for was_sent in (True, False)]
+    return [_Victims("", was_sent=True), *losses] if forget_sent else losses
+
+
+def _shed_some(
+    connection: sqlite3.Connection, victims: _Victims, after: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """Shed some beyond a position and return position and content of each."""
     rows: list[tuple[int, bytes]] = connection.execute(
-        f"SELECT seq, data FROM event WHERE {which} {_OLDEST_SENT_FIRST}",  # noqa: S608 - our own words
-        (*parameters, ROWS_AT_ONCE),
+        "SELECT seq, data FROM event"  # noqa: S608 - our own words
+        f" WHERE seq > ? AND sent = ? AND {victims.condition} ORDER BY seq LIMIT ?",
+        (after, int(victims.was_sent), limit),
     ).fetchall()
     change = (
         "UPDATE event SET image = NULL WHERE seq = ?"
-        if kind == IMAGE
+        if victims.kind == IMAGE
         else "DELETE FROM event WHERE seq = ?"
     )
     connection.executemany(change, ((seq,) for seq, _ in rows))

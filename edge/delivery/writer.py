@@ -14,7 +14,7 @@ from pathlib import Path
 from edge.delivery.custody import claim, is_damage, open_outbox, quarantine
 from edge.delivery.events import NewEvent
 from edge.delivery.outbox_file import OutboxFile, Transaction
-from edge.delivery.shedding import FULL_SHARE, ROOMY_SHARE, make_room
+from edge.delivery.shedding import FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT, make_room
 from edge.delivery.waiting import Group
 from models.errors import DeliveryError, GraftlineError
 from models.messages import StationTopics
@@ -132,22 +132,30 @@ class OutboxWriter:
             self.rows = file.depth  # the commit had succeeded after all
         else:
             try:
-                self.rows = self._transact(file, group, FULL_SHARE, ROOMY_SHARE)
+                self.rows = self._transact(
+                    file, group, FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT
+                )
             except sqlite3.OperationalError as exc:
                 if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
                     self._attempted = len(group.puts)
                     raise
-                self.rows = self._transact(file, group, 0, IN_NEED_SHARE)
+                self.rows = self._transact(file, group, 0, IN_NEED_SHARE, None)
         first, self.last_seq = self.last_seq + 1, file.last_seq
         return first
 
     def _transact(
-        self, file: OutboxFile, group: Group, full_share: float, roomy_share: float
+        self,
+        file: OutboxFile,
+        group: Group,
+        full_share: float,
+        roomy_share: float,
+        max_rows: int | None,
     ) -> int:
         """Write a group in one transaction and return how many events there are.
 
         Above ``full_share`` of the largest size room is made first, down to
-        ``roomy_share``; the loss records come after the group's own events.
+        ``roomy_share`` or by ``max_rows`` events; the loss records come after the
+        group's own events.
         """
         with Transaction(file.connection):
             file.mark_sent(group.confirmed_in(self.stream))
@@ -157,15 +165,22 @@ class OutboxWriter:
                 file.set_meta(COLLECTOR_KNOWN, "yes")
             events = [event for event, _ in group.puts]
             if group.puts and file.used_share > full_share:
-                events += self._shed(file, roomy_share)
+                events += self._shed(file, roomy_share, max_rows)
                 rows = file.depth
             file.insert(file.last_seq + 1, events)
         self.acknowledged += deleted
         return rows + len(events)
 
-    def _shed(self, file: OutboxFile, roomy_share: float) -> list[NewEvent]:
+    def _shed(
+        self, file: OutboxFile, roomy_share: float, max_rows: int | None
+    ) -> list[NewEvent]:
         """Make room and return the loss records."""
-        shed = make_room(file, forget_sent=self.forget_sent, down_to_share=roomy_share)
+        shed = make_room(
+            file,
+            forget_sent=self.forget_sent,
+            down_to_share=roomy_share,
+            max_rows=max_rows,
+        )
         for lost in shed:
             logger.error(
                 "outbox_shed kind=%s count=%d first_seq=%d last_seq=%d path=%s",
