@@ -85,7 +85,8 @@ class Command:
         """What is started: the same Python, whatever is on PATH."""
         program, *rest = self.words
         if program == "graftline":
-            return [sys.executable, "-m", "graftline", *rest]
+            # -P: never a file of that name in the current folder.
+            return [sys.executable, "-P", "-m", "graftline", *rest]
         return [program, *rest]
 
 

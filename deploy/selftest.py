@@ -40,7 +40,8 @@ class Selftest:
             runtimes reserve far more than they use).
     """
 
-    command: tuple[str, ...] = (sys.executable, "-m", "graftline", "selftest")
+    # -P: what lies in the operator's current folder is not run in our name.
+    command: tuple[str, ...] = (sys.executable, "-P", "-m", "graftline", "selftest")
     timeout_s: float = TIMEOUT_S
     memory_bytes: int = MEMORY_BYTES
 

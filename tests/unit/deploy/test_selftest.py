@@ -1,12 +1,14 @@
 """Whatever the self-test's process does, flashing goes on living."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from deploy import selftest as selftest_module
 from deploy.selftest import Selftest
 from models.errors import InstallError
 from models.package import Package
@@ -101,3 +103,19 @@ def test_process_has_a_low_priority_and_is_the_first_to_be_killed(
     nice = min(19, os.nice(0) + 10)
     assert f"score=1000 cpu={cpu_s}" in caught.value.why
     assert f"nice={nice}" in caught.value.why
+
+
+def test_files_in_the_current_folder_are_not_run_in_our_name(tmp_path: Path) -> None:
+    for name in ("graftline.py", "argparse.py"):
+        (tmp_path / name).write_text("raise SystemExit(77)")
+    *program, verb = Selftest().command
+    assert verb == "selftest"
+    ended = subprocess.run(
+        [*program, "--version"],
+        cwd=tmp_path,
+        env=selftest_module._environment(),  # noqa: SLF001 - as it is run
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
