@@ -11,10 +11,11 @@ a plain path              a video if its suffix says so, ``/dev/…`` a USB came
 ========================= ======================================================
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
@@ -56,14 +57,24 @@ class Source:
 
     @property
     def shown(self) -> str:
-        """The address for logs and messages: without user and password."""
+        """The address for logs and messages: scheme, host, port and path.
+
+        User and password are left out, and so are query and fragment, where many
+        cameras want them too. A password may hold any character as it is: where it
+        cannot be told from host or path, these are left out as well.
+        """
         if self.kind is not SourceKind.STREAM:
             return self.address
-        parts = urlsplit(self.address)
-        host = parts.netloc.rpartition("@")[2]
-        if host == parts.netloc:
-            return self.address
-        return urlunsplit(parts._replace(netloc=f"***@{host}"))
+        scheme, _, rest = self.address.partition("://")
+        authority, slash, path = rest.partition("/")
+        path = _before_query(path)
+        login, at, host = authority.rpartition("@")
+        is_doubtful = "@" in path or (at and "@" not in _before_query(login + at))
+        if is_doubtful:
+            return f"{scheme}://***"
+        if _before_query(host) != host:  # then the slash was not that of a path
+            return f"{scheme}://{_before_query(host)}"
+        return f"{scheme}://{host}{slash}{path}"
 
     def beside(self, folder: Path) -> "Source":
         """Return the source with a relative path taken from a folder.
@@ -99,7 +110,7 @@ def parse_source(text: str) -> Source:
     scheme, colon, rest = text.partition(":")
     if colon and scheme.lower() in STREAM_SCHEMES:
         if not _has_host(text):
-            raise ValueError(f"{text!r} names no host; expected {scheme}://HOST/…")
+            raise ValueError(f"it names no host; expected {scheme}://HOST/…")
         return Source(SourceKind.STREAM, text)
     if colon and scheme in {kind.value for kind in SourceKind} - {"stream"}:
         if not rest:
@@ -112,6 +123,11 @@ def parse_source(text: str) -> Source:
     if Path(text).suffix.lower() in VIDEO_SUFFIXES:
         return Source(SourceKind.VIDEO, text)
     return Source(SourceKind.FOLDER, text)
+
+
+def _before_query(text: str) -> str:
+    """Return what comes before a query or a fragment."""
+    return re.split(r"[?#]", text, maxsplit=1)[0]
 
 
 def _has_host(url: str) -> bool:

@@ -33,10 +33,33 @@ def test_what_is_not_in_the_grammar_is_refused(text: str) -> None:
         parse_source(text)
 
 
-def test_password_is_not_shown() -> None:
-    source = parse_source("rtsp://user:secret@cam:554/1?x=2")
-    assert source.shown == "rtsp://***@cam:554/1?x=2"
-    assert source.address == "rtsp://user:secret@cam:554/1?x=2"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://cam/1", "rtsp://cam/1"),
+        ("http://10.0.0.5:8080/a/b.cgi", "http://10.0.0.5:8080/a/b.cgi"),
+        ("rtsp://user:secret@cam:554/1?x=2", "rtsp://cam:554/1"),
+        ("rtsp://user:secret@[fe80::1]:554/1", "rtsp://[fe80::1]:554/1"),
+        ("http://10.0.0.5/video.cgi?user=a&pwd=secret", "http://10.0.0.5/video.cgi"),
+        ("http://10.0.0.5?dir=/secret", "http://10.0.0.5"),
+        ("http://10.0.0.5#/secret", "http://10.0.0.5"),
+        ("rtsp://admin:p@secret#word@host/", "rtsp://host/"),
+        ("rtsp://admin:p@secret?word@host:554/1#x", "rtsp://host:554/1"),
+        ("rtsp://admin:p@secret/word@host/1", "rtsp://***"),
+        ("rtsp://admin:12?secret@host/1", "rtsp://***"),
+        ("http://10.0.0.5?pwd=secret@x", "http://***"),
+    ],
+)
+def test_passwords_are_not_shown(text: str, shown: str) -> None:
+    source = parse_source(text)
+    assert source.shown == shown
+    assert source.address == text
+
+
+def test_password_is_not_in_the_message_of_an_address_that_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected rtsp://") as caught:
+        parse_source("rtsp://user:sec/ret@cam/1")
+    assert "sec" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
