@@ -92,7 +92,7 @@ class Installer:
             InstallError: There is none, it is damaged, it failed the self-test of
                 this machine, or the slot cannot be written; nothing has changed.
         """
-        if not self.slot.root.is_dir():
+        if not self.slot.is_there:
             raise self._nothing_before()
         with self._translated_errors(), locked(self.slot):
             current = self.slot.package_of(self.slot.current)

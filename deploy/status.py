@@ -28,10 +28,10 @@ def read_status(target: Target) -> StatusReport:
         The report; its faults are empty where all is well.
 
     Raises:
-        InstallError: There is no slot folder.
+        InstallError: There is no slot folder, or it cannot be read.
     """
     slot = target.slot
-    if not slot.root.is_dir():
+    if not slot.is_there:
         raise InstallError(
             f"{target.name}: there is no line PC in {slot.root}.",
             why="The folder does not exist.",

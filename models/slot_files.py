@@ -159,8 +159,26 @@ class SlotFolder:
 
         Args:
             link: ``current``, ``previous`` or ``trial``.
+
+        Raises:
+            InstallError: The folder may not be looked into.
         """
-        return link.readlink().name if link.is_symlink() else ""
+        try:
+            return link.readlink().name if link.is_symlink() else ""
+        except OSError as exc:
+            raise _unreadable(link, exc) from exc
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder exists.
+
+        Raises:
+            InstallError: It may not be looked at.
+        """
+        try:
+            return self.root.is_dir()
+        except OSError as exc:
+            raise _unreadable(self.root, exc) from exc
 
 
 def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
@@ -184,6 +202,16 @@ def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
         raise SlotFileDamagedError(
             f"{path}: cannot be read.", why=str(exc), fix="Flash the package again."
         ) from exc
+
+
+def _unreadable(path: Path, cause: OSError) -> InstallError:
+    """Return the error of a slot folder that gives no answer."""
+    return InstallError(
+        f"{path}: cannot be read.",
+        why=cause.strerror or str(cause),
+        fix="Mend the path or the permissions of the slot folder, or run this as the "
+        "user that it belongs to.",
+    )
 
 
 def _refuse_newer(path: Path, document: object) -> None:

@@ -1,10 +1,12 @@
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from deploy.installer import open_installer
 from deploy.report import StatusReport
 from deploy.status import read_status
-from deploy.target import Target
+from deploy.target import Target, parse_target
 from models.errors import InstallError
 from models.package import Package
 from models.slot_files import Health, SlotState, write_file
@@ -18,6 +20,17 @@ def status_of(line_pc: SimTarget) -> StatusReport:
 def test_line_pc_that_is_not_there_is_an_error(line_pc: SimTarget) -> None:
     with pytest.raises(InstallError, match="there is no line PC"):
         status_of(line_pc)
+
+
+def test_folder_that_cannot_be_looked_at_is_an_error_and_no_bug(tmp_path: Path) -> None:
+    """As root there is no permission to miss; a name that is too long fails alike."""
+    target = parse_target(f"local:{tmp_path / ('x' * 300)}")
+    with pytest.raises(InstallError, match="cannot be read") as caught:
+        read_status(target)
+    assert caught.value.why
+    assert caught.value.fix
+    with pytest.raises(InstallError, match="cannot be read"):
+        open_installer(target, lambda _: None).rollback()
 
 
 def test_line_pc_without_a_package_is_idle(line_pc: SimTarget) -> None:

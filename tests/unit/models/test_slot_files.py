@@ -85,3 +85,9 @@ def test_paths_are_those_that_both_sides_agreed_on(tmp_path: Path) -> None:
         *("store", "current", "previous", "trial"),
         *("state.json", "proof.json", "health.json"),
     ]
+
+
+def test_link_that_cannot_be_looked_at_is_an_install_error(tmp_path: Path) -> None:
+    slot = SlotFolder(tmp_path / ("x" * 300))
+    with pytest.raises(InstallError, match="cannot be read"):
+        slot.package_of(slot.current)
