@@ -18,6 +18,7 @@ from models.messages import (
     ModelInForce,
     VerdictData,
     VerdictKind,
+    fit_reason,
 )
 
 NS_PER_MS = 1_000_000
@@ -153,7 +154,7 @@ def build_verdict(
         part_id=frame.part_id,
         frame_id=frame.frame_id,
         verdict=verdict_kind(detections),
-        reason=reason,
+        reason=fit_reason(reason),
         captured_at=frame.captured_at,
         clock_synchronized=station.clock_synchronized,
     )

@@ -28,6 +28,7 @@ from models.messages import (
     DaemonState,
     StationStatus,
     StationTopics,
+    fit_reason,
 )
 from models.slot_files import Health, SlotFolder, write_file
 
@@ -90,7 +91,7 @@ class Vitals:
         """
         return StationStatus(
             state=state,
-            reason=", ".join(self.faults) if state is DaemonState.DEGRADED else "",
+            reason=fit_reason(*self.faults) if state is DaemonState.DEGRADED else "",
             boot_id=self.boot_id,
             version=self.version,
             model=self.pipeline.model.in_force,
@@ -192,7 +193,7 @@ class HealthReporter:
         self._said_of[camera.name] = camera.state
         status = CameraStatus(
             state=camera.state,
-            reason=" ".join(camera.reason.split()),
+            reason=fit_reason(" ".join(camera.reason.split())),
             fps=round(lane.counters.fps, 3),
             since=datetime.fromtimestamp(camera.since_wall_ns / 1e9, UTC),
         )

@@ -35,9 +35,11 @@ SCHEMA_VERSION = 1
 ROOT = "graftline"
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 THUMBNAIL_MAX_BYTES = 128 * 1024
+REASON_MAX_CHARS = 500  # what a collector takes as one text
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Reason = Annotated[str, Field(max_length=REASON_MAX_CHARS)]
 
 
 class _Message(BaseModel):
@@ -95,7 +97,7 @@ class StationStatus(_Message):
 
     schema_version: int = SCHEMA_VERSION
     state: DaemonState
-    reason: str = Field(default="", description="Why degraded; empty else.")
+    reason: Reason = Field(default="", description="Why degraded; empty else.")
     boot_id: str = Field(description="New at each start of the daemon.")
     version: str = Field(description="Version of Graftline.")
     model: ModelInForce | None = None
@@ -109,7 +111,7 @@ class CameraStatus(_Message):
 
     schema_version: int = SCHEMA_VERSION
     state: CameraState
-    reason: str = ""
+    reason: Reason = ""
     fps: float = Field(default=0, ge=0)
     since: AwareDatetime
 
@@ -181,7 +183,7 @@ class VerdictData(_Queued):
     part_id: str | None
     frame_id: int = Field(ge=0)
     verdict: VerdictKind
-    reason: str = ""
+    reason: Reason = ""
     captured_at: AwareDatetime
     clock_synchronized: bool = Field(
         default=True, description="Of the line PC; older versions do not say."
@@ -311,6 +313,25 @@ class ParsedTopic:
     topics: StationTopics
     camera: str
     leaf: str
+
+
+def fit_reason(*parts: str) -> str:
+    """Return why something is so, short enough for a message.
+
+    Args:
+        parts: The causes, the first ones first; what does not fit is counted.
+
+    >>> fit_reason("camera a lost", "camera b lost")
+    'camera a lost, camera b lost'
+    """
+    text = ", ".join(parts)
+    told = len(parts)
+    while len(text) > REASON_MAX_CHARS and told > 1:
+        told -= 1
+        text = f"{', '.join(parts[:told])} ... and {len(parts) - told} more"
+    return (
+        text if len(text) <= REASON_MAX_CHARS else f"{text[: REASON_MAX_CHARS - 4]} ..."
+    )
 
 
 def check_name(field: str, value: str) -> None:

@@ -74,6 +74,11 @@ def test_part_that_nobody_looked_at_is_never_ok() -> None:
     assert verdict.part_id == "part-9"
 
 
+def test_verdict_with_a_long_reason_is_still_a_verdict() -> None:
+    verdict = build_verdict(STATION, FRAME, None, reason="x" * 3000)
+    assert len(verdict.reason) == 500
+
+
 def test_verdict_says_whether_the_clock_can_be_trusted() -> None:
     for is_synchronized in (True, False):
         station = replace(STATION, clock_synchronized=is_synchronized)

@@ -7,11 +7,13 @@ from pydantic import ValidationError
 
 from models.errors import ConfigError
 from models.messages import (
+    REASON_MAX_CHARS,
     Acknowledgement,
     AlertEvent,
     DaemonState,
     StationStatus,
     StationTopics,
+    fit_reason,
     parse_topic,
 )
 
@@ -139,3 +141,22 @@ def test_acknowledged_ranges_are_pairs() -> None:
     assert Acknowledgement.model_validate_json(text).ranges == ((5, 7), (9, 9))
     with pytest.raises(ValidationError):
         Acknowledgement.model_validate_json(text.replace("[5, 7]", "[5]"))
+
+
+@pytest.mark.parametrize("cameras", [0, 1, 12, 60, 500])
+def test_reason_always_fits_and_tells_how_much_it_leaves_out(cameras: int) -> None:
+    parts = [f"camera line-1-belt-{number} lost" for number in range(cameras)]
+    reason = fit_reason(*parts)
+    assert len(reason) <= REASON_MAX_CHARS
+    whole, more, count = reason.partition(" ... and ")
+    told = [part for part in whole.split(", ") if part]
+    assert told == parts[: len(told)]
+    left_out = int(count.removesuffix(" more")) if more else 0
+    assert len(told) + left_out == cameras
+    StationStatus(state=DaemonState.DEGRADED, reason=reason, boot_id="b", version="1")
+
+
+def test_one_long_reason_is_cut() -> None:
+    reason = fit_reason("x" * 2000)
+    assert len(reason) == REASON_MAX_CHARS
+    assert reason.endswith(" ...")
