@@ -33,7 +33,7 @@ def decode(content: bytes) -> Frame | None:
 
 
 def _is_cut_off(content: bytes) -> bool:
-    """Return whether a JPEG lacks its end: OpenCV decodes such a file, half grey.
+    """Return whether a JPEG lacks its end: many decoders fill the rest with grey.
 
     Markers are followed by the length of their segment, so that the end of an EXIF
     thumbnail is not taken for the picture's own. What follows the end is not looked
