@@ -10,6 +10,8 @@ from models.detections import Detections
 
 SAME_PLACE_SHARE = 0.7  # of the smaller box: two labels for one defect
 SIDE_RATIO_MAX, BOTH_RATIO_MAX = 2.5, 6.0  # one side may be cut by the frame's edge
+JITTER_PX = 3.0  # edges of a box tremble so much
+VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,18 @@ def pair_up(
         relabelled=np.array(labels)[:, None] != seen.labels[None],
         overlaps=iou(before, seen.boxes),
     )
+
+
+def vote_tolerance(pairs: Pairs, expected: FloatArray) -> FloatArray:
+    """Return how far pairs may be from a common displacement, ``[..., T, D]`` px.
+
+    Args:
+        pairs: T tracks with D detections.
+        expected: ``[..., T, 2]`` displacements, px.
+    """
+    length = np.linalg.norm(expected, axis=-1)[..., None]  # [..., T, 1]
+    tolerance = np.maximum(pairs.sizes / 2, JITTER_PX + VOTE_SHARE * length)
+    return np.asarray(tolerance, np.float32)
 
 
 def overlap_of_smaller(box: FloatArray, others: Boxes) -> FloatArray:

@@ -26,11 +26,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.association import (
+    JITTER_PX,
     Matching,
     Pairs,
     distinct,
     overlap_of_smaller,
     pair_up,
+    vote_tolerance,
 )
 from models.boxes import FloatArray
 from models.detections import Detections
@@ -39,7 +41,6 @@ FRAME_WIDTH_PX = 640  # until something wider is seen
 STEP_SHARE = 0.12  # of the frame's width: the longest way between two frames
 DRIFT_SHARE = 0.02  # of the frame's width: how wrong a prediction may be
 GAP_MAX_FRAMES = 3  # beyond, uncertainty grows no more
-JITTER_PX = 3.0  # edges of a box tremble so much
 SPEED_STEPS = (0.0, 0.5, 1.5)  # a conveyor that stops or starts, against before
 NEW_VELOCITY_SHARE = 0.5
 MOTION_TRUST_MAX = 4
@@ -48,7 +49,6 @@ MOTION_TRUST_MAX = 4
 OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
 OTHER_LABEL, MISSED_ONCE, OTHER_SIZE = 0.05, 0.02, 0.2
 HYPOTHESES_MAX = 64  # of a common displacement
-VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
 SAME_DEFECT_SHARE = 0.25  # of the smaller box, from which it is a piece of the other
 _ORIGIN = np.zeros(2, np.float32)
 
@@ -179,7 +179,7 @@ class Tracker:
         self._tracks = [t for t, _ in tracks if t.missed <= self._max_missed]
         present = sorted(
             ((place, track) for track, place in tracks if place is not None),
-            key=_place,
+            key=lambda found: found[0],
         )
         return seen.take(np.array(self._tell(present), np.int64))
 
@@ -291,7 +291,7 @@ class Tracker:
         if common is None:
             return None
         expected = common * pairs.elapsed[:, None]  # [T, 2]
-        tolerance = _vote_tolerance(pairs, expected) * pairs.compatible
+        tolerance = vote_tolerance(pairs, expected) * pairs.compatible
         match.offer(COMMON, pairs.residuals(expected), tolerance)
         return common
 
@@ -331,7 +331,7 @@ class Tracker:
         rates = rates[:: 1 + len(rates) // HYPOTHESES_MAX]
         expected = rates[:, None] * pairs.elapsed[:, None]  # [H, T, 2]
         residuals = pairs.residuals(expected)  # [H, T, D]
-        agree = possible & (residuals <= _vote_tolerance(pairs, expected))
+        agree = possible & (residuals <= vote_tolerance(pairs, expected))
         votes = np.minimum(
             agree.any(axis=1).sum(axis=1), agree.any(axis=2).sum(axis=1)
         )  # [H]
@@ -389,20 +389,9 @@ class Tracker:
         return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)
 
 
-def _place(found: tuple[int, _Track]) -> int:
-    return found[0]
-
-
 def _expected_box(track: _Track, frame_id: int) -> FloatArray:
     """Return where a track's box should be in a frame, ``[4]`` xyxy px."""
     if track.velocity is None:
         return track.box
     shift = track.velocity * np.float32(frame_id - track.frame_id)
     return np.asarray(track.box + np.tile(shift, 2), np.float32)
-
-
-def _vote_tolerance(pairs: Pairs, expected: FloatArray) -> FloatArray:
-    """Return how far pairs may be from a common displacement, ``[..., T, D]`` px."""
-    length = np.linalg.norm(expected, axis=-1)[..., None]  # [..., T, 1]
-    tolerance = np.maximum(pairs.sizes / 2, JITTER_PX + VOTE_SHARE * length)
-    return np.asarray(tolerance, np.float32)
