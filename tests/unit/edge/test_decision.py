@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.decision import (
@@ -116,6 +116,7 @@ def test_alert_without_detections_is_refused() -> None:
         alert_of(no_detections())
 
 
+@settings(deadline=None)  # the machine of a test may be busy
 @given(
     st.lists(st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 4), min_size=1, max_size=5),
     st.floats(-1, 2, width=32),
