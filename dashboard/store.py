@@ -10,6 +10,7 @@ removed since.
 """
 
 import sqlite3
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from dashboard.sequences import NotTakenError, Sequences
 from models.messages import Acknowledgement, StationTopics
 
 # What a single bad row can raise, as opposed to a full or locked database.
+CLOSE_LIMIT_S = 10.0
 BAD_ROW = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -94,14 +96,23 @@ class Store:
     def __init__(
         self, path: Path, max_mb: int = 0, busy_timeout_s: float = BUSY_TIMEOUT_S
     ) -> None:
+        self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
         self._db = open_for_writing(path, max_mb, busy_timeout_s)
         self._sequences = Sequences(self._db)
         self._presence = Presence(self._db)
         self._retention = Retention(self._db)
 
     def close(self) -> None:
-        """Close the file; the log is folded into it."""
-        self._db.close()
+        """Close the file; the log is folded into it.
+
+        A writer in another thread ends its commit first. One that hangs in a dead disk
+        keeps the file open until the process ends.
+        """
+        if self._in_use.acquire(timeout=CLOSE_LIMIT_S):
+            try:
+                self._db.close()
+            finally:
+                self._in_use.release()
 
     def remember(self, key: str, value: str) -> str:
         """Keep a value for ever, and return the one that was kept first.
@@ -160,14 +171,15 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Commit what happens inside, all or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:  # whatever it was: leave no transaction open
-            if self._db.in_transaction:  # SQLite may have given it up by itself
-                self._db.execute("ROLLBACK")
-            raise
+        with self._in_use:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:  # whatever it was: leave no transaction open
+                if self._db.in_transaction:  # SQLite may have given it up by itself
+                    self._db.execute("ROLLBACK")
+                raise
 
     def _commit(self, records: Sequence[Record]) -> Committed:
         """Write all records in one transaction."""

@@ -1,5 +1,6 @@
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,7 +113,9 @@ PICTURE = b"\xff\xd8\xff" + bytes(100_000)
 def small(tmp_path: Path) -> Iterator[Ledger]:
     """A recorder, not started, whose history takes eight pictures."""
     file = HistoryFile(tmp_path, max_mb=1)
-    yield Ledger(file)
+    ledger = Ledger(file)
+    yield ledger
+    ledger.recorder.stop()
     file.store.close()
 
 
@@ -138,7 +141,6 @@ def test_full_history_makes_room_of_what_becomes_too_old(small: Ledger) -> None:
     wait_until(lambda: small.recorder.failure, "that it is full is told")
     wait_until(lambda: small.receipts == [1], "receipt once there is room")
     assert small.recorder.failure == ""
-    small.recorder.stop()
 
 
 def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
@@ -149,6 +151,27 @@ def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
         small.send_to(topic, seq, PICTURE)
     small.start()
     wait_until(lambda: len(small.receipts) >= 6, "receipts of what fits")
-    assert small.receipts == list(range(1, len(small.receipts) + 1))
-    assert small.recorder.failure
-    small.recorder.stop()
+    wait_until(lambda: small.recorder.failure, "that the rest waits is told")
+    taken = list(small.receipts)
+    assert taken == list(range(1, len(taken) + 1))
+
+
+def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> None:
+    place = Place(PRESS, "top", 0, is_retained=False)
+    errors: list[sqlite3.Error] = []
+    written: list[int] = []
+
+    def write() -> None:
+        try:
+            for seq in range(100_000):
+                file.record(Image(place, f"press-1-00ff:{seq}", "00", b"\xff\xd8"))
+                written.append(seq)
+        except sqlite3.Error as exc:
+            errors.append(exc)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    wait_until(lambda: len(written) > 5, "the first rows")
+    file.store.close()
+    writer.join(20)
+    assert isinstance(errors[0], sqlite3.ProgrammingError)
