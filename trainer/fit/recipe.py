@@ -242,7 +242,6 @@ def train(
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
     training, transfer = begin_training(recipe, dataset.labels, steps_per_epoch)
     observer.begin(recipe, transfer, training.schedule.steps)
-    made_with = _made_with(recipe, dataset)
     curve = _fit(
         training,
         recipe,
@@ -250,14 +249,13 @@ def train(
         sampler,
         out,
         observer,
-        made_with=made_with,
+        made_with=_made_with(recipe, dataset),
         resume=resume,
     )
     detector = TorchDetector(
         training.average.model, recipe.input_height_px, recipe.input_width_px
     )
-    own_split = "train" in dataset.splits and dataset.splits.get("val")
-    split = "val" if own_split else "held-out"
+    split = _held_out_name(dataset)
     tick = observer.measuring(len(held_out))
     found = predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
     thresholds = choose_thresholds(found, held_out, dataset.labels, split)
@@ -282,6 +280,12 @@ def train(
         curve=tuple(curve),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
+
+
+def _held_out_name(dataset: Dataset) -> str:
+    """Return what the photos that were measured on are called."""
+    has_val = "train" in dataset.splits and dataset.splits.get("val")
+    return "val" if has_val else "held-out"
 
 
 def _fit(
