@@ -37,13 +37,14 @@ from edge.association import (
 from models.boxes import FloatArray
 from models.detections import Detections
 
-FRAME_WIDTH_PX = 640  # until something wider is seen
+FRAME_WIDTH_PX = 640  # where nobody says how wide frames are, until wider is seen
 STEP_SHARE = 0.12  # of the frame's width: the longest way between two frames
 DRIFT_SHARE = 0.02  # of the frame's width: how wrong a prediction may be
 GAP_MAX_FRAMES = 3  # beyond, uncertainty grows no more
 SPEED_STEPS = (0.0, 0.5, 1.5)  # a conveyor that stops or starts, against before
 NEW_VELOCITY_SHARE = 0.5
 MOTION_TRUST_MAX = 4
+UNLIKE_SHARE = 0.75  # of the common velocity: beyond, it is another motion or none
 # Costs: of each kind of evidence; how far off a pair is comes on top, in units of the
 # longest way between two frames.
 OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
@@ -89,11 +90,20 @@ class _Motion:
     trust: int = 0
 
     def seen(self, velocities: list[FloatArray]) -> None:
-        """Learn from what moved in one frame."""
+        """Learn from what moved in one frame.
+
+        What is wholly unlike the motion that was right so far does not bend it: it
+        takes trust away, and a motion without trust is learned anew.
+        """
         if not velocities:
             return
         fresh = np.median(np.stack(velocities), axis=0)  # [2]
         before = fresh if self.velocity is None else self.velocity
+        if np.linalg.norm(fresh - before) > max(
+            JITTER_PX, UNLIKE_SHARE * float(np.linalg.norm(before))
+        ):
+            self.contradicted()
+            return
         self.velocity = np.asarray((before + fresh) / 2, np.float32)
         self.trust = min(self.trust + 1, MOTION_TRUST_MAX)
 
@@ -164,7 +174,7 @@ class Tracker:
         seen = detections.take(places)
         if len(seen):
             farthest_px = float(seen.boxes[:, 2].max())
-            self._width_px = max(self._width_px, frame_width_px, farthest_px)
+            self._width_px = float(frame_width_px) or max(self._width_px, farthest_px)
         matches = self._match(seen, frame_id)
         followed = set(matches.values())
         tracks = [
@@ -225,10 +235,13 @@ class Tracker:
 
         A detector often boxes a long scratch in several ways: whole, and its ends.
         """
+        common = self._motion.velocity
         places = [
-            _expected_box(t, track.frame_id)
+            _box_after(t, velocity, track.frame_id)
             for t in self._tracks
             if t.is_reported and t.missed <= GAP_MAX_FRAMES
+            for velocity in (t.velocity, common)
+            if velocity is not None or common is None
         ]
         if not places:
             return False
@@ -355,7 +368,9 @@ class Tracker:
                 expected = guess * elapsed
             shift = pairs.shift(number, place, expected)
             rate = (shift / elapsed).astype(np.float32)
-            if np.linalg.norm(shift) > max(JITTER_PX, pairs.sizes[number, place] / 3):
+            least_px = max(JITTER_PX, pairs.sizes[number, place] / 3)
+            is_fresh = elapsed <= GAP_MAX_FRAMES  # an older pair may be of two things
+            if is_fresh and np.linalg.norm(shift) > least_px:
                 moving.append(rate)
             if track.velocity is not None:
                 share = NEW_VELOCITY_SHARE
@@ -389,9 +404,9 @@ class Tracker:
         return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)
 
 
-def _expected_box(track: _Track, frame_id: int) -> FloatArray:
+def _box_after(track: _Track, velocity: FloatArray | None, frame_id: int) -> FloatArray:
     """Return where a track's box should be in a frame, ``[4]`` xyxy px."""
-    if track.velocity is None:
+    if velocity is None:
         return track.box
-    shift = track.velocity * np.float32(frame_id - track.frame_id)
+    shift = velocity * np.float32(frame_id - track.frame_id)
     return np.asarray(track.box + np.tile(shift, 2), np.float32)

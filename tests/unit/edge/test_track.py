@@ -221,6 +221,39 @@ def test_other_direction_is_followed_too() -> None:
     assert alerts(line, 40) == {(0, 0): 1}
 
 
+def belt_in_a_narrow_frame(nuisances: dict[int, tuple[float, float]]) -> int:
+    """Return the alerts of one defect behind others, in a frame of 320 px.
+
+    Args:
+        nuisances: Frame to the place of something seen there for once.
+    """
+    width_px, step_px, nothing = 320, 35, no_detections()
+    before = [one(x, 60, 16) for x in range(10, width_px, step_px)] + [nothing] * 18
+    part = [one(x, 125, 17) for x in range(8, width_px, step_px)]
+    frames = before * 3 + [nothing] * 4  # the motion of the belt is known, and trusted
+    for number, place in nuisances.items():
+        frames[len(before) * 3 + number] = one(*place, 17)
+    tracker = Tracker(3, 5)
+    told = [
+        len(tracker.update(found, number, frame_width_px=width_px))
+        for number, found in enumerate(frames + part)
+    ]
+    return sum(told[len(before) * 3 :])
+
+
+def test_nuisances_at_the_edge_do_not_bend_the_motion_of_the_belt() -> None:
+    # As measured: a rib of a part, found once at three places of the left edge.
+    assert belt_in_a_narrow_frame({0: (5, 249), 1: (5, 197), 2: (10, 180)}) == 1
+
+
+def test_what_was_seen_far_away_is_not_followed_in_a_narrow_frame() -> None:
+    tracker = Tracker(2, 3)
+    found = [one(100, y, 12) for y in (50, 100, 150)]  # 50 px = 16 % of the frame
+    assert [
+        len(tracker.update(one_, i, frame_width_px=320)) for i, one_ in enumerate(found)
+    ] == [0, 0, 0]
+
+
 def test_reported_detection_is_that_of_this_frame() -> None:
     tracker = Tracker(2, 2)
     tracker.update(one(100, 50, label=1), 0)
