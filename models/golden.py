@@ -7,7 +7,7 @@ well above the threshold. "Well" is the tolerance of the score.
 """
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -140,15 +140,28 @@ def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
     _check_golden(golden, package.manifest)
     pairs = []
     for frame in golden.frames:
-        picture = cv2.imread(str(path.parent / frame.file), cv2.IMREAD_COLOR)
+        picture = _read_picture(path.parent / frame.file)
         if picture is None:
             raise PackageError(
                 f"{frame.file}: golden frame cannot be read.",
                 why="It is missing or not a PNG.",
                 fix="Pack the run again.",
             )
-        pairs.append((frame, np.asarray(picture, np.uint8)))
+        pairs.append((frame, picture))
     return pairs
+
+
+def _read_picture(path: Path) -> Frame | None:
+    """Return the picture of a file, none where it is missing or not a picture.
+
+    OpenCV does not open the file itself: it fails on names that are not UTF-8.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if picture is None else np.asarray(picture, np.uint8)
 
 
 def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:

@@ -1,4 +1,7 @@
+import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +114,15 @@ def test_package_reproduces_its_own_golden_frames(sealed: Package) -> None:
     assert result.passed
     assert result.frames == len(pairs) == 16
     assert result.matched >= 10  # at least one on each defective frame
+
+
+def test_golden_frames_are_read_in_a_folder_whose_name_is_not_utf8(
+    sealed: Package, tmp_path: Path
+) -> None:
+    folder = tmp_path / os.fsdecode(b"werk-\xe4")
+    shutil.copytree(sealed.folder, folder)
+    pairs = read_golden(replace(sealed, folder=folder))
+    assert len(pairs) == len(read_golden(sealed))
 
 
 def test_fault_names_the_frame(sealed: Package, tmp_path: Path) -> None:
