@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from trainer.cli_progress import TerminalObserver
-from trainer.data.check import dataset_for_training
+from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.fit.recipe import Wishes, train
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     args = parser.parse_args(arguments)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    dataset = dataset_for_training(args.dataset).dataset
+    dataset = faultless_dataset(args.dataset, trains=True).dataset
     for weights in args.weights:
         start = Path(weights).stem
         cell = f"{start}-{args.photos}x{args.epochs}-{args.size}px-{args.seed}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from models.manifest import VariantName
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import say, ticking
-from trainer.data.check import dataset_for_training
+from trainer.data.check import faultless_dataset
 from trainer.judge.evaluate import evaluate, open_subject
 from trainer.judge.report import write_report
 
@@ -27,7 +27,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
     subject = open_subject(args.subject, args.variant)
-    report = dataset_for_training(args.dataset)
+    report = faultless_dataset(args.dataset, trains=False)
     for finding in report.findings:
         say(str(finding))
     dataset = report.dataset

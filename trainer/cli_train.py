@@ -8,7 +8,7 @@ from models.errors import TrainingError
 from trainer.cli_arguments import positive_float, positive_int, seed_int
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
-from trainer.data.check import dataset_for_training
+from trainer.data.check import faultless_dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
@@ -56,7 +56,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
-    report = dataset_for_training(args.dataset)
+    report = faultless_dataset(args.dataset, trains=True)
     _prepare(args.out, resume=args.resume)
     for finding in report.findings:
         say(str(finding))

@@ -61,11 +61,12 @@ class CheckReport:
         }
 
 
-def check_dataset(root: Path) -> CheckReport:
+def check_dataset(root: Path, *, trains: bool = True) -> CheckReport:
     """Read a dataset and look for what would spoil a training.
 
     Args:
         root: Its folder.
+        trains: It is to be trained on, not only to be measured with.
 
     Returns:
         The report; the dataset in it is usable even where it has errors.
@@ -80,21 +81,23 @@ def check_dataset(root: Path) -> CheckReport:
         *_rare_labels(dataset),
         *_similar_labels(dataset),
         *_too_few_good(dataset),
+        *(_untrainable(dataset) if trains else ()),
     ]
     order = {Level.ERROR: 0, Level.WARNING: 1}
     return CheckReport(dataset, tuple(sorted(findings, key=lambda f: order[f.level])))
 
 
-def dataset_for_training(root: Path) -> CheckReport:
+def faultless_dataset(root: Path, *, trains: bool) -> CheckReport:
     """Return the report of a dataset that may be trained on or measured with.
 
     Args:
         root: Its folder.
+        trains: It is to be trained on, not only to be measured with.
 
     Raises:
         DatasetError: It has errors; the first ones are told.
     """
-    report = check_dataset(root)
+    report = check_dataset(root, trains=trains)
     if report.errors:
         count = len(report.errors)
         first = " ".join(str(finding) for finding in report.errors[:SHOWN])
@@ -104,6 +107,17 @@ def dataset_for_training(root: Path) -> CheckReport:
             fix=f"Mend them; `graftline check {root}` lists all.",
         )
     return report
+
+
+def _untrainable(dataset: Dataset) -> list[Finding]:
+    """Return why there is too little to train and to measure on, if so."""
+    try:
+        dataset.for_training()
+    except DatasetError as exc:
+        what = exc.what.removeprefix(f"{dataset.root}: ")
+        why = f"{what} {exc.why}"
+        return [Finding(Level.ERROR, dataset.root, "splits", why, exc.fix)]
+    return []
 
 
 def _duplicates_across_splits(dataset: Dataset) -> list[Finding]:

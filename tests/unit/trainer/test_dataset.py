@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.photos import annotation, plate, write_coco, write_json
-from trainer.data.check import check_dataset, dataset_for_training
+from trainer.data.check import check_dataset, faultless_dataset
 from trainer.data.dataset import open_dataset
 from trainer.data.formats.rows import Level
 
@@ -125,7 +125,7 @@ def say_size(root: Path, width: object, height: object) -> None:
 def test_labels_of_a_photo_of_another_size_are_an_error(tmp_path: Path) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
     say_size(root, 640, 480)
-    [error] = check_dataset(root).errors
+    [error] = check_dataset(root, trains=False).errors
     assert "64 x 64" in error.why
     assert "640 x 480" in error.why
     assert "EXIF" not in error.why
@@ -136,7 +136,7 @@ def test_labels_that_ignore_the_orientation_are_an_error(tmp_path: Path) -> None
     wide = np.zeros((40, 20, 3), np.uint8)
     cv2.imwrite(str(root / "a.png"), wide)
     say_size(root, 40, 20)
-    [error] = check_dataset(root).errors
+    [error] = check_dataset(root, trains=False).errors
     assert "EXIF orientation" in error.why
     assert "20 x 40" in error.why
 
@@ -147,7 +147,7 @@ def test_size_that_is_right_or_not_said_is_fine(
 ) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
     say_size(root, *size)
-    assert not check_dataset(root).errors
+    assert not check_dataset(root, trains=False).errors
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,22 @@ def test_unusable_box_stops_training(
 ) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9], box])
     with pytest.raises(DatasetError) as caught:
-        dataset_for_training(root)
+        faultless_dataset(root, trains=True)
     assert why in caught.value.why
     assert "annotation 1" in caught.value.why
 
 
+def test_dataset_with_too_few_defects_to_train_on_is_an_error_of_check_too(
+    tmp_path: Path,
+) -> None:
+    root = one_photo(tmp_path / "d", [[50, 50, 30, 30]])
+    [error] = check_dataset(root).errors
+    assert "both need at least one" in error.why
+    assert not check_dataset(root, trains=False).errors  # to measure with, it will do
+
+
 def test_box_partly_outside_is_clipped_with_a_warning(tmp_path: Path) -> None:
-    report = check_dataset(one_photo(tmp_path / "d", [[50, 50, 30, 30]]))
+    report = check_dataset(one_photo(tmp_path / "d", [[50, 50, 30, 30]]), trains=False)
     assert report.dataset.splits["train"][0].boxes.tolist() == [[50, 50, 64, 64]]
     assert "reaches outside" in report.findings[0].why
     assert not report.errors
