@@ -272,6 +272,7 @@ def _lane(settings: CameraSettings) -> Lane:
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
+        loops=settings.loops,
     )
     tracker = Tracker(
         settings.k,

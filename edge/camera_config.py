@@ -29,6 +29,10 @@ class CameraSettings(Settings):
         description="Pace in frames per second; 0 = a folder as fast as it is "
         "inspected, anything else at its own pace.",
     )
+    loops: bool = Field(
+        default=False,
+        description="A video file begins again at its end: a camera to try things.",
+    )
     open_timeout_ms: int = Field(
         default=5000, ge=100, le=120_000, description="Longest wait for the camera."
     )
