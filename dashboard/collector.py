@@ -39,7 +39,7 @@ from dashboard.intake import Message
 from dashboard.recorder import Delivery, Done, Receipt
 from dashboard.vitals import Link
 from models.broker import make_tls_context, read_password
-from models.messages import ROOT
+from models.topics import ROOT
 
 SUBSCRIPTION = f"{ROOT}/+/+/+/#"
 SESSION_EXPIRY_S = 7 * 24 * 3600

@@ -23,12 +23,10 @@ from models.messages import (
     CameraStats,
     CameraStatus,
     LossEvent,
-    ParsedTopic,
     StationStatus,
-    StationTopics,
     VerdictEvent,
-    parse_topic,
 )
+from models.topics import ParsedTopic, StationTopics, parse_topic
 
 JSON_MAX_BYTES = 256 * 1024  # an alert with 100 boxes is 20 kB
 TEXT_MAX_CHARS = 500  # a class name, a reason, a file name

@@ -19,7 +19,8 @@ from dashboard.clock import now_ms
 from dashboard.config import HistorySettings
 from dashboard.intake import Message, Record, Rejection, read_message
 from dashboard.store import Committed, Store
-from models.messages import Acknowledgement, StationTopics
+from models.messages import Acknowledgement
+from models.topics import StationTopics
 
 BATCH_MESSAGES = 200
 WAITING_MESSAGES = 4000  # beyond: live messages are dropped, queued ones stay unacked

@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Iterator
 
 from dashboard.intake import Reason
-from models.messages import Acknowledgement, StationTopics
+from models.messages import Acknowledgement
+from models.topics import StationTopics
 
 MAX_STREAMS = 4096  # a station begins one when its disk was wiped: seldom
 RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB

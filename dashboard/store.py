@@ -32,7 +32,8 @@ from dashboard.presence import Presence
 from dashboard.retention import Retention
 from dashboard.schema import BUSY_TIMEOUT_S, open_for_writing
 from dashboard.sequences import NotTakenError, Sequences
-from models.messages import Acknowledgement, StationTopics
+from models.messages import Acknowledgement
+from models.topics import StationTopics
 
 # What a single bad row can raise, as opposed to a full or locked database.
 CLOSE_LIMIT_S = 10.0

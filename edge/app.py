@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
+from edge.camera_config import CameraSettings
 from edge.cameras.feed import CapturePlan
 from edge.cameras.process import CameraProcess, wait_for_frames
-from edge.config import CameraSettings, EdgeSettings
+from edge.config import EdgeSettings
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
@@ -271,6 +272,7 @@ def _lane(settings: CameraSettings) -> Lane:
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
+        loops=settings.loops,
     )
     tracker = Tracker(
         settings.k,

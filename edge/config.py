@@ -7,22 +7,17 @@ files from wherever it is started. Secrets are paths to files.
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from edge.cameras.source import Source, parse_source
+from edge.camera_config import CameraSettings
+from edge.cameras.source import Source
 from models.broker import BrokerLogin
 from models.config import Settings, load_config
-from models.messages import Name, StationTopics
+from models.topics import Name, StationTopics
 
 MEBIBYTE = 1 << 20
-
-
-def _known_source(text: str) -> str:
-    """Return the text if it is in the grammar of sources."""
-    parse_source(text)
-    return text
 
 
 class StationSettings(Settings):
@@ -122,60 +117,6 @@ class HealthSettings(Settings):
     progress_interval_s: float = Field(
         default=10, ge=0.1, le=3600, description="Between two lines on the terminal."
     )
-
-
-class CameraSettings(Settings):
-    """``[[camera]]``: one camera."""
-
-    name: Name = Field(description="Name in topics and messages.")
-    source: Annotated[str, AfterValidator(_known_source)] = Field(
-        description="folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/… or a path."
-    )
-    fps: float = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        description="Pace in frames per second; 0 = a folder as fast as it is "
-        "inspected, anything else at its own pace.",
-    )
-    open_timeout_ms: int = Field(
-        default=5000, ge=100, le=120_000, description="Longest wait for the camera."
-    )
-    read_timeout_ms: int = Field(
-        default=2000, ge=100, le=120_000, description="Longest wait for a frame."
-    )
-    k: int = Field(
-        default=3,
-        ge=1,
-        le=100,
-        description="A defect is alarmed when seen in k of the last n frames "
-        "(a folder: at once).",
-    )
-    n: int = Field(default=5, ge=1, le=100, description="See k.")
-    track_iou_threshold: float = Field(
-        default=0.2,
-        gt=0,
-        le=1,
-        description="Overlap in two frames from which it is the same defect.",
-    )
-    track_max_missed: int = Field(
-        default=15,
-        ge=0,
-        le=10_000,
-        description="Frames after which a defect out of sight is a new one.",
-    )
-
-    @property
-    def parsed_source(self) -> Source:
-        """The source, taken apart."""
-        return parse_source(self.source)
-
-    @model_validator(mode="after")
-    def _k_of_n(self) -> Self:
-        """Refuse more sightings than frames."""
-        if self.k > self.n:
-            raise ValueError(f"k = {self.k} cannot be more than n = {self.n}")
-        return self
 
 
 class EdgeSettings(Settings):

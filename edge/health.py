@@ -27,10 +27,10 @@ from models.messages import (
     CameraStatus,
     DaemonState,
     StationStatus,
-    StationTopics,
     fit_reason,
 )
 from models.slot_files import Health, SlotFolder, write_file
+from models.topics import StationTopics
 
 logger = logging.getLogger(__name__)
 

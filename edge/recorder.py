@@ -21,8 +21,9 @@ from edge.decision import FrameContext, StationIdentity, build_alert, build_verd
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import EventKind, Outbox
 from models.detections import Detections
-from models.messages import ModelInForce, StationTopics
+from models.messages import ModelInForce
 from models.preprocess import Frame
+from models.topics import StationTopics
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.ci_rules", "tests.line_pc"]
+pytest_plugins = ["tests.ci_rules", "tests.fault_rows", "tests.line_pc"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

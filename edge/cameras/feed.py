@@ -39,6 +39,7 @@ class CapturePlan:
         first_frame_id: Number of the first frame to deliver.
         poisoned_frame_id: Frame that killed the process before: not read again.
         is_verbose: Native libraries may write on stderr.
+        loops: A video file begins again at its end.
     """
 
     camera: str
@@ -49,6 +50,7 @@ class CapturePlan:
     first_frame_id: int = 0
     poisoned_frame_id: int | None = None
     is_verbose: bool = False
+    loops: bool = False
 
     def refuse_missing(self) -> None:
         """Refuse a file, folder or device that does not exist.

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.delivery.outbox_file import OutboxFile, Transaction
 from models.errors import ConfigError, DeliveryError
 from models.files import fsync_folder
-from models.messages import StationTopics
+from models.topics import StationTopics
 
 QUARANTINED_KEPT = 2  # each may be as large as the cap
 OWNER = "owner"

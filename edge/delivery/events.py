@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from models.messages import ROOT, SCHEMA_VERSION, EventType
+from models.messages import SCHEMA_VERSION, EventType
+from models.topics import ROOT
 
 ALERT_LEAF = "/alert"
 _FILLED_IN = ("seq", "stream", "replayed")

@@ -24,12 +24,8 @@ from edge.delivery.outbox_file import OutboxFile
 from edge.delivery.waiting import Group, Waiting
 from edge.delivery.writer import OutboxWriter
 from models.errors import DeliveryError
-from models.messages import (
-    THUMBNAIL_MAX_BYTES,
-    AlertData,
-    StationTopics,
-    VerdictData,
-)
+from models.messages import THUMBNAIL_MAX_BYTES, AlertData, VerdictData
+from models.topics import StationTopics
 
 __all__ = ["EventKind", "Outbox"]
 

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from edge.delivery.events import EventKind, NewEvent
 from edge.delivery.outbox_file import OutboxFile
-from models.messages import LossData, StationTopics
+from models.messages import LossData
+from models.topics import StationTopics
 
 FULL_SHARE = 0.80  # above this, room is made
 ROOMY_SHARE = 0.75  # down to this

@@ -17,7 +17,7 @@ from edge.delivery.outbox_file import OutboxFile, Transaction
 from edge.delivery.shedding import FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT, make_room
 from edge.delivery.waiting import Group
 from models.errors import DeliveryError, GraftlineError
-from models.messages import StationTopics
+from models.topics import StationTopics
 
 COLLECTOR_KNOWN = "collector_known"
 IN_NEED_SHARE = 0.5  # down to this when even the last fifth was not enough

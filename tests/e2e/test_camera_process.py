@@ -75,6 +75,24 @@ def test_video_runs_at_its_own_pace(start: StartCamera, tmp_path: Path) -> None:
     assert time.monotonic() - began_s > 0.9 * 29 / 30 - 0.1
 
 
+def test_video_that_loops_begins_again_and_its_frame_numbers_go_on(
+    start: StartCamera, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "a.avi", 7, 100, numbered)
+    camera = start(tmp_path / "a.avi", loops=True)
+    frames = frames_until(camera, lambda: camera.frames_captured > 30)
+    assert all(number_of(pixels) == frame_id % 7 for frame_id, pixels in frames)
+    assert camera.pid is not None
+    last, _ = frames[-1]
+    kill(camera.pid)
+    frames = frames_until(
+        camera, lambda: camera.restarts == 1 and camera.pid is not None
+    )
+    captured = camera.frames_captured
+    frames += frames_until(camera, lambda: camera.frames_captured > captured + 10)
+    assert [frame_id for frame_id, _ in frames if frame_id <= last] == []
+
+
 def test_killed_video_goes_on_behind_its_last_frame(
     start: StartCamera, tmp_path: Path
 ) -> None:

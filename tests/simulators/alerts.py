@@ -9,10 +9,10 @@ from models.messages import (
     DaemonState,
     ModelInForce,
     StationStatus,
-    StationTopics,
     VerdictData,
     VerdictKind,
 )
+from models.topics import StationTopics
 
 TOPICS = StationTopics("plant", "line-1", "station-1")
 ALERT_TOPIC = TOPICS.camera("top", "alert")

@@ -16,13 +16,8 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from models.messages import (
-    Acknowledgement,
-    AlertEvent,
-    LossEvent,
-    VerdictEvent,
-    parse_topic,
-)
+from models.messages import Acknowledgement, AlertEvent, LossEvent, VerdictEvent
+from models.topics import parse_topic
 
 COMMIT_MESSAGES = 100
 LAYOUTS = {"alert": AlertEvent, "verdict": VerdictEvent, "loss": LossEvent}

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.messages import StationTopics
 from models.package import Package
 from models.slot_files import Health, read_file
+from models.topics import StationTopics
 from tests.simulators.packages import install_package, make_package
 
 ROOT = Path(__file__).resolve().parents[2]

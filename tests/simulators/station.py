@@ -23,11 +23,11 @@ from models.messages import (
     DaemonState,
     ModelInForce,
     StationStatus,
-    StationTopics,
     VerdictData,
     VerdictEvent,
     VerdictKind,
 )
+from models.topics import StationTopics
 
 LIMIT_S = 15.0
 WIDTH_PX, HEIGHT_PX = 640, 480

@@ -26,7 +26,8 @@ from edge.delivery.publisher.link import (
     protocols_of,
 )
 from models.broker import make_tls_context, read_password
-from models.messages import StationStatus, StationTopics
+from models.messages import StationStatus
+from models.topics import StationTopics
 
 RECONNECT_FIRST_S = 0.25
 ABSENT_MAX_S = 5.0  # asking a machine that is not there costs nothing

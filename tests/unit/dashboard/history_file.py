@@ -6,7 +6,8 @@ from pathlib import Path
 from dashboard.history import History
 from dashboard.intake import Alert, Message, Record, read_message
 from dashboard.store import Committed, Store
-from models.messages import AlertEvent, StationTopics
+from models.messages import AlertEvent
+from models.topics import StationTopics
 
 PRESS = StationTopics("plant", "line-1", "press-1")
 JPEG = b"\xff\xd8\xff\xe0 made up"

@@ -8,14 +8,8 @@ from dashboard.intake import Image, Loss, Place, Reason, Verdict
 from dashboard.schema import SCHEMA_VERSION
 from dashboard.store import Store
 from models.errors import ConfigError
-from models.messages import (
-    LossData,
-    LossEvent,
-    StationTopics,
-    VerdictData,
-    VerdictEvent,
-    VerdictKind,
-)
+from models.messages import LossData, LossEvent, VerdictData, VerdictEvent, VerdictKind
+from models.topics import StationTopics
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import (
     JPEG,

@@ -8,7 +8,7 @@ import pytest
 from dashboard.intake import Alert, Verdict
 from dashboard.retention import SPEED_MAX
 from dashboard.store import Store
-from models.messages import StationTopics
+from models.topics import StationTopics
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import (
     NOW_MS,

@@ -14,13 +14,8 @@ from edge.delivery import outbox_file
 from edge.delivery.events import NewEvent, QueuedEvent, render
 from edge.delivery.outbox import EventKind, Outbox
 from models.errors import ConfigError, DeliveryError
-from models.messages import (
-    THUMBNAIL_MAX_BYTES,
-    AlertEvent,
-    LossEvent,
-    StationTopics,
-    VerdictEvent,
-)
+from models.messages import THUMBNAIL_MAX_BYTES, AlertEvent, LossEvent, VerdictEvent
+from models.topics import StationTopics
 from tests.simulators.alerts import (
     ALERT_TOPIC,
     TOPICS,

@@ -17,7 +17,8 @@ from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.recorder import QUEUE_DECISIONS, Decision, Recorder
 from models.detections import Detections, no_detections
-from models.messages import ModelInForce, StationTopics
+from models.messages import ModelInForce
+from models.topics import StationTopics
 
 TOPICS = StationTopics("site", "line", "station")
 MODEL = ModelInForce(name="sim", build=1, sha256="0" * 64)

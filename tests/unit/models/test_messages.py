@@ -12,10 +12,9 @@ from models.messages import (
     AlertEvent,
     DaemonState,
     StationStatus,
-    StationTopics,
     fit_reason,
-    parse_topic,
 )
+from models.topics import StationTopics, parse_topic
 
 STATION = StationTopics("plant-1", "line-2", "s3")
 ROOT = "graftline/plant-1/line-2/s3"

@@ -1,0 +1,220 @@
+"""Real videos as cameras that never end: are they ``up`` throughout, without alarms?
+
+``python bench/videos.py --package PACKAGE``: flashes the package into a folder, runs
+the daemon with every video looped, each at ``--pace`` times its own pace, until each
+camera has shown ``--minutes`` minutes of its own time. Every word of every camera on
+its status topic is kept. Result: ``bench/results/videos.json``.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import paho.mqtt.client as mqtt
+from measuring.machine import (
+    REPOSITORY,
+    RESULTS,
+    configuration,
+    describe_machine,
+    write_result,
+)
+
+from demo.broker import LOOPBACK, start_broker
+from demo.children import Children, Command, StopRequest
+from demo.folder import demo_folder
+from models.errors import GraftlineError
+
+SHARED = Path(os.environ.get("GRAFTLINE_SHARED", REPOSITORY.parent / "shared"))
+READY_LIMIT_S = 60.0
+STATUS_TOPIC = "graftline/bench/line-1/station-1/camera/+/status"
+
+EDGE_TOML = """\
+[station]
+site = "bench"
+line = "line-1"
+station = "station-1"
+[model]
+slot = "line-pc"
+[broker]
+port = {port}
+collector_ack = "off"
+[outbox]
+path = "station/outbox.sqlite3"
+[evidence]
+folder = "station/evidence"
+"""
+VIDEO_TOML = """\
+[[camera]]
+name = "{name}"
+source = "file:{path}"
+loops = true
+fps = {fps}
+"""
+
+
+class Words:
+    """What cameras said of themselves.
+
+    Args:
+        port: Of the broker on this machine.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.of_camera: dict[str, list[str]] = {}
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self._client.on_message = self._note
+        self._client.connect(LOOPBACK, port)
+        self._client.subscribe(STATUS_TOPIC, qos=1)
+        self._client.loop_start()
+
+    def _note(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        name, said = message.topic.split("/")[-2], json.loads(message.payload)
+        word = f"{said['state']} {said['reason']}".strip()
+        words = self.of_camera.setdefault(name, [])
+        if not words or words[-1] != word:
+            words.append(word)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return the options.
+
+    Args:
+        words: After the program's name.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--videos", type=Path, default=SHARED / "data" / "videos")
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--pace", type=float, default=8)
+    parser.add_argument(
+        "--out", type=Path, default=REPOSITORY / "bench" / "out" / "videos"
+    )
+    parser.add_argument("--result", type=Path, default=RESULTS / "videos.json")
+    return parser.parse_args(words)
+
+
+def own_fps(path: Path) -> float:
+    """Return a video's own pace, frames per second.
+
+    Args:
+        path: The file.
+    """
+    capture = cv2.VideoCapture(str(path))
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    return fps
+
+
+def measure(args: argparse.Namespace, children: Children) -> dict[str, Any]:
+    """Run the daemon over the videos and return what it and its cameras said.
+
+    Args:
+        args: Options.
+        children: Runs the commands.
+    """
+    machine, out = describe_machine(), args.out
+    target = f"local:{out / 'line-pc'}"
+    flash = Command("flash", ("graftline", "flash", str(args.package), target))
+    children.run(flash, READY_LIMIT_S)
+    port = start_broker(out, children, tell, READY_LIMIT_S)
+    videos = {f"video-{n}": p for n, p in enumerate(sorted(args.videos.glob("*.mp4")))}
+    fps = {name: own_fps(path) for name, path in videos.items()}
+    edge = out / "edge.toml"
+    cameras = (
+        VIDEO_TOML.format(name=n, path=p.resolve(), fps=fps[n] * args.pace)
+        for n, p in videos.items()
+    )
+    edge.write_text(EDGE_TOML.format(port=port) + "".join(cameras), "utf-8")
+    words = Words(port)
+    ran = run_for(args.minutes * 60 / args.pace, edge, out / "run.json", children)
+    words.close()
+    shown = {
+        name: {
+            "file": path.name,
+            "own_fps": round(fps[name], 3),
+            "minutes_of_its_time": round(
+                ran["cameras"][name]["frames_captured"] / fps[name] / 60, 2
+            ),
+            "said": words.of_camera.get(name, []),
+            **ran["cameras"][name],
+        }
+        for name, path in videos.items()
+    }
+    return {
+        "machine": machine,
+        "configuration": configuration(args),
+        "seconds": ran["seconds"],
+        "cameras": shown,
+    }
+
+
+def run_for(
+    seconds: float, edge: Path, output: Path, children: Children
+) -> dict[str, Any]:
+    """Run the daemon for a while, stop it in order, and return its figures.
+
+    Args:
+        seconds: How long.
+        edge: Its configuration.
+        output: File for its JSON.
+        children: Runs it.
+    """
+    words = ("graftline", "run", "--config", str(edge), "--json")
+    daemon = children.start(Command("run", words, output))
+    tell(f"inspecting for {seconds:.0f} s")
+    deadline = time.monotonic() + seconds
+    children.wait_until(
+        lambda: time.monotonic() > deadline, "end", seconds + READY_LIMIT_S
+    )
+    daemon.stop()
+    document: dict[str, Any] = json.loads(output.read_text("utf-8"))
+    return document
+
+
+def tell(line: str) -> None:
+    """Show a line.
+
+    Args:
+        line: Without its end.
+    """
+    print(line, flush=True)
+
+
+def main(words: list[str]) -> int:
+    """Measure, write the result, and say whether all was quiet.
+
+    Args:
+        words: After the program's name.
+
+    Returns:
+        0; 1 where a camera said anything but that it opens, is up, and has ended.
+    """
+    args, stop = parse(words), StopRequest()
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(stop.listening())
+            out = stack.enter_context(demo_folder(args.out))
+            children = stack.enter_context(Children(out / "logs", stop, tell))
+            result = measure(args, children)
+    except GraftlineError as error:
+        tell(str(error))
+        return error.exit_code
+    write_result(args.result, result)
+    tell(json.dumps(result["cameras"], indent=2))
+    said = {word for camera in result["cameras"].values() for word in camera["said"]}
+    return 0 if said <= {"degraded opening", "up"} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

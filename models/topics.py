@@ -1,0 +1,120 @@
+"""The MQTT topics of a station, and the names that they are made of."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from models.errors import ConfigError
+
+ROOT = "graftline"
+NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+@dataclass(frozen=True, slots=True)
+class StationTopics:
+    """Topics of one station.
+
+    Raises:
+        ConfigError: A name is not ``[a-z0-9-]{1,32}``.
+    """
+
+    site: str
+    line: str
+    station: str
+
+    def __post_init__(self) -> None:
+        """Refuse names that would break out of their topic level."""
+        for field in ("site", "line", "station"):
+            check_name(field, getattr(self, field))
+
+    @property
+    def root(self) -> str:
+        """``graftline/<site>/<line>/<station>``, without a slash at the end."""
+        return f"{ROOT}/{self.site}/{self.line}/{self.station}"
+
+    @property
+    def status(self) -> str:
+        """Retained state of the station."""
+        return f"{self.root}/status"
+
+    @property
+    def ack(self) -> str:
+        """The collector's acknowledgements to this station."""
+        return f"{self.root}/ack"
+
+    @property
+    def loss(self) -> str:
+        """Records of what was shed."""
+        return f"{self.root}/loss"
+
+    def camera(self, camera: str, leaf: str) -> str:
+        """Return ``.../camera/<camera>/<leaf>``.
+
+        Args:
+            camera: Name of the camera.
+            leaf: ``status``, ``alert``, ``verdict``, ``stats`` or ``image/<id>``.
+
+        Raises:
+            ConfigError: The camera's name is not ``[a-z0-9-]{1,32}``.
+        """
+        check_name("camera", camera)
+        return f"{self.root}/camera/{camera}/{leaf}"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTopic:
+    """A topic of some station, taken apart.
+
+    Attributes:
+        topics: The station.
+        camera: Name of the camera; empty for the station's own topics.
+        leaf: The rest, for example ``alert`` or ``image/<id>``.
+    """
+
+    topics: StationTopics
+    camera: str
+    leaf: str
+
+
+def check_name(field: str, value: str) -> None:
+    """Refuse a name that is not fit for a topic.
+
+    Args:
+        field: What it names, for the message.
+        value: The name.
+
+    Raises:
+        ConfigError: It is not ``[a-z0-9-]{1,32}``.
+    """
+    if not re.fullmatch(NAME_PATTERN.strip("^$"), value):
+        raise ConfigError(
+            f"{field} = {value!r} cannot be part of an MQTT topic.",
+            why="Expected 1 to 32 of a-z, 0-9 and '-'.",
+            fix=f"Rename the {field}.",
+        )
+
+
+def parse_topic(topic: str) -> ParsedTopic | None:
+    """Return a topic taken apart, or nothing if it is not one of ours.
+
+    Args:
+        topic: As received: any text.
+    """
+    levels = topic.split("/")
+    if len(levels) < 5 or levels[0] != ROOT:
+        return None
+    camera, rest = "", levels[4:]
+    try:
+        topics = StationTopics(levels[1], levels[2], levels[3])
+        if rest[0] == "camera":
+            if len(rest) < 3:
+                return None
+            camera, rest = rest[1], rest[2:]
+            check_name("camera", camera)
+    except ConfigError:
+        return None  # foreign names: not a station of ours
+    return ParsedTopic(topics, camera, "/".join(rest))
