@@ -34,6 +34,7 @@ from edge.association import (
     pair_up,
     vote_tolerance,
 )
+from edge.motion import CommonMotion
 from models.boxes import FloatArray
 from models.detections import Detections
 
@@ -43,8 +44,6 @@ DRIFT_SHARE = 0.02  # of the frame's width: how wrong a prediction may be
 GAP_MAX_FRAMES = 3  # beyond, uncertainty grows no more
 SPEED_STEPS = (0.0, 0.5, 1.5)  # a conveyor that stops or starts, against before
 NEW_VELOCITY_SHARE = 0.5
-MOTION_TRUST_MAX = 4
-UNLIKE_SHARE = 0.75  # of the common velocity: beyond, it is another motion or none
 # Costs: of each kind of evidence; how far off a pair is comes on top, in units of the
 # longest way between two frames.
 OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
@@ -77,43 +76,6 @@ class _Track:
     is_reported: bool = False
 
 
-@dataclass(slots=True)
-class _Motion:
-    """The common velocity of everything that moves.
-
-    Attributes:
-        velocity: ``[2]`` pixels per frame; none while unknown.
-        trust: How often it was right of late.
-    """
-
-    velocity: FloatArray | None = None
-    trust: int = 0
-
-    def seen(self, velocities: list[FloatArray]) -> None:
-        """Learn from what moved in one frame.
-
-        What is wholly unlike the motion that was right so far does not bend it: it
-        takes trust away, and a motion without trust is learned anew.
-        """
-        if not velocities:
-            return
-        fresh = np.median(np.stack(velocities), axis=0)  # [2]
-        before = fresh if self.velocity is None else self.velocity
-        if np.linalg.norm(fresh - before) > max(
-            JITTER_PX, UNLIKE_SHARE * float(np.linalg.norm(before))
-        ):
-            self.contradicted()
-            return
-        self.velocity = np.asarray((before + fresh) / 2, np.float32)
-        self.trust = min(self.trust + 1, MOTION_TRUST_MAX)
-
-    def contradicted(self) -> None:
-        """Forget it after having been wrong about as often as right."""
-        self.trust -= 2
-        if self.trust <= 0:
-            self.velocity, self.trust = None, 0
-
-
 class Tracker:
     """Follows defects through the frames of one camera.
 
@@ -143,7 +105,7 @@ class Tracker:
         self._width_px = float(FRAME_WIDTH_PX)
         self._turn = 0
         self._tracks: list[_Track] = []
-        self._motion = _Motion()
+        self._motion = CommonMotion()
 
     @property
     def max_missed(self) -> int:
@@ -152,7 +114,7 @@ class Tracker:
 
     def forget(self) -> None:
         """Forget every defect and every motion: what comes now is something else."""
-        self._tracks, self._motion = [], _Motion()
+        self._tracks, self._motion = [], CommonMotion()
 
     def update(
         self, detections: Detections, frame_id: int, *, frame_width_px: int = 0
