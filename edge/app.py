@@ -17,19 +17,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from edge.camera_config import CameraSettings
-from edge.cameras.feed import CapturePlan
 from edge.cameras.process import CameraProcess, wait_for_frames
 from edge.config import EdgeSettings
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.health import HealthReporter, Vitals
-from edge.lane import Lane
+from edge.lanes import build_lane, check_labels
 from edge.model import ModelWatch, load_model
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
-from edge.track import Tracker
 from models.errors import CameraError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
 from models.slot_files import SlotFolder
@@ -141,13 +138,14 @@ class _Daemon:
         self._outbox.start()
         clean_up.callback(self._outbox.close)
         evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)
-        self._lanes = tuple(_lane(camera) for camera in settings.camera)
+        self._lanes = tuple(build_lane(camera) for camera in settings.camera)
         self._cameras = tuple(lane.camera for lane in self._lanes)
         for camera in self._cameras:
             clean_up.callback(camera.stop)
             camera.supervise(time.monotonic_ns())
         slot = SlotFolder(settings.model.slot)
         model = load_model(slot, settings.model.threads)
+        check_labels(self._lanes, model)
         will = StationStatus(state=DaemonState.LOST, boot_id=boot_id, version=version)
         self._publisher = Publisher(settings.broker, self._outbox, topics, will)
         self._recorder = Recorder(evidence, self._outbox, topics, boot_id)
@@ -261,26 +259,6 @@ def _version() -> str:
         return importlib.metadata.version("graftline")
     except importlib.metadata.PackageNotFoundError:
         return "source"  # run from a folder, not installed
-
-
-def _lane(settings: CameraSettings) -> Lane:
-    """Return one camera with what belongs to it."""
-    plan = CapturePlan(
-        camera=settings.name,
-        source=settings.parsed_source,
-        fps=settings.fps,
-        open_timeout_ms=settings.open_timeout_ms,
-        read_timeout_ms=settings.read_timeout_ms,
-        is_verbose=logger.isEnabledFor(logging.DEBUG),
-        loops=settings.loops,
-    )
-    tracker = Tracker(
-        settings.k,
-        settings.n,
-        iou_threshold=settings.track_iou_threshold,
-        max_missed=settings.track_max_missed,
-    )
-    return Lane(CameraProcess(plan), tracker)
 
 
 def _has_ended(camera: CameraProcess) -> bool:

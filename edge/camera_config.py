@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from edge.cameras.source import Source, parse_source
+from edge.rule_config import RegionSettings, StreakSettings, names_twice
 from models.config import Settings
 from models.topics import Name
 
@@ -59,6 +60,19 @@ class CameraSettings(Settings):
         le=10_000,
         description="Frames after which a defect out of sight is a new one.",
     )
+    cool_down_s: float = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="Free run: after an alert, more of its label and region are "
+        "counted instead of told, for so long; 0 = all are told.",
+    )
+    region: tuple[RegionSettings, ...] = Field(
+        default=(), max_length=64, description="One [[camera.region]] for each region."
+    )
+    streak: StreakSettings = Field(
+        default=StreakSettings(), description="When so many defects are an alarm."
+    )
 
     @property
     def parsed_source(self) -> Source:
@@ -70,4 +84,12 @@ class CameraSettings(Settings):
         """Refuse more sightings than frames."""
         if self.k > self.n:
             raise ValueError(f"k = {self.k} cannot be more than n = {self.n}")
+        return self
+
+    @model_validator(mode="after")
+    def _region_names_differ(self) -> Self:
+        """Refuse two regions of one name: alerts would not say which."""
+        twice = names_twice(self.region)
+        if twice:
+            raise ValueError(f"region name used twice: {', '.join(twice)}")
         return self

@@ -62,6 +62,7 @@ class CameraCounters:
         unreadable: Frames that could not be read.
         torn: Frames that were overwritten while they were looked at.
         alerts: Alerts on disk.
+        suppressed: Alerts that a cool-down held back.
         verdicts: Verdicts decided, by kind.
         latency: Capture to decision, since start.
         latency_of_late: The same since the last statistics.
@@ -73,6 +74,7 @@ class CameraCounters:
     unreadable: int = 0
     torn: int = 0
     alerts: int = 0
+    suppressed: int = 0
     verdicts: Counter[VerdictKind] = field(default_factory=Counter)
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     latency_of_late: LatencyHistogram = field(default_factory=LatencyHistogram)

@@ -97,6 +97,8 @@ def build_alert(
     *,
     evidence: str | None,
     thumbnail_sha256: str | None,
+    regions: Sequence[str] = (),
+    suppressed: int = 0,
 ) -> AlertData:
     """Return the content of an alert.
 
@@ -107,6 +109,8 @@ def build_alert(
         label_names: Names of the package's labels.
         evidence: Relative path of the full picture; none if it could not be kept.
         thumbnail_sha256: Of the JPEG that goes with the alert; none without one.
+        regions: Name of the region of each detection; empty = no names.
+        suppressed: Alerts of this kind that were held back since the last one.
     """
     return AlertData(
         site=station.site,
@@ -124,9 +128,10 @@ def build_alert(
         model=station.model,
         frame_width_px=frame.frame_width_px,
         frame_height_px=frame.frame_height_px,
-        detections=_alert_detections(frame, detections, label_names),
+        detections=_alert_detections(frame, detections, label_names, regions),
         thumbnail_sha256=thumbnail_sha256,
         evidence=evidence,
+        suppressed=suppressed,
     )
 
 
@@ -161,7 +166,10 @@ def build_verdict(
 
 
 def _alert_detections(
-    frame: FrameContext, detections: Detections, label_names: Sequence[str]
+    frame: FrameContext,
+    detections: Detections,
+    label_names: Sequence[str],
+    regions: Sequence[str],
 ) -> tuple[AlertDetection, ...]:
     """Return the detections as the message has them, boxes inside the frame."""
     size = (frame.frame_width_px, frame.frame_height_px)
@@ -174,12 +182,14 @@ def _alert_detections(
             score=round(score, SHARE_DECIMALS),
             box_px=_four(box_px, PX_DECIMALS),
             box_norm=_four(box_norm, SHARE_DECIMALS),
+            region=region,
         )
-        for label, score, box_px, box_norm in zip(
+        for label, score, box_px, box_norm, region in zip(
             detections.labels.tolist(),
             scores.tolist(),
             boxes_px.tolist(),
             boxes_norm.tolist(),
+            regions or [""] * len(detections),
             strict=True,
         )
     )

@@ -81,6 +81,9 @@ class Vitals:
             if lane.camera.state is CameraState.LOST
         ]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
+        labels = self.pipeline.model.labels
+        for lane in self.lanes:
+            others += lane.label_faults(labels)
         return tuple(lost + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
@@ -127,7 +130,7 @@ class HealthReporter:
         self._said: object = None
         self._said_s = 0.0
         self._is_unwritable = False
-        self._said_of: dict[str, CameraState] = {}
+        self._said_of: dict[str, tuple[CameraState, str]] = {}
         self._inspected_before: dict[str, int] = {}
         self._figures_ns = time.monotonic_ns()
         self._stop = threading.Event()
@@ -179,7 +182,8 @@ class HealthReporter:
             self._said, self._said_s = word, time.monotonic()
             self._say_station()
         for lane in vitals.lanes:
-            if self._said_of.get(lane.camera.name) is not lane.camera.state:
+            said = self._said_of.get(lane.camera.name)
+            if said is None or said != (lane.state, lane.streak.reason):
                 self._say_camera(lane)
 
     def _say_station(self) -> None:
@@ -189,15 +193,15 @@ class HealthReporter:
 
     def _say_camera(self, lane: Lane) -> None:
         """Publish the state of a camera."""
-        camera = lane.camera
-        self._said_of[camera.name] = camera.state
+        name = lane.camera.name
+        self._said_of[name] = lane.state, lane.streak.reason
         status = CameraStatus(
-            state=camera.state,
-            reason=fit_reason(" ".join(camera.reason.split())),
+            state=lane.state,
+            reason=fit_reason(lane.reason),
             fps=round(lane.counters.fps, 3),
-            since=datetime.fromtimestamp(camera.since_wall_ns / 1e9, UTC),
+            since=datetime.fromtimestamp(lane.since_wall_ns / 1e9, UTC),
         )
-        topic = self._vitals.topics.camera(camera.name, "status")
+        topic = self._vitals.topics.camera(name, "status")
         self._publisher.publish_state(topic, status)
 
     def _write_figures(self) -> None:
@@ -244,6 +248,7 @@ class HealthReporter:
             frames_inspected=counters.inspected,
             frames_dropped=lane.frames_dropped,
             alerts=counters.alerts,
+            alerts_suppressed=counters.suppressed,
             fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),
             latency_ms_p50=round(of_late.percentile_ms(0.5), 3),
             latency_ms_p99=round(of_late.percentile_ms(0.99), 3),
@@ -255,7 +260,7 @@ class HealthReporter:
         """Return how it goes, on one line."""
         vitals = self._vitals
         cameras = "; ".join(
-            f"{lane.camera.name} {lane.camera.state.value}: "
+            f"{lane.camera.name} {lane.state.value}: "
             f"{lane.counters.inspected} frames ({lane.counters.fps:.1f}/s), "
             f"{lane.frames_dropped} dropped, {lane.counters.alerts} alerts, "
             f"p99 {lane.counters.latency.percentile_ms(0.99):.0f} ms"

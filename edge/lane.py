@@ -1,47 +1,196 @@
-"""One camera on its way through the daemon: source, memory, figures."""
+"""One camera on its way through the daemon: source, rules, memory, figures.
 
+What the model saw in a frame goes through the rules in this order::
+
+    found ─▶ regions ─▶ k of n ─▶ cool-down ─▶ told
+             masks      tracker    counted
+             thresholds (free run) (free run)
+
+Every part of a triggered camera is told in full: neither tracker nor cool-down.
+"""
+
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from edge.cameras.process import CameraProcess
 from edge.cameras.slot import Stamp
 from edge.continuity import Continuity
+from edge.cooldown import CoolDown
 from edge.counters import CameraCounters
+from edge.model import LoadedModel
+from edge.regions import Region, RegionMap, unknown_labels
+from edge.streak import Streak
 from edge.track import Tracker
+from models.boxes import FloatArray
 from models.detections import Detections
-from models.messages import VerdictKind
+from models.messages import CameraState, VerdictKind
+
+logger = logging.getLogger(__name__)
+
+SizePx = tuple[int, int]  # width, height
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of one frame.
+
+    Attributes:
+        detections: The defects, with ``boxes_frame``.
+        regions: Name of the region of each; empty where none is drawn.
+        suppressed: Alerts of the same kind that were held back before each.
+    """
+
+    detections: Detections
+    regions: tuple[str, ...]
+    suppressed: tuple[int, ...]
 
 
 @dataclass(slots=True)
 class Lane:
-    """One camera, and what is remembered of it from frame to frame.
+    """One camera, its rules, and what is remembered of it from frame to frame.
 
     Attributes:
         camera: Where frames come from.
         tracker: Which defects were seen before; of no use for parts.
+        regions: Where its picture is looked at, in the order of the file.
+        cool_down: Which of its alerts are told.
+        streak: Whether there are too many defects.
         counters: Its figures.
         continuity: Whether the tracker's memory still holds.
+        streak_since_ns: Wall clock since 1970, when the streak was raised or ended.
     """
 
     camera: CameraProcess
     tracker: Tracker
+    regions: tuple[Region, ...] = ()
+    cool_down: CoolDown = field(default_factory=lambda: CoolDown(0))
+    streak: Streak = field(default_factory=Streak)
     counters: CameraCounters = field(default_factory=CameraCounters)
     continuity: Continuity = field(default_factory=Continuity)
+    streak_since_ns: int = 0
+    _map: RegionMap | None = None
+    _map_is_for: tuple[tuple[str, ...], bytes] = ((), b"")
 
-    def confirm(self, found: Detections, stamp: Stamp, width_px: int) -> Detections:
-        """Return the defects that a frame of a free-running camera confirms.
+    def thresholds(self, model: LoadedModel) -> FloatArray:
+        """Return what a model's output is to be decoded with here, ``[C]`` float32.
 
         Args:
-            found: What the model saw, with ``boxes_frame``.
-            stamp: Of the frame.
-            width_px: Of the frame.
+            model: The model that looks at the frame.
         """
+        return self._regions_for(model).lowest
+
+    def decide(
+        self, found: Detections, stamp: Stamp, size_px: SizePx, model: LoadedModel
+    ) -> Told:
+        """Return what is to be told of a frame; called once for each, in order.
+
+        Args:
+            found: What the model saw, with ``boxes_frame``, decoded with
+                ``thresholds``.
+            stamp: Of the frame.
+            size_px: Width and height of the frame.
+            model: The model that looked at it.
+        """
+        regions = self._regions_for(model)
+        seen = regions.keep(found, *size_px)
+        if self.camera.is_triggered:
+            return Told(seen, tuple(regions.names(seen, *size_px)), (0,) * len(seen))
+        fresh = self._confirm(seen, stamp, size_px[0])
+        before = self.streak.reason
+        self.streak.defects(len(fresh), stamp.captured_ns)
+        self._note_streak(before, stamp.captured_wall_ns)
+        return self._cooled(fresh, regions.names(fresh, *size_px), stamp, model)
+
+    def count_verdict(self, verdict: VerdictKind, stamp: Stamp) -> None:
+        """Count the verdict of a part; called once for each, in order.
+
+        Args:
+            verdict: What is said of it.
+            stamp: Of its frame.
+        """
+        self.counters.verdicts[verdict] += 1
+        before = self.streak.reason
+        self.streak.part(verdict)
+        self._note_streak(before, stamp.captured_wall_ns)
+
+    def label_faults(self, labels: Sequence[str]) -> list[str]:
+        """Return, as phrases, what this camera's rules ask of a model in vain.
+
+        Args:
+            labels: Names of the model's labels.
+        """
+        name = self.camera.name
+        unknown = unknown_labels(self.regions, labels)
+        return [f"camera {name}: {phrase}, unknown to the model" for phrase in unknown]
+
+    def _regions_for(self, model: LoadedModel) -> RegionMap:
+        """Return the regions for a model's labels; made anew when another comes."""
+        wanted = model.labels, model.score_thresholds.tobytes()
+        if self._map is None or self._map_is_for != wanted:
+            self._map = RegionMap(self.regions, model.labels, model.score_thresholds)
+            self._map_is_for = wanted
+        return self._map
+
+    def _confirm(self, seen: Detections, stamp: Stamp, width_px: int) -> Detections:
+        """Return the defects that a frame of a free-running camera confirms."""
         if self.continuity.is_broken_by(
             stamp.captured_ns,
             restarts=self.camera.restarts,
             max_missed=self.tracker.max_missed,
         ):
             self.tracker.forget()
-        return self.tracker.update(found, stamp.frame_id, frame_width_px=width_px)
+        return self.tracker.update(seen, stamp.frame_id, frame_width_px=width_px)
+
+    def _cooled(
+        self, fresh: Detections, names: list[str], stamp: Stamp, model: LoadedModel
+    ) -> Told:
+        """Return the new defects without those that the cool-down holds back."""
+        labels = [model.labels[label] for label in fresh.labels.tolist()]
+        answers = [
+            self.cool_down.admit(name, label, stamp.captured_ns)
+            for name, label in zip(names, labels, strict=True)
+        ]
+        told = [place for place, answer in enumerate(answers) if answer is not None]
+        self.counters.suppressed += len(answers) - len(told)
+        return Told(
+            fresh.take(np.array(told, np.int64)),
+            tuple(names[place] for place in told),
+            tuple(answer for answer in answers if answer is not None),
+        )
+
+    def _note_streak(self, before: str, wall_ns: int) -> None:
+        """Log a streak when it is raised and when it ends."""
+        reason = self.streak.reason
+        if bool(reason) == bool(before):
+            return
+        self.streak_since_ns = wall_ns
+        if reason:
+            logger.warning(
+                "streak_raised camera=%s reason=%r", self.camera.name, reason
+            )
+        else:
+            logger.info("streak_ended camera=%s", self.camera.name)
+
+    @property
+    def state(self) -> CameraState:
+        """State of the camera; a streak of defects degrades one that is up."""
+        state = self.camera.state
+        is_alarmed = state is CameraState.UP and self.streak.reason
+        return CameraState.DEGRADED if is_alarmed else state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state; empty where there is nothing to say."""
+        causes = (" ".join(self.camera.reason.split()), self.streak.reason)
+        return "; ".join(cause for cause in causes if cause)
+
+    @property
+    def since_wall_ns(self) -> int:
+        """Wall clock, since 1970 UTC, of the last change of state."""
+        return max(self.camera.since_wall_ns, self.streak_since_ns)
 
     @property
     def frames_dropped(self) -> int:
@@ -59,6 +208,7 @@ class Lane:
             "frames_dropped": self.frames_dropped,
             "restarts": self.camera.restarts,
             "alerts": counters.alerts,
+            "alerts_suppressed": counters.suppressed,
             "verdicts": {kind.value: counters.verdicts[kind] for kind in VerdictKind},
             "fps": round(counters.fps, 3),
             "latency_ms_p50": round(counters.latency.percentile_ms(0.5), 3),

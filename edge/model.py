@@ -52,13 +52,16 @@ class LoadedModel:
     in_force: ModelInForce
     images: FloatArray
 
-    def detect(self, frame: Frame) -> Detections:
+    def detect(
+        self, frame: Frame, score_thresholds: FloatArray | None = None
+    ) -> Detections:
         """Return what the model finds in one frame.
 
         The same as ``models.detector.detect``, without new memory for the input.
 
         Args:
             frame: ``[H, W, 3]`` uint8, BGR, any size.
+            score_thresholds: ``[C]`` float32 where not the package's own hold.
 
         Returns:
             Detections with ``boxes_frame``.
@@ -67,7 +70,7 @@ class LoadedModel:
         np.copyto(self.images[0], image.transpose(2, 0, 1))
         found = decode(
             self.detector.infer(self.images),
-            self.score_thresholds,
+            self.score_thresholds if score_thresholds is None else score_thresholds,
             iou_threshold=self.iou_threshold,
         )
         return Detections(box.boxes_to_frame(found.boxes), found.scores, found.labels)

@@ -3,8 +3,8 @@
 ::
 
     camera ──slot──▶ turn ──▶ detect ──▶ decide ──▶ recorder ──▶ evidence, outbox
-    (process)        fair     one model   k of n     (thread)
-                     round    for all     or part
+    (process)        fair     one model   the lane's (thread)
+                     round    for all     rules
 
 One thread does all of this for all cameras, and nothing here waits for the network.
 A frame is looked at where the camera put it; it is copied only when it shows a defect.
@@ -16,10 +16,9 @@ from collections.abc import Sequence
 
 from edge.cameras.slot import CameraFrame, Pixels
 from edge.decision import FrameContext, verdict_kind
-from edge.lane import Lane
+from edge.lane import Lane, Told
 from edge.model import LoadedModel
 from edge.recorder import Decision, Recorder
-from models.detections import Detections
 from models.errors import PackageError
 
 logger = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class Pipeline:
             self._decide(lane, frame, None, reason=frame.fault)
             return
         try:
-            found = self.model.detect(frame.pixels)
+            found = self.model.detect(frame.pixels, lane.thresholds(self.model))
         except PackageError as exc:  # no answer is not the answer "ok"
             self._note_fault(str(exc))
             lane.counters.unreadable += 1
@@ -81,9 +80,9 @@ class Pipeline:
         if not lane.camera.is_whole():  # overwritten meanwhile: it showed two moments
             lane.counters.torn += 1
             return
-        if not lane.camera.is_triggered:
-            found = lane.confirm(found, frame.stamp, frame.pixels.shape[1])
-        self._decide(lane, frame, found)
+        height_px, width_px = frame.pixels.shape[:2]
+        told = lane.decide(found, frame.stamp, (width_px, height_px), self.model)
+        self._decide(lane, frame, told)
 
     def _note_fault(self, fault: str) -> None:
         """Remember what is wrong with the model; log it when it changes."""
@@ -98,16 +97,17 @@ class Pipeline:
         self,
         lane: Lane,
         frame: CameraFrame,
-        found: Detections | None,
+        told: Told | None,
         reason: str = "",
     ) -> None:
         """Count the decision, and hand it over if it is worth a word."""
         decided_ns = time.monotonic_ns()
         is_part = lane.camera.is_triggered
+        found = told.detections if told else None
         if found is not None:
             lane.counters.inspected_one(frame.stamp.captured_ns, decided_ns)
         if is_part:
-            lane.counters.verdicts[verdict_kind(found)] += 1
+            lane.count_verdict(verdict_kind(found), frame.stamp)
         shows_defect = found is not None and len(found) > 0
         if is_part or shows_defect:
             decision = Decision(
@@ -119,6 +119,8 @@ class Pipeline:
                 pixels=_copy(frame.pixels) if shows_defect else None,
                 is_part=is_part,
                 reason=reason,
+                regions=told.regions if told else (),
+                suppressed=told.suppressed if told else (),
             )
             self._recorder.record(decision)
 

@@ -48,6 +48,8 @@ class Decision:
         pixels: ``[H, W, 3]`` uint8 BGR, a copy, where there is something to show.
         is_part: A verdict is due.
         reason: Why it was not inspected.
+        regions: Name of the region of each detection; empty = no names.
+        suppressed: Alerts that were held back before each; empty = none.
     """
 
     frame: FrameContext
@@ -58,6 +60,8 @@ class Decision:
     pixels: Frame | None
     is_part: bool
     reason: str = ""
+    regions: tuple[str, ...] = ()
+    suppressed: tuple[int, ...] = ()
 
 
 class Recorder:
@@ -190,15 +194,19 @@ class Recorder:
         kept = self._evidence.save(pixels, found.boxes, name)
         self._is_without_evidence = kept.path is None
         topic = self._topics.camera(frame.camera, "alert")
-        each = [found.take(np.array([index])) for index in range(len(found))]
-        for detections in [found] if decision.is_part else each:
+        everything = list(range(len(found)))
+        for places in [everything] if decision.is_part else [[i] for i in everything]:
             alert = build_alert(
                 station,
                 frame,
-                detections,
+                found.take(np.array(places)),
                 decision.label_names,
                 evidence=kept.path,
                 thumbnail_sha256=kept.thumbnail_sha256,
+                regions=[decision.regions[i] for i in places if decision.regions],
+                suppressed=sum(
+                    decision.suppressed[i] for i in places if decision.suppressed
+                ),
             )
             future = self._outbox.put(
                 EventKind.ALERT, topic, alert, kept.thumbnail or None

@@ -120,6 +120,9 @@ class CameraStats(_Message):
     frames_inspected: int = Field(ge=0)
     frames_dropped: int = Field(ge=0)
     alerts: int = Field(ge=0)
+    alerts_suppressed: int = Field(
+        default=0, ge=0, description="Held back by the cool-down."
+    )
     fps: float = Field(ge=0, description="Frames inspected per second.")
     latency_ms_p50: float = Field(ge=0, description="Capture to decision.")
     latency_ms_p99: float = Field(ge=0)
@@ -133,6 +136,9 @@ class AlertDetection(_Message):
     box_px: tuple[float, float, float, float] = Field(description="xyxy in the frame.")
     box_norm: tuple[Share, Share, Share, Share] = Field(
         description="xyxy as share of the frame's width and height."
+    )
+    region: str = Field(
+        default="", description="Region that holds its centre; empty: none is drawn."
     )
 
 
@@ -168,6 +174,12 @@ class AlertData(_Queued):
     )
     evidence: str | None = Field(
         default=None, description="Full picture on the line PC, relative path."
+    )
+    suppressed: int = Field(
+        default=0,
+        ge=0,
+        description="Alerts of the same label and region that the cool-down held back "
+        "since the last one.",
     )
 
 

@@ -1,0 +1,266 @@
+"""Where in the picture a defect counts, and from which score and size. Pure.
+
+A detection belongs to the region that holds the centre of its box:
+
+* inside a mask it is ignored, whatever else is drawn there;
+* of several inspect regions the first in the file has it;
+* outside every inspect region it is ignored; where none is drawn, the whole picture
+  is one region without a name.
+
+A region's threshold may be above or below the package's. So the graph's output is
+decoded with the lowest threshold in force at this camera, and what is too weak for its
+own region is dropped here. Suppression goes from the best box down inside each label:
+a weaker candidate never removes a stronger one, and a region that lowers nothing sees
+exactly what it would see without the others.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import combinations, pairwise
+
+import numpy as np
+
+from models.boxes import FloatArray, IntArray
+from models.detections import Detections
+
+CORNERS_MAX = 64
+AREA_MIN_SHARE = 1e-6  # of the frame: 2 px of a full-HD picture
+NOWHERE = -1
+
+Point = tuple[float, float]
+
+
+class RegionKind(StrEnum):
+    """What a region is for."""
+
+    INSPECT = "inspect"
+    MASK = "mask"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """One region of a camera's picture.
+
+    Attributes:
+        name: Name in alerts; empty = the whole picture.
+        kind: What it is for.
+        corners: ``[P, 2]`` float64, shares of the frame.
+        thresholds: Label to its score threshold here.
+        min_size_px: Least longer side of a box, frame pixels.
+    """
+
+    name: str
+    kind: RegionKind
+    corners: np.ndarray
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    min_size_px: float = 0
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        kind: RegionKind,
+        polygon: Sequence[Point],
+        *,
+        thresholds: Mapping[str, float] | None = None,
+        min_size_px: float = 0,
+    ) -> "Region":
+        """Return a region from its corners.
+
+        Args:
+            name: Name in alerts.
+            kind: What it is for.
+            polygon: Corners in shares of the frame.
+            thresholds: Label to its score threshold here.
+            min_size_px: Least longer side of a box, frame pixels.
+        """
+        corners = np.array(polygon, np.float64)
+        return cls(name, kind, corners, thresholds or {}, min_size_px)
+
+    def holds(self, points: np.ndarray) -> np.ndarray:
+        """Return which points are inside.
+
+        Args:
+            points: ``[N, 2]`` float64, shares of the frame.
+
+        Returns:
+            ``[N]`` bool; of two regions that share an edge one has its points.
+
+        Source:
+            Crossings of a ray (even-odd rule): M. Shimrat, "Algorithm 112: Position
+            of point relative to polygon", CACM 5(8), 1962.
+        """
+        x, y = points[:, :1], points[:, 1:]  # [N, 1]
+        x1, y1 = self.corners.T  # [P]
+        x2, y2 = np.roll(self.corners, -1, axis=0).T
+        spans = (y1 > y) != (y2 > y)  # [N, P]
+        rise = np.where(y1 == y2, 1.0, y2 - y1)  # a level edge spans nothing
+        crossing = x1 + (y - y1) * (x2 - x1) / rise
+        return np.asarray(((x < crossing) & spans).sum(axis=1) % 2 == 1)
+
+
+_EVERYWHERE = Region.of("", RegionKind.INSPECT, [(0, 0), (1, 0), (1, 1), (0, 1)])
+
+
+class RegionMap:
+    """The regions of one camera, for the labels of one model.
+
+    Args:
+        regions: In the order of the file.
+        labels: Names of the model's labels.
+        score_thresholds: ``[C]`` float32, the package's own.
+
+    Attributes:
+        lowest: ``[C]`` float32: what the graph's output is to be decoded with.
+    """
+
+    def __init__(
+        self,
+        regions: Sequence[Region],
+        labels: Sequence[str],
+        score_thresholds: FloatArray,
+    ) -> None:
+        self._masks = [r for r in regions if r.kind is RegionKind.MASK]
+        looked_at = [r for r in regions if r.kind is RegionKind.INSPECT]
+        self._is_whole = not looked_at
+        self._inspected = looked_at or [_EVERYWHERE]
+        self._thresholds = np.stack(
+            [_thresholds_of(r, labels, score_thresholds) for r in self._inspected]
+        )  # [R, C]
+        self._sizes_px = np.array([r.min_size_px for r in self._inspected])  # [R]
+        self.lowest: FloatArray = self._thresholds.min(axis=0)
+
+    def keep(self, found: Detections, width_px: int, height_px: int) -> Detections:
+        """Return what counts, order kept.
+
+        Args:
+            found: With ``boxes_frame``, decoded with ``lowest``.
+            width_px: Width of the frame.
+            height_px: Height of the frame.
+        """
+        if not len(found):
+            return found
+        places = self._places(found, width_px, height_px)
+        longer_px = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1)  # [N]
+        counts = (
+            (places != NOWHERE)
+            & (found.scores >= self._thresholds[places, found.labels])
+            & (longer_px >= self._sizes_px[places])
+        )
+        return found if counts.all() else found.take(counts)
+
+    def names(self, found: Detections, width_px: int, height_px: int) -> list[str]:
+        """Return the region of each detection that ``keep`` kept.
+
+        Args:
+            found: With ``boxes_frame``.
+            width_px: Width of the frame.
+            height_px: Height of the frame.
+        """
+        places = self._places(found, width_px, height_px)
+        return [self._inspected[place].name for place in places]
+
+    def _places(self, found: Detections, width_px: int, height_px: int) -> IntArray:
+        """Return which inspect region has each detection, ``[N]``."""
+        if self._is_whole:
+            places = np.zeros(len(found), np.int64)
+        else:
+            places = np.full(len(found), NOWHERE, np.int64)
+        if self._is_whole and not self._masks:
+            return places
+        size = np.array([width_px, height_px], np.float64)
+        boxes = found.boxes.astype(np.float64)
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2 / size  # [N, 2]
+        if not self._is_whole:
+            for place in reversed(range(len(self._inspected))):
+                places[self._inspected[place].holds(centres)] = place
+        for mask in self._masks:
+            places[mask.holds(centres)] = NOWHERE
+        return places
+
+
+def _thresholds_of(
+    region: Region, labels: Sequence[str], score_thresholds: FloatArray
+) -> FloatArray:
+    """Return the thresholds that hold in a region, ``[C]`` float32."""
+    own = [region.thresholds.get(label) for label in labels]
+    pairs = zip(own, score_thresholds.tolist(), strict=True)
+    return np.array(
+        [package if mine is None else mine for mine, package in pairs], np.float32
+    )
+
+
+def unknown_labels(regions: Sequence[Region], labels: Sequence[str]) -> list[str]:
+    """Return, as phrases, the thresholds for labels that a model does not have.
+
+    Args:
+        regions: Of one camera.
+        labels: Names of the model's labels.
+    """
+    return [
+        f"region {region.name} has a threshold for {label!r}"
+        for region in regions
+        for label in region.thresholds
+        if label not in labels
+    ]
+
+
+def polygon_fault(polygon: Sequence[Point]) -> str:
+    """Return why a polygon cannot be used; empty if it can.
+
+    Args:
+        polygon: Corners in shares of the frame.
+    """
+    if not 3 <= len(polygon) <= CORNERS_MAX:
+        return f"a polygon has 3 to {CORNERS_MAX} corners, got {len(polygon)}"
+    for x, y in polygon:
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return f"corner [{x}, {y}] is not a number"
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            return (
+                f"corner [{x:g}, {y:g}] is outside the frame; corners are shares in "
+                "0..1 of its width and height"
+            )
+    if _crosses_itself(polygon):
+        return "its edges cross or touch each other"
+    if abs(_doubled_area(polygon)) / 2 < AREA_MIN_SHARE:
+        return "its corners lie on one line"
+    return ""
+
+
+def _doubled_area(polygon: Sequence[Point]) -> float:
+    """Return twice the signed area (shoelace formula)."""
+    closed = [*polygon, polygon[0]]
+    return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(closed))
+
+
+def _crosses_itself(polygon: Sequence[Point]) -> bool:
+    """Return whether two edges that are not neighbours have a point in common."""
+    edges = list(pairwise([*polygon, polygon[0]]))
+    last = len(edges) - 1
+    return any(
+        _meet(*edges[i], *edges[j])
+        for i, j in combinations(range(len(edges)), 2)
+        if j != i + 1 and (i, j) != (0, last)
+    )
+
+
+def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
+    """Return whether the segments ab and cd have a point in common."""
+    sides = [_side(a, b, c), _side(a, b, d), _side(c, d, a), _side(c, d, b)]
+    if sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0:
+        return True
+    ends = zip(sides, ((a, b, c), (a, b, d), (c, d, a), (c, d, b)), strict=True)
+    return any(side == 0 and _is_between(*three) for side, three in ends)
+
+
+def _side(a: Point, b: Point, p: Point) -> float:
+    """Return on which side of the line ab a point is; 0 = on it."""
+    return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
+
+
+def _is_between(a: Point, b: Point, p: Point) -> bool:
+    """Return whether a point of the line ab is in the segment's bounding box."""
+    return all(min(s, e) <= v <= max(s, e) for s, e, v in zip(a, b, p, strict=True))
