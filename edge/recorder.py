@@ -194,8 +194,10 @@ class Recorder:
         kept = self._evidence.save(pixels, found.boxes, name)
         self._is_without_evidence = kept.path is None
         topic = self._topics.camera(frame.camera, "alert")
-        everything = list(range(len(found)))
-        for places in [everything] if decision.is_part else [[i] for i in everything]:
+        regions = decision.regions or ("",) * len(found)
+        suppressed = decision.suppressed or (0,) * len(found)
+        every = list(range(len(found)))
+        for places in [every] if decision.is_part else [[place] for place in every]:
             alert = build_alert(
                 station,
                 frame,
@@ -203,10 +205,8 @@ class Recorder:
                 decision.label_names,
                 evidence=kept.path,
                 thumbnail_sha256=kept.thumbnail_sha256,
-                regions=[decision.regions[i] for i in places if decision.regions],
-                suppressed=sum(
-                    decision.suppressed[i] for i in places if decision.suppressed
-                ),
+                regions=[regions[place] for place in places],
+                suppressed=sum(suppressed[place] for place in places),
             )
             future = self._outbox.put(
                 EventKind.ALERT, topic, alert, kept.thumbnail or None

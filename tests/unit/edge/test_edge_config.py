@@ -26,6 +26,14 @@ name = "top"
 source = "folder:parts"
 """
 
+SOURCE = 'source = "folder:parts"\n'
+TRIANGLE = "[[0, 0], [1, 0], [1, 1]]"
+
+
+def region(polygon: str = TRIANGLE) -> str:
+    """Return a ``[[camera.region]]``."""
+    return f'\n[[camera.region]]\nname = "rim"\npolygon = {polygon}\n'
+
 
 def load(tmp_path: Path, text: str) -> EdgeSettings:
     path = tmp_path / "edge.toml"
@@ -70,6 +78,22 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ("[evidence]", '[broker]\ntls_cert_file = "x"\n[evidence]', "go together"),
         ("[[camera]]", '[[camera]]\nname="top"\nsource="a"\n[[camera]]', "used twice"),
         ("[[camera]]", "[camera]", "camera"),
+        (SOURCE, SOURCE + "cool_down_s = -1", "camera.0.cool_down_s"),
+        (SOURCE, SOURCE + region("[[0,0],[1,0]]"), "region rim: a polygon has 3"),
+        (SOURCE, SOURCE + region("[[0,0],[1,1],[1,0],[0,1]]"), "region rim: its edges"),
+        (SOURCE, SOURCE + region("[[0,0],[nan,0],[1,1]]"), "rim: corner [nan, 0.0]"),
+        (SOURCE, SOURCE + region("[[0,0],[640,0],[640,480]]"), "rim: corner [640, 0]"),
+        (SOURCE, SOURCE + region() + 'kind = "ignore"', "camera.0.region.0.kind"),
+        (SOURCE, SOURCE + region() + "thresholds = { a = 0 }", "0.thresholds.a"),
+        (SOURCE, SOURCE + region() + "min_size = 3", "did you mean min_size_px?"),
+        (SOURCE, SOURCE + region() + region(), "region name used twice: rim"),
+        (
+            SOURCE,
+            SOURCE + region() + 'kind = "mask"\nmin_size_px = 3',
+            "region rim: a mask takes neither",
+        ),
+        (SOURCE, SOURCE + "[camera.streak]\nalert = 3", "did you mean alerts?"),
+        (SOURCE, SOURCE + "[camera.streak]\nparts = -1", "camera.0.streak.parts"),
     ],
 )
 def test_fault_is_told_with_its_place(
@@ -80,6 +104,17 @@ def test_fault_is_told_with_its_place(
         load(tmp_path, MINIMAL.replace(old, new))
     assert told in str(caught.value)
     assert "edge.toml" in caught.value.what
+
+
+def test_regions_belong_to_the_camera_above_them(tmp_path: Path) -> None:
+    text = MINIMAL + region() + 'thresholds = { "deep scratch" = 0.3 }\n'
+    text += '[camera.streak]\nparts = 5\n[[camera]]\nname = "b"\nsource = "folder:b"'
+    top, other = load(tmp_path, text).camera
+    (rim,) = top.region
+    assert rim.thresholds == {"deep scratch": 0.3}
+    assert rim.region.corners.tolist() == [[0, 0], [1, 0], [1, 1]]
+    assert (top.streak.parts, other.streak.parts) == (5, 0)
+    assert other.region == ()
 
 
 def test_all_faults_are_told_together(tmp_path: Path) -> None:
