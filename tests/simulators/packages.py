@@ -137,6 +137,7 @@ def make_package(
     score_threshold: float = SCORE_THRESHOLD,
     turns: int = 0,
     variants: tuple[VariantName, ...] = (VariantName.OPENVINO_FP32,),
+    labels: tuple[str, str] = LABELS,
 ) -> Package:
     """Write a package and return it, verified.
 
@@ -147,6 +148,7 @@ def make_package(
         score_threshold: Score from which a cell counts.
         turns: Of ``bright_cell_graph``.
         variants: OpenVINO variants to hold; all run the same graph.
+        labels: Names of its two labels.
     """
     (folder / "openvino").mkdir(parents=True)
     entries = {}
@@ -155,7 +157,7 @@ def make_package(
         ov.save_model(bright_cell_graph(turns=turns), folder / path, False)
         entries[variant] = _variant(variant, path, folder)
     _write_golden_pictures(folder / "golden")
-    manifest = _manifest(name, build, score_threshold, entries)
+    manifest = _manifest(name, build, dict.fromkeys(labels, score_threshold), entries)
     _write_expected(folder, manifest, variants[0])
     files = list_files(folder)
     return write_manifest(folder, manifest.model_copy(update={"files": files}))
@@ -265,7 +267,7 @@ def _with_empty_golden(folder: Path) -> dict[str, object]:
 def _manifest(
     name: str,
     build: int,
-    score_threshold: float,
+    scores: dict[str, float],
     variants: dict[VariantName, Variant],
 ) -> Manifest:
     metrics = {
@@ -281,11 +283,11 @@ def _manifest(
         detector=DetectorInfo(
             name="bright-cells", activation="relu", license="Apache-2.0"
         ),
-        labels=LABELS,
+        labels=tuple(scores),
         input=InputInfo(height_px=INPUT_SIZE_PX, width_px=INPUT_SIZE_PX),
         output=OutputInfo(anchors=(INPUT_SIZE_PX // CELL_PX) ** 2),
         thresholds=Thresholds(
-            scores=dict.fromkeys(LABELS, score_threshold),
+            scores=scores,
             iou_threshold=0.65,
             rule=ThresholdRule.BEST_F1,
             chosen_on="val",
