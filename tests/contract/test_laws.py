@@ -15,7 +15,14 @@ from tests.contract.laws import (
     our_sources,
 )
 
-PURE_MODULES = ("edge.decision", "edge.lifecycle", "deploy.slots")
+PURE_MODULES = (
+    "edge.cooldown",
+    "edge.decision",
+    "edge.lifecycle",
+    "edge.regions",
+    "edge.streak",
+    "deploy.slots",
+)
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "multiprocessing", "threading"),
     *("http", "select", "selectors", "socket", "urllib"),
