@@ -119,6 +119,63 @@ def test_flickering_defect_over_sixty_frames_gives_exactly_one_alert() -> None:
     assert alerts(line, 60) == {(0, 0): 1}
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_defect_that_flickers_trembles_and_flips_gives_exactly_one_alert(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    hidden = frozenset(int(i) for i in range(60) if rng.random() < 0.4)
+    line = Conveyor(18, [(0, [Defect(30, 200, 16, hidden=hidden)])], 2, True, rng)
+    assert alerts(line, 60) == {(0, 0): 1}
+
+
+def test_two_defects_that_cross_give_two_alerts() -> None:
+    # Flies on a belt that stands still: as near as 6 px, without ever overlapping.
+    tracker = Tracker(3, 5)
+    told: list[int] = []
+    for number in range(40):
+        along = 30.0 * number
+        pair = [one(60 + along, 100, label=0), one(1230 - along, 118, label=1)]
+        found = Detections(
+            np.concatenate([each.boxes for each in pair]),
+            np.array([0.9, 0.8], np.float32),
+            np.array([0, 1]),
+        )
+        seen = tracker.update(found, number, frame_width_px=WIDTH_PX)
+        told += seen.labels.tolist()
+    assert sorted(told) == [0, 1]
+
+
+def test_k_of_n_counts_inspected_frames_and_not_those_that_were_dropped() -> None:
+    # Every third frame is inspected: three sightings lie within five inspected frames.
+    tracker = Tracker(3, 5)
+    reports = [
+        len(tracker.update(one(100 + 12 * i, 50), i, frame_width_px=WIDTH_PX))
+        for i in range(0, 60, 3)
+    ]
+    assert reports == [0, 0, 1] + [0] * 17
+
+
+def test_defects_of_real_lines_with_noise_give_one_alert_each() -> None:
+    # As `graftline synth` draws them: parts of 245 px follow each other closely.
+    rng = np.random.default_rng(3)
+    parts = []
+    for number in range(12):
+        sides = rng.integers(8, 40, 2)
+        places = rng.uniform([-200, 90], [-20, 230], (2, 2))
+        if np.abs(places[0] - places[1]).max() < 45:
+            places[1] = places[0] + [60, 0]
+        hidden = [frozenset(rng.choice(30, 4).tolist()) for _ in sides]
+        defects = [
+            Defect(float(x), float(y), float(side), int(rng.integers(3)), unseen)
+            for (x, y), side, unseen in zip(places, sides, hidden, strict=True)
+        ]
+        parts.append((17 * number, defects))
+    line = Conveyor(60, parts, jitter_px=1.5, rng=rng)
+    counts = alerts(line, 17 * 13 + 20, k=2, n=5, dropped=tuple(range(7, 240, 6)))
+    assert counts == dict.fromkeys(counts, 1)
+
+
 def test_label_that_flips_between_frames_gives_one_alert() -> None:
     line = Conveyor(35, [(0, [Defect(30, 200, 14)])], flips=True)
     assert alerts(line, 40) == {(0, 0): 1}
