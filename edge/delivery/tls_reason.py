@@ -11,9 +11,11 @@ Source:
 """
 
 import secrets
+import select
 import socket
 import ssl
 import struct
+from contextlib import suppress
 
 from models.broker import BrokerLogin, make_tls_context, read_password
 from models.errors import ConfigError
@@ -23,6 +25,7 @@ CONNACK_BYTES = 4
 TLS_ALERT = 0x15  # what a TLS port answers to plain bytes
 HAS_USER, HAS_PASSWORD, CLEAN_SESSION = 0x80, 0x40, 0x02
 KEEPALIVE_S = 10
+VERDICT_LIMIT_S = 1.0  # for the broker to judge our certificate
 LOGIN_REFUSALS = {
     2: "the broker refuses client ids that it does not know",
     4: "the broker refuses the login: bad user name or password",
@@ -132,14 +135,46 @@ def _log_in(settings: BrokerLogin, timeout_s: float) -> None:
     with socket.create_connection(address, timeout=timeout_s) as plain:
         try:
             if context is None:
-                _exchange(plain, settings.username, password)
+                _exchange_plain(plain, settings.username, password)
                 return
             with context.wrap_socket(plain, server_hostname=settings.host) as secret:
+                _await_verdict(secret)
                 _exchange(secret, settings.username, password)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
             raise ConnectionResetError("closed the connection") from exc
         except ssl.SSLError as exc:
             raise RefusalError(explain_tls(exc)) from exc
+
+
+def _await_verdict(secret: ssl.SSLSocket) -> None:
+    """Wait for what the broker says to our certificate, before anything is sent.
+
+    A broker that closes on bytes that it has not read resets the connection, and the
+    reason is lost. One that accepts us sends its session tickets at once.
+
+    Raises:
+        ssl.SSLError: It refuses our certificate.
+    """
+    readable, _, _ = select.select([secret], [], [], VERDICT_LIMIT_S)
+    if readable:
+        timeout_s = secret.gettimeout()
+        secret.settimeout(0)
+        with suppress(ssl.SSLWantReadError):
+            if not secret.recv(1):
+                raise ConnectionResetError("closed the connection")
+        secret.settimeout(timeout_s)
+
+
+def _exchange_plain(
+    connection: socket.socket, username: str, password: str | None
+) -> None:
+    """Log in without TLS; a port that wants it may only hang up."""
+    try:
+        _exchange(connection, username, password)
+    except (ConnectionResetError, BrokenPipeError) as exc:
+        raise ConnectionResetError(
+            "hangs up on our greeting: does the port want TLS (tls_ca_file)?"
+        ) from exc
 
 
 def _exchange(connection: socket.socket, username: str, password: str | None) -> None:
@@ -149,7 +184,7 @@ def _exchange(connection: socket.socket, username: str, password: str | None) ->
     if not answer:
         raise ConnectionResetError("closed the connection")
     if answer[0] == TLS_ALERT:
-        raise RefusalError("the port wants TLS: give tls_ca_file")
+        raise RefusalError("the port must want TLS: give tls_ca_file")
     if answer[0] != CONNACK or len(answer) < CONNACK_BYTES:
         raise RefusalError("what answers at this port is no MQTT broker")
     if refusal := LOGIN_REFUSALS.get(answer[3]):

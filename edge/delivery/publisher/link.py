@@ -125,26 +125,30 @@ class Link:
             LostError: No connection, with the reason.
         """
         self._dial()
-        # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
-        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._selector.register(self._socket(), selectors.EVENT_READ)
-        self._selector.register(wake, selectors.EVENT_READ)
-        deadline = time.monotonic() + CONNACK_LIMIT_S
-        while self._connack is None:
-            if time.monotonic() > deadline:  # amqtt is silent when it meets MQTT 5
-                raise OtherProtocolError("accepts connections but does not answer")
-            try:
-                self.turn(TURN_S)
-            except LostError as exc:
-                if self._connack is None:  # closed without a word: MQTT 5 is unknown
-                    raise OtherProtocolError(str(exc), is_closed=True) from exc
-        reason = self._connack
+        reason = self._await_answer(wake)
         if reason.is_failure:
             if reason.getName() == "Unsupported protocol version":
                 raise OtherProtocolError(str(reason))
             raise RefusedError(f"refused the connection: {reason}")
         self.is_accepted = True
         self._client.subscribe(self._ack_topic, qos=1)
+
+    def _await_answer(self, wake: socket.socket) -> ReasonCode:
+        """Return what the broker answers to the greeting."""
+        deadline = time.monotonic() + CONNACK_LIMIT_S
+        try:
+            # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
+            self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(self._socket(), selectors.EVENT_READ)
+            self._selector.register(wake, selectors.EVENT_READ)
+            while self._connack is None and time.monotonic() < deadline:
+                self.turn(TURN_S)
+        except LostError as exc:
+            if self._connack is None:  # closed without a word: MQTT 5 is unknown
+                raise OtherProtocolError(str(exc), is_closed=True) from exc
+        if self._connack is None:  # amqtt is silent when it meets MQTT 5
+            raise OtherProtocolError("accepts connections but does not answer")
+        return self._connack
 
     def _dial(self) -> None:
         """Make the TCP and TLS connection, and send the greeting."""
