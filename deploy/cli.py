@@ -162,6 +162,8 @@ def _print_status(report: StatusReport) -> None:
             f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
             f"said {report.health_age_s:.0f} s ago{old}"
         )
+        if health.reason:
+            print(f"            {health.reason}")
     else:
         print("  daemon:   has never run here")
     for fault in report.faults:

@@ -161,6 +161,7 @@ class _Daemon:
             recorder=self._recorder,
             outbox=self._outbox,
             watch=self._watch,
+            publisher=self._publisher,
         )
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell

@@ -76,6 +76,13 @@ class BrokerSettings(BrokerLogin):
         description="auto = wait for the collector as soon as one has answered; "
         "required = always wait; off = the broker's word is enough.",
     )
+    collector_silent_after_s: float = Field(
+        default=60,
+        ge=1,
+        le=86400,
+        description="A collector that does not acknowledge for so long what the "
+        "broker has is an alarm.",
+    )
 
 
 class OutboxSettings(Settings):

@@ -55,6 +55,7 @@ class Vitals:
         recorder: Decisions on their way to the disk.
         outbox: Events on their way to the collector.
         watch: The model that flashing wants.
+        publisher: Way to the broker.
     """
 
     boot_id: str
@@ -66,6 +67,7 @@ class Vitals:
     recorder: Recorder
     outbox: Outbox
     watch: ModelWatch
+    publisher: Publisher
 
     @property
     def is_settled(self) -> bool:
@@ -84,6 +86,7 @@ class Vitals:
         labels = self.pipeline.model.labels
         for lane in self.lanes:
             others += lane.label_faults(labels)
+        others.append(self.publisher.alarm)
         return tuple(lost + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
@@ -215,6 +218,7 @@ class HealthReporter:
             at=datetime.now(UTC),
             boot_id=vitals.boot_id,
             state=self.state.value,
+            reason=fit_reason(*vitals.faults),
             package_sha256=vitals.pipeline.model.in_force.sha256,
             fps=round(sum(stats.fps for stats in every), 3),
             latency_ms_p50=max(stats.latency_ms_p50 for stats in every),
@@ -267,6 +271,7 @@ class HealthReporter:
             for lane in vitals.lanes
         )
         broker = "connected" if self._publisher.connected else "not connected"
+        broker += f" ({problem})" if (problem := self._publisher.problem) else ""
         depth = vitals.outbox.depth()
         return f"{self.state.value} | {cameras} | outbox {depth} | broker {broker}"
 

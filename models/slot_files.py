@@ -98,6 +98,7 @@ class Health(_File):
     at: AwareDatetime
     boot_id: str
     state: str
+    reason: str = Field(default="", description="What is wrong; empty = nothing.")
     package_sha256: str = ""
     fps: float = Field(default=0, ge=0)
     latency_ms_p50: float = Field(default=0, ge=0)

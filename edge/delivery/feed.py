@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from edge.config import CollectorAck
+from edge.delivery.alarms import Alarms
 from edge.delivery.events import QueuedEvent, render
 from edge.delivery.outbox import Outbox
 from edge.delivery.window import NS_PER_S, SendWindow
@@ -16,6 +17,8 @@ ACK_MAX_BYTES = 64 * 1024
 HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
 # In "auto", how long a collector may take to show itself after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
+UNLIMITED_BYTES = 1 << 62
+SILENCE_KEY, TOO_LARGE_KEY = "collector", "message size"
 logger = logging.getLogger(__name__)
 
 
@@ -30,6 +33,7 @@ class Packet:
         stream: What that is a position of.
         qos: 0 or 1.
         retain: The broker keeps it for those who come later.
+        image_of: Position of the event whose picture it is; 0 = it is none.
     """
 
     topic: str
@@ -38,6 +42,12 @@ class Packet:
     stream: str = ""
     qos: int = 1
     retain: bool = False
+    image_of: int = 0
+
+    @property
+    def topic_family(self) -> str:
+        """The topic, without the id of a picture."""
+        return self.topic.rpartition("/")[0] if self.image_of else self.topic
 
 
 class Feed:
@@ -46,13 +56,26 @@ class Feed:
     Args:
         outbox: Started.
         collector_ack: Whose word makes an event delivered.
+        alarms: Hears what a person must mend.
+        silent_after_s: A collector that does not answer for so long is an alarm.
 
     Attributes:
         bad_acknowledgements: Those that could not be read.
+        callback_errors: Answers of the broker that we failed to take.
     """
 
-    def __init__(self, outbox: Outbox, collector_ack: CollectorAck) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        collector_ack: CollectorAck,
+        alarms: Alarms | None = None,
+        silent_after_s: float = 60.0,
+    ) -> None:
         self.bad_acknowledgements = 0
+        self.callback_errors = 0
+        self._alarms, self._silent_after_s = alarms or Alarms(), silent_after_s
+        self._image_limit_bytes: int | None = None  # learned from a refusal
+        self._without_image: set[int] = set()  # events whose picture was refused
         self._outbox, self._rule = outbox, collector_ack
         self._window = SendWindow()
         self._stream = ""
@@ -109,21 +132,33 @@ class Feed:
             max_packet_bytes: The broker's limit, if it said one.
         """
         self._max_packet_bytes = max_packet_bytes
+        self._image_limit_bytes = None
+        self._without_image.clear()
+        self._alarms.clear(TOO_LARGE_KEY)
         self._ready.clear()
         self._window.connected(now_ns, repair=self.awaits_collector)
 
-    def packets(self, limit: int, now_ns: int) -> list[Packet]:
+    def packets(
+        self, limit: int, now_ns: int, limit_bytes: int = UNLIMITED_BYTES
+    ) -> list[Packet]:
         """Return what to publish now, in order.
 
         Args:
             limit: Most packets.
             now_ns: Monotonic clock.
+            limit_bytes: Most bytes; the packet that passes it is the last.
         """
         self._follow_stream(now_ns)
         self._window.tick(now_ns)
+        self._watch_collector(now_ns)
         packets: list[Packet] = []
-        while len(packets) < limit and (self._ready or self._refill(now_ns)):
+        while (
+            len(packets) < limit
+            and limit_bytes > 0
+            and (self._ready or self._refill(now_ns))
+        ):
             packet = self._ready.popleft()
+            limit_bytes -= len(packet.payload)
             if packet.seq:
                 self._window.transmitted(packet.seq, now_ns)
             packets.append(packet)
@@ -161,6 +196,23 @@ class Feed:
         """
         if packet.stream == self._stream:
             self._window.refused(packet.seq, now_ns)
+
+    def image_refused(self, packet: Packet, *, is_too_large: bool) -> None:
+        """Note that the broker did not take a picture; its alert goes without it.
+
+        The alert is on its way already and announces the picture. No collector can
+        complete it, so it comes up for repetition, and is repeated without.
+
+        Args:
+            packet: The picture.
+            is_too_large: The broker has a limit that it did not announce.
+        """
+        if packet.stream != self._stream:
+            return
+        self._without_image.add(packet.image_of)
+        if is_too_large:
+            self._image_limit_bytes = len(packet.payload) - 1
+            self._note_too_large("pictures", self._image_limit_bytes)
 
     def acknowledged(self, payload: bytes, now_ns: int) -> None:
         """Take the collector's acknowledgement.
@@ -217,6 +269,31 @@ class Feed:
             self._window.new_stream()
             self._window.connected(now_ns, repair=self.awaits_collector)
 
+    def _watch_collector(self, now_ns: int) -> None:
+        """Raise an alarm when what the broker confirmed is never acknowledged.
+
+        With MQTT 3.1.1 a broker confirms what its access list denies: this is the only
+        sign of it.
+        """
+        since_ns = self._window.unanswered_since_ns
+        if since_ns is None or not self.awaits_collector or not self._outbox.depth():
+            self._alarms.clear(SILENCE_KEY)
+        elif now_ns - since_ns >= self._silent_after_s * NS_PER_S:
+            self._alarms.raise_alarm(
+                SILENCE_KEY,
+                "acknowledged by the broker but not by the collector for "
+                f"{self._silent_after_s:g} s: is it running, and does the broker let "
+                "this station write?",
+            )
+
+    def _note_too_large(self, what: str, limit_bytes: int) -> None:
+        """Say that a limit of the broker keeps something from being sent."""
+        self._alarms.raise_alarm(
+            TOO_LARGE_KEY,
+            f"the broker takes no {what} of more than {limit_bytes} bytes: they are "
+            "left out",
+        )
+
     def _refill(self, now_ns: int) -> bool:
         """Make packets of the next events: new ones, else some to repeat."""
         window, limit = self._window, min(self._window.room, READ_EVENTS)
@@ -225,16 +302,16 @@ class Feed:
             queued = self._outbox.read(window.cursor, limit, was_sent=False)
             if queued is not None:
                 window.cursor = queued[-1].seq if queued else last_seq
-                self._add(queued)
+                self._add(queued, now_ns)
         if not self._ready and (limit := min(window.repair_limit(now_ns), READ_EVENTS)):
             queued = self._outbox.read(window.repair_cursor, limit, was_sent=True)
             if queued is not None:
-                self._add(queued)
+                self._add(queued, now_ns)
                 seqs = [each.seq for each in queued]
                 window.repaired(seqs, now_ns, is_end=len(queued) < limit)
         return bool(self._ready)
 
-    def _add(self, queued: list[QueuedEvent]) -> None:
+    def _add(self, queued: list[QueuedEvent], now_ns: int) -> None:
         """Make the packets of some events that are not on their way."""
         for each in queued:
             if each.seq in self._window:
@@ -243,17 +320,51 @@ class Feed:
                 logger.error("event_damaged seq=%d: the disk changed it", each.seq)
                 self._outbox.acknowledge(self._stream, 0, ((each.seq, each.seq),))
                 continue
-            image, limit_bytes = each.event.image, self._max_packet_bytes
-            if image and limit_bytes and len(image) + HEADER_MAX_BYTES > limit_bytes:
-                image = None
-            if image:
-                self._ready.append(Packet(each.image_topic(self._stream), image))
+            image = self._sendable_image(each)
             payload = render(
                 each,
                 self._stream,
                 replayed=each.was_sent or each.seq <= self._window.sent_up_to,
                 with_image=image is not None,
             )
+            if len(payload) > (limit_bytes := self._payload_limit_bytes):
+                self._alarms.raise_alarm(
+                    each.event.topic,
+                    f"an event of {len(payload)} bytes is beyond the broker's limit of "
+                    f"{limit_bytes}: it is kept",
+                )
+                self._window.refused(each.seq, now_ns)
+                continue
+            if image:
+                self._ready.append(
+                    Packet(
+                        each.image_topic(self._stream),
+                        image,
+                        stream=self._stream,
+                        image_of=each.seq,
+                    )
+                )
             self._ready.append(
                 Packet(each.event.topic, payload, each.seq, self._stream)
             )
+
+    @property
+    def _payload_limit_bytes(self) -> int:
+        """Largest payload that the broker said it takes."""
+        if self._max_packet_bytes is None:
+            return UNLIMITED_BYTES
+        return self._max_packet_bytes - HEADER_MAX_BYTES
+
+    def _sendable_image(self, queued: QueuedEvent) -> bytes | None:
+        """Return the picture of an event, if the broker takes it."""
+        image = queued.event.image
+        if image is None or queued.seq in self._without_image:
+            return None
+        learned_bytes = self._image_limit_bytes
+        limit_bytes = self._payload_limit_bytes
+        if learned_bytes is not None:
+            limit_bytes = min(limit_bytes, learned_bytes)
+        if len(image) > limit_bytes:
+            self._note_too_large("pictures", limit_bytes)
+            return None
+        return image

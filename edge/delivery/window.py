@@ -57,6 +57,7 @@ class SendWindow:
         self.is_silent = False
         self._size = size
         self._awaited: dict[int, _Awaited] = {}
+        self._unanswered: tuple[int, int] | None = None  # seq, since
         self._repair_due_ns: int | None = None
         self._repair_left = 0
         self._retry_refused_ns: int | None = None
@@ -77,6 +78,15 @@ class SendWindow:
         """Whether nothing is on its way."""
         return not self._awaited
 
+    @property
+    def unanswered_since_ns(self) -> int | None:
+        """Since when an event is confirmed and not acknowledged; none if all are.
+
+        It is the time of one certain event: others that are acknowledged do not hide
+        that this one never is. It outlives a reconnect.
+        """
+        return self._unanswered[1] if self._unanswered else None
+
     def connected(self, now_ns: int, *, repair: bool) -> None:
         """Begin anew: what was on its way may be lost.
 
@@ -96,6 +106,7 @@ class SendWindow:
     def new_stream(self) -> None:
         """Forget positions that mean something else now."""
         self.sent_up_to = 0
+        self._unanswered = None
 
     def collector_appeared(self, now_ns: int) -> None:
         """Offer it everything that was confirmed before it came."""
@@ -142,6 +153,10 @@ class SendWindow:
         for seq in list(self._awaited):
             if any(first <= seq <= last for first, last in ends):
                 del self._awaited[seq]
+        if self._unanswered is not None:
+            seq = self._unanswered[0]
+            if any(first <= seq <= last for first, last in ends):
+                self._unanswered = None
         self._repeat.reset()
         if self.is_silent:
             self.is_silent = False
@@ -164,6 +179,8 @@ class SendWindow:
             if awaited.is_confirmed and now_ns - awaited.sent_ns >= ANSWER_LIMIT_NS
         ]
         if late:
+            if self._unanswered is None:
+                self._unanswered = late[0], self._awaited[late[0]].sent_ns
             self.is_silent = True
             for seq in [s for s, each in self._awaited.items() if each.is_confirmed]:
                 del self._awaited[seq]

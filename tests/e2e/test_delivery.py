@@ -134,6 +134,7 @@ def test_alerts_and_verdicts_arrive_in_the_order_of_their_positions(
         assert collector.wait_for(50, kind="verdict") == 50
 
 
+@pytest.mark.fault(1)
 def test_broker_that_comes_late_gets_everything(
     tmp_path: Path, start_edge: Start
 ) -> None:
@@ -234,6 +235,7 @@ def test_state_is_told_again_after_a_reconnect(
         assert collector.wait_for_state(TOPICS.status)["state"] == "ready"
 
 
+@pytest.mark.fault(4)
 def test_frozen_broker_is_noticed_and_nothing_is_lost(
     tmp_path: Path, broker: Broker, start_edge: Start
 ) -> None:
@@ -250,6 +252,7 @@ def test_frozen_broker_is_noticed_and_nothing_is_lost(
         assert until(lambda: edge.outbox.depth() == 0)
 
 
+@pytest.mark.fault(19)
 def test_denied_topic_is_told_and_its_events_are_kept(
     tmp_path: Path, start_edge: Start
 ) -> None:
@@ -389,6 +392,7 @@ def start_daemon(folder: Path, port: int) -> "subprocess.Popen[bytes]":
         )
 
 
+@pytest.mark.fault(2, 3)
 @pytest.mark.timeout(300)
 def test_no_committed_alert_is_lost_when_broker_and_daemon_are_killed(
     tmp_path: Path,

@@ -85,6 +85,7 @@ def broker_that_only_knows_mqtt_311() -> Iterator[int]:
     loop.close()
 
 
+@pytest.mark.fault(25)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -181,6 +182,7 @@ def test_station_with_its_certificate_delivers_over_tls(
         assert until(lambda: outbox.depth() == 0)
 
 
+@pytest.mark.fault(21)
 @needs_mosquitto
 def test_station_without_a_certificate_keeps_its_alerts_and_says_so(
     tmp_path: Path, outbox: Outbox, authority: Certificates
@@ -197,6 +199,7 @@ def test_station_without_a_certificate_keeps_its_alerts_and_says_so(
 
 # paho leaves the socket of a failed handshake to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.fault(22)
 @needs_mosquitto
 def test_broker_of_a_foreign_authority_gets_nothing(
     tmp_path: Path, outbox: Outbox, authority: Certificates

@@ -12,8 +12,10 @@ Source:
 import logging
 import selectors
 import socket
+import ssl
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -22,7 +24,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import BrokerSettings, ProtocolChoice
+from edge.delivery.alarms import Alarms
 from edge.delivery.feed import Feed, Packet
+from edge.delivery.tls_reason import explain_tls
 from models.broker import make_tls_context, read_password
 from models.errors import ConfigError
 
@@ -31,6 +35,10 @@ CONNACK_LIMIT_S = 3.0
 TURN_S = 0.25
 IN_FLIGHT_MAX = 100
 IN_FLIGHT_UNKNOWN = 20  # MQTT 3.1.1 brokers do not say; mosquitto's own limit
+# A line of 10 kB/s passes this within twice the usual keepalive of 15 s: more on the
+# way would keep the broker's sign of life behind it until the line counts as dead.
+IN_FLIGHT_MAX_BYTES = 256 * 1024
+TOO_LARGE = "Packet too large"
 logger = logging.getLogger(__name__)
 
 
@@ -43,7 +51,16 @@ class RefusedError(LostError):
 
 
 class OtherProtocolError(LostError):
-    """The broker does not speak this version of MQTT."""
+    """The broker does not speak this version of MQTT.
+
+    Args:
+        reason: What was seen.
+        is_closed: It hung up without a word, for whatever reason.
+    """
+
+    def __init__(self, reason: str, *, is_closed: bool = False) -> None:
+        super().__init__(reason)
+        self.is_closed = is_closed
 
 
 class Link:
@@ -56,6 +73,11 @@ class Link:
         will: What the broker publishes when this link breaks.
         feed: Hears what is confirmed, refused and acknowledged.
         ack_topic: Where the collector answers.
+        alarms: Hears what the broker refuses.
+
+    Attributes:
+        in_flight: What is sent and not confirmed, by packet id.
+        is_accepted: The broker has taken us in.
     """
 
     def __init__(
@@ -66,11 +88,14 @@ class Link:
         will: Packet,
         feed: Feed,
         ack_topic: str,
+        alarms: Alarms,
     ) -> None:
         self.in_flight: dict[int, Packet] = {}
         self.quota = IN_FLIGHT_UNKNOWN
         self.max_packet_bytes: int | None = None
-        self.refusal = ""
+        self.is_accepted = False
+        self._in_flight_bytes = 0
+        self._alarms = alarms
         self._settings, self._feed, self._ack_topic = settings, feed, ack_topic
         self._protocol = protocol
         self._connack: ReasonCode | None = None
@@ -99,6 +124,34 @@ class Link:
         Raises:
             LostError: No connection, with the reason.
         """
+        self._dial()
+        reason = self._await_answer(wake)
+        if reason.is_failure:
+            if reason.getName() == "Unsupported protocol version":
+                raise OtherProtocolError(str(reason))
+            raise RefusedError(f"refused the connection: {reason}")
+        self.is_accepted = True
+        self._client.subscribe(self._ack_topic, qos=1)
+
+    def _await_answer(self, wake: socket.socket) -> ReasonCode:
+        """Return what the broker answers to the greeting."""
+        deadline = time.monotonic() + CONNACK_LIMIT_S
+        try:
+            # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
+            self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(self._socket(), selectors.EVENT_READ)
+            self._selector.register(wake, selectors.EVENT_READ)
+            while self._connack is None and time.monotonic() < deadline:
+                self.turn(TURN_S)
+        except LostError as exc:
+            if self._connack is None:  # closed without a word: MQTT 5 is unknown
+                raise OtherProtocolError(str(exc), is_closed=True) from exc
+        if self._connack is None:  # amqtt is silent when it meets MQTT 5
+            raise OtherProtocolError("accepts connections but does not answer")
+        return self._connack
+
+    def _dial(self) -> None:
+        """Make the TCP and TLS connection, and send the greeting."""
         settings, client = self._settings, self._client
         try:
             if settings.username:
@@ -106,27 +159,14 @@ class Link:
             if (context := make_tls_context(settings)) is not None:
                 client.tls_set_context(context)
             client.connect(settings.host, settings.port, keepalive=settings.keepalive_s)
-        except (OSError, ValueError, ConfigError) as exc:
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
             raise LostError(f"cannot be reached: {exc}") from exc
-        # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
-        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._selector.register(self._socket(), selectors.EVENT_READ)
-        self._selector.register(wake, selectors.EVENT_READ)
-        deadline = time.monotonic() + CONNACK_LIMIT_S
-        while self._connack is None:
-            if time.monotonic() > deadline:  # amqtt is silent when it meets MQTT 5
-                raise OtherProtocolError("accepts connections but does not answer")
-            try:
-                self.turn(TURN_S)
-            except LostError as exc:
-                if self._connack is None:  # closed without a word: MQTT 5 is unknown
-                    raise OtherProtocolError(str(exc)) from exc
-        reason = self._connack
-        if reason.is_failure:
-            if reason.getName() == "Unsupported protocol version":
-                raise OtherProtocolError(str(reason))
-            raise RefusedError(f"refused the connection: {reason}")
-        client.subscribe(self._ack_topic, qos=1)
+        except ssl.SSLError as exc:
+            raise RefusedError(f"cannot be used: {explain_tls(exc)}") from exc
+        except ConfigError as exc:
+            raise RefusedError(f"cannot be used: {exc}") from exc
+        except (OSError, ValueError) as exc:
+            raise LostError(f"cannot be reached: {exc}") from exc
 
     def turn(self, timeout_s: float) -> None:
         """Wait for the network or a wake-up, at most so long, and serve it.
@@ -168,11 +208,19 @@ class Link:
             raise LostError(f"publish failed: {mqtt.error_string(info.rc)}")
         if packet.qos:
             self.in_flight[info.mid] = packet
+            self._in_flight_bytes += len(packet.payload)
 
     @property
     def room(self) -> int:
         """Packets that may be sent before a confirmation comes."""
+        if self.room_bytes <= 0:
+            return 0
         return max(0, self.quota - len(self.in_flight))
+
+    @property
+    def room_bytes(self) -> int:
+        """Bytes that may be sent; the packet that passes this is the last."""
+        return IN_FLIGHT_MAX_BYTES - self._in_flight_bytes
 
     def close(self) -> None:
         """End in order: the broker keeps the last will to itself."""
@@ -227,9 +275,9 @@ class Link:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                self._refuse(self._ack_topic, reason)
+        with self._guarded("on_subscribe"):
+            for reason in reasons:
+                self._judge(self._ack_topic, reason)
 
     def _on_publish(
         self,
@@ -242,33 +290,39 @@ class Link:
         packet = self.in_flight.pop(mid, None)
         if packet is None:
             return
-        try:
-            if reason.is_failure:
-                self._refuse(packet.topic, reason)
-                if packet.seq:
-                    self._feed.refused(packet, time.monotonic_ns())
+        self._in_flight_bytes -= len(packet.payload)
+        with self._guarded("on_publish"):
+            if packet.image_of and reason.is_failure:
+                self._feed.image_refused(packet, is_too_large=str(reason) == TOO_LARGE)
+            if not packet.image_of or str(reason) != TOO_LARGE:
+                self._judge(packet.topic_family, reason)
+            if packet.seq and reason.is_failure:
+                self._feed.refused(packet, time.monotonic_ns())
             elif packet.seq:
-                self.refusal = ""
                 self._feed.confirmed(packet, time.monotonic_ns())
-        # The network loop must outlive any fault of ours.
-        except Exception:
-            logger.exception("publish_callback_failed seq=%d", packet.seq)
 
     def _on_message(
         self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage
     ) -> None:
-        try:
+        with self._guarded("on_message"):
             self._feed.acknowledged(bytes(message.payload), time.monotonic_ns())
-        # The network loop must outlive any payload.
-        except Exception:
-            logger.exception("acknowledgement_failed bytes=%d", len(message.payload))
 
-    def _refuse(self, topic: str, reason: ReasonCode) -> None:
-        """Note that the broker does not want something; the event is kept."""
-        refusal = f"the broker refuses {topic}: {reason}"
-        if refusal != self.refusal:
-            logger.error("broker_refuses topic=%s reason=%s", topic, reason)
-        self.refusal = refusal
+    @contextmanager
+    def _guarded(self, callback: str) -> Iterator[None]:
+        """Let the network loop outlive any fault of ours and any payload."""
+        try:
+            yield
+        # The top of what paho calls: its loop would end here in silence.
+        except Exception:
+            self._feed.callback_errors += 1
+            logger.exception("broker_callback_failed callback=%s", callback)
+
+    def _judge(self, topic: str, reason: ReasonCode) -> None:
+        """Note whether the broker wants a topic; a refused event is kept."""
+        if reason.is_failure:
+            self._alarms.raise_alarm(topic, f"the broker refuses {topic}: {reason}")
+        else:
+            self._alarms.clear(topic)
 
 
 def protocols_of(choice: ProtocolChoice) -> tuple[MQTTProtocolVersion, ...]:

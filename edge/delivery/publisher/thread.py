@@ -11,9 +11,11 @@ import time
 from collections import deque
 from contextlib import suppress
 
+from paho.mqtt.enums import MQTTProtocolVersion
 from pydantic import BaseModel
 
-from edge.config import BrokerSettings
+from edge.config import BrokerSettings, CollectorAck
+from edge.delivery.alarms import FLAP_WINDOW_S, FLAPS, Alarms, FlapWatch
 from edge.delivery.backoff import Backoff
 from edge.delivery.feed import Feed, Packet
 from edge.delivery.outbox import Outbox
@@ -25,13 +27,16 @@ from edge.delivery.publisher.link import (
     RefusedError,
     protocols_of,
 )
+from edge.delivery.tls_reason import explain_refusal
 from models.broker import make_tls_context, read_password
 from models.messages import StationStatus
 from models.topics import StationTopics
 
 RECONNECT_FIRST_S = 0.25
 ABSENT_MAX_S = 5.0  # asking a machine that is not there costs nothing
+EXPLAIN_LIMIT_S = 3.0  # a step of asking for the reason
 STABLE_S = 10.0  # a connection that lived so long begins the pauses anew
+LOGIN_KEY, FLAP_KEY = "broker", "connection"  # of alarms
 MAILBOX_MAX = 10_000  # states and statistics while the thread cannot run
 logger = logging.getLogger(__name__)
 
@@ -60,14 +65,23 @@ class Publisher:
     ) -> None:
         self.turns = 0
         self._settings, self._outbox, self._topics = settings, outbox, topics
+        # No name holds a dot: no two stations of a broker get the same id.
+        self._client_id = topics.root.replace("/", ".")
         self._will = _state_packet(topics.status, will)
-        self._feed = Feed(outbox, settings.collector_ack)
+        self._alarms, self._flaps = Alarms(), FlapWatch()
+        self._feed = Feed(
+            outbox,
+            settings.collector_ack,
+            self._alarms,
+            settings.collector_silent_after_s,
+        )
         self._mailbox: deque[Packet] = deque(maxlen=MAILBOX_MAX)
         self._states: dict[str, Packet] = {}  # retained, the last of each topic
         self._to_tell: dict[str, Packet] = {}
         self._is_connected = False
         self._problem = ""
         self._link: Link | None = None
+        self._opened_s: float | None = None  # the connection
         self._stopping = threading.Event()
         self._final: Packet | None = None
         self._deadline_s = 0.0
@@ -128,8 +142,23 @@ class Publisher:
     @property
     def problem(self) -> str:
         """What keeps events from being delivered; empty if nothing is known."""
+        return self._problem or self._alarms.text
+
+    @property
+    def alarm(self) -> str:
+        """What a person must mend before events are delivered; empty = nothing."""
+        return self._alarms.text
+
+    @property
+    def callback_errors(self) -> int:
+        """Answers of the broker that we failed to take since the start."""
+        return self._feed.callback_errors
+
+    @property
+    def in_flight(self) -> int:
+        """Packets that are sent and not confirmed."""
         link = self._link
-        return link.refusal if link is not None else self._problem
+        return len(link.in_flight) if link is not None else 0
 
     def stop(self, final_status: StationStatus, timeout_s: float) -> None:
         """Deliver what can be delivered, say good-bye and disconnect.
@@ -158,22 +187,25 @@ class Publisher:
         absent = Backoff(RECONNECT_FIRST_S, min(longest_s, ABSENT_MAX_S))
         refused = Backoff(RECONNECT_FIRST_S, longest_s)
         while not self._stopping.is_set():
-            began_s, pauses = time.monotonic(), absent
+            pauses = absent
             try:
                 self._serve()
             except RefusedError as exc:
                 pauses = refused
-                self._note_lost(str(exc))
+                self._problem = self._at_broker(str(exc))
+                self._alarms.raise_alarm(LOGIN_KEY, self._problem)
             except LostError as exc:
+                pauses = refused if self._flaps.is_flapping else absent
                 self._note_lost(str(exc))
             # The top of the thread: connect again, whatever it was.
             except Exception:
                 logger.exception("publisher_failed")
             finally:
                 self._is_connected, self._link = False, None
-            if time.monotonic() - began_s > STABLE_S:
+            if self._opened_s and time.monotonic() - self._opened_s > STABLE_S:
                 absent.reset()
                 refused.reset()
+            self._opened_s = None
             self._stopping.wait(pauses.next_s())
 
     def _serve(self) -> None:
@@ -181,23 +213,46 @@ class Publisher:
         for protocol in protocols_of(self._settings.protocol):
             link = Link(
                 self._settings,
-                self._topics.root.replace("/", "-"),
+                self._client_id,
                 protocol,
                 self._will,
                 self._feed,
                 self._topics.ack,
+                self._alarms,
             )
             try:
                 link.open(self._wake_reader)
                 self._note_connected(link, protocol.name)
                 self._talk(link)
-            except OtherProtocolError:
+            except OtherProtocolError as exc:
                 if protocol is protocols_of(self._settings.protocol)[-1]:
+                    self._refuse_for_a_reason(exc)
                     raise
             else:
                 return
             finally:
                 link.abandon()
+
+    def _refuse_for_a_reason(self, exc: OtherProtocolError) -> None:
+        """Raise the reason why the broker hung up, if a person must mend it."""
+        if not exc.is_closed:
+            return
+        reason = explain_refusal(self._settings, EXPLAIN_LIMIT_S)
+        if reason is not None:
+            raise RefusedError(f"cannot be used: {reason}") from exc
+
+    def _watch_flaps(self) -> None:
+        """Raise an alarm when the connection is taken away again and again."""
+        self._flaps.holds(time.monotonic())
+        if self._flaps.is_flapping:
+            self._alarms.raise_alarm(
+                FLAP_KEY,
+                f"taken over: {FLAPS} connections within {FLAP_WINDOW_S:g} s were "
+                f"closed; another client uses the id {self._client_id}, or the network "
+                "is bad",
+            )
+        else:
+            self._alarms.clear(FLAP_KEY)
 
     def _talk(self, link: Link) -> None:
         """Send and hear until the connection ends or the daemon does."""
@@ -210,6 +265,7 @@ class Publisher:
                 return
             self._collect()
             self._send(link)
+            self._watch_flaps()
             link.turn(self._pause_s())
 
     def _send(self, link: Link) -> None:
@@ -217,7 +273,8 @@ class Publisher:
         while self._to_tell and link.room:
             topic = next(iter(self._to_tell))
             link.publish(self._to_tell.pop(topic))
-        for packet in self._feed.packets(link.room, time.monotonic_ns()):
+        now_ns = time.monotonic_ns()
+        for packet in self._feed.packets(link.room, now_ns, link.room_bytes):
             link.publish(packet)
 
     def _collect(self) -> None:
@@ -257,19 +314,31 @@ class Publisher:
     def _note_connected(self, link: Link, protocol: str) -> None:
         """Log the change."""
         self._link, self._is_connected, self._problem = link, True, ""
+        self._alarms.clear(LOGIN_KEY)
+        self._opened_s = time.monotonic()
+        self._flaps.opened(self._opened_s)
         logger.info(
             "broker_connected host=%s port=%d protocol=%s",
             *(self._settings.host, self._settings.port, protocol),
         )
+        is_blind = protocol == MQTTProtocolVersion.MQTTv311.name
+        if is_blind and self._settings.collector_ack is CollectorAck.OFF:
+            logger.warning(
+                "refusals_are_invisible: MQTT 3.1.1 confirms what an access list "
+                "denies; set collector_ack = required"
+            )
 
     def _note_lost(self, reason: str) -> None:
         """Log the change, once."""
-        settings = self._settings
-        problem = f"broker {settings.host}:{settings.port} {reason}"
+        problem = self._at_broker(reason)
         if problem != self._problem:
             depth = self._outbox.depth()
             logger.warning("broker_lost reason=%r events=%d", problem, depth)
         self._problem = problem
+
+    def _at_broker(self, reason: str) -> str:
+        """Return a reason with the broker's address."""
+        return f"broker {self._settings.host}:{self._settings.port} {reason}"
 
     def _wake(self) -> None:
         """Have the thread look around; called from any thread."""
