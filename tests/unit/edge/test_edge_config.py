@@ -27,6 +27,7 @@ source = "folder:parts"
 """
 
 SOURCE = 'source = "folder:parts"\n'
+VIDEO = 'source = "belt.avi"\n[camera.parts]\nempty = "empty.png"\n'
 TRIANGLE = "[[0, 0], [1, 0], [1, 1]]"
 
 
@@ -58,6 +59,9 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     source = settings.camera[0].parsed_source
     assert source.kind is SourceKind.FOLDER
     assert source.address == str(tmp_path / "parts")
+    parts = load(tmp_path, MINIMAL.replace(SOURCE, VIDEO)).camera[0].parts
+    assert parts is not None
+    assert parts.empty == tmp_path / "empty.png"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,18 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
             "region rim: a mask takes neither",
         ),
         (SOURCE, SOURCE + "[camera.streak]\nalert = 3", "did you mean alerts?"),
+        (SOURCE, SOURCE + '[camera.parts]\nempty = "x"', "here a picture is a part"),
+        (
+            SOURCE,
+            VIDEO + "window = [0.9, 0, 0.1, 1]",
+            "window [0.9, 0.0, 0.1, 1.0] is not",
+        ),
+        (
+            SOURCE,
+            VIDEO + "enter_share = 0.02\nleave_share = 0.05",
+            "leave_share = 0.05 must be less than enter_share = 0.02",
+        ),
+        (SOURCE, VIDEO + "enter = 0.02", "did you mean enter_share?"),
         (SOURCE, SOURCE + "[camera.streak]\nparts = -1", "camera.0.streak.parts"),
     ],
 )

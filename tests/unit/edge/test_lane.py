@@ -21,7 +21,7 @@ from models.messages import CameraState, VerdictKind
 from tests.simulators.cameras import SimCamera, sim_model
 
 S = 1_000_000_000
-SIZE_PX = 640, 480
+PIXELS = np.zeros((480, 640, 3), np.uint8)
 LEFT = [(0.0, 0.0), (0.5, 0), (0.5, 1), (0, 1)]
 SCRATCH, DENT = 0, 1
 
@@ -57,7 +57,7 @@ def seen(x_px: float, label: int = SCRATCH, score: float = 0.9) -> Detections:
 def show(made: Lane, number: int, found: Detections, *, period_s: float = 1) -> Told:
     """Let a lane decide one frame; frames come once a second."""
     stamp = Stamp(number, round(number * period_s * S) + S, number * S, None)
-    return made.decide(found, stamp, SIZE_PX, sim_model())
+    return made.decide(found, stamp, PIXELS, sim_model())
 
 
 def flicker(numbers: Sequence[int], x_px: float) -> list[Detections]:
