@@ -84,10 +84,11 @@ def test_defect_that_is_confirmed_just_after_the_part_has_left_is_still_its_own(
     None
 ):
     rule = counter()
-    assert not look(rule, [frame(), frame(40), frame(60), frame()])
+    gone = [frame()] * LINGER_FRAMES
+    assert not look(rule, [frame(), frame(40), frame(60), *gone])
     assert rule.part_id == "run-1"
     rule.found_defect()
-    (part,) = look(rule, [frame()] * (LINGER_FRAMES + 1))
+    (part,) = look(rule, [frame()])
     assert part.verdict is VerdictKind.DEFECT
 
 
