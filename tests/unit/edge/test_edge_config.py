@@ -6,6 +6,7 @@ from edge.cameras.source import SourceKind
 from edge.config import EdgeSettings, load_edge_config, render_config
 from models.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[3]
 MINIMAL = """
 [station]
 site = "plant"
@@ -146,6 +147,16 @@ def test_shown_configuration_has_no_password(tmp_path: Path) -> None:
     shown = render_config(load(tmp_path, text))
     assert "secret" not in shown
     assert "rtsp://cam/1" in shown
+
+
+@pytest.mark.parametrize("page", ["regions", "count-parts"])
+def test_example_of_the_manual_is_understood(tmp_path: Path, page: str) -> None:
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (camera,) = load(tmp_path, MINIMAL.partition("[[camera]]")[0] + example).camera
+    assert camera.streak.parts == 5
+    assert bool(camera.region) is (page == "regions")
+    assert bool(camera.parts) is (page == "count-parts")
 
 
 def test_every_field_is_described() -> None:
