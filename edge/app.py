@@ -191,6 +191,7 @@ class _Daemon:
         for camera in self._cameras:
             camera.stop()
         self._watch.stop()
+        self._pipeline.finish()
         self._recorder.close(DRAIN_LIMIT_S / 2)
         undelivered = self._undelivered()
         error = _nothing_from(self._cameras) or undelivered

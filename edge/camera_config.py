@@ -1,11 +1,12 @@
 """Configuration of one camera: source, limits, and when a defect is alarmed."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from edge.cameras.source import Source, parse_source
-from edge.rule_config import RegionSettings, StreakSettings, names_twice
+from edge.rule_config import PartsSettings, RegionSettings, StreakSettings, names_twice
 from models.config import Settings
 from models.topics import Name
 
@@ -70,6 +71,9 @@ class CameraSettings(Settings):
     region: tuple[RegionSettings, ...] = Field(
         default=(), max_length=64, description="One [[camera.region]] for each region."
     )
+    parts: PartsSettings | None = Field(
+        default=None, description="Counts parts in free run; none = it does not."
+    )
     streak: StreakSettings = Field(
         default=StreakSettings(), description="When so many defects are an alarm."
     )
@@ -93,3 +97,22 @@ class CameraSettings(Settings):
         if twice:
             raise ValueError(f"region name used twice: {', '.join(twice)}")
         return self
+
+    @model_validator(mode="after")
+    def _parts_are_counted_once(self) -> Self:
+        """Refuse to count parts where every picture is one."""
+        if self.parts and self.parsed_source.kind.is_triggered:
+            raise ValueError("[camera.parts] is for free run: here a picture is a part")
+        return self
+
+    def beside(self, folder: Path) -> Self:
+        """Return the same settings with relative paths taken from a folder.
+
+        Args:
+            folder: Of the configuration.
+        """
+        parts = self.parts
+        if parts:
+            parts = parts.model_copy(update={"empty": folder / parts.empty})
+        source = str(self.parsed_source.beside(folder))
+        return self.model_copy(update={"source": source, "parts": parts})

@@ -141,14 +141,16 @@ def build_verdict(
     detections: Detections | None,
     *,
     reason: str = "",
+    verdict: VerdictKind | None = None,
 ) -> VerdictData:
-    """Return the content of a verdict of a triggered part.
+    """Return the content of a verdict of a triggered or counted part.
 
     Args:
         station: Who speaks.
         frame: Which part, where and when.
         detections: What was found; none if it was not inspected.
         reason: Why it was not inspected.
+        verdict: Of a counted part; none = what the detections say.
     """
     return VerdictData(
         site=station.site,
@@ -158,7 +160,7 @@ def build_verdict(
         camera=frame.camera,
         part_id=frame.part_id,
         frame_id=frame.frame_id,
-        verdict=verdict_kind(detections),
+        verdict=verdict or verdict_kind(detections),
         reason=fit_reason(reason),
         captured_at=frame.captured_at,
         clock_synchronized=station.clock_synchronized,

@@ -11,16 +11,17 @@ Every part of a triggered camera is told in full: neither tracker nor cool-down.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from edge.cameras.process import CameraProcess
-from edge.cameras.slot import Stamp
+from edge.cameras.slot import Pixels, Stamp
 from edge.continuity import Continuity
 from edge.cooldown import CoolDown
 from edge.counters import CameraCounters
 from edge.model import LoadedModel
+from edge.parts import CountedPart, PartCounter
 from edge.regions import Region, RegionMap, unknown_labels
 from edge.streak import Streak
 from edge.track import Tracker
@@ -29,8 +30,6 @@ from models.detections import Detections
 from models.messages import CameraState, VerdictKind
 
 logger = logging.getLogger(__name__)
-
-SizePx = tuple[int, int]  # width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,15 @@ class Told:
         detections: The defects, with ``boxes_frame``.
         regions: Name of the region of each; empty where none is drawn.
         suppressed: Alerts of the same kind that were held back before each.
+        part_id: Name of the part that shows them, where parts are known.
+        left: The part that is over with this frame, where parts are counted.
     """
 
     detections: Detections
     regions: tuple[str, ...]
     suppressed: tuple[int, ...]
+    part_id: str | None = None
+    left: CountedPart | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Lane:
         regions: Where its picture is looked at, in the order of the file.
         cool_down: Which of its alerts are told.
         streak: Whether there are too many defects.
+        parts: Counts parts in free run, where that is asked for.
         counters: Its figures.
         continuity: Whether the tracker's memory still holds.
         streak_since_ns: Wall clock since 1970, when the streak was raised or ended.
@@ -68,6 +72,7 @@ class Lane:
     regions: tuple[Region, ...] = ()
     cool_down: CoolDown = field(default_factory=lambda: CoolDown(0))
     streak: Streak = field(default_factory=Streak)
+    parts: PartCounter | None = None
     counters: CameraCounters = field(default_factory=CameraCounters)
     continuity: Continuity = field(default_factory=Continuity)
     streak_since_ns: int = 0
@@ -83,7 +88,7 @@ class Lane:
         return self._regions_for(model).lowest
 
     def decide(
-        self, found: Detections, stamp: Stamp, size_px: SizePx, model: LoadedModel
+        self, found: Detections, stamp: Stamp, pixels: Pixels, model: LoadedModel
     ) -> Told:
         """Return what is to be told of a frame; called once for each, in order.
 
@@ -91,18 +96,26 @@ class Lane:
             found: What the model saw, with ``boxes_frame``, decoded with
                 ``thresholds``.
             stamp: Of the frame.
-            size_px: Width and height of the frame.
+            pixels: ``[H, W, 3]`` uint8 BGR, the frame.
             model: The model that looked at it.
         """
-        regions = self._regions_for(model)
+        height_px, width_px = pixels.shape[:2]
+        regions, size_px = self._regions_for(model), (width_px, height_px)
         seen = regions.keep(found, *size_px)
         if self.camera.is_triggered:
-            return Told(seen, tuple(regions.names(seen, *size_px)), (0,) * len(seen))
-        fresh = self._confirm(seen, stamp, size_px[0])
+            names = tuple(regions.names(seen, *size_px))
+            return Told(seen, names, (0,) * len(seen), stamp.part_id)
+        fresh = self._confirm(seen, stamp, width_px)
         before = self.streak.reason
         self.streak.defects(len(fresh), stamp.captured_ns)
         self._note_streak(before, stamp.captured_wall_ns)
-        return self._cooled(fresh, regions.names(fresh, *size_px), stamp, model)
+        told = self._cooled(fresh, regions.names(fresh, *size_px), stamp, model)
+        if self.parts is None:
+            return told
+        left = self.parts.look(pixels, stamp)
+        if len(fresh):
+            self.parts.found_defect()
+        return replace(told, part_id=self.parts.part_id, left=left)
 
     def count_verdict(self, verdict: VerdictKind, stamp: Stamp) -> None:
         """Count the verdict of a part; called once for each, in order.
@@ -115,6 +128,10 @@ class Lane:
         before = self.streak.reason
         self.streak.part(verdict)
         self._note_streak(before, stamp.captured_wall_ns)
+
+    def finish(self) -> CountedPart | None:
+        """Return the counted part that is still in view: no more frames come."""
+        return self.parts.finish() if self.parts else None
 
     def label_faults(self, labels: Sequence[str]) -> list[str]:
         """Return, as phrases, what this camera's rules ask of a model in vain.
@@ -142,6 +159,8 @@ class Lane:
             max_missed=self.tracker.max_missed,
         ):
             self.tracker.forget()
+            if self.parts:
+                self.parts.lose_sight()
         return self.tracker.update(seen, stamp.frame_id, frame_width_px=width_px)
 
     def _cooled(

@@ -18,6 +18,7 @@ from edge.cameras.slot import CameraFrame, Pixels
 from edge.decision import FrameContext, verdict_kind
 from edge.lane import Lane, Told
 from edge.model import LoadedModel
+from edge.parts import CountedPart
 from edge.recorder import Decision, Recorder
 from models.errors import PackageError
 
@@ -80,9 +81,34 @@ class Pipeline:
         if not lane.camera.is_whole():  # overwritten meanwhile: it showed two moments
             lane.counters.torn += 1
             return
-        height_px, width_px = frame.pixels.shape[:2]
-        told = lane.decide(found, frame.stamp, (width_px, height_px), self.model)
+        told = lane.decide(found, frame.stamp, frame.pixels, self.model)
+        if told.left:
+            self._judge(lane, told.left)
         self._decide(lane, frame, told)
+
+    def finish(self) -> None:
+        """Give the parts their verdicts that are still in view: no more frames come."""
+        for lane in self._lanes:
+            left = lane.finish()
+            if left:
+                self._judge(lane, left)
+
+    def _judge(self, lane: Lane, part: CountedPart) -> None:
+        """Hand over the verdict of a counted part."""
+        lane.count_verdict(part.verdict, part.stamp)
+        frame = CameraFrame(None, part.stamp)
+        decision = Decision(
+            frame=_context(lane, frame, time.monotonic_ns(), part.part_id),
+            counters=lane.counters,
+            model=self.model.in_force,
+            label_names=self.model.labels,
+            detections=None,
+            pixels=None,
+            is_part=True,
+            reason=part.reason,
+            verdict=part.verdict,
+        )
+        self._recorder.record(decision)
 
     def _note_fault(self, fault: str) -> None:
         """Remember what is wrong with the model; log it when it changes."""
@@ -111,7 +137,7 @@ class Pipeline:
         shows_defect = found is not None and len(found) > 0
         if is_part or shows_defect:
             decision = Decision(
-                frame=_context(lane, frame, decided_ns),
+                frame=_context(lane, frame, decided_ns, told.part_id if told else None),
                 counters=lane.counters,
                 model=self.model.in_force,
                 label_names=self.model.labels,
@@ -125,13 +151,15 @@ class Pipeline:
             self._recorder.record(decision)
 
 
-def _context(lane: Lane, frame: CameraFrame, decided_ns: int) -> FrameContext:
+def _context(
+    lane: Lane, frame: CameraFrame, decided_ns: int, part_id: str | None
+) -> FrameContext:
     """Return where and when a frame was taken, in the words of messages."""
     height, width = frame.pixels.shape[:2] if frame.pixels is not None else (0, 0)
     return FrameContext(
         camera=lane.camera.name,
         frame_id=frame.stamp.frame_id,
-        part_id=frame.stamp.part_id,
+        part_id=part_id or frame.stamp.part_id,
         captured_ns=frame.stamp.captured_ns,
         captured_at=frame.captured_at,
         decided_ns=decided_ns,

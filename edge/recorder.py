@@ -21,7 +21,7 @@ from edge.decision import FrameContext, StationIdentity, build_alert, build_verd
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import EventKind, Outbox
 from models.detections import Detections
-from models.messages import ModelInForce
+from models.messages import ModelInForce, VerdictKind
 from models.preprocess import Frame
 from models.topics import StationTopics
 
@@ -50,6 +50,7 @@ class Decision:
         reason: Why it was not inspected.
         regions: Name of the region of each detection; empty = no names.
         suppressed: Alerts that were held back before each; empty = none.
+        verdict: Of a counted part; none = what the detections say.
     """
 
     frame: FrameContext
@@ -62,6 +63,7 @@ class Decision:
     reason: str = ""
     regions: tuple[str, ...] = ()
     suppressed: tuple[int, ...] = ()
+    verdict: VerdictKind | None = None
 
 
 class Recorder:
@@ -176,7 +178,9 @@ class Recorder:
         if found is not None and decision.pixels is not None:
             self._raise_alerts(station, decision, found, decision.pixels)
         if decision.is_part:
-            verdict = build_verdict(station, frame, found, reason=decision.reason)
+            verdict = build_verdict(
+                station, frame, found, reason=decision.reason, verdict=decision.verdict
+            )
             topic = self._topics.camera(frame.camera, "verdict")
             future = self._outbox.put(EventKind.VERDICT, topic, verdict)
             self._uncommitted.append((future, None))
@@ -190,7 +194,8 @@ class Recorder:
     ) -> None:
         """Write the evidence, then one alert for the part, or one for each defect."""
         frame = decision.frame
-        name = f"{frame.camera}/{frame.part_id or f'frame-{frame.frame_id:08}'}"
+        what = frame.part_id if decision.is_part else None
+        name = f"{frame.camera}/{what or f'frame-{frame.frame_id:08}'}"
         kept = self._evidence.save(pixels, found.boxes, name)
         self._is_without_evidence = kept.path is None
         topic = self._topics.camera(frame.camera, "alert")

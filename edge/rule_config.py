@@ -4,10 +4,12 @@ Polygons are given in shares of the frame's width and height, so that they stay 
 same spot of the part when the camera's resolution changes.
 """
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from edge.parts import Window
 from edge.regions import Region, RegionKind, polygon_fault
 from models.config import Settings
 from models.topics import Name
@@ -82,6 +84,53 @@ class StreakSettings(Settings):
     window_s: float = Field(
         default=600, ge=1, le=86_400, description="Window of alerts, in seconds."
     )
+
+
+class PartsSettings(Settings):
+    """``[camera.parts]``: free run: count the parts, and judge each."""
+
+    empty: Path = Field(
+        description="Picture of the empty belt, taken by this camera: PNG or JPEG."
+    )
+    window: Window = Field(
+        default=(0.1, 0, 0.9, 1),
+        description="Where parts are looked for: [x1, y1, x2, y2] in 0..1 of the "
+        "frame. It must show one part at a time, and the belt between two.",
+    )
+    difference: float = Field(
+        default=30,
+        ge=1,
+        le=255,
+        description="Grey levels of a colour from which a point is not the belt.",
+    )
+    enter_share: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="Share of the window that a part hides when it is in view.",
+    )
+    leave_share: float = Field(
+        default=0.02,
+        gt=0,
+        le=1,
+        description="Share below which it has left; less than enter_share.",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Self:
+        """Refuse a window without an inside, and limits the wrong way round."""
+        x1, y1, x2, y2 = self.window
+        if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+            raise ValueError(
+                f"window {list(self.window)} is not [x1, y1, x2, y2] with x1 < x2 and "
+                "y1 < y2 in 0..1 of the frame"
+            )
+        if self.leave_share >= self.enter_share:
+            raise ValueError(
+                f"leave_share = {self.leave_share:g} must be less than enter_share = "
+                f"{self.enter_share:g}"
+            )
+        return self
 
 
 def names_twice(regions: tuple[RegionSettings, ...]) -> list[str]:

@@ -184,7 +184,7 @@ class AlertData(_Queued):
 
 
 class VerdictData(_Queued):
-    """``data`` of a verdict: one per triggered part."""
+    """``data`` of a verdict: one for each triggered or counted part."""
 
     camera: Name
     part_id: str | None

@@ -26,6 +26,7 @@ SKELETON = {
     "edge/cooldown.py": "",
     "edge/decision.py": "import models.boxes",
     "edge/lifecycle.py": "",
+    "edge/parts.py": "",
     "edge/regions.py": "",
     "edge/streak.py": "",
     "edge/delivery/__init__.py": "",

@@ -19,6 +19,7 @@ PURE_MODULES = (
     "edge.cooldown",
     "edge.decision",
     "edge.lifecycle",
+    "edge.parts",
     "edge.regions",
     "edge.streak",
     "deploy.slots",

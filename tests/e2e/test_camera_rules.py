@@ -166,6 +166,59 @@ def test_defective_parts_in_a_row_are_told_until_a_good_one_comes(
     assert len(data_of(collector)) == 6
 
 
+PART_CELLS, PART_FRAMES = 5, 19
+
+
+def belt_with_parts(number: int) -> Frame:
+    """Return a frame of four parts that pass, of which two show a defect."""
+    picture = part_picture() // 4  # the belt
+    part, frame = divmod(number, PART_FRAMES)
+    first = frame - PART_CELLS  # a cell further with each frame
+    left, right = (max(0, cell) * CELL_PX for cell in (first, first + PART_CELLS))
+    picture[3 * CELL_PX : 8 * CELL_PX, left:right] = 60
+    defect = first + 2
+    if part in {1, 2} and defect >= 0:
+        place = slice(defect * CELL_PX, (defect + 1) * CELL_PX)
+        picture[5 * CELL_PX : 6 * CELL_PX, place] = 250
+    return picture
+
+
+def test_counted_parts_have_names_and_verdicts_and_the_cool_down_spares_no_verdict(
+    pc: DaemonPc, collector: SimCollector
+) -> None:
+    write_video(pc.folder / "belt.avi", 4 * PART_FRAMES, FPS, belt_with_parts)
+    assert cv2.imwrite(str(pc.folder / "empty.png"), part_picture() // 4)
+    camera = camera_table("belt", "belt.avi", fps=10.0, k=2, n=4, cool_down_s=1000)
+    rules = '[camera.parts]\nempty = "empty.png"\n[camera.streak]\nparts = 2\n'
+    code, figures, said = pc.run(camera + rules)
+    assert code == 0, said
+    verdicts = data_of(collector, "verdict")
+    assert [v["verdict"] for v in verdicts] == ["ok", "defect", "defect", "ok"]
+    run = verdicts[0]["part_id"].partition("-")[0]
+    assert [v["part_id"] for v in verdicts] == [f"{run}-{n}" for n in (1, 2, 3, 4)]
+    (alert,) = data_of(collector)
+    assert alert["part_id"] == f"{run}-2"
+    assert PART_FRAMES <= alert["frame_id"] < 2 * PART_FRAMES
+    assert alert["evidence"]
+    belt = figures["cameras"]["belt"]
+    assert belt["verdicts"] == {"ok": 2, "defect": 2, "not-inspected": 0}
+    assert (belt["alerts"], belt["alerts_suppressed"]) == (1, 1)
+    words = collector.states[pc.topics.camera("belt", "status")]
+    told = [word["reason"].startswith("defect streak: 2 or more") for word in words]
+    assert True in told
+    assert not told[-1]
+
+
+def test_picture_of_the_empty_belt_that_is_missing_is_named(pc: DaemonPc) -> None:
+    write_video(pc.folder / "belt.avi", 3, FPS, belt_with_parts)
+    rules = '[camera.parts]\nempty = "empty.png"\n'
+    code, _, said = pc.run(camera_table("belt", "belt.avi") + rules)
+    assert code == ConfigError.exit_code
+    assert "empty.png: cannot be used" in said
+    assert "No such file" in said
+    assert "Traceback" not in said
+
+
 def test_threshold_for_an_unknown_label_is_refused_at_the_start(pc: DaemonPc) -> None:
     (pc.folder / "parts").mkdir()
     rules = region_table("rim", (0, 0, 10, 2), "thresholds = { brihgt = 0.3 }")

@@ -6,6 +6,7 @@ from edge.cameras.source import SourceKind
 from edge.config import EdgeSettings, load_edge_config, render_config
 from models.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[3]
 MINIMAL = """
 [station]
 site = "plant"
@@ -27,6 +28,7 @@ source = "folder:parts"
 """
 
 SOURCE = 'source = "folder:parts"\n'
+VIDEO = 'source = "belt.avi"\n[camera.parts]\nempty = "empty.png"\n'
 TRIANGLE = "[[0, 0], [1, 0], [1, 1]]"
 
 
@@ -58,6 +60,9 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
     source = settings.camera[0].parsed_source
     assert source.kind is SourceKind.FOLDER
     assert source.address == str(tmp_path / "parts")
+    parts = load(tmp_path, MINIMAL.replace(SOURCE, VIDEO)).camera[0].parts
+    assert parts is not None
+    assert parts.empty == tmp_path / "empty.png"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +98,18 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
             "region rim: a mask takes neither",
         ),
         (SOURCE, SOURCE + "[camera.streak]\nalert = 3", "did you mean alerts?"),
+        (SOURCE, SOURCE + '[camera.parts]\nempty = "x"', "here a picture is a part"),
+        (
+            SOURCE,
+            VIDEO + "window = [0.9, 0, 0.1, 1]",
+            "window [0.9, 0.0, 0.1, 1.0] is not",
+        ),
+        (
+            SOURCE,
+            VIDEO + "enter_share = 0.02\nleave_share = 0.05",
+            "leave_share = 0.05 must be less than enter_share = 0.02",
+        ),
+        (SOURCE, VIDEO + "enter = 0.02", "did you mean enter_share?"),
         (SOURCE, SOURCE + "[camera.streak]\nparts = -1", "camera.0.streak.parts"),
     ],
 )
@@ -130,6 +147,16 @@ def test_shown_configuration_has_no_password(tmp_path: Path) -> None:
     shown = render_config(load(tmp_path, text))
     assert "secret" not in shown
     assert "rtsp://cam/1" in shown
+
+
+@pytest.mark.parametrize("page", ["regions", "count-parts"])
+def test_example_of_the_manual_is_understood(tmp_path: Path, page: str) -> None:
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    (camera,) = load(tmp_path, MINIMAL.partition("[[camera]]")[0] + example).camera
+    assert camera.streak.parts == 5
+    assert bool(camera.region) is (page == "regions")
+    assert bool(camera.parts) is (page == "count-parts")
 
 
 def test_every_field_is_described() -> None:

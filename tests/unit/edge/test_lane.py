@@ -12,6 +12,7 @@ from edge.cameras.slot import Stamp
 from edge.cooldown import CoolDown
 from edge.lane import Lane, Told
 from edge.lanes import build_lane, capture_plan, check_labels
+from edge.parts import Belt, PartCounter
 from edge.regions import Region, RegionKind
 from edge.streak import Streak
 from edge.track import Tracker
@@ -21,7 +22,7 @@ from models.messages import CameraState, VerdictKind
 from tests.simulators.cameras import SimCamera, sim_model
 
 S = 1_000_000_000
-SIZE_PX = 640, 480
+PIXELS = np.zeros((480, 640, 3), np.uint8)
 LEFT = [(0.0, 0.0), (0.5, 0), (0.5, 1), (0, 1)]
 SCRATCH, DENT = 0, 1
 
@@ -57,7 +58,7 @@ def seen(x_px: float, label: int = SCRATCH, score: float = 0.9) -> Detections:
 def show(made: Lane, number: int, found: Detections, *, period_s: float = 1) -> Told:
     """Let a lane decide one frame; frames come once a second."""
     stamp = Stamp(number, round(number * period_s * S) + S, number * S, None)
-    return made.decide(found, stamp, SIZE_PX, sim_model())
+    return made.decide(found, stamp, PIXELS, sim_model())
 
 
 def flicker(numbers: Sequence[int], x_px: float) -> list[Detections]:
@@ -144,6 +145,45 @@ def test_new_model_with_other_labels_gets_its_own_thresholds() -> None:
     assert made.thresholds(swapped).tolist() == pytest.approx([0.1, 0.5])
     stricter = replace(model, score_thresholds=np.array([0.7, 0.7], np.float32))
     assert made.thresholds(stricter).tolist() == pytest.approx([0.7, 0.1])
+
+
+def belt_lane() -> Lane:
+    """Return a lane that counts parts on a black belt."""
+    belt = Belt(PIXELS, (0, 0, 1, 1), 30)
+    counter = PartCounter(belt, "run", enter_share=0.05, leave_share=0.02, frames_min=2)
+    return replace(lane(cool_down_s=1000), parts=counter)
+
+
+def pass_by(made: Lane, first: int, found: Detections, restarts: int = 0) -> list[Told]:
+    """Let a part pass in three frames, followed by the empty belt."""
+    told = []
+    for number in range(first, first + 8):
+        pixels = PIXELS + np.uint8(200 if number < first + 3 else 0)
+        is_seen = number == first + 1
+        made.camera.restarts += restarts * is_seen
+        stamp = Stamp(number, number * S + S, number * S, None)
+        seen_now = found if is_seen else no_detections()
+        told.append(made.decide(seen_now, stamp, pixels, sim_model()))
+    return told
+
+
+def test_alert_carries_the_counted_part_and_the_cool_down_spares_no_verdict() -> None:
+    made = belt_lane()
+    for number, found in enumerate([seen(100), seen(100), no_detections()]):
+        told = pass_by(made, 8 * number, found)
+        alerts = [each.part_id for each in told if len(each.detections)]
+        assert alerts == (["run-1"] if number == 0 else [])
+        (left,) = [each.left for each in told if each.left]
+        verdict = VerdictKind.DEFECT if len(found) else VerdictKind.OK
+        assert (left.part_id, left.verdict) == (f"run-{number + 1}", verdict)
+        assert left.stamp.frame_id == 8 * number + 2
+    assert made.finish() is None
+
+
+def test_counted_part_is_never_ok_when_the_camera_was_away_meanwhile() -> None:
+    told = pass_by(belt_lane(), 0, no_detections(), restarts=1)
+    (left,) = [each.left for each in told if each.left]
+    assert left.verdict is VerdictKind.NOT_INSPECTED
 
 
 def test_rule_for_an_unknown_label_is_refused_with_what_the_model_knows() -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from edge.lane import Lane
+from edge.parts import Belt, PartCounter
 from edge.pipeline import Pipeline
 from edge.recorder import Decision
+from edge.regions import Region, RegionKind
 from edge.track import Tracker
 from models.messages import VerdictKind
 from tests.simulators.cameras import SimCamera, sim_model
@@ -152,6 +154,48 @@ def test_latency_is_from_capture_to_decision() -> None:
     latency_ms = line.lanes[0].counters.latency.percentile_ms(0.5)
     assert latency_ms * 1.01 >= 250
     assert latency_ms < 400
+
+
+def test_counted_part_gets_its_verdict_and_one_in_view_at_the_end_too() -> None:
+    camera = SimCamera("belt")
+    line = Line(camera)
+    belt = Belt(np.zeros((48, 64, 3), np.uint8), (0, 0.1, 1, 1), 30)
+    line.lanes[0].parts = PartCounter(
+        belt, "run", enter_share=0.05, leave_share=0.02, frames_min=2
+    )
+    for number in range(14):
+        camera.show(number, defect=number in {1, 2})
+        pixels = camera.frames[-1].pixels
+        assert pixels is not None
+        pixels[20:40] = 200 * (number < 4 or number > 11)
+    line.run()
+    alert, first = line.desk.decisions
+    assert (alert.frame.part_id, alert.is_part) == ("run-1", False)
+    assert (first.frame.part_id, first.frame.frame_id) == ("run-1", 3)
+    line.pipeline.finish()
+    last = line.desk.decisions[-1]
+    verdicts = [(d.is_part, d.verdict) for d in (first, last)]
+    assert verdicts == [(True, VerdictKind.DEFECT), (True, VerdictKind.NOT_INSPECTED)]
+    assert last.frame.part_id == "run-2"
+    assert line.lanes[0].counters.verdicts == {
+        VerdictKind.DEFECT: 1,
+        VerdictKind.NOT_INSPECTED: 1,
+    }
+
+
+def test_region_that_lowers_a_threshold_is_heard_by_the_model() -> None:
+    camera = SimCamera("top", is_triggered=True)
+    line = Line(camera)
+    line.pipeline.model.score_thresholds = np.full(2, 0.95, np.float32)
+    whole = [(0.0, 0.0), (1, 0), (1, 1), (0, 1)]
+    low = Region.of("all", RegionKind.INSPECT, whole, thresholds={"dent": 0.5})
+    line.lanes[0].regions = (low,)
+    camera.show(0, defect=True)
+    line.run()
+    (decision,) = line.desk.decisions
+    assert decision.detections is not None
+    assert decision.detections.labels.tolist() == [1]
+    assert decision.regions == ("all",)
 
 
 def test_new_model_decides_from_the_next_frame_on() -> None:

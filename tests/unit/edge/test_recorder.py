@@ -17,7 +17,7 @@ from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.recorder import QUEUE_DECISIONS, Decision, Recorder
 from models.detections import Detections, no_detections
-from models.messages import ModelInForce
+from models.messages import ModelInForce, VerdictKind
 from models.topics import StationTopics
 
 TOPICS = StationTopics("site", "line", "station")
@@ -105,6 +105,39 @@ def test_each_new_defect_in_free_run_is_its_own_alert(
     assert [len(alert["detections"]) for alert in alerts] == [1, 1]
     assert alerts[0]["evidence"] == alerts[1]["evidence"]
     assert made.counters.alerts == 2
+
+
+def test_alerts_of_one_counted_part_keep_their_own_pictures(
+    recorder: Recorder, outbox: Outbox, tmp_path: Path
+) -> None:
+    for number in (4, 5):
+        made = decision(number, two_defects(), is_part=False)
+        recorder.record(replace(made, frame=replace(made.frame, part_id="run-1")))
+    assert recorder.close(5)
+    alerts = [data for _, data in events(outbox)]
+    assert {alert["part_id"] for alert in alerts} == {"run-1"}
+    assert len({alert["evidence"] for alert in alerts}) == 2
+
+
+def test_region_and_what_was_held_back_are_told_for_each_defect(
+    recorder: Recorder, outbox: Outbox
+) -> None:
+    made = decision(4, two_defects(), is_part=False)
+    recorder.record(replace(made, regions=("rim", "face"), suppressed=(3, 0)))
+    assert recorder.close(5)
+    alerts = [data for _, data in events(outbox)]
+    assert [a["detections"][0]["region"] for a in alerts] == ["rim", "face"]
+    assert [a["suppressed"] for a in alerts] == [3, 0]
+
+
+def test_counted_part_has_the_verdict_that_was_decided_for_it(
+    recorder: Recorder, outbox: Outbox
+) -> None:
+    made = decision(4, None, is_part=True)
+    recorder.record(replace(made, reason="", verdict=VerdictKind.DEFECT))
+    assert recorder.close(5)
+    ((kind, verdict),) = events(outbox)
+    assert (kind, verdict["verdict"], verdict["reason"]) == ("verdict", "defect", "")
 
 
 def test_good_part_is_only_a_verdict(recorder: Recorder, outbox: Outbox) -> None:
