@@ -266,6 +266,12 @@ class Link:
         _properties: Properties | None,
     ) -> None:
         self._lost_reason = str(reason)
+        oldest = next(iter(self.in_flight.values()), None)
+        # mosquitto confirms what is beyond its message_size_limit with a reason that
+        # MQTT 5 does not allow there, and paho takes the packet for a damaged one.
+        if self._lost_reason == "Protocol error" and oldest and oldest.image_of:
+            with self._guarded("on_disconnect"):
+                self._feed.image_refused(oldest, is_too_large=True, was_cut=True)
 
     def _on_subscribe(
         self,
