@@ -18,7 +18,7 @@ HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
 # In "auto", how long a collector may take to show itself after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
 UNLIMITED_BYTES = 1 << 62
-SILENCE_KEY, TOO_LARGE_KEY = "collector", "message size"
+SILENCE_KEY, TOO_LARGE_KEY, KEPT_KEY = "collector", "picture size", "event size"
 logger = logging.getLogger(__name__)
 
 
@@ -138,6 +138,7 @@ class Feed:
             self._without_image.clear()
             self._alarms.clear(TOO_LARGE_KEY)
         self._was_cut = False
+        self._alarms.clear(KEPT_KEY)
         self._ready.clear()
         self._window.connected(now_ns, repair=self.awaits_collector)
 
@@ -336,7 +337,7 @@ class Feed:
             )
             if len(payload) > (limit_bytes := self._payload_limit_bytes):
                 self._alarms.raise_alarm(
-                    each.event.topic,
+                    KEPT_KEY,
                     f"an event of {len(payload)} bytes is beyond the broker's limit of "
                     f"{limit_bytes}: it is kept",
                 )
