@@ -92,6 +92,12 @@ VERBS: Final[tuple[Verb, ...]] = (
         "put the previous package back in force",
     ),
     Verb(
+        "broker-config",
+        "deploy.cli_broker",
+        "edge,deploy",
+        "write the files of a mosquitto for a plant",
+    ),
+    Verb(
         "run",
         "edge.cli",
         "edge,deploy",

@@ -18,7 +18,7 @@ HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
 # In "auto", how long a collector may take to show itself after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
 UNLIMITED_BYTES = 1 << 62
-SILENCE_KEY, TOO_LARGE_KEY = "collector", "message size"
+SILENCE_KEY, TOO_LARGE_KEY, KEPT_KEY = "collector", "picture size", "event size"
 logger = logging.getLogger(__name__)
 
 
@@ -76,6 +76,7 @@ class Feed:
         self._alarms, self._silent_after_s = alarms or Alarms(), silent_after_s
         self._image_limit_bytes: int | None = None  # learned from a refusal
         self._without_image: set[int] = set()  # events whose picture was refused
+        self._was_cut = False  # the refusal ended the connection
         self._outbox, self._rule = outbox, collector_ack
         self._window = SendWindow()
         self._stream = ""
@@ -132,9 +133,12 @@ class Feed:
             max_packet_bytes: The broker's limit, if it said one.
         """
         self._max_packet_bytes = max_packet_bytes
-        self._image_limit_bytes = None
-        self._without_image.clear()
-        self._alarms.clear(TOO_LARGE_KEY)
+        if not self._was_cut:
+            self._image_limit_bytes = None
+            self._without_image.clear()
+            self._alarms.clear(TOO_LARGE_KEY)
+        self._was_cut = False
+        self._alarms.clear(KEPT_KEY)
         self._ready.clear()
         self._window.connected(now_ns, repair=self.awaits_collector)
 
@@ -197,7 +201,9 @@ class Feed:
         if packet.stream == self._stream:
             self._window.refused(packet.seq, now_ns)
 
-    def image_refused(self, packet: Packet, *, is_too_large: bool) -> None:
+    def image_refused(
+        self, packet: Packet, *, is_too_large: bool, was_cut: bool = False
+    ) -> None:
         """Note that the broker did not take a picture; its alert goes without it.
 
         The alert is on its way already and announces the picture. No collector can
@@ -206,9 +212,11 @@ class Feed:
         Args:
             packet: The picture.
             is_too_large: The broker has a limit that it did not announce.
+            was_cut: The connection ended by it; the next one knows the limit.
         """
         if packet.stream != self._stream:
             return
+        self._was_cut = was_cut
         self._without_image.add(packet.image_of)
         if is_too_large:
             self._image_limit_bytes = len(packet.payload) - 1
@@ -329,7 +337,7 @@ class Feed:
             )
             if len(payload) > (limit_bytes := self._payload_limit_bytes):
                 self._alarms.raise_alarm(
-                    each.event.topic,
+                    KEPT_KEY,
                     f"an event of {len(payload)} bytes is beyond the broker's limit of "
                     f"{limit_bytes}: it is kept",
                 )

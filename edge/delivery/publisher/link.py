@@ -77,7 +77,6 @@ class Link:
 
     Attributes:
         in_flight: What is sent and not confirmed, by packet id.
-        is_accepted: The broker has taken us in.
     """
 
     def __init__(
@@ -93,7 +92,6 @@ class Link:
         self.in_flight: dict[int, Packet] = {}
         self.quota = IN_FLIGHT_UNKNOWN
         self.max_packet_bytes: int | None = None
-        self.is_accepted = False
         self._in_flight_bytes = 0
         self._alarms = alarms
         self._settings, self._feed, self._ack_topic = settings, feed, ack_topic
@@ -130,7 +128,6 @@ class Link:
             if reason.getName() == "Unsupported protocol version":
                 raise OtherProtocolError(str(reason))
             raise RefusedError(f"refused the connection: {reason}")
-        self.is_accepted = True
         self._client.subscribe(self._ack_topic, qos=1)
 
     def _await_answer(self, wake: socket.socket) -> ReasonCode:
@@ -266,6 +263,12 @@ class Link:
         _properties: Properties | None,
     ) -> None:
         self._lost_reason = str(reason)
+        oldest = next(iter(self.in_flight.values()), None)
+        # mosquitto confirms what is beyond its message_size_limit with a reason that
+        # MQTT 5 does not allow there, and paho takes the packet for a damaged one.
+        if self._lost_reason == "Protocol error" and oldest and oldest.image_of:
+            with self._guarded("on_disconnect"):
+                self._feed.image_refused(oldest, is_too_large=True, was_cut=True)
 
     def _on_subscribe(
         self,

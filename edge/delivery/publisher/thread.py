@@ -33,6 +33,7 @@ from models.messages import StationStatus
 from models.topics import StationTopics
 
 RECONNECT_FIRST_S = 0.25
+FLAPPING_FIRST_S = 5.0
 ABSENT_MAX_S = 5.0  # asking a machine that is not there costs nothing
 EXPLAIN_LIMIT_S = 3.0  # a step of asking for the reason
 STABLE_S = 10.0  # a connection that lived so long begins the pauses anew
@@ -186,6 +187,7 @@ class Publisher:
         longest_s = self._settings.reconnect_max_s
         absent = Backoff(RECONNECT_FIRST_S, min(longest_s, ABSENT_MAX_S))
         refused = Backoff(RECONNECT_FIRST_S, longest_s)
+        flapping = Backoff(FLAPPING_FIRST_S, longest_s)
         while not self._stopping.is_set():
             pauses = absent
             try:
@@ -195,7 +197,8 @@ class Publisher:
                 self._problem = self._at_broker(str(exc))
                 self._alarms.raise_alarm(LOGIN_KEY, self._problem)
             except LostError as exc:
-                pauses = refused if self._flaps.is_flapping else absent
+                if self._opened_s and self._flaps.is_flapping:
+                    pauses = flapping
                 self._note_lost(str(exc))
             # The top of the thread: connect again, whatever it was.
             except Exception:
@@ -205,6 +208,8 @@ class Publisher:
             if self._opened_s and time.monotonic() - self._opened_s > STABLE_S:
                 absent.reset()
                 refused.reset()
+            if not self._flaps.is_flapping:
+                flapping.reset()
             self._opened_s = None
             self._stopping.wait(pauses.next_s())
 

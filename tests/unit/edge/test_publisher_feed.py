@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import CollectorAck
+from edge.delivery.alarms import Alarms
 from edge.delivery.feed import COLLECTOR_GRACE_NS, Feed, Packet
 from edge.delivery.outbox import EventKind, Outbox
 from models.messages import Acknowledgement
@@ -260,3 +261,101 @@ def test_acknowledgement_of_what_was_never_given_is_refused_and_nothing_is_lost(
     acknowledge(feed, outbox, 1, (3, 3))
     settle(outbox)
     assert outbox.acknowledged == 2
+
+
+# --- what a person must mend ---------------------------------------------------------
+
+
+def watched_feed(outbox: Outbox, rule: CollectorAck) -> tuple[Feed, Alarms]:
+    alarms = Alarms()
+    feed = Feed(outbox, rule, alarms, silent_after_s=30)
+    feed.packets(0, 0)
+    feed.connected(0, None)
+    return feed, alarms
+
+
+def test_event_that_only_the_broker_acknowledges_becomes_an_alarm(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    put(outbox, 2)
+    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
+    assert seqs(feed.packets(10, 0)) == [1, 2]
+    for seq in (1, 2):
+        confirm(feed, outbox, seq, 0)
+    settle(outbox)
+    feed.packets(0, 29 * SECOND_NS)
+    assert alarms.text == ""
+    acknowledge(feed, outbox, 0, (2, 3))
+    feed.packets(0, 29 * SECOND_NS)
+    feed.packets(0, 31 * SECOND_NS)
+    assert "not by the collector for 30 s" in alarms.text, "others do not hide it"
+    acknowledge(feed, outbox, 3)
+    feed.packets(0, 31 * SECOND_NS)
+    assert alarms.text == ""
+
+
+def test_silence_outlives_a_reconnect(outbox: Outbox) -> None:
+    put(outbox, 1)
+    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
+    feed.packets(10, 0)
+    confirm(feed, outbox, 1, 0)
+    feed.packets(0, 5 * SECOND_NS)
+    feed.connected(20 * SECOND_NS, None)
+    feed.packets(0, 31 * SECOND_NS)
+    assert "not by the collector" in alarms.text
+
+
+@pytest.mark.parametrize("rule", [CollectorAck.OFF, CollectorAck.AUTO])
+def test_silence_is_no_alarm_where_no_collector_is_expected(
+    outbox: Outbox, rule: CollectorAck
+) -> None:
+    put(outbox, 1)
+    feed, alarms = watched_feed(outbox, rule)
+    feed.packets(10, 0)
+    confirm(feed, outbox, 1, 0)
+    feed.packets(0, 5 * SECOND_NS)
+    feed.packets(0, 99 * SECOND_NS)
+    assert alarms.text == ""
+
+
+def test_bytes_on_their_way_are_limited_and_the_last_packet_is_whole(
+    outbox: Outbox,
+) -> None:
+    for number in range(5):
+        put(outbox, number, jpeg(number, 10_000))
+    feed = feed_of(outbox)
+    first = feed.packets(100, 0, 15_000)
+    assert [bool(packet.image_of) for packet in first] == [True, False, True]
+    assert seqs(feed.packets(100, 0)) == [2, 3, 4, 5]
+
+
+def test_picture_that_was_refused_is_left_out_and_larger_ones_too(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1, jpeg(1, 5000))
+    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
+    image, _ = feed.packets(10, 0)
+    feed.image_refused(image, is_too_large=True, was_cut=True)
+    assert "takes no pictures of more than 4999 bytes" in alarms.text
+    put(outbox, 2, jpeg(2, 6000))
+    put(outbox, 3, jpeg(3, 4000))
+    feed.connected(0, None)  # the refusal ended the connection
+    assert [p.image_of for p in feed.packets(10, 0)] == [0, 0, 3, 0]
+    feed.connected(0, None)  # the broker may have been mended meanwhile
+    assert alarms.text == ""
+    assert [p.image_of for p in feed.packets(10, 0)] == [1, 0, 2, 0, 3, 0]
+
+
+def test_event_beyond_the_limit_of_the_broker_stays_and_the_rest_goes(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
+    feed.connected(0, 1000)
+    assert feed.packets(10, 0) == []
+    assert "beyond the broker's limit of 488" in alarms.text
+    assert outbox.depth() == 1
+    due_ns = feed.due_ns()
+    assert due_ns is not None
+    assert due_ns > SECOND_NS, "it is tried again, but not at once"

@@ -1,0 +1,189 @@
+"""What ``graftline broker-config`` writes, in a real mosquitto with real certificates.
+
+A station publishes its own topics and is denied those of another.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from edge.config import BrokerSettings
+from edge.delivery.tls_reason import explain_connection
+from graftline import main
+from models.topics import StationTopics
+from tests.simulators.broker import MOSQUITTO, Broker, free_port
+from tests.simulators.certificates import Authority
+from tests.simulators.edge import SimEdge, until
+
+if TYPE_CHECKING:
+    from paho.mqtt.reasoncodes import ReasonCode
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto"),
+]
+MINE = StationTopics("plant", "line-1", "station-1")
+OTHER = StationTopics("plant", "line-1", "station-2")
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "plant")
+
+
+class PlantBroker(Broker):
+    """The broker of ``graftline broker-config``, as it was written."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port, self.folder = port, folder
+        self._config = folder / "started.conf"
+        # Tests may run as root, and would lose the right to read these folders.
+        text = (folder / "mosquitto.conf").read_text("utf-8")
+        self._config.write_text(f"{text}user root\n", "utf-8")
+        self._process = None
+
+
+@contextmanager
+def broker_of(folder: Path, plant: Authority) -> Iterator[Broker]:
+    port = free_port()
+    (folder / "data").mkdir()
+    certificate, key = plant.issue("broker")
+    words = ["broker-config", "--out", folder, "--port", port, "--data"]
+    words += [folder / "data", "--crl", plant.crl_file]
+    words += ["--tls", plant.certificate_file, certificate, key]
+    assert main([str(word) for word in words]) == 0
+    with PlantBroker(folder, port) as broker:
+        yield broker
+
+
+class Person:
+    """A client with a certificate."""
+
+    def __init__(self, plant: Authority, broker: Broker, name: str) -> None:
+        self.answers: dict[int, ReasonCode] = {}
+        self.heard: list[tuple[str, bytes]] = []
+        self._is_subscribed = False
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5
+        )
+        certificate, key = plant.issue(name)
+        self._client.tls_set(plant.certificate_file, certificate, key)
+        self._client.on_publish = self._note_answer
+        self._client.on_message = self._note_message
+        self._client.on_subscribe = self._note_subscribed
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.loop_start()
+
+    def _note_answer(self, *args: Any) -> None:
+        self.answers[args[2]] = args[3]
+
+    def _note_message(self, _: Client, __: object, message: MQTTMessage) -> None:
+        self.heard.append((message.topic, message.payload))
+
+    def _note_subscribed(self, *_: object) -> None:
+        self._is_subscribed = True
+
+    def may_write(self, topic: str) -> bool:
+        """Publish, and return whether the broker took it."""
+        mid = self._client.publish(topic, b"x", qos=1).mid
+        assert until(lambda: mid in self.answers)
+        return not self.answers[mid].is_failure
+
+    def listen(self, topic: str) -> None:
+        """Subscribe, and wait until the broker knows."""
+        self._client.subscribe(topic, qos=1)
+        assert until(lambda: self._is_subscribed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def test_station_writes_its_own_topics_and_no_others(
+    tmp_path: Path, plant: Authority
+) -> None:
+    with (
+        broker_of(tmp_path, plant) as broker,
+        Person(plant, broker, "plant/line-1/station-1") as station,
+    ):
+        assert station.may_write(MINE.status)
+        assert station.may_write(MINE.camera("top", "alert"))
+        assert station.may_write(MINE.camera("top", "image/some-id"))
+        assert not station.may_write(OTHER.status)
+        assert not station.may_write(OTHER.ack)
+        assert not station.may_write(f"{OTHER.root}/cmd/restart")
+        assert not station.may_write("graftline/plant")
+        assert not station.may_write("$SYS/x")
+
+
+def test_station_hears_what_is_meant_for_it_and_nothing_else(
+    tmp_path: Path, plant: Authority
+) -> None:
+    with (
+        broker_of(tmp_path, plant) as broker,
+        Person(plant, broker, "plant/line-1/station-1") as station,
+        Person(plant, broker, "collector") as collector,
+    ):
+        station.listen("#")
+        assert collector.may_write(OTHER.ack)
+        assert collector.may_write(f"{OTHER.root}/cmd/restart")
+        assert collector.may_write(f"{MINE.root}/cmd/restart")
+        assert collector.may_write(f"{MINE.root}/model/desired")
+        assert collector.may_write(MINE.ack)
+        assert not collector.may_write(MINE.camera("top", "alert"))
+        assert until(lambda: len(station.heard) == 3)
+        topics = [topic.removeprefix(f"{MINE.root}/") for topic, _ in station.heard]
+        assert topics == ["cmd/restart", "model/desired", "ack"]
+
+
+def test_dashboard_hears_every_station(tmp_path: Path, plant: Authority) -> None:
+    with (
+        broker_of(tmp_path, plant) as broker,
+        Person(plant, broker, "collector") as collector,
+        Person(plant, broker, "plant/line-1/station-1") as first,
+        Person(plant, broker, "plant/line-1/station-2") as second,
+    ):
+        collector.listen("graftline/#")
+        assert first.may_write(MINE.camera("top", "alert"))
+        assert second.may_write(OTHER.camera("top", "alert"))
+        assert until(lambda: len(collector.heard) == 2)
+
+
+def test_common_name_with_a_wildcard_opens_nothing(
+    tmp_path: Path, plant: Authority
+) -> None:
+    with (
+        broker_of(tmp_path, plant) as broker,
+        Person(plant, broker, "plant/line-1/+") as thief,
+    ):
+        assert not thief.may_write(MINE.status)
+        assert not thief.may_write(OTHER.ack)
+
+
+@pytest.mark.fault(21)
+def test_daemon_delivers_through_it_and_a_revoked_certificate_does_not(
+    tmp_path: Path, plant: Authority
+) -> None:
+    revoked = plant.issue("plant/line-1/station-9", is_revoked=True)
+    certificate, key = plant.issue("plant/line-1/station-1")
+    login = {"tls_ca_file": plant.certificate_file}
+    mine = {**login, "tls_cert_file": certificate, "tls_key_file": key}
+    with (
+        broker_of(tmp_path, plant) as broker,
+        SimEdge(tmp_path, broker.port, collector_ack="off", **mine) as edge,
+    ):
+        edge.put_all(range(50))
+        assert until(lambda: edge.outbox.depth() == 0)
+        assert edge.publisher.alarm == ""
+        assert "New client connected" in (tmp_path / "mosquitto.log").read_text("utf-8")
+        his = {**login, "tls_cert_file": revoked[0], "tls_key_file": revoked[1]}
+        settings = BrokerSettings.model_validate({"port": broker.port, **his})
+        assert "revoked" in (explain_connection(settings, 10) or "")

@@ -1,0 +1,60 @@
+"""Alarms of the way to the broker."""
+
+import logging
+
+import pytest
+
+from edge.delivery.alarms import FLAPS, Alarms, FlapWatch
+
+
+def test_alarm_is_logged_when_it_comes_and_when_it_goes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    alarms = Alarms()
+    for _ in range(3):
+        alarms.raise_alarm("topic", "denied")
+    for _ in range(3):
+        alarms.clear("topic")
+    assert [r.levelno for r in caplog.records] == [logging.ERROR, logging.INFO]
+    assert alarms.text == ""
+
+
+def test_alarms_stand_beside_each_other() -> None:
+    alarms = Alarms()
+    alarms.raise_alarm("a", "first")
+    alarms.raise_alarm("b", "second")
+    alarms.raise_alarm("a", "other first")
+    assert alarms.text == "other first; second"
+    alarms.clear("a")
+    assert alarms.text == "second"
+
+
+def test_five_connections_in_a_minute_are_a_flap() -> None:
+    watch = FlapWatch()
+    for number in range(FLAPS - 1):
+        watch.opened(number * 14.0)
+    assert not watch.is_flapping
+    watch.opened(59.0)
+    assert watch.is_flapping
+
+
+def test_connections_that_held_are_no_flap() -> None:
+    watch = FlapWatch()
+    for number in range(20):
+        watch.opened(number * 20.0)
+        watch.holds(number * 20.0 + 19)
+    assert not watch.is_flapping
+
+
+def test_flap_is_over_when_a_connection_has_held_for_a_minute() -> None:
+    watch = FlapWatch()
+    for number in range(FLAPS):
+        watch.opened(float(number))
+    watch.opened(40.0)  # the pauses have grown: that alone is no end of it
+    watch.holds(99.0)
+    assert watch.is_flapping
+    watch.holds(101.0)
+    assert not watch.is_flapping
+    watch.opened(102.0)
+    assert not watch.is_flapping, "it begins to count anew"
