@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from edge.camera_config import CameraSettings
+from edge.camera_health import guard_plan
 from edge.cameras.feed import CapturePlan
 from edge.cameras.process import CameraProcess, wait_for_frames
 from edge.config import EdgeSettings
@@ -272,6 +273,7 @@ def _lane(settings: CameraSettings) -> Lane:
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
+        health=guard_plan(settings.health, settings.name),
     )
     tracker = Tracker(
         settings.k,

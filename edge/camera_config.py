@@ -1,9 +1,11 @@
 """Configuration of one camera: source, limits, and when a defect is alarmed."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.camera_health import CameraHealthSettings
 from edge.cameras.source import Source, parse_source
 from models.config import Settings
 from models.topics import Name
@@ -55,6 +57,23 @@ class CameraSettings(Settings):
         le=10_000,
         description="Frames after which a defect out of sight is a new one.",
     )
+    health: CameraHealthSettings = Field(
+        default=CameraHealthSettings(),
+        description="[camera.health]: what is checked of its frames.",
+    )
+
+    def beside(self, folder: Path) -> Self:
+        """Return the same with relative paths taken from a folder.
+
+        Args:
+            folder: Where they start: the configuration's folder.
+        """
+        health = self.health
+        if health.baseline is not None:
+            path = folder / health.baseline
+            health = health.model_copy(update={"baseline": path})
+        source = str(self.parsed_source.beside(folder))
+        return self.model_copy(update={"source": source, "health": health})
 
     @property
     def parsed_source(self) -> Source:

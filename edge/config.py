@@ -156,10 +156,7 @@ def load_edge_config(path: Path) -> EdgeSettings:
 
 def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
     """Return the same settings with relative paths taken from a folder."""
-    cameras = tuple(
-        camera.model_copy(update={"source": str(camera.parsed_source.beside(folder))})
-        for camera in settings.camera
-    )
+    cameras = tuple(camera.beside(folder) for camera in settings.camera)
     return settings.model_copy(
         update={
             "model": settings.model.model_copy(

@@ -80,8 +80,13 @@ class Vitals:
             for lane in self.lanes
             if lane.camera.state is CameraState.LOST
         ]
+        ill = [
+            f"camera {lane.camera.name} {condition}"
+            for lane in self.lanes
+            for condition in lane.camera.conditions
+        ]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
-        return tuple(lost + [fault for fault in others if fault])
+        return tuple(lost + ill + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
         """Return what is published as the station's state.
@@ -127,7 +132,7 @@ class HealthReporter:
         self._said: object = None
         self._said_s = 0.0
         self._is_unwritable = False
-        self._said_of: dict[str, CameraState] = {}
+        self._said_of: dict[str, tuple[CameraState, tuple[str, ...]]] = {}
         self._inspected_before: dict[str, int] = {}
         self._figures_ns = time.monotonic_ns()
         self._stop = threading.Event()
@@ -179,7 +184,9 @@ class HealthReporter:
             self._said, self._said_s = word, time.monotonic()
             self._say_station()
         for lane in vitals.lanes:
-            if self._said_of.get(lane.camera.name) is not lane.camera.state:
+            word_of = (lane.camera.state, lane.camera.conditions)
+            if self._said_of.get(lane.camera.name) != word_of:
+                self._said_of[lane.camera.name] = word_of
                 self._say_camera(lane)
 
     def _say_station(self) -> None:
@@ -190,10 +197,10 @@ class HealthReporter:
     def _say_camera(self, lane: Lane) -> None:
         """Publish the state of a camera."""
         camera = lane.camera
-        self._said_of[camera.name] = camera.state
         status = CameraStatus(
             state=camera.state,
             reason=fit_reason(" ".join(camera.reason.split())),
+            conditions=camera.conditions,
             fps=round(lane.counters.fps, 3),
             since=datetime.fromtimestamp(camera.since_wall_ns / 1e9, UTC),
         )
@@ -243,6 +250,7 @@ class HealthReporter:
             frames_captured=lane.camera.frames_captured,
             frames_inspected=counters.inspected,
             frames_dropped=lane.frames_dropped,
+            frames_unreadable=counters.unreadable,
             alerts=counters.alerts,
             fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),
             latency_ms_p50=round(of_late.percentile_ms(0.5), 3),

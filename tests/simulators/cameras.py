@@ -27,6 +27,7 @@ class SimCamera:
         self.name = name
         self.is_triggered = is_triggered
         self.state = CameraState.UP
+        self.conditions: tuple[str, ...] = ()
         self.frames: deque[CameraFrame] = deque()
         self.tears = False
         self.away_ms = 0.0  # how much later than now the next frames are captured
