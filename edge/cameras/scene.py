@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 FLAT_RANGE = 2  # grey levels: a row of one colour, through a codec
-FLAT_STD = 6.0  # grey levels: a black or white frame has no more, a lit scene has
+FLAT_STD = 6.0  # grey levels: half a picture and half a fill have more
 FILL_MIN = 0.125  # share of the height: less may be the scene itself
 FILL_IN_TEXTURE = 5  # grey levels in each of these rows, always, until now
 GREEN_LEAD = 60  # how much greener than red and blue: YUV 0,0,0 becomes 0,135,0
