@@ -33,7 +33,7 @@ SEAM_STEP = 12  # grey levels
 SEAM_SHARE = 0.15  # of the columns
 SEAM_TEXTURE = 8.0  # grey levels, standard deviation along the row
 SEAM_UNLIKE, SEAM_LIKE = 0.5, 0.8  # correlation as it is, and pushed
-SEAMS_MAX = 12
+SEAMS_MAX = 24
 
 Floats = npt.NDArray[np.float32]
 
@@ -147,30 +147,39 @@ def _fill(scene: Grey, row_range: Grey) -> float:
 
 def _seams(scene: Grey) -> tuple[int, ...]:
     """Return the rows at which the scene looks cut."""
+    if len(scene) < 2:
+        return ()
     steps = cv2.absdiff(scene[1:], scene[:-1]) > SEAM_STEP  # [R - 1, C]
     jumps = np.count_nonzero(steps, axis=1) / scene.shape[1]
     rows = np.flatnonzero(jumps > SEAM_SHARE)
     if len(rows) > SEAMS_MAX:  # coarse texture everywhere: no row stands out
         rows = rows[np.argsort(jumps[rows])[-SEAMS_MAX:]]
-    return tuple(sorted(int(row) for row in rows if _is_cut(scene, int(row))))
+    rows = np.sort(rows)
+    return tuple(rows[_are_cut(scene, rows)].tolist()) if len(rows) else ()
 
 
-def _is_cut(scene: Grey, row: int) -> bool:
-    """Return whether what is below a row was pushed sideways.
+def _are_cut(scene: Grey, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Return of which rows the next ones are like them only when pushed sideways.
 
-    Shrinking may have mixed the two sides in one row: then the next one is compared.
+    Shrinking may have mixed the two sides of a cut in one row: then the row after it
+    is the one that fits.
     """
-    others = scene[row + 1 : row + 3].astype(np.float32)  # [2, C]
-    above = scene[row].astype(np.float32)  # [C]
-    return any(_fits_pushed(above, below) for below in others)
+    above = _normed(scene[rows])  # [K, C]
+    spectra = np.fft.rfft(above)
+    is_cut = np.zeros(len(rows), np.bool_)
+    for step in (1, 2):
+        below = _normed(scene[np.minimum(rows + step, len(scene) - 1)])
+        product = spectra * np.fft.rfft(below).conj()
+        likeness = np.fft.irfft(product, scene.shape[1])  # [K, C], by push
+        is_cut |= (likeness[:, 0] < SEAM_UNLIKE) & (likeness.max(axis=1) > SEAM_LIKE)
+    return is_cut
 
 
-def _fits_pushed(above: Floats, below: Floats) -> bool:
-    """Return whether two rows are alike only when one is pushed sideways."""
-    above, below = above - above.mean(), below - below.mean()
-    spread = float(above.std() * below.std())
-    if min(above.std(), below.std()) < SEAM_TEXTURE:
-        return False
-    product = np.fft.irfft(np.fft.rfft(above) * np.fft.rfft(below).conj(), len(above))
-    likeness = product / (len(above) * spread)
-    return bool(likeness[0] < SEAM_UNLIKE and likeness.max() > SEAM_LIKE)
+def _normed(rows: Grey) -> Floats:
+    """Return rows about zero with length one; without texture, nothing but zeros."""
+    away = rows - rows.mean(axis=1, keepdims=True, dtype=np.float32)  # [K, C]
+    spread = away.std(axis=1, keepdims=True)
+    length = spread * np.sqrt(np.float32(rows.shape[1]))
+    is_textured = spread >= SEAM_TEXTURE
+    normed: Floats = np.divide(away, length, out=np.zeros_like(away), where=is_textured)
+    return normed

@@ -27,7 +27,7 @@ PICTURES_MAX = 48  # for the median; more would only cost memory
 STEP_LEVELS = 3  # per look: 100 grey levels in about 30 looks
 STILL_SPREAD = 8  # grey levels, median distance to the median
 EDGE_LEVELS = 12.0  # a weaker edge may be noise
-STILL_EDGES_MIN = 0.004  # share of the pixels: with fewer nothing can be said
+STILL_EDGES_MIN = 0.02  # share of the pixels: fewer may be still by chance
 LOW, HIGH = 2, 98  # percentiles: one odd frame in fifty is no norm
 
 Floats = npt.NDArray[np.float32]
@@ -137,15 +137,18 @@ class Background:
 
     Args:
         baseline: What was learned.
+
+    Attributes:
+        can_tell: Whether there are enough still edges to know a moved camera by.
     """
 
     def __init__(self, baseline: Baseline) -> None:
         self._now = baseline.background.astype(np.int16)
-        learned = _edges(self._now)
-        self._where = baseline.still & (learned > EDGE_LEVELS)
-        # The near surroundings too: a line that moved away shows beside its place.
-        self._where = _widened(self._where) & baseline.still
-        self._learned = _centred(learned[self._where])
+        learned = _slopes(self._now)
+        is_edge = np.abs(learned).sum(axis=0) > EDGE_LEVELS
+        # The near surroundings too: an edge that moved away shows beside its place.
+        self._where = _widened(baseline.still & is_edge) & baseline.still
+        self._learned = learned[:, self._where]
         self.can_tell = bool(self._where.mean() > STILL_EDGES_MIN)
 
     def likeness(self, scene: Grey) -> float:
@@ -161,9 +164,9 @@ class Background:
             return 1.0
         away = halved(scene).astype(np.int16) - self._now  # [H, W]
         self._now += np.clip(away, -STEP_LEVELS, STEP_LEVELS)
-        now = _centred(_edges(self._now)[self._where])
+        now = _slopes(self._now)[:, self._where]
         length = float(np.linalg.norm(now) * np.linalg.norm(self._learned))
-        return float(now @ self._learned) / length if length else 0.0
+        return float(np.vdot(now, self._learned)) / length if length else 0.0
 
 
 def halved(scene: Grey) -> Grey:
@@ -183,12 +186,12 @@ def halved(scene: Grey) -> Grey:
     return ((rows[:, ::2] + rows[:, 1::2]) >> 2).astype(np.uint8)
 
 
-def _edges(picture: npt.NDArray[np.int16]) -> Floats:
-    """Return the strength of edges, ``[H, W]``."""
-    edges = np.zeros(picture.shape, np.float32)
-    edges[:, 1:-1] = np.abs(picture[:, 2:] - picture[:, :-2])
-    edges[1:-1] += np.abs(picture[2:] - picture[:-2])
-    return edges
+def _slopes(picture: npt.NDArray[np.int16]) -> Floats:
+    """Return how the grey level rises to the right and downwards, ``[2, H, W]``."""
+    slopes = np.zeros((2, *picture.shape), np.float32)
+    slopes[0, :, 1:-1] = picture[:, 2:] - picture[:, :-2]
+    slopes[1, 1:-1] = picture[2:] - picture[:-2]
+    return slopes
 
 
 def _widened(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -200,8 +203,3 @@ def _widened(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         wide[:, step:] |= where[:, :-step]
         wide[:, :-step] |= where[:, step:]
     return wide
-
-
-def _centred(values: Floats) -> Floats:
-    """Return values about zero; light alone then changes nothing."""
-    return values - values.mean() if len(values) else values

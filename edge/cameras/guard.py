@@ -2,7 +2,7 @@
 
 The daemon's frame path pays nothing for it: a frame that must not be inspected comes
 to it as one that could not be read, with the reason. Every frame gets a glance; every
-n-th, every odd one, and every one after a fake gets a look.
+n-th, every odd one, and every one after a fake or during its alarm gets a look.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge.cameras.appearance import Measurer, is_odd
 from edge.cameras.baseline import Baseline, Learner
-from edge.cameras.condition import Condition, Judge, Limits, names_of
+from edge.cameras.condition import FAKE, Condition, Judge, Limits, names_of
 from edge.cameras.slot import Pixels, Stamp
 from models.files import write_atomically
 
@@ -72,7 +72,8 @@ class Guard:
             stamp: When it was captured.
         """
         self._unlooked += 1
-        is_due = self._is_fake or self._unlooked >= self._every
+        is_doubtful = self._is_fake or self._judge.alarms & FAKE
+        is_due = is_doubtful or self._unlooked >= self._every
         if not (is_due or is_odd(pixels)):
             return ""
         self._unlooked = 0

@@ -8,7 +8,8 @@ import numpy.typing as npt
 FLAT_RANGE = 2  # grey levels: a row of one colour, through a codec
 FLAT_STD = 6.0  # grey levels: half a picture and half a fill have more
 FILL_MIN = 0.125  # share of the height: less may be the scene itself
-FILL_IN_TEXTURE = 5  # grey levels in each of these rows, always, until now
+FILL_IN_TEXTURE = 5  # grey levels in a row, always, until now
+FILL_IN_TEXTURE_SHARE = 0.75  # of these rows: a rail may be among them
 GREEN_LEAD = 60  # how much greener than red and blue: YUV 0,0,0 becomes 0,135,0
 GREY_FILL = 128  # what a JPEG decoder gives where there is nothing
 GLARE_LEVEL = 250  # a light makes an even area too
@@ -95,7 +96,8 @@ class Scene:
         is_glare = min(seen.fill_color) >= GLARE_LEVEL
         if FILL_MIN <= seen.fill < 1 and not is_glare:
             filled = floor[round(len(floor) * (1 - seen.fill)) :]
-            return bool(filled.min() >= FILL_IN_TEXTURE)
+            in_texture = np.count_nonzero(filled >= FILL_IN_TEXTURE)
+            return bool(in_texture >= FILL_IN_TEXTURE_SHARE * len(filled))
         return any(
             all(abs(seam - known) > SEAM_NEAR_ROWS for known in self.seams)
             for seam in seen.seams

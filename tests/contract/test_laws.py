@@ -15,7 +15,10 @@ from tests.contract.laws import (
     our_sources,
 )
 
-PURE_MODULES = ("edge.decision", "edge.lifecycle", "deploy.slots")
+PURE_MODULES = (
+    *("edge.decision", "edge.lifecycle", "deploy.slots"),
+    *("edge.cameras.condition", "edge.cameras.scene"),
+)
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "multiprocessing", "threading"),
     *("http", "select", "selectors", "socket", "urllib"),
