@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.camera_health import CameraHealthSettings
 from edge.cameras.source import Source, parse_source
 from edge.rule_config import PartsSettings, RegionSettings, StreakSettings, names_twice
 from models.config import Settings
@@ -77,6 +78,10 @@ class CameraSettings(Settings):
     streak: StreakSettings = Field(
         default=StreakSettings(), description="When so many defects are an alarm."
     )
+    health: CameraHealthSettings = Field(
+        default=CameraHealthSettings(),
+        description="[camera.health]: what is checked of its frames.",
+    )
 
     @property
     def parsed_source(self) -> Source:
@@ -111,8 +116,13 @@ class CameraSettings(Settings):
         Args:
             folder: Of the configuration.
         """
-        parts = self.parts
+        parts, health = self.parts, self.health
         if parts:
             parts = parts.model_copy(update={"empty": folder / parts.empty})
+        if health.baseline is not None:
+            path = folder / health.baseline
+            health = health.model_copy(update={"baseline": path})
         source = str(self.parsed_source.beside(folder))
-        return self.model_copy(update={"source": source, "parts": parts})
+        return self.model_copy(
+            update={"source": source, "parts": parts, "health": health}
+        )

@@ -59,7 +59,7 @@ class CameraCounters:
 
     Attributes:
         inspected: Frames with a decision.
-        unreadable: Frames that could not be read.
+        unreadable: Frames that could not be read, or cannot show the part.
         torn: Frames that were overwritten while they were looked at.
         alerts: Alerts on disk.
         suppressed: Alerts that a cool-down held back.

@@ -82,12 +82,17 @@ class Vitals:
             for lane in self.lanes
             if lane.camera.state is CameraState.LOST
         ]
+        ill = [
+            f"camera {lane.camera.name} {condition}"
+            for lane in self.lanes
+            for condition in lane.camera.conditions
+        ]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
         labels = self.pipeline.model.labels
         for lane in self.lanes:
             others += lane.label_faults(labels)
         others.append(self.publisher.alarm)
-        return tuple(lost + [fault for fault in others if fault])
+        return tuple(lost + ill + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
         """Return what is published as the station's state.
@@ -133,7 +138,7 @@ class HealthReporter:
         self._said: object = None
         self._said_s = 0.0
         self._is_unwritable = False
-        self._said_of: dict[str, tuple[CameraState, str]] = {}
+        self._said_of: dict[str, object] = {}
         self._inspected_before: dict[str, int] = {}
         self._figures_ns = time.monotonic_ns()
         self._stop = threading.Event()
@@ -185,8 +190,9 @@ class HealthReporter:
             self._said, self._said_s = word, time.monotonic()
             self._say_station()
         for lane in vitals.lanes:
-            said = self._said_of.get(lane.camera.name)
-            if said is None or said != (lane.state, lane.streak.reason):
+            word_of = lane.state, lane.streak.reason, lane.camera.conditions
+            if self._said_of.get(lane.camera.name) != word_of:
+                self._said_of[lane.camera.name] = word_of
                 self._say_camera(lane)
 
     def _say_station(self) -> None:
@@ -197,10 +203,10 @@ class HealthReporter:
     def _say_camera(self, lane: Lane) -> None:
         """Publish the state of a camera."""
         name = lane.camera.name
-        self._said_of[name] = lane.state, lane.streak.reason
         status = CameraStatus(
             state=lane.state,
             reason=fit_reason(lane.reason),
+            conditions=lane.camera.conditions,
             fps=round(lane.counters.fps, 3),
             since=datetime.fromtimestamp(lane.since_wall_ns / 1e9, UTC),
         )
@@ -251,6 +257,7 @@ class HealthReporter:
             frames_captured=lane.camera.frames_captured,
             frames_inspected=counters.inspected,
             frames_dropped=lane.frames_dropped,
+            frames_unreadable=counters.unreadable,
             alerts=counters.alerts,
             alerts_suppressed=counters.suppressed,
             fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),

@@ -221,6 +221,7 @@ class Lane:
         counters = self.counters
         return {
             "state": self.camera.state.value,
+            "conditions": self.camera.conditions,
             "frames_captured": self.camera.frames_captured,
             "frames_inspected": counters.inspected,
             "frames_unreadable": counters.unreadable,

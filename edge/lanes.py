@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edge.camera_config import CameraSettings
+from edge.camera_health import guard_plan
 from edge.cameras.feed import CapturePlan
 from edge.cameras.process import CameraProcess
 from edge.cooldown import CoolDown
@@ -71,6 +72,7 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
         loops=settings.loops,
+        health=guard_plan(settings.health, settings.name),
     )
 
 

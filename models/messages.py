@@ -107,6 +107,12 @@ class CameraStatus(_Message):
     schema_version: int = SCHEMA_VERSION
     state: CameraState
     reason: Reason = ""
+    conditions: tuple[str, ...] = Field(
+        default=(),
+        description="Why its frames are degraded, the worst first: frozen, black, "
+        "white, covered, torn (such frames are not inspected), over-exposed, blurred, "
+        "moved, dark, bright, resized.",
+    )
     fps: float = Field(default=0, ge=0)
     since: AwareDatetime
 
@@ -119,6 +125,11 @@ class CameraStats(_Message):
     frames_captured: int = Field(ge=0)
     frames_inspected: int = Field(ge=0)
     frames_dropped: int = Field(ge=0)
+    frames_unreadable: int = Field(
+        default=0,
+        ge=0,
+        description="Frames that came and were not inspected: damaged, or fakes.",
+    )
     alerts: int = Field(ge=0)
     alerts_suppressed: int = Field(
         default=0, ge=0, description="Held back by the cool-down."

@@ -4,11 +4,15 @@ import ctypes
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from edge.cameras.feed import FAULT_EXIT_CODE, CapturePlan, Feed
 from edge.cameras.slot import FrameSlot
 from edge.cameras.source import SourceKind
 from models.errors import CameraError
+
+if TYPE_CHECKING:
+    from edge.cameras.guard import Guard
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 REASON_SEPARATOR = "\n"
@@ -26,7 +30,7 @@ def run_camera(plan: CapturePlan, slot: FrameSlot, parent_pid: int) -> None:
     if not plan.is_verbose:
         _silence_native_libraries()
     try:
-        _run(plan, Feed(slot))
+        _run(plan, slot)
     except CameraError as error:
         slot.reason = REASON_SEPARATOR.join((error.what, error.why, error.fix))
         sys.exit(FAULT_EXIT_CODE)
@@ -36,9 +40,10 @@ def run_camera(plan: CapturePlan, slot: FrameSlot, parent_pid: int) -> None:
         sys.exit(FAULT_EXIT_CODE)
 
 
-def _run(plan: CapturePlan, feed: Feed) -> None:
+def _run(plan: CapturePlan, slot: FrameSlot) -> None:
     """Run the source; only its own module is imported."""
     plan.refuse_missing()  # at once: importing OpenCV takes its time
+    feed = Feed(slot, _guard(plan))
     match plan.source.kind:
         case SourceKind.FOLDER:
             from edge.cameras.folder import run_folder  # noqa: PLC0415 (lazy)
@@ -52,6 +57,18 @@ def _run(plan: CapturePlan, feed: Feed) -> None:
             from edge.cameras.capture import run_live  # noqa: PLC0415 (lazy)
 
             run_live(plan, feed)
+
+
+def _guard(plan: CapturePlan) -> "Guard | None":
+    """Return who looks at the frames."""
+    if plan.health is None:
+        return None
+    import cv2  # noqa: PLC0415 (lazy)
+
+    from edge.cameras.guard import Guard  # noqa: PLC0415 (lazy: OpenCV)
+
+    cv2.setNumThreads(1)  # of a process that the other cores are not for
+    return Guard(plan.health, is_triggered=plan.source.kind.is_triggered)
 
 
 def _end_with(parent_pid: int) -> None:

@@ -9,10 +9,14 @@ when it will be back.
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.cameras.slot import FrameSlot, Pixels, SlotWriter, Stamp, Word
 from edge.cameras.source import Source, SourceKind
 from models.errors import CameraError
+
+if TYPE_CHECKING:
+    from edge.cameras.guard import Guard, GuardPlan
 
 GRACE_MS = 1000  # for a busy machine, on top of what a step itself may take
 SLICE_S = 0.2  # longest sleep without a sign of life
@@ -40,6 +44,7 @@ class CapturePlan:
         poisoned_frame_id: Frame that killed the process before: not read again.
         is_verbose: Native libraries may write on stderr.
         loops: A video file begins again at its end.
+        health: How to look at the frames; none = they are not looked at.
     """
 
     camera: str
@@ -51,6 +56,7 @@ class CapturePlan:
     poisoned_frame_id: int | None = None
     is_verbose: bool = False
     loops: bool = False
+    health: "GuardPlan | None" = None
 
     def refuse_missing(self) -> None:
         """Refuse a file, folder or device that does not exist.
@@ -83,11 +89,13 @@ class Feed:
 
     Args:
         slot: Shared with the daemon.
+        guard: Looks at the frames; none = nobody does.
     """
 
-    def __init__(self, slot: FrameSlot) -> None:
+    def __init__(self, slot: FrameSlot, guard: "Guard | None" = None) -> None:
         self._slot = slot
         self._writer = SlotWriter(slot)
+        self._guard = guard
 
     @property
     def is_wanted(self) -> bool:
@@ -137,8 +145,18 @@ class Feed:
             taken = self._writer.wait_until_taken(SLICE_S)
 
     def publish(self, pixels: Pixels, stamp: Stamp) -> None:
-        """Make a frame the newest one; see ``SlotWriter.publish``."""
-        self._writer.publish(pixels, stamp)
+        """Make a frame the newest one; see ``SlotWriter.publish``.
+
+        Where it cannot show the part, it comes as one that cannot be read.
+        """
+        fault = ""
+        if self._guard is not None:
+            fault = self._guard.fault_of(pixels, stamp)
+            self._slot.words[Word.CONDITION] = self._guard.alarms
+        if fault:
+            self._writer.publish_fault(fault, stamp)
+        else:
+            self._writer.publish(pixels, stamp)
 
     def publish_fault(self, fault: str, stamp: Stamp) -> None:
         """Tell of a frame that cannot be read; see ``SlotWriter.publish_fault``."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.cameras.child import REASON_SEPARATOR, run_camera
+from edge.cameras.condition import names_of
 from edge.cameras.feed import CapturePlan
 from edge.cameras.slot import CameraFrame, FrameSlot, SlotReader, Word
 from models.errors import CameraError
@@ -33,6 +34,7 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.5, 30.0
 JITTER = 0.5  # share of the pause: cameras of one switch do not come back in step
 STOP_LIMIT_S = 2.0
 DEATHS_TO_POISON = 2
+OPENING = "opening"
 
 
 class Pause:
@@ -64,12 +66,16 @@ class CameraProcess:
     Args:
         plan: Source and limits.
         dice: For the jitter.
+
+    Attributes:
+        conditions: What it suffers from though frames come: why it is degraded.
     """
 
     def __init__(self, plan: CapturePlan, dice: random.Random | None = None) -> None:
         self.plan = plan
         self.state = CameraState.DEGRADED
-        self.reason = "opening"
+        self.reason = OPENING
+        self.conditions: tuple[str, ...] = ()
         self.since_wall_ns = time.time_ns()
         self.restarts = 0
         self._pause = Pause(dice or random.Random())  # noqa: S311 (jitter)
@@ -94,8 +100,8 @@ class CameraProcess:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is known how it is: up, lost or ended."""
-        return self.state is not CameraState.DEGRADED
+        """Whether it is known how it is: up, ill, lost or ended."""
+        return self.reason != OPENING
 
     @property
     def failures(self) -> int:
@@ -142,9 +148,11 @@ class CameraProcess:
         It is valid until ``release``, the next ``take`` or ``supervise``.
         """
         frame = self._reader.take() if self._reader else None
-        if frame is not None and self.state is not CameraState.UP:
+        if frame is not None and self._slot is not None:
             self._pause.reset()
-            self._change(CameraState.UP, "")
+            ill = names_of(int(self._slot.words[Word.CONDITION]))
+            state = CameraState.DEGRADED if ill else CameraState.UP
+            self._change(state, ", ".join(ill), ill)
         return frame
 
     def is_whole(self) -> bool:
@@ -269,13 +277,16 @@ class CameraProcess:
             process.close()
             self._dying.remove(process)
 
-    def _change(self, state: CameraState, reason: str) -> None:
+    def _change(
+        self, state: CameraState, reason: str, conditions: tuple[str, ...] = ()
+    ) -> None:
         """Enter a state; the log says it once."""
         if (state, reason) == (self.state, self.reason):
             return
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.conditions = state, reason, conditions
         self.since_wall_ns = time.time_ns()
-        level = logging.WARNING if state is CameraState.LOST else logging.INFO
+        is_bad = state in {CameraState.LOST, CameraState.DEGRADED}
+        level = logging.WARNING if is_bad else logging.INFO
         why = f" reason={' '.join(reason.split())!r}" if reason else ""
         logger.log(level, "camera_%s camera=%s%s", state.value, self.name, why)
 

@@ -58,6 +58,7 @@ class Word(IntEnum):
     GO = 3  # the reader is ready: frames may come                 (reader)
     DEADLINE_NS = 4  # by then the writer is back, else it hangs   (writer)
     READS = 5  # frame_id + 1 of what the writer is reading now    (writer)
+    CONDITION = 6  # what the camera suffers from, a set           (writer)
 
 
 RECORD = np.dtype(

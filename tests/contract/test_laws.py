@@ -23,6 +23,8 @@ PURE_MODULES = (
     "edge.regions",
     "edge.streak",
     "deploy.slots",
+    "edge.cameras.condition",
+    "edge.cameras.scene",
 )
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "multiprocessing", "threading"),

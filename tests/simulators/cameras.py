@@ -28,6 +28,7 @@ class SimCamera:
         self.is_triggered = is_triggered
         self.state = CameraState.UP
         self.reason, self.since_wall_ns = "", 0
+        self.conditions: tuple[str, ...] = ()
         self.frames: deque[CameraFrame] = deque()
         self.tears = False
         self.away_ms = 0.0  # how much later than now the next frames are captured

@@ -1,15 +1,21 @@
 """A network camera: MJPEG over HTTP, which a test can stall, cut and bring back."""
 
 import contextlib
+import itertools
 import socketserver
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import cv2
 
 from tests.simulators.videos import numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.preprocess import Frame
 
 BOUNDARY = b"frame"
 
@@ -24,12 +30,15 @@ class MjpegCamera:
     Attributes:
         is_stalled: It keeps the connection and sends nothing.
         is_cut: It ends connections.
+        picture_of: What it sees: number of a frame to picture.
     """
 
     def __init__(self, fps: float = 25, port: int = 0) -> None:
         self.is_stalled = False
         self.is_cut = False
         self.connections = 0
+        self.picture_of: Callable[[int], Frame] = lambda at: numbered(at % 256)
+        self._numbers = itertools.count()
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,12 +64,10 @@ class MjpegCamera:
         handler.send_response(200)
         handler.send_header("Content-Type", kind)
         handler.end_headers()
-        number = 0
         with contextlib.suppress(ConnectionError):
             while not self.is_cut:
                 if not self.is_stalled:
-                    handler.wfile.write(_part(number % 256))
-                    number += 1
+                    handler.wfile.write(_part(self.picture_of(next(self._numbers))))
                 time.sleep(1 / self._fps)
 
     def __enter__(self) -> Self:
@@ -88,7 +95,7 @@ class BlackHole:
         self._server.server_close()
 
 
-def _part(number: int) -> bytes:
-    _, jpeg = cv2.imencode(".jpg", numbered(number))
+def _part(picture: "Frame") -> bytes:
+    _, jpeg = cv2.imencode(".jpg", picture)
     head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     return b"--" + BOUNDARY + b"\r\n" + head.encode() + jpeg.tobytes() + b"\r\n"

@@ -31,10 +31,15 @@ def write_video(
 
 
 def defect_between(first: int, last: int) -> Callable[[int], Frame]:
-    """Return frames of which some show one defect that stands still."""
+    """Return frames of which some show one defect that stands still.
+
+    A sensor has noise: no two frames are the same, else the camera were frozen.
+    """
 
     def picture_of(number: int) -> Frame:
-        return part_picture((4, 5)) if first <= number <= last else part_picture()
+        part = part_picture((4, 5)) if first <= number <= last else part_picture()
+        noise = np.random.default_rng(number).integers(0, 8, part.shape, np.uint8)
+        return np.maximum(part, noise + 56)
 
     return picture_of
 
@@ -46,9 +51,13 @@ def number_of(pixels: Frame) -> int:
 
 
 def numbered(number: int) -> Frame:
-    """Return a frame that shows its number (0..255) as eight squares."""
+    """Return a frame that shows its number (0..255) as eight squares.
+
+    A grey slope above them is in every frame, so that none is black or white.
+    """
     pixels = np.zeros((32, 256 + 32, 3), np.uint8)
     for bit, is_set in enumerate(np.unpackbits(np.uint8([number]))):
         if is_set:
             pixels[:, bit * 32 : bit * 32 + 32] = 255
+    pixels[:6] = np.linspace(20, 230, 256 + 32)[:, None]
     return pixels
