@@ -271,6 +271,7 @@ def _lane(settings: CameraSettings) -> Lane:
         fps=settings.fps,
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,
+        controls=settings.settings.controls,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
     )
     tracker = Tracker(

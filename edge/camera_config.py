@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.camera_controls import ControlSettings
 from edge.cameras.source import Source, parse_source
 from models.config import Settings
 from models.topics import Name
@@ -20,7 +21,8 @@ class CameraSettings(Settings):
 
     name: Name = Field(description="Name in topics and messages.")
     source: Annotated[str, AfterValidator(_known_source)] = Field(
-        description="folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/… or a path."
+        description="folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/…, "
+        "aravis:ID or a path."
     )
     fps: float = Field(
         default=0,
@@ -54,6 +56,11 @@ class CameraSettings(Settings):
         ge=0,
         le=10_000,
         description="Frames after which a defect out of sight is a new one.",
+    )
+
+    settings: ControlSettings = Field(
+        default_factory=ControlSettings,
+        description="What a USB, GigE or USB3 Vision camera is set to at each start.",
     )
 
     @property

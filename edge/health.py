@@ -75,13 +75,18 @@ class Vitals:
     @property
     def faults(self) -> tuple[str, ...]:
         """What is wrong now, for a person."""
-        lost = [
+        cameras = [
             f"camera {lane.camera.name} lost"
             for lane in self.lanes
             if lane.camera.state is CameraState.LOST
         ]
+        cameras += [
+            f"camera {lane.camera.name}: {lane.camera.warning}"
+            for lane in self.lanes
+            if lane.camera.state is CameraState.UP and lane.camera.warning
+        ]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
-        return tuple(lost + [fault for fault in others if fault])
+        return tuple(cameras + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
         """Return what is published as the station's state.
@@ -243,6 +248,7 @@ class HealthReporter:
             frames_captured=lane.camera.frames_captured,
             frames_inspected=counters.inspected,
             frames_dropped=lane.frames_dropped,
+            frames_damaged=lane.camera.frames_damaged,
             alerts=counters.alerts,
             fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),
             latency_ms_p50=round(of_late.percentile_ms(0.5), 3),

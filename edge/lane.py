@@ -57,6 +57,7 @@ class Lane:
             "frames_inspected": counters.inspected,
             "frames_unreadable": counters.unreadable,
             "frames_dropped": self.frames_dropped,
+            "frames_damaged": self.camera.frames_damaged,
             "restarts": self.camera.restarts,
             "alerts": counters.alerts,
             "verdicts": {kind.value: counters.verdicts[kind] for kind in VerdictKind},

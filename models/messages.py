@@ -119,6 +119,9 @@ class CameraStats(_Message):
     frames_captured: int = Field(ge=0)
     frames_inspected: int = Field(ge=0)
     frames_dropped: int = Field(ge=0)
+    frames_damaged: int = Field(
+        default=0, ge=0, description="Came damaged or not at all, never inspected."
+    )
     alerts: int = Field(ge=0)
     fps: float = Field(ge=0, description="Frames inspected per second.")
     latency_ms_p50: float = Field(ge=0, description="Capture to decision.")

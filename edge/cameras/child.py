@@ -52,6 +52,10 @@ def _run(plan: CapturePlan, feed: Feed) -> None:
             from edge.cameras.capture import run_live  # noqa: PLC0415 (lazy)
 
             run_live(plan, feed)
+        case SourceKind.ARAVIS:
+            from edge.cameras.aravis import run_aravis  # noqa: PLC0415 (lazy)
+
+            run_aravis(plan, feed)
 
 
 def _end_with(parent_pid: int) -> None:

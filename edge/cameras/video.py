@@ -31,6 +31,8 @@ def run_video(plan: CapturePlan, feed: Feed) -> None:
             pixels = capture.read()
             if pixels is None:
                 break
+            frame_id += capture.passed_over
+            feed.count_damaged(capture.passed_over)
             feed.wait_until(
                 start_ns + round((frame_id - plan.first_frame_id) * period_ns)
             )
@@ -46,7 +48,9 @@ def run_video(plan: CapturePlan, feed: Feed) -> None:
 
 def _skip_to(plan: CapturePlan, feed: Feed, capture: Capture) -> None:
     """Pass over what was delivered before the process was started anew."""
-    for frame_id in range(plan.first_frame_id):
+    frame_id = 0
+    while frame_id < plan.first_frame_id:
         feed.reads(frame_id, plan.read_timeout_ms)
         if not capture.skip():
             return
+        frame_id += 1 + capture.passed_over
