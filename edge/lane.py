@@ -27,21 +27,24 @@ class Lane:
     counters: CameraCounters = field(default_factory=CameraCounters)
     continuity: Continuity = field(default_factory=Continuity)
 
-    def confirm(self, found: Detections, stamp: Stamp, width_px: int) -> Detections:
+    def confirm(
+        self, found: Detections, stamp: Stamp, size_px: tuple[int, int]
+    ) -> Detections:
         """Return the defects that a frame of a free-running camera confirms.
 
         Args:
             found: What the model saw, with ``boxes_frame``.
             stamp: Of the frame.
-            width_px: Of the frame.
+            size_px: Height and width of the frame.
         """
         if self.continuity.is_broken_by(
             stamp.captured_ns,
             restarts=self.camera.restarts,
             max_missed=self.tracker.max_missed,
+            size_px=size_px,
         ):
             self.tracker.forget()
-        return self.tracker.update(found, stamp.frame_id, frame_width_px=width_px)
+        return self.tracker.update(found, stamp.frame_id, frame_width_px=size_px[1])
 
     @property
     def frames_dropped(self) -> int:

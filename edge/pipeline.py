@@ -82,7 +82,8 @@ class Pipeline:
             lane.counters.torn += 1
             return
         if not lane.camera.is_triggered:
-            found = lane.confirm(found, frame.stamp, frame.pixels.shape[1])
+            height, width = frame.pixels.shape[:2]
+            found = lane.confirm(found, frame.stamp, (height, width))
         self._decide(lane, frame, found)
 
     def _note_fault(self, fault: str) -> None:

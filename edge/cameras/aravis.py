@@ -13,13 +13,11 @@ Source:
     GigE Vision 2.0: block numbers of 16 bits count from 1 and leave out 0.
 """
 
-import contextlib
 import importlib
 import sys
 import threading
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
@@ -139,7 +137,7 @@ class GigeCamera:
             )
             self._stream = self._begin()
         except self._failure as exc:
-            raise self._not_open(exc) from exc
+            raise self._not_open(str(exc)) from exc
 
     def take(self) -> Any | None:  # noqa: ANN401 (bindings without types)
         """Return the next buffer, whole or not, or nothing for now.
@@ -193,36 +191,29 @@ class GigeCamera:
                 fix='Set trigger_mode = true and trigger_source = "Software".',
             ) from exc
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if not self._lost.is_set():
-            with contextlib.suppress(self._failure):  # it may be gone meanwhile
-                self._camera.stop_acquisition()
-
     def _find(self, feed: Feed) -> Any:  # noqa: ANN401
-        """Return the camera, looked for until the limit."""
+        """Return the camera, looked for until the limit.
+
+        One whose process was killed is held until its heartbeat runs out: 3 s.
+        """
         if self._plan.source.address.startswith(FAKE_PREFIX):
             self._aravis.enable_interface("Fake")
         deadline = time.monotonic() + self._plan.open_timeout_ms / 1000
         while True:
             feed.back_within(SEARCH_LIMIT_MS)
+            is_late = time.monotonic() > deadline
             try:
-                return self._aravis.Camera.new(self._plan.source.address)
+                camera = self._aravis.Camera.new(self._plan.source.address)
             except self._failure as exc:
-                is_missing = exc.matches(
-                    self._aravis.device_error_quark(),
-                    self._aravis.DeviceError.NOT_FOUND,
-                )
-                if not is_missing or time.monotonic() > deadline:
-                    raise self._not_open(exc) from exc
-                self._aravis.update_device_list()
+                if is_late:
+                    raise self._not_open(str(exc)) from exc
+            else:
+                if _has_control(camera):
+                    return camera
+                if is_late:
+                    raise self._not_open("Another program controls it.")
+            time.sleep(LOOK_S)
+            self._aravis.update_device_list()
 
     def _begin(self) -> Any:  # noqa: ANN401
         """Start the camera and return the stream of its frames."""
@@ -239,14 +230,20 @@ class GigeCamera:
         """Remember that the heartbeat stopped. Called by a thread of the library."""
         self._lost.set()
 
-    def _not_open(self, exc: Exception) -> CameraError:
+    def _not_open(self, why: str) -> CameraError:
         """Return why the camera is not open."""
         return self._plan.fault(
             "the camera cannot be opened.",
-            why=str(exc),
+            why=why,
             fix="Look at its cable, power and network, and at the name: "
             "`arv-tool-0.8` lists what is there.",
         )
+
+
+def _has_control(camera: Any) -> bool:  # noqa: ANN401 (bindings without types)
+    """Return whether the camera obeys this process; only GigE has to ask."""
+    device = camera.get_device()
+    return bool(device.is_controller()) if hasattr(device, "is_controller") else True
 
 
 def run_aravis(plan: CapturePlan, feed: Feed) -> None:
@@ -261,9 +258,9 @@ def run_aravis(plan: CapturePlan, feed: Feed) -> None:
             gives no whole frame in time.
     """
     feed.back_within(plan.open_timeout_ms)
-    with GigeCamera(plan, feed) as camera:
-        feed.warn(camera.warnings)
-        hand_over(plan, feed, camera)
+    camera = GigeCamera(plan, feed)
+    feed.warn(camera.warnings)
+    hand_over(plan, feed, camera)
 
 
 def hand_over(plan: CapturePlan, feed: Feed, camera: GigeCamera) -> None:

@@ -45,9 +45,9 @@ class GigeSimulator:
         """Lose a share of the packets from now on."""
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{share}\n")
+        self._process.stdin.write(f"{float(share)}\n")
         self._process.stdin.flush()
-        assert self._answer() == f"loses {share}"
+        assert self._answer() == f"loses {float(share)}"
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
