@@ -5,11 +5,16 @@ import socketserver
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import cv2
 
 from tests.simulators.videos import numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.preprocess import Frame
 
 BOUNDARY = b"frame"
 
@@ -24,12 +29,21 @@ class MjpegCamera:
     Attributes:
         is_stalled: It keeps the connection and sends nothing.
         is_cut: It ends connections.
+        frames_each: Frames that it sends on one connection before it ends it.
+        picture_of: Frame number to picture.
+        damages: Every so many frames one is damaged; 0 = none.
+        connections: How often it was asked.
+        sent: Number of the frame that was sent last.
     """
 
     def __init__(self, fps: float = 25, port: int = 0) -> None:
         self.is_stalled = False
         self.is_cut = False
+        self.frames_each = 0
+        self.picture_of: Callable[[int], Frame] = numbered
+        self.damages = 0
         self.connections = 0
+        self.sent = -1
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -57,11 +71,21 @@ class MjpegCamera:
         handler.end_headers()
         number = 0
         with contextlib.suppress(ConnectionError):
-            while not self.is_cut:
+            while not self.is_cut and number != (self.frames_each or -1):
                 if not self.is_stalled:
-                    handler.wfile.write(_part(number % 256))
+                    handler.wfile.write(self._part(number % 256))
+                    self.sent = number
                     number += 1
                 time.sleep(1 / self._fps)
+
+    def _part(self, number: int) -> bytes:
+        _, coded = cv2.imencode(".jpg", self.picture_of(number))
+        jpeg = bytearray(coded.tobytes())
+        if self.damages and number % self.damages == self.damages - 1:
+            middle = len(jpeg) // 2
+            jpeg[middle : middle + 20] = bytes(b ^ 0x5A for b in jpeg[middle:][:20])
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        return b"--" + BOUNDARY + b"\r\n" + head.encode() + bytes(jpeg) + b"\r\n"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -86,9 +110,3 @@ class BlackHole:
 
     def __exit__(self, *_: object) -> None:
         self._server.server_close()
-
-
-def _part(number: int) -> bytes:
-    _, jpeg = cv2.imencode(".jpg", numbered(number))
-    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-    return b"--" + BOUNDARY + b"\r\n" + head.encode() + jpeg.tobytes() + b"\r\n"
