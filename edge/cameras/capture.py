@@ -4,8 +4,9 @@ Its defaults block 30 s in opening and 30 s in each read; with both limits given
 constructor it keeps them. A frame that cannot be decoded fails its read, and the next
 read goes on behind it; a source that has ended or broken off fails each read, at once.
 So a failure is a damaged frame only if a frame follows it. H.264 is different: what is
-damaged there is mostly patched up from the frames around, and comes without a word. It
-buffers frames: only a reader that never pauses sees the newest.
+damaged there is mostly patched up from the frames around, and comes without a word. A
+stream that changes its resolution goes on, scaled to the size that it was opened with.
+It buffers frames: only a reader that never pauses sees the newest.
 
 Source:
     Measured with OpenCV 5.0.0 and FFmpeg; opencv#23207 (limits must be given with

@@ -71,11 +71,19 @@ class GigeSimulator:
 
 def needs_aravis() -> None:
     """Skip a test where this Python cannot have Aravis."""
-    try:
-        load_aravis()
-    except ImportError as exc:
+    words = "from edge.cameras.aravis import load_aravis; load_aravis()"
+    found = subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=ANSWER_LIMIT_S,
+    )
+    if found.returncode != 0:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        pytest.skip(f"needs Aravis for Python {version}: {exc}")
+        reason = found.stderr.strip().splitlines()[-1]
+        pytest.skip(f"needs Aravis for Python {version}: {reason}")
 
 
 def main() -> None:
