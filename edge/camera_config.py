@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge.camera_controls import ControlSettings
 from edge.camera_health import CameraHealthSettings
 from edge.cameras.source import Source, parse_source
 from edge.rule_config import PartsSettings, RegionSettings, StreakSettings, names_twice
@@ -23,7 +24,8 @@ class CameraSettings(Settings):
 
     name: Name = Field(description="Name in topics and messages.")
     source: Annotated[str, AfterValidator(_known_source)] = Field(
-        description="folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/… or a path."
+        description="folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/…, "
+        "aravis:ID or a path."
     )
     fps: float = Field(
         default=0,
@@ -81,6 +83,11 @@ class CameraSettings(Settings):
     health: CameraHealthSettings = Field(
         default=CameraHealthSettings(),
         description="[camera.health]: what is checked of its frames.",
+    )
+
+    settings: ControlSettings = Field(
+        default_factory=ControlSettings,
+        description="What a USB, GigE or USB3 Vision camera is set to at each start.",
     )
 
     @property

@@ -6,6 +6,7 @@ that lies there an hour later would pass for the one that was reported. So what 
 remembered is thrown away when
 
 * the camera's process was started anew, or
+* frames have another size: boxes of before mean another place, or
 * the time between two captures is more than twice what ``track_max_missed`` inspected
   frames take of late, and more than a second.
 
@@ -27,23 +28,34 @@ class Continuity:
         captured_ns: Monotonic clock of the last capture; 0 before the first.
         period_ns: Time between two inspected frames of late; 0 while unknown.
         restarts: Of the camera's process, at the last capture.
+        size_px: Height and width of the last frame.
     """
 
     captured_ns: int = 0
     period_ns: float = 0.0
     restarts: int = 0
+    size_px: tuple[int, int] | None = None
 
-    def is_broken_by(self, captured_ns: int, *, restarts: int, max_missed: int) -> bool:
+    def is_broken_by(
+        self,
+        captured_ns: int,
+        *,
+        restarts: int,
+        max_missed: int,
+        size_px: tuple[int, int] | None = None,
+    ) -> bool:
         """Return whether nothing from before this capture counts any more.
 
         Args:
             captured_ns: Monotonic clock of the capture.
             restarts: Of the camera's process until then.
             max_missed: Inspected frames after which a defect is forgotten.
+            size_px: Height and width of the frame, where they are known.
         """
-        is_first, is_anew = self.captured_ns == 0, restarts != self.restarts
+        is_first = self.captured_ns == 0
+        is_anew = restarts != self.restarts or size_px != self.size_px
         gap_ns, self.captured_ns = captured_ns - self.captured_ns, captured_ns
-        self.restarts = restarts
+        self.restarts, self.size_px = restarts, size_px
         if is_first:
             return False
         limit_ns = max(GAP_MIN_NS, GAP_FACTOR * max_missed * self.period_ns)

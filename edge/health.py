@@ -22,7 +22,6 @@ from edge.model import ModelWatch
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from models.messages import (
-    CameraState,
     CameraStats,
     CameraStatus,
     DaemonState,
@@ -77,22 +76,11 @@ class Vitals:
     @property
     def faults(self) -> tuple[str, ...]:
         """What is wrong now, for a person."""
-        lost = [
-            f"camera {lane.camera.name} lost"
-            for lane in self.lanes
-            if lane.camera.state is CameraState.LOST
-        ]
-        ill = [
-            f"camera {lane.camera.name} {condition}"
-            for lane in self.lanes
-            for condition in lane.camera.conditions
-        ]
-        others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
         labels = self.pipeline.model.labels
-        for lane in self.lanes:
-            others += lane.label_faults(labels)
+        cameras = [fault for lane in self.lanes for fault in lane.faults(labels)]
+        others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
         others.append(self.publisher.alarm)
-        return tuple(lost + ill + [fault for fault in others if fault])
+        return tuple(cameras + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
         """Return what is published as the station's state.
@@ -258,6 +246,7 @@ class HealthReporter:
             frames_inspected=counters.inspected,
             frames_dropped=lane.frames_dropped,
             frames_unreadable=counters.unreadable,
+            frames_damaged=lane.camera.frames_damaged,
             alerts=counters.alerts,
             alerts_suppressed=counters.suppressed,
             fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),

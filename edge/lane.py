@@ -105,7 +105,7 @@ class Lane:
         if self.camera.is_triggered:
             names = tuple(regions.names(seen, *size_px))
             return Told(seen, names, (0,) * len(seen), stamp.part_id)
-        fresh = self._confirm(seen, stamp, width_px)
+        fresh = self._confirm(seen, stamp, size_px)
         before = self.streak.reason
         self.streak.defects(len(fresh), stamp.captured_ns)
         self._note_streak(before, stamp.captured_wall_ns)
@@ -133,6 +133,21 @@ class Lane:
         """Return the counted part that is still in view: no more frames come."""
         return self.parts.finish() if self.parts else None
 
+    def faults(self, labels: Sequence[str]) -> list[str]:
+        """Return, as phrases, what is wrong with this camera now.
+
+        Args:
+            labels: Names of the labels of the model in force.
+        """
+        camera = self.camera
+        what = list(camera.conditions)
+        if camera.state is CameraState.LOST:
+            what = ["lost"]
+        elif camera.warning:
+            what.append(camera.warning)
+        told = [f"camera {camera.name} {phrase}" for phrase in what]
+        return told + self.label_faults(labels)
+
     def label_faults(self, labels: Sequence[str]) -> list[str]:
         """Return, as phrases, what this camera's rules ask of a model in vain.
 
@@ -151,17 +166,20 @@ class Lane:
             self._map_is_for = wanted
         return self._map
 
-    def _confirm(self, seen: Detections, stamp: Stamp, width_px: int) -> Detections:
+    def _confirm(
+        self, seen: Detections, stamp: Stamp, size_px: tuple[int, int]
+    ) -> Detections:
         """Return the defects that a frame of a free-running camera confirms."""
         if self.continuity.is_broken_by(
             stamp.captured_ns,
             restarts=self.camera.restarts,
             max_missed=self.tracker.max_missed,
+            size_px=size_px,
         ):
             self.tracker.forget()
             if self.parts:
                 self.parts.lose_sight()
-        return self.tracker.update(seen, stamp.frame_id, frame_width_px=width_px)
+        return self.tracker.update(seen, stamp.frame_id, frame_width_px=size_px[0])
 
     def _cooled(
         self, fresh: Detections, names: list[str], stamp: Stamp, model: LoadedModel
@@ -226,6 +244,7 @@ class Lane:
             "frames_inspected": counters.inspected,
             "frames_unreadable": counters.unreadable,
             "frames_dropped": self.frames_dropped,
+            "frames_damaged": self.camera.frames_damaged,
             "restarts": self.camera.restarts,
             "alerts": counters.alerts,
             "alerts_suppressed": counters.suppressed,

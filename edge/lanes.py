@@ -72,6 +72,7 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
         loops=settings.loops,
+        controls=settings.settings.controls,
         health=guard_plan(settings.health, settings.name),
     )
 

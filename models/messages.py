@@ -130,6 +130,9 @@ class CameraStats(_Message):
         ge=0,
         description="Frames that came and were not inspected: damaged, or fakes.",
     )
+    frames_damaged: int = Field(
+        default=0, ge=0, description="Came damaged or not at all, never inspected."
+    )
     alerts: int = Field(ge=0)
     alerts_suppressed: int = Field(
         default=0, ge=0, description="Held back by the cool-down."

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from edge.cameras.feed import FAULT_EXIT_CODE, CapturePlan, Feed
@@ -33,11 +32,13 @@ def run_camera(plan: CapturePlan, slot: FrameSlot, parent_pid: int) -> None:
         _run(plan, slot)
     except CameraError as error:
         slot.reason = REASON_SEPARATOR.join((error.what, error.why, error.fix))
-        sys.exit(FAULT_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 - top of the process: told to the daemon
         what = f"camera {plan.camera}: {type(error).__name__}: {error}"
         slot.reason = REASON_SEPARATOR.join((what, "", ""))
-        sys.exit(FAULT_EXIT_CODE)
+    else:
+        return
+    # At once: a library that takes leave of a dead camera hangs for seconds.
+    os._exit(FAULT_EXIT_CODE)
 
 
 def _run(plan: CapturePlan, slot: FrameSlot) -> None:
@@ -57,6 +58,10 @@ def _run(plan: CapturePlan, slot: FrameSlot) -> None:
             from edge.cameras.capture import run_live  # noqa: PLC0415 (lazy)
 
             run_live(plan, feed)
+        case SourceKind.ARAVIS:
+            from edge.cameras.aravis import run_aravis  # noqa: PLC0415 (lazy)
+
+            run_aravis(plan, feed)
 
 
 def _guard(plan: CapturePlan) -> "Guard | None":

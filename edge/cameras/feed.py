@@ -7,10 +7,12 @@ when it will be back.
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from edge.cameras.controls import Controls
 from edge.cameras.slot import FrameSlot, Pixels, SlotWriter, Stamp, Word
 from edge.cameras.source import Source, SourceKind
 from models.errors import CameraError
@@ -27,6 +29,7 @@ NOUNS = {
     SourceKind.VIDEO: "video file",
     SourceKind.STREAM: "network camera",
     SourceKind.USB: "camera in /dev/v4l/by-id",
+    SourceKind.ARAVIS: "GigE or USB3 Vision camera",
 }
 
 
@@ -45,6 +48,9 @@ class CapturePlan:
         is_verbose: Native libraries may write on stderr.
         loops: A video file begins again at its end.
         health: How to look at the frames; none = they are not looked at.
+        controls: What a USB, GigE or USB3 Vision camera is set to.
+        opens: How to open a live source; none = through OpenCV. It comes with the
+            plan into the camera's process, so it is a function of a module.
     """
 
     camera: str
@@ -57,6 +63,8 @@ class CapturePlan:
     is_verbose: bool = False
     loops: bool = False
     health: "GuardPlan | None" = None
+    controls: Controls = field(default_factory=Controls)
+    opens: Callable[["CapturePlan"], Any] | None = None
 
     def refuse_missing(self) -> None:
         """Refuse a file, folder or device that does not exist.
@@ -65,7 +73,7 @@ class CapturePlan:
             CameraError: It does not.
         """
         kind, address = self.source.kind, self.source.address
-        if kind is not SourceKind.STREAM and not Path(address).exists():
+        if kind.is_path and not Path(address).exists():
             raise self.fault(
                 "there is no such file, folder or device.",
                 why=f"Looked for a {NOUNS[kind]}.",
@@ -120,6 +128,22 @@ class Feed:
         """
         self._slot.words[Word.READS] = frame_id + 1
         self.back_within(timeout_ms)
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Tell what is not as it was wanted, while frames come all the same.
+
+        Args:
+            warnings: A sentence each; none = everything is.
+        """
+        self._slot.reason = "; ".join(warnings)
+
+    def count_damaged(self, frames: int) -> None:
+        """Count frames that came damaged, or not at all, and are not handed over.
+
+        Args:
+            frames: How many.
+        """
+        self._slot.words[Word.DAMAGED] += frames
 
     def wait_until_wanted(self) -> None:
         """Wait until the daemon is ready for frames."""

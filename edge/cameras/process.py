@@ -2,7 +2,9 @@
 
 The video library may hang or crash in native code. So it runs in a process of its own,
 which is killed when it does not come back by the time that it promised, and which is
-started again after a pause that grows from half a second to half a minute.
+started again after a pause that grows from half a second to half a minute. The pause
+ends early when a camera that did not answer answers again, and it stays short where
+the attempt itself was one long wait for the camera.
 """
 
 import contextlib
@@ -19,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from edge.cameras.child import REASON_SEPARATOR, run_camera
 from edge.cameras.condition import names_of
-from edge.cameras.feed import CapturePlan
+from edge.cameras.feed import FAULT_EXIT_CODE, CapturePlan
+from edge.cameras.probe import Probe
 from edge.cameras.slot import CameraFrame, FrameSlot, SlotReader, Word
 from models.errors import CameraError
 from models.messages import CameraState
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 START_LIMIT_NS = 20_000_000_000  # Python and OpenCV on a machine that is very busy
 PAUSE_MIN_S, PAUSE_MAX_S = 0.5, 30.0
+PAUSE_PATIENT_S = 1.0  # after an attempt that waited as long as it may
 JITTER = 0.5  # share of the pause: cameras of one switch do not come back in step
 STOP_LIMIT_S = 2.0
 DEATHS_TO_POISON = 2
@@ -48,10 +52,17 @@ class Pause:
         self._dice = dice
         self.failures = 0
 
-    def next_ns(self) -> int:
-        """Return the pause after one more failure."""
+    def next_ns(self, *, was_patient: bool = False) -> int:
+        """Return the pause after one more failure.
+
+        Args:
+            was_patient: The attempt waited for the camera as long as it may: such
+                attempts follow each other slowly by themselves, and the next one
+                sees the camera at once when it comes back meanwhile.
+        """
+        longest_s = PAUSE_PATIENT_S if was_patient else PAUSE_MAX_S
         # beyond 2**10 it is over the maximum anyway
-        pause_s: float = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** min(self.failures, 10))
+        pause_s: float = min(longest_s, PAUSE_MIN_S * 2 ** min(self.failures, 10))
         self.failures += 1
         return round(pause_s * self._dice.uniform(1 - JITTER, 1 + JITTER) * 1e9)
 
@@ -78,14 +89,16 @@ class CameraProcess:
         self.conditions: tuple[str, ...] = ()
         self.since_wall_ns = time.time_ns()
         self.restarts = 0
+        self.warning = ""  # what is not as it was wanted, though there are frames
         self._pause = Pause(dice or random.Random())  # noqa: S311 (jitter)
         self._process: BaseProcess | None = None
         self._dying: list[BaseProcess] = []
         self._slot: FrameSlot | None = None
         self._reader: SlotReader | None = None
-        self._start_at_ns = 0
+        self._probe = Probe(plan.source, plan.camera)
+        self._start_at_ns = self._started_ns = 0
         self._is_wanted = False
-        self._captured_before, self._taken_before = 0, 0
+        self._captured_before, self._taken_before, self._damaged_before = 0, 0, 0
         self._suspect: tuple[int, int] = (-1, 0)  # frame, deaths while reading it
 
     @property
@@ -127,6 +140,12 @@ class CameraProcess:
         return max(0, self.frames_captured - self.frames_taken - waiting)
 
     @property
+    def frames_damaged(self) -> int:
+        """Frames that came damaged, or not at all, and were not handed over."""
+        slot = self._slot
+        return self._damaged_before + (int(slot.words[Word.DAMAGED]) if slot else 0)
+
+    @property
     def pid(self) -> int | None:
         """The process, while it runs."""
         return self._process.pid if self._process else None
@@ -150,9 +169,12 @@ class CameraProcess:
         frame = self._reader.take() if self._reader else None
         if frame is not None and self._slot is not None:
             self._pause.reset()
+            self._probe.forget()
+            self.warning = self._slot.reason
             ill = names_of(int(self._slot.words[Word.CONDITION]))
             state = CameraState.DEGRADED if ill else CameraState.UP
-            self._change(state, ", ".join(ill), ill)
+            told = ", ".join((*ill, self.warning) if self.warning else ill)
+            self._change(state, told, ill)
         return frame
 
     def is_whole(self) -> bool:
@@ -172,7 +194,8 @@ class CameraProcess:
         """
         self._bury()
         if self._process is None:
-            if self.state is not CameraState.ENDED and now_ns >= self._start_at_ns:
+            is_due = now_ns >= self._start_at_ns or self._probe.is_back
+            if self.state is not CameraState.ENDED and is_due:
                 self._start(now_ns)
             return
         exit_code = self._process.exitcode
@@ -196,6 +219,7 @@ class CameraProcess:
 
     def stop(self) -> None:
         """End the process for good."""
+        self._probe.stop()
         if self._process is not None:
             self._process.kill()
             self._close(resumes=False)
@@ -206,6 +230,8 @@ class CameraProcess:
 
     def _start(self, now_ns: int) -> None:
         """Make a new slot and a new process for it."""
+        self._probe.stop()
+        self._started_ns = now_ns
         slot = FrameSlot.create()
         slot.words[Word.DEADLINE_NS] = now_ns + START_LIMIT_NS
         slot.words[Word.GO] = self._is_wanted
@@ -224,7 +250,10 @@ class CameraProcess:
         """Note a process that ended before its source did, and plan the next."""
         self._close(resumes=True)
         self.restarts += 1
-        pause_ns = self._pause.next_ns()
+        waited_ms = (now_ns - self._started_ns) / 1e6
+        was_patient = waited_ms >= self.plan.open_timeout_ms
+        pause_ns = self._pause.next_ns(was_patient=was_patient)
+        self._probe.start()
         self._start_at_ns = now_ns + pause_ns
         self._change(CameraState.LOST, reason)
         logger.debug("camera_restart camera=%s in_ms=%d", self.name, pause_ns / 1e6)
@@ -235,16 +264,20 @@ class CameraProcess:
             return
         reader, taken = self._reader, self._reader.frames_taken
         captured = taken if self.is_triggered else reader.frames_published
+        damaged = int(self._slot.words[Word.DAMAGED])
         if resumes:
-            self._resume_after(captured, int(self._slot.words[Word.READS]) - 1)
+            self._resume_after(
+                captured + damaged, int(self._slot.words[Word.READS]) - 1
+            )
         self._captured_before += captured
         self._taken_before += taken
+        self._damaged_before += damaged
         self._dying.append(self._process)
         self._slot.close()
         self._process = self._slot = self._reader = None
 
     def _resume_after(self, frames: int, read_last: int) -> None:
-        """Plan the next start behind the frames that were delivered.
+        """Plan the next start behind the frames that were delivered, or damaged.
 
         A live camera also counts frames that nobody was ready for; what it read last
         may have come through, so its next frame gets a number beyond that.
@@ -264,7 +297,7 @@ class CameraProcess:
     def _reason(self, exit_code: int) -> str:
         """Return why the process ended."""
         told = self._slot.reason if self._slot else ""
-        if told:
+        if told and exit_code == FAULT_EXIT_CODE:
             return told
         if exit_code < 0:
             with contextlib.suppress(ValueError):  # a signal without a name

@@ -59,6 +59,7 @@ class Word(IntEnum):
     DEADLINE_NS = 4  # by then the writer is back, else it hangs   (writer)
     READS = 5  # frame_id + 1 of what the writer is reading now    (writer)
     CONDITION = 6  # what the camera suffers from, a set           (writer)
+    DAMAGED = 7  # frames that came damaged or not at all          (writer)
 
 
 RECORD = np.dtype(
@@ -182,7 +183,7 @@ class FrameSlot:
 
     @property
     def reason(self) -> str:
-        """Why the writer gave up; empty while it did not."""
+        """Why the writer gave up; while it runs, what is not as it was wanted."""
         raw = self._memory[REASON_OFFSET:RECORDS_OFFSET]
         return raw.rstrip(b"\0").decode("utf-8", "replace")
 

@@ -6,6 +6,8 @@
 ``rtsp://…``, ``http://…`` a network camera
 ``v4l2:/dev/…``           a USB camera; prefer ``/dev/v4l/by-id/…``, which stays
                           the same after a replug
+``aravis:ID``             a GigE or USB3 Vision camera, by the name or address
+                          that ``arv-tool-0.8`` shows
 a plain path              a video if its suffix says so, ``/dev/…`` a USB camera,
                           else a folder
 ========================= ======================================================
@@ -21,7 +23,7 @@ VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 )
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
-GRAMMAR = "folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/… or a path"
+GRAMMAR = "folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/…, aravis:ID or a path"
 
 
 class SourceKind(StrEnum):
@@ -31,6 +33,7 @@ class SourceKind(StrEnum):
     VIDEO = "file"
     STREAM = "stream"
     USB = "v4l2"
+    ARAVIS = "aravis"
 
     @property
     def is_triggered(self) -> bool:
@@ -42,6 +45,11 @@ class SourceKind(StrEnum):
         """Whether it lies on the disk, and so has an end."""
         return self in {SourceKind.FOLDER, SourceKind.VIDEO}
 
+    @property
+    def is_path(self) -> bool:
+        """Whether its address is a path of this machine."""
+        return self.is_file or self is SourceKind.USB
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -49,7 +57,8 @@ class Source:
 
     Attributes:
         kind: What it is.
-        address: Path of the folder, file or device, or the URL of the stream.
+        address: Path of the folder, file or device, URL of the stream, or name of
+            the camera.
     """
 
     kind: SourceKind
@@ -82,7 +91,7 @@ class Source:
         Args:
             folder: Where relative paths start: the configuration's folder.
         """
-        if self.kind is SourceKind.STREAM:
+        if not self.kind.is_path:
             return self
         return Source(self.kind, str(folder / self.address))
 

@@ -64,6 +64,8 @@ def _play(
         pixels = capture.read()
         if pixels is None:
             return frame_id
+        frame_id += capture.passed_over
+        feed.count_damaged(capture.passed_over)
         feed.wait_until(start_ns + round(frame_id * period_ns))
         feed.publish(pixels, stamp_now(frame_id))
         frame_id += 1
@@ -79,5 +81,5 @@ def _skip_to(plan: CapturePlan, feed: Feed, capture: Capture, frame_id: int) -> 
         feed.reads(frame_id, plan.read_timeout_ms)
         if not capture.skip():
             break
-        frame_id += 1
+        frame_id += 1 + capture.passed_over
     return frame_id

@@ -1,6 +1,5 @@
 """The supervisor of a camera with real processes."""
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +8,13 @@ import cv2
 import pytest
 
 from edge.cameras.feed import CapturePlan
-from edge.cameras.process import CameraProcess, wait_for_frames
-from edge.cameras.slot import Pixels
+from edge.cameras.process import CameraProcess
 from edge.cameras.source import parse_source
 from models.messages import CameraState
 from tests.simulators.daemon import kill
 from tests.simulators.mjpeg import BlackHole, MjpegCamera
 from tests.simulators.videos import number_of, numbered, write_video
+from tests.simulators.watched import Cameras, frames_until
 
 pytestmark = pytest.mark.e2e
 StartCamera = Callable[..., CameraProcess]
@@ -23,35 +22,9 @@ StartCamera = Callable[..., CameraProcess]
 
 @pytest.fixture
 def start() -> Iterator[StartCamera]:
-    cameras = []
-
-    def start(source: object, **options: object) -> CameraProcess:
-        plan = CapturePlan("cam", parse_source(str(source)), **options)  # type: ignore[arg-type]
-        camera = CameraProcess(plan, random.Random(1))
-        camera.admit_frames()
-        cameras.append(camera)
-        return camera
-
-    yield start
-    for camera in cameras:
-        camera.stop()
-
-
-def frames_until(
-    camera: CameraProcess, is_done: Callable[[], bool], limit_s: float = 40
-) -> list[tuple[int, Pixels]]:
-    """Supervise and take frames until something is so."""
-    taken, deadline = [], time.monotonic() + limit_s
-    while not is_done() and time.monotonic() < deadline:
-        camera.supervise(time.monotonic_ns())
-        frame = camera.take()
-        if frame is None:
-            wait_for_frames([camera], 0.02)
-        elif frame.pixels is not None:
-            taken.append((frame.stamp.frame_id, frame.pixels.copy()))
-            camera.release()
-    assert is_done()
-    return taken
+    cameras = Cameras()
+    yield cameras.start
+    cameras.stop()
 
 
 def test_frame_id_is_the_number_of_the_frame_in_the_file(
@@ -144,6 +117,7 @@ def test_frames_wait_until_somebody_can_look_at_them(tmp_path: Path) -> None:
     assert [frame_id for frame_id, _ in frames] == [0]
 
 
+@pytest.mark.fault(31)
 def test_network_camera_that_stalls_is_lost_in_time_and_comes_back(
     start: StartCamera,
 ) -> None:
@@ -163,6 +137,7 @@ def test_network_camera_that_stalls_is_lost_in_time_and_comes_back(
         assert more[0][0] > frames[-1][0]  # numbers of one boot never repeat
 
 
+@pytest.mark.fault(32)
 def test_network_camera_that_closes_the_connection_is_tried_again(
     start: StartCamera,
 ) -> None:
@@ -176,6 +151,7 @@ def test_network_camera_that_closes_the_connection_is_tried_again(
         frames_until(camera, lambda: camera.state is CameraState.UP)
 
 
+@pytest.mark.fault(30)
 def test_camera_that_takes_the_connection_and_is_silent_does_not_block(
     start: StartCamera,
 ) -> None:

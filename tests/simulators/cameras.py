@@ -34,6 +34,8 @@ class SimCamera:
         self.away_ms = 0.0  # how much later than now the next frames are captured
         self.released = 0
         self.frames_captured = self.frames_dropped = self.restarts = 0
+        self.frames_damaged = 0
+        self.warning = ""
 
     def show(self, number: int, *, defect: bool = False, age_ms: float = 0) -> None:
         """Put a frame in."""

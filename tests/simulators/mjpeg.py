@@ -30,15 +30,22 @@ class MjpegCamera:
     Attributes:
         is_stalled: It keeps the connection and sends nothing.
         is_cut: It ends connections.
-        picture_of: What it sees: number of a frame to picture.
+        frames_each: Frames that it sends on one connection before it ends it.
+        picture_of: Frame number to picture.
+        damages: Every so many frames one is damaged; 0 = none.
+        connections: How often it was asked.
+        sent: Number of the frame that was sent last.
     """
 
     def __init__(self, fps: float = 25, port: int = 0) -> None:
         self.is_stalled = False
         self.is_cut = False
-        self.connections = 0
+        self.frames_each = 0
         self.picture_of: Callable[[int], Frame] = lambda at: numbered(at % 256)
+        self.damages = 0
+        self.connections = 0
         self._numbers = itertools.count()
+        self.sent = -1
         camera = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,11 +71,24 @@ class MjpegCamera:
         handler.send_response(200)
         handler.send_header("Content-Type", kind)
         handler.end_headers()
+        number = 0
         with contextlib.suppress(ConnectionError):
-            while not self.is_cut:
+            while not self.is_cut and number != (self.frames_each or -1):
                 if not self.is_stalled:
-                    handler.wfile.write(_part(self.picture_of(next(self._numbers))))
+                    at = next(self._numbers)
+                    handler.wfile.write(self._part(at))
+                    self.sent = at
+                    number += 1
                 time.sleep(1 / self._fps)
+
+    def _part(self, number: int) -> bytes:
+        _, coded = cv2.imencode(".jpg", self.picture_of(number))
+        jpeg = bytearray(coded.tobytes())
+        if self.damages and number % self.damages == self.damages - 1:
+            middle = len(jpeg) // 2
+            jpeg[middle : middle + 20] = bytes(b ^ 0x5A for b in jpeg[middle:][:20])
+        head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+        return b"--" + BOUNDARY + b"\r\n" + head.encode() + bytes(jpeg) + b"\r\n"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -93,9 +113,3 @@ class BlackHole:
 
     def __exit__(self, *_: object) -> None:
         self._server.server_close()
-
-
-def _part(picture: "Frame") -> bytes:
-    _, jpeg = cv2.imencode(".jpg", picture)
-    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-    return b"--" + BOUNDARY + b"\r\n" + head.encode() + jpeg.tobytes() + b"\r\n"

@@ -48,3 +48,15 @@ def test_camera_that_becomes_slow_is_learnt() -> None:
 
 def test_slow_camera_breaks_at_most_once_at_its_beginning() -> None:
     assert sum(breaks([3000.0 * n for n in range(20)])) <= 1
+
+
+def test_frames_of_another_size_break_it() -> None:
+    continuity = Continuity()
+    sizes = ((480, 640), (480, 640), (720, 640), (720, 640))
+    broken = [
+        continuity.is_broken_by(
+            (n + 1) * 40 * MS, restarts=0, max_missed=MISSED, size_px=size
+        )
+        for n, size in enumerate(sizes)
+    ]
+    assert broken == [False, False, True, False]

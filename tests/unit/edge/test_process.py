@@ -40,3 +40,10 @@ def test_frame_numbers_of_a_live_camera_never_go_back(
     assert camera.plan.first_frame_id == first_frame_id
     camera._resume_after(0, -1)  # noqa: SLF001 - it could not even be opened
     assert camera.plan.first_frame_id == first_frame_id
+
+
+def test_pause_after_a_patient_attempt_stays_short() -> None:
+    pause = Pause(random.Random(0))
+    pauses = [pause.next_ns(was_patient=True) / 1e9 for _ in range(20)]
+    assert max(pauses) <= 1.5
+    assert pause.next_ns() / 1e9 > 10

@@ -82,3 +82,11 @@ def test_text_form_means_the_same_source() -> None:
 
 def test_only_a_folder_is_triggered() -> None:
     assert [kind for kind in SourceKind if kind.is_triggered] == [SourceKind.FOLDER]
+
+
+def test_gige_camera_has_a_name_and_no_path() -> None:
+    source = parse_source("aravis:Basler-21343333")
+    assert (source.kind, source.address) == (SourceKind.ARAVIS, "Basler-21343333")
+    assert source.beside(Path("/etc")) == source
+    assert str(source) == "aravis:Basler-21343333"
+    assert not source.kind.is_file

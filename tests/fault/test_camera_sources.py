@@ -1,0 +1,369 @@
+"""Cameras that are away, stall, break off, hang, crash, change or send rubbish."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cameras.controls import Controls
+from edge.cameras.process import CameraProcess
+from models.errors import CameraError
+from models.messages import CameraState
+from models.preprocess import Frame
+from tests.simulators.broker import Broker, free_port
+from tests.simulators.collector import SimCollector
+from tests.simulators.daemon import DaemonPc, camera_table, children_of, wait_for
+from tests.simulators.gige import GigeSimulator, needs_aravis
+from tests.simulators.mjpeg import BlackHole, MjpegCamera
+from tests.simulators.packages import part_picture, write_parts
+from tests.simulators.usb import FakeCapture, UsbCamera
+from tests.simulators.videos import number_of, numbered, write_video
+from tests.simulators.watched import Cameras, LongPauses, frames_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def cameras() -> Iterator[Cameras]:
+    cameras = Cameras()
+    yield cameras
+    cameras.stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with Broker(folder) as broker:
+        yield broker
+
+
+def until_up(camera: CameraProcess, limit_s: float = 40) -> list[tuple[int, Frame]]:
+    return frames_until(camera, lambda: camera.state is CameraState.UP, limit_s)
+
+
+def until_lost(camera: CameraProcess) -> None:
+    frames_until(camera, lambda: camera.state is CameraState.LOST)
+
+
+@pytest.mark.fault(30)
+def test_camera_unreachable_at_boot_is_lost_and_the_others_inspect(
+    tmp_path: Path, broker: Broker
+) -> None:
+    folder = tmp_path / "pc"
+    folder.mkdir()
+    pc = DaemonPc(folder, broker.port)
+    write_parts(folder / "parts", good=3, defective=2)
+    with BlackHole() as hole, SimCollector(tmp_path, broker.port) as collector:
+        code, figures, said = pc.run(
+            camera_table("away", hole.url, open_timeout_ms=500),
+            camera_table("top", "folder:parts"),
+        )
+        assert len(collector.history("verdict")) == 5
+    assert code == CameraError.exit_code, said
+    assert figures["cameras"]["away"]["state"] == "lost"
+    assert figures["cameras"]["top"]["verdicts"]["defect"] == 2
+
+
+@pytest.mark.fault(30)
+def test_camera_that_was_away_is_live_long_before_its_pause_is_over(
+    cameras: Cameras,
+) -> None:
+    port = free_port()
+    camera = cameras.start(
+        f"http://127.0.0.1:{port}/stream.mjpg", LongPauses(), open_timeout_ms=3000
+    )
+    until_lost(camera)
+    with MjpegCamera(port=port) as network:
+        until_up(camera)
+        assert network.connections >= 2  # the question, and the camera's process
+    assert camera.restarts == 1
+
+
+@pytest.mark.fault(31)
+@pytest.mark.parametrize("way", ["stalled", "cut"])
+def test_stream_that_returns_after_long_is_live_long_before_its_pause_is_over(
+    cameras: Cameras, way: str
+) -> None:
+    with MjpegCamera() as network:
+        camera = cameras.start(network.url, LongPauses(), read_timeout_ms=500)
+        until_up(camera)
+        setattr(network, f"is_{way}", True)
+        until_lost(camera)
+        time.sleep(1.5)  # it has been asked meanwhile
+        assert camera.state is CameraState.LOST
+        setattr(network, f"is_{way}", False)
+        until_up(camera)
+    assert camera.restarts == 1
+
+
+@pytest.mark.fault(31)
+def test_camera_that_answers_without_a_picture_is_not_started_again_and_again(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    class Words(MjpegCamera):
+        def serve(self, handler: object) -> None:
+            handler.send_response(200)  # type: ignore[attr-defined]
+            handler.end_headers()  # type: ignore[attr-defined]
+            handler.wfile.write(b"no camera here")  # type: ignore[attr-defined]
+
+    with Words() as network:
+        camera = cameras.start(network.url, LongPauses(), open_timeout_ms=20_000)
+        frames_until(camera, lambda: camera.restarts == 2)  # it may have come between
+        deadline = time.monotonic() + 3
+        frames_until(camera, lambda: time.monotonic() > deadline)
+    assert camera.restarts == 2
+    assert camera.state is CameraState.LOST
+
+
+@pytest.mark.fault(32)
+def test_stream_that_ends_again_and_again_leaks_no_handle(cameras: Cameras) -> None:
+    with MjpegCamera(fps=60) as network:
+        network.frames_each = 10
+        camera = cameras.start(network.url, read_timeout_ms=500)
+        frames_until(camera, lambda: camera.restarts == 2)
+        handles, processes = _handles(), len(children_of(os.getpid()))
+        frames_until(camera, lambda: camera.restarts == 6)
+        assert camera.frames_taken > 0
+        assert camera.failures <= 1  # every stay ends the growth of the pause
+        assert len(children_of(os.getpid())) <= processes
+        assert _handles() <= handles + 2  # a server's end of a connection or two
+        assert len([t for t in threading.enumerate() if "probe" in t.name]) <= 2
+
+
+def _handles() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (counted, never opened)
+
+
+@pytest.mark.fault(33)
+def test_replugged_usb_camera_is_found_by_its_id_and_set_up_again(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    """With a camera made of files: v4l2loopback and vivid are kernel modules, and
+    whoever runs the tests may not load one.
+    """
+    usb = UsbCamera(tmp_path)
+    usb.plug(0)
+    controls = Controls(
+        width_px=1280, fps=15, auto_exposure=False, exposure_time_us=8000, gain=4
+    )
+    camera = cameras.start(
+        usb.source, LongPauses(), opens=FakeCapture, controls=controls
+    )
+    before = until_up(camera)
+    assert camera.warning == ""
+    usb.unplug()
+    until_lost(camera)
+    assert "unplugged" in camera.reason
+    usb.plug(1)
+    after = until_up(camera)
+    assert camera.warning == ""
+    assert usb.node.name == "video1"
+    assert usb.is_set_to(cv2.CAP_PROP_AUTO_EXPOSURE) == 1
+    assert usb.is_set_to(cv2.CAP_PROP_EXPOSURE) == 80  # units of 100 us
+    assert usb.is_set_to(cv2.CAP_PROP_FPS) == 15
+    assert usb.is_set_to(cv2.CAP_PROP_GAIN) == 4
+    assert after[0][0] > before[-1][0]
+
+
+@pytest.mark.fault(33)
+def test_usb_camera_that_became_another_device_is_opened_again(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    usb = UsbCamera(tmp_path)
+    usb.plug(0)
+    camera = cameras.start(usb.source, opens=FakeCapture)
+    until_up(camera)
+    usb.plug(2)  # the old node stays: only the name says that it is another one
+    until_lost(camera)
+    assert "another device" in camera.reason
+    until_up(camera)
+
+
+@pytest.mark.fault(33)
+def test_value_that_a_camera_does_not_take_is_told(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    usb = UsbCamera(tmp_path)
+    usb.plug(0)
+    camera = cameras.start(
+        usb.source, opens=FakeCapture, controls=Controls(gain=64, brightness=3)
+    )
+    until_up(camera)
+    assert camera.warning == (
+        "gain: wanted 64, got 16; "
+        "brightness: wanted 3, got nothing (the camera has no such setting)"
+    )
+
+
+@pytest.mark.fault(38)
+def test_stream_that_changes_its_resolution_goes_on_in_the_size_it_began_with(
+    cameras: Cameras,
+) -> None:
+    def picture_of(number: int) -> Frame:
+        picture = numbered(number)
+        return picture if number % 40 < 20 else cv2.resize(picture, (576, 64))
+
+    with MjpegCamera() as network:
+        network.picture_of = picture_of
+        camera = cameras.start(network.url, open_timeout_ms=10_000)
+        frames = frames_until(camera, lambda: camera.frames_taken >= 60)
+    assert {pixels.shape for _, pixels in frames} == {(32, 288, 3)}
+    numbers = [number_of(pixels) for _, pixels in frames]
+    assert {number % 40 < 20 for number in numbers} == {True, False}
+    assert all(before < after for before, after in pairwise(numbers))
+    assert camera.restarts == 0
+
+
+@pytest.mark.fault(38)
+def test_defect_in_frames_of_a_new_size_is_a_new_defect(
+    tmp_path: Path, broker: Broker
+) -> None:
+    folder = tmp_path / "pc"
+    folder.mkdir()
+    pc = DaemonPc(folder, broker.port)
+    defect = part_picture((4, 5))
+    larger = cv2.resize(defect, None, fx=2, fy=2)
+    with MjpegCamera(fps=20) as network, SimCollector(tmp_path, broker.port) as seen:
+        network.picture_of = lambda _: defect
+        process = pc.start(camera_table("net", network.url), at_end=False)
+        seen.wait_for(1, timeout_s=40)
+        network.picture_of = lambda _: larger
+        network.is_cut = True  # a camera that is told another size starts anew
+        wait_for(lambda: "camera_lost" in pc.said)
+        network.is_cut = False
+        seen.wait_for(2, timeout_s=40)
+        process.terminate()
+        pc.end_of(process)
+        alerts = [event["data"] for event in seen.history("alert")]
+    widths = [alert["frame_width_px"] for alert in alerts]
+    assert widths == [defect.shape[1], larger.shape[1]]
+
+
+@pytest.mark.fault(39)
+def test_damaged_frames_of_a_video_are_counted_and_its_rest_is_seen(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "a.avi", 40, 40, numbered)
+    damage_frames(tmp_path / "a.avi", (5, 10, 11, 30))
+    camera = cameras.start(tmp_path / "a.avi", fps=20)
+    frames = frames_until(camera, lambda: camera.state is CameraState.ENDED)
+    assert (camera.frames_captured, camera.frames_damaged) == (36, 4)
+    assert camera.restarts == 0
+    assert frames[-1][0] == 39
+    assert all(number_of(pixels) == frame_id for frame_id, pixels in frames)
+
+
+@pytest.mark.fault(39)
+def test_damaged_frames_of_a_stream_are_counted_and_do_not_end_it(
+    cameras: Cameras,
+) -> None:
+    with MjpegCamera() as network:
+        network.damages = 10
+        camera = cameras.start(network.url, open_timeout_ms=10_000)
+        frames_until(camera, lambda: camera.frames_damaged >= 3)
+    assert camera.restarts == 0
+    assert camera.frames_captured > camera.frames_damaged
+
+
+@pytest.mark.fault(39)
+def test_flipped_bytes_in_h264_crash_nothing(
+    cameras: Cameras, tmp_path: Path, shared: Path
+) -> None:
+    """FFmpeg patches most of it up without a word: here it is only survived."""
+    video = shared / "data" / "videos" / "intel-bottle-detection.mp4"
+    content = bytearray(video.read_bytes())
+    start = content.find(b"mdat") + 4
+    end = start + int.from_bytes(content[start - 8 : start - 4]) - 8
+    for place in np.random.default_rng(0).integers(start + 9000, end, 60):
+        content[place] ^= 0xFF
+    (tmp_path / "a.mp4").write_bytes(content)
+    camera = cameras.start(tmp_path / "a.mp4", fps=1000)
+    frames_until(camera, lambda: camera.state is CameraState.ENDED, limit_s=90)
+    assert camera.restarts == 0
+    assert camera.frames_captured + camera.frames_damaged > 1100
+
+
+def damage_frames(video: Path, numbers: tuple[int, ...]) -> None:
+    """Garble the middle of some frames of an AVI whose frames are JPEG."""
+    content = bytearray(video.read_bytes())
+    places, place = [], content.find(b"00dc")
+    while place >= 0:
+        places.append(place)
+        place = content.find(b"00dc", place + 4)
+    for number in numbers:
+        middle = (places[number] + places[number + 1]) // 2
+        for i in range(middle, middle + 20):
+            content[i] ^= 0x5A
+    video.write_bytes(content)
+
+
+@pytest.mark.fault(40)
+def test_incomplete_frames_of_a_gige_camera_are_counted_and_never_seen(
+    cameras: Cameras,
+) -> None:
+    needs_aravis()
+    with GigeSimulator() as gige:
+        camera = cameras.start(gige.source)
+        until_up(camera)
+        frames_until(camera, lambda: camera.frames_captured >= 20)
+        assert camera.frames_damaged == 0
+        gige.lose(0.002)  # of 187 packets a frame: a third of the frames is hit
+        captured = camera.frames_captured
+        seen = frames_until(
+            camera,
+            lambda: camera.frames_damaged >= 5 and camera.frames_captured > captured,
+        )
+        assert all(is_whole_pattern(pixels) for _, pixels in seen)
+        assert camera.state is CameraState.UP
+
+
+def is_whole_pattern(pixels: Frame) -> bool:
+    """Return whether a frame is the camera's ramp: each row one grey level on."""
+    rows = pixels[:, 0, 0].astype(int)
+    return bool((np.diff(rows) % 255 <= 1).all())
+
+
+@pytest.mark.fault(40)
+def test_gige_camera_that_dies_is_lost_in_time_and_comes_back_set_up(
+    cameras: Cameras,
+) -> None:
+    needs_aravis()
+    controls = Controls(exposure_time_us=8000, trigger_mode=False, brightness=1)
+    with GigeSimulator() as gige:
+        camera = cameras.start(gige.source, controls=controls)
+        before = until_up(camera)
+        gige.kill()
+        until_lost(camera)
+        assert "no whole frame" in camera.reason
+        gige.start()
+        after = until_up(camera)
+        assert after[0][0] > before[-1][0]
+        assert camera.warning == (
+            "brightness: wanted 1, got nothing (the camera has no such setting)"
+        )
+
+
+@pytest.mark.fault(41)
+def test_slow_consumer_sees_the_newest_frame(cameras: Cameras) -> None:
+    with MjpegCamera(fps=30) as network:
+        camera = cameras.start(network.url, open_timeout_ms=10_000)
+        until_up(camera)
+        lags, shown = [], []
+        for _ in range(15):  # 3 s at 5 frames/s of 30
+            time.sleep(0.2)
+            camera.supervise(time.monotonic_ns())
+            frame = camera.take()
+            if frame is not None and frame.pixels is not None:
+                shown.append(number_of(frame.pixels))
+                lags.append(network.sent - shown[-1])
+                camera.release()
+    assert shown == sorted(set(shown))
+    assert sorted(lags)[len(lags) // 2] <= 8  # a queue would be 80 behind at the end
+    assert camera.frames_dropped > len(shown)

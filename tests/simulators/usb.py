@@ -1,0 +1,102 @@
+"""A USB camera made of files: it can be unplugged, and comes back as another device.
+
+A device node is a file that holds what the camera is set to; ``by-id`` is a link to
+it, as udev makes one. What is opened through ``FakeCapture`` speaks as
+``cv2.VideoCapture`` does over Video4Linux.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import cv2
+
+from edge.cameras.feed import CapturePlan
+from models.preprocess import Frame
+from tests.simulators.videos import numbered
+
+FACTORY: dict[str, float] = {
+    str(cv2.CAP_PROP_AUTO_EXPOSURE): 3,
+    str(cv2.CAP_PROP_EXPOSURE): 156,
+    str(cv2.CAP_PROP_GAIN): 1,
+    str(cv2.CAP_PROP_FPS): 30,
+    str(cv2.CAP_PROP_FRAME_WIDTH): 640,
+    str(cv2.CAP_PROP_FRAME_HEIGHT): 480,
+}
+GAIN_MAX = 16
+
+
+class UsbCamera:
+    """The plug.
+
+    Args:
+        folder: Stands for ``/dev``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.by_id = folder / "by-id-camera"
+        self.node = folder / "none"
+        self.source = f"v4l2:{self.by_id}"
+
+    def plug(self, number: int) -> None:
+        """Appear as ``video<number>``, as it comes from the factory."""
+        self.node = self._folder / f"video{number}"
+        self.node.write_text(json.dumps(FACTORY))
+        link = self._folder / "link"
+        link.symlink_to(self.node)
+        link.rename(self.by_id)
+
+    def unplug(self) -> None:
+        """Take the node and its name away."""
+        self.node.unlink()
+        self.by_id.unlink()
+
+    def is_set_to(self, prop: int) -> float | None:
+        """Return what the camera is set to."""
+        values: dict[str, float] = json.loads(self.node.read_text())
+        return values.get(str(prop))
+
+
+class FakeCapture:
+    """The open camera; goes on to "deliver" after the plug was drawn, as some do.
+
+    Args:
+        plan: Names the device.
+    """
+
+    def __init__(self, plan: CapturePlan) -> None:
+        self._node = Path(plan.source.address).resolve()
+        self._values: dict[str, float] = json.loads(self._node.read_text())
+        self._number = -1
+
+    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
+        return True
+
+    def set(self, propId: int, value: float) -> bool:  # noqa: N803 (OpenCV's name)
+        """Take a value as a cheap camera does: some not, and never with an error."""
+        is_manual = self._values[str(cv2.CAP_PROP_AUTO_EXPOSURE)] == 1
+        if propId == cv2.CAP_PROP_EXPOSURE and not is_manual:
+            return True
+        if propId == cv2.CAP_PROP_GAIN:
+            value = min(value, GAIN_MAX)
+        if propId in {cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT}:
+            self._values[str(cv2.CAP_PROP_FPS)] = 30  # a new format, a new pace
+        if str(propId) in self._values:
+            self._values[str(propId)] = value
+            self._node.write_text(json.dumps(self._values))
+        return True
+
+    def get(self, propId: int) -> float:  # noqa: N803 (OpenCV's name)
+        return self._values.get(str(propId), -1)
+
+    def grab(self) -> bool:
+        time.sleep(1 / 30)
+        self._number += 1
+        return True
+
+    def retrieve(self) -> tuple[bool, Frame]:
+        return True, numbered(self._number % 256)
+
+    def release(self) -> None:
+        """Close it."""

@@ -1,0 +1,57 @@
+"""Cameras under their supervisor, watched by a test as by the daemon's thread."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edge.cameras.feed import CapturePlan
+from edge.cameras.process import CameraProcess, wait_for_frames
+from edge.cameras.slot import Pixels
+from edge.cameras.source import parse_source
+
+
+class LongPauses(random.Random):
+    """A dice with which every pause between two starts takes minutes."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return 600 * (a + b)
+
+
+class Cameras:
+    """Starts cameras and stops them all at the end."""
+
+    def __init__(self) -> None:
+        self._started: list[CameraProcess] = []
+
+    def start(
+        self, source: object, dice: random.Random | None = None, **options: Any
+    ) -> CameraProcess:
+        """Return a camera whose frames are wanted."""
+        plan = CapturePlan("cam", parse_source(str(source)), **options)
+        camera = CameraProcess(plan, dice or random.Random(1))
+        camera.admit_frames()
+        self._started.append(camera)
+        return camera
+
+    def stop(self) -> None:
+        """Stop every camera."""
+        for camera in self._started:
+            camera.stop()
+
+
+def frames_until(
+    camera: CameraProcess, is_done: Callable[[], bool], limit_s: float = 40
+) -> list[tuple[int, Pixels]]:
+    """Supervise and take frames until something is so."""
+    taken, deadline = [], time.monotonic() + limit_s
+    while not is_done() and time.monotonic() < deadline:
+        camera.supervise(time.monotonic_ns())
+        frame = camera.take()
+        if frame is None:
+            wait_for_frames([camera], 0.02)
+        elif frame.pixels is not None:
+            taken.append((frame.stamp.frame_id, frame.pixels.copy()))
+            camera.release()
+    assert is_done(), camera.reason
+    return taken
