@@ -27,6 +27,7 @@ class SimCamera:
     def __init__(self, name: str, *, is_triggered: bool = False) -> None:
         self.name = name
         self.is_triggered = is_triggered
+        self.bell_fd: int | None = None
         self.state = CameraState.UP
         self.frames: deque[CameraFrame] = deque()
         self.tears = False
