@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from edge.config import ModelSettings
-from edge.model import LoadedModel, ModelWatch, load_model
+from edge.model import LoadedModel, ModelWatch, load_model, useful_streams
 from models.backends import open_detector
 from models.detections import Detections
 from models.detector import detect
 from models.errors import InstallError, PackageError
 from models.manifest import VariantName
 from models.preprocess import Frame, letterbox_into
-from models.slot_files import SlotFolder
+from models.slot_files import ProofFile, SlotFolder, read_file, write_file
 from tests.simulators.packages import (
     install_package,
     make_package,
@@ -139,3 +139,25 @@ def test_defect_is_found_where_it_was_painted(tmp_path: Path) -> None:
     assert [model.labels[label] for label in found.labels] == ["red"]
     np.testing.assert_allclose(found.boxes, [[192, 256, 256, 320]])
     assert len(detections_of(model, part_picture())) == 0
+
+
+@pytest.mark.parametrize(
+    ("streams_max", "threads", "expected"), [(1, 0, 1), (64, 0, 2), (64, 1, 1)]
+)
+def test_streams_are_what_flashing_measured_as_far_as_they_are_of_use(
+    streams_max: int, threads: int, expected: int, tmp_path: Path
+) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    known = read_file(slot.proof, ProofFile)
+    assert known is not None
+    ((sha256, proof),) = known.proofs.items()
+    chosen = proof.chosen.model_copy(update={"streams": 2})
+    proof = proof.model_copy(update={"chosen": chosen})
+    write_file(slot.proof, known.model_copy(update={"proofs": {sha256: proof}}))
+    assert len(load_model(slot, threads, streams_max).requests) == expected
+
+
+def test_one_camera_in_free_run_wants_each_answer_at_once() -> None:
+    assert useful_streams([False]) == 1
+    assert useful_streams([False, False, False]) == 3
+    assert useful_streams([True]) > 8
