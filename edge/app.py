@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from edge.cameras.process import CameraProcess, wait_for_frames
+from edge.cameras.process import CameraProcess
 from edge.config import EdgeSettings
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.health import HealthReporter, Vitals
 from edge.lanes import build_lane, check_labels
-from edge.model import ModelWatch, load_model
+from edge.model import ModelWatch, load_model, useful_streams
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from models.errors import CameraError, DeliveryError, GraftlineError
@@ -144,13 +144,14 @@ class _Daemon:
             clean_up.callback(camera.stop)
             camera.supervise(time.monotonic_ns())
         slot = SlotFolder(settings.model.slot)
-        model = load_model(slot, settings.model.threads)
+        streams_max = useful_streams([c.is_triggered for c in self._cameras])
+        model = load_model(slot, settings.model.threads, streams_max)
         check_labels(self._lanes, model)
         will = StationStatus(state=DaemonState.LOST, boot_id=boot_id, version=version)
         self._publisher = Publisher(settings.broker, self._outbox, topics, will)
         self._recorder = Recorder(evidence, self._outbox, topics, boot_id)
         self._pipeline = Pipeline(model, self._lanes, self._recorder)
-        self._watch = ModelWatch(settings.model, model.in_force.sha256)
+        self._watch = ModelWatch(settings.model, model.in_force.sha256, streams_max)
         vitals = Vitals(
             boot_id=boot_id,
             version=version,
@@ -182,15 +183,17 @@ class _Daemon:
                 camera.supervise(now_ns)
             self._swap_model()
             if self._pipeline.turn() == 0:
-                if exits_at_end and all(map(_has_ended, self._cameras)):
+                is_idle = exits_at_end and self._pipeline.is_idle
+                if is_idle and all(map(_has_ended, self._cameras)):
                     return
-                wait_for_frames(self._cameras, IDLE_WAIT_S)
+                self._pipeline.wait(IDLE_WAIT_S)
 
     def finish(self) -> RunResult:
         """Stop in order: what was decided is written, what is written delivered."""
         for camera in self._cameras:
             camera.stop()
         self._watch.stop()
+        self._pipeline.drain(LAST_WORD_LIMIT_S)
         self._pipeline.finish()
         self._recorder.close(DRAIN_LIMIT_S / 2)
         undelivered = self._undelivered()

@@ -1,18 +1,17 @@
 """The model in force: loaded from the slot, and swapped when flashing switches it.
 
-What runs is what flashing proved on this machine: variant and precision come from
-``proof.json``. A package without a proof is not run. A new one is opened, verified and
-compiled in a thread of its own while the old one goes on; the pipeline takes it
-between two frames. If it cannot be opened, the old one stays.
+What runs is what flashing proved on this machine: variant, precision and the number of
+streams come from ``proof.json``. A package without a proof is not run. A new one is
+opened, verified and compiled in a thread of its own while the old one goes on; the
+pipeline takes it between two frames. If it cannot be opened, the old one stays.
 """
 
 import contextlib
 import logging
 import queue
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from edge.config import ModelSettings
 from models.backends import open_detector
@@ -20,16 +19,18 @@ from models.boxes import FloatArray
 from models.detections import Detections
 from models.detector import Detector
 from models.errors import GraftlineError, InstallError
+from models.inference import Inference, open_requests
 from models.messages import ModelInForce
 from models.package import open_package
 from models.postprocess import decode
-from models.preprocess import Frame, letterbox_image
+from models.preprocess import Letterbox
 from models.slot_files import ProofFile, SlotFolder, read_file
 
 logger = logging.getLogger(__name__)
 
 FLASH_IT = "Run `graftline flash PACKAGE local:{root}`."
 STOP_LIMIT_S = 5.0
+STREAMS_MAX = 64  # flashing never measures more
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ class LoadedModel:
         score_thresholds: ``[C]`` float32.
         iou_threshold: Overlap at which NMS drops a box.
         in_force: What messages say of it.
-        images: ``[1, 3, H, W]`` float32: the graph's input, used again each time.
+        requests: What may be on its way through the graph at the same time.
     """
 
     detector: Detector
@@ -50,38 +51,42 @@ class LoadedModel:
     score_thresholds: FloatArray
     iou_threshold: float
     in_force: ModelInForce
-    images: FloatArray
+    requests: tuple[Inference, ...]
 
-    def detect(
-        self, frame: Frame, score_thresholds: FloatArray | None = None
+    def decode(
+        self,
+        output: FloatArray,
+        box: Letterbox,
+        score_thresholds: FloatArray | None = None,
     ) -> Detections:
-        """Return what the model finds in one frame.
-
-        The same as ``models.detector.detect``, without new memory for the input.
+        """Return what the graph found in one frame, as ``models.detector.detect`` does.
 
         Args:
-            frame: ``[H, W, 3]`` uint8, BGR, any size.
+            output: ``[4 + C, A]`` float32, from one of the requests.
+            box: How the frame was put into its input.
             score_thresholds: ``[C]`` float32 where not the package's own hold.
 
         Returns:
             Detections with ``boxes_frame``.
+
+        Raises:
+            PackageError: The output is not finite.
         """
-        image, box = letterbox_image(frame, *self.detector.input_size_px)
-        np.copyto(self.images[0], image.transpose(2, 0, 1))
         found = decode(
-            self.detector.infer(self.images),
+            output,
             self.score_thresholds if score_thresholds is None else score_thresholds,
             iou_threshold=self.iou_threshold,
         )
         return Detections(box.boxes_to_frame(found.boxes), found.scores, found.labels)
 
 
-def load_model(slot: SlotFolder, threads: int) -> LoadedModel:
+def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedModel:
     """Return the model that ``current`` names, verified and compiled.
 
     Args:
         slot: Folder that flashing installs into.
         threads: Threads of inference, 0 = all cores.
+        streams_max: Most pictures that can be of use at the same time.
 
     Raises:
         InstallError: Nothing is installed, or without a proof on this machine.
@@ -106,9 +111,14 @@ def load_model(slot: SlotFolder, threads: int) -> LoadedModel:
             fix=fix,
         )
     manifest, mode = package.manifest, proof.chosen
-    detector = open_detector(package, mode.variant, mode.precision_hint, threads)
-    images = np.zeros((1, 3, *detector.input_size_px), np.float32)
-    detector.infer(images)  # the first run is slow: not at the cost of a frame
+    streams = min(mode.streams, streams_max, threads or mode.streams)
+    detector = open_detector(
+        package, mode.variant, mode.precision_hint, threads, streams
+    )
+    requests = open_requests(detector, streams)
+    for request in requests:  # the first run is slow: not at the cost of a frame
+        request.start(_nothing)
+        request.take()
     return LoadedModel(
         detector,
         manifest.labels,
@@ -120,8 +130,20 @@ def load_model(slot: SlotFolder, threads: int) -> LoadedModel:
             sha256=package.sha256,
             variant=mode.variant.value,
         ),
-        images,
+        requests,
     )
+
+
+def useful_streams(are_triggered: Sequence[bool]) -> int:
+    """Return how many frames it pays to look at at the same time.
+
+    One camera in free run wants each answer as soon as possible; parts do not grow
+    old, and want as many answers as possible.
+
+    Args:
+        are_triggered: Of every camera, whether its frames are parts.
+    """
+    return STREAMS_MAX if any(are_triggered) else len(are_triggered)
 
 
 class ModelWatch:
@@ -130,14 +152,17 @@ class ModelWatch:
     Args:
         settings: Slot and threads.
         running: SHA-256 of the package that runs.
+        streams_max: Of ``load_model``.
 
     Attributes:
         fault: Why the model that flashing wants does not run; empty else.
     """
 
-    def __init__(self, settings: ModelSettings, running: str) -> None:
+    def __init__(
+        self, settings: ModelSettings, running: str, streams_max: int = 1
+    ) -> None:
         self.fault = ""
-        self._settings = settings
+        self._settings, self._streams_max = settings, streams_max
         self._slot = SlotFolder(settings.slot)
         self._latest = running
         self._refused = ("", 0)  # package, and time of the proofs it was judged by
@@ -184,7 +209,9 @@ class ModelWatch:
         if (wanted, judged_by) == self._refused:
             return
         try:
-            self._fresh.put(load_model(self._slot, self._settings.threads))
+            self._fresh.put(
+                load_model(self._slot, self._settings.threads, self._streams_max)
+            )
         except GraftlineError as error:
             self.fault, self._refused = (
                 f"model {wanted[:12]} refused",
@@ -194,3 +221,7 @@ class ModelWatch:
             logger.error("model_refused sha256=%s reason=%s", wanted[:12], error)  # noqa: TRY400
             return
         self.fault, self._latest = "", wanted
+
+
+def _nothing() -> None:
+    """Take the word that a run has ended where somebody waits for it anyway."""

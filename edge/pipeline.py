@@ -2,27 +2,37 @@
 
 ::
 
-    camera ──slot──▶ turn ──▶ detect ──▶ decide ──▶ recorder ──▶ evidence, outbox
-    (process)        fair     one model   the lane's (thread)
-                     round    for all     rules
+    camera ──slot──▶ turn ──▶ take off ──▶ land ──▶ decide ──▶ recorder ──▶ evidence,
+    (process)        fair     one model    in       k of n     (thread)     outbox
+                     round    for all      order    or part
 
 One thread does all of this for all cameras, and nothing here waits for the network.
-A frame is looked at where the camera put it; it is copied only when it shows a defect.
+Inference runs beside it: as soon as an answer is there, the next frame takes off, and
+only then is the answer decided. A frame never waits for a free place in the model: it
+is taken, the newest, when there is one. Several frames of one camera are on their way
+only where its frames cannot grow old meanwhile, or where it is alone.
 """
 
 import logging
+import select
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
-from edge.cameras.slot import CameraFrame, Pixels
+from edge.cameras.slot import CameraFrame
 from edge.decision import FrameContext, verdict_kind
+from edge.flights import Bell, Copies, Flight, Queues
 from edge.lane import Lane, Told
 from edge.model import LoadedModel
 from edge.parts import CountedPart
 from edge.recorder import Decision, Recorder
 from models.errors import PackageError
+from models.inference import Inference
+from models.preprocess import letterbox_into
 
 logger = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 0.05
 
 
 class Pipeline:
@@ -34,7 +44,7 @@ class Pipeline:
         recorder: Who writes decisions down.
 
     Attributes:
-        model: The model in force.
+        model: The model in force; frames on their way keep the one they began with.
         fault: Why it gives no answers; empty = it does.
     """
 
@@ -45,46 +55,128 @@ class Pipeline:
         self.fault = ""
         self._lanes = tuple(lanes)
         self._recorder = recorder
+        self._first = 0  # the lane whose turn it is
+        self._queues, self._copies, self._bell = Queues(), Copies(), Bell()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no frame is on its way."""
+        return len(self._queues) == 0
 
     def turn(self) -> int:
-        """Inspect the newest frame of each camera that has one.
+        """Start the newest frame of each camera for which there is room, decide others.
 
         No camera gets a second frame before every other had its first: a fast one
         cannot starve a slow one.
 
         Returns:
-            Number of frames taken.
+            Number of frames taken or decided, whichever is more; 0 = nothing to do.
         """
-        taken = 0
-        for lane in self._lanes:
+        self._bell.silence()
+        taken = self._take_off()
+        self._queues.land()
+        decided = 0
+        for flight in self._queues.landed():
+            self._finish(flight)
+            decided += 1
+        return max(taken, decided)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until an answer is there, or a frame for which there is room.
+
+        Args:
+            timeout_s: Longest wait.
+        """
+        bells = [self._bell.fd]
+        if self._room() is not None:
+            open_ = [lane.camera for lane in self._lanes if self._may_take_off(lane)]
+            bells += [fd for camera in open_ if (fd := camera.bell_fd) is not None]
+        select.select(bells, [], [], timeout_s)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Decide what is on its way; take no more.
+
+        Args:
+            timeout_s: Longest wait.
+
+        Returns:
+            Whether nothing is on its way any more.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.is_idle and time.monotonic() < deadline:
+            select.select([self._bell.fd], [], [], LOOK_AGAIN_S)
+            self._bell.silence()
+            self._queues.land()
+            for flight in self._queues.landed():
+                self._finish(flight)
+        return self.is_idle
+
+    def _take_off(self) -> int:
+        """Start one frame of each camera, as far as there is room for them."""
+        taken, count = 0, len(self._lanes)
+        for position in range(self._first, self._first + count):
+            lane = self._lanes[position % count]
+            request = self._room()
+            if request is None:
+                self._first = position % count  # it is the first one next time
+                break
+            if not self._may_take_off(lane):
+                continue
             frame = lane.camera.take()
             if frame is not None:
                 taken += 1
-                self._inspect(lane, frame)
-                lane.camera.release()
+                self._start(lane, frame, request)
         return taken
 
-    def _inspect(self, lane: Lane, frame: CameraFrame) -> None:
-        """Decide one frame."""
+    def _room(self) -> Inference | None:
+        """Return a request of the model that is idle."""
+        requests = self.model.requests
+        if not any(request.is_idle for request in requests):
+            self._queues.land()
+        return next((request for request in requests if request.is_idle), None)
+
+    def _may_take_off(self, lane: Lane) -> bool:
+        """Return whether a camera may send one more frame on its way."""
+        is_patient = lane.camera.is_triggered or len(self._lanes) == 1
+        return is_patient or self._queues.of(lane) == 0
+
+    def _start(self, lane: Lane, frame: CameraFrame, request: Inference) -> None:
+        """Copy one frame out of the slot, give the slot back, and start."""
+        flight = Flight(lane, frame, self.model)
+        if frame.pixels is not None:
+            pixels = self._copies.copy(frame.pixels)
+            if not lane.camera.is_whole():  # overwritten meanwhile: two moments in one
+                lane.counters.torn += 1
+                lane.camera.release()
+                self._copies.give_back(pixels)
+                return
+            flight.frame = replace(frame, pixels=pixels)
+        lane.camera.release()
+        if flight.frame.pixels is not None:
+            flight.box = letterbox_into(request.image, flight.frame.pixels)
+            flight.request = request
+            request.start(self._bell.ring)
+        self._queues.add(flight)
+
+    def _finish(self, flight: Flight) -> None:
+        """Decide one frame that has landed."""
+        lane, frame = flight.lane, flight.frame
         if frame.pixels is None:
             lane.counters.unreadable += 1
-            self._decide(lane, frame, None, reason=frame.fault)
+            self._decide(flight, None, reason=frame.fault)
             return
         try:
-            found = self.model.detect(frame.pixels, lane.thresholds(self.model))
+            found = flight.found()
         except PackageError as exc:  # no answer is not the answer "ok"
             self._note_fault(str(exc))
             lane.counters.unreadable += 1
-            self._decide(lane, frame, None, reason=exc.what)
-            return
-        self._note_fault("")
-        if not lane.camera.is_whole():  # overwritten meanwhile: it showed two moments
-            lane.counters.torn += 1
-            return
-        told = lane.decide(found, frame.stamp, frame.pixels, self.model)
-        if told.left:
-            self._judge(lane, told.left)
-        self._decide(lane, frame, told)
+            self._decide(flight, None, reason=exc.what)
+        else:
+            self._note_fault("")
+            told = lane.decide(found, frame.stamp, frame.pixels, flight.model)
+            if told.left:
+                self._judge(lane, told.left)
+            self._decide(flight, told)
 
     def finish(self) -> None:
         """Give the parts their verdicts that are still in view: no more frames come."""
@@ -119,14 +211,9 @@ class Pipeline:
             else:
                 logger.info("model_recovered")
 
-    def _decide(
-        self,
-        lane: Lane,
-        frame: CameraFrame,
-        told: Told | None,
-        reason: str = "",
-    ) -> None:
+    def _decide(self, flight: Flight, told: Told | None, reason: str = "") -> None:
         """Count the decision, and hand it over if it is worth a word."""
+        lane, frame = flight.lane, flight.frame
         decided_ns = time.monotonic_ns()
         is_part = lane.camera.is_triggered
         found = told.detections if told else None
@@ -135,14 +222,16 @@ class Pipeline:
         if is_part:
             lane.count_verdict(verdict_kind(found), frame.stamp)
         shows_defect = found is not None and len(found) > 0
+        if not shows_defect:
+            self._copies.give_back(frame.pixels)
         if is_part or shows_defect:
             decision = Decision(
                 frame=_context(lane, frame, decided_ns, told.part_id if told else None),
                 counters=lane.counters,
-                model=self.model.in_force,
-                label_names=self.model.labels,
+                model=flight.model.in_force,
+                label_names=flight.model.labels,
                 detections=found,
-                pixels=_copy(frame.pixels) if shows_defect else None,
+                pixels=frame.pixels if shows_defect else None,
                 is_part=is_part,
                 reason=reason,
                 regions=told.regions if told else (),
@@ -166,8 +255,3 @@ def _context(
         frame_width_px=width,
         frame_height_px=height,
     )
-
-
-def _copy(pixels: Pixels | None) -> Pixels | None:
-    """Return a picture that outlives the camera's slot."""
-    return None if pixels is None else pixels.copy()

@@ -17,6 +17,7 @@ def open_detector(
     variant: VariantName,
     precision_hint: PrecisionHint = PrecisionHint.F32,
     threads: int = 0,
+    streams: int = 1,
 ) -> Detector:
     """Return a graph that is ready to run.
 
@@ -25,6 +26,7 @@ def open_detector(
         variant: Which of its variants.
         precision_hint: Arithmetic of what is not quantized (OpenVINO only).
         threads: Number of inference threads, 0 = all cores.
+        streams: Pictures worked on at the same time (OpenVINO only).
 
     Raises:
         PackageError: The package lacks the variant, the run mode is not allowed, or
@@ -40,14 +42,16 @@ def open_detector(
         )
     path = package.model_path(variant)
     if entry.runtime == "openvino":
-        return _open_openvino(path, precision_hint, threads)
+        return _open_openvino(path, precision_hint, threads, streams)
     return _open_onnx(path, threads)
 
 
-def _open_openvino(path: Path, hint: PrecisionHint, threads: int) -> Detector:
+def _open_openvino(
+    path: Path, hint: PrecisionHint, threads: int, streams: int
+) -> Detector:
     from models.openvino_detector import OpenVinoDetector  # noqa: PLC0415 (lazy)
 
-    return OpenVinoDetector(path, hint.value, threads)
+    return OpenVinoDetector(path, hint.value, threads, streams)
 
 
 def _open_onnx(path: Path, threads: int) -> Detector:

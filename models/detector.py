@@ -7,7 +7,7 @@ import numpy as np
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.postprocess import IOU_THRESHOLD, decode
-from models.preprocess import Frame, letterbox
+from models.preprocess import Frame, letterbox_image
 
 
 class Detector(Protocol):
@@ -17,11 +17,12 @@ class Detector(Protocol):
     def input_size_px(self) -> tuple[int, int]:
         """Height and width of the graph's input."""
 
-    def infer(self, images: FloatArray) -> FloatArray:
+    def infer(self, image: Frame) -> FloatArray:
         """Run the graph once.
 
         Args:
-            images: ``[1, 3, H, W]`` float32, BGR, 0..255.
+            image: ``[H, W, 3]`` uint8, BGR, of the input's size; the detector makes
+                the graph's ``[1, 3, H, W]`` float32 of it.
 
         Returns:
             ``[4 + C, A]`` float32: centre x, centre y, width, height in input
@@ -47,10 +48,8 @@ def detect(
     Returns:
         Detections with ``boxes_frame``: pixels of the frame, cut at its edges.
     """
-    images, box = letterbox(frame, *detector.input_size_px)
-    found = decode(
-        detector.infer(images), score_thresholds, iou_threshold=iou_threshold
-    )
+    image, box = letterbox_image(frame, *detector.input_size_px)
+    found = decode(detector.infer(image), score_thresholds, iou_threshold=iou_threshold)
     return Detections(box.boxes_to_frame(found.boxes), found.scores, found.labels)
 
 

@@ -7,6 +7,7 @@ import onnxruntime as ort
 
 from models.boxes import FloatArray
 from models.errors import PackageError
+from models.preprocess import Frame, planar
 
 
 class OnnxDetector:
@@ -48,10 +49,10 @@ class OnnxDetector:
         self._input_name = graph_input.name
         self.input_size_px: tuple[int, int] = (int(shape[2]), int(shape[3]))
 
-    def infer(self, images: FloatArray) -> FloatArray:
+    def infer(self, image: Frame) -> FloatArray:
         """Run the graph once; see ``models.detector.Detector.infer``."""
         try:
-            output = self._session.run(None, {self._input_name: images})[0]
+            output = self._session.run(None, {self._input_name: planar(image)})[0]
         # ONNX Runtime's exceptions have no common base but Exception; all mapped
         except Exception as exc:
             raise PackageError(

@@ -105,6 +105,41 @@ def letterbox_image(
     return canvas, box
 
 
+def letterbox_into(image: Frame, frame: Frame) -> Letterbox:
+    """Write what ``letterbox_image`` returns into memory that is there already.
+
+    Args:
+        image: ``[input_height_px, input_width_px, 3]`` uint8; overwritten.
+        frame: ``[H, W, 3]`` uint8, BGR.
+
+    Returns:
+        The mapping.
+    """
+    box = Letterbox(frame.shape[0], frame.shape[1], image.shape[0], image.shape[1])
+    height, width = box.content_size_px
+    content = image[:height, :width]
+    if content.shape == frame.shape:
+        np.copyto(content, frame)
+    else:
+        size = (width, height)
+        cv2.resize(frame, size, dst=content, interpolation=cv2.INTER_LINEAR)
+    image[height:] = PAD_VALUE
+    image[:height, width:] = PAD_VALUE
+    return box
+
+
+def planar(image: Frame) -> FloatArray:
+    """Return a picture of the input's size as the graph contract wants it.
+
+    Args:
+        image: ``[H, W, 3]`` uint8, BGR.
+
+    Returns:
+        ``[1, 3, H, W]`` float32, BGR, 0..255.
+    """
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+
+
 def letterbox(
     frame: Frame, input_height_px: int, input_width_px: int
 ) -> tuple[FloatArray, Letterbox]:
@@ -120,6 +155,4 @@ def letterbox(
         mapping back to the frame.
     """
     image, box = letterbox_image(frame, input_height_px, input_width_px)
-    planar = np.empty((1, 3, input_height_px, input_width_px), np.float32)
-    planar[0] = image.transpose(2, 0, 1)
-    return planar, box
+    return planar(image), box

@@ -16,7 +16,7 @@ from models.boxes import cxcywh_to_xyxy, iou
 from models.manifest import PrecisionHint
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
-from models.preprocess import Frame, letterbox
+from models.preprocess import Frame, letterbox, letterbox_image
 from trainer.detectors.base import Architecture, Detector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
@@ -84,12 +84,12 @@ def test_packed_files_say_what_torch_says(
         OnnxDetector(tmp_path / "model.onnx"),
     )
     for picture in pictures():
-        images, _ = letterbox(picture, HEIGHT_PX, WIDTH_PX)
-        expected = reference.infer(images)
+        image, _ = letterbox_image(picture, HEIGHT_PX, WIDTH_PX)
+        expected = reference.infer(image)
         assert expected.shape == (4 + LABELS, anchors)
         assert expected[4:].std() > 3e-3
         for other in others:
-            found = other.infer(images)
+            found = other.infer(image)
             np.testing.assert_allclose(found[4:], expected[4:], rtol=0, atol=5e-3)
             boxes, right = (cxcywh_to_xyxy(out[:4].T) for out in (found, expected))
             assert np.diag(iou(boxes, right)).min() > 0.99

@@ -8,6 +8,7 @@ import numpy as np
 from edge.cameras.slot import CameraFrame, Stamp
 from edge.model import LoadedModel
 from models.boxes import FloatArray
+from models.inference import open_requests
 from models.messages import CameraState, ModelInForce
 from models.preprocess import Frame
 
@@ -26,6 +27,7 @@ class SimCamera:
     def __init__(self, name: str, *, is_triggered: bool = False) -> None:
         self.name = name
         self.is_triggered = is_triggered
+        self.bell_fd: int | None = None
         self.state = CameraState.UP
         self.reason, self.since_wall_ns = "", 0
         self.conditions: tuple[str, ...] = ()
@@ -72,21 +74,22 @@ class SimDetector:
     input_size_px = (INPUT_PX, INPUT_PX)
     broken = False
 
-    def infer(self, images: FloatArray) -> FloatArray:
+    def infer(self, image: Frame) -> FloatArray:
         if self.broken:
             return np.full((6, 2), np.nan, np.float32)
-        score = float(images[0, 0, 0, 0] == MARK)
+        score = float(image[0, 0, 0] == MARK)
         rows = [[16, 20, 8, 8, score * 0.9, 0], [40, 20, 8, 8, 0, score * 0.8]]
         return np.array(rows, np.float32).T
 
 
 def sim_model(build: int = 1) -> LoadedModel:
     """Return a model that runs ``SimDetector``."""
+    detector = SimDetector()
     return LoadedModel(
-        SimDetector(),
+        detector,
         ("scratch", "dent"),
         np.full(2, 0.5, np.float32),
         0.65,
         ModelInForce(name="sim", build=build, sha256="0" * 64),
-        np.zeros((1, 3, INPUT_PX, INPUT_PX), np.float32),
+        open_requests(detector, 1),
     )

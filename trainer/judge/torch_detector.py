@@ -3,6 +3,7 @@
 import torch
 
 from models.boxes import FloatArray
+from models.preprocess import Frame, planar
 from trainer.detectors.base import Detector
 
 
@@ -22,9 +23,9 @@ class TorchDetector:
         self.input_size_px: tuple[int, int] = (input_height_px, input_width_px)
         self._device = next(model.parameters()).device
 
-    def infer(self, images: FloatArray) -> FloatArray:
+    def infer(self, image: Frame) -> FloatArray:
         """Run the graph once; see ``models.detector.Detector.infer``."""
-        tensor = torch.from_numpy(images).to(self._device)
+        tensor = torch.from_numpy(planar(image)).to(self._device)
         tensor = tensor.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             output = self._model.detections(tensor)[0].float().cpu().numpy()

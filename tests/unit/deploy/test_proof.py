@@ -46,6 +46,7 @@ def test_fastest_run_mode_that_passed_is_chosen(builds: list[Package]) -> None:
     assert report.chosen is not None
     fastest = min(mode.latency_ms_p50 for mode in report.modes if mode.passed)
     assert report.chosen.latency_ms_p50 == fastest
+    assert report.chosen in report.modes
     proof = report.proof()
     assert proof.golden_frames == 16
     assert proof.package_sha256 == builds[0].sha256

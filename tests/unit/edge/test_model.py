@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from edge.config import ModelSettings
-from edge.model import LoadedModel, ModelWatch, load_model
+from edge.model import LoadedModel, ModelWatch, load_model, useful_streams
 from models.backends import open_detector
+from models.detections import Detections
 from models.detector import detect
 from models.errors import InstallError, PackageError
 from models.manifest import VariantName
-from models.slot_files import SlotFolder
+from models.preprocess import Frame, letterbox_into
+from models.slot_files import ProofFile, SlotFolder, read_file, write_file
 from tests.simulators.packages import (
     install_package,
     make_package,
@@ -33,6 +35,13 @@ def wait_for(model: Callable[[], LoadedModel | None]) -> LoadedModel | None:
     return None
 
 
+def detections_of(model: LoadedModel, frame: Frame) -> Detections:
+    request = model.requests[0]
+    box = letterbox_into(request.image, frame)
+    request.start(lambda: None)
+    return model.decode(request.take(), box)
+
+
 def test_model_in_force_is_the_installed_package(tmp_path: Path) -> None:
     package = make_package(tmp_path / "package", build=7)
     model = load_model(install_package(tmp_path / "slot", package), threads=1)
@@ -51,7 +60,7 @@ def test_same_detections_as_everywhere_else(
     for _ in range(2):  # the second frame finds the first one's input
         frame = rng.integers(0, 255, (*shape, 3)).astype(np.uint8)
         frame[: shape[0] // 3, : shape[1] // 3] = 255
-        got = model.detect(frame)
+        got = detections_of(model, frame)
         expected = detect(open_detector(package, FP32, threads=1), frame, thresholds)
         assert len(got) > 0
         np.testing.assert_array_equal(got.boxes, expected.boxes)
@@ -126,7 +135,29 @@ def test_new_model_without_proof_is_refused_until_it_is_proven(tmp_path: Path) -
 def test_defect_is_found_where_it_was_painted(tmp_path: Path) -> None:
     slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
     model = load_model(slot, threads=1)
-    found = model.detect(part_picture((3, 4), red=True, size_px=640))
+    found = detections_of(model, part_picture((3, 4), red=True, size_px=640))
     assert [model.labels[label] for label in found.labels] == ["red"]
     np.testing.assert_allclose(found.boxes, [[192, 256, 256, 320]])
-    assert len(model.detect(part_picture())) == 0
+    assert len(detections_of(model, part_picture())) == 0
+
+
+@pytest.mark.parametrize(
+    ("streams_max", "threads", "expected"), [(1, 0, 1), (64, 0, 2), (64, 1, 1)]
+)
+def test_streams_are_what_flashing_measured_as_far_as_they_are_of_use(
+    streams_max: int, threads: int, expected: int, tmp_path: Path
+) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    known = read_file(slot.proof, ProofFile)
+    assert known is not None
+    ((sha256, proof),) = known.proofs.items()
+    chosen = proof.chosen.model_copy(update={"streams": 2})
+    proof = proof.model_copy(update={"chosen": chosen})
+    write_file(slot.proof, known.model_copy(update={"proofs": {sha256: proof}}))
+    assert len(load_model(slot, threads, streams_max).requests) == expected
+
+
+def test_one_camera_in_free_run_wants_each_answer_at_once() -> None:
+    assert useful_streams([False]) == 1
+    assert useful_streams([False, False, False]) == 3
+    assert useful_streams([True]) > 8

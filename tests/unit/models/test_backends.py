@@ -26,9 +26,9 @@ def test_defect_is_found_where_it_was_painted(sealed: Package) -> None:
 
 def test_output_is_the_callers_to_keep(sealed: Package) -> None:
     detector = open_detector(sealed, VariantName.OPENVINO_FP32)
-    first = detector.infer(np.zeros((1, 3, 320, 320), np.float32))
+    first = detector.infer(np.zeros((320, 320, 3), np.uint8))
     kept = first.copy()
-    detector.infer(np.full((1, 3, 320, 320), 255, np.float32))
+    detector.infer(np.full((320, 320, 3), 255, np.uint8))
     assert (first == kept).all()
 
 
@@ -74,4 +74,4 @@ def test_inference_on_another_shape_is_a_package_error(tmp_path: Path) -> None:
     ov.save_model(bright_cell_graph(), tmp_path / "model.xml", False)
     detector = OpenVinoDetector(tmp_path / "model.xml")
     with pytest.raises(PackageError, match="in the middle of an inference"):
-        detector.infer(np.zeros((1, 3, 64, 64), np.float32))
+        detector.infer(np.zeros((64, 64, 3), np.uint8))

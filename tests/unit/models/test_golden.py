@@ -21,6 +21,7 @@ from models.golden import (
 )
 from models.manifest import Tolerance, VariantName
 from models.package import Package
+from models.preprocess import Frame
 from tests.simulators import resealed
 from tests.simulators.resealed import reseal
 
@@ -137,8 +138,8 @@ class Blind:
 
     input_size_px = (320, 320)
 
-    def infer(self, images: FloatArray) -> FloatArray:
-        del images
+    def infer(self, image: Frame) -> FloatArray:
+        del image
         return np.full((6, 100), np.nan, np.float32)
 
 

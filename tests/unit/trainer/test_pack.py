@@ -295,8 +295,8 @@ class Shifted:
         self._shift = shift
         self.input_size_px = self._exact.input_size_px
 
-    def infer(self, images: np.ndarray) -> np.ndarray:
-        output = self._exact.infer(images)
+    def infer(self, image: np.ndarray) -> np.ndarray:
+        output = self._exact.infer(image)
         output[4:] = (output[4:] - self._shift).clip(0, 1)
         return output
 

@@ -11,8 +11,9 @@ import pytest
 from models.errors import PackageError
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
+from models.preprocess import letterbox_image
 from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
-from trainer.data.dataset import Dataset, Photo, open_dataset
+from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
 from trainer.ship.calibration import Calibration, choose_calibration
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.nncf_door import Ranges, load_nncf
@@ -128,11 +129,11 @@ def test_int8_says_nearly_the_same(quantized: Path, calibration: Calibration) ->
     )
     strongest = 0.0
     for photo in calibration.photos:
-        images = calibration.read(photo)
-        expected = exact.infer(images)
+        image, _ = letterbox_image(read_photo(photo), *exact.input_size_px)
+        expected = exact.infer(image)
         strongest = max(strongest, float(expected[4:].max()))
         for other in others:
-            found = other.infer(images)
+            found = other.infer(image)
             np.testing.assert_allclose(found[4:], expected[4:], rtol=0, atol=0.05)
             np.testing.assert_allclose(found[:4], expected[:4], rtol=0, atol=0.01)
     assert strongest > 0.9  # a rare, strong answer was not cut off

@@ -1,0 +1,310 @@
+"""The frame path in this process: throughput beside OpenVINO alone, cost, and age."""
+
+import gc
+import multiprocessing
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.cameras.slot import CameraFrame, FrameSlot, SlotReader, SlotWriter, Stamp
+from edge.lane import Lane
+from edge.model import LoadedModel, load_model
+from edge.pipeline import Pipeline
+from edge.recorder import Decision
+from edge.track import Tracker
+from models.boxes import FloatArray
+from models.inference import DirectInference, Inference
+from models.preprocess import Frame, letterbox_image
+from models.slot_files import SlotFolder
+
+PAIRS = 5
+SLOW_S = 0.2  # 5 frames/s
+CAMERA_FPS = 30
+
+
+class Desk:
+    """Takes decisions as the recorder's queue does, and only counts them."""
+
+    def __init__(self) -> None:
+        self.decisions = 0
+
+    def record(self, _: Decision) -> None:
+        """Count a decision."""
+        self.decisions += 1
+
+
+class MemoryCamera:
+    """A camera whose next frame is always there.
+
+    Args:
+        frames: Shown in turn.
+        is_triggered: Whether every frame is a part.
+    """
+
+    name, restarts, bell_fd = "memory", 0, None
+
+    def __init__(self, frames: list[Frame], *, is_triggered: bool) -> None:
+        self.is_triggered = is_triggered
+        self._frames, self._taken = frames, 0
+
+    def take(self) -> CameraFrame:
+        """Return the next frame, captured now."""
+        number, self._taken = self._taken, self._taken + 1
+        part = f"part-{number}" if self.is_triggered else None
+        stamp = Stamp(number, time.monotonic_ns(), time.time_ns(), part)
+        return CameraFrame(self._frames[number % len(self._frames)], stamp)
+
+    def is_whole(self) -> bool:
+        """Return that nobody overwrites it."""
+        return True
+
+    def release(self) -> None:
+        """Take the frame back."""
+
+
+class SlotCamera(MemoryCamera):
+    """A camera that reads from a real slot.
+
+    Args:
+        slot: Where another thread or process writes.
+    """
+
+    def __init__(self, slot: FrameSlot) -> None:
+        super().__init__([], is_triggered=False)
+        self.bell_fd = slot.published_fd
+        self._reader = SlotReader(slot)
+        self.take = self._reader.take
+        self.is_whole = self._reader.is_whole
+        self.release = self._reader.release
+
+
+class KnownAnswers:
+    """A detector that gives real answers of before in no time."""
+
+    def __init__(self, size_px: tuple[int, int], answers: list[FloatArray]) -> None:
+        self.input_size_px = size_px
+        self._answers, self._next = answers, 0
+
+    def infer(self, _: Frame) -> FloatArray:
+        """Return the next answer."""
+        self._next = (self._next + 1) % len(self._answers)
+        return self._answers[self._next]
+
+
+class SlowRequest:
+    """A request whose answer takes at least so long.
+
+    Args:
+        inner: The real one.
+    """
+
+    def __init__(self, inner: Inference) -> None:
+        self._inner = inner
+        self._timer: threading.Timer | None = None
+
+    @property
+    def image(self) -> Frame:
+        """The input."""
+        return self._inner.image
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be started."""
+        return self._inner.is_idle
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the answer is there and the time is over."""
+        is_over = self._timer is not None and self._timer.finished.is_set()
+        return is_over and self._inner.is_done
+
+    def start(self, when_done: Callable[[], None]) -> None:
+        """Start."""
+        self._timer = threading.Timer(SLOW_S, when_done)
+        self._inner.start(when_done)
+        self._timer.start()
+
+    def take(self) -> FloatArray:
+        """Return the answer."""
+        return self._inner.take()
+
+
+def _pipeline(
+    model: LoadedModel, *cameras: MemoryCamera
+) -> tuple[Pipeline, list[Lane], Desk]:
+    desk = Desk()
+    lanes = [Lane(camera, Tracker(3, 5)) for camera in cameras]
+    return Pipeline(model, lanes, desk), lanes, desk
+
+
+def _alone_fps(model: LoadedModel, seconds: float) -> float:
+    """Return what the same requests reach when nothing else is done."""
+    begun, done = time.perf_counter(), 0
+    for request in model.requests:
+        request.start(_nothing)
+    while time.perf_counter() - begun < seconds:
+        for request in model.requests:
+            request.take()
+            request.start(_nothing)
+            done += 1
+    for request in model.requests:
+        request.take()
+        done += 1
+    return done / (time.perf_counter() - begun)
+
+
+def _path_fps(
+    model: LoadedModel, frames: list[Frame], seconds: float, *, is_triggered: bool
+) -> float:
+    """Return what the pipeline reaches from frames in memory to decisions."""
+    camera = MemoryCamera(frames, is_triggered=is_triggered)
+    pipeline, (lane,), _ = _pipeline(model, camera)
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        if pipeline.turn() == 0:
+            pipeline.wait(0.1)
+    pipeline.drain(5)
+    return lane.counters.inspected / (time.perf_counter() - begun)
+
+
+def measure_throughput(slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
+    """Compare frames in memory to decision with OpenVINO alone, pair by pair.
+
+    Args:
+        slot: Slot folder.
+        photos: Folder with JPEG files.
+        seconds: Length of each of the measurements.
+    """
+    frames = [np.asarray(cv2.imread(str(p)), np.uint8) for p in _first(photos, 64)]
+    result: dict[str, Any] = {}
+    for name, streams_max in (("parts", 64), ("free_run", 1)):
+        model = load_model(SlotFolder(slot), 0, streams_max)
+        pairs = []
+        for _ in range(PAIRS):
+            alone = _alone_fps(model, seconds)
+            ours = _path_fps(model, frames, seconds, is_triggered=name == "parts")
+            pairs.append({"openvino_fps": alone, "pipeline_fps": ours})
+        ratios = [pair["pipeline_fps"] / pair["openvino_fps"] for pair in pairs]
+        result[name] = {
+            "streams": len(model.requests),
+            "pairs": pairs,
+            "ratio": statistics.median(ratios),
+        }
+    return result
+
+
+def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
+    """Measure everything that is not inference, of a 1080p frame in a real slot.
+
+    The graph's answers are real ones, given in no time.
+
+    Args:
+        slot: Slot folder.
+        photos: Folder with JPEG files.
+        seconds: How long.
+    """
+    model = load_model(SlotFolder(slot), 0)
+    frames = _belt(_first(photos, 4))
+    images = [letterbox_image(f, *model.detector.input_size_px)[0] for f in frames]
+    answers = [model.detector.infer(image) for image in images]
+    known = KnownAnswers(model.detector.input_size_px, answers)
+    model.requests = (DirectInference(known),)
+    memory = FrameSlot.create()
+    writer, camera = SlotWriter(memory), SlotCamera(memory)
+    pipeline, (lane,), desk = _pipeline(model, camera)
+    spent_ms, cpu_ms, begun = list[float](), list[float](), time.monotonic()
+    gc.collect()
+    while time.monotonic() - begun < seconds:
+        number = len(spent_ms)
+        stamp = Stamp(number, time.monotonic_ns(), time.time_ns())
+        writer.publish(frames[number % len(frames)], stamp)
+        started_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
+        pipeline.turn()
+        spent_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
+        cpu_ms.append((time.thread_time_ns() - cpu_ns) / 1e6)
+    candidates = [
+        int((a[4:].max(0) >= model.score_thresholds.min()).sum()) for a in answers
+    ]
+    return {
+        "frames": lane.counters.inspected,
+        "decisions_handed_over": desk.decisions,
+        "boxes_before_nms_mean": statistics.mean(candidates),
+        "ms_p50": float(np.percentile(spent_ms, 50)),
+        "ms_p99": float(np.percentile(spent_ms, 99)),
+        "processor_ms_p50": float(np.percentile(cpu_ms, 50)),
+        "processor_ms_p99": float(np.percentile(cpu_ms, 99)),
+    }
+
+
+def _belt(photos: list[Path]) -> list[Frame]:
+    """Return 1080p frames in which each photo moves on, as on a belt."""
+    stills = [cv2.resize(cv2.imread(str(path)), (1920, 1080)) for path in photos]
+    return [
+        np.asarray(np.roll(still, step * 16, axis=1), np.uint8)
+        for still in stills
+        for step in range(12)
+    ]
+
+
+def measure_age(slot: Path, seconds: float) -> dict[str, Any]:
+    """Measure the age of frames at their decision, camera 30 fps and model 5 fps.
+
+    Args:
+        slot: Slot folder.
+        seconds: How long.
+    """
+    model = load_model(SlotFolder(slot), 0)
+    model.requests = tuple(map(SlowRequest, model.requests))
+    memory = FrameSlot.create()
+    writer = multiprocessing.get_context("spawn").Process(
+        target=_write_frames, args=(memory, seconds), name="camera", daemon=True
+    )
+    writer.start()
+    pipeline, (lane,), _ = _pipeline(model, SlotCamera(memory))
+    rss, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        if pipeline.turn() == 0:
+            pipeline.wait(0.1)
+        elif lane.counters.inspected % 10 == 0:
+            rss.append(_rss_bytes())
+    pipeline.drain(5)
+    writer.join(10)
+    p99 = lane.counters.latency.percentile_ms(0.99)
+    return {
+        "frames_inspected": lane.counters.inspected,
+        "inference_ms": SLOW_S * 1000,
+        "age_ms_p50": lane.counters.latency.percentile_ms(0.5),
+        "age_ms_p99": p99,
+        "age_p99_in_inference_times": p99 / (SLOW_S * 1000),
+        "rss_growth_bytes": rss[-1] - rss[len(rss) // 4] if rss else 0,
+    }
+
+
+def _write_frames(slot: FrameSlot, seconds: float) -> None:
+    """Publish 1080p frames at the camera's pace; runs in a process of its own."""
+    writer = SlotWriter(slot)
+    frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3)).astype(np.uint8)
+    begun = time.monotonic()
+    for number in range(int(seconds * CAMERA_FPS)):
+        time.sleep(max(0.0, begun + number / CAMERA_FPS - time.monotonic()))
+        writer.publish(frame, Stamp(number, time.monotonic_ns(), time.time_ns()))
+
+
+def _first(photos: Path, count: int) -> list[Path]:
+    return sorted(photos.glob("*.jpg"))[:count]
+
+
+def _rss_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text("utf-8").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _nothing() -> None:
+    """Take the word that an answer is there."""
