@@ -21,6 +21,7 @@ from edge.lifecycle import DaemonEvent, next_state, state_of
 from edge.model import ModelWatch
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
+from edge.reload import Configuration
 from models.messages import (
     CameraState,
     CameraStats,
@@ -50,22 +51,27 @@ class Vitals:
         version: Of Graftline.
         topics: Of this station.
         slot: Where ``health.json`` goes.
-        lanes: The cameras and their counters.
-        pipeline: The model in force.
+        pipeline: The model in force, the cameras and their counters.
         recorder: Decisions on their way to the disk.
         outbox: Events on their way to the collector.
         watch: The model that flashing wants.
+        configuration: The file, and whether it is in force.
     """
 
     boot_id: str
     version: str
     topics: StationTopics
     slot: SlotFolder
-    lanes: tuple[Lane, ...]
     pipeline: Pipeline
     recorder: Recorder
     outbox: Outbox
     watch: ModelWatch
+    configuration: Configuration
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The cameras and their counters; a reload replaces them."""
+        return self.pipeline.lanes
 
     @property
     def is_settled(self) -> bool:
@@ -81,6 +87,7 @@ class Vitals:
             if lane.camera.state is CameraState.LOST
         ]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
+        others.append(self.configuration.fault)
         return tuple(lost + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
@@ -181,6 +188,8 @@ class HealthReporter:
         for lane in vitals.lanes:
             if self._said_of.get(lane.camera.name) is not lane.camera.state:
                 self._say_camera(lane)
+        for name in self._said_of.keys() - {lane.camera.name for lane in vitals.lanes}:
+            self._say_gone(name)
 
     def _say_station(self) -> None:
         """Publish the state of the station."""
@@ -198,6 +207,17 @@ class HealthReporter:
             since=datetime.fromtimestamp(camera.since_wall_ns / 1e9, UTC),
         )
         topic = self._vitals.topics.camera(camera.name, "status")
+        self._publisher.publish_state(topic, status)
+
+    def _say_gone(self, name: str) -> None:
+        """Publish that a camera was taken out of the configuration."""
+        del self._said_of[name]
+        status = CameraStatus(
+            state=CameraState.ENDED,
+            reason="it is no longer in the configuration",
+            since=datetime.now(UTC),
+        )
+        topic = self._vitals.topics.camera(name, "status")
         self._publisher.publish_state(topic, status)
 
     def _write_figures(self) -> None:
@@ -244,7 +264,7 @@ class HealthReporter:
             frames_inspected=counters.inspected,
             frames_dropped=lane.frames_dropped,
             alerts=counters.alerts,
-            fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),
+            fps=round(max(0, counters.inspected - before) / max(elapsed_s, 1e-3), 3),
             latency_ms_p50=round(of_late.percentile_ms(0.5), 3),
             latency_ms_p99=round(of_late.percentile_ms(0.99), 3),
         )

@@ -12,7 +12,7 @@ A frame is looked at where the camera put it; it is copied only when it shows a 
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from edge.cameras.slot import CameraFrame, Pixels
 from edge.decision import FrameContext, verdict_kind
@@ -22,6 +22,7 @@ from edge.recorder import Decision, Recorder
 from models.detections import Detections
 from models.errors import PackageError
 
+TORN = "the frame was overwritten while it was looked at"
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +37,9 @@ class Pipeline:
     Attributes:
         model: The model in force.
         fault: Why it gives no answers; empty = it does.
+        lanes: The cameras; replaced as a whole, between two turns.
+        hear: Takes commands that have arrived; called after a frame was taken and
+            before it is known whose it is, so that none overtakes its command.
     """
 
     def __init__(
@@ -43,7 +47,8 @@ class Pipeline:
     ) -> None:
         self.model = model
         self.fault = ""
-        self._lanes = tuple(lanes)
+        self.lanes = tuple(lanes)
+        self.hear: Callable[[], None] = _hear_nothing
         self._recorder = recorder
 
     def turn(self) -> int:
@@ -55,14 +60,29 @@ class Pipeline:
         Returns:
             Number of frames taken.
         """
-        taken = 0
-        for lane in self._lanes:
+        taken, now_ns = 0, time.monotonic_ns()
+        for lane in self.lanes:
             frame = lane.camera.take()
             if frame is not None:
                 taken += 1
-                self._inspect(lane, frame)
+                self.hear()
+                missed, wanted = lane.admit(frame)
+                self.miss(lane, missed)
+                if wanted is not None:
+                    self._inspect(lane, wanted)
                 lane.camera.release()
+            self.miss(lane, lane.overdue(now_ns))
         return taken
+
+    def miss(self, lane: Lane, parts: Iterable[CameraFrame]) -> None:
+        """Give each part that nobody will inspect its verdict.
+
+        Args:
+            lane: Its camera.
+            parts: Without pixels, with the reason.
+        """
+        for part in parts:
+            self._decide(lane, part, None, reason=part.fault)
 
     def _inspect(self, lane: Lane, frame: CameraFrame) -> None:
         """Decide one frame."""
@@ -80,8 +100,10 @@ class Pipeline:
         self._note_fault("")
         if not lane.camera.is_whole():  # overwritten meanwhile: it showed two moments
             lane.counters.torn += 1
+            if lane.makes_parts:
+                self._decide(lane, frame, None, reason=TORN)
             return
-        if not lane.camera.is_triggered:
+        if not lane.makes_parts:
             found = lane.confirm(found, frame.stamp, frame.pixels.shape[1])
         self._decide(lane, frame, found)
 
@@ -103,7 +125,7 @@ class Pipeline:
     ) -> None:
         """Count the decision, and hand it over if it is worth a word."""
         decided_ns = time.monotonic_ns()
-        is_part = lane.camera.is_triggered
+        is_part = lane.makes_parts
         if found is not None:
             lane.counters.inspected_one(frame.stamp.captured_ns, decided_ns)
         if is_part:
@@ -121,6 +143,10 @@ class Pipeline:
                 reason=reason,
             )
             self._recorder.record(decision)
+
+
+def _hear_nothing() -> None:
+    """Stand for commands where there are none."""
 
 
 def _context(lane: Lane, frame: CameraFrame, decided_ns: int) -> FrameContext:

@@ -16,6 +16,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from edge.cameras.backlog import Backlog
 from edge.cameras.feed import CapturePlan, Feed, stamp_now
 from edge.cameras.slot import Pixels
 from edge.cameras.source import SourceKind
@@ -90,11 +91,12 @@ def run_live(plan: CapturePlan, feed: Feed) -> None:
     """
     feed.back_within(plan.open_timeout_ms)
     frame_id = plan.first_frame_id
-    with Capture(plan) as capture:
+    with Capture(plan) as capture, Backlog(plan, feed) as backlog:
         while True:
             feed.reads(frame_id, plan.read_timeout_ms)
             pixels = capture.read()
             if pixels is None:
+                feed.reads(frame_id - 1, plan.read_timeout_ms)  # it never came
                 raise plan.fault(
                     "no frame.",
                     why=f"None came within {plan.read_timeout_ms} ms, or the camera "
@@ -102,7 +104,7 @@ def run_live(plan: CapturePlan, feed: Feed) -> None:
                     fix="Look at its cable, power and network; it is tried again.",
                 )
             if feed.is_wanted:
-                feed.publish(pixels, stamp_now(frame_id))
+                backlog.publish(pixels, stamp_now(frame_id))
             frame_id += 1
 
 

@@ -39,6 +39,7 @@ class CapturePlan:
         first_frame_id: Number of the first frame to deliver.
         poisoned_frame_id: Frame that killed the process before: not read again.
         is_verbose: Native libraries may write on stderr.
+        keeps_every_frame: Each frame of a live camera is a part, see ``backlog``.
     """
 
     camera: str
@@ -49,6 +50,7 @@ class CapturePlan:
     first_frame_id: int = 0
     poisoned_frame_id: int | None = None
     is_verbose: bool = False
+    keeps_every_frame: bool = False
 
     def refuse_missing(self) -> None:
         """Refuse a file, folder or device that does not exist.
@@ -133,6 +135,16 @@ class Feed:
         while not taken:
             self.back_within(WAIT_MS)
             taken = self._writer.wait_until_taken(SLICE_S)
+
+    def is_taken(self, timeout_s: float) -> bool:
+        """Return whether the daemon has the newest frame, waiting if it has not.
+
+        It gives no sign of life: whoever reads the camera does.
+
+        Args:
+            timeout_s: Longest wait.
+        """
+        return self._writer.wait_until_taken(timeout_s)
 
     def publish(self, pixels: Pixels, stamp: Stamp) -> None:
         """Make a frame the newest one; see ``SlotWriter.publish``."""

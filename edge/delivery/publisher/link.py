@@ -13,6 +13,7 @@ import logging
 import selectors
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +33,9 @@ TURN_S = 0.25
 IN_FLIGHT_MAX = 100
 IN_FLIGHT_UNKNOWN = 20  # MQTT 3.1.1 brokers do not say; mosquitto's own limit
 logger = logging.getLogger(__name__)
+
+
+Commands = tuple[str, Callable[[str, bytes, bool], None]]
 
 
 class LostError(Exception):
@@ -56,6 +60,8 @@ class Link:
         will: What the broker publishes when this link breaks.
         feed: Hears what is confirmed, refused and acknowledged.
         ack_topic: Where the collector answers.
+        commands: Filter of the command topics, and who takes a command: topic,
+            payload, and whether it was retained. Returns at once.
     """
 
     def __init__(
@@ -66,13 +72,15 @@ class Link:
         will: Packet,
         feed: Feed,
         ack_topic: str,
+        commands: Commands | None = None,
     ) -> None:
         self.in_flight: dict[int, Packet] = {}
         self.quota = IN_FLIGHT_UNKNOWN
         self.max_packet_bytes: int | None = None
         self.refusal = ""
         self._settings, self._feed, self._ack_topic = settings, feed, ack_topic
-        self._protocol = protocol
+        self._protocol, self._commands = protocol, commands
+        self._filters = [ack_topic, *([commands[0]] if commands else [])]
         self._connack: ReasonCode | None = None
         self._lost_reason = ""
         self._selector = selectors.DefaultSelector()
@@ -126,7 +134,7 @@ class Link:
             if reason.getName() == "Unsupported protocol version":
                 raise OtherProtocolError(str(reason))
             raise RefusedError(f"refused the connection: {reason}")
-        client.subscribe(self._ack_topic, qos=1)
+        client.subscribe([(topic, 1) for topic in self._filters])
 
     def turn(self, timeout_s: float) -> None:
         """Wait for the network or a wake-up, at most so long, and serve it.
@@ -227,9 +235,9 @@ class Link:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        for reason in reasons:
+        for topic, reason in zip(self._filters, reasons, strict=False):
             if reason.is_failure:
-                self._refuse(self._ack_topic, reason)
+                self._refuse(topic, reason)
 
     def _on_publish(
         self,
@@ -258,10 +266,13 @@ class Link:
         self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage
     ) -> None:
         try:
-            self._feed.acknowledged(bytes(message.payload), time.monotonic_ns())
+            if message.topic == self._ack_topic:
+                self._feed.acknowledged(bytes(message.payload), time.monotonic_ns())
+            elif self._commands:
+                self._commands[1](message.topic, bytes(message.payload), message.retain)
         # The network loop must outlive any payload.
         except Exception:
-            logger.exception("acknowledgement_failed bytes=%d", len(message.payload))
+            logger.exception("message_failed bytes=%d", len(message.payload))
 
     def _refuse(self, topic: str, reason: ReasonCode) -> None:
         """Note that the broker does not want something; the event is kept."""

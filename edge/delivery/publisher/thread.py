@@ -19,6 +19,7 @@ from edge.delivery.feed import Feed, Packet
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher.link import (
     TURN_S,
+    Commands,
     Link,
     LostError,
     OtherProtocolError,
@@ -46,6 +47,7 @@ class Publisher:
         outbox: Started.
         topics: Of this station.
         will: What the broker says when this daemon vanishes.
+        commands: Filter of the command topics, and who takes them, see ``Link``.
 
     Attributes:
         turns: Grows while the thread lives.
@@ -57,8 +59,10 @@ class Publisher:
         outbox: Outbox,
         topics: StationTopics,
         will: StationStatus,
+        commands: Commands | None = None,
     ) -> None:
         self.turns = 0
+        self._commands = commands
         self._settings, self._outbox, self._topics = settings, outbox, topics
         self._will = _state_packet(topics.status, will)
         self._feed = Feed(outbox, settings.collector_ack)
@@ -69,6 +73,8 @@ class Publisher:
         self._problem = ""
         self._link: Link | None = None
         self._stopping = threading.Event()
+        self._hurry = threading.Event()  # do not sit out the pause
+        self._renewals: deque[BrokerSettings] = deque(maxlen=1)
         self._final: Packet | None = None
         self._deadline_s = 0.0
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -111,6 +117,19 @@ class Publisher:
         self._mailbox.append(Packet(topic, payload, qos=0))
         self._wake()
 
+    def renew(self, settings: BrokerSettings) -> None:
+        """Connect again, with new settings or credentials. Nothing is lost by it.
+
+        The old connection is cut without a farewell: until the new one stands the
+        broker says that this station is lost, which is then the truth.
+
+        Args:
+            settings: From now on; ``collector_ack`` and ``reconnect_max_s`` stay.
+        """
+        self._renewals.append(settings)
+        self._hurry.set()
+        self._wake()
+
     @property
     def connected(self) -> bool:
         """Whether there is a connection to the broker."""
@@ -141,6 +160,7 @@ class Publisher:
         self._final = _state_packet(self._topics.status, final_status)
         self._deadline_s = time.monotonic() + timeout_s
         self._stopping.set()
+        self._hurry.set()
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_s + TURN_S)
@@ -174,10 +194,14 @@ class Publisher:
             if time.monotonic() - began_s > STABLE_S:
                 absent.reset()
                 refused.reset()
-            self._stopping.wait(pauses.next_s())
+            if self._hurry.wait(pauses.next_s()):
+                self._hurry.clear()
+                refused.reset()
 
     def _serve(self) -> None:
         """Hold one connection, in the first version of MQTT that the broker knows."""
+        while self._renewals:
+            self._settings = self._renewals.popleft()
         for protocol in protocols_of(self._settings.protocol):
             link = Link(
                 self._settings,
@@ -186,6 +210,7 @@ class Publisher:
                 self._will,
                 self._feed,
                 self._topics.ack,
+                self._commands,
             )
             try:
                 link.open(self._wake_reader)
@@ -207,6 +232,9 @@ class Publisher:
             self.turns += 1
             if self._stopping.is_set() and self._is_done():
                 self._say_goodbye(link)
+                return
+            if self._renewals:
+                logger.info("broker_renewed: connecting again")
                 return
             self._collect()
             self._send(link)
