@@ -37,6 +37,7 @@ class Commander:
     def __init__(self, port: int, topics: StationTopics) -> None:
         self.replies: dict[str, list[CommandReply]] = {}
         self._topics = topics
+        self._sent: set[str] = set()
         self._is_subscribed = False
         self._client = Client(
             CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5
@@ -53,7 +54,10 @@ class Commander:
         topic = f"{self._topics.root}/cmd/{verb}"
         info = self._client.publish(topic, body, qos=1, retain=retain)  # type: ignore[arg-type]
         info.wait_for_publish(LIMIT_S)
-        return str(payload.get("id", "")) if isinstance(payload, dict) else ""
+        if not isinstance(payload, dict) or "id" not in payload:
+            return ""
+        self._sent.add(str(payload["id"]))
+        return str(payload["id"])
 
     def answer_to(self, command_id: str) -> CommandReply:
         """Wait for the answer to a command."""
@@ -72,6 +76,10 @@ class Commander:
             LIMIT_S,
         )
 
+    def wait_for_all(self) -> None:
+        """Wait until every command that was sent with an id was answered."""
+        wait_until(lambda: self._sent <= self.replies.keys(), "all replies", LIMIT_S)
+
     def wait_for_station(self) -> None:
         """Wait until the station listens: it answers what it does not know."""
         deadline = time.monotonic() + LIMIT_S
@@ -79,6 +87,7 @@ class Commander:
             assert time.monotonic() < deadline, "the station never listened"
             self.send("hello", command())
             time.sleep(0.1)
+        self._sent &= self.replies.keys()  # those before it listened
 
     def _note(self, _: Client, __: object, message: MQTTMessage) -> None:
         reply = CommandReply.model_validate_json(message.payload)
