@@ -26,7 +26,7 @@ class SimCamera:
     def __init__(self, name: str, *, is_triggered: bool = False) -> None:
         self.name = name
         self.is_triggered = is_triggered
-        self.state = CameraState.UP
+        self.state, self.reason = CameraState.UP, ""
         self.frames: deque[CameraFrame] = deque()
         self.tears = False
         self.away_ms = 0.0  # how much later than now the next frames are captured
