@@ -9,6 +9,7 @@ out: a restart.
 
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from models.broker import (
 )
 from models.errors import ConfigError
 
+STDIN = 0
 SWAPPED = ("broker", "camera")
 BROKER_FIXED = ("collector_ack", "reconnect_max_s")
 logger = logging.getLogger(__name__)
@@ -36,7 +38,14 @@ class ReloadRequest:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Catch SIGHUP inside the block."""
+        """Catch SIGHUP inside the block.
+
+        At a terminal the signal keeps its first meaning, that the terminal is gone:
+        a daemon that a person started there ends with it.
+        """
+        if os.isatty(STDIN):
+            yield
+            return
         before = signal.signal(signal.SIGHUP, self._note)
         try:
             yield

@@ -96,6 +96,35 @@ def test_parts_and_verdicts_are_equal_in_a_trigger_storm_and_an_outage(
     assert figures["commands"]["accepted"] == {"trigger": len(asked)}
 
 
+def test_every_frame_of_a_hardware_trigger_has_its_verdict(
+    pc: DaemonPc, broker: Broker, tmp_path: Path
+) -> None:
+    with (
+        MjpegCamera(fps=50) as network,
+        SimCollector(tmp_path, broker.port) as collector,
+    ):
+        process = pc.start(
+            camera_table("top", network.url, trigger="hardware"), at_end=False
+        )
+        assert collector.wait_for(50, LIMIT_S, "verdict") >= 50
+        process.send_signal(signal.SIGSTOP)  # too busy for half a second
+        time.sleep(0.5)
+        process.send_signal(signal.SIGCONT)
+        count = len(collector.history("verdict"))
+        assert collector.wait_for(count + 60, LIMIT_S, "verdict") >= count + 60
+        process.send_signal(signal.SIGTERM)
+        code, figures = pc.end_of(process)
+        said = sum(figures["cameras"]["top"]["verdicts"].values())
+        assert collector.wait_for(said, LIMIT_S, "verdict") == said
+        verdicts = [event["data"] for event in collector.history("verdict")]
+    assert code == 0, pc.said
+    numbers = [verdict["frame_id"] for verdict in verdicts]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert len({verdict["part_id"] for verdict in verdicts}) == len(verdicts)
+    missed = [v["reason"] for v in verdicts if v["verdict"] == "not-inspected"]
+    assert set(missed) == {TOO_BUSY}
+
+
 # --- hardware trigger ----------------------------------------------------------------
 
 StartCamera = Callable[[str], CameraProcess]

@@ -90,6 +90,7 @@ progress_interval_s = 0.5
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, str(ROOT / "graftline.py"), *words],
+                stdin=subprocess.DEVNULL,  # no terminal: SIGHUP is a reload
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
