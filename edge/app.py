@@ -13,21 +13,26 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from edge.cameras.process import CameraProcess
+from edge.command_desk import PER_TURN, QUEUE_COMMANDS, CommandDesk
+from edge.commands import Refused
 from edge.config import EdgeSettings
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
-from edge.health import HealthReporter, Vitals
-from edge.lanes import build_lane, check_labels
+from edge.health import HealthReporter, Vitals, is_clock_synchronized
+from edge.lanes import Lanes, check_labels
 from edge.model import ModelWatch, load_model, useful_streams
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
-from models.errors import CameraError, DeliveryError, GraftlineError
+from edge.reload import Configuration, ReloadRequest
+from models.commands import CommandRefusal, CommandVerb
+from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
 from models.slot_files import SlotFolder
 
@@ -87,12 +92,17 @@ class StopRequest:
 
 
 def run_daemon(
-    settings: EdgeSettings, *, exits_at_end: bool, tell: Callable[[str], None]
+    settings: EdgeSettings,
+    *,
+    config: Path,
+    exits_at_end: bool,
+    tell: Callable[[str], None],
 ) -> RunResult:
     """Run the daemon until its sources have ended or it is told to stop.
 
     Args:
         settings: The configuration.
+        config: The file that it was read from; a reload reads it anew.
         exits_at_end: End when every source has ended and everything is delivered.
         tell: Takes a line for the person at the terminal.
 
@@ -106,9 +116,10 @@ def run_daemon(
         InstallError: No model is installed, or it was not proven here.
         PackageError: The model is damaged or cannot be run.
     """
-    stop = StopRequest()
-    with stop.listening(), contextlib.ExitStack() as clean_up:
-        daemon = _Daemon(settings, stop, tell, clean_up)
+    stop, reload = StopRequest(), ReloadRequest()
+    with stop.listening(), reload.listening(), contextlib.ExitStack() as clean_up:
+        configuration = Configuration(config, settings)
+        daemon = _Daemon(configuration, stop, reload, tell, clean_up)
         daemon.inspect(exits_at_end=exits_at_end)
         return daemon.finish()
 
@@ -117,20 +128,23 @@ class _Daemon:
     """All parts of one run.
 
     Args:
-        settings: The configuration.
+        configuration: In force.
         stop: Set by a signal.
+        reload: Set by a signal.
         tell: Takes a line for the person at the terminal.
         clean_up: Ends what was started, whatever happens.
     """
 
     def __init__(
         self,
-        settings: EdgeSettings,
+        configuration: Configuration,
         stop: StopRequest,
+        reload: ReloadRequest,
         tell: Callable[[str], None],
         clean_up: contextlib.ExitStack,
     ) -> None:
-        self._settings, self._stop, self._tell = settings, stop, tell
+        settings, self._configuration = configuration.settings, configuration
+        self._stop, self._reload, self._tell = stop, reload, tell
         self._started_s = time.monotonic()
         topics, boot_id = settings.station.topics, uuid.uuid4().hex
         version = _version()
@@ -138,31 +152,38 @@ class _Daemon:
         self._outbox.start()
         clean_up.callback(self._outbox.close)
         evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)
-        self._lanes = tuple(build_lane(camera) for camera in settings.camera)
-        self._cameras = tuple(lane.camera for lane in self._lanes)
-        for camera in self._cameras:
-            clean_up.callback(camera.stop)
-            camera.supervise(time.monotonic_ns())
+        self._lanes = Lanes(settings.camera)
+        clean_up.callback(self._lanes.stop)
+        self._lanes.supervise(time.monotonic_ns())
         slot = SlotFolder(settings.model.slot)
-        streams_max = useful_streams([c.is_triggered for c in self._cameras])
+        streams_max = useful_streams(
+            [lane.makes_parts for lane in self._lanes.in_force]
+        )
         model = load_model(slot, settings.model.threads, streams_max)
-        check_labels(self._lanes, model)
+        check_labels(settings.camera, model)
         will = StationStatus(state=DaemonState.LOST, boot_id=boot_id, version=version)
-        self._publisher = Publisher(settings.broker, self._outbox, topics, will)
+        self._desk = CommandDesk(
+            topics, self._lanes.trigger_timeout_ms, is_clock_synchronized
+        )
+        commands = (topics.commands, self._desk.receive)
+        self._publisher = Publisher(
+            settings.broker, self._outbox, topics, will, commands
+        )
         self._recorder = Recorder(evidence, self._outbox, topics, boot_id)
-        self._pipeline = Pipeline(model, self._lanes, self._recorder)
+        self._pipeline = Pipeline(model, self._lanes.in_force, self._recorder)
+        self._pipeline.hear = self._hear
         self._watch = ModelWatch(settings.model, model.in_force.sha256, streams_max)
         vitals = Vitals(
             boot_id=boot_id,
             version=version,
             topics=topics,
             slot=slot,
-            lanes=self._lanes,
             pipeline=self._pipeline,
             recorder=self._recorder,
             outbox=self._outbox,
             watch=self._watch,
             publisher=self._publisher,
+            configuration=configuration,
         )
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell
@@ -174,30 +195,30 @@ class _Daemon:
         self._recorder.start()
         self._watch.start()
         self._health.start()
-        for camera in self._cameras:
-            camera.admit_frames()
-        logger.info("inspecting cameras=%d", len(self._cameras))
+        self._lanes.admit_frames()
+        logger.info("inspecting cameras=%d", len(self._lanes.cameras))
         while not self._stop:
-            now_ns = time.monotonic_ns()
-            for camera in self._cameras:
-                camera.supervise(now_ns)
+            self._lanes.supervise(time.monotonic_ns())
             self._swap_model()
+            self._hear()
+            self._reload_if_wanted()
             if self._pipeline.turn() == 0:
                 is_idle = exits_at_end and self._pipeline.is_idle
-                if is_idle and all(map(_has_ended, self._cameras)):
+                if is_idle and all(map(_has_ended, self._lanes.cameras)):
                     return
                 self._pipeline.wait(IDLE_WAIT_S)
 
     def finish(self) -> RunResult:
         """Stop in order: what was decided is written, what is written delivered."""
-        for camera in self._cameras:
-            camera.stop()
+        self._lanes.stop()
         self._watch.stop()
+        self._hear(QUEUE_COMMANDS)
         self._pipeline.drain(LAST_WORD_LIMIT_S)
-        self._pipeline.finish()
+        for lane in self._pipeline.lanes:
+            self._pipeline.give_up(lane, "the daemon was stopped")
         self._recorder.close(DRAIN_LIMIT_S / 2)
         undelivered = self._undelivered()
-        error = _nothing_from(self._cameras) or undelivered
+        error = _nothing_from(self._lanes.cameras) or undelivered
         limit_s = DRAIN_LIMIT_S / 2 if self._stop else LAST_WORD_LIMIT_S
         self._tell(self._health.progress_line())
         self._publisher.stop(self._health.stop(), limit_s)
@@ -208,7 +229,8 @@ class _Daemon:
 
     def _undelivered(self) -> DeliveryError | None:
         """Wait until everything is delivered; return why not if nothing moves."""
-        limit_s, publisher = self._settings.outbox.stalled_after_s, self._publisher
+        settings, publisher = self._configuration.settings, self._publisher
+        limit_s = settings.outbox.stalled_after_s
         before, moved_s = -1, time.monotonic()
         while not self._stop and (left := publisher.undelivered()):
             if left != before:
@@ -220,12 +242,13 @@ class _Daemon:
 
     def _delivery_error(self, undelivered: int) -> DeliveryError:
         """Return the error that says what was not delivered, or not even written."""
-        lost, limit_s = self._recorder.unwritten, self._settings.outbox.stalled_after_s
+        lost, outbox = self._recorder.unwritten, self._configuration.settings.outbox
+        limit_s = outbox.stalled_after_s
         what = f"{undelivered} events are not delivered"
         if lost:
             what += f", {lost} could not be written"
         return DeliveryError(
-            f"{what} (outbox {self._settings.outbox.path}).",
+            f"{what} (outbox {outbox.path}).",
             why=self._publisher.problem or f"No acknowledgement for {limit_s:g} s.",
             fix="Start broker and collector, and run again: what is in the outbox "
             "is delivered then.",
@@ -238,7 +261,13 @@ class _Daemon:
             "state": self._health.state.value,
             "seconds": round(time.monotonic() - self._started_s, 3),
             "model": model.model_dump(),
-            "cameras": {lane.camera.name: lane.summary() for lane in self._lanes},
+            "cameras": {
+                lane.camera.name: lane.summary() for lane in self._pipeline.lanes
+            },
+            "commands": {
+                "accepted": dict(self._desk.accepted),
+                "refused": self._desk.refused,
+            },
             "outbox": {
                 "stream": self._outbox.stream,
                 "committed": self._outbox.last_seq,
@@ -246,6 +275,46 @@ class _Daemon:
                 "undelivered": self._publisher.undelivered(),
             },
         }
+
+    def _hear(self, limit: int = PER_TURN) -> None:
+        """Take commands that have arrived; a reload waits until the turn is over."""
+        for topic, reply in self._desk.hear(self._pipeline.lanes, limit):
+            self._publisher.publish_state(topic, reply, retain=False)
+
+    def _reload_if_wanted(self) -> None:
+        """Read the configuration anew if a signal or a command asks for it."""
+        commands = [
+            self._desk.reloads.popleft() for _ in range(len(self._desk.reloads))
+        ]
+        if not self._reload.take() and not commands:
+            return
+        fault = self._reload_now()
+        for command in commands:
+            refused = None
+            if fault:
+                refused = Refused(CommandRefusal.NOT_POSSIBLE, fault, command.id)
+            for topic, reply in self._desk.answer(CommandVerb.RELOAD, command, refused):
+                self._publisher.publish_state(topic, reply, retain=False)
+
+    def _reload_now(self) -> str:
+        """Put the file in force as a whole, or nothing of it; return why not."""
+        try:
+            fresh = self._configuration.read()
+            check_labels(fresh.camera, self._pipeline.model)
+            connects_anew = self._configuration.accept(fresh)
+        except ConfigError as error:
+            self._configuration.refuse(error)
+            return str(error)
+        self._pipeline.drain(LAST_WORD_LIMIT_S)
+        for lane in self._lanes.swap(fresh.camera):
+            self._pipeline.give_up(lane, "a reload changed or removed its camera")
+        self._pipeline.lanes = self._lanes.in_force
+        if connects_anew:
+            self._publisher.renew(fresh.broker)
+        logger.info(
+            "reloaded cameras=%d connects_anew=%s", len(fresh.camera), connects_anew
+        )
+        return ""
 
     def _swap_model(self) -> None:
         """Put a new model in force; called between two frames."""
@@ -272,7 +341,7 @@ def _has_ended(camera: CameraProcess) -> bool:
     return camera.state is CameraState.ENDED or gives_up
 
 
-def _nothing_from(cameras: tuple[CameraProcess, ...]) -> CameraError | None:
+def _nothing_from(cameras: Sequence[CameraProcess]) -> CameraError | None:
     """Return the error that names every camera that was lost, if any."""
     errors = [c.error() for c in cameras if c.state is CameraState.LOST]
     if len(errors) <= 1:

@@ -1,5 +1,6 @@
 """Configuration of one camera: source, limits, and when a defect is alarmed."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -7,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge.camera_controls import ControlSettings
 from edge.camera_health import CameraHealthSettings
-from edge.cameras.source import Source, parse_source
+from edge.cameras.source import Source, SourceKind, parse_source
 from edge.rule_config import PartsSettings, RegionSettings, StreakSettings, names_twice
 from models.config import Settings
 from models.topics import Name
@@ -17,6 +18,14 @@ def _known_source(text: str) -> str:
     """Return the text if it is in the grammar of sources."""
     parse_source(text)
     return text
+
+
+class TriggerMode(StrEnum):
+    """What makes a frame a part."""
+
+    FREE = "free"
+    COMMAND = "command"
+    HARDWARE = "hardware"
 
 
 class CameraSettings(Settings):
@@ -43,6 +52,19 @@ class CameraSettings(Settings):
     )
     read_timeout_ms: int = Field(
         default=2000, ge=100, le=120_000, description="Longest wait for a frame."
+    )
+    trigger: TriggerMode = Field(
+        default=TriggerMode.FREE,
+        description="free = no frame is a part; command = the next frame after the "
+        "MQTT command `trigger` is one; hardware = every frame is one. A folder is "
+        "always triggered: every picture is a part.",
+    )
+    trigger_timeout_ms: int = Field(
+        default=1000,
+        ge=10,
+        le=60_000,
+        description="A frame that is captured later than this after its command is "
+        "another part: the verdict is then not-inspected.",
     )
     k: int = Field(
         default=3,
@@ -96,6 +118,16 @@ class CameraSettings(Settings):
         return parse_source(self.source)
 
     @model_validator(mode="after")
+    def _trigger_fits(self) -> Self:
+        """Refuse a trigger that the source cannot have."""
+        kind = self.parsed_source.kind
+        if kind is SourceKind.FOLDER and self.trigger is not TriggerMode.FREE:
+            raise ValueError("a folder is always triggered: leave trigger out")
+        if kind is SourceKind.VIDEO and self.trigger is TriggerMode.HARDWARE:
+            raise ValueError("nothing triggers a video file: use free or command")
+        return self
+
+    @model_validator(mode="after")
     def _k_of_n(self) -> Self:
         """Refuse more sightings than frames."""
         if self.k > self.n:
@@ -113,7 +145,8 @@ class CameraSettings(Settings):
     @model_validator(mode="after")
     def _parts_are_counted_once(self) -> Self:
         """Refuse to count parts where every picture is one."""
-        if self.parts and self.parsed_source.kind.is_triggered:
+        is_free = self.trigger is TriggerMode.FREE
+        if self.parts and (self.parsed_source.kind.is_triggered or not is_free):
             raise ValueError("[camera.parts] is for free run: here a picture is a part")
         return self
 

@@ -52,7 +52,9 @@ def run_run(args: argparse.Namespace) -> int:
         return ExitCode.OK
     from edge.app import run_daemon  # noqa: PLC0415 (--help needs none of it)
 
-    result = run_daemon(settings, exits_at_end=args.exit_at_end, tell=_tell)
+    result = run_daemon(
+        settings, config=args.config, exits_at_end=args.exit_at_end, tell=_tell
+    )
     if args.json:
         print(json.dumps(result.summary))
     if result.error is not None:

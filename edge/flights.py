@@ -40,6 +40,7 @@ class Flight:
         request: Where it is; none once it has landed.
         output: What the graph said, ``[4 + C, A]``.
         fault: Why the graph said nothing.
+        was_seen: The camera gave the frame; else it is a part that was missed.
     """
 
     lane: Lane
@@ -49,6 +50,7 @@ class Flight:
     request: Inference | None = None
     output: FloatArray | None = None
     fault: PackageError | None = None
+    was_seen: bool = True
 
     def land(self) -> None:
         """Take the answer if there is one, so that the request is free again."""

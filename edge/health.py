@@ -21,7 +21,9 @@ from edge.lifecycle import DaemonEvent, next_state, state_of
 from edge.model import ModelWatch
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
+from edge.reload import Configuration
 from models.messages import (
+    CameraState,
     CameraStats,
     CameraStatus,
     DaemonState,
@@ -50,24 +52,29 @@ class Vitals:
         version: Of Graftline.
         topics: Of this station.
         slot: Where ``health.json`` goes.
-        lanes: The cameras and their counters.
-        pipeline: The model in force.
+        pipeline: The model in force, the cameras and their counters.
         recorder: Decisions on their way to the disk.
         outbox: Events on their way to the collector.
         watch: The model that flashing wants.
         publisher: Way to the broker.
+        configuration: The file, and whether it is in force.
     """
 
     boot_id: str
     version: str
     topics: StationTopics
     slot: SlotFolder
-    lanes: tuple[Lane, ...]
     pipeline: Pipeline
     recorder: Recorder
     outbox: Outbox
     watch: ModelWatch
     publisher: Publisher
+    configuration: Configuration
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """The cameras and their counters; a reload replaces them."""
+        return self.pipeline.lanes
 
     @property
     def is_settled(self) -> bool:
@@ -80,7 +87,7 @@ class Vitals:
         labels = self.pipeline.model.labels
         cameras = [fault for lane in self.lanes for fault in lane.faults(labels)]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
-        others.append(self.publisher.alarm)
+        others += [self.publisher.alarm, self.configuration.fault]
         return tuple(cameras + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
@@ -183,6 +190,8 @@ class HealthReporter:
             if self._said_of.get(lane.camera.name) != word_of:
                 self._said_of[lane.camera.name] = word_of
                 self._say_camera(lane)
+        for name in self._said_of.keys() - {lane.camera.name for lane in vitals.lanes}:
+            self._say_gone(name)
 
     def _say_station(self) -> None:
         """Publish the state of the station."""
@@ -198,6 +207,17 @@ class HealthReporter:
             conditions=lane.camera.conditions,
             fps=round(lane.counters.fps, 3),
             since=datetime.fromtimestamp(lane.since_wall_ns / 1e9, UTC),
+        )
+        topic = self._vitals.topics.camera(name, "status")
+        self._publisher.publish_state(topic, status)
+
+    def _say_gone(self, name: str) -> None:
+        """Publish that a camera was taken out of the configuration."""
+        del self._said_of[name]
+        status = CameraStatus(
+            state=CameraState.ENDED,
+            reason="it is no longer in the configuration",
+            since=datetime.now(UTC),
         )
         topic = self._vitals.topics.camera(name, "status")
         self._publisher.publish_state(topic, status)
@@ -250,7 +270,7 @@ class HealthReporter:
             frames_damaged=lane.camera.frames_damaged,
             alerts=counters.alerts,
             alerts_suppressed=counters.suppressed,
-            fps=round((counters.inspected - before) / max(elapsed_s, 1e-3), 3),
+            fps=round(max(0, counters.inspected - before) / max(elapsed_s, 1e-3), 3),
             latency_ms_p50=round(of_late.percentile_ms(0.5), 3),
             latency_ms_p99=round(of_late.percentile_ms(0.99), 3),
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edge.cameras.process import CameraProcess
-from edge.cameras.slot import Pixels, Stamp
+from edge.cameras.slot import CameraFrame, Pixels, Stamp
 from edge.continuity import Continuity
 from edge.cooldown import CoolDown
 from edge.counters import CameraCounters
@@ -25,6 +25,7 @@ from edge.parts import CountedPart, PartCounter
 from edge.regions import Region, RegionMap, unknown_labels
 from edge.streak import Streak
 from edge.track import Tracker
+from edge.triggers import CommandTriggers, EveryFrame, with_part
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.messages import CameraState, VerdictKind
@@ -64,6 +65,8 @@ class Lane:
         parts: Counts parts in free run, where that is asked for.
         counters: Its figures.
         continuity: Whether the tracker's memory still holds.
+        triggers: Commands that wait for a frame; none where commands make no parts.
+        every_frame: Names of parts, where hardware triggers the camera; else none.
         streak_since_ns: Wall clock since 1970, when the streak was raised or ended.
     """
 
@@ -75,9 +78,48 @@ class Lane:
     parts: PartCounter | None = None
     counters: CameraCounters = field(default_factory=CameraCounters)
     continuity: Continuity = field(default_factory=Continuity)
+    triggers: CommandTriggers | None = None
+    every_frame: EveryFrame | None = None
     streak_since_ns: int = 0
     _map: RegionMap | None = None
     _map_is_for: tuple[tuple[str, ...], bytes] = ((), b"")
+
+    @property
+    def makes_parts(self) -> bool:
+        """Whether what is inspected is a part, and gets a verdict."""
+        has_trigger = self.triggers is not None or self.every_frame is not None
+        return has_trigger or self.camera.is_triggered
+
+    def admit(self, frame: CameraFrame) -> tuple[list[CameraFrame], CameraFrame | None]:
+        """Return parts that were missed before a frame, and the frame to inspect.
+
+        Args:
+            frame: As the camera gave it.
+
+        Returns:
+            Parts without pixels, in order; and the frame with the part that it
+            shows, none if nobody asked for it.
+        """
+        if self.triggers is not None:
+            missed, part_id = self.triggers.part_of(frame)
+            return missed, None if part_id is None else with_part(frame, part_id)
+        if self.every_frame is not None:
+            missed, part_id = self.every_frame.part_of(frame)
+            return missed, with_part(frame, part_id)
+        return [], frame
+
+    def overdue(self, now_ns: int) -> list[CameraFrame]:
+        """Return parts for which no frame came in time.
+
+        Args:
+            now_ns: Monotonic clock, from before the newest frame was looked for.
+        """
+        if self.triggers is None:
+            return []
+        camera, fault = self.camera, ""
+        if camera.state is not CameraState.UP:
+            fault = f"camera {camera.name} {camera.state.value}: {camera.reason}"
+        return self.triggers.overdue(now_ns, " ".join(fault.split()))
 
     def thresholds(self, model: LoadedModel) -> FloatArray:
         """Return what a model's output is to be decoded with here, ``[C]`` float32.
@@ -102,7 +144,7 @@ class Lane:
         height_px, width_px = pixels.shape[:2]
         regions, size_px = self._regions_for(model), (width_px, height_px)
         seen = regions.keep(found, *size_px)
-        if self.camera.is_triggered:
+        if self.makes_parts:
             names = tuple(regions.names(seen, *size_px))
             return Told(seen, names, (0,) * len(seen), stamp.part_id)
         fresh = self._confirm(seen, stamp, size_px)

@@ -16,7 +16,7 @@ only where its frames cannot grow old meanwhile, or where it is alone.
 import logging
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from edge.cameras.slot import CameraFrame
@@ -30,6 +30,7 @@ from models.errors import PackageError
 from models.inference import Inference
 from models.preprocess import letterbox_into
 
+TORN = "the frame was overwritten while it was looked at"
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.05
@@ -46,6 +47,9 @@ class Pipeline:
     Attributes:
         model: The model in force; frames on their way keep the one they began with.
         fault: Why it gives no answers; empty = it does.
+        lanes: The cameras; replaced as a whole, between two turns.
+        hear: Takes commands that have arrived; called after a frame was taken and
+            before it is known whose it is, so that none overtakes its command.
     """
 
     def __init__(
@@ -53,7 +57,8 @@ class Pipeline:
     ) -> None:
         self.model = model
         self.fault = ""
-        self._lanes = tuple(lanes)
+        self.lanes = tuple(lanes)
+        self.hear: Callable[[], None] = _hear_nothing
         self._recorder = recorder
         self._first = 0  # the lane whose turn it is
         self._queues, self._copies, self._bell = Queues(), Copies(), Bell()
@@ -73,7 +78,10 @@ class Pipeline:
             Number of frames taken or decided, whichever is more; 0 = nothing to do.
         """
         self._bell.silence()
+        now_ns = time.monotonic_ns()
         taken = self._take_off()
+        for lane in self.lanes:
+            self._miss(lane, lane.overdue(now_ns))
         self._queues.land()
         decided = 0
         for flight in self._queues.landed():
@@ -89,7 +97,7 @@ class Pipeline:
         """
         bells = [self._bell.fd]
         if self._room() is not None:
-            open_ = [lane.camera for lane in self._lanes if self._may_take_off(lane)]
+            open_ = [lane.camera for lane in self.lanes if self._may_take_off(lane)]
             bells += [fd for camera in open_ if (fd := camera.bell_fd) is not None]
         select.select(bells, [], [], timeout_s)
 
@@ -113,9 +121,9 @@ class Pipeline:
 
     def _take_off(self) -> int:
         """Start one frame of each camera, as far as there is room for them."""
-        taken, count = 0, len(self._lanes)
+        taken, count = 0, len(self.lanes)
         for position in range(self._first, self._first + count):
-            lane = self._lanes[position % count]
+            lane = self.lanes[position % count]
             request = self._room()
             if request is None:
                 self._first = position % count  # it is the first one next time
@@ -125,8 +133,38 @@ class Pipeline:
             frame = lane.camera.take()
             if frame is not None:
                 taken += 1
-                self._start(lane, frame, request)
+                self._admit(lane, frame, request)
         return taken
+
+    def _admit(self, lane: Lane, frame: CameraFrame, request: Inference) -> None:
+        """Start a frame if it is wanted, behind the parts that were missed before."""
+        self.hear()
+        missed, wanted = lane.admit(frame)
+        self._miss(lane, missed)
+        if wanted is None:
+            lane.camera.release()
+        else:
+            self._start(lane, wanted, request)
+
+    def _miss(self, lane: Lane, parts: Iterable[CameraFrame]) -> None:
+        """Have each part that nobody will inspect get its verdict, in its turn."""
+        for part in parts:
+            self._queues.add(Flight(lane, part, self.model, was_seen=False))
+
+    def give_up(self, lane: Lane, reason: str) -> None:
+        """Give the parts that wait at a camera, or are in view, their verdicts now.
+
+        Args:
+            lane: Its camera; nothing of it is on its way any more.
+            reason: Why they are not inspected.
+        """
+        if lane.triggers is not None:
+            for part in lane.triggers.give_up(reason):
+                flight = Flight(lane, part, self.model, was_seen=False)
+                self._decide(flight, None, reason=part.fault)
+        left = lane.finish()
+        if left:
+            self._judge(lane, left)
 
     def _room(self) -> Inference | None:
         """Return a request of the model that is idle."""
@@ -137,7 +175,7 @@ class Pipeline:
 
     def _may_take_off(self, lane: Lane) -> bool:
         """Return whether a camera may send one more frame on its way."""
-        is_patient = lane.camera.is_triggered or len(self._lanes) == 1
+        is_patient = lane.makes_parts or len(self.lanes) == 1
         return is_patient or self._queues.of(lane) == 0
 
     def _start(self, lane: Lane, frame: CameraFrame, request: Inference) -> None:
@@ -149,6 +187,8 @@ class Pipeline:
                 lane.counters.torn += 1
                 lane.camera.release()
                 self._copies.give_back(pixels)
+                if lane.makes_parts:
+                    self._miss(lane, [replace(frame, pixels=None, fault=TORN)])
                 return
             flight.frame = replace(frame, pixels=pixels)
         lane.camera.release()
@@ -162,7 +202,7 @@ class Pipeline:
         """Decide one frame that has landed."""
         lane, frame = flight.lane, flight.frame
         if frame.pixels is None:
-            lane.counters.unreadable += 1
+            lane.counters.unreadable += flight.was_seen
             self._decide(flight, None, reason=frame.fault)
             return
         try:
@@ -177,13 +217,6 @@ class Pipeline:
             if told.left:
                 self._judge(lane, told.left)
             self._decide(flight, told)
-
-    def finish(self) -> None:
-        """Give the parts their verdicts that are still in view: no more frames come."""
-        for lane in self._lanes:
-            left = lane.finish()
-            if left:
-                self._judge(lane, left)
 
     def _judge(self, lane: Lane, part: CountedPart) -> None:
         """Hand over the verdict of a counted part."""
@@ -215,7 +248,7 @@ class Pipeline:
         """Count the decision, and hand it over if it is worth a word."""
         lane, frame = flight.lane, flight.frame
         decided_ns = time.monotonic_ns()
-        is_part = lane.camera.is_triggered
+        is_part = lane.makes_parts
         found = told.detections if told else None
         if found is not None:
             lane.counters.inspected_one(frame.stamp.captured_ns, decided_ns)
@@ -238,6 +271,10 @@ class Pipeline:
                 suppressed=told.suppressed if told else (),
             )
             self._recorder.record(decision)
+
+
+def _hear_nothing() -> None:
+    """Stand for commands where there are none."""
 
 
 def _context(

@@ -4,6 +4,7 @@ Secrets are paths to files. They are read again at every connect, so that a rota
 certificate is taken up.
 """
 
+import hashlib
 import ssl
 from pathlib import Path
 from typing import Self
@@ -110,6 +111,30 @@ def make_tls_context(login: BrokerLogin) -> ssl.SSLContext | None:
         except (OSError, ValueError) as exc:
             raise _unusable("tls_cert_file", certificate, exc) from exc
     return context
+
+
+def login_fingerprint(login: BrokerLogin) -> str:
+    """Return a hash of what is read from the files of a login.
+
+    It changes when a password or certificate is rotated under the same name.
+
+    Args:
+        login: Of the broker.
+
+    Raises:
+        ConfigError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for field in FILE_FIELDS:
+        path: Path | None = getattr(login, field)
+        if path is None:
+            continue
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            raise _unusable(field, path, exc) from exc
+        digest.update(f"{field} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def _unusable(field: str, path: Path, error: Exception) -> ConfigError:

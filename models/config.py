@@ -6,6 +6,7 @@ fault, with the key that was probably meant.
 
 import difflib
 import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,10 +54,16 @@ def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
         raise ConfigError(
             f"{path}: not UTF-8 text.", why=str(exc), fix="Save it as UTF-8."
         ) from exc
-    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # also: a number without an end
         raise ConfigError(
             f"{path}: not TOML.", why=str(exc), fix="Mend that place."
         ) from exc
+    if places := list(_places_of_nul(document)):
+        raise ConfigError(
+            f"{path}: a NUL character in {', '.join(places)}.",
+            why="No name of a file or a host has one.",
+            fix="Take it out.",
+        )
     return parse_config(document, layout, str(path))
 
 
@@ -82,6 +89,19 @@ def parse_config(
             why="; ".join(faults) + ".",
             fix="Mend the file; --print-config shows what is understood.",
         ) from exc
+
+
+def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
+    """Yield where a text in a document holds NUL, which the system cannot open."""
+    if isinstance(value, str) and "\0" in value:
+        yield place
+    inner: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for key, each in inner:
+        yield from _places_of_nul(each, f"{place}.{key}".lstrip("."))
 
 
 def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pydantic's)

@@ -14,6 +14,7 @@ topic                           QoS          payload
 ``camera/<name>/stats``         0            ``CameraStats``
 ``loss``                        1            ``LossEvent``: what was shed
 ``ack``                         1            ``Acknowledgement``, to the station
+``cmd/<verb>``                  1            to the station, see ``models.commands``
 =============================== ============ ===================================
 
 Alerts, verdicts and loss records are *queued*: they share one sequence per stream

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from models import golden, manifest, messages, slot_files
+from models import commands, golden, manifest, messages, slot_files
 
 FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 
@@ -23,6 +23,9 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "message-verdict": messages.VerdictEvent,
     "message-loss": messages.LossEvent,
     "message-ack": messages.Acknowledgement,
+    "command-trigger": commands.TriggerCommand,
+    "command-reload": commands.ReloadCommand,
+    "command-reply": commands.CommandReply,
     "slot-state": slot_files.SlotRecord,
     "slot-proof": slot_files.ProofFile,
     "slot-health": slot_files.Health,

@@ -47,6 +47,20 @@ class StationTopics:
         return f"{self.root}/ack"
 
     @property
+    def commands(self) -> str:
+        """Filter of all commands to this station."""
+        return f"{self.root}/cmd/+"
+
+    def reply(self, verb: str, command_id: str) -> str:
+        """Return where the answer to a command goes.
+
+        Args:
+            verb: Of the command, fit for a topic.
+            command_id: Of the command, fit for a topic.
+        """
+        return f"{self.root}/cmd/{verb}/reply/{command_id}"
+
+    @property
     def loss(self) -> str:
         """Records of what was shed."""
         return f"{self.root}/loss"

@@ -22,6 +22,7 @@ from typing import Any, Protocol, Self
 import cv2
 import numpy as np
 
+from edge.cameras.backlog import Backlog
 from edge.cameras.controls import apply_controls
 from edge.cameras.feed import CapturePlan, Feed, stamp_now
 from edge.cameras.slot import Pixels
@@ -178,7 +179,7 @@ def run_live(plan: CapturePlan, feed: Feed) -> None:
     feed.back_within(plan.open_timeout_ms)
     frame_id = plan.first_frame_id
     device = Device(plan)
-    with Capture(plan) as capture:
+    with Capture(plan) as capture, Backlog(plan, feed) as backlog:
         if plan.source.kind is SourceKind.USB:
             feed.warn(capture.apply_controls())
         while True:
@@ -186,6 +187,7 @@ def run_live(plan: CapturePlan, feed: Feed) -> None:
             pixels = capture.read()
             device.refuse_other()
             if pixels is None:
+                feed.reads(frame_id - 1, plan.read_timeout_ms)  # it never came
                 raise plan.fault(
                     "no frame.",
                     why=f"None came within {plan.read_timeout_ms} ms, or the camera "
@@ -195,7 +197,7 @@ def run_live(plan: CapturePlan, feed: Feed) -> None:
             frame_id += capture.passed_over
             feed.count_damaged(capture.passed_over)
             if feed.is_wanted:
-                feed.publish(pixels, stamp_now(frame_id))
+                backlog.publish(pixels, stamp_now(frame_id))
             frame_id += 1
 
 

@@ -73,7 +73,8 @@ def _guard(plan: CapturePlan) -> "Guard | None":
     from edge.cameras.guard import Guard  # noqa: PLC0415 (lazy: OpenCV)
 
     cv2.setNumThreads(1)  # of a process that the other cores are not for
-    return Guard(plan.health, is_triggered=plan.source.kind.is_triggered)
+    is_part = plan.source.kind.is_triggered or plan.keeps_every_frame
+    return Guard(plan.health, is_triggered=is_part)
 
 
 def _end_with(parent_pid: int) -> None:

@@ -51,6 +51,7 @@ class CapturePlan:
         controls: What a USB, GigE or USB3 Vision camera is set to.
         opens: How to open a live source; none = through OpenCV. It comes with the
             plan into the camera's process, so it is a function of a module.
+        keeps_every_frame: Each frame of a live camera is a part, see ``backlog``.
     """
 
     camera: str
@@ -65,6 +66,7 @@ class CapturePlan:
     health: "GuardPlan | None" = None
     controls: Controls = field(default_factory=Controls)
     opens: Callable[["CapturePlan"], Any] | None = None
+    keeps_every_frame: bool = False
 
     def refuse_missing(self) -> None:
         """Refuse a file, folder or device that does not exist.
@@ -167,6 +169,16 @@ class Feed:
         while not taken:
             self.back_within(WAIT_MS)
             taken = self._writer.wait_until_taken(SLICE_S)
+
+    def is_taken(self, timeout_s: float) -> bool:
+        """Return whether the daemon has the newest frame, waiting if it has not.
+
+        It gives no sign of life: whoever reads the camera does.
+
+        Args:
+            timeout_s: Longest wait.
+        """
+        return self._writer.wait_until_taken(timeout_s)
 
     def publish(self, pixels: Pixels, stamp: Stamp) -> None:
         """Make a frame the newest one; see ``SlotWriter.publish``.

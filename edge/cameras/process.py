@@ -217,8 +217,21 @@ class CameraProcess:
             what = f"camera {self.name}: {self.plan.source.shown}: {what}."
         return CameraError(what, why=why, fix=fix or "Look at the camera.")
 
+    def end(self) -> None:
+        """End the process for good; it is taken leave of in ``supervise``."""
+        self._probe.stop()
+        if self._process is not None:
+            self._process.kill()
+            self._close(resumes=False)
+        self._change(CameraState.ENDED, "")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no process of it is left."""
+        return self._process is None and not self._dying
+
     def stop(self) -> None:
-        """End the process for good."""
+        """End the process for good and wait until it is gone."""
         self._probe.stop()
         if self._process is not None:
             self._process.kill()

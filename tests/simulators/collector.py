@@ -155,7 +155,7 @@ class SimCollector:
     ) -> None:
         self._messages += 1
         parsed = parse_topic(message.topic)
-        if parsed is None or parsed.leaf == "ack":
+        if parsed is None or parsed.leaf == "ack" or parsed.leaf.startswith("cmd/"):
             return
         leaf, _, rest = parsed.leaf.partition("/")
         if leaf == "image":

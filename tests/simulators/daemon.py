@@ -34,6 +34,7 @@ class DaemonPc:
         port: Of the broker.
         package: The model; a small one is made by default.
         stalled_after_s: When ``--exit-at-end`` gives up.
+        broker: Further lines of ``[broker]``.
     """
 
     topics = StationTopics("site", "line", "station")
@@ -44,6 +45,7 @@ class DaemonPc:
         port: int,
         package: Package | None = None,
         stalled_after_s: float = 20,
+        broker: str = "",
     ) -> None:
         self.folder = folder
         self.slot = install_package(
@@ -65,6 +67,7 @@ poll_interval_s = 0.1
 [broker]
 port = {port}
 reconnect_max_s = 0.5
+{broker}
 
 [outbox]
 path = "outbox.sqlite"
@@ -87,6 +90,7 @@ progress_interval_s = 0.5
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, str(ROOT / "graftline.py"), *words],
+                stdin=subprocess.DEVNULL,  # no terminal: SIGHUP is a reload
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -14,7 +14,7 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -40,6 +40,9 @@ IN_FLIGHT_UNKNOWN = 20  # MQTT 3.1.1 brokers do not say; mosquitto's own limit
 IN_FLIGHT_MAX_BYTES = 256 * 1024
 TOO_LARGE = "Packet too large"
 logger = logging.getLogger(__name__)
+
+
+Commands = tuple[str, Callable[[str, bytes, bool], None]]
 
 
 class LostError(Exception):
@@ -74,6 +77,8 @@ class Link:
         feed: Hears what is confirmed, refused and acknowledged.
         ack_topic: Where the collector answers.
         alarms: Hears what the broker refuses.
+        commands: Filter of the command topics, and who takes a command: topic,
+            payload, and whether it was retained. Returns at once.
 
     Attributes:
         in_flight: What is sent and not confirmed, by packet id.
@@ -88,6 +93,7 @@ class Link:
         feed: Feed,
         ack_topic: str,
         alarms: Alarms,
+        commands: Commands | None = None,
     ) -> None:
         self.in_flight: dict[int, Packet] = {}
         self.quota = IN_FLIGHT_UNKNOWN
@@ -95,7 +101,8 @@ class Link:
         self._in_flight_bytes = 0
         self._alarms = alarms
         self._settings, self._feed, self._ack_topic = settings, feed, ack_topic
-        self._protocol = protocol
+        self._protocol, self._commands = protocol, commands
+        self._filters = [ack_topic, *([commands[0]] if commands else [])]
         self._connack: ReasonCode | None = None
         self._lost_reason = ""
         self._selector = selectors.DefaultSelector()
@@ -128,7 +135,7 @@ class Link:
             if reason.getName() == "Unsupported protocol version":
                 raise OtherProtocolError(str(reason))
             raise RefusedError(f"refused the connection: {reason}")
-        self._client.subscribe(self._ack_topic, qos=1)
+        self._client.subscribe([(topic, 1) for topic in self._filters])
 
     def _await_answer(self, wake: socket.socket) -> ReasonCode:
         """Return what the broker answers to the greeting."""
@@ -279,8 +286,8 @@ class Link:
         _properties: Properties | None,
     ) -> None:
         with self._guarded("on_subscribe"):
-            for reason in reasons:
-                self._judge(self._ack_topic, reason)
+            for topic, reason in zip(self._filters, reasons, strict=False):
+                self._judge(topic, reason)
 
     def _on_publish(
         self,
@@ -308,7 +315,10 @@ class Link:
         self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage
     ) -> None:
         with self._guarded("on_message"):
-            self._feed.acknowledged(bytes(message.payload), time.monotonic_ns())
+            if message.topic == self._ack_topic:
+                self._feed.acknowledged(bytes(message.payload), time.monotonic_ns())
+            elif self._commands:
+                self._commands[1](message.topic, bytes(message.payload), message.retain)
 
     @contextmanager
     def _guarded(self, callback: str) -> Iterator[None]:

@@ -21,6 +21,7 @@ from edge.delivery.feed import Feed, Packet
 from edge.delivery.outbox import Outbox
 from edge.delivery.publisher.link import (
     TURN_S,
+    Commands,
     Link,
     LostError,
     OtherProtocolError,
@@ -52,6 +53,7 @@ class Publisher:
         outbox: Started.
         topics: Of this station.
         will: What the broker says when this daemon vanishes.
+        commands: Filter of the command topics, and who takes them, see ``Link``.
 
     Attributes:
         turns: Grows while the thread lives.
@@ -63,8 +65,10 @@ class Publisher:
         outbox: Outbox,
         topics: StationTopics,
         will: StationStatus,
+        commands: Commands | None = None,
     ) -> None:
         self.turns = 0
+        self._commands = commands
         self._settings, self._outbox, self._topics = settings, outbox, topics
         # No name holds a dot: no two stations of a broker get the same id.
         self._client_id = topics.root.replace("/", ".")
@@ -84,6 +88,8 @@ class Publisher:
         self._link: Link | None = None
         self._opened_s: float | None = None  # the connection
         self._stopping = threading.Event()
+        self._hurry = threading.Event()  # do not sit out the pause
+        self._renewals: deque[BrokerSettings] = deque(maxlen=1)
         self._final: Packet | None = None
         self._deadline_s = 0.0
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -124,6 +130,19 @@ class Publisher:
         """
         payload = message.model_dump_json().encode()
         self._mailbox.append(Packet(topic, payload, qos=0))
+        self._wake()
+
+    def renew(self, settings: BrokerSettings) -> None:
+        """Connect again, with new settings or credentials. Nothing is lost by it.
+
+        The old connection is cut without a farewell: until the new one stands the
+        broker says that this station is lost, which is then the truth.
+
+        Args:
+            settings: From now on; ``collector_ack`` and ``reconnect_max_s`` stay.
+        """
+        self._renewals.append(settings)
+        self._hurry.set()
         self._wake()
 
     @property
@@ -171,6 +190,7 @@ class Publisher:
         self._final = _state_packet(self._topics.status, final_status)
         self._deadline_s = time.monotonic() + timeout_s
         self._stopping.set()
+        self._hurry.set()
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_s + TURN_S)
@@ -211,10 +231,14 @@ class Publisher:
             if not self._flaps.is_flapping:
                 flapping.reset()
             self._opened_s = None
-            self._stopping.wait(pauses.next_s())
+            if self._hurry.wait(pauses.next_s()):
+                self._hurry.clear()
+                refused.reset()
 
     def _serve(self) -> None:
         """Hold one connection, in the first version of MQTT that the broker knows."""
+        while self._renewals:
+            self._settings = self._renewals.popleft()
         for protocol in protocols_of(self._settings.protocol):
             link = Link(
                 self._settings,
@@ -224,6 +248,7 @@ class Publisher:
                 self._feed,
                 self._topics.ack,
                 self._alarms,
+                self._commands,
             )
             try:
                 link.open(self._wake_reader)
@@ -267,6 +292,9 @@ class Publisher:
             self.turns += 1
             if self._stopping.is_set() and self._is_done():
                 self._say_goodbye(link)
+                return
+            if self._renewals:
+                logger.info("broker_renewed: connecting again")
                 return
             self._collect()
             self._send(link)

@@ -134,6 +134,23 @@ def test_regions_belong_to_the_camera_above_them(tmp_path: Path) -> None:
     assert other.region == ()
 
 
+@pytest.mark.parametrize(
+    ("source", "trigger", "told"),
+    [
+        ("folder:parts", "command", "a folder is always triggered"),
+        ("file:a.mp4", "hardware", "nothing triggers a video file"),
+        ("rtsp://cam/1", "sometimes", "camera.0.trigger"),
+    ],
+)
+def test_trigger_that_the_source_cannot_have_is_refused(
+    tmp_path: Path, source: str, trigger: str, told: str
+) -> None:
+    text = MINIMAL.replace("folder:parts", source) + f'trigger = "{trigger}"\n'
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert told in str(caught.value)
+
+
 def test_all_faults_are_told_together(tmp_path: Path) -> None:
     text = MINIMAL.replace('"plant"', '"P"').replace('"top"', '"T"')
     with pytest.raises(ConfigError) as caught:

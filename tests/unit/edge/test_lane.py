@@ -186,13 +186,19 @@ def test_counted_part_is_never_ok_when_the_camera_was_away_meanwhile() -> None:
     assert left.verdict is VerdictKind.NOT_INSPECTED
 
 
+def ruled(thresholds: dict[str, float]) -> CameraSettings:
+    """Return a camera with one region."""
+    rim = {"name": "rim", "polygon": LEFT, "thresholds": thresholds}
+    text = {"name": "top", "source": "folder:parts", "region": [rim]}
+    return CameraSettings.model_validate(text)
+
+
 def test_rule_for_an_unknown_label_is_refused_with_what_the_model_knows() -> None:
-    made = lane(region(thresholds={"scrach": 0.4, "dent": 0.4}))
     with pytest.raises(ConfigError) as caught:
-        check_labels([made], sim_model())
+        check_labels([ruled({"scrach": 0.4, "dent": 0.4})], sim_model())
     assert "camera top: region rim has a threshold for 'scrach'" in caught.value.what
     assert "knows scratch, dent" in caught.value.why
-    check_labels([lane(region(thresholds={"dent": 0.4}))], sim_model())
+    check_labels([ruled({"dent": 0.4})], sim_model())
 
 
 def test_new_rules_keep_the_process_of_the_camera() -> None:

@@ -1,3 +1,4 @@
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,8 @@ from edge.pipeline import Pipeline
 from edge.recorder import Decision
 from edge.regions import Region, RegionKind
 from edge.track import Tracker
-from models.messages import VerdictKind
+from edge.triggers import CommandTriggers, EveryFrame, Trigger
+from models.messages import CameraState, VerdictKind
 from tests.simulators.cameras import SimCamera, sim_model
 
 
@@ -172,7 +174,7 @@ def test_counted_part_gets_its_verdict_and_one_in_view_at_the_end_too() -> None:
     alert, first = line.desk.decisions
     assert (alert.frame.part_id, alert.is_part) == ("run-1", False)
     assert (first.frame.part_id, first.frame.frame_id) == ("run-1", 3)
-    line.pipeline.finish()
+    line.pipeline.give_up(line.lanes[0], "the end")
     last = line.desk.decisions[-1]
     verdicts = [(d.is_part, d.verdict) for d in (first, last)]
     assert verdicts == [(True, VerdictKind.DEFECT), (True, VerdictKind.NOT_INSPECTED)]
@@ -246,3 +248,94 @@ def test_model_that_answers_nonsense_says_not_inspected_and_never_ok() -> None:
     camera.show(1)
     line.run()
     assert not line.pipeline.fault
+
+
+def triggered() -> tuple[SimCamera, Line, CommandTriggers]:
+    """Return a camera that commands trigger, and its pipeline."""
+    camera = SimCamera("top")
+    line = Line(camera)
+    line.lanes[0].triggers = triggers = CommandTriggers()
+    return camera, line, triggers
+
+
+def trigger(part_id: str, *, age_ms: float = 0, timeout_ms: int = 60_000) -> Trigger:
+    arrived_ns = time.monotonic_ns() - int(age_ms * 1e6)
+    return Trigger(part_id, arrived_ns, time.time_ns(), timeout_ms)
+
+
+def test_frame_that_no_command_asked_for_is_not_inspected() -> None:
+    camera, line, triggers = triggered()
+    camera.show(0, defect=True)
+    line.run()
+    triggers.add(trigger("a"))
+    camera.show(1, defect=True)
+    camera.show(2, defect=True)
+    line.run()
+    (decision,) = line.desk.decisions
+    assert (decision.frame.part_id, decision.frame.frame_id) == ("a", 1)
+    assert (decision.is_part, len(decision.detections or ())) == (True, 2)
+    counters = line.lanes[0].counters
+    assert (counters.inspected, counters.verdicts) == (1, {VerdictKind.DEFECT: 1})
+    assert camera.released == 3
+
+
+def test_command_that_came_before_the_capture_is_heard_before_the_frame_is_let_go() -> (
+    None
+):
+    camera, line, triggers = triggered()
+    waiting = [trigger("a")]
+
+    def hear() -> None:
+        while waiting:
+            triggers.add(waiting.pop())
+
+    line.pipeline.hear = hear
+    camera.show(0)
+    line.run()
+    (decision,) = line.desk.decisions
+    assert (decision.frame.part_id, decision.frame.frame_id) == ("a", 0)
+
+
+def test_part_whose_camera_is_lost_gets_its_verdict_in_time() -> None:
+    camera, line, triggers = triggered()
+    camera.state, camera.reason = CameraState.LOST, "its process hung"
+    triggers.add(trigger("a", age_ms=50, timeout_ms=20))
+    triggers.add(trigger("b"))
+    line.run()
+    (decision,) = line.desk.decisions
+    assert (decision.frame.part_id, decision.detections) == ("a", None)
+    assert decision.reason == "camera top lost: its process hung"
+    counters = line.lanes[0].counters
+    assert counters.verdicts == {VerdictKind.NOT_INSPECTED: 1}
+    assert (counters.unreadable, len(triggers)) == (0, 1)
+
+
+@pytest.mark.parametrize("by", ["command", "hardware", "folder"])
+def test_part_whose_frame_is_torn_is_not_inspected(by: str) -> None:
+    camera = SimCamera("top", is_triggered=by == "folder")
+    line = Line(camera)
+    if by == "command":
+        line.lanes[0].triggers = CommandTriggers()
+        line.lanes[0].triggers.add(trigger("a"))
+    elif by == "hardware":
+        line.lanes[0].every_frame = EveryFrame("top")
+    camera.show(0)
+    camera.tears = True
+    line.run()
+    (decision,) = line.desk.decisions
+    assert (decision.is_part, decision.detections) == (True, None)
+    assert "overwritten" in decision.reason
+
+
+def test_frames_that_a_hardware_triggered_camera_left_out_are_parts() -> None:
+    camera = SimCamera("top")
+    line = Line(camera)
+    line.lanes[0].every_frame = EveryFrame("top")
+    camera.show(4)
+    camera.show(7, defect=True)
+    line.run()
+    kinds = [d.detections is None for d in line.desk.decisions]
+    assert kinds == [False, True, True, False]
+    assert [d.frame.part_id for d in line.desk.decisions] == [
+        f"top-{number}" for number in range(1, 5)
+    ]

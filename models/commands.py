@@ -1,0 +1,103 @@
+"""The published language, the other way: commands to a station and its answers.
+
+=============================== ============ ===================================
+topic                           QoS          payload
+=============================== ============ ===================================
+``cmd/trigger``                 1            ``TriggerCommand``
+``cmd/reload``                  1            ``ReloadCommand``
+``cmd/<verb>/reply/<id>``       1            ``CommandReply``, from the station
+=============================== ============ ===================================
+
+The topics are below the station's root, see ``models.topics``. A command is an event,
+not a state: a retained one is refused. Its ``id`` is taken once, its ``expires_at`` is
+judged by the station's clock, and both keep a command that was delayed or recorded from
+being carried out later. Readers keep fields that they do not know and refuse a newer
+``schema_version``.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from models.messages import Reason
+from models.topics import Name
+
+COMMAND_SCHEMA_VERSION = 1
+COMMAND_MAX_BYTES = 4096
+COMMAND_MAX_NESTING = 32  # opening brackets; a command has one
+COMMAND_MAX_LIFE_S = 600  # from now to ``expires_at``: ids are kept that long
+ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+PART_PATTERN = r"^[^\x00-\x1f\x7f]{1,100}$"
+
+CommandId = Annotated[str, Field(pattern=ID_PATTERN)]
+PartId = Annotated[str, Field(pattern=PART_PATTERN)]
+
+
+class CommandVerb(StrEnum):
+    """What a station can be told to do."""
+
+    TRIGGER = "trigger"
+    RELOAD = "reload"
+
+
+class CommandRefusal(StrEnum):
+    """Why a command is not carried out; also the key of the counter."""
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    UNKNOWN_VERB = "unknown-verb"
+    NEWER_SCHEMA = "newer-schema"
+    RETAINED = "retained"
+    EXPIRED = "expired"
+    TOO_FAR = "too-far-in-the-future"
+    REPLAYED = "replayed"
+    QUEUE_FULL = "queue-full"
+    NOT_POSSIBLE = "not-possible"  # understood, and refused by the station
+
+
+class _Message(BaseModel):
+    """Immutable; keeps what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Command(_Message):
+    """What every command carries."""
+
+    schema_version: int = COMMAND_SCHEMA_VERSION
+    id: CommandId = Field(description="New for each command; the reply names it.")
+    expires_at: AwareDatetime = Field(
+        description="Not carried out later; at most 10 minutes from now."
+    )
+
+
+class TriggerCommand(Command):
+    """``cmd/trigger``: the next frame of a camera is a part; one verdict follows."""
+
+    camera: Name
+    part_id: PartId | None = Field(
+        default=None, description="Name of the part; else the command's id."
+    )
+
+
+class ReloadCommand(Command):
+    """``cmd/reload``: read the configuration anew, as SIGHUP does."""
+
+
+class CommandReply(_Message):
+    """``cmd/<verb>/reply/<id>``: whether a command is carried out."""
+
+    schema_version: int = COMMAND_SCHEMA_VERSION
+    id: CommandId
+    verb: Name
+    accepted: bool
+    refusal: CommandRefusal | None = Field(default=None, description="None: accepted.")
+    reason: Reason = Field(default="", description="For a person.")
+    at: AwareDatetime = Field(description="Clock of the station, UTC.")
+
+
+LAYOUTS: dict[CommandVerb, type[TriggerCommand | ReloadCommand]] = {
+    CommandVerb.TRIGGER: TriggerCommand,
+    CommandVerb.RELOAD: ReloadCommand,
+}

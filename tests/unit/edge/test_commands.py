@@ -1,0 +1,138 @@
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from edge.commands import IDS_KEPT, CommandGate, RawCommand, Refused, read_command
+from models.commands import (
+    COMMAND_MAX_BYTES,
+    COMMAND_MAX_LIFE_S,
+    CommandRefusal,
+    ReloadCommand,
+    TriggerCommand,
+)
+
+NOW = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+
+
+def raw(
+    verb: str = "trigger", *, is_retained: bool = False, **fields: object
+) -> RawCommand:
+    expires_at = (NOW + timedelta(seconds=60)).isoformat()
+    document = {"id": "c-1", "expires_at": expires_at, "camera": "top", **fields}
+    return RawCommand(verb, json.dumps(document).encode(), is_retained, 0)
+
+
+def refused(command: RawCommand, **options: Any) -> Refused:
+    options = {"clock_synchronized": True, **options}
+    result = CommandGate().admit(command, NOW, **options)
+    assert isinstance(result, Refused)
+    return result
+
+
+def test_command_in_its_time_is_admitted_once() -> None:
+    gate = CommandGate()
+    first = gate.admit(raw(part_id="SN 4/7"), NOW, clock_synchronized=True)
+    assert isinstance(first, TriggerCommand)
+    assert (first.camera, first.part_id) == ("top", "SN 4/7")
+    again = gate.admit(raw(), NOW, clock_synchronized=True)
+    assert isinstance(again, Refused)
+    assert (again.refusal, again.id) == (CommandRefusal.REPLAYED, "c-1")
+    other = gate.admit(raw("reload", id="c-2"), NOW, clock_synchronized=True)
+    assert isinstance(other, ReloadCommand)
+
+
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [
+        (raw("explode"), CommandRefusal.UNKNOWN_VERB),
+        (raw(is_retained=True), CommandRefusal.RETAINED),
+        (raw(schema_version=2), CommandRefusal.NEWER_SCHEMA),
+        (raw(camera="No/Name"), CommandRefusal.MALFORMED),
+        (raw(part_id="a\nb"), CommandRefusal.MALFORMED),
+        (raw(part_id=""), CommandRefusal.MALFORMED),
+        (raw(expires_at="2026-05-04T12:31:00"), CommandRefusal.MALFORMED),  # no zone
+        (raw(expires_at="tomorrow"), CommandRefusal.MALFORMED),
+        (raw(expires_at=NOW.isoformat()), CommandRefusal.EXPIRED),
+    ],
+)
+def test_refused_command_can_be_answered(
+    command: RawCommand, refusal: CommandRefusal
+) -> None:
+    result = refused(command)
+    assert (result.refusal, result.id) == (refusal, "c-1")
+    assert result.reason
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff\xfe",
+        b"{",
+        b"7",
+        b"[]",
+        b'{"id": 7}',
+        b'{"id": "../../x"}',
+        b'{"id": "' + b"9" * 65 + b'"}',
+        b'{"id": ' + b"9" * 4000 + b"}",
+        b"[" * COMMAND_MAX_BYTES,
+        b'{"a":' * 700,
+        json.dumps({"id": [[[[[[[[1]]]]]]]] * 8}).encode(),
+    ],
+)
+def test_rubbish_is_malformed_and_nobody_is_answered(payload: bytes) -> None:
+    result = read_command(
+        RawCommand("trigger", payload, is_retained=False, received_ns=0)
+    )
+    assert isinstance(result, Refused)
+    assert (result.refusal, result.id) == (CommandRefusal.MALFORMED, "")
+
+
+def test_what_is_too_large_is_not_parsed() -> None:
+    payload = raw().payload + b" " * COMMAND_MAX_BYTES
+    result = read_command(
+        RawCommand("trigger", payload, is_retained=False, received_ns=0)
+    )
+    assert isinstance(result, Refused)
+    assert (result.refusal, result.id) == (CommandRefusal.OVERSIZED, "")
+
+
+def test_command_that_would_live_too_long_is_refused() -> None:
+    at_most = NOW + timedelta(seconds=COMMAND_MAX_LIFE_S)
+    beyond = at_most + timedelta(seconds=1)
+    assert refused(raw(expires_at=beyond.isoformat())).refusal is CommandRefusal.TOO_FAR
+    gate, command = CommandGate(), raw(expires_at=at_most.isoformat())
+    assert isinstance(gate.admit(command, NOW, clock_synchronized=True), TriggerCommand)
+
+
+def test_refusal_by_a_clock_that_is_wrong_says_so() -> None:
+    command = raw(expires_at=(NOW - timedelta(hours=1)).isoformat())
+    trusted = refused(command)
+    assert "3600 s ago" in trusted.reason
+    assert "2026-05-04 12:30:00 UTC" in trusted.reason
+    assert "NOT SYNCHRONIZED" not in trusted.reason
+    assert "NOT SYNCHRONIZED" in refused(command, clock_synchronized=False).reason
+
+
+def test_refused_command_may_be_mended_and_sent_again_under_its_id() -> None:
+    gate = CommandGate()
+    late = raw(expires_at=NOW.isoformat())
+    assert isinstance(gate.admit(late, NOW, clock_synchronized=True), Refused)
+    assert isinstance(gate.admit(raw(), NOW, clock_synchronized=True), TriggerCommand)
+
+
+def test_memory_of_ids_is_bounded_and_gives_room_as_they_expire() -> None:
+    gate = CommandGate()
+    for number in range(IDS_KEPT):
+        assert isinstance(
+            gate.admit(raw(id=f"c-{number}"), NOW, clock_synchronized=True),
+            TriggerCommand,
+        )
+    full = gate.admit(raw(id="one-more"), NOW, clock_synchronized=True)
+    assert isinstance(full, Refused)
+    assert full.refusal is CommandRefusal.QUEUE_FULL
+    later = NOW + timedelta(seconds=61)
+    fresh = raw(id="one-more", expires_at=(later + timedelta(seconds=9)).isoformat())
+    assert isinstance(gate.admit(fresh, later, clock_synchronized=True), TriggerCommand)
