@@ -1,9 +1,9 @@
 """What camera health costs, and what it says of real videos, sound and spoilt.
 
-Cost: one thread, frames of 1920 x 1080 with everything that a look does (measuring,
-rules, comparison with a baseline), and the glance that every frame gets. Truth: both
-real videos, looped as a camera would send them, must raise nothing; then every fault
-of the catalogue is done to them, after commissioning on sound frames.
+Cost: CPU time of one thread, frames of 1920 x 1080, with everything that a look does
+(measuring, rules, comparison with a baseline), and the glance that every frame gets.
+Truth: both real videos, looped as a camera would send them, must raise nothing; then
+every fault of the catalogue is done to them, after commissioning on sound frames.
 """
 
 import argparse
@@ -47,7 +47,8 @@ Spoil = Callable[[Pixels, np.random.Generator], Any]
 
 
 def _covered(frame: Pixels, rng: np.random.Generator) -> Any:  # noqa: ANN401
-    soft = cv2.GaussianBlur(frame, (0, 0), frame.shape[1] / 4) * 0.05 + 60
+    few = cv2.resize(frame, (4, 3), interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(few, frame.shape[1::-1]) * 0.05 + 60
     return soft + rng.normal(0, 2, frame.shape)
 
 
@@ -99,6 +100,9 @@ def frames_of(path: Path) -> Iterator[Pixels]:
 def measure_cost(frames: list[Pixels], rounds: int) -> dict[str, float]:
     """Return milliseconds of looks and glances at frames of full HD.
 
+    It is the time that the thread itself worked: who else is on the machine slows it
+    down by its memory and caches only.
+
     Args:
         frames: Of a real video, enlarged.
         rounds: How often each is looked at.
@@ -108,11 +112,11 @@ def measure_cost(frames: list[Pixels], rounds: int) -> dict[str, float]:
     judge = Judge(Limits(), learned, is_triggered=False)
     looks, glances = [], []
     for number, frame in enumerate(itertools.chain.from_iterable([frames] * rounds)):
-        began_ns = time.perf_counter_ns()
+        began_ns = time.thread_time_ns()
         judge.look(measurer.measure(frame), number * 200_000_000)
-        between_ns = time.perf_counter_ns()
+        between_ns = time.thread_time_ns()
         is_odd(frame)
-        glances.append(time.perf_counter_ns() - between_ns)
+        glances.append(time.thread_time_ns() - between_ns)
         looks.append(between_ns - began_ns)
     look_ms, glance_ms = np.array(looks) / 1e6, np.array(glances) / 1e6
     return {
