@@ -171,7 +171,7 @@ def test_two_equal_frames_far_apart_are_not_frozen() -> None:
 def test_still_scene_with_a_living_sensor_is_not_frozen() -> None:
     def still(number: int) -> Frame:
         picture = scenes.frozen(0)
-        picture[8 * (number % 20), number % 100] += 1  # one grey level of one pixel
+        picture[16 * (number % 15), number % 100] += 1  # one grey level of one pixel
         return picture
 
     assert Watch().show(still, 60) == [()] * 60

@@ -1,0 +1,254 @@
+"""What camera health costs, and what it says of real videos, sound and spoilt.
+
+Cost: CPU time of one thread, frames of 1920 x 1080, with everything that a look does
+(measuring, rules, comparison with a baseline), and the glance that every frame gets.
+Truth: both real videos, looped as a camera would send them, must raise nothing; then
+every fault of the catalogue is done to them, after commissioning on sound frames.
+"""
+
+import argparse
+import itertools
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from measuring.machine import (
+    REPOSITORY,
+    RESULTS,
+    configuration,
+    describe_machine,
+    write_result,
+)
+
+sys.path.insert(0, str(REPOSITORY))
+
+from edge.cameras.appearance import Measurer, is_odd
+from edge.cameras.baseline import Background, Baseline, Learner
+from edge.cameras.condition import Judge, Limits, names_of
+from edge.cameras.slot import Pixels
+
+SHARED = Path(os.environ.get("GRAFTLINE_SHARED", REPOSITORY / ".." / "shared"))
+VIDEOS = {
+    "intel-bottle-detection.mp4": 29.8,
+    "derived-intel-bolt-conveyor-loop.mp4": 16.67,
+}
+BAR_MS = 2.0
+EVERY_N_FRAMES = 5
+LEARN_LOOKS = 200
+SPOILT_LOOKS = 80
+FULL_HD = (1920, 1080)
+Spoil = Callable[[Pixels, np.random.Generator], Any]
+
+
+def _covered(frame: Pixels, rng: np.random.Generator) -> Any:  # noqa: ANN401
+    few = cv2.resize(frame, (4, 3), interpolation=cv2.INTER_AREA)
+    soft = cv2.resize(few, frame.shape[1::-1]) * 0.05 + 60
+    return soft + rng.normal(0, 2, frame.shape)
+
+
+def _torn(frame: Pixels, rng: np.random.Generator) -> Any:  # noqa: ANN401
+    height, width = frame.shape[:2]
+    row = int(rng.integers(height // 5, height * 4 // 5))
+    push = int(rng.integers(width // 8, width // 2))
+    return np.concatenate([frame[:row], np.roll(frame[row:], push, axis=1)])
+
+
+def _half(color: tuple[int, int, int]) -> Spoil:
+    def spoil(frame: Pixels, _: np.random.Generator) -> Any:  # noqa: ANN401
+        spoilt = frame.copy()
+        spoilt[len(frame) // 2 :] = color
+        return spoilt
+
+    return spoil
+
+
+SPOILS: dict[str, Spoil] = {
+    "black": lambda frame, rng: rng.normal(2, 1, frame.shape),
+    "white": lambda frame, _: np.full_like(frame, 255),
+    "over-exposed 6 x": lambda frame, _: frame * 6.0 + 60,
+    "covered": _covered,
+    "blurred, sigma 1.5 px": lambda frame, _: cv2.GaussianBlur(frame, (0, 0), 1.5),
+    "blurred, sigma 3 px": lambda frame, _: cv2.GaussianBlur(frame, (0, 0), 3),
+    "moved 2 %": lambda frame, _: np.roll(frame, frame.shape[1] // 50, axis=1),
+    "moved 5 %": lambda frame, _: np.roll(frame, frame.shape[1] // 20, axis=1),
+    "torn, pushed sideways": _torn,
+    "green half": _half((0, 135, 0)),
+    "grey half": _half((128, 128, 128)),
+    "black half": _half((0, 0, 0)),
+    "dark 0.5 x": lambda frame, _: frame * 0.5,
+    "bright 1.5 x": lambda frame, _: frame * 1.5,
+}
+
+
+def frames_of(path: Path) -> Iterator[Pixels]:
+    """Yield the frames of a video, once."""
+    capture = cv2.VideoCapture(str(path))
+    while True:
+        is_read, frame = capture.read()
+        if not is_read:
+            capture.release()
+            return
+        yield np.asarray(frame, np.uint8)
+
+
+def measure_cost(frames: list[Pixels], rounds: int) -> dict[str, float]:
+    """Return milliseconds of looks and glances at frames of full HD.
+
+    It is the time that the thread itself worked: who else is on the machine slows it
+    down by its memory and caches only.
+
+    Args:
+        frames: Of a real video, enlarged.
+        rounds: How often each is looked at.
+    """
+    measurer, learner = Measurer(), Learner(len(frames))
+    learned = [learner.add(measurer.measure(frame)) for frame in frames][-1]
+    judge = Judge(Limits(), learned, is_triggered=False)
+    looks, glances = [], []
+    for number, frame in enumerate(itertools.chain.from_iterable([frames] * rounds)):
+        began_ns = time.thread_time_ns()
+        judge.look(measurer.measure(frame), number * 200_000_000)
+        between_ns = time.thread_time_ns()
+        is_odd(frame)
+        glances.append(time.thread_time_ns() - between_ns)
+        looks.append(between_ns - began_ns)
+    look_ms, glance_ms = np.array(looks) / 1e6, np.array(glances) / 1e6
+    return {
+        "looks": len(looks),
+        "look_ms_p50": round(float(np.median(look_ms)), 3),
+        "look_ms_p99": round(float(np.percentile(look_ms, 99)), 3),
+        "glance_ms_p50": round(float(np.median(glance_ms)), 3),
+        "ms_a_frame_every_5th_looked_at": round(
+            float(np.median(look_ms) / EVERY_N_FRAMES + np.median(glance_ms)), 3
+        ),
+    }
+
+
+def watch_sound(path: Path, fps: float, loops: int) -> tuple[dict[str, Any], Baseline]:
+    """Loop a sound video; return what was said of it, and the baseline.
+
+    Args:
+        path: The video.
+        fps: Its pace.
+        loops: How often.
+
+    Raises:
+        RuntimeError: It is too short for a baseline.
+    """
+    measurer, learner = Measurer(), Learner(LEARN_LOOKS)
+    judge = Judge(Limits(), None, is_triggered=False)
+    baseline: Baseline | None = None
+    fakes: Counter[str] = Counter()
+    alarms: Counter[str] = Counter()
+    longest = run = number = 0
+    for _ in range(loops):
+        for frame in frames_of(path):
+            number += 1
+            if number % EVERY_N_FRAMES and not is_odd(frame):
+                continue
+            seen = measurer.measure(frame)
+            run = run + 1 if seen.is_identical else 0
+            longest = max(longest, run)
+            fake = judge.look(seen, int(number / fps * 1e9))
+            fakes.update(names_of(fake))
+            alarms.update(names_of(judge.alarms))
+            if baseline is None and not fake:
+                baseline = learner.add(seen)
+                judge.adopt(baseline)
+    if baseline is None:
+        raise RuntimeError(f"{path} is too short for a baseline")
+    told = {
+        "frames": number,
+        "loops": loops,
+        "fake_looks": dict(fakes),
+        "looks_with_an_alarm": dict(alarms),
+        "longest_run_of_identical_looks": longest,
+        "baseline_sees_movement": Background(baseline).can_tell,
+    }
+    return told, baseline
+
+
+def watch_spoilt(
+    path: Path, fps: float, baseline: Baseline, spoil: Spoil
+) -> dict[str, Any]:
+    """Do something to a video; return what was said of it.
+
+    Args:
+        path: The video.
+        fps: Its pace.
+        baseline: Learned from sound frames.
+        spoil: What is done to each frame.
+    """
+    rng = np.random.default_rng(0)
+    measurer = Measurer()
+    judge = Judge(Limits(), baseline, is_triggered=False)
+    fakes: Counter[str] = Counter()
+    after_s: dict[str, float] = {}
+    frames = itertools.islice(
+        frames_of(path), 0, SPOILT_LOOKS * EVERY_N_FRAMES, EVERY_N_FRAMES
+    )
+    for number, frame in enumerate(frames):
+        spoilt = np.clip(spoil(frame, rng), 0, 255).astype(np.uint8)
+        now_s = number * EVERY_N_FRAMES / fps
+        fakes.update(
+            names_of(judge.look(measurer.measure(spoilt), 1 + int(now_s * 1e9)))
+        )
+        for name in names_of(judge.alarms):
+            after_s.setdefault(name, round(now_s, 1))
+    share = {name: round(count / SPOILT_LOOKS, 2) for name, count in fakes.items()}
+    return {"fake_share_of_looks": share, "alarm_after_s": after_s}
+
+
+def main(words: list[str]) -> int:
+    """Measure and write the result.
+
+    Args:
+        words: After the program's name.
+
+    Returns:
+        0; 1 where a look takes too long, or a sound video raised something.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--loops", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--result", type=Path, default=RESULTS / "camera_health.json")
+    args = parser.parse_args(words)
+    machine = describe_machine()
+    cv2.setNumThreads(1)
+    cost, videos = {}, {}
+    for name, fps in VIDEOS.items():
+        path = SHARED / "data" / "videos" / name
+        few = itertools.islice(frames_of(path), 0, 300, 10)
+        large = [np.asarray(cv2.resize(frame, FULL_HD), np.uint8) for frame in few]
+        cost[name] = measure_cost(large, args.rounds)
+        sound, baseline = watch_sound(path, fps, args.loops)
+        spoilt = {
+            what: watch_spoilt(path, fps, baseline, spoil)
+            for what, spoil in SPOILS.items()
+        }
+        videos[name] = {"sound": sound, "spoilt": spoilt}
+        print(name, cost[name], sound, flush=True)
+    result = {
+        "machine": machine,
+        "configuration": configuration(args),
+        "bar_ms": BAR_MS,
+        "cost_1080p_one_thread": cost,
+        "videos": videos,
+    }
+    write_result(args.result, result)
+    is_cheap = all(each["look_ms_p50"] <= BAR_MS for each in cost.values())
+    is_quiet = not any(
+        video["sound"]["fake_looks"] or video["sound"]["looks_with_an_alarm"]
+        for video in videos.values()
+    )
+    return 0 if is_cheap and is_quiet else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
