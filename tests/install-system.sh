@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests need: a real broker and a real browser.
+# Installs the programs that the tests need: a real broker, a real browser, and
+# the library of GigE Vision cameras with its bindings.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -32,10 +33,15 @@ stop_system_broker() {
     fi
 }
 
+has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | grep -q ' installed$'; }
+
 missing() {
-    local program
+    local program package
     for program in mosquitto chromium; do
         "has_$program" || echo "$program"
+    done
+    for package in gir1.2-aravis-0.8 python3-gi; do
+        has_package "$package" || echo "$package"
     done
 }
 
@@ -59,6 +65,7 @@ after=$(missing)
         case $program in
         mosquitto) echo "  LEFT OUT: delivery, history and the whole line (broker)" ;;
         chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
+        gir1.2-aravis-0.8 | python3-gi) echo "  LEFT OUT: GigE Vision cameras ($program)" ;;
         esac
     done
     echo "  Fix: apt install" $after
