@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests need: a real broker, a real browser, and what
-# makes system calls fail.
+# Installs what the tests need: a real broker, a real browser, what makes system calls
+# fail, and the library of GigE Vision cameras with its bindings.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -34,10 +34,15 @@ stop_system_broker() {
     fi
 }
 
+has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | grep -q ' installed$'; }
+
 missing() {
-    local program
+    local program package
     for program in mosquitto chromium strace; do
         "has_$program" || echo "$program"
+    done
+    for package in gir1.2-aravis-0.8 python3-gi; do
+        has_package "$package" || echo "$package"
     done
 }
 
@@ -62,6 +67,7 @@ after=$(missing)
         mosquitto) echo "  LEFT OUT: delivery, history and the whole line (broker)" ;;
         strace) echo "  LEFT OUT: disks that fail, kill -9 at every call of a write" ;;
         chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
+        gir1.2-aravis-0.8 | python3-gi) echo "  LEFT OUT: GigE Vision cameras ($program)" ;;
         esac
     done
     echo "  Fix: apt install" $after

@@ -13,7 +13,6 @@ Source:
     GigE Vision 2.0: block numbers of 16 bits count from 1 and leave out 0.
 """
 
-import importlib
 import sys
 import threading
 import time
@@ -50,8 +49,8 @@ CONVERSIONS: dict[int, tuple[int, int | None]] = {
 }
 
 
-def load_aravis() -> Any:  # noqa: ANN401 (bindings without types)
-    """Return the library. Called in a camera's process only.
+def load_aravis() -> tuple[Any, type[Exception]]:
+    """Return the library and what it raises. Called in a camera's process only.
 
     Raises:
         ImportError: It is not installed, or not for this Python.
@@ -59,12 +58,15 @@ def load_aravis() -> Any:  # noqa: ANN401 (bindings without types)
     if DEBIAN_PACKAGES not in sys.path:
         # At the end: of two versions of a package the environment's own wins.
         sys.path.append(DEBIAN_PACKAGES)
-    gi = importlib.import_module("gi")
+    import gi  # noqa: PLC0415 (found by the line above, and nowhere else needed)
+
     try:
         gi.require_version("Aravis", "0.8")
     except ValueError as exc:  # gi's word for a library that it does not know
         raise ImportError(str(exc)) from exc
-    return importlib.import_module("gi.repository.Aravis")
+    from gi.repository import Aravis, GLib  # noqa: PLC0415 (of the version above)
+
+    return Aravis, GLib.GError
 
 
 def to_bgr(data: bytes, height: int, width: int, pixel_format: int) -> Pixels | None:
@@ -121,14 +123,13 @@ class GigeCamera:
     def __init__(self, plan: CapturePlan, feed: Feed) -> None:
         self._plan = plan
         try:
-            self._aravis = load_aravis()
+            self._aravis, self._failure = load_aravis()
         except ImportError as exc:
             raise plan.fault(
                 "GigE and USB3 Vision cameras need Aravis.",
                 why=f"{exc} (Python {sys.version_info.major}.{sys.version_info.minor})",
                 fix=f"{INSTALL}; Debian's Python and this one must be of one version.",
             ) from exc
-        self._failure = importlib.import_module("gi.repository.GLib").GError
         self._lost = threading.Event()
         self._camera = self._find(feed)
         try:

@@ -194,8 +194,10 @@ class CameraProcess:
         """
         self._bury()
         if self._process is None:
-            is_due = now_ns >= self._start_at_ns or self._probe.is_back
-            if self.state is not CameraState.ENDED and is_due:
+            if self._probe.is_back:
+                self._pause.reset()  # if it needs a second try, that comes soon too
+                self._start_at_ns = now_ns
+            if self.state is not CameraState.ENDED and now_ns >= self._start_at_ns:
                 self._start(now_ns)
             return
         exit_code = self._process.exitcode

@@ -350,6 +350,28 @@ def test_gige_camera_that_dies_is_lost_in_time_and_comes_back_set_up(
         )
 
 
+@pytest.mark.fault(33, 40)
+def test_setting_that_was_not_taken_is_a_reason_for_degraded(
+    tmp_path: Path, broker: Broker
+) -> None:
+    needs_aravis()
+    folder = tmp_path / "pc"
+    folder.mkdir()
+    pc = DaemonPc(folder, broker.port)
+    table = camera_table("gige", GigeSimulator.source)
+    table += "[camera.settings]\nexposure_time_us = 9000\nbrightness = 1\n"
+    with GigeSimulator(), SimCollector(tmp_path, broker.port) as collector:
+        process = pc.start(table, at_end=False)
+        pc.wait_until_inspecting(3)
+        said = collector.states[pc.topics.status]
+        wait_for(lambda: said[-1]["state"] == "degraded")
+        assert "camera gige: brightness: wanted 1, got nothing" in said[-1]["reason"]
+        assert "exposure_time_us" not in said[-1]["reason"]
+        process.terminate()
+        code, figures = pc.end_of(process)
+    assert figures["cameras"]["gige"]["state"] == "up", (code, pc.said)
+
+
 @pytest.mark.fault(41)
 def test_slow_consumer_sees_the_newest_frame(cameras: Cameras) -> None:
     with MjpegCamera(fps=30) as network:

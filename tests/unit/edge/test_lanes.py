@@ -21,8 +21,9 @@ def test_camera_that_did_not_change_keeps_its_memory() -> None:
 def test_other_rules_keep_process_figures_and_waiting_commands() -> None:
     lanes = Lanes([camera(trigger="command", k=2)])
     (before,) = lanes.in_force
-    assert before.triggers is not None
-    before.triggers.add(Trigger("a", 0, 0, 100))
+    waiting = before.triggers
+    assert waiting is not None
+    waiting.add(Trigger("a", 0, 0, 100))
     fresh = camera(trigger="command", k=1, n=1, trigger_timeout_ms=77)
     (gone,) = lanes.swap([fresh])
     assert gone.triggers is None, "they wait on, for the new rules"
@@ -30,7 +31,7 @@ def test_other_rules_keep_process_figures_and_waiting_commands() -> None:
     assert after is not before
     assert after.camera is before.camera
     assert after.counters is before.counters
-    assert after.triggers is before.triggers
+    assert after.triggers is waiting
     assert lanes.trigger_timeout_ms("top") == 77
 
 
