@@ -6,7 +6,7 @@ gaps is one row however long it runs, and they outlive the retention of the even
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dashboard.intake import Reason
 from models.messages import Acknowledgement
@@ -69,30 +69,35 @@ class Sequences:
         )
         return int(new.fetchone()[0])
 
-    def add(self, stream_id: int, seq: int) -> None:
-        """Note that an event is complete; noting it again changes nothing.
+    def add(self, stream_id: int, seqs: Iterable[int]) -> None:
+        """Note that events are complete; noting one again changes nothing.
 
         Args:
             stream_id: From ``claim``.
-            seq: Position in the stream, from 1.
+            seqs: Positions in the stream, from 1.
         """
-        left = self._range_at(stream_id, seq)
-        if left is not None and left[1] >= seq:
+        for first, last in _runs(seqs):
+            self._add_run(stream_id, first, last)
+
+    def _add_run(self, stream_id: int, first: int, last: int) -> None:
+        """Note an unbroken run, merged with what it touches."""
+        left = self._range_at(stream_id, first)
+        if left is not None and left[1] >= last:
             return
-        first = left[0] if left is not None and left[1] == seq - 1 else seq
-        right = self._db.execute(
-            "SELECT last_seq FROM ranges WHERE stream_id = ? AND first_seq = ?",
-            (stream_id, seq + 1),
+        start = left[0] if left is not None and left[1] >= first - 1 else first
+        touched = (stream_id, start, last + 1)
+        (end,) = self._db.execute(
+            "SELECT max(last_seq) FROM ranges"
+            " WHERE stream_id = ? AND first_seq BETWEEN ? AND ?",
+            touched,
         ).fetchone()
-        if right is not None:
-            self._db.execute(
-                "DELETE FROM ranges WHERE stream_id = ? AND first_seq = ?",
-                (stream_id, seq + 1),
-            )
         self._db.execute(
-            "INSERT INTO ranges VALUES (?, ?, ?) ON CONFLICT (stream_id, first_seq)"
-            " DO UPDATE SET last_seq = excluded.last_seq",
-            (stream_id, first, right[0] if right is not None else seq),
+            "DELETE FROM ranges WHERE stream_id = ? AND first_seq BETWEEN ? AND ?",
+            touched,
+        )
+        self._db.execute(
+            "INSERT INTO ranges VALUES (?, ?, ?)",
+            (stream_id, start, max(last, end or 0)),
         )
 
     def acknowledgements(
@@ -135,3 +140,14 @@ class Sequences:
             (stream_id, seq),
         ).fetchone()
         return row
+
+
+def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Return positions as unbroken runs, ascending; both ends belong to them."""
+    runs: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if runs and seq <= runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    return runs

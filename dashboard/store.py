@@ -22,6 +22,7 @@ from dashboard.intake import (
     Alert,
     Image,
     Loss,
+    Place,
     Reason,
     Record,
     Rejection,
@@ -74,12 +75,16 @@ class _Batch:
     Attributes:
         result: What to tell the caller.
         complete: Per stream the events that may be acknowledged.
+        streams: Rows of the streams that were looked up.
+        heard: Last word of everybody who spoke.
     """
 
     result: Committed = field(default_factory=Committed)
     complete: defaultdict[int, set[int]] = field(
         default_factory=lambda: defaultdict(set)
     )
+    streams: dict[tuple[StationTopics, str], int] = field(default_factory=dict)
+    heard: dict[tuple[StationTopics, str, bool], Place] = field(default_factory=dict)
 
 
 class Store:
@@ -193,9 +198,10 @@ class Store:
                     topic = record.place.topics.root
                     rejection = Rejection(exc.reason, topic, exc.detail)
                     batch.result.rejections.append(rejection)
+            for place in batch.heard.values():
+                self._presence.hear(place)
             for stream_id, seqs in batch.complete.items():
-                for seq in seqs:
-                    self._sequences.add(stream_id, seq)
+                self._sequences.add(stream_id, seqs)
                 acks = self._sequences.acknowledgements(stream_id, seqs)
                 batch.result.acks.extend(acks)
         return batch.result
@@ -205,7 +211,7 @@ class Store:
         if isinstance(record, State):
             self._presence.keep(record)
         else:
-            self._presence.hear(record.place)
+            self._hear(batch, record.place)
         match record:
             case Alert():
                 self._write_alert(batch, record)
@@ -219,10 +225,24 @@ class Store:
                 assert_never(record)
         batch.result.has_news = True
 
+    def _hear(self, batch: _Batch, place: Place) -> None:
+        """Note who spoke: refused at once, written once for the whole batch."""
+        who = (place.topics, place.camera, place.is_retained)
+        if who not in batch.heard:
+            self._presence.hear(place)
+        batch.heard[who] = place
+
+    def _claim(self, batch: _Batch, topics: StationTopics, stream: str) -> int:
+        """Return the row of a stream, which belongs to its first sender."""
+        key = (topics, stream)
+        if key not in batch.streams:
+            batch.streams[key] = self._sequences.claim(topics, stream)
+        return batch.streams[key]
+
     def _write_alert(self, batch: _Batch, record: Alert) -> None:
         """Write an alert once; it is complete when its picture is there."""
         data, event_id = record.event.data, record.event.id
-        stream_id = self._sequences.claim(record.place.topics, record.event.data.stream)
+        stream_id = self._claim(batch, record.place.topics, data.stream)
         new = self._db.execute(
             "INSERT INTO alerts (id, stream_id, seq, site, line, station, camera,"
             " happened_ms, received_ms, thumbnail_sha256, event)"
@@ -271,7 +291,8 @@ class Store:
 
     def _write_small(self, batch: _Batch, record: Verdict | Loss) -> None:
         """Write a verdict or a loss record once."""
-        stream_id = self._sequences.claim(record.place.topics, record.event.data.stream)
+        stream = record.event.data.stream
+        stream_id = self._claim(batch, record.place.topics, stream)
         received_ms = self._retention.stamp(record.place.received_ms)
         if isinstance(record, Verdict):
             said = record.event.data
@@ -302,7 +323,7 @@ class Store:
         stream, _, seq = record.event_id.rpartition(":")
         if not stream or not seq.isdecimal():
             raise NotTakenError(Reason.TOPIC, "picture of something that is no event")
-        self._sequences.claim(record.place.topics, stream)
+        self._claim(batch, record.place.topics, stream)
         received_ms = self._retention.stamp(record.place.received_ms)
         # A picture that its alert does not know may be replaced, the right one never.
         self._db.execute(

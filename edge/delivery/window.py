@@ -104,6 +104,7 @@ class SendWindow:
 
     def transmitted(self, seq: int, now_ns: int) -> None:
         """Note that an event is on its way."""
+        self._awaited.pop(seq, None)  # the order is that of the transmissions
         self._awaited[seq] = _Awaited(now_ns)
         self.sent_up_to = max(self.sent_up_to, seq)
 
@@ -158,12 +159,8 @@ class SendWindow:
         if self._retry_refused_ns is not None and now_ns >= self._retry_refused_ns:
             self._retry_refused_ns = None
             self.cursor = 0
-        late = [
-            seq
-            for seq, awaited in self._awaited.items()
-            if awaited.is_confirmed and now_ns - awaited.sent_ns >= ANSWER_LIMIT_NS
-        ]
-        if late:
+        answer_due_ns = self._answer_due_ns()
+        if answer_due_ns is not None and now_ns >= answer_due_ns:
             self.is_silent = True
             for seq in [s for s, each in self._awaited.items() if each.is_confirmed]:
                 del self._awaited[seq]
@@ -200,14 +197,25 @@ class SendWindow:
                 self._repair_left = PROBE_EVENTS
 
     def due_ns(self) -> int | None:
-        """Return when there is something to do at the latest; none if never."""
-        times = [self._repair_due_ns, self._retry_refused_ns]
-        times += [
-            each.sent_ns + ANSWER_LIMIT_NS
-            for each in self._awaited.values()
-            if each.is_confirmed
-        ]
+        """Return when there is something to do at the latest; none if never.
+
+        A repair for which there is no room waits for an answer, not for a time: to
+        ask again and again would cost the inference a core.
+        """
+        repair_ns = self._repair_due_ns if self.room else None
+        times = (repair_ns, self._retry_refused_ns, self._answer_due_ns())
         return min((each for each in times if each is not None), default=None)
+
+    def _answer_due_ns(self) -> int | None:
+        """Return when the collector is late with its first answer; none if never.
+
+        The events are in the order of their transmissions, and the broker confirms
+        them in about the same: one of the first is the oldest.
+        """
+        for each in self._awaited.values():
+            if each.is_confirmed:
+                return each.sent_ns + ANSWER_LIMIT_NS
+        return None
 
     def _begin_repair(self, due_ns: int, events: int) -> None:
         self.repair_cursor = 0

@@ -158,8 +158,8 @@ class OutboxWriter:
         group's own events.
         """
         with Transaction(file.connection):
-            file.mark_sent(group.confirmed_in(self.stream))
             deleted = file.delete(group.acknowledged_in(self.stream))
+            file.mark_sent(group.confirmed_in(self.stream))  # of those that are left
             rows = self.rows - deleted
             if group.collector_seen:
                 file.set_meta(COLLECTOR_KNOWN, "yes")

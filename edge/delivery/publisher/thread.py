@@ -210,7 +210,7 @@ class Publisher:
                 return
             self._collect()
             self._send(link)
-            link.turn(self._pause_s())
+            link.turn(self._pause_s(link))
 
     def _send(self, link: Link) -> None:
         """Send states first, then what the outbox has, as far as there is room."""
@@ -230,10 +230,10 @@ class Publisher:
                 self._to_tell.pop(packet.topic, None)
                 self._to_tell[packet.topic] = packet
 
-    def _pause_s(self) -> float:
+    def _pause_s(self, link: Link) -> float:
         """Return how long there is nothing to do without the network."""
         due_ns = self._feed.due_ns()
-        if due_ns is None:
+        if due_ns is None or not link.room:  # only a confirmation can make room
             return TURN_S
         return min(max((due_ns - time.monotonic_ns()) / 1e9, 0), TURN_S)
 

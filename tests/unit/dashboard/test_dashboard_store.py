@@ -1,5 +1,7 @@
+import random
 import sqlite3
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,26 @@ def test_ranges_merge_in_any_order(file: HistoryFile, order: tuple[int, ...]) ->
     for seq in order:
         ranges = acked(file, verdict_record(seq))
     assert ranges == [(1, 4)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ranges_are_those_of_all_events_however_they_come(
+    file: HistoryFile, seed: int
+) -> None:
+    chance, seen = random.Random(seed), set[int]()
+    for _ in range(30):
+        first = chance.randrange(1, 60)
+        batch = set(
+            range(first, first + chance.randrange(1, 12), chance.choice([1, 3]))
+        )
+        told = acked(file, *(verdict_record(seq) for seq in batch))
+        seen |= batch
+        covered = {seq for first, last in told for seq in range(first, last + 1)}
+        assert batch <= covered <= seen
+    ends = acked(file, *(verdict_record(seq) for seq in seen))
+    apart = [(left[1], right[0]) for left, right in pairwise(ends)]
+    assert all(right > left + 1 for left, right in apart), "touching ranges are one"
+    assert {seq for a, b in ends for seq in range(a, b + 1)} == seen
 
 
 def test_gap_is_visible_until_it_is_filled(file: HistoryFile) -> None:

@@ -142,6 +142,28 @@ def test_nothing_is_due_without_events() -> None:
     assert here.due_ns() is None
 
 
+def test_repair_without_room_waits_for_an_answer_and_not_for_a_time() -> None:
+    here = window(2)
+    assert here.due_ns() == 0
+    send(here, range(1, 3), now_ns=NS_PER_S)
+    assert here.due_ns() is None, "asked again and again it would burn a core"
+    here.confirmed(2, awaits_collector=True)
+    assert here.due_ns() == 4 * NS_PER_S
+    here.acknowledged(2, (), 2 * NS_PER_S)
+    assert here.due_ns() == 2 * NS_PER_S
+
+
+def test_event_sent_again_counts_from_its_last_transmission() -> None:
+    here = window()
+    send(here, range(1, 3))
+    here.transmitted(1, 2 * NS_PER_S)
+    here.confirmed(1, awaits_collector=True)
+    here.tick(3 * NS_PER_S)
+    assert not here.is_silent
+    here.tick(5 * NS_PER_S)
+    assert here.is_silent
+
+
 def test_pauses_double_up_to_the_limit_and_begin_anew() -> None:
     pauses = Backoff(1, 5, steady)
     assert [pauses.next_s() for _ in range(5)] == [1, 2, 4, 5, 5]
