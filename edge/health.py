@@ -38,6 +38,7 @@ LOOK_INTERVAL_S = 0.2
 STATUS_INTERVAL_S = 10.0  # said again, though nothing changed
 STOP_LIMIT_S = 2.0
 TIMEX_BYTES = 512  # more than struct timex has on any architecture
+MADE_S = 1_767_225_600  # 2026: a clock before this program was made is wrong
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
 
 
@@ -269,10 +270,12 @@ class HealthReporter:
 def is_clock_synchronized() -> bool:
     """Return whether the kernel's clock is disciplined (NTP, PTP or GPS).
 
+    A clock with an empty battery says 1970, whatever the kernel believes of it.
+
     Source:
         adjtimex(2): called without modes it changes nothing and returns
         ``TIME_ERROR`` while the clock is not synchronized.
     """
     timex = ctypes.create_string_buffer(TIMEX_BYTES)
     state: int = ctypes.CDLL(None).adjtimex(timex)
-    return 0 <= state < TIME_ERROR
+    return 0 <= state < TIME_ERROR and time.time() >= MADE_S

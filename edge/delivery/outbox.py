@@ -44,7 +44,7 @@ class Outbox:
         max_bytes: Largest size of the file; beyond it the least important is shed.
 
     Attributes:
-        refused: Events that could not even be kept in memory.
+        refused: Events that could not be kept, neither on the disk nor in memory.
         turns: Grows while the writer lives.
         forget_sent: What a broker has confirmed may go when room is needed, and is
             no loss: the publisher's policy.
@@ -161,8 +161,9 @@ class Outbox:
             image: JPEG that is sent before it, at most ``THUMBNAIL_MAX_BYTES``.
 
         Returns:
-            A future of its position, done when it is committed; it fails with a
-            ``DeliveryError`` where the disk takes nothing and memory is full too.
+            A future of its position, done when it is committed. While the disk takes
+            nothing and memory is full too, the future of the least important event
+            fails with a ``DeliveryError``, and a loss record will tell of it.
         """
         if image is not None and len(image) > THUMBNAIL_MAX_BYTES:
             logger.error("image_too_large bytes=%d topic=%s", len(image), topic)
@@ -172,10 +173,13 @@ class Outbox:
             kind, topic, data.captured_at.isoformat(), content.encode(), image
         )
         done = self._waiting.add_event(event)
+        dropped = self._waiting.take_dropped()
         if done is None:
-            self.refused += 1
             done = Future()
-            done.set_exception(self._not_kept("Disk and memory are full."))
+            dropped.append(done)
+        self.refused += len(dropped)
+        for each in dropped:
+            each.set_exception(self._not_kept("Disk and memory are full."))
         return done
 
     def depth(self) -> int:

@@ -7,6 +7,7 @@ with the file, so that a lost disk is a new stream and never a repeated number.
 """
 
 import secrets
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,10 @@ from models.errors import DeliveryError
 
 LAYOUT_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
+SMALLEST_BYTES = 1 << 20  # what a full disk leaves of the largest size
+LOG_PAGES = 1000  # SQLite's own default; less on a small disk
+MAGIC = b"SQLite format 3\0"
+HEADER_BYTES, SCHEMA_FORMAT = 100, 4
 LOG_KEPT_BYTES = 4 << 20  # of the write-ahead log, once it has been larger
 _LAYOUT = """
 CREATE TABLE event (
@@ -51,26 +56,29 @@ class OutboxFile:
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path, self._max_bytes = path, max_bytes
+        _check_header(path)
         self.connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
         )
         self.connection.text_factory = _decode
         try:
-            self._prepare(path, max_bytes)
+            self._prepare(path)
         except BaseException:
             self.connection.close()
             raise
 
-    def _prepare(self, path: Path, max_bytes: int) -> None:
+    def _prepare(self, path: Path) -> None:
         """Set the connection up, and make the tables of a new file."""
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
-        page_bytes = self._number("PRAGMA page_size")
-        pages = max_bytes // page_bytes
-        self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
+        self._limit()
         self.connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
         version = self._number("PRAGMA user_version")
-        if version > LAYOUT_VERSION:
+        tables = self._number("SELECT count(*) FROM sqlite_master")
+        if version != (LAYOUT_VERSION if tables else 0):
+            if self.meta("layout") != str(version):
+                raise sqlite3.DatabaseError(f"its header says layout {version}")
             raise DeliveryError(
                 f"outbox {path}: its layout {version} is newer than this runtime's "
                 f"({LAYOUT_VERSION}).",
@@ -95,6 +103,35 @@ class OutboxFile:
             raise sqlite3.DatabaseError(verdict)
         if not self.meta("epoch"):
             raise sqlite3.DatabaseError("the epoch is missing")
+
+    def meet_full_disk(self) -> None:
+        """Give the log's room back, and be content with what the disk has.
+
+        Raises:
+            sqlite3.Error: The log cannot be folded into the file.
+        """
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._limit()
+
+    def _limit(self) -> None:
+        """Set the largest size: the cap, or less where the disk has less.
+
+        The log needs room as well, and can only be folded into the file while the file
+        may grow: a disk that both fill up together could never be written again.
+        """
+        page_bytes = self._number("PRAGMA page_size")
+        used_bytes = sum(
+            each.stat().st_size
+            for end in ("", "-wal")
+            if (each := self._path.with_name(self._path.name + end)).exists()
+        )
+        room_bytes = used_bytes + shutil.disk_usage(self._path.parent).free
+        limit = min(self._max_bytes, max(room_bytes // 2, SMALLEST_BYTES))
+        pages = limit // page_bytes
+        self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
+        self.connection.execute(
+            f"PRAGMA wal_autocheckpoint = {min(LOG_PAGES, pages // 4)}"
+        )
 
     @property
     def used_share(self) -> float:
@@ -133,6 +170,7 @@ class OutboxFile:
         """Begin a new epoch with position 1; called while there are no events."""
         self.connection.execute("DELETE FROM meta")
         self.connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
+        self.set_meta("layout", str(LAYOUT_VERSION))  # a header alone may be damaged
         self.set_meta("epoch", secrets.token_hex(8))
 
     def insert(self, first_seq: int, events: Sequence[NewEvent]) -> None:
@@ -184,6 +222,29 @@ class OutboxFile:
 
     def _number(self, query: str) -> int:
         return int(self.connection.execute(query).fetchone()[0])
+
+
+def _check_header(path: Path) -> None:
+    """Look at what SQLite would take for another kind of file, or for a read-only one.
+
+    Raises:
+        sqlite3.DatabaseError: The header is not that of a file that we made.
+
+    Source:
+        https://www.sqlite.org/fileformat.html, section 1.3.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except OSError:
+        return  # not there yet; what else is wrong with it SQLite tells better
+    if not header:
+        return
+    write_version, read_version = header[18:20]
+    schema_format = int.from_bytes(header[44:48], "big")
+    is_ours = {write_version, read_version} <= {1, 2} and schema_format <= SCHEMA_FORMAT
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC) or not is_ours:
+        raise sqlite3.DatabaseError("its header is damaged")
 
 
 def _decode(text: bytes) -> str:

@@ -1,14 +1,21 @@
-"""What waits in memory for the outbox's writer: events, and news about delivery."""
+"""What waits in memory for the outbox's writer: events, and news about delivery.
+
+Memory is bounded. While the disk takes nothing it is a ring: pictures go first, then
+the oldest verdicts, the oldest alerts last. What went is told in a loss record as soon
+as something can be written again.
+"""
 
 import threading
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from edge.delivery.events import NewEvent
+from edge.delivery.events import EventKind, NewEvent
 
 GROUP_MAX_EVENTS = 200
 WAITING_MAX_BYTES = 64 << 20  # only ever filled when the disk takes nothing
+ROOMY_SHARE = 7 / 8  # down to this at once: one walk makes much room
+IMAGE = "image"
 MARKS_INTERVAL_S = 0.25  # confirmations may be lost: they only save repetitions
 
 
@@ -21,12 +28,15 @@ class Group:
         acknowledged: Inclusive ranges of delivered positions, with their stream.
         confirmed: Positions that a broker has confirmed, with their stream.
         collector_seen: A collector has shown itself.
+        lost: Per kind, how many went before they could be written, and the content
+            of one of them.
     """
 
     puts: deque[tuple[NewEvent, "Future[int]"]] = field(default_factory=deque)
     acknowledged: list[tuple[str, int, int]] = field(default_factory=list)
     confirmed: set[tuple[str, int]] = field(default_factory=set)
     collector_seen: bool = False
+    lost: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Return whether there is anything to write."""
@@ -64,6 +74,7 @@ class Waiting:
         self._next = Group()
         self._next_bytes = 0
         self._again: Group | None = None  # could not be written
+        self._dropped: list[Future[int]] = []
         self._in_hand = 0  # events taken, not on disk yet
         self._on_disk = 0
         self._is_closing = False
@@ -86,20 +97,57 @@ class Waiting:
             return len(self._next.puts) + self._in_hand
 
     def add_event(self, event: NewEvent) -> "Future[int] | None":
-        """Add an event; none is returned where there is no room.
+        """Add an event; none is returned where no more is taken in.
 
         Args:
-            event: What to write.
+            event: What to write. Older ones make room for it.
         """
         with self._changed:
-            room = WAITING_MAX_BYTES - self._next_bytes
-            if self._is_closing or event.size_bytes > room:
+            if self._is_closing or event.size_bytes > WAITING_MAX_BYTES:
                 return None
+            if self._next_bytes + event.size_bytes > WAITING_MAX_BYTES:
+                self._make_room(int(WAITING_MAX_BYTES * ROOMY_SHARE))
             done: Future[int] = Future()
             self._next.puts.append((event, done))
             self._next_bytes += event.size_bytes
             self._changed.notify_all()
             return done
+
+    def take_dropped(self) -> "list[Future[int]]":
+        """Return the futures of events that went to make room, once."""
+        with self._changed:
+            dropped, self._dropped = self._dropped, []
+            return dropped
+
+    def _make_room(self, down_to_bytes: int) -> None:
+        """Let the least important go, the oldest first."""
+        for kind in (IMAGE, EventKind.VERDICT, EventKind.ALERT):
+            kept: deque[tuple[NewEvent, Future[int]]] = deque()
+            for event, done in self._next.puts:
+                left = (
+                    self._without(event, kind) if self._over(down_to_bytes) else event
+                )
+                if left is None:
+                    self._dropped.append(done)
+                else:
+                    kept.append((left, done))
+            self._next.puts = kept
+
+    def _over(self, limit_bytes: int) -> bool:
+        return self._next_bytes > limit_bytes
+
+    def _without(self, event: NewEvent, kind: str) -> NewEvent | None:
+        """Return what is left of an event when its kind has to go."""
+        if kind == IMAGE and event.image is not None:
+            left, gone_bytes = replace(event, image=None), len(event.image)
+        elif event.kind == kind:
+            left, gone_bytes = None, event.size_bytes
+        else:
+            return event
+        self._next_bytes -= gone_bytes
+        count, _ = self._next.lost.get(kind, (0, b""))
+        self._next.lost[str(kind)] = (count + 1, event.data)
+        return left
 
     def add_acknowledged(self, stream: str, ranges: list[tuple[int, int]]) -> None:
         """Add delivered positions.

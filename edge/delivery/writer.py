@@ -8,13 +8,20 @@ an event is never reported on disk when it is not, and never written twice.
 
 import logging
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.delivery.custody import claim, is_damage, open_outbox, quarantine
 from edge.delivery.events import NewEvent
 from edge.delivery.outbox_file import OutboxFile, Transaction
-from edge.delivery.shedding import FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT, make_room
+from edge.delivery.shedding import (
+    FULL_SHARE,
+    ROOMY_SHARE,
+    ROWS_PER_COMMIT,
+    Shed,
+    make_room,
+)
 from edge.delivery.waiting import Group
 from models.errors import DeliveryError, GraftlineError
 from models.topics import StationTopics
@@ -131,17 +138,29 @@ class OutboxWriter:
         if attempted and file.last_seq >= self.last_seq + attempted:
             self.rows = file.depth  # the commit had succeeded after all
         else:
-            try:
-                self.rows = self._transact(
-                    file, group, FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT
-                )
-            except sqlite3.OperationalError as exc:
-                if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                    self._attempted = len(group.puts)
-                    raise
-                self.rows = self._transact(file, group, 0, IN_NEED_SHARE, None)
+            self.rows = self._write(file, group)
         first, self.last_seq = self.last_seq + 1, file.last_seq
         return first
+
+    def _write(self, file: OutboxFile, group: Group) -> int:
+        """Write a group; in need, fold the log, and then shed what must go.
+
+        Raises:
+            sqlite3.Error: Not even then; the outcome of a commit may be unknown.
+        """
+        try:
+            return self._transact(file, group, FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                self._attempted = len(group.puts)
+                raise
+        try:
+            file.meet_full_disk()
+            return self._transact(file, group, 0, IN_NEED_SHARE, None)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                self._attempted = len(group.puts)
+            raise
 
     def _transact(
         self,
@@ -164,6 +183,7 @@ class OutboxWriter:
             if group.collector_seen:
                 file.set_meta(COLLECTOR_KNOWN, "yes")
             events = [event for event, _ in group.puts]
+            events += _records_of(group.lost)
             if group.puts and file.used_share > full_share:
                 events += self._shed(file, roomy_share, max_rows)
                 rows = file.depth
@@ -205,3 +225,12 @@ class OutboxWriter:
         if self._file is None:
             raise sqlite3.OperationalError("the outbox is closed")
         return self._file
+
+
+def _records_of(lost: Mapping[str, tuple[int, bytes]]) -> list[NewEvent]:
+    """Return the loss records of events that never had a position."""
+    now = datetime.now(UTC)
+    return [
+        Shed(kind, 0, 0, count, data).record(now)
+        for kind, (count, data) in lost.items()
+    ]

@@ -377,6 +377,7 @@ def test_slot_without_a_model_says_what_to_do(pc: DaemonPc) -> None:
     assert "Fix: Run `graftline flash PACKAGE" in said
 
 
+@pytest.mark.fault(18)
 def test_second_daemon_on_the_same_outbox_is_refused(pc: DaemonPc) -> None:
     write_video(pc.folder / "a.avi", 900, FPS, defect_between(0, 0))
     process = pc.start(camera_table("a", "a.avi"), at_end=False)

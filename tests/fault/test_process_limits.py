@@ -1,0 +1,109 @@
+"""Too few descriptors, and a clock that cannot be trusted: told, and no alert lost."""
+
+import json
+import resource
+import shutil
+import signal
+import sqlite3
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulators.broker import free_port
+from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.packages import write_parts
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+AGE_LIMIT_MS = 60_000.0
+
+
+def events(pc: DaemonPc, kind: str) -> list[dict[str, Any]]:
+    """Return what the outbox holds of a kind, by position."""
+    connection = sqlite3.connect(pc.folder / "outbox.sqlite")
+    rows = connection.execute(
+        "SELECT data FROM event WHERE kind = ? ORDER BY seq", (kind,)
+    ).fetchall()
+    connection.close()
+    return [json.loads(row[0]) for row in rows]
+
+
+@pytest.mark.fault(62)
+def test_daemon_without_descriptors_says_so_and_recovers(tmp_path: Path) -> None:
+    pc = DaemonPc(tmp_path, free_port())
+    write_parts(pc.folder / "parts", good=0, defective=600)
+    process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)
+    try:
+        pc.wait_until_inspecting(5)
+        _, most = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4, most))
+        wait_for(lambda: "to=degraded" in pc.said)
+        told_at = pc.said.index("to=degraded")
+        assert "Too many open files" in pc.said
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
+        wait_for(lambda: "to=ready" in pc.said[told_at:])
+        process.send_signal(signal.SIGTERM)
+        code, figures = pc.end_of(process)
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+    assert code == 0, pc.said
+    parts = figures["cameras"]["top"]["frames_inspected"]
+    for kind in ("alert", "verdict"):
+        assert [each["frame_id"] for each in events(pc, kind)] == list(range(parts))
+    alerts = events(pc, "alert")
+    assert any(each["evidence"] is None for each in alerts), "the fault was real"
+    assert alerts[-1]["evidence"] is not None
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime")
+@pytest.mark.fault(57)
+@pytest.mark.parametrize(
+    "clocks",
+    [("@1970-01-01 00:00:30",), ("+10y",), ("+0", "+1h", "-1h", "-30y", "+0")],
+    ids=["1970", "ten years ahead", "jumps and backwards"],
+)
+def test_order_and_ages_do_not_depend_on_the_wall_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clocks: tuple[str, ...]
+) -> None:
+    pc, clock = DaemonPc(tmp_path, free_port()), tmp_path / "clock"
+    write_parts(pc.folder / "parts", good=0, defective=600)
+    clock.write_text(clocks[0] + "\n")
+    monkeypatch.setenv("LD_PRELOAD", str(FAKETIME))
+    monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(clock))
+    monkeypatch.setenv("FAKETIME_NO_CACHE", "1")
+    monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")  # no kernel would move it
+    process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)
+    monkeypatch.undo()
+    try:
+        for number, text in enumerate(clocks):
+            fresh = clock.with_suffix(".new")
+            fresh.write_text(text + "\n")
+            fresh.replace(clock)
+            pc.wait_until_inspecting(8 * (number + 1))
+        process.send_signal(signal.SIGTERM)
+        code, figures = pc.end_of(process)
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
+    assert code == 0, pc.said
+    alerts = events(pc, "alert")
+    assert [each["frame_id"] for each in alerts] == list(range(len(alerts)))
+    assert len(alerts) == figures["cameras"]["top"]["alerts"]
+    assert all(0 <= each["frame_age_ms"] < AGE_LIMIT_MS for each in alerts)
+    assert all(a["captured_ns"] < b["captured_ns"] for a, b in pairwise(alerts))
+    walls = [datetime.fromisoformat(each["captured_at"]) for each in alerts]
+    now = datetime.now(walls[0].tzinfo)
+    assert any(abs((now - wall).total_seconds()) > 3000 for wall in walls)
+    far = [
+        each["clock_synchronized"]
+        for each, wall in zip(alerts, walls, strict=True)
+        if wall.year < now.year - 1
+    ]
+    assert not any(far), "a clock before this program was made is not to be trusted"
+
+
+def test_faketime_is_found_where_it_is_installed() -> None:
+    assert (FAKETIME is not None) or shutil.which("faketime") is None
