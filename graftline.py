@@ -259,11 +259,19 @@ def _add_verbose(parser: argparse.ArgumentParser, *, default: object) -> None:
 
 
 def _configure_logging(verb: Verb, *, verbose: bool) -> None:
-    """Log to stderr: our rooms at the verb's level, libraries from WARNING."""
+    """Log to stderr: our rooms at the verb's level, libraries from WARNING.
+
+    A service logs for years: what it repeats is bounded.
+    """
     level = logging.INFO if verb.is_service else logging.WARNING
     if verbose:
         level = logging.DEBUG if verb.is_service else logging.INFO
-    logging.basicConfig(format=LOG_FORMAT, stream=sys.stderr, level=logging.WARNING)
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if verb.is_service:
+        from models.log_limit import LimitedHandler  # noqa: PLC0415 - --help needs none
+
+        handler = LimitedHandler(sys.stderr)
+    logging.basicConfig(format=LOG_FORMAT, handlers=[handler], level=logging.WARNING)
     for room in ROOMS:
         logging.getLogger(room).setLevel(level)
 

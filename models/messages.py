@@ -189,7 +189,9 @@ class LossData(_Queued):
     """``data`` of a loss record: what was shed because the disk cap was reached."""
 
     kind: str = Field(description="What was shed: image, stats, verdict or alert.")
-    first_seq: int = Field(ge=0)
+    first_seq: int = Field(
+        ge=0, description="0: shed from memory, before it had a position."
+    )
     last_seq: int = Field(ge=0)
     count: int = Field(ge=1)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the programs that the tests need: a real broker and a real browser.
+# Installs the programs that the tests need: a real broker, a real browser, and what
+# makes system calls fail.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -7,6 +8,7 @@ set -euo pipefail
 
 has() { PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" >/dev/null; }
 has_mosquitto() { has mosquitto; }
+has_strace() { has strace; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 as_root=()
@@ -34,7 +36,7 @@ stop_system_broker() {
 
 missing() {
     local program
-    for program in mosquitto chromium; do
+    for program in mosquitto chromium strace; do
         "has_$program" || echo "$program"
     done
 }
@@ -58,6 +60,7 @@ after=$(missing)
     for program in $after; do
         case $program in
         mosquitto) echo "  LEFT OUT: delivery, history and the whole line (broker)" ;;
+        strace) echo "  LEFT OUT: disks that fail, kill -9 at every call of a write" ;;
         chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
         esac
     done

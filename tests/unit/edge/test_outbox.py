@@ -94,6 +94,7 @@ def test_every_commit_is_synchronized(open_outbox: Open) -> None:
     assert file.connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
+@pytest.mark.fault(59)
 def test_positions_go_on_after_the_outbox_has_drained_and_restarted(
     open_outbox: Open,
 ) -> None:
