@@ -201,6 +201,7 @@ def publish_for_ever(slot: FrameSlot) -> None:
         writer.publish(frame(number % 251, 240, 320), stamp(number))
 
 
+@pytest.mark.fault(35)
 def test_no_torn_frame_while_the_writer_races_and_is_killed_in_mid_write(
     slot: FrameSlot,
 ) -> None:
