@@ -59,7 +59,9 @@ def start_broker(folder: Path) -> Iterator[Broker]:
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", "utf-8")
     if MOSQUITTO is None:
         raise RuntimeError("this part needs mosquitto (apt-get install mosquitto)")
-    process = subprocess.Popen([MOSQUITTO, "-c", str(config)])
+    with (folder / "mosquitto.log").open("wb") as log:
+        command = [MOSQUITTO, "-c", str(config)]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_for(port)
         yield Broker(process, port)

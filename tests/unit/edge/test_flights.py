@@ -167,6 +167,24 @@ def test_evidence_is_not_overwritten_by_the_next_frame() -> None:
         assert not np.shares_memory(one, other)
 
 
+def test_memory_of_a_good_frame_is_used_again_by_one_frame_only() -> None:
+    camera = parts("top", 1)
+    line = Line(2, camera)
+    line.pipeline.turn()
+    line.requests[0].answer()
+    line.pipeline.turn()
+    for number in (1, 2):
+        camera.show(number, defect=True)
+        line.pipeline.turn()
+    for request in line.requests:
+        request.answer()
+    line.pipeline.turn()
+    _, one, other = (d.pixels for d in line.desk.decisions)
+    assert one is not None
+    assert other is not None
+    assert not np.shares_memory(one, other)
+
+
 def test_failure_of_the_runtime_is_not_inspected_and_the_next_part_is() -> None:
     line = Line(1, parts("top", 2))
     line.requests[0].fails = True
