@@ -92,6 +92,12 @@ VERBS: Final[tuple[Verb, ...]] = (
         "put the previous package back in force",
     ),
     Verb(
+        "service",
+        "deploy.cli_service",
+        "edge,deploy",
+        "write the systemd unit of the daemon",
+    ),
+    Verb(
         "run",
         "edge.cli",
         "edge,deploy",
