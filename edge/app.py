@@ -27,8 +27,10 @@ from edge.delivery.publisher import Publisher
 from edge.health import HealthReporter, Vitals
 from edge.lane import Lane
 from edge.model import ModelWatch, load_model
+from edge.notify import Notifier
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
+from edge.service import Pulse, ServiceReporter
 from edge.track import Tracker
 from models.errors import CameraError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
@@ -41,6 +43,7 @@ DRAIN_LIMIT_S = 10.0  # of a stop on request
 GIVE_UP_FAILURES = 3  # starts in a row: with --exit-at-end such a camera has ended
 LOOK_AGAIN_S = 0.05
 LAST_WORD_LIMIT_S = 2.0
+LASTING_THREADS = ("outbox", "recorder", "publisher", "model-watch", "health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,19 @@ class _Daemon:
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell
         )
+        self._pulse = Pulse(
+            {
+                "outbox": lambda: self._outbox.turns,
+                "recorder": lambda: self._recorder.turns,
+            }
+        )
+        self._service = ServiceReporter(
+            Notifier.from_environment(),
+            self._pulse,
+            LASTING_THREADS,
+            state=lambda: self._health.state,
+            line=self._health.progress_line,
+        )
 
     def inspect(self, *, exits_at_end: bool) -> None:
         """Inspect frames until there is a reason to stop."""
@@ -174,6 +190,7 @@ class _Daemon:
         self._recorder.start()
         self._watch.start()
         self._health.start()
+        self._service.start()
         for camera in self._cameras:
             camera.admit_frames()
         logger.info("inspecting cameras=%d", len(self._cameras))
@@ -181,21 +198,27 @@ class _Daemon:
             now_ns = time.monotonic_ns()
             for camera in self._cameras:
                 camera.supervise(now_ns)
+            self._pulse.beat("cameras")
             self._swap_model()
-            if self._pipeline.turn() == 0:
+            taken = self._pipeline.turn()
+            self._pulse.beat("inference")
+            if taken == 0:
                 if exits_at_end and all(map(_has_ended, self._cameras)):
                     return
                 wait_for_frames(self._cameras, IDLE_WAIT_S)
 
     def finish(self) -> RunResult:
         """Stop in order: what was decided is written, what is written delivered."""
+        deadline_s = time.monotonic() + DRAIN_LIMIT_S
+        self._service.stop()
         for camera in self._cameras:
             camera.stop()
         self._watch.stop()
         self._recorder.close(DRAIN_LIMIT_S / 2)
         undelivered = self._undelivered()
         error = _nothing_from(self._cameras) or undelivered
-        limit_s = DRAIN_LIMIT_S / 2 if self._stop else LAST_WORD_LIMIT_S
+        left_s = max(LAST_WORD_LIMIT_S, deadline_s - time.monotonic())
+        limit_s = min(DRAIN_LIMIT_S / 2, left_s) if self._stop else LAST_WORD_LIMIT_S
         self._tell(self._health.progress_line())
         self._publisher.stop(self._health.stop(), limit_s)
         signal_number = self._stop.signal_number

@@ -65,8 +65,8 @@ def test_exposure_of_the_unit_is_low(tmp_path: Path) -> None:
 
 def test_exposure_would_be_found_where_the_unit_is_open(tmp_path: Path) -> None:
     unit, _ = service(tmp_path).write(tmp_path)
-    text = re.sub(r"^(System|Capab|Protect).*\n", "", unit.read_text(), flags=re.M)
-    unit.write_text(text)
+    keys = re.compile(r"^(System|Capab|Protect).*\n", re.MULTILINE)
+    unit.write_text(keys.sub("", unit.read_text("utf-8")), encoding="utf-8")
     answer = analyze("security", "--offline=true", "--threshold=20", unit)
     assert answer.returncode != 0
 

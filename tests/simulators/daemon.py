@@ -46,11 +46,15 @@ class DaemonPc:
         stalled_after_s: float = 20,
     ) -> None:
         self.folder = folder
+        self.port = port
         self.slot = install_package(
             folder / "slot", package or make_package(folder / "package")
         )
         self.config = folder / "edge.toml"
         self.log = folder / "daemon.log"
+        self.program = [sys.executable, str(ROOT / "graftline.py")]
+        self.environment: dict[str, str] = {}
+        self.tables = ""  # further tables of the configuration
         self._head = f"""
 [station]
 site = "site"
@@ -81,16 +85,18 @@ progress_interval_s = 0.5
 
     def start(self, *cameras: str, at_end: bool = True) -> "subprocess.Popen[str]":
         """Start the daemon; its stderr goes to ``daemon.log``."""
-        self.config.write_text(self._head + "\n".join(cameras), encoding="utf-8")
+        text = "\n".join((self._head, self.tables, *cameras))
+        self.config.write_text(text, encoding="utf-8")
         words = ["run", "--config", str(self.config), "--json"]
         words += ["--exit-at-end"] if at_end else []
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(ROOT / "graftline.py"), *words],
+                [*self.program, *words],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 cwd=self.folder,
+                env={**os.environ, **self.environment},
                 start_new_session=True,  # a terminal's Ctrl-C goes to a whole group
             )
 
