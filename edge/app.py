@@ -26,6 +26,8 @@ from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.health import HealthReporter, Vitals
 from edge.lane import Lane
+from edge.metrics import Figures
+from edge.metrics_server import MetricsServer
 from edge.model import ModelWatch, load_model
 from edge.notify import Notifier
 from edge.pipeline import Pipeline
@@ -183,6 +185,16 @@ class _Daemon:
             state=lambda: self._health.state,
             line=self._health.progress_line,
         )
+        figures = Figures(
+            vitals=vitals,
+            publisher=self._publisher,
+            state=lambda: self._health.state,
+            stuck=lambda: self._service.stuck,
+            outbox_path=settings.outbox.path,
+        )
+        metrics = MetricsServer(settings.metrics, figures)
+        metrics.start()
+        clean_up.callback(metrics.stop)
 
     def inspect(self, *, exits_at_end: bool) -> None:
         """Inspect frames until there is a reason to stop."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from edge.cameras.slot import CameraFrame, Pixels
+from edge.counters import LatencyHistogram
 from edge.decision import FrameContext, verdict_kind
 from edge.lane import Lane
 from edge.model import LoadedModel
@@ -36,6 +37,7 @@ class Pipeline:
     Attributes:
         model: The model in force.
         fault: Why it gives no answers; empty = it does.
+        infer_latency: What a frame takes in the model.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Pipeline:
     ) -> None:
         self.model = model
         self.fault = ""
+        self.infer_latency = LatencyHistogram()
         self._lanes = tuple(lanes)
         self._recorder = recorder
 
@@ -71,7 +74,9 @@ class Pipeline:
             self._decide(lane, frame, None, reason=frame.fault)
             return
         try:
+            began_ns = time.monotonic_ns()
             found = self.model.detect(frame.pixels)
+            self.infer_latency.record(time.monotonic_ns() - began_ns)
         except PackageError as exc:  # no answer is not the answer "ok"
             self._note_fault(str(exc))
             lane.counters.unreadable += 1

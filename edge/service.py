@@ -58,6 +58,9 @@ class ServiceReporter:
         threads: Names of threads that live as long as the daemon.
         state: Reads the daemon's state.
         line: Makes the line for a person.
+
+    Attributes:
+        stuck: Loops that have hung for a while, and threads that ended.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class ServiceReporter:
         state: Callable[[], DaemonState],
         line: Callable[[], str],
     ) -> None:
+        self.stuck: tuple[str, ...] = ()
         self._notifier, self._pulse, self._threads = notifier, pulse, threads
         self._state, self._line = state, line
         self._watchdog = Watchdog()
@@ -118,7 +122,8 @@ class ServiceReporter:
         limit_ms = min(
             STUCK_AFTER_MS, self._notifier.watchdog_s * 500 or STUCK_AFTER_MS
         )
-        if look.since_ms > limit_ms and not self._is_stuck:
+        self.stuck = look.stuck if look.since_ms > limit_ms else ()
+        if self.stuck and not self._is_stuck:
             self._is_stuck = True
             logger.error(
                 "watchdog_not_fed stuck=%s for_ms=%d",

@@ -49,6 +49,7 @@ class Publisher:
 
     Attributes:
         turns: Grows while the thread lives.
+        connects: Connections that a broker has accepted.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Publisher:
         will: StationStatus,
     ) -> None:
         self.turns = 0
+        self.connects = 0
         self._settings, self._outbox, self._topics = settings, outbox, topics
         self._will = _state_packet(topics.status, will)
         self._feed = Feed(outbox, settings.collector_ack)
@@ -256,6 +258,7 @@ class Publisher:
 
     def _note_connected(self, link: Link, protocol: str) -> None:
         """Log the change."""
+        self.connects += 1
         self._link, self._is_connected, self._problem = link, True, ""
         logger.info(
             "broker_connected host=%s port=%d protocol=%s",
