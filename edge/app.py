@@ -172,15 +172,21 @@ class _Daemon:
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell
         )
-        self._pulse = Pulse(
+        self._service, self._pulse = self._watched(vitals, clean_up)
+
+    def _watched(
+        self, vitals: Vitals, clean_up: contextlib.ExitStack
+    ) -> tuple[ServiceReporter, Pulse]:
+        """Return who tells systemd, and the loops; open the figures."""
+        pulse = Pulse(
             {
                 "outbox": lambda: self._outbox.turns,
                 "recorder": lambda: self._recorder.turns,
             }
         )
-        self._service = ServiceReporter(
+        service = ServiceReporter(
             Notifier.from_environment(),
-            self._pulse,
+            pulse,
             LASTING_THREADS,
             state=lambda: self._health.state,
             line=self._health.progress_line,
@@ -189,12 +195,13 @@ class _Daemon:
             vitals=vitals,
             publisher=self._publisher,
             state=lambda: self._health.state,
-            stuck=lambda: self._service.stuck,
-            outbox_path=settings.outbox.path,
+            stuck=lambda: service.stuck,
+            outbox_path=self._settings.outbox.path,
         )
-        metrics = MetricsServer(settings.metrics, figures)
+        metrics = MetricsServer(self._settings.metrics, figures)
         metrics.start()
         clean_up.callback(metrics.stop)
+        return service, pulse
 
     def inspect(self, *, exits_at_end: bool) -> None:
         """Inspect frames until there is a reason to stop."""

@@ -97,19 +97,23 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "graftline", self.server_address[1]
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
+    def admit(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
         """Serve in a thread, or hang up where too many are served already."""
         if self._room.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
+    def serve(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
         """Serve one request; its room is free afterwards."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._room.release()
+
+    # The names that the library calls.
+    process_request = admit
+    process_request_thread = serve
 
     def handle_error(self, request: socket | Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 (stdlib's)
         """Log a request that failed; the next one is served."""
