@@ -98,6 +98,12 @@ VERBS: Final[tuple[Verb, ...]] = (
         "write the systemd unit of the daemon",
     ),
     Verb(
+        "doctor",
+        "edge.cli_doctor",
+        "edge,deploy",
+        "is this line PC fit to inspect? camera, model, broker, disk, clock",
+    ),
+    Verb(
         "run",
         "edge.cli",
         "edge,deploy",

@@ -67,7 +67,7 @@ threads = 1
 poll_interval_s = 0.1
 
 [broker]
-port = {port}
+port = BROKER_PORT
 reconnect_max_s = 0.5
 
 [outbox]
@@ -85,8 +85,7 @@ progress_interval_s = 0.5
 
     def start(self, *cameras: str, at_end: bool = True) -> "subprocess.Popen[str]":
         """Start the daemon; its stderr goes to ``daemon.log``."""
-        text = "\n".join((self._head, self.tables, *cameras))
-        self.config.write_text(text, encoding="utf-8")
+        self.write_config(*cameras)
         words = ["run", "--config", str(self.config), "--json"]
         words += ["--exit-at-end"] if at_end else []
         with self.log.open("ab") as log:
@@ -99,6 +98,12 @@ progress_interval_s = 0.5
                 env={**os.environ, **self.environment},
                 start_new_session=True,  # a terminal's Ctrl-C goes to a whole group
             )
+
+    def write_config(self, *cameras: str) -> None:
+        """Write ``edge.toml``."""
+        head = self._head.replace("BROKER_PORT", str(self.port))
+        text = "\n".join((head, self.tables, *cameras))
+        self.config.write_text(text, encoding="utf-8")
 
     def run(self, *cameras: str) -> tuple[int, dict[str, Any], str]:
         """Run the daemon to its end; return exit code, figures and stderr."""

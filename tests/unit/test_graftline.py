@@ -16,7 +16,16 @@ from models.errors import ExitCode
 HELP_BUDGET_S = 0.3  # architecture.md section 2
 ORDER_OF_THE_WORK = [
     *("synth", "demo", "check", "train", "evaluate", "pack"),
-    *("flash", "status", "rollback", "service", "run", "selftest", "dashboard"),
+    *(
+        "flash",
+        "status",
+        "rollback",
+        "service",
+        "doctor",
+        "run",
+        "selftest",
+        "dashboard",
+    ),
 ]
 
 MODULE = "tests.unit.verbs_of_the_test"

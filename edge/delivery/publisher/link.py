@@ -22,7 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import BrokerSettings, ProtocolChoice
-from edge.delivery.feed import Feed, Packet
+from edge.delivery.feed import Packet
+from edge.delivery.publisher.listener import Listener
 from models.broker import make_tls_context, read_password
 from models.errors import ConfigError
 
@@ -64,7 +65,7 @@ class Link:
         client_id: str,
         protocol: MQTTProtocolVersion,
         will: Packet,
-        feed: Feed,
+        feed: Listener,
         ack_topic: str,
     ) -> None:
         self.in_flight: dict[int, Packet] = {}
