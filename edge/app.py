@@ -33,6 +33,7 @@ from edge.notify import Notifier
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.service import Pulse, ServiceReporter
+from edge.thermal import ThermalWatch
 from edge.track import Tracker
 from models.errors import CameraError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
@@ -168,6 +169,7 @@ class _Daemon:
             recorder=self._recorder,
             outbox=self._outbox,
             watch=self._watch,
+            thermal=ThermalWatch(settings.thermal),
         )
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell

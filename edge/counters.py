@@ -77,6 +77,7 @@ class CameraCounters:
         inspected: Frames with a decision.
         unreadable: Frames that could not be read.
         torn: Frames that were overwritten while they were looked at.
+        shed: Frames that were skipped to save work.
         alerts: Alerts on disk.
         verdicts: Verdicts decided, by kind.
         latency: Capture to decision, since start.
@@ -88,6 +89,7 @@ class CameraCounters:
     inspected: int = 0
     unreadable: int = 0
     torn: int = 0
+    shed: int = 0
     alerts: int = 0
     verdicts: Counter[VerdictKind] = field(default_factory=Counter)
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)

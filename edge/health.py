@@ -21,6 +21,7 @@ from edge.lifecycle import DaemonEvent, next_state, state_of
 from edge.model import ModelWatch
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
+from edge.thermal import ThermalWatch
 from models.messages import (
     CameraState,
     CameraStats,
@@ -55,6 +56,7 @@ class Vitals:
         recorder: Decisions on their way to the disk.
         outbox: Events on their way to the collector.
         watch: The model that flashing wants.
+        thermal: Heat of the processor.
     """
 
     boot_id: str
@@ -66,6 +68,7 @@ class Vitals:
     recorder: Recorder
     outbox: Outbox
     watch: ModelWatch
+    thermal: ThermalWatch
 
     @property
     def is_settled(self) -> bool:
@@ -81,6 +84,7 @@ class Vitals:
             if lane.camera.state is CameraState.LOST
         ]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
+        others.append(self.thermal.fault)
         return tuple(lost + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
@@ -168,6 +172,8 @@ class HealthReporter:
     def _look(self) -> None:
         """Announce what changed."""
         vitals = self._vitals
+        vitals.thermal.look(time.monotonic_ns())
+        vitals.pipeline.sheds_frames = vitals.thermal.sheds_frames
         before, faults = self.state, vitals.faults
         self.state = state_of(before, is_settled=vitals.is_settled, faults=faults)
         if self.state is not before:

@@ -20,12 +20,14 @@ class Lane:
         tracker: Which defects were seen before; of no use for parts.
         counters: Its figures.
         continuity: Whether the tracker's memory still holds.
+        is_second: The frame last offered to ``sheds`` was skipped.
     """
 
     camera: CameraProcess
     tracker: Tracker
     counters: CameraCounters = field(default_factory=CameraCounters)
     continuity: Continuity = field(default_factory=Continuity)
+    is_second: bool = False
 
     def confirm(self, found: Detections, stamp: Stamp, width_px: int) -> Detections:
         """Return the defects that a frame of a free-running camera confirms.
@@ -43,10 +45,19 @@ class Lane:
             self.tracker.forget()
         return self.tracker.update(found, stamp.frame_id, frame_width_px=width_px)
 
+    def sheds(self) -> bool:
+        """Return whether a frame is skipped to save work: every second, no part."""
+        if self.camera.is_triggered:
+            return False
+        self.is_second = not self.is_second
+        self.counters.shed += self.is_second
+        return self.is_second
+
     @property
     def frames_dropped(self) -> int:
         """Frames that came and were never decided."""
-        return self.camera.frames_dropped + self.counters.torn
+        counters = self.counters
+        return self.camera.frames_dropped + counters.torn + counters.shed
 
     def summary(self) -> dict[str, object]:
         """Return the figures of this camera, for JSON."""
@@ -56,6 +67,7 @@ class Lane:
             "frames_captured": self.camera.frames_captured,
             "frames_inspected": counters.inspected,
             "frames_unreadable": counters.unreadable,
+            "frames_shed": counters.shed,
             "frames_dropped": self.frames_dropped,
             "restarts": self.camera.restarts,
             "alerts": counters.alerts,

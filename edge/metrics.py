@@ -155,6 +155,8 @@ class DaemonCollector(Collector):
         for state in DaemonState:
             states.add_metric([state.value], float(state is figures.state()))
         yield states
+        throttled = bool(vitals.thermal.fault)
+        yield _gauge("edge_cpu_throttled", "1 = the processor is too hot.", throttled)
         yield _gauge("edge_loops_stuck", "Loops that hang.", len(figures.stuck()))
         infer, model = vitals.pipeline.infer_latency, vitals.pipeline.model.in_force
         yield HistogramMetricFamily(

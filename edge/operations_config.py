@@ -24,7 +24,10 @@ class ThermalSettings(Settings):
     """``[thermal]``: what happens when the processor gets too hot."""
 
     poll_interval_s: float = Field(
-        default=5, ge=0.1, le=600, description="How often to look; 0.1 to 600."
+        default=5, ge=0.1, le=600, description="How often to look."
+    )
+    calm_s: float = Field(
+        default=30, ge=0, le=3600, description="Calm for so long, and it is over."
     )
     sysfs: Path = Field(
         default=Path("/sys"), description="Where the kernel shows sensors and clocks."

@@ -38,6 +38,7 @@ class Pipeline:
         model: The model in force.
         fault: Why it gives no answers; empty = it does.
         infer_latency: What a frame takes in the model.
+        sheds_frames: Free-running cameras skip every second frame.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Pipeline:
         self.model = model
         self.fault = ""
         self.infer_latency = LatencyHistogram()
+        self.sheds_frames = False
         self._lanes = tuple(lanes)
         self._recorder = recorder
 
@@ -63,7 +65,8 @@ class Pipeline:
             frame = lane.camera.take()
             if frame is not None:
                 taken += 1
-                self._inspect(lane, frame)
+                if not (self.sheds_frames and lane.sheds()):
+                    self._inspect(lane, frame)
                 lane.camera.release()
         return taken
 
