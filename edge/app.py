@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
+from edge.announcer import Announcer
 from edge.camera_config import CameraSettings
 from edge.cameras.feed import CapturePlan
 from edge.cameras.process import CameraProcess, wait_for_frames
@@ -174,6 +175,14 @@ class _Daemon:
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell
         )
+        self._announcer = Announcer(
+            settings.home_assistant,
+            topics,
+            [camera.name for camera in self._cameras],
+            version,
+            settings.outbox.path.parent,
+            self._publisher,
+        )
         self._service, self._pulse = self._watched(vitals, clean_up)
 
     def _watched(
@@ -208,6 +217,7 @@ class _Daemon:
     def inspect(self, *, exits_at_end: bool) -> None:
         """Inspect frames until there is a reason to stop."""
         self._publisher.start()
+        self._announcer.start()
         self._recorder.start()
         self._watch.start()
         self._health.start()
@@ -240,6 +250,7 @@ class _Daemon:
         error = _nothing_from(self._cameras) or undelivered
         left_s = max(LAST_WORD_LIMIT_S, deadline_s - time.monotonic())
         limit_s = min(DRAIN_LIMIT_S / 2, left_s) if self._stop else LAST_WORD_LIMIT_S
+        self._announcer.stop()
         self._tell(self._health.progress_line())
         self._publisher.stop(self._health.stop(), limit_s)
         signal_number = self._stop.signal_number

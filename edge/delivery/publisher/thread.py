@@ -102,6 +102,16 @@ class Publisher:
         self._mailbox.append(_state_packet(topic, message, retain=retain))
         self._wake()
 
+    def publish_retained(self, topic: str, payload: bytes) -> None:
+        """Tell what is no message of ours, retained, again at each connect.
+
+        Args:
+            topic: Where.
+            payload: What; an empty one makes the broker forget.
+        """
+        self._mailbox.append(Packet(topic, payload, retain=True))
+        self._wake()
+
     def publish_stats(self, topic: str, message: BaseModel) -> None:
         """Tell a statistic once, if there is a connection.
 
