@@ -21,7 +21,9 @@ from models.errors import (
 from models.package import open_package
 from tests.command import Answer, graftline
 from tests.simulators.broker import Broker, free_port
+from tests.simulators.certificates import Authority
 from tests.simulators.daemon import DaemonPc, camera_table
+from tests.simulators.old_broker import OldBroker
 from tests.simulators.packages import install_package, write_parts
 from tests.simulators.resealed import expect_what_is_not_there, reseal
 from tests.simulators.videos import defect_between, write_video
@@ -148,6 +150,66 @@ def test_broker_that_wants_a_password_is_found(tmp_path: Path) -> None:
         write_parts(tmp_path / "parts", good=3, defective=0)
         answer = doctor(pc, camera_table("a", "folder:parts"))
     assert "refused the connection: Not authorized" in broken_in(answer)["broker"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls") / "authority")
+
+
+def doctor_over_tls(
+    tmp_path: Path, authority: Authority, trusted: Path, name: str = ""
+) -> Answer:
+    """Ask the doctor about a broker that wants certificates."""
+    certificate, key = authority.issue("broker")
+    lines = f"cafile {authority.certificate_file}\ncertfile {certificate}\n"
+    lines += f"keyfile {key}\nrequire_certificate true"
+    (tmp_path / "broker").mkdir()
+    with Broker(tmp_path / "broker", lines) as broker:
+        pc = DaemonPc(tmp_path, broker.port)
+        write_parts(tmp_path / "parts", good=3, defective=0)
+        more = f'tls_ca_file = "{trusted}"\n'
+        if name:
+            ours, our_key = authority.issue(name)
+            more += f'tls_cert_file = "{ours}"\ntls_key_file = "{our_key}"\n'
+        pc.broker_lines = more
+        return doctor(pc, camera_table("a", "folder:parts"))
+
+
+def test_broker_with_certificates_is_fit(tmp_path: Path, authority: Authority) -> None:
+    answer = doctor_over_tls(
+        tmp_path, authority, authority.certificate_file, "site/line/station"
+    )
+    assert broken_in(answer) == {}
+    assert "MQTTv5, TLS, may publish" in findings_of(answer)["broker"]["what"]
+
+
+def test_broker_of_a_foreign_authority_is_named(
+    tmp_path: Path, authority: Authority
+) -> None:
+    foreign = Authority(tmp_path / "foreign")
+    answer = doctor_over_tls(tmp_path, authority, foreign.certificate_file, "station")
+    said = broken_in(answer)["broker"]
+    assert "certificate" in said
+    assert answer.code == DeliveryError.exit_code
+
+
+def test_missing_certificate_of_ours_is_named(
+    tmp_path: Path, authority: Authority
+) -> None:
+    said = broken_in(doctor_over_tls(tmp_path, authority, authority.certificate_file))
+    assert "certificate" in said["broker"]
+
+
+@pytest.mark.parametrize("says_why", [True, False])
+def test_broker_without_mqtt_5_is_spoken_to_in_311(
+    pc: DaemonPc, says_why: bool
+) -> None:
+    with OldBroker(pc.port, says_why=says_why) as old:
+        pc.port = old.port
+        answer = doctor(pc)
+    assert broken_in(answer) == {}
+    assert "MQTTv311" in findings_of(answer)["broker"]["what"]
 
 
 def test_silent_camera_and_silent_broker_do_not_hold_the_report_up(

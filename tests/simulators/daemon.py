@@ -55,6 +55,7 @@ class DaemonPc:
         self.program = [sys.executable, str(ROOT / "graftline.py")]
         self.environment: dict[str, str] = {}
         self.tables = ""  # further tables of the configuration
+        self.broker_lines = ""  # further lines of [broker]
         self._head = f"""
 [station]
 site = "site"
@@ -101,7 +102,8 @@ progress_interval_s = 0.5
 
     def write_config(self, *cameras: str) -> None:
         """Write ``edge.toml``."""
-        head = self._head.replace("BROKER_PORT", str(self.port))
+        lines = f"{self.port}\n{self.broker_lines}"
+        head = self._head.replace("BROKER_PORT", lines)
         text = "\n".join((head, self.tables, *cameras))
         self.config.write_text(text, encoding="utf-8")
 

@@ -22,8 +22,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config import BrokerSettings, ProtocolChoice
-from edge.delivery.feed import Packet
-from edge.delivery.publisher.listener import Listener
+from edge.delivery.feed import Feed, Packet
 from models.broker import make_tls_context, read_password
 from models.errors import ConfigError
 
@@ -65,7 +64,7 @@ class Link:
         client_id: str,
         protocol: MQTTProtocolVersion,
         will: Packet,
-        feed: Listener,
+        feed: Feed,
         ack_topic: str,
     ) -> None:
         self.in_flight: dict[int, Packet] = {}
