@@ -40,7 +40,7 @@ def check_camera(
         camera.admit_frames()
         size_px = _first_frame(camera, deadline_s)
         if size_px is None:
-            return _failure(check, camera, deadline_s, daemon_runs=daemon_runs)
+            return _failure(check, camera, daemon_runs=daemon_runs)
         fps = _frames_per_second(camera, deadline_s)
     finally:
         camera.stop()
@@ -90,9 +90,7 @@ def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
     return frames / (last_s - began_s) if last_s > began_s else 0.0
 
 
-def _failure(
-    check: str, camera: CameraProcess, deadline_s: float, *, daemon_runs: bool
-) -> Finding:
+def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> Finding:
     """Return why there was no frame."""
     if camera.state is CameraState.ENDED:
         return Finding.of_error(
@@ -104,11 +102,9 @@ def _failure(
             ),
         )
     if camera.state is not CameraState.LOST:
-        waited_s = max(0.0, time.monotonic() - deadline_s)
         error = CameraError(
             f"{camera.plan.source.shown}: no frame in time.",
-            why="It was not open, or had no frame, when the doctor had to end"
-            + (f" (it waited {waited_s:.1f} s more)." if waited_s > 1 else "."),
+            why="It was not open, or had no frame, when the doctor had to end.",
             fix="Look at cable, power and network of the camera.",
         )
     else:
