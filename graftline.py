@@ -98,6 +98,18 @@ VERBS: Final[tuple[Verb, ...]] = (
         "write the files of a mosquitto for a plant",
     ),
     Verb(
+        "service",
+        "deploy.cli_service",
+        "edge,deploy",
+        "write the systemd unit of the daemon",
+    ),
+    Verb(
+        "doctor",
+        "edge.cli_doctor",
+        "edge,deploy",
+        "is this line PC fit to inspect? camera, model, broker, disk, clock",
+    ),
+    Verb(
         "run",
         "edge.cli",
         "edge,deploy",

@@ -10,14 +10,13 @@ the last word ``disconnected``.
 import contextlib
 import importlib.metadata
 import logging
-import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
+from edge.announcer import Announcer
 from edge.cameras.process import CameraProcess
 from edge.command_desk import PER_TURN, QUEUE_COMMANDS, CommandDesk
 from edge.commands import Refused
@@ -27,14 +26,21 @@ from edge.delivery.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.health import HealthReporter, Vitals, is_clock_synchronized
 from edge.lanes import Lanes, check_labels
+from edge.metrics import Figures
+from edge.metrics_server import MetricsServer
 from edge.model import ModelWatch, load_model, useful_streams
+from edge.notify import Notifier
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.reload import Configuration, ReloadRequest
+from edge.service import Pulse, ServiceReporter
+from edge.stop import StopRequest
+from edge.thermal import ThermalWatch
 from models.commands import CommandRefusal, CommandVerb
 from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
 from models.slot_files import SlotFolder
+from models.topics import StationTopics
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +49,7 @@ DRAIN_LIMIT_S = 10.0  # of a stop on request
 GIVE_UP_FAILURES = 3  # starts in a row: with --exit-at-end such a camera has ended
 LOOK_AGAIN_S = 0.05
 LAST_WORD_LIMIT_S = 2.0
+LASTING_THREADS = ("outbox", "recorder", "publisher", "model-watch", "health")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,37 +65,6 @@ class RunResult:
     summary: dict[str, object]
     signal_number: int
     error: GraftlineError | None
-
-
-class StopRequest:
-    """A request to stop, from a signal. The second signal is not caught.
-
-    Attributes:
-        signal_number: Which one; 0 while there was none.
-    """
-
-    def __init__(self) -> None:
-        self.signal_number = 0
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Catch SIGTERM and SIGINT inside the block."""
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, self._note) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def __bool__(self) -> bool:
-        """Return whether there was one."""
-        return self.signal_number != 0
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.signal_number = number
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def run_daemon(
@@ -165,9 +141,9 @@ class _Daemon:
         self._desk = CommandDesk(
             topics, self._lanes.trigger_timeout_ms, is_clock_synchronized
         )
-        commands = (topics.commands, self._desk.receive)
         self._publisher = Publisher(
-            settings.broker, self._outbox, topics, will, commands
+            *(settings.broker, self._outbox, topics, will),
+            commands=(topics.commands, self._desk.receive),
         )
         self._recorder = Recorder(evidence, self._outbox, topics, boot_id)
         self._pipeline = Pipeline(model, self._lanes.in_force, self._recorder)
@@ -184,25 +160,75 @@ class _Daemon:
             watch=self._watch,
             publisher=self._publisher,
             configuration=configuration,
+            thermal=ThermalWatch(settings.thermal),
         )
         self._health = HealthReporter(
             settings.health, vitals, self._publisher, self._tell
         )
+        self._announcer = self._announced(topics, version)
+        self._service, self._pulse = self._watched(vitals, clean_up)
+
+    def _announced(self, topics: StationTopics, version: str) -> Announcer:
+        """Return who announces the station to Home Assistant."""
+        settings = self._configuration.settings
+        return Announcer(
+            settings.home_assistant,
+            topics,
+            lambda: [camera.name for camera in self._lanes.cameras],
+            version,
+            settings.outbox.path.parent,
+            self._publisher,
+        )
+
+    def _watched(
+        self, vitals: Vitals, clean_up: contextlib.ExitStack
+    ) -> tuple[ServiceReporter, Pulse]:
+        """Return who tells systemd, and the loops; open the figures."""
+        pulse = Pulse(
+            {
+                "outbox": lambda: self._outbox.turns,
+                "recorder": lambda: self._recorder.turns,
+            }
+        )
+        service = ServiceReporter(
+            Notifier.from_environment(),
+            pulse,
+            LASTING_THREADS,
+            state=lambda: self._health.state,
+            line=self._health.progress_line,
+        )
+        settings = self._configuration.settings
+        figures = Figures(
+            vitals=vitals,
+            publisher=self._publisher,
+            state=lambda: self._health.state,
+            stuck=lambda: service.stuck,
+            outbox_path=settings.outbox.path,
+        )
+        metrics = MetricsServer(settings.metrics, figures)
+        metrics.start()
+        clean_up.callback(metrics.stop)
+        return service, pulse
 
     def inspect(self, *, exits_at_end: bool) -> None:
         """Inspect frames until there is a reason to stop."""
         self._publisher.start()
+        self._announcer.start()
         self._recorder.start()
         self._watch.start()
         self._health.start()
+        self._service.start()
         self._lanes.admit_frames()
         logger.info("inspecting cameras=%d", len(self._lanes.cameras))
         while not self._stop:
             self._lanes.supervise(time.monotonic_ns())
+            self._pulse.beat("cameras")
             self._swap_model()
             self._hear()
             self._reload_if_wanted()
-            if self._pipeline.turn() == 0:
+            busy = self._pipeline.turn()
+            self._pulse.beat("inference")
+            if busy == 0:
                 is_idle = exits_at_end and self._pipeline.is_idle
                 if is_idle and all(map(_has_ended, self._lanes.cameras)):
                     return
@@ -210,6 +236,8 @@ class _Daemon:
 
     def finish(self) -> RunResult:
         """Stop in order: what was decided is written, what is written delivered."""
+        deadline_s = time.monotonic() + DRAIN_LIMIT_S
+        self._service.stop()
         self._lanes.stop()
         self._watch.stop()
         self._hear(QUEUE_COMMANDS)
@@ -219,7 +247,9 @@ class _Daemon:
         self._recorder.close(DRAIN_LIMIT_S / 2)
         undelivered = self._undelivered()
         error = _nothing_from(self._lanes.cameras) or undelivered
-        limit_s = DRAIN_LIMIT_S / 2 if self._stop else LAST_WORD_LIMIT_S
+        left_s = max(LAST_WORD_LIMIT_S, deadline_s - time.monotonic())
+        limit_s = min(DRAIN_LIMIT_S / 2, left_s) if self._stop else LAST_WORD_LIMIT_S
+        self._announcer.stop()
         self._tell(self._health.progress_line())
         self._publisher.stop(self._health.stop(), limit_s)
         signal_number = self._stop.signal_number
@@ -309,6 +339,7 @@ class _Daemon:
         for lane in self._lanes.swap(fresh.camera):
             self._pipeline.give_up(lane, "a reload changed or removed its camera")
         self._pipeline.lanes = self._lanes.in_force
+        self._announcer.start()
         if connects_anew:
             self._publisher.renew(fresh.broker)
         logger.info(

@@ -13,6 +13,11 @@ from pydantic import Field, model_validator
 
 from edge.camera_config import CameraSettings
 from edge.cameras.source import Source
+from edge.operations_config import (
+    HomeAssistantSettings,
+    MetricsSettings,
+    ThermalSettings,
+)
 from models.broker import BrokerLogin
 from models.config import Settings, load_config
 from models.topics import Name, StationTopics
@@ -135,6 +140,9 @@ class EdgeSettings(Settings):
     outbox: OutboxSettings
     evidence: EvidenceSettings
     health: HealthSettings = HealthSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    thermal: ThermalSettings = ThermalSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
     camera: tuple[CameraSettings, ...] = Field(
         min_length=1, max_length=64, description="One [[camera]] for each camera."
     )

@@ -1,6 +1,7 @@
 """Figures of one camera: counters and a bounded histogram of latencies."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,6 +47,21 @@ class LatencyHistogram:
         bucket = int(np.searchsorted(np.cumsum(self._counts), rank))
         return float(LOWEST_NS * STEP ** (bucket + 0.5) / 1e6)  # middle of the bucket
 
+    def counts_up_to(self, limits_ns: Sequence[int]) -> list[int]:
+        """Return how many latencies lie below each limit, right to a bucket.
+
+        Args:
+            limits_ns: Ascending.
+        """
+        ends = np.log(np.asarray(limits_ns) / LOWEST_NS) / _LOG_STEP
+        sums = np.concatenate(([0], np.cumsum(self._counts)))
+        return [int(sums[end]) for end in ends.astype(int).clip(0, _BUCKETS)]
+
+    def sum_s(self) -> float:
+        """Return the sum of all latencies in seconds, right to half a bucket."""
+        middles = LOWEST_NS * STEP ** (np.arange(_BUCKETS) + 0.5)
+        return float(self._counts @ middles / 1e9)
+
     def __len__(self) -> int:
         """Return the number of latencies."""
         return int(self._counts.sum())
@@ -61,6 +77,7 @@ class CameraCounters:
         inspected: Frames with a decision.
         unreadable: Frames that could not be read, or cannot show the part.
         torn: Frames that were overwritten while they were looked at.
+        shed: Frames that were skipped to save work.
         alerts: Alerts on disk.
         suppressed: Alerts that a cool-down held back.
         verdicts: Verdicts decided, by kind.
@@ -73,6 +90,7 @@ class CameraCounters:
     inspected: int = 0
     unreadable: int = 0
     torn: int = 0
+    shed: int = 0
     alerts: int = 0
     suppressed: int = 0
     verdicts: Counter[VerdictKind] = field(default_factory=Counter)

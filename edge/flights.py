@@ -10,6 +10,7 @@ Source:
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Flight:
         request: Where it is; none once it has landed.
         output: What the graph said, ``[4 + C, A]``.
         fault: Why the graph said nothing.
+        started_ns: Monotonic clock, when the graph began to look at it.
+        landed_ns: Monotonic clock, when its answer was taken.
         was_seen: The camera gave the frame; else it is a part that was missed.
     """
 
@@ -51,6 +54,8 @@ class Flight:
     output: FloatArray | None = None
     fault: PackageError | None = None
     was_seen: bool = True
+    started_ns: int = 0
+    landed_ns: int = 0
 
     def land(self) -> None:
         """Take the answer if there is one, so that the request is free again."""
@@ -60,7 +65,7 @@ class Flight:
             self.output = self.request.take()
         except PackageError as error:  # told where the frame is decided
             self.fault = error
-        self.request = None
+        self.request, self.landed_ns = None, time.monotonic_ns()
 
     def found(self) -> Detections:
         """Return what the model found, with ``boxes_frame``.

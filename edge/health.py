@@ -22,6 +22,7 @@ from edge.model import ModelWatch
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.reload import Configuration
+from edge.thermal import ThermalWatch
 from models.messages import (
     CameraState,
     CameraStats,
@@ -58,6 +59,7 @@ class Vitals:
         watch: The model that flashing wants.
         publisher: Way to the broker.
         configuration: The file, and whether it is in force.
+        thermal: Heat of the processor.
     """
 
     boot_id: str
@@ -68,6 +70,7 @@ class Vitals:
     recorder: Recorder
     outbox: Outbox
     watch: ModelWatch
+    thermal: ThermalWatch
     publisher: Publisher
     configuration: Configuration
 
@@ -87,7 +90,7 @@ class Vitals:
         labels = self.pipeline.model.labels
         cameras = [fault for lane in self.lanes for fault in lane.faults(labels)]
         others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
-        others += [self.publisher.alarm, self.configuration.fault]
+        others += [self.publisher.alarm, self.configuration.fault, self.thermal.fault]
         return tuple(cameras + [fault for fault in others if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
@@ -175,6 +178,8 @@ class HealthReporter:
     def _look(self) -> None:
         """Announce what changed."""
         vitals = self._vitals
+        vitals.thermal.look(time.monotonic_ns())
+        vitals.pipeline.sheds_frames = vitals.thermal.sheds_frames
         before, faults = self.state, vitals.faults
         self.state = state_of(before, is_settled=vitals.is_settled, faults=faults)
         if self.state is not before:

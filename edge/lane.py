@@ -68,6 +68,7 @@ class Lane:
         triggers: Commands that wait for a frame; none where commands make no parts.
         every_frame: Names of parts, where hardware triggers the camera; else none.
         streak_since_ns: Wall clock since 1970, when the streak was raised or ended.
+        is_second: The frame last offered to ``sheds`` was skipped.
     """
 
     camera: CameraProcess
@@ -80,6 +81,7 @@ class Lane:
     continuity: Continuity = field(default_factory=Continuity)
     triggers: CommandTriggers | None = None
     every_frame: EveryFrame | None = None
+    is_second: bool = False
     streak_since_ns: int = 0
     _map: RegionMap | None = None
     _map_is_for: tuple[tuple[str, ...], bytes] = ((), b"")
@@ -271,10 +273,19 @@ class Lane:
         """Wall clock, since 1970 UTC, of the last change of state."""
         return max(self.camera.since_wall_ns, self.streak_since_ns)
 
+    def sheds(self) -> bool:
+        """Return whether a frame is skipped to save work: every second, no part."""
+        if self.makes_parts:
+            return False
+        self.is_second = not self.is_second
+        self.counters.shed += self.is_second
+        return self.is_second
+
     @property
     def frames_dropped(self) -> int:
         """Frames that came and were never decided."""
-        return self.camera.frames_dropped + self.counters.torn
+        counters = self.counters
+        return self.camera.frames_dropped + counters.torn + counters.shed
 
     def summary(self) -> dict[str, object]:
         """Return the figures of this camera, for JSON."""
@@ -285,6 +296,7 @@ class Lane:
             "frames_captured": self.camera.frames_captured,
             "frames_inspected": counters.inspected,
             "frames_unreadable": counters.unreadable,
+            "frames_shed": counters.shed,
             "frames_dropped": self.frames_dropped,
             "frames_damaged": self.camera.frames_damaged,
             "restarts": self.camera.restarts,

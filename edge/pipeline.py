@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from edge.cameras.slot import CameraFrame
+from edge.counters import LatencyHistogram
 from edge.decision import FrameContext, verdict_kind
 from edge.flights import Bell, Copies, Flight, Queues
 from edge.lane import Lane, Told
@@ -50,6 +51,8 @@ class Pipeline:
         lanes: The cameras; replaced as a whole, between two turns.
         hear: Takes commands that have arrived; called after a frame was taken and
             before it is known whose it is, so that none overtakes its command.
+        infer_latency: What a frame takes in the model.
+        sheds_frames: Free-running cameras skip every second frame.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class Pipeline:
         self.fault = ""
         self.lanes = tuple(lanes)
         self.hear: Callable[[], None] = _hear_nothing
+        self.infer_latency = LatencyHistogram()
+        self.sheds_frames = False
         self._recorder = recorder
         self._first = 0  # the lane whose turn it is
         self._queues, self._copies, self._bell = Queues(), Copies(), Bell()
@@ -141,7 +146,7 @@ class Pipeline:
         self.hear()
         missed, wanted = lane.admit(frame)
         self._miss(lane, missed)
-        if wanted is None:
+        if wanted is None or (self.sheds_frames and lane.sheds()):
             lane.camera.release()
         else:
             self._start(lane, wanted, request)
@@ -195,6 +200,7 @@ class Pipeline:
         if flight.frame.pixels is not None:
             flight.box = letterbox_into(request.image, flight.frame.pixels)
             flight.request = request
+            flight.started_ns = time.monotonic_ns()
             request.start(self._bell.ring)
         self._queues.add(flight)
 
@@ -207,6 +213,7 @@ class Pipeline:
             return
         try:
             found = flight.found()
+            self.infer_latency.record(flight.landed_ns - flight.started_ns)
         except PackageError as exc:  # no answer is not the answer "ok"
             self._note_fault(str(exc))
             lane.counters.unreadable += 1

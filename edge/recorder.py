@@ -78,6 +78,7 @@ class Recorder:
     Attributes:
         clock_synchronized: The wall clock can be trusted; set from outside.
         unwritten: Events that neither disk nor memory could take.
+        turns: Grows while its thread lives.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Recorder:
     ) -> None:
         self.clock_synchronized = False
         self.unwritten = 0
+        self.turns = 0
         self._evidence, self._outbox = evidence, outbox
         self._topics, self._boot_id = topics, boot_id
         self._queue: queue.Queue[Decision] = queue.Queue(QUEUE_DECISIONS)
@@ -150,6 +152,7 @@ class Recorder:
     def _run(self) -> None:
         """Write until told to stop."""
         while not self._stop.is_set():
+            self.turns += 1
             self._count_commits()
             try:
                 wait_s = COMMIT_POLL_S if self._uncommitted else POLL_S

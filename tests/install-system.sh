@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need: a real broker, a real browser, what makes system calls
-# fail, and the library of GigE Vision cameras with its bindings.
+# fail, the library of GigE Vision cameras with its bindings, and the tool that measures
+# what a systemd unit may do.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -9,6 +10,7 @@ set -euo pipefail
 has() { PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" >/dev/null; }
 has_mosquitto() { has mosquitto; }
 has_strace() { has strace; }
+has_systemd_analyze() { has systemd-analyze; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 as_root=()
@@ -38,8 +40,8 @@ has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | gr
 
 missing() {
     local program package
-    for program in mosquitto chromium strace; do
-        "has_$program" || echo "$program"
+    for program in mosquitto chromium strace systemd-analyze; do
+        "has_${program//-/_}" || echo "$program"
     done
     for package in gir1.2-aravis-0.8 python3-gi; do
         has_package "$package" || echo "$package"
@@ -52,7 +54,9 @@ if may_install; then
     echo "make test: installing" $before "with apt-get" >&2
     apt update || true # an old list may still be good enough
     for program in $before; do
-        apt install --yes --no-install-recommends "$program" || true
+        # systemd is installed for its analysis only; in a container it never runs.
+        apt install --yes --no-install-recommends "${program/systemd-analyze/systemd}" ||
+            true
     done
     case $before in *mosquitto*) stop_system_broker ;; esac
 fi
@@ -68,8 +72,9 @@ after=$(missing)
         strace) echo "  LEFT OUT: disks that fail, kill -9 at every call of a write" ;;
         chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
         gir1.2-aravis-0.8 | python3-gi) echo "  LEFT OUT: GigE Vision cameras ($program)" ;;
+        systemd-analyze) echo "  LEFT OUT: what the service may do (systemd unit)" ;;
         esac
     done
-    echo "  Fix: apt install" $after
+    echo "  Fix: apt install" ${after/systemd-analyze/systemd}
     echo "================================================================"
 } >&2

@@ -277,6 +277,7 @@ def test_what_an_earlier_run_could_not_deliver_comes_with_the_next(
     assert seqs == list(range(1, 13))
 
 
+@pytest.mark.fault(66)
 def test_sigterm_drains_and_says_goodbye(pc: DaemonPc, collector: SimCollector) -> None:
     write_video(pc.folder / "a.avi", 900, FPS, defect_between(5, 899))
     process = pc.start(camera_table("a", "a.avi"), at_end=False)

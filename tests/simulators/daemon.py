@@ -48,11 +48,16 @@ class DaemonPc:
         broker: str = "",
     ) -> None:
         self.folder = folder
+        self.port = port
         self.slot = install_package(
             folder / "slot", package or make_package(folder / "package")
         )
         self.config = folder / "edge.toml"
         self.log = folder / "daemon.log"
+        self.program = [sys.executable, str(ROOT / "graftline.py")]
+        self.environment: dict[str, str] = {}
+        self.tables = ""  # further tables of the configuration
+        self.broker_lines = ""  # further lines of [broker]
         self._head = f"""
 [station]
 site = "site"
@@ -65,7 +70,7 @@ threads = 1
 poll_interval_s = 0.1
 
 [broker]
-port = {port}
+port = BROKER_PORT
 reconnect_max_s = 0.5
 {broker}
 
@@ -84,19 +89,27 @@ progress_interval_s = 0.5
 
     def start(self, *cameras: str, at_end: bool = True) -> "subprocess.Popen[str]":
         """Start the daemon; its stderr goes to ``daemon.log``."""
-        self.config.write_text(self._head + "\n".join(cameras), encoding="utf-8")
+        self.write_config(*cameras)
         words = ["run", "--config", str(self.config), "--json"]
         words += ["--exit-at-end"] if at_end else []
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(ROOT / "graftline.py"), *words],
+                [*self.program, *words],
                 stdin=subprocess.DEVNULL,  # no terminal: SIGHUP is a reload
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
                 cwd=self.folder,
+                env={**os.environ, **self.environment},
                 start_new_session=True,  # a terminal's Ctrl-C goes to a whole group
             )
+
+    def write_config(self, *cameras: str) -> None:
+        """Write ``edge.toml``."""
+        lines = f"{self.port}\n{self.broker_lines}"
+        head = self._head.replace("BROKER_PORT", lines)
+        text = "\n".join((head, self.tables, *cameras))
+        self.config.write_text(text, encoding="utf-8")
 
     def run(self, *cameras: str) -> tuple[int, dict[str, Any], str]:
         """Run the daemon to its end; return exit code, figures and stderr."""

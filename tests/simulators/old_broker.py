@@ -35,6 +35,9 @@ class OldBroker:
 
     def _welcome(self, client: socket.socket) -> None:
         first = client.recv(4096)
+        if not first:  # who only looked whether somebody is there
+            client.close()
+            return
         start = next(i for i in range(1, 5) if first[i] < 0x80) + 1  # after the length
         if first[0] & 0xF0 == CONNECT and first[start + LEVEL_AT] == LEVEL_5:
             self.refused += 1

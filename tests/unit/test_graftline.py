@@ -16,7 +16,8 @@ from models.errors import ExitCode
 HELP_BUDGET_S = 0.3  # architecture.md section 2
 ORDER_OF_THE_WORK = [
     *("synth", "demo", "check", "train", "evaluate", "pack"),
-    *("flash", "status", "rollback", "broker-config", "run", "selftest", "dashboard"),
+    *("flash", "status", "rollback", "broker-config", "service", "doctor", "run"),
+    *("selftest", "dashboard"),
 ]
 
 MODULE = "tests.unit.verbs_of_the_test"

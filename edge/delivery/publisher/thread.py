@@ -57,6 +57,7 @@ class Publisher:
 
     Attributes:
         turns: Grows while the thread lives.
+        connects: Connections that a broker has accepted.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Publisher:
         commands: Commands | None = None,
     ) -> None:
         self.turns = 0
+        self.connects = 0
         self._commands = commands
         self._settings, self._outbox, self._topics = settings, outbox, topics
         # No name holds a dot: no two stations of a broker get the same id.
@@ -119,6 +121,16 @@ class Publisher:
             retain: The broker keeps it, and it is told again at each connect.
         """
         self._mailbox.append(_state_packet(topic, message, retain=retain))
+        self._wake()
+
+    def publish_retained(self, topic: str, payload: bytes) -> None:
+        """Tell what is no message of ours, retained, again at each connect.
+
+        Args:
+            topic: Where.
+            payload: What; an empty one makes the broker forget.
+        """
+        self._mailbox.append(Packet(topic, payload, retain=True))
         self._wake()
 
     def publish_stats(self, topic: str, message: BaseModel) -> None:
@@ -346,6 +358,7 @@ class Publisher:
 
     def _note_connected(self, link: Link, protocol: str) -> None:
         """Log the change."""
+        self.connects += 1
         self._link, self._is_connected, self._problem = link, True, ""
         self._alarms.clear(LOGIN_KEY)
         self._opened_s = time.monotonic()

@@ -58,3 +58,13 @@ def test_latencies_of_late_start_anew_and_those_since_start_stay() -> None:
     counters.inspected_one(0, 5 * MS)
     assert len(counters.of_late()) == 2
     assert len(counters.latency) == 3
+
+
+def test_latencies_below_a_limit_are_counted() -> None:
+    latency = LatencyHistogram()
+    for milliseconds in (1, 5, 20, 20, 400):
+        latency.record(milliseconds * 1_000_000)
+    limits = [500_000, 2_000_000, 10_000_000, 30_000_000, 10**12, 10**15]
+    assert latency.counts_up_to(limits) == [0, 1, 2, 4, 5, 5]
+    assert latency.sum_s() == pytest.approx(0.446, rel=0.01)
+    assert LatencyHistogram().sum_s() == 0

@@ -1,0 +1,1 @@
+"""Is this line PC fit to inspect? Checks side by side, in five seconds."""

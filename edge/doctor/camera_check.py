@@ -1,0 +1,120 @@
+"""Does a camera deliver? It is opened as the daemon does, in a process of its own."""
+
+import time
+
+from edge.camera_config import CameraSettings
+from edge.cameras.feed import CapturePlan
+from edge.cameras.process import CameraProcess, wait_for_frames
+from edge.cameras.source import SourceKind
+from edge.doctor.finding import Finding, Grade
+from models.errors import CameraError
+from models.messages import CameraState
+
+MEASURED_S = 1.0  # window in which frames are counted
+WAIT_S = 0.05
+SLOW_SHARE = 0.8  # of the configured pace: fewer frames are worth a word
+
+
+def check_camera(
+    settings: CameraSettings, deadline_s: float, *, daemon_runs: bool
+) -> Finding:
+    """Open a camera, take a frame, and count frames for a moment.
+
+    Args:
+        settings: Of the camera.
+        deadline_s: Monotonic clock by which it must be done.
+        daemon_runs: A daemon may be holding the camera.
+    """
+    source = settings.parsed_source
+    plan = CapturePlan(
+        camera=settings.name,
+        source=source,
+        fps=settings.fps,
+        open_timeout_ms=settings.open_timeout_ms,
+        read_timeout_ms=settings.read_timeout_ms,
+    )
+    camera = CameraProcess(plan)
+    check = f"camera {settings.name}"
+    try:
+        camera.supervise(time.monotonic_ns())
+        camera.admit_frames()
+        size_px = _first_frame(camera, deadline_s)
+        if size_px is None:
+            return _failure(check, camera, daemon_runs=daemon_runs)
+        fps = _frames_per_second(camera, deadline_s)
+    finally:
+        camera.stop()
+    width, height = size_px
+    figures = {"width_px": width, "height_px": height, "fps": round(fps, 1)}
+    what = f"{source.shown}: {width} x {height} px, {fps:.1f} frames/s"
+    if 0 < fps < settings.fps * SLOW_SHARE:
+        return Finding(
+            check,
+            Grade.WARN,
+            what,
+            f"The configuration says fps = {settings.fps:g}.",
+            "Look at exposure time, USB port or network of the camera.",
+            figures=figures,
+        )
+    return Finding(check, Grade.OK, what, figures=figures)
+
+
+def _first_frame(camera: CameraProcess, deadline_s: float) -> tuple[int, int] | None:
+    """Return width and height of the first frame, none if there was none."""
+    while time.monotonic() < deadline_s and camera.state is not CameraState.LOST:
+        frame = camera.take()
+        if frame is not None and frame.pixels is not None:
+            height, width = frame.pixels.shape[:2]
+            camera.release()
+            return width, height
+        camera.release()
+        camera.supervise(time.monotonic_ns())
+        if camera.state is CameraState.ENDED:
+            return None
+        wait_for_frames([camera], WAIT_S)
+    return None
+
+
+def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
+    """Return the pace at which frames come now; 0 where it could not be seen."""
+    began_s, before = time.monotonic(), camera.frames_captured
+    end_s = min(began_s + MEASURED_S, deadline_s)
+    last_s = began_s
+    while time.monotonic() < end_s and camera.state is CameraState.UP:
+        wait_for_frames([camera], WAIT_S)
+        if camera.take() is not None:
+            last_s = time.monotonic()
+        camera.release()
+        camera.supervise(time.monotonic_ns())
+    frames = camera.frames_captured - before
+    return frames / (last_s - began_s) if last_s > began_s else 0.0
+
+
+def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> Finding:
+    """Return why there was no frame."""
+    if camera.state is CameraState.ENDED:
+        return Finding.of_error(
+            check,
+            CameraError(
+                f"{camera.plan.source.shown}: not one frame that can be read.",
+                why="The source came to its end at once.",
+                fix="Give a source with pictures in it.",
+            ),
+        )
+    if camera.state is not CameraState.LOST:
+        error = CameraError(
+            f"{camera.plan.source.shown}: no frame in time.",
+            why="It was not open, or had no frame, when the doctor had to end.",
+            fix="Look at cable, power and network of the camera.",
+        )
+    else:
+        error = camera.error()
+    if daemon_runs and camera.plan.source.kind is SourceKind.USB:
+        return Finding(
+            check,
+            Grade.WARN,
+            error.what,
+            "A daemon is running, and a USB camera serves one program at a time.",
+            "Look at `systemctl status graftline-edge`, or stop the daemon first.",
+        )
+    return Finding.of_error(check, error)

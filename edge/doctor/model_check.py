@@ -1,0 +1,55 @@
+"""Does the installed model load, and does it still give its golden answers?"""
+
+import time
+
+from edge.config import ModelSettings
+from edge.doctor.finding import Finding, Grade
+from edge.model import load_model
+from models.errors import PackageError
+from models.golden import read_golden, run_golden
+from models.package import open_package
+from models.slot_files import ProofFile, SlotFolder, read_file
+
+GOLDEN_LIMIT_S = 1.0  # flashing ran every golden frame; this is a quick look
+CHECK = "model"
+
+
+def check_model(settings: ModelSettings) -> Finding:
+    """Load the model in force and run a few golden frames.
+
+    Args:
+        settings: Its slot.
+
+    Raises:
+        GraftlineError: It cannot be run, or answers otherwise than it should.
+    """
+    slot = SlotFolder(settings.slot)
+    began_s = time.monotonic()
+    model = load_model(slot, settings.threads)
+    loaded_s = time.monotonic() - began_s
+    name = f"{model.in_force.name} build {model.in_force.build}"
+    package = open_package(slot.store / model.in_force.sha256)
+    known = read_file(slot.proof, ProofFile)
+    if known is None:  # removed since: load_model had read it
+        raise PackageError(f"{slot.proof}: gone.", fix="Flash the package again.")
+    mode = known.proofs[package.sha256].chosen
+    tolerance = package.variant(mode.variant).tolerances[mode.precision_hint]
+    # Frames that show most: an empty one says little of a model.
+    pairs = sorted(read_golden(package), key=lambda pair: -len(pair[0].detections))
+    began_s, frames, spent_s = time.monotonic(), 0, 0.0
+    while frames < len(pairs) and spent_s < GOLDEN_LIMIT_S:
+        pair = pairs[frames]
+        result = run_golden(model.detector, [pair], package.manifest, tolerance)
+        if not result.passed:
+            raise PackageError(
+                f"{name} does not give its golden answers: {result.faults[0]}.",
+                why="They were given when it was flashed; memory, disk or runtime "
+                "changed.",
+                fix="Flash the package again; look at the machine if that fails too.",
+            )
+        frames, spent_s = frames + 1, time.monotonic() - began_s
+    frame_ms = spent_s / frames * 1000
+    what = f"{name}, {mode.variant.value} {mode.precision_hint}: "
+    what += f"{frames} golden frames as expected, {frame_ms:.0f} ms each"
+    figures = {"load_s": round(loaded_s, 2), "frame_ms": round(frame_ms, 1)}
+    return Finding(CHECK, Grade.OK, what, figures=figures)

@@ -1,0 +1,167 @@
+"""What a daemon answers to Prometheus and to a health check."""
+
+import http.client
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from models.errors import ConfigError
+from tests.simulators.broker import Broker, free_port
+from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.videos import defect_between, write_video
+
+if TYPE_CHECKING:
+    import subprocess
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+Samples = dict[tuple[str, str], float]
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def metrics_of(port: int) -> Samples:
+    """Return every sample by its name and the values of its labels."""
+    code, text = get(port, "/metrics")
+    assert code == 200
+    return {
+        (sample.name, " ".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def pc(tmp_path: Path, port: int) -> DaemonPc:
+    pc = DaemonPc(tmp_path, free_port())
+    pc.tables = f"[metrics]\nport = {port}\n"
+    write_video(pc.folder / "a.avi", 900, 20, defect_between(5, 899))
+    return pc
+
+
+@pytest.fixture
+def process(pc: DaemonPc) -> Iterator["subprocess.Popen[str]"]:
+    cameras = camera_table("a", "a.avi"), camera_table("gone", "file:nowhere.mp4")
+    process = pc.start(*cameras, at_end=False)
+    pc.wait_until_inspecting(10)
+    yield process
+    process.kill()
+    process.communicate(timeout=10)
+
+
+def test_figures_are_those_of_the_daemon(
+    pc: DaemonPc, process: "subprocess.Popen[str]", port: int
+) -> None:
+    wait_for(lambda: metrics_of(port)["edge_alerts_total", "a"] == 1)
+    wait_for(lambda: metrics_of(port)["edge_camera_state", "gone lost"] == 1)
+    found = metrics_of(port)
+    assert found["edge_frames_total", "a"] >= 10
+    assert found["edge_frames_inspected_total", "a"] >= 10
+    assert found["edge_frames_total", "gone"] == 0
+    assert found["edge_camera_state", "a up"] == 1
+    assert found["edge_camera_state", "a lost"] == 0
+    assert found["edge_state", "degraded"] == 1
+    assert found["edge_outbox_rows", ""] == 1
+    assert found["edge_outbox_bytes", ""] > 4096
+    assert 0 < found["edge_outbox_oldest_seconds", ""] < 120
+    assert found["edge_mqtt_connected", ""] == 0
+    assert found["process_open_fds", ""] > 5
+    age, infer = "edge_frame_age_seconds", "edge_infer_seconds"
+    assert found[f"{age}_bucket", "a +Inf"] == found[f"{age}_count", "a"] >= 10
+    assert found[f"{infer}_count", ""] >= 10
+    assert 0 < found[f"{infer}_sum", ""] < found[f"{age}_sum", "a"]
+    rises = [n for (name, _), n in found.items() if name == f"{infer}_bucket"]
+    assert rises == sorted(rises)
+    assert any(name == "edge_model_info" for name, _ in found)
+    del pc, process
+
+
+def test_broker_that_comes_is_seen(
+    pc: DaemonPc, process: "subprocess.Popen[str]", port: int, tmp_path: Path
+) -> None:
+    (tmp_path / "broker").mkdir()
+    with Broker(tmp_path / "broker", port=pc.port) as broker:
+        wait_for(lambda: metrics_of(port)["edge_mqtt_connected", ""] == 1)
+        assert metrics_of(port)["edge_mqtt_reconnects_total", ""] == 0
+        broker.kill()
+        broker.start()
+        wait_for(lambda: metrics_of(port)["edge_mqtt_reconnects_total", ""] == 1)
+    del process
+
+
+def test_daemon_is_alive_and_ready_and_says_its_faults(
+    process: "subprocess.Popen[str]", port: int
+) -> None:
+    wait_for(lambda: get(port, "/readyz")[0] == 200)
+    state = json.loads(get(port, "/readyz")[1])
+    assert state == {"state": "degraded", "faults": ["camera gone lost"]}
+    assert get(port, "/healthz") == (200, '{"stuck": []}\n')
+    assert get(port, "/etc/passwd")[0] == 404
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    with pytest.raises(ConnectionRefusedError):
+        get(port, "/healthz")
+
+
+def test_daemon_that_is_not_ready_says_so(pc: DaemonPc, port: int) -> None:
+    # A server that accepts and is silent: the camera stays in its opening.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/video"
+        process = pc.start(
+            camera_table("slow", url, open_timeout_ms=60_000), at_end=False
+        )
+        try:
+            wait_for(lambda: "inspecting cameras" in pc.said)
+            code, text = get(port, "/readyz")
+            assert (code, json.loads(text)["state"]) == (503, "init")
+        finally:
+            process.kill()
+            process.communicate(timeout=10)
+
+
+def test_clients_that_never_ask_do_not_hold_anything_up(
+    pc: DaemonPc, process: "subprocess.Popen[str]", port: int
+) -> None:
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    before = pc.health.frames_inspected if pc.health else 0
+    wait_for(lambda: bool(pc.health and pc.health.frames_inspected > before + 5))
+    threads = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+    for connection in silent:
+        connection.close()
+    wait_for(lambda: _answers(port))
+    # Those 30 clients never had more than a bounded number of threads.
+    assert threads - len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= 8
+
+
+def _answers(port: int) -> bool:
+    try:
+        return get(port, "/healthz")[0] == 200
+    except (ConnectionError, http.client.HTTPException):
+        return False
+
+
+def test_port_that_is_taken_is_refused_at_the_start(pc: DaemonPc, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        code, _, said = pc.run(camera_table("a", "a.avi"))
+    assert code == ConfigError.exit_code
+    assert f"metrics.port = {port} cannot be used" in said
+    assert "Traceback" not in said

@@ -1,0 +1,70 @@
+"""The real command, in which one thread or loop breaks when a file says so.
+
+Usage: ``python breakable_daemon.py FILE run --config …``. FILE is made by the test and
+holds what is to break: ``kill NAME`` ends the thread of that name, ``hang LOOP`` lets a
+loop of the main thread never come back, ``raise LOOP`` lets it fail.
+"""
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from edge.cameras.process import CameraProcess
+from edge.pipeline import Pipeline
+from graftline import main
+
+HANG_LIMIT_S = 60.0  # nothing outlives the test by much
+
+
+class BrokenError(Exception):
+    """What a loop fails with."""
+
+
+def order(file: Path) -> tuple[str, str]:
+    """Return what is to break now: nothing, or how and which."""
+    words = file.read_text("utf-8").split() if file.exists() else []
+    return (words[0], words[1]) if len(words) == 2 else ("", "")
+
+
+def breakable(loop: str, turn: Callable[..., Any], file: Path) -> Callable[..., Any]:
+    """Return a method that hangs or fails when it is told to."""
+
+    def turn_or_break(*args: Any) -> Any:
+        how, which = order(file)
+        if which == loop and how == "hang":
+            time.sleep(HANG_LIMIT_S)
+        if which == loop and how == "raise":
+            raise BrokenError(loop)
+        return turn(*args)
+
+    return turn_or_break
+
+
+def kill_thread_when_told(file: Path) -> None:
+    """End a thread from within, as an error that nobody caught would."""
+    while order(file)[0] != "kill":
+        time.sleep(0.05)
+    (victim,) = [t for t in threading.enumerate() if t.name == order(file)[1]]
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(victim.ident or 0), ctypes.py_object(SystemExit)
+    )
+
+
+if __name__ == "__main__":
+    order_file = Path(sys.argv[1])
+    Pipeline.turn = breakable(  # type: ignore[method-assign]
+        "inference", Pipeline.turn, order_file
+    )
+    CameraProcess.supervise = breakable(  # type: ignore[method-assign]
+        "cameras", CameraProcess.supervise, order_file
+    )
+    threading.Thread(
+        target=kill_thread_when_told, args=(order_file,), name="breaker", daemon=True
+    ).start()
+    sys.exit(main(sys.argv[2:]))
