@@ -48,9 +48,9 @@ class Pairs:
         Returns:
             ``[..., T, D]`` pixels.
         """
-        wanted = np.atleast_2d(expected)[..., None, :]  # [..., T, 1, 2]
-        low, centre, high = (np.abs(shift - wanted) for shift in self.shifts)
-        off = np.minimum(np.minimum(low, centre), high)  # [..., T, D, 2]
+        wanted = np.atleast_2d(expected)[..., None, None, :, :]  # [..., 1, 1, T, 2]
+        wanted = np.moveaxis(wanted, -2, -3)  # [..., 1, T, 1, 2]
+        off = np.abs(self.shifts - wanted).min(axis=-4)  # [..., T, D, 2]
         return np.asarray(np.hypot(off[..., 0], off[..., 1]), np.float32)
 
     def shift(self, track: int, detection: int, expected: FloatArray) -> FloatArray:
@@ -139,20 +139,20 @@ def vote_tolerance(pairs: Pairs, expected: FloatArray) -> FloatArray:
     return np.asarray(tolerance, np.float32)
 
 
-def overlap_of_smaller(box: FloatArray, others: Boxes) -> FloatArray:
-    """Return how much of the smaller of two boxes the other one covers.
+def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
+    """Return how much of the smaller of two boxes the other one covers, pair by pair.
 
     Args:
-        box: ``[4]`` float32, xyxy.
+        boxes: ``[M, 4]`` float32, xyxy.
         others: ``[N, 4]`` float32, xyxy.
 
     Returns:
-        ``[N]`` shares in 0..1.
+        ``[M, N]`` shares in 0..1.
     """
-    top_left = np.maximum(box[:2], others[:, :2])
-    bottom_right = np.minimum(box[2:], others[:, 2:])
-    overlap = (bottom_right - top_left).clip(0).prod(axis=1)  # [N] px^2
-    smaller = np.minimum(area(box[None]), area(others)).clip(1e-6)
+    top_left = np.maximum(boxes[:, None, :2], others[:, :2])  # [M, N, 2]
+    bottom_right = np.minimum(boxes[:, None, 2:], others[:, 2:])  # [M, N, 2]
+    overlap = (bottom_right - top_left).clip(0).prod(axis=2)  # [M, N] px^2
+    smaller = np.minimum(area(boxes)[:, None], area(others)).clip(1e-6)
     return np.asarray(overlap / smaller, np.float32)
 
 
@@ -166,9 +166,9 @@ def distinct(detections: Detections) -> np.ndarray:
         ``[M]`` int64, ascending.
     """
     boxes = detections.boxes
+    covers = (overlap_of_smaller(boxes, boxes) >= SAME_PLACE_SHARE).tolist()
     kept: list[int] = []
-    for place, box in enumerate(boxes):
-        covered = overlap_of_smaller(box, boxes[kept])
-        if not (covered >= SAME_PLACE_SHARE).any():
+    for place, row in enumerate(covers):
+        if not any(row[better] for better in kept):
             kept.append(place)
     return np.array(kept, np.int64)

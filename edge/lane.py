@@ -184,12 +184,11 @@ class Lane:
             labels: Names of the labels of the model in force.
         """
         camera = self.camera
-        what = list(camera.conditions)
-        if camera.state is CameraState.LOST:
-            what = ["lost"]
-        elif camera.warning:
-            what.append(camera.warning)
+        is_lost = camera.state is CameraState.LOST
+        what = ("lost",) if is_lost else camera.conditions
         told = [f"camera {camera.name} {phrase}" for phrase in what]
+        if camera.warning and not is_lost:
+            told.append(f"camera {camera.name}: {camera.warning}")
         return told + self.label_faults(labels)
 
     def label_faults(self, labels: Sequence[str]) -> list[str]:

@@ -42,7 +42,9 @@ FRAME_WIDTH_PX = 640  # where nobody says how wide frames are, until wider is se
 STEP_SHARE = 0.12  # of the frame's width: the longest way between two frames
 DRIFT_SHARE = 0.02  # of the frame's width: how wrong a prediction may be
 GAP_MAX_FRAMES = 3  # beyond, uncertainty grows no more
-SPEED_STEPS = (0.0, 0.5, 1.5)  # a conveyor that stops or starts, against before
+# A conveyor that stops or starts, against before.
+SPEED_STEPS = np.array([0.0, 0.5, 1.5], np.float32)
+WIDE_STEPS = np.array([0.0, 0.5, 1.5, 2.0, 2.5], np.float32)
 NEW_VELOCITY_SHARE = 0.5
 # Costs: of each kind of evidence; how far off a pair is comes on top, in units of the
 # longest way between two frames.
@@ -153,7 +155,7 @@ class Tracker:
             ((place, track) for track, place in tracks if place is not None),
             key=lambda found: found[0],
         )
-        return seen.take(np.array(self._tell(present), np.int64))
+        return seen.take(np.array(self._tell(present, frame_id), np.int64))
 
     def _begin(
         self, seen: Detections, place: int, frame_id: int
@@ -175,16 +177,26 @@ class Tracker:
         track.sightings.append(self._turn)
         return track, place
 
-    def _tell(self, present: list[tuple[int, _Track]]) -> list[int]:
-        """Return the places of newly confirmed defects; pieces of one are absorbed."""
+    def _tell(self, present: list[tuple[int, _Track]], frame_id: int) -> list[int]:
+        """Return the places of newly confirmed defects; pieces of one are absorbed.
+
+        A detector often boxes a long scratch in several ways: whole, and its ends.
+        """
+        if not present:
+            return []
+        boxes = np.stack([track.box for _, track in present])  # [P, 4]
+        shares = overlap_of_smaller(boxes, self._reported_places(frame_id))
+        is_piece = np.asarray((shares >= SAME_DEFECT_SHARE).any(axis=1))  # [P]
+        touches = overlap_of_smaller(boxes, boxes) >= SAME_DEFECT_SHARE  # [P, P]
         told = []
-        for place, track in present:
+        for number, (place, track) in enumerate(present):
             if not track.is_reported and self._is_confirmed(track):
-                if not self._is_piece(track):
+                if not is_piece[number]:
                     told.append(place)
                 track.is_reported = True
-        for _, track in present:
-            track.is_reported = track.is_reported or self._is_piece(track)
+                is_piece |= touches[number]
+        for (_, track), absorbed in zip(present, is_piece.tolist(), strict=True):
+            track.is_reported = track.is_reported or absorbed
         return told
 
     def _is_confirmed(self, track: _Track) -> bool:
@@ -192,23 +204,23 @@ class Tracker:
         oldest = track.sightings[0]
         return len(track.sightings) == self._k and oldest > self._turn - self._n
 
-    def _is_piece(self, track: _Track) -> bool:
-        """Return whether a track lies on a defect that was reported.
+    def _reported_places(self, frame_id: int) -> FloatArray:
+        """Return where reported defects should be in a frame, ``[R, 4]`` xyxy px.
 
-        A detector often boxes a long scratch in several ways: whole, and its ends.
+        Each by its own velocity, and by that of everything.
         """
-        common = self._motion.velocity
-        places = [
-            _box_after(t, velocity, track.frame_id)
-            for t in self._tracks
-            if t.is_reported and t.missed <= GAP_MAX_FRAMES
-            for velocity in (t.velocity, common)
-            if velocity is not None or common is None
+        known = [
+            t for t in self._tracks if t.is_reported and t.missed <= GAP_MAX_FRAMES
         ]
-        if not places:
-            return False
-        shares = overlap_of_smaller(track.box, np.stack(places))
-        return bool(shares.max() >= SAME_DEFECT_SHARE)
+        if not known:
+            return np.zeros((0, 4), np.float32)
+        boxes = np.stack([t.box for t in known])
+        elapsed = np.array([[frame_id - t.frame_id] for t in known], np.float32)
+        common = self._motion.velocity
+        still = _ORIGIN if common is None else common
+        own = np.stack([still if t.velocity is None else t.velocity for t in known])
+        places = [boxes + np.tile(rate * elapsed, 2) for rate in (own, still)]
+        return np.concatenate(places[: 1 if common is None else 2])
 
     def _match(self, seen: Detections, frame_id: int) -> dict[int, int]:
         """Return which track is which detection, and learn how things move."""
@@ -255,8 +267,8 @@ class Tracker:
         match.offer(OWN, pairs.residuals(expected), tolerance * possible)
         fresh = possible & (pairs.elapsed <= 1)[:, None]
         tolerance = np.maximum(pairs.sizes / 2, self._width_px * DRIFT_SHARE)
-        for step in SPEED_STEPS:
-            match.offer(CHANGED, pairs.residuals(expected * step), tolerance * fresh)
+        steps = expected * SPEED_STEPS[:, None, None]  # [S, T, 2]
+        match.offer(CHANGED, pairs.residuals(steps).min(axis=0), tolerance * fresh)
 
     def _offer_common(self, match: Matching, pairs: Pairs) -> FloatArray | None:
         """Offer pairs that follow the common motion, and return it if there is one."""
@@ -291,9 +303,8 @@ class Tracker:
             match.offer(WIDE, pairs.residuals(_ORIGIN), tolerance.astype(np.float32))
             return
         tolerance = np.maximum(pairs.sizes, self._drift_px(pairs)[:, None] * 1.5)
-        for step in (*SPEED_STEPS, 2.0, 2.5):
-            expected = motion * step * pairs.elapsed[:, None]
-            match.offer(WIDE, pairs.residuals(expected), tolerance * possible)
+        expected = motion * pairs.elapsed[:, None] * WIDE_STEPS[:, None, None]
+        match.offer(WIDE, pairs.residuals(expected).min(axis=0), tolerance * possible)
 
     def _vote(self, pairs: Pairs) -> FloatArray | None:
         """Return the velocity that explains most pairs, if it explains two or more."""
@@ -364,11 +375,3 @@ class Tracker:
         """Return how far a defect may have come, ``[T]`` pixels."""
         frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
         return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)
-
-
-def _box_after(track: _Track, velocity: FloatArray | None, frame_id: int) -> FloatArray:
-    """Return where a track's box should be in a frame, ``[4]`` xyxy px."""
-    if velocity is None:
-        return track.box
-    shift = velocity * np.float32(frame_id - track.frame_id)
-    return np.asarray(track.box + np.tile(shift, 2), np.float32)

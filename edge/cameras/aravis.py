@@ -211,6 +211,8 @@ class GigeCamera:
             else:
                 if _has_control(camera):
                     return camera
+                # Where only the answer was lost, this very object holds the camera.
+                del camera
                 if is_late:
                     raise self._not_open("Another program controls it.")
             time.sleep(LOOK_S)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from models.preprocess import Frame
 
 BOUNDARY = b"frame"
+HUFFMAN_TABLE = b"\xff\xc4"  # marker of a JPEG segment; without it nothing decodes
 
 
 class MjpegCamera:
@@ -85,8 +86,8 @@ class MjpegCamera:
         _, coded = cv2.imencode(".jpg", self.picture_of(number))
         jpeg = bytearray(coded.tobytes())
         if self.damages and number % self.damages == self.damages - 1:
-            middle = len(jpeg) // 2
-            jpeg[middle : middle + 20] = bytes(b ^ 0x5A for b in jpeg[middle:][:20])
+            table = jpeg.find(HUFFMAN_TABLE)
+            jpeg[table + 4 : table + 30] = b"\xff" * 26
         head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
         return b"--" + BOUNDARY + b"\r\n" + head.encode() + bytes(jpeg) + b"\r\n"
 
