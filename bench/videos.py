@@ -1,6 +1,7 @@
 """Real videos as cameras that never end: are they ``up`` throughout, without alarms?
 
-``python bench/videos.py --package PACKAGE``: flashes the package into a folder, runs
+``python bench/videos.py --package PACKAGE``: flashes the package into a folder (else
+that of ``bench/edge.py``), runs
 the daemon with every video looped, each at ``--pace`` times its own pace, until each
 camera has shown ``--minutes`` minutes of its own time. Every word of every camera on
 its status topic is kept. Result: ``bench/results/videos.json``.
@@ -93,7 +94,8 @@ def parse(words: list[str]) -> argparse.Namespace:
         words: After the program's name.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--package", type=Path, required=True)
+    made = REPOSITORY / "bench" / "out" / "edge" / "package"
+    parser.add_argument("--package", type=Path, default=made, help="edge.py makes one")
     parser.add_argument("--videos", type=Path, default=SHARED / "data" / "videos")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--pace", type=float, default=8)
