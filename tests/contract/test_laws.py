@@ -16,15 +16,22 @@ from tests.contract.laws import (
 )
 
 PURE_MODULES = (
+    "edge.association",
+    "edge.commands",
+    "edge.continuity",
     "edge.cooldown",
     "edge.decision",
     "edge.lifecycle",
+    "edge.motion",
     "edge.parts",
     "edge.regions",
     "edge.streak",
-    "deploy.slots",
+    "edge.track",
+    "edge.triggers",
+    "edge.watchdog",
     "edge.cameras.condition",
     "edge.cameras.scene",
+    "deploy.slots",
 )
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "multiprocessing", "threading"),
