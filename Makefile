@@ -17,9 +17,9 @@ env: ## make .venv with every locked package; does nothing when it is up to date
 demo: env ## the whole line on this machine, then a page to look at (ONCE=1: ends)
 	$(BIN)/graftline demo $(if $(filter-out 0,$(ONCE)),--once)
 
-test: env ## what proves it; ARGS="..." goes to pytest
+test: env ## what proves it, but for long faults; ARGS="..." goes to pytest
 	@tests/install-system.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
 
 lint: env ## ruff, mypy strict, and the laws of import
 	$(BIN)/ruff check
@@ -27,7 +27,7 @@ lint: env ## ruff, mypy strict, and the laws of import
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fault: env ## the rows of the fault list, by number
+fault: env ## the rows of the fault list, by number, the long ones too
 	@tests/install-system.sh
 	$(BIN)/python -m pytest -m fault $(ARGS)
 

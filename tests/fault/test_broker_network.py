@@ -124,6 +124,7 @@ def test_connection_reset_after_any_byte_of_a_publish_loses_nothing(
         assert collector.errors == []
 
 
+@pytest.mark.long
 @pytest.mark.fault(7)
 def test_slow_line_with_losses_delivers_all_and_little_is_on_its_way(
     tmp_path: Path, broker: Broker

@@ -201,6 +201,7 @@ def test_pauses_between_refused_logins_stay_within_a_minute() -> None:
 # --- row 24: two clients of one name -------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.fault(24)
 def test_second_client_of_our_name_is_an_alarm_and_the_flapping_slows_down(
     tmp_path: Path,

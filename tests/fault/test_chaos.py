@@ -10,7 +10,7 @@ from tests.simulators.chaos import Chaos
 SECONDS, FPS, SEED = 45.0, 20.0, 7
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto")
 @pytest.mark.fault(2, 12, 35, 59)
 @pytest.mark.timeout(600)

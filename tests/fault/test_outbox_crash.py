@@ -45,6 +45,7 @@ def calls_of_one_run(folder: Path, count: int) -> dict[str, int]:
     }
 
 
+@pytest.mark.long
 @needs_strace
 @pytest.mark.fault(12)
 @pytest.mark.parametrize("is_new", [True, False])

@@ -294,6 +294,7 @@ def is_up(collector: SimCollector, topic: str) -> bool:
 # --- certificates --------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.fault(23)
 def test_rotated_certificate_is_taken_up_and_nothing_is_lost(tmp_path: Path) -> None:
     authority = Certificates(tmp_path / "authority")

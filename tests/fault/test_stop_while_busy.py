@@ -75,6 +75,7 @@ def states_of(collector: SimCollector, pc: DaemonPc) -> list[str]:
     return [word["state"] for word in collector.states.get(pc.topics.status, [])]
 
 
+@pytest.mark.long
 def test_stop_with_thousands_undelivered_delivers_some_and_keeps_the_rest(
     tmp_path: Path,
 ) -> None:
@@ -115,6 +116,7 @@ def test_stop_with_a_broker_that_thaws_in_time_says_goodbye(tmp_path: Path) -> N
             assert "lost" not in states_of(collector, pc)
 
 
+@pytest.mark.long
 def test_stop_with_a_broker_that_stays_frozen_keeps_every_event(tmp_path: Path) -> None:
     """Its last word cannot come through then: the broker reads it after the end."""
     (tmp_path / "broker").mkdir()

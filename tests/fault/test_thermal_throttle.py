@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.fault(64)]
 PARTS = 150
 
 
+@pytest.mark.long
 def test_throttled_processor_is_an_alarm_and_halves_the_frames(tmp_path: Path) -> None:
     (tmp_path / "broker").mkdir()
     sysfs = SimSysfs(tmp_path / "sys")

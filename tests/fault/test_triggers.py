@@ -40,6 +40,7 @@ def pc(tmp_path: Path, broker: Broker) -> DaemonPc:
     return DaemonPc(tmp_path / "pc", broker.port)
 
 
+@pytest.mark.long
 def test_parts_and_verdicts_are_equal_in_a_trigger_storm_and_an_outage(
     pc: DaemonPc, broker: Broker, tmp_path: Path
 ) -> None:

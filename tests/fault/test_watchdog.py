@@ -99,6 +99,7 @@ def test_daemon_is_ready_when_its_cameras_are_and_says_how_it_goes(
         assert systemd.heard[-1][1] == "STOPPING=1"
 
 
+@pytest.mark.long
 @pytest.mark.fault(60)
 @pytest.mark.slow
 def test_starved_daemon_is_not_taken_for_dead(pc: DaemonPc, tmp_path: Path) -> None:
