@@ -134,6 +134,7 @@ class HealthReporter:
         self.state = DaemonState.INIT
         self._settings, self._vitals = settings, vitals
         self._publisher, self._tell = publisher, tell
+        self._faults: tuple[str, ...] = ()
         self._said: object = None
         self._said_s = 0.0
         self._is_unwritable = False
@@ -181,6 +182,7 @@ class HealthReporter:
         vitals.thermal.look(time.monotonic_ns())
         vitals.pipeline.sheds_frames = vitals.thermal.sheds_frames
         before, faults = self.state, vitals.faults
+        self._faults = faults
         self.state = state_of(before, is_settled=vitals.is_settled, faults=faults)
         if self.state is not before:
             why = f" reason={', '.join(faults)!r}" if faults else ""
@@ -238,7 +240,7 @@ class HealthReporter:
             at=datetime.now(UTC),
             boot_id=vitals.boot_id,
             state=self.state.value,
-            reason=fit_reason(*vitals.faults),
+            reason=fit_reason(*self._faults),  # of the look that chose the state
             package_sha256=vitals.pipeline.model.in_force.sha256,
             fps=round(sum(stats.fps for stats in every), 3),
             latency_ms_p50=max(stats.latency_ms_p50 for stats in every),
