@@ -2,11 +2,7 @@
 
 A frame is copied out of the camera's slot when it takes off: from then on the camera
 may use the slot again, whatever becomes of the frame. The copies are used again and
-again; only a frame that shows a defect gives its copy away.
-
-Source:
-    A copy of a 1080p frame into memory that is there takes 0.15 ms on the machine of
-    reliability.md; into new memory ten times that in page faults.
+again; only a frame that shows a defect gives its copy away: new memory costs page faults.
 """
 
 import os
