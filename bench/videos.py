@@ -1,9 +1,10 @@
 """Real videos as cameras that never end: are they ``up`` throughout, without alarms?
 
 ``python bench/videos.py --package PACKAGE``: flashes the package into a folder (else
-that of ``bench/edge.py``), runs the daemon with every video looped, each at ``--pace`` times its own pace, until each
-camera has shown ``--minutes`` minutes of its own time. Every word of every camera on
-its status topic is kept. Result: ``bench/results/videos.json``.
+that of ``bench/edge.py``), runs the daemon with every video looped, each at ``--pace``
+times its own pace, until each camera has shown ``--minutes`` minutes of its own time.
+Every word of every camera on its status topic is kept. Result:
+``bench/results/videos.json``.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
 A frame is copied out of the camera's slot when it takes off: from then on the camera
 may use the slot again, whatever becomes of the frame. The copies are used again and
-again; only a frame that shows a defect gives its copy away: new memory costs page faults.
+again, because new memory costs page faults; only a frame that shows a defect gives its
+copy away.
 """
 
 import os
