@@ -51,7 +51,7 @@ class CameraSettings(Settings):
         default=5000, ge=100, le=120_000, description="Longest wait for the camera."
     )
     read_timeout_ms: int = Field(
-        default=2000, ge=100, le=120_000, description="Longest wait for a frame."
+        default=1500, ge=100, le=120_000, description="Longest wait for a frame."
     )
     trigger: TriggerMode = Field(
         default=TriggerMode.FREE,

@@ -211,7 +211,7 @@ def _open(plan: CapturePlan) -> cv2.VideoCapture:
     ]
     source = plan.source
     if source.kind is SourceKind.USB:
-        limit_s = max(1, round(plan.read_timeout_ms / 1000))
+        limit_s = max(1, plan.read_timeout_ms // 1000)
         os.environ["OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"] = str(limit_s)
         newest_only = [cv2.CAP_PROP_BUFFERSIZE, 1]
         return cv2.VideoCapture(source.address, cv2.CAP_V4L2, newest_only)

@@ -58,7 +58,7 @@ class CapturePlan:
     source: Source
     fps: float = 0
     open_timeout_ms: int = 5000
-    read_timeout_ms: int = 2000
+    read_timeout_ms: int = 1500
     first_frame_id: int = 0
     poisoned_frame_id: int | None = None
     is_verbose: bool = False
