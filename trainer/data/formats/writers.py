@@ -120,12 +120,17 @@ def write_cvat(path: Path, pictures: Sequence[LabelledPicture]) -> None:
     lines += ["</labels></task></meta>"]
     for number, picture in enumerate(pictures):
         lines += [
-            f'<image id="{number}" name="{_xml(picture.name)}" '
-            f'width="{picture.width_px}" height="{picture.height_px}">',
+            _cvat_image(number, picture),
             *(_cvat_box(box) for box in picture.boxes),
             "</image>",
         ]
     _write(path, "\n".join([*lines, "</annotations>", ""]))
+
+
+def _cvat_image(number: int, picture: LabelledPicture) -> str:
+    """Return the opening tag of one picture."""
+    size = f'width="{picture.width_px}" height="{picture.height_px}"'
+    return f'<image id="{number}" name="{_xml(picture.name)}" {size}>'
 
 
 def _cvat_box(box: LabelledBox) -> str:
