@@ -108,7 +108,7 @@ class TerminalObserver:
         self._recent: list[tuple[float, int]] = []
 
     def begin(
-        self, recipe: "Recipe", transfer: "TransferReport" | None, steps: int
+        self, recipe: "Recipe", transfer: "TransferReport | None", steps: int
     ) -> None:
         """Say what is going to happen."""
         start = "random weights"
