@@ -5,18 +5,22 @@ import sys
 from pathlib import Path
 
 from models.errors import DatasetError
+from trainer.cli_dataset import unpack_visibly
 from trainer.cli_print import print_json
 from trainer.data.check import CheckReport, check_dataset
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``graftline check``."""
-    parser.add_argument("dataset", type=Path, help="folder with photos and labels")
+    parser.add_argument(
+        "dataset", type=Path, help="folder of photos and labels, or a zip"
+    )
     parser.add_argument("--json", action="store_true", help="findings as JSON")
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Print every finding; the exit code is 4 where training would be wrong."""
+    unpack_visibly(args.dataset)
     report = check_dataset(args.dataset)
     if args.json:
         print_json(report.as_json())

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.manifest import VariantName
+from trainer.cli_dataset import unpack_visibly
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import say, ticking
 from trainer.data.check import faultless_dataset
@@ -15,7 +16,9 @@ from trainer.judge.report import write_report
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``graftline evaluate``."""
     parser.add_argument("subject", type=Path, help="run or package")
-    parser.add_argument("dataset", type=Path, help="folder with photos and labels")
+    parser.add_argument(
+        "dataset", type=Path, help="folder of photos and labels, or a zip"
+    )
     parser.add_argument("--split", help="default: val if there is one, else everything")
     parser.add_argument(
         "--variant", type=VariantName, choices=list(VariantName), help="of a package"
@@ -27,6 +30,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
     subject = open_subject(args.subject, args.variant)
+    unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=False)
     for finding in report.findings:
         say(str(finding))

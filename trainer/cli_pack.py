@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from trainer.cli_dataset import unpack_visibly
 from trainer.cli_print import print_json
 from trainer.cli_progress import say
 from trainer.data.dataset import open_dataset
@@ -24,7 +25,9 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
 def run_pack(args: argparse.Namespace) -> int:
     """Export, quantize and seal a package."""
     run = open_run(args.run)
-    dataset = open_dataset(args.dataset or Path(run.record.dataset))
+    place = args.dataset or Path(run.record.dataset)
+    unpack_visibly(place)
+    dataset = open_dataset(place)
     report = pack_run(
         run,
         dataset,

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -14,9 +15,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from trainer.detectors.weights import TransferReport
-from trainer.fit.engine import StepReport
-from trainer.fit.recipe import Recipe
+if TYPE_CHECKING:  # check shows progress, and loads no training library
+    from trainer.detectors.weights import TransferReport
+    from trainer.fit.engine import StepReport
+    from trainer.fit.recipe import Recipe
 
 LINE_EVERY_S = 10.0  # where there is no terminal
 
@@ -106,7 +108,7 @@ class TerminalObserver:
         self._recent: list[tuple[float, int]] = []
 
     def begin(
-        self, recipe: Recipe, transfer: TransferReport | None, steps: int
+        self, recipe: "Recipe", transfer: "TransferReport | None", steps: int
     ) -> None:
         """Say what is going to happen."""
         start = "random weights"
@@ -122,7 +124,7 @@ class TerminalObserver:
         )
         self._ticker = Ticker("train", steps)
 
-    def step(self, epoch: int, report: StepReport) -> None:
+    def step(self, epoch: int, report: "StepReport") -> None:
         """Move the bar."""
         now = time.monotonic()
         self._recent = [*self._recent[-20:], (now, report.images)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.errors import TrainingError
 from trainer.cli_arguments import positive_float, positive_int, seed_int
+from trainer.cli_dataset import unpack_visibly
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
 from trainer.data.check import faultless_dataset
@@ -22,7 +23,9 @@ SHIPPED_WEIGHTS = "graftline-synthetic-nano"
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``graftline train``."""
-    parser.add_argument("dataset", type=Path, help="folder with photos and labels")
+    parser.add_argument(
+        "dataset", type=Path, help="folder of photos and labels, or a zip"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--weights",
@@ -56,6 +59,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
+    unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=True)
     _prepare(args.out, resume=args.resume)
     for finding in report.findings:

@@ -18,8 +18,10 @@ import numpy as np
 from models.boxes import Boxes, IntArray
 from models.errors import DatasetError
 from models.preprocess import Frame
-from trainer.data.formats import coco, yolo
-from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
+from trainer.data.archive import unpacked
+from trainer.data.formats.files import pictures_below
+from trainer.data.formats.recognize import read_annotations
+from trainer.data.formats.rows import Finding, Level, PhotoRows, Row
 from trainer.data.hold_out import HELD_OUT_SHARE, divide, shows_defect, with_defects
 from trainer.data.picture import decode
 
@@ -38,6 +40,8 @@ class Photo:
         height_px: Height, likewise.
         boxes: ``[G, 4]`` float32, xyxy, pixels of the photo; empty for a good part.
         labels: ``[G]`` int64, index into the dataset's labels.
+        source: The annotation file of the boxes.
+        places: Where in it each box stands, ``G`` of them.
     """
 
     path: Path
@@ -46,6 +50,8 @@ class Photo:
     height_px: int
     boxes: Boxes
     labels: IntArray
+    source: Path = Path()
+    places: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -167,7 +173,7 @@ def open_dataset(root: Path) -> Dataset:
     """Read a dataset, every picture decoded once.
 
     Args:
-        root: Its folder.
+        root: Its folder, or a zip of it.
 
     Returns:
         The dataset; boxes partly outside are clipped, unusable rows are left out,
@@ -177,7 +183,10 @@ def open_dataset(root: Path) -> Dataset:
         DatasetError: No dataset there, or none of its photos can be used.
     """
     try:
-        annotations, good = _read_annotations(root), _good_photos(root)
+        folder = unpacked(root)
+        annotations = read_annotations(folder)
+        known = {p.path for photos in annotations.splits.values() for p in photos}
+        good = [photo for photo in _good_photos(folder) if photo.path not in known]
     except OSError as exc:
         raise DatasetError(
             f"{exc.filename or root}: cannot be read.",
@@ -185,10 +194,10 @@ def open_dataset(root: Path) -> Dataset:
             fix="Let this user read the dataset, or copy it anew.",
         ) from exc
     everything = [p for photos in annotations.splits.values() for p in photos] + good
-    known = {label: index for index, label in enumerate(annotations.labels)}
+    numbers = {label: index for index, label in enumerate(annotations.labels)}
     findings = list(annotations.findings)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        read = list(pool.map(lambda photo: _photo(photo, known), everything))
+        read = list(pool.map(lambda photo: _photo(photo, numbers), everything))
     photos: dict[int, Photo] = {}
     for rows, (photo, faults) in zip(everything, read, strict=True):
         findings += faults
@@ -214,34 +223,10 @@ def open_dataset(root: Path) -> Dataset:
     return Dataset(root, labels, frozen, tuple(findings), _content_hash(frozen, labels))
 
 
-def _read_annotations(root: Path) -> Annotations:
-    """Return the annotations in whichever format the folder holds."""
-    if not root.is_dir():
-        raise DatasetError(
-            f"{root}: no such dataset.",
-            why="Expected a folder with photos and labels.",
-            fix="Give the folder that your annotation tool exported.",
-        )
-    files = coco.find_files(root)
-    if files:
-        return coco.read(files, root)
-    if yolo.is_yolo(root):
-        return yolo.read(root)
-    raise DatasetError(
-        f"{root}: no labels found.",
-        why="Expected COCO (train.json) or YOLO (data.yaml, labels/).",
-        fix="Export the dataset as COCO or YOLO into this folder.",
-    )
-
-
 def _good_photos(root: Path) -> list[PhotoRows]:
     """Return the photos of good parts beside the annotations."""
     folder = root / GOOD_FOLDER
-    return [
-        PhotoRows(path, folder)
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in yolo.SUFFIXES
-    ]
+    return [PhotoRows(path, folder) for path in pictures_below(folder)]
 
 
 def _divide_good(good: list[Photo], splits: dict[str, list[Photo]]) -> None:
@@ -281,13 +266,15 @@ def _photo(
     if picture is None:
         return None, [_unreadable(rows, "is not a whole picture.")]
     height, width = picture.shape[:2]
-    boxes, labels, findings = [], [], _wrong_size(rows, width, height)
+    boxes, labels, places = [], [], []
+    findings = _wrong_size(rows, width, height)
     for row in rows.rows:
         box, finding = _box(rows, row, width, height)
         findings += [finding] if finding else []
         if box:
             boxes.append(box)
             labels.append(known[row.label])
+            places.append(row.place)
     photo = Photo(
         rows.path,
         hashlib.sha256(content).hexdigest(),
@@ -295,6 +282,8 @@ def _photo(
         height,
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(labels, np.int64),
+        rows.source,
+        tuple(places),
     )
     return photo, findings
 
@@ -311,6 +300,9 @@ def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
     said = rows.said_size_px
     if said is None or said == (width, height) or not rows.rows:
         return []
+    is_scaled = abs(width * said[1] - height * said[0]) <= max(said)
+    if is_scaled and all(row.normalized for row in rows.rows):
+        return []  # shares are right in a larger or smaller copy, but for a pixel
     why = (
         f"the photo has {width} x {height} pixels, {rows.source.name} says "
         f"{said[0]} x {said[1]}: its boxes lie elsewhere."

@@ -6,97 +6,99 @@
 Source: cocodataset.org, data format.
 """
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from models.errors import DatasetError
-from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
+from trainer.data.formats.files import PictureFinder, plain_name
+from trainer.data.formats.json_file import JsonFile
+from trainer.data.formats.rows import (
+    Annotations,
+    Finding,
+    Level,
+    PhotoRows,
+    Row,
+    split_name,
+)
+from trainer.data.formats.shapes import Box, number
 
-FOLDERS = ("", "annotations")
 SPLITS = ("train", "val", "valid", "test")
 ROBOFLOW_NAME = "_annotations.coco.json"
+SHOWN_CHARACTERS = 200  # of a faulty value
 
 
-def find_files(root: Path) -> list[Path]:
-    """Return the COCO files of a folder.
+def is_coco(file: JsonFile) -> bool:
+    """Return whether a file is COCO, or is damaged and named like a split.
 
     Args:
-        root: Folder of the dataset.
-
-    Returns:
-        JSON files that hold ``images``, sorted by name.
+        file: As it was read.
     """
-    candidates = [path for name in FOLDERS for path in (root / name).glob("*.json")]
-    inside = [root / split / ROBOFLOW_NAME for split in SPLITS]
-    candidates += [path for path in inside if path.is_file()]
-    return sorted(path for path in candidates if _looks_like_coco(path))
+    if file.fault:
+        return file.path.stem in SPLITS or file.path.name == ROBOFLOW_NAME
+    return isinstance(file.content, dict) and "images" in file.content
 
 
-def _looks_like_coco(path: Path) -> bool:
-    """Return whether a file is COCO, or is damaged and named like a split."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return path.stem in SPLITS or path.name == ROBOFLOW_NAME
-    return isinstance(document, dict) and "images" in document
-
-
-def read(files: list[Path], root: Path) -> Annotations:
+def read(files: Sequence[JsonFile], root: Path, finder: PictureFinder) -> Annotations:
     """Return what COCO files say.
 
     Args:
-        files: From ``find_files``.
+        files: Those that ``is_coco`` takes.
         root: Folder of the dataset.
+        finder: Of its pictures.
 
     Raises:
         DatasetError: A file is not COCO at all.
     """
     annotations = Annotations()
-    for path in files:
-        document = _load(path)
+    for file in files:
+        path, document = file.path, _checked(file)
         categories = {c["id"]: str(c["name"]) for c in document["categories"]}
         annotations.add_labels(_used_names(document, categories))
-        photos = _photos(path, root, document)
+        photos = _photos(path, root, document, finder)
         for entry in document["annotations"]:
             _add_box(annotations, path, photos, categories, entry)
-        split = _split_name(path, root)
+        split = _split_of(path, root)
         annotations.splits.setdefault(split, []).extend(photos.values())
     return annotations
 
 
-def _split_name(path: Path, root: Path) -> str:
+def _split_of(path: Path, root: Path) -> str:
     """Return the split that a file describes."""
-    name = path.stem
-    if path.name == ROBOFLOW_NAME:
-        name = path.parent.name if path.parent != root else "all"
-    return "val" if name == "valid" else name
+    if path.name != ROBOFLOW_NAME:
+        return split_name(path.stem)
+    return split_name(path.parent.name) if path.parent != root else "all"
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _checked(file: JsonFile) -> dict[str, Any]:
     """Return a COCO document with its three lists."""
+    fix = "Export the dataset as COCO again."
+    if file.fault:
+        what = (
+            f"{file.path}: {'cannot be read' if 'read' in file.fault else 'damaged'}."
+        )
+        raise DatasetError(what, why=file.fault, fix=fix)
     try:
-        document = json.loads(path.read_bytes())
+        document = file.content
+        assert isinstance(document, dict)  # noqa: S101 (is_coco looked)
         for key in ("images", "annotations", "categories"):
             if not isinstance(document.get(key), list):
                 raise DatasetError(
-                    f"{path}: no list named {key}.",
+                    f"{file.path}: no list named {key}.",
                     why="COCO has images, annotations and categories.",
-                    fix="Export the dataset as COCO again.",
+                    fix=fix,
                 )
         for image in document["images"]:
             hash(image["id"]), str(image["file_name"])
         for category in document["categories"]:
             hash(category["id"]), str(category["name"])
+            hash(category.get("supercategory"))
         for entry in document["annotations"]:
             hash((entry.get("image_id"), entry.get("category_id")))
     except (ValueError, AttributeError, KeyError, TypeError) as exc:
         raise DatasetError(
-            f"{path}: not COCO.",
-            why=f"{type(exc).__name__}: {exc}",
-            fix="Export the dataset as COCO again.",
+            f"{file.path}: not COCO.", why=f"{type(exc).__name__}: {exc}", fix=fix
         ) from exc
-    assert isinstance(document, dict)  # noqa: S101 (for the type checker)
     return document
 
 
@@ -114,15 +116,20 @@ def _used_names(document: dict[str, Any], categories: dict[Any, str]) -> list[st
     ]
 
 
-def _photos(path: Path, root: Path, document: dict[str, Any]) -> dict[Any, PhotoRows]:
+def _photos(
+    path: Path, root: Path, document: dict[str, Any], finder: PictureFinder
+) -> dict[Any, PhotoRows]:
     """Return image id to photo, its picture found."""
     photos = {}
     for image in document["images"]:
         name = str(image["file_name"])
-        near, inside = path.parent / name, root / "images" / name
-        picture = inside if inside.exists() and not near.exists() else near
+        picture = finder.find(name, path.parent, root / "images", root)
         said = image.get("width"), image.get("height")
-        photos[image["id"]] = PhotoRows(picture, path, said_size_px=_size_px(*said))
+        photos[image["id"]] = PhotoRows(
+            picture or path.parent / plain_name(name),
+            path,
+            said_size_px=_size_px(*said),
+        )
     return photos
 
 
@@ -147,28 +154,24 @@ def _add_box(
         fault = f"image_id {entry.get('image_id')} is not among the images."
     elif entry.get("category_id") not in categories:
         fault = f"category_id {entry.get('category_id')} is not among the categories."
-    box = entry.get("bbox")
-    if not fault and not _is_box(box):
-        fault = f"bbox is {box!r}, expected four numbers."
-    if fault or not isinstance(box, list):
+    box = _corners(entry.get("bbox"))
+    if not fault and box is None:
+        shown = repr(entry.get("bbox"))[:SHOWN_CHARACTERS]
+        fault = f"bbox is {shown}, expected four numbers."
+    if fault or box is None:
         annotations.findings.append(
             Finding(Level.ERROR, path, place, fault, "Mend or delete the annotation.")
         )
         return
-    x, y, width, height = (float(value) for value in box)
-    row = Row(
-        categories[entry["category_id"]],
-        (x, y, x + width, y + height),
-        normalized=False,
-        place=place,
-    )
+    row = Row(categories[entry["category_id"]], box, normalized=False, place=place)
     photos[entry["image_id"]].rows.append(row)
 
 
-def _is_box(box: object) -> bool:
-    """Return whether a value is a list of four numbers."""
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(value, int | float) for value in box)
-    )
+def _corners(box: object) -> Box | None:
+    """Return the corners of a COCO box; None where it is not four numbers."""
+    values = [number(value) for value in box] if isinstance(box, list) else []
+    known = [value for value in values if value is not None]
+    if len(values) != 4 or len(known) != 4:
+        return None
+    x, y, width, height = known
+    return x, y, x + width, y + height

@@ -1,8 +1,24 @@
 """What every annotation format is read into, and the findings on the way."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+SHOWN = 3  # names that a finding lists
+SPLIT_NAMES = {
+    "": "all",
+    "train": "train",
+    "val": "val",
+    "test": "test",
+    "training": "train",
+    "trainval": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+    "default": "all",
+}
 
 
 class Level(StrEnum):
@@ -45,6 +61,30 @@ def printable(text: str) -> str:
         text: With what Python makes of foreign bytes (PEP 383).
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def named(names: Iterable[str]) -> str:
+    """Return the first names of many, for a finding.
+
+    Args:
+        names: Of files or places.
+    """
+    listed = list(names)
+    return "; ".join(listed[:SHOWN]) + ("; …" if len(listed) > SHOWN else "")
+
+
+def split_name(text: str) -> str:
+    """Return the name of a split, one for what tools call differently.
+
+    ``valid`` and ``Validation`` are ``val``, ``instances_train2017`` is ``train``, as
+    is ``trainval``; ``default``, what CVAT calls photos of no split, is ``all``.
+
+    Args:
+        text: As the tool wrote it.
+    """
+    name = text.strip().removeprefix("instances_")
+    known = re.sub(r"^(train|val|test)(19|20)\d\d$", r"\1", name.lower())
+    return SPLIT_NAMES.get(known, name)
 
 
 @dataclass(frozen=True, slots=True)

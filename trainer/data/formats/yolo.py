@@ -1,8 +1,10 @@
 """YOLO: one text file a photo, lines of ``class cx cy w h`` as shares of the photo.
 
-With ``data.yaml`` (names and split folders) or as bare folders ``images/`` and
-``labels/`` with ``classes.txt``. A photo without a text file, or with an empty one, is
-a good part. Source: docs of Ultralytics' dataset format; YOLO 1.1 as CVAT writes it.
+With ``data.yaml`` (names and splits), as CVAT's YOLO 1.1 (``obj.data``, ``obj.names``),
+or as bare folders ``images/`` and ``labels/`` with ``classes.txt``. A photo without a
+text file, or with an empty one, is a good part. Lines of six and more numbers are
+outlines and become their bounding boxes, which is said.
+Source: docs of Ultralytics' dataset format; YOLO 1.1 as CVAT writes it.
 """
 
 from pathlib import Path
@@ -11,57 +13,84 @@ from typing import Any
 import yaml
 
 from models.errors import DatasetError
-from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
+from trainer.data.formats.files import SUFFIXES, PictureFinder, files_below, is_picture
+from trainer.data.formats.rows import (
+    Annotations,
+    Finding,
+    Level,
+    PhotoRows,
+    Row,
+    named,
+)
+from trainer.data.formats.shapes import Box, Outlines, bounding_box
+from trainer.data.formats.yolo_splits import SPLITS, read_splits
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-SPLITS = ("train", "val", "valid", "test")
-SHOWN = 3  # label files without a picture that are named
+SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
+SHOWN_CHARACTERS = 200  # of a faulty line
+NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 
 
-def is_yolo(root: Path) -> bool:
-    """Return whether a folder looks like a YOLO dataset.
+def sign_of(root: Path, *, is_only: bool) -> Path | None:
+    """Return what shows that a folder is a YOLO dataset; None where nothing does.
 
     Args:
         root: Folder of the dataset.
+        is_only: No other format was found: an empty ``labels/`` is sign enough.
     """
-    return (root / "data.yaml").is_file() or (root / "labels").is_dir()
+    for name in (*SETTINGS, "obj.data"):
+        if (root / name).is_file():
+            return root / name
+    for place in ("", *SPLITS):
+        folder = root / place / "labels"
+        if folder.is_dir() and (is_only or any(folder.rglob("*.txt"))):
+            return folder
+    if any((root / name).is_file() for name in NAMES):
+        files = sorted(root.iterdir())
+        pictures = {path.stem for path in files if is_picture(path)}
+        beside = (p for p in files if p.suffix == ".txt" and p.stem in pictures)
+        return next(beside, None)
+    return None
 
 
-def read(root: Path) -> Annotations:
+def read(root: Path, finder: PictureFinder) -> Annotations:
     """Return what a YOLO dataset says.
 
     Args:
         root: Folder of the dataset.
+        finder: Of its pictures.
 
     Raises:
         DatasetError: ``data.yaml`` is damaged, or class names are missing.
     """
     settings = _settings(root)
     annotations = Annotations(labels=_names(root, settings))
-    folders = _split_folders(root, settings)
-    for split, folder in folders.items():
-        annotations.splits[split] = [
-            _photo(annotations, picture)
-            for picture in sorted(folder.rglob("*"))
-            if picture.suffix.lower() in SUFFIXES
-        ]
-    annotations.findings += _without_picture(annotations, set(folders.values()))
+    splits, findings = read_splits(root, settings, finder)
+    annotations.findings += findings
+    for split, pictures in splits.items():
+        photos = [_photo(annotations, picture) for picture in pictures]
+        annotations.splits[split] = photos
+    annotations.findings += _without_picture(annotations)
     return annotations
 
 
-def _without_picture(annotations: Annotations, folders: set[Path]) -> list[Finding]:
+def _without_picture(annotations: Annotations) -> list[Finding]:
     """Say so when boxes were drawn on pictures that are not there."""
     read = {photo.source for photos in annotations.splits.values() for photo in photos}
-    labelled = {label_file(folder / "any").parent for folder in folders}
-    texts = {path for folder in labelled for path in folder.rglob("*.txt")}
+    folders = {path.parent for path in read}
+    texts = {
+        path
+        for folder in folders
+        if folder.is_dir()
+        for path in files_below(folder)
+        if path.suffix == ".txt"
+    }
     lost = [path for path in sorted(texts - read) if _holds_boxes(path)]
     if not lost:
         return []
-    names = ", ".join(path.name for path in lost[:SHOWN])
-    names += ", …" if len(lost) > SHOWN else ""
     why = f"{len(lost)} label files belong to no picture that can be read."
     fix = f"Add the pictures ({', '.join(sorted(SUFFIXES))}), or delete the files."
-    return [Finding(Level.WARNING, lost[0].parent, names, why, fix)]
+    place = named(path.name for path in lost)
+    return [Finding(Level.WARNING, lost[0].parent, place, why, fix)]
 
 
 def _holds_boxes(path: Path) -> bool:
@@ -76,21 +105,21 @@ def _holds_boxes(path: Path) -> bool:
 
 def _settings(root: Path) -> dict[str, Any]:
     """Return the content of ``data.yaml``; nothing where there is none."""
-    path = root / "data.yaml"
-    if not path.is_file():
+    path = next((root / n for n in SETTINGS if (root / n).is_file()), None)
+    if path is None:
         return {}
+    fix = "Export the dataset again."
     try:
         settings = yaml.safe_load(_text(path))
-    except yaml.YAMLError as exc:
-        raise DatasetError(
-            f"{path}: not YAML.", why=str(exc), fix="Export the dataset again."
-        ) from exc
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise DatasetError(f"{path}: not YAML.", why=f"{exc}", fix=fix) from exc
     if not isinstance(settings, dict):
-        raise DatasetError(
-            f"{path}: not a YOLO data.yaml.",
-            why="Expected names and split folders.",
-            fix="Export the dataset again.",
-        )
+        why = "Expected names and split folders."
+        raise DatasetError(f"{path}: not a YOLO data.yaml.", why=why, fix=fix)
+    if "kpt_shape" in settings:
+        why = "Its lines hold key points behind the box."
+        fix = "Export the dataset for detection."
+        raise DatasetError(f"{path}: labels of poses.", why=why, fix=fix)
     return settings
 
 
@@ -111,11 +140,18 @@ def _text(path: Path) -> str:
 def _names(root: Path, settings: dict[str, Any]) -> list[str]:
     """Return the class names, index is the class."""
     names = settings.get("names")
+    listed = list(names.values()) if isinstance(names, dict) else names
+    if isinstance(listed, list) and any(isinstance(n, list | dict) for n in listed):
+        raise DatasetError(
+            f"{root / 'data.yaml'}: a class name is a list.",
+            why="Expected one text for each class.",
+            fix="Mend names in data.yaml.",
+        )
     if isinstance(names, dict):
         return _numbered(root, names)
     if isinstance(names, list):
         return [str(name) for name in names]
-    for name in ("classes.txt", "obj.names", "labels/classes.txt"):
+    for name in NAMES:
         path = root / name
         if path.is_file():
             lines = _text(path).splitlines()
@@ -142,42 +178,6 @@ def _numbered(root: Path, names: dict[Any, Any]) -> list[str]:
             fix="Number the names from 0 without a gap.",
         )
     return [by_number[number] for number in wanted]
-
-
-def _split_folders(root: Path, settings: dict[str, Any]) -> dict[str, Path]:
-    """Return split name to folder of pictures."""
-    base = root / str(settings.get("path", "")) if settings.get("path") else root
-    base = base if base.is_dir() else root
-    named = {
-        "val" if split == "valid" else split: _resolve(base, root, str(settings[split]))
-        for split in SPLITS
-        if isinstance(settings.get(split), str)
-    }
-    if named:
-        return named
-    inside = {
-        "val" if split == "valid" else split: folder
-        for split in SPLITS
-        for folder in (root / "images" / split, root / split / "images")
-        if folder.is_dir()
-    }
-    return inside or {"all": root / "images" if (root / "images").is_dir() else root}
-
-
-def _resolve(base: Path, root: Path, name: str) -> Path:
-    """Return a split's folder; exports write ``../train/images`` for ``train/images``.
-
-    Raises:
-        DatasetError: The folder is not there.
-    """
-    for folder in (base / name, root / name.removeprefix("../")):
-        if folder.is_dir():
-            return folder
-    raise DatasetError(
-        f"{root / 'data.yaml'}: folder {name} is not there.",
-        why="A split names a folder that does not exist.",
-        fix="Mend the path in data.yaml.",
-    )
 
 
 def label_file(picture: Path) -> Path:
@@ -208,30 +208,42 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
         fix = "Let this user read it, or copy it anew."
         annotations.findings.append(Finding(Level.ERROR, path, "", why, fix))
         return photo
+    outlines = Outlines(path)
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        row = _row(line, number, annotations.labels)
+        row = _row(line, number, annotations.labels, outlines)
         if isinstance(row, Row):
             photo.rows.append(row)
         else:
             annotations.findings.append(
                 Finding(Level.ERROR, path, f"line {number}", row, "Mend the line.")
             )
+    annotations.findings += outlines.findings()
     return photo
 
 
-def _row(line: str, number: int, labels: list[str]) -> Row | str:
+def _row(line: str, number: int, labels: list[str], outlines: Outlines) -> Row | str:
     """Return the box on a line, or what is wrong with it."""
-    words = line.split()
+    words, place = line.split(), f"line {number}"
     try:
         label, values = int(words[0]), [float(word) for word in words[1:]]
     except ValueError:
-        return f"{line!r} is not 'class cx cy w h'."
-    if len(values) != 4:
+        return f"{line[:SHOWN_CHARACTERS]!r} is not 'class cx cy w h'."
+    is_outline = len(values) >= 6 and len(values) % 2 == 0
+    if len(values) != 4 and not is_outline:
         return f"{len(values)} numbers after the class, expected 4."
     if not 0 <= label < len(labels):
-        return f"class {label} is unknown, there are {len(labels)}."
+        return f"class {words[0][:20]} is unknown, there are {len(labels)}."
+    if is_outline:
+        outlines.add("polygon", place)
+        box = bounding_box(zip(values[::2], values[1::2], strict=True))
+    else:
+        box = _corners(values)
+    return Row(labels[label], box, normalized=True, place=place)
+
+
+def _corners(values: list[float]) -> Box:
+    """Return corners of a centre and sides."""
     cx, cy, width, height = values
-    box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-    return Row(labels[label], box, normalized=True, place=f"line {number}")
+    return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2

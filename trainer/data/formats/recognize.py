@@ -1,0 +1,105 @@
+"""Finds out in which format a folder is labelled, and reads it.
+
+Nobody has to say the format: each is known by files that no other has. A folder with
+labels of two formats is refused, as nobody could tell which of them are right.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from models.errors import DatasetError
+from trainer.data.formats import coco, cvat, label_studio, voc, yolo
+from trainer.data.formats.files import PictureFinder, files_below
+from trainer.data.formats.json_file import JsonFile, read_json
+from trainer.data.formats.rows import Annotations
+
+JSON_FOLDERS = ("", "annotations")
+KNOWN = (
+    "COCO (train.json), YOLO (data.yaml, obj.data, labels/), Pascal VOC "
+    "(Annotations/), CVAT (annotations.xml) or Label Studio (JSON)"
+)
+
+
+def read_annotations(root: Path) -> Annotations:
+    """Return the annotations in whichever format the folder holds.
+
+    Args:
+        root: Folder of the dataset.
+
+    Raises:
+        DatasetError: No labels, of two formats, or damaged.
+        OSError: A file cannot be read.
+    """
+    if not root.is_dir():
+        raise DatasetError(
+            f"{root}: no such dataset.",
+            why="Expected a folder with photos and labels, or a zip of one.",
+            fix="Give what your annotation tool exported.",
+        )
+    files = files_below(root)
+    finder = PictureFinder(files)
+    documents = [read_json(path) for path in _json_files(root)]
+    found = _readers(root, files, finder, documents)
+    if len(found) > 1:
+        (first, (file, _)), (second, (other, _)) = list(found.items())[:2]
+        raise DatasetError(
+            f"{root}: labels of two formats, {first} and {second}.",
+            why=f"{file} is {first}, {other} is {second}: which are right?",
+            fix="Keep one of them in this folder.",
+        )
+    if not found:
+        damaged = " ".join(f"{d.path.name}: {d.fault}" for d in documents if d.fault)
+        raise DatasetError(
+            f"{root}: no labels found.",
+            why=f"Expected {KNOWN}. {damaged}".strip(),
+            fix="Export the dataset in one of these formats into this folder.",
+        )
+    [(_, read)] = found.values()
+    annotations = read()
+    annotations.findings += finder.findings
+    _refuse_unwritable_names(root, annotations.labels)
+    return annotations
+
+
+def _json_files(root: Path) -> list[Path]:
+    """Return the JSON files that may hold labels."""
+    paths = [path for name in JSON_FOLDERS for path in (root / name).glob("*.json")]
+    inside = [root / split / coco.ROBOFLOW_NAME for split in coco.SPLITS]
+    return sorted({*paths, *(path for path in inside if path.is_file())})
+
+
+def _readers(
+    root: Path, files: list[Path], finder: PictureFinder, documents: list[JsonFile]
+) -> dict[str, tuple[Path, Callable[[], Annotations]]]:
+    """Return the formats that are there, each with a file of it and its reader."""
+    found: dict[str, tuple[Path, Callable[[], Annotations]]] = {}
+    cocos = [file for file in documents if coco.is_coco(file)]
+    studios = [file for file in documents if label_studio.is_label_studio(file)]
+    cvats, vocs = cvat.find_files(root), voc.find_files(files)
+    vocs = [path for path in vocs if path not in cvats]
+    if cocos:
+        found["COCO"] = cocos[0].path, lambda: coco.read(cocos, root, finder)
+    if studios:
+        found["Label Studio"] = (
+            studios[0].path,
+            lambda: label_studio.read(studios, finder),
+        )
+    if cvats:
+        found["CVAT"] = cvats[0], lambda: cvat.read(cvats, root, finder)
+    if vocs:
+        found["Pascal VOC"] = vocs[0], lambda: voc.read(vocs, files, finder, root)
+    if sign := yolo.sign_of(root, is_only=not found):
+        found["YOLO"] = sign, lambda: yolo.read(root, finder)
+    return found
+
+
+def _refuse_unwritable_names(root: Path, labels: list[str]) -> None:
+    """Refuse class names that no file could hold."""
+    try:
+        "".join(labels).encode()
+    except UnicodeEncodeError as exc:
+        raise DatasetError(
+            f"{root}: a class name is not text.",
+            why=f"{exc}.",
+            fix="Rename the class in the annotation tool, and export again.",
+        ) from exc
