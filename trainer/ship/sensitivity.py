@@ -26,7 +26,8 @@ from trainer.ship.quantize import ONNX_TAIL
 
 PLACES = 30  # candidates of a photo that are compared, best first
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
-InputRanges = dict[str, tuple[float, float]]  # ONNX node: lowest, highest value
+Limits = tuple[FloatArray, FloatArray]  # [1] or [channels]: lowest, highest value
+InputRanges = dict[str, Limits]  # by the name of the ONNX node
 LEVELS = 255  # steps of an 8 bit number
 SMALLEST_STEP = 1e-30  # of an input or a weight that is always zero
 LARGEST_WEIGHT = 127  # of a signed 8 bit number; -128 is not used
@@ -101,7 +102,8 @@ def input_ranges(int8_path: Path) -> InputRanges:
         int8_path: ``.xml`` of a quantized OpenVINO IR.
 
     Returns:
-        Name of the ONNX node to the lowest and highest value.
+        Name of the ONNX node to the lowest and highest value, of all or of each
+        channel.
     """
     model = ov.Core().read_model(str(int8_path))
     found = {}
@@ -111,7 +113,7 @@ def input_ranges(int8_path: Path) -> InputRanges:
         quantizer = _quantizer_before(node)
         if quantizer is not None:
             low, high = (
-                float(np.ravel(quantizer.input_value(i).get_node().data)[0])
+                np.ravel(quantizer.input_value(i).get_node().data).astype(np.float32)
                 for i in (1, 2)
             )
             found[node.get_friendly_name().removesuffix(ONNX_TAIL)] = low, high
@@ -159,7 +161,7 @@ def _outputs(model: onnx.ModelProto, images: Sequence[FloatArray]) -> list[Float
 
 
 def _with_quantized(
-    model: onnx.ModelProto, layer: str, limits: tuple[float, float]
+    model: onnx.ModelProto, layer: str, limits: Limits
 ) -> onnx.ModelProto:
     """Return the graph with one convolution calculated as INT8 would."""
     changed = onnx.ModelProto()
@@ -169,13 +171,13 @@ def _with_quantized(
     )
     names = [f"{layer}/{part}" for part in ("scale", "zero", "whole", "rounded")]
     scale, zero, whole, rounded = names
-    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
-    step = max((high - low) / LEVELS, SMALLEST_STEP)
+    low, high = np.minimum(limits[0], 0), np.maximum(limits[1], 0)
+    step = np.maximum((high - low) / LEVELS, SMALLEST_STEP).astype(np.float32)
+    origin = np.round(-low / step).astype(np.uint8)
+    if step.size == 1:  # else one scale for each channel, as depthwise layers get
+        step, origin = step.reshape(()), origin.reshape(())
     changed.graph.initializer.extend(
-        (
-            numpy_helper.from_array(np.array(step, np.float32), scale),
-            numpy_helper.from_array(np.array(round(-low / step), np.uint8), zero),
-        )
+        (numpy_helper.from_array(step, scale), numpy_helper.from_array(origin, zero))
     )
     source = node.input[0]
     steps = (

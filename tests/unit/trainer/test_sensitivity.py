@@ -79,7 +79,7 @@ def test_layer_with_a_range_that_cuts_its_input_is_the_worst(
     told: list[tuple[int, int]] = []
     first, second = layers_of(folder)
     for spoilt, other in ((first, second), (second, first)):
-        cut = ranges | {spoilt: (0.0, ranges[spoilt][1] / 4)}
+        cut = ranges | {spoilt: (ranges[spoilt][0], ranges[spoilt][1] / 4)}
         ranked = rank_layers(
             folder / "fp32.onnx", cut, images, lambda n, of: told.append((n, of))
         )
