@@ -64,6 +64,8 @@ lock: env ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest ver
 	$(UV_LOCK) pyproject.toml --extra edge --extra deploy \
 		--constraint requirements/all.txt -o requirements/line-pc.txt
 	echo uv | $(UV_LOCK) - -o requirements/uv.txt $(if $(UPGRADE),--upgrade)
+	echo "openvino-model-api[onnx]" | $(UV_LOCK) - -o requirements/model-api.txt \
+		$(if $(UPGRADE),--upgrade)
 
 clean: ## remove what was made, the environment too
 	rm -rf .venv build dist demo/out bench/out *.egg-info .hypothesis .import_linter_cache \

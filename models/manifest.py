@@ -161,6 +161,18 @@ class Variant(_Part):
     metrics: Metrics | None = Field(default=None, description="Measured on val.")
     map_50_drop: float = Field(default=0, description="Against FP32 torch, absolute.")
     map_75_drop: float = Field(default=0, description="Against FP32 torch, absolute.")
+    recall_drop: float = Field(default=0, description="At the thresholds, absolute.")
+    overkill_rise: float = Field(default=0, description="Against FP32 torch, absolute.")
+    escapes_rise: float = Field(default=0, description="Against FP32 torch, absolute.")
+    lost_photos: tuple[str, ...] = Field(
+        default=(), description="Val photos whose right detections are all lost."
+    )
+    activation_ranges: str | None = Field(
+        default=None, description="How the calibration photos set the INT8 ranges."
+    )
+    layers_in_float: tuple[str, ...] = Field(
+        default=(), description="ONNX names of the layers that INT8 leaves in float."
+    )
     tolerances: dict[PrecisionHint, Tolerance] = Field(
         description="Run modes that are allowed, each with its own tolerance."
     )

@@ -19,6 +19,9 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", type=Path, help="where the photos are now")
     parser.add_argument("--name", help="of the model (default: the run's)")
     parser.add_argument("--no-int8", action="store_true", help="leave INT8 out")
+    parser.add_argument(
+        "--calibration", type=Path, help="folder of training photos for INT8's ranges"
+    )
     parser.add_argument("--json", action="store_true", help="outcome as JSON")
 
 
@@ -35,6 +38,7 @@ def run_pack(args: argparse.Namespace) -> int:
         on_progress=say,
         int8=not args.no_int8,
         name=args.name,
+        calibration_folder=args.calibration,
     )
     if args.json:
         print_json(report.as_json())

@@ -7,12 +7,16 @@ the daemon's own letterbox. Good parts belong to it: they are what the line sees
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.boxes import FloatArray
+from models.errors import DatasetError
+from models.files import sha256_of
 from models.preprocess import letterbox
 from trainer.data.dataset import Photo, read_photo
 
 CALIBRATION_PHOTOS = 128  # NNCF's authors advise 100 to 300
+LEAST_PHOTOS = 100  # or all that the run was trained with
 LEAST_GOOD_SHARE = 0.25  # where there are that many
 
 
@@ -85,3 +89,47 @@ def choose_calibration(
     taken = {id(photo) for photo in (*good, *defective)}
     chosen = tuple(photo for photo in ordered if id(photo) in taken)
     return Calibration(chosen, seed, input_height_px, input_width_px)
+
+
+def own_photos(folder: Path, photos: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Return the training photos that a folder holds copies of.
+
+    Args:
+        folder: Searched with its sub-folders; hidden files do not count.
+        photos: Training photos of the run.
+
+    Raises:
+        DatasetError: A file there is none of them, or there are too few.
+    """
+    try:
+        files = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+        hashes = {path: sha256_of(path) for path in files}
+    except OSError as exc:
+        raise DatasetError(
+            f"--calibration {folder}: cannot be read.",
+            why=exc.strerror or str(exc),
+            fix="Give a folder of photos that this user may read.",
+        ) from exc
+    known = {photo.sha256: photo for photo in photos}
+    foreign = [path for path, sha256 in hashes.items() if sha256 not in known]
+    if foreign:
+        raise DatasetError(
+            f"--calibration {folder}: {len(foreign)} of {len(files)} files are not "
+            f"photos that this run was trained with, for example {foreign[0].name}.",
+            why="Ranges from other photos fit another product: INT8 would be blind.",
+            fix="Give unchanged training photos only, or leave --calibration out.",
+        )
+    chosen = {sha256: known[sha256] for sha256 in hashes.values()}
+    least = min(LEAST_PHOTOS, len(known))
+    if len(chosen) < least:
+        raise DatasetError(
+            f"--calibration {folder}: {len(chosen)} different photos are too few.",
+            why=f"At least {least} are needed: {LEAST_PHOTOS}, or all that the run "
+            "was trained with.",
+            fix="Add training photos, good parts too, or leave --calibration out.",
+        )
+    return tuple(chosen.values())

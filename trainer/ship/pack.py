@@ -8,39 +8,39 @@ fastest, the line PC finds out itself.
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from models.detections import Detections
-from models.errors import DatasetError, PackageError
+from models.errors import DatasetError
 from models.files import sha256_of
 from models.golden import GoldenResult, read_golden
-from models.manifest import Manifest, Metrics, VariantName
+from models.manifest import Manifest, Metrics, PrecisionHint, VariantName
 from models.package import Package, list_files, open_package, write_manifest
 from trainer.data.dataset import Dataset, Photo
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
 from trainer.ship import licences, reference, sbom
-from trainer.ship.calibration import Calibration, choose_calibration
+from trainer.ship.calibration import (
+    Calibration,
+    choose_calibration,
+    own_photos,
+)
 from trainer.ship.draft import draft_manifest, model_name
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.golden_frames import choose_golden, write_golden
+from trainer.ship.int8 import make_int8
 from trainer.ship.metadata import model_info
-from trainer.ship.nncf_door import Ranges
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack_report import PackReport
 from trainer.ship.parity import run_mode_name
-from trainer.ship.quantize import quantize_onnx, quantize_openvino
+from trainer.ship.speed import measure_latency
 from trainer.ship.variants import (
     MODEL_FILES,
-    Dropped,
     Proof,
     Trial,
     entry,
     prove_float,
-    prove_int8,
 )
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def pack_run(
     on_progress: Progress,
     int8: bool = True,
     name: str | None = None,
+    calibration_folder: Path | None = None,
 ) -> PackReport:
     """Make a package of a finished run.
 
@@ -66,15 +67,20 @@ def pack_run(
         on_progress: Told of each step in one short sentence.
         int8: Whether to make the INT8 variants.
         name: Of the model; None = made from the run's name.
+        calibration_folder: Photos of the run to calibrate INT8 with; None = a
+            sample of the training photos.
 
     Raises:
         ConfigError: The name is not one.
-        DatasetError: Not the dataset of the run.
+        DatasetError: Not the dataset of the run, or calibration photos that are
+            not of its training set, or too few.
         PackageError: An exported model does not say what the trained network says.
         TrainingError: ``out`` cannot be written, or is something else.
     """
     model = model_name(name, run.record)
     photos, held_out = _photos(run.record, dataset)
+    if calibration_folder:
+        photos = own_photos(calibration_folder, photos)
     calibration = _calibration(run.record, photos) if int8 else None
     with whole_folder(out) as folder:
         manifest = _export(run, folder, model, calibration, on_progress)
@@ -86,9 +92,13 @@ def pack_run(
             VariantName.ONNX_FP32: prove_float(trial, VariantName.ONNX_FP32, None),
         }
         if calibration:
-            proofs |= _int8(trial, calibration, on_progress)
+            proofs |= make_int8(trial, calibration, on_progress)
         _write_papers(run.record, folder, manifest, held_out, found)
         kept = {key: proof.variant for key, proof in proofs.items() if proof.variant}
+        on_progress("measuring how long each variant takes here")
+        latency_ms = measure_latency(
+            {key: trial.open(key, PrecisionHint.F32) for key in kept}
+        )
         update = {"variants": kept, "files": list_files(folder)}
         write_manifest(folder, manifest.model_copy(update=update))
     package = open_package(out)
@@ -96,7 +106,7 @@ def pack_run(
     logger.info(
         "packed name=%s build=%d variants=%s", model, manifest.build, ",".join(kept)
     )
-    return PackReport(package, dropped, _parity(proofs))
+    return PackReport(package, dropped, _parity(proofs), latency_ms)
 
 
 def _photos(
@@ -175,52 +185,7 @@ def _try_out(
     write_golden(folder, golden, torch_detector, manifest.labels, manifest.thresholds)
     listed = manifest.model_copy(update={"files": list_files(folder)})
     pairs = read_golden(Package(folder, listed, sha256=""))
-    return Trial(folder, manifest, photos, pairs), found, metrics
-
-
-def _int8(
-    trial: Trial, calibration: Calibration, on_progress: Progress
-) -> dict[VariantName, Proof]:
-    """Make the INT8 variants and try each."""
-    proofs = {}
-    ways = tuple(Ranges)
-    for source, target, quantize in (
-        (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8, quantize_openvino),
-        (VariantName.ONNX_FP32, VariantName.ONNX_INT8, quantize_onnx),
-    ):
-        make = partial(quantize, trial.folder / MODEL_FILES[source])
-        for ranges in ways:
-            on_progress(
-                f"quantizing {target} with {len(calibration.photos)} photos ({ranges})"
-            )
-            proofs[target] = _try_int8(trial, target, make, calibration, ranges)
-            for dropped in proofs[target].dropped:
-                on_progress(str(dropped))
-            if proofs[target].variant:
-                break
-        # the same quantizer on the same graph: what was best, or one try
-        ways = (ranges,) if proofs[target].variant else ways[:1]
-    return proofs
-
-
-def _try_int8(
-    trial: Trial,
-    name: VariantName,
-    quantize: Callable[[Path, Calibration, Ranges, dict[str, str]], None],
-    calibration: Calibration,
-    ranges: Ranges,
-) -> Proof:
-    """Make one INT8 variant in one way and try it."""
-    info = model_info(trial.manifest.labels, trial.manifest.thresholds)
-    try:
-        quantize(trial.folder / MODEL_FILES[name], calibration, ranges, info)
-    except PackageError as exc:  # the package is good without it
-        return Proof(None, {}, (Dropped(name, exc.why or exc.what),))
-    proof = prove_int8(trial, name)
-    if proof.variant is None:
-        return proof
-    variant = proof.variant.model_copy(update={"activation_ranges": ranges.value})
-    return replace(proof, variant=variant)
+    return Trial(folder, manifest, photos, pairs, found), found, metrics
 
 
 def _write_papers(

@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 
 from models.golden import GoldenResult
-from models.manifest import Variant
+from models.manifest import Variant, VariantName
 from models.package import Package
 from trainer.ship.variants import Dropped
+
+FLOAT_SIBLINGS = {
+    VariantName.OPENVINO_INT8: VariantName.OPENVINO_FP32,
+    VariantName.ONNX_INT8: VariantName.ONNX_FP32,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +22,34 @@ class PackReport:
         dropped: Variants and run modes that did not pass, each with its reason.
         parity: Run mode, for example ``openvino-int8 (bf16)``, to how it reproduces
             the golden frames; those that could be tried on this machine.
+        latency_ms: Variant to the middle time of one picture here, in float32 where
+            it is not quantized.
     """
 
     package: Package
     dropped: tuple[Dropped, ...]
     parity: dict[str, GoldenResult]
+    latency_ms: dict[VariantName, float]
 
     def __str__(self) -> str:
         """Return some lines for the terminal."""
         manifest = self.package.manifest
         head = f"{self.package.folder}: {manifest.name}, build {manifest.build}"
-        rows = [_row(name, entry) for name, entry in manifest.variants.items()]
+        rows = [
+            f"{_row(name, entry)}{self._speed(name)}"
+            for name, entry in manifest.variants.items()
+        ]
         left_out = [f"  {dropped}" for dropped in self.dropped]
         return "\n".join([head, *rows, *left_out])
+
+    def _speed(self, name: VariantName) -> str:
+        """Return how long a variant takes, and whether that is no gain."""
+        taken = self.latency_ms[name]
+        sibling = FLOAT_SIBLINGS.get(name)
+        told = f"  {taken:.1f} ms here"
+        if sibling and taken >= self.latency_ms[sibling]:
+            told += f", not faster than {sibling}; the line PC measures and chooses"
+        return told
 
     def as_json(self) -> dict[str, object]:
         """Return the same for machines."""
@@ -47,6 +67,7 @@ class PackReport:
                 {"what": dropped.what, "reason": dropped.reason}
                 for dropped in self.dropped
             ],
+            "latency_ms": self.latency_ms,
             "parity": {
                 mode: {
                     "frames": result.frames,
@@ -68,4 +89,8 @@ def _row(name: str, variant: Variant) -> str:
             f"mAP@.5 {variant.metrics.map_50:.3f} ({0 - variant.map_50_drop:+.4f})  "
             f"@.75 {variant.metrics.map_75:.3f} ({0 - variant.map_75_drop:+.4f})"
         )
+    if variant.layers_in_float:
+        figures += f"  {len(variant.layers_in_float)} layers in float"
+    if variant.lost_photos:
+        figures += f"  nothing left on {', '.join(variant.lost_photos)}"
     return f"  {name:14} {variant.size_bytes / 1e6:5.1f} MB  {figures}  in {modes}"

@@ -10,7 +10,7 @@ What is decoding is found by walking back from the output, so that it holds for
 every detector.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ Node = TypeVar("Node")
 
 OPENVINO_LAYERS = {"Convolution", "GroupConvolution", "MatMul"}
 ONNX_LAYERS = {"Conv", "Gemm", "MatMul"}
+ONNX_TAIL = "/WithoutBiases"  # what OpenVINO's reader adds to the name of an ONNX node
 
 
 def quantize_openvino(
@@ -34,6 +35,7 @@ def quantize_openvino(
     calibration: Calibration,
     ranges: Ranges,
     info: Mapping[str, str],
+    in_float: Collection[str] = (),
 ) -> None:
     """Write the INT8 IR of a float32 IR.
 
@@ -43,15 +45,21 @@ def quantize_openvino(
         calibration: Photos that set the ranges.
         ranges: How the photos set them.
         info: Metadata from ``trainer.ship.metadata.model_info``.
+        in_float: ONNX names of more layers that stay in float32.
 
     Raises:
         PackageError: NNCF cannot quantize this model.
         OSError: The file cannot be written.
     """
     model = ov.Core().read_model(str(source))
-    quantized = quantize(
-        model, calibration.photos, calibration.read, openvino_decoding(model), ranges
-    )
+    layers = [
+        node.get_friendly_name()
+        for node in model.get_ops()
+        if node.get_friendly_name().removesuffix(ONNX_TAIL) in in_float
+        and node.get_type_name() in OPENVINO_LAYERS
+    ]
+    ignored = [*openvino_decoding(model), *layers]
+    quantized = quantize(model, calibration.photos, calibration.read, ignored, ranges)
     save_openvino(quantized, target, info)
 
 
@@ -61,6 +69,7 @@ def quantize_onnx(
     calibration: Calibration,
     ranges: Ranges,
     info: Mapping[str, str],
+    in_float: Collection[str] = (),
 ) -> None:
     """Write the INT8 (QuantizeLinear, DequantizeLinear) ONNX of a float32 one.
 
@@ -70,6 +79,7 @@ def quantize_onnx(
         calibration: Photos that set the ranges.
         ranges: How the photos set them.
         info: Metadata from ``trainer.ship.metadata.model_info``.
+        in_float: ONNX names of more layers that stay in float32.
 
     Raises:
         PackageError: NNCF cannot quantize this model.
@@ -80,7 +90,7 @@ def quantize_onnx(
         model,
         calibration.photos,
         lambda photo: {INPUT_NAME: calibration.read(photo)},
-        onnx_decoding(model),
+        [*onnx_decoding(model), *in_float],
         ranges,
     )
     describe_onnx(quantized, info)

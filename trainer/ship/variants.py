@@ -21,6 +21,7 @@ from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector, supports_bf16
 from trainer.data.dataset import Photo
 from trainer.judge.metrics import measure, predict_photos
+from trainer.ship.accuracy import Drops, measure_drops
 from trainer.ship.parity import (
     STRICT,
     UNMEASURED_BF16,
@@ -29,8 +30,6 @@ from trainer.ship.parity import (
     require_parity,
     run_mode_name,
 )
-
-LARGEST_DROP = 0.005  # half a point of mAP@.5 or mAP@.75
 
 MODEL_FILES = {
     VariantName.OPENVINO_FP32: "openvino/fp32.xml",
@@ -65,11 +64,13 @@ class Proof:
         variant: Its entry in the manifest; None = dropped.
         parity: Run mode to how it reproduces the golden frames.
         dropped: The variant itself, or run modes of it.
+        drops: What it loses, where that was measured.
     """
 
     variant: Variant | None
     parity: dict[PrecisionHint, GoldenResult]
     dropped: tuple[Dropped, ...]
+    drops: Drops | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,14 @@ class Trial:
         manifest: Its draft: thresholds, labels, and torch's own metrics.
         photos: Validation photos.
         pairs: Golden frames and their pictures.
+        expected: What OpenVINO finds in float32, one for each photo.
     """
 
     folder: Path
     manifest: Manifest
     photos: Sequence[Photo]
     pairs: Pairs
+    expected: Sequence[Detections] = ()
 
     def open(self, name: VariantName, hint: PrecisionHint) -> Detector:
         """Return a variant, ready to run in one mode.
@@ -126,6 +129,22 @@ class Trial:
         )
         return metrics, found
 
+    def compare(self, metrics: Metrics, found: Sequence[Detections]) -> Drops:
+        """Return what a variant loses against the trained network.
+
+        Args:
+            metrics: Of the variant.
+            found: By the variant, from ``look``.
+        """
+        return measure_drops(
+            self.manifest.metrics,
+            metrics,
+            photos=self.photos,
+            expected=self.expected,
+            found=found,
+            thresholds=self.manifest.score_thresholds(),
+        )
+
 
 def entry(folder: Path, name: VariantName) -> Variant:
     """Return the manifest's entry of a variant that has not been tried yet.
@@ -162,14 +181,15 @@ def prove_float(trial: Trial, name: VariantName, metrics: Metrics | None) -> Pro
     parity = {
         PrecisionHint.F32: require_parity(exact, trial.pairs, trial.manifest, name)
     }
-    reason = accuracy_lost(trial.manifest.metrics, metrics) if metrics else ""
+    drops = trial.compare(metrics, trial.expected) if metrics else None
+    reason = drops.refusal() if drops else ""
     if reason:
         raise PackageError(
             f"{name}: differs from the trained network.",
             why=reason,
             fix="Report this with the versions of torch, onnx and openvino.",
         )
-    proof = Proof(_measured(trial, name, metrics), parity, ())
+    proof = Proof(_measured(trial, name, metrics, drops), parity, (), drops)
     if name is VariantName.ONNX_FP32:
         return proof
     return _with_bf16(trial, name, proof)
@@ -182,18 +202,18 @@ def prove_int8(trial: Trial, name: VariantName) -> Proof:
         trial: What to try it with.
         name: Which.
     """
-    metrics, _ = trial.look(name)
-    reason = accuracy_lost(trial.manifest.metrics, metrics)
-    if reason:
-        return _drop(trial, name, reason)
+    metrics, found = trial.look(name)
+    drops = trial.compare(metrics, found)
+    if reason := drops.refusal():
+        return _drop(trial, name, reason, drops)
     exact = trial.open(name, PrecisionHint.F32)
     measured = measure_tolerance(exact, trial.pairs, trial.manifest)
     if measured is None:
-        return _drop(trial, name, "it does not reproduce the golden frames.")
+        return _drop(trial, name, "it does not reproduce the golden frames.", drops)
     tolerance, result = measured
-    variant = _measured(trial, name, metrics)
+    variant = _measured(trial, name, metrics, drops)
     variant = variant.model_copy(update={"tolerances": {PrecisionHint.F32: tolerance}})
-    proof = Proof(variant, {PrecisionHint.F32: result}, ())
+    proof = Proof(variant, {PrecisionHint.F32: result}, (), drops)
     if name is VariantName.ONNX_INT8:
         return proof
     return _with_bf16(trial, name, proof)
@@ -215,7 +235,8 @@ def _with_bf16(trial: Trial, name: VariantName, proof: Proof) -> Proof:
         dropped = Dropped(run_mode_name(name, bf16), reason)
         return replace(proof, dropped=(dropped,))
     tolerance, result = measured
-    return Proof(_allowing(variant, tolerance), {**proof.parity, bf16: result}, ())
+    parity = {**proof.parity, bf16: result}
+    return replace(proof, variant=_allowing(variant, tolerance), parity=parity)
 
 
 def _allowing(variant: Variant, bf16: Tolerance) -> Variant:
@@ -229,35 +250,28 @@ def _wider(a: Tolerance, b: Tolerance) -> Tolerance:
     return Tolerance(score=max(a.score, b.score), iou=min(a.iou, b.iou))
 
 
-def _measured(trial: Trial, name: VariantName, metrics: Metrics | None) -> Variant:
+def _measured(
+    trial: Trial, name: VariantName, metrics: Metrics | None, drops: Drops | None
+) -> Variant:
     """Return the manifest's entry with its figures."""
-    torch = trial.manifest.metrics
     figures: dict[str, object] = {"metrics": metrics}
-    if metrics:
-        figures["map_50_drop"] = round(torch.map_50 - metrics.map_50, 6)
-        figures["map_75_drop"] = round(torch.map_75 - metrics.map_75, 6)
+    if drops:
+        figures |= {
+            "map_50_drop": round(drops.map_50, 6),
+            "map_75_drop": round(drops.map_75, 6),
+            "recall_drop": round(drops.recall, 6),
+            "overkill_rise": round(drops.overkill, 6),
+            "escapes_rise": round(drops.escapes, 6),
+            "lost_photos": drops.lost,
+        }
     return entry(trial.folder, name).model_copy(update=figures)
 
 
-def accuracy_lost(torch: Metrics, metrics: Metrics) -> str:
-    """Return what was lost if it is too much, else nothing."""
-    lost = {
-        "mAP@.5": torch.map_50 - metrics.map_50,
-        "mAP@.75": torch.map_75 - metrics.map_75,
-    }
-    told = [
-        f"{name} loses {100 * drop:.1f} points"
-        for name, drop in lost.items()
-        if drop > LARGEST_DROP
-    ]
-    return f"{' and '.join(told)}; {100 * LARGEST_DROP} are allowed." if told else ""
-
-
-def _drop(trial: Trial, name: VariantName, reason: str) -> Proof:
+def _drop(trial: Trial, name: VariantName, reason: str, drops: Drops) -> Proof:
     """Return the proof of a variant that failed, and remove its files."""
     for path in _files(trial.folder / MODEL_FILES[name]):
         path.unlink()
-    return Proof(None, {}, (Dropped(name.value, reason),))
+    return Proof(None, {}, (Dropped(name.value, reason),), drops)
 
 
 def _files(model: Path) -> list[Path]:

@@ -1,0 +1,81 @@
+"""What a variant may lose, on average and photo by photo."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from models.detections import Detections, no_detections
+from trainer.data.dataset import Photo
+from trainer.ship.accuracy import Drops, lost_photos
+
+NOTHING = Drops(
+    map_50=0,
+    map_75=0,
+    recall=0,
+    overkill=0,
+    escapes=0,
+    lost=(),
+    box_step=0.001,
+    good_step=0.001,
+    defective_step=0.001,
+)
+THRESHOLDS = np.array([0.5], np.float32)
+
+
+def photo(name: str, *, good: bool = False) -> Photo:
+    boxes = np.array([[0, 0, 9, 9]], np.float32)[: 0 if good else 1]
+    return Photo(Path(name), name, 20, 20, boxes, np.zeros(len(boxes), np.int64))
+
+
+def scored(score: float, left_px: int = 0) -> Detections:
+    return Detections(
+        np.array([[left_px, 0, left_px + 9, 9]], np.float32),
+        np.array([score], np.float32),
+        np.zeros(1, np.int64),
+    )
+
+
+def test_half_a_point_of_each_figure_is_allowed() -> None:
+    edge = replace(
+        NOTHING, map_50=0.005, map_75=0.005, recall=0.005, overkill=0.005, escapes=0.005
+    )
+    assert edge.refusal() == ""
+
+
+def test_every_figure_that_loses_more_is_told() -> None:
+    lost = replace(
+        NOTHING, map_50=0.012, map_75=0.2, recall=0.03, overkill=0.04, escapes=0.05
+    )
+    told = lost.refusal()
+    assert "mAP@.5 loses 1.2 points" in told
+    assert "mAP@.75 loses 20.0 points" in told
+    assert "recall loses 3.0 points" in told
+    assert "overkill rises by 4.0 points" in told
+    assert "escapes rise by 5.0 points" in told
+
+
+def test_one_box_of_few_is_allowed_and_two_are_not() -> None:
+    few = replace(NOTHING, box_step=0.02)
+    assert replace(few, recall=0.02).refusal() == ""
+    assert "recall loses 4.0 points" in replace(few, recall=0.04).refusal()
+
+
+def test_one_alarmed_good_photo_of_few_is_allowed_and_two_are_not() -> None:
+    few = replace(NOTHING, good_step=0.1)
+    assert replace(few, overkill=0.1).refusal() == ""
+    assert "overkill rises" in replace(few, overkill=0.2).refusal()
+
+
+def test_parts_that_escape_are_named_even_where_others_make_up_for_them() -> None:
+    few = replace(NOTHING, escapes=-0.1, defective_step=0.1)
+    assert replace(few, lost=("a.png",)).refusal() == ""
+    told = replace(few, lost=("a.png", "b.png", "c.png", "d.png")).refusal()
+    assert "4 parts escape (a.png, b.png, c.png and 1 more)" in told
+
+
+def test_photo_is_lost_when_nothing_right_is_left_on_it() -> None:
+    photos = [photo("lost"), photo("kept"), photo("never"), photo("good", good=True)]
+    before = [scored(0.9), scored(0.9), scored(0.9, left_px=11), scored(0.9)]
+    after = [scored(0.4), scored(0.6), no_detections(), no_detections()]
+    assert lost_photos(photos, before, after, THRESHOLDS) == ("lost",)
