@@ -9,7 +9,7 @@ import numpy as np
 
 from models.boxes import FloatArray
 from models.detections import Detections
-from models.manifest import Metrics, ThresholdRule, Thresholds
+from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.judge.report_charts import Axis, Line, interval_bar, line_chart
 from trainer.judge.report_figures import (
@@ -21,6 +21,7 @@ from trainer.judge.report_figures import (
     worst_photos,
 )
 from trainer.judge.report_photos import gallery
+from trainer.judge.threshold_words import threshold_words
 from trainer.run import RunRecord
 
 WORST_PHOTOS = 24
@@ -164,20 +165,10 @@ def by_label(subject: Subject) -> str:
 
 
 def _rule(thresholds: Thresholds) -> str:
-    """Return in words how the thresholds were chosen."""
-    chosen = (
-        f"chosen on {thresholds.images} photos "
-        f"({thresholds.good_images} good) of split {escape(thresholds.chosen_on)}"
-    )
-    if thresholds.rule is ThresholdRule.OVERKILL:
-        target = 100 * (thresholds.target or 0)
-        return (
-            f"Thresholds find as much as possible while at most {target:g} % of good "
-            f"parts are alarmed; {chosen}."
-        )
+    """Return in words how the thresholds were chosen and what that proves."""
     return (
-        f"Thresholds give each kind its best balance of found and false (F1); "
-        f"{chosen}. With at least 30 good parts they would limit false alarms instead."
+        f"{escape(threshold_words(thresholds))} Chosen on {thresholds.images} photos "
+        f"({thresholds.good_images} good) of split {escape(thresholds.chosen_on)}."
     )
 
 
