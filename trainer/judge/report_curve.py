@@ -16,7 +16,9 @@ from trainer.judge.metrics import right_ones, wilson
 from trainer.judge.threshold_ladders import Seen, peaks
 from trainer.judge.threshold_shift import shifted
 
-SHIFTS = np.linspace(-1, 1, 81)  # 0, the chosen thresholds, is among them
+SHIFTS = np.linspace(
+    -1, 1, 81, dtype=np.float32
+)  # 0, the chosen thresholds, is among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def operating_curve(
     return OperatingCurve(SHIFTS, hits_, boxes, alarmed, len(good), escaped, len(bad))
 
 
-def with_intervals(hits: IntArray, trials: int) -> tuple[FloatArray, FloatArray]:
+def with_intervals(hits: IntArray, trials: int) -> tuple[np.ndarray, np.ndarray]:
     """Return shares and their 95 % intervals.
 
     Args:
@@ -83,4 +85,5 @@ def with_intervals(hits: IntArray, trials: int) -> tuple[FloatArray, FloatArray]
         ``[S]`` shares and ``[S, 2]`` low and high, Wilson's.
     """
     sides = np.array([wilson(int(number), trials) for number in hits])
-    return hits / max(1, trials), sides
+    shares: np.ndarray = hits / max(1, trials)
+    return shares, sides

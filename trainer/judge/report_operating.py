@@ -70,7 +70,8 @@ def _against_shift(curve: OperatingCurve) -> str:
         ("defects missed", curve.boxes - curve.found, curve.boxes),
     ]
     x = curve.shifts + 1  # an axis begins at 0
-    lines, bands = [], []
+    lines: list[Line] = []
+    bands: list[Band] = []
     for name, hits, total in rows:
         if not total:
             continue

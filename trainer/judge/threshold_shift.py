@@ -76,6 +76,8 @@ def shift_of(peaks: FloatArray, thresholds: FloatArray) -> FloatArray:
 def shift_for_alarms(shifts: FloatArray, allowed: int) -> float:
     """Return the shift at which so many good photos fire, midway to one more.
 
+    Where none may fire, the shift lies half a gap above the highest.
+
     Args:
         shifts: ``[G]`` from ``shift_of`` good photos.
         allowed: Good photos that may fire.
@@ -84,7 +86,7 @@ def shift_for_alarms(shifts: FloatArray, allowed: int) -> float:
     if len(ordered) <= allowed:
         return -1.0
     following = ordered[allowed]
-    last = ordered[allowed - 1] if allowed else 1.0
+    last = ordered[allowed - 1] if allowed else min(1.0, _mirrored(ordered))
     return float((last + following) / 2)
 
 
@@ -99,8 +101,13 @@ def shift_for_escapes(shifts: FloatArray, allowed: int) -> float:
     if len(ordered) <= allowed:
         return 1.0
     caught = ordered[allowed]
-    before = ordered[allowed - 1] if allowed else -1.0
+    before = ordered[allowed - 1] if allowed else max(-1.0, _mirrored(ordered))
     return float((caught + before) / 2)
+
+
+def _mirrored(ordered: FloatArray) -> float:
+    """Return what lies as far beyond the first value as the second lies behind it."""
+    return float(2 * ordered[0] - ordered[1]) if len(ordered) > 1 else float(ordered[0])
 
 
 def _between(descending: FloatArray, last: int) -> float:

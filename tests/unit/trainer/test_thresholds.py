@@ -69,7 +69,7 @@ def test_limit_that_was_asked_for_holds_on_photos_that_had_no_say(
         alarmed, good = alarmed + new.alarmed, good + new.good
         escaped, bad = escaped + new.escaped, bad + new.defective
     errors = alarmed / good if rule is OVERKILL else escaped / bad
-    assert errors <= share + max(0.015, 0.3 * share)
+    assert errors <= share + 0.025  # sixty parts: one more or less is 1.7 %
     others = escaped / bad if rule is OVERKILL else alarmed / good
     assert others < 0.6  # not by closing, nor by opening everything
 
