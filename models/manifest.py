@@ -95,6 +95,7 @@ class ThresholdRule(StrEnum):
     """How the thresholds were chosen on the validation data."""
 
     OVERKILL = "overkill-at-most-target"
+    ESCAPES = "escapes-at-most-target"
     BEST_F1 = "best-f1"
 
 
@@ -105,7 +106,28 @@ class Thresholds(_Part):
     iou_threshold: Share = Field(description="Overlap at which NMS drops a box.")
     rule: ThresholdRule
     target: Share | None = Field(
-        default=None, description="Share of good parts that may be alarmed."
+        default=None,
+        description="Share of good parts that may be alarmed, or of defective "
+        "ones that may escape, as the rule says.",
+    )
+    reached: Share | None = Field(
+        default=None, description="That share on the photos that chose them."
+    )
+    cross_checked: Share | None = Field(
+        default=None,
+        description="That share when each fifth of the photos is judged by "
+        "thresholds chosen on the other four.",
+    )
+    at_most: Share | None = Field(
+        default=None,
+        description="That share is not higher, with one-sided 95 % confidence "
+        "(Clopper-Pearson, on the worse of the two counts).",
+    )
+    photos_to_show: int | None = Field(
+        default=None,
+        ge=1,
+        description="Photos of that kind which would show the target, without a "
+        "single alarm or escape.",
     )
     chosen_on: str = Field(description="Split that the thresholds were chosen on.")
     images: int = Field(ge=0, description="Photos in that split, good ones included.")

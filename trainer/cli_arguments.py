@@ -49,6 +49,25 @@ def positive_float(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Return a share above 0 and below 1, typed as 1% or 0.01.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        message = f"expected a share such as 1% or 0.01, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
 def _bounded_int(text: str, least: int, most: int | None) -> int:
     """Return a whole number within bounds."""
     bounds = f"of {least} or more" if most is None else f"from {least} to {most}"

@@ -4,6 +4,7 @@ import json
 import sys
 
 from models.manifest import Metrics, Thresholds
+from trainer.judge.threshold_words import threshold_words
 
 
 def print_json(document: object) -> None:
@@ -34,5 +35,5 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
         f"right when reported {share(metrics.precision, metrics.precision_interval)}\n"
         f"parts escaped       {share(metrics.escapes, metrics.escapes_interval)}\n"
         f"good parts alarmed  {share(metrics.overkill, metrics.overkill_interval)}\n"
-        f"thresholds: {thresholds.rule}\n"
+        f"{threshold_words(thresholds)}\n"
     )

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from models.errors import TrainingError
-from trainer.cli_arguments import positive_float, positive_int, seed_int
+from models.manifest import ThresholdRule
+from trainer.cli_arguments import positive_float, positive_int, seed_int, share
 from trainer.cli_dataset import unpack_visibly
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
@@ -16,6 +17,7 @@ from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.recipe import Wishes
 from trainer.judge.report import write_report
+from trainer.judge.thresholds import ErrorLimit
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
 
 SHIPPED_WEIGHTS = "graftline-synthetic-nano"
@@ -53,6 +55,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rate", type=positive_float, default=recipe.LEARNING_RATE
     )
     parser.add_argument("--seed", type=seed_int, default=0)
+    _add_limits(parser)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
@@ -73,6 +76,7 @@ def run_train(args: argparse.Namespace) -> int:
         batch=args.batch,
         learning_rate=args.learning_rate,
         seed=args.seed,
+        limit=_limit(args),
     )
     observer = TerminalObserver()
     try:
@@ -98,6 +102,33 @@ def run_train(args: argparse.Namespace) -> int:
         print_metrics(record.metrics, record.thresholds)
         sys.stdout.write(f"report: {args.out / REPORT_NAME}\n")
     return 0
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """Describe the two limits of errors, of which one can be given."""
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--max-overkill",
+        type=share,
+        metavar="SHARE",
+        help="good parts that may be alarmed, for example 1%% (default: 2%% where "
+        "there are 30 good parts to measure on)",
+    )
+    limits.add_argument(
+        "--max-escape",
+        type=share,
+        metavar="SHARE",
+        help="defective parts that may pass unseen, for example 0.5%%",
+    )
+
+
+def _limit(args: argparse.Namespace) -> ErrorLimit | None:
+    """Return the limit that was given."""
+    if args.max_overkill:
+        return ErrorLimit(ThresholdRule.OVERKILL, args.max_overkill)
+    if args.max_escape:
+        return ErrorLimit(ThresholdRule.ESCAPES, args.max_escape)
+    return None
 
 
 def _prepare(out: Path, *, resume: bool) -> None:

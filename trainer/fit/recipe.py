@@ -35,7 +35,7 @@ from trainer.fit.engine import (
     train_one_epoch,
 )
 from trainer.judge.metrics import measure, predict_photos
-from trainer.judge.thresholds import choose_thresholds
+from trainer.judge.thresholds import ErrorLimit, choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import CHECKPOINT_NAME, CurvePoint, Run, RunRecord, write_run
 
@@ -65,6 +65,7 @@ class Wishes:
         learning_rate: Peak.
         frozen_norms: Keep the weights' batch statistics; None = where they still hold.
         seed: Of everything random.
+        limit: Of errors at the thresholds; None = the rule.
     """
 
     weights: str
@@ -76,6 +77,7 @@ class Wishes:
     learning_rate: float = LEARNING_RATE
     frozen_norms: bool | None = None
     seed: int = 0
+    limit: ErrorLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +236,11 @@ def train(
 
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
-        DatasetError: Nothing to train on.
+        DatasetError: Nothing to train on, or a limit that cannot be counted.
     """
     photos, held_out = dataset.for_training()
+    if wishes.limit:
+        wishes.limit.check(held_out)
     recipe = resolve(wishes, photos)
     sampler = EpochSampler(photos, recipe.seed)
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
@@ -258,7 +262,7 @@ def train(
     split = _held_out_name(dataset)
     tick = observer.measuring(len(held_out))
     found = predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
-    thresholds = choose_thresholds(found, held_out, dataset.labels, split)
+    thresholds = choose_thresholds(found, held_out, dataset.labels, split, wishes.limit)
     record = RunRecord(
         name=out.resolve().name,
         detector=recipe.detector,

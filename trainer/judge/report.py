@@ -14,7 +14,9 @@ from models.detections import Detections
 from models.files import write_atomically
 from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
+from trainer.judge.report_curve import operating_curve
 from trainer.judge.report_figures import judge, label_figures
+from trainer.judge.report_json import report_figures
 from trainer.judge.report_sections import (
     Subject,
     accuracy,
@@ -40,7 +42,7 @@ def write_report(
     metrics: Metrics,
     record: RunRecord | None,
 ) -> None:
-    """Write the report of one evaluation.
+    """Write the report of one evaluation, and its figures as JSON beside it.
 
     Args:
         path: HTML file to write; its folder is made if needed.
@@ -68,11 +70,15 @@ def write_report(
         record,
         [judge(d, photo, scores) for d, photo in zip(found, photos, strict=True)],
         label_figures(found, photos, scores),
+        operating_curve(found, photos, scores),
     )
     page = _page(subject)
+    figures = report_figures(subject)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, page.encode("utf-8", "backslashreplace"))
+        text = figures.model_dump_json(indent=2) + "\n"
+        write_atomically(path.with_suffix(".json"), text.encode())
     except OSError as exc:
         raise unwritable(path, exc) from exc
 

@@ -29,6 +29,40 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Band:
+    """Where a line may lie.
+
+    Attributes:
+        line: Number of the line, for its colour.
+        x: ``[N]`` corners, once around.
+        y: ``[N]`` corners.
+    """
+
+    line: int
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point that matters, with its intervals as a cross.
+
+    Attributes:
+        words: Tooltip.
+        x: Value.
+        y: Value.
+        x_interval: Low and high.
+        y_interval: Low and high.
+    """
+
+    words: str
+    x: float
+    y: float
+    x_interval: tuple[float, float]
+    y_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """One axis.
 
@@ -36,11 +70,13 @@ class Axis:
         name: What it shows.
         high: Its end; it begins at 0.
         percent: Whether values are shares.
+        offset: Added to what is written at the ticks.
     """
 
     name: str
     high: float = 1.0
     percent: bool = True
+    offset: float = 0.0
 
     def ticks(self) -> list[float]:
         """Return up to six round values."""
@@ -51,7 +87,8 @@ class Axis:
 
     def text(self, value: float) -> str:
         """Return a tick's words."""
-        return f"{100 * value:.0f} %" if self.percent else f"{value:g}"
+        shown = round(value + self.offset, 9)
+        return f"{100 * shown:.0f} %" if self.percent else f"{shown:g}"
 
 
 def line_chart(
@@ -60,6 +97,8 @@ def line_chart(
     y_axis: Axis,
     *,
     marks: Sequence[tuple[float, str, int]] = (),
+    bands: Sequence[Band] = (),
+    points: Sequence[Point] = (),
 ) -> str:
     """Return a chart with a legend.
 
@@ -68,6 +107,8 @@ def line_chart(
         x_axis: Horizontal axis.
         y_axis: Vertical axis.
         marks: Values on the horizontal axis with their words and colour.
+        bands: Drawn below the lines.
+        points: Drawn above them.
     """
     names = ", ".join(line.name for line in lines)
     words = escape(f"{y_axis.name} over {x_axis.name}: {names}")
@@ -75,8 +116,10 @@ def line_chart(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" ',
         f'aria-label="{words}">',
         *_grid(x_axis, y_axis),
+        *(_band(band, x_axis, y_axis) for band in bands),
         *(_mark(x_axis, *mark) for mark in marks),
         *(_path(n, line, x_axis, y_axis) for n, line in enumerate(lines)),
+        *(_point(point, x_axis, y_axis) for point in points),
         "</svg>",
         legend([(line.name, line.note) for line in lines]) if len(lines) > 1 else "",
     ]
@@ -171,6 +214,30 @@ def _path(number: int, line: Line, x_axis: Axis, y_axis: Axis) -> str:
     if not kept:
         return ""
     return f'<path class="line {series(number)}" d="M{"L".join(kept)}"/>'
+
+
+def _band(band: Band, x_axis: Axis, y_axis: Axis) -> str:
+    """Return a closed area, cut at the axes."""
+    xs = np.clip(band.x, 0, x_axis.high)
+    ys = np.clip(band.y, 0, y_axis.high)
+    corners = [
+        f"{_x(x_axis, float(x)):.1f} {_y(y_axis, float(y)):.1f}"
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    return f'<path class="band {series(band.line)}" d="M{"L".join(corners)}Z"/>'
+
+
+def _point(point: Point, x_axis: Axis, y_axis: Axis) -> str:
+    """Return a dot and the cross of its intervals."""
+    x, y = _x(x_axis, min(point.x, x_axis.high)), _y(y_axis, min(point.y, y_axis.high))
+    left, right = (_x(x_axis, min(side, x_axis.high)) for side in point.x_interval)
+    low, high = (_y(y_axis, min(side, y_axis.high)) for side in point.y_interval)
+    return (
+        f'<path class="cross" d="M{left:.1f} {y:.1f}H{right:.1f}'
+        f'M{x:.1f} {low:.1f}V{high:.1f}"/>'
+        f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="5">'
+        f"<title>{escape(point.words)}</title></circle>"
+    )
 
 
 def _mark(axis: Axis, value: float, words: str, number: int) -> str:

@@ -8,10 +8,9 @@ import numpy as np
 from models.boxes import FloatArray, IntArray, iou
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import RIGHT_IOU, count, right_ones
+from trainer.judge.metrics import RIGHT_IOU, right_ones
 
 RECALL_POINTS = np.linspace(0, 1, 101)  # as pycocotools does
-SWEEP = np.linspace(0.02, 0.98, 49, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,47 +80,6 @@ def _label(
     return LabelFigures(
         label, boxes, good, int(kept.sum()) - good, recall, envelope, average
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """What one threshold for all labels would do, from low to high.
-
-    Attributes:
-        thresholds: ``[T]``.
-        missed: ``[T]`` share of labelled boxes not found.
-        escapes: ``[T]`` share of defective photos without a detection.
-        overkill: ``[T]`` share of good photos with one.
-    """
-
-    thresholds: FloatArray
-    missed: FloatArray
-    escapes: FloatArray
-    overkill: FloatArray
-
-
-def sweep(
-    found: Sequence[Detections], photos: Sequence[Photo], label_count: int
-) -> Sweep:
-    """Return the curves of missed defects, escapes and overkill.
-
-    Args:
-        found: One for each photo, down to a low score.
-        photos: With the ground truth.
-        label_count: Number of labels.
-    """
-    rows = []
-    for threshold in SWEEP:
-        counts = count(found, photos, np.full(label_count, threshold, np.float32))
-        rows.append(
-            (
-                1 - counts.right / max(1, counts.boxes),
-                counts.escaped / max(1, counts.defective),
-                counts.alarmed / max(1, counts.good),
-            )
-        )
-    missed, escapes, overkill = np.array(rows, np.float32).T
-    return Sweep(SWEEP, missed, escapes, overkill)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,20 @@ import numpy as np
 
 from models.boxes import FloatArray
 from models.detections import Detections
-from models.manifest import Metrics, ThresholdRule, Thresholds
+from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.judge.report_charts import Axis, Line, interval_bar, line_chart
+from trainer.judge.report_curve import OperatingCurve
 from trainer.judge.report_figures import (
     Judged,
     LabelFigures,
     alarmed_good_photos,
     confusion,
-    sweep,
     worst_photos,
 )
+from trainer.judge.report_operating import factory_panels
 from trainer.judge.report_photos import gallery
+from trainer.judge.threshold_words import threshold_words
 from trainer.run import RunRecord
 
 WORST_PHOTOS = 24
@@ -48,6 +50,7 @@ class Subject:
     record: RunRecord | None
     judged: list[Judged]
     labels: list[LabelFigures]
+    operating: OperatingCurve
 
 
 def on_the_line(metrics: Metrics) -> str:
@@ -164,20 +167,10 @@ def by_label(subject: Subject) -> str:
 
 
 def _rule(thresholds: Thresholds) -> str:
-    """Return in words how the thresholds were chosen."""
-    chosen = (
-        f"chosen on {thresholds.images} photos "
-        f"({thresholds.good_images} good) of split {escape(thresholds.chosen_on)}"
-    )
-    if thresholds.rule is ThresholdRule.OVERKILL:
-        target = 100 * (thresholds.target or 0)
-        return (
-            f"Thresholds find as much as possible while at most {target:g} % of good "
-            f"parts are alarmed; {chosen}."
-        )
+    """Return in words how the thresholds were chosen and what that proves."""
     return (
-        f"Thresholds give each kind its best balance of found and false (F1); "
-        f"{chosen}. With at least 30 good parts they would limit false alarms instead."
+        f"{escape(threshold_words(thresholds))} Chosen on {thresholds.images} photos "
+        f"({thresholds.good_images} good) of split {escape(thresholds.chosen_on)}."
     )
 
 
@@ -194,17 +187,12 @@ def charts(subject: Subject) -> str:
         Axis("right when reported"),
     )
     panels = [
+        *(_panel(*one) for one in factory_panels(subject.operating)),
         _panel(
             "Found against false",
             "Each point is one threshold; a curve into the upper right corner is "
             "perfect. Behind the name: AP at overlap 0.33.",
             precision_recall,
-        ),
-        _panel(
-            "What a threshold costs",
-            "One threshold for all kinds: a low one alarms good parts, a high one lets "
-            "defects pass. Dotted: the thresholds in use.",
-            _cost_chart(subject),
         ),
         _panel(
             "What is taken for what",
@@ -214,7 +202,7 @@ def charts(subject: Subject) -> str:
         ),
     ]
     if subject.record and subject.record.curve:
-        panels.insert(2, _training(subject.record))
+        panels.insert(-1, _training(subject.record))
     return (
         "<h2>Curves</h2><p>Where the figures come from, and what could be changed.</p>"
         f'<div class="panels">{"".join(panels)}</div>'
@@ -224,23 +212,6 @@ def charts(subject: Subject) -> str:
 def _panel(title: str, words: str, body: str) -> str:
     """Return one chart with its heading."""
     return f'<div class="panel"><h3>{title}</h3><p>{words}</p>{body}</div>'
-
-
-def _cost_chart(subject: Subject) -> str:
-    """Return escapes and overkill against one common threshold."""
-    curve = sweep(subject.found, subject.photos, len(subject.scores))
-    lines = [
-        Line("defective parts escaped", curve.thresholds, curve.escapes),
-        Line("good parts alarmed", curve.thresholds, curve.overkill),
-        Line("defects missed", curve.thresholds, curve.missed),
-    ]
-    marks = [
-        (float(score), f"{name}: {score:.3f}", 4)
-        for name, score in zip(subject.dataset.labels, subject.scores, strict=True)
-    ]
-    return line_chart(
-        lines, Axis("threshold", percent=False), Axis("share"), marks=marks
-    )
 
 
 def _training(record: RunRecord) -> str:

@@ -30,6 +30,10 @@ def parse(*words: str) -> argparse.Namespace:
         ("--learning-rate", "fast"),
         ("--seed", "-1"),
         ("--seed", "4294967296"),
+        ("--max-overkill", "1"),
+        ("--max-overkill", "0%"),
+        ("--max-escape", "100%"),
+        ("--max-escape", "half"),
     ],
 )
 def test_number_out_of_bounds_is_wrong_usage(
@@ -46,3 +50,13 @@ def test_numbers_within_bounds_are_taken() -> None:
     assert (args.batch, args.epochs, args.size) == (1, 1, 320)
     assert args.learning_rate == pytest.approx(1e-4)
     assert parse("--seed=0").seed == 0
+
+
+def test_limit_is_a_share_with_or_without_a_percent_sign() -> None:
+    assert parse("--max-overkill", "1%").max_overkill == 0.01
+    assert parse("--max-escape", "0.005").max_escape == 0.005
+
+
+def test_one_limit_at_a_time() -> None:
+    with pytest.raises(SystemExit):
+        parse("--max-overkill", "1%", "--max-escape", "1%")

@@ -11,6 +11,7 @@ import torch
 
 from graftline import main
 from models.errors import DatasetError, TrainingError
+from models.manifest import ThresholdRule
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture, Target
@@ -28,6 +29,7 @@ from trainer.fit.engine import (
     train_step,
 )
 from trainer.fit.recipe import Outcome, Recipe, Wishes, input_size, resolve, train
+from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run, write_run
 
 WISHES = Wishes(weights="none", size_px=64, epochs=2, batch=4)
@@ -364,3 +366,22 @@ def test_few_photos_get_more_epochs(dataset: Dataset) -> None:
     few = resolve(replace(WISHES, epochs=None), photos)
     many = resolve(replace(WISHES, epochs=None), photos * 60)
     assert (few.epochs, many.epochs) == (100, 12)
+
+
+def test_limit_that_cannot_be_counted_is_refused_before_the_first_step(
+    tmp_path: Path,
+) -> None:
+    without_good = open_dataset(write_coco(tmp_path / "d"))
+    wishes = replace(WISHES, limit=ErrorLimit(ThresholdRule.OVERKILL, 0.01))
+    watching = Recorder()
+    with pytest.raises(DatasetError, match="no good part"):
+        train(without_good, wishes, tmp_path, watching, resume=False)
+    assert watching.steps == 0
+
+
+def test_limit_is_written_into_the_run(tmp_path: Path, dataset: Dataset) -> None:
+    wishes = replace(WISHES, limit=ErrorLimit(ThresholdRule.ESCAPES, 0.25))
+    run = train(dataset, wishes, tmp_path, Recorder(), resume=False).run
+    thresholds = open_run(run.folder).record.thresholds
+    assert (thresholds.rule, thresholds.target) == (ThresholdRule.ESCAPES, 0.25)
+    assert thresholds.reached == run.record.metrics.escapes

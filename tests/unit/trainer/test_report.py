@@ -17,15 +17,16 @@ from trainer.detectors.yolox_blocks import Activation
 from trainer.judge.metrics import measure
 from trainer.judge.report import write_report
 from trainer.judge.report_charts import Axis, Line, line_chart
+from trainer.judge.report_curve import operating_curve
 from trainer.judge.report_figures import (
     Judged,
     alarmed_good_photos,
     confusion,
     judge,
     label_figures,
-    sweep,
     worst_photos,
 )
+from trainer.judge.report_json import ReportFigures
 from trainer.run import CurvePoint, RunRecord
 
 LABELS = ("<script>", 'dent & "hole"', "unused")
@@ -275,15 +276,55 @@ def test_average_precision_of_a_label_is_the_area_below_its_curve(
     assert unused.boxes == 0
 
 
-def test_a_higher_threshold_misses_more_and_alarms_less(
+def test_higher_thresholds_find_less_and_alarm_less(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    curve = sweep(found, photos, 3)
-    assert (np.diff(curve.missed) >= 0).all()
-    assert (np.diff(curve.escapes) >= 0).all()
-    assert (np.diff(curve.overkill) <= 0).all()
-    assert curve.overkill[0] == 1
-    assert curve.escapes[-1] == 1
+    curve = operating_curve(found, photos, THRESHOLD)
+    assert (np.diff(curve.found) <= 0).all()
+    assert (np.diff(curve.escaped) >= 0).all()
+    assert (np.diff(curve.alarmed) <= 0).all()
+    assert (curve.alarmed[0], curve.good) == (2, 2)
+    assert (curve.escaped[-1], curve.defective) == (3, 3)
+
+
+def test_json_beside_the_report_tells_the_same_figures(
+    tmp_path: Path, photos: list[Photo], found: list[Detections]
+) -> None:
+    report(tmp_path / "report.html", photos, found)
+    text = (tmp_path / "report.json").read_text()
+    figures = ReportFigures.model_validate_json(text)
+    chosen = next(p for p in figures.operating_curve if p.shift == 0)
+    assert chosen.recall == figures.metrics.recall == pytest.approx(2 / 6)
+    assert chosen.recall_interval == figures.metrics.recall_interval
+    assert chosen.overkill == figures.metrics.overkill == 0.5
+    assert chosen.escapes == figures.metrics.escapes == pytest.approx(1 / 3)
+    assert figures.confusion[0] == (1, 1, 0, 1)
+    assert [one.photo for one in figures.worst] == ["part-2&.png", "part-1&.png"]
+    assert [one.photo for one in figures.alarmed_good] == ["part-3&.png"]
+    assert [point.loss for point in figures.training] == [8, 4]
+    assert figures.labels[0].name == "<script>"
+
+
+def test_json_without_good_photos_knows_no_overkill(
+    tmp_path: Path, photos: list[Photo], found: list[Detections]
+) -> None:
+    report(tmp_path / "report.html", photos[:3], found[:3], curve=False)
+    text = (tmp_path / "report.json").read_text()
+    figures = ReportFigures.model_validate_json(text)
+    assert {point.overkill for point in figures.operating_curve} == {None}
+    assert figures.training == ()
+
+
+def test_chosen_point_lies_on_the_curve_with_its_intervals(
+    tmp_path: Path, photos: list[Photo], found: list[Detections]
+) -> None:
+    text = report(tmp_path / "r.html", photos, found)
+    dot = re.search(r'class="point" cx="([\d.]+)" cy="([\d.]+)"', text)
+    assert dot
+    curve = re.search(r'class="line s0" d="M([^"]+)"', text)
+    assert curve
+    assert f"{dot[1]} {dot[2]}" in curve[1].split("L")
+    assert "in use: 33.3% found, 50.0% alarmed" in text
 
 
 def test_chart_stays_inside_its_frame() -> None:
