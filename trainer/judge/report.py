@@ -29,7 +29,7 @@ from trainer.run import RunRecord, unwritable
 STYLE = Path(__file__).parent / "templates" / "report.css"
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 (all are given by name)
     path: Path,
     *,
     title: str,
@@ -39,6 +39,7 @@ def write_report(
     thresholds: Thresholds,
     metrics: Metrics,
     record: RunRecord | None,
+    studies: Sequence[str] = (),
 ) -> None:
     """Write the report of one evaluation.
 
@@ -51,6 +52,7 @@ def write_report(
         thresholds: From which score on a detection counts.
         metrics: From ``measure``.
         record: Of the run, for the training curve; None for a package.
+        studies: HTML sections of what more than one training told.
 
     Raises:
         TrainingError: The file cannot be written.
@@ -69,7 +71,7 @@ def write_report(
         [judge(d, photo, scores) for d, photo in zip(found, photos, strict=True)],
         label_figures(found, photos, scores),
     )
-    page = _page(subject)
+    page = _page(subject, studies)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, page.encode("utf-8", "backslashreplace"))
@@ -77,7 +79,7 @@ def write_report(
         raise unwritable(path, exc) from exc
 
 
-def _page(subject: Subject) -> str:
+def _page(subject: Subject, studies: Sequence[str]) -> str:
     """Return the whole document."""
     sections = (
         _head(subject),
@@ -87,6 +89,7 @@ def _page(subject: Subject) -> str:
         charts(subject),
         worst(subject),
         alarmed_good(subject),
+        *studies,
         _small_print(subject),
     )
     return (

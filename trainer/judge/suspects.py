@@ -295,7 +295,8 @@ def _near(a: Boxes, b: Boxes) -> np.ndarray:
     bottom_right = np.minimum(a[:, None, 2:], b[:, 2:])
     common = (bottom_right - top_left).clip(0).prod(axis=2)  # [N, M] px^2
     smaller = np.minimum(area(a)[:, None], area(b)).clip(1e-6)
-    return (iou(a, b) >= NEAR_IOU) | (common / smaller >= INSIDE_SHARE)
+    near: np.ndarray = (iou(a, b) >= NEAR_IOU) | (common / smaller >= INSIDE_SHARE)
+    return near
 
 
 def _odds(share: float) -> float:
