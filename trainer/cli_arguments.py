@@ -18,6 +18,18 @@ def positive_int(text: str) -> int:
     return _bounded_int(text, 1, None)
 
 
+def fold_int(text: str) -> int:
+    """Return a number of folds, 2 or more.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    return _bounded_int(text, 2, None)
+
+
 def seed_int(text: str) -> int:
     """Return a seed, 0 to 2**32 - 1.
 

@@ -2,23 +2,33 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import TrainingError
 from models.manifest import ThresholdRule
-from trainer.cli_arguments import positive_float, positive_int, seed_int, share
+from trainer.cli_arguments import (
+    fold_int,
+    positive_float,
+    positive_int,
+    seed_int,
+    share,
+)
 from trainer.cli_dataset import unpack_visibly
+from trainer.cli_folds import run_folds
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
 from trainer.data.check import faultless_dataset
+from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
-from trainer.fit.recipe import Wishes
+from trainer.fit.recipe import Outcome, Wishes
 from trainer.judge.report import write_report
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
+from trainer.study.folds import divide_photos
 
 SHIPPED_WEIGHTS = "graftline-synthetic-nano"
 
@@ -56,6 +66,12 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=seed_int, default=0)
     _add_limits(parser)
+    parser.add_argument(
+        "--folds",
+        type=fold_int,
+        help="also train so many detectors, each on all photos but a fold, and list "
+        "the labels that look wrong (that many times longer)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
@@ -78,6 +94,8 @@ def run_train(args: argparse.Namespace) -> int:
         seed=args.seed,
         limit=_limit(args),
     )
+    if args.folds:
+        divide_photos(report.dataset, args.folds, args.seed)  # or it stops here
     observer = TerminalObserver()
     try:
         outcome = recipe.train(
@@ -86,22 +104,38 @@ def run_train(args: argparse.Namespace) -> int:
     finally:
         observer.close()
     record = outcome.run.record
+    _write_report(args.out, report.dataset, outcome, ())
+    crossed = None
+    if args.folds:
+        crossed = run_folds(report.dataset, wishes, args.out, args.folds)
+        _write_report(args.out, report.dataset, outcome, crossed.sections)
+    if args.json:
+        more = {"folds": crossed.document} if crossed else {}
+        print_json(record.model_dump(mode="json") | more)
+    else:
+        print_metrics(record.metrics, record.thresholds)
+        for line in crossed.lines if crossed else ():
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"report: {args.out / REPORT_NAME}\n")
+    return 0
+
+
+def _write_report(
+    out: Path, dataset: Dataset, outcome: Outcome, studies: Sequence[str]
+) -> None:
+    """Write the report of the run."""
+    record = outcome.run.record
     write_report(
-        args.out / REPORT_NAME,
+        out / REPORT_NAME,
         title=record.name,
-        dataset=report.dataset,
+        dataset=dataset,
         photos=outcome.photos,
         found=outcome.found,
         thresholds=record.thresholds,
         metrics=record.metrics,
         record=record,
+        studies=studies,
     )
-    if args.json:
-        print_json(record.model_dump(mode="json"))
-    else:
-        print_metrics(record.metrics, record.thresholds)
-        sys.stdout.write(f"report: {args.out / REPORT_NAME}\n")
-    return 0
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

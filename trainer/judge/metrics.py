@@ -229,9 +229,28 @@ def measure(
         thresholds: At which recall, precision, overkill and escapes are counted.
         split: Name of the set.
     """
-    precisions = average_precisions(found, photos, len(labels))
     scores = np.array([thresholds.scores[label] for label in labels], np.float32)
-    c = count(found, photos, scores)
+    counts = count(found, photos, scores)
+    return metrics_of(found, photos, len(labels), counts, split)
+
+
+def metrics_of(
+    found: Sequence[Detections],
+    photos: Sequence[Photo],
+    label_count: int,
+    c: Counts,
+    split: str,
+) -> Metrics:
+    """Return all figures of one set of photos that was counted already.
+
+    Args:
+        found: One for each photo, from ``predict_photos``.
+        photos: With the ground truth.
+        label_count: Number of labels.
+        c: What was found at the thresholds.
+        split: Name of the set.
+    """
+    precisions = average_precisions(found, photos, label_count)
     coco = [precisions[threshold] for threshold in AP_IOUS[1:]]
     return Metrics(
         map_33=precisions[0.33],

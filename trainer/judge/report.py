@@ -31,7 +31,7 @@ from trainer.run import RunRecord, unwritable
 STYLE = Path(__file__).parent / "templates" / "report.css"
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 (all are given by name)
     path: Path,
     *,
     title: str,
@@ -41,6 +41,7 @@ def write_report(
     thresholds: Thresholds,
     metrics: Metrics,
     record: RunRecord | None,
+    studies: Sequence[str] = (),
 ) -> None:
     """Write the report of one evaluation, and its figures as JSON beside it.
 
@@ -53,6 +54,7 @@ def write_report(
         thresholds: From which score on a detection counts.
         metrics: From ``measure``.
         record: Of the run, for the training curve; None for a package.
+        studies: HTML sections of what more than one training told.
 
     Raises:
         TrainingError: The file cannot be written.
@@ -72,7 +74,7 @@ def write_report(
         label_figures(found, photos, scores),
         operating_curve(found, photos, scores),
     )
-    page = _page(subject)
+    page = _page(subject, studies)
     figures = report_figures(subject)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ def write_report(
         raise unwritable(path, exc) from exc
 
 
-def _page(subject: Subject) -> str:
+def _page(subject: Subject, studies: Sequence[str]) -> str:
     """Return the whole document."""
     sections = (
         _head(subject),
@@ -93,6 +95,7 @@ def _page(subject: Subject) -> str:
         charts(subject),
         worst(subject),
         alarmed_good(subject),
+        *studies,
         _small_print(subject),
     )
     return (

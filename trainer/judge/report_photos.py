@@ -7,7 +7,7 @@ from html import escape
 import cv2
 
 from models.boxes import Boxes
-from trainer.data.dataset import read_photo
+from trainer.data.dataset import Photo, read_photo
 from trainer.judge.report_figures import Judged
 
 LONGEST_SIDE_PX = 640
@@ -30,7 +30,7 @@ def _figure(one: Judged, labels: Sequence[str]) -> str:
     """Return one photo with its boxes and a caption."""
     width, height = one.photo.width_px, one.photo.height_px
     shapes = [
-        _box(box, "truth missed" if missed else "truth", labels[label])
+        box_shape(box, "truth missed" if missed else "truth", labels[label])
         for box, label, missed in zip(
             one.photo.boxes, one.photo.labels, one.missed, strict=True
         )
@@ -40,20 +40,32 @@ def _figure(one: Judged, labels: Sequence[str]) -> str:
     )
     for box, score, label, right in rows:
         words = f"{labels[label]} {score:.2f}"
-        shapes.append(_box(box, "right" if right else "wrong", words))
+        shapes.append(box_shape(box, "right" if right else "wrong", words))
         if not right:
-            shapes.append(_words(box, "wrong", words, max(width, height)))
+            shapes.append(words_shape(box, "wrong", words, max(width, height)))
     for box, label, missed in zip(
         one.photo.boxes, one.photo.labels, one.missed, strict=True
     ):
         if missed:
-            shapes.append(_words(box, "missed", labels[label], max(width, height)))
+            shapes.append(words_shape(box, "missed", labels[label], max(width, height)))
+    return photo_figure(one.photo, shapes, _verdict(one))
+
+
+def photo_figure(photo: Photo, shapes: Sequence[str], verdict: str) -> str:
+    """Return one photo with shapes over it and a caption.
+
+    Args:
+        photo: Of the dataset.
+        shapes: From ``box_shape`` and ``words_shape``, in this order.
+        verdict: HTML below its name.
+    """
+    width, height, name = photo.width_px, photo.height_px, escape(photo.path.name)
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(one.photo.path.name)}">'
-        f'<image href="{_data_uri(one)}" width="{width}" height="{height}"/>'
-        f"{''.join(shapes)}</svg><figcaption><b>{escape(one.photo.path.name)}</b>"
-        f"<span>{_verdict(one)}</span></figcaption></figure>"
+        f'aria-label="{name}">'
+        f'<image href="{_data_uri(photo)}" width="{width}" height="{height}"/>'
+        f"{''.join(shapes)}</svg><figcaption><b>{name}</b>"
+        f"<span>{verdict}</span></figcaption></figure>"
     )
 
 
@@ -69,8 +81,14 @@ def _verdict(one: Judged) -> str:
     return f'<em class="bad">escaped</em> {text}' if one.escaped else text
 
 
-def _box(box: Boxes, kind: str, words: str) -> str:
-    """Return one rectangle, its words as a tooltip."""
+def box_shape(box: Boxes, kind: str, words: str) -> str:
+    """Return one rectangle, its words as a tooltip.
+
+    Args:
+        box: ``[4]`` float32, xyxy, pixels of the photo.
+        kind: Classes of the style sheet.
+        words: Plain text.
+    """
     x1, y1, x2, y2 = (float(value) for value in box)
     return (
         f'<rect class="box {kind}" x="{x1:.1f}" y="{y1:.1f}" '
@@ -79,8 +97,15 @@ def _box(box: Boxes, kind: str, words: str) -> str:
     )
 
 
-def _words(box: Boxes, kind: str, words: str, side_px: int) -> str:
-    """Return the words of a box: missed ones above it, wrong ones below."""
+def words_shape(box: Boxes, kind: str, words: str, side_px: int) -> str:
+    """Return the words of a box: missed ones above it, others below.
+
+    Args:
+        box: ``[4]`` float32, xyxy, pixels of the photo.
+        kind: Class of the style sheet.
+        words: Plain text.
+        side_px: Longer side of the photo.
+    """
     size = LABEL_HEIGHT * side_px
     room_above, room_below = box[1] > size * 1.4, box[3] < side_px - size * 1.4
     above = room_above if kind == "missed" else not room_below
@@ -92,9 +117,9 @@ def _words(box: Boxes, kind: str, words: str, side_px: int) -> str:
     )
 
 
-def _data_uri(one: Judged) -> str:
+def _data_uri(photo: Photo) -> str:
     """Return the photo as a JPEG small enough for a report."""
-    picture = read_photo(one.photo)
+    picture = read_photo(photo)
     scale = LONGEST_SIDE_PX / max(picture.shape[:2])
     if scale < 1:
         size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)

@@ -1,0 +1,116 @@
+"""How far a detector's word can be trusted, learned from photos it was not trained on.
+
+A score is not a probability, and each class has a scale of its own. What a score is
+worth is seen in how often detections with such a score lie on a label of their class.
+A class with few detections borrows from all classes together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.boxes import FloatArray, IntArray
+
+BORROWED = 10  # detections' weight of all classes together in the word on one
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """Score to the share of detections that are right, for each class.
+
+    Attributes:
+        curves: One for each class: lowest score of each step, ascending, and the
+            share from there on, ascending too.
+    """
+
+    curves: tuple[tuple[FloatArray, FloatArray], ...]
+
+    def of(self, scores: FloatArray, labels: IntArray) -> FloatArray:
+        """Return the share of detections like these that are right.
+
+        Args:
+            scores: ``[N]`` float32 in 0..1.
+            labels: ``[N]`` int64, class of each.
+
+        Returns:
+            ``[N]`` float32 in 0..1.
+        """
+        result = np.zeros(len(scores), np.float32)
+        for label, (starts, shares) in enumerate(self.curves):
+            mine = labels == label
+            step = np.searchsorted(starts, scores[mine], side="right") - 1
+            result[mine] = shares[step.clip(0)]
+        return result
+
+
+def learn_confidence(
+    scores: FloatArray, labels: IntArray, right: np.ndarray, label_count: int
+) -> Confidence:
+    """Return what scores are worth.
+
+    Args:
+        scores: ``[N]`` float32 of all detections, down to a low score.
+        labels: ``[N]`` int64.
+        right: ``[N]`` bool, which of them lie on a label of their class.
+        label_count: Number of classes.
+
+    Source:
+        Isotonic regression of right on score, as Zadrozny and Elkan: Transforming
+        Classifier Scores into Accurate Multiclass Probability Estimates, KDD 2002.
+    """
+    starts, shares, _ = _isotonic(scores, right)
+    everyone = Confidence(((starts, shares),) * label_count)
+    curves = []
+    for label in range(label_count):
+        mine = labels == label
+        starts, shares, weights = _isotonic(scores[mine], right[mine])
+        borrowed = everyone.of(starts, np.full(len(starts), label, np.int64))
+        mixed = (weights * shares + BORROWED * borrowed) / (weights + BORROWED)
+        curves.append((starts, np.maximum.accumulate(mixed).astype(np.float32)))
+    return Confidence(tuple(curves))
+
+
+def _isotonic(
+    scores: FloatArray, right: np.ndarray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return steps of a rising share: lowest score, share and weight of each.
+
+    Pool adjacent violators: a step that is lower than the one before it is joined
+    with it. Without any detection: one step of share 0.
+    """
+    levels, inverse = np.unique(scores, return_inverse=True)
+    weights = np.bincount(inverse, minlength=len(levels))
+    hits = np.bincount(inverse, weights=right, minlength=len(levels))
+    steps: list[tuple[float, float, float]] = []  # lowest score, hits, weight
+    for start, hit, weight in zip(levels, hits, weights, strict=True):
+        step = float(start), float(hit), float(weight)
+        while steps and steps[-1][1] * step[2] >= step[1] * steps[-1][2]:
+            before = steps.pop()
+            step = before[0], before[1] + step[1], before[2] + step[2]
+        steps.append(step)
+    table = np.array(steps or [(0.0, 0.0, 0.0)], np.float32)
+    return table[:, 0], table[:, 1] / table[:, 2].clip(1), table[:, 2]
+
+
+def tail(values: Sequence[float] | FloatArray, at: FloatArray) -> FloatArray:
+    """Return the largest share of values that can lie as far above the middle.
+
+    Args:
+        values: ``[N]`` of a class.
+        at: ``[M]`` of the cases in question.
+
+    Returns:
+        ``[M]`` float32 in 0..1; 1 at the median and below.
+
+    Source:
+        Cantelli's inequality, 1 / (1 + z^2) whatever the distribution, with median and
+        1.4826 times the median absolute deviation for mean and standard deviation,
+        so that the few far ones do not widen the measure that they are held against.
+    """
+    known = np.asarray(values, np.float32)
+    middle = float(np.median(known))
+    spread = 1.4826 * float(np.median(np.abs(known - middle)))
+    z = ((at - middle) / max(spread, 1e-6)).clip(0)
+    result: FloatArray = (1 / (1 + z**2)).astype(np.float32)
+    return result

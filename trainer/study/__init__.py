@@ -1,0 +1,1 @@
+"""Trainings of trainings: what one run alone cannot tell."""

@@ -1,0 +1,44 @@
+"""The figures over all folds of a cross-training together.
+
+Each fold is measured at thresholds that were chosen on the other folds: no photo takes
+part in the choice of the threshold that it is counted at, so the intervals are honest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+
+import numpy as np
+
+from models.detections import Detections
+from models.manifest import Metrics
+from trainer.data.dataset import Photo
+from trainer.judge.metrics import Counts, count, metrics_of
+from trainer.judge.thresholds import choose_thresholds
+from trainer.study.folds import CrossTraining
+
+SPLIT_NAME = "folds"
+
+
+def pooled_metrics(crossed: CrossTraining, labels: Sequence[str]) -> Metrics:
+    """Return the figures of one set that is as large as all folds.
+
+    Args:
+        crossed: Every photo with what was found on it out of fold.
+        labels: Class names.
+    """
+    total = np.zeros(len(fields(Counts)), np.int64)
+    for fold in np.unique(crossed.fold_of):
+        inside, outside = crossed.fold_of == fold, crossed.fold_of != fold
+        chosen = choose_thresholds(*_part(crossed, outside), labels, SPLIT_NAME)
+        scores = np.array([chosen.scores[label] for label in labels], np.float32)
+        total += astuple(count(*_part(crossed, inside), scores))
+    counts = Counts(*(int(number) for number in total))
+    return metrics_of(crossed.found, crossed.photos, len(labels), counts, SPLIT_NAME)
+
+
+def _part(
+    crossed: CrossTraining, chosen: np.ndarray
+) -> tuple[list[Detections], list[Photo]]:
+    """Return detections and photos of some folds."""
+    places = np.flatnonzero(chosen)
+    return [crossed.found[i] for i in places], [crossed.photos[i] for i in places]
