@@ -151,8 +151,10 @@ def _add_box(
     if not fault and not _is_box(box):
         fault = f"bbox is {box!r}, expected four numbers."
     if fault or not isinstance(box, list):
+        photo = photos.get(entry.get("image_id"))
+        fix, at_fault = "Mend or delete the annotation.", photo.path if photo else None
         annotations.findings.append(
-            Finding(Level.ERROR, path, place, fault, "Mend or delete the annotation.")
+            Finding(Level.ERROR, path, place, fault, fix, photo=at_fault)
         )
         return
     x, y, width, height = (float(value) for value in box)
