@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.errors import TrainingError
 from trainer.cli_arguments import positive_float, positive_int, seed_int
+from trainer.cli_findings import finding_lines
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
 from trainer.data.check import faultless_dataset
@@ -14,6 +15,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.recipe import Wishes
+from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
 
@@ -58,8 +60,8 @@ def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
     report = faultless_dataset(args.dataset, trains=True)
     _prepare(args.out, resume=args.resume)
-    for finding in report.findings:
-        say(str(finding))
+    for line in finding_lines(with_small_boxes(report, args.size)):
+        say(line)
     wishes = Wishes(
         weights=args.weights,
         detector=args.detector or _detector_of(args.weights),

@@ -39,7 +39,7 @@ def duplicate_boxes(dataset: Dataset) -> list[Finding]:
 
 
 def doubles(photo: Photo) -> Iterator[tuple[int, int, float]]:
-    """Yield each box that repeats an earlier one of the same class.
+    """Yield each box that repeats an earlier one of the same class that is kept.
 
     Args:
         photo: With its boxes.
@@ -50,11 +50,14 @@ def doubles(photo: Photo) -> Iterator[tuple[int, int, float]]:
     if len(photo.labels) < 2:
         return
     same = photo.labels[:, None] == photo.labels
-    overlaps = np.tril(np.where(same, iou(photo.boxes, photo.boxes), 0), -1)  # [G, G]
+    overlaps = np.where(same, iou(photo.boxes, photo.boxes), 0)  # [G, G]
+    kept: list[int] = []
     for later, row in enumerate(overlaps):
-        first = int(row.argmax())
-        if row[first] > SAME_BOX_IOU:
+        first = max(kept, key=row.__getitem__, default=later)
+        if first != later and row[first] > SAME_BOX_IOU:
             yield first, later, float(row[first])
+        else:
+            kept.append(later)
 
 
 def huge_boxes(dataset: Dataset) -> list[Finding]:

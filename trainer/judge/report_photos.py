@@ -1,17 +1,14 @@
 """Photos in the report: a small JPEG inside, the boxes drawn over it as SVG."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
-
-import cv2
 
 from models.boxes import Boxes
 from trainer.data.dataset import read_photo
 from trainer.judge.report_figures import Judged
+from trainer.judge.thumbnails import data_uri
 
 LONGEST_SIDE_PX = 640
-JPEG_QUALITY = 78
 LABEL_HEIGHT = 0.036  # of the picture's longer side
 
 
@@ -29,6 +26,7 @@ def gallery(judged: Sequence[Judged], labels: Sequence[str]) -> str:
 def _figure(one: Judged, labels: Sequence[str]) -> str:
     """Return one photo with its boxes and a caption."""
     width, height = one.photo.width_px, one.photo.height_px
+    picture = data_uri(read_photo(one.photo), LONGEST_SIDE_PX)
     shapes = [
         _box(box, "truth missed" if missed else "truth", labels[label])
         for box, label, missed in zip(
@@ -51,7 +49,7 @@ def _figure(one: Judged, labels: Sequence[str]) -> str:
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(one.photo.path.name)}">'
-        f'<image href="{_data_uri(one)}" width="{width}" height="{height}"/>'
+        f'<image href="{picture}" width="{width}" height="{height}"/>'
         f"{''.join(shapes)}</svg><figcaption><b>{escape(one.photo.path.name)}</b>"
         f"<span>{_verdict(one)}</span></figcaption></figure>"
     )
@@ -90,16 +88,3 @@ def _words(box: Boxes, kind: str, words: str, side_px: int) -> str:
         f'font-size="{size:.1f}" stroke-width="{size * 0.22:.1f}">'
         f"{escape(words)}</text>"
     )
-
-
-def _data_uri(one: Judged) -> str:
-    """Return the photo as a JPEG small enough for a report."""
-    picture = read_photo(one.photo)
-    scale = LONGEST_SIDE_PX / max(picture.shape[:2])
-    if scale < 1:
-        size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    else:
-        small = picture
-    _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()

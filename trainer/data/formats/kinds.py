@@ -29,12 +29,12 @@ class Kind(StrEnum):
     SPLITS = "splits"
 
     @property
-    def title(self) -> str:
-        """The kind in words, as a heading."""
-        return TITLES[self]
+    def heading(self) -> str:
+        """The kind in words."""
+        return HEADINGS[self]
 
 
-TITLES = {
+HEADINGS = {
     Kind.ANNOTATION: "Annotations to look at",
     Kind.UNREADABLE_PHOTO: "Photos that cannot be read, or are cut off",
     Kind.WRONG_SIZE: "Boxes drawn on a picture of another size",
