@@ -106,7 +106,8 @@ def _splits(report: CheckReport) -> str:
         f"<td>{sum(len(photo.labels) for photo in photos):,}</td></tr>"
         for name, photos in report.dataset.splits.items()
     )
-    labels = escape(printable(", ".join(report.dataset.labels)))
+    quoted = ", ".join(f"\u201c{label}\u201d" for label in report.dataset.labels)
+    labels = escape(printable(quoted))
     return (
         f"<h2>What it holds</h2><p>Classes: {labels}.</p>"
         '<div class="panel scroll"><table><thead><tr><th>split</th><th>photos</th>'
@@ -166,9 +167,8 @@ def _lines(dataset: Dataset, findings: Sequence[Finding], *, folded: bool) -> st
     if not findings:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(printable(_below(dataset, f.photo or f.file)))}</td>"
-        f"<td>{escape(printable(f.place))}</td><td>{escape(printable(f.why))} "
-        f"{escape(printable(f.fix))}</td></tr>"
+        f"<tr><td>{escape(printable(_where(dataset, f)))}</td>"
+        f"<td>{escape(printable(f'{f.why} {f.fix}'))}</td></tr>"
         for f in findings[:LINES_OF_A_KIND]
     )
     left = len(findings) - LINES_OF_A_KIND
@@ -178,16 +178,17 @@ def _lines(dataset: Dataset, findings: Sequence[Finding], *, folded: bool) -> st
         else ""
     )
     table = (
-        '<div class="panel scroll"><table class="lines"><thead><tr><th>file</th>'
-        f"<th>place</th><th>what and why</th></tr></thead><tbody>{rows}</tbody>"
-        f"</table>{more}</div>"
+        f'<div class="panel"><table class="lines"><tbody>{rows}</tbody></table>'
+        f"{more}</div>"
     )
     if not folded:
         return table
     return f"<details><summary>{len(findings):,} more</summary>{table}</details>"
 
 
-def _below(dataset: Dataset, path: Path) -> str:
-    """Return a path as seen from the dataset."""
+def _where(dataset: Dataset, finding: Finding) -> str:
+    """Return file and place of a finding, as seen from the dataset."""
+    path = finding.photo or finding.file
     inside = path.is_relative_to(dataset.root)
-    return str(path.relative_to(dataset.root) if inside else path)
+    name = str(path.relative_to(dataset.root) if inside else path)
+    return ", ".join(part for part in (name.removeprefix("."), finding.place) if part)
