@@ -1,13 +1,21 @@
-"""The verb ``check``: what is wrong with a dataset. Loads no training library."""
+"""The verb ``check``: what is wrong with a dataset, before anybody trains on it."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import DatasetError
+from trainer.cli_arguments import positive_int
 from trainer.cli_dataset import unpack_visibly
+from trainer.cli_findings import SHOWN, PhotoBar, finding_lines
 from trainer.cli_print import print_json
-from trainer.data.check import CheckReport, check_dataset
+from trainer.cli_progress import ticking
+from trainer.data.check import CheckReport
+from trainer.data.repair import Repair
+from trainer.data.repaired_copy import RepairedCopy, write_repaired_copy
+from trainer.inspection import inspect
+from trainer.judge.check_page import write_check_page
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,19 +24,72 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
         "dataset", type=Path, help="folder of photos and labels, or a zip"
     )
     parser.add_argument("--json", action="store_true", help="findings as JSON")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="page with the photos to write"
+    )
+    parser.add_argument(
+        "--fix", type=Path, metavar="OUT", help="new folder for a repaired copy"
+    )
+    parser.add_argument(
+        "--run", type=Path, help="run or package that looks at unlabelled photos"
+    )
+    parser.add_argument(
+        "--size",
+        type=positive_int,
+        help="longer side of the input, pixels (default: what train would choose)",
+    )
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Print every finding; the exit code is 4 where training would be wrong."""
     unpack_visibly(args.dataset)
-    report = check_dataset(args.dataset)
+    bar = PhotoBar()
+    try:
+        report = inspect(
+            args.dataset,
+            size_px=args.size,
+            run=args.run,
+            ticking=ticking,
+            on_photo=bar,
+        )
+        if args.html:
+            write_check_page(args.html, report)
+        copy = write_repaired_copy(report, args.fix, bar) if args.fix else None
+    finally:
+        bar.close()
     if args.json:
-        print_json(report.as_json())
+        print_json(report.as_json() | (copy.as_json() if copy else {}))
     else:
-        for finding in report.findings:
-            sys.stdout.write(f"{finding}\n")
-        sys.stdout.write(_counts(report))
-    return DatasetError.exit_code if report.errors else 0
+        _print(report, copy, args.html)
+    judged = copy.report if copy else report
+    return DatasetError.exit_code if judged.errors else 0
+
+
+def _print(report: CheckReport, copy: RepairedCopy | None, page: Path | None) -> None:
+    """Print findings and counts, and those of the copy."""
+    _print_report(report)
+    if page:
+        sys.stdout.write(f"page: {page}\n")
+    if copy:
+        sys.stdout.write(f"\n{_repairs(copy.repairs)}\n{copy.folder}:\n")
+        _print_report(copy.report)
+
+
+def _print_report(report: CheckReport) -> None:
+    """Print the findings of one dataset and what it holds."""
+    for line in finding_lines(report):
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(_counts(report))
+
+
+def _repairs(repairs: Sequence[Repair]) -> str:
+    """Return what was repaired; in full what a person must still do."""
+    lines = [str(repair) for repair in repairs if repair.left]
+    others = [str(repair) for repair in repairs if not repair.left]
+    lines += others[:SHOWN]
+    if len(others) > SHOWN:
+        lines.append(f"  and {len(others) - SHOWN:,} more that leave nothing to do")
+    return "".join(f"{line}\n" for line in lines) or "nothing to repair\n"
 
 
 def _counts(report: CheckReport) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.manifest import VariantName
 from trainer.cli_dataset import unpack_visibly
+from trainer.cli_findings import finding_lines
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import say, ticking
 from trainer.data.check import faultless_dataset
@@ -32,8 +33,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     subject = open_subject(args.subject, args.variant)
     unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=False)
-    for finding in report.findings:
-        say(str(finding))
+    for line in finding_lines(report):
+        say(line)
     dataset = report.dataset
     _, photos = dataset.split(args.split)
     with ticking("measure", len(photos)) as tick:

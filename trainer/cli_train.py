@@ -15,6 +15,7 @@ from trainer.cli_arguments import (
     share,
 )
 from trainer.cli_dataset import unpack_visibly
+from trainer.cli_findings import finding_lines
 from trainer.cli_folds import run_folds
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
@@ -25,6 +26,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.recipe import Outcome, Wishes
+from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
@@ -81,8 +83,8 @@ def run_train(args: argparse.Namespace) -> int:
     unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=True)
     _prepare(args.out, resume=args.resume)
-    for finding in report.findings:
-        say(str(finding))
+    for line in finding_lines(with_small_boxes(report, args.size)):
+        say(line)
     wishes = Wishes(
         weights=args.weights,
         detector=args.detector or _detector_of(args.weights),

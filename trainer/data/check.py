@@ -1,17 +1,22 @@
 """Looks at a dataset before anybody trains on it: what is wrong, where, and the fix."""
 
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from models.errors import DatasetError
-from trainer.data.dataset import Dataset, Photo, open_dataset
+from trainer.data.check_boxes import duplicate_boxes, huge_boxes
+from trainer.data.check_labels import (
+    rare_labels,
+    similar_labels,
+    too_few_good,
+    untrainable,
+)
+from trainer.data.check_photos import colour_mix, odd_sizes, repeated_photos
+from trainer.data.dataset import Dataset, OnPhoto, open_dataset
+from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level, printable
 
-FEW_EXAMPLES = 10  # boxes of a class below which nobody can promise anything
-FEW_GOOD = 30  # good parts to measure on, below which 2 % overkill cannot be shown
 SHOWN = 5  # findings in an error message; check prints all
 
 
@@ -21,7 +26,7 @@ class CheckReport:
 
     Attributes:
         dataset: As it would be trained on.
-        findings: Errors first.
+        findings: Errors first, those of one kind together.
     """
 
     dataset: Dataset
@@ -31,6 +36,22 @@ class CheckReport:
     def errors(self) -> tuple[Finding, ...]:
         """Findings that make training wrong."""
         return tuple(f for f in self.findings if f.level is Level.ERROR)
+
+    @property
+    def by_kind(self) -> dict[Kind, list[Finding]]:
+        """Findings of each kind, kinds with an error first."""
+        kinds: dict[Kind, list[Finding]] = {}
+        for finding in self.findings:
+            kinds.setdefault(finding.kind, []).append(finding)
+        return kinds
+
+    def with_findings(self, findings: Iterable[Finding]) -> "CheckReport":
+        """Return the report with more findings.
+
+        Args:
+            findings: That were made elsewhere.
+        """
+        return replace(self, findings=_ordered([*self.findings, *findings]))
 
     def as_json(self) -> dict[str, object]:
         """Return the report for machines."""
@@ -48,25 +69,20 @@ class CheckReport:
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
             "splits": splits,
-            "findings": [
-                {
-                    "level": finding.level.value,
-                    "file": printable(str(finding.file)),
-                    "place": printable(finding.place),
-                    "why": printable(finding.why),
-                    "fix": finding.fix,
-                }
-                for finding in self.findings
-            ],
+            "kinds": {kind.value: len(them) for kind, them in self.by_kind.items()},
+            "findings": [finding.as_json() for finding in self.findings],
         }
 
 
-def check_dataset(root: Path, *, trains: bool = True) -> CheckReport:
+def check_dataset(
+    root: Path, *, trains: bool = True, on_photo: OnPhoto | None = None
+) -> CheckReport:
     """Read a dataset and look for what would spoil a training.
 
     Args:
         root: Its folder.
         trains: It is to be trained on, not only to be measured with.
+        on_photo: Told of every photo that was read.
 
     Returns:
         The report; the dataset in it is usable even where it has errors.
@@ -74,17 +90,28 @@ def check_dataset(root: Path, *, trains: bool = True) -> CheckReport:
     Raises:
         DatasetError: There is no dataset, or none of its photos can be used.
     """
-    dataset = open_dataset(root)
+    dataset = open_dataset(root, on_photo)
     findings = [
         *dataset.findings,
-        *_duplicates_across_splits(dataset),
-        *_rare_labels(dataset),
-        *_similar_labels(dataset),
-        *_too_few_good(dataset),
-        *(_untrainable(dataset) if trains else ()),
+        *duplicate_boxes(dataset),
+        *huge_boxes(dataset),
+        *repeated_photos(dataset),
+        *colour_mix(dataset),
+        *odd_sizes(dataset),
+        *rare_labels(dataset),
+        *similar_labels(dataset),
+        *too_few_good(dataset),
+        *(untrainable(dataset) if trains else ()),
     ]
-    order = {Level.ERROR: 0, Level.WARNING: 1}
-    return CheckReport(dataset, tuple(sorted(findings, key=lambda f: order[f.level])))
+    return CheckReport(dataset, _ordered(findings))
+
+
+def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings, errors first, in the order of their kinds."""
+    levels, kinds = list(Level), list(Kind)
+    return tuple(
+        sorted(findings, key=lambda f: (levels.index(f.level), kinds.index(f.kind)))
+    )
 
 
 def faultless_dataset(root: Path, *, trains: bool) -> CheckReport:
@@ -107,84 +134,3 @@ def faultless_dataset(root: Path, *, trains: bool) -> CheckReport:
             fix=f"Mend them; `graftline check {root}` lists all.",
         )
     return report
-
-
-def _untrainable(dataset: Dataset) -> list[Finding]:
-    """Return why there is too little to train and to measure on, if so."""
-    try:
-        dataset.for_training()
-    except DatasetError as exc:
-        what = exc.what.removeprefix(f"{dataset.root}: ")
-        why = f"{what} {exc.why}"
-        return [Finding(Level.ERROR, dataset.root, "splits", why, exc.fix)]
-    return []
-
-
-def _duplicates_across_splits(dataset: Dataset) -> list[Finding]:
-    """Return photos that stand in two splits: the measurement would flatter."""
-    seen: dict[str, tuple[str, Photo]] = {}
-    findings = []
-    for name, photos in dataset.splits.items():
-        for photo in photos:
-            first = seen.setdefault(photo.sha256, (name, photo))
-            if first[0] != name:
-                why = f"the same picture as {first[1].path.name} in {first[0]}."
-                fix = "Keep it in one split."
-                findings.append(Finding(Level.ERROR, photo.path, name, why, fix))
-    return findings
-
-
-def _rare_labels(dataset: Dataset) -> list[Finding]:
-    """Return classes with few examples."""
-    boxes = Counter(
-        int(label)
-        for photos in dataset.splits.values()
-        for photo in photos
-        for label in photo.labels
-    )
-    return [
-        Finding(
-            Level.WARNING,
-            dataset.root,
-            label,
-            f"class {label!r} has {boxes[index]} boxes.",
-            f"Label at least {FEW_EXAMPLES}, better 50.",
-        )
-        for index, label in enumerate(dataset.labels)
-        if boxes[index] < FEW_EXAMPLES
-    ]
-
-
-def _similar_labels(dataset: Dataset) -> list[Finding]:
-    """Return class names that differ by case or space only."""
-    by_form: dict[str, list[str]] = {}
-    for label in dataset.labels:
-        by_form.setdefault("".join(label.lower().split()), []).append(label)
-    return [
-        Finding(
-            Level.ERROR,
-            dataset.root,
-            ", ".join(map(repr, names)),
-            "class names differ by case or space only.",
-            "Merge them in the annotation tool.",
-        )
-        for names in by_form.values()
-        if len(names) > 1
-    ]
-
-
-def _too_few_good(dataset: Dataset) -> list[Finding]:
-    """Say so when false alarms cannot be measured."""
-    measured = dataset.splits.get("val") or next(iter(dataset.splits.values()))
-    good = int(np.sum([photo.is_good for photo in measured]))
-    if good >= FEW_GOOD:
-        return []
-    return [
-        Finding(
-            Level.WARNING,
-            dataset.root,
-            "good",
-            f"{good} photos of good parts to measure false alarms on.",
-            f"Put at least {2 * FEW_GOOD} photos of good parts into good/.",
-        )
-    ]

@@ -8,7 +8,7 @@ then shows no defect, every fifth defective photo of train goes there.
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,17 @@ from models.errors import DatasetError
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
 from trainer.data.formats.files import pictures_below
+from trainer.data.formats.kinds import Kind
 from trainer.data.formats.recognize import read_annotations
-from trainer.data.formats.rows import Finding, Level, PhotoRows, Row
+from trainer.data.formats.rows import Corners, Finding, Level, PhotoRows, Row
 from trainer.data.hold_out import HELD_OUT_SHARE, divide, shows_defect, with_defects
 from trainer.data.picture import decode
+from trainer.data.pixels import ends_in_filler, is_grey
 
 GOOD_FOLDER = "good"
 SMALLEST_BOX_PX = 1.0
+
+OnPhoto = Callable[[int, int], None]  # photos read so far, photos in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,8 @@ class Photo:
         boxes: ``[G, 4]`` float32, xyxy, pixels of the photo; empty for a good part.
         labels: ``[G]`` int64, index into the dataset's labels.
         source: The annotation file of the boxes.
-        places: Where in it each box stands, ``G`` of them.
+        is_grey: It shows no colour.
+        places: Where in ``source`` each box stands, ``G`` of them.
     """
 
     path: Path
@@ -51,6 +56,7 @@ class Photo:
     boxes: Boxes
     labels: IntArray
     source: Path = Path()
+    is_grey: bool = False
     places: tuple[str, ...] = ()
 
     @property
@@ -169,11 +175,12 @@ def read_photo(photo: Photo) -> Frame:
     return picture
 
 
-def open_dataset(root: Path) -> Dataset:
+def open_dataset(root: Path, on_photo: OnPhoto | None = None) -> Dataset:
     """Read a dataset, every picture decoded once.
 
     Args:
         root: Its folder, or a zip of it.
+        on_photo: Told of every photo that was read.
 
     Returns:
         The dataset; boxes partly outside are clipped, unusable rows are left out,
@@ -197,12 +204,14 @@ def open_dataset(root: Path) -> Dataset:
     numbers = {label: index for index, label in enumerate(annotations.labels)}
     findings = list(annotations.findings)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        read = list(pool.map(lambda photo: _photo(photo, numbers), everything))
-    photos: dict[int, Photo] = {}
-    for rows, (photo, faults) in zip(everything, read, strict=True):
-        findings += faults
-        if photo:
-            photos[id(rows)] = photo
+        read = pool.map(lambda photo: _photo(photo, numbers), everything)
+        photos: dict[int, Photo] = {}
+        for done, (photo, faults) in enumerate(read):
+            findings += faults
+            if photo:
+                photos[id(everything[done])] = photo
+            if on_photo:
+                on_photo(done + 1, len(everything))
     splits = {
         name: [photos[id(row)] for row in rows if id(row) in photos]
         for name, rows in annotations.splits.items()
@@ -251,7 +260,7 @@ def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
         "Put photos with labelled defects into val; until then every "
         f"{HELD_OUT_SHARE}th defective photo of the others is held out."
     )
-    return [Finding(Level.WARNING, root, "split val", why, fix)]
+    return [Finding(Level.WARNING, root, "split val", why, fix, Kind.SPLITS)]
 
 
 def _photo(
@@ -265,6 +274,9 @@ def _photo(
     picture = decode(content)
     if picture is None:
         return None, [_unreadable(rows, "is not a whole picture.")]
+    if ends_in_filler(content, picture):
+        why = "is cut off: its end is only the grey that decoders fill in."
+        return None, [_unreadable(rows, why)]
     height, width = picture.shape[:2]
     boxes, labels, places = [], [], []
     findings = _wrong_size(rows, width, height)
@@ -283,6 +295,7 @@ def _photo(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(labels, np.int64),
         rows.source,
+        is_grey(picture),
         tuple(places),
     )
     return photo, findings
@@ -290,9 +303,8 @@ def _photo(
 
 def _unreadable(rows: PhotoRows, why: str) -> Finding:
     """Return the finding of a photo that cannot be used."""
-    return Finding(
-        Level.ERROR, rows.path, "", f"the photo {why}", "Copy it anew, or remove it."
-    )
+    why, fix = f"the photo {why}", "Copy it anew, or remove it."
+    return Finding(Level.ERROR, rows.path, "", why, fix, Kind.UNREADABLE_PHOTO)
 
 
 def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
@@ -311,38 +323,42 @@ def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
     if said == (height, width):
         why += " The sides are swapped: the labels ignore the photo's EXIF orientation."
         fix = "Turn the photo's pixels and remove its EXIF orientation, or label anew."
-    return [Finding(Level.ERROR, rows.path, "", why, fix)]
+    return [Finding(Level.ERROR, rows.path, "", why, fix, Kind.WRONG_SIZE)]
 
 
 def _box(
     rows: PhotoRows, row: Row, width: int, height: int
-) -> tuple[tuple[float, float, float, float] | None, Finding | None]:
+) -> tuple[Corners | None, Finding | None]:
     """Return a box in pixels inside the photo, with what was found."""
     scale_x, scale_y = (width, height) if row.normalized else (1, 1)
     x1, y1 = row.box[0] * scale_x, row.box[1] * scale_y
     x2, y2 = row.box[2] * scale_x, row.box[3] * scale_y
     if not all(np.isfinite((x1, y1, x2, y2))):
-        return None, _bad_box(rows, row, "is not finite.")
+        return None, _bad_box(rows, row, "is not finite.", Kind.EMPTY_BOX)
+    drawn: Corners = (x1, y1, x2, y2)
     inside = (max(0.0, x1), max(0.0, y1), min(width, x2), min(height, y2))
     shown = f"{row.label} [{x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f}]"
     if x2 - x1 < SMALLEST_BOX_PX or y2 - y1 < SMALLEST_BOX_PX:
-        return None, _bad_box(rows, row, f"{shown} is empty.")
+        return None, _bad_box(rows, row, f"{shown} is empty.", Kind.EMPTY_BOX, drawn)
     if inside[2] - inside[0] < SMALLEST_BOX_PX or inside[3] - inside[1] < 1:
         why = f"{shown} is outside the photo of {width} x {height} pixels."
-        return None, _bad_box(rows, row, why)
+        return None, _bad_box(rows, row, why, Kind.OUTSIDE_BOX, drawn)
     tolerance_px = 1.0  # rounding of annotation tools is not worth a word
     if max(-x1, -y1, x2 - width, y2 - height) <= tolerance_px:
         return inside, None
     why = f"box {shown} reaches outside the photo of {width} x {height} pixels."
+    fix, kind = "It is clipped; redraw it.", Kind.CLIPPED_BOX
     return inside, Finding(
-        Level.WARNING, rows.path, row.place, why, "It is clipped; redraw it."
+        Level.WARNING, rows.path, row.place, why, fix, kind, (drawn,)
     )
 
 
-def _bad_box(rows: PhotoRows, row: Row, why: str) -> Finding:
+def _bad_box(
+    rows: PhotoRows, row: Row, why: str, kind: Kind, *drawn: Corners
+) -> Finding:
     """Return the finding of a box that cannot be used."""
-    fix = "Redraw or delete it."
-    return Finding(Level.ERROR, rows.path, row.place, f"box {why}", fix)
+    why, fix = f"box {why}", "Redraw or delete it."
+    return Finding(Level.ERROR, rows.path, row.place, why, fix, kind, drawn)
 
 
 def _content_hash(splits: dict[str, tuple[Photo, ...]], labels: Iterable[str]) -> str:

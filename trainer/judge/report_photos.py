@@ -1,17 +1,14 @@
 """Photos in the report: a small JPEG inside, the boxes drawn over it as SVG."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
-
-import cv2
 
 from models.boxes import Boxes
 from trainer.data.dataset import Photo, read_photo
 from trainer.judge.report_figures import Judged
+from trainer.judge.thumbnails import data_uri
 
 LONGEST_SIDE_PX = 640
-JPEG_QUALITY = 78
 LABEL_HEIGHT = 0.036  # of the picture's longer side
 
 
@@ -59,11 +56,12 @@ def photo_figure(photo: Photo, shapes: Sequence[str], verdict: str) -> str:
         shapes: From ``box_shape`` and ``words_shape``, in this order.
         verdict: HTML below its name.
     """
+    picture = data_uri(read_photo(photo), LONGEST_SIDE_PX)
     width, height, name = photo.width_px, photo.height_px, escape(photo.path.name)
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{name}">'
-        f'<image href="{_data_uri(photo)}" width="{width}" height="{height}"/>'
+        f'<image href="{picture}" width="{width}" height="{height}"/>'
         f"{''.join(shapes)}</svg><figcaption><b>{name}</b>"
         f"<span>{verdict}</span></figcaption></figure>"
     )
@@ -115,16 +113,3 @@ def words_shape(box: Boxes, kind: str, words: str, side_px: int) -> str:
         f'font-size="{size:.1f}" stroke-width="{size * 0.22:.1f}">'
         f"{escape(words)}</text>"
     )
-
-
-def _data_uri(photo: Photo) -> str:
-    """Return the photo as a JPEG small enough for a report."""
-    picture = read_photo(photo)
-    scale = LONGEST_SIDE_PX / max(picture.shape[:2])
-    if scale < 1:
-        size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    else:
-        small = picture
-    _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()

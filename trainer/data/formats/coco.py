@@ -159,8 +159,10 @@ def _add_box(
         shown = repr(entry.get("bbox"))[:SHOWN_CHARACTERS]
         fault = f"bbox is {shown}, expected four numbers."
     if fault or box is None:
+        photo = photos.get(entry.get("image_id"))
+        fix, at_fault = "Mend or delete the annotation.", photo.path if photo else None
         annotations.findings.append(
-            Finding(Level.ERROR, path, place, fault, "Mend or delete the annotation.")
+            Finding(Level.ERROR, path, place, fault, fix, photo=at_fault)
         )
         return
     row = Row(categories[entry["category_id"]], box, normalized=False, place=place)

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from trainer.data.formats.kinds import Kind
+
+Corners = tuple[float, float, float, float]  # x1, y1, x2, y2, pixels of the photo
 SHOWN = 3  # names that a finding lists
 SPLIT_NAMES = {
     "": "all",
@@ -38,6 +41,9 @@ class Finding:
         place: Line, annotation id or key inside the file; empty for all of it.
         why: What is wrong: got and expected.
         fix: What to do.
+        kind: What it is about.
+        boxes: Boxes at fault, as they were drawn, if it is about boxes.
+        photo: The photo that it is about where ``file`` is another file.
     """
 
     level: Level
@@ -45,6 +51,9 @@ class Finding:
     place: str
     why: str
     fix: str
+    kind: Kind = Kind.ANNOTATION
+    boxes: tuple[Corners, ...] = ()
+    photo: Path | None = None
 
     def __str__(self) -> str:
         """Return the finding on one line."""
@@ -52,6 +61,18 @@ class Finding:
         return printable(
             f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
         )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the finding for machines."""
+        return {
+            "level": self.level.value,
+            "kind": self.kind.value,
+            "file": printable(str(self.file)),
+            "place": printable(self.place),
+            "why": printable(self.why),
+            "fix": printable(self.fix),
+            "boxes": [[round(side, 2) for side in box] for box in self.boxes],
+        }
 
 
 def printable(text: str) -> str:

@@ -206,7 +206,9 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}."
         fix = "Let this user read it, or copy it anew."
-        annotations.findings.append(Finding(Level.ERROR, path, "", why, fix))
+        annotations.findings.append(
+            Finding(Level.ERROR, path, "", why, fix, photo=picture)
+        )
         return photo
     outlines = Outlines(path)
     for number, line in enumerate(text.splitlines(), 1):
@@ -216,8 +218,9 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
         if isinstance(row, Row):
             photo.rows.append(row)
         else:
+            place, fix = f"line {number}", "Mend the line."
             annotations.findings.append(
-                Finding(Level.ERROR, path, f"line {number}", row, "Mend the line.")
+                Finding(Level.ERROR, path, place, row, fix, photo=picture)
             )
     annotations.findings += outlines.findings()
     return photo

@@ -1,0 +1,129 @@
+"""``check --fix``: what the copy has otherwise, and that the original stays."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from models.errors import DatasetError, TrainingError
+from tests.simulators.flawed import write_flawed
+from tests.simulators.photos import write_coco
+from trainer.data.check import check_dataset
+from trainer.data.formats.kinds import Kind
+from trainer.data.formats.rows import Level
+from trainer.data.repaired_copy import RepairedCopy, write_repaired_copy
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Return every file's hash by its path."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> RepairedCopy:
+    folder = tmp_path_factory.mktemp("repair")
+    root = write_flawed(folder / "d")
+    before = contents(root)
+    made = write_repaired_copy(check_dataset(root), folder / "copy")
+    assert contents(root) == before
+    return made
+
+
+def test_check_of_the_copy_shows_none_of_what_was_repaired(copy: RepairedCopy) -> None:
+    repaired = {repair.kind for repair in copy.repairs}
+    assert repaired == {
+        *(Kind.ANNOTATION, Kind.UNREADABLE_PHOTO, Kind.WRONG_SIZE, Kind.EMPTY_BOX),
+        *(Kind.OUTSIDE_BOX, Kind.CLIPPED_BOX, Kind.DUPLICATE_BOX, Kind.SIMILAR_LABELS),
+        *(Kind.DUPLICATE_PHOTO, Kind.CONTRADICTION, Kind.SAME_IN_TWO_SPLITS),
+    }
+    assert not repaired & set(copy.report.by_kind)
+    assert not copy.report.errors
+
+
+def test_what_needs_a_person_is_left_and_told(copy: RepairedCopy) -> None:
+    assert Kind.HUGE_BOX in copy.report.by_kind
+    for_a_person = {repair.kind for repair in copy.repairs if repair.left}
+    assert for_a_person == {
+        *(Kind.ANNOTATION, Kind.UNREADABLE_PHOTO, Kind.WRONG_SIZE, Kind.EMPTY_BOX),
+        *(Kind.OUTSIDE_BOX, Kind.CONTRADICTION),
+    }
+
+
+def test_photo_that_lost_all_its_boxes_does_not_become_a_good_part(
+    copy: RepairedCopy,
+) -> None:
+    splits = copy.report.dataset.splits
+    names = {p.path.name: p for photos in splits.values() for p in photos}
+    gone = {"train-2.png", "train-10.png", "val-4.png", "val-5.png"}
+    assert not gone & set(names)
+    assert {"train-8.png", "train-9.png"}.isdisjoint(names)  # they contradict
+    assert len(names["train-1.png"].labels) == 1  # it had another box
+    good = {name for name, photo in names.items() if photo.is_good}
+    assert good == {"0.png", "1.png", "2.png", "3.png"}
+
+
+def test_picture_in_two_splits_stays_in_val(copy: RepairedCopy) -> None:
+    splits = copy.report.dataset.splits
+    assert "val-0.png" in {photo.path.name for photo in splits["val"]}
+    assert "train-7.png" not in {photo.path.name for photo in splits["train"]}
+
+
+def test_class_names_are_merged_to_the_most_used_spelling(copy: RepairedCopy) -> None:
+    assert copy.report.dataset.labels == ("dot", "bar")
+
+
+def test_copy_of_a_sound_dataset_is_the_same_dataset(tmp_path: Path) -> None:
+    report = check_dataset(write_coco(tmp_path / "d", good=5))
+    copy = write_repaired_copy(report, tmp_path / "copy")
+    assert not copy.repairs
+    assert copy.report.dataset.sha256 == report.dataset.sha256
+    assert len(list((tmp_path / "copy" / "good").iterdir())) == 5
+
+
+def test_pictures_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d")
+    document = json.loads((root / "val.json").read_text("utf-8"))
+    (root / "images" / "val-0.png").rename(root / "train-0.png")
+    document["images"][0]["file_name"] = "train-0.png"
+    (root / "val.json").write_text(json.dumps(document), "utf-8")
+    report = check_dataset(root)
+    copy = write_repaired_copy(report, tmp_path / "copy")
+    assert copy.report.dataset.sha256 == report.dataset.sha256
+
+
+@pytest.mark.parametrize("place", ["full", "d/inside", "d"])
+def test_folder_that_is_not_free_is_refused(tmp_path: Path, place: str) -> None:
+    report = check_dataset(write_coco(tmp_path / "d"))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine", "utf-8")
+    before = contents(tmp_path)
+    with pytest.raises(TrainingError) as caught:
+        write_repaired_copy(report, tmp_path / place)
+    assert caught.value.fix
+    assert contents(tmp_path) == before
+
+
+def test_where_nothing_is_left_no_folder_is_made(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", {"train": 1})
+    document = json.loads((root / "train.json").read_text("utf-8"))
+    document["annotations"][0]["bbox"] = [5, 5, 0, 0]
+    (root / "train.json").write_text(json.dumps(document), "utf-8")
+    report = check_dataset(root)
+    assert any(f.level is Level.ERROR for f in report.findings)
+    with pytest.raises(DatasetError, match="nothing is left"):
+        write_repaired_copy(report, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_copy_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d")
+    report = check_dataset(root)
+    (root / "images" / "val-3.png").unlink()
+    with pytest.raises(TrainingError, match="cannot be written"):
+        write_repaired_copy(report, tmp_path / "copy")
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]

@@ -1,0 +1,70 @@
+"""Everything that can be said of a dataset before it is trained on.
+
+``trainer.data.check`` knows the data alone. Here comes what needs more: the size at
+which photos will be looked at, and the eyes of a run that was trained before.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from models.errors import DatasetError
+from trainer.data.check import CheckReport, check_dataset
+from trainer.data.check_boxes import photos_of, small_boxes
+from trainer.data.dataset import Dataset, OnPhoto, Photo
+from trainer.fit.recipe import input_size
+from trainer.judge.evaluate import open_subject
+from trainer.judge.unlabelled import look_defective
+
+Ticking = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+
+
+def inspect(
+    root: Path,
+    *,
+    size_px: int | None,
+    run: Path | None,
+    ticking: Ticking,
+    on_photo: OnPhoto | None = None,
+) -> CheckReport:
+    """Return all findings of a dataset.
+
+    Args:
+        root: Its folder.
+        size_px: Longer side of the input; None = as ``train`` chooses it.
+        run: Trained run or package that looks at photos without a label.
+        ticking: Shows the progress of that.
+        on_photo: Told of every photo that was read.
+
+    Raises:
+        DatasetError: There is no dataset, or none of its photos can be used.
+        TrainingError: No such run.
+        PackageError: The package is damaged.
+    """
+    subject = open_subject(run, None) if run else None
+    report = check_dataset(root, on_photo=on_photo)
+    report = with_small_boxes(report, size_px)
+    if subject is None:
+        return report
+    good = sum(photo.is_good for photo in photos_of(report.dataset))
+    with ticking("look", good) as tick:
+        return report.with_findings(look_defective(subject, report.dataset, tick))
+
+
+def with_small_boxes(report: CheckReport, size_px: int | None) -> CheckReport:
+    """Return the report with the boxes that are too small at the input's size.
+
+    Args:
+        report: Of a dataset.
+        size_px: Longer side of the input; None = as ``train`` chooses it.
+    """
+    height_px, width_px = input_size(_trained_on(report.dataset), size_px)
+    return report.with_findings(small_boxes(report.dataset, height_px, width_px))
+
+
+def _trained_on(dataset: Dataset) -> tuple[Photo, ...]:
+    """Return the photos that decide the input's size."""
+    try:
+        return dataset.for_training()[0]
+    except DatasetError:  # a finding says so already
+        return tuple(photos_of(dataset))
