@@ -1,16 +1,15 @@
 """A dataset in memory: photos with boxes in pixels, in splits, good parts included.
 
 A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
-annotations holds photos of good parts; where there is a train split, its photos are
-divided by their sorted SHA-256: even ones train, odd ones are measured on. Where val
-then shows no defect, every fifth defective photo of train goes there.
+annotations holds photos of good parts. Who is trained on and who is measured on stands
+in ``trainer.data.division``.
 """
 
 import hashlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,13 @@ import numpy as np
 from models.boxes import Boxes, IntArray
 from models.errors import DatasetError
 from models.preprocess import Frame
+from trainer.data.arrangement import arrange, shows_defect
+from trainer.data.division import Division, SplitWishes
+from trainer.data.fingerprints import Fingerprint, fingerprint, no_fingerprint
 from trainer.data.formats import coco, yolo
 from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row
-from trainer.data.hold_out import HELD_OUT_SHARE, divide, shows_defect, with_defects
 from trainer.data.picture import decode
+from trainer.data.split import HELD_OUT, HELD_OUT_SHARE, TRAIN, ordered
 
 GOOD_FOLDER = "good"
 SMALLEST_BOX_PX = 1.0
@@ -38,6 +40,7 @@ class Photo:
         height_px: Height, likewise.
         boxes: ``[G, 4]`` float32, xyxy, pixels of the photo; empty for a good part.
         labels: ``[G]`` int64, index into the dataset's labels.
+        fingerprint: ``[S, S]`` uint8, the photo made small and grey.
     """
 
     path: Path
@@ -46,6 +49,7 @@ class Photo:
     height_px: int
     boxes: Boxes
     labels: IntArray
+    fingerprint: Fingerprint = field(default_factory=no_fingerprint, repr=False)
 
     @property
     def is_good(self) -> bool:
@@ -63,6 +67,7 @@ class Dataset:
         splits: Name to photos, good ones included.
         findings: What was found while reading; errors make training wrong.
         sha256: Hash of all photos and labels.
+        division: Which photos are trained on and which are measured on.
     """
 
     root: Path
@@ -70,6 +75,7 @@ class Dataset:
     splits: dict[str, tuple[Photo, ...]]
     findings: tuple[Finding, ...]
     sha256: str
+    division: Division
 
     @property
     def photo_count(self) -> int:
@@ -111,7 +117,7 @@ class Dataset:
     def for_training(self) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
         """Return the photos to train on and those to measure on, disjoint.
 
-        Without photos in a val split every fifth photo by SHA-256 is held out.
+        Without a val split a fifth of the photos is held out: see ``division``.
 
         Raises:
             DatasetError: No labelled defect to train on, or none to measure on.
@@ -119,7 +125,10 @@ class Dataset:
         pool, held_out = self.splits.get("train"), self.splits.get("val", ())
         if pool is None:
             pool, held_out = self.split("all")[1], ()
-        pool, held_out = with_defects(pool, held_out) if held_out else divide(pool)
+        if not held_out:
+            everything, side = ordered(pool), self.division.side
+            pool = tuple(p for p in everything if side(p) == TRAIN)
+            held_out = tuple(p for p in everything if side(p) == HELD_OUT)
         trained = sum(not photo.is_good for photo in pool)
         measured = sum(not photo.is_good for photo in held_out)
         if not trained + measured:
@@ -133,7 +142,8 @@ class Dataset:
                 f"{self.root}: no defect to {'measure' if trained else 'train'} on.",
                 why=f"{trained} photos with a labelled defect to train on, {measured} "
                 "to measure on; both need at least one.",
-                fix="Label defects in more photos, or divide the splits anew.",
+                fix="Label defects in more photos, divide the splits anew, or choose "
+                "a --group that keeps fewer photos together.",
             )
         return pool, held_out
 
@@ -163,18 +173,20 @@ def read_photo(photo: Photo) -> Frame:
     return picture
 
 
-def open_dataset(root: Path) -> Dataset:
+def open_dataset(root: Path, wishes: SplitWishes | None = None) -> Dataset:
     """Read a dataset, every picture decoded once.
 
     Args:
         root: Its folder.
+        wishes: How to divide it where it brings no val.
 
     Returns:
         The dataset; boxes partly outside are clipped, unusable rows are left out,
         both with a finding.
 
     Raises:
-        DatasetError: No dataset there, or none of its photos can be used.
+        DatasetError: No dataset there, none of its photos can be used, or it cannot be
+            divided as wished.
     """
     try:
         annotations, good = _read_annotations(root), _good_photos(root)
@@ -199,19 +211,17 @@ def open_dataset(root: Path) -> Dataset:
         for name, rows in annotations.splits.items()
     }
     findings += _unmeasurable(root, splits)
-    _divide_good([photos[id(row)] for row in good if id(row) in photos], splits)
-    if not any(splits.values()):
+    alone = [photos[id(row)] for row in good if id(row) in photos]
+    if not photos:
         raise DatasetError(
             f"{root}: no photo can be used.",
             why=str(findings[0]) if findings else "The dataset is empty.",
             fix="Run `graftline check` on it, or export it again.",
         )
-    frozen = {name: tuple(rows) for name, rows in splits.items()}
-    if "train" in frozen and frozen.get("val"):
-        sides = with_defects(frozen["train"], frozen["val"])
-        frozen["train"], frozen["val"] = sides
+    frozen, division = arrange(root, splits, alone, wishes or SplitWishes())
     labels = tuple(annotations.labels)
-    return Dataset(root, labels, frozen, tuple(findings), _content_hash(frozen, labels))
+    content = _content_hash(frozen, labels)
+    return Dataset(root, labels, frozen, tuple(findings), content, division)
 
 
 def _read_annotations(root: Path) -> Annotations:
@@ -244,18 +254,6 @@ def _good_photos(root: Path) -> list[PhotoRows]:
     ]
 
 
-def _divide_good(good: list[Photo], splits: dict[str, list[Photo]]) -> None:
-    """Add good photos to the splits: even ones train, odd ones are measured on."""
-    if not good:
-        return
-    ordered = sorted(good, key=lambda photo: photo.sha256)
-    if "train" in splits:
-        splits["train"] += ordered[0::2]
-        splits.setdefault("val", []).extend(ordered[1::2])
-    else:
-        splits["val" if "val" in splits else next(iter(splits), "all")] += ordered
-
-
 def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
     """Say so when the dataset's own val shows no defect."""
     if "val" not in splits or shows_defect(splits["val"]):
@@ -263,8 +261,8 @@ def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
     count = len(splits["val"])
     why = f"{count} photos, none with a labelled defect: recall cannot be measured."
     fix = (
-        "Put photos with labelled defects into val; until then every "
-        f"{HELD_OUT_SHARE}th defective photo of the others is held out."
+        "Put photos with labelled defects into val; until then "
+        f"{HELD_OUT_SHARE:.0%} of the others are held out."
     )
     return [Finding(Level.WARNING, root, "split val", why, fix)]
 
@@ -295,6 +293,7 @@ def _photo(
         height,
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(labels, np.int64),
+        fingerprint(picture),
     )
     return photo, findings
 

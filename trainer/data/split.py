@@ -128,6 +128,7 @@ def sides(
     }
     filling = _Filling(photos, whole, shares, decided)
     filling.fill(_order(names, whole, seed))
+    filling.balance(frozenset(decided))
     filling.repair(frozenset(decided))
     return filling.side_of[whole]
 
@@ -218,6 +219,24 @@ class _Filling:
             for side in np.flatnonzero(allowed).tolist()
         ]
         return -max(wishes)[2]
+
+    def balance(self, decided: frozenset[int]) -> None:
+        """Move groups from the fullest side to the emptiest while both gain by it."""
+        free = np.array([g not in decided for g in range(len(self.side_of))])
+        while True:
+            to = int(self._wanted[:, -1].argmax())
+            home = int(self._wanted[:, -1].argmin())
+            gap = self._wanted[to, -1] - self._wanted[home, -1]
+            size = self._photos[:, -1]
+            fits = np.flatnonzero(free & (self.side_of == home) & (size < gap))
+            if not len(fits):
+                return
+            after = np.abs(self._wanted[to] - self._photos[fits])
+            after += np.abs(self._wanted[home] + self._photos[fits])  # [F, T]
+            group = int(fits[after.sum(axis=1).argmin()])
+            self._take(group)
+            self._place(group, to)
+            free[group] = False
 
     def repair(self, decided: frozenset[int]) -> None:
         """Move a group where all groups of a stratum came to the same side."""
