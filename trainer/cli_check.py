@@ -6,18 +6,20 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from trainer.cli_print import print_json
+from trainer.cli_split import add_split_arguments, split_wishes
 from trainer.data.check import CheckReport, check_dataset
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the options of ``graftline check``."""
     parser.add_argument("dataset", type=Path, help="folder with photos and labels")
+    add_split_arguments(parser)
     parser.add_argument("--json", action="store_true", help="findings as JSON")
 
 
 def run_check(args: argparse.Namespace) -> int:
     """Print every finding; the exit code is 4 where training would be wrong."""
-    report = check_dataset(args.dataset)
+    report = check_dataset(args.dataset, split=split_wishes(args))
     if args.json:
         print_json(report.as_json())
     else:

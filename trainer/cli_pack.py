@@ -7,6 +7,7 @@ from pathlib import Path
 from trainer.cli_print import print_json
 from trainer.cli_progress import say
 from trainer.data.dataset import open_dataset
+from trainer.data.division import split_of
 from trainer.run import open_run
 from trainer.ship.pack import pack_run
 
@@ -24,7 +25,9 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
 def run_pack(args: argparse.Namespace) -> int:
     """Export, quantize and seal a package."""
     run = open_run(args.run)
-    dataset = open_dataset(args.dataset or Path(run.record.dataset))
+    dataset = open_dataset(
+        args.dataset or Path(run.record.dataset), split_of(run.folder)
+    )
     report = pack_run(
         run,
         dataset,

@@ -8,6 +8,7 @@ from models.errors import TrainingError
 from trainer.cli_arguments import positive_float, positive_int, seed_int
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
+from trainer.cli_split import add_split_arguments, split_wishes
 from trainer.data.check import faultless_dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
@@ -50,13 +51,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--learning-rate", type=positive_float, default=recipe.LEARNING_RATE
     )
     parser.add_argument("--seed", type=seed_int, default=0)
+    add_split_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
-    report = faultless_dataset(args.dataset, trains=True)
+    report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
     _prepare(args.out, resume=args.resume)
     for finding in report.findings:
         say(str(finding))

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import DatasetError
+from trainer.data.check_split import near_duplicates_across_splits
 from trainer.data.dataset import Dataset, Photo, open_dataset
+from trainer.data.division import SplitWishes
 from trainer.data.formats.rows import Finding, Level, printable
 
 FEW_EXAMPLES = 10  # boxes of a class below which nobody can promise anything
@@ -48,6 +50,7 @@ class CheckReport:
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
             "splits": splits,
+            "split": self.dataset.division.record.model_dump(mode="json"),
             "findings": [
                 {
                     "level": finding.level.value,
@@ -61,12 +64,15 @@ class CheckReport:
         }
 
 
-def check_dataset(root: Path, *, trains: bool = True) -> CheckReport:
+def check_dataset(
+    root: Path, *, trains: bool = True, split: SplitWishes | None = None
+) -> CheckReport:
     """Read a dataset and look for what would spoil a training.
 
     Args:
         root: Its folder.
         trains: It is to be trained on, not only to be measured with.
+        split: How to divide it.
 
     Returns:
         The report; the dataset in it is usable even where it has errors.
@@ -74,10 +80,11 @@ def check_dataset(root: Path, *, trains: bool = True) -> CheckReport:
     Raises:
         DatasetError: There is no dataset, or none of its photos can be used.
     """
-    dataset = open_dataset(root)
+    dataset = open_dataset(root, split)
     findings = [
         *dataset.findings,
         *_duplicates_across_splits(dataset),
+        *near_duplicates_across_splits(dataset),
         *_rare_labels(dataset),
         *_similar_labels(dataset),
         *_too_few_good(dataset),
@@ -87,17 +94,20 @@ def check_dataset(root: Path, *, trains: bool = True) -> CheckReport:
     return CheckReport(dataset, tuple(sorted(findings, key=lambda f: order[f.level])))
 
 
-def faultless_dataset(root: Path, *, trains: bool) -> CheckReport:
+def faultless_dataset(
+    root: Path, *, trains: bool, split: SplitWishes | None = None
+) -> CheckReport:
     """Return the report of a dataset that may be trained on or measured with.
 
     Args:
         root: Its folder.
         trains: It is to be trained on, not only to be measured with.
+        split: How to divide it.
 
     Raises:
         DatasetError: It has errors; the first ones are told.
     """
-    report = check_dataset(root, trains=trains)
+    report = check_dataset(root, trains=trains, split=split)
     if report.errors:
         count = len(report.errors)
         first = " ".join(str(finding) for finding in report.errors[:SHOWN])

@@ -38,10 +38,9 @@ def _sides(dataset: Dataset) -> dict[str, tuple[Photo, ...]]:
     if dataset.splits.get("train") and dataset.splits.get("val"):
         return dataset.splits
     record = dataset.division.record.photos
-    sides: dict[str, tuple[Photo, ...]] = {}
+    sides: dict[str, list[Photo]] = {}
     for name, photos in dataset.splits.items():
         for photo in photos:
             place = record.get(photo.sha256)
-            side = place.side if place else name
-            sides[side] = (*sides.get(side, ()), photo)
-    return sides
+            sides.setdefault(place.side if place else name, []).append(photo)
+    return {name: tuple(photos) for name, photos in sides.items()}

@@ -12,6 +12,7 @@ a record every photo that is known keeps its side, and a group of which any phot
 measured on stays there as a whole: nothing that was measured on is ever trained on.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -137,6 +138,12 @@ class Division:
         """
         return [self.groups[photo.sha256] for photo in photos]
 
+    @property
+    def sha256(self) -> str:
+        """Hash of who is on which side."""
+        places = sorted((n, p.side) for n, p in self.record.photos.items())
+        return hashlib.sha256(repr(places).encode()).hexdigest()
+
     def summary(self) -> dict[str, object]:
         """Return what a run's record says of it; ``split.json`` has the photos."""
         places = self.record.photos.values()
@@ -146,6 +153,23 @@ class Division:
             "photos": {s: sum(place.side == s for place in places) for s in SIDES},
             "tears_groups": self.tears_groups,
         }
+
+
+def split_of(run: Path) -> SplitWishes:
+    """Return the wishes that divide a run's dataset as the run did.
+
+    Args:
+        run: Its folder; one of an older version has no record and wishes nothing.
+
+    Raises:
+        DatasetError: The record cannot be read.
+    """
+    if not (run / SPLIT_NAME).exists():
+        return SplitWishes()
+    like = read_split(run)
+    return SplitWishes(
+        seed=like.seed, pattern=like.pattern, like=like, like_name=str(run)
+    )
 
 
 def write_split(run: Path, division: Division) -> None:

@@ -121,7 +121,7 @@ def _individual(pictures: FloatArray) -> FloatArray:
 
     A picture without contrast has nothing: it stays 0, near to no other.
     """
-    shown = pictures.any(axis=1)  # [N]
+    shown = np.abs(pictures).max(axis=1) > 0  # [N]
     return _normalized((pictures - pictures.mean(axis=0)) * shown[:, None])
 
 
