@@ -11,6 +11,7 @@ from trainer.cli_dataset import unpack_visibly
 from trainer.cli_findings import SHOWN, PhotoBar, finding_lines
 from trainer.cli_print import print_json
 from trainer.cli_progress import ticking
+from trainer.cli_split import add_split_arguments, split_wishes
 from trainer.data.check import CheckReport
 from trainer.data.repair import Repair
 from trainer.data.repaired_copy import RepairedCopy, write_repaired_copy
@@ -23,6 +24,7 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "dataset", type=Path, help="folder of photos and labels, or a zip"
     )
+    add_split_arguments(parser)
     parser.add_argument("--json", action="store_true", help="findings as JSON")
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="page with the photos to write"
@@ -51,6 +53,7 @@ def run_check(args: argparse.Namespace) -> int:
             run=args.run,
             ticking=ticking,
             on_photo=bar,
+            split=split_wishes(args),
         )
         if args.html:
             write_check_page(args.html, report)

@@ -8,6 +8,7 @@ from trainer.cli_dataset import unpack_visibly
 from trainer.cli_print import print_json
 from trainer.cli_progress import say
 from trainer.data.dataset import open_dataset
+from trainer.data.division import split_of
 from trainer.run import open_run
 from trainer.ship.pack import pack_run
 
@@ -30,7 +31,7 @@ def run_pack(args: argparse.Namespace) -> int:
     run = open_run(args.run)
     place = args.dataset or Path(run.record.dataset)
     unpack_visibly(place)
-    dataset = open_dataset(place)
+    dataset = open_dataset(place, split=split_of(run.folder))
     report = pack_run(
         run,
         dataset,

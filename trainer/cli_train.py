@@ -19,6 +19,7 @@ from trainer.cli_findings import finding_lines
 from trainer.cli_folds import run_folds
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
+from trainer.cli_split import add_split_arguments, split_wishes
 from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
@@ -74,6 +75,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="also train so many detectors, each on all photos but a fold, and list "
         "the labels that look wrong (that many times longer)",
     )
+    add_split_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
@@ -81,7 +83,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
     unpack_visibly(args.dataset)
-    report = faultless_dataset(args.dataset, trains=True)
+    report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
     _prepare(args.out, resume=args.resume)
     for line in finding_lines(with_small_boxes(report, args.size)):
         say(line)

@@ -12,6 +12,7 @@ from models.errors import DatasetError
 from trainer.data.check import CheckReport, check_dataset
 from trainer.data.check_boxes import photos_of, small_boxes
 from trainer.data.dataset import Dataset, OnPhoto, Photo
+from trainer.data.division import SplitWishes
 from trainer.fit.recipe import input_size
 from trainer.judge.evaluate import open_subject
 from trainer.judge.unlabelled import look_defective
@@ -26,6 +27,7 @@ def inspect(
     run: Path | None,
     ticking: Ticking,
     on_photo: OnPhoto | None = None,
+    split: SplitWishes | None = None,
 ) -> CheckReport:
     """Return all findings of a dataset.
 
@@ -35,6 +37,7 @@ def inspect(
         run: Trained run or package that looks at photos without a label.
         ticking: Shows the progress of that.
         on_photo: Told of every photo that was read.
+        split: How to divide it.
 
     Raises:
         DatasetError: There is no dataset, or none of its photos can be used.
@@ -42,7 +45,7 @@ def inspect(
         PackageError: The package is damaged.
     """
     subject = open_subject(run, None) if run else None
-    report = check_dataset(root, on_photo=on_photo)
+    report = check_dataset(root, on_photo=on_photo, split=split)
     report = with_small_boxes(report, size_px)
     if subject is None:
         return report

@@ -13,7 +13,9 @@ from trainer.data.check_labels import (
     untrainable,
 )
 from trainer.data.check_photos import colour_mix, odd_sizes, repeated_photos
+from trainer.data.check_split import near_duplicates_across_splits
 from trainer.data.dataset import Dataset, OnPhoto, open_dataset
+from trainer.data.division import SplitWishes
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level, printable
 
@@ -69,13 +71,18 @@ class CheckReport:
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
             "splits": splits,
+            "split": self.dataset.division.record.model_dump(mode="json"),
             "kinds": {kind.value: len(them) for kind, them in self.by_kind.items()},
             "findings": [finding.as_json() for finding in self.findings],
         }
 
 
 def check_dataset(
-    root: Path, *, trains: bool = True, on_photo: OnPhoto | None = None
+    root: Path,
+    *,
+    trains: bool = True,
+    on_photo: OnPhoto | None = None,
+    split: SplitWishes | None = None,
 ) -> CheckReport:
     """Read a dataset and look for what would spoil a training.
 
@@ -83,6 +90,7 @@ def check_dataset(
         root: Its folder.
         trains: It is to be trained on, not only to be measured with.
         on_photo: Told of every photo that was read.
+        split: How to divide it.
 
     Returns:
         The report; the dataset in it is usable even where it has errors.
@@ -90,12 +98,13 @@ def check_dataset(
     Raises:
         DatasetError: There is no dataset, or none of its photos can be used.
     """
-    dataset = open_dataset(root, on_photo)
+    dataset = open_dataset(root, on_photo, split=split)
     findings = [
         *dataset.findings,
         *duplicate_boxes(dataset),
         *huge_boxes(dataset),
         *repeated_photos(dataset),
+        *near_duplicates_across_splits(dataset),
         *colour_mix(dataset),
         *odd_sizes(dataset),
         *rare_labels(dataset),
@@ -114,17 +123,20 @@ def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def faultless_dataset(root: Path, *, trains: bool) -> CheckReport:
+def faultless_dataset(
+    root: Path, *, trains: bool, split: SplitWishes | None = None
+) -> CheckReport:
     """Return the report of a dataset that may be trained on or measured with.
 
     Args:
         root: Its folder.
         trains: It is to be trained on, not only to be measured with.
+        split: How to divide it.
 
     Raises:
         DatasetError: It has errors; the first ones are told.
     """
-    report = check_dataset(root, trains=trains)
+    report = check_dataset(root, trains=trains, split=split)
     if report.errors:
         count = len(report.errors)
         first = " ".join(str(finding) for finding in report.errors[:SHOWN])

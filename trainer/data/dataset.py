@@ -1,16 +1,15 @@
 """A dataset in memory: photos with boxes in pixels, in splits, good parts included.
 
 A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
-annotations holds photos of good parts; where there is a train split, its photos are
-divided by their sorted SHA-256: even ones train, odd ones are measured on. Where val
-then shows no defect, every fifth defective photo of train goes there.
+annotations holds photos of good parts. Who is trained on and who is measured on stands
+in ``trainer.data.division``.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,16 @@ from models.boxes import Boxes, IntArray
 from models.errors import DatasetError
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
+from trainer.data.arrangement import arrange, shows_defect
+from trainer.data.division import Division, SplitWishes
+from trainer.data.fingerprints import Fingerprint, fingerprint, no_fingerprint
 from trainer.data.formats.files import pictures_below
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Corners, Finding, Level, PhotoRows, Row
-from trainer.data.hold_out import HELD_OUT_SHARE, divide, shows_defect, with_defects
 from trainer.data.picture import decode
 from trainer.data.pixels import ends_in_filler, is_grey
+from trainer.data.split import HELD_OUT, HELD_OUT_SHARE, TRAIN, ordered
 
 GOOD_FOLDER = "good"
 SMALLEST_BOX_PX = 1.0
@@ -47,6 +49,7 @@ class Photo:
         source: The annotation file of the boxes.
         is_grey: It shows no colour.
         places: Where in ``source`` each box stands, ``G`` of them.
+        fingerprint: ``[S, S]`` uint8, the photo made small and grey.
     """
 
     path: Path
@@ -58,6 +61,7 @@ class Photo:
     source: Path = Path()
     is_grey: bool = False
     places: tuple[str, ...] = ()
+    fingerprint: Fingerprint = field(default_factory=no_fingerprint, repr=False)
 
     @property
     def is_good(self) -> bool:
@@ -75,6 +79,7 @@ class Dataset:
         splits: Name to photos, good ones included.
         findings: What was found while reading; errors make training wrong.
         sha256: Hash of all photos and labels.
+        division: Which photos are trained on and which are measured on.
     """
 
     root: Path
@@ -82,6 +87,7 @@ class Dataset:
     splits: dict[str, tuple[Photo, ...]]
     findings: tuple[Finding, ...]
     sha256: str
+    division: Division
 
     @property
     def photo_count(self) -> int:
@@ -123,7 +129,7 @@ class Dataset:
     def for_training(self) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
         """Return the photos to train on and those to measure on, disjoint.
 
-        Without photos in a val split every fifth photo by SHA-256 is held out.
+        Without a val split a fifth of the photos is held out: see ``division``.
 
         Raises:
             DatasetError: No labelled defect to train on, or none to measure on.
@@ -131,7 +137,10 @@ class Dataset:
         pool, held_out = self.splits.get("train"), self.splits.get("val", ())
         if pool is None:
             pool, held_out = self.split("all")[1], ()
-        pool, held_out = with_defects(pool, held_out) if held_out else divide(pool)
+        if not held_out:
+            everything, side = ordered(pool), self.division.side
+            pool = tuple(p for p in everything if side(p) == TRAIN)
+            held_out = tuple(p for p in everything if side(p) == HELD_OUT)
         trained = sum(not photo.is_good for photo in pool)
         measured = sum(not photo.is_good for photo in held_out)
         if not trained + measured:
@@ -145,7 +154,8 @@ class Dataset:
                 f"{self.root}: no defect to {'measure' if trained else 'train'} on.",
                 why=f"{trained} photos with a labelled defect to train on, {measured} "
                 "to measure on; both need at least one.",
-                fix="Label defects in more photos, or divide the splits anew.",
+                fix="Label defects in more photos, divide the splits anew, or choose "
+                "a --group that keeps fewer photos together.",
             )
         return pool, held_out
 
@@ -175,19 +185,26 @@ def read_photo(photo: Photo) -> Frame:
     return picture
 
 
-def open_dataset(root: Path, on_photo: OnPhoto | None = None) -> Dataset:
+def open_dataset(
+    root: Path,
+    on_photo: OnPhoto | None = None,
+    *,
+    split: SplitWishes | None = None,
+) -> Dataset:
     """Read a dataset, every picture decoded once.
 
     Args:
         root: Its folder, or a zip of it.
         on_photo: Told of every photo that was read.
+        split: How to divide it where it brings no val.
 
     Returns:
         The dataset; boxes partly outside are clipped, unusable rows are left out,
         both with a finding.
 
     Raises:
-        DatasetError: No dataset there, or none of its photos can be used.
+        DatasetError: No dataset there, none of its photos can be used, or it cannot be
+            divided as wished.
     """
     try:
         folder = unpacked(root)
@@ -217,37 +234,23 @@ def open_dataset(root: Path, on_photo: OnPhoto | None = None) -> Dataset:
         for name, rows in annotations.splits.items()
     }
     findings += _unmeasurable(root, splits)
-    _divide_good([photos[id(row)] for row in good if id(row) in photos], splits)
-    if not any(splits.values()):
+    alone = [photos[id(row)] for row in good if id(row) in photos]
+    if not photos:
         raise DatasetError(
             f"{root}: no photo can be used.",
             why=str(findings[0]) if findings else "The dataset is empty.",
             fix="Run `graftline check` on it, or export it again.",
         )
-    frozen = {name: tuple(rows) for name, rows in splits.items()}
-    if "train" in frozen and frozen.get("val"):
-        sides = with_defects(frozen["train"], frozen["val"])
-        frozen["train"], frozen["val"] = sides
+    frozen, division = arrange(root, splits, alone, split or SplitWishes())
     labels = tuple(annotations.labels)
-    return Dataset(root, labels, frozen, tuple(findings), _content_hash(frozen, labels))
+    content = _content_hash(frozen, labels)
+    return Dataset(root, labels, frozen, tuple(findings), content, division)
 
 
 def _good_photos(root: Path) -> list[PhotoRows]:
     """Return the photos of good parts beside the annotations."""
     folder = root / GOOD_FOLDER
     return [PhotoRows(path, folder) for path in pictures_below(folder)]
-
-
-def _divide_good(good: list[Photo], splits: dict[str, list[Photo]]) -> None:
-    """Add good photos to the splits: even ones train, odd ones are measured on."""
-    if not good:
-        return
-    ordered = sorted(good, key=lambda photo: photo.sha256)
-    if "train" in splits:
-        splits["train"] += ordered[0::2]
-        splits.setdefault("val", []).extend(ordered[1::2])
-    else:
-        splits["val" if "val" in splits else next(iter(splits), "all")] += ordered
 
 
 def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
@@ -257,8 +260,8 @@ def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
     count = len(splits["val"])
     why = f"{count} photos, none with a labelled defect: recall cannot be measured."
     fix = (
-        "Put photos with labelled defects into val; until then every "
-        f"{HELD_OUT_SHARE}th defective photo of the others is held out."
+        "Put photos with labelled defects into val; until then "
+        f"{HELD_OUT_SHARE:.0%} of the others are held out."
     )
     return [Finding(Level.WARNING, root, "split val", why, fix, Kind.SPLITS)]
 
@@ -297,6 +300,7 @@ def _photo(
         rows.source,
         is_grey(picture),
         tuple(places),
+        fingerprint(picture),
     )
     return photo, findings
 

@@ -119,7 +119,7 @@ def sides(
         message = f"{len(numbers)} groups for {len(photos)} photos"
         raise ValueError(message)
     names = [photo.sha256 for photo in photos]
-    whole = merged(numbers, names)
+    whole = _ranked(names, merged(numbers, names), seed)
     sides_of = fixed or {}
     decided = {
         int(group): sides_of[number]
@@ -127,7 +127,8 @@ def sides(
         if number in sides_of
     }
     filling = _Filling(photos, whole, shares, decided)
-    filling.fill(_order(names, whole, seed))
+    filling.fill()
+    filling.balance(frozenset(decided))
     filling.repair(frozenset(decided))
     return filling.side_of[whole]
 
@@ -163,14 +164,18 @@ def merged(*keyings: Sequence[Hashable]) -> IntArray:
     return np.array(found, np.int64)
 
 
-def _order(names: Sequence[str], groups: IntArray, seed: int) -> list[int]:
-    """Return the groups shuffled by the seed and their content."""
+def _ranked(names: Sequence[str], groups: IntArray, seed: int) -> IntArray:
+    """Return the groups numbered anew, shuffled by the seed and their content."""
     first: dict[int, str] = {}
     for group, name in zip(groups.tolist(), names, strict=True):
         first[group] = min(name, first.get(group, name))
-    return sorted(
+    order = sorted(
         first, key=lambda g: hashlib.sha256(f"{seed}:{first[g]}".encode()).digest()
     )
+    rank = np.zeros(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    result: IntArray = rank[groups]
+    return result
 
 
 class _Filling:
@@ -196,13 +201,13 @@ class _Filling:
         for group, side in decided.items():
             self._place(group, side)
 
-    def fill(self, order: Sequence[int]) -> None:
+    def fill(self) -> None:
         """Give every group a side: groups of the rarest stratum first, large first."""
         spread = (self._photos > 0).sum(axis=0)
         for stratum in np.argsort(spread, kind="stable").tolist():
             left = [
                 group
-                for group in order
+                for group in range(len(self.side_of))
                 if self.side_of[group] < 0 and self._photos[group, stratum]
             ]
             left.sort(key=lambda group: -int(self._photos[group, stratum]))
@@ -218,6 +223,24 @@ class _Filling:
             for side in np.flatnonzero(allowed).tolist()
         ]
         return -max(wishes)[2]
+
+    def balance(self, decided: frozenset[int]) -> None:
+        """Move groups from the fullest side to the emptiest while both gain by it."""
+        free = np.array([g not in decided for g in range(len(self.side_of))], np.bool_)
+        while True:
+            to = int(self._wanted[:, -1].argmax())
+            home = int(self._wanted[:, -1].argmin())
+            gap = self._wanted[to, -1] - self._wanted[home, -1]
+            size = self._photos[:, -1]
+            fits = np.flatnonzero(free & (self.side_of == home) & (size < gap))
+            if not len(fits):
+                return
+            after = np.abs(self._wanted[to] - self._photos[fits])
+            after += np.abs(self._wanted[home] + self._photos[fits])  # [F, T]
+            group = int(fits[after.sum(axis=1).argmin()])
+            self._take(group)
+            self._place(group, to)
+            free[group] = False
 
     def repair(self, decided: frozenset[int]) -> None:
         """Move a group where all groups of a stratum came to the same side."""

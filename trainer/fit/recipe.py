@@ -20,6 +20,7 @@ import torch
 
 from models.detections import Detections
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.division import write_split
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
@@ -37,7 +38,14 @@ from trainer.fit.engine import (
 from trainer.judge.metrics import measure, predict_photos
 from trainer.judge.thresholds import ErrorLimit, choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
-from trainer.run import CHECKPOINT_NAME, CurvePoint, Run, RunRecord, write_run
+from trainer.run import (
+    CHECKPOINT_NAME,
+    CurvePoint,
+    Run,
+    RunRecord,
+    unwritable,
+    write_run,
+)
 
 LARGEST_INPUT_PX = 640
 SIZE_MULTIPLE_PX = 32
@@ -241,6 +249,7 @@ def train(
     photos, held_out = dataset.for_training()
     if wishes.limit:
         wishes.limit.check(held_out)
+    _keep_split(out, dataset)
     recipe = resolve(wishes, photos)
     sampler = EpochSampler(photos, recipe.seed)
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
@@ -277,6 +286,7 @@ def train(
         dataset=str(dataset.root.resolve()),
         dataset_sha256=dataset.sha256,
         dataset_images=dataset.photo_count,
+        split=dataset.division.summary(),
         versions={name: version(name) for name in LIBRARIES},
         seconds=curve[-1].seconds if curve else 0.0,
         thresholds=thresholds,
@@ -284,6 +294,15 @@ def train(
         curve=tuple(curve),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
+
+
+def _keep_split(out: Path, dataset: Dataset) -> None:
+    """Write who is trained on and who is measured on, before the first step."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_split(out, dataset.division)
+    except OSError as exc:
+        raise unwritable(out, exc) from exc
 
 
 def _held_out_name(dataset: Dataset) -> str:
@@ -328,7 +347,9 @@ def _made_with(recipe: Recipe, dataset: Dataset) -> dict[str, str]:
     """Return what must be the same when a training is resumed."""
     values = {key: str(value) for key, value in asdict(recipe).items()}
     labels = ", ".join(dataset.labels)
-    return values | {"labels": labels, "dataset": dataset.sha256[:16]}
+    division = dataset.division.sha256[:16]
+    content = dataset.sha256[:16]
+    return values | {"labels": labels, "dataset": content, "split": division}
 
 
 def _resumed(

@@ -26,8 +26,8 @@ from models.boxes import IntArray
 from models.detections import Detections
 from models.errors import DatasetError, TrainingError
 from models.files import write_atomically
+from trainer.data.arrangement import shows_defect
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.hold_out import shows_defect
 from trainer.data.split import Fold, folds
 from trainer.fit.recipe import Observer, Wishes, train
 from trainer.judge.metrics import predict_photos
@@ -77,12 +77,15 @@ def divide_photos(
         dataset: Checked.
         count: Folds, at least 2.
         seed: Of the division.
-        groups: ``[N]`` group of each of ``cross_photos``; none is torn apart.
+        groups: ``[N]`` group of each of ``cross_photos``; none is torn apart; None =
+            those of the dataset's division.
 
     Raises:
         DatasetError: Too few photos with a defect for so many folds.
     """
-    divided = folds(cross_photos(dataset), count, seed, groups)
+    photos = cross_photos(dataset)
+    together = dataset.division.groups_of(photos) if groups is None else groups
+    divided = folds(photos, count, seed, together)
     if all(shows_defect(f.train) and shows_defect(f.held_out) for f in divided):
         return divided
     defective = sum(not photo.is_good for fold in divided for photo in fold.held_out)
@@ -101,7 +104,6 @@ def cross_train(
     watch: Watch,
     *,
     count: int,
-    groups: Sequence[int] | None = None,
 ) -> CrossTraining:
     """Train on all folds but one, in turn, and look at the one.
 
@@ -111,13 +113,14 @@ def cross_train(
         out: Folder of the run that they belong to; exists.
         watch: Gives who watches the fold of a number, from 0.
         count: Folds, at least 2.
-        groups: ``[N]`` group of each of ``cross_photos``; none is torn apart.
+        groups: ``[N]`` group of each of ``cross_photos``; none is torn apart; None =
+            those of the dataset's division.
 
     Raises:
         DatasetError: Too few photos with a defect for so many folds.
         TrainingError: The folds in ``out`` were made with something else.
     """
-    divided = divide_photos(dataset, count, wishes.seed, groups)
+    divided = divide_photos(dataset, count, wishes.seed)
     root = out / FOLDER_NAME
     _keep_plan(root, _plan(dataset, wishes, divided))
     found: list[Detections] = []
@@ -159,7 +162,9 @@ def _judged(
 def _dataset_of(dataset: Dataset, fold: Fold[Photo]) -> Dataset:
     """Return a dataset whose val is one fold."""
     splits = {"train": fold.train, "val": fold.held_out}
-    return Dataset(dataset.root, dataset.labels, splits, (), _hash(dataset, fold))
+    division = dataset.division.divided_as(fold.held_out)
+    content = _hash(dataset, fold)
+    return Dataset(dataset.root, dataset.labels, splits, (), content, division)
 
 
 def _hash(dataset: Dataset, fold: Fold[Photo]) -> str:

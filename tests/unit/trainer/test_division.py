@@ -11,7 +11,6 @@ from models.errors import DatasetError
 from tests.simulators.photos import plate, write_coco, write_json
 from trainer.data.check import check_dataset
 from trainer.data.dataset import Dataset, Photo, open_dataset
-from trainer.data.hold_out import divide
 
 
 def sides(dataset: Dataset) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
@@ -111,8 +110,11 @@ def test_few_defects_among_many_good_photos_reach_both_sides(tmp_path: Path) -> 
 
 
 def test_one_photo_many_times_is_not_on_both_sides(tmp_path: Path) -> None:
-    photo = open_dataset(write_coco(tmp_path / "d", {"train": 1})).splits["train"][0]
-    assert divide([photo] * 6)[0] == ()
+    root = write_coco(tmp_path / "d", {"train": 10})
+    content = (root / "images/train-0.png").read_bytes()
+    for number in range(1, 6):
+        (root / f"images/train-{number}.png").write_bytes(content)
+    assert sum(len(side) for side in sides(open_dataset(root))) == 10
 
 
 def test_valid_json_is_the_val_split(tmp_path: Path) -> None:
