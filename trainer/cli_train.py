@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from models.errors import TrainingError
@@ -42,7 +43,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=positive_int, help="longer side of the input, pixels"
     )
-    parser.add_argument("--epochs", type=positive_int, help="passes over the photos")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive_int, help="passes over the photos")
+    length.add_argument(
+        "--minutes",
+        type=positive_float,
+        help="time for everything, measuring included: as many steps as fit",
+    )
     parser.add_argument(
         "--batch", type=positive_int, default=recipe.BATCH, help="photos a step"
     )
@@ -56,6 +63,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
+    begun_s = time.monotonic()
     report = faultless_dataset(args.dataset, trains=True)
     _prepare(args.out, resume=args.resume)
     for finding in report.findings:
@@ -66,6 +74,7 @@ def run_train(args: argparse.Namespace) -> int:
         activation=args.activation,
         size_px=args.size,
         epochs=args.epochs,
+        minutes=args.minutes,
         batch=args.batch,
         learning_rate=args.learning_rate,
         seed=args.seed,
@@ -73,7 +82,12 @@ def run_train(args: argparse.Namespace) -> int:
     observer = TerminalObserver()
     try:
         outcome = recipe.train(
-            report.dataset, wishes, args.out, observer, resume=args.resume
+            report.dataset,
+            wishes,
+            args.out,
+            observer,
+            resume=args.resume,
+            begun_s=begun_s,
         )
     finally:
         observer.close()

@@ -32,7 +32,7 @@ REPORT_NAME = "report.html"
 
 
 class CurvePoint(BaseModel):
-    """One epoch of the training curve."""
+    """One epoch of the training curve; the last one may be a part of an epoch."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,6 +40,29 @@ class CurvePoint(BaseModel):
     step: int = Field(ge=0)
     seconds: float = Field(ge=0, description="Since the start of training.")
     loss: float = Field(description="Mean over the epoch.")
+    map_33: float | None = Field(
+        default=None, description="On watched validation photos; null = not measured."
+    )
+    map_50: float | None = Field(default=None, description="Likewise.")
+
+
+class ScheduleRecord(BaseModel):
+    """What was trained for how long: what ``--schedule`` repeats."""
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: int = Field(ge=0, description="Optimizer steps in all.")
+    past: tuple[tuple[int, int], ...] = Field(
+        default=(), description="Until which step another number of steps was planned."
+    )
+    steps_per_epoch: int = Field(ge=1)
+    measurements: int = Field(default=0, description="Wanted over the schedule.")
+    measured_photos: int = Field(default=0, description="Validation photos watched.")
+    minutes: float | None = Field(default=None, description="Budget; null = none.")
+    ended_early: bool = False
+    kept_step: int | None = Field(
+        default=None, description="Step of the weights kept; null = the last."
+    )
 
 
 class RunRecord(BaseModel):
@@ -66,6 +89,7 @@ class RunRecord(BaseModel):
     thresholds: Thresholds
     metrics: Metrics
     curve: tuple[CurvePoint, ...]
+    schedule: ScheduleRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

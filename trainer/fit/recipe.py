@@ -10,34 +10,36 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from models.detections import Detections
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.detectors.base import Architecture
+from trainer.detectors.base import Architecture, Target
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, fits_statistics, load_weights
-from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
+from trainer.fit.budget import TimeBudget
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
     StepReport,
     Training,
     make_optimizer,
-    train_one_epoch,
 )
+from trainer.fit.loop import Loop
+from trainer.fit.order import PlaceSampler, SeededPhotos
+from trainer.fit.watch import Watch
 from trainer.judge.metrics import measure, predict_photos
 from trainer.judge.thresholds import choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
-from trainer.run import CHECKPOINT_NAME, CurvePoint, Run, RunRecord, write_run
+from trainer.run import CHECKPOINT_NAME, Run, RunRecord, write_run
 
 LARGEST_INPUT_PX = 640
 SIZE_MULTIPLE_PX = 32
@@ -47,6 +49,7 @@ BATCH = 8
 LEARNING_RATE = 2e-3  # AdamW, measured in the prototype
 WEIGHT_DECAY = 0.05
 WARMUP_STEPS = 50
+FEWEST_STEPS = 20  # of a budget; below, the warm-up is not even over
 WORKERS_FOR_GPU = 8
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
 
@@ -61,6 +64,7 @@ class Wishes:
         activation: Non-linearity; None = Hardswish, which INT8 likes.
         size_px: Longer side of the input.
         epochs: Passes over the photos.
+        minutes: Time that the whole training may take, instead of epochs.
         batch: Photos a step.
         learning_rate: Peak.
         frozen_norms: Keep the weights' batch statistics; None = where they still hold.
@@ -72,6 +76,7 @@ class Wishes:
     activation: Activation = Activation.HARDSWISH
     size_px: int | None = None
     epochs: int | None = None
+    minutes: float | None = None
     batch: int = BATCH
     learning_rate: float = LEARNING_RATE
     frozen_norms: bool | None = None
@@ -88,7 +93,8 @@ class Recipe:
         weights: Where training starts from.
         input_height_px: Of the graph's input.
         input_width_px: Of the graph's input.
-        epochs: Passes over the photos.
+        epochs: Passes over the photos; with a budget, before it is known how many
+            fit.
         batch: Photos a step.
         learning_rate: Peak of the cosine.
         weight_decay: Of convolution weights.
@@ -96,6 +102,7 @@ class Recipe:
         frozen_norms: Batch statistics stay those of the weights; always so in
             batches of one photo, which have none where a map is one pixel.
         seed: Of everything random.
+        minutes: Time budget; None = the epochs count.
     """
 
     detector: Architecture
@@ -110,6 +117,7 @@ class Recipe:
     warmup_steps: int
     frozen_norms: bool
     seed: int
+    minutes: float | None = None
 
 
 class Observer(Protocol):
@@ -171,6 +179,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         WARMUP_STEPS,
         frozen_norms or batch == 1,
         wishes.seed,
+        wishes.minutes,
     )
 
 
@@ -221,7 +230,13 @@ def begin_training(
 
 
 def train(
-    dataset: Dataset, wishes: Wishes, out: Path, observer: Observer, *, resume: bool
+    dataset: Dataset,
+    wishes: Wishes,
+    out: Path,
+    observer: Observer,
+    *,
+    resume: bool,
+    begun_s: float | None = None,
 ) -> Outcome:
     """Fine-tune a detector and write the run.
 
@@ -231,30 +246,39 @@ def train(
         out: Folder of the run; made if it does not exist.
         observer: Told of every step.
         resume: Go on from the checkpoint in ``out``.
+        begun_s: Monotonic clock at which a budget of minutes begins; None = now.
 
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
         DatasetError: Nothing to train on.
+        ConfigError: The budget is too small.
     """
+    begun_s = time.monotonic() if begun_s is None else begun_s
     photos, held_out = dataset.for_training()
     recipe = resolve(wishes, photos)
     sampler = EpochSampler(photos, recipe.seed)
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
     training, transfer = begin_training(recipe, dataset.labels, steps_per_epoch)
-    observer.begin(recipe, transfer, training.schedule.steps)
-    curve = _fit(
+    size_px = (recipe.input_height_px, recipe.input_width_px)
+    unasked = wishes.epochs is None and wishes.minutes is None
+    watch = Watch(held_out, len(dataset.labels), size_px, may_end_early=unasked)
+    order = PlaceSampler(sampler, recipe.seed, recipe.batch)
+    loop = Loop(
         training,
-        recipe,
-        photos,
-        sampler,
-        out,
-        observer,
-        made_with=_made_with(recipe, dataset),
-        resume=resume,
+        _loader(recipe, photos, order, training.device),
+        order,
+        watch=watch,
+        budget=_budget(recipe.minutes, begun_s, steps_per_epoch),
+        path=out / CHECKPOINT_NAME,
+        notes={"made_with": _made_with(recipe, dataset)},
+        on_step=observer.step,
     )
-    detector = TorchDetector(
-        training.average.model, recipe.input_height_px, recipe.input_width_px
-    )
+    if resume:
+        loop.resume()
+    observer.begin(recipe, transfer, training.schedule.steps)
+    curve = loop.run()
+    kept_step = loop.watch.keep_best(training.average.model)
+    detector = TorchDetector(training.average.model, *size_px)
     split = _held_out_name(dataset)
     tick = observer.measuring(len(held_out))
     found = predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
@@ -278,8 +302,32 @@ def train(
         thresholds=thresholds,
         metrics=measure(found, held_out, dataset.labels, thresholds, split),
         curve=tuple(curve),
+        schedule=loop.record(kept_step),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
+
+
+def _loader(
+    recipe: Recipe,
+    photos: tuple[Photo, ...],
+    order: PlaceSampler,
+    device: torch.device,
+) -> DataLoader[tuple[torch.Tensor, Target]]:
+    """Return the batches in their order."""
+    data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
+    workers = WORKERS_FOR_GPU if device.type == "cuda" else 0
+    return make_loader(SeededPhotos(data), order, recipe.batch, workers)
+
+
+def _budget(
+    minutes: float | None, begun_s: float, steps_per_epoch: int
+) -> TimeBudget | None:
+    """Return the budget of so many minutes."""
+    if minutes is None:
+        return None
+    seconds = 60 * minutes
+    fewest = max(FEWEST_STEPS, steps_per_epoch)
+    return TimeBudget(seconds, begun_s + seconds, fewest)
 
 
 def _held_out_name(dataset: Dataset) -> str:
@@ -288,51 +336,8 @@ def _held_out_name(dataset: Dataset) -> str:
     return "val" if has_val else "held-out"
 
 
-def _fit(
-    training: Training,
-    recipe: Recipe,
-    photos: tuple[Photo, ...],
-    sampler: EpochSampler,
-    out: Path,
-    observer: Observer,
-    *,
-    made_with: dict[str, str],
-    resume: bool,
-) -> list[CurvePoint]:
-    """Run the epochs that are left, with a checkpoint after each."""
-    path = out / CHECKPOINT_NAME
-    curve = _resumed(path, training, made_with) if resume else []
-    data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
-    workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
-    loader = make_loader(data, sampler, recipe.batch, workers)
-    earlier = curve[-1].seconds if curve else 0.0
-    begun = time.monotonic()
-    for epoch in range(len(curve) + 1, recipe.epochs + 1):
-        sampler.epoch = epoch
-        torch.manual_seed(recipe.seed * MOST_EPOCHS + epoch)  # the same when resumed
-        loss = train_one_epoch(training, loader, partial(observer.step, epoch))
-        seconds = earlier + time.monotonic() - begun
-        curve.append(
-            CurvePoint(epoch=epoch, step=training.step, seconds=seconds, loss=loss)
-        )
-        points = [point.model_dump() for point in curve]
-        save_checkpoint(path, training, {"made_with": made_with, "curve": points})
-    return curve
-
-
 def _made_with(recipe: Recipe, dataset: Dataset) -> dict[str, str]:
     """Return what must be the same when a training is resumed."""
     values = {key: str(value) for key, value in asdict(recipe).items()}
     labels = ", ".join(dataset.labels)
     return values | {"labels": labels, "dataset": dataset.sha256[:16]}
-
-
-def _resumed(
-    path: Path, training: Training, made_with: dict[str, str]
-) -> list[CurvePoint]:
-    """Load a checkpoint made with the same; return the curve so far."""
-    extra = load_checkpoint(path, training, made_with)
-    try:
-        return [CurvePoint.model_validate(point) for point in extra["curve"]]
-    except (KeyError, TypeError, ValueError) as exc:
-        raise cannot_resume(path, exc) from exc
