@@ -9,16 +9,13 @@ from models.errors import TrainingError
 from trainer.cli_arguments import positive_float, positive_int, seed_int
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
+from trainer.cli_wishes import read_wishes
 from trainer.data.check import faultless_dataset
-from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
-from trainer.fit.recipe import Wishes
 from trainer.judge.report import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
-
-SHIPPED_WEIGHTS = "graftline-synthetic-nano"
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +24,20 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--weights",
-        default=SHIPPED_WEIGHTS,
         help="name, file, or none (default: the shipped checkpoint)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        metavar="RUN",
+        type=Path,
+        help="go on from an earlier run: its network, and its classes by name",
+    )
+    parser.add_argument(
+        "--schedule",
+        metavar="RUN",
+        type=Path,
+        help="repeat a run to the step: its recipe, seed and schedule",
     )
     parser.add_argument(
         "--detector", type=Architecture, choices=list(Architecture), help="network"
@@ -37,7 +46,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--activation",
         type=Activation,
         choices=list(Activation),
-        default=Activation.HARDSWISH,
         help="non-linearity (default: hardswish, which INT8 likes)",
     )
     parser.add_argument(
@@ -51,12 +59,16 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="time for everything, measuring included: as many steps as fit",
     )
     parser.add_argument(
-        "--batch", type=positive_int, default=recipe.BATCH, help="photos a step"
+        "--batch", type=positive_int, help=f"photos a step (default: {recipe.BATCH})"
     )
     parser.add_argument(
-        "--learning-rate", type=positive_float, default=recipe.LEARNING_RATE
+        "--learning-rate",
+        type=positive_float,
+        help=f"highest one (default: {recipe.LEARNING_RATE})",
     )
-    parser.add_argument("--seed", type=seed_int, default=0)
+    parser.add_argument(
+        "--seed", type=seed_int, help="of everything random (default: 0)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
@@ -68,17 +80,7 @@ def run_train(args: argparse.Namespace) -> int:
     _prepare(args.out, resume=args.resume)
     for finding in report.findings:
         say(str(finding))
-    wishes = Wishes(
-        weights=args.weights,
-        detector=args.detector or _detector_of(args.weights),
-        activation=args.activation,
-        size_px=args.size,
-        epochs=args.epochs,
-        minutes=args.minutes,
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-    )
+    wishes = read_wishes(args, report.dataset)
     observer = TerminalObserver()
     try:
         outcome = recipe.train(
@@ -127,9 +129,3 @@ def _prepare(out: Path, *, resume: bool) -> None:
         probe.unlink()
     except OSError as exc:
         raise unwritable(out, exc) from exc
-
-
-def _detector_of(weights: str) -> Architecture:
-    """Return the network that named weights are of; YOLOX-nano for files."""
-    entry = zoo.entries().get(weights)
-    return entry.detector if entry else Architecture.YOLOX_NANO

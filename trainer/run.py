@@ -65,6 +65,33 @@ class ScheduleRecord(BaseModel):
     )
 
 
+class Machine(BaseModel):
+    """Where a run was trained."""
+
+    model_config = ConfigDict(frozen=True)
+
+    processor: str
+    system: str
+    cores: int
+    threads: int = Field(description="Of torch; another number sums in another order.")
+    gpu: str | None = None
+
+
+class Ancestor(BaseModel):
+    """An earlier run that training went on from (``--from``)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    folder: str = Field(description="Absolute path at the time of training.")
+    sha256: Sha256 = Field(description="Of its weights.")
+    dataset_sha256: Sha256
+    pretrained: str
+    pretrained_sha256: Sha256 | None = None
+    kept_labels: tuple[str, ...] = Field(description="Class predictions that went on.")
+    fresh_labels: tuple[str, ...] = Field(description="Those that started anew.")
+
+
 class RunRecord(BaseModel):
     """``run.json``."""
 
@@ -90,6 +117,14 @@ class RunRecord(BaseModel):
     metrics: Metrics
     curve: tuple[CurvePoint, ...]
     schedule: ScheduleRecord | None = None
+    ancestors: tuple[Ancestor, ...] = Field(
+        default=(), description="Runs that training went on from, the nearest first."
+    )
+    repeats: str | None = Field(default=None, description="Run given to --schedule.")
+    machine: Machine | None = None
+    git_revision: str | None = Field(
+        default=None, description="Of this installation; null = not a checkout."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,18 @@ class Loop:
             left_s = self.budget.deadline_s - self._earlier_s
             self.budget = replace(self.budget, deadline_s=left_s)
 
+    def repeat(self, record: ScheduleRecord) -> None:
+        """Take a finished schedule as it was, to the step; nothing is planned anew.
+
+        Args:
+            record: Of the run to repeat.
+        """
+        self.training.schedule = replace(
+            self.training.schedule, steps=record.steps, past=record.past
+        )
+        self.watch.choose(record.measurements, record.measured_photos)
+        self.is_planned, self.budget = True, None
+
     def run(self) -> list[CurvePoint]:
         """Do the steps that are left; return the curve of all.
 

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -19,12 +18,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from models.detections import Detections
+from models.errors import TrainingError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.detectors.base import Architecture, Target
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, fits_statistics, load_weights
+from trainer.fit.ancestor import ancestors, inherit
 from trainer.fit.budget import TimeBudget
 from trainer.fit.engine import (
     MovingAverage,
@@ -35,11 +36,13 @@ from trainer.fit.engine import (
 )
 from trainer.fit.loop import Loop
 from trainer.fit.order import PlaceSampler, SeededPhotos
+from trainer.fit.provenance import git_revision, library_versions, this_machine
+from trainer.fit.repeat import Repeat
 from trainer.fit.watch import Watch
 from trainer.judge.metrics import measure, predict_photos
 from trainer.judge.thresholds import choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
-from trainer.run import CHECKPOINT_NAME, Run, RunRecord, write_run
+from trainer.run import CHECKPOINT_NAME, Ancestor, Run, RunRecord, open_run, write_run
 
 LARGEST_INPUT_PX = 640
 SIZE_MULTIPLE_PX = 32
@@ -51,7 +54,6 @@ WEIGHT_DECAY = 0.05
 WARMUP_STEPS = 50
 FEWEST_STEPS = 20  # of a budget; below, the warm-up is not even over
 WORKERS_FOR_GPU = 8
-LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class Wishes:
         learning_rate: Peak.
         frozen_norms: Keep the weights' batch statistics; None = where they still hold.
         seed: Of everything random.
+        earlier: Run to go on from; its weights, network and non-linearity win.
+        repeats: Run to do once more; then nothing else counts.
     """
 
     weights: str
@@ -81,6 +85,8 @@ class Wishes:
     learning_rate: float = LEARNING_RATE
     frozen_norms: bool | None = None
     seed: int = 0
+    earlier: Path | None = None
+    repeats: Repeat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class Recipe:
             batches of one photo, which have none where a map is one pixel.
         seed: Of everything random.
         minutes: Time budget; None = the epochs count.
+        earlier: Folder of the run that training goes on from; None = of ``weights``.
     """
 
     detector: Architecture
@@ -118,6 +125,7 @@ class Recipe:
     frozen_norms: bool
     seed: int
     minutes: float | None = None
+    earlier: str | None = None
 
 
 class Observer(Protocol):
@@ -156,7 +164,12 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     Args:
         wishes: What was asked for.
         photos: To train on.
+
+    Raises:
+        TrainingError: The run to repeat was made by another version.
     """
+    if wishes.repeats:
+        return _repeated(wishes.repeats)
     height, width = input_size(photos, wishes.size_px)
     defective = sum(not photo.is_good for photo in photos)
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
@@ -165,7 +178,9 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     batch = min(wishes.batch, max(1, defective))
     frozen_norms = wishes.frozen_norms
     if frozen_norms is None:
-        frozen_norms = fits_statistics(wishes.weights, wishes.activation)
+        frozen_norms = bool(wishes.earlier) or fits_statistics(
+            wishes.weights, wishes.activation
+        )
     return Recipe(
         wishes.detector,
         wishes.activation,
@@ -180,7 +195,24 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         frozen_norms or batch == 1,
         wishes.seed,
         wishes.minutes,
+        str(wishes.earlier.resolve()) if wishes.earlier else None,
     )
+
+
+def _repeated(repeat: Repeat) -> Recipe:
+    """Return the recipe that a run was made with."""
+    stored = dict(repeat.record.recipe)
+    stored["detector"] = repeat.record.detector
+    stored["activation"] = repeat.record.activation
+    stored["minutes"] = None  # they have become steps
+    try:
+        return Recipe(**stored)  # type: ignore[arg-type]  # values of JSON
+    except TypeError as exc:
+        raise TrainingError(
+            f"{repeat.name}: cannot be repeated.",
+            why=f"Its recipe is of another version ({exc}).",
+            fix="Train it again, then repeat that run.",
+        ) from exc
 
 
 def input_size(photos: tuple[Photo, ...], size_px: int | None) -> tuple[int, int]:
@@ -203,7 +235,7 @@ def input_size(photos: tuple[Photo, ...], size_px: int | None) -> tuple[int, int
 
 def begin_training(
     recipe: Recipe, labels: tuple[str, ...], steps_per_epoch: int
-) -> tuple[Training, TransferReport | None]:
+) -> tuple[Training, TransferReport | None, tuple[Ancestor, ...]]:
     """Return a network with its grafted weights, ready for the first step.
 
     Args:
@@ -211,13 +243,23 @@ def begin_training(
         labels: Class names.
         steps_per_epoch: For the schedule.
 
+    Returns:
+        The training, what was grafted, and the runs that it descends from.
+
     Raises:
         TrainingError: The weights are not to be had, or do not fit.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_detector(recipe.detector, len(labels), recipe.activation)
-    transfer = load_weights(model, recipe.weights)
+    line: tuple[Ancestor, ...] = ()
+    if recipe.earlier:
+        earlier = open_run(Path(recipe.earlier))
+        inherited = inherit(model, labels, earlier)
+        transfer: TransferReport | None = inherited.transfer
+        line = ancestors(earlier, inherited)
+    else:
+        transfer = load_weights(model, recipe.weights)
     model.to(device).to(memory_format=torch.channels_last)
     steps = recipe.epochs * steps_per_epoch
     schedule = Schedule(recipe.learning_rate, steps, recipe.warmup_steps)
@@ -226,7 +268,7 @@ def begin_training(
     training = Training(
         model, optimizer, average, schedule, device, frozen_norms=recipe.frozen_norms
     )
-    return training, transfer
+    return training, transfer, line
 
 
 def train(
@@ -258,9 +300,9 @@ def train(
     recipe = resolve(wishes, photos)
     sampler = EpochSampler(photos, recipe.seed)
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
-    training, transfer = begin_training(recipe, dataset.labels, steps_per_epoch)
+    training, transfer, line = begin_training(recipe, dataset.labels, steps_per_epoch)
     size_px = (recipe.input_height_px, recipe.input_width_px)
-    unasked = wishes.epochs is None and wishes.minutes is None
+    unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
     watch = Watch(held_out, len(dataset.labels), size_px, may_end_early=unasked)
     order = PlaceSampler(sampler, recipe.seed, recipe.batch)
     loop = Loop(
@@ -270,9 +312,11 @@ def train(
         watch=watch,
         budget=_budget(recipe.minutes, begun_s, steps_per_epoch),
         path=out / CHECKPOINT_NAME,
-        notes={"made_with": _made_with(recipe, dataset)},
+        notes={"made_with": _made_with(recipe, dataset, wishes.repeats)},
         on_step=observer.step,
     )
+    if wishes.repeats:
+        loop.repeat(wishes.repeats.schedule)
     if resume:
         loop.resume()
     observer.begin(recipe, transfer, training.schedule.steps)
@@ -297,12 +341,16 @@ def train(
         dataset=str(dataset.root.resolve()),
         dataset_sha256=dataset.sha256,
         dataset_images=dataset.photo_count,
-        versions={name: version(name) for name in LIBRARIES},
+        versions=library_versions(),
         seconds=curve[-1].seconds if curve else 0.0,
         thresholds=thresholds,
         metrics=measure(found, held_out, dataset.labels, thresholds, split),
         curve=tuple(curve),
         schedule=loop.record(kept_step),
+        ancestors=line,
+        repeats=wishes.repeats.name if wishes.repeats else None,
+        machine=this_machine(),
+        git_revision=git_revision(),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
 
@@ -336,8 +384,17 @@ def _held_out_name(dataset: Dataset) -> str:
     return "val" if has_val else "held-out"
 
 
-def _made_with(recipe: Recipe, dataset: Dataset) -> dict[str, str]:
+def _made_with(
+    recipe: Recipe, dataset: Dataset, repeat: Repeat | None
+) -> dict[str, str]:
     """Return what must be the same when a training is resumed."""
     values = {key: str(value) for key, value in asdict(recipe).items()}
     labels = ", ".join(dataset.labels)
-    return values | {"labels": labels, "dataset": dataset.sha256[:16]}
+    schedule = "the run's own"
+    if repeat:
+        schedule = f"{repeat.schedule.steps} steps, moved {repeat.schedule.past}"
+    return values | {
+        "labels": labels,
+        "dataset": dataset.sha256[:16],
+        "schedule": schedule,
+    }
