@@ -84,7 +84,4 @@ def _revision(git: Path) -> str | None:
 
 
 def _hexadecimal(text: str) -> str | None:
-    digits = set("0123456789abcdef")
-    return (
-        text if text and set(text) <= digits and len(text) <= LONGEST_REVISION else None
-    )
+    return text if REVISION.fullmatch(text) else None

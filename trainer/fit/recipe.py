@@ -6,14 +6,12 @@ Then, in order: data, network, weights grafted on, the loop, thresholds and metr
 photos that were not trained on.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -27,6 +25,7 @@ from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, fits_statistics, load_weights
 from trainer.fit.ancestor import ancestors, inherit
 from trainer.fit.budget import TimeBudget
+from trainer.fit.choices import input_size
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -44,8 +43,6 @@ from trainer.judge.thresholds import choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import CHECKPOINT_NAME, Ancestor, Run, RunRecord, open_run, write_run
 
-LARGEST_INPUT_PX = 640
-SIZE_MULTIPLE_PX = 32
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 100
 BATCH = 8
@@ -213,24 +210,6 @@ def _repeated(repeat: Repeat) -> Recipe:
             why=f"Its recipe is of another version ({exc}).",
             fix="Train it again, then repeat that run.",
         ) from exc
-
-
-def input_size(photos: tuple[Photo, ...], size_px: int | None) -> tuple[int, int]:
-    """Return height and width of the input: the photos' shape, not enlarged.
-
-    Args:
-        photos: To train on.
-        size_px: Longer side; None = that of the photos, at most 640.
-    """
-    height = float(np.median([photo.height_px for photo in photos]))
-    width = float(np.median([photo.width_px for photo in photos]))
-    longer = max(height, width)
-    side = size_px or min(LARGEST_INPUT_PX, longer)
-    sides = [
-        max(1, math.ceil(edge * side / longer / SIZE_MULTIPLE_PX)) * SIZE_MULTIPLE_PX
-        for edge in (height, width)
-    ]
-    return sides[0], sides[1]
 
 
 def begin_training(
