@@ -7,10 +7,11 @@ every step is held against the clock: a machine that became slower gets fewer st
 faster one more. The schedule stays a cosine that reaches its end; only how fast it is
 run through changes, without a jump of the learning rate.
 
-No clock in here: times come in as seconds.
+But for ``budget_of`` there is no clock in here: times come in as seconds.
 """
 
 import math
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ SLOW_STEPS = 3  # at a start; not counted
 PACE_STEPS = 10  # counted before the first plan
 LONGEST_PACE = 50  # steps that the pace is the mean of
 TOLERANCE = 0.02  # of the budget: planned ends this far off are planned anew
+FEWEST_STEPS = 20  # below, the warm-up is not half over
 CLOSING_S = 1.0  # weights and record
 CLOSING_SHARE = 1.3  # thresholds, metrics and report on top of looking; measured 1.26
 
@@ -131,3 +133,20 @@ def closing_s(photos: int, photo_s: float) -> float:
         photo_s: Seconds to look at one.
     """
     return CLOSING_S + photos * photo_s * CLOSING_SHARE
+
+
+def budget_of(
+    minutes: float | None, begun_s: float | None, steps_per_epoch: int
+) -> TimeBudget | None:
+    """Return the budget of so many minutes; None where none was asked for.
+
+    Args:
+        minutes: Asked for.
+        begun_s: Monotonic clock at which they begin; None = now.
+        steps_per_epoch: A budget allows at least one pass over the photos.
+    """
+    if minutes is None:
+        return None
+    begun_s = time.monotonic() if begun_s is None else begun_s
+    seconds = 60 * minutes
+    return TimeBudget(seconds, begun_s + seconds, max(FEWEST_STEPS, steps_per_epoch))

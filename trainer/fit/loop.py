@@ -70,6 +70,18 @@ class Loop:
         """Seconds of training, those before an interruption included."""
         return self._earlier_s + time.monotonic() - self._begun
 
+    def prepare(self, repeated: ScheduleRecord | None, *, resume: bool) -> None:
+        """Take over a schedule, and go on from the checkpoint, where that is asked.
+
+        Args:
+            repeated: Of the run to repeat.
+            resume: Go on from the checkpoint.
+        """
+        if repeated:
+            self.repeat(repeated)
+        if resume:
+            self.resume()
+
     def resume(self) -> None:
         """Go on from the checkpoint.
 

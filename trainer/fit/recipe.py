@@ -6,11 +6,10 @@ Then, in order: data, network, weights grafted on, the loop, thresholds and metr
 photos that were not trained on.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
@@ -24,7 +23,7 @@ from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, fits_statistics, load_weights
 from trainer.fit.ancestor import ancestors, inherit
-from trainer.fit.budget import TimeBudget
+from trainer.fit.budget import budget_of
 from trainer.fit.choices import input_size
 from trainer.fit.engine import (
     MovingAverage,
@@ -49,7 +48,6 @@ BATCH = 8
 LEARNING_RATE = 2e-3  # AdamW, measured in the prototype
 WEIGHT_DECAY = 0.05
 WARMUP_STEPS = 50
-FEWEST_STEPS = 20  # of a budget; below, the warm-up is not even over
 WORKERS_FOR_GPU = 8
 
 
@@ -274,45 +272,40 @@ def train(
         DatasetError: Nothing to train on.
         ConfigError: The budget is too small.
     """
-    begun_s = time.monotonic() if begun_s is None else begun_s
     photos, held_out = dataset.for_training()
     recipe = resolve(wishes, photos)
     sampler = EpochSampler(photos, recipe.seed)
-    steps_per_epoch = max(1, len(sampler) // recipe.batch)
-    training, transfer, line = begin_training(recipe, dataset.labels, steps_per_epoch)
-    size_px = (recipe.input_height_px, recipe.input_width_px)
-    unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
-    watch = Watch(held_out, len(dataset.labels), size_px, may_end_early=unasked)
     order = PlaceSampler(sampler, recipe.seed, recipe.batch)
+    training, transfer, line = begin_training(
+        recipe, dataset.labels, order.steps_per_epoch
+    )
+    size_px = (recipe.input_height_px, recipe.input_width_px)
+    watch = _watch(wishes, held_out, len(dataset.labels), size_px)
     loop = Loop(
         training,
         _loader(recipe, photos, order, training.device),
         order,
         watch=watch,
-        budget=_budget(recipe.minutes, begun_s, steps_per_epoch),
+        budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
         path=out / CHECKPOINT_NAME,
         notes={"made_with": _made_with(recipe, dataset, wishes.repeats)},
         on_step=observer.step,
     )
-    if wishes.repeats:
-        loop.repeat(wishes.repeats.schedule)
-    if resume:
-        loop.resume()
+    loop.prepare(wishes.repeats.schedule if wishes.repeats else None, resume=resume)
     observer.begin(recipe, transfer, training.schedule.steps)
     curve = loop.run()
     kept_step = loop.watch.keep_best(training.average.model)
-    detector = TorchDetector(training.average.model, *size_px)
     split = _held_out_name(dataset)
-    tick = observer.measuring(len(held_out))
-    found = predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
+    detector = TorchDetector(training.average.model, *size_px)
+    found = _measured(detector, held_out, len(dataset.labels), observer)
     thresholds = choose_thresholds(found, held_out, dataset.labels, split)
     record = RunRecord(
         name=out.resolve().name,
         detector=recipe.detector,
         activation=recipe.activation,
         labels=dataset.labels,
-        input_height_px=recipe.input_height_px,
-        input_width_px=recipe.input_width_px,
+        input_height_px=size_px[0],
+        input_width_px=size_px[1],
         seed=recipe.seed,
         recipe=asdict(recipe),
         pretrained=recipe.weights,
@@ -320,7 +313,6 @@ def train(
         dataset=str(dataset.root.resolve()),
         dataset_sha256=dataset.sha256,
         dataset_images=dataset.photo_count,
-        versions=library_versions(),
         seconds=curve[-1].seconds if curve else 0.0,
         thresholds=thresholds,
         metrics=measure(found, held_out, dataset.labels, thresholds, split),
@@ -328,10 +320,37 @@ def train(
         schedule=loop.record(kept_step),
         ancestors=line,
         repeats=wishes.repeats.name if wishes.repeats else None,
-        machine=this_machine(),
-        git_revision=git_revision(),
+        **_made_by(),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
+
+
+def _watch(
+    wishes: Wishes, held_out: tuple[Photo, ...], labels: int, size_px: tuple[int, int]
+) -> Watch:
+    """Return what measures while training; it ends no length that was asked for."""
+    unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
+    return Watch(held_out, labels, size_px, may_end_early=unasked)
+
+
+def _made_by() -> dict[str, Any]:
+    """Return what the record says of machine and installation."""
+    return {
+        "versions": library_versions(),
+        "machine": this_machine(),
+        "git_revision": git_revision(),
+    }
+
+
+def _measured(
+    detector: TorchDetector,
+    held_out: tuple[Photo, ...],
+    labels: int,
+    observer: Observer,
+) -> list[Detections]:
+    """Return what is found on the photos that were not trained on."""
+    tick = observer.measuring(len(held_out))
+    return predict_photos(detector, held_out, labels, on_photo=tick)
 
 
 def _loader(
@@ -344,17 +363,6 @@ def _loader(
     data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
     workers = WORKERS_FOR_GPU if device.type == "cuda" else 0
     return make_loader(SeededPhotos(data), order, recipe.batch, workers)
-
-
-def _budget(
-    minutes: float | None, begun_s: float, steps_per_epoch: int
-) -> TimeBudget | None:
-    """Return the budget of so many minutes."""
-    if minutes is None:
-        return None
-    seconds = 60 * minutes
-    fewest = max(FEWEST_STEPS, steps_per_epoch)
-    return TimeBudget(seconds, begun_s + seconds, fewest)
 
 
 def _held_out_name(dataset: Dataset) -> str:
