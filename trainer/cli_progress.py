@@ -74,6 +74,16 @@ class Ticker:
             left_s = (now - self._begun) / self._done * (self._total - self._done)
             say(f"{self._title} {self._done}/{self._total} {note} {left_s:.0f} s left")
 
+    def retotal(self, total: int) -> None:
+        """Change how many there are.
+
+        Args:
+            total: Number of ticks.
+        """
+        self._total = total
+        if self._progress:
+            self._progress.update(self._task, total=total)
+
     def close(self) -> None:
         """End the bar."""
         if self._progress:
@@ -117,10 +127,13 @@ class TerminalObserver:
             start = (
                 f"{recipe.weights} ({transfer.transferred} of {total} tensors grafted)"
             )
+        length = f"{recipe.epochs} epochs, {steps} steps"
+        if recipe.minutes is not None:
+            length = f"{recipe.minutes:g} minutes"
         say(
             f"training {recipe.detector} ({recipe.activation}) from {start}: "
             f"{recipe.input_width_px} x {recipe.input_height_px} px, "
-            f"{recipe.epochs} epochs, {steps} steps of {recipe.batch} photos"
+            f"{length} of {recipe.batch} photos a step"
         )
         self._ticker = Ticker("train", steps)
 
@@ -133,7 +146,11 @@ class TerminalObserver:
         first = self._loss == 0
         self._loss = report.loss if first else 0.95 * self._loss + 0.05 * report.loss
         note = f"epoch {epoch} loss {self._loss:.2f} {speed:.1f} photos/s"
+        if report.map_50 is not None:
+            note += f" mAP@.5 {report.map_50:.3f}"
         if self._ticker:
+            if report.planned:
+                self._ticker.retotal(report.planned)
             self._ticker.tick(report.step, note)
 
     def measuring(self, photos: int) -> Callable[[], None]:

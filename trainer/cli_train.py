@@ -2,17 +2,16 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import TrainingError
-from models.manifest import ThresholdRule
 from trainer.cli_arguments import (
     fold_int,
     positive_float,
     positive_int,
     seed_int,
-    share,
 )
 from trainer.cli_dataset import unpack_visibly
 from trainer.cli_findings import finding_lines
@@ -20,20 +19,17 @@ from trainer.cli_folds import run_folds
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import TerminalObserver, say
 from trainer.cli_split import add_split_arguments, split_wishes
+from trainer.cli_wishes import add_limits, read_wishes
 from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
-from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
-from trainer.fit.recipe import Outcome, Wishes
+from trainer.fit.recipe import Outcome
 from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
-from trainer.judge.thresholds import ErrorLimit
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
 from trainer.study.folds import divide_photos
-
-SHIPPED_WEIGHTS = "graftline-synthetic-nano"
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +40,20 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--weights",
-        default=SHIPPED_WEIGHTS,
         help="name, file, or none (default: the shipped checkpoint)",
+    )
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        metavar="RUN",
+        type=Path,
+        help="go on from an earlier run: its network, and its classes by name",
+    )
+    parser.add_argument(
+        "--schedule",
+        metavar="RUN",
+        type=Path,
+        help="repeat a run to the step: its recipe, seed and schedule",
     )
     parser.add_argument(
         "--detector", type=Architecture, choices=list(Architecture), help="network"
@@ -54,21 +62,30 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--activation",
         type=Activation,
         choices=list(Activation),
-        default=Activation.HARDSWISH,
         help="non-linearity (default: hardswish, which INT8 likes)",
     )
     parser.add_argument(
         "--size", type=positive_int, help="longer side of the input, pixels"
     )
-    parser.add_argument("--epochs", type=positive_int, help="passes over the photos")
-    parser.add_argument(
-        "--batch", type=positive_int, default=recipe.BATCH, help="photos a step"
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive_int, help="passes over the photos")
+    length.add_argument(
+        "--minutes",
+        type=positive_float,
+        help="time for everything, measuring included: as many steps as fit",
     )
     parser.add_argument(
-        "--learning-rate", type=positive_float, default=recipe.LEARNING_RATE
+        "--batch", type=positive_int, help=f"photos a step (default: {recipe.BATCH})"
     )
-    parser.add_argument("--seed", type=seed_int, default=0)
-    _add_limits(parser)
+    parser.add_argument(
+        "--learning-rate",
+        type=positive_float,
+        help=f"highest one (default: {recipe.LEARNING_RATE})",
+    )
+    parser.add_argument(
+        "--seed", type=seed_int, help="of everything random (default: 0)"
+    )
+    add_limits(parser)
     parser.add_argument(
         "--folds",
         type=fold_int,
@@ -82,28 +99,24 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
+    begun_s = time.monotonic()
     unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
     _prepare(args.out, resume=args.resume)
     for line in finding_lines(with_small_boxes(report, args.size)):
         say(line)
-    wishes = Wishes(
-        weights=args.weights,
-        detector=args.detector or _detector_of(args.weights),
-        activation=args.activation,
-        size_px=args.size,
-        epochs=args.epochs,
-        batch=args.batch,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-        limit=_limit(args),
-    )
+    wishes = read_wishes(args, report.dataset)
     if args.folds:
-        divide_photos(report.dataset, args.folds, args.seed)  # or it stops here
+        divide_photos(report.dataset, args.folds, wishes.seed)  # or it stops here
     observer = TerminalObserver()
     try:
         outcome = recipe.train(
-            report.dataset, wishes, args.out, observer, resume=args.resume
+            report.dataset,
+            wishes,
+            args.out,
+            observer,
+            resume=args.resume,
+            begun_s=begun_s,
         )
     finally:
         observer.close()
@@ -142,33 +155,6 @@ def _write_report(
     )
 
 
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    """Describe the two limits of errors, of which one can be given."""
-    limits = parser.add_mutually_exclusive_group()
-    limits.add_argument(
-        "--max-overkill",
-        type=share,
-        metavar="SHARE",
-        help="good parts that may be alarmed, for example 1%% (default: 2%% where "
-        "there are 30 good parts to measure on)",
-    )
-    limits.add_argument(
-        "--max-escape",
-        type=share,
-        metavar="SHARE",
-        help="defective parts that may pass unseen, for example 0.5%%",
-    )
-
-
-def _limit(args: argparse.Namespace) -> ErrorLimit | None:
-    """Return the limit that was given."""
-    if args.max_overkill:
-        return ErrorLimit(ThresholdRule.OVERKILL, args.max_overkill)
-    if args.max_escape:
-        return ErrorLimit(ThresholdRule.ESCAPES, args.max_escape)
-    return None
-
-
 def _prepare(out: Path, *, resume: bool) -> None:
     """Make the run's folder, and refuse to write over another run."""
     if not resume and any(
@@ -186,9 +172,3 @@ def _prepare(out: Path, *, resume: bool) -> None:
         probe.unlink()
     except OSError as exc:
         raise unwritable(out, exc) from exc
-
-
-def _detector_of(weights: str) -> Architecture:
-    """Return the network that named weights are of; YOLOX-nano for files."""
-    entry = zoo.entries().get(weights)
-    return entry.detector if entry else Architecture.YOLOX_NANO

@@ -13,7 +13,7 @@ from trainer.data.check import CheckReport, check_dataset
 from trainer.data.check_boxes import photos_of, small_boxes
 from trainer.data.dataset import Dataset, OnPhoto, Photo
 from trainer.data.division import SplitWishes
-from trainer.fit.recipe import input_size
+from trainer.fit.choices import input_size
 from trainer.judge.evaluate import open_subject
 from trainer.judge.unlabelled import look_defective
 

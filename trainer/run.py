@@ -32,7 +32,7 @@ REPORT_NAME = "report.html"
 
 
 class CurvePoint(BaseModel):
-    """One epoch of the training curve."""
+    """One epoch of the training curve; the last one may be a part of an epoch."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,6 +40,56 @@ class CurvePoint(BaseModel):
     step: int = Field(ge=0)
     seconds: float = Field(ge=0, description="Since the start of training.")
     loss: float = Field(description="Mean over the epoch.")
+    map_33: float | None = Field(
+        default=None, description="On watched validation photos; null = not measured."
+    )
+    map_50: float | None = Field(default=None, description="Likewise.")
+
+
+class ScheduleRecord(BaseModel):
+    """What was trained for how long: what ``--schedule`` repeats."""
+
+    model_config = ConfigDict(frozen=True)
+
+    steps: int = Field(ge=0, description="Optimizer steps in all.")
+    past: tuple[tuple[int, int], ...] = Field(
+        default=(), description="Until which step another number of steps was planned."
+    )
+    steps_per_epoch: int = Field(ge=1)
+    measurements: int = Field(default=0, description="Wanted over the schedule.")
+    measured_photos: int = Field(default=0, description="Validation photos watched.")
+    minutes: float | None = Field(default=None, description="Budget; null = none.")
+    ended_early: bool = False
+    kept_step: int | None = Field(
+        default=None, description="Step of the weights kept; null = the last."
+    )
+
+
+class Machine(BaseModel):
+    """Where a run was trained."""
+
+    model_config = ConfigDict(frozen=True)
+
+    processor: str
+    system: str
+    cores: int
+    threads: int = Field(description="Of torch; another number sums in another order.")
+    gpu: str | None = None
+
+
+class Ancestor(BaseModel):
+    """An earlier run that training went on from (``--from``)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    folder: str = Field(description="Absolute path at the time of training.")
+    sha256: Sha256 = Field(description="Of its weights.")
+    dataset_sha256: Sha256
+    pretrained: str
+    pretrained_sha256: Sha256 | None = None
+    kept_labels: tuple[str, ...] = Field(description="Class predictions that went on.")
+    fresh_labels: tuple[str, ...] = Field(description="Those that started anew.")
 
 
 class RunRecord(BaseModel):
@@ -66,6 +116,15 @@ class RunRecord(BaseModel):
     thresholds: Thresholds
     metrics: Metrics
     curve: tuple[CurvePoint, ...]
+    schedule: ScheduleRecord | None = None
+    ancestors: tuple[Ancestor, ...] = Field(
+        default=(), description="Runs that training went on from, the nearest first."
+    )
+    repeats: str | None = Field(default=None, description="Run given to --schedule.")
+    machine: Machine | None = None
+    git_revision: str | None = Field(
+        default=None, description="Of this installation; null = not a checkout."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def collate(rows: list[tuple[Tensor, Target]]) -> Batch:
 
 
 def make_loader(
-    photos: TrainingPhotos, sampler: EpochSampler, batch: int, workers: int
+    photos: Dataset[Any], sampler: Sampler[Any], batch: int, workers: int
 ) -> DataLoader[tuple[Tensor, Target]]:
     """Return the batches of one epoch after the other.
 
@@ -193,7 +193,7 @@ def make_loader(
         batch_size=batch,
         sampler=sampler,
         collate_fn=collate,
-        drop_last=len(sampler) >= batch,
+        drop_last=len(sampler) >= batch,  # type: ignore[arg-type]  # ours have a length
         num_workers=workers,
         persistent_workers=workers > 0,
     )

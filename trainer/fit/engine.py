@@ -7,7 +7,7 @@ the reader sees optimizer, clipping and average in order.
 import copy
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -23,15 +23,20 @@ FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prot
 class Schedule:
     """Learning rate over the steps: linear warm-up, then half a cosine.
 
+    The end may be moved while training. The cosine then goes on from the phase that it
+    had, faster or slower, and still reaches its end.
+
     Attributes:
         peak: Learning rate after the warm-up.
         steps: Number of optimizer steps in all.
         warmup_steps: Steps of the warm-up.
+        past: Until which step another number of steps was planned, in order.
     """
 
     peak: float
     steps: int
     warmup_steps: int
+    past: tuple[tuple[int, int], ...] = ()
 
     def at(self, step: int) -> float:
         """Return the learning rate of a step.
@@ -40,8 +45,32 @@ class Schedule:
             step: From 0 to ``steps - 1``.
         """
         warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        cosine = 0.5 * (1 + math.cos(math.pi * step / max(1, self.steps)))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.phase(step)))
         return self.peak * warmup * (cosine * (1 - FINAL_LR_SHARE) + FINAL_LR_SHARE)
+
+    def phase(self, step: int) -> float:
+        """Return how much of the cosine is done, 0..1.
+
+        Args:
+            step: From 0 to ``steps``.
+        """
+        begin, phase = 0, 0.0
+        for until, steps in (*self.past, (self.steps, self.steps)):
+            end = min(step, until)
+            phase += (1 - phase) * (end - begin) / max(1, steps - begin)
+            if step <= until:
+                break
+            begin = until
+        return phase
+
+    def ending_at(self, steps: int, *, now: int) -> "Schedule":
+        """Return the same schedule with another end.
+
+        Args:
+            steps: Number of steps in all.
+            now: Steps done; their learning rates stay what they were.
+        """
+        return replace(self, steps=steps, past=(*self.past, (now, self.steps)))
 
 
 def make_optimizer(
@@ -115,12 +144,16 @@ class StepReport:
         images: Images in this batch.
         loss: Total loss of this batch.
         learning_rate: In force in this step.
+        planned: Steps in all, as planned now; 0 = not planned yet.
+        map_50: Of the latest measurement on validation photos.
     """
 
     step: int
     images: int
     loss: float
     learning_rate: float
+    planned: int = 0
+    map_50: float | None = None
 
 
 @dataclass(slots=True)

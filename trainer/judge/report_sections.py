@@ -229,7 +229,29 @@ def _training(record: RunRecord) -> str:
         f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from {start}. "
         "If it still falls at the end, train longer."
     )
-    return _panel("Training", words, chart)
+    return _panel("Training", words, chart) + _watched(record)
+
+
+def _watched(record: RunRecord) -> str:
+    """Return what was measured during training; nothing where nothing was."""
+    points = [point for point in record.curve if point.map_50 is not None]
+    if not points or record.schedule is None:
+        return ""
+    steps = np.array([point.step for point in points], np.float32)
+    lines = [
+        Line("mAP@.33", steps, np.array([p.map_33 for p in points], np.float32)),
+        Line("mAP@.5", steps, np.array([p.map_50 for p in points], np.float32)),
+    ]
+    last = max(float(record.schedule.steps), 1.0)
+    chart = line_chart(lines, Axis("step", last, percent=False), Axis("mAP"))
+    words = (
+        f"The averaged weights on {record.schedule.measured_photos} validation photos."
+    )
+    if record.schedule.ended_early:
+        words += " It rose no more, so training was cut short."
+    if record.schedule.kept_step is not None:
+        words += f" Those of step {record.schedule.kept_step} were the best and kept."
+    return _panel("While training", words, chart)
 
 
 def _matrix(subject: Subject) -> str:

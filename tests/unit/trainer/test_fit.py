@@ -19,6 +19,7 @@ from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
+from trainer.fit.choices import input_size
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -28,7 +29,7 @@ from trainer.fit.engine import (
     train_one_epoch,
     train_step,
 )
-from trainer.fit.recipe import Outcome, Recipe, Wishes, input_size, resolve, train
+from trainer.fit.recipe import Outcome, Recipe, Wishes, resolve, train
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run, write_run
 
@@ -356,9 +357,22 @@ def test_input_follows_the_photos_and_is_never_enlarged(tmp_path: Path) -> None:
     small = open_dataset(write_coco(tmp_path / "d", {"train": 1}, size_px=80))
     photos = small.splits["train"]
     assert input_size(photos, None) == (96, 96)
-    wide = tuple(replace(p, width_px=1280, height_px=720) for p in photos)
+    wide = tuple(
+        replace(p, width_px=1280, height_px=720, boxes=p.boxes * 9) for p in photos
+    )
     assert input_size(wide, None) == (384, 640)
     assert input_size(wide, 320) == (192, 320)
+
+
+def test_small_boxes_get_a_larger_input(dataset: Dataset) -> None:
+    """Boxes of 12 px and more on photos of 1280 px are 6 px at 640."""
+    dots = [p for p in dataset.splits["train"] if list(p.labels) == [0]]
+    assert dots
+    photos = tuple(replace(p, width_px=1280, height_px=1280) for p in dots)
+    assert input_size(photos, None) == (864, 864)
+    huge = tuple(replace(p, width_px=4000, height_px=4000) for p in dots)
+    assert input_size(huge, None) == (1024, 1024)
+    assert input_size(huge, 640) == (640, 640)
 
 
 def test_few_photos_get_more_epochs(dataset: Dataset) -> None:

@@ -1,0 +1,60 @@
+"""What is seen at a step depends on the seed and the step, not on what was before."""
+
+import pytest
+import torch
+
+from tests.simulators.photos import write_coco
+from trainer.data.dataset import Photo, open_dataset
+from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
+from trainer.fit.order import PlaceSampler, SeededPhotos
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Photo, ...]:
+    root = write_coco(tmp_path_factory.mktemp("data") / "d", {"train": 7, "val": 1})
+    return open_dataset(root).splits["train"]
+
+
+def pictures(photos: tuple[Photo, ...], step: int, workers: int = 0) -> list[float]:
+    """Return a number for each batch from a step to the end of its epoch."""
+    order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2)
+    data = SeededPhotos(TrainingPhotos(photos, 64, 64))
+    order.go_to(step)
+    loader = make_loader(data, order, 2, workers)
+    return [float(images.double().std()) for images, _ in loader]
+
+
+def test_epoch_gone_on_with_shows_the_same_pictures(photos: tuple[Photo, ...]) -> None:
+    whole = pictures(photos, 3)
+    assert len(whole) == 3
+    assert len(set(whole)) == 3
+    torch.manual_seed(99)
+    assert pictures(photos, 4) == whole[1:]
+    assert pictures(photos, 5) == whole[2:]
+
+
+def test_epochs_differ(photos: tuple[Photo, ...]) -> None:
+    assert pictures(photos, 0) != pictures(photos, 3)
+
+
+def test_workers_show_the_same_pictures(photos: tuple[Photo, ...]) -> None:
+    assert pictures(photos, 0, workers=2) == pictures(photos, 0)
+
+
+def test_random_numbers_of_others_are_left_alone(
+    photos: tuple[Photo, ...],
+) -> None:
+    data = SeededPhotos(TrainingPhotos(photos, 64, 64))
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    first, _ = data[(0, 7)]
+    assert torch.equal(torch.rand(3), expected)
+    again, _ = data[(0, 7)]
+    assert torch.equal(first, again)
+
+
+def test_step_knows_its_epoch(photos: tuple[Photo, ...]) -> None:
+    order = PlaceSampler(EpochSampler(photos, 0), 0, batch=2)
+    assert order.steps_per_epoch == 3
+    assert [order.epoch_of(step) for step in (0, 2, 3, 8)] == [1, 1, 2, 3]

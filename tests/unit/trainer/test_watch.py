@@ -1,0 +1,97 @@
+"""When a training is cut short, and which average is kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.data.dataset import Photo
+from trainer.detectors.base import Architecture
+from trainer.detectors.zoo import build_detector
+from trainer.fit.engine import Schedule
+from trainer.fit.watch import Point, Watch, even_part
+
+SCHEDULE = Schedule(1.0, 100, 1)
+
+
+def photo(number: int, boxes: int) -> Photo:
+    box = np.tile(np.array([[1, 1, 9, 9]], np.float32), (boxes, 1))
+    return Photo(Path(f"{number}.png"), "", 64, 64, box, np.zeros(boxes, np.int64))
+
+
+def watch(defective: int = 12, *, may_end_early: bool = True) -> Watch:
+    """Return a watch that measures ten times, on so many photos of three boxes."""
+    photos = [photo(i, 3) for i in range(defective)]
+    result = Watch(photos, 1, (64, 64), may_end_early=may_end_early)
+    result.choose(10, len(photos))
+    return result
+
+
+def fill(subject: Watch, values: list[float]) -> bool:
+    """Add measurements; return whether one of them would end the training."""
+    ended = False
+    for number, value in enumerate(values, 1):
+        subject.points.append(Point(10 * number, 0.1 * number, value, value))
+        ended = ended or subject.should_end()
+    return ended
+
+
+RISING = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+FLAT = [0.1, 0.3, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+
+
+def test_training_that_rises_goes_on() -> None:
+    assert not fill(watch(), RISING)
+
+
+def test_training_that_rises_no_more_ends() -> None:
+    assert fill(watch(), FLAT)
+
+
+def test_one_bad_measurement_does_not_end_a_training() -> None:
+    assert not fill(watch(), [0.1, 0.2, 0.3, 0.4, 0.2, 0.6, 0.7, 0.8])
+
+
+@pytest.mark.parametrize("defective", [2, 9])
+def test_few_photos_end_nothing(defective: int) -> None:
+    assert not fill(watch(defective), FLAT)
+
+
+def test_asked_for_length_is_kept() -> None:
+    assert not fill(watch(may_end_early=False), FLAT)
+
+
+def test_part_of_the_photos_is_even() -> None:
+    photos = [photo(i, i % 3 and 1) for i in range(300)]
+    part = even_part(photos, 30)
+    assert len({p.path for p in part}) == 30
+    assert sum(p.is_good for p in part) == 10
+    assert len(even_part(photos, 999)) == 300
+
+
+def test_measurements_are_spread_over_the_schedule_and_the_last_step_is_one() -> None:
+    subject = watch()
+    assert not subject.is_due(SCHEDULE, 9)
+    assert subject.is_due(SCHEDULE, 10)
+    subject.points.append(Point(10, 0.1, 0, 0))
+    assert not subject.is_due(SCHEDULE, 19)
+    assert subject.is_due(SCHEDULE, 100)
+    subject.photo_s = 0.5
+    assert subject.left_s() == pytest.approx(9 * 12 * 0.5)
+
+
+def test_earlier_average_comes_back_only_where_it_was_clearly_better() -> None:
+    model = build_detector(Architecture.YOLOX_NANO, 1)
+    name = "head.obj_preds.0.bias"
+    best = {k: torch.full_like(v, 3) for k, v in model.state_dict().items()}
+    for last, kept in ((0.50, 30), (0.595, None)):
+        subject = watch()
+        fill(subject, [0.6, 0.6, 0.6, last, last, last])
+        state = subject.state() | {"best": best, "best_point": 2}
+        other = watch()
+        other.restore(state)
+        before = model.state_dict()[name].clone()
+        assert other.keep_best(model) == kept
+        assert bool((model.state_dict()[name] == 3).all()) is (kept is not None)
+        model.state_dict()[name].copy_(before)

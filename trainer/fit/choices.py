@@ -1,0 +1,51 @@
+"""What nobody asked for is chosen from the data: here, the size of the input.
+
+A detector of stride 8 sees nothing of a defect that is less than 8 pixels wide. Photos
+are made smaller for speed, so the smallest usual box decides how much smaller.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainer.data.dataset import Photo
+
+USUAL_INPUT_PX = 640  # of the longer side, where the photos have as much
+LARGEST_INPUT_PX = 1024  # 2.6 times the work of 640 px: a line PC still keeps up
+SMALLEST_BOX_PX = 8.0  # finest stride of the detectors
+SMALL_BOXES = 10  # per cent of the boxes that may be smaller still
+SIZE_MULTIPLE_PX = 32
+
+
+def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
+    """Return height and width of the input: the photos' shape, not enlarged.
+
+    Args:
+        photos: To train on.
+        size_px: Longer side; None = that of the photos, at most 640, or up to 1024
+            where the shorter side of small boxes would be below 8 pixels.
+    """
+    height = float(np.median([photo.height_px for photo in photos]))
+    width = float(np.median([photo.width_px for photo in photos]))
+    longer = max(height, width)
+    side = size_px or min(longer, LARGEST_INPUT_PX, _side_wanted(photos))
+    sides = [
+        max(1, math.ceil(edge * side / longer / SIZE_MULTIPLE_PX)) * SIZE_MULTIPLE_PX
+        for edge in (height, width)
+    ]
+    return sides[0], sides[1]
+
+
+def _side_wanted(photos: Sequence[Photo]) -> float:
+    """Return the longer side at which small boxes are still seen."""
+    shares = [
+        (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(axis=1)
+        / max(photo.height_px, photo.width_px)
+        for photo in photos
+        if not photo.is_good
+    ]
+    if not shares:
+        return USUAL_INPUT_PX
+    small = float(np.percentile(np.concatenate(shares), SMALL_BOXES))
+    return max(USUAL_INPUT_PX, SMALLEST_BOX_PX / max(small, 1e-6))

@@ -1,0 +1,115 @@
+"""What a run was made with, besides photos and recipe: machine, revision, versions.
+
+Figures repeat to the last digit only where all of these are the same.
+"""
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import trainer
+from trainer.data.division import Division, write_split
+from trainer.run import Machine, unwritable
+
+LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
+INSTALLED_IN = Path(trainer.__file__).resolve().parents[1]
+REVISION = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1 or SHA-256
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def made_by() -> dict[str, Any]:
+    """Return what a run's record says of machine and installation."""
+    return {
+        "versions": library_versions(),
+        "machine": this_machine(),
+        "git_revision": git_revision(),
+    }
+
+
+def keep_split(out: Path, division: Division) -> None:
+    """Write who is trained on and who is measured on, before the first step.
+
+    Args:
+        out: Folder of the run; made if it does not exist.
+        division: In force.
+
+    Raises:
+        TrainingError: The folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_split(out, division)
+    except OSError as exc:
+        raise unwritable(out, exc) from exc
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions that decide figures."""
+    return {"python": platform.python_version()} | {
+        name: version(name) for name in LIBRARIES
+    }
+
+
+def this_machine() -> Machine:
+    """Return the machine that trains."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return Machine(
+        processor=_processor(),
+        system=f"{platform.system()} {platform.machine()}",
+        cores=os.cpu_count() or 1,
+        threads=torch.get_num_threads(),
+        gpu=gpu,
+    )
+
+
+def _processor() -> str:
+    """Return the processor's name as the system knows it."""
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git_revision(folder: Path = INSTALLED_IN) -> str | None:
+    """Return the commit that a checkout is at; None where it is not a checkout.
+
+    Args:
+        folder: With ``.git`` in it, a folder or (in a worktree) a file.
+
+    Source:
+        gitrepository-layout(5): HEAD, loose and packed refs, commondir, gitfile.
+    """
+    try:
+        return _revision(folder / ".git")
+    except (OSError, UnicodeDecodeError):
+        return None  # not a checkout, or one that cannot be read: nothing to say
+
+
+def _revision(git: Path) -> str | None:
+    if git.is_file():
+        pointer = git.read_text("utf-8").strip().removeprefix("gitdir: ")
+        git = (git.parent / pointer).resolve()
+    head = (git / "HEAD").read_text("utf-8").strip()
+    if not head.startswith("ref: "):
+        return _hexadecimal(head)
+    name = head.removeprefix("ref: ")
+    common = git / "commondir"
+    shared = git / common.read_text("utf-8").strip() if common.is_file() else git
+    if (shared / name).is_file():
+        return _hexadecimal((shared / name).read_text("utf-8").strip())
+    for line in (shared / "packed-refs").read_text("utf-8").splitlines():
+        revision, _, ref = line.partition(" ")
+        if ref == name:
+            return _hexadecimal(revision)
+    return None
+
+
+def _hexadecimal(text: str) -> str | None:
+    return text if REVISION.fullmatch(text) else None

@@ -1,0 +1,70 @@
+"""``--schedule RUN``: the same training once more.
+
+Recipe, seed and schedule are the run's own, to the step: also what a budget of minutes
+came to, where its end was moved, and when was measured. With the same photos, machine
+and versions the metrics are the same to the last digit.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import TrainingError
+from trainer.data.dataset import Dataset
+from trainer.fit.provenance import library_versions, this_machine
+from trainer.run import RunRecord, ScheduleRecord, open_run
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A run to repeat.
+
+    Attributes:
+        name: Of its folder, for the record.
+        record: Its ``run.json``.
+        schedule: What it came to.
+    """
+
+    name: str
+    record: RunRecord
+    schedule: ScheduleRecord
+
+
+def open_repeat(folder: Path) -> Repeat:
+    """Return a run to repeat.
+
+    Args:
+        folder: From ``graftline train --out``.
+
+    Raises:
+        TrainingError: Not a finished run, or one without its schedule.
+    """
+    record = open_run(folder).record
+    if record.schedule is None:
+        raise TrainingError(
+            f"{folder}: cannot be repeated.",
+            why="It was trained by a version that did not record the schedule.",
+            fix="Train it again, then repeat that run.",
+        )
+    return Repeat(record.name, record, record.schedule)
+
+
+def differences(repeat: Repeat, dataset: Dataset) -> list[str]:
+    """Return what is not as it was: with any of it the figures differ.
+
+    Args:
+        repeat: The run to repeat.
+        dataset: To train on.
+    """
+    record = repeat.record
+    said = []
+    if record.dataset_sha256 != dataset.sha256:
+        said.append("the photos or labels are others")
+    for name, now in library_versions().items():
+        then = record.versions.get(name)
+        if then != now:
+            said.append(f"{name} is {now}, it was {then or 'not recorded'}")
+    machine = this_machine()
+    if record.machine != machine:
+        then = str(record.machine) if record.machine else "not recorded"
+        said.append(f"the machine is {machine}, it was {then}")
+    return said
