@@ -15,13 +15,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from models.boxes import Boxes
 from models.preprocess import PAD_VALUE, Frame, letterbox_image
 from trainer.data.dataset import Photo, read_photo
+from trainer.data.paste import DefectBank, paste_defects
 from trainer.detectors.base import Batch, Target
 
 MIN_VISIBLE_SHARE = 0.5  # a box cut to less than half is not a fair example
 CACHE_MAX_BYTES = 3 << 30  # decoded photos kept in memory; beyond, read each time
 SCALE_RANGE = (0.75, 1.25)  # measured in the prototype
+PASTED_GOOD, PASTED_DEFECTIVE = 0.6, 0.5  # share of photos that get more defects
 LAMP_JITTER = 0.2  # of brightness and contrast
 PHOTOS_PER_GOOD = 3  # at most one good part for three defective ones in an epoch
 
@@ -71,14 +74,24 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
         photos: Of the split.
         height_px: Of the graph's input.
         width_px: Of the graph's input.
+        pastes: Put defects of other photos onto some, good parts above all.
     """
 
-    def __init__(self, photos: Sequence[Photo], height_px: int, width_px: int) -> None:
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        height_px: int,
+        width_px: int,
+        *,
+        pastes: bool = False,
+    ) -> None:
         self.photos = list(photos)
         self._size = (height_px, width_px)
         self._augment = augmentation(height_px, width_px)
         room = len(self.photos) * height_px * width_px * 3
         self._cache: dict[int, Frame] | None = {} if room < CACHE_MAX_BYTES else None
+        labels = [photo.labels for photo in self.photos] if pastes else []
+        self._bank = DefectBank(labels, self._read_with_boxes)
 
     def __len__(self) -> int:
         """Return the number of photos."""
@@ -93,20 +106,31 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
         Returns:
             ``[3, H, W]`` uint8 BGR and the boxes that are still half visible.
         """
-        photo = self.photos[index]
-        picture = tv_tensors.Image(torch.from_numpy(self._read(index)).permute(2, 0, 1))
-        height, width = picture.shape[-2:]
-        scale = min(height / photo.height_px, width / photo.width_px)
+        content, boxes_px = self._read_with_boxes(index)
+        kinds = self.photos[index].labels
+        share = PASTED_GOOD if self.photos[index].is_good else PASTED_DEFECTIVE
+        if self._bank and float(torch.rand(())) < share:
+            rng = np.random.default_rng(int(torch.randint(1 << 31, ())))
+            pasted = paste_defects(content, boxes_px, kinds, self._bank, rng)
+            content, boxes_px, kinds = pasted
+        picture = tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1))
         boxes = tv_tensors.BoundingBoxes(
-            torch.from_numpy(photo.boxes * np.float32(scale)),
+            torch.from_numpy(boxes_px),
             format=tv_tensors.BoundingBoxFormat.XYXY,
-            canvas_size=(height, width),
+            canvas_size=content.shape[:2],
             clamping_mode=None,  # uncut, so that it is known how much is cut off
         )
-        labels = torch.from_numpy(photo.labels)
+        labels = torch.from_numpy(kinds)
         picture, boxes = _crop_to_content(self._augment(picture, boxes))
-        kept = _visible(boxes, picture.shape[-2], picture.shape[-1])
+        kept = visible(boxes, picture.shape[-2], picture.shape[-1])
         return picture, Target(boxes[kept].clone(), labels[kept])
+
+    def _read_with_boxes(self, index: int) -> tuple[Frame, Boxes]:
+        """Return the letterboxed picture and its boxes at the same scale."""
+        photo, picture = self.photos[index], self._read(index)
+        height, width = picture.shape[:2]
+        scale = min(height / photo.height_px, width / photo.width_px)
+        return picture, photo.boxes * np.float32(scale)
 
     def _read(self, index: int) -> Frame:
         """Return the letterboxed picture, from memory where there is room."""
@@ -126,8 +150,17 @@ def _crop_to_content(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return picture.as_subclass(Tensor), boxes.as_subclass(Tensor)
 
 
-def _visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
-    """Cut boxes at the picture's edge, in place, and say which still count."""
+def visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
+    """Cut boxes at the picture's edge, in place, and say which still count.
+
+    Args:
+        boxes: ``[G, 4]`` float32, xyxy, pixels, uncut; changed.
+        height_px: Of the picture.
+        width_px: Of the picture.
+
+    Returns:
+        ``[G]`` bool: more than half of the box is left.
+    """
     whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     boxes[:, 0::2].clamp_(0, width_px)
     boxes[:, 1::2].clamp_(0, height_px)

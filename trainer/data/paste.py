@@ -1,0 +1,224 @@
+"""Copy-paste: defects of some photos, put onto others, good parts above all.
+
+Two hundred photos show few defects, and each on one background only. A defect that is
+cut out with a margin and set down elsewhere is one more example; on a good part it
+also shows the network the same surface with and without. It is turned at random, lands
+where the rim of the cut fits its surroundings best, and its edge is blended.
+
+Source:
+    Simple Copy-Paste, arXiv:2012.07177; for small objects arXiv:1902.07296. Measured on
+    real boards at equal time: bench/results/recipe.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+
+from models.boxes import Boxes, IntArray
+from models.preprocess import Frame
+
+BANK_SIZE = 600  # defects kept in memory, all labels alike
+MOST_PASTED = 6  # on one photo
+MARGIN_SHARE = 0.25  # of the longer side of the box: some of what is around it
+SMALLEST_MARGIN_PX = 4
+FEATHER_PX = 2  # blended on each side of the cut
+RIM_PX = 3  # compared with the surroundings
+PLACES_TRIED = 12
+LARGEST_SHARE = 0.5  # of the photo's sides: larger ones would hide the part
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """A defect with its margin.
+
+    Attributes:
+        pixels: ``[H, W, 3]`` uint8.
+        box: ``[4]`` float32, xyxy, pixels of the cutting.
+        label: Index into the dataset's labels.
+    """
+
+    pixels: Frame
+    box: Boxes
+    label: int
+
+    def turned(self, rng: np.random.Generator) -> Self:
+        """Return it in one of the eight ways round.
+
+        Args:
+            rng: Source of chance.
+        """
+        pixels, box = self.pixels, self.box
+        height, width = pixels.shape[:2]
+        if rng.random() < 0.5:
+            pixels = pixels[:, ::-1]
+            box = np.array([width - box[2], box[1], width - box[0], box[3]])
+        if rng.random() < 0.5:
+            pixels = pixels[::-1]
+            box = np.array([box[0], height - box[3], box[2], height - box[1]])
+        if rng.random() < 0.5:
+            pixels, box = pixels.transpose(1, 0, 2), box[[1, 0, 3, 2]]
+        return type(self)(pixels, box.astype(np.float32), self.label)
+
+
+def cut_out(picture: Frame, box: Boxes, label: int) -> Cutting:
+    """Return a labelled defect with its margin.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8.
+        box: ``[4]`` float32, xyxy, pixels, inside the picture.
+        label: Of the defect.
+    """
+    longer = float(max(box[2] - box[0], box[3] - box[1]))
+    margin = max(SMALLEST_MARGIN_PX, MARGIN_SHARE * longer)
+    height, width = picture.shape[:2]
+    x1, y1 = (int(max(0, box[i] - margin)) for i in (0, 1))
+    x2 = int(min(width, np.ceil(box[2] + margin)))
+    y2 = int(min(height, np.ceil(box[3] + margin)))
+    origin = np.array([x1, y1, x1, y1], np.float32)
+    return Cutting(picture[y1:y2, x1:x2].copy(), box - origin, label)
+
+
+class DefectBank:
+    """Defects to paste, each read when it is first wanted.
+
+    Args:
+        labels: One array for each photo, ``[G]`` int64.
+        read: Returns the picture and the boxes ``[G, 4]`` of a photo, same scale.
+        seed: Of the choice where there are more than fit into memory.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[IntArray],
+        read: Callable[[int], tuple[Frame, Boxes]],
+        seed: int = 0,
+    ) -> None:
+        by_label: dict[int, list[tuple[int, int]]] = {}
+        for photo, row in enumerate(labels):
+            for box, label in enumerate(row):
+                by_label.setdefault(int(label), []).append((photo, box))
+        rng = np.random.default_rng(seed)
+        room = BANK_SIZE // max(1, len(by_label))
+        self._places = {
+            label: [places[i] for i in rng.permutation(len(places))[: max(1, room)]]
+            for label, places in sorted(by_label.items())
+        }
+        self._read = read
+        self._cuttings: dict[tuple[int, int], Cutting] = {}
+
+    def __bool__(self) -> bool:
+        """Return whether there is any defect to paste."""
+        return bool(self._places)
+
+    def draw(self, rng: np.random.Generator) -> Cutting:
+        """Return a defect, each label as likely as any other; not of an empty bank.
+
+        Args:
+            rng: Source of chance.
+        """
+        label = list(self._places)[rng.integers(len(self._places))]
+        place = self._places[label][rng.integers(len(self._places[label]))]
+        if place not in self._cuttings:
+            picture, boxes = self._read(place[0])
+            self._cuttings[place] = cut_out(picture, boxes[place[1]], label)
+        return self._cuttings[place].turned(rng)
+
+
+def paste_defects(
+    picture: Frame,
+    boxes: Boxes,
+    labels: IntArray,
+    bank: DefectBank,
+    rng: np.random.Generator,
+) -> tuple[Frame, Boxes, IntArray]:
+    """Return a photo with one to six more defects.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8; not changed.
+        boxes: ``[G, 4]`` float32, xyxy, pixels.
+        labels: ``[G]`` int64.
+        bank: Where the defects come from, at the picture's scale.
+        rng: Source of chance.
+
+    Returns:
+        Picture, boxes ``[G + n, 4]`` and labels ``[G + n]``; none of the new boxes
+        touches an old one.
+    """
+    result = picture.copy()
+    all_boxes, all_labels = list(boxes), [int(label) for label in labels]
+    for _ in range(int(rng.integers(1, MOST_PASTED + 1))):
+        cutting = bank.draw(rng)
+        corner = _best_place(result, cutting, all_boxes, rng)
+        if corner is None:
+            continue
+        _blend(result, cutting.pixels, corner)
+        all_boxes.append(cutting.box + np.array([*corner, *corner], np.float32))
+        all_labels.append(cutting.label)
+    return (
+        result,
+        np.array(all_boxes, np.float32).reshape(-1, 4),
+        np.array(all_labels, np.int64),
+    )
+
+
+def _best_place(
+    picture: Frame,
+    cutting: Cutting,
+    boxes: Sequence[Boxes],
+    rng: np.random.Generator,
+) -> tuple[int, int] | None:
+    """Return x, y of the free place whose surroundings look most like the rim."""
+    height, width = cutting.pixels.shape[:2]
+    room_y, room_x = picture.shape[0] - height, picture.shape[1] - width
+    if room_x <= 0 or room_y <= 0:
+        return None
+    if max(height / picture.shape[0], width / picture.shape[1]) > LARGEST_SHARE:
+        return None
+    best: tuple[float, tuple[int, int]] | None = None
+    for _ in range(PLACES_TRIED):
+        x, y = int(rng.integers(room_x)), int(rng.integers(room_y))
+        if _touches((x, y, x + width, y + height), boxes):
+            continue
+        under = picture[y : y + height, x : x + width]
+        difference = _rim_difference(under, cutting.pixels)
+        if best is None or difference < best[0]:
+            best = difference, (x, y)
+    return best[1] if best else None
+
+
+def _touches(place: tuple[int, int, int, int], boxes: Sequence[Boxes]) -> bool:
+    """Return whether a place shares a pixel with one of the boxes."""
+    return any(
+        min(place[2], box[2]) > max(place[0], box[0])
+        and min(place[3], box[3]) > max(place[1], box[1])
+        for box in boxes
+    )
+
+
+def _rim_difference(under: Frame, cutting: Frame) -> float:
+    """Return how much the rims of two equally large pictures differ, grey levels."""
+    rims = (
+        np.s_[:RIM_PX, :],
+        np.s_[-RIM_PX:, :],
+        np.s_[:, :RIM_PX],
+        np.s_[:, -RIM_PX:],
+    )
+    return sum(
+        float(np.abs(under[rim].astype(np.int16) - cutting[rim]).mean()) for rim in rims
+    )
+
+
+def _blend(picture: Frame, cutting: Frame, corner: tuple[int, int]) -> None:
+    """Set a cutting down in place; its edge fades into the picture."""
+    height, width = cutting.shape[:2]
+    x, y = corner
+    weight = np.zeros((height, width), np.float32)
+    weight[FEATHER_PX:-FEATHER_PX, FEATHER_PX:-FEATHER_PX] = 1
+    side = 2 * FEATHER_PX + 1
+    weight = np.asarray(cv2.blur(weight, (side, side)), np.float32)[..., None]
+    under = picture[y : y + height, x : x + width]
+    mixed = weight * cutting + (1 - weight) * under
+    picture[y : y + height, x : x + width] = mixed.round().astype(np.uint8)
