@@ -1,0 +1,66 @@
+"""Photos without a label on which a run finds defects."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from models.manifest import Thresholds
+from tests.simulators.runs import HEIGHT_PX, LABELS, WIDTH_PX, make_run, write_spots
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.data.formats.kinds import Kind
+from trainer.judge.evaluate import TORCH, Subject
+from trainer.judge.torch_detector import TorchDetector
+from trainer.judge.unlabelled import look_defective
+
+
+def subject_of(folder: Path, dataset: Dataset) -> Subject:
+    run = make_run(folder, dataset)
+    detector = TorchDetector(run.model, HEIGHT_PX, WIDTH_PX)
+    sure = dict.fromkeys(LABELS, 0.6)
+    thresholds = replace_scores(run.record.thresholds, sure)
+    return Subject("spots", TORCH, LABELS, thresholds, detector)
+
+
+def replace_scores(thresholds: Thresholds, scores: dict[str, float]) -> Thresholds:
+    return thresholds.model_copy(update={"scores": scores})
+
+
+def test_defect_that_nobody_labelled_is_found_and_good_parts_are_not(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "d"
+    write_spots(root, good=4)
+    subject = subject_of(tmp_path, open_dataset(root))
+    path = root / "val.json"
+    document = json.loads(path.read_text("utf-8"))
+    [forgotten, *_] = document["annotations"]
+    image = forgotten["image_id"]
+    rows = [row for row in document["annotations"] if row["image_id"] != image]
+    path.write_text(json.dumps(document | {"annotations": rows}), "utf-8")
+    told: list[None] = []
+    found = look_defective(subject, open_dataset(root), lambda: told.append(None))
+    assert len(told) == 5  # four good parts and the photo without its labels
+    [finding] = found
+    assert finding.file.name == f"val-{image}.png"
+    assert finding.kind is Kind.LOOKS_DEFECTIVE
+    x, y, width, _ = forgotten["bbox"]
+    assert any(abs(box[0] - x) + abs(box[1] - y) < width / 2 for box in finding.boxes)
+
+
+def test_thresholds_of_the_run_decide(tmp_path: Path) -> None:
+    root = tmp_path / "d"
+    write_spots(root, good=4)
+    dataset = open_dataset(root)
+    bare = replace(
+        dataset,
+        splits={
+            "val": tuple(
+                replace(p, boxes=p.boxes[:0], labels=p.labels[:0])
+                for p in dataset.splits["val"]
+            )
+        },
+    )
+    subject = subject_of(tmp_path, dataset)
+    assert len(look_defective(subject, bare)) > 9
+    never = replace_scores(subject.thresholds, dict.fromkeys(LABELS, 1.0))
+    assert not look_defective(replace(subject, thresholds=never), bare)
