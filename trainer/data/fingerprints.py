@@ -75,18 +75,6 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> IntArray:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def distances(fingerprints: Sequence[Fingerprint]) -> FloatArray:
-    """Return the distance of every pair, ``[N, N]`` float32, 0 to 2.
-
-    Args:
-        fingerprints: Of all photos; for a few thousand, the result is square.
-    """
-    pictures = np.stack(fingerprints).reshape(len(fingerprints), -1)
-    own = _individual(_normalized(pictures.astype(np.float32)))
-    result: FloatArray = 1 - own @ own.T
-    return result
-
-
 def _join(
     pictures: FloatArray, members: IntArray, groups: IntArray, near: float, burst: int
 ) -> None:
