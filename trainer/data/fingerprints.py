@@ -12,14 +12,12 @@ is larger than bursts are is therefore looked at again on its own, with half the
 distance, so that a long film falls apart where something moved and a product whose
 parts differ by little does not become one group.
 
-Measured on 600 real boards, plain pictures and hashes: the nearest two of 600 boards
-that differ have dHash distances of 0 of 256 bits, while a shift of 2 px moves a hash by
-up to 25. Here, with pictures of 16 x 16 and a distance of 0.02: 10 of the 600 boards
-have a neighbour (repeated patterns), 0 of 140 generated photos; of bursts of four
-frames, one apart, from a real video 0.84 of the pairs are joined, three apart 0.52; of
-bursts on a simulated fixed jig 0.13 to 0.6, where plain correlation joins all or none.
-So most are found where the part lies otherwise each time, not all: where groups are
-known, name them.
+Measured: the nearest two of 600 real boards have a dHash distance of 0 of 256 bits,
+while a shift of 2 px moves that hash by up to 25. Here, with pictures of 16 x 16 and a
+distance of 0.02: 10 of the 600 boards have a neighbour (repeated patterns), 0 of 140
+generated photos; of bursts of four frames from a real video 0.84 of the pairs are
+joined one frame apart, 0.52 three apart; of bursts on a simulated fixed jig 0.13 to
+0.6. So many shots of one part are found, not all: where groups are known, name them.
 Parts that differ by nothing but the camera's noise cannot be told apart
 from shots of one part; they count as different.
 
@@ -75,18 +73,6 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> IntArray:
         burst = int(np.clip(len(groups) // 4, SMALL_BURST, LARGE_BURST))
         _join(_normalized(pictures.astype(np.float32)), groups, groups, NEAR, burst)
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
-
-
-def distances(fingerprints: Sequence[Fingerprint]) -> FloatArray:
-    """Return the distance of every pair, ``[N, N]`` float32, 0 to 2.
-
-    Args:
-        fingerprints: Of all photos; for a few thousand, the result is square.
-    """
-    pictures = np.stack(fingerprints).reshape(len(fingerprints), -1)
-    own = _individual(_normalized(pictures.astype(np.float32)))
-    result: FloatArray = 1 - own @ own.T
-    return result
 
 
 def _join(
