@@ -202,4 +202,4 @@ def _joined(
     }
     for photo in good:
         joined[SIDES[side[photo.sha256]]].append(photo)
-    return {name: tuple(photos) for name, photos in joined.items()}
+    return {n: tuple(photos) for n, photos in joined.items() if photos or n == "train"}

@@ -11,7 +11,9 @@ import pytest
 from models.detections import Detections, no_detections
 from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule, Thresholds
+from trainer.data.arrangement import arrange
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.division import SplitWishes
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.judge.metrics import measure
@@ -112,9 +114,9 @@ def report(
         good_images=2,
     )
     metrics = measure(found, photos, LABELS, thresholds, "val")
-    dataset = Dataset(
-        Path("/data/boards"), LABELS, {"val": tuple(photos)}, (), "a" * 64
-    )
+    root = Path("/data/boards")
+    splits, division = arrange(root, {"val": photos}, [], SplitWishes())
+    dataset = Dataset(root, LABELS, splits, (), "a" * 64, division)
     record = RunRecord(
         name="run",
         detector=Architecture.YOLOX_NANO,
