@@ -32,7 +32,7 @@ from measuring.machine import (
 from trainer.cli_progress import TerminalObserver
 from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
-from trainer.fit.recipe import Wishes
+from trainer.fit.wishes import Wishes
 from trainer.judge.suspects import (
     MORE_LIKELY_WRONG,
     Suspect,

@@ -18,7 +18,8 @@ from pathlib import Path
 from trainer.cli_progress import TerminalObserver
 from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
-from trainer.fit.recipe import Wishes, train
+from trainer.fit.recipe import train
+from trainer.fit.wishes import Wishes
 
 RESULTS = Path(__file__).parent / "results" / "transfer"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from models.files import write_atomically
 from trainer.cli_progress import TerminalObserver, say
 from trainer.data.dataset import Dataset
-from trainer.fit.recipe import Wishes
+from trainer.fit.wishes import Wishes
 from trainer.judge.report_suspects import CrossJudged, over_all_folds, wrong_labels
 from trainer.judge.suspect_files import FOLDER_NAME as SUSPECTS
 from trainer.judge.suspect_files import write_suspects

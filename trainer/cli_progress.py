@@ -18,7 +18,7 @@ from rich.progress import (
 if TYPE_CHECKING:  # check shows progress, and loads no training library
     from trainer.detectors.weights import TransferReport
     from trainer.fit.engine import StepReport
-    from trainer.fit.recipe import Recipe
+    from trainer.fit.wishes import Recipe
 
 LINE_EVERY_S = 10.0  # where there is no terminal
 

@@ -26,6 +26,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.recipe import Outcome
+from trainer.fit.wishes import BATCH, LEARNING_RATE
 from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
@@ -75,26 +76,31 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="time for everything, measuring included: as many steps as fit",
     )
     parser.add_argument(
-        "--batch", type=positive_int, help=f"photos a step (default: {recipe.BATCH})"
+        "--batch", type=positive_int, help=f"photos a step (default: {BATCH})"
     )
     parser.add_argument(
         "--learning-rate",
         type=positive_float,
-        help=f"highest one (default: {recipe.LEARNING_RATE})",
+        help=f"highest one (default: {LEARNING_RATE})",
     )
     parser.add_argument(
         "--seed", type=seed_int, help="of everything random (default: 0)"
     )
     add_limits(parser)
+    _add_studies(parser)
+    add_split_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="go on where it stopped")
+    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+
+
+def _add_studies(parser: argparse.ArgumentParser) -> None:
+    """Describe what is trained besides the run itself."""
     parser.add_argument(
         "--folds",
         type=fold_int,
         help="also train so many detectors, each on all photos but a fold, and list "
         "the labels that look wrong (that many times longer)",
     )
-    add_split_arguments(parser)
-    parser.add_argument("--resume", action="store_true", help="go on where it stopped")
-    parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
 
 def run_train(args: argparse.Namespace) -> int:

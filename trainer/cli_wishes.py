@@ -11,10 +11,9 @@ from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.fit import recipe
 from trainer.fit.ancestor import refuse_other_network
-from trainer.fit.recipe import Wishes
 from trainer.fit.repeat import differences, open_repeat
+from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run
 
@@ -79,8 +78,8 @@ def _choosing(args: argparse.Namespace) -> Wishes:
         size_px=args.size,
         epochs=args.epochs,
         minutes=args.minutes,
-        batch=args.batch or recipe.BATCH,
-        learning_rate=args.learning_rate or recipe.LEARNING_RATE,
+        batch=args.batch or BATCH,
+        learning_rate=args.learning_rate or LEARNING_RATE,
         seed=args.seed or 0,
     )
     return _continuing(args, wishes) if args.earlier else wishes

@@ -5,7 +5,7 @@ lie any way round under the camera, so flips and quarter turns are free photos; 
 and crop move it; brightness and contrast imitate the lamp of another day.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -191,10 +191,18 @@ class EpochSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Yield positions; the same ones for the same seed and epoch."""
-        rng = np.random.default_rng([self._seed, self.epoch])
+        yield from self.order()
+
+    def order(self, turn: int = 0) -> list[int]:
+        """Return positions; the same ones for the same seed, epoch and turn.
+
+        Args:
+            turn: Of several orders of the same epoch.
+        """
+        rng = np.random.default_rng([self._seed, self.epoch, *([turn] if turn else [])])
         good = rng.permutation(self._good)[: self._good_count]
         chosen = np.concatenate((self._bad, good)).astype(int)
-        yield from (int(index) for index in rng.permutation(chosen))
+        return [int(index) for index in rng.permutation(chosen)]
 
 
 def collate(rows: list[tuple[Tensor, Target]]) -> Batch:
@@ -210,7 +218,11 @@ def collate(rows: list[tuple[Tensor, Target]]) -> Batch:
 
 
 def make_loader(
-    photos: Dataset[Any], sampler: Sampler[Any], batch: int, workers: int
+    photos: Dataset[Any],
+    sampler: Sampler[Any],
+    batch: int,
+    workers: int,
+    collate_fn: Callable[[list[Any]], Batch] = collate,
 ) -> DataLoader[tuple[Tensor, Target]]:
     """Return the batches of one epoch after the other.
 
@@ -220,12 +232,13 @@ def make_loader(
         batch: Photos a step; an incomplete last batch is left out unless it is the
             only one.
         workers: Processes that augment; 0 = this one.
+        collate_fn: Makes a batch of what ``photos`` returns.
     """
     return DataLoader(
         photos,
         batch_size=batch,
         sampler=sampler,
-        collate_fn=collate,
+        collate_fn=collate_fn,
         drop_last=len(sampler) >= batch,  # type: ignore[arg-type]  # ours have a length
         num_workers=workers,
         persistent_workers=workers > 0,

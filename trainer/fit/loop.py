@@ -14,6 +14,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from models.errors import ConfigError
+from trainer.data.closeups import CLOSE_UP_PHASE
 from trainer.detectors.base import Batch
 from trainer.fit.budget import Pace, TimeBudget, closing_s
 from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
@@ -64,6 +65,11 @@ class Loop:
         self._losses, self._loss_count = 0.0, 0  # of the epoch under way
         self._earlier_s, self._resumed = 0.0, False
         self._begun = self._mark = self._saved = time.monotonic()
+        order.is_close_up = self._is_close_up
+
+    def _is_close_up(self, step: int) -> bool:
+        """Return whether close-ups are still looked at."""
+        return self.training.schedule.phase(step) < CLOSE_UP_PHASE
 
     @property
     def seconds(self) -> float:

@@ -5,7 +5,7 @@ training that goes on in the middle of an epoch sees what it would have seen, in
 process or in eight.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from trainer.data.transforms import EpochSampler
-from trainer.detectors.base import Target
+from trainer.data.closeups import CloseUps, cut_close_up
+from trainer.data.transforms import EpochSampler, collate
+from trainer.detectors.base import Batch, Target
 
-Place = tuple[int, int]
-"""Position among the photos, and the seed of its augmentation."""
+Place = tuple[tuple[int, ...], int]
+"""Positions among the photos, one or as many as there are close-ups for a photo, and
+the seed of their augmentation."""
+IsCloseUp = Callable[[int], bool]
+"""Whether close-ups are seen at a step."""
 
 
 class PlaceSampler(Sampler[Place]):
@@ -27,10 +31,19 @@ class PlaceSampler(Sampler[Place]):
         photos: Their order; its ``epoch`` is set here.
         seed: Of the run.
         batch: Photos a step.
+        close_ups: For how many photos stand in for one while close-ups are seen.
     """
 
-    def __init__(self, photos: EpochSampler, seed: int, batch: int) -> None:
+    def __init__(
+        self,
+        photos: EpochSampler,
+        seed: int,
+        batch: int,
+        close_ups: CloseUps | None = None,
+    ) -> None:
         self.steps_per_epoch = max(1, len(photos) // batch)
+        self.is_close_up: IsCloseUp = lambda _: False
+        self._count = close_ups.count if close_ups else 1
         self._photos, self._seed, self._batch, self._first = photos, seed, batch, 0
 
     def epoch_of(self, step: int) -> int:
@@ -57,29 +70,53 @@ class PlaceSampler(Sampler[Place]):
     def __iter__(self) -> Iterator[Place]:
         """Yield the photos that are left of the epoch."""
         epoch = self._photos.epoch
-        for place, index in enumerate(self._photos):
-            if place >= self._first:
-                sequence = np.random.SeedSequence([self._seed, epoch, place])
-                yield index, int(sequence.generate_state(1, np.uint64)[0] >> 1)
+        orders = [self._photos.order(turn) for turn in range(self._count)]
+        for place, indices in enumerate(zip(*orders, strict=True)):
+            if place < self._first:
+                continue
+            sequence = np.random.SeedSequence([self._seed, epoch, place])
+            seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
+            step = (epoch - 1) * self.steps_per_epoch + place // self._batch
+            yield indices if self.is_close_up(step) else indices[:1], seed
 
 
-class SeededPhotos(Dataset[tuple[Tensor, Target]]):
+class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
     """Photos whose augmentation depends on their place alone.
 
     Args:
         photos: Augmented with torch's random numbers.
+        close_ups: What is cut out where a place names several photos.
     """
 
-    def __init__(self, photos: Dataset[tuple[Tensor, Target]]) -> None:
-        self._photos = photos
+    def __init__(
+        self,
+        photos: Dataset[tuple[Tensor, Target]],
+        close_ups: CloseUps | None = None,
+    ) -> None:
+        self._photos, self._close_ups = photos, close_ups
 
-    def __getitem__(self, place: Any) -> tuple[Tensor, Target]:  # noqa: ANN401 (torch's signature)
-        """Return one augmented photo.
+    def __getitem__(self, place: Any) -> list[tuple[Tensor, Target]]:  # noqa: ANN401 (torch's signature)
+        """Return one augmented photo, or a close-up of each of several.
 
         Args:
             place: From a ``PlaceSampler``.
         """
-        index, seed = place
+        indices, seed = place
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return self._photos[index]
+            if len(indices) == 1 or self._close_ups is None:
+                return [self._photos[indices[0]]]
+            rng = np.random.default_rng(seed)
+            return [
+                cut_close_up(*self._photos[index], self._close_ups, rng)
+                for index in indices
+            ]
+
+
+def collate_places(rows: list[list[tuple[Tensor, Target]]]) -> Batch:
+    """Return the batch of several places.
+
+    Args:
+        rows: From ``SeededPhotos``.
+    """
+    return collate([pair for row in rows for pair in row])

@@ -9,22 +9,19 @@ photos that were not trained on.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
 
 from models.detections import Detections
-from models.errors import TrainingError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.detectors.base import Architecture, Target
+from trainer.detectors.base import Target
 from trainer.detectors.weights import TransferReport
-from trainer.detectors.yolox_blocks import Activation
-from trainer.detectors.zoo import build_detector, fits_statistics, load_weights
+from trainer.detectors.zoo import build_detector, load_weights
 from trainer.fit.ancestor import ancestors, inherit
 from trainer.fit.budget import budget_of
-from trainer.fit.choices import input_size
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -33,12 +30,13 @@ from trainer.fit.engine import (
     make_optimizer,
 )
 from trainer.fit.loop import Loop
-from trainer.fit.order import PlaceSampler, SeededPhotos
+from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
 from trainer.fit.provenance import keep_split, made_by
 from trainer.fit.repeat import Repeat
 from trainer.fit.watch import Watch
+from trainer.fit.wishes import Recipe, Wishes, resolve
 from trainer.judge.metrics import measure, predict_photos
-from trainer.judge.thresholds import ErrorLimit, choose_thresholds
+from trainer.judge.thresholds import choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import (
     CHECKPOINT_NAME,
@@ -49,87 +47,7 @@ from trainer.run import (
     write_run,
 )
 
-PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
-FEWEST_EPOCHS, MOST_EPOCHS = 12, 100
-BATCH = 8
-LEARNING_RATE = 2e-3  # AdamW, measured in the prototype
-WEIGHT_DECAY = 0.05
-WARMUP_STEPS = 50
 WORKERS_FOR_GPU = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the user asked for; None = chosen from the data.
-
-    Attributes:
-        weights: Name, file or ``none``; None = the shipped checkpoint.
-        detector: Architecture; None = the one that the weights are of.
-        activation: Non-linearity; None = Hardswish, which INT8 likes.
-        size_px: Longer side of the input.
-        epochs: Passes over the photos.
-        minutes: Time that the whole training may take, instead of epochs.
-        batch: Photos a step.
-        learning_rate: Peak.
-        frozen_norms: Keep the weights' batch statistics; None = where they still hold.
-        seed: Of everything random.
-        limit: Of errors at the thresholds; None = the rule.
-        earlier: Run to go on from; its weights, network and non-linearity win.
-        repeats: Run to do once more; then nothing else counts.
-    """
-
-    weights: str
-    detector: Architecture = Architecture.YOLOX_NANO
-    activation: Activation = Activation.HARDSWISH
-    size_px: int | None = None
-    epochs: int | None = None
-    minutes: float | None = None
-    batch: int = BATCH
-    learning_rate: float = LEARNING_RATE
-    frozen_norms: bool | None = None
-    seed: int = 0
-    limit: ErrorLimit | None = None
-    earlier: Path | None = None
-    repeats: Repeat | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides a training, resolved.
-
-    Attributes:
-        detector: Architecture.
-        activation: Non-linearity.
-        weights: Where training starts from.
-        input_height_px: Of the graph's input.
-        input_width_px: Of the graph's input.
-        epochs: Passes over the photos; with a budget, before it is known how many
-            fit.
-        batch: Photos a step.
-        learning_rate: Peak of the cosine.
-        weight_decay: Of convolution weights.
-        warmup_steps: Linear warm-up.
-        frozen_norms: Batch statistics stay those of the weights; always so in
-            batches of one photo, which have none where a map is one pixel.
-        seed: Of everything random.
-        minutes: Time budget; None = the epochs count.
-        earlier: Folder of the run that training goes on from; None = of ``weights``.
-    """
-
-    detector: Architecture
-    activation: Activation
-    weights: str
-    input_height_px: int
-    input_width_px: int
-    epochs: int
-    batch: int
-    learning_rate: float
-    weight_decay: float
-    warmup_steps: int
-    frozen_norms: bool
-    seed: int
-    minutes: float | None = None
-    earlier: str | None = None
 
 
 class Observer(Protocol):
@@ -160,63 +78,6 @@ class Outcome:
     run: Run
     found: list[Detections]
     photos: tuple[Photo, ...]
-
-
-def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
-    """Return the recipe for the photos at hand.
-
-    Args:
-        wishes: What was asked for.
-        photos: To train on.
-
-    Raises:
-        TrainingError: The run to repeat was made by another version.
-    """
-    if wishes.repeats:
-        return _repeated(wishes.repeats)
-    height, width = input_size(photos, wishes.size_px)
-    defective = sum(not photo.is_good for photo in photos)
-    epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
-    if wishes.epochs is None:
-        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
-    batch = min(wishes.batch, max(1, defective))
-    frozen_norms = wishes.frozen_norms
-    if frozen_norms is None:
-        frozen_norms = bool(wishes.earlier) or fits_statistics(
-            wishes.weights, wishes.activation
-        )
-    return Recipe(
-        wishes.detector,
-        wishes.activation,
-        wishes.weights,
-        height,
-        width,
-        epochs,
-        batch,
-        wishes.learning_rate,
-        WEIGHT_DECAY,
-        WARMUP_STEPS,
-        frozen_norms or batch == 1,
-        wishes.seed,
-        wishes.minutes,
-        str(wishes.earlier.resolve()) if wishes.earlier else None,
-    )
-
-
-def _repeated(repeat: Repeat) -> Recipe:
-    """Return the recipe that a run was made with."""
-    stored = dict(repeat.record.recipe)
-    stored["detector"] = repeat.record.detector
-    stored["activation"] = repeat.record.activation
-    stored["minutes"] = None  # they have become steps
-    try:
-        return Recipe(**stored)  # type: ignore[arg-type]  # values of JSON
-    except TypeError as exc:
-        raise TrainingError(
-            f"{repeat.name}: cannot be repeated.",
-            why=f"Its recipe is of another version ({exc}).",
-            fix="Train it again, then repeat that run.",
-        ) from exc
 
 
 def begin_training(
@@ -284,20 +145,19 @@ def train(
     photos, held_out = dataset.for_training()
     if wishes.limit:
         wishes.limit.check(held_out)
-    keep_split(out, dataset.division)
     recipe = resolve(wishes, photos)
-    sampler = EpochSampler(photos, recipe.seed)
-    order = PlaceSampler(sampler, recipe.seed, recipe.batch)
+    order = PlaceSampler(
+        EpochSampler(photos, recipe.seed), recipe.seed, recipe.batch, recipe.close_ups
+    )
     training, transfer, line = begin_training(
         recipe, dataset.labels, order.steps_per_epoch
     )
     size_px = (recipe.input_height_px, recipe.input_width_px)
-    watch = _watch(wishes, held_out, len(dataset.labels), size_px)
     loop = Loop(
         training,
         _loader(recipe, photos, order, training.device),
         order,
-        watch=watch,
+        watch=_watch(wishes, held_out, len(dataset.labels), size_px),
         budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
         path=out / CHECKPOINT_NAME,
         notes={"made_with": _made_with(recipe, dataset, wishes.repeats)},
@@ -307,20 +167,14 @@ def train(
     observer.begin(recipe, transfer, training.schedule.steps)
     curve = loop.run()
     kept_step = loop.watch.keep_best(training.average.model)
+    keep_split(out, dataset.division)
     split = _held_out_name(dataset)
     detector = TorchDetector(training.average.model, *size_px)
     found = _measured(detector, held_out, len(dataset.labels), observer)
     thresholds = choose_thresholds(found, held_out, dataset.labels, split, wishes.limit)
     record = RunRecord(
         name=out.resolve().name,
-        detector=recipe.detector,
-        activation=recipe.activation,
         labels=dataset.labels,
-        input_height_px=size_px[0],
-        input_width_px=size_px[1],
-        seed=recipe.seed,
-        recipe=asdict(recipe),
-        pretrained=recipe.weights,
         pretrained_sha256=transfer.sha256 if transfer else None,
         dataset=str(dataset.root.resolve()),
         dataset_sha256=dataset.sha256,
@@ -333,9 +187,23 @@ def train(
         schedule=loop.record(kept_step),
         ancestors=line,
         repeats=wishes.repeats.name if wishes.repeats else None,
+        **_resolved(recipe),
         **made_by(),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
+
+
+def _resolved(recipe: Recipe) -> dict[str, Any]:
+    """Return what the record says of the recipe."""
+    return {
+        "detector": recipe.detector,
+        "activation": recipe.activation,
+        "input_height_px": recipe.input_height_px,
+        "input_width_px": recipe.input_width_px,
+        "seed": recipe.seed,
+        "recipe": asdict(recipe),
+        "pretrained": recipe.weights,
+    }
 
 
 def _watch(
@@ -364,9 +232,11 @@ def _loader(
     device: torch.device,
 ) -> DataLoader[tuple[torch.Tensor, Target]]:
     """Return the batches in their order."""
-    data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
+    height, width = recipe.input_height_px, recipe.input_width_px
+    data = TrainingPhotos(photos, height, width, pastes=recipe.pastes)
+    seeded = SeededPhotos(data, recipe.close_ups)
     workers = WORKERS_FOR_GPU if device.type == "cuda" else 0
-    return make_loader(SeededPhotos(data), order, recipe.batch, workers)
+    return make_loader(seeded, order, recipe.batch, workers, collate_places)
 
 
 def _held_out_name(dataset: Dataset) -> str:

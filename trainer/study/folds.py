@@ -29,7 +29,8 @@ from models.files import write_atomically
 from trainer.data.arrangement import shows_defect
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.split import Fold, folds
-from trainer.fit.recipe import Observer, Wishes, train
+from trainer.fit.recipe import Observer, train
+from trainer.fit.wishes import Wishes
 from trainer.judge.metrics import predict_photos
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run, unwritable

@@ -29,7 +29,8 @@ from trainer.fit.engine import (
     train_one_epoch,
     train_step,
 )
-from trainer.fit.recipe import Outcome, Recipe, Wishes, resolve, train
+from trainer.fit.recipe import Outcome, train
+from trainer.fit.wishes import Recipe, Wishes, resolve
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run, write_run
 

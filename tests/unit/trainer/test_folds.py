@@ -16,7 +16,8 @@ from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.detectors.weights import TransferReport
 from trainer.fit.engine import StepReport
-from trainer.fit.recipe import Observer, Recipe, Wishes
+from trainer.fit.recipe import Observer
+from trainer.fit.wishes import Recipe, Wishes
 from trainer.judge.metrics import count
 from trainer.run import open_run
 from trainer.study.folds import CrossTraining, cross_photos, cross_train, divide_photos

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from tests.simulators.photos import write_coco
+from trainer.data.closeups import CloseUps
 from trainer.data.dataset import Photo, open_dataset
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.fit.order import PlaceSampler, SeededPhotos
+from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def pictures(photos: tuple[Photo, ...], step: int, workers: int = 0) -> list[flo
     order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64))
     order.go_to(step)
-    loader = make_loader(data, order, 2, workers)
+    loader = make_loader(data, order, 2, workers, collate_places)
     return [float(images.double().std()) for images, _ in loader]
 
 
@@ -48,9 +49,9 @@ def test_random_numbers_of_others_are_left_alone(
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    first, _ = data[(0, 7)]
+    [(first, _)] = data[((0,), 7)]
     assert torch.equal(torch.rand(3), expected)
-    again, _ = data[(0, 7)]
+    [(again, _)] = data[((0,), 7)]
     assert torch.equal(first, again)
 
 
@@ -58,3 +59,45 @@ def test_step_knows_its_epoch(photos: tuple[Photo, ...]) -> None:
     order = PlaceSampler(EpochSampler(photos, 0), 0, batch=2)
     assert order.steps_per_epoch == 3
     assert [order.epoch_of(step) for step in (0, 2, 3, 8)] == [1, 1, 2, 3]
+
+
+def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
+    photos: tuple[Photo, ...],
+) -> None:
+    plan = CloseUps(32, 32, 3)
+    order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2, close_ups=plan)
+    order.is_close_up = lambda step: step < 4
+    order.go_to(3)
+    places = list(order)
+    assert [len(indices) for indices, _ in places] == [3, 3, 1, 1, 1, 1, 1]
+    assert any(len(set(indices)) > 1 for indices, _ in places)
+    data = SeededPhotos(TrainingPhotos(photos, 64, 64), plan)
+    loader = make_loader(data, order, 2, 0, collate_places)
+    shapes = [tuple(images.shape) for images, _ in loader]
+    assert shapes == [(6, 3, 32, 32), (2, 3, 64, 64), (2, 3, 64, 64)]
+
+
+def test_every_photo_is_looked_at_once_in_each_turn_of_an_epoch(
+    photos: tuple[Photo, ...],
+) -> None:
+    order = PlaceSampler(EpochSampler(photos, 5), 5, 2, CloseUps(32, 32, 3))
+    order.is_close_up = lambda _: True
+    order.go_to(0)
+    for turn in zip(*(indices for indices, _ in order), strict=True):
+        assert sorted(turn) == list(range(len(photos)))
+
+
+def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
+    plan = CloseUps(32, 32, 3)
+    data = SeededPhotos(TrainingPhotos(photos, 64, 64, pastes=True), plan)
+
+    def seen(step: int) -> list[torch.Tensor]:
+        order = PlaceSampler(EpochSampler(photos, 5), 5, 2, plan)
+        order.is_close_up = lambda _: True
+        order.go_to(step)
+        loader = make_loader(data, order, 2, 0, collate_places)
+        return [images for images, _ in loader]
+
+    whole, rest = seen(3), seen(4)
+    assert len(rest) == 2
+    assert all(torch.equal(a, b) for a, b in zip(whole[1:], rest, strict=True))

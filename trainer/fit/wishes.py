@@ -1,0 +1,170 @@
+"""What was asked for, and the recipe that it becomes for the photos at hand.
+
+What nobody asked for is chosen from the data; the recipe is written into the run.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import TrainingError
+from trainer.data.closeups import CloseUps, plan_close_ups
+from trainer.data.dataset import Photo
+from trainer.detectors.base import Architecture
+from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.zoo import fits_statistics
+from trainer.fit.choices import input_size
+from trainer.fit.repeat import Repeat
+from trainer.judge.thresholds import ErrorLimit
+
+PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
+FEWEST_EPOCHS, MOST_EPOCHS = 12, 100
+BATCH = 8
+LEARNING_RATE = 4e-3  # AdamW; measured: bench/results/recipe
+WEIGHT_DECAY = 0.05
+WARMUP_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the user asked for; None = chosen from the data.
+
+    Attributes:
+        weights: Name, file or ``none``; None = the shipped checkpoint.
+        detector: Architecture; None = the one that the weights are of.
+        activation: Non-linearity; None = Hardswish, which INT8 likes.
+        size_px: Longer side of the input.
+        epochs: Passes over the photos.
+        minutes: Time that the whole training may take, instead of epochs.
+        batch: Photos a step.
+        learning_rate: Peak.
+        frozen_norms: Keep the weights' batch statistics; None = where they still hold.
+        seed: Of everything random.
+        limit: Of errors at the thresholds; None = the rule.
+        earlier: Run to go on from; its weights, network and non-linearity win.
+        repeats: Run to do once more; then nothing else counts.
+    """
+
+    weights: str
+    detector: Architecture = Architecture.YOLOX_NANO
+    activation: Activation = Activation.HARDSWISH
+    size_px: int | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    batch: int = BATCH
+    learning_rate: float = LEARNING_RATE
+    frozen_norms: bool | None = None
+    seed: int = 0
+    limit: ErrorLimit | None = None
+    earlier: Path | None = None
+    repeats: Repeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a training, resolved.
+
+    Attributes:
+        detector: Architecture.
+        activation: Non-linearity.
+        weights: Where training starts from.
+        input_height_px: Of the graph's input.
+        input_width_px: Of the graph's input.
+        epochs: Passes over the photos; with a budget, before it is known how many
+            fit.
+        batch: Photos a step.
+        learning_rate: Peak of the cosine.
+        weight_decay: Of convolution weights.
+        warmup_steps: Linear warm-up.
+        frozen_norms: Batch statistics stay those of the weights; always so in
+            batches of one photo, which have none where a map is one pixel.
+        seed: Of everything random.
+        minutes: Time budget; None = the epochs count.
+        earlier: Folder of the run that training goes on from; None = of ``weights``.
+        pastes: Defects are also put onto other photos.
+        close_up_px: Height and width of the windows that most of the training looks
+            at; None = whole photos from the beginning.
+    """
+
+    detector: Architecture
+    activation: Activation
+    weights: str
+    input_height_px: int
+    input_width_px: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    frozen_norms: bool
+    seed: int
+    minutes: float | None = None
+    earlier: str | None = None
+    pastes: bool = False
+    close_up_px: tuple[int, int] | None = None
+
+    @property
+    def close_ups(self) -> CloseUps | None:
+        """The windows, if there are any."""
+        return CloseUps(*self.close_up_px) if self.close_up_px else None
+
+
+def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
+    """Return the recipe for the photos at hand.
+
+    Args:
+        wishes: What was asked for.
+        photos: To train on.
+
+    Raises:
+        TrainingError: The run to repeat was made by another version.
+    """
+    if wishes.repeats:
+        return _repeated(wishes.repeats)
+    height, width = input_size(photos, wishes.size_px)
+    close_ups = plan_close_ups(photos, height, width)
+    defective = sum(not photo.is_good for photo in photos)
+    epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
+    if wishes.epochs is None:
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
+    batch = min(wishes.batch, max(1, defective))
+    frozen_norms = wishes.frozen_norms
+    if frozen_norms is None:
+        frozen_norms = bool(wishes.earlier) or fits_statistics(
+            wishes.weights, wishes.activation
+        )
+    return Recipe(
+        wishes.detector,
+        wishes.activation,
+        wishes.weights,
+        height,
+        width,
+        epochs,
+        batch,
+        wishes.learning_rate,
+        WEIGHT_DECAY,
+        WARMUP_STEPS,
+        frozen_norms or batch == 1,
+        wishes.seed,
+        wishes.minutes,
+        str(wishes.earlier.resolve()) if wishes.earlier else None,
+        pastes=True,
+        close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
+    )
+
+
+def _repeated(repeat: Repeat) -> Recipe:
+    """Return the recipe that a run was made with."""
+    stored = dict(repeat.record.recipe)
+    stored["detector"] = repeat.record.detector
+    stored["activation"] = repeat.record.activation
+    stored["minutes"] = None  # they have become steps
+    window = stored.get("close_up_px")
+    stored["close_up_px"] = tuple(window) if isinstance(window, list) else window
+    try:
+        return Recipe(**stored)  # type: ignore[arg-type]  # values of JSON
+    except TypeError as exc:
+        raise TrainingError(
+            f"{repeat.name}: cannot be repeated.",
+            why=f"Its recipe is of another version ({exc}).",
+            fix="Train it again, then repeat that run.",
+        ) from exc
