@@ -6,7 +6,8 @@
         run.json            RunRecord: resolved recipe, data, metrics, thresholds
         model.safetensors   averaged weights
         checkpoint.pt       for --resume
-        report.html         for people
+        split.json          who is trained on and who is measured on
+        report.html         for people; report.json has the same figures
 """
 
 from dataclasses import dataclass

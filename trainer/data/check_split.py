@@ -1,6 +1,7 @@
 """Findings about the division: shots of one part on both sides of a measurement."""
 
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level
 
 FIX = (
@@ -29,7 +30,11 @@ def near_duplicates_across_splits(dataset: Dataset) -> list[Finding]:
                 continue
             told.add(group)
             why = f"looks like the same part as {first.path.name} in {where}."
-            findings.append(Finding(Level.WARNING, photo.path, name, why, FIX))
+            findings.append(
+                Finding(
+                    Level.WARNING, photo.path, name, why, FIX, Kind.NEAR_IN_TWO_SPLITS
+                )
+            )
     return findings
 
 
