@@ -142,7 +142,8 @@ class Trial:
             photos=self.photos,
             expected=self.expected,
             found=found,
-            thresholds=self.manifest.score_thresholds(),
+            labels=self.manifest.labels,
+            thresholds=self.manifest.thresholds,
         )
 
 

@@ -4,10 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.detections import Detections, no_detections
+from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.ship.accuracy import Drops, lost_photos
+from trainer.judge.metrics import measure
+from trainer.ship.accuracy import Drops, lost_photos, measure_drops
 
 NOTHING = Drops(
     map_50=0,
@@ -65,6 +68,46 @@ def test_one_alarmed_good_photo_of_few_is_allowed_and_two_are_not() -> None:
     few = replace(NOTHING, good_step=0.1)
     assert replace(few, overkill=0.1).refusal() == ""
     assert "overkill rises" in replace(few, overkill=0.2).refusal()
+
+
+def test_overkill_may_rise_to_what_unseen_photos_were_alarmed_at() -> None:
+    flattered = replace(NOTHING, flattered_overkill=0.06)
+    assert replace(flattered, overkill=0.06).refusal() == ""
+    assert replace(flattered, overkill=0.065).refusal() == ""
+    assert "overkill rises by 7.0" in replace(flattered, overkill=0.07).refusal()
+    assert "escapes" in replace(flattered, escapes=0.03).refusal()
+
+
+@pytest.mark.parametrize("rule", [ThresholdRule.OVERKILL, ThresholdRule.ESCAPES])
+def test_flattery_is_what_the_limited_share_lacks_of_the_cross_checked_one(
+    rule: ThresholdRule,
+) -> None:
+    thresholds = Thresholds(
+        scores={"a": 0.5},
+        iou_threshold=0.65,
+        rule=rule,
+        target=0.02,
+        reached=0.01,
+        cross_checked=0.08,
+        chosen_on="val",
+        images=2,
+        good_images=1,
+    )
+    photos = [photo("bad"), photo("good", good=True)]
+    found = [scored(0.9), no_detections()]
+    metrics = measure(found, photos, ["a"], thresholds, "val")
+    drops = measure_drops(
+        metrics,
+        metrics,
+        photos=photos,
+        expected=found,
+        found=found,
+        labels=["a"],
+        thresholds=thresholds,
+    )
+    shares = drops.flattered_overkill, drops.flattered_escapes
+    wanted = (0.07, 0) if rule is ThresholdRule.OVERKILL else (0, 0.07)
+    assert shares == pytest.approx(wanted)
 
 
 def test_parts_that_escape_are_named_even_where_others_make_up_for_them() -> None:
