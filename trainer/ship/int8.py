@@ -3,7 +3,8 @@
 First the whole graph, with each way of taking ranges. Where both lose too much, the
 layers are ranked by what each does to the detections, and the fewest that carry a
 quarter, half, three quarters, nine tenths of the noise stay in float32: the first
-such graph that passes is kept. OpenVINO and ONNX get the same layers.
+such graph that passes is kept. ONNX gets what OpenVINO passed with; where OpenVINO
+passed whole, no layers are ranked for ONNX alone: it is not what line PCs run first.
 """
 
 from collections.abc import Callable, Iterator
@@ -101,6 +102,8 @@ class _Search:
         for way in begin:
             tried.add(way.in_float)
             yield way
+        if self._last and not self._ranked:
+            return  # the first variant passed whole: ranking for this one is a minute
         ranges = min(self._excess, key=self._excess.__getitem__)
         least = max(len(layers) for layers in tried)
         for share in SHARES:
