@@ -40,7 +40,7 @@ class CloseUps:
         height_px: Of a window.
         width_px: Of a window.
         count: Windows for one photo, each of another photo: three windows of the same
-            photo teach less (mAP@.75 0.74 instead of 0.79 on real boards).
+            photo teach less (mAP@.75 0.73 instead of 0.79 on real boards).
     """
 
     height_px: int

@@ -42,6 +42,8 @@ class Wishes:
         limit: Of errors at the thresholds; None = the rule.
         earlier: Run to go on from; its weights, network and non-linearity win.
         repeats: Run to do once more; then nothing else counts.
+        pastes: Put defects onto other photos.
+        close_ups: Look at windows around defects where these are small.
     """
 
     weights: str
@@ -57,6 +59,8 @@ class Wishes:
     limit: ErrorLimit | None = None
     earlier: Path | None = None
     repeats: Repeat | None = None
+    pastes: bool = True
+    close_ups: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     if wishes.repeats:
         return _repeated(wishes.repeats)
     height, width = input_size(photos, wishes.size_px)
-    close_ups = plan_close_ups(photos, height, width)
+    close_ups = plan_close_ups(photos, height, width) if wishes.close_ups else None
     defective = sum(not photo.is_good for photo in photos)
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if wishes.epochs is None:
@@ -147,7 +151,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         wishes.seed,
         wishes.minutes,
         str(wishes.earlier.resolve()) if wishes.earlier else None,
-        pastes=True,
+        pastes=wishes.pastes,
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
     )
 

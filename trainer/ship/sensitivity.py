@@ -1,9 +1,8 @@
 """Which layers INT8 hurts: each is quantized alone, and the detections are compared.
 
 The noise of the layers is nearly independent, so what single layers do to the output
-adds up to what the whole INT8 graph does (measured on a trained YOLOX-nano: 0.064 of
-overlap and 0.054 of score predicted, 0.063 and 0.054 found). A few layers carry most
-of it: left in float32 they give the accuracy back, and the others stay fast.
+about adds up to what the whole INT8 graph does. A few layers carry most of it: left in
+float32 they give the accuracy back, and the others stay fast.
 
 A layer's input gets the range that NNCF chose, its weights one scale for each output
 channel, as in the real variant. What is compared are the places where the network

@@ -1,0 +1,76 @@
+"""What each part of the recipe brings: the same steps on real boards, one part changed.
+
+``python bench/recipe.py DATASET --epochs 7``: 320 steps of eight photos' worth of
+pixels each, 640 px, from the COCO weights, one seed. One JSON a variant in
+``bench/results/recipe``; a run that is finished in ``bench/out`` is not trained again.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from measuring.machine import REPOSITORY, RESULTS, describe_machine, write_result
+
+from trainer.cli_progress import TerminalObserver
+from trainer.data.dataset import open_dataset
+from trainer.fit.recipe import train
+from trainer.fit.wishes import Wishes
+from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "before": {"learning_rate": 2e-3, "pastes": False, "close_ups": False},
+    "rate": {"pastes": False, "close_ups": False},
+    "pasted": {"close_ups": False},
+    "close-ups": {"pastes": False},
+    "both": {},
+}
+
+
+def main(words: list[str]) -> int:
+    """Measure every variant.
+
+    Args:
+        words: After the program's name.
+
+    Returns:
+        Exit code.
+    """
+    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
+    coco = shared / "weights" / "yolox_nano_coco.pth"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
+    )
+    parser.add_argument("--weights", default=str(coco))
+    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
+    args = parser.parse_args(words)
+    dataset = open_dataset(args.dataset)
+    asked = Wishes(weights=args.weights, epochs=args.epochs)
+    for name in args.only:
+        run = args.out / f"recipe-{name}"
+        machine = describe_machine()
+        if not (run / RECORD_NAME).exists():
+            run.mkdir(parents=True, exist_ok=True)
+            wishes = replace(asked, **VARIANTS[name])
+            begun = (run / CHECKPOINT_NAME).exists()
+            train(dataset, wishes, run, TerminalObserver(), resume=begun)
+        record = open_run(run).record
+        document = {
+            "variant": name,
+            "machine": machine,
+            "recipe": record.recipe,
+            "seconds": record.seconds,
+            "curve": [point.model_dump() for point in record.curve],
+            "metrics": record.metrics.model_dump(),
+        }
+        write_result(RESULTS / "recipe" / f"{name}.json", document)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
