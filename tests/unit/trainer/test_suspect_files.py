@@ -10,7 +10,9 @@ import pytest
 
 from models.detections import Detections, no_detections
 from models.errors import TrainingError
+from trainer.data.arrangement import arrange
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.division import SplitWishes
 from trainer.judge.metrics import measure
 from trainer.judge.report_suspects import CrossJudged, over_all_folds, wrong_labels
 from trainer.judge.suspect_files import in_words, write_suspects
@@ -61,7 +63,9 @@ SUSPECTS = [
 
 @pytest.fixture
 def dataset(tmp_path: Path, photos: list[Photo]) -> Dataset:
-    return Dataset(tmp_path / "data", LABELS, {"all": tuple(photos)}, (), "a" * 64)
+    root = tmp_path / "data"
+    splits, division = arrange(root, {"all": photos}, [], SplitWishes())
+    return Dataset(root, LABELS, splits, (), "a" * 64, division)
 
 
 @pytest.fixture
