@@ -77,23 +77,29 @@ def arrange(
         moves = rule is Rule.HELD_OUT and (good or val)
         moved = [p for p in train if moves and side[p.sha256] == HELD_OUT]
         arranged |= _joined(train, val, moved, ordered(good), side)
-    photos = {
-        photo.sha256: PhotoPlace(
-            name=below(photo.path, root),
-            side=SIDES[side[photo.sha256]],
-            group=chosen[photo.sha256],
-        )
-        for photo in ordered(everything)
-        if photo.sha256 in side
-    }
     record = SplitRecord(
         rule=rule,
         seed=wishes.seed,
         pattern=wishes.pattern,
         like=wishes.like_name,
-        photos=photos,
+        photos=_places(root, everything, side, chosen),
     )
     return arranged, Division(record, chosen, near, is_torn)
+
+
+def _places(
+    root: Path, photos: Sequence[Groupable], side: Numbers, groups: Numbers
+) -> dict[str, PhotoPlace]:
+    """Return where each photo went that training sees, by SHA-256."""
+    return {
+        photo.sha256: PhotoPlace(
+            name=below(photo.path, root),
+            side=SIDES[side[photo.sha256]],
+            group=groups[photo.sha256],
+        )
+        for photo in ordered(photos)
+        if photo.sha256 in side
+    }
 
 
 def shows_defect(photos: Iterable[Groupable]) -> bool:

@@ -1,8 +1,8 @@
 """Close-ups: windows of the photos around defects, for the first part of a training.
 
 A photo of a part is mostly surface. A window of a third of its area around a defect
-costs a third of a step and holds half of its defects, at the scale that the line PC
-will see. So the same minutes show more defects; the whole photos come back at the end
+costs about a third as much, at the scale that the line PC will see. So the same
+minutes show more defects of more photos; the whole photos come back at the end
 of the training, when the learning rate is low, with their borders and their emptiness.
 
 Source:
