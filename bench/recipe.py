@@ -24,8 +24,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "before": {"learning_rate": 2e-3, "pastes": False, "close_ups": False},
     "rate": {"pastes": False, "close_ups": False},
     "pasted": {"close_ups": False},
-    "close-ups": {"pastes": False},
-    "both": {},
+    "close-ups": {"pastes": False, "mines": False},
+    "both": {"mines": False},
+    "mined": {},
 }
 
 

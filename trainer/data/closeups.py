@@ -14,12 +14,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-import torch
 from torch import Tensor
+from torchvision.transforms import v2
 
+from models.boxes import Boxes
+from models.preprocess import PAD_VALUE, Frame
 from trainer.data.dataset import Photo
-from trainer.data.transforms import visible
+from trainer.data.transforms import (
+    SCALE_RANGE,
+    TrainingPhotos,
+    augmented,
+    lamp_of_another_day,
+    ways_round,
+)
 from trainer.detectors.base import Target
 
 COUNT = 3  # windows for a photo, together about as many pixels as it has
@@ -30,6 +39,12 @@ ROOMY = 3.0  # a window is at least so many times as large as nearly all defects
 NEARLY_ALL = 95  # percentile of the longer sides of the boxes
 SMALLEST_PX = 192  # below, a window has no surroundings
 SIZE_MULTIPLE_PX = 32
+
+Spot = tuple[float, float]
+"""x and y in a photo, in its own pixels."""
+Look = tuple[int, Spot | None]
+"""Position of a photo, and what a close-up of it is to show; None = a defect, or
+anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,43 +97,103 @@ def _window_px(side_px: int) -> int:
     return round(side_px / math.sqrt(COUNT) / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX
 
 
-def cut_close_up(
-    image: Tensor, target: Target, plan: CloseUps, rng: np.random.Generator
-) -> tuple[Tensor, Target]:
-    """Return one window of a photo.
+class CloseUpPhotos:
+    """Windows of training photos; only what a window shows is augmented.
 
     Args:
-        image: ``[3, H, W]``, at least as large as the window.
-        target: What is labelled on it.
+        photos: Whole, pasted defects included.
+        plan: Size of the window.
+    """
+
+    def __init__(self, photos: TrainingPhotos, plan: CloseUps) -> None:
+        self._photos, self._plan = photos, plan
+        is_square = plan.height_px == plan.width_px
+        steps = [*ways_round(is_square=is_square), lamp_of_another_day()]
+        self._transform = v2.Compose(steps)
+
+    def look(self, look: Look, rng: np.random.Generator) -> tuple[Tensor, Target]:
+        """Return one augmented window of a photo.
+
+        Args:
+            look: Which photo, and what the window is to show of it.
+            rng: Source of chance besides torch's.
+
+        Returns:
+            ``[3, h, w]`` uint8 BGR and the boxes that are half visible.
+        """
+        index, spot = look
+        content, boxes, labels = self._photos.content(index)
+        focus = None
+        if spot is not None:
+            photo = self._photos.photos[index]
+            scale = content.shape[1] / photo.width_px
+            focus = spot[0] * scale, spot[1] * scale
+        window, moved = cut_close_up(content, boxes, self._plan, rng, focus)
+        return augmented(window, moved, labels, self._transform)
+
+
+def cut_close_up(
+    content: Frame,
+    boxes: Boxes,
+    plan: CloseUps,
+    rng: np.random.Generator,
+    focus: tuple[float, float] | None = None,
+) -> tuple[Frame, Boxes]:
+    """Return one window of a photo, enlarged or reduced by chance.
+
+    Args:
+        content: ``[H, W, 3]`` uint8.
+        boxes: ``[G, 4]`` float32, xyxy, pixels.
         plan: Size of the window.
         rng: Source of chance.
+        focus: x and y that the window shows; None = a defect, or anything.
 
     Returns:
-        ``[3, h, w]`` and the boxes that are half visible.
+        ``[h, w, 3]`` and all boxes in the window's pixels, uncut. Where the photo ends,
+        the window is padded.
     """
-    x, y = _corner(image, target, plan, rng)
-    window = image[:, y : y + plan.height_px, x : x + plan.width_px]
-    return window, _inside(target, x, y, plan)
+    scale = rng.uniform(*SCALE_RANGE)
+    height, width = (round(side / scale) for side in (plan.height_px, plan.width_px))
+    if focus is None and len(boxes) and rng.random() < AROUND_A_DEFECT:
+        box = boxes[int(rng.integers(len(boxes)))]
+        focus = float(box[0] + box[2]) / 2, float(box[1] + box[3]) / 2
+    x, y = _corner(content, height, width, focus, rng)
+    window = _cut(content, x, y, height, width)
+    size = (plan.width_px, plan.height_px)
+    resized: Frame = np.asarray(cv2.resize(window, size), np.uint8)
+    stretch = np.array([size[0] / width, size[1] / height] * 2)
+    moved = (boxes - np.array([x, y, x, y])) * stretch
+    return resized, moved.astype(np.float32)
 
 
 def _corner(
-    image: Tensor, target: Target, plan: CloseUps, rng: np.random.Generator
+    content: Frame,
+    height: int,
+    width: int,
+    focus: tuple[float, float] | None,
+    rng: np.random.Generator,
 ) -> tuple[int, int]:
-    """Return x and y of a window: around a defect, or anywhere."""
-    room_y = image.shape[-2] - plan.height_px
-    room_x = image.shape[-1] - plan.width_px
-    if not len(target.labels) or rng.random() >= AROUND_A_DEFECT:
-        return int(rng.integers(room_x + 1)), int(rng.integers(room_y + 1))
-    box = target.boxes[int(rng.integers(len(target.labels)))].numpy()
-    at_x, at_y = rng.uniform(*CENTRE_RANGE, size=2)
-    x = (box[0] + box[2]) / 2 - at_x * plan.width_px
-    y = (box[1] + box[3]) / 2 - at_y * plan.height_px
-    return int(np.clip(x, 0, room_x)), int(np.clip(y, 0, room_y))
+    """Return x and y of a window: around a focus, or anywhere; below 0 if padded."""
+    rooms = content.shape[1] - width, content.shape[0] - height
+    if focus is None:
+        x, y = (int(rng.integers(min(0, r), max(0, r) + 1)) for r in rooms)
+        return x, y
+    places = rng.uniform(*CENTRE_RANGE, size=2)
+    x, y = (
+        int(np.clip(middle - at * side, min(0, room), max(0, room)))
+        for middle, at, side, room in zip(
+            focus, places, (width, height), rooms, strict=True
+        )
+    )
+    return x, y
 
 
-def _inside(target: Target, x: int, y: int, plan: CloseUps) -> Target:
-    """Return what a window shows of a target."""
-    offset = torch.tensor([x, y, x, y], dtype=torch.float32)
-    boxes = target.boxes - offset
-    kept = visible(boxes, plan.height_px, plan.width_px)
-    return Target(boxes[kept].clone(), target.labels[kept])
+def _cut(content: Frame, x: int, y: int, height: int, width: int) -> Frame:
+    """Return a window, padded where it reaches over the photo."""
+    shown = content[max(0, y) : y + height, max(0, x) : x + width]
+    if shown.shape[:2] == (height, width):
+        return shown
+    window = np.full((height, width, 3), PAD_VALUE, np.uint8)
+    top, left = max(0, -y), max(0, -x)
+    window[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+    return window

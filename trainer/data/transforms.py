@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from models.boxes import Boxes
+from models.boxes import Boxes, IntArray
 from models.preprocess import PAD_VALUE, Frame, letterbox_image
 from trainer.data.dataset import Photo, read_photo
 from trainer.data.paste import DefectBank, paste_defects
@@ -49,22 +49,35 @@ class QuarterTurn(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
 
 
 def augmentation(height_px: int, width_px: int) -> v2.Transform:
-    """Return what is done to a training photo.
+    """Return what is done to a whole training photo.
 
     Args:
         height_px: Of the graph's input.
         width_px: Of the graph's input.
     """
-    steps: list[v2.Transform] = [
-        v2.RandomHorizontalFlip(),
-        v2.RandomVerticalFlip(),
-        v2.ScaleJitter((height_px, width_px), SCALE_RANGE, antialias=False),
-        v2.RandomCrop((height_px, width_px), pad_if_needed=True, fill=PAD_VALUE),
-        v2.RandomApply([v2.ColorJitter(LAMP_JITTER, LAMP_JITTER)], p=0.5),
-    ]
-    if height_px == width_px:
-        steps.insert(2, v2.RandomApply([QuarterTurn()], p=0.5))
-    return v2.Compose(steps)
+    return v2.Compose(
+        [
+            *ways_round(is_square=height_px == width_px),
+            v2.ScaleJitter((height_px, width_px), SCALE_RANGE, antialias=False),
+            v2.RandomCrop((height_px, width_px), pad_if_needed=True, fill=PAD_VALUE),
+            lamp_of_another_day(),
+        ]
+    )
+
+
+def ways_round(*, is_square: bool) -> list[v2.Transform]:
+    """Return what turns a part: the ways that keep the picture's shape.
+
+    Args:
+        is_square: A quarter turn keeps the shape.
+    """
+    flips: list[v2.Transform] = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+    return [*flips, *([v2.RandomApply([QuarterTurn()], p=0.5)] if is_square else [])]
+
+
+def lamp_of_another_day() -> v2.Transform:
+    """Return what changes brightness and contrast of every other picture."""
+    return v2.RandomApply([v2.ColorJitter(LAMP_JITTER, LAMP_JITTER)], p=0.5)
 
 
 class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
@@ -106,24 +119,25 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
         Returns:
             ``[3, H, W]`` uint8 BGR and the boxes that are still half visible.
         """
-        content, boxes_px = self._read_with_boxes(index)
-        kinds = self.photos[index].labels
+        return augmented(*self.content(index), self._augment)
+
+    def content(self, index: int) -> tuple[Frame, Boxes, IntArray]:
+        """Return one photo at the input's scale, pasted defects included.
+
+        Args:
+            index: Position among the photos.
+
+        Returns:
+            ``[H, W, 3]`` uint8 BGR without padding; boxes ``[G, 4]`` float32, xyxy, in
+            its pixels; labels ``[G]`` int64.
+        """
+        content, boxes = self._read_with_boxes(index)
+        labels = self.photos[index].labels
         share = PASTED_GOOD if self.photos[index].is_good else PASTED_DEFECTIVE
         if self._bank and float(torch.rand(())) < share:
             rng = np.random.default_rng(int(torch.randint(1 << 31, ())))
-            pasted = paste_defects(content, boxes_px, kinds, self._bank, rng)
-            content, boxes_px, kinds = pasted
-        picture = tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1))
-        boxes = tv_tensors.BoundingBoxes(
-            torch.from_numpy(boxes_px),
-            format=tv_tensors.BoundingBoxFormat.XYXY,
-            canvas_size=content.shape[:2],
-            clamping_mode=None,  # uncut, so that it is known how much is cut off
-        )
-        labels = torch.from_numpy(kinds)
-        picture, boxes = _crop_to_content(self._augment(picture, boxes))
-        kept = visible(boxes, picture.shape[-2], picture.shape[-1])
-        return picture, Target(boxes[kept].clone(), labels[kept])
+            return paste_defects(content, boxes, labels, self._bank, rng)
+        return content, boxes, labels
 
     def _read_with_boxes(self, index: int) -> tuple[Frame, Boxes]:
         """Return the letterboxed picture and its boxes at the same scale."""
@@ -144,10 +158,30 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
         return picture
 
 
-def _crop_to_content(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return plain tensors of what torchvision's classes wrap."""
-    picture, boxes = pair
-    return picture.as_subclass(Tensor), boxes.as_subclass(Tensor)
+def augmented(
+    content: Frame, boxes: Boxes, labels: IntArray, transform: v2.Transform
+) -> tuple[Tensor, Target]:
+    """Return a picture and its boxes after a transform of both.
+
+    Args:
+        content: ``[H, W, 3]`` uint8.
+        boxes: ``[G, 4]`` float32, xyxy, pixels; they may reach over the edge.
+        labels: ``[G]`` int64.
+        transform: Of torchvision.
+
+    Returns:
+        ``[3, h, w]`` uint8 and the boxes that are still half visible.
+    """
+    image = tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1))
+    uncut = tv_tensors.BoundingBoxes(
+        torch.from_numpy(boxes),
+        format=tv_tensors.BoundingBoxFormat.XYXY,
+        canvas_size=content.shape[:2],
+        clamping_mode=None,  # uncut, so that it is known how much is cut off
+    )
+    picture, moved = (plain.as_subclass(Tensor) for plain in transform(image, uncut))
+    kept = visible(moved, picture.shape[-2], picture.shape[-1])
+    return picture, Target(moved[kept].clone(), torch.from_numpy(labels)[kept])
 
 
 def visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:

@@ -59,7 +59,7 @@ class Loop:
         self.training, self.watch, self.budget = training, watch, budget
         self.curve: list[CurvePoint] = []
         self.is_planned = False
-        self._loader, self._order = loader, order
+        self._loader, self._order, self._negatives = loader, order, order.negatives
         self._path, self._notes, self._on_step = path, notes, on_step
         self._pace = Pace()
         self._losses, self._loss_count = 0.0, 0  # of the epoch under way
@@ -107,6 +107,8 @@ class Loop:
                 past=tuple((int(until), int(planned)) for until, planned in past),
             )
             self.watch.restore(extra["watch"])
+            if self._negatives:
+                self._negatives.restore(extra["negatives"])
         except (KeyError, TypeError, ValueError) as exc:
             raise cannot_resume(self._path, exc) from exc
         self.training.schedule = schedule
@@ -138,6 +140,7 @@ class Loop:
         if not self._resumed:
             self._save()
         while training.step < training.schedule.steps:
+            self._mine()
             self._order.go_to(training.step)
             train_one_epoch(training, self._batches(), self._after_step)
         return self.curve
@@ -159,6 +162,13 @@ class Loop:
             ended_early=watch.ended_early,
             kept_step=kept_step,
         )
+
+    def _mine(self) -> None:
+        """Look for hard negatives before a pass over the photos, where it is time."""
+        training, negatives = self.training, self._negatives
+        if negatives and negatives.is_due(training.schedule.phase(training.step)):
+            negatives.mine(training.average.model)
+            self._save()
 
     def _batches(self) -> Iterator[Batch]:
         """Yield batches until the pass or the schedule is over."""
@@ -231,6 +241,8 @@ class Loop:
         """Return the steps in all that end in time, with what comes besides."""
         reserve_s = closing_s(self.watch.photos, self.watch.photo_s)
         reserve_s += self.watch.left_s()
+        if self._negatives:
+            reserve_s += self._negatives.left_s(self.watch.photo_s)
         return budget.steps(now, self.training.step, self._pace.step_s, reserve_s)
 
     def _move_end(self, steps: int) -> None:
@@ -272,6 +284,7 @@ class Loop:
             "is_planned": self.is_planned,
             "schedule": (schedule.steps, schedule.past),
             "watch": self.watch.state(),
+            "negatives": self._negatives.state() if self._negatives else None,
         }
         save_checkpoint(self._path, self.training, extra)
         self._saved = time.monotonic()

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from trainer.data.closeups import CloseUps, cut_close_up
-from trainer.data.transforms import EpochSampler, collate
+from trainer.data.closeups import CloseUpPhotos, CloseUps, Look, Spot
+from trainer.data.transforms import EpochSampler, TrainingPhotos, collate
 from trainer.detectors.base import Batch, Target
+from trainer.fit.negatives import HardNegatives
 
-Place = tuple[tuple[int, ...], int]
-"""Positions among the photos, one or as many as there are close-ups for a photo, and
-the seed of their augmentation."""
+Place = tuple[tuple[Look, ...], int]
+"""One photo, or as many as there are close-ups for a photo, and the seed of their
+augmentation."""
+AROUND_A_SPOT = 0.7  # share of the close-ups of a photo that has spots
 IsCloseUp = Callable[[int], bool]
 """Whether close-ups are seen at a step."""
 
@@ -32,6 +34,7 @@ class PlaceSampler(Sampler[Place]):
         seed: Of the run.
         batch: Photos a step.
         close_ups: For how many photos stand in for one while close-ups are seen.
+        negatives: What most close-ups of good parts show; None = anything.
     """
 
     def __init__(
@@ -40,7 +43,9 @@ class PlaceSampler(Sampler[Place]):
         seed: int,
         batch: int,
         close_ups: CloseUps | None = None,
+        negatives: HardNegatives | None = None,
     ) -> None:
+        self.negatives = negatives
         self.steps_per_epoch = max(1, len(photos) // batch)
         self.is_close_up: IsCloseUp = lambda _: False
         self._count = close_ups.count if close_ups else 1
@@ -77,7 +82,18 @@ class PlaceSampler(Sampler[Place]):
             sequence = np.random.SeedSequence([self._seed, epoch, place])
             seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
             step = (epoch - 1) * self.steps_per_epoch + place // self._batch
-            yield indices if self.is_close_up(step) else indices[:1], seed
+            if self.is_close_up(step):
+                rng = np.random.default_rng(sequence.spawn(1)[0])
+                yield tuple((i, self._spot(i, rng)) for i in indices), seed
+            else:
+                yield ((indices[0], None),), seed
+
+    def _spot(self, index: int, rng: np.random.Generator) -> Spot | None:
+        """Return what a close-up of a photo is to show, where there is a choice."""
+        spots = self.negatives.spots.get(index) if self.negatives else None
+        if not spots or rng.random() >= AROUND_A_SPOT:
+            return None
+        return spots[int(rng.integers(len(spots)))]
 
 
 class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
@@ -85,15 +101,14 @@ class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
 
     Args:
         photos: Augmented with torch's random numbers.
-        close_ups: What is cut out where a place names several photos.
+        close_ups: What is looked at where a place names several photos.
     """
 
     def __init__(
-        self,
-        photos: Dataset[tuple[Tensor, Target]],
-        close_ups: CloseUps | None = None,
+        self, photos: TrainingPhotos, close_ups: CloseUps | None = None
     ) -> None:
-        self._photos, self._close_ups = photos, close_ups
+        self._photos = photos
+        self._close_ups = CloseUpPhotos(photos, close_ups) if close_ups else None
 
     def __getitem__(self, place: Any) -> list[tuple[Tensor, Target]]:  # noqa: ANN401 (torch's signature)
         """Return one augmented photo, or a close-up of each of several.
@@ -101,16 +116,13 @@ class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
         Args:
             place: From a ``PlaceSampler``.
         """
-        indices, seed = place
+        looks, seed = place
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            if len(indices) == 1 or self._close_ups is None:
-                return [self._photos[indices[0]]]
+            if len(looks) == 1 or self._close_ups is None:
+                return [self._photos[looks[0][0]]]
             rng = np.random.default_rng(seed)
-            return [
-                cut_close_up(*self._photos[index], self._close_ups, rng)
-                for index in indices
-            ]
+            return [self._close_ups.look(look, rng) for look in looks]
 
 
 def collate_places(rows: list[list[tuple[Tensor, Target]]]) -> Batch:

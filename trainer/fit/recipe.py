@@ -30,6 +30,7 @@ from trainer.fit.engine import (
     make_optimizer,
 )
 from trainer.fit.loop import Loop
+from trainer.fit.negatives import HardNegatives
 from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
 from trainer.fit.provenance import keep_split, made_by
 from trainer.fit.repeat import Repeat
@@ -146,18 +147,23 @@ def train(
     if wishes.limit:
         wishes.limit.check(held_out)
     recipe = resolve(wishes, photos)
+    size_px = (recipe.input_height_px, recipe.input_width_px)
+    watch = _watch(wishes, held_out, len(dataset.labels), size_px)
     order = PlaceSampler(
-        EpochSampler(photos, recipe.seed), recipe.seed, recipe.batch, recipe.close_ups
+        EpochSampler(photos, recipe.seed),
+        recipe.seed,
+        recipe.batch,
+        recipe.close_ups,
+        HardNegatives(photos, watch.look) if recipe.mines else None,
     )
     training, transfer, line = begin_training(
         recipe, dataset.labels, order.steps_per_epoch
     )
-    size_px = (recipe.input_height_px, recipe.input_width_px)
     loop = Loop(
         training,
         _loader(recipe, photos, order, training.device),
         order,
-        watch=_watch(wishes, held_out, len(dataset.labels), size_px),
+        watch=watch,
         budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
         path=out / CHECKPOINT_NAME,
         notes={"made_with": _made_with(recipe, dataset, wishes.repeats)},

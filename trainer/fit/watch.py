@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.detections import Detections
 from trainer.data.dataset import Photo
 from trainer.detectors.base import Detector
 from trainer.fit.engine import Schedule
@@ -136,9 +137,9 @@ class Watch:
             model: The average, hardly trained.
         """
         some = even_part(self._photos, PROBED_PHOTOS)
-        self._look(model, some[:1])
+        self.look(model, some[:1])
         begun, used = time.monotonic(), time.process_time()
-        self._look(model, some)
+        self.look(model, some)
         took_s, used_s = time.monotonic() - begun, time.process_time() - used
         stretch = max(1.0, took_s / max(used_s, 1e-6))
         self.photo_s = took_s / len(some) + FOUND_S * stretch
@@ -181,7 +182,7 @@ class Watch:
             step: Steps done.
         """
         begun = time.monotonic()
-        found = self._look(model, self.part)
+        found = self.look(model, self.part)
         precision = average_precisions(found, self.part, self._label_count)
         self.photo_s = (time.monotonic() - begun) / len(self.part)
         phase = schedule.phase(step)
@@ -259,7 +260,13 @@ class Watch:
         recent = self.points[max(0, end - SMOOTHED_OVER) : end]
         return sum(p.map_50 for p in recent) / len(recent) if recent else -1.0
 
-    def _look(self, model: Detector, photos: Sequence[Photo]) -> list[Any]:
+    def look(self, model: Detector, photos: Sequence[Photo]) -> list[Detections]:
+        """Return what a network finds on photos, down to a score of 0.01.
+
+        Args:
+            model: Put into evaluation mode.
+            photos: To look at.
+        """
         return predict_photos(
             TorchDetector(model, *self._size_px), photos, self._label_count
         )

@@ -44,6 +44,7 @@ class Wishes:
         repeats: Run to do once more; then nothing else counts.
         pastes: Put defects onto other photos.
         close_ups: Look at windows around defects where these are small.
+        mines: Look closer at what was taken for a defect on good parts.
     """
 
     weights: str
@@ -61,6 +62,7 @@ class Wishes:
     repeats: Repeat | None = None
     pastes: bool = True
     close_ups: bool = True
+    mines: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Recipe:
         pastes: Defects are also put onto other photos.
         close_up_px: Height and width of the windows that most of the training looks
             at; None = whole photos from the beginning.
+        mines: Close-ups of good parts show what was taken for a defect there.
     """
 
     detector: Architecture
@@ -105,6 +108,7 @@ class Recipe:
     earlier: str | None = None
     pastes: bool = False
     close_up_px: tuple[int, int] | None = None
+    mines: bool = False
 
     @property
     def close_ups(self) -> CloseUps | None:
@@ -153,6 +157,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         str(wishes.earlier.resolve()) if wishes.earlier else None,
         pastes=wishes.pastes,
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
+        mines=wishes.mines and close_ups is not None,
     )
 
 

@@ -5,9 +5,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trainer.data.closeups import CloseUps, cut_close_up, plan_close_ups
-from trainer.data.dataset import Photo
-from trainer.detectors.base import Target
+from models.boxes import Boxes
+from models.preprocess import Frame
+from tests.simulators.photos import write_coco
+from trainer.data.closeups import (
+    CloseUpPhotos,
+    CloseUps,
+    cut_close_up,
+    plan_close_ups,
+)
+from trainer.data.dataset import Photo, open_dataset
+from trainer.data.transforms import TrainingPhotos
 
 PLAN = CloseUps(64, 96, 3)
 
@@ -40,39 +48,78 @@ def test_photos_without_defects_are_not_cut() -> None:
     assert plan_close_ups([photo()], 640, 640) is None
 
 
-def cut(image: torch.Tensor, target: Target, seed: int) -> tuple[torch.Tensor, Target]:
-    return cut_close_up(image, target, PLAN, np.random.default_rng(seed))
+def picture(*boxes: tuple[int, int, int, int]) -> tuple[Frame, Boxes]:
+    """Return a black picture with white defects."""
+    content = np.zeros((128, 192, 3), np.uint8)
+    for x1, y1, x2, y2 in boxes:
+        content[y1:y2, x1:x2] = 255
+    return content, np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def test_window_shows_what_its_boxes_say() -> None:
-    image = torch.zeros((3, 128, 192), dtype=torch.uint8)
-    image[:, 40:50, 60:80] = 255
-    target = Target(torch.tensor([[60.0, 40, 80, 50]]), torch.tensor([2]))
-    seen = 0
+    content, boxes = picture((60, 40, 80, 50))
+    sides = set()
     for seed in range(40):
-        window, left = cut(image, target, seed)
-        assert window.shape == (3, 64, 96)
-        shown = torch.zeros_like(window)
-        for (x1, y1, x2, y2), label in zip(left.boxes.int(), left.labels, strict=True):
-            shown[:, y1:y2, x1:x2] = 255
-            assert label == 2
-        rest = (window != shown)[0].sum()
-        seen += len(left.labels)
-        assert len(left.labels) == 1 or rest <= 100  # less than half of it is seen
-        assert len(left.labels) == 0 or rest == 0
-    assert seen > 20
+        window, [(x1, y1, x2, y2)] = cut_close_up(
+            content, boxes, PLAN, np.random.default_rng(seed)
+        )
+        assert window.shape == (64, 96, 3)
+        rows, columns = np.nonzero(window[..., 0] > 127)
+        sides.add(round(float(x2 - x1)))
+        if len(rows):
+            shown = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            seen = np.clip((x1, y1, x2, y2), 0, (96, 64, 96, 64))
+            assert np.abs(seen - shown).max() <= 1
+        else:
+            assert x2 <= 1 or y2 <= 1 or x1 >= 95 or y1 >= 63
+    assert min(sides) < 17
+    assert max(sides) > 23
 
 
 def test_most_windows_show_a_defect_and_some_lie_anywhere() -> None:
-    image = torch.zeros((3, 640, 960), dtype=torch.uint8)
-    target = Target(torch.tensor([[10.0, 10, 20, 20]]), torch.tensor([0]))
-    shown = [len(cut(image, target, seed)[1].labels) for seed in range(300)]
-    assert 0.7 < np.mean(shown) < 0.9
+    content = np.zeros((640, 960, 3), np.uint8)
+    boxes = np.array([[10, 10, 20, 20]], np.float32)
+    shown = 0
+    for seed in range(300):
+        _, [box] = cut_close_up(content, boxes, PLAN, np.random.default_rng(seed))
+        shown += bool(0 <= box[0] < 96 and 0 <= box[1] < 64)
+    assert 0.7 < shown / 300 < 0.9
 
 
 def test_good_part_is_cut_too() -> None:
-    image = torch.arange(128 * 192).reshape(1, 128, 192).expand(3, -1, -1)
-    good = Target(torch.zeros((0, 4)), torch.zeros(0, dtype=torch.int64))
-    windows = [cut(image, good, seed) for seed in range(5)]
-    assert all(len(target.labels) == 0 for _, target in windows)
-    assert len({int(window[0, 0, 0]) for window, _ in windows}) > 1
+    content = np.arange(128 * 192 * 3).reshape(128, 192, 3).astype(np.uint8)
+    nothing = np.zeros((0, 4), np.float32)
+    windows = [
+        cut_close_up(content, nothing, PLAN, np.random.default_rng(seed))[0]
+        for seed in range(5)
+    ]
+    assert len({int(window[0, 0, 0]) for window in windows}) > 1
+
+
+def test_a_spot_is_in_its_window() -> None:
+    content, _ = picture((100, 60, 104, 64))
+    nothing = np.zeros((0, 4), np.float32)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        window, _ = cut_close_up(content, nothing, PLAN, rng, focus=(102, 62))
+        assert window.max() == 255
+
+
+def test_a_photo_smaller_than_the_window_is_padded() -> None:
+    content = np.full((30, 300, 3), 9, np.uint8)
+    nothing = np.zeros((0, 4), np.float32)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        window, _ = cut_close_up(content, nothing, PLAN, rng)
+        assert window.shape == (64, 96, 3)
+        assert {9, 114} <= set(np.unique(window).tolist())
+
+
+def test_close_up_looks_at_the_spot_of_a_scaled_photo(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", {"train": 4, "val": 1})
+    photos = open_dataset(root).splits["train"]
+    close_ups = CloseUpPhotos(TrainingPhotos(photos, 64, 64), CloseUps(32, 32, 3))
+    image, target = close_ups.look((0, None), np.random.default_rng(0))
+    assert image.shape == (3, 32, 32)
+    assert image.dtype == torch.uint8
+    assert len(target.boxes) == len(target.labels)

@@ -1,12 +1,15 @@
 """What is seen at a step depends on the seed and the step, not on what was before."""
 
+import numpy as np
 import pytest
 import torch
 
+from models.detections import no_detections
 from tests.simulators.photos import write_coco
 from trainer.data.closeups import CloseUps
 from trainer.data.dataset import Photo, open_dataset
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
+from trainer.fit.negatives import HardNegatives
 from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
 
 
@@ -49,9 +52,9 @@ def test_random_numbers_of_others_are_left_alone(
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    [(first, _)] = data[((0,), 7)]
+    [(first, _)] = data[(((0, None),), 7)]
     assert torch.equal(torch.rand(3), expected)
-    [(again, _)] = data[((0,), 7)]
+    [(again, _)] = data[(((0, None),), 7)]
     assert torch.equal(first, again)
 
 
@@ -69,8 +72,8 @@ def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
     order.is_close_up = lambda step: step < 4
     order.go_to(3)
     places = list(order)
-    assert [len(indices) for indices, _ in places] == [3, 3, 1, 1, 1, 1, 1]
-    assert any(len(set(indices)) > 1 for indices, _ in places)
+    assert [len(looks) for looks, _ in places] == [3, 3, 1, 1, 1, 1, 1]
+    assert any(len(set(looks)) > 1 for looks, _ in places)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64), plan)
     loader = make_loader(data, order, 2, 0, collate_places)
     shapes = [tuple(images.shape) for images, _ in loader]
@@ -83,8 +86,8 @@ def test_every_photo_is_looked_at_once_in_each_turn_of_an_epoch(
     order = PlaceSampler(EpochSampler(photos, 5), 5, 2, CloseUps(32, 32, 3))
     order.is_close_up = lambda _: True
     order.go_to(0)
-    for turn in zip(*(indices for indices, _ in order), strict=True):
-        assert sorted(turn) == list(range(len(photos)))
+    for turn in zip(*(looks for looks, _ in order), strict=True):
+        assert sorted(index for index, _ in turn) == list(range(len(photos)))
 
 
 def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
@@ -101,3 +104,21 @@ def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
     whole, rest = seen(3), seen(4)
     assert len(rest) == 2
     assert all(torch.equal(a, b) for a, b in zip(whole[1:], rest, strict=True))
+
+
+def test_most_close_ups_of_a_photo_with_spots_show_one_of_them(
+    photos: tuple[Photo, ...],
+) -> None:
+    negatives = HardNegatives(photos, lambda _, part: [no_detections()] * len(part))
+    negatives.spots[2] = ((3.0, 4.0), (5.0, 6.0))
+    plan = CloseUps(32, 32, 3)
+    order = PlaceSampler(EpochSampler(photos, 5), 5, 2, plan, negatives)
+    order.is_close_up = lambda _: True
+    seen = []
+    for step in range(0, 3 * 30, 3):
+        order.go_to(step)
+        looks = [look for looks, _ in order for look in looks]
+        assert all(spot is None for index, spot in looks if index != 2)
+        seen += [spot for index, spot in looks if index == 2]
+    assert set(seen) == {None, (3.0, 4.0), (5.0, 6.0)}
+    assert 0.5 < np.mean([spot is not None for spot in seen]) < 0.9
