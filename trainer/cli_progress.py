@@ -144,3 +144,22 @@ class TerminalObserver:
         """End the bar, also after an error."""
         if self._ticker:
             self._ticker.close()
+
+
+class SilentObserver:
+    """Watches a training whose leader already tells of it."""
+
+    def begin(
+        self, recipe: Recipe, transfer: TransferReport | None, steps: int
+    ) -> None:
+        """Say nothing."""
+
+    def step(self, epoch: int, report: StepReport) -> None:
+        """Say nothing."""
+
+    def measuring(self, photos: int) -> Callable[[], None]:  # noqa: ARG002 (as the others)
+        """Say nothing, photo by photo."""
+        return self.close
+
+    def close(self) -> None:
+        """Say nothing."""

@@ -2,18 +2,21 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from models.errors import TrainingError
 from trainer.cli_arguments import positive_float, positive_int, seed_int
 from trainer.cli_print import print_json, print_metrics
-from trainer.cli_progress import TerminalObserver, say
+from trainer.cli_progress import SilentObserver, TerminalObserver, say
 from trainer.data.check import faultless_dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
+from trainer.fit.distributed import run_in_team
 from trainer.fit.recipe import Wishes
+from trainer.fit.team import Team
 from trainer.judge.report import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
 
@@ -56,10 +59,16 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
+    return run_in_team(partial(_train, args))
+
+
+def _train(args: argparse.Namespace, team: Team) -> int:
+    """Train in this process; only the leader writes and prints."""
     report = faultless_dataset(args.dataset, trains=True)
-    _prepare(args.out, resume=args.resume)
-    for finding in report.findings:
-        say(str(finding))
+    if team.is_leader:
+        _prepare(args.out, resume=args.resume)
+        for finding in report.findings:
+            say(str(finding))
     wishes = Wishes(
         weights=args.weights,
         detector=args.detector or _detector_of(args.weights),
@@ -70,10 +79,10 @@ def run_train(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         seed=args.seed,
     )
-    observer = TerminalObserver()
+    observer = TerminalObserver() if team.is_leader else SilentObserver()
     try:
         outcome = recipe.train(
-            report.dataset, wishes, args.out, observer, resume=args.resume
+            report.dataset, wishes, args.out, observer, resume=args.resume, team=team
         )
     finally:
         observer.close()

@@ -9,7 +9,7 @@ Three views of one network:
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,6 +57,18 @@ class Target:
 
 Batch = tuple[Tensor, list[Target]]
 """Images ``[N, 3, H, W]``, BGR, 0..255, and N targets."""
+
+Count = Callable[[int], int]
+"""Makes a number of this process's photos one of the whole batch's."""
+
+
+def own_count(number: int) -> int:
+    """Return the number itself: one process has the whole batch.
+
+    Args:
+        number: Of its photos.
+    """
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +123,21 @@ class Detector(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss_of_raw(self, raw: Any, targets: Sequence[Target]) -> LossParts:  # noqa: ANN401
+    def loss_of_raw(
+        self,
+        raw: Any,  # noqa: ANN401
+        targets: Sequence[Target],
+        count: Count = own_count,
+    ) -> LossParts:
         """Return the loss of raw maps, always computed in float32.
 
-        Kept apart from ``forward`` so that a wrapper for distributed training
-        can call ``forward`` itself.
+        Every process calls ``count`` as often as the others, in the same order.
 
         Args:
             raw: What ``forward`` returned.
             targets: One per image, on the same device.
+            count: What the loss is divided by is counted with it: over all
+                processes, so that their losses add up to that of the whole batch.
         """
 
     @abstractmethod

@@ -22,9 +22,11 @@ from torchvision.ops import box_iou
 
 from trainer.detectors.base import (
     Architecture,
+    Count,
     Detector,
     LossParts,
     Target,
+    own_count,
     static_size,
     traced_constants,
 )
@@ -80,26 +82,33 @@ class SSDLite(Detector):
             outputs["bbox_regression"], outputs["cls_logits"], anchors.to(rgb.device)
         )
 
-    def loss_of_raw(self, raw: RawAnchors, targets: Sequence[Target]) -> LossParts:
+    def loss_of_raw(
+        self, raw: RawAnchors, targets: Sequence[Target], count: Count = own_count
+    ) -> LossParts:
         """Return torchvision's loss, plus the hardest cells of good parts.
 
         Args:
             raw: What ``forward`` returned, any floating type.
             targets: One per image, on the same device.
+            count: See ``Detector``; called three times.
 
         Returns:
             Box and classification parts; objectness is 0.
         """
         offsets, logits = raw.offsets.float(), raw.logits.float()
+        matches = [self._match(target, raw.anchors) for target in targets]
         with torch.autocast(offsets.device.type, enabled=False):
             parts = self.network.compute_loss(
                 [{"boxes": t.boxes, "labels": t.labels + 1} for t in targets],
                 {"bbox_regression": offsets, "cls_logits": logits},
                 [raw.anchors] * len(targets),
-                [self._match(target, raw.anchors) for target in targets],
+                matches,
             )
-            box: Tensor = parts["bbox_regression"]
-            classes = parts["classification"] + _good_part_loss(logits, targets)
+            positives = sum(int((match >= 0).sum()) for match in matches)
+            share = max(positives, 1) / max(count(positives), 1)
+            box: Tensor = parts["bbox_regression"] * share
+            hardest = _good_part_loss(logits, targets, count)
+            classes = parts["classification"] * share + hardest
         return LossParts(
             total=box + classes,
             box=box.detach(),
@@ -138,14 +147,14 @@ class SSDLite(Detector):
         return matched
 
 
-def _good_part_loss(logits: Tensor, targets: Sequence[Target]) -> Tensor:
+def _good_part_loss(logits: Tensor, targets: Sequence[Target], count: Count) -> Tensor:
     """Return the cross-entropy of the hardest anchors of images without boxes."""
     good = [index for index, target in enumerate(targets) if not len(target.labels)]
+    whole = max(count(sum(len(target.labels) for target in targets)), count(len(good)))
     if not good:
         return logits.new_zeros(())
     chosen = logits[good].flatten(0, 1)  # [good * A, 1 + C]
     background = chosen.new_zeros(len(chosen), dtype=torch.int64)
     loss = F.cross_entropy(chosen, background, reduction="none")
     hardest = loss.view(len(good), -1).topk(GOOD_PART_NEGATIVES, dim=1).values
-    positives = sum(len(target.labels) for target in targets)
-    return hardest.sum() / max(positives, len(good))
+    return hardest.sum() / whole

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from models.errors import TrainingError
 from trainer.detectors.base import Batch, Detector, Target
+from trainer.fit.distributed import sum_gradients
+from trainer.fit.team import ALONE, Team
 
 MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
 FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype
@@ -135,6 +137,7 @@ class Training:
         device: Where the model lives.
         frozen_norms: Batch norms keep the statistics that they came with.
         step: Steps done.
+        team: Who shares the photos of each step.
     """
 
     model: Detector
@@ -144,6 +147,7 @@ class Training:
     device: torch.device
     frozen_norms: bool = False
     step: int = 0
+    team: Team = ALONE
 
     def begin_epoch(self) -> None:
         """Put the model into training mode, its frozen parts excepted.
@@ -169,11 +173,11 @@ def train_step(training: Training, images: Tensor, targets: list[Target]) -> flo
 
     Args:
         training: Changed in place.
-        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255.
+        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255; this process's share.
         targets: One for each image; on any device.
 
     Returns:
-        Total loss of the batch.
+        Total loss of the batch, over all processes.
 
     Raises:
         TrainingError: The loss is not finite; the weights are those of before.
@@ -187,15 +191,16 @@ def train_step(training: Training, images: Tensor, targets: list[Target]) -> flo
         group["lr"] = rate
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         raw = training.model(images)
-    parts = training.model.loss_of_raw(raw, targets)
-    loss = float(parts.total.detach())
-    _refuse_divergence("loss", loss, training.step, rate)
+    parts = training.model.loss_of_raw(raw, targets, training.team.count)
     training.optimizer.zero_grad(set_to_none=True)
     parts.total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    loss = sum_gradients(training.model, parts.total.detach(), training.team)
+    _refuse_divergence("loss", loss, training.step, rate)
     norm = nn.utils.clip_grad_norm_(training.model.parameters(), MAX_GRADIENT_NORM)
     _refuse_divergence("gradient", float(norm), training.step, rate)
     training.optimizer.step()
-    training.average.update(training.model)
+    if training.team.is_leader:
+        training.average.update(training.model)
     training.step += 1
     return loss
 

@@ -20,12 +20,14 @@ import torch
 
 from models.detections import Detections
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
+from trainer.data.shards import Shards, make_loader
+from trainer.data.transforms import EpochSampler, TrainingPhotos
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, fits_statistics, load_weights
 from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
+from trainer.fit.distributed import require_share
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -34,6 +36,8 @@ from trainer.fit.engine import (
     make_optimizer,
     train_one_epoch,
 )
+from trainer.fit.shared_norm import share_norms
+from trainer.fit.team import ALONE, Team
 from trainer.judge.metrics import measure, predict_photos
 from trainer.judge.thresholds import choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
@@ -221,7 +225,13 @@ def begin_training(
 
 
 def train(
-    dataset: Dataset, wishes: Wishes, out: Path, observer: Observer, *, resume: bool
+    dataset: Dataset,
+    wishes: Wishes,
+    out: Path,
+    observer: Observer,
+    *,
+    resume: bool,
+    team: Team = ALONE,
 ) -> Outcome:
     """Fine-tune a detector and write the run.
 
@@ -231,16 +241,23 @@ def train(
         out: Folder of the run; made if it does not exist.
         observer: Told of every step.
         resume: Go on from the checkpoint in ``out``.
+        team: The processes that train together; only the leader comes back.
 
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
         DatasetError: Nothing to train on.
+        DismissedError: In processes that do not lead, once trained.
     """
     photos, held_out = dataset.for_training()
     recipe = resolve(wishes, photos)
     sampler = EpochSampler(photos, recipe.seed)
     steps_per_epoch = max(1, len(sampler) // recipe.batch)
-    training, transfer = begin_training(recipe, dataset.labels, steps_per_epoch)
+    made_with = _made_with(recipe, dataset)
+    require_share(recipe.batch, team)
+    team.require_same("recipe and photos", str(made_with))
+    with team.first_on_machine():
+        training, transfer = begin_training(recipe, dataset.labels, steps_per_epoch)
+    join(training, team)
     observer.begin(recipe, transfer, training.schedule.steps)
     curve = _fit(
         training,
@@ -249,9 +266,10 @@ def train(
         sampler,
         out,
         observer,
-        made_with=_made_with(recipe, dataset),
+        made_with=made_with,
         resume=resume,
     )
+    team.dismiss_others()
     detector = TorchDetector(
         training.average.model, recipe.input_height_px, recipe.input_width_px
     )
@@ -282,6 +300,18 @@ def train(
     return Outcome(write_run(out, record, training.average.model), found, held_out)
 
 
+def join(training: Training, team: Team) -> None:
+    """Make a training one of several processes that do the same steps.
+
+    Args:
+        training: Changed in place.
+        team: The processes.
+    """
+    training.team = team
+    team.copy_leader(training.model)
+    share_norms(training.model, team)
+
+
 def _held_out_name(dataset: Dataset) -> str:
     """Return what the photos that were measured on are called."""
     has_val = "train" in dataset.splits and dataset.splits.get("val")
@@ -304,7 +334,10 @@ def _fit(
     curve = _resumed(path, training, made_with) if resume else []
     data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
     workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
-    loader = make_loader(data, sampler, recipe.batch, workers)
+    team = training.team
+    team.require_same("steps done", str(training.step))
+    shards = Shards(sampler, recipe.batch, recipe.seed, rank=team.rank, size=team.size)
+    loader = make_loader(data, shards, workers)
     earlier = curve[-1].seconds if curve else 0.0
     begun = time.monotonic()
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
@@ -316,7 +349,8 @@ def _fit(
             CurvePoint(epoch=epoch, step=training.step, seconds=seconds, loss=loss)
         )
         points = [point.model_dump() for point in curve]
-        save_checkpoint(path, training, {"made_with": made_with, "curve": points})
+        if team.is_leader:
+            save_checkpoint(path, training, {"made_with": made_with, "curve": points})
     return curve
 
 
