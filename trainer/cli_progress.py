@@ -16,6 +16,7 @@ from rich.progress import (
 
 from trainer.detectors.weights import TransferReport
 from trainer.fit.engine import StepReport
+from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.recipe import Recipe
 
 LINE_EVERY_S = 10.0  # where there is no terminal
@@ -120,6 +121,8 @@ class TerminalObserver:
             f"{recipe.input_width_px} x {recipe.input_height_px} px, "
             f"{recipe.epochs} epochs, {steps} steps of {recipe.batch} photos"
         )
+        if recipe.freeze is Freeze.TRUNK:
+            say("the trunk stays as it came, neck and head learn")
         self._ticker = Ticker("train", steps)
 
     def step(self, epoch: int, report: StepReport) -> None:

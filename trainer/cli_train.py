@@ -15,6 +15,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.distributed import run_in_team
+from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.recipe import Wishes
 from trainer.fit.team import Team
 from trainer.judge.report import write_report
@@ -52,6 +53,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learning-rate", type=positive_float, default=recipe.LEARNING_RATE
     )
+    parser.add_argument(
+        "--freeze",
+        type=Freeze,
+        choices=list(Freeze),
+        default=Freeze.NOTHING,
+        help="trunk: train only neck and head; the trunk's features of eight views a "
+        "photo at most are computed once (default: nothing)",
+    )
     parser.add_argument("--seed", type=seed_int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
@@ -78,6 +87,7 @@ def _train(args: argparse.Namespace, team: Team) -> int:
         batch=args.batch,
         learning_rate=args.learning_rate,
         seed=args.seed,
+        freeze=args.freeze,
     )
     observer = TerminalObserver() if team.is_leader else SilentObserver()
     try:

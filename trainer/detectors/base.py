@@ -55,8 +55,36 @@ class Target:
         )
 
 
-Batch = tuple[Tensor, list[Target]]
-"""Images ``[N, 3, H, W]``, BGR, 0..255, and N targets."""
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a trunk made of a batch: for ``Detector.branch``.
+
+    Attributes:
+        maps: ``[N, C, h, w]`` each, any floating type.
+    """
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.maps[0])
+
+    def to(self, device: torch.device) -> "Features":
+        """Return the same maps in float32 on a device, channels last.
+
+        Args:
+            device: Where the network runs.
+        """
+        last = torch.channels_last
+        return Features(
+            tuple(
+                m.to(device).float().contiguous(memory_format=last) for m in self.maps
+            )
+        )
+
+
+Batch = tuple[Tensor | Features, list[Target]]
+"""Images ``[N, 3, H, W]``, BGR, 0..255, or their features, and N targets."""
 
 Count = Callable[[int], int]
 """Makes a number of this process's photos one of the whole batch's."""
@@ -113,6 +141,30 @@ class Detector(nn.Module, ABC):
     @abstractmethod
     def architecture(self) -> Architecture:
         """Which network this is."""
+
+    @property
+    @abstractmethod
+    def trunk(self) -> nn.Module:
+        """What ``--freeze trunk`` leaves as it came: the backbone."""
+
+    @abstractmethod
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the trunk's maps.
+
+        Args:
+            images: ``[N, 3, H, W]`` float32, BGR, 0..255.
+
+        Returns:
+            ``[N, C, h, w]`` each; the first one's side tells the input's.
+        """
+
+    @abstractmethod
+    def branch(self, features: tuple[Tensor, ...]) -> Any:  # noqa: ANN401
+        """Return the raw maps of a trunk's maps: ``forward`` is the two in a row.
+
+        Args:
+            features: From ``features``.
+        """
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:  # noqa: ANN401 - each detector's own maps

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
@@ -32,6 +32,7 @@ from trainer.detectors.base import (
 )
 
 MIDDLE_GREY = 127.5  # Source: image_mean = image_std = 0.5 of the builder
+TRUNK_STRIDE = 16  # of the first map; inputs are multiples of 32
 GOOD_PART_NEGATIVES = 3  # as many as torchvision mines for one positive
 
 
@@ -74,13 +75,37 @@ class SSDLite(Detector):
 
     def forward(self, images: Tensor) -> RawAnchors:
         """Return the raw predictions of ``[N, 3, H, W]`` BGR 0..255 images."""
-        rgb = images[:, [2, 1, 0]] / MIDDLE_GREY - 1
-        features = list(self.network.backbone(rgb).values())
-        outputs = self.network.head(features)
-        anchors = self._anchors(features, static_size(images))
-        return RawAnchors(
-            outputs["bbox_regression"], outputs["cls_logits"], anchors.to(rgb.device)
-        )
+        return self._predict(self.features(images), static_size(images))
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What ``--freeze trunk`` leaves as it came: MobileNetV3."""
+        features: nn.Module = self.network.backbone.features
+        return features
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return MobileNetV3's maps of ``[N, 3, H, W]``; see ``Detector``."""
+        x, maps = images[:, [2, 1, 0]] / MIDDLE_GREY - 1, []
+        for block in self.network.backbone.features:
+            x = block(x)
+            maps.append(x)
+        return tuple(maps)
+
+    def branch(self, features: tuple[Tensor, ...]) -> RawAnchors:
+        """Return the predictions of MobileNetV3's maps; see ``Detector``."""
+        rows, columns = static_size(features[0])
+        return self._predict(features, (rows * TRUNK_STRIDE, columns * TRUNK_STRIDE))
+
+    def _predict(
+        self, features: tuple[Tensor, ...], size: tuple[int, int]
+    ) -> RawAnchors:
+        """Return the predictions of all levels; ``size`` is the input's."""
+        maps = list(features)
+        for block in self.network.backbone.extra:
+            maps.append(block(maps[-1]))
+        outputs = self.network.head(maps)
+        anchors = self._anchors(maps, size).to(maps[0].device)
+        return RawAnchors(outputs["bbox_regression"], outputs["cls_logits"], anchors)
 
     def loss_of_raw(
         self, raw: RawAnchors, targets: Sequence[Target], count: Count = own_count

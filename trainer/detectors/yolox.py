@@ -166,7 +166,21 @@ class YOLOX(Detector):
 
     def forward(self, images: Tensor) -> RawMaps:
         """Return the raw maps of ``[N, 3, H, W]`` BGR 0..255 images."""
-        maps: list[Tensor] = self.head(self.backbone(images))
+        return self.branch(self.features(images))
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What ``--freeze trunk`` leaves as it came: CSPDarknet."""
+        return self.backbone.backbone
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return CSPDarknet's maps of ``[N, 3, H, W]``; see ``Detector``."""
+        maps: tuple[Tensor, ...] = self.backbone.backbone(images)
+        return maps
+
+    def branch(self, features: tuple[Tensor, ...]) -> RawMaps:
+        """Return the raw maps of CSPDarknet's maps; see ``Detector``."""
+        maps: list[Tensor] = self.head(self.backbone.join(*features))
         # channels_last maps make this permutation free
         rows = [level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps]
         return RawMaps(torch.cat(rows, dim=1), _grid(maps))

@@ -20,7 +20,6 @@ import torch
 
 from models.detections import Detections
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.shards import Shards, make_loader
 from trainer.data.transforms import EpochSampler, TrainingPhotos
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
@@ -36,6 +35,7 @@ from trainer.fit.engine import (
     make_optimizer,
     train_one_epoch,
 )
+from trainer.fit.frozen_trunk import Freeze, freeze_trunk, make_batches
 from trainer.fit.shared_norm import share_norms
 from trainer.fit.team import ALONE, Team
 from trainer.judge.metrics import measure, predict_photos
@@ -69,6 +69,7 @@ class Wishes:
         learning_rate: Peak.
         frozen_norms: Keep the weights' batch statistics; None = where they still hold.
         seed: Of everything random.
+        freeze: What is not trained.
     """
 
     weights: str
@@ -80,6 +81,7 @@ class Wishes:
     learning_rate: float = LEARNING_RATE
     frozen_norms: bool | None = None
     seed: int = 0
+    freeze: Freeze = Freeze.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Recipe:
         frozen_norms: Batch statistics stay those of the weights; always so in
             batches of one photo, which have none where a map is one pixel.
         seed: Of everything random.
+        freeze: What is not trained.
     """
 
     detector: Architecture
@@ -114,6 +117,7 @@ class Recipe:
     warmup_steps: int
     frozen_norms: bool
     seed: int
+    freeze: Freeze = Freeze.NOTHING
 
 
 class Observer(Protocol):
@@ -175,6 +179,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         WARMUP_STEPS,
         frozen_norms or batch == 1,
         wishes.seed,
+        wishes.freeze,
     )
 
 
@@ -213,13 +218,21 @@ def begin_training(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_detector(recipe.detector, len(labels), recipe.activation)
     transfer = load_weights(model, recipe.weights)
+    if recipe.freeze is Freeze.TRUNK:
+        freeze_trunk(model, recipe.weights, recipe.activation)
     model.to(device).to(memory_format=torch.channels_last)
     steps = recipe.epochs * steps_per_epoch
     schedule = Schedule(recipe.learning_rate, steps, recipe.warmup_steps)
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     average = MovingAverage(model)
     training = Training(
-        model, optimizer, average, schedule, device, frozen_norms=recipe.frozen_norms
+        model,
+        optimizer,
+        average,
+        schedule,
+        device,
+        frozen_norms=recipe.frozen_norms,
+        frozen_trunk=recipe.freeze is Freeze.TRUNK,
     )
     return training, transfer
 
@@ -332,12 +345,11 @@ def _fit(
     """Run the epochs that are left, with a checkpoint after each."""
     path = out / CHECKPOINT_NAME
     curve = _resumed(path, training, made_with) if resume else []
-    data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
-    workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
     team = training.team
     team.require_same("steps done", str(training.step))
-    shards = Shards(sampler, recipe.batch, recipe.seed, rank=team.rank, size=team.size)
-    loader = make_loader(data, shards, workers)
+    data = TrainingPhotos(photos, recipe.input_height_px, recipe.input_width_px)
+    workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
+    loader = make_batches(training, data, sampler, recipe, workers)
     earlier = curve[-1].seconds if curve else 0.0
     begun = time.monotonic()
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
