@@ -135,6 +135,8 @@ class TerminalObserver:
             f"{recipe.input_width_px} x {recipe.input_height_px} px, "
             f"{length} of {recipe.batch} photos a step"
         )
+        if recipe.freeze == "trunk":
+            say("the trunk stays as it came, neck and head learn")
         self._ticker = Ticker("train", steps)
 
     def step(self, epoch: int, report: "StepReport") -> None:
@@ -163,3 +165,22 @@ class TerminalObserver:
         """End the bar, also after an error."""
         if self._ticker:
             self._ticker.close()
+
+
+class SilentObserver:
+    """Watches a training whose leader already tells of it."""
+
+    def begin(
+        self, recipe: "Recipe", transfer: "TransferReport | None", steps: int
+    ) -> None:
+        """Say nothing."""
+
+    def step(self, epoch: int, report: "StepReport") -> None:
+        """Say nothing."""
+
+    def measuring(self, photos: int) -> Callable[[], None]:  # noqa: ARG002 (as the others)
+        """Say nothing, photo by photo."""
+        return self.close
+
+    def close(self) -> None:
+        """Say nothing."""

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from models.errors import TrainingError
@@ -17,7 +18,7 @@ from trainer.cli_dataset import unpack_visibly
 from trainer.cli_findings import finding_lines
 from trainer.cli_folds import run_folds
 from trainer.cli_print import print_json, print_metrics
-from trainer.cli_progress import TerminalObserver, say
+from trainer.cli_progress import SilentObserver, TerminalObserver, say
 from trainer.cli_split import add_split_arguments, split_wishes
 from trainer.cli_wishes import add_limits, read_wishes
 from trainer.data.check import faultless_dataset
@@ -25,8 +26,11 @@ from trainer.data.dataset import Dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
+from trainer.fit.distributed import run_in_team
+from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.recipe import Outcome
-from trainer.fit.wishes import BATCH, LEARNING_RATE
+from trainer.fit.team import Team
+from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
@@ -84,6 +88,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"highest one (default: {LEARNING_RATE})",
     )
     parser.add_argument(
+        "--freeze",
+        type=Freeze,
+        choices=list(Freeze),
+        help="trunk: train only neck and head; the trunk's features of eight views a "
+        "photo at most are computed once (default: nothing)",
+    )
+    parser.add_argument(
         "--seed", type=seed_int, help="of everything random (default: 0)"
     )
     add_limits(parser)
@@ -105,16 +116,23 @@ def _add_studies(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
-    begun_s = time.monotonic()
-    unpack_visibly(args.dataset)
+    return run_in_team(partial(_train, args, time.monotonic()))
+
+
+def _train(args: argparse.Namespace, begun_s: float, team: Team) -> int:
+    """Train in this process; only the leader writes and prints."""
+    tell = say if team.is_leader else _say_nothing
+    with team.first_on_machine():
+        unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
-    _prepare(args.out, resume=args.resume)
+    if team.is_leader:
+        _prepare(args.out, resume=args.resume)
     for line in finding_lines(with_small_boxes(report, args.size)):
-        say(line)
-    wishes = read_wishes(args, report.dataset)
+        tell(line)
+    wishes = read_wishes(args, report.dataset, tell)
     if args.folds:
         divide_photos(report.dataset, args.folds, wishes.seed)  # or it stops here
-    observer = TerminalObserver()
+    observer = TerminalObserver() if team.is_leader else SilentObserver()
     try:
         outcome = recipe.train(
             report.dataset,
@@ -123,15 +141,27 @@ def run_train(args: argparse.Namespace) -> int:
             observer,
             resume=args.resume,
             begun_s=begun_s,
+            team=team,
         )
     finally:
         observer.close()
+    return _finish(args, wishes, report.dataset, outcome)
+
+
+def _say_nothing(_: str) -> None:
+    """Leave it to the leader."""
+
+
+def _finish(
+    args: argparse.Namespace, wishes: Wishes, dataset: Dataset, outcome: Outcome
+) -> int:
+    """Write the report, do the studies that were asked for, and print."""
     record = outcome.run.record
-    _write_report(args.out, report.dataset, outcome, ())
+    _write_report(args.out, dataset, outcome, ())
     crossed = None
     if args.folds:
-        crossed = run_folds(report.dataset, wishes, args.out, args.folds)
-        _write_report(args.out, report.dataset, outcome, crossed.sections)
+        crossed = run_folds(dataset, wishes, args.out, args.folds)
+        _write_report(args.out, dataset, outcome, crossed.sections)
     if args.json:
         more = {"folds": crossed.document} if crossed else {}
         print_json(record.model_dump(mode="json") | more)

@@ -1,17 +1,18 @@
 """What the options of ``train`` ask for, and which of them exclude each other."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 
 from models.errors import ConfigError
 from models.manifest import ThresholdRule
 from trainer.cli_arguments import share
-from trainer.cli_progress import say
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit.ancestor import refuse_other_network
+from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.judge.thresholds import ErrorLimit
@@ -29,6 +30,7 @@ DECIDED_BY_RUN = (
     "batch",
     "learning_rate",
     "seed",
+    "freeze",
 )
 
 
@@ -54,18 +56,21 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_wishes(args: argparse.Namespace, dataset: Dataset) -> Wishes:
+def read_wishes(
+    args: argparse.Namespace, dataset: Dataset, tell: Callable[[str], None]
+) -> Wishes:
     """Return what was asked for.
 
     Args:
         args: Parsed options of ``train``.
         dataset: To train on.
+        tell: Told what will differ from a run that is repeated.
 
     Raises:
         ConfigError: Options that exclude each other.
         TrainingError: A run that was named cannot be opened.
     """
-    wishes = _repeating(args, dataset) if args.schedule else _choosing(args)
+    wishes = _repeating(args, dataset, tell) if args.schedule else _choosing(args)
     return replace(wishes, limit=_limit(args))
 
 
@@ -81,11 +86,14 @@ def _choosing(args: argparse.Namespace) -> Wishes:
         batch=args.batch or BATCH,
         learning_rate=args.learning_rate or LEARNING_RATE,
         seed=args.seed or 0,
+        freeze=args.freeze or Freeze.NOTHING,
     )
     return _continuing(args, wishes) if args.earlier else wishes
 
 
-def _repeating(args: argparse.Namespace, dataset: Dataset) -> Wishes:
+def _repeating(
+    args: argparse.Namespace, dataset: Dataset, tell: Callable[[str], None]
+) -> Wishes:
     """Return the wish to repeat a run; say what is not as it was."""
     given = [name for name in DECIDED_BY_RUN if getattr(args, name) is not None]
     if given:
@@ -97,7 +105,7 @@ def _repeating(args: argparse.Namespace, dataset: Dataset) -> Wishes:
         )
     repeat = open_repeat(args.schedule)
     for difference in differences(repeat, dataset):
-        say(f"figures will differ from {repeat.name}: {difference}")
+        tell(f"figures will differ from {repeat.name}: {difference}")
     return Wishes(weights=repeat.record.pretrained, repeats=repeat)
 
 

@@ -66,7 +66,17 @@ class CellDetector(Detector):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``[N, 4 + C, rows, columns]``."""
-        found: Tensor = self.predict(self.activation(self.measure(images)))
+        return self.branch(self.features(images))
+
+    @property
+    def trunk(self) -> nn.Module:
+        return self.measure
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        return (self.measure(images),)
+
+    def branch(self, features: tuple[Tensor, ...]) -> Tensor:
+        found: Tensor = self.predict(self.activation(features[0]))
         return found
 
     def loss_of_raw(self, raw: Any, targets: Sequence[Target]) -> LossParts:

@@ -253,27 +253,22 @@ def collate(rows: list[tuple[Tensor, Target]]) -> Batch:
 
 def make_loader(
     photos: Dataset[Any],
-    sampler: Sampler[Any],
-    batch: int,
+    batches: Sampler[Any],
     workers: int,
-    collate_fn: Callable[[list[Any]], Batch] = collate,
-) -> DataLoader[tuple[Tensor, Target]]:
+    collate_fn: Callable[[list[Any]], Batch],
+) -> DataLoader[Batch]:
     """Return the batches of one epoch after the other.
 
     Args:
         photos: To train on.
-        sampler: Order; its ``epoch`` is set before each epoch.
-        batch: Photos a step; an incomplete last batch is left out unless it is the
-            only one.
+        batches: Which of them, and in which order.
         workers: Processes that augment; 0 = this one.
         collate_fn: Makes a batch of what ``photos`` returns.
     """
     return DataLoader(
         photos,
-        batch_size=batch,
-        sampler=sampler,
+        batch_sampler=batches,
         collate_fn=collate_fn,
-        drop_last=len(sampler) >= batch,  # type: ignore[arg-type]  # ours have a length
         num_workers=workers,
         persistent_workers=workers > 0,
     )

@@ -9,7 +9,7 @@ Three views of one network:
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,8 +55,48 @@ class Target:
         )
 
 
-Batch = tuple[Tensor, list[Target]]
-"""Images ``[N, 3, H, W]``, BGR, 0..255, and N targets."""
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a trunk made of a batch: for ``Detector.branch``.
+
+    Attributes:
+        maps: ``[N, C, h, w]`` each, any floating type.
+    """
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.maps[0])
+
+    def to(self, device: torch.device) -> "Features":
+        """Return the same maps in float32 on a device, channels last.
+
+        Args:
+            device: Where the network runs.
+        """
+        last = torch.channels_last
+        return Features(
+            tuple(
+                m.to(device).float().contiguous(memory_format=last) for m in self.maps
+            )
+        )
+
+
+Batch = tuple[Tensor | Features, list[Target]]
+"""Images ``[N, 3, H, W]``, BGR, 0..255, or their features, and N targets."""
+
+Count = Callable[[int], int]
+"""Makes a number of this process's photos one of the whole batch's."""
+
+
+def own_count(number: int) -> int:
+    """Return the number itself: one process has the whole batch.
+
+    Args:
+        number: Of its photos.
+    """
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +142,30 @@ class Detector(nn.Module, ABC):
     def architecture(self) -> Architecture:
         """Which network this is."""
 
+    @property
+    @abstractmethod
+    def trunk(self) -> nn.Module:
+        """What ``--freeze trunk`` leaves as it came: the backbone."""
+
+    @abstractmethod
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the trunk's maps.
+
+        Args:
+            images: ``[N, 3, H, W]`` float32, BGR, 0..255.
+
+        Returns:
+            ``[N, C, h, w]`` each; the first one's side tells the input's.
+        """
+
+    @abstractmethod
+    def branch(self, features: tuple[Tensor, ...]) -> Any:  # noqa: ANN401
+        """Return the raw maps of a trunk's maps: ``forward`` is the two in a row.
+
+        Args:
+            features: From ``features``.
+        """
+
     @abstractmethod
     def forward(self, images: Tensor) -> Any:  # noqa: ANN401 - each detector's own maps
         """Return the raw maps that ``loss_of_raw`` understands.
@@ -111,15 +175,21 @@ class Detector(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss_of_raw(self, raw: Any, targets: Sequence[Target]) -> LossParts:  # noqa: ANN401
+    def loss_of_raw(
+        self,
+        raw: Any,  # noqa: ANN401
+        targets: Sequence[Target],
+        count: Count = own_count,
+    ) -> LossParts:
         """Return the loss of raw maps, always computed in float32.
 
-        Kept apart from ``forward`` so that a wrapper for distributed training
-        can call ``forward`` itself.
+        Every process calls ``count`` as often as the others, in the same order.
 
         Args:
             raw: What ``forward`` returned.
             targets: One per image, on the same device.
+            count: What the loss is divided by is counted with it: over all
+                processes, so that their losses add up to that of the whole batch.
         """
 
     @abstractmethod

@@ -15,21 +15,24 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from trainer.detectors.base import (
     Architecture,
+    Count,
     Detector,
     LossParts,
     Target,
+    own_count,
     static_size,
     traced_constants,
 )
 
 MIDDLE_GREY = 127.5  # Source: image_mean = image_std = 0.5 of the builder
+TRUNK_STRIDE = 16  # of the first map; inputs are multiples of 32
 GOOD_PART_NEGATIVES = 3  # as many as torchvision mines for one positive
 
 
@@ -72,34 +75,65 @@ class SSDLite(Detector):
 
     def forward(self, images: Tensor) -> RawAnchors:
         """Return the raw predictions of ``[N, 3, H, W]`` BGR 0..255 images."""
-        rgb = images[:, [2, 1, 0]] / MIDDLE_GREY - 1
-        features = list(self.network.backbone(rgb).values())
-        outputs = self.network.head(features)
-        anchors = self._anchors(features, static_size(images))
-        return RawAnchors(
-            outputs["bbox_regression"], outputs["cls_logits"], anchors.to(rgb.device)
-        )
+        return self._predict(self.features(images), static_size(images))
 
-    def loss_of_raw(self, raw: RawAnchors, targets: Sequence[Target]) -> LossParts:
+    @property
+    def trunk(self) -> nn.Module:
+        """What ``--freeze trunk`` leaves as it came: MobileNetV3."""
+        features: nn.Module = self.network.backbone.features
+        return features
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return MobileNetV3's maps of ``[N, 3, H, W]``; see ``Detector``."""
+        x, maps = images[:, [2, 1, 0]] / MIDDLE_GREY - 1, []
+        for block in self.network.backbone.features:
+            x = block(x)
+            maps.append(x)
+        return tuple(maps)
+
+    def branch(self, features: tuple[Tensor, ...]) -> RawAnchors:
+        """Return the predictions of MobileNetV3's maps; see ``Detector``."""
+        rows, columns = static_size(features[0])
+        return self._predict(features, (rows * TRUNK_STRIDE, columns * TRUNK_STRIDE))
+
+    def _predict(
+        self, features: tuple[Tensor, ...], size: tuple[int, int]
+    ) -> RawAnchors:
+        """Return the predictions of all levels; ``size`` is the input's."""
+        maps = list(features)
+        for block in self.network.backbone.extra:
+            maps.append(block(maps[-1]))
+        outputs = self.network.head(maps)
+        anchors = self._anchors(maps, size).to(maps[0].device)
+        return RawAnchors(outputs["bbox_regression"], outputs["cls_logits"], anchors)
+
+    def loss_of_raw(
+        self, raw: RawAnchors, targets: Sequence[Target], count: Count = own_count
+    ) -> LossParts:
         """Return torchvision's loss, plus the hardest cells of good parts.
 
         Args:
             raw: What ``forward`` returned, any floating type.
             targets: One per image, on the same device.
+            count: See ``Detector``; called three times.
 
         Returns:
             Box and classification parts; objectness is 0.
         """
         offsets, logits = raw.offsets.float(), raw.logits.float()
+        matches = [self._match(target, raw.anchors) for target in targets]
         with torch.autocast(offsets.device.type, enabled=False):
             parts = self.network.compute_loss(
                 [{"boxes": t.boxes, "labels": t.labels + 1} for t in targets],
                 {"bbox_regression": offsets, "cls_logits": logits},
                 [raw.anchors] * len(targets),
-                [self._match(target, raw.anchors) for target in targets],
+                matches,
             )
-            box: Tensor = parts["bbox_regression"]
-            classes = parts["classification"] + _good_part_loss(logits, targets)
+            positives = sum(int((match >= 0).sum()) for match in matches)
+            share = max(positives, 1) / max(count(positives), 1)
+            box: Tensor = parts["bbox_regression"] * share
+            hardest = _good_part_loss(logits, targets, count)
+            classes = parts["classification"] * share + hardest
         return LossParts(
             total=box + classes,
             box=box.detach(),
@@ -138,14 +172,14 @@ class SSDLite(Detector):
         return matched
 
 
-def _good_part_loss(logits: Tensor, targets: Sequence[Target]) -> Tensor:
+def _good_part_loss(logits: Tensor, targets: Sequence[Target], count: Count) -> Tensor:
     """Return the cross-entropy of the hardest anchors of images without boxes."""
     good = [index for index, target in enumerate(targets) if not len(target.labels)]
+    whole = max(count(sum(len(target.labels) for target in targets)), count(len(good)))
     if not good:
         return logits.new_zeros(())
     chosen = logits[good].flatten(0, 1)  # [good * A, 1 + C]
     background = chosen.new_zeros(len(chosen), dtype=torch.int64)
     loss = F.cross_entropy(chosen, background, reduction="none")
     hardest = loss.view(len(good), -1).topk(GOOD_PART_NEGATIVES, dim=1).values
-    positives = sum(len(target.labels) for target in targets)
-    return hardest.sum() / max(positives, len(good))
+    return hardest.sum() / whole

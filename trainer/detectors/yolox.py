@@ -26,9 +26,11 @@ from trainer.detectors.assign import (
 )
 from trainer.detectors.base import (
     Architecture,
+    Count,
     Detector,
     LossParts,
     Target,
+    own_count,
     static_size,
 )
 from trainer.detectors.losses import box_loss, class_loss, objectness_loss
@@ -164,24 +166,41 @@ class YOLOX(Detector):
 
     def forward(self, images: Tensor) -> RawMaps:
         """Return the raw maps of ``[N, 3, H, W]`` BGR 0..255 images."""
-        maps: list[Tensor] = self.head(self.backbone(images))
+        return self.branch(self.features(images))
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What ``--freeze trunk`` leaves as it came: CSPDarknet."""
+        return self.backbone.backbone
+
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return CSPDarknet's maps of ``[N, 3, H, W]``; see ``Detector``."""
+        maps: tuple[Tensor, ...] = self.backbone.backbone(images)
+        return maps
+
+    def branch(self, features: tuple[Tensor, ...]) -> RawMaps:
+        """Return the raw maps of CSPDarknet's maps; see ``Detector``."""
+        maps: list[Tensor] = self.head(self.backbone.join(*features))
         # channels_last maps make this permutation free
         rows = [level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps]
         return RawMaps(torch.cat(rows, dim=1), _grid(maps))
 
-    def loss_of_raw(self, raw: RawMaps, targets: Sequence[Target]) -> LossParts:
+    def loss_of_raw(
+        self, raw: RawMaps, targets: Sequence[Target], count: Count = own_count
+    ) -> LossParts:
         """Return SimOTA's loss of a batch, per positive anchor point.
 
         Args:
             raw: What ``forward`` returned, any floating type.
             targets: One per image, on the same device.
+            count: See ``Detector``; called once.
 
         Returns:
             GIoU weighted 5, objectness and classes.
         """
         values = raw.values
         with torch.autocast(values.device.type, enabled=False):
-            return _loss(values.float(), raw.grid, targets)
+            return _loss(values.float(), raw.grid, targets, count)
 
     def detections(self, images: Tensor) -> Tensor:
         """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``Detector``."""
@@ -215,12 +234,14 @@ def _decode(values: Tensor, cells: Tensor, sides_px: Tensor) -> Tensor:
     return torch.cat((centre - half, centre + half), dim=-1)
 
 
-def _loss(values: Tensor, grid: Grid, targets: Sequence[Target]) -> LossParts:
+def _loss(
+    values: Tensor, grid: Grid, targets: Sequence[Target], count: Count
+) -> LossParts:
     flat = values.flatten(0, 1)  # [N * A, 5 + C]
     truth = _join(targets)
     if not len(truth.boxes):  # good parts only: nothing to find
         none = flat.sum() * 0
-        return _parts(none, objectness_loss(flat[:, 4], truth.labels), none, 1)
+        return _parts(none, objectness_loss(flat[:, 4], truth.labels), none, count(0))
     candidates = find_candidates(grid, truth.boxes)
     slots = truth.images[:, None] * grid.anchors + candidates.anchors  # [T, K]
     match = _match(flat.detach()[slots], candidates, truth, grid)
@@ -235,7 +256,7 @@ def _loss(values: Tensor, grid: Grid, targets: Sequence[Target]) -> LossParts:
         box_loss(found, truth.boxes[match.targets]) * BOX_WEIGHT,
         objectness_loss(flat[:, 4], positives),
         class_loss(learned[:, 5:], truth.labels[match.targets], match.overlaps),
-        len(positives),
+        count(len(positives)),
     )
 
 

@@ -8,12 +8,15 @@ import copy
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.errors import TrainingError
-from trainer.detectors.base import Batch, Detector, Target
+from trainer.detectors.base import Batch, Detector, Features, Target
+from trainer.fit.distributed import sum_gradients
+from trainer.fit.team import ALONE, Team
 
 MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
 FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype
@@ -167,7 +170,9 @@ class Training:
         schedule: Learning rate over the steps.
         device: Where the model lives.
         frozen_norms: Batch norms keep the statistics that they came with.
+        frozen_trunk: The trunk keeps weights and statistics.
         step: Steps done.
+        team: Who shares the photos of each step.
     """
 
     model: Detector
@@ -176,7 +181,9 @@ class Training:
     schedule: Schedule
     device: torch.device
     frozen_norms: bool = False
+    frozen_trunk: bool = False
     step: int = 0
+    team: Team = ALONE
 
     def begin_epoch(self) -> None:
         """Put the model into training mode, its frozen parts excepted.
@@ -191,46 +198,58 @@ class Training:
             shift still learn. Measured: bench/results/transfer.
         """
         self.model.train()
+        if self.frozen_trunk:
+            self.model.trunk.eval()
         if self.frozen_norms:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
 
 
-def train_step(training: Training, images: Tensor, targets: list[Target]) -> float:
+def train_step(
+    training: Training, images: Tensor | Features, targets: list[Target]
+) -> float:
     """Do one optimizer step.
 
     Args:
         training: Changed in place.
-        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255.
+        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255, or what a
+            frozen trunk made of them; this process's share.
         targets: One for each image; on any device.
 
     Returns:
-        Total loss of the batch.
+        Total loss of the batch, over all processes.
 
     Raises:
         TrainingError: The loss is not finite; the weights are those of before.
     """
     device = training.device
-    images = images.to(device, non_blocking=True).float()
-    images = images.contiguous(memory_format=torch.channels_last)
     targets = [target.to(device) for target in targets]
     rate = training.schedule.at(training.step)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        raw = training.model(images)
-    parts = training.model.loss_of_raw(raw, targets)
-    loss = float(parts.total.detach())
-    _refuse_divergence("loss", loss, training.step, rate)
+        raw = _raw_maps(training.model, images, device)
+    parts = training.model.loss_of_raw(raw, targets, training.team.count)
     training.optimizer.zero_grad(set_to_none=True)
     parts.total.backward()  # type: ignore[no-untyped-call]  # torch's own
+    loss = sum_gradients(training.model, parts.total.detach(), training.team)
+    _refuse_divergence("loss", loss, training.step, rate)
     norm = nn.utils.clip_grad_norm_(training.model.parameters(), MAX_GRADIENT_NORM)
     _refuse_divergence("gradient", float(norm), training.step, rate)
     training.optimizer.step()
-    training.average.update(training.model)
+    if training.team.is_leader:
+        training.average.update(training.model)
     training.step += 1
     return loss
+
+
+def _raw_maps(model: Detector, images: Tensor | Features, device: torch.device) -> Any:  # noqa: ANN401 - each detector's own maps
+    """Run the whole network, or only the branch where the trunk has run before."""
+    if isinstance(images, Features):
+        return model.branch(images.to(device).maps)
+    images = images.to(device, non_blocking=True).float()
+    return model(images.contiguous(memory_format=torch.channels_last))
 
 
 def _refuse_divergence(name: str, value: float, step: int, rate: float) -> None:

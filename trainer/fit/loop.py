@@ -5,13 +5,12 @@ end in the middle of one. A checkpoint is written before the first step, after e
 epoch and every minute between, so that kill -9 at any step loses at most a minute.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from torch.utils.data import DataLoader
 
 from models.errors import ConfigError
 from trainer.data.closeups import CLOSE_UP_PHASE
@@ -20,7 +19,7 @@ from trainer.fit.budget import Pace, TimeBudget, closing_s
 from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
 from trainer.fit.engine import StepReport, Training, train_one_epoch
 from trainer.fit.order import PlaceSampler
-from trainer.fit.watch import Watch, measurements
+from trainer.fit.watch import Point, Watch, measurements
 from trainer.run import CurvePoint, ScheduleRecord
 
 CHECKPOINT_EVERY_S = 60.0
@@ -47,7 +46,7 @@ class Loop:
     def __init__(
         self,
         training: Training,
-        loader: DataLoader[Any],
+        loader: Iterable[Batch],
         order: PlaceSampler,
         *,
         watch: Watch,
@@ -87,6 +86,7 @@ class Loop:
             self.repeat(repeated)
         if resume:
             self.resume()
+        self.training.team.require_same("steps done", str(self.training.step))
 
     def resume(self) -> None:
         """Go on from the checkpoint.
@@ -166,9 +166,13 @@ class Loop:
     def _mine(self) -> None:
         """Look for hard negatives before a pass over the photos, where it is time."""
         training, negatives = self.training, self._negatives
-        if negatives and negatives.is_due(training.schedule.phase(training.step)):
+        if not (negatives and negatives.is_due(training.schedule.phase(training.step))):
+            return
+        if training.team.is_leader:
             negatives.mine(training.average.model)
-            self._save()
+        name, own = f"negatives {training.step}", json.dumps(negatives.state())
+        negatives.restore(json.loads(training.team.text_of_leader(name, own)))
+        self._save()
 
     def _batches(self) -> Iterator[Batch]:
         """Yield batches until the pass or the schedule is over."""
@@ -209,7 +213,8 @@ class Loop:
             return
         if not self.is_planned:
             begun = time.monotonic()
-            self.watch.probe(self.training.average.model)
+            if self.training.team.is_leader:
+                self.watch.probe(self.training.average.model)
             self._first_plan(now)
             self._mark += time.monotonic() - begun
             self.is_planned = True
@@ -217,25 +222,42 @@ class Loop:
             self._plan_again(self.budget, now)
 
     def _first_plan(self, now: float) -> None:
-        training, watch, step_s = self.training, self.watch, self._pace.step_s
+        """Choose the number of steps and of measurements; the leader's clock counts."""
+        training, watch, team = self.training, self.watch, self.training.team
         steps = training.schedule.steps
         if self.budget:
-            reserve_s = closing_s(self.watch.photos, watch.photo_s)
-            try:
-                self.budget.refuse_too_small(now, training.step, step_s, reserve_s)
-            except ConfigError:
-                self._path.unlink(missing_ok=True)  # nothing worth to go on from
-                raise
-            steps = self.budget.steps(now, training.step, step_s, reserve_s)
-        watch.choose(*measurements(steps * step_s, watch.photo_s, self.watch.photos))
+            self._refuse_too_small(self.budget, now)
+            steps = int(team.of_leader(self._fitting(self.budget, now)))
+        chosen = (0, 0)
+        if team.is_leader:
+            train_s = steps * self._pace.step_s
+            chosen = measurements(train_s, watch.photo_s, watch.photos)
+        count, part = (int(team.of_leader(value)) for value in chosen)
+        watch.choose(count, part)
         if self.budget:
-            self._move_end(self._fitting(self.budget, now))
+            steps = int(team.of_leader(self._fitting(self.budget, now)))
+            self._move_end(steps)
+
+    def _refuse_too_small(self, budget: TimeBudget, now: float) -> None:
+        """Stop where nothing can be learned in time; nobody could go on from that."""
+        if not self.training.team.is_leader:
+            return
+        reserve_s = closing_s(self.watch.photos, self.watch.photo_s)
+        try:
+            step, step_s = self.training.step, self._pace.step_s
+            budget.refuse_too_small(now, step, step_s, reserve_s)
+        except ConfigError:
+            self._path.unlink(missing_ok=True)
+            raise
 
     def _plan_again(self, budget: TimeBudget, now: float) -> None:
-        """Move the end of the schedule where the clock says so."""
+        """Move the end of the schedule where the leader's clock says so."""
+        planned = self.training.schedule.steps
         fitting = self._fitting(budget, now)
-        if budget.is_off(self.training.schedule.steps, fitting, self._pace.step_s):
-            self._move_end(fitting)
+        is_off = budget.is_off(planned, fitting, self._pace.step_s)
+        wanted = self.training.team.of_leader(fitting if is_off else planned)
+        if wanted != planned:
+            self._move_end(int(wanted))
 
     def _fitting(self, budget: TimeBudget, now: float) -> int:
         """Return the steps in all that end in time, with what comes besides."""
@@ -255,9 +277,7 @@ class Loop:
         point = None
         if watch.is_due(training.schedule, training.step):
             begun = time.monotonic()
-            point = watch.measure(
-                training.average.model, training.schedule, training.step
-            )
+            point = self._measure()
             self._mark += time.monotonic() - begun
             left = training.schedule.steps - training.step
             if left > 1 and watch.should_end():
@@ -274,8 +294,21 @@ class Loop:
         )
         self._losses, self._loss_count = 0.0, 0
 
+    def _measure(self) -> Point:
+        """Return what the leader's average is worth."""
+        training, team = self.training, self.training.team
+        model = training.average.model
+        measured = self.watch.measure(model) if team.is_leader else (0.0, 0.0)
+        map_33, map_50 = (team.of_leader(value) for value in measured)
+        phase = training.schedule.phase(training.step)
+        point = Point(training.step, phase, map_33, map_50)
+        self.watch.add(point, model)
+        return point
+
     def _save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint, where this process leads."""
+        if not self.training.team.is_leader:
+            return
         schedule = self.training.schedule
         extra = dict(self._notes) | {
             "curve": [point.model_dump() for point in self.curve],

@@ -17,6 +17,7 @@ from trainer.data.closeups import CloseUpPhotos, CloseUps, Look, Spot
 from trainer.data.transforms import EpochSampler, TrainingPhotos, collate
 from trainer.detectors.base import Batch, Target
 from trainer.fit.negatives import HardNegatives
+from trainer.fit.team import ALONE
 
 Place = tuple[tuple[Look, ...], int]
 """One photo, or as many as there are close-ups for a photo, and the seed of their
@@ -26,15 +27,21 @@ IsCloseUp = Callable[[int], bool]
 """Whether close-ups are seen at a step."""
 
 
-class PlaceSampler(Sampler[Place]):
-    """The photos of an epoch from a place on, each with a seed of its own.
+class PlaceSampler(Sampler[list[Place]]):
+    """The batches of an epoch from a step on, each photo with a seed of its own.
 
     Args:
         photos: Their order; its ``epoch`` is set here.
         seed: Of the run.
-        batch: Photos a step.
+        batch: Photos a step over all processes; an incomplete last batch is left out
+            unless it is the only one.
         close_ups: For how many photos stand in for one while close-ups are seen.
         negatives: What most close-ups of good parts show; None = anything.
+
+    Attributes:
+        team: Who shares each batch.
+        views: Augmentations that a photo has in all, used in turn; 0 = a new one each
+            time.
     """
 
     def __init__(
@@ -45,7 +52,7 @@ class PlaceSampler(Sampler[Place]):
         close_ups: CloseUps | None = None,
         negatives: HardNegatives | None = None,
     ) -> None:
-        self.negatives = negatives
+        self.negatives, self.team, self.views = negatives, ALONE, 0
         self.steps_per_epoch = max(1, len(photos) // batch)
         self.is_close_up: IsCloseUp = lambda _: False
         self._count = close_ups.count if close_ups else 1
@@ -66,27 +73,36 @@ class PlaceSampler(Sampler[Place]):
             step: Steps done, in all epochs.
         """
         self._photos.epoch = self.epoch_of(step)
-        self._first = step % self.steps_per_epoch * self._batch
+        self._first = step % self.steps_per_epoch
 
     def __len__(self) -> int:
-        """Return the number of photos in a whole epoch."""
-        return len(self._photos)
+        """Return the number of batches in a whole epoch."""
+        return self.steps_per_epoch
 
-    def __iter__(self) -> Iterator[Place]:
-        """Yield the photos that are left of the epoch."""
-        epoch = self._photos.epoch
+    def __iter__(self) -> Iterator[list[Place]]:
+        """Yield this process's share of each batch that is left of the epoch."""
+        before = (self._photos.epoch - 1) * self.steps_per_epoch
         orders = [self._photos.order(turn) for turn in range(self._count)]
-        for place, indices in enumerate(zip(*orders, strict=True)):
-            if place < self._first:
-                continue
-            sequence = np.random.SeedSequence([self._seed, epoch, place])
-            seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
-            step = (epoch - 1) * self.steps_per_epoch + place // self._batch
-            if self.is_close_up(step):
-                rng = np.random.default_rng(sequence.spawn(1)[0])
-                yield tuple((i, self._spot(i, rng)) for i in indices), seed
-            else:
-                yield ((indices[0], None),), seed
+        rows = list(zip(*orders, strict=True))
+        for step in range(self._first, self.steps_per_epoch):
+            is_close_up = self.is_close_up(before + step)
+            start = step * self._batch
+            whole = enumerate(rows[start : start + self._batch], start)
+            yield [
+                self._place(place, row, is_close_up=is_close_up)
+                for place, row in list(whole)[self.team.rank :: self.team.size]
+            ]
+
+    def _place(self, place: int, row: tuple[int, ...], *, is_close_up: bool) -> Place:
+        """Return what is looked at in a place of the epoch."""
+        epoch = self._photos.epoch
+        chance = (row[0], epoch % self.views) if self.views else (epoch, place)
+        sequence = np.random.SeedSequence([self._seed, *chance])
+        seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
+        if not is_close_up:
+            return ((row[0], None),), seed
+        rng = np.random.default_rng(sequence.spawn(1)[0])
+        return tuple((index, self._spot(index, rng)) for index in row), seed
 
     def _spot(self, index: int, rng: np.random.Generator) -> Spot | None:
         """Return what a close-up of a photo is to show, where there is a choice."""

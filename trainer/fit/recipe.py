@@ -6,22 +6,22 @@ Then, in order: data, network, weights grafted on, the loop, thresholds and metr
 photos that were not trained on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch.utils.data import DataLoader
 
 from models.detections import Detections
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.detectors.base import Target
+from trainer.detectors.base import Batch
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.fit.ancestor import ancestors, inherit
 from trainer.fit.budget import budget_of
+from trainer.fit.distributed import require_share
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -29,11 +29,19 @@ from trainer.fit.engine import (
     Training,
     make_optimizer,
 )
+from trainer.fit.frozen_trunk import (
+    CachedFeatures,
+    Freeze,
+    cached_views,
+    freeze_trunk,
+)
 from trainer.fit.loop import Loop
 from trainer.fit.negatives import HardNegatives
 from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
 from trainer.fit.provenance import keep_split, made_by
 from trainer.fit.repeat import Repeat
+from trainer.fit.shared_norm import share_norms
+from trainer.fit.team import ALONE, Team
 from trainer.fit.watch import Watch
 from trainer.fit.wishes import Recipe, Wishes, resolve
 from trainer.judge.metrics import measure, predict_photos
@@ -108,13 +116,21 @@ def begin_training(
         line = ancestors(earlier, inherited)
     else:
         transfer = load_weights(model, recipe.weights)
+    if recipe.freeze is Freeze.TRUNK:
+        freeze_trunk(model, recipe.weights, recipe.activation)
     model.to(device).to(memory_format=torch.channels_last)
     steps = recipe.epochs * steps_per_epoch
     schedule = Schedule(recipe.learning_rate, steps, recipe.warmup_steps)
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     average = MovingAverage(model)
     training = Training(
-        model, optimizer, average, schedule, device, frozen_norms=recipe.frozen_norms
+        model,
+        optimizer,
+        average,
+        schedule,
+        device,
+        frozen_norms=recipe.frozen_norms,
+        frozen_trunk=recipe.freeze is Freeze.TRUNK,
     )
     return training, transfer, line
 
@@ -127,6 +143,7 @@ def train(
     *,
     resume: bool,
     begun_s: float | None = None,
+    team: Team = ALONE,
 ) -> Outcome:
     """Fine-tune a detector and write the run.
 
@@ -137,41 +154,43 @@ def train(
         observer: Told of every step.
         resume: Go on from the checkpoint in ``out``.
         begun_s: Monotonic clock at which a budget of minutes begins; None = now.
+        team: The processes that train together; only the leader comes back.
 
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
         DatasetError: Nothing to train on, or a limit that cannot be counted.
         ConfigError: The budget is too small.
+        DismissedError: In processes that do not lead, once trained.
     """
     photos, held_out = dataset.for_training()
     if wishes.limit:
         wishes.limit.check(held_out)
     recipe = resolve(wishes, photos)
+    made_with = _made_with(recipe, dataset, wishes.repeats)
+    require_share(recipe.batch, team)
+    team.require_same("recipe and photos", str(made_with))
     size_px = (recipe.input_height_px, recipe.input_width_px)
     watch = _watch(wishes, held_out, len(dataset.labels), size_px)
-    order = PlaceSampler(
-        EpochSampler(photos, recipe.seed),
-        recipe.seed,
-        recipe.batch,
-        recipe.close_ups,
-        HardNegatives(photos, watch.look) if recipe.mines else None,
-    )
-    training, transfer, line = begin_training(
-        recipe, dataset.labels, order.steps_per_epoch
-    )
+    order = _order(recipe, photos, watch, team)
+    with team.first_on_machine():
+        training, transfer, line = begin_training(
+            recipe, dataset.labels, order.steps_per_epoch
+        )
+    join(training, team)
     loop = Loop(
         training,
-        _loader(recipe, photos, order, training.device),
+        _batches(recipe, photos, order, training),
         order,
         watch=watch,
         budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
         path=out / CHECKPOINT_NAME,
-        notes={"made_with": _made_with(recipe, dataset, wishes.repeats)},
+        notes={"made_with": made_with},
         on_step=observer.step,
     )
     loop.prepare(wishes.repeats.schedule if wishes.repeats else None, resume=resume)
     observer.begin(recipe, transfer, training.schedule.steps)
     curve = loop.run()
+    team.dismiss_others()
     kept_step = loop.watch.keep_best(training.average.model)
     keep_split(out, dataset.division)
     split = _held_out_name(dataset)
@@ -231,18 +250,49 @@ def _measured(
     return predict_photos(detector, held_out, labels, on_photo=tick)
 
 
-def _loader(
+def join(training: Training, team: Team) -> None:
+    """Make a training one of several processes that do the same steps.
+
+    Args:
+        training: Changed in place.
+        team: The processes.
+    """
+    training.team = team
+    team.copy_leader(training.model)
+    share_norms(training.model, team)
+
+
+def _order(
+    recipe: Recipe, photos: tuple[Photo, ...], watch: Watch, team: Team
+) -> PlaceSampler:
+    """Return which photos are looked at when, and how closely."""
+    order = PlaceSampler(
+        EpochSampler(photos, recipe.seed),
+        recipe.seed,
+        recipe.batch,
+        recipe.close_ups,
+        HardNegatives(photos, watch.look) if recipe.mines else None,
+    )
+    order.team = team
+    return order
+
+
+def _batches(
     recipe: Recipe,
     photos: tuple[Photo, ...],
     order: PlaceSampler,
-    device: torch.device,
-) -> DataLoader[tuple[torch.Tensor, Target]]:
-    """Return the batches in their order."""
-    height, width = recipe.input_height_px, recipe.input_width_px
-    data = TrainingPhotos(photos, height, width, pastes=recipe.pastes)
+    training: Training,
+) -> Iterable[Batch]:
+    """Return this process's batches in their order."""
+    size_px = (recipe.input_height_px, recipe.input_width_px)
+    data = TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
     seeded = SeededPhotos(data, recipe.close_ups)
-    workers = WORKERS_FOR_GPU if device.type == "cuda" else 0
-    return make_loader(seeded, order, recipe.batch, workers, collate_places)
+    if training.frozen_trunk:
+        order.views = cached_views(training, len(photos), size_px, recipe.epochs)
+    if order.views:
+        return CachedFeatures(training.model, seeded, order)
+    workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
+    return make_loader(seeded, order, workers, collate_places)
 
 
 def _held_out_name(dataset: Dataset) -> str:

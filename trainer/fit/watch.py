@@ -173,24 +173,29 @@ class Watch:
         left = math.ceil(self.count * (1 - done) - 1e-6)
         return left * len(self.part) * self.photo_s
 
-    def measure(self, model: Detector, schedule: Schedule, step: int) -> Point:
-        """Measure the average, and keep it where it is the best one.
+    def measure(self, model: Detector) -> tuple[float, float]:
+        """Return mAP@.33 and mAP@.5 of the average on the chosen photos.
 
         Args:
             model: The average.
-            schedule: As planned now.
-            step: Steps done.
         """
         begun = time.monotonic()
         found = self.look(model, self.part)
         precision = average_precisions(found, self.part, self._label_count)
         self.photo_s = (time.monotonic() - begun) / len(self.part)
-        phase = schedule.phase(step)
-        self.points.append(Point(step, phase, precision[0.33], precision[0.5]))
+        return precision[0.33], precision[0.5]
+
+    def add(self, point: Point, model: Detector) -> None:
+        """Count a measurement, and keep the average where it is the best one.
+
+        Args:
+            point: The measurement.
+            model: The average that was measured.
+        """
+        self.points.append(point)
         if self._can_judge and self._smoothed() > self._smoothed(self._best_point):
             self._best_point = len(self.points) - 1
             self._best = {k: v.clone() for k, v in model.state_dict().items()}
-        return self.points[-1]
 
     def should_end(self) -> bool:
         """Return whether more training would most likely be wasted."""

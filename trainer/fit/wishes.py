@@ -13,6 +13,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import fits_statistics
 from trainer.fit.choices import input_size
+from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.repeat import Repeat
 from trainer.judge.thresholds import ErrorLimit
 
@@ -45,6 +46,7 @@ class Wishes:
         pastes: Put defects onto other photos.
         close_ups: Look at windows around defects where these are small.
         mines: Look closer at what was taken for a defect on good parts.
+        freeze: What is not trained.
     """
 
     weights: str
@@ -63,6 +65,7 @@ class Wishes:
     pastes: bool = True
     close_ups: bool = True
     mines: bool = True
+    freeze: Freeze = Freeze.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Recipe:
         close_up_px: Height and width of the windows that most of the training looks
             at; None = whole photos from the beginning.
         mines: Close-ups of good parts show what was taken for a defect there.
+        freeze: What is not trained.
     """
 
     detector: Architecture
@@ -109,6 +113,7 @@ class Recipe:
     pastes: bool = False
     close_up_px: tuple[int, int] | None = None
     mines: bool = False
+    freeze: Freeze = Freeze.NOTHING
 
     @property
     def close_ups(self) -> CloseUps | None:
@@ -129,7 +134,9 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     if wishes.repeats:
         return _repeated(wishes.repeats)
     height, width = input_size(photos, wishes.size_px)
-    close_ups = plan_close_ups(photos, height, width) if wishes.close_ups else None
+    close_ups = None
+    if wishes.close_ups and wishes.freeze is Freeze.NOTHING:  # a cache wants few views
+        close_ups = plan_close_ups(photos, height, width)
     defective = sum(not photo.is_good for photo in photos)
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if wishes.epochs is None:
@@ -158,6 +165,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         pastes=wishes.pastes,
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
         mines=wishes.mines and close_ups is not None,
+        freeze=wishes.freeze,
     )
 
 

@@ -1,5 +1,7 @@
 """What is seen at a step depends on the seed and the step, not on what was before."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from trainer.data.closeups import CloseUps
 from trainer.data.dataset import Photo, open_dataset
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.fit.negatives import HardNegatives
-from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
+from trainer.fit.order import Place, PlaceSampler, SeededPhotos, collate_places
+from trainer.fit.team import Team
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def pictures(photos: tuple[Photo, ...], step: int, workers: int = 0) -> list[flo
     order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64))
     order.go_to(step)
-    loader = make_loader(data, order, 2, workers, collate_places)
+    loader = make_loader(data, order, workers, collate_places)
     return [float(images.double().std()) for images, _ in loader]
 
 
@@ -71,11 +74,11 @@ def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
     order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2, close_ups=plan)
     order.is_close_up = lambda step: step < 4
     order.go_to(3)
-    places = list(order)
-    assert [len(looks) for looks, _ in places] == [3, 3, 1, 1, 1, 1, 1]
+    places = list(chain(*order))
+    assert [len(looks) for looks, _ in places] == [3, 3, 1, 1, 1, 1]
     assert any(len(set(looks)) > 1 for looks, _ in places)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64), plan)
-    loader = make_loader(data, order, 2, 0, collate_places)
+    loader = make_loader(data, order, 0, collate_places)
     shapes = [tuple(images.shape) for images, _ in loader]
     assert shapes == [(6, 3, 32, 32), (2, 3, 64, 64), (2, 3, 64, 64)]
 
@@ -83,10 +86,10 @@ def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
 def test_every_photo_is_looked_at_once_in_each_turn_of_an_epoch(
     photos: tuple[Photo, ...],
 ) -> None:
-    order = PlaceSampler(EpochSampler(photos, 5), 5, 2, CloseUps(32, 32, 3))
+    order = PlaceSampler(EpochSampler(photos, 5), 5, 8, CloseUps(32, 32, 3))
     order.is_close_up = lambda _: True
     order.go_to(0)
-    for turn in zip(*(looks for looks, _ in order), strict=True):
+    for turn in zip(*(looks for looks, _ in chain(*order)), strict=True):
         assert sorted(index for index, _ in turn) == list(range(len(photos)))
 
 
@@ -98,7 +101,7 @@ def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
         order = PlaceSampler(EpochSampler(photos, 5), 5, 2, plan)
         order.is_close_up = lambda _: True
         order.go_to(step)
-        loader = make_loader(data, order, 2, 0, collate_places)
+        loader = make_loader(data, order, 0, collate_places)
         return [images for images, _ in loader]
 
     whole, rest = seen(3), seen(4)
@@ -117,8 +120,49 @@ def test_most_close_ups_of_a_photo_with_spots_show_one_of_them(
     seen = []
     for step in range(0, 3 * 30, 3):
         order.go_to(step)
-        looks = [look for looks, _ in order for look in looks]
+        looks = [look for looks, _ in chain(*order) for look in looks]
         assert all(spot is None for index, spot in looks if index != 2)
         seen += [spot for index, spot in looks if index == 2]
     assert set(seen) == {None, (3.0, 4.0), (5.0, 6.0)}
     assert 0.5 < np.mean([spot is not None for spot in seen]) < 0.9
+
+
+def test_shares_make_up_the_batches_of_one_process(photos: tuple[Photo, ...]) -> None:
+    def batches(rank: int, size: int) -> list[list[Place]]:
+        order = PlaceSampler(EpochSampler(photos, 5), 5, 3, CloseUps(32, 32, 3))
+        order.is_close_up = lambda step: step < 1
+        order.team = Team(rank, size)
+        return list(order)
+
+    whole, parts = batches(0, 1), [batches(rank, 2) for rank in range(2)]
+    assert [len(places) for places in whole] == [3, 3]
+    for number, places in enumerate(whole):
+        shares = [part[number] for part in parts]
+        assert [len(share) for share in shares] == [2, 1]
+        assert sorted(chain(*shares)) == sorted(places)
+
+
+def test_incomplete_batch_is_kept_only_where_it_is_the_only_one(
+    photos: tuple[Photo, ...],
+) -> None:
+    def sizes(batch: int) -> list[int]:
+        order = PlaceSampler(EpochSampler(photos, 5), 5, batch)
+        order.go_to(0)
+        return [len(places) for places in order]
+
+    assert len(photos) == 7
+    assert sizes(3) == [3, 3]
+    assert sizes(9) == [7]
+
+
+def test_views_come_back_in_turn(photos: tuple[Photo, ...]) -> None:
+    order = PlaceSampler(EpochSampler(photos, 5), 5, batch=7)
+    order.views = 3
+    seen: dict[int, list[int]] = {}
+    for step in range(9):
+        order.go_to(step)
+        for looks, seed in chain(*order):
+            seen.setdefault(looks[0][0], []).append(seed)
+    for seeds in seen.values():
+        assert len(set(seeds)) == 3
+        assert seeds[:3] == seeds[3:6]

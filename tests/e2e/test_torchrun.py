@@ -1,0 +1,119 @@
+"""``torchrun -m graftline train``: the same run as without it, by two processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.command import environment, graftline
+from tests.simulators.photos import write_coco
+from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1")
+OPTIONS = ("--size", "64", "--epochs", "8", "--batch", "5")
+LIMIT_S = 170
+FLOAT_NOISE = 1e-3  # of weights, after sixteen steps of Adam
+ONE_BY_ONE = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(LIMIT_S * 2)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("photos") / "d"
+    return write_coco(root, {"train": 12, "val": 2}, good=4)
+
+
+def start(
+    words: Sequence[object], cwd: Path, program: Sequence[str] = ("-m", "graftline")
+) -> "subprocess.Popen[str]":
+    """Start the command on two processes."""
+    launcher = (sys.executable, *TORCHRUN, "--nproc-per-node", "2", *program)
+    return subprocess.Popen(
+        [*launcher, *map(str, words)],
+        cwd=cwd,
+        env=environment() | ONE_BY_ONE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(team: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    output, errors = team.communicate(timeout=LIMIT_S)
+    return team.returncode, output, errors
+
+
+def interrupt_after_an_epoch(team: "subprocess.Popen[str]", run: Path) -> None:
+    last = time.monotonic() + LIMIT_S
+    while not (run / CHECKPOINT_NAME).exists():
+        assert time.monotonic() < last
+        assert team.poll() is None
+        time.sleep(0.01)
+    os.kill(team.pid, signal.SIGINT)
+
+
+def test_two_processes_interrupted_and_resumed_make_the_run_of_one(
+    photos: Path, tmp_path: Path
+) -> None:
+    assert graftline("train", photos, "--out", "one", *OPTIONS, cwd=tmp_path).code == 0
+    words = ("train", photos, "--out", "two", *OPTIONS)
+    team = start(words, tmp_path)
+    interrupt_after_an_epoch(team, tmp_path / "two")
+    _, _, errors = finish(team)
+    assert errors.count("graftline: interrupted") == 1
+    assert not (tmp_path / "two" / RECORD_NAME).exists()
+    code, output, errors = finish(start((*words, "--resume"), tmp_path))
+    assert code == 0, errors
+    assert output.count("mAP@.33") == 1  # one process speaks
+    assert errors.count("training yolox-nano") == 1
+    one, two = open_run(tmp_path / "one"), open_run(tmp_path / "two")
+    losses = [[p.loss for p in run.record.curve] for run in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=FLOAT_NOISE)
+    assert one.record.metrics.map_50 == pytest.approx(
+        two.record.metrics.map_50, abs=0.01
+    )
+    wanted, got = (
+        load_file(tmp_path / r / "model.safetensors") for r in ("one", "two")
+    )
+    for name, value in wanted.items():
+        torch.testing.assert_close(got[name], value, atol=FLOAT_NOISE, rtol=FLOAT_NOISE)
+
+
+def test_failure_of_all_is_told_once_with_its_exit_code(
+    photos: Path, tmp_path: Path
+) -> None:
+    words = ("train", photos, "--out", "few", "--size", "64", "--batch", "1")
+    code, output, errors = finish(start(words, tmp_path))
+    assert code == 1  # torchrun's own; that of the command is in its summary
+    assert output == ""
+    assert errors.count("error: 2 processes share a batch of 1 photos.") == 1
+    assert "exitcode  : 9 " in errors
+    assert (
+        "Traceback"
+        not in errors.partition("ChildFailedError")[0].partition("api.py")[0]
+    )
+
+
+def test_failure_of_one_stops_the_other(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_coco(other, {"train": 12, "val": 2}, good=4, seed=1)
+    script = tmp_path / "one_each.py"
+    script.write_text(
+        "import os, sys, graftline\n"
+        f"data = {[str(photos), str(other)]!r}[int(os.environ['RANK'])]\n"
+        "sys.exit(graftline.main(['train', data, *sys.argv[1:]]))\n"
+    )
+    team = start(("--out", "apart", *OPTIONS), tmp_path, (str(script),))
+    code, _, errors = finish(team)
+    assert code == 1
+    assert errors.count("error: Process 1 has recipe and photos") == 1
+    assert errors.count("\nerror: ") + errors.startswith("error: ") == 1
+    assert "exitcode  : 9 " in errors

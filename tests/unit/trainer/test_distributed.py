@@ -1,0 +1,115 @@
+"""Two real processes do together what one does alone."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from models.errors import TrainingError
+from tests.command import REPOSITORY, environment
+from trainer.detectors.base import Architecture
+from trainer.detectors.zoo import build_detector
+from trainer.fit.distributed import require_share, run_in_team
+from trainer.fit.shared_norm import SharedBatchNorm, share_norms
+from trainer.fit.team import ALONE, Team
+
+FLOAT_NOISE = 1e-4  # of sums in another order, through some seventy layers
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a team of two says of itself."""
+    out = tmp_path_factory.mktemp("team") / "facts.json"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    team = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.simulators.team_process", str(out)],
+            cwd=REPOSITORY,
+            env=environment()
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+            | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=100)[1] for process in team]
+    assert [process.returncode for process in team] == [0, 0], errors
+    said: dict[str, Any] = json.loads(out.read_text())
+    return said
+
+
+@pytest.mark.parametrize(
+    "name", ["yolox", "yolox_good_only", "ssdlite", "ssdlite_good_only"]
+)
+def test_step_of_two_processes_is_that_of_one(facts: dict[str, Any], name: str) -> None:
+    assert facts[name]["loss"] < FLOAT_NOISE
+    assert facts[name]["gradient"] < FLOAT_NOISE
+
+
+def test_batch_norm_sees_the_photos_of_both(facts: dict[str, Any]) -> None:
+    assert max(facts["norm"].values()) < 1e-5
+
+
+def test_numbers_are_summed_and_the_leader_decides(facts: dict[str, Any]) -> None:
+    assert facts["count"] == 3 + 4
+    assert facts["of_leader"] == 0.25
+
+
+def test_process_with_other_photos_than_the_leader_is_refused(
+    facts: dict[str, Any],
+) -> None:
+    assert facts["refused"]
+
+
+def test_one_process_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert run_in_team(lambda team: 5 if team is ALONE else 0) == 5
+    assert (ALONE.count(7), ALONE.of_leader(0.5)) == (7, 0.5)
+    ALONE.require_same("anything", "x")
+    ALONE.dismiss_others()
+
+
+def test_processes_that_torchrun_did_not_start_are_told_how(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="did not meet") as refused:
+        run_in_team(lambda _: 0)
+    assert "torchrun" in refused.value.fix
+    assert "WORLD_SIZE" in os.environ
+
+
+def test_more_processes_than_photos_a_step_are_refused() -> None:
+    require_share(2, Team(size=2))
+    with pytest.raises(TrainingError, match="4 processes share a batch of 3"):
+        require_share(3, Team(size=4))
+
+
+def test_shared_norms_keep_names_weights_and_optimizer() -> None:
+    model = build_detector(Architecture.YOLOX_NANO, 2)
+    before = dict(model.named_parameters())
+    names = list(model.state_dict())
+    share_norms(model, Team(size=2))
+    assert list(model.state_dict()) == names
+    assert all(p is before[name] for name, p in model.named_parameters())
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert all(isinstance(norm, SharedBatchNorm) for norm in norms)
+
+
+def test_shared_norm_at_rest_is_torchs_own() -> None:
+    plain = nn.BatchNorm2d(3)
+    torch.manual_seed(0)
+    plain.running_mean.normal_()  # type: ignore[union-attr]
+    x = torch.randn(2, 3, 4, 4)
+    assert torch.equal(SharedBatchNorm(plain, ALONE).eval()(x), plain.eval()(x))
