@@ -2,8 +2,9 @@
 
 ``python bench/train.py DATASET --weights FILE.pth none --minutes 10``: ``graftline
 train``, ``pack``, and ``evaluate`` of every variant in the package on the photos that
-were not trained on. One JSON a start in ``bench/results/train``; a run that is
-finished in ``bench/out`` is not trained again.
+were not trained on. ``--epochs`` gives a shared machine as many steps as minutes give a
+quiet one. One JSON a start in ``bench/results/train``; a run that is finished in
+``bench/out`` is not trained again.
 """
 
 import argparse
@@ -35,19 +36,21 @@ def graftline(*words: object) -> str:
     return done.stdout.decode()
 
 
-def measure(dataset: Path, weights: str, minutes: float, run: Path) -> dict[str, Any]:
+def measure(
+    dataset: Path, weights: str, length: tuple[object, ...], run: Path
+) -> dict[str, Any]:
     """Train where no finished run is there, and measure it.
 
     Args:
         dataset: With a val split and good parts.
         weights: For ``train --weights``.
-        minutes: For ``train --minutes``.
+        length: ``--minutes`` or ``--epochs`` with their number.
         run: Folder of the run.
     """
     seconds = None
     if not (run / RECORD_NAME).exists():
         begun = time.monotonic()
-        words = ("--weights", weights, "--minutes", minutes, "--out", run)
+        words = ("--weights", weights, *length, "--out", run)
         graftline("train", dataset, *words)
         seconds = round(time.monotonic() - begun, 1)
     printed = graftline("evaluate", run, dataset, "--split", "val", "--json")
@@ -98,13 +101,17 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("--weights", nargs="+", default=[str(coco), NOTHING])
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--epochs", type=int, help="instead of minutes, for as many")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
     args = parser.parse_args(words)
+    length: tuple[object, ...] = ("--minutes", args.minutes)
+    if args.epochs:
+        length = ("--epochs", args.epochs)
     for weights in args.weights:
         machine = describe_machine()
         start = Path(weights).stem
         run = args.out / f"train-{start}"
-        measured = measure(args.dataset, weights, args.minutes, run)
+        measured = measure(args.dataset, weights, length, run)
         if weights != NOTHING:
             package = args.out / f"train-{start}-package"
             measured["package"] = measure_package(args.dataset, run, package)

@@ -166,10 +166,11 @@ class Loop:
     def _mine(self) -> None:
         """Look for hard negatives before a pass over the photos, where it is time."""
         training, negatives = self.training, self._negatives
-        if not (negatives and negatives.is_due(training.schedule.phase(training.step))):
+        phase = training.schedule.phase(training.step)
+        if not (negatives and negatives.is_due(phase)):
             return
         if training.team.is_leader:
-            negatives.mine(training.average.model)
+            negatives.mine(training.average.model, phase)
         name, own = f"negatives {training.step}", json.dumps(negatives.state())
         negatives.restore(json.loads(training.team.text_of_leader(name, own)))
         self._save()
@@ -264,7 +265,8 @@ class Loop:
         reserve_s = closing_s(self.watch.photos, self.watch.photo_s)
         reserve_s += self.watch.left_s()
         if self._negatives:
-            reserve_s += self._negatives.left_s(self.watch.photo_s)
+            phase = self.training.schedule.phase(self.training.step)
+            reserve_s += self._negatives.left_s(phase, self.watch.photo_s)
         return budget.steps(now, self.training.step, self._pace.step_s, reserve_s)
 
     def _move_end(self, steps: int) -> None:

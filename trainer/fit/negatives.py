@@ -40,7 +40,7 @@ class HardNegatives:
         self.spots: dict[int, tuple[Spot, ...]] = {}
         self._photos, self._find = photos, find
         self._good = [i for i, photo in enumerate(photos) if photo.is_good]
-        self._rounds = 0
+        self._rounds, self._phase = 0, 0.0  # done, and when the latest one was
 
     def is_due(self, phase: float) -> bool:
         """Return whether to look at the good parts now.
@@ -48,32 +48,38 @@ class HardNegatives:
         Args:
             phase: Of the schedule, 0..1.
         """
-        due = sum(phase >= at for at in MINED_AT)
-        return bool(self._good) and self._rounds < due and phase < CLOSE_UP_PHASE
+        is_time = any(self._phase < at <= phase for at in MINED_AT)
+        return bool(self._good) and is_time and phase < CLOSE_UP_PHASE
 
-    def left_s(self, photo_s: float) -> float:
+    def left_s(self, phase: float, photo_s: float) -> float:
         """Return what the rounds that are still to come take.
 
         Args:
+            phase: Of the schedule, 0..1.
             photo_s: Seconds to look at one photo.
         """
-        return (len(MINED_AT) - self._rounds) * len(self._part()) * photo_s
+        return sum(at > phase for at in MINED_AT) * len(self._part()) * photo_s
 
-    def mine(self, model: Detector) -> None:
+    def mine(self, model: Detector, phase: float) -> None:
         """Look at good photos; what is found there replaces what was.
 
         Args:
             model: The moving average.
+            phase: Of the schedule, 0..1.
         """
         part = self._part()
         found = self._find(model, [self._photos[index] for index in part])
         for index, detections in zip(part, found, strict=True):
             self.spots[index] = _spots(detections)
-        self._rounds += 1
+        self._rounds, self._phase = self._rounds + 1, phase
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""
-        return {"rounds": self._rounds, "spots": dict(self.spots)}
+        return {
+            "rounds": self._rounds,
+            "phase": self._phase,
+            "spots": {str(index): spots for index, spots in self.spots.items()},
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint.
@@ -81,7 +87,7 @@ class HardNegatives:
         Args:
             state: From ``state``.
         """
-        self._rounds = int(state["rounds"])
+        self._rounds, self._phase = int(state["rounds"]), float(state["phase"])
         self.spots.clear()
         for index, spots in state["spots"].items():
             self.spots[int(index)] = tuple((float(x), float(y)) for x, y in spots)

@@ -57,10 +57,10 @@ def said(run: Path) -> dict[str, Any]:
 
 
 def test_budget_becomes_steps_that_are_written_down(data: Path, tmp_path: Path) -> None:
-    assert train(data, tmp_path / "r", *SMALL, "--minutes", "0.25") == 0
+    assert train(data, tmp_path / "r", *SMALL, "--minutes", "0.4") == 0
     record = open_run(tmp_path / "r").record
     assert record.schedule
-    assert record.schedule.minutes == pytest.approx(0.25)
+    assert record.schedule.minutes == pytest.approx(0.4)
     assert record.schedule.past
     assert record.curve[-1].step == record.schedule.steps >= 20
 

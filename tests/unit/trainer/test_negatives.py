@@ -1,0 +1,121 @@
+"""Where good parts look defective, and when it is looked for."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.detections import Detections
+from tests.simulators.runs import CellDetector
+from trainer.data.dataset import Photo
+from trainer.detectors.base import Detector
+from trainer.fit.negatives import MOST_PHOTOS, MOST_SPOTS, HardNegatives
+
+
+def photo(number: int, *, is_good: bool) -> Photo:
+    boxes = np.zeros((0, 4) if is_good else (1, 4), np.float32)
+    labels = np.zeros(len(boxes), np.int64)
+    return Photo(Path(f"{number}.jpg"), f"{number:064}", 100, 80, boxes, labels)
+
+
+def detections(*scores: float) -> Detections:
+    """Return boxes around (10, 20), (30, 40) and so on."""
+    centres = np.arange(len(scores))[:, None] * 20 + np.array([10, 20])
+    boxes = np.hstack([centres - 4, centres + 4]).astype(np.float32)
+    labels = np.zeros(len(scores), np.int64)
+    return Detections(boxes, np.array(scores, np.float32), labels)
+
+
+class Finder:
+    """Finds the same on each photo, and remembers on which."""
+
+    def __init__(self, found: Detections) -> None:
+        self.found = found
+        self.seen: list[list[Photo]] = []
+
+    def __call__(self, _: Detector, photos: Sequence[Photo]) -> list[Detections]:
+        self.seen.append(list(photos))
+        return [self.found] * len(photos)
+
+
+@pytest.fixture
+def model() -> Detector:
+    return CellDetector()
+
+
+def test_only_good_parts_are_mined_and_only_where_something_is_seen(
+    model: Detector,
+) -> None:
+    photos = [photo(n, is_good=n % 2 == 1) for n in range(6)]
+    find = Finder(detections(0.9, 0.05, 0.04))
+    negatives = HardNegatives(photos, find)
+    negatives.mine(model, 0.2)
+    assert find.seen == [[photos[1], photos[3], photos[5]]]
+    assert negatives.spots == dict.fromkeys((1, 3, 5), ((10.0, 20.0), (30.0, 40.0)))
+
+
+def test_surest_spots_are_kept(model: Detector) -> None:
+    negatives = HardNegatives([photo(0, is_good=True)], Finder(detections(*[0.5] * 9)))
+    negatives.mine(model, 0.2)
+    assert len(negatives.spots[0]) == MOST_SPOTS
+
+
+def test_what_is_no_longer_seen_is_forgotten(model: Detector) -> None:
+    find = Finder(detections(0.9))
+    negatives = HardNegatives([photo(0, is_good=True)], find)
+    negatives.mine(model, 0.2)
+    find.found = detections()
+    negatives.mine(model, 0.4)
+    assert negatives.spots == {0: ()}
+
+
+def rounds(phases: Sequence[float], model: Detector) -> list[float]:
+    negatives = HardNegatives([photo(0, is_good=True)], Finder(detections()))
+    mined = []
+    for phase in phases:
+        if negatives.is_due(phase):
+            negatives.mine(model, phase)
+            mined.append(phase)
+    return mined
+
+
+def test_three_rounds_before_whole_photos_come_back(model: Detector) -> None:
+    assert rounds([n / 20 for n in range(21)], model) == [0.2, 0.4, 0.6]
+    assert rounds([0, 0.5, 0.9], model) == [0.5]  # no round is made up for
+    assert rounds([0, 0.8], model) == []
+
+
+def test_without_good_parts_nothing_is_mined() -> None:
+    negatives = HardNegatives([photo(0, is_good=False)], Finder(detections()))
+    assert not negatives.is_due(0.5)
+    assert negatives.left_s(0.1, 1) == 0
+
+
+def test_rounds_that_are_left_are_counted_in_seconds() -> None:
+    photos = [photo(n, is_good=True) for n in range(10)]
+    negatives = HardNegatives(photos, Finder(detections()))
+    left = [negatives.left_s(phase, 0.5) for phase in (0.1, 0.3, 0.5, 0.7)]
+    assert left == [15, 10, 5, 0]
+
+
+def test_many_good_parts_take_turns(model: Detector) -> None:
+    photos = [photo(n, is_good=True) for n in range(2 * MOST_PHOTOS + 1)]
+    find = Finder(detections())
+    negatives = HardNegatives(photos, find)
+    for phase in (0.2, 0.4, 0.6):
+        negatives.mine(model, phase)
+    assert all(len(seen) <= MOST_PHOTOS for seen in find.seen)
+    assert len(negatives.spots) == len(photos)
+
+
+def test_state_survives_a_file(model: Detector) -> None:
+    photos = [photo(n, is_good=True) for n in range(3)]
+    negatives = HardNegatives(photos, Finder(detections(0.9)))
+    negatives.mine(model, 0.45)
+    again = HardNegatives(photos, Finder(detections()))
+    again.restore(json.loads(json.dumps(negatives.state())))
+    assert again.spots == negatives.spots
+    assert not again.is_due(0.5)
+    assert again.is_due(0.6)
