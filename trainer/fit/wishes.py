@@ -44,6 +44,8 @@ class Wishes:
         repeats: Run to do once more; then nothing else counts.
         pastes: Put defects onto other photos.
         close_ups: Look at windows around defects where these are small.
+        selects: The photos to measure on may end the training early and choose among
+            its averages; not where they are to be predicted as never met.
     """
 
     weights: str
@@ -61,6 +63,7 @@ class Wishes:
     repeats: Repeat | None = None
     pastes: bool = True
     close_ups: bool = True
+    selects: bool = True
 
 
 @dataclass(frozen=True, slots=True)
