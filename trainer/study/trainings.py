@@ -13,10 +13,11 @@ from models.errors import TrainingError
 from models.files import write_atomically
 from trainer.data.dataset import Dataset
 from trainer.fit.recipe import Observer, Outcome, train
+from trainer.fit.repeat import Repeat
 from trainer.fit.wishes import Wishes
 from trainer.judge.metrics import predict_photos
 from trainer.judge.torch_detector import TorchDetector
-from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run, unwritable
+from trainer.run import CHECKPOINT_NAME, RECORD_NAME, RunRecord, open_run, unwritable
 
 PLAN_NAME = "plan.json"
 
@@ -89,3 +90,36 @@ def keep_plan(root: Path, plan: dict[str, object], what: str) -> None:
             fix="Resume with the same photos and options, or remove the folder "
             f"{root} to train the {what} anew.",
         )
+
+
+def repeating(record: RunRecord, wishes: Wishes) -> Wishes:
+    """Return the wish to train as a run was trained, to the step.
+
+    Args:
+        record: Of the finished run.
+        wishes: That it was trained with.
+
+    Raises:
+        TrainingError: It does not say for how long.
+    """
+    if record.schedule is None:
+        raise TrainingError(
+            f"{record.name}: its schedule is not recorded.",
+            why="It was trained by an older version.",
+            fix="Train it again.",
+        )
+    repeat = Repeat(record.name, record, record.schedule)
+    weights = str(record.recipe["weights"])
+    return Wishes(weights=weights, repeats=repeat, limit=wishes.limit, seed=record.seed)
+
+
+def run_plan(record: RunRecord) -> dict[str, object]:
+    """Return what of a run must be the same for trainings that repeat it.
+
+    Args:
+        record: Of the finished run.
+    """
+    whole: dict[str, object] = record.model_dump(mode="json")
+    plan = {key: whole[key] for key in ("detector", "activation", "recipe", "schedule")}
+    rule = record.thresholds
+    return plan | {"limit": [rule.rule.value, rule.target]}
