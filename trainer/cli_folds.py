@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from models.files import write_atomically
 from trainer.cli_progress import TerminalObserver, say
 from trainer.data.dataset import Dataset
 from trainer.fit.wishes import Wishes
+from trainer.judge.report_json import Study
 from trainer.judge.report_suspects import CrossJudged, over_all_folds, wrong_labels
 from trainer.judge.suspect_files import FOLDER_NAME as SUSPECTS
 from trainer.judge.suspect_files import write_suspects
@@ -21,22 +21,7 @@ from trainer.study.pooled import pooled_metrics
 RESULT_NAME = "result.json"
 
 
-@dataclass(frozen=True, slots=True)
-class FoldsOutcome:
-    """What folds told, ready to be shown.
-
-    Attributes:
-        sections: HTML for the report.
-        document: For ``--json``.
-        lines: For the terminal.
-    """
-
-    sections: tuple[str, ...]
-    document: dict[str, object]
-    lines: tuple[str, ...]
-
-
-def run_folds(dataset: Dataset, wishes: Wishes, out: Path, count: int) -> FoldsOutcome:
+def run_folds(dataset: Dataset, wishes: Wishes, out: Path, count: int) -> Study:
     """Train all folds, write the suspects, and return what to show.
 
     Args:
@@ -77,7 +62,7 @@ def run_folds(dataset: Dataset, wishes: Wishes, out: Path, count: int) -> FoldsO
     except OSError as exc:
         raise unwritable(path.parent, exc) from exc
     sections = (over_all_folds(judged), wrong_labels(dataset, judged))
-    return FoldsOutcome(sections, document, tuple(_lines(judged, out / SUSPECTS)))
+    return Study("folds", sections, document, tuple(_lines(judged, out / SUSPECTS)))
 
 
 def _document(judged: CrossJudged) -> dict[str, object]:

@@ -9,17 +9,16 @@ from pathlib import Path
 
 from models.errors import TrainingError
 from trainer.cli_arguments import (
-    fold_int,
     positive_float,
     positive_int,
     seed_int,
 )
 from trainer.cli_dataset import unpack_visibly
 from trainer.cli_findings import finding_lines
-from trainer.cli_folds import run_folds
 from trainer.cli_print import print_json, print_metrics
 from trainer.cli_progress import SilentObserver, TerminalObserver, say
 from trainer.cli_split import add_split_arguments, split_wishes
+from trainer.cli_studies import add_studies, prepare_studies, run_studies
 from trainer.cli_wishes import add_limits, read_wishes
 from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
@@ -33,8 +32,8 @@ from trainer.fit.team import Team
 from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
+from trainer.judge.report_json import Study
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
-from trainer.study.folds import divide_photos
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,20 +97,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=seed_int, help="of everything random (default: 0)"
     )
     add_limits(parser)
-    _add_studies(parser)
+    add_studies(parser)
     add_split_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
-
-
-def _add_studies(parser: argparse.ArgumentParser) -> None:
-    """Describe what is trained besides the run itself."""
-    parser.add_argument(
-        "--folds",
-        type=fold_int,
-        help="also train so many detectors, each on all photos but a fold, and list "
-        "the labels that look wrong (that many times longer)",
-    )
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -130,8 +119,7 @@ def _train(args: argparse.Namespace, begun_s: float, team: Team) -> int:
     for line in finding_lines(with_small_boxes(report, args.size)):
         tell(line)
     wishes = read_wishes(args, report.dataset, tell)
-    if args.folds:
-        divide_photos(report.dataset, args.folds, wishes.seed)  # or it stops here
+    prepare_studies(args, report.dataset, wishes)
     observer = TerminalObserver() if team.is_leader else SilentObserver()
     try:
         outcome = recipe.train(
@@ -158,23 +146,23 @@ def _finish(
     """Write the report, do the studies that were asked for, and print."""
     record = outcome.run.record
     _write_report(args.out, dataset, outcome, ())
-    crossed = None
-    if args.folds:
-        crossed = run_folds(dataset, wishes, args.out, args.folds)
-        _write_report(args.out, dataset, outcome, crossed.sections)
+    studies: list[Study] = []
+    for study in run_studies(args, dataset, wishes, outcome):
+        studies.append(study)
+        _write_report(args.out, dataset, outcome, studies)
     if args.json:
-        more = {"folds": crossed.document} if crossed else {}
+        more = {study.name: study.document for study in studies}
         print_json(record.model_dump(mode="json") | more)
     else:
         print_metrics(record.metrics, record.thresholds)
-        for line in crossed.lines if crossed else ():
+        for line in (line for study in studies for line in study.lines):
             sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"report: {args.out / REPORT_NAME}\n")
     return 0
 
 
 def _write_report(
-    out: Path, dataset: Dataset, outcome: Outcome, studies: Sequence[str]
+    out: Path, dataset: Dataset, outcome: Outcome, studies: Sequence[Study]
 ) -> None:
     """Write the report of the run."""
     record = outcome.run.record

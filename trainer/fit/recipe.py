@@ -236,7 +236,13 @@ def _watch(
 ) -> Watch:
     """Return what measures while training; it ends no length that was asked for."""
     unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
-    return Watch(held_out, labels, size_px, may_end_early=unasked)
+    return Watch(
+        held_out,
+        labels,
+        size_px,
+        may_end_early=unasked,
+        selects=wishes.selects,
+    )
 
 
 def _measured(

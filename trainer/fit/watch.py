@@ -10,7 +10,9 @@ is noisy; what counts is the mean of the last three.
   ends no training well.
 * The last average is kept, unless an earlier one was clearly better.
 
-Neither is decided on fewer than ten defective photos and thirty boxes.
+Neither is decided on fewer than ten defective photos and thirty boxes. Nothing is
+measured, and so nothing chosen, where the photos are kept for an honest answer
+afterwards: a fold judges its own photos as a detector that never met them.
 """
 
 import math
@@ -102,6 +104,7 @@ class Watch:
         label_count: Number of labels.
         size_px: Height and width of the input.
         may_end_early: Whether the schedule may be cut short.
+        selects: Whether the photos may decide anything at all.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Watch:
         size_px: tuple[int, int],
         *,
         may_end_early: bool,
+        selects: bool = True,
     ) -> None:
         self.photo_s = 0.0
         self.count = 0
@@ -118,7 +122,7 @@ class Watch:
         self.points: list[Point] = []
         self.ended_early = False
         self._photos, self._label_count, self._size_px = photos, label_count, size_px
-        self._may_end_early = may_end_early
+        self._may_end_early, self._selects = may_end_early, selects
         self._best: dict[str, Any] = {}
         self._best_point = -1
 
@@ -149,9 +153,11 @@ class Watch:
         """Fix how often, and on how many photos, is measured.
 
         Args:
-            count: Over the whole schedule; 0 = never.
+            count: Over the whole schedule; 0 = never, as where nothing is selected.
             part: Number of photos.
         """
+        if not self._selects:
+            count = part = 0
         self.count, self.part = count, even_part(self._photos, part)
 
     def is_due(self, schedule: Schedule, step: int) -> bool:

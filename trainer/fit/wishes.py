@@ -47,6 +47,8 @@ class Wishes:
         close_ups: Look at windows around defects where these are small.
         mines: Look closer at what was taken for a defect on good parts.
         freeze: What is not trained.
+        selects: The photos to measure on may end the training early and choose among
+            its averages; not where they are to be predicted as never met.
     """
 
     weights: str
@@ -66,6 +68,7 @@ class Wishes:
     close_ups: bool = True
     mines: bool = True
     freeze: Freeze = Freeze.NOTHING
+    selects: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.judge.report_curve import operating_curve
 from trainer.judge.report_figures import judge, label_figures
-from trainer.judge.report_json import report_figures
+from trainer.judge.report_json import Study, report_figures
 from trainer.judge.report_sections import (
     Subject,
     accuracy,
@@ -41,7 +41,7 @@ def write_report(  # noqa: PLR0913 (all are given by name)
     thresholds: Thresholds,
     metrics: Metrics,
     record: RunRecord | None,
-    studies: Sequence[str] = (),
+    studies: Sequence[Study] = (),
 ) -> None:
     """Write the report of one evaluation, and its figures as JSON beside it.
 
@@ -54,7 +54,7 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         thresholds: From which score on a detection counts.
         metrics: From ``measure``.
         record: Of the run, for the training curve; None for a package.
-        studies: HTML sections of what more than one training told.
+        studies: What more than one training told.
 
     Raises:
         TrainingError: The file cannot be written.
@@ -74,8 +74,8 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         label_figures(found, photos, scores),
         operating_curve(found, photos, scores),
     )
-    page = _page(subject, studies)
-    figures = report_figures(subject)
+    page = _page(subject, [part for study in studies for part in study.sections])
+    figures = report_figures(subject, {s.name: s.document for s in studies})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, page.encode("utf-8", "backslashreplace"))

@@ -1,6 +1,6 @@
 """Charts as inline SVG: no script, no font, no network, sharp when printed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -20,12 +20,14 @@ class Line:
         x: ``[N]`` values.
         y: ``[N]`` values.
         note: Short addition in the legend.
+        goes_on: Dashed, the line before it beyond what was measured.
     """
 
     name: str
     x: np.ndarray
     y: np.ndarray
     note: str = ""
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def line_chart(
         bands: Drawn below the lines.
         points: Drawn above them.
     """
-    names = ", ".join(line.name for line in lines)
+    own = [line for line in lines if not line.goes_on]
+    names = ", ".join(line.name for line in own)
     words = escape(f"{y_axis.name} over {x_axis.name}: {names}")
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" ',
@@ -118,12 +121,20 @@ def line_chart(
         *_grid(x_axis, y_axis),
         *(_band(band, x_axis, y_axis) for band in bands),
         *(_mark(x_axis, *mark) for mark in marks),
-        *(_path(n, line, x_axis, y_axis) for n, line in enumerate(lines)),
+        *(_path(n, line, x_axis, y_axis) for n, line in _numbered(lines)),
         *(_point(point, x_axis, y_axis) for point in points),
         "</svg>",
-        legend([(line.name, line.note) for line in lines]) if len(lines) > 1 else "",
+        legend([(line.name, line.note) for line in own]) if len(own) > 1 else "",
     ]
     return "".join(parts)
+
+
+def _numbered(lines: Sequence[Line]) -> Iterator[tuple[int, Line]]:
+    """Yield lines with the number of their colour."""
+    number = -1
+    for line in lines:
+        number += not line.goes_on
+        yield number, line
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
@@ -213,7 +224,8 @@ def _path(number: int, line: Line, x_axis: Axis, y_axis: Axis) -> str:
     kept = [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
     if not kept:
         return ""
-    return f'<path class="line {series(number)}" d="M{"L".join(kept)}"/>'
+    kind = series(number) + (" dashed" if line.goes_on else "")
+    return f'<path class="line {kind}" d="M{"L".join(kept)}"/>'
 
 
 def _band(band: Band, x_axis: Axis, y_axis: Axis) -> str:

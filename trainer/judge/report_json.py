@@ -1,5 +1,8 @@
 """``report.json``: the figures of the report for machines, shares 0..1."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,13 +83,36 @@ class ReportFigures(_Part):
     worst: tuple[PhotoReport, ...]
     alarmed_good: tuple[PhotoReport, ...]
     training: tuple[CurvePoint, ...] = Field(description="Empty for a package.")
+    studies: dict[str, dict[str, object]] = Field(
+        default_factory=dict, description="What more than one training told, by name."
+    )
 
 
-def report_figures(subject: Subject) -> ReportFigures:
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What more than one training told, ready to be shown.
+
+    Attributes:
+        name: For programs.
+        sections: HTML for the report.
+        document: For programs: plain values of JSON.
+        lines: For the terminal.
+    """
+
+    name: str
+    sections: tuple[str, ...]
+    document: dict[str, object]
+    lines: tuple[str, ...]
+
+
+def report_figures(
+    subject: Subject, studies: Mapping[str, dict[str, object]]
+) -> ReportFigures:
     """Return the figures of a report.
 
     Args:
         subject: What the sections of the page are made from.
+        studies: What more than one training told, by name.
     """
     names, scores = subject.dataset.labels, subject.scores
     table = confusion(subject.judged, len(names))
@@ -106,6 +132,7 @@ def report_figures(subject: Subject) -> ReportFigures:
         worst=tuple(_photo(one) for one in worst),
         alarmed_good=tuple(_photo(one) for one in alarmed_good_photos(subject.judged)),
         training=subject.record.curve if subject.record else (),
+        studies=dict(studies),
     )
 
 

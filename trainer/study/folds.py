@@ -7,38 +7,32 @@ and each looks at the fold that it was not trained on::
         plan.json           what the folds were made with
         0/ .. K-1/          runs, each held out from its own fold
 
-A fold that is finished is not trained again. Photos to train on and photos to measure
-on take part alike: labels of both can be wrong, and K small sets measured together
-have tighter intervals than one. The run itself is not touched: it is trained on its own
-photos and measured on its own val. Splits that training does not use (test) stay out.
+A fold that is finished is not trained again. Its training runs to the end of its
+schedule: the photos that it is going to judge neither end it nor choose among its
+averages. Photos to train on and photos to measure on take part alike: labels of both
+can be wrong, and K small sets measured together have tighter intervals than one. The
+run itself is not touched: it is trained on its own photos and measured on its own val.
+Splits that training does not use (test) stay out.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from models.boxes import IntArray
 from models.detections import Detections
-from models.errors import DatasetError, TrainingError
-from models.files import write_atomically
+from models.errors import DatasetError
 from trainer.data.arrangement import shows_defect
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.split import Fold, folds
-from trainer.fit.recipe import Observer, train
 from trainer.fit.wishes import Wishes
-from trainer.judge.metrics import predict_photos
-from trainer.judge.torch_detector import TorchDetector
-from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run, unwritable
+from trainer.study.trainings import Watch, keep_plan, train_once
 
 FOLDER_NAME = "folds"
-PLAN_NAME = "plan.json"
-
-Watch = Callable[[int], AbstractContextManager[Observer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +108,6 @@ def cross_train(
         out: Folder of the run that they belong to; exists.
         watch: Gives who watches the fold of a number, from 0.
         count: Folds, at least 2.
-        groups: ``[N]`` group of each of ``cross_photos``; none is torn apart; None =
-            those of the dataset's division.
 
     Raises:
         DatasetError: Too few photos with a defect for so many folds.
@@ -123,41 +115,20 @@ def cross_train(
     """
     divided = divide_photos(dataset, count, wishes.seed)
     root = out / FOLDER_NAME
-    _keep_plan(root, _plan(dataset, wishes, divided))
+    honest = replace(wishes, selects=False)
+    keep_plan(root, _plan(dataset, honest, divided), FOLDER_NAME)
     found: list[Detections] = []
     for number, fold in enumerate(divided):
         with watch(number) as observer:
             folder = root / str(number)
-            found += _judged(dataset, fold, wishes, folder, observer)
+            alone = _dataset_of(dataset, fold)
+            found += train_once(alone, honest, folder, observer).found
     sizes = [len(fold.held_out) for fold in divided]
     return CrossTraining(
         tuple(photo for fold in divided for photo in fold.held_out),
         tuple(found),
         np.repeat(np.arange(count, dtype=np.int64), sizes),
     )
-
-
-def _judged(
-    dataset: Dataset, fold: Fold[Photo], wishes: Wishes, out: Path, observer: Observer
-) -> Sequence[Detections]:
-    """Return what the detector of a fold says of it; trained where it is not yet."""
-    if (out / RECORD_NAME).exists():
-        run = open_run(out)
-        size_px = run.record.input_height_px, run.record.input_width_px
-        tick = observer.measuring(len(fold.held_out))
-        return predict_photos(
-            TorchDetector(run.model, *size_px),
-            fold.held_out,
-            len(dataset.labels),
-            on_photo=tick,
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise unwritable(out, exc) from exc
-    begun = (out / CHECKPOINT_NAME).exists()
-    alone = _dataset_of(dataset, fold)
-    return train(alone, wishes, out, observer, resume=begun).found
 
 
 def _dataset_of(dataset: Dataset, fold: Fold[Photo]) -> Dataset:
@@ -187,28 +158,3 @@ def _plan(
         "held_out_sha256": [_hash(dataset, fold) for fold in divided],
         "wishes": plain,
     }
-
-
-def _keep_plan(root: Path, plan: dict[str, object]) -> None:
-    """Write the plan, or stop where the folds there follow another one."""
-    path = root / PLAN_NAME
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            write_atomically(path, (json.dumps(plan, indent=2) + "\n").encode())
-            return
-        earlier = json.loads(path.read_bytes())
-    except OSError as exc:
-        raise unwritable(root, exc) from exc
-    except ValueError:
-        earlier = None
-    if not isinstance(earlier, dict):
-        earlier = {}
-    changed = [key for key, value in plan.items() if earlier.get(key) != value]
-    if changed:
-        raise TrainingError(
-            f"{path}: the folds there were made with other {changed[0]}.",
-            why=f"Then {earlier.get(changed[0])}, now {plan[changed[0]]}.",
-            fix="Resume with the same photos and options, or remove the folder "
-            f"{root} to train the folds anew.",
-        )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from models.errors import DatasetError, TrainingError
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.detectors.weights import TransferReport
+from trainer.fit import watch
 from trainer.fit.engine import StepReport
-from trainer.fit.recipe import Observer
+from trainer.fit.recipe import Observer, train
 from trainer.fit.wishes import Recipe, Wishes
 from trainer.judge.metrics import count
 from trainer.run import open_run
@@ -54,6 +55,13 @@ class Counter:
         """Look at nothing."""
         assert photos > 0
         return lambda: None
+
+
+class Silent(Counter):
+    """An observer of as many epochs as it takes."""
+
+    def step(self, epoch: int, report: StepReport) -> None:
+        """Remember nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +239,26 @@ def test_train_with_folds_writes_suspects_and_tells_them(
     assert main([*words, "--resume"]) == 0
     output = capsys.readouterr()
     assert "labels that look wrong: 1 more likely than not" in output.out
+
+
+def test_folds_do_not_select_on_the_photos_that_they_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training as long as this one is measured, unless it is a fold's."""
+    monkeypatch.setattr(watch, "TIME_SHARE", 1e6)
+    data = open_dataset(write_coco(tmp_path / "d", {"train": 4, "val": 4}))
+    wishes = replace(WISHES, epochs=10, batch=2)
+    (tmp_path / "run").mkdir()
+    alone = train(data, wishes, tmp_path / "run", Silent(), resume=False)
+    assert any(point.map_50 is not None for point in alone.run.record.curve)
+    cross_train(
+        data, wishes, tmp_path / "run", lambda _: nullcontext(Silent()), count=2
+    )
+    for number in range(2):
+        record = open_run(tmp_path / "run" / "folds" / str(number)).record
+        assert record.schedule is not None
+        assert record.schedule.measurements == 0
+        assert record.schedule.kept_step is None
+        assert not record.schedule.ended_early
+        assert all(point.map_50 is None for point in record.curve)
+        assert record.curve[-1].step == record.schedule.steps == 20

@@ -95,3 +95,18 @@ def test_earlier_average_comes_back_only_where_it_was_clearly_better() -> None:
         assert other.keep_best(model) == kept
         assert bool((model.state_dict()[name] == 3).all()) is (kept is not None)
         model.state_dict()[name].copy_(before)
+
+
+def test_photos_that_select_nothing_are_never_measured() -> None:
+    subject = Watch(
+        [photo(i, 3) for i in range(12)],
+        1,
+        (64, 64),
+        may_end_early=True,
+        selects=False,
+    )
+    subject.choose(10, 12)
+    assert not any(subject.is_due(SCHEDULE, step) for step in range(101))
+    assert subject.left_s() == 0
+    subject.restore(watch().state())
+    assert not subject.is_due(SCHEDULE, 100)
