@@ -135,6 +135,8 @@ class TerminalObserver:
             f"{recipe.input_width_px} x {recipe.input_height_px} px, "
             f"{length} of {recipe.batch} photos a step"
         )
+        if recipe.tiles:
+            say(f"each photo takes {recipe.tiles.count} inferences: {recipe.tiles}")
         self._ticker = Ticker("train", steps)
 
     def step(self, epoch: int, report: "StepReport") -> None:

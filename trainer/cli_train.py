@@ -12,6 +12,7 @@ from trainer.cli_arguments import (
     positive_float,
     positive_int,
     seed_int,
+    tiles_wish,
 )
 from trainer.cli_dataset import unpack_visibly
 from trainer.cli_findings import finding_lines
@@ -26,6 +27,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.recipe import Outcome
+from trainer.fit.tiling import TileMode
 from trainer.fit.wishes import BATCH, LEARNING_RATE
 from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
@@ -68,6 +70,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=positive_int, help="longer side of the input, pixels"
     )
+    parser.add_argument(
+        "--tiles",
+        type=tiles_wish,
+        metavar="auto|off|HxW",
+        help="cut large photos into overlapping tiles, each one inference: where small "
+        "defects would be lost (auto, without --size), never, or of this size",
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the photos")
     length.add_argument(
@@ -109,7 +118,8 @@ def run_train(args: argparse.Namespace) -> int:
     unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
     _prepare(args.out, resume=args.resume)
-    for line in finding_lines(with_small_boxes(report, args.size)):
+    small = with_small_boxes(report, args.size, args.tiles or TileMode.AUTO)
+    for line in finding_lines(small):
         say(line)
     wishes = read_wishes(args, report.dataset)
     if args.folds:

@@ -13,6 +13,7 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit.ancestor import refuse_other_network
 from trainer.fit.repeat import differences, open_repeat
+from trainer.fit.tiling import TileMode
 from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run
@@ -24,6 +25,7 @@ DECIDED_BY_RUN = (
     "detector",
     "activation",
     "size",
+    "tiles",
     "epochs",
     "minutes",
     "batch",
@@ -76,6 +78,7 @@ def _choosing(args: argparse.Namespace) -> Wishes:
         detector=args.detector or _detector_of(args.weights or SHIPPED_WEIGHTS),
         activation=args.activation or Activation.HARDSWISH,
         size_px=args.size,
+        tiles=args.tiles or TileMode.AUTO,
         epochs=args.epochs,
         minutes=args.minutes,
         batch=args.batch or BATCH,

@@ -15,7 +15,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from models.detections import Detections
+from models.detector import Detector
+from models.tiled_detector import tiled
+from models.tiles import Tiles
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.tiles import TrainingTiles
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.detectors.base import Target
 from trainer.detectors.weights import TransferReport
@@ -146,8 +150,12 @@ def train(
     if wishes.limit:
         wishes.limit.check(held_out)
     recipe = resolve(wishes, photos)
+    data = _training_data(recipe, photos)
     order = PlaceSampler(
-        EpochSampler(photos, recipe.seed), recipe.seed, recipe.batch, recipe.close_ups
+        EpochSampler(data.photos, recipe.seed),
+        recipe.seed,
+        recipe.batch,
+        recipe.close_ups,
     )
     training, transfer, line = begin_training(
         recipe, dataset.labels, order.steps_per_epoch
@@ -155,9 +163,9 @@ def train(
     size_px = (recipe.input_height_px, recipe.input_width_px)
     loop = Loop(
         training,
-        _loader(recipe, photos, order, training.device),
+        _loader(recipe, data, order, training.device),
         order,
-        watch=_watch(wishes, held_out, len(dataset.labels), size_px),
+        watch=_watch(wishes, held_out, len(dataset.labels), size_px, recipe.tiles),
         budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
         path=out / CHECKPOINT_NAME,
         notes={"made_with": _made_with(recipe, dataset, wishes.repeats)},
@@ -169,7 +177,7 @@ def train(
     kept_step = loop.watch.keep_best(training.average.model)
     keep_split(out, dataset.division)
     split = _held_out_name(dataset)
-    detector = TorchDetector(training.average.model, *size_px)
+    detector = tiled(TorchDetector(training.average.model, *size_px), recipe.tiles)
     found = _measured(detector, held_out, len(dataset.labels), observer)
     thresholds = choose_thresholds(found, held_out, dataset.labels, split, wishes.limit)
     record = RunRecord(
@@ -201,21 +209,26 @@ def _resolved(recipe: Recipe) -> dict[str, Any]:
         "input_height_px": recipe.input_height_px,
         "input_width_px": recipe.input_width_px,
         "seed": recipe.seed,
+        "tiles": recipe.tiles,
         "recipe": asdict(recipe),
         "pretrained": recipe.weights,
     }
 
 
 def _watch(
-    wishes: Wishes, held_out: tuple[Photo, ...], labels: int, size_px: tuple[int, int]
+    wishes: Wishes,
+    held_out: tuple[Photo, ...],
+    labels: int,
+    size_px: tuple[int, int],
+    tiles: Tiles | None,
 ) -> Watch:
     """Return what measures while training; it ends no length that was asked for."""
     unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
-    return Watch(held_out, labels, size_px, may_end_early=unasked)
+    return Watch(held_out, labels, size_px, tiles=tiles, may_end_early=unasked)
 
 
 def _measured(
-    detector: TorchDetector,
+    detector: Detector,
     held_out: tuple[Photo, ...],
     labels: int,
     observer: Observer,
@@ -225,15 +238,21 @@ def _measured(
     return predict_photos(detector, held_out, labels, on_photo=tick)
 
 
+def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
+    """Return what is looked at: whole photos, or their tiles."""
+    if recipe.tiles:
+        return TrainingTiles(photos, recipe.tiles, pastes=recipe.pastes)
+    size_px = recipe.input_height_px, recipe.input_width_px
+    return TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
+
+
 def _loader(
     recipe: Recipe,
-    photos: tuple[Photo, ...],
+    data: TrainingPhotos,
     order: PlaceSampler,
     device: torch.device,
 ) -> DataLoader[tuple[torch.Tensor, Target]]:
     """Return the batches in their order."""
-    height, width = recipe.input_height_px, recipe.input_width_px
-    data = TrainingPhotos(photos, height, width, pastes=recipe.pastes)
     seeded = SeededPhotos(data, recipe.close_ups)
     workers = WORKERS_FOR_GPU if device.type == "cuda" else 0
     return make_loader(seeded, order, recipe.batch, workers, collate_places)

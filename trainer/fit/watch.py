@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.tiled_detector import tiled
+from models.tiles import Tiles
 from trainer.data.dataset import Photo
 from trainer.detectors.base import Detector
 from trainer.fit.engine import Schedule
@@ -100,6 +102,7 @@ class Watch:
         photos: To measure on; never trained on.
         label_count: Number of labels.
         size_px: Height and width of the input.
+        tiles: How photos are cut; None = not at all.
         may_end_early: Whether the schedule may be cut short.
     """
 
@@ -109,6 +112,7 @@ class Watch:
         label_count: int,
         size_px: tuple[int, int],
         *,
+        tiles: Tiles | None = None,
         may_end_early: bool,
     ) -> None:
         self.photo_s = 0.0
@@ -117,7 +121,7 @@ class Watch:
         self.points: list[Point] = []
         self.ended_early = False
         self._photos, self._label_count, self._size_px = photos, label_count, size_px
-        self._may_end_early = may_end_early
+        self._tiles, self._may_end_early = tiles, may_end_early
         self._best: dict[str, Any] = {}
         self._best_point = -1
 
@@ -260,6 +264,5 @@ class Watch:
         return sum(p.map_50 for p in recent) / len(recent) if recent else -1.0
 
     def _look(self, model: Detector, photos: Sequence[Photo]) -> list[Any]:
-        return predict_photos(
-            TorchDetector(model, *self._size_px), photos, self._label_count
-        )
+        detector = tiled(TorchDetector(model, *self._size_px), self._tiles)
+        return predict_photos(detector, photos, self._label_count)

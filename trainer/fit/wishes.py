@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import TrainingError
+from models.tiles import Tiles
 from trainer.data.closeups import CloseUps, plan_close_ups
 from trainer.data.dataset import Photo
+from trainer.data.tiles import cut_photo
+from trainer.data.transforms import EpochSampler
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import fits_statistics
 from trainer.fit.choices import input_size
 from trainer.fit.repeat import Repeat
+from trainer.fit.tiling import TileMode, TilesWish, choose_tiles
 from trainer.judge.thresholds import ErrorLimit
 
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
@@ -44,6 +48,7 @@ class Wishes:
         repeats: Run to do once more; then nothing else counts.
         pastes: Put defects onto other photos.
         close_ups: Look at windows around defects where these are small.
+        tiles: Cut photos into tiles; AUTO = where small boxes would be lost.
     """
 
     weights: str
@@ -61,6 +66,7 @@ class Wishes:
     repeats: Repeat | None = None
     pastes: bool = True
     close_ups: bool = True
+    tiles: TilesWish = TileMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class Recipe:
         pastes: Defects are also put onto other photos.
         close_up_px: Height and width of the windows that most of the training looks
             at; None = whole photos from the beginning.
+        tiles: How photos and frames are cut; None = they are looked at as a whole.
     """
 
     detector: Architecture
@@ -105,6 +112,7 @@ class Recipe:
     earlier: str | None = None
     pastes: bool = False
     close_up_px: tuple[int, int] | None = None
+    tiles: Tiles | None = None
 
     @property
     def close_ups(self) -> CloseUps | None:
@@ -124,8 +132,16 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     """
     if wishes.repeats:
         return _repeated(wishes.repeats)
-    height, width = input_size(photos, wishes.size_px)
-    close_ups = plan_close_ups(photos, height, width) if wishes.close_ups else None
+    tiles = choose_tiles(photos, wishes.size_px, wishes.tiles)
+    if tiles:
+        height, width = tiles.tile_height_px, tiles.tile_width_px
+        cut = [each.seen for photo in photos for each in cut_photo(photo, tiles)]
+        photos = tuple(cut[i] for i in EpochSampler(cut, wishes.seed).order())
+    else:
+        height, width = input_size(photos, wishes.size_px)
+    close_ups = None
+    if wishes.close_ups and not tiles:
+        close_ups = plan_close_ups(photos, height, width)
     defective = sum(not photo.is_good for photo in photos)
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if wishes.epochs is None:
@@ -153,6 +169,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         str(wishes.earlier.resolve()) if wishes.earlier else None,
         pastes=wishes.pastes,
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
+        tiles=tiles,
     )
 
 
@@ -164,6 +181,8 @@ def _repeated(repeat: Repeat) -> Recipe:
     stored["minutes"] = None  # they have become steps
     window = stored.get("close_up_px")
     stored["close_up_px"] = tuple(window) if isinstance(window, list) else window
+    cut = stored.get("tiles")
+    stored["tiles"] = Tiles(**cut) if isinstance(cut, dict) else None
     try:
         return Recipe(**stored)  # type: ignore[arg-type]  # values of JSON
     except TypeError as exc:

@@ -26,6 +26,7 @@ from models.boxes import IntArray
 from models.detections import Detections
 from models.errors import DatasetError, TrainingError
 from models.files import write_atomically
+from models.tiled_detector import tiled
 from trainer.data.arrangement import shows_defect
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.split import Fold, folds
@@ -146,7 +147,7 @@ def _judged(
         size_px = run.record.input_height_px, run.record.input_width_px
         tick = observer.measuring(len(fold.held_out))
         return predict_photos(
-            TorchDetector(run.model, *size_px),
+            tiled(TorchDetector(run.model, *size_px), run.record.tiles),
             fold.held_out,
             len(dataset.labels),
             on_photo=tick,
