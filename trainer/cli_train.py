@@ -70,13 +70,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=positive_int, help="longer side of the input, pixels"
     )
-    parser.add_argument(
-        "--tiles",
-        type=tiles_wish,
-        metavar="auto|off|HxW",
-        help="cut large photos into overlapping tiles, each one inference: where small "
-        "defects would be lost (auto, without --size), never, or of this size",
-    )
+    _add_tiles(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the photos")
     length.add_argument(
@@ -100,6 +94,17 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add_split_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="go on where it stopped")
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
+
+
+def _add_tiles(parser: argparse.ArgumentParser) -> None:
+    """Describe how large photos are cut."""
+    parser.add_argument(
+        "--tiles",
+        type=tiles_wish,
+        metavar="auto|off|HxW",
+        help="cut large photos into overlapping tiles, each one inference: where small "
+        "defects would be lost (auto, without --size), never, or of this size",
+    )
 
 
 def _add_studies(parser: argparse.ArgumentParser) -> None:

@@ -151,12 +151,7 @@ def train(
         wishes.limit.check(held_out)
     recipe = resolve(wishes, photos)
     data = _training_data(recipe, photos)
-    order = PlaceSampler(
-        EpochSampler(data.photos, recipe.seed),
-        recipe.seed,
-        recipe.batch,
-        recipe.close_ups,
-    )
+    order = _order(recipe, data)
     training, transfer, line = begin_training(
         recipe, dataset.labels, order.steps_per_epoch
     )
@@ -244,6 +239,12 @@ def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
         return TrainingTiles(photos, recipe.tiles, pastes=recipe.pastes)
     size_px = recipe.input_height_px, recipe.input_width_px
     return TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
+
+
+def _order(recipe: Recipe, data: TrainingPhotos) -> PlaceSampler:
+    """Return the order in which the data is looked at."""
+    photos = EpochSampler(data.photos, recipe.seed)
+    return PlaceSampler(photos, recipe.seed, recipe.batch, recipe.close_ups)
 
 
 def _loader(
