@@ -20,13 +20,14 @@ from deploy.report import SHOWN_FAULTS, SelftestReport
 from deploy.streams import measure_streams
 from models.backends import open_detector
 from models.boxes import FloatArray
-from models.detector import Detector, detect
+from models.detector import Detector, Tiling, detect
 from models.errors import PackageError
 from models.golden import GoldenFrame, read_golden, run_golden
 from models.manifest import PrecisionHint, Tolerance, VariantName
 from models.package import Package
 from models.preprocess import Frame
 from models.slot_files import RunMode
+from models.tiles import Tiles
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,11 @@ class _FiniteDetector:
     def input_size_px(self) -> tuple[int, int]:
         """Height and width of the graph's input."""
         return self.inner.input_size_px
+
+    @property
+    def tiles(self) -> Tiles | None:
+        """See ``models.detector.Tiling``."""
+        return self.inner.tiles if isinstance(self.inner, Tiling) else None
 
     def infer(self, image: Frame) -> FloatArray:
         """Run the graph once; see ``models.detector.Detector.infer``."""

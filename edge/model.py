@@ -17,12 +17,11 @@ from edge.config import ModelSettings
 from models.backends import open_detector
 from models.boxes import FloatArray
 from models.detections import Detections
-from models.detector import Detector
+from models.detector import Detector, decode_output
 from models.errors import GraftlineError, InstallError
 from models.inference import Inference, open_requests
 from models.messages import ModelInForce
 from models.package import open_package
-from models.postprocess import decode
 from models.preprocess import Letterbox
 from models.slot_files import ProofFile, SlotFolder, read_file
 
@@ -62,7 +61,7 @@ class LoadedModel:
         """Return what the graph found in one frame, as ``models.detector.detect`` does.
 
         Args:
-            output: ``[4 + C, A]`` float32, from one of the requests.
+            output: From one of the requests.
             box: How the frame was put into its input.
             score_thresholds: ``[C]`` float32 where not the package's own hold.
 
@@ -72,7 +71,8 @@ class LoadedModel:
         Raises:
             PackageError: The output is not finite.
         """
-        found = decode(
+        found = decode_output(
+            self.detector,
             output,
             self.score_thresholds if score_thresholds is None else score_thresholds,
             iou_threshold=self.iou_threshold,

@@ -10,6 +10,7 @@ from models.detector import Detector
 from models.errors import PackageError
 from models.manifest import PrecisionHint, VariantName
 from models.package import Package
+from models.tiled_detector import tiled
 
 
 def open_detector(
@@ -19,7 +20,7 @@ def open_detector(
     threads: int = 0,
     streams: int = 1,
 ) -> Detector:
-    """Return a graph that is ready to run.
+    """Return a graph that is ready to run, tile by tile where the package says so.
 
     Args:
         package: A verified package.
@@ -40,10 +41,10 @@ def open_detector(
             why=f"The package allows {allowed}.",
             fix=f"Use {allowed}.",
         )
-    path = package.model_path(variant)
+    path, tiles = package.model_path(variant), package.manifest.tiling()
     if entry.runtime == "openvino":
-        return _open_openvino(path, precision_hint, threads, streams)
-    return _open_onnx(path, threads)
+        return tiled(_open_openvino(path, precision_hint, threads, streams), tiles)
+    return tiled(_open_onnx(path, threads), tiles)
 
 
 def _open_openvino(

@@ -1,6 +1,6 @@
 """The seam between a model's runtime and everything that uses it."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from models.boxes import FloatArray
 from models.detections import Detections
 from models.postprocess import IOU_THRESHOLD, decode
 from models.preprocess import Frame, letterbox_image
+from models.tile_merge import decode_tiles
+from models.tiles import Tiles
 
 
 class Detector(Protocol):
@@ -30,6 +32,42 @@ class Detector(Protocol):
         """
 
 
+@runtime_checkable
+class Tiling(Protocol):
+    """A detector that may look at a picture tile by tile."""
+
+    @property
+    def tiles(self) -> Tiles | None:
+        """How a picture is cut; None = it is looked at as a whole."""
+
+
+def decode_output(
+    detector: Detector,
+    output: FloatArray,
+    score_thresholds: FloatArray,
+    *,
+    iou_threshold: float = IOU_THRESHOLD,
+) -> Detections:
+    """Return what an output says, tiles merged where there are any.
+
+    Args:
+        detector: That gave the output.
+        output: From ``infer``, or from one of its requests.
+        score_thresholds: ``[C]`` float32 in 0..1, one for each label.
+        iou_threshold: Overlap in 0..1 above which the weaker box is dropped.
+
+    Returns:
+        Detections with ``boxes_input``.
+
+    Raises:
+        PackageError: A number is not finite.
+    """
+    tiles = detector.tiles if isinstance(detector, Tiling) else None
+    if tiles is None:
+        return decode(output, score_thresholds, iou_threshold=iou_threshold)
+    return decode_tiles(output, score_thresholds, tiles, iou_threshold=iou_threshold)
+
+
 def detect(
     detector: Detector,
     frame: Frame,
@@ -49,7 +87,9 @@ def detect(
         Detections with ``boxes_frame``: pixels of the frame, cut at its edges.
     """
     image, box = letterbox_image(frame, *detector.input_size_px)
-    found = decode(detector.infer(image), score_thresholds, iou_threshold=iou_threshold)
+    found = decode_output(
+        detector, detector.infer(image), score_thresholds, iou_threshold=iou_threshold
+    )
     return Detections(box.boxes_to_frame(found.boxes), found.scores, found.labels)
 
 

@@ -7,20 +7,29 @@ they do not know and refuse a newer ``schema_version``.
 Every detector keeps one graph contract: input ``images [1, 3, H, W]`` float32, BGR,
 0..255, letterboxed (top left, padded with 114); output ``detections [1, 4 + C, A]``
 float32: centre x, centre y, width and height in input pixels, then ``C`` scores in
-0..1. NMS stays outside.
+0..1. NMS stays outside. With ``tiles`` the input is one tile of the frame.
 """
 
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from models.boxes import FloatArray
+from models.tiles import Tiles
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # the newest that is understood
+UNTILED_SCHEMA = 1  # what packages without tiles say: older daemons run them
 MANIFEST_NAME = "manifest.json"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -81,6 +90,18 @@ class InputInfo(_Part):
     resize_mode: Literal["letterbox-top-left"] = "letterbox-top-left"
     interpolation: Literal["linear"] = "linear"
     pad_value: int = 114
+
+
+class TilesInfo(_Part):
+    """How a frame is cut into tiles of the input's size (since schema 2).
+
+    The frame is letterboxed into a picture of this size; tiles are spread evenly over
+    it, as few as keep the overlap.
+    """
+
+    picture_height_px: int = Field(ge=32, description="Height of the picture.")
+    picture_width_px: int = Field(ge=32, description="Width of the picture.")
+    overlap_px: int = Field(ge=0, description="Neighbours share at least so much.")
 
 
 class OutputInfo(_Part):
@@ -217,6 +238,9 @@ class Manifest(_Part):
     detector: DetectorInfo
     labels: tuple[str, ...] = Field(min_length=1, description="Index is the label.")
     input: InputInfo
+    tiles: TilesInfo | None = Field(
+        default=None, description="Null = the frame is letterboxed into the input."
+    )
     output: OutputInfo
     thresholds: Thresholds
     metrics: Metrics = Field(description="Torch FP32 on the validation split.")
@@ -233,6 +257,26 @@ class Manifest(_Part):
         """
         scores = [self.thresholds.scores[label] for label in self.labels]
         return np.array(scores, np.float32)
+
+    def tiling(self) -> Tiles | None:
+        """Return how a frame is cut; None = it is looked at as a whole."""
+        if self.tiles is None:
+            return None
+        return Tiles(
+            self.tiles.picture_height_px,
+            self.tiles.picture_width_px,
+            self.input.height_px,
+            self.input.width_px,
+            self.tiles.overlap_px,
+        )
+
+    @model_validator(mode="after")
+    def _check_tiles(self) -> Self:
+        """Refuse tiles that do not fit the input, or that older daemons overlook."""
+        if self.tiling() is not None and self.schema_version <= UNTILED_SCHEMA:
+            msg = f"tiles need schema {UNTILED_SCHEMA + 1}"
+            raise ValueError(msg)
+        return self
 
 
 def build_number(now: datetime) -> int:

@@ -2,6 +2,9 @@
 
 import argparse
 import math
+import re
+
+from trainer.fit.tiling import TileMode, TilesWish
 
 LARGEST_SEED = 2**32 - 1  # what every generator of random numbers takes
 
@@ -78,6 +81,23 @@ def share(text: str) -> float:
         message = f"expected a share such as 1% or 0.01, got {text!r}"
         raise argparse.ArgumentTypeError(message)
     return value
+
+
+def tiles_wish(text: str) -> TilesWish:
+    """Return whether to cut photos into tiles, or the tiles' height and width.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    if text in list(TileMode):
+        return TileMode(text)
+    if size := re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", text):
+        return int(size[1]), int(size[2])
+    message = f"expected auto, off or a size such as 640x640, got {text!r}"
+    raise argparse.ArgumentTypeError(message)
 
 
 def _bounded_int(text: str, least: int, most: int | None) -> int:

@@ -137,6 +137,8 @@ class TerminalObserver:
         )
         if recipe.freeze == "trunk":
             say("the trunk stays as it came, neck and head learn")
+        if recipe.tiles:
+            say(f"each photo takes {recipe.tiles.count} inferences: {recipe.tiles}")
         self._ticker = Ticker("train", steps)
 
     def step(self, epoch: int, report: "StepReport") -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from trainer.cli_arguments import fold_int, share
@@ -62,13 +62,19 @@ def add_studies(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def prepare_studies(args: argparse.Namespace, dataset: Dataset, wishes: Wishes) -> None:
+def prepare_studies(
+    args: argparse.Namespace,
+    dataset: Dataset,
+    wishes: Wishes,
+    tell: Callable[[str], None],
+) -> None:
     """Stop before any training where a study cannot be made; say what it takes.
 
     Args:
         args: Options of ``train``.
         dataset: Checked.
         wishes: Of the run.
+        tell: Told what it takes.
 
     Raises:
         DatasetError: Too few photos with a defect.
@@ -94,7 +100,7 @@ def prepare_studies(args: argparse.Namespace, dataset: Dataset, wishes: Wishes) 
             f"; --minutes {wishes.minutes:g} is for each of them, about "
             f"{wishes.minutes * total:g} in all"
         )
-    say(f"{total} trainings of about the same length: the run, {shares}{took}")
+    tell(f"{total} trainings of about the same length: the run, {shares}{took}")
 
 
 def run_studies(

@@ -12,6 +12,7 @@ from trainer.cli_arguments import (
     positive_float,
     positive_int,
     seed_int,
+    tiles_wish,
 )
 from trainer.cli_dataset import unpack_visibly
 from trainer.cli_findings import finding_lines
@@ -29,6 +30,7 @@ from trainer.fit.distributed import run_in_team
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.recipe import Outcome
 from trainer.fit.team import Team
+from trainer.fit.tiling import TileMode
 from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.inspection import with_small_boxes
 from trainer.judge.report import write_report
@@ -71,6 +73,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=positive_int, help="longer side of the input, pixels"
     )
+    _add_tiles(parser)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the photos")
     length.add_argument(
@@ -103,6 +106,17 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
 
+def _add_tiles(parser: argparse.ArgumentParser) -> None:
+    """Describe how large photos are cut."""
+    parser.add_argument(
+        "--tiles",
+        type=tiles_wish,
+        metavar="auto|off|HxW",
+        help="cut large photos into overlapping tiles, each one inference: where small "
+        "defects would be lost (auto, without --size), never, or of this size",
+    )
+
+
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print how good it became."""
     return run_in_team(partial(_train, args, time.monotonic()))
@@ -116,10 +130,11 @@ def _train(args: argparse.Namespace, begun_s: float, team: Team) -> int:
     report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
     if team.is_leader:
         _prepare(args.out, resume=args.resume)
-    for line in finding_lines(with_small_boxes(report, args.size)):
+    small = with_small_boxes(report, args.size, args.tiles or TileMode.AUTO)
+    for line in finding_lines(small):
         tell(line)
     wishes = read_wishes(args, report.dataset, tell)
-    prepare_studies(args, report.dataset, wishes)
+    prepare_studies(args, report.dataset, wishes, tell)
     observer = TerminalObserver() if team.is_leader else SilentObserver()
     try:
         outcome = recipe.train(

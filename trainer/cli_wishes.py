@@ -14,6 +14,7 @@ from trainer.detectors.yolox_blocks import Activation
 from trainer.fit.ancestor import refuse_other_network
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.repeat import differences, open_repeat
+from trainer.fit.tiling import TileMode
 from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run
@@ -25,6 +26,7 @@ DECIDED_BY_RUN = (
     "detector",
     "activation",
     "size",
+    "tiles",
     "epochs",
     "minutes",
     "batch",
@@ -81,6 +83,7 @@ def _choosing(args: argparse.Namespace) -> Wishes:
         detector=args.detector or _detector_of(args.weights or SHIPPED_WEIGHTS),
         activation=args.activation or Activation.HARDSWISH,
         size_px=args.size,
+        tiles=args.tiles or TileMode.AUTO,
         epochs=args.epochs,
         minutes=args.minutes,
         batch=args.batch or BATCH,

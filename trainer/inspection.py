@@ -14,6 +14,7 @@ from trainer.data.check_boxes import photos_of, small_boxes
 from trainer.data.dataset import Dataset, OnPhoto, Photo
 from trainer.data.division import SplitWishes
 from trainer.fit.choices import input_size
+from trainer.fit.tiling import TileMode, TilesWish, choose_tiles
 from trainer.judge.evaluate import open_subject
 from trainer.judge.unlabelled import look_defective
 
@@ -54,14 +55,21 @@ def inspect(
         return report.with_findings(look_defective(subject, report.dataset, tick))
 
 
-def with_small_boxes(report: CheckReport, size_px: int | None) -> CheckReport:
+def with_small_boxes(
+    report: CheckReport, size_px: int | None, wish: TilesWish = TileMode.AUTO
+) -> CheckReport:
     """Return the report with the boxes that are too small at the input's size.
 
     Args:
         report: Of a dataset.
         size_px: Longer side of the input; None = as ``train`` chooses it.
+        wish: Whether photos are cut into tiles.
     """
-    height_px, width_px = input_size(_trained_on(report.dataset), size_px)
+    photos = _trained_on(report.dataset)
+    tiles = choose_tiles(photos, size_px, wish)
+    height_px, width_px = (
+        tiles.picture_size_px if tiles else input_size(photos, size_px)
+    )
     return report.with_findings(small_boxes(report.dataset, height_px, width_px))
 
 

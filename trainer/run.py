@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from models.errors import TrainingError
 from models.files import write_atomically
 from models.manifest import Metrics, Sha256, Thresholds
+from models.tiles import Tiles
 from trainer.detectors.base import Architecture, Detector
 from trainer.detectors.weights import UNREADABLE
 from trainer.detectors.yolox_blocks import Activation
@@ -105,6 +106,9 @@ class RunRecord(BaseModel):
     labels: tuple[str, ...]
     input_height_px: int
     input_width_px: int
+    tiles: Tiles | None = Field(
+        default=None, description="How photos are cut; null = not at all."
+    )
     seed: int
     recipe: dict[str, object] = Field(description="Resolved recipe.")
     pretrained: str = Field(description="What --weights was; none = random.")

@@ -39,6 +39,21 @@ def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
 
 def _side_wanted(photos: Sequence[Photo]) -> float:
     """Return the longer side at which small boxes are still seen."""
+    small = small_box_share(photos)
+    if small is None:
+        return USUAL_INPUT_PX
+    return max(USUAL_INPUT_PX, SMALLEST_BOX_PX / small)
+
+
+def small_box_share(photos: Sequence[Photo]) -> float | None:
+    """Return the shorter side of small boxes as a share of their photo's longer side.
+
+    Args:
+        photos: To train on.
+
+    Returns:
+        Above 0; None where there is no box.
+    """
     shares = [
         (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(axis=1)
         / max(photo.height_px, photo.width_px)
@@ -46,6 +61,5 @@ def _side_wanted(photos: Sequence[Photo]) -> float:
         if not photo.is_good
     ]
     if not shares:
-        return USUAL_INPUT_PX
-    small = float(np.percentile(np.concatenate(shares), SMALL_BOXES))
-    return max(USUAL_INPUT_PX, SMALLEST_BOX_PX / max(small, 1e-6))
+        return None
+    return max(float(np.percentile(np.concatenate(shares), SMALL_BOXES)), 1e-6)

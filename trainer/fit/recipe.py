@@ -14,7 +14,10 @@ from typing import Any, Protocol
 import torch
 
 from models.detections import Detections
+from models.detector import Detector
+from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.tiles import TrainingTiles
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
 from trainer.detectors.base import Batch
 from trainer.detectors.weights import TransferReport
@@ -170,8 +173,9 @@ def train(
     require_share(recipe.batch, team)
     team.require_same("recipe and photos", str(made_with))
     size_px = (recipe.input_height_px, recipe.input_width_px)
-    watch = _watch(wishes, held_out, len(dataset.labels), size_px)
-    order = _order(recipe, photos, watch, team)
+    data = _training_data(recipe, photos)
+    watch = _watch(wishes, recipe, held_out, len(dataset.labels))
+    order = _order(recipe, data, watch, team)
     with team.first_on_machine():
         training, transfer, line = begin_training(
             recipe, dataset.labels, order.steps_per_epoch
@@ -179,7 +183,7 @@ def train(
     join(training, team)
     loop = Loop(
         training,
-        _batches(recipe, photos, order, training),
+        _batches(recipe, data, order, training),
         order,
         watch=watch,
         budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
@@ -194,7 +198,7 @@ def train(
     kept_step = loop.watch.keep_best(training.average.model)
     keep_split(out, dataset.division)
     split = _held_out_name(dataset)
-    detector = TorchDetector(training.average.model, *size_px)
+    detector = tiled(TorchDetector(training.average.model, *size_px), recipe.tiles)
     found = _measured(detector, held_out, len(dataset.labels), observer)
     thresholds = choose_thresholds(found, held_out, dataset.labels, split, wishes.limit)
     record = RunRecord(
@@ -226,27 +230,29 @@ def _resolved(recipe: Recipe) -> dict[str, Any]:
         "input_height_px": recipe.input_height_px,
         "input_width_px": recipe.input_width_px,
         "seed": recipe.seed,
+        "tiles": recipe.tiles,
         "recipe": asdict(recipe),
         "pretrained": recipe.weights,
     }
 
 
 def _watch(
-    wishes: Wishes, held_out: tuple[Photo, ...], labels: int, size_px: tuple[int, int]
+    wishes: Wishes, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
 ) -> Watch:
     """Return what measures while training; it ends no length that was asked for."""
     unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
     return Watch(
         held_out,
         labels,
-        size_px,
+        (recipe.input_height_px, recipe.input_width_px),
+        tiles=recipe.tiles,
         may_end_early=unasked,
         selects=wishes.selects,
     )
 
 
 def _measured(
-    detector: TorchDetector,
+    detector: Detector,
     held_out: tuple[Photo, ...],
     labels: int,
     observer: Observer,
@@ -268,16 +274,24 @@ def join(training: Training, team: Team) -> None:
     share_norms(training.model, team)
 
 
+def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
+    """Return what is looked at: whole photos, or their tiles."""
+    if recipe.tiles:
+        return TrainingTiles(photos, recipe.tiles, pastes=recipe.pastes)
+    size_px = recipe.input_height_px, recipe.input_width_px
+    return TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
+
+
 def _order(
-    recipe: Recipe, photos: tuple[Photo, ...], watch: Watch, team: Team
+    recipe: Recipe, data: TrainingPhotos, watch: Watch, team: Team
 ) -> PlaceSampler:
-    """Return which photos are looked at when, and how closely."""
+    """Return what is looked at when, and how closely."""
     order = PlaceSampler(
-        EpochSampler(photos, recipe.seed),
+        EpochSampler(data.photos, recipe.seed),
         recipe.seed,
         recipe.batch,
         recipe.close_ups,
-        HardNegatives(photos, watch.look) if recipe.mines else None,
+        HardNegatives(data.photos, watch.look) if recipe.mines else None,
     )
     order.team = team
     return order
@@ -285,16 +299,15 @@ def _order(
 
 def _batches(
     recipe: Recipe,
-    photos: tuple[Photo, ...],
+    data: TrainingPhotos,
     order: PlaceSampler,
     training: Training,
 ) -> Iterable[Batch]:
     """Return this process's batches in their order."""
     size_px = (recipe.input_height_px, recipe.input_width_px)
-    data = TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
     seeded = SeededPhotos(data, recipe.close_ups)
     if training.frozen_trunk:
-        order.views = cached_views(training, len(photos), size_px, recipe.epochs)
+        order.views = cached_views(training, len(data), size_px, recipe.epochs)
     if order.views:
         return CachedFeatures(training.model, seeded, order)
     workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.detections import Detections
+from models.tiled_detector import tiled
+from models.tiles import Tiles
 from trainer.data.dataset import Photo
 from trainer.detectors.base import Detector
 from trainer.fit.engine import Schedule
@@ -103,6 +105,7 @@ class Watch:
         photos: To measure on; never trained on.
         label_count: Number of labels.
         size_px: Height and width of the input.
+        tiles: How photos are cut; None = not at all.
         may_end_early: Whether the schedule may be cut short.
         selects: Whether the photos may decide anything at all.
     """
@@ -113,6 +116,7 @@ class Watch:
         label_count: int,
         size_px: tuple[int, int],
         *,
+        tiles: Tiles | None = None,
         may_end_early: bool,
         selects: bool = True,
     ) -> None:
@@ -122,7 +126,7 @@ class Watch:
         self.points: list[Point] = []
         self.ended_early = False
         self._photos, self._label_count, self._size_px = photos, label_count, size_px
-        self._may_end_early, self._selects = may_end_early, selects
+        self._tiles, self._may_end_early, self._selects = tiles, may_end_early, selects
         self._best: dict[str, Any] = {}
         self._best_point = -1
 
@@ -278,6 +282,5 @@ class Watch:
             model: Put into evaluation mode.
             photos: To look at.
         """
-        return predict_photos(
-            TorchDetector(model, *self._size_px), photos, self._label_count
-        )
+        detector = tiled(TorchDetector(model, *self._size_px), self._tiles)
+        return predict_photos(detector, photos, self._label_count)

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import TrainingError
+from models.tiles import Tiles
 from trainer.data.closeups import CloseUps, plan_close_ups
 from trainer.data.dataset import Photo
+from trainer.data.tiles import cut_photo
+from trainer.data.transforms import EpochSampler
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import fits_statistics
 from trainer.fit.choices import input_size
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.repeat import Repeat
+from trainer.fit.tiling import TileMode, TilesWish, choose_tiles
 from trainer.judge.thresholds import ErrorLimit
 
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
@@ -49,6 +53,7 @@ class Wishes:
         freeze: What is not trained.
         selects: The photos to measure on may end the training early and choose among
             its averages; not where they are to be predicted as never met.
+        tiles: Cut photos into tiles; AUTO = where small boxes would be lost.
     """
 
     weights: str
@@ -69,6 +74,7 @@ class Wishes:
     mines: bool = True
     freeze: Freeze = Freeze.NOTHING
     selects: bool = True
+    tiles: TilesWish = TileMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class Recipe:
             at; None = whole photos from the beginning.
         mines: Close-ups of good parts show what was taken for a defect there.
         freeze: What is not trained.
+        tiles: How photos and frames are cut; None = they are looked at as a whole.
     """
 
     detector: Architecture
@@ -117,6 +124,7 @@ class Recipe:
     close_up_px: tuple[int, int] | None = None
     mines: bool = False
     freeze: Freeze = Freeze.NOTHING
+    tiles: Tiles | None = None
 
     @property
     def close_ups(self) -> CloseUps | None:
@@ -136,9 +144,16 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     """
     if wishes.repeats:
         return _repeated(wishes.repeats)
-    height, width = input_size(photos, wishes.size_px)
+    tiles = choose_tiles(photos, wishes.size_px, wishes.tiles)
+    if tiles:
+        height, width = tiles.tile_height_px, tiles.tile_width_px
+        cut = [each.seen for photo in photos for each in cut_photo(photo, tiles)]
+        photos = tuple(cut[i] for i in EpochSampler(cut, wishes.seed).order())
+    else:
+        height, width = input_size(photos, wishes.size_px)
     close_ups = None
-    if wishes.close_ups and wishes.freeze is Freeze.NOTHING:  # a cache wants few views
+    is_whole = not tiles and wishes.freeze is Freeze.NOTHING  # a cache wants few views
+    if wishes.close_ups and is_whole:
         close_ups = plan_close_ups(photos, height, width)
     defective = sum(not photo.is_good for photo in photos)
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
@@ -169,6 +184,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
         mines=wishes.mines and close_ups is not None,
         freeze=wishes.freeze,
+        tiles=tiles,
     )
 
 
@@ -180,6 +196,8 @@ def _repeated(repeat: Repeat) -> Recipe:
     stored["minutes"] = None  # they have become steps
     window = stored.get("close_up_px")
     stored["close_up_px"] = tuple(window) if isinstance(window, list) else window
+    cut = stored.get("tiles")
+    stored["tiles"] = Tiles(**cut) if isinstance(cut, dict) else None
     try:
         return Recipe(**stored)  # type: ignore[arg-type]  # values of JSON
     except TypeError as exc:

@@ -12,6 +12,7 @@ from models.detector import Detector
 from models.errors import DatasetError, PackageError
 from models.manifest import MANIFEST_NAME, Metrics, Thresholds, VariantName
 from models.package import open_package
+from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.judge.metrics import measure, predict_photos
 from trainer.judge.torch_detector import TorchDetector
@@ -96,7 +97,7 @@ def open_subject(path: Path, variant: VariantName | None) -> Subject:
         )
     record = run.record
     size = record.input_height_px, record.input_width_px
-    detector = TorchDetector(run.model, *size)
+    detector = tiled(TorchDetector(run.model, *size), record.tiles)
     return Subject(record.name, TORCH, record.labels, record.thresholds, detector)
 
 

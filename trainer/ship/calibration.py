@@ -12,8 +12,10 @@ from pathlib import Path
 from models.boxes import FloatArray
 from models.errors import DatasetError
 from models.files import sha256_of
-from models.preprocess import letterbox
+from models.preprocess import letterbox, planar
+from models.tiles import Tiles
 from trainer.data.dataset import Photo, read_photo
+from trainer.data.tiles import TileOfPhoto, cut_photo, read_tile
 
 CALIBRATION_PHOTOS = 128  # NNCF's authors advise 100 to 300
 LEAST_PHOTOS = 100  # or all that the run was trained with
@@ -29,19 +31,23 @@ class Calibration:
         seed: That chose them.
         input_height_px: Height of the graph's input.
         input_width_px: Width of the graph's input.
+        tiles: How photos are cut; None = not at all.
     """
 
     photos: tuple[Photo, ...]
     seed: int
     input_height_px: int
     input_width_px: int
+    tiles: Tiles | None = None
 
     def read(self, photo: Photo) -> FloatArray:
-        """Return one photo as the graph's input, ``[1, 3, H, W]`` float32.
+        """Return one photo, or a tile of it, as the input, ``[1, 3, H, W]`` float32.
 
         Args:
             photo: One of ``photos``.
         """
+        if self.tiles:
+            return planar(read_tile(_tile_of(photo, self.tiles), self.tiles))
         images, _ = letterbox(
             read_photo(photo), self.input_height_px, self.input_width_px
         )
@@ -57,6 +63,13 @@ class Calibration:
         }
 
 
+def _tile_of(photo: Photo, tiles: Tiles) -> TileOfPhoto:
+    """Return one tile of a photo, with a defect where it has any."""
+    cut = cut_photo(photo, tiles) or [TileOfPhoto(photo, tiles.corners()[0], photo)]
+    fitting = [tile for tile in cut if tile.seen.is_good == photo.is_good] or cut
+    return fitting[int(photo.sha256[:8], 16) % len(fitting)]
+
+
 Reader = Callable[[Photo], FloatArray]
 
 
@@ -66,6 +79,7 @@ def choose_calibration(
     seed: int,
     input_height_px: int,
     input_width_px: int,
+    tiles: Tiles | None = None,
     count: int = CALIBRATION_PHOTOS,
 ) -> Calibration:
     """Choose calibration photos: a seeded sample, good parts included.
@@ -75,6 +89,7 @@ def choose_calibration(
         seed: Of the shuffle.
         input_height_px: Height of the graph's input.
         input_width_px: Width of the graph's input.
+        tiles: How photos are cut; None = not at all.
         count: At most this many; all where there are fewer.
     """
     ordered = sorted(photos, key=lambda photo: photo.sha256)
@@ -88,7 +103,7 @@ def choose_calibration(
         defective = defective[: count - len(good)]
     taken = {id(photo) for photo in (*good, *defective)}
     chosen = tuple(photo for photo in ordered if id(photo) in taken)
-    return Calibration(chosen, seed, input_height_px, input_width_px)
+    return Calibration(chosen, seed, input_height_px, input_width_px, tiles)
 
 
 def own_photos(folder: Path, photos: Sequence[Photo]) -> tuple[Photo, ...]:

@@ -7,15 +7,18 @@ from datetime import datetime
 from models.errors import ConfigError
 from models.manifest import (
     SCHEMA_VERSION,
+    UNTILED_SCHEMA,
     DetectorInfo,
     InputInfo,
     Lineage,
     Manifest,
     OutputInfo,
+    TilesInfo,
     Variant,
     VariantName,
     build_number,
 )
+from models.tiles import Tiles
 from trainer.run import RunRecord
 from trainer.ship.golden_frames import EXPECTED
 from trainer.ship.licences import notice_of
@@ -78,7 +81,7 @@ def draft_manifest(
     if calibration is not None:
         lineage["calibration"] = dict(calibration)
     return Manifest(
-        schema_version=SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION if record.tiles else UNTILED_SCHEMA,
         name=name,
         build=build_number(now),
         created_at=now,
@@ -91,6 +94,7 @@ def draft_manifest(
         input=InputInfo(
             height_px=record.input_height_px, width_px=record.input_width_px
         ),
+        tiles=_tiles_info(record.tiles),
         output=OutputInfo(anchors=anchors),
         thresholds=record.thresholds,
         metrics=record.metrics,
@@ -98,4 +102,15 @@ def draft_manifest(
         variants=dict(variants),
         golden=EXPECTED,
         files={},
+    )
+
+
+def _tiles_info(tiles: Tiles | None) -> TilesInfo | None:
+    """Return what the manifest says of tiles."""
+    if tiles is None:
+        return None
+    return TilesInfo(
+        picture_height_px=tiles.picture_height_px,
+        picture_width_px=tiles.picture_width_px,
+        overlap_px=tiles.overlap_px,
     )

@@ -17,6 +17,7 @@ from models.files import sha256_of
 from models.golden import GoldenResult, read_golden
 from models.manifest import Manifest, Metrics, PrecisionHint, VariantName
 from models.package import Package, list_files, open_package, write_manifest
+from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
@@ -130,6 +131,7 @@ def _calibration(record: RunRecord, photos: tuple[Photo, ...]) -> Calibration:
         seed=record.seed,
         input_height_px=record.input_height_px,
         input_width_px=record.input_width_px,
+        tiles=record.tiles,
     )
 
 
@@ -181,7 +183,7 @@ def _try_out(
     golden = [photos[index] for index in chosen]
     on_progress(f"recording {len(golden)} golden frames")
     size = manifest.input.height_px, manifest.input.width_px
-    torch_detector = TorchDetector(run.model, *size)
+    torch_detector = tiled(TorchDetector(run.model, *size), manifest.tiling())
     write_golden(folder, golden, torch_detector, manifest.labels, manifest.thresholds)
     listed = manifest.model_copy(update={"files": list_files(folder)})
     pairs = read_golden(Package(folder, listed, sha256=""))
@@ -196,14 +198,16 @@ def _write_papers(
     found: list[Detections],
 ) -> None:
     """Write what people and monitors read: statistics, bill of materials, licences."""
-    scores = manifest.thresholds.scores
+    scores, tiles = manifest.thresholds.scores, manifest.tiling()
+    size_px = manifest.input.height_px, manifest.input.width_px
+    height_px, width_px = tiles.picture_size_px if tiles else size_px
     statistics = reference.measure_reference(
         photos,
         found,
         split=manifest.metrics.split,
         thresholds={label: scores[label] for label in manifest.labels},
-        input_height_px=manifest.input.height_px,
-        input_width_px=manifest.input.width_px,
+        input_height_px=height_px,
+        input_width_px=width_px,
     )
     (folder / reference.FILE).write_text(statistics.model_dump_json(indent=1) + "\n")
     sha256 = sha256_of(folder / MODEL_FILES[VariantName.ONNX_FP32])

@@ -22,8 +22,8 @@ class PackReport:
         dropped: Variants and run modes that did not pass, each with its reason.
         parity: Run mode, for example ``openvino-int8 (bf16)``, to how it reproduces
             the golden frames; those that could be tried on this machine.
-        latency_ms: Variant to the middle time of one picture here, in float32 where
-            it is not quantized.
+        latency_ms: Variant to the middle time of one picture here, all its tiles
+            included, in float32 where it is not quantized.
     """
 
     package: Package
@@ -35,6 +35,8 @@ class PackReport:
         """Return some lines for the terminal."""
         manifest = self.package.manifest
         head = f"{self.package.folder}: {manifest.name}, build {manifest.build}"
+        if tiles := manifest.tiling():
+            head += f"\n  each frame takes {tiles.count} inferences: {tiles}"
         rows = [
             f"{_row(name, entry)}{self._speed(name)}"
             for name, entry in manifest.variants.items()
@@ -53,12 +55,13 @@ class PackReport:
 
     def as_json(self) -> dict[str, object]:
         """Return the same for machines."""
-        manifest = self.package.manifest
+        manifest, tiles = self.package.manifest, self.package.manifest.tiling()
         return {
             "package": str(self.package.folder),
             "sha256": self.package.sha256,
             "name": manifest.name,
             "build": manifest.build,
+            "inferences_per_frame": tiles.count if tiles else 1,
             "variants": {
                 name: entry.model_dump(mode="json", exclude_none=True)
                 for name, entry in manifest.variants.items()

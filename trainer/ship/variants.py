@@ -19,6 +19,7 @@ from models.manifest import (
 )
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector, supports_bf16
+from models.tiled_detector import tiled
 from trainer.data.dataset import Photo
 from trainer.judge.metrics import measure, predict_photos
 from trainer.ship.accuracy import Drops, measure_drops
@@ -98,12 +99,12 @@ class Trial:
             name: Which.
             hint: Arithmetic of what is not quantized (OpenVINO only).
         """
-        path = self.folder / MODEL_FILES[name]
+        path, tiles = self.folder / MODEL_FILES[name], self.manifest.tiling()
         match name:
             case VariantName.OPENVINO_FP32 | VariantName.OPENVINO_INT8:
-                return OpenVinoDetector(path, hint)
+                return tiled(OpenVinoDetector(path, hint), tiles)
             case VariantName.ONNX_FP32 | VariantName.ONNX_INT8:
-                return OnnxDetector(path)
+                return tiled(OnnxDetector(path), tiles)
             case _:
                 assert_never(name)
 

@@ -9,6 +9,7 @@ batches that nothing was learned from are not kept. The training lies in
 from models.errors import ConfigError
 from trainer.data.dataset import Dataset
 from trainer.detectors.zoo import NO_WEIGHTS
+from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.recipe import Outcome
 from trainer.fit.wishes import Wishes
 from trainer.study.trainings import Watch, keep_plan, repeating, run_plan, train_once
@@ -54,6 +55,7 @@ def train_from_scratch(
         "weights": NO_WEIGHTS,
         "earlier": None,
         "frozen_norms": record.recipe["batch"] == 1,
+        "freeze": Freeze.NOTHING,
     }
     random = record.model_copy(update={"recipe": record.recipe | start})
     again = repeating(random, wishes)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from models.errors import TrainingError
 from models.files import write_atomically
+from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset
 from trainer.fit.recipe import Observer, Outcome, train
 from trainer.fit.repeat import Repeat
@@ -44,7 +45,7 @@ def train_once(
         run = open_run(out)
         size_px = run.record.input_height_px, run.record.input_width_px
         found = predict_photos(
-            TorchDetector(run.model, *size_px),
+            tiled(TorchDetector(run.model, *size_px), run.record.tiles),
             held_out,
             len(dataset.labels),
             on_photo=observer.measuring(len(held_out)),

@@ -1,0 +1,124 @@
+"""Whether photos are cut into tiles, and into how large ones.
+
+At the largest input the small boxes of a large photo may be less than a detector sees.
+Then the photo is cut: at a scale where small boxes have ten pixels, into tiles of the
+usual input. The overlap holds nearly every box, so that nearly every defect is whole in
+some tile. What it costs is said: each tile is one inference.
+"""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from models.errors import ConfigError
+from models.tile_merge import CUT_MARGIN_PX
+from models.tiles import Tiles
+from trainer.data.dataset import Photo
+from trainer.fit.choices import (
+    LARGEST_INPUT_PX,
+    SIZE_MULTIPLE_PX,
+    SMALLEST_BOX_PX,
+    USUAL_INPUT_PX,
+    small_box_share,
+)
+
+WANTED_BOX_PX = 10.0  # of small boxes: a cell of the finest map, and some of the next
+USUAL_BOX = 95  # percentile of the longer sides: nearly every box fits the overlap
+LEAST_OVERLAP_PX = 32
+LARGEST_OVERLAP = 0.4  # of a tile: more would look at everything twice and more
+MOST_TILES = 36  # for one photo; beyond, small boxes stay smaller
+SHRINK = 0.95
+
+
+class TileMode(StrEnum):
+    """What is asked for where it is no size."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+TilesWish = TileMode | tuple[int, int]
+"""Height and width of a tile at the photos' own scale, or whether to choose."""
+
+
+def choose_tiles(
+    photos: Sequence[Photo], size_px: int | None, wish: TilesWish
+) -> Tiles | None:
+    """Return how photos are cut; None = they are looked at as a whole.
+
+    Args:
+        photos: To train on.
+        size_px: Longer side of the input that was asked for: then nothing is cut
+            unless tiles were asked for too.
+        wish: What was asked for.
+
+    Raises:
+        ConfigError: The tiles asked for are no input, or not smaller than the photos.
+    """
+    if wish is TileMode.OFF or (wish is TileMode.AUTO and size_px):
+        return None
+    height = float(np.median([photo.height_px for photo in photos]))
+    width = float(np.median([photo.width_px for photo in photos]))
+    longer = max(height, width)
+    if isinstance(wish, tuple):
+        _check(wish, height, width)
+        return _plan(photos, (height, width), longer, wish)
+    small = small_box_share(photos)
+    if small is None or longer <= LARGEST_INPUT_PX:
+        return None
+    if small * LARGEST_INPUT_PX >= SMALLEST_BOX_PX:
+        return None
+    side = min(longer, WANTED_BOX_PX / small)
+    plan = _plan(photos, (height, width), side, (USUAL_INPUT_PX, USUAL_INPUT_PX))
+    while plan.count > MOST_TILES:
+        side *= SHRINK
+        plan = _plan(photos, (height, width), side, (USUAL_INPUT_PX, USUAL_INPUT_PX))
+    return plan
+
+
+def _plan(
+    photos: Sequence[Photo],
+    photo_px: tuple[float, float],
+    side: float,
+    tile_px: tuple[int, int],
+) -> Tiles:
+    """Return tiles of photos whose longer side becomes so many pixels."""
+    scale = side / max(photo_px)
+    height, width = (
+        max(tile, math.ceil(edge * scale))
+        for edge, tile in zip(photo_px, tile_px, strict=True)
+    )
+    return Tiles(height, width, *tile_px, _overlap_px(photos, side, min(tile_px)))
+
+
+def _overlap_px(photos: Sequence[Photo], side: float, tile_px: int) -> int:
+    """Return an overlap that holds nearly every box and its inexact edges."""
+    shares = [
+        (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(axis=1)
+        / max(photo.height_px, photo.width_px)
+        for photo in photos
+        if not photo.is_good
+    ]
+    largest = float(np.percentile(np.concatenate(shares), USUAL_BOX)) if shares else 0.0
+    wanted = math.ceil(largest * side + 2 * CUT_MARGIN_PX)
+    return min(max(LEAST_OVERLAP_PX, wanted), int(LARGEST_OVERLAP * tile_px))
+
+
+def _check(wish: tuple[int, int], height: float, width: float) -> None:
+    """Refuse tiles that cannot be an input, or that cut nothing."""
+    shown = f"--tiles {wish[0]}x{wish[1]}"
+    if any(side % SIZE_MULTIPLE_PX or side < 2 * SIZE_MULTIPLE_PX for side in wish):
+        raise ConfigError(
+            f"{shown}: cannot be an input.",
+            why=f"Sides are multiples of {SIZE_MULTIPLE_PX} px, at least "
+            f"{2 * SIZE_MULTIPLE_PX}.",
+            fix="For example --tiles 640x640.",
+        )
+    if wish[0] >= height and wish[1] >= width:
+        raise ConfigError(
+            f"{shown}: not smaller than the photos.",
+            why=f"They have {width:.0f} x {height:.0f} px.",
+            fix="Give smaller tiles, or leave --tiles out.",
+        )
