@@ -1,8 +1,8 @@
 """What ``check`` finds, and what it must not find."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
-import json
 from pathlib import Path
 
 import cv2
