@@ -4,8 +4,8 @@
 photo is another part. Some of them get a second shot, changed as a camera changes it,
 one kind of change a row; recall is the share of these pairs that come into one group,
 and a false pair is any other pair that does (some boards show one place of a repeated
-pattern: another part, and yet the same picture). Of the videos, four frames one behind the
-other are a burst. Result: ``bench/results/near_duplicates.json``.
+pattern: another part, and yet the same picture). Of the videos, four frames one
+behind the other are a burst. Result: ``bench/results/near_duplicates.json``.
 """
 
 import argparse

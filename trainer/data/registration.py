@@ -36,14 +36,17 @@ class Anchor:
     def __init__(self, picture: FloatArray) -> None:
         self._size = int(picture.shape[0])
         self.inside = _flat(picture)
-        down, right = np.gradient(picture)
-        place = np.arange(self._size) - (self._size - 1) / 2
+        down = np.asarray(np.gradient(picture, axis=0), np.float32)
+        right = np.asarray(np.gradient(picture, axis=1), np.float32)
+        place = (np.arange(self._size) - (self._size - 1) / 2).astype(np.float32)
         turned = down * place[None, :] - right * place[:, None]
         moves = np.stack(
             [one[INSIDE, INSIDE].ravel() for one in (right, down, turned)], axis=1
         )  # [I, 3]
         scale = float(np.linalg.norm(_centred(picture)))
-        self._answer = np.linalg.pinv(moves / max(scale, 1e-6))  # [3, I]
+        self._answer: FloatArray = np.asarray(
+            np.linalg.pinv(moves / max(scale, 1e-6)), np.float32
+        )  # [3, I]
 
     def laid_on(self, picture: FloatArray) -> FloatArray:
         """Return a picture shifted and turned so that it fits best, ``[S, S]``.
@@ -51,10 +54,12 @@ class Anchor:
         Args:
             picture: Of the same size.
         """
-        best, best_likeness = picture, float(self.inside @ _flat(picture))
-        move = np.zeros(3)
+        best = moved = picture
+        best_likeness = float(self.inside @ _flat(picture))
+        move: FloatArray = np.zeros(3, np.float32)
         for _ in range(STEPS):
-            move += self._answer @ (self.inside - _flat(self._moved(picture, move)))
+            rest: FloatArray = self.inside - _flat(moved)
+            move = move + self._answer @ rest
             move[:2] = move[:2].clip(-LARGEST_SHIFT_PX, LARGEST_SHIFT_PX)
             move[2] = move[2].clip(-LARGEST_TURN, LARGEST_TURN)
             moved = self._moved(picture, move)
