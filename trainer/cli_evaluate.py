@@ -12,6 +12,7 @@ from trainer.cli_progress import say, ticking
 from trainer.data.check import faultless_dataset
 from trainer.judge.evaluate import evaluate, open_subject
 from trainer.judge.report import write_report
+from trainer.judge.untrained import without_trained
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
     report = faultless_dataset(args.dataset, trains=False)
     for line in finding_lines(report):
         say(line)
-    dataset = report.dataset
+    dataset, said = report.dataset, ""
+    if args.split is None:
+        dataset, said = without_trained(dataset, args.subject)
+    if said:
+        say(said)
     _, photos = dataset.split(args.split)
     with ticking("measure", len(photos)) as tick:
         outcome = evaluate(subject, dataset, args.split, tick)

@@ -1,11 +1,13 @@
 """``graftline check`` as a person types it, with its page and its copy."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from models.errors import DatasetError, TrainingError
-from tests.command import graftline
+from tests.command import environment, graftline
 from tests.simulators.flawed import write_flawed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -38,3 +40,21 @@ def test_run_that_is_none_is_told_before_photos_are_read(tmp_path: Path) -> None
     answer = graftline("check", "data", "--run", "data", cwd=tmp_path)
     assert answer.code == TrainingError.exit_code
     assert "not a finished run" in answer.errors
+
+
+@pytest.mark.parametrize("words", [("--help",), ("check", "data")])
+def test_no_training_library_is_loaded(tmp_path: Path, words: tuple[str, ...]) -> None:
+    write_flawed(tmp_path / "data")
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "graftline", *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert ("trainer.data.check" in loaded) == ("check" in words)
+    heavy = {"torch", "torchvision", "pycocotools", "openvino", "onnxruntime"}
+    assert not heavy & loaded

@@ -7,6 +7,7 @@ from pathlib import Path
 from models.errors import DatasetError
 from trainer.data.check_boxes import duplicate_boxes, huge_boxes
 from trainer.data.check_labels import (
+    one_sided_labels,
     rare_labels,
     similar_labels,
     too_few_good,
@@ -108,6 +109,7 @@ def check_dataset(
         *colour_mix(dataset),
         *odd_sizes(dataset),
         *rare_labels(dataset),
+        *(one_sided_labels(dataset) if trains else ()),
         *similar_labels(dataset),
         *too_few_good(dataset),
         *(untrainable(dataset) if trains else ()),

@@ -44,6 +44,40 @@ def box_counts(dataset: Dataset) -> Counter[int]:
     return Counter(int(label) for photo in photos_of(dataset) for label in photo.labels)
 
 
+def one_sided_labels(dataset: Dataset) -> list[Finding]:
+    """Return classes that are shown to the training or to the measurement only.
+
+    Args:
+        dataset: Opened.
+    """
+    try:
+        sides = dataset.for_training()
+    except DatasetError:  # ``untrainable`` says so
+        return []
+    trained, measured = (
+        Counter(int(label) for photo in side for label in photo.labels)
+        for side in sides
+    )
+    findings = []
+    for index, label in enumerate(dataset.labels):
+        if (trained[index] > 0) == (measured[index] > 0):
+            continue
+        why = (
+            f"class {label!r} has {trained[index]} boxes to train on and "
+            f"{measured[index]} to measure on: "
+        )
+        why += (
+            "nobody can tell how well it is found."
+            if trained[index]
+            else "it is never learnt, and each of these counts as missed."
+        )
+        fix = "Label it in at least two parts, and put them on both sides."
+        findings.append(
+            Finding(Level.WARNING, dataset.root, label, why, fix, Kind.ONE_SIDED_LABEL)
+        )
+    return findings
+
+
 def similar_labels(dataset: Dataset) -> list[Finding]:
     """Return class names that differ by case or space only.
 

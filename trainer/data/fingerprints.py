@@ -3,31 +3,33 @@
 A fingerprint is a photo made small and grey. Perceptual hashes and plain correlation of
 such pictures ask whether two photos look alike, which photos of one product always do:
 on a fixed jig two different good parts are as alike as two shots of one. So what all
-photos share is taken away first, their mean; what is left is the single part: how it
-lies, its surface, its defect. That is correlated, from -1 to 1; 1 minus it is the
-distance here. It is blind to brightness and contrast, to compression and size.
+photos share is taken away first, their mean; where the mean looks like a part, each
+photo is laid onto it before. What is left is the single part: how it lies, its surface,
+its defect. That is correlated, from -1 to 1; 1 minus it is the distance here. It is
+blind to brightness and contrast, to compression and size.
+
+Correlation breaks where a part was moved or turned between two shots. So candidates are
+taken loosely, the few nearest of each photo at 16 x 16, and each pair is then laid onto
+each other, shifted and turned by a little, and compared at 48 x 48.
 
 One product of many looks like one burst until its own mean is taken away. A group that
-is larger than bursts are is therefore looked at again on its own, with half the
-distance, so that a long film falls apart where something moved and a product whose
-parts differ by little does not become one group.
+is larger than bursts are is therefore looked at again on its own, with less distance,
+so that a long film falls apart where something moved and a product whose parts differ
+by little does not become one group. Parts that differ by nothing but the camera's noise
+cannot be told apart from shots of one part; they count as different.
 
-Measured: the nearest two of 600 real boards have a dHash distance of 0 of 256 bits,
-while a shift of 2 px moves that hash by up to 25. Here, with pictures of 16 x 16 and a
-distance of 0.02: 10 of the 600 boards have a neighbour (repeated patterns), 0 of 140
-generated photos; of bursts of four frames from a real video 0.84 of the pairs are
-joined one frame apart, 0.52 three apart; of bursts on a simulated fixed jig 0.13 to
-0.6. So many shots of one part are found, not all: where groups are known, name them.
-Parts that differ by nothing but the camera's noise cannot be told apart
-from shots of one part; they count as different.
+How many shots are found and how many parts are taken for one is measured by
+bench/near_duplicates.py. The real boards that it counts as falsely alike show one
+place of a repeated pattern, moved by up to 30 px and with other defects.
 
 Source:
-    pHash and dHash, which were compared: Zauner, Implementation and Benchmarking of
-    Perceptual Image Hash Functions, 2010; Krawetz, "Kind of Like That", 2013.
-    Normalized correlation of residuals: Lewis, Fast Normalized Cross-Correlation, 1995.
+    Laying one picture onto another: Lucas and Kanade, An Iterative Image Registration
+    Technique, 1981, with the gradient of the one that stays, after Baker and Matthews,
+    Lucas-Kanade 20 Years On, 2004. Normalized correlation of residuals: Lewis, Fast
+    Normalized Cross-Correlation, 1995.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -35,23 +37,30 @@ import numpy.typing as npt
 
 from models.boxes import FloatArray, IntArray
 from models.preprocess import Frame
+from trainer.data.registration import Anchor, likeness, smoothed
 
-SIDE_PX = 16  # of the small picture
-NEAR = 0.02  # distance of near-duplicates
-NEAREST = NEAR / 16  # where looking again ends
+SIDE_PX = 48  # of the small picture
+COARSE_PX = 16  # where candidates are looked for
+CANDIDATES = 6  # nearest of each photo: a burst hangs together by less
+LOOSE = 0.4  # distance of candidates
+NEAR = 0.02  # distance of near-duplicates, laid onto each other
+SHRINK = 0.7  # of the distance, where a large group is looked at again
+NEAREST = NEAR / 5  # where looking again ends
+SHARED = 0.8  # correlation with the mean from which on it looks like a part
 SMALL_BURST, LARGE_BURST = 12, 30  # photos; in between a quarter of all
 BLOCK = 1024  # rows compared at once: 40 MB for 10,000 photos
+FLAT = 1e-3  # length of a row without contrast
 
 Fingerprint = npt.NDArray[np.uint8]  # [SIDE_PX, SIDE_PX]
 
 
 def no_fingerprint() -> Fingerprint:
-    """Return the fingerprint of a photo that is like no other, ``[16, 16]`` uint8."""
+    """Return the fingerprint of a photo that is like no other, ``[48, 48]`` uint8."""
     return np.zeros((SIDE_PX, SIDE_PX), np.uint8)
 
 
 def fingerprint(picture: Frame) -> Fingerprint:
-    """Return a photo made small and grey, ``[16, 16]`` uint8.
+    """Return a photo made small and grey, ``[48, 48]`` uint8.
 
     Args:
         picture: ``[H, W, 3]`` uint8, BGR.
@@ -69,9 +78,9 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> IntArray:
     """
     groups = np.arange(len(fingerprints))
     if len(groups) > 1:
-        pictures = np.stack(fingerprints).reshape(len(groups), -1)
+        pictures = smoothed(np.stack(fingerprints).astype(np.float32))
         burst = int(np.clip(len(groups) // 4, SMALL_BURST, LARGE_BURST))
-        _join(_normalized(pictures.astype(np.float32)), groups, groups, NEAR, burst)
+        _join(pictures, groups, groups, NEAR, burst)
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
@@ -81,7 +90,7 @@ def _join(
     """Write into ``groups`` which members belong together, large groups once more.
 
     Args:
-        pictures: ``[N, D]`` normalized, of all photos.
+        pictures: ``[N, S, S]`` of all photos.
         members: ``[M]`` the photos to look at.
         groups: ``[N]`` changed in place: the first member of each one's group.
         near: Distance of near-duplicates.
@@ -90,8 +99,8 @@ def _join(
     for component in _components(_individual(pictures[members]), near):
         chosen = members[component]
         groups[chosen] = chosen[0]
-        if len(chosen) > burst and near / 2 >= NEAREST:
-            _join(pictures, chosen, groups, near / 2, burst)
+        if len(chosen) > burst and near * SHRINK >= NEAREST:
+            _join(pictures, chosen, groups, near * SHRINK, burst)
 
 
 def _normalized(rows: FloatArray) -> FloatArray:
@@ -99,41 +108,57 @@ def _normalized(rows: FloatArray) -> FloatArray:
     centred = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     result: FloatArray = centred / np.maximum(length, 1e-6)
+    result[length[:, 0] < FLAT] = 0
     return result
 
 
 def _individual(pictures: FloatArray) -> FloatArray:
-    """Return what each picture has beyond the mean of all, normalized.
+    """Return what each picture has beyond the mean of all, ``[M, S, S]``, normalized.
 
     A picture without contrast has nothing: it stays 0, near to no other.
     """
-    shown = np.abs(pictures).max(axis=1) > 0  # [N]
-    return _normalized((pictures - pictures.mean(axis=0)) * shown[:, None])
+    rows = _normalized(pictures.reshape(len(pictures), -1))
+    shared = _normalized(rows.mean(axis=0)[None])[0]
+    if np.median(rows @ shared) > SHARED:
+        anchor = Anchor(shared.reshape(pictures.shape[1:]))
+        laid = [anchor.laid_on(one) for one in rows.reshape(pictures.shape)]
+        rows = _normalized(np.stack(laid).reshape(rows.shape))
+    shown = np.abs(rows).max(axis=1, keepdims=True) > 0  # [M, 1]
+    return _normalized((rows - rows.mean(axis=0)) * shown).reshape(pictures.shape)
 
 
-def _components(rows: FloatArray, near: float) -> list[IntArray]:
-    """Return the groups of rows that a chain of near ones joins, ascending.
-
-    The neighbours of a row are kept as bits, 12 MB for 10,000 photos.
-    """
-    linked = np.concatenate(
-        [
-            np.packbits(rows[start : start + BLOCK] @ rows.T >= 1 - near, axis=1)
-            for start in range(0, len(rows), BLOCK)
-        ]
-    )
-    left = np.ones(len(rows), np.bool_)
-    components = []
-    for start in range(len(rows)):
-        if not left[start]:
+def _components(pictures: FloatArray, near: float) -> list[IntArray]:
+    """Return the groups of pictures that a chain of near ones joins, ascending."""
+    root = np.arange(len(pictures))
+    anchors: dict[int, Anchor] = {}
+    for one, other in _candidates(pictures):
+        if root[one] == root[other]:
             continue
-        found = np.zeros(len(rows), np.bool_)
-        frontier = np.array([start])
-        while len(frontier):
-            found[frontier] = True
-            reached = np.bitwise_or.reduce(linked[frontier], axis=0)
-            seen = np.unpackbits(reached, count=len(rows)).astype(np.bool_)
-            frontier = np.flatnonzero(seen & ~found)
-        left[found] = False
-        components.append(np.flatnonzero(found))
-    return components
+        if one not in anchors:
+            anchors[one] = Anchor(pictures[one])
+        if likeness(anchors[one], pictures[other]) >= 1 - near:
+            low, high = sorted((root[one], root[other]))
+            root[root == high] = low
+    order = np.argsort(root, kind="stable")
+    starts = np.flatnonzero(np.diff(root[order])) + 1
+    return np.split(order, starts)
+
+
+def _candidates(pictures: FloatArray) -> Iterator[tuple[int, int]]:
+    """Yield pairs that may be near, those of the nearest first."""
+    size = COARSE_PX, COARSE_PX
+    small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures]
+    rows = _normalized(np.stack(small).reshape(len(small), -1).astype(np.float32))
+    count = min(CANDIDATES, len(rows) - 1)
+    found: dict[tuple[int, int], float] = {}
+    for start in range(0, len(rows), BLOCK):
+        alike = rows[start : start + BLOCK] @ rows.T  # [B, N]
+        own = np.arange(len(alike))
+        alike[own, start + own] = -1
+        nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+        for row, others in enumerate(nearest.tolist()):
+            for other in others:
+                if alike[row, other] >= 1 - LOOSE:
+                    low, high = sorted((start + row, other))
+                    found[low, high] = float(alike[row, other])
+    yield from sorted(found, key=lambda pair: -found[pair])

@@ -1,5 +1,6 @@
 """What ``check`` finds, and what it must not find."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -204,3 +205,20 @@ def test_every_photo_is_counted_while_reading(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     check_dataset(root, on_photo=lambda done, total: told.append((done, total)))
     assert told == [(done, 12) for done in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("split", "words"), [("train", "never learnt"), ("val", "how well")]
+)
+def test_class_that_one_side_lacks_is_told(
+    tmp_path: Path, split: str, words: str
+) -> None:
+    root = write_coco(tmp_path / "d", {"train": 6, "val": 6})
+    path = root / f"{split}.json"
+    document = json.loads(path.read_text("utf-8"))
+    rows = [row for row in document["annotations"] if row["category_id"] != 2]
+    path.write_text(json.dumps(document | {"annotations": rows}), "utf-8")
+    kinds = check_dataset(root).by_kind
+    [finding] = kinds[Kind.ONE_SIDED_LABEL]
+    assert finding.place == "bar"
+    assert words in finding.why

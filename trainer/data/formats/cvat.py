@@ -122,7 +122,9 @@ def _photo(
             continue
         why = f"<{shape.tag}> {label!r} has no box that could be read."
         fix = "Draw a box instead, or delete it."
-        annotations.findings.append(Finding(Level.ERROR, path, place, why, fix))
+        annotations.findings.append(
+            Finding(Level.ERROR, path, place, why, fix, photo=photo.path)
+        )
     return photo
 
 

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     NEAR_IN_TWO_SPLITS = "near-in-two-splits"
     SIMILAR_LABELS = "similar-labels"
     RARE_LABEL = "rare-label"
+    ONE_SIDED_LABEL = "one-sided-label"
     COLOUR_MIX = "colour-mix"
     SHAPE_MIX = "shape-mix"
     SCALE_MIX = "scale-mix"
@@ -50,6 +51,7 @@ HEADINGS = {
     Kind.NEAR_IN_TWO_SPLITS: "Nearly the same picture in two splits",
     Kind.SIMILAR_LABELS: "Class names that differ by case or space",
     Kind.RARE_LABEL: "Classes with few examples",
+    Kind.ONE_SIDED_LABEL: "Classes that are not trained on, or not measured on",
     Kind.COLOUR_MIX: "Grey among colour",
     Kind.SHAPE_MIX: "Photos of another shape",
     Kind.SCALE_MIX: "Photos of a very different size",

@@ -7,6 +7,7 @@ to be good. Pictures are looked for by name, without what an upload puts before 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,9 @@ def _photo(
         or finder.find_stem(Path(plain_name(name)))
     )
     photo = PhotoRows(picture or path.parent / plain_name(name), path)
-    photo.rows += _rows(annotations, path, task, chosen, outlines)
+    read = Annotations()
+    photo.rows += _rows(read, path, task, chosen, outlines)
+    annotations.findings += [replace(f, photo=photo.path) for f in read.findings]
     photo.said_size_px = next(
         (s for region in chosen.regions if (s := _size_px(region))), None
     )

@@ -82,7 +82,10 @@ def _photo(
     try:
         top = read_xml(path)
     except DatasetError as exc:
-        annotations.findings.append(Finding(Level.ERROR, path, "", exc.why, exc.fix))
+        picture = finder.find_stem(path)  # without its boxes it is no good part
+        annotations.findings.append(
+            Finding(Level.ERROR, path, "", exc.why, exc.fix, photo=picture)
+        )
         return None
     name = top.words("filename") or path.stem
     picture = finder.find_stem(path) or finder.find(name, path.parent)
@@ -99,8 +102,9 @@ def _photo(
             photo.rows.append(Row(label, box, normalized=False, place=place))
             continue
         why = "an object without four corners." if label else "an object without name."
+        fix = "Mend or delete the object."
         annotations.findings.append(
-            Finding(Level.ERROR, path, place, why, "Mend or delete the object.")
+            Finding(Level.ERROR, path, place, why, fix, photo=photo.path)
         )
     annotations.findings += outlines.findings()
     return photo
@@ -137,7 +141,9 @@ def _each_once(
             continue
         why = f"describes {photo.path.name}, as {first.name} does."
         fix = "Keep one of the two, or give the picture of this one its own name."
-        annotations.findings.append(Finding(Level.ERROR, path, "filename", why, fix))
+        annotations.findings.append(
+            Finding(Level.ERROR, path, "filename", why, fix, photo=photo.path)
+        )
     return photos
 
 

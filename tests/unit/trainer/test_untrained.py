@@ -1,0 +1,42 @@
+"""A run is measured on photos that it was not trained on, and it is said."""
+
+from pathlib import Path
+
+from tests.simulators.photos import write_coco
+from trainer.data.dataset import open_dataset
+from trainer.data.division import SplitWishes, write_split
+from trainer.judge.untrained import without_trained
+
+
+def hashes(photos: tuple[object, ...]) -> set[str]:
+    return {photo.sha256 for photo in photos}  # type: ignore[attr-defined]
+
+
+def test_dataset_without_val_is_measured_where_the_run_held_out(tmp_path: Path) -> None:
+    for split in ("all", "train"):
+        root = write_coco(tmp_path / split, {split: 20})
+        trained = open_dataset(root, split=SplitWishes(seed=7))
+        write_split(tmp_path, trained.division)
+        pool, held_out = trained.for_training()
+        again = open_dataset(root)  # divided with another seed, or not at all
+        assert hashes(again.split(None)[1]) & hashes(pool)
+        measured, said = without_trained(again, tmp_path)
+        name, photos = measured.split(None)
+        assert (name, hashes(photos)) == ("val", hashes(held_out))
+        assert f"the {len(held_out)} photos" in said
+
+
+def test_other_photos_and_an_own_val_stay_as_they_are(tmp_path: Path) -> None:
+    write_split(tmp_path, open_dataset(write_coco(tmp_path / "a")).division)
+    for splits in ({"all": 8}, {"train": 6, "val": 4}):
+        other = open_dataset(write_coco(tmp_path / f"{len(splits)}", splits, seed=3))
+        assert without_trained(other, tmp_path) == (other, "")
+
+
+def test_photos_that_were_all_trained_on_are_told(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d", {"train": 6})
+    dataset = open_dataset(root)
+    write_split(tmp_path, dataset.division.divided_as(()))
+    measured, said = without_trained(dataset, tmp_path)
+    assert measured is dataset
+    assert "flatter" in said
