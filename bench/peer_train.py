@@ -43,18 +43,17 @@ TRAININGS: dict[str, tuple[tuple[str, ...], bool]] = {
     "in-proportion": ((), True),
     "same-input": (SAME_INPUT, True),
 }
-ADAPTED = (
-    "num_classes, data_dir, output_dir, --ckpt, -b 8: as its README fine-tunes.",
-    "max_epoch: as many epochs as fit into the minutes at the pace measured first.",
-    "in-proportion and same-input: warmup_epochs and no_aug_epochs keep their share of "
-    "its 300 epochs; by default they are 5 and 15 epochs whatever max_epoch is.",
-    "same-input: 640 px as ours chose for these photos, multi-scale 480 to 800 px, as "
-    "its page on image sizes says; its default for nano is 416 px, 320 to 640 px.",
-    "CPU: device, prefetcher and random_resize without CUDA calls; no evaluation "
-    "between epochs, whose time goes into training (bench/measuring/peer_yolox.py).",
-    "The minutes hold training alone: ours hold reading the photos and ten "
-    "measurements as well.",
-)
+ADAPTED = {
+    "as its README fine-tunes": "num_classes, data_dir, output_dir, --ckpt, -b 8",
+    "max_epoch": "as many epochs as fit into the minutes at the pace measured first",
+    "in-proportion, same-input": "warmup_epochs and no_aug_epochs keep their share of "
+    "its 300 epochs; by default they are 5 and 15 epochs whatever max_epoch is",
+    "same-input": "640 px, as ours chose for these photos, multi-scale 480 to 800 px, "
+    "as its page on image sizes says; its defaults are 416 px and 320 to 640 px",
+    "CPU": "device, prefetcher and random_resize without CUDA calls; no evaluation "
+    "between epochs, whose time goes into training: bench/measuring/peer_yolox.py",
+    "minutes": "of training alone; ours hold reading the photos and ten measurements",
+}
 CHILD = Path(__file__).parent / "measuring" / "peer_yolox.py"
 
 
@@ -155,9 +154,9 @@ def judged(
     return {
         "nms_iou_threshold": found["nms"],
         "lowest_score": found["lowest"],
-        "metrics": measure(
-            detections, photos, labels, thresholds, "val"
-        ).model_dump(mode="json"),
+        "metrics": measure(detections, photos, labels, thresholds, "val").model_dump(
+            mode="json"
+        ),
         "thresholds": thresholds.scores,
         "promise": threshold_words(thresholds),
         "operating_curve": [

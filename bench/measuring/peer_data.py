@@ -22,7 +22,7 @@ def lay_photos(
 
     Args:
         folder: To write, whatever is there.
-        photos: Of ``train`` and ``val``; photos of good parts are pictures without boxes.
+        photos: Of ``train`` and ``val``; good parts are pictures without boxes.
         labels: Class names.
     """
     shutil.rmtree(folder, ignore_errors=True)
