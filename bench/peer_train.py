@@ -45,6 +45,7 @@ TRAININGS: dict[str, tuple[tuple[str, ...], bool]] = {
 }
 ADAPTED = {
     "as its README fine-tunes": "num_classes, data_dir, output_dir, --ckpt, -b 8",
+    "data_num_workers": "one for each core, as torch asks for; its default is 4",
     "max_epoch": "as many epochs as fit into the minutes at the pace measured first",
     "in-proportion, same-input": "warmup_epochs and no_aug_epochs keep their share of "
     "its 300 epochs; by default they are 5 and 15 epochs whatever max_epoch is",
@@ -83,6 +84,7 @@ class Peer:
             f"num_classes={self._label_count}",
             f"data_dir={self.photos}",
             f"output_dir={self.folder}",
+            f"data_num_workers={len(os.sched_getaffinity(0))}",
         ]
         words = ["-c", "yolox_nano", "-n", name, "-b", str(BATCH)]
         words += ["--ckpt", str(checkpoint)]
