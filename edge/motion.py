@@ -27,7 +27,8 @@ class CommonMotion:
         """Learn from what moved in one frame.
 
         What is wholly unlike the motion that was right so far does not bend it: it
-        takes trust away, and a motion without trust is learned anew.
+        takes trust away, and a motion without trust is learned anew. The more often
+        it was right, the less one frame bends it.
         """
         if not velocities:
             return
@@ -38,7 +39,9 @@ class CommonMotion:
         ):
             self.contradicted()
             return
-        self.velocity = np.asarray((before + fresh) / 2, np.float32)
+        # A box that jumps to another end of its defect looks like motion, for once.
+        share = 1 / (1 + max(1, self.trust))
+        self.velocity = np.asarray(before + share * (fresh - before), np.float32)
         self.trust = min(self.trust + 1, TRUST_MAX)
 
     def contradicted(self) -> None:

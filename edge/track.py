@@ -21,7 +21,7 @@ Source:
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -51,6 +51,7 @@ NEW_VELOCITY_SHARE = 0.5
 OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
 OTHER_LABEL, MISSED_ONCE, OTHER_SIZE = 0.05, 0.02, 0.2
 HYPOTHESES_MAX = 64  # of a common displacement
+PLACES_MAX = 3  # of a reported defect: whole, one end, the other end
 SAME_DEFECT_SHARE = 0.25  # of the smaller box, from which it is a piece of the other
 _ORIGIN = np.zeros(2, np.float32)
 
@@ -67,6 +68,7 @@ class _Track:
         velocity: ``[2]`` pixels per frame; none after one sighting.
         missed: Turns since then.
         is_reported: It was confirmed.
+        places: Frame number and box of the last sightings, the newest last.
     """
 
     box: FloatArray
@@ -76,6 +78,7 @@ class _Track:
     velocity: FloatArray | None = None
     missed: int = 0
     is_reported: bool = False
+    places: deque[tuple[int, FloatArray]] = field(default_factory=deque)
 
 
 class Tracker:
@@ -155,6 +158,8 @@ class Tracker:
             ((place, track) for track, place in tracks if place is not None),
             key=lambda found: found[0],
         )
+        for _, track in present:
+            self._remember(track, frame_id)
         return seen.take(np.array(self._tell(present, frame_id), np.int64))
 
     def _begin(
@@ -176,6 +181,20 @@ class Tracker:
         track.frame_id, track.missed = frame_id, 0
         track.sightings.append(self._turn)
         return track, place
+
+    def _remember(self, track: _Track, frame_id: int) -> None:
+        """Note where a track is, and forget places that were of something else."""
+        common = self._motion.velocity
+        rate = track.velocity if common is None else common
+        rate = _ORIGIN if rate is None else rate
+        kept = [
+            (at, box)
+            for at, box in track.places
+            if overlap_of_smaller(
+                track.box[None], (box + np.tile(rate * (frame_id - at), 2))[None]
+            ).any()
+        ]
+        track.places = deque([*kept, (frame_id, track.box)], maxlen=PLACES_MAX)
 
     def _tell(self, present: list[tuple[int, _Track]], frame_id: int) -> list[int]:
         """Return the places of newly confirmed defects; pieces of one are absorbed.
@@ -207,18 +226,22 @@ class Tracker:
     def _reported_places(self, frame_id: int) -> FloatArray:
         """Return where reported defects should be in a frame, ``[R, 4]`` xyxy px.
 
-        Each by its own velocity, and by that of everything.
+        Each of the last few places, by its own velocity and by that of everything: a
+        detector boxes one defect whole, or one end, or the other.
         """
         known = [
             t for t in self._tracks if t.is_reported and t.missed <= GAP_MAX_FRAMES
         ]
         if not known:
             return np.zeros((0, 4), np.float32)
-        boxes = np.stack([t.box for t in known])
-        elapsed = np.array([[frame_id - t.frame_id] for t in known], np.float32)
+        rows = [(track, at, box) for track in known for at, box in track.places]
+        boxes = np.stack([box for _, _, box in rows])
+        elapsed = np.array([[frame_id - at] for _, at, _ in rows], np.float32)
         common = self._motion.velocity
         still = _ORIGIN if common is None else common
-        own = np.stack([still if t.velocity is None else t.velocity for t in known])
+        own = np.stack(
+            [still if t.velocity is None else t.velocity for t, _, _ in rows]
+        )
         places = [boxes + np.tile(rate * elapsed, 2) for rate in (own, still)]
         return np.concatenate(places[: 1 if common is None else 2])
 

@@ -210,6 +210,20 @@ def test_scratch_boxed_whole_and_by_its_ends_gives_one_alert() -> None:
     assert sum(counts) == 1
 
 
+def test_chip_boxed_by_either_end_gives_one_alert() -> None:
+    # As measured: reported by its lower end, then its upper end is boxed for once.
+    belt = [one(x, 60, 16) for x in range(10, 320, 35)] + [no_detections()] * 18
+    low, high, middle = 122.0, 106.5, 117.0  # px: the middle of what is boxed
+    ends = [low, low - 1, low - 1.5, high, 126.5, 121.5, middle]
+    chip = [one(37.5 + 35 * i, y, 17) for i, y in enumerate(ends)]
+    tracker = Tracker(3, 5)
+    told = [
+        len(tracker.update(found, number, frame_width_px=320))
+        for number, found in enumerate(belt * 3 + chip)
+    ]
+    assert sum(told[len(belt) * 3 :]) == 1
+
+
 def test_two_defects_on_one_part_give_two_alerts() -> None:
     line = Conveyor(45, [(0, [Defect(20, 200, 12), Defect(80, 230, 12)])])
     assert alerts(line, 40) == {(0, 0): 1, (0, 1): 1}
