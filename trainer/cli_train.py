@@ -74,6 +74,16 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=positive_int, help="longer side of the input, pixels"
     )
     _add_tiles(parser)
+    _add_schedule(parser)
+    add_limits(parser)
+    add_studies(parser)
+    add_split_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="go on where it stopped")
+    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+
+
+def _add_schedule(parser: argparse.ArgumentParser) -> None:
+    """Describe how long, how fast and what of the network is trained."""
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the photos")
     length.add_argument(
@@ -99,11 +109,6 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=seed_int, help="of everything random (default: 0)"
     )
-    add_limits(parser)
-    add_studies(parser)
-    add_split_arguments(parser)
-    parser.add_argument("--resume", action="store_true", help="go on where it stopped")
-    parser.add_argument("--json", action="store_true", help="metrics as JSON")
 
 
 def _add_tiles(parser: argparse.ArgumentParser) -> None:

@@ -176,11 +176,7 @@ def train(
     data = _training_data(recipe, photos)
     watch = _watch(wishes, recipe, held_out, len(dataset.labels))
     order = _order(recipe, data, watch, team)
-    with team.first_on_machine():
-        training, transfer, line = begin_training(
-            recipe, dataset.labels, order.steps_per_epoch
-        )
-    join(training, team)
+    training, transfer, line = _begin(recipe, dataset.labels, order)
     loop = Loop(
         training,
         _batches(recipe, data, order, training),
@@ -205,10 +201,7 @@ def train(
         name=out.resolve().name,
         labels=dataset.labels,
         pretrained_sha256=transfer.sha256 if transfer else None,
-        dataset=str(dataset.root.resolve()),
-        dataset_sha256=dataset.sha256,
-        dataset_images=dataset.photo_count,
-        split=dataset.division.summary(),
+        **_known_by(dataset),
         seconds=curve[-1].seconds if curve else 0.0,
         thresholds=thresholds,
         metrics=measure(found, held_out, dataset.labels, thresholds, split),
@@ -220,6 +213,26 @@ def train(
         **made_by(),
     )
     return Outcome(write_run(out, record, training.average.model), found, held_out)
+
+
+def _begin(
+    recipe: Recipe, labels: tuple[str, ...], order: PlaceSampler
+) -> tuple[Training, TransferReport | None, tuple[Ancestor, ...]]:
+    """Return what ``begin_training`` does, as one process of a team."""
+    with order.team.first_on_machine():
+        begun = begin_training(recipe, labels, order.steps_per_epoch)
+    join(begun[0], order.team)
+    return begun
+
+
+def _known_by(dataset: Dataset) -> dict[str, Any]:
+    """Return what the record says of the photos."""
+    return {
+        "dataset": str(dataset.root.resolve()),
+        "dataset_sha256": dataset.sha256,
+        "dataset_images": dataset.photo_count,
+        "split": dataset.division.summary(),
+    }
 
 
 def _resolved(recipe: Recipe) -> dict[str, Any]:
