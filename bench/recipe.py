@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from measuring.machine import REPOSITORY, RESULTS, describe_machine, write_result
+from measuring.recall import recalls
 
 from trainer.cli_progress import TerminalObserver
 from trainer.data.dataset import open_dataset
 from trainer.fit.recipe import train
 from trainer.fit.wishes import Wishes
+from trainer.judge.metrics import predict_photos
+from trainer.judge.torch_detector import TorchDetector
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -60,7 +63,12 @@ def main(words: list[str]) -> int:
             wishes = replace(asked, **VARIANTS[name])
             begun = (run / CHECKPOINT_NAME).exists()
             train(dataset, wishes, run, TerminalObserver(), resume=begun)
-        record = open_run(run).record
+        finished = open_run(run)
+        record = finished.record
+        size_px = record.input_height_px, record.input_width_px
+        detector = TorchDetector(finished.model, *size_px)
+        held_out, classes = dataset.for_training()[1], len(dataset.labels)
+        found = predict_photos(detector, held_out, classes)
         document = {
             "variant": name,
             "machine": machine,
@@ -68,6 +76,7 @@ def main(words: list[str]) -> int:
             "seconds": record.seconds,
             "curve": [point.model_dump() for point in record.curve],
             "metrics": record.metrics.model_dump(),
+            "recall_at_good_parts_alarmed": recalls(found, held_out, classes),
         }
         write_result(RESULTS / "recipe" / f"{name}.json", document)
     return 0

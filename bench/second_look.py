@@ -21,16 +21,14 @@ import numpy as np
 import torch
 import torchvision
 from measuring.machine import RESULTS, describe_machine, write_result
+from measuring.recall import recalls
 from torch import Tensor, nn
 
 from models.boxes import iou
 from models.detections import Detections
-from models.manifest import ThresholdRule
 from models.preprocess import PAD_VALUE, Frame
 from trainer.data.dataset import Photo, open_dataset, read_photo
 from trainer.judge.metrics import average_precisions, predict_photos, right_ones
-from trainer.judge.threshold_choice import Choice, chosen
-from trainer.judge.threshold_ladders import Seen
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import open_run
 
@@ -38,7 +36,6 @@ SIDE_PX = 64
 CONTEXT = 2.0  # a crop is so many times as large as its box
 EPOCHS, BATCH, RATE = 6, 64, 5e-4
 WEIGHTS_OF_SECOND = (0.0, 0.3, 0.5, 0.7)  # 0 = the detector alone
-ALARMED = (0, 1, 2, 4, 8, 15)  # good parts
 FALSE_SCORE, FALSE_OVERLAP = 0.02, 0.2  # what is an example of nothing
 
 
@@ -129,19 +126,6 @@ def rescored(found: Detections, second: np.ndarray, weight: float) -> Detections
     return replace(found, scores=scores).take(np.argsort(-scores, kind="stable"))
 
 
-def recall_at(
-    found: Sequence[Detections], photos: Sequence[Photo], classes: int, alarmed: int
-) -> float:
-    """Return the recall of defects with so many good parts alarmed."""
-    pairs = list(zip(found, photos, strict=True))
-    seen = [Seen(one, photo, right_ones(one, photo)) for one, photo in pairs]
-    share = alarmed / sum(photo.is_good for photo in photos)
-    choice = Choice(ThresholdRule.OVERKILL, share, together=False)
-    limits = chosen(seen, classes, choice)
-    right = sum(int(right_ones(one.above(limits), photo).sum()) for one, photo in pairs)
-    return right / sum(len(photo.labels) for photo in photos)
-
-
 def main(words: list[str]) -> int:
     """Measure a run with and without a second look.
 
@@ -177,8 +161,10 @@ def main(words: list[str]) -> int:
     for weight in WEIGHTS_OF_SECOND:
         joined = [rescored(*pair, weight) for pair in zip(found, second, strict=True)]
         precision = average_precisions(joined, held_out, classes)
-        recalls = {n: recall_at(joined, held_out, classes, n) for n in ALARMED}
-        rows[str(weight)] = {"map": precision, "recall_at_good_parts_alarmed": recalls}
+        rows[str(weight)] = {
+            "map": precision,
+            "recall_at_good_parts_alarmed": recalls(joined, held_out, classes),
+        }
         print(weight, rows[str(weight)], flush=True)
     document = {
         "machine": machine,

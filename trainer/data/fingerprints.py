@@ -19,8 +19,8 @@ by little does not become one group. Parts that differ by nothing but the camera
 cannot be told apart from shots of one part; they count as different.
 
 How many shots are found and how many parts are taken for one is measured by
-bench/near_duplicates.py. The real boards that it counts as falsely alike show one
-place of a repeated pattern, moved by up to 30 px and with other defects.
+bench/near_duplicates.py. Real boards with a repeated pattern are also taken for one
+part where they show the same place of it, moved by up to 30 px, with other defects.
 
 Source:
     Laying one picture onto another: Lucas and Kanade, An Iterative Image Registration

@@ -1,0 +1,39 @@
+"""Recall of defects where so many good parts may be alarmed.
+
+The thresholds are the best ones for exactly the photos that are measured: an upper bound
+of what a package can promise, and the way to compare two trainings.
+"""
+
+from collections.abc import Sequence
+
+from models.detections import Detections
+from models.manifest import ThresholdRule
+from trainer.data.dataset import Photo
+from trainer.judge.metrics import right_ones
+from trainer.judge.threshold_choice import Choice, chosen
+from trainer.judge.threshold_ladders import Seen
+
+ALARMED = (0, 1, 2, 4, 8, 15)  # good parts
+
+
+def recalls(
+    found: Sequence[Detections], photos: Sequence[Photo], classes: int
+) -> dict[int, float]:
+    """Return the recall for each number of good parts alarmed.
+
+    Args:
+        found: One for each photo.
+        photos: With the ground truth.
+        classes: Number of labels.
+    """
+    pairs = list(zip(found, photos, strict=True))
+    seen = [Seen(one, photo, right_ones(one, photo)) for one, photo in pairs]
+    good = sum(photo.is_good for photo in photos)
+    defects = sum(len(photo.labels) for photo in photos)
+    result = {}
+    for alarmed in ALARMED:
+        choice = Choice(ThresholdRule.OVERKILL, alarmed / good)
+        limits = chosen(seen, classes, choice)
+        right = sum(int(right_ones(one.above(limits), p).sum()) for one, p in pairs)
+        result[alarmed] = right / defects
+    return result
