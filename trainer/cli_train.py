@@ -92,7 +92,9 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
         help="time for everything, measuring included: as many steps as fit",
     )
     parser.add_argument(
-        "--batch", type=positive_int, help=f"photos a step (default: {BATCH})"
+        "--batch",
+        type=positive_int,
+        help=f"photos a step (default: {BATCH}, fewer where memory is short)",
     )
     parser.add_argument(
         "--learning-rate",

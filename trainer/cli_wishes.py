@@ -15,7 +15,7 @@ from trainer.fit.ancestor import refuse_other_network
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.tiling import TileMode
-from trainer.fit.wishes import BATCH, LEARNING_RATE, Wishes
+from trainer.fit.wishes import LEARNING_RATE, Wishes
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run
 
@@ -86,7 +86,7 @@ def _choosing(args: argparse.Namespace) -> Wishes:
         tiles=args.tiles or TileMode.AUTO,
         epochs=args.epochs,
         minutes=args.minutes,
-        batch=args.batch or BATCH,
+        batch=args.batch,
         learning_rate=args.learning_rate or LEARNING_RATE,
         seed=args.seed or 0,
         freeze=args.freeze or Freeze.NOTHING,

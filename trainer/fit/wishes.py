@@ -3,8 +3,11 @@
 What nobody asked for is chosen from the data; the recipe is written into the run.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from models.errors import TrainingError
 from models.tiles import Tiles
@@ -14,9 +17,10 @@ from trainer.data.tiles import cut_photo
 from trainer.data.transforms import EpochSampler
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.detectors.zoo import fits_statistics
+from trainer.detectors.zoo import build_detector, fits_statistics
 from trainer.fit.choices import input_size
 from trainer.fit.frozen_trunk import Freeze
+from trainer.fit.memory import fitting_batch, room_in_memory
 from trainer.fit.repeat import Repeat
 from trainer.fit.tiling import TileMode, TilesWish, choose_tiles
 from trainer.judge.thresholds import ErrorLimit
@@ -40,7 +44,7 @@ class Wishes:
         size_px: Longer side of the input.
         epochs: Passes over the photos.
         minutes: Time that the whole training may take, instead of epochs.
-        batch: Photos a step.
+        batch: Photos a step; None = eight, or as many as find room in memory.
         learning_rate: Peak.
         frozen_norms: Keep the weights' batch statistics; None = where they still hold.
         seed: Of everything random.
@@ -62,7 +66,7 @@ class Wishes:
     size_px: int | None = None
     epochs: int | None = None
     minutes: float | None = None
-    batch: int = BATCH
+    batch: int | None = None
     learning_rate: float = LEARNING_RATE
     frozen_norms: bool | None = None
     seed: int = 0
@@ -159,7 +163,8 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if wishes.epochs is None:
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
-    batch = min(wishes.batch, max(1, defective))
+    usual = wishes.batch or _batch_in_memory(wishes, (height, width))
+    batch = min(usual, max(1, defective))
     frozen_norms = wishes.frozen_norms
     if frozen_norms is None:
         frozen_norms = bool(wishes.earlier) or fits_statistics(
@@ -173,7 +178,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         width,
         epochs,
         batch,
-        wishes.learning_rate,
+        wishes.learning_rate * math.sqrt(min(1, usual / (wishes.batch or BATCH))),
         WEIGHT_DECAY,
         WARMUP_STEPS,
         frozen_norms or batch == 1,
@@ -186,6 +191,13 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
         freeze=wishes.freeze,
         tiles=tiles,
     )
+
+
+def _batch_in_memory(wishes: Wishes, size_px: tuple[int, int]) -> int:
+    """Return the usual batch, or a smaller one where memory is short."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_detector(wishes.detector, 1, wishes.activation)
+    return fitting_batch(model, size_px, BATCH, room_in_memory(device))
 
 
 def _repeated(repeat: Repeat) -> Recipe:
