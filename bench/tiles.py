@@ -1,7 +1,7 @@
 """Small defects on large photos: looked at as a whole, and in tiles.
 
-``python bench/tiles.py DATASET --minutes 3``: sixteen real boards side by side make one
-large photo (2560 px) whose defects are small in it. ``graftline train`` with ``--tiles
+``python bench/tiles.py DATASET --minutes 3``: 36 real boards in a square make one
+large photo (3840 px) whose defects are small in it. ``graftline train`` with ``--tiles
 off`` at 640 and at 1024 px, and with its own choice, from the same weights for the same
 minutes; mAP on mosaics of the boards of val, and what a look at one photo takes.
 """
@@ -27,7 +27,7 @@ from trainer.judge.metrics import measure, predict_photos
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import RECORD_NAME, open_run
 
-SIDE = 4  # boards in a row
+SIDE = 6  # boards in a row
 BOARD_PX = 640
 VARIANTS: dict[str, tuple[str, ...]] = {
     "whole-640": ("--tiles", "off", "--size", "640"),
