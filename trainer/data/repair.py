@@ -17,7 +17,7 @@ from trainer.data.check_labels import box_counts, spellings
 from trainer.data.check_photos import Place, copies_of, labelled_alike
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level, printable
+from trainer.data.formats.rows import Finding, Level, on_one_line, printable
 
 REDRAW = "Draw the defect anew."
 # In which split a picture is kept: the measurement must neither shrink nor flatter.
@@ -48,7 +48,7 @@ class Repair:
         """Return the repair on one line."""
         place = f" ({self.place})" if self.place else ""
         left = f" Left for you: {self.left}" if self.left else ""
-        return printable(f"repaired: {self.file}{place}: {self.done}{left}")
+        return on_one_line(f"repaired: {self.file}{place}: {self.done}{left}")
 
     def as_json(self) -> dict[str, object]:
         """Return the repair for machines."""

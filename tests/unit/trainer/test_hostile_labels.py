@@ -14,6 +14,7 @@ from models.errors import DatasetError
 from tests.simulators.exports import EXPORTS, write_picture, write_yolo_export
 from trainer.data.archive import unpacked
 from trainer.data.dataset import open_dataset
+from trainer.data.formats.rows import Finding, Level
 
 LABEL_FILES = {
     "COCO": "annotations/instances_default.json",
@@ -189,3 +190,13 @@ def test_zip_changed_anywhere_is_whole_or_refused(
         with suppress(DatasetError):
             unpacked(path)
     assert {p.name for p in base.iterdir()} <= {"d", "data.zip", "cache"}
+
+
+def test_finding_stays_on_its_line_and_commands_no_terminal() -> None:
+    file = Path("good\nerror: all is lost\x1b[2J\udcff ü.jpg")
+    finding = Finding(Level.WARNING, file, "a\tb", "why\r", "fix")
+    line = str(finding)
+    assert line.isprintable()
+    assert "good\\nerror: all is lost\\x1b[2J" in line
+    assert "ü.jpg" in line
+    assert finding.as_json()["place"] == "a\tb"  # machines get what is there

@@ -58,7 +58,7 @@ class Finding:
     def __str__(self) -> str:
         """Return the finding on one line."""
         place = f" ({self.place})" if self.place else ""
-        return printable(
+        return on_one_line(
             f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
         )
 
@@ -82,6 +82,18 @@ def printable(text: str) -> str:
         text: With what Python makes of foreign bytes (PEP 383).
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def on_one_line(text: str) -> str:
+    """Return a text that stays on its line of a terminal and commands nothing there.
+
+    Args:
+        text: With names of files and classes as they were found.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in printable(text)
+    )
 
 
 def named(names: Iterable[str]) -> str:
