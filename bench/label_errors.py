@@ -10,16 +10,15 @@ folds that are finished in ``bench/out`` are not trained again.
 
 import argparse
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measuring.boards import COCO, add_dataset
 from measuring.label_faults import Fault, FaultKind, named_faults, plant
 from measuring.machine import (
     REPOSITORY,
@@ -154,13 +153,9 @@ def main(words: list[str]) -> int:
     Returns:
         Exit code.
     """
-    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
-    coco = shared / "weights" / "yolox_nano_coco.pth"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
-    )
-    parser.add_argument("--weights", default=str(coco))
+    add_dataset(parser)
+    parser.add_argument("--weights", default=str(COCO))
     parser.add_argument("--photos", type=int, default=160)
     parser.add_argument("--share", type=float, default=0.05)
     parser.add_argument("--size", type=int, default=320)

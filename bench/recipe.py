@@ -6,13 +6,12 @@ pixels each, 640 px, from the COCO weights, one seed. One JSON a variant in
 """
 
 import argparse
-import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from measuring.machine import REPOSITORY, RESULTS, describe_machine, write_result
+from measuring.boards import COCO, add_dataset, add_out
+from measuring.machine import RESULTS, describe_machine, write_result
 from measuring.recall import recalls
 
 from trainer.cli_progress import TerminalObserver
@@ -42,16 +41,12 @@ def main(words: list[str]) -> int:
     Returns:
         Exit code.
     """
-    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
-    coco = shared / "weights" / "yolox_nano_coco.pth"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
-    )
-    parser.add_argument("--weights", default=str(coco))
+    add_dataset(parser)
+    parser.add_argument("--weights", default=str(COCO))
     parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
+    add_out(parser)
     args = parser.parse_args(words)
     dataset = open_dataset(args.dataset)
     asked = Wishes(weights=args.weights, epochs=args.epochs)

@@ -9,7 +9,6 @@ photos: an upper bound for both.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 import torchvision
+from measuring.boards import SHARED, add_dataset
 from measuring.machine import RESULTS, describe_machine, write_result
 from measuring.recall import recalls
 from torch import Tensor, nn
@@ -135,12 +135,9 @@ def main(words: list[str]) -> int:
     Returns:
         Exit code.
     """
-    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument(
-        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
-    )
+    add_dataset(parser)
     args = parser.parse_args(words)
     machine = describe_machine()
     torch.manual_seed(0)
@@ -150,7 +147,7 @@ def main(words: list[str]) -> int:
     size_px = run.record.input_height_px, run.record.input_width_px
     detector = TorchDetector(run.model, *size_px)
     network = torchvision.models.squeezenet1_1()
-    weights = shared / "weights" / "squeezenet1_1_imagenet.pth"
+    weights = SHARED / "weights" / "squeezenet1_1_imagenet.pth"
     network.load_state_dict(torch.load(weights, weights_only=True))
     network.classifier[1] = nn.Conv2d(512, classes + 1, 1)
     seen = examples(photos, predict_photos(detector, photos, classes), classes)

@@ -7,7 +7,6 @@ minutes; mAP on mosaics of the boards of val, and what a look at one photo takes
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from measuring.machine import REPOSITORY, RESULTS, describe_machine, write_result
+from measuring.boards import COCO, add_dataset, add_out
+from measuring.machine import RESULTS, describe_machine, write_result
 from train import graftline
 
 from models.preprocess import Frame
@@ -110,15 +110,11 @@ def main(words: list[str]) -> int:
     Returns:
         Exit code.
     """
-    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
-    coco = shared / "weights" / "yolox_nano_coco.pth"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
-    )
-    parser.add_argument("--weights", default=str(coco))
+    add_dataset(parser)
+    parser.add_argument("--weights", default=str(COCO))
     parser.add_argument("--minutes", type=float, default=3)
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
+    add_out(parser)
     args = parser.parse_args(words)
     machine, large = describe_machine(), args.out / "mosaics"
     lay_mosaics(large, args.dataset)

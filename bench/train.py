@@ -9,14 +9,14 @@ quiet one. One JSON a start in ``bench/results/train``; a run that is finished i
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from measuring.machine import REPOSITORY, RESULTS, describe_machine, write_result
+from measuring.boards import COCO, add_dataset, add_out
+from measuring.machine import RESULTS, describe_machine, write_result
 
 from models.package import open_package
 from trainer.run import RECORD_NAME, open_run
@@ -93,16 +93,12 @@ def main(words: list[str]) -> int:
     Returns:
         Exit code.
     """
-    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
-    coco = shared / "weights" / "yolox_nano_coco.pth"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
-    )
-    parser.add_argument("--weights", nargs="+", default=[str(coco), NOTHING])
+    add_dataset(parser)
+    parser.add_argument("--weights", nargs="+", default=[str(COCO), NOTHING])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--epochs", type=int, help="instead of minutes, for as many")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
+    add_out(parser)
     args = parser.parse_args(words)
     length: tuple[object, ...] = ("--minutes", args.minutes)
     if args.epochs:

@@ -42,8 +42,7 @@ FRAME_WIDTH_PX = 640  # where nobody says how wide frames are, until wider is se
 STEP_SHARE = 0.12  # of the frame's width: the longest way between two frames
 DRIFT_SHARE = 0.02  # of the frame's width: how wrong a prediction may be
 GAP_MAX_FRAMES = 3  # beyond, uncertainty grows no more
-# A conveyor that stops or starts, against before.
-SPEED_STEPS = np.array([0.0, 0.5, 1.5], np.float32)
+SPEED_STEPS = np.array([0.0, 0.5, 1.5], np.float32)  # a conveyor stops or starts
 WIDE_STEPS = np.array([0.0, 0.5, 1.5, 2.0, 2.5], np.float32)
 NEW_VELOCITY_SHARE = 0.5
 # Costs: of each kind of evidence; how far off a pair is comes on top, in units of the

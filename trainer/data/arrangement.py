@@ -77,14 +77,21 @@ def arrange(
         moves = rule is Rule.HELD_OUT and (good or val)
         moved = [p for p in train if moves and side[p.sha256] == HELD_OUT]
         arranged |= _joined(train, val, moved, ordered(good), side)
-    record = SplitRecord(
+    photos = _places(root, everything, side, chosen)
+    return arranged, Division(_record(rule, wishes, photos), chosen, near, is_torn)
+
+
+def _record(
+    rule: Rule, wishes: SplitWishes, photos: dict[str, PhotoPlace]
+) -> SplitRecord:
+    """Return who went where, and why."""
+    return SplitRecord(
         rule=rule,
         seed=wishes.seed,
         pattern=wishes.pattern,
         like=wishes.like_name,
-        photos=_places(root, everything, side, chosen),
+        photos=photos,
     )
-    return arranged, Division(record, chosen, near, is_torn)
 
 
 def _places(

@@ -14,12 +14,11 @@ from typing import Any, Protocol
 import torch
 
 from models.detections import Detections
-from models.detector import Detector
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.tiles import TrainingTiles
 from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.detectors.base import Batch
+from trainer.detectors.base import Batch, Detector
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.fit.ancestor import ancestors, inherit
@@ -48,7 +47,7 @@ from trainer.fit.team import ALONE, Team
 from trainer.fit.watch import Watch
 from trainer.fit.wishes import Recipe, Wishes, resolve
 from trainer.judge.metrics import measure, predict_photos
-from trainer.judge.thresholds import choose_thresholds
+from trainer.judge.thresholds import ErrorLimit, choose_thresholds
 from trainer.judge.torch_detector import TorchDetector
 from trainer.run import (
     CHECKPOINT_NAME,
@@ -169,10 +168,48 @@ def train(
     if wishes.limit:
         wishes.limit.check(held_out)
     recipe = resolve(wishes, photos)
+    loop, transfer, line = _loop(
+        recipe, dataset, wishes, out / CHECKPOINT_NAME, observer, begun_s, team
+    )
+    loop.prepare(wishes.repeats.schedule if wishes.repeats else None, resume=resume)
+    observer.begin(recipe, transfer, loop.training.schedule.steps)
+    curve = loop.run()
+    team.dismiss_others()
+    model = loop.training.average.model
+    kept_step = loop.watch.keep_best(model)
+    keep_split(out, dataset.division)
+    found = _measured(recipe, model, dataset, observer)
+    record = RunRecord(
+        name=out.resolve().name,
+        labels=dataset.labels,
+        pretrained_sha256=transfer.sha256 if transfer else None,
+        seconds=curve[-1].seconds if curve else 0.0,
+        curve=tuple(curve),
+        schedule=loop.record(kept_step),
+        ancestors=line,
+        repeats=wishes.repeats.name if wishes.repeats else None,
+        **_known_by(dataset),
+        **_judged(found, dataset, wishes.limit),
+        **_resolved(recipe),
+        **made_by(),
+    )
+    return Outcome(write_run(out, record, model), found, held_out)
+
+
+def _loop(
+    recipe: Recipe,
+    dataset: Dataset,
+    wishes: Wishes,
+    path: Path,
+    observer: Observer,
+    begun_s: float | None,
+    team: Team,
+) -> tuple[Loop, TransferReport | None, tuple[Ancestor, ...]]:
+    """Return a training ready to run, what was grafted, and what it descends from."""
+    photos, held_out = dataset.for_training()
     made_with = _made_with(recipe, dataset, wishes.repeats)
     require_share(recipe.batch, team)
     team.require_same("recipe and photos", str(made_with))
-    size_px = (recipe.input_height_px, recipe.input_width_px)
     data = _training_data(recipe, photos)
     watch = _watch(wishes, recipe, held_out, len(dataset.labels))
     order = _order(recipe, data, watch, team)
@@ -183,36 +220,21 @@ def train(
         order,
         watch=watch,
         budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
-        path=out / CHECKPOINT_NAME,
+        path=path,
         notes={"made_with": made_with},
         on_step=observer.step,
     )
-    loop.prepare(wishes.repeats.schedule if wishes.repeats else None, resume=resume)
-    observer.begin(recipe, transfer, training.schedule.steps)
-    curve = loop.run()
-    team.dismiss_others()
-    kept_step = loop.watch.keep_best(training.average.model)
-    keep_split(out, dataset.division)
-    split = _held_out_name(dataset)
-    detector = tiled(TorchDetector(training.average.model, *size_px), recipe.tiles)
-    found = _measured(detector, held_out, len(dataset.labels), observer)
-    thresholds = choose_thresholds(found, held_out, dataset.labels, split, wishes.limit)
-    record = RunRecord(
-        name=out.resolve().name,
-        labels=dataset.labels,
-        pretrained_sha256=transfer.sha256 if transfer else None,
-        **_known_by(dataset),
-        seconds=curve[-1].seconds if curve else 0.0,
-        thresholds=thresholds,
-        metrics=measure(found, held_out, dataset.labels, thresholds, split),
-        curve=tuple(curve),
-        schedule=loop.record(kept_step),
-        ancestors=line,
-        repeats=wishes.repeats.name if wishes.repeats else None,
-        **_resolved(recipe),
-        **made_by(),
-    )
-    return Outcome(write_run(out, record, training.average.model), found, held_out)
+    return loop, transfer, line
+
+
+def _judged(
+    found: list[Detections], dataset: Dataset, limit: ErrorLimit | None
+) -> dict[str, Any]:
+    """Return what the record says of the photos that were not trained on."""
+    held_out, split = dataset.for_training()[1], _held_out_name(dataset)
+    thresholds = choose_thresholds(found, held_out, dataset.labels, split, limit)
+    metrics = measure(found, held_out, dataset.labels, thresholds, split)
+    return {"thresholds": thresholds, "metrics": metrics}
 
 
 def _begin(
@@ -265,14 +287,14 @@ def _watch(
 
 
 def _measured(
-    detector: Detector,
-    held_out: tuple[Photo, ...],
-    labels: int,
-    observer: Observer,
+    recipe: Recipe, model: Detector, dataset: Dataset, observer: Observer
 ) -> list[Detections]:
     """Return what is found on the photos that were not trained on."""
+    held_out = dataset.for_training()[1]
+    size_px = (recipe.input_height_px, recipe.input_width_px)
     tick = observer.measuring(len(held_out))
-    return predict_photos(detector, held_out, labels, on_photo=tick)
+    detector = tiled(TorchDetector(model, *size_px), recipe.tiles)
+    return predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
 
 
 def join(training: Training, team: Team) -> None:
