@@ -3,8 +3,8 @@
 ``python bench/train.py DATASET --weights FILE.pth none --minutes 10``: ``graftline
 train``, ``pack``, and ``evaluate`` of every variant in the package on the photos that
 were not trained on. ``--epochs`` gives a shared machine as many steps as minutes give a
-quiet one. One JSON a start in ``bench/results/train``; a run that is finished in
-``bench/out`` is not trained again.
+quiet one; ``--seed`` shows how far figures move by chance. One JSON a start and seed in
+``bench/results/train``; a run that is finished in ``bench/out`` is not trained again.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def measure(
     Args:
         dataset: With a val split and good parts.
         weights: For ``train --weights``.
-        length: ``--minutes`` or ``--epochs`` with their number.
+        length: ``--minutes`` or ``--epochs`` with their number, and a seed.
         run: Folder of the run.
     """
     seconds = None
@@ -98,14 +98,17 @@ def main(words: list[str]) -> int:
     parser.add_argument("--weights", nargs="+", default=[str(COCO), NOTHING])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--epochs", type=int, help="instead of minutes, for as many")
+    parser.add_argument("--seed", type=int, default=0)
     add_out(parser)
     args = parser.parse_args(words)
     length: tuple[object, ...] = ("--minutes", args.minutes)
     if args.epochs:
         length = ("--epochs", args.epochs)
+    if args.seed:
+        length += ("--seed", args.seed)
     for weights in args.weights:
         machine = describe_machine()
-        start = Path(weights).stem
+        start = Path(weights).stem + (f"-seed{args.seed}" if args.seed else "")
         run = args.out / f"train-{start}"
         measured = measure(args.dataset, weights, length, run)
         if weights != NOTHING:

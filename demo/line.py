@@ -95,9 +95,7 @@ class DemoLine:
             *("--size", str(settings.size_px), "--epochs", str(settings.epochs)),
             *("--seed", str(settings.seed)),
         )
-        # With INT8 one defect of the video was told twice (one run); in float none was.
-        words = ("--out", package, "--name", MODEL_NAME, "--no-int8")
-        self._step(children, "pack", run, *words)
+        self._step(children, "pack", run, "--out", package, "--name", MODEL_NAME)
         self._step(children, "flash", package, f"local:{settings.out / 'line-pc'}")
 
     def _open_page(self, children: Children, broker_port: int) -> HistoryClient:
