@@ -223,6 +223,8 @@ def main(words: list[str]) -> int:
         print(f"{PEER} is installed, {len(pool)} photos to train on are laid.")
         return 0
     trainings = {}
+    if args.result.exists():  # those of before that are not asked for
+        trainings = json.loads(args.result.read_text("utf-8"))["trainings"]
     for name in args.trainings:
         machine = describe_machine()
         done = train(peer, name, start, args.minutes)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from measuring.boards import COCO, add_dataset, add_out
+from measuring.head_first import head_first
 from measuring.machine import RESULTS, describe_machine, write_result
 from measuring.recall import recalls
 
@@ -29,7 +30,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "close-ups": {"pastes": False, "mines": False},
     "both": {"mines": False},
     "mined": {},
+    "head-first": {},
 }
+HEAD_FIRST = 0.15  # of the steps
 
 
 def main(words: list[str]) -> int:
@@ -57,7 +60,8 @@ def main(words: list[str]) -> int:
             run.mkdir(parents=True, exist_ok=True)
             wishes = replace(asked, **VARIANTS[name])
             begun = (run / CHECKPOINT_NAME).exists()
-            train(dataset, wishes, run, TerminalObserver(), resume=begun)
+            with head_first(HEAD_FIRST if name == "head-first" else 0.0):
+                train(dataset, wishes, run, TerminalObserver(), resume=begun)
         finished = open_run(run)
         record = finished.record
         size_px = record.input_height_px, record.input_width_px

@@ -3,7 +3,8 @@
 ``python bench/train.py DATASET --weights FILE.pth none --minutes 10``: ``graftline
 train``, ``pack``, and ``evaluate`` of every variant in the package on the photos that
 were not trained on. ``--epochs`` gives a shared machine as many steps as minutes give a
-quiet one; ``--seed`` shows how far figures move by chance. One JSON a start and seed in
+quiet one; ``--seed`` shows how far figures move by chance; ``--freeze trunk`` and
+``--minutes 3`` what the new branch alone reaches. One JSON for each of these in
 ``bench/results/train``; a run that is finished in ``bench/out`` is not trained again.
 """
 
@@ -12,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from models.package import open_package
 from trainer.run import RECORD_NAME, open_run
 
 NOTHING = "none"
+MINUTES = 10
 
 
 def graftline(*words: object) -> str:
@@ -37,20 +40,20 @@ def graftline(*words: object) -> str:
 
 
 def measure(
-    dataset: Path, weights: str, length: tuple[object, ...], run: Path
+    dataset: Path, weights: str, options: Sequence[object], run: Path
 ) -> dict[str, Any]:
     """Train where no finished run is there, and measure it.
 
     Args:
         dataset: With a val split and good parts.
         weights: For ``train --weights``.
-        length: ``--minutes`` or ``--epochs`` with their number, and a seed.
+        options: More words of the command: length, seed and so on.
         run: Folder of the run.
     """
     seconds = None
     if not (run / RECORD_NAME).exists():
         begun = time.monotonic()
-        words = ("--weights", weights, *length, "--out", run)
+        words = ("--weights", weights, *options, "--out", run)
         graftline("train", dataset, *words)
         seconds = round(time.monotonic() - begun, 1)
     printed = graftline("evaluate", run, dataset, "--split", "val", "--json")
@@ -84,6 +87,23 @@ def measure_package(dataset: Path, run: Path, package: Path) -> dict[str, Any]:
     return {"report": printed, "variants": variants}
 
 
+def case_name(args: argparse.Namespace, weights: str) -> str:
+    """Return what a case is called: its start, and what differs from the usual.
+
+    Args:
+        args: Of the command line.
+        weights: Where it starts.
+    """
+    parts = [Path(weights).stem]
+    if args.minutes != MINUTES and not args.epochs:
+        parts.append(f"{args.minutes:g}min")
+    if args.freeze:
+        parts.append(f"frozen-{args.freeze}")
+    if args.seed:
+        parts.append(f"seed{args.seed}")
+    return "-".join(parts)
+
+
 def main(words: list[str]) -> int:
     """Measure every start.
 
@@ -96,27 +116,27 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset(parser)
     parser.add_argument("--weights", nargs="+", default=[str(COCO), NOTHING])
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--epochs", type=int, help="instead of minutes, for as many")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--freeze", choices=("trunk",))
+    parser.add_argument("--no-package", action="store_true", help="train only")
     add_out(parser)
     args = parser.parse_args(words)
-    length: tuple[object, ...] = ("--minutes", args.minutes)
-    if args.epochs:
-        length = ("--epochs", args.epochs)
-    if args.seed:
-        length += ("--seed", args.seed)
+    options: list[object] = ["--seed", args.seed]
+    options += ["--epochs", args.epochs] if args.epochs else ["--minutes", args.minutes]
+    options += ["--freeze", args.freeze] if args.freeze else []
     for weights in args.weights:
         machine = describe_machine()
-        start = Path(weights).stem + (f"-seed{args.seed}" if args.seed else "")
-        run = args.out / f"train-{start}"
-        measured = measure(args.dataset, weights, length, run)
-        if weights != NOTHING:
-            package = args.out / f"train-{start}-package"
+        case = case_name(args, weights)
+        run = args.out / f"train-{case}"
+        measured = measure(args.dataset, weights, options, run)
+        if weights != NOTHING and not args.no_package:
+            package = args.out / f"train-{case}-package"
             measured["package"] = measure_package(args.dataset, run, package)
-        path = RESULTS / "train" / f"{start}.json"
-        write_result(path, {"start": start, "machine": machine, **measured})
-        print(start, json.dumps(measured["metrics"]))
+        path = RESULTS / "train" / f"{case}.json"
+        write_result(path, {"start": case, "machine": machine, **measured})
+        print(case, json.dumps(measured["metrics"]))
     return 0
 
 
