@@ -30,6 +30,7 @@ from models.manifest import (
     PrecisionHint,
     ThresholdRule,
     Thresholds,
+    TilesInfo,
     Tolerance,
     Variant,
     VariantName,
@@ -161,6 +162,19 @@ def make_package(
     _write_expected(folder, manifest, variants[0])
     files = list_files(folder)
     return write_manifest(folder, manifest.model_copy(update={"files": files}))
+
+
+def make_tiled_package(folder: Path, schema_version: int = 2) -> Package:
+    """Write a package that cuts frames into 2 x 3 tiles, and return it.
+
+    Args:
+        folder: Folder to make.
+        schema_version: Of the manifest.
+    """
+    manifest = make_package(folder).manifest
+    info = TilesInfo(picture_height_px=576, picture_width_px=832, overlap_px=64)
+    update = {"tiles": info, "schema_version": schema_version}
+    return write_manifest(folder, manifest.model_copy(update=update))
 
 
 def install_package(

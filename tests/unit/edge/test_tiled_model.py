@@ -9,20 +9,17 @@ from edge.model import load_model
 from models.backends import open_detector
 from models.detector import detect
 from models.errors import PackageError
-from models.manifest import TilesInfo, VariantName
-from models.package import Package, read_manifest, write_manifest
+from models.manifest import VariantName
+from models.package import read_manifest
 from models.preprocess import Frame, letterbox_into
-from tests.simulators.packages import CELL_PX, install_package, make_package
+from tests.simulators.packages import (
+    CELL_PX,
+    install_package,
+    make_package,
+    make_tiled_package,
+)
 
 FP32 = VariantName.OPENVINO_FP32
-
-
-def tiled_package(folder: Path, schema_version: int = 2) -> Package:
-    """Return a package that cuts frames into 2 x 3 tiles of 320 px."""
-    manifest = make_package(folder).manifest
-    info = TilesInfo(picture_height_px=576, picture_width_px=832, overlap_px=64)
-    update = {"tiles": info, "schema_version": schema_version}
-    return write_manifest(folder, manifest.model_copy(update=update))
 
 
 def frame_with(*corners: tuple[int, int]) -> Frame:
@@ -37,7 +34,7 @@ def frame_with(*corners: tuple[int, int]) -> Frame:
 def test_daemon_finds_small_defects_where_everybody_finds_them(
     tmp_path: Path, threads: int
 ) -> None:
-    package = tiled_package(tmp_path / "package")
+    package = make_tiled_package(tmp_path / "package")
     tiles = package.manifest.tiling()
     assert tiles is not None
     assert tiles.count == 6
@@ -64,7 +61,7 @@ def test_daemon_finds_small_defects_where_everybody_finds_them(
 
 def test_tiles_that_older_daemons_would_overlook_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="tiles need schema 2"):
-        tiled_package(tmp_path / "package", schema_version=1)
+        make_tiled_package(tmp_path / "package", schema_version=1)
 
 
 def test_package_without_tiles_keeps_the_schema_of_older_daemons(
