@@ -175,6 +175,14 @@ class Metrics(_Part):
     split: str = Field(default="val", description="Split that was measured.")
 
 
+class AncestorInfo(_Part):
+    """An earlier training whose weights this one went on from."""
+
+    name: str = Field(description="Of that run.")
+    weights_sha256: Sha256
+    dataset_sha256: Sha256 = Field(description="Of its photos and labels.")
+
+
 class Lineage(_Part):
     """Where the weights come from."""
 
@@ -184,6 +192,9 @@ class Lineage(_Part):
     seed: int
     pretrained: str = Field(description="Name of the weights it started from.")
     pretrained_sha256: Sha256 | None = None
+    ancestors: tuple[AncestorInfo, ...] = Field(
+        default=(), description="Runs that training went on from, the nearest first."
+    )
     versions: dict[str, str] = Field(description="Library to version.")
 
 

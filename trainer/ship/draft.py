@@ -69,17 +69,6 @@ def draft_manifest(
         calibration: Which photos INT8 was calibrated with; None = no INT8.
         variants: At least one.
     """
-    lineage = {
-        "dataset_sha256": record.dataset_sha256,
-        "dataset_images": record.dataset_images,
-        "recipe": record.recipe,
-        "seed": record.seed,
-        "pretrained": record.pretrained,
-        "pretrained_sha256": record.pretrained_sha256,
-        "versions": {**library_versions(), **record.versions},
-    }
-    if calibration is not None:
-        lineage["calibration"] = dict(calibration)
     return Manifest(
         schema_version=SCHEMA_VERSION if record.tiles else UNTILED_SCHEMA,
         name=name,
@@ -98,11 +87,35 @@ def draft_manifest(
         output=OutputInfo(anchors=anchors),
         thresholds=record.thresholds,
         metrics=record.metrics,
-        lineage=Lineage.model_validate(lineage),
+        lineage=_lineage(record, calibration),
         variants=dict(variants),
         golden=EXPECTED,
         files={},
     )
+
+
+def _lineage(record: RunRecord, calibration: Mapping[str, object] | None) -> Lineage:
+    """Return where the weights of a run come from; see ``draft_manifest``."""
+    lineage: dict[str, object] = {
+        "dataset_sha256": record.dataset_sha256,
+        "dataset_images": record.dataset_images,
+        "recipe": record.recipe,
+        "seed": record.seed,
+        "pretrained": record.pretrained,
+        "pretrained_sha256": record.pretrained_sha256,
+        "ancestors": [
+            {
+                "name": ancestor.name,
+                "weights_sha256": ancestor.sha256,
+                "dataset_sha256": ancestor.dataset_sha256,
+            }
+            for ancestor in record.ancestors
+        ],
+        "versions": {**library_versions(), **record.versions},
+    }
+    if calibration is not None:
+        lineage["calibration"] = dict(calibration)
+    return Lineage.model_validate(lineage)
 
 
 def _tiles_info(tiles: Tiles | None) -> TilesInfo | None:

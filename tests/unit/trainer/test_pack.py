@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,12 @@ from models.backends import open_detector
 from models.detections import Detections, no_detections
 from models.errors import ConfigError, DatasetError, PackageError, TrainingError
 from models.golden import read_golden, run_golden
-from models.manifest import PrecisionHint, VariantName
+from models.manifest import PrecisionHint, Variant, VariantName
 from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
 from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
-from trainer.run import Run
-from trainer.ship.draft import model_name
+from trainer.run import Ancestor, Run
+from trainer.ship.draft import draft_manifest, model_name
 from trainer.ship.golden_frames import choose_golden
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack import pack_run
@@ -92,6 +93,35 @@ def test_manifest_tells_lineage_and_accuracy(package: Package, run: Run) -> None
     assert int8.metrics
     assert int8.metrics.map_50 > 0.99
     assert set(int8.tolerances) == set(PrecisionHint)
+
+
+def test_manifest_names_the_runs_that_training_went_on_from(run: Run) -> None:
+    earlier = Ancestor(
+        name="last-year",
+        folder="/home/ann/runs/last-year",
+        sha256="a" * 64,
+        dataset_sha256="b" * 64,
+        pretrained="none",
+        kept_labels=run.record.labels,
+        fresh_labels=(),
+    )
+    record = run.record.model_copy(update={"ancestors": (earlier,)})
+    variant = Variant(
+        model="a.xml", runtime="openvino", precision="fp32", size_bytes=1, tolerances={}
+    )
+    manifest = draft_manifest(
+        record,
+        name="spots",
+        now=datetime.now(UTC),
+        anchors=1,
+        calibration=None,
+        variants={VariantName.OPENVINO_FP32: variant},
+    )
+    (ancestor,) = manifest.lineage.ancestors
+    assert ancestor.name == "last-year"
+    assert ancestor.weights_sha256 == "a" * 64
+    assert ancestor.dataset_sha256 == "b" * 64
+    assert "ann" not in manifest.model_dump_json()  # a package leaves the house
 
 
 @pytest.mark.parametrize("name", list(VariantName))
