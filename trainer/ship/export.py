@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import openvino as ov
 import torch
+from openvino.passes import ConstantFolding, Manager
 
 from models.errors import PackageError
 from trainer.detectors.base import DetectionGraph, Detector
@@ -82,6 +83,11 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
     """
     # not ov.convert_model: it reports its use over the network
     model = ov.Core().read_model(str(onnx_path))
+    # the reader leaves a bias as a sum over computed shapes, in which NNCF sees none:
+    # it then corrects none, which cost 1.7 points of mAP@.75 in INT8
+    folding = Manager()
+    folding.register_pass(ConstantFolding())
+    folding.run_passes(model)
     save_openvino(model, xml_path, info)
 
 

@@ -4,7 +4,8 @@ First the whole graph, with each way of taking ranges. Where both lose too much,
 layers are ranked by what each does to the detections, and the fewest that carry a
 quarter, half, three quarters, nine tenths of the noise stay in float32: the first
 such graph that passes is kept. ONNX gets what OpenVINO passed with; where OpenVINO
-passed whole, no layers are ranked for ONNX alone: it is not what line PCs run first.
+passed whole, ONNX gets the other ranges too, but no layers are ranked for it alone: it
+is not what line PCs run first.
 """
 
 from collections.abc import Callable, Iterator
@@ -98,7 +99,10 @@ class _Search:
     def _ways(self) -> Iterator[Way]:
         """Return what to try in turn; each is decided when the last one failed."""
         tried = set()
-        begin = [self._last] if self._last else [Way(ranges) for ranges in Ranges]
+        begin = [Way(ranges) for ranges in Ranges]
+        if self._last:
+            others = begin if not self._last.in_float else []
+            begin = [self._last, *(way for way in others if way != self._last)]
         for way in begin:
             tried.add(way.in_float)
             yield way

@@ -28,11 +28,13 @@ class Ranges(StrEnum):
     activations of all, the mean over photos cuts that answer off, the more so the
     more good parts there are. Where it is not, the whole range wastes steps on
     activations that hardly occur: on a trained YOLOX-nano it cost 2 points of
-    mAP@.5 and the mean cost nothing.
+    mAP@.5 and the mean cost nothing. Between them lies the range with the least square
+    error over a histogram of all activations: it takes five times as long to find.
     """
 
     TYPICAL = "mean-of-extremes"
     WHOLE = "extremes"
+    FITTING = "least-error"
 
 
 def load_nncf() -> ModuleType:
@@ -101,18 +103,28 @@ def quantize(
 
 
 def _parameters(ranges: Ranges) -> Any:  # noqa: ANN401 - NNCF has no types
-    """Return how NNCF takes the ranges of activations."""
+    """Return how NNCF takes the ranges of activations and corrects biases.
+
+    Every bias is corrected. By default NNCF leaves those of a layer as they are where
+    one of them would more than double, which a bias near zero always does.
+    """
     from nncf.quantization.advanced_parameters import (  # noqa: PLC0415 (see above)
+        AdvancedBiasCorrectionParameters,
         AdvancedQuantizationParameters,
     )
     from nncf.quantization.range_estimator import (  # noqa: PLC0415
+        RangeEstimatorParameters,
         RangeEstimatorParametersSet,
     )
 
-    if ranges is Ranges.TYPICAL:
-        return AdvancedQuantizationParameters()  # NNCF's default
+    estimators = {
+        Ranges.TYPICAL: RangeEstimatorParameters(),  # NNCF's default
+        Ranges.WHOLE: RangeEstimatorParametersSet.MINMAX,
+        Ranges.FITTING: RangeEstimatorParametersSet.HISTOGRAM,
+    }
     return AdvancedQuantizationParameters(
-        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+        activations_range_estimator_params=estimators[ranges],
+        bias_correction_params=AdvancedBiasCorrectionParameters(threshold=float("inf")),
     )
 
 

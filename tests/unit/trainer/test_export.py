@@ -10,6 +10,7 @@ from models.errors import PackageError
 from models.manifest import ThresholdRule, Thresholds
 from tests.simulators.runs import CELL_PX, HEIGHT_PX, WIDTH_PX, CellDetector
 from trainer.detectors.base import Architecture
+from trainer.detectors.zoo import build_detector
 from trainer.ship.export import OPSET, convert_openvino, export_onnx, lift_constants
 from trainer.ship.licences import licences_text, notice_of
 from trainer.ship.metadata import model_info
@@ -116,3 +117,22 @@ def test_each_architecture_has_its_licence_in_full() -> None:
         assert notice_of(detector).text in text
         assert "Apache License" in text
         assert ("Redistribution and use" in text) == (detector is Architecture.SSDLITE)
+
+
+def test_every_bias_is_a_constant_that_the_quantizer_can_correct(
+    tmp_path: Path,
+) -> None:
+    model = build_detector(Architecture.YOLOX_NANO, 2)
+    size = {"input_height_px": 64, "input_width_px": 64}
+    export_onnx(model, tmp_path / "model.onnx", **size, info=INFO)
+    convert_openvino(tmp_path / "model.onnx", tmp_path / "model.xml", INFO)
+    graph = ov.Core().read_model(str(tmp_path / "model.xml"))
+    nodes = graph.get_ops()
+    layers = [node for node in nodes if node.get_type_name().endswith("Convolution")]
+    assert len(layers) > 100
+    for layer in layers:
+        (taker,) = layer.output(0).get_target_inputs()
+        added = taker.get_node()
+        assert added.get_type_name() == "Add"
+        bias = added.input_value(1 - taker.get_index()).get_node()
+        assert bias.get_type_name() == "Constant"
