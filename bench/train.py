@@ -19,8 +19,12 @@ from typing import Any
 
 from measuring.boards import COCO, add_dataset, add_out
 from measuring.machine import RESULTS, describe_machine, write_result
+from measuring.recall import recalls
 
 from models.package import open_package
+from trainer.data.dataset import open_dataset
+from trainer.judge.metrics import predict_photos
+from trainer.judge.torch_detector import TorchDetector
 from trainer.run import RECORD_NAME, open_run
 
 NOTHING = "none"
@@ -57,8 +61,13 @@ def measure(
         graftline("train", dataset, *words)
         seconds = round(time.monotonic() - begun, 1)
     printed = graftline("evaluate", run, dataset, "--split", "val", "--json")
-    record = open_run(run).record
+    finished = open_run(run)
+    record = finished.record
     report = json.loads((run / "report.json").read_text("utf-8"))
+    photos = open_dataset(dataset)
+    held_out, classes = photos.for_training()[1], len(photos.labels)
+    size_px = record.input_height_px, record.input_width_px
+    found = predict_photos(TorchDetector(finished.model, *size_px), held_out, classes)
     return {
         "command_seconds": seconds,
         "recipe": record.recipe,
@@ -68,6 +77,7 @@ def measure(
         "metrics": json.loads(printed),
         "promise": report["promise"],
         "operating_curve": report["operating_curve"],
+        "recall_at_good_parts_alarmed": recalls(found, held_out, classes),
     }
 
 
