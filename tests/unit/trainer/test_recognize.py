@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -178,6 +179,25 @@ def test_link_to_the_folder_itself_does_not_go_round(tmp_path: Path) -> None:
     root = EXPORTS["YOLO"](tmp_path / "d")
     (root / "images" / "again").symlink_to(root)
     assert counts(open_dataset(root)) == {"all": (2, 1)}
+
+
+def test_link_out_of_good_makes_no_good_parts_of_defective_ones(
+    tmp_path: Path,
+) -> None:
+    root = write_coco_export(tmp_path / "d")
+    write_picture(root / "good" / "g.png", 7)
+    before = counts(open_dataset(root))
+    (root / "good" / "up").symlink_to(root)
+    assert counts(open_dataset(root)) == before
+
+
+@pytest.mark.timeout(30)
+def test_pipe_called_like_a_picture_is_not_read(tmp_path: Path) -> None:
+    root = write_coco_export(tmp_path / "d")
+    write_picture(root / "good" / "g.png", 7)
+    before = counts(open_dataset(root))
+    os.mkfifo(root / "good" / "endless.png")
+    assert counts(open_dataset(root)) == before
 
 
 @pytest.mark.parametrize(

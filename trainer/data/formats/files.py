@@ -27,24 +27,34 @@ def is_picture(path: Path) -> bool:
 def files_below(folder: Path) -> list[Path]:
     """Return every file of a folder, sorted; hidden folders are left out.
 
+    A link that leads back above the folder is not followed: from ``good/`` it would
+    make good parts of all photos. Pipes and devices are no files: reading never ends.
+
     Args:
         folder: Where to begin. Links to folders are followed, each folder once.
     """
     found: list[Path] = []
-    seen: set[tuple[int, int]] = set()
+    seen = {_identity(above) for above in folder.resolve().parents}
     for place, folders, names in os.walk(folder, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
+        identity = _identity(Path(place))
+        if identity in seen:
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(identity)
         folders[:] = [
             name
             for name in folders
             if not name.startswith(".") and name not in FOREIGN_FOLDERS
         ]
-        found += [Path(place, name) for name in names]
+        paths = [Path(place, name) for name in names]
+        found += [path for path in paths if path.is_file() or not path.exists()]
     return sorted(found)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what a folder is known by, whatever path leads to it."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def pictures_below(folder: Path) -> list[Path]:
