@@ -121,21 +121,28 @@ def judged(
         },
         "of_suspects": {
             kind: {
-                "listed": sum(s.kind is kind for s in suspects),
-                "right": sum(
-                    bool(r)
-                    for s, r in zip(suspects, right, strict=True)
-                    if s.kind is kind
-                ),
-                "more_likely_wrong": sum(s.kind is kind for s in listed),
-                "more_likely_wrong_right": sum(
-                    bool(r)
-                    for s, r in zip(listed, right, strict=False)
-                    if s.kind is kind
+                **_counts("listed", "right", kind, suspects, right),
+                **_counts(
+                    "more_likely_wrong", "more_likely_wrong_right", kind, listed, right
                 ),
             }
             for kind in SuspectKind
         },
+    }
+
+
+def _counts(
+    all_name: str,
+    right_name: str,
+    kind: SuspectKind,
+    suspects: Sequence[Suspect],
+    right: np.ndarray,
+) -> dict[str, int]:
+    """Return how many suspects are of a kind, and how many of those are right."""
+    of_kind = np.array([suspect.kind is kind for suspect in suspects], bool)
+    return {
+        all_name: int(of_kind.sum()),
+        right_name: int((of_kind & right[: len(suspects)]).sum()),
     }
 
 
