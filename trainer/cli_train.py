@@ -68,7 +68,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--activation",
         type=Activation,
         choices=list(Activation),
-        help="non-linearity (default: hardswish, which INT8 likes)",
+        help="non-linearity (default: relu for graft, hardswish for yolox)",
     )
     parser.add_argument(
         "--size", type=positive_int, help="longer side of the input, pixels"

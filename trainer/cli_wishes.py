@@ -10,7 +10,6 @@ from trainer.cli_arguments import share
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
 from trainer.fit.ancestor import refuse_other_network
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.repeat import differences, open_repeat
@@ -78,10 +77,12 @@ def read_wishes(
 
 def _choosing(args: argparse.Namespace) -> Wishes:
     """Return the wish of a training of its own."""
+    weights = args.weights or SHIPPED_WEIGHTS
+    detector = args.detector or _detector_of(weights)
     wishes = Wishes(
-        weights=args.weights or SHIPPED_WEIGHTS,
-        detector=args.detector or _detector_of(args.weights or SHIPPED_WEIGHTS),
-        activation=args.activation or Activation.HARDSWISH,
+        weights=weights,
+        detector=detector,
+        activation=args.activation or zoo.usual_activation(detector),
         size_px=args.size,
         tiles=args.tiles or TileMode.AUTO,
         epochs=args.epochs,

@@ -28,6 +28,7 @@ LABELS = 2
 CASES = [
     (Architecture.YOLOX_NANO, Activation.SILU),
     (Architecture.YOLOX_NANO, Activation.HARDSWISH),
+    (Architecture.GRAFT_N, Activation.RELU),
     (Architecture.SSDLITE, Activation.HARDSWISH),
 ]
 

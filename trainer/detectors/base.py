@@ -22,6 +22,8 @@ from torch import Tensor, nn
 class Architecture(StrEnum):
     """Every network that can be trained; the name that packages carry."""
 
+    GRAFT_N = "graft-n"
+    GRAFT_S = "graft-s"
     YOLOX_NANO = "yolox-nano"
     YOLOX_TINY = "yolox-tiny"
     YOLOX_S = "yolox-s"
@@ -136,6 +138,11 @@ class Detector(nn.Module, ABC):
     published_prefix: ClassVar[str] = ""
     class_parts: ClassVar[tuple[str, ...]] = ()
     num_classes: int
+
+    @property
+    def gains_from_bf16(self) -> bool:
+        """Whether a CPU with bfloat16 trains it faster in bfloat16."""
+        return False
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""YOLOX nano, tiny and s: anchor-free, one grid cell predicts one box.
+"""YOLOX and what has its shape: anchor-free, one grid cell predicts one box.
 
 Raw maps carry, per cell: x and y offset in cells, log width and height in cells,
 one objectness logit and C class logits. Input is BGR 0..255 without any
@@ -11,7 +11,7 @@ Source:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,22 @@ BOX_WEIGHT = 5.0  # Source: YOLOX head, reg_weight
 LARGEST_LOG_SIZE = 10.0  # e^10 cells: beyond any image, and finite in float32
 
 
+class Size(Protocol):
+    """What tells one network of this shape from another."""
+
+    @property
+    def width(self) -> float:
+        """Channels as a multiple of YOLOX-l's."""
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether 3 x 3 convolutions are depthwise."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The name that packages carry."""
+
+
 class YoloxSize(StrEnum):
     """The published sizes that fit a line PC."""
 
@@ -58,6 +74,11 @@ class YoloxSize(StrEnum):
     def depthwise(self) -> bool:
         """Whether 3 x 3 convolutions are depthwise."""
         return self is YoloxSize.NANO
+
+    @property
+    def architecture(self) -> Architecture:
+        """The name that packages carry."""
+        return Architecture(f"yolox-{self.value}")
 
 
 DEPTH = 1  # Source: 3 bottlenecks x 0.33, the same for nano, tiny and s
@@ -85,7 +106,7 @@ class YOLOXHead(nn.Module):
         make: Plain or depthwise convolutions.
     """
 
-    def __init__(self, num_classes: int, size: YoloxSize, make: Convolutions) -> None:
+    def __init__(self, num_classes: int, size: Size, make: Convolutions) -> None:
         super().__init__()
         hidden, base = int(256 * size.width), int(64 * size.width)
         levels = range(len(STRIDES_PX))
@@ -125,10 +146,10 @@ class YOLOXHead(nn.Module):
 
 
 class YOLOX(Detector):
-    """The detector that Graftline trains by default.
+    """A detector of YOLOX's shape: YOLOX itself, and ours.
 
     Args:
-        size: nano, tiny or s.
+        size: Channels and kind of convolution.
         num_classes: C.
         activation: SiLU for the official function; Hardswish or ReLU keep every
             weight and make INT8 fast.
@@ -138,7 +159,7 @@ class YOLOX(Detector):
 
     def __init__(
         self,
-        size: YoloxSize,
+        size: Size,
         num_classes: int,
         activation: Activation = Activation.SILU,
     ) -> None:
@@ -151,7 +172,12 @@ class YOLOX(Detector):
     @property
     def architecture(self) -> Architecture:
         """Which network this is."""
-        return Architecture(f"yolox-{self.size}")
+        return self.size.architecture
+
+    @property
+    def gains_from_bf16(self) -> bool:
+        """True with full convolutions: 1.6 times as fast; depthwise ones wait."""
+        return not self.size.depthwise
 
     def set_activation(self, activation: Activation) -> None:
         """Swap every non-linearity, keeping all weights.

@@ -29,6 +29,7 @@ import models
 from models.errors import TrainingError
 from trainer.detectors import download
 from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.graft import GRAFT_ACTIVATION, GraftSize
 from trainer.detectors.ssdlite import SSDLite
 from trainer.detectors.weights import TransferReport, graft
 from trainer.detectors.yolox import YOLOX, YoloxSize
@@ -148,9 +149,13 @@ def build_detector(
     Args:
         architecture: Which network.
         num_classes: C, without background.
-        activation: Of a YOLOX; SSDLite has its own.
+        activation: Of a YOLOX or a graft; SSDLite has its own.
     """
     match architecture:
+        case Architecture.GRAFT_N:
+            return YOLOX(GraftSize.N, num_classes, activation)
+        case Architecture.GRAFT_S:
+            return YOLOX(GraftSize.S, num_classes, activation)
         case Architecture.YOLOX_NANO:
             return YOLOX(YoloxSize.NANO, num_classes, activation)
         case Architecture.YOLOX_TINY:
@@ -161,6 +166,16 @@ def build_detector(
             return SSDLite(num_classes)
         case _:
             assert_never(architecture)
+
+
+def usual_activation(architecture: Architecture) -> Activation:
+    """Return the non-linearity that a network gets when nobody asks for another.
+
+    Args:
+        architecture: Which network.
+    """
+    own = architecture in {size.architecture for size in GraftSize}
+    return GRAFT_ACTIVATION if own else Activation.HARDSWISH
 
 
 def entries(shipped: Path = SHIPPED_FOLDER) -> dict[str, ZooEntry]:

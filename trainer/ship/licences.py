@@ -31,6 +31,14 @@ def notice_of(detector: Architecture) -> Notice:
         detector: Which.
     """
     match detector:
+        case Architecture.GRAFT_N | Architecture.GRAFT_S:
+            return Notice(
+                "Apache-2.0",
+                "Detector: graft, Graftline's own, in the shape of YOLOX "
+                "(arXiv:2107.08430).\n"
+                "Copyright (c) 2026 the Graftline authors.\n"
+                "Licensed under the Apache License, Version 2.0.",
+            )
         case Architecture.YOLOX_NANO | Architecture.YOLOX_TINY | Architecture.YOLOX_S:
             return Notice(
                 "Apache-2.0",
