@@ -206,6 +206,21 @@ class Training:
                     module.eval()
 
 
+def in_bf16(model: Detector, device: torch.device) -> bool:
+    """Return whether forward and backward run in bfloat16; weights stay float32.
+
+    Args:
+        model: What is trained.
+        device: Where.
+    """
+    if device.type == "cuda":
+        return True
+    able = torch.cpu.get_capabilities()
+    return model.gains_from_bf16 and any(
+        able.get(name) for name in ("avx512_bf16", "amx_bf16")
+    )
+
+
 def train_step(
     training: Training, images: Tensor | Features, targets: list[Target]
 ) -> float:
@@ -228,7 +243,8 @@ def train_step(
     rate = training.schedule.at(training.step)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    half = in_bf16(training.model, device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
         raw = _raw_maps(training.model, images, device)
     parts = training.model.loss_of_raw(raw, targets, training.team.count)
     training.optimizer.zero_grad(set_to_none=True)
