@@ -1,8 +1,9 @@
-"""Grows the shipped trunk: YOLOX-nano on an endless stream of synthetic defects.
+"""Grows the shipped trunk: our detector on an endless stream of synthetic defects.
 
-``python -m trainer.fit.pretrain --minutes 30`` (``make pretrain``). The stream is
-numbered: image ``i`` of seed ``s`` is always the same, so an interrupted run goes on
-where it was (``--resume``). The result is float16 safetensors plus a JSON card.
+``python -m trainer.fit.pretrain --steps 60000`` (``make pretrain``). The stream is
+numbered, so an interrupted training goes on where it was (same ``--state``); until the
+rate begins to fall, also with another number of steps. The result is float16
+safetensors, a JSON card, and a log of the whole training.
 """
 
 import argparse
@@ -11,21 +12,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from models.files import sha256_of, write_atomically
 from trainer.data.synthetic.defects import KINDS
-from trainer.data.synthetic.stream import sample
-from trainer.detectors.base import Batch, Target
-from trainer.detectors.yolox import YOLOX, YoloxSize
-from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors import zoo
+from trainer.detectors.base import Architecture, Batch, Target
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -33,13 +30,16 @@ from trainer.fit.engine import (
     make_optimizer,
     train_step,
 )
+from trainer.fit.pretrain_stream import Lesson, Row, numbered_batches
 
 logger = logging.getLogger(__name__)
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "models" / "pretrained"
-NAME = "graftline-synthetic-nano"
 AVERAGE_DECAY = 0.9995
-REPORT_EVERY = 50
+REPORT_EVERY_STEPS = 100
+SAVE_EVERY_S = 60
+COOLDOWN_SHARE = 0.25
+LOSS_MEMORY = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,151 +47,194 @@ class PretrainRecipe:
     """All that decides the result, written into the card.
 
     Attributes:
-        size_px: Side of the square pictures.
+        detector: Which network.
+        sizes_px: Sides of the square pictures, one for a whole batch.
         batch: Pictures a step.
         steps: Optimizer steps.
+        agnostic_steps: The first steps, in which every defect is just a defect: where
+            it is comes before what it is.
         learning_rate: Peak.
         weight_decay: Of convolution weights.
         seed: Of stream and initial weights.
     """
 
-    size_px: int = 256
+    detector: Architecture = Architecture.GRAFT_N
+    sizes_px: tuple[int, ...] = (128, 160, 192, 256)
     batch: int = 16
-    steps: int = 4000
-    learning_rate: float = 2e-3
+    steps: int = 60_000
+    agnostic_steps: int = 1500
+    learning_rate: float = 3e-3
     weight_decay: float = 0.05
     seed: int = 0
 
+    @property
+    def name(self) -> str:
+        """Name of the weights, for ``--weights``."""
+        return f"{self.detector}-synthetic"
 
-class Stream(IterableDataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
-    """Pictures of the generator, numbered, dealt out to the workers in turn.
 
-    Args:
-        recipe: Size and seed.
-        first: Number of the first picture.
+@dataclass(frozen=True, slots=True)
+class LongSchedule(Schedule):
+    """Warm-up, a long plateau, and a short fall at the end.
+
+    The plateau does not know where the end is, so a training may be made longer.
+
+    Source:
+        Hägele et al., arXiv:2405.18392: as good as a cosine of the same length, with
+        the root of what is left as the fall.
     """
 
-    def __init__(self, recipe: PretrainRecipe, first: int) -> None:
-        self.recipe, self.first = recipe, first
+    def at(self, step: int) -> float:
+        """Return the learning rate of a step.
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield image ``[S, S, 3]`` uint8, boxes ``[G, 4]``, labels ``[G]``."""
-        import cv2  # noqa: PLC0415 (in the worker: its thread pool must be off there)
-
-        cv2.setNumThreads(0)
-        worker = get_worker_info()
-        start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        number = self.first + start
-        while True:
-            seed = np.random.SeedSequence([self.recipe.seed, number])
-            rng = np.random.Generator(np.random.PCG64(seed))
-            yield sample(rng, self.recipe.size_px)
-            number += stride
+        Args:
+            step: From 0 to ``steps - 1``.
+        """
+        warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        fall = max(1, round(self.steps * COOLDOWN_SHARE))
+        done = max(0.0, (step + 1 - (self.steps - fall)) / fall)
+        return self.peak * warmup * (1 - done**0.5 if done else 1.0)
 
 
-def collate(rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
+@dataclass(slots=True)
+class Pretraining:
+    """A training and what is told about it.
+
+    Attributes:
+        recipe: What is done.
+        training: What changes.
+        loss: Running mean.
+        log: One entry a report.
+    """
+
+    recipe: PretrainRecipe
+    training: Training
+    loss: float = 0.0
+    log: list[dict[str, float]] = field(default_factory=list)
+
+
+def collate(rows: list[Row], *, agnostic: bool) -> Batch:
     """Return a batch of the stream's rows.
 
     Args:
         rows: Image ``[S, S, 3]``, boxes ``[G, 4]``, labels ``[G]`` each.
+        agnostic: Call every defect class 0.
 
     Returns:
         ``[N, 3, S, S]`` uint8 and N targets.
     """
     images = torch.from_numpy(np.stack([row[0] for row in rows])).permute(0, 3, 1, 2)
-    targets = [Target(torch.from_numpy(b), torch.from_numpy(c)) for _, b, c in rows]
+    targets = [
+        Target(torch.from_numpy(boxes), torch.from_numpy(labels * (not agnostic)))
+        for _, boxes, labels in rows
+    ]
     return images, targets
 
 
-def begin(recipe: PretrainRecipe) -> Training:
+def begin(recipe: PretrainRecipe) -> Pretraining:
     """Return a training that has not done a step.
 
     Args:
-        recipe: For seed and schedule.
+        recipe: What to do.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = YOLOX(YoloxSize.NANO, len(KINDS), Activation.HARDSWISH)
+    activation = zoo.usual_activation(recipe.detector)
+    model = zoo.build_detector(recipe.detector, len(KINDS), activation)
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    return Training(
+    training = Training(
         model,
         make_optimizer(model, recipe.learning_rate, recipe.weight_decay),
         MovingAverage(model, AVERAGE_DECAY),
-        Schedule(recipe.learning_rate, recipe.steps, warmup_steps=200),
+        LongSchedule(recipe.learning_rate, recipe.steps, warmup_steps=500),
         device,
     )
+    return Pretraining(recipe, training)
 
 
-def save_state(training: Training, path: Path) -> None:
-    """Write what ``--resume`` needs; a crash leaves the file before, whole.
+def save_state(pretraining: Pretraining, path: Path) -> None:
+    """Write what going on needs; a crash leaves the file before, whole.
 
     Args:
-        training: What to keep.
+        pretraining: What to keep.
         path: Where.
     """
+    training = pretraining.training
     state = {
         "step": training.step,
         "model": training.model.state_dict(),
         "average": training.average.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
+        "loss": pretraining.loss,
+        "log": pretraining.log,
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     temporary.replace(path)
 
 
-def load_state(training: Training, path: Path) -> None:
+def load_state(pretraining: Pretraining, path: Path) -> None:
     """Go on from a saved state.
 
     Args:
-        training: Changed in place.
+        pretraining: Changed in place.
         path: From ``save_state``.
     """
+    training = pretraining.training
     state = torch.load(path, map_location=training.device, weights_only=True)
     training.step = training.average.steps = state["step"]
     training.model.load_state_dict(state["model"])
     training.average.model.load_state_dict(state["average"])
     training.optimizer.load_state_dict(state["optimizer"])
+    pretraining.loss, pretraining.log = state["loss"], state["log"]
 
 
-def ship(training: Training, recipe: PretrainRecipe, folder: Path) -> Path:
-    """Write the averaged weights as float16 safetensors, with their card.
+def learn(pretraining: Pretraining, rows: list[Row]) -> None:
+    """Do one step.
 
     Args:
-        training: Finished, or as far as it came.
-        recipe: Goes into the card.
-        folder: Made if it does not exist.
+        pretraining: Changed in place.
+        rows: One batch.
 
-    Returns:
-        The weights file.
+    Raises:
+        TrainingError: The loss is not finite.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{NAME}.safetensors"
-    weights = {
-        name: (value.half() if value.dtype.is_floating_point else value).contiguous()
-        for name, value in training.average.model.state_dict().items()
-    }
-    save_file(weights, path)
-    card = {
-        "name": NAME,
-        "detector": "yolox-nano",
-        "activation": Activation.HARDSWISH.value,
-        "license": "Apache-2.0",
-        "labels": list(KINDS),
-        "data": "synthetic only: trainer.data.synthetic.stream",
-        "images": training.step * recipe.batch,
-        "steps": training.step,
-        "recipe": asdict(recipe),
-        "sha256": sha256_of(path),
-        "size_bytes": path.stat().st_size,
-        "versions": {"torch": torch.__version__, "numpy": np.__version__},
-    }
-    text = json.dumps(card, indent=2) + "\n"
-    write_atomically(path.with_suffix(".json"), text.encode())
-    return path
+    training, recipe = pretraining.training, pretraining.recipe
+    agnostic = training.step < recipe.agnostic_steps
+    loss = train_step(training, *collate(rows, agnostic=agnostic))
+    first = training.step == 1
+    memory = 0.0 if first else LOSS_MEMORY
+    pretraining.loss = memory * pretraining.loss + (1 - memory) * loss
 
 
-def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Training:
+def report(pretraining: Pretraining, images_per_s: float) -> None:
+    """Add an entry to the log and print it.
+
+    Args:
+        pretraining: Changed in place.
+        images_per_s: Since the last report, drawing included.
+    """
+    training, recipe = pretraining.training, pretraining.recipe
+    entry = {
+        "step": training.step,
+        "loss": round(pretraining.loss, 4),
+        "learning_rate": training.schedule.at(training.step - 1),
+        "images_per_s": round(images_per_s, 1),
+    }
+    pretraining.log.append(entry)
+    left_s = (recipe.steps - training.step) * recipe.batch / images_per_s
+    logger.info(
+        "pretrain_step step=%d of=%d loss=%.3f images_per_s=%.1f left_min=%.0f",
+        training.step,
+        recipe.steps,
+        pretraining.loss,
+        images_per_s,
+        left_s / 60,
+    )
+
+
+def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
     """Train to the last step of the recipe, saving the state as it goes.
 
     Args:
@@ -201,37 +244,68 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Training:
 
     Returns:
         The finished training.
+
+    Raises:
+        TrainingError: The loss is not finite.
     """
-    training = begin(recipe)
+    pretraining = begin(recipe)
     if state.exists():
-        load_state(training, state)
-    stream = Stream(recipe, training.step * recipe.batch)
-    loader = DataLoader(
-        stream,
-        batch_size=recipe.batch,
-        collate_fn=collate,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )
-    mean, begun, first = 0.0, time.monotonic(), training.step
-    for images, targets in loader:
-        if training.step >= recipe.steps:
-            break
-        loss = train_step(training, images, targets)
-        mean = loss if training.step == first + 1 else 0.98 * mean + 0.02 * loss
-        if training.step % REPORT_EVERY == 0:
-            seconds = time.monotonic() - begun
-            done = (training.step - first) * recipe.batch
-            logger.info(
-                "pretrain_step step=%d of=%d loss=%.3f images_per_s=%.1f seconds=%.0f",
-                training.step,
-                recipe.steps,
-                mean,
-                done / seconds,
-                seconds,
-            )
-            save_state(training, state)
-    return training
+        load_state(pretraining, state)
+    training = pretraining.training
+    lesson = Lesson(recipe.sizes_px, recipe.batch, recipe.seed)
+    numbers = range(training.step, recipe.steps)
+    gpu = training.device.type == "cuda"
+    reported = saved = time.monotonic()
+    for rows in numbered_batches(lesson, numbers, workers, ahead=gpu):
+        learn(pretraining, rows)
+        now = time.monotonic()
+        if training.step % REPORT_EVERY_STEPS == 0:
+            report(pretraining, REPORT_EVERY_STEPS * recipe.batch / (now - reported))
+            reported = now
+        if now - saved > SAVE_EVERY_S:
+            save_state(pretraining, state)
+            saved = now
+    save_state(pretraining, state)
+    return pretraining
+
+
+def ship(pretraining: Pretraining, folder: Path) -> Path:
+    """Write the averaged weights as float16 safetensors, with card and log.
+
+    Args:
+        pretraining: Finished, or as far as it came.
+        folder: Made if it does not exist.
+
+    Returns:
+        The weights file.
+    """
+    recipe, training = pretraining.recipe, pretraining.training
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{recipe.name}.safetensors"
+    weights = {
+        name: (value.half() if value.dtype.is_floating_point else value).contiguous()
+        for name, value in training.average.model.state_dict().items()
+    }
+    save_file(weights, path)
+    card = {
+        "name": recipe.name,
+        "detector": recipe.detector,
+        "activation": zoo.usual_activation(recipe.detector),
+        "licence": "Apache-2.0",
+        "description": f"Ours, trained on {training.step * recipe.batch:,} drawn "
+        f"pictures of {len(KINDS)} kinds of defects.",
+        "labels": list(KINDS),
+        "data": "synthetic only: trainer.data.synthetic.stream",
+        "images": training.step * recipe.batch,
+        "recipe": asdict(recipe),
+        "sha256": sha256_of(path),
+        "size_bytes": path.stat().st_size,
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        "log": pretraining.log[:: max(1, len(pretraining.log) // 50)],
+    }
+    text = json.dumps(card, indent=2) + "\n"
+    write_atomically(path.with_suffix(".json"), text.encode())
+    return path
 
 
 def main(arguments: list[str]) -> int:
@@ -245,8 +319,9 @@ def main(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="trainer.fit.pretrain", description=__doc__)
     usual = PretrainRecipe()
+    parser.add_argument("--detector", type=Architecture, default=usual.detector)
     parser.add_argument("--steps", type=int, default=usual.steps)
-    parser.add_argument("--size", type=int, default=usual.size_px)
+    parser.add_argument("--sizes", type=int, nargs="+", default=usual.sizes_px)
     parser.add_argument("--batch", type=int, default=usual.batch)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument("--workers", type=int, default=max(1, os.cpu_count() or 1))
@@ -254,9 +329,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--state", type=Path, default=Path("pretrain.state.pt"))
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = PretrainRecipe(args.size, args.batch, args.steps, seed=args.seed)
-    training = pretrain(recipe, args.state, args.workers)
-    path = ship(training, recipe, args.out)
+    recipe = PretrainRecipe(
+        args.detector, tuple(args.sizes), args.batch, args.steps, seed=args.seed
+    )
+    path = ship(pretrain(recipe, args.state, args.workers), args.out)
     logger.info("pretrain_done file=%s bytes=%d", path, path.stat().st_size)
     return 0
 
