@@ -1,71 +1,158 @@
 """Does the shipped checkpoint transfer? The same fine-tuning from several starts.
 
-``python bench/transfer.py DATASET --weights none graftline-synthetic-nano FILE.pth
---photos 100 --size 320 --epochs 10``: one JSON a start in ``bench/results/transfer``,
-a cell that is there is not measured again.
+``python bench/transfer.py DATASET --starts graft coco --photos 50 --seeds 0 1 2``:
+the recipe of ``graftline train`` at 320 px until so many photos were looked at
+(``--looks``), however few there are; nothing is chosen on the photos that are measured
+on. The seed also draws which photos there are, the same ones for every start. One JSON
+a cell in ``bench/results/transfer/``; a cell that is there is not measured again.
+``summary.json`` beside them holds mean and spread.
 """
 
 import argparse
 import json
-import os
-import platform
+import statistics
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measuring.boards import COCO, add_dataset
+from measuring.machine import RESULTS, describe_machine, write_result
+from measuring.recall import recalls
 
 from trainer.cli_progress import TerminalObserver
 from trainer.data.check import faultless_dataset
 from trainer.data.dataset import Dataset
+from trainer.detectors import zoo
+from trainer.detectors.base import Architecture
 from trainer.fit.recipe import train
 from trainer.fit.wishes import Wishes
 
-RESULTS = Path(__file__).parent / "results" / "transfer"
+TRANSFER = RESULTS / "transfer"
+SUMMARY = TRANSFER / "summary.json"
+STARTS: dict[str, tuple[Architecture, str]] = {
+    "graft": (Architecture.GRAFT_N, "graft-n-synthetic"),
+    "coco": (Architecture.YOLOX_NANO, str(COCO)),
+    "random": (Architecture.GRAFT_N, zoo.NO_WEIGHTS),
+    "random-nano": (Architecture.YOLOX_NANO, zoo.NO_WEIGHTS),
+}
+METRICS = ("map_33", "map_50", "map_75")
 
 
-def subset(dataset: Dataset, count: int) -> Dataset:
-    """Return the dataset with the first photos to train on, val as it is.
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training.
+
+    Attributes:
+        start: Key of ``STARTS``, or weights of one's own of the network in front of
+            it: ``graft-n:FILE``.
+        photos: Defective photos to train on.
+        seed: Of the choice of photos and of the training.
+    """
+
+    start: str
+    photos: int
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Where its result is kept."""
+        start = Path(self.start.replace(":", "/")).stem
+        return TRANSFER / f"{start}-{self.photos}-{self.seed}.json"
+
+    @property
+    def network(self) -> tuple[Architecture, str]:
+        """What is trained, and from which weights."""
+        if self.start in STARTS:
+            return STARTS[self.start]
+        name, _, weights = self.start.partition(":")
+        return Architecture(name), weights
+
+
+def subset(dataset: Dataset, cell: Cell) -> Dataset:
+    """Return the dataset with some of its photos to train on, val as it is.
 
     Args:
         dataset: With splits train and val.
-        count: Defective photos; good ones in the same proportion.
+        cell: How many defective photos, good ones in the same proportion.
     """
     photos = dataset.splits["train"]
-    bad = [photo for photo in photos if not photo.is_good]
-    good = [photo for photo in photos if photo.is_good]
-    chosen = (*bad[:count], *good[: max(1, len(good) * count // len(bad))])
+    order = np.random.default_rng(cell.seed).permutation(len(photos))
+    bad = [photos[i] for i in order if not photos[i].is_good]
+    good = [photos[i] for i in order if photos[i].is_good]
+    some_good = good[: max(1, len(good) * cell.photos // len(bad))]
+    chosen = (*bad[: cell.photos], *some_good)
     return replace(dataset, splits=dataset.splits | {"train": chosen})
 
 
-def measure_cell(dataset: Dataset, wishes: Wishes, count: int) -> dict[str, object]:
+def measure_cell(
+    dataset: Dataset, cell: Cell, looks: int, asked: Wishes
+) -> dict[str, Any]:
     """Train one cell and return what came out.
 
     Args:
         dataset: Whole.
-        wishes: Of the training.
-        count: Defective photos to train on.
+        cell: Which.
+        looks: Photos looked at in all.
+        asked: Size, and what else all cells share.
     """
-    observer = TerminalObserver()
+    some = subset(dataset, cell)
+    detector, weights = cell.network
+    wishes = replace(
+        asked,
+        weights=weights,
+        detector=detector,
+        activation=zoo.usual_activation(detector),
+        epochs=round(looks / len(some.splits["train"])),
+        seed=cell.seed,
+        selects=False,
+    )
+    machine, observer = describe_machine(), TerminalObserver()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            outcome = train(
-                subset(dataset, count), wishes, Path(folder), observer, resume=False
-            )
+            outcome = train(some, wishes, Path(folder), observer, resume=False)
         finally:
             observer.close()
     record = outcome.run.record
     return {
-        "photos": count,
-        "wishes": asdict(wishes),
+        **asdict(cell),
+        "looks": looks,
         "recipe": record.recipe,
         "pretrained_sha256": record.pretrained_sha256,
         "dataset_sha256": dataset.sha256,
         "metrics": record.metrics.model_dump(),
+        "recall_at_good_parts_alarmed": recalls(
+            outcome.found, outcome.photos, len(dataset.labels)
+        ),
         "train_s": record.seconds,
-        "machine": {"processor": platform.processor(), "cores": os.cpu_count()},
-        "versions": record.versions,
+        "machine": machine,
     }
+
+
+def summarize() -> dict[str, Any]:
+    """Return mean and spread of every start and number of photos there is."""
+    cells = [
+        json.loads(path.read_text("utf-8"))
+        for path in sorted(TRANSFER.glob("*.json"))
+        if path != SUMMARY
+    ]
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for cell in cells:
+        groups[cell["start"], cell["photos"]].append(cell)
+    rows = []
+    for (start, photos), group in sorted(groups.items()):
+        row: dict[str, Any] = {"start": start, "photos": photos, "seeds": len(group)}
+        for name in METRICS:
+            values = [cell["metrics"][name] for cell in group]
+            row[name] = round(statistics.mean(values), 4)
+            row[f"{name}_range"] = [round(min(values), 4), round(max(values), 4)]
+        row["train_s"] = round(statistics.mean(cell["train_s"] for cell in group), 1)
+        rows.append(row)
+    return {"rows": rows}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -78,43 +165,30 @@ def main(arguments: Sequence[str]) -> int:
         Exit code.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
-    coco = shared / "weights" / "yolox_nano_coco.pth"
-    parser.add_argument(
-        "dataset", type=Path, nargs="?", default=shared / "data" / "pcb"
-    )
-    parser.add_argument(
-        "--weights", nargs="+", default=["none", "graftline-synthetic-nano", str(coco)]
-    )
-    parser.add_argument("--photos", type=int, default=100)
+    add_dataset(parser)
+    parser.add_argument("--starts", nargs="+", default=["graft", "coco", "random"])
+    parser.add_argument("--photos", type=int, nargs="+", default=[25, 50, 100, 300])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--looks", type=int, default=2400)
     parser.add_argument("--size", type=int, default=320)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--train-norms",
-        action="store_true",
-        help="let batch norms learn new statistics, to see what freezing them brings",
+        "--norms",
+        choices=("frozen", "trained"),
+        help="batch statistics: those of the weights, or of the photos",
     )
     args = parser.parse_args(arguments)
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    frozen = None if args.norms is None else args.norms == "frozen"
+    asked = Wishes(weights=zoo.NO_WEIGHTS, size_px=args.size, frozen_norms=frozen)
     dataset = faultless_dataset(args.dataset, trains=True).dataset
-    for weights in args.weights:
-        start = Path(weights).stem
-        cell = f"{start}-{args.photos}x{args.epochs}-{args.size}px-{args.seed}"
-        cell += "-trained-norms.json" if args.train_norms else ".json"
-        path = RESULTS / cell
-        if path.exists():
-            continue
-        wishes = Wishes(
-            weights=weights,
-            size_px=args.size,
-            epochs=args.epochs,
-            frozen_norms=False if args.train_norms else None,
-            seed=args.seed,
-        )
-        result = measure_cell(dataset, wishes, args.photos)
-        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        print(cell, json.dumps(result["metrics"]))
+    for photos in args.photos:
+        for seed in args.seeds:
+            for cell in (Cell(start, photos, seed) for start in args.starts):
+                if cell.path.exists():
+                    continue
+                result = measure_cell(dataset, cell, args.looks, asked)
+                write_result(cell.path, result)
+                print(cell.path.stem, json.dumps(result["metrics"]), flush=True)
+    write_result(SUMMARY, summarize())
     return 0
 
 
