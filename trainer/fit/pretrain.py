@@ -56,6 +56,8 @@ class PretrainRecipe:
         learning_rate: Peak.
         weight_decay: Of convolution weights.
         seed: Of stream and initial weights.
+        start: Weights to go on from, a name or a file; with another seed the
+            pictures are new ones.
     """
 
     detector: Architecture = Architecture.GRAFT_N
@@ -66,6 +68,7 @@ class PretrainRecipe:
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     seed: int = 0
+    start: str = zoo.NO_WEIGHTS
 
     @property
     def name(self) -> str:
@@ -136,11 +139,15 @@ def begin(recipe: PretrainRecipe) -> Pretraining:
 
     Args:
         recipe: What to do.
+
+    Raises:
+        TrainingError: The weights to go on from do not fit.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     activation = zoo.usual_activation(recipe.detector)
     model = zoo.build_detector(recipe.detector, len(KINDS), activation)
+    zoo.load_weights(model, recipe.start)
     model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     training = Training(
         model,
@@ -323,14 +330,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=usual.steps)
     parser.add_argument("--sizes", type=int, nargs="+", default=usual.sizes_px)
     parser.add_argument("--batch", type=int, default=usual.batch)
+    parser.add_argument("--agnostic-steps", type=int, default=usual.agnostic_steps)
     parser.add_argument("--seed", type=int, default=usual.seed)
+    parser.add_argument("--start", default=usual.start, help="weights to go on from")
     parser.add_argument("--workers", type=int, default=max(1, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=PRETRAINED)
     parser.add_argument("--state", type=Path, default=Path("pretrain.state.pt"))
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = PretrainRecipe(
-        args.detector, tuple(args.sizes), args.batch, args.steps, seed=args.seed
+        args.detector,
+        tuple(args.sizes),
+        args.batch,
+        args.steps,
+        args.agnostic_steps,
+        seed=args.seed,
+        start=args.start,
     )
     path = ship(pretrain(recipe, args.state, args.workers), args.out)
     logger.info("pretrain_done file=%s bytes=%d", path, path.stat().st_size)

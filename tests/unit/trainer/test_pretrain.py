@@ -142,6 +142,16 @@ def test_shipped_weights_are_found_by_name_and_fit(tmp_path: Path) -> None:
     )
 
 
+def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
+    first = pretrain.begin(RECIPE)
+    pretrain.learn(first, draw_batch(Lesson((64,), 2, 0), 0))
+    path = pretrain.ship(first, tmp_path)
+    second = pretrain.begin(replace(RECIPE, seed=1, start=str(path)))
+    expected = first.training.average.model.state_dict()
+    for name, value in second.training.model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=1e-3)
+
+
 def test_the_command_trains_and_ships(tmp_path: Path) -> None:
     words = ("--steps", "1", "--sizes", "64", "--batch", "2", "--workers", "1")
     places = ("--out", str(tmp_path), "--state", str(tmp_path / "state" / "s.pt"))

@@ -1,0 +1,98 @@
+"""How fast pictures for pretraining are drawn, and how fast they are learned from.
+
+``python bench/synthetic.py``: the stream of ``make pretrain`` at 320 px, drawn by one
+process and by one a core (bar: 150 pictures a second on two cores), several rounds in
+turns; then whole steps of the pretraining as it is run, drawing included.
+``bench/results/synthetic.json``.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from typing import Any
+
+from measuring.machine import RESULTS, describe_machine, write_result
+
+from trainer.fit import pretrain
+from trainer.fit.pretrain import PretrainRecipe
+from trainer.fit.pretrain_stream import CHUNK, Lesson, numbered_batches
+
+SIZE_PX, BATCH = 320, 16
+
+
+def drawn_per_s(workers: int, first: int) -> float:
+    """Return how many pictures a second some processes draw once they have started.
+
+    Args:
+        workers: Processes.
+        first: Number of the first batch.
+    """
+    lesson = Lesson((SIZE_PX,), BATCH, seed=0)
+    batches = numbered_batches(
+        lesson, range(first, first + 3 * CHUNK), workers, ahead=False
+    )
+    for _ in range(CHUNK):
+        next(batches)
+    begun, count = time.perf_counter(), 0
+    for rows in batches:
+        count += len(rows)
+    return count / (time.perf_counter() - begun)
+
+
+def learned_per_s(recipe: PretrainRecipe, workers: int) -> float:
+    """Return how many pictures a second a training draws and learns from.
+
+    Args:
+        recipe: As usual; its first steps are done.
+        workers: Processes that draw.
+    """
+    pretraining = pretrain.begin(recipe)
+    lesson = Lesson(recipe.sizes_px, recipe.batch, recipe.seed)
+    numbers = range(4 * CHUNK)
+    gpu = pretraining.training.device.type == "cuda"
+    begun = 0.0
+    for number, rows in enumerate(
+        numbered_batches(lesson, numbers, workers, ahead=gpu)
+    ):
+        if number == CHUNK:
+            begun = time.perf_counter()
+        pretrain.learn(pretraining, rows)
+    return 3 * CHUNK * recipe.batch / (time.perf_counter() - begun)
+
+
+def main(words: list[str]) -> int:
+    """Measure both.
+
+    Args:
+        words: After the program's name.
+
+    Returns:
+        Exit code.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args(words)
+    cores = len(os.sched_getaffinity(0))
+    machine = describe_machine()
+    drawn: dict[int, list[float]] = {1: [], cores: []}
+    for number in range(args.rounds):
+        for workers, rates in drawn.items():
+            rates.append(drawn_per_s(workers, number * 3 * CHUNK))
+    document: dict[str, Any] = {
+        "machine": machine,
+        "size_px": SIZE_PX,
+        "drawn_images_per_s": {
+            f"{workers} processes": round(statistics.median(rates), 1)
+            for workers, rates in drawn.items()
+        },
+        "pretraining_images_per_s": round(learned_per_s(PretrainRecipe(), cores), 1),
+    }
+    print(document)
+    write_result(RESULTS / "synthetic.json", document)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
