@@ -18,7 +18,7 @@ from trainer.fit.wishes import LEARNING_RATE, Wishes
 from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run
 
-SHIPPED_WEIGHTS = "graftline-synthetic-nano"
+SHIPPED_WEIGHTS = "graft-n-synthetic"
 DECIDED_BY_RUN = (
     "weights",
     "earlier",

@@ -228,21 +228,6 @@ def find_weights(
     return _from_cache_or_network(entry, cache, offline, show_progress=show_progress)
 
 
-def fits_statistics(source: str, activation: Activation) -> bool:
-    """Return whether the batch statistics of weights hold in our network.
-
-    They were measured behind one non-linearity. Behind another one they are wrong,
-    and training must measure anew: with the COCO weights (SiLU) frozen behind
-    Hardswish, mAP@.33 on real boards fell from 0.96 to 0.90.
-
-    Args:
-        source: As for ``load_weights``; of a file nobody knows.
-        activation: Of our network.
-    """
-    entry = entries().get(source)
-    return entry is not None and entry.activation is activation
-
-
 def load_weights(
     detector: Detector,
     source: str | Path,

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from models.files import sha256_of, write_atomically
 from trainer.data.synthetic.defects import KINDS
@@ -290,7 +291,7 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{recipe.name}.safetensors"
     weights = {
-        name: (value.half() if value.dtype.is_floating_point else value).contiguous()
+        name: _in_half(value).contiguous()
         for name, value in training.average.model.state_dict().items()
     }
     save_file(weights, path)
@@ -313,6 +314,15 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
     text = json.dumps(card, indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
+
+
+def _in_half(value: Tensor) -> Tensor:
+    """Return a float tensor as float16, but for the rare one that is too large for it.
+
+    Behind pictures of 0 to 255 the first convolution's variance may pass 65,504.
+    """
+    half = value.half() if value.dtype.is_floating_point else value
+    return half if torch.isfinite(half).all() else value
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,7 @@ from trainer.data.tiles import cut_photo
 from trainer.data.transforms import EpochSampler
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.detectors.zoo import build_detector, fits_statistics
+from trainer.detectors.zoo import build_detector
 from trainer.fit.choices import input_size
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.memory import fitting_batch, room_in_memory
@@ -46,7 +46,7 @@ class Wishes:
         minutes: Time that the whole training may take, instead of epochs.
         batch: Photos a step; None = eight, or as many as find room in memory.
         learning_rate: Peak.
-        frozen_norms: Keep the weights' batch statistics; None = where they still hold.
+        frozen_norms: Keep batch statistics; None = those of an earlier run.
         seed: Of everything random.
         limit: Of errors at the thresholds; None = the rule.
         earlier: Run to go on from; its weights, network and non-linearity win.
@@ -97,8 +97,9 @@ class Recipe:
         learning_rate: Peak of the cosine.
         weight_decay: Of convolution weights.
         warmup_steps: Linear warm-up.
-        frozen_norms: Batch statistics stay those of the weights; always so in
-            batches of one photo, which have none where a map is one pixel.
+        frozen_norms: Batch statistics stay those of an earlier run; always so in
+            batches of one photo, which have none where a map is one pixel. Those of
+            drawn pictures cost 4 points of mAP@.33 on 50 real boards.
         seed: Of everything random.
         minutes: Time budget; None = the epochs count.
         earlier: Folder of the run that training goes on from; None = of ``weights``.
@@ -167,9 +168,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     batch = min(usual, max(1, defective))
     frozen_norms = wishes.frozen_norms
     if frozen_norms is None:
-        frozen_norms = bool(wishes.earlier) or fits_statistics(
-            wishes.weights, wishes.activation
-        )
+        frozen_norms = bool(wishes.earlier)  # the same product: they hold
     return Recipe(
         wishes.detector,
         wishes.activation,

@@ -16,7 +16,6 @@ from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture, Target
 from trainer.detectors.weights import TransferReport
-from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
 from trainer.fit.choices import input_size
@@ -153,14 +152,17 @@ def test_frozen_norms_keep_their_statistics_and_still_learn_their_scale() -> Non
     )
 
 
-def test_norms_are_frozen_only_where_their_statistics_hold(dataset: Dataset) -> None:
+def test_norms_are_frozen_only_behind_a_run_on_the_same_product(
+    dataset: Dataset, finished: Path
+) -> None:
     photos = dataset.splits["train"]
-    ours = replace(WISHES, weights="graftline-synthetic-nano")
-    assert resolve(ours, photos).frozen_norms
-    assert not resolve(replace(ours, activation=Activation.RELU), photos).frozen_norms
+    assert resolve(replace(WISHES, earlier=finished), photos).frozen_norms
     assert not resolve(WISHES, photos).frozen_norms
-    assert not resolve(replace(WISHES, weights="some.pth"), photos).frozen_norms
-    assert not resolve(replace(ours, frozen_norms=False), photos).frozen_norms
+    shipped = replace(
+        WISHES, weights="graft-n-synthetic", detector=Architecture.GRAFT_N
+    )
+    assert not resolve(shipped, photos).frozen_norms
+    assert resolve(replace(shipped, frozen_norms=True), photos).frozen_norms
 
 
 def test_norms_are_frozen_in_batches_of_one_photo(dataset: Dataset) -> None:

@@ -22,9 +22,11 @@ from trainer.fit.recipe import train
 from trainer.fit.wishes import Wishes
 from trainer.run import open_run
 
-WEIGHTS = "graftline-synthetic-nano"
+WEIGHTS = "graft-n-synthetic"
 WISHES = Wishes(
     weights=WEIGHTS,
+    detector=Architecture.GRAFT_N,
+    activation=Activation.RELU,
     size_px=64,
     epochs=6,
     batch=4,
@@ -59,7 +61,7 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_trunk_keeps_weights_and_statistics_and_the_branch_learns(
     finished: Path,
 ) -> None:
-    start = build_detector(Architecture.YOLOX_NANO, 2)
+    start = build_detector(Architecture.GRAFT_N, 2)
     load_weights(start, WEIGHTS)
     model = open_run(finished).model
     trained = model.trunk.state_dict()
@@ -163,9 +165,9 @@ def test_trunk_from_nothing_is_not_frozen(dataset: Dataset, tmp_path: Path) -> N
 
 
 def test_trunk_behind_another_activation_is_not_frozen() -> None:
-    model = build_detector(Architecture.YOLOX_NANO, 2, Activation.RELU)
-    with pytest.raises(TrainingError, match="trained with hardswish, not relu"):
-        freeze_trunk(model, WEIGHTS, Activation.RELU)
+    model = build_detector(Architecture.GRAFT_N, 2, Activation.SILU)
+    with pytest.raises(TrainingError, match="trained with relu, not silu"):
+        freeze_trunk(model, WEIGHTS, Activation.SILU)
     assert all(parameter.requires_grad for parameter in model.parameters())
-    freeze_trunk(model, "some.pth", Activation.RELU)  # of a file nobody knows
+    freeze_trunk(model, "some.pth", Activation.SILU)  # of a file nobody knows
     assert not any(parameter.requires_grad for parameter in model.trunk.parameters())

@@ -12,6 +12,8 @@ from models.errors import ConfigError, DatasetError, TrainingError
 from tests.simulators.photos import write_coco
 from trainer.cli_progress import TerminalObserver
 from trainer.data.dataset import Dataset, open_dataset
+from trainer.detectors.base import Architecture
+from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.engine import StepReport
 from trainer.fit.recipe import Outcome
@@ -21,7 +23,13 @@ from trainer.study.learning_curve import learn_again, nested_photos
 from trainer.study.scratch import train_from_scratch
 
 WISHES = Wishes(
-    weights="graftline-synthetic-nano", size_px=64, epochs=1, batch=4, seed=3
+    weights="graft-n-synthetic",
+    detector=Architecture.GRAFT_N,
+    activation=Activation.RELU,
+    size_px=64,
+    epochs=1,
+    batch=4,
+    seed=3,
 )
 
 

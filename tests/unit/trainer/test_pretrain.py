@@ -152,6 +152,17 @@ def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=1e-3)
 
 
+def test_a_value_too_large_for_float16_is_shipped_as_it_is(tmp_path: Path) -> None:
+    pretraining = pretrain.begin(RECIPE)
+    pretrain.learn(pretraining, draw_batch(Lesson((64,), 2, 0), 0))
+    name = "backbone.backbone.stem.conv.bn.running_var"
+    pretraining.training.average.model.state_dict()[name].fill_(1e5)
+    path = pretrain.ship(pretraining, tmp_path)
+    model = zoo.build_detector(Architecture.GRAFT_N, 2)
+    assert zoo.load_weights(model, str(path))
+    assert (model.state_dict()[name] == 1e5).all()
+
+
 def test_the_command_trains_and_ships(tmp_path: Path) -> None:
     words = ("--steps", "1", "--sizes", "64", "--batch", "2", "--workers", "1")
     places = ("--out", str(tmp_path), "--state", str(tmp_path / "state" / "s.pt"))
