@@ -1,6 +1,7 @@
 """Pretraining: a stream by number, a training that goes on, weights that fit."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,12 @@ RECIPE = PretrainRecipe(sizes_px=(64,), batch=2, steps=4, agnostic_steps=2)
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors on a busy machine: threads would wait for each other."""
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def same(one: list[pretrain_stream.Row], other: list[pretrain_stream.Row]) -> bool:
