@@ -52,17 +52,21 @@ class Cell:
             it: ``graft-n:FILE``.
         photos: Defective photos to train on.
         seed: Of the choice of photos and of the training.
+        norms: Batch statistics: ``frozen`` = those of the weights, ``usual`` = as the
+            recipe chooses.
     """
 
     start: str
     photos: int
     seed: int
+    norms: str = "usual"
 
     @property
     def path(self) -> Path:
         """Where its result is kept."""
         start = Path(self.start.replace(":", "/")).stem
-        return TRANSFER / f"{start}-{self.photos}-{self.seed}.json"
+        frozen = "" if self.norms == "usual" else f"-{self.norms}"
+        return TRANSFER / f"{start}{frozen}-{self.photos}-{self.seed}.json"
 
     @property
     def network(self) -> tuple[Architecture, str]:
@@ -109,6 +113,7 @@ def measure_cell(
         activation=zoo.usual_activation(detector),
         epochs=round(looks / len(some.splits["train"])),
         seed=cell.seed,
+        frozen_norms=None if cell.norms == "usual" else True,
         selects=False,
     )
     machine, observer = describe_machine(), TerminalObserver()
@@ -140,12 +145,13 @@ def summarize() -> dict[str, Any]:
         for path in sorted(TRANSFER.glob("*.json"))
         if path != SUMMARY
     ]
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
     for cell in cells:
-        groups[cell["start"], cell["photos"]].append(cell)
+        groups[cell["start"], cell["norms"], cell["photos"]].append(cell)
     rows = []
-    for (start, photos), group in sorted(groups.items()):
-        row: dict[str, Any] = {"start": start, "photos": photos, "seeds": len(group)}
+    for (start, norms, photos), group in sorted(groups.items()):
+        row: dict[str, Any] = {"start": start, "norms": norms, "photos": photos}
+        row["seeds"] = len(group)
         for name in METRICS:
             values = [cell["metrics"][name] for cell in group]
             row[name] = round(statistics.mean(values), 4)
@@ -173,16 +179,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument(
         "--norms",
-        choices=("frozen", "trained"),
-        help="batch statistics: those of the weights, or of the photos",
+        choices=("frozen", "usual"),
+        default="usual",
+        help="batch statistics: those of the weights, or as the recipe chooses",
     )
     args = parser.parse_args(arguments)
-    frozen = None if args.norms is None else args.norms == "frozen"
-    asked = Wishes(weights=zoo.NO_WEIGHTS, size_px=args.size, frozen_norms=frozen)
+    asked = Wishes(weights=zoo.NO_WEIGHTS, size_px=args.size)
     dataset = faultless_dataset(args.dataset, trains=True).dataset
     for photos in args.photos:
         for seed in args.seeds:
-            for cell in (Cell(start, photos, seed) for start in args.starts):
+            for start in args.starts:
+                cell = Cell(start, photos, seed, args.norms)
                 if cell.path.exists():
                     continue
                 result = measure_cell(dataset, cell, args.looks, asked)

@@ -176,7 +176,7 @@ class YOLOX(Detector):
 
     @property
     def gains_from_bf16(self) -> bool:
-        """True with full convolutions: 1.6 times as fast; depthwise ones wait."""
+        """True with full convolutions: 1.6 times as fast; depthwise ones gain less."""
         return not self.size.depthwise
 
     def set_activation(self, activation: Activation) -> None:

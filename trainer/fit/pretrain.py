@@ -3,7 +3,7 @@
 ``python -m trainer.fit.pretrain --steps 60000`` (``make pretrain``). The stream is
 numbered, so an interrupted training goes on where it was (same ``--state``); until the
 rate begins to fall, also with another number of steps. The result is float16
-safetensors, a JSON card, and a log of the whole training.
+safetensors and a JSON card with recipe and log.
 """
 
 import argparse
