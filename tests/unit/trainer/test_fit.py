@@ -24,6 +24,7 @@ from trainer.fit.engine import (
     Schedule,
     StepReport,
     Training,
+    in_bf16,
     make_optimizer,
     train_one_epoch,
     train_step,
@@ -150,6 +151,29 @@ def test_frozen_norms_keep_their_statistics_and_still_learn_their_scale() -> Non
         before["backbone.backbone.stem.conv.bn.weight"],
         after["backbone.backbone.stem.conv.bn.weight"],
     )
+
+
+@pytest.mark.parametrize(
+    ("detector", "able", "expected"),
+    [
+        (Architecture.GRAFT_N, {"avx512_bf16": True}, True),
+        (Architecture.GRAFT_N, {"amx_bf16": True}, True),
+        (Architecture.GRAFT_N, {"avx512_bf16": False}, False),
+        (Architecture.YOLOX_NANO, {"avx512_bf16": True}, False),
+        (Architecture.SSDLITE, {"avx512_bf16": True}, False),
+    ],
+)
+def test_only_full_convolutions_on_able_processors_learn_in_bf16(
+    detector: Architecture,
+    able: dict[str, bool],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    model = build_detector(detector, 2)
+    assert in_bf16(model, torch.device("cpu")) is expected
+    assert in_bf16(model, torch.device("cuda"))
 
 
 def test_norms_are_frozen_only_behind_a_run_on_the_same_product(
