@@ -255,12 +255,13 @@ def load_weights(
         return None
     entry = entries(shipped).get(str(source))
     if entry and entry.detector is not detector.architecture:
-        fitting = [e.name for e in entries(shipped).values()]
+        known = entries(shipped).values()
+        fitting = [e.name for e in known if e.detector is detector.architecture]
         raise TrainingError(
             f"Weights {entry.name} do not fit the detector {detector.architecture}.",
             why=f"They are of {entry.detector}.",
-            fix=f"train {entry.detector}, or choose other weights of "
-            f"{', '.join(fitting)}.",
+            fix=f"train {entry.detector}, or give --weights "
+            f"{' or '.join([*fitting, NO_WEIGHTS])}.",
         )
     path = find_weights(str(source), offline=offline, cache=cache, shipped=shipped)
     return graft(detector, path)

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from models.errors import TrainingError
 from trainer.detectors import download, zoo
 from trainer.detectors.base import Architecture
+from trainer.detectors.graft import GraftSize
 from trainer.detectors.ssdlite import SSDLite
 from trainer.detectors.weights import graft, read_tensors
 from trainer.detectors.yolox import YOLOX, YoloxSize
@@ -363,6 +364,17 @@ def test_name_of_another_networks_weights_is_refused_before_any_download(
     with pytest.raises(TrainingError, match="do not fit the detector yolox-tiny"):
         zoo.load_weights(YOLOX(YoloxSize.TINY, 2), entry.name)
     assert server.behaviour.requests == []
+
+
+def test_who_names_a_network_is_told_the_weights_that_fit_it() -> None:
+    """Without --weights a network is given those of the box, which fit graft-n."""
+    in_the_box = next(iter(zoo.entries()))
+    with pytest.raises(TrainingError) as tiny:
+        zoo.load_weights(YOLOX(YoloxSize.TINY, 2), in_the_box)
+    assert "--weights yolox_tiny or none." in tiny.value.fix
+    with pytest.raises(TrainingError) as ours:
+        zoo.load_weights(YOLOX(GraftSize.S, 2), in_the_box)
+    assert "--weights none." in ours.value.fix
 
 
 # --- grafting --------------------------------------------------------------------
