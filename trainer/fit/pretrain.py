@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,12 +108,15 @@ class Pretraining:
     Attributes:
         recipe: What is done.
         training: What changes.
+        earlier: Card of the weights that were gone on from, without their log; None
+            for weights without a card, and for none.
         loss: Running mean.
         log: One entry a report.
     """
 
     recipe: PretrainRecipe
     training: Training
+    earlier: dict[str, Any] | None = None
     loss: float = 0.0
     log: list[dict[str, float]] = field(default_factory=list)
 
@@ -157,7 +161,7 @@ def begin(recipe: PretrainRecipe) -> Pretraining:
         LongSchedule(recipe.learning_rate, recipe.steps, warmup_steps=500),
         device,
     )
-    return Pretraining(recipe, training)
+    return Pretraining(recipe, training, _card_of(recipe.start))
 
 
 def save_state(pretraining: Pretraining, path: Path) -> None:
@@ -173,6 +177,7 @@ def save_state(pretraining: Pretraining, path: Path) -> None:
         "model": training.model.state_dict(),
         "average": training.average.model.state_dict(),
         "optimizer": training.optimizer.state_dict(),
+        "earlier": pretraining.earlier,
         "loss": pretraining.loss,
         "log": pretraining.log,
     }
@@ -196,6 +201,7 @@ def load_state(pretraining: Pretraining, path: Path) -> None:
     training.average.model.load_state_dict(state["average"])
     training.optimizer.load_state_dict(state["optimizer"])
     pretraining.loss, pretraining.log = state["loss"], state["log"]
+    pretraining.earlier = state["earlier"]
 
 
 def learn(pretraining: Pretraining, rows: list[Row]) -> None:
@@ -288,6 +294,8 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
         The weights file.
     """
     recipe, training = pretraining.recipe, pretraining.training
+    earlier = pretraining.earlier
+    images = training.step * recipe.batch + (earlier["images"] if earlier else 0)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{recipe.name}.safetensors"
     weights = {
@@ -300,12 +308,13 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
         "detector": recipe.detector,
         "activation": zoo.usual_activation(recipe.detector),
         "licence": "Apache-2.0",
-        "description": f"Ours, trained on {training.step * recipe.batch:,} drawn "
-        f"pictures of {len(KINDS)} kinds of defects.",
+        "description": f"Ours, trained on {images:,} drawn pictures of {len(KINDS)} "
+        "kinds of defects.",
         "labels": list(KINDS),
         "data": "synthetic only: trainer.data.synthetic.stream",
-        "images": training.step * recipe.batch,
+        "images": images,
         "recipe": asdict(recipe),
+        "earlier": earlier,
         "sha256": sha256_of(path),
         "size_bytes": path.stat().st_size,
         "versions": {"torch": torch.__version__, "numpy": np.__version__},
@@ -314,6 +323,18 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
     text = json.dumps(card, indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
+
+
+def _card_of(start: str) -> dict[str, Any] | None:
+    """Return what is known of the weights to go on from, without their log."""
+    if start == zoo.NO_WEIGHTS:
+        return None
+    path = zoo.find_weights(start).with_suffix(".json")
+    if not path.is_file():
+        return None
+    card: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    told = ("sha256", "images", "recipe", "earlier")
+    return {key: card.get(key) for key in told} if "images" in card else None
 
 
 def _in_half(value: Tensor) -> Tensor:

@@ -157,6 +157,29 @@ def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
         torch.testing.assert_close(value, expected[name], atol=1e-3, rtol=1e-3)
 
 
+def test_the_card_of_a_second_round_counts_and_names_the_first(tmp_path: Path) -> None:
+    """Also when the second takes the place of the first, and is shipped again."""
+    first = pretrain.begin(RECIPE)
+    pretrain.learn(first, draw_batch(Lesson((64,), 2, 0), 0))
+    path = pretrain.ship(first, tmp_path)
+    sha256 = json.loads(path.with_suffix(".json").read_text("utf-8"))["sha256"]
+    recipe = replace(RECIPE, seed=1, start=str(path))
+    second = pretrain.begin(recipe)
+    for number in (0, 1):
+        pretrain.learn(second, draw_batch(Lesson((64,), 2, 1), number))
+    pretrain.save_state(second, tmp_path / "state.pt")
+    pretrain.ship(second, tmp_path)
+    again = pretrain.begin(recipe)
+    pretrain.load_state(again, tmp_path / "state.pt")
+    pretrain.ship(again, tmp_path)
+    card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    assert card["images"] == 2 + 4
+    assert "trained on 6 drawn pictures" in card["description"]
+    assert card["earlier"]["sha256"] == sha256
+    assert card["earlier"]["images"] == 2
+    assert card["earlier"]["recipe"]["seed"] == RECIPE.seed
+
+
 def test_a_value_too_large_for_float16_is_shipped_as_it_is(tmp_path: Path) -> None:
     pretraining = pretrain.begin(RECIPE)
     pretrain.learn(pretraining, draw_batch(Lesson((64,), 2, 0), 0))
