@@ -148,13 +148,14 @@ class CachedFeatures:
 
     @torch.no_grad()
     def _compute(self, places: list[Place]) -> None:
-        """Run the trunk on views that were not seen yet."""
-        if not places:
-            return
-        rows = [self._photos[place][0] for place in places]
-        images = torch.stack([row[0] for row in rows]).to(self._device).float()
-        images = images.contiguous(memory_format=torch.channels_last)
-        maps = [part.half().cpu() for part in self._model.features(images)]
-        for number, place in enumerate(places):
-            own = tuple(part[number].clone() for part in maps)
-            self._known[place] = (own, rows[number][1])
+        """Run the trunk on views that were not seen yet, each alone.
+
+        Sums differ with the size of a batch, and a resumed training has other batches
+        of new views: by one picture at a time it sees the same maps.
+        """
+        for place in places:
+            image, target = self._photos[place][0]
+            row = image[None].to(self._device).float()
+            row = row.contiguous(memory_format=torch.channels_last)
+            maps = self._model.features(row)
+            self._known[place] = (tuple(part[0].half().cpu() for part in maps), target)
