@@ -39,7 +39,7 @@ bench: env ## measure speed and accuracy on this machine (takes an hour or more)
 	done
 
 pretrain: env ## train the checkpoint that the box ships, on made parts
-	$(BIN)/python -m trainer.fit.pretrain $(ARGS)
+	$(BIN)/python -m pretraining.pretrain $(ARGS)
 
 schemas: env ## write schemas/ anew from the models
 	$(BIN)/python -m models.schemas

@@ -59,7 +59,7 @@ class Verb:
 VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         "synth",
-        "trainer.data.cli_synth",
+        "trainer.cli.synth",
         "trainer",
         "write labelled photos, good parts and a video of a line",
     ),
@@ -69,17 +69,17 @@ VERBS: Final[tuple[Verb, ...]] = (
         "trainer,edge,deploy,dashboard,demo",
         "the whole line on this machine, in front of your eyes",
     ),
-    Verb("check", "trainer.cli_check", "trainer", "find what is wrong with a dataset"),
-    Verb("train", "trainer.cli_train", "trainer", "fine-tune a pretrained detector"),
+    Verb("check", "trainer.cli.check", "trainer", "find what is wrong with a dataset"),
+    Verb("train", "trainer.cli.train", "trainer", "fine-tune a pretrained detector"),
     Verb(
         "evaluate",
-        "trainer.cli_evaluate",
+        "trainer.cli.evaluate",
         "trainer",
         "measure a run or a package on a dataset",
     ),
     Verb(
         "pack",
-        "trainer.cli_pack",
+        "trainer.cli.pack",
         "trainer",
         "export, quantize and seal a model package",
     ),
@@ -105,7 +105,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         "doctor",
-        "edge.cli_doctor",
+        "edge.cli",
         "edge,deploy",
         "is this line PC fit to inspect? camera, model, broker, disk, clock",
     ),

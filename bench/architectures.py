@@ -23,13 +23,14 @@ import openvino as ov
 import torch
 from measuring.machine import RESULTS, describe_machine, write_result
 
-from trainer.data.synthetic.stream import sample
-from trainer.detectors.base import Architecture, Target
+from pretraining.stream import sample
+from trainer.data.sample import Target
+from trainer.detectors.base import Architecture
 from trainer.detectors.yolox import YOLOX
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit.engine import make_optimizer
 from trainer.ship.export import convert_openvino, export_onnx
-from trainer.ship.nncf_door import Ranges, quantize
+from trainer.ship.nncf_adapter import Ranges, quantize
 from trainer.ship.quantize import openvino_decoding
 
 SIZE_PX, TRAINED_PX, BATCH, LABELS = 640, 320, 8, 6

@@ -28,10 +28,10 @@ from measuring.machine import (
 
 sys.path.insert(0, str(REPOSITORY))
 
-from edge.cameras.appearance import Measurer, is_odd
-from edge.cameras.baseline import Background, Baseline, Learner
-from edge.cameras.condition import Judge, Limits, names_of
-from edge.cameras.slot import Pixels
+from edge.cameras.health.appearance import Measurer, is_odd
+from edge.cameras.health.baseline import Background, Baseline, Learner
+from edge.cameras.health.condition import Judge, Limits, names_of
+from edge.frame import Pixels
 
 SHARED = Path(os.environ.get("GRAFTLINE_SHARED", REPOSITORY / ".." / "shared"))
 VIDEOS = {

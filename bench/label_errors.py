@@ -28,11 +28,11 @@ from measuring.machine import (
     write_result,
 )
 
-from trainer.cli_progress import TerminalObserver
-from trainer.data.check import faultless_dataset
+from trainer.cli.progress import TerminalObserver
+from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
-from trainer.fit.wishes import Wishes
-from trainer.judge.suspects import (
+from trainer.fit.options import Wishes
+from trainer.label_errors.issues import (
     MORE_LIKELY_WRONG,
     Suspect,
     SuspectKind,

@@ -30,8 +30,12 @@ from measuring.machine import (
 )
 
 from models.preprocess import Frame
-from trainer.data.fingerprints import Fingerprint, fingerprint, near_duplicates
 from trainer.data.formats.files import pictures_below
+from trainer.data.splitting.near_duplicates import (
+    Fingerprint,
+    fingerprint,
+    near_duplicates,
+)
 
 Rng = np.random.Generator
 Change = Callable[[Frame, Rng], Frame]

@@ -24,9 +24,9 @@ from measuring.machine import RESULTS, configuration, describe_machine, write_re
 from demo.broker import free_port, start_broker
 from demo.children import Children, Command, StopRequest
 from demo.history import HistoryClient
-from edge.config import BrokerSettings, CollectorAck
-from edge.delivery.events import render
-from edge.delivery.outbox import EventKind, Outbox
+from edge.config.station import BrokerSettings, CollectorAck
+from edge.delivery.outbox.events import render
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
 from models.messages import DaemonState, StationStatus
 

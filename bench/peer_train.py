@@ -28,10 +28,10 @@ from measuring.peer_data import as_detections, lay_photos
 from measuring.peer_environment import PEER, peer_python
 
 from trainer.data.dataset import Photo, open_dataset
-from trainer.judge.metrics import measure
-from trainer.judge.report_curve import operating_curve
-from trainer.judge.threshold_words import threshold_words
-from trainer.judge.thresholds import choose_thresholds
+from trainer.evaluation.metrics import measure
+from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.thresholds.text import threshold_words
+from trainer.report.operating_point import operating_curve
 
 BATCH = 8  # of the fine-tuning commands in the peer's documentation, and ours
 ITS_EPOCHS, ITS_WARM_UP, ITS_UNMIXED = 300, 5, 15  # its default schedule

@@ -15,12 +15,12 @@ from measuring.head_first import head_first
 from measuring.machine import RESULTS, describe_machine, write_result
 from measuring.recall import recalls
 
-from trainer.cli_progress import TerminalObserver
+from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import open_dataset
+from trainer.evaluation.metrics import predict_photos
+from trainer.evaluation.torch_detector import TorchDetector
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import train
-from trainer.fit.wishes import Wishes
-from trainer.judge.metrics import predict_photos
-from trainer.judge.torch_detector import TorchDetector
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
 
 VARIANTS: dict[str, dict[str, Any]] = {

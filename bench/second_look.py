@@ -28,8 +28,8 @@ from models.boxes import iou
 from models.detections import Detections
 from models.preprocess import PAD_VALUE, Frame
 from trainer.data.dataset import Photo, open_dataset, read_photo
-from trainer.judge.metrics import average_precisions, predict_photos, right_ones
-from trainer.judge.torch_detector import TorchDetector
+from trainer.evaluation.metrics import average_precisions, predict_photos, right_ones
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import open_run
 
 SIDE_PX = 64

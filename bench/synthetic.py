@@ -15,9 +15,8 @@ from typing import Any
 
 from measuring.machine import RESULTS, describe_machine, write_result
 
-from trainer.fit import pretrain
-from trainer.fit.pretrain import PretrainRecipe
-from trainer.fit.pretrain_stream import CHUNK, Lesson, numbered_batches
+from pretraining import pretrain
+from pretraining.pretrain import CHUNK, Lesson, PretrainRecipe, numbered_batches
 
 SIZE_PX, BATCH = 320, 16
 

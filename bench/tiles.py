@@ -23,8 +23,8 @@ from models.preprocess import Frame
 from models.tiled_detector import tiled
 from trainer.data.dataset import Photo, open_dataset, read_photo
 from trainer.data.formats.writers import LabelledBox, LabelledPicture, write_coco
-from trainer.judge.metrics import measure, predict_photos
-from trainer.judge.torch_detector import TorchDetector
+from trainer.evaluation.metrics import measure, predict_photos
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import RECORD_NAME, open_run
 
 SIDE = 6  # boards in a row

@@ -23,8 +23,8 @@ from measuring.recall import recalls
 
 from models.package import open_package
 from trainer.data.dataset import open_dataset
-from trainer.judge.metrics import predict_photos
-from trainer.judge.torch_detector import TorchDetector
+from trainer.evaluation.metrics import predict_photos
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import RECORD_NAME, open_run
 
 NOTHING = "none"

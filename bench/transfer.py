@@ -24,13 +24,13 @@ from measuring.boards import COCO, add_dataset
 from measuring.machine import RESULTS, describe_machine, write_result
 from measuring.recall import recalls
 
-from trainer.cli_progress import TerminalObserver
-from trainer.data.check import faultless_dataset
+from trainer.cli.progress import TerminalObserver
+from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import train
-from trainer.fit.wishes import Wishes
 
 TRANSFER = RESULTS / "transfer"
 SUMMARY = TRANSFER / "summary.json"

@@ -10,16 +10,16 @@ import sys
 import time
 from pathlib import Path
 
-from dashboard.announcer import Announcer
-from dashboard.api import create_app
-from dashboard.collector import Collector
 from dashboard.config import BrokerSettings, DashboardSettings, ServerSettings
-from dashboard.history import History
-from dashboard.live import Hub
-from dashboard.recorder import Recorder
-from dashboard.server import open_socket, serve
-from dashboard.store import Store
-from dashboard.vitals import Vitals
+from dashboard.history.queries import History
+from dashboard.history.store import Store
+from dashboard.ingest.mqtt import Collector
+from dashboard.ingest.writer import Recorder
+from dashboard.status import Vitals
+from dashboard.web.api import create_app
+from dashboard.web.broadcaster import Announcer
+from dashboard.web.event_stream import Hub
+from dashboard.web.server import open_socket, serve
 from models.config import load_config
 from models.errors import ExitCode
 

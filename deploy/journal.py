@@ -15,10 +15,10 @@ from models.slot_files import (
     SlotFileDamagedError,
     SlotFolder,
     SlotRecord,
-    SlotState,
     read_file,
     write_file,
 )
+from models.slot_states import SlotState
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from models.errors import InstallError
 from models.manifest import MANIFEST_NAME
 from models.package import Package, read_manifest
-from models.slot_files import Health, Proof, RunMode, SlotState
+from models.slot_files import Health, Proof, RunMode
+from models.slot_states import SlotState
 
 SHOWN_FAULTS = 3
 

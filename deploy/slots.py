@@ -10,7 +10,7 @@ Source:
 
 from enum import StrEnum
 
-from models.slot_files import SlotState
+from models.slot_states import SlotState
 
 
 class SlotEvent(StrEnum):

@@ -8,14 +8,8 @@ from deploy.report import PackageName, StatusReport
 from deploy.store import PackageStore
 from deploy.target import Target
 from models.errors import InstallError, PackageError
-from models.slot_files import (
-    AnyFile,
-    Health,
-    ProofFile,
-    SlotRecord,
-    SlotState,
-    read_file,
-)
+from models.slot_files import AnyFile, Health, ProofFile, SlotRecord, read_file
+from models.slot_states import SlotState
 
 
 def read_status(target: Target) -> StatusReport:

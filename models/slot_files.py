@@ -17,7 +17,6 @@ is these files: neither imports the other.
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,24 +25,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from models.errors import InstallError
 from models.files import write_atomically
 from models.manifest import PrecisionHint, VariantName
+from models.slot_states import SlotState
 
 SCHEMA_VERSION = 1
 
 
 class SlotFileDamagedError(InstallError):
     """A slot file cannot be read; flashing writes it anew."""
-
-
-class SlotState(StrEnum):
-    """Where an installation stands."""
-
-    IDLE = "idle"
-    DOWNLOADED = "downloaded"
-    VERIFIED = "verified"
-    SELFTEST = "selftest"
-    TRIAL = "trial"
-    COMMITTED = "committed"
-    ROLLED_BACK = "rolled-back"
 
 
 class _File(BaseModel):

@@ -13,12 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.cameras.slot import CameraFrame, FrameSlot, SlotReader, SlotWriter, Stamp
-from edge.lane import Lane
-from edge.model import LoadedModel, load_model
-from edge.pipeline import Pipeline
-from edge.recorder import Decision
-from edge.track import Tracker
+from edge.cameras.frame_buffer import FrameSlot, SlotReader, SlotWriter
+from edge.delivery.recorder import Decision
+from edge.frame import CameraFrame, Stamp
+from edge.inspection.camera_channel import Lane
+from edge.inspection.model import LoadedModel, load_model
+from edge.inspection.pipeline import Pipeline
+from edge.rules.tracker import Tracker
 from models.boxes import FloatArray
 from models.inference import DirectInference, Inference
 from models.preprocess import Frame, letterbox_image

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from trainer.detectors.base import Features, Target
+from trainer.data.sample import Features, Target
 from trainer.fit import engine
 from trainer.fit.engine import Training
 

@@ -9,7 +9,7 @@ import numpy as np
 from models.boxes import Boxes, iou
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.judge.suspects import Suspect
+from trainer.label_errors.issues import Suspect
 
 SAME_IOU = 0.3  # a suspect's box is about the planted fault
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from models.detections import Detections
 from models.manifest import ThresholdRule
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import right_ones
-from trainer.judge.threshold_choice import Choice, chosen
-from trainer.judge.threshold_ladders import Seen
+from trainer.evaluation.metrics import right_ones
+from trainer.evaluation.thresholds.candidates import Seen
+from trainer.evaluation.thresholds.cross_validation import Choice, chosen
 
 ALARMED = (0, 1, 2, 4, 8, 15)  # good parts
 

@@ -13,8 +13,8 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from edge.cameras.feed import SLICE_S, CapturePlan, Feed
-from edge.cameras.slot import Pixels, Stamp
+from edge.cameras.frame_publisher import SLICE_S, CapturePlan, Feed
+from edge.frame import Pixels, Stamp
 
 PICTURES_MAX = 4  # waiting; 25 MB in full HD
 STAMPS_MAX = 10_000  # beyond, the gap in the numbers tells of them

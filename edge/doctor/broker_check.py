@@ -4,9 +4,9 @@ One step after the other, so that the first that fails is named. Nobody is distu
 the client has a name of its own, and what it publishes is empty and not kept.
 """
 
-from edge.config import BrokerSettings
+from edge.config.station import BrokerSettings
+from edge.delivery.publisher.connection_diagnosis import explain_connection
 from edge.delivery.publisher.probe import probe_broker
-from edge.delivery.tls_reason import explain_connection
 from edge.doctor.finding import Finding, Grade
 from models.errors import DeliveryError
 from models.topics import StationTopics

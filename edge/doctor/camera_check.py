@@ -2,10 +2,10 @@
 
 import time
 
-from edge.camera_config import CameraSettings
-from edge.cameras.feed import CapturePlan
-from edge.cameras.process import CameraProcess, wait_for_frames
+from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.source import SourceKind
+from edge.cameras.supervisor import CameraProcess, wait_for_frames
+from edge.config.camera import CameraSettings
 from edge.doctor.finding import Finding, Grade
 from models.errors import CameraError
 from models.messages import CameraState

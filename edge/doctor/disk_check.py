@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from edge.config import EdgeSettings
+from edge.config.station import EdgeSettings
 from edge.doctor.finding import Finding, Grade
 from models.errors import ConfigError, DeliveryError
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from edge.config import EdgeSettings
+from edge.config.station import EdgeSettings
 from edge.doctor.broker_check import check_broker
 from edge.doctor.camera_check import check_camera
 from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
 from edge.doctor.finding import Finding, Grade
 from edge.doctor.model_check import check_model
-from edge.health import is_clock_synchronized
+from edge.monitoring.status import is_clock_synchronized
 from models.errors import (
     CameraError,
     ConfigError,

@@ -2,9 +2,9 @@
 
 import time
 
-from edge.config import ModelSettings
+from edge.config.station import ModelSettings
 from edge.doctor.finding import Finding, Grade
-from edge.model import load_model
+from edge.inspection.model import load_model
 from models.errors import PackageError
 from models.golden import read_golden, run_golden
 from models.package import open_package

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-ROOMS = ("models", "trainer", "edge", "deploy", "dashboard", "demo")
+ROOMS = ("models", "trainer", "edge", "deploy", "dashboard", "demo", "pretraining")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from models.preprocess import Frame, letterbox, letterbox_image
 from trainer.detectors.base import Architecture, Detector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
-from trainer.judge.torch_detector import TorchDetector
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.ship.export import convert_openvino, export_onnx
 
 HEIGHT_PX, WIDTH_PX = 64, 96

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.laws import REPOSITORY, Finding, Law, Source, our_sources
 
-MODULE_CAP_LINES = 400
+MODULE_CAP_LINES = 600
 FUNCTION_CAP_LINES = 60
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "misc", "common", "manager"}
 BANNED_PREFIXES = ("do_", "process_")
@@ -71,13 +71,13 @@ LAWS = [
     Law(
         "modules are short",
         find_long_module,
-        bad_path="edge/app.py",
+        bad_path="edge/daemon.py",
         bad_text="x = 1\n" * (MODULE_CAP_LINES + 1),
     ),
     Law(
         "functions are short",
         find_long_function,
-        bad_path="edge/app.py",
+        bad_path="edge/daemon.py",
         bad_text="def f():\n" + "    x = 1\n" * FUNCTION_CAP_LINES,
     ),
     Law(
@@ -102,7 +102,7 @@ def test_breaking_the_law_is_found(law: Law) -> None:
 
 def test_function_of_exactly_the_cap_is_lawful() -> None:
     text = 'def f():\n    """A.\n\n    B.\n    """\n' + "    x = 1\n" * 59
-    assert not list(find_long_function(Source.at("edge/app.py", text)))
+    assert not list(find_long_function(Source.at("edge/daemon.py", text)))
 
 
 def find_registry_hosts(text: str) -> list[str]:

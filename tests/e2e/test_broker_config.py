@@ -12,8 +12,8 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.config import BrokerSettings
-from edge.delivery.tls_reason import explain_connection
+from edge.config.station import BrokerSettings
+from edge.delivery.publisher.connection_diagnosis import explain_connection
 from graftline import main
 from models.topics import StationTopics
 from tests.simulators.broker import MOSQUITTO, Broker, free_port

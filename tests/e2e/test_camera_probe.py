@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cameras.probe import does_answer
+from edge.cameras.reachability import does_answer
 from edge.cameras.source import parse_source
 from tests.simulators.broker import free_port
 from tests.simulators.mjpeg import BlackHole, MjpegCamera

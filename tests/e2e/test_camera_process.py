@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.cameras.feed import CapturePlan
-from edge.cameras.process import CameraProcess
+from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.source import parse_source
+from edge.cameras.supervisor import CameraProcess
 from models.messages import CameraState
 from tests.simulators.daemon import kill
 from tests.simulators.mjpeg import BlackHole, MjpegCamera

@@ -55,6 +55,6 @@ def test_no_training_library_is_loaded(tmp_path: Path, words: tuple[str, ...]) -
         check=False,
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert ("trainer.data.check" in loaded) == ("check" in words)
+    assert ("trainer.data.checks.check" in loaded) == ("check" in words)
     heavy = {"torch", "torchvision", "pycocotools", "openvino", "onnxruntime"}
     assert not heavy & loaded

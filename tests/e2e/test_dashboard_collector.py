@@ -24,10 +24,10 @@ DIES_AFTER_COMMIT = """
 import os, signal, sys, time
 from pathlib import Path
 from dashboard.cli import session_of
-from dashboard.collector import Collector
+from dashboard.ingest.mqtt import Collector
 from dashboard.config import DashboardSettings
-from dashboard.recorder import Recorder
-from dashboard.store import Store
+from dashboard.ingest.writer import Recorder
+from dashboard.history.store import Store
 from models.config import load_config
 
 config = Path(sys.argv[1])

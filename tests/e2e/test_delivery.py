@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.config import BrokerSettings, CollectorAck, ProtocolChoice
-from edge.delivery.outbox import EventKind, Outbox
+from edge.config.station import BrokerSettings, CollectorAck, ProtocolChoice
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
 from models.messages import DaemonState
 from tests.simulators.alerts import (

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from edge.config import BrokerSettings, CollectorAck
-from edge.delivery.outbox import EventKind, Outbox
+from edge.config.station import BrokerSettings, CollectorAck
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
 from models.errors import ConfigError
 from models.messages import DaemonState

@@ -12,10 +12,10 @@ pytestmark = pytest.mark.e2e
 # In a process of its own, as every camera is: its bindings stay out of the tests'.
 PROGRAM = """
 import time
-from edge.cameras.aravis import GigeCamera
+from edge.cameras.sources.aravis import GigeCamera
 from edge.cameras.controls import Controls
-from edge.cameras.feed import CapturePlan, Feed
-from edge.cameras.slot import FrameSlot
+from edge.cameras.frame_publisher import CapturePlan, Feed
+from edge.cameras.frame_buffer import FrameSlot
 from edge.cameras.source import parse_source
 
 controls = Controls(trigger_source="Software", trigger_mode=True)

@@ -216,7 +216,7 @@ def test_callback_that_raises_is_counted_and_the_connection_goes_on(
     caplog: pytest.LogCaptureFixture,
     callback: str,
 ) -> None:
-    from edge.delivery.feed import Feed
+    from edge.delivery.publisher.send_queue import Feed
 
     real, dice, raised = getattr(Feed, callback), random.Random(1), []
 

@@ -190,8 +190,8 @@ def test_wrong_password_is_an_alarm_without_a_rush_and_heals(
 
 @pytest.mark.fault(20)
 def test_pauses_between_refused_logins_stay_within_a_minute() -> None:
-    from edge.config import BrokerSettings
-    from edge.delivery.backoff import Backoff
+    from edge.backoff import Backoff
+    from edge.config.station import BrokerSettings
 
     longest_s = BrokerSettings().reconnect_max_s
     pauses = Backoff(0.25, longest_s, chance=lambda: 1.0)

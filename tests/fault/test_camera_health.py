@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.cameras.baseline_file import read_baseline
-from edge.cameras.condition import Limits
-from edge.cameras.feed import CapturePlan
-from edge.cameras.guard import GuardPlan
-from edge.cameras.process import CameraProcess, wait_for_frames
-from edge.cameras.slot import CameraFrame
+from edge.cameras.frame_publisher import CapturePlan
+from edge.cameras.health.baseline_file import read_baseline
+from edge.cameras.health.condition import Limits
+from edge.cameras.health.monitor import GuardPlan
 from edge.cameras.source import parse_source
+from edge.cameras.supervisor import CameraProcess, wait_for_frames
+from edge.frame import CameraFrame
 from models.messages import CameraState
 from models.preprocess import Frame
 from tests.simulators import scenes

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.controls import Controls
-from edge.cameras.process import CameraProcess
+from edge.cameras.supervisor import CameraProcess
 from models.errors import CameraError
 from models.messages import CameraState
 from models.preprocess import Frame

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.command_desk import QUEUE_COMMANDS, CommandDesk
-from edge.commands import CommandGate, RawCommand, Refused
+from edge.control.command_queue import QUEUE_COMMANDS, CommandDesk
+from edge.control.command_validation import CommandGate, RawCommand, Refused
 from models.commands import COMMAND_MAX_BYTES, CommandRefusal
 from models.topics import StationTopics
 from tests.simulators.broker import Broker

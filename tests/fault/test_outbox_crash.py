@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.delivery.outbox import EventKind, Outbox
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from tests.simulators import outbox_process as driver
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert
 

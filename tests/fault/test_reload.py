@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edge.config import EdgeSettings, load_edge_config
+from edge.config.station import EdgeSettings, load_edge_config
 from models.commands import CommandRefusal
 from models.config import CONFIG_MAX_BYTES
 from models.errors import ConfigError

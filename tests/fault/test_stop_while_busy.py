@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.delivery.outbox import EventKind, Outbox
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from tests.simulators.broker import Broker, free_port
 from tests.simulators.collector import SimCollector
 from tests.simulators.daemon import (

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edge.cameras.backlog import PICTURES_MAX, TOO_BUSY
-from edge.cameras.feed import CapturePlan
-from edge.cameras.process import CameraProcess, wait_for_frames
-from edge.cameras.slot import CameraFrame
+from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.source import parse_source
-from edge.triggers import EveryFrame
+from edge.cameras.supervisor import CameraProcess, wait_for_frames
+from edge.frame import CameraFrame
+from edge.rules.triggers import EveryFrame
 from models.messages import CameraState
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector

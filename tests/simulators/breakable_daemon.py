@@ -15,8 +15,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from edge.cameras.process import CameraProcess
-from edge.pipeline import Pipeline
+from edge.cameras.supervisor import CameraProcess
+from edge.inspection.pipeline import Pipeline
 from graftline import main
 
 HANG_LIMIT_S = 60.0  # nothing outlives the test by much

@@ -5,8 +5,8 @@ from collections import deque
 
 import numpy as np
 
-from edge.cameras.slot import CameraFrame, Stamp
-from edge.model import LoadedModel
+from edge.frame import CameraFrame, Stamp
+from edge.inspection.model import LoadedModel
 from models.boxes import FloatArray
 from models.inference import open_requests
 from models.messages import CameraState, ModelInForce

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from edge.config import BrokerSettings
-from edge.delivery.outbox import EventKind, Outbox
+from edge.config.station import BrokerSettings
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
 from models.messages import DaemonState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, station_status

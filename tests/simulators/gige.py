@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from edge.cameras.aravis import load_aravis
+from edge.cameras.sources.aravis import load_aravis
 
 ROOT = Path(__file__).resolve().parents[2]
 SERIAL = "GRAFTLINE01"
@@ -71,7 +71,7 @@ class GigeSimulator:
 
 def needs_aravis() -> None:
     """Skip a test where this Python cannot have Aravis."""
-    words = "from edge.cameras.aravis import load_aravis; load_aravis()"
+    words = "from edge.cameras.sources.aravis import load_aravis; load_aravis()"
     found = subprocess.run(
         [sys.executable, "-c", words],
         cwd=ROOT,

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.delivery.outbox import EventKind, Outbox
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert
 
 REPOSITORY = Path(__file__).resolve().parents[2]

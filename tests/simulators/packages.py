@@ -43,10 +43,10 @@ from models.slot_files import (
     RunMode,
     SlotFolder,
     SlotRecord,
-    SlotState,
     read_file,
     write_file,
 )
+from models.slot_states import SlotState
 
 INPUT_SIZE_PX = 320
 CELL_PX = 32

@@ -18,17 +18,12 @@ from torch import Tensor, nn
 
 from models.preprocess import Frame
 from trainer.data.dataset import Dataset
-from trainer.detectors.base import (
-    Architecture,
-    Detector,
-    LossParts,
-    Target,
-    static_size,
-)
+from trainer.data.sample import Target
+from trainer.detectors.base import Architecture, Detector, LossParts, static_size
 from trainer.detectors.yolox_blocks import Activation
-from trainer.judge.metrics import measure, predict_photos
-from trainer.judge.thresholds import choose_thresholds
-from trainer.judge.torch_detector import TorchDetector
+from trainer.evaluation.metrics import measure, predict_photos
+from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import CurvePoint, Run, RunRecord
 
 LABELS = ("bright spot", "dark spot")

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.preprocess import Frame
 
-SIZE_PX = (400, 240)  # wider than a scene of `edge.cameras.appearance`
+SIZE_PX = (400, 240)  # wider than a scene of `edge.cameras.health.appearance`
 NOISE = 2.0  # grey levels
 
 

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import TrainingError
-from trainer.detectors.base import Architecture, Target
+from trainer.data.sample import Target
+from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
-from trainer.fit.distributed import run_in_team
+from trainer.fit.distributed.launch import run_in_team
+from trainer.fit.distributed.process_group import Team
+from trainer.fit.distributed.synced_norm import SharedBatchNorm
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -24,8 +27,6 @@ from trainer.fit.engine import (
     train_step,
 )
 from trainer.fit.recipe import join
-from trainer.fit.shared_norm import SharedBatchNorm
-from trainer.fit.team import Team
 
 PHOTOS = 5  # three for one process, two for the other
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from edge.cameras.feed import CapturePlan
+from edge.cameras.frame_publisher import CapturePlan
 from models.preprocess import Frame
 from tests.simulators.videos import numbered
 

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge.cameras.feed import CapturePlan
-from edge.cameras.process import CameraProcess, wait_for_frames
-from edge.cameras.slot import Pixels
+from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.source import parse_source
+from edge.cameras.supervisor import CameraProcess, wait_for_frames
+from edge.frame import Pixels
 
 
 class LongPauses(random.Random):

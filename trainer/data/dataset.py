@@ -2,7 +2,7 @@
 
 A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
 annotations holds photos of good parts. Who is trained on and who is measured on stands
-in ``trainer.data.division``.
+in ``trainer.data.splitting.split_record``.
 """
 
 import hashlib
@@ -18,16 +18,19 @@ from models.boxes import Boxes, IntArray
 from models.errors import DatasetError
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
-from trainer.data.arrangement import arrange, shows_defect
-from trainer.data.division import Division, SplitWishes
-from trainer.data.fingerprints import Fingerprint, fingerprint, no_fingerprint
 from trainer.data.formats.files import pictures_below
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Corners, Finding, Level, PhotoRows, Row
-from trainer.data.picture import decode
-from trainer.data.pixels import ends_in_filler, is_grey
-from trainer.data.split import HELD_OUT, HELD_OUT_SHARE, TRAIN, ordered
+from trainer.data.picture import decode, ends_in_filler, is_grey
+from trainer.data.splitting.assign import arrange, shows_defect
+from trainer.data.splitting.near_duplicates import (
+    Fingerprint,
+    fingerprint,
+    no_fingerprint,
+)
+from trainer.data.splitting.split_record import Division, SplitWishes
+from trainer.data.splitting.stratify import HELD_OUT, HELD_OUT_SHARE, TRAIN, ordered
 
 GOOD_FOLDER = "good"
 SMALLEST_BOX_PX = 1.0

@@ -1,4 +1,7 @@
-"""From a picture's bytes to its pixels, whatever the file is called or holds."""
+"""From a picture's bytes to its pixels, whatever the file is called or holds.
+
+What the pixels of a decoded picture tell of its file: a cut-off end, no colour.
+"""
 
 import re
 
@@ -51,3 +54,58 @@ def _is_cut_off(content: bytes) -> bool:
         length = content[marker.end() : marker.end() + 2]
         place = marker.end() + int.from_bytes(length, "big")
     return True
+
+
+FILLER = 128  # libjpeg decodes missing blocks as zeros: mid-grey in all channels
+SHORTEST_FILLER_PX = 16  # the widest block that JPEG codes at once
+FEWEST_BEGUN_ROWS = 8  # of the row of blocks that was begun: the lowest block
+MIXED_ROWS = 2  # at its edge, where colour is smoothed over two blocks
+STEP_PX = 8  # looking at every 8th pixel is enough to see colour
+GREY_TOLERANCE = 2  # what coding a grey picture in colour costs, in levels
+
+
+def ends_in_filler(content: bytes, picture: Frame) -> bool:
+    """Return whether the end of a JPEG is grey that a decoder filled in.
+
+    A transfer that broke off leaves the last row of blocks begun: real pixels, then
+    filler up to its end, and filler in all rows below. A frame or a plain background
+    of the very same grey ends at a straight line instead. A progressive JPEG that is
+    cut off becomes coarse, not grey, and is not recognized.
+
+    Args:
+        content: The whole file.
+        picture: ``[H, W, 3]`` uint8, decoded, turned as the camera meant it.
+
+    Source:
+        jdhuff.c of libjpeg: "just leave the MCU set to zeroes. This way, we return
+        uniform gray for the remainder of the segment."
+    """
+    if not content.startswith(JPEG_START):
+        return False
+    turned = (np.rot90(picture, turns) for turns in range(4))
+    return any(_ends_in_filler(side) for one in turned for side in (one, one[:, ::-1]))
+
+
+def _ends_in_filler(picture: Frame) -> bool:
+    """Return the same for a picture that was coded from top left to bottom right."""
+    if not (picture[-1, -SHORTEST_FILLER_PX:] == FILLER).all():
+        return False
+    filler = (picture == FILLER).all(axis=2)  # [H, W]
+    lengths = np.where(filler.all(axis=1), filler.shape[1], filler[:, ::-1].argmin(1))
+    rows = np.flatnonzero(lengths < SHORTEST_FILLER_PX)
+    if not len(rows):
+        return False
+    rest = lengths[rows[-1] + 1 :]  # below the last row of real pixels only
+    begun, below = rest[:FEWEST_BEGUN_ROWS], rest[SHORTEST_FILLER_PX + MIXED_ROWS :]
+    width = filler.shape[1]
+    return bool((begun < width).all() and (below == width).all())
+
+
+def is_grey(picture: Frame) -> bool:
+    """Return whether a picture shows no colour.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8, BGR.
+    """
+    seen = picture[::STEP_PX, ::STEP_PX].astype(np.int16)
+    return int(np.ptp(seen, axis=2).max()) <= GREY_TOLERANCE

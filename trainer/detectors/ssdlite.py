@@ -20,12 +20,12 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
+from trainer.data.sample import Target
 from trainer.detectors.base import (
     Architecture,
     Count,
     Detector,
     LossParts,
-    Target,
     own_count,
     static_size,
     traced_constants,

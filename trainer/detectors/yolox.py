@@ -16,6 +16,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from trainer.data.sample import Target
 from trainer.detectors.assign import (
     Assignment,
     BatchTruth,
@@ -29,7 +30,6 @@ from trainer.detectors.base import (
     Count,
     Detector,
     LossParts,
-    Target,
     own_count,
     static_size,
 )

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import TrainingError
-from trainer.detectors.base import Batch, Detector, Features, Target
-from trainer.fit.distributed import sum_gradients
-from trainer.fit.team import ALONE, Team
+from trainer.data.sample import Batch, Features, Target
+from trainer.detectors.base import Detector
+from trainer.fit.distributed.launch import sum_gradients
+from trainer.fit.distributed.process_group import ALONE, Team
 
 MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
 FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from models.errors import TrainingError
-from trainer.detectors.base import Batch, Detector, Features, Target
+from trainer.data.sample import Batch, Features, Target
+from trainer.detectors.base import Detector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import NO_WEIGHTS, entries
 from trainer.fit.engine import Training
-from trainer.fit.order import Place, PlaceSampler, SeededPhotos
+from trainer.fit.sampler import Place, PlaceSampler, SeededPhotos
 
 logger = logging.getLogger(__name__)
 

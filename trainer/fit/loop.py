@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ConfigError
-from trainer.data.closeups import CLOSE_UP_PHASE
-from trainer.detectors.base import Batch
+from trainer.data.sample import Batch
+from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.fit.budget import Pace, TimeBudget, closing_s
 from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
 from trainer.fit.engine import StepReport, Training, train_one_epoch
-from trainer.fit.order import PlaceSampler
-from trainer.fit.watch import Point, Watch, measurements
+from trainer.fit.sampler import PlaceSampler
+from trainer.fit.validation import Point, Watch, measurements
 from trainer.run import CurvePoint, ScheduleRecord
 
 CHECKPOINT_EVERY_S = 60.0

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import trainer
-from trainer.data.division import Division, write_split
+from trainer.data.splitting.split_record import Division, write_split
 from trainer.run import Machine, unwritable
 
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")

@@ -16,14 +16,20 @@ import torch
 from models.detections import Detections
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.tiles import TrainingTiles
-from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.detectors.base import Batch, Detector
+from trainer.data.sample import Batch
+from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, make_loader
+from trainer.data.sampling.tiles import TrainingTiles
+from trainer.detectors.base import Detector
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
-from trainer.fit.ancestor import ancestors, inherit
+from trainer.evaluation.metrics import measure, predict_photos
+from trainer.evaluation.thresholds.choose import ErrorLimit, choose_thresholds
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import budget_of
-from trainer.fit.distributed import require_share
+from trainer.fit.distributed.launch import require_share
+from trainer.fit.distributed.process_group import ALONE, Team
+from trainer.fit.distributed.synced_norm import share_norms
+from trainer.fit.earlier_run import ancestors, inherit
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -37,18 +43,13 @@ from trainer.fit.frozen_trunk import (
     cached_views,
     freeze_trunk,
 )
+from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.loop import Loop
-from trainer.fit.negatives import HardNegatives
-from trainer.fit.order import PlaceSampler, SeededPhotos, collate_places
+from trainer.fit.options import Recipe, Wishes, resolve
 from trainer.fit.provenance import keep_split, made_by
 from trainer.fit.repeat import Repeat
-from trainer.fit.shared_norm import share_norms
-from trainer.fit.team import ALONE, Team
-from trainer.fit.watch import Watch
-from trainer.fit.wishes import Recipe, Wishes, resolve
-from trainer.judge.metrics import measure, predict_photos
-from trainer.judge.thresholds import ErrorLimit, choose_thresholds
-from trainer.judge.torch_detector import TorchDetector
+from trainer.fit.sampler import PlaceSampler, SeededPhotos, collate_places
+from trainer.fit.validation import Watch
 from trainer.run import (
     CHECKPOINT_NAME,
     Ancestor,

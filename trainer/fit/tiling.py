@@ -16,7 +16,7 @@ from models.errors import ConfigError
 from models.tile_merge import CUT_MARGIN_PX
 from models.tiles import Tiles
 from trainer.data.dataset import Photo
-from trainer.fit.choices import (
+from trainer.fit.input_size import (
     LARGEST_INPUT_PX,
     SIZE_MULTIPLE_PX,
     SMALLEST_BOX_PX,

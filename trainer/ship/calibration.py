@@ -15,7 +15,7 @@ from models.files import sha256_of
 from models.preprocess import letterbox, planar
 from models.tiles import Tiles
 from trainer.data.dataset import Photo, read_photo
-from trainer.data.tiles import TileOfPhoto, cut_photo, read_tile
+from trainer.data.sampling.tiles import TileOfPhoto, cut_photo, read_tile
 
 CALIBRATION_PHOTOS = 128  # NNCF's authors advise 100 to 300
 LEAST_PHOTOS = 100  # or all that the run was trained with

@@ -14,7 +14,7 @@ from models.errors import PackageError
 from models.manifest import VariantName
 from trainer.ship.calibration import Calibration
 from trainer.ship.metadata import model_info
-from trainer.ship.nncf_door import Ranges
+from trainer.ship.nncf_adapter import Ranges
 from trainer.ship.quantize import quantize_onnx, quantize_openvino
 from trainer.ship.sensitivity import (
     InputRanges,

@@ -19,7 +19,7 @@ from models.manifest import Manifest, Metrics, PrecisionHint, VariantName
 from models.package import Package, list_files, open_package, write_manifest
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
-from trainer.judge.torch_detector import TorchDetector
+from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
 from trainer.ship import licences, reference, sbom
 from trainer.ship.calibration import (
@@ -27,10 +27,10 @@ from trainer.ship.calibration import (
     choose_calibration,
     own_photos,
 )
-from trainer.ship.draft import draft_manifest, model_name
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.golden_frames import choose_golden, write_golden
 from trainer.ship.int8 import make_int8
+from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.metadata import model_info
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack_report import PackReport

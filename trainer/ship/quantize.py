@@ -20,7 +20,7 @@ import openvino as ov
 from trainer.ship.calibration import Calibration
 from trainer.ship.export import INPUT_NAME, save_openvino
 from trainer.ship.metadata import describe_onnx
-from trainer.ship.nncf_door import Ranges, quantize
+from trainer.ship.nncf_adapter import Ranges, quantize
 
 Node = TypeVar("Node")
 

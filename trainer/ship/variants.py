@@ -21,8 +21,8 @@ from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector, supports_bf16
 from models.tiled_detector import tiled
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import measure, predict_photos
-from trainer.ship.accuracy import Drops, measure_drops
+from trainer.evaluation.metrics import measure, predict_photos
+from trainer.ship.accuracy_gate import Drops, measure_drops
 from trainer.ship.parity import (
     STRICT,
     UNMEASURED_BF16,

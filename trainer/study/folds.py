@@ -26,10 +26,10 @@ import numpy as np
 from models.boxes import IntArray
 from models.detections import Detections
 from models.errors import DatasetError
-from trainer.data.arrangement import shows_defect
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.split import Fold, folds
-from trainer.fit.wishes import Wishes
+from trainer.data.splitting.assign import shows_defect
+from trainer.data.splitting.stratify import Fold, folds
+from trainer.fit.options import Wishes
 from trainer.study.trainings import Watch, keep_plan, train_once
 
 FOLDER_NAME = "folds"

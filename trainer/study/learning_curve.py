@@ -22,10 +22,10 @@ import numpy as np
 
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.split import ordered, sides
+from trainer.data.splitting.stratify import ordered, sides
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import Outcome
-from trainer.fit.wishes import Wishes
-from trainer.judge.learning import Measured
+from trainer.learning_curve.fit import Measured
 from trainer.study.trainings import Watch, keep_plan, repeating, run_plan, train_once
 
 FOLDER_NAME = "curve"

@@ -12,8 +12,8 @@ import numpy as np
 from models.detections import Detections
 from models.manifest import Metrics
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import Counts, count, metrics_of
-from trainer.judge.thresholds import choose_thresholds
+from trainer.evaluation.metrics import Counts, count, metrics_of
+from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.study.folds import CrossTraining
 
 SPLIT_NAME = "folds"

@@ -10,8 +10,8 @@ from models.errors import ConfigError
 from trainer.data.dataset import Dataset
 from trainer.detectors.zoo import NO_WEIGHTS
 from trainer.fit.frozen_trunk import Freeze
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import Outcome
-from trainer.fit.wishes import Wishes
 from trainer.study.trainings import Watch, keep_plan, repeating, run_plan, train_once
 
 FOLDER_NAME = "scratch"

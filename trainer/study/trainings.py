@@ -13,11 +13,11 @@ from models.errors import TrainingError
 from models.files import write_atomically
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset
+from trainer.evaluation.metrics import predict_photos
+from trainer.evaluation.torch_detector import TorchDetector
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import Observer, Outcome, train
 from trainer.fit.repeat import Repeat
-from trainer.fit.wishes import Wishes
-from trainer.judge.metrics import predict_photos
-from trainer.judge.torch_detector import TorchDetector
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, RunRecord, open_run, unwritable
 
 PLAN_NAME = "plan.json"

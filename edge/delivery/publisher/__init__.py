@@ -1,5 +1,5 @@
 """MQTT: the only door to paho in the daemon."""
 
-from edge.delivery.publisher.thread import Publisher
+from edge.delivery.publisher.publisher import Publisher
 
 __all__ = ["Publisher"]

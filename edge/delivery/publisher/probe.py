@@ -14,8 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.config import BrokerSettings, ProtocolChoice
-from edge.delivery.publisher.link import protocols_of
+from edge.config.station import BrokerSettings, ProtocolChoice
+from edge.delivery.publisher.session import protocols_of
 from models.broker import make_tls_context, read_password
 from models.topics import StationTopics
 

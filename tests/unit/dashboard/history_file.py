@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from dashboard.history import History
-from dashboard.intake import Alert, Message, Record, read_message
-from dashboard.store import Committed, Store
+from dashboard.history.queries import History
+from dashboard.history.store import Committed, Store
+from dashboard.messages import Alert, Message, Record, read_message
 from models.messages import AlertEvent
 from models.topics import StationTopics
 

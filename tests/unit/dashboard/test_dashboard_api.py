@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.announcer import Announcer
-from dashboard.api import create_app
-from dashboard.clock import now_ms
 from dashboard.config import PageSettings, ServerSettings
-from dashboard.live import Hub
-from dashboard.vitals import Link, Vitals
+from dashboard.status import Link, Vitals, now_ms
+from dashboard.web.api import create_app
+from dashboard.web.broadcaster import Announcer
+from dashboard.web.event_stream import Hub
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import (
     JPEG,

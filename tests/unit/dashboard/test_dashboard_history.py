@@ -1,4 +1,4 @@
-from dashboard.intake import Message, Record, iso_utc, read_message
+from dashboard.messages import Message, Record, iso_utc, read_message
 from models.messages import AlertDetection, DaemonState, StationStatus
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.intake import (
+from dashboard.messages import (
     Alert,
     Image,
     Message,

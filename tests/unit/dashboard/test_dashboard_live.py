@@ -1,6 +1,6 @@
 import asyncio
 
-from dashboard.live import QUEUE_EVENTS, Hub, LiveEvent, as_sse
+from dashboard.web.event_stream import QUEUE_EVENTS, Hub, LiveEvent, as_sse
 
 
 def event(n: int) -> LiveEvent:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dashboard.config import HistorySettings
-from dashboard.intake import Image, Message, Place
-from dashboard.recorder import Delivery, Done, Receipt, Recorder
-from dashboard.store import Committed
+from dashboard.history.store import Committed
+from dashboard.ingest.writer import Delivery, Done, Receipt, Recorder
+from dashboard.messages import Image, Message, Place
 from tests.simulators.station import alert_event, wait_until
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.intake import Image, Loss, Place, Reason, Verdict
-from dashboard.schema import SCHEMA_VERSION
-from dashboard.store import Store
+from dashboard.history.schema import SCHEMA_VERSION
+from dashboard.history.store import Store
+from dashboard.messages import Image, Loss, Place, Reason, Verdict
 from models.errors import ConfigError
 from models.messages import LossData, LossEvent, VerdictData, VerdictEvent, VerdictKind
 from models.topics import StationTopics

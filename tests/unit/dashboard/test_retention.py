@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.intake import Alert, Verdict
-from dashboard.retention import SPEED_MAX
-from dashboard.store import Store
+from dashboard.history.retention import SPEED_MAX
+from dashboard.history.store import Store
+from dashboard.messages import Alert, Verdict
 from models.topics import StationTopics
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import (

@@ -10,7 +10,7 @@ from dashboard.config import DashboardSettings
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
 from demo.line import find_faults
 from demo.settings import DemoSettings, Limits
-from edge.config import load_edge_config
+from edge.config.station import load_edge_config
 from models.config import load_config
 from models.errors import DeliveryError, GraftlineError, TrainingError
 
@@ -63,7 +63,7 @@ def test_written_configurations_are_what_the_programs_understand(
     settings = DemoSettings(out=tmp_path, k=4, n=7)
     edge = load_edge_config(write_edge_config(settings, 1999))
     assert edge.broker.port == 1999
-    assert edge.model.slot == tmp_path / "line-pc"
+    assert edge.inspection.model.slot == tmp_path / "line-pc"
     (camera,) = edge.camera
     assert (camera.name, camera.k, camera.n) == (CAMERA, 4, 7)
     assert camera.source == f"file:{tmp_path}/data/line.mp4"

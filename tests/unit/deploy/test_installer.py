@@ -11,7 +11,7 @@ from deploy.selftest import Selftest
 from deploy.target import Target
 from models.errors import InstallError
 from models.package import Package, open_package
-from models.slot_files import SlotState
+from models.slot_states import SlotState
 from tests.simulators.target import SimTarget
 
 CRASH = (sys.executable, "-I", "-S", "-c", "import os; os.abort()")

@@ -6,7 +6,8 @@ from deploy.journal import Journal
 from deploy.slots import SlotEvent
 from models.errors import InstallError
 from models.manifest import PrecisionHint, VariantName
-from models.slot_files import Proof, RunMode, SlotFolder, SlotState
+from models.slot_files import Proof, RunMode, SlotFolder
+from models.slot_states import SlotState
 from tests.simulators.target import SimTarget
 
 MODE = RunMode(

@@ -10,7 +10,7 @@ from deploy.slots import (
     next_state,
     states_page,
 )
-from models.slot_files import SlotState
+from models.slot_states import SlotState
 
 PAIRS = [(state, event) for state in SlotState for event in SlotEvent]
 KNOWN = [(s, e) for s, e in PAIRS if e in TRANSITIONS[s]]

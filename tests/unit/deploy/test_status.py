@@ -9,7 +9,8 @@ from deploy.status import read_status
 from deploy.target import Target, parse_target
 from models.errors import InstallError
 from models.package import Package
-from models.slot_files import Health, SlotState, write_file
+from models.slot_files import Health, write_file
+from models.slot_states import SlotState
 from tests.simulators.target import SimTarget
 
 

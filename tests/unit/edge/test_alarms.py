@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from edge.delivery.alarms import FLAPS, Alarms, FlapWatch
+from edge.delivery.publisher.delivery_faults import FLAPS, Alarms, FlapWatch
 
 
 def test_alarm_is_logged_when_it_comes_and_when_it_goes(

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.camera_health import CameraHealthSettings, guard_plan
-from edge.cameras.appearance import Measurer, is_odd
-from edge.cameras.baseline import Background, Baseline, Learner
-from edge.cameras.baseline_file import read_baseline
-from edge.cameras.condition import Condition, Limits
-from edge.cameras.guard import Guard, GuardPlan
-from edge.cameras.slot import Stamp
+from edge.cameras.health.appearance import Measurer, is_odd
+from edge.cameras.health.baseline import Background, Baseline, Learner
+from edge.cameras.health.baseline_file import read_baseline
+from edge.cameras.health.condition import Condition, Limits
+from edge.cameras.health.monitor import Guard, GuardPlan
+from edge.config.camera import CameraHealthSettings, guard_plan
+from edge.frame import Stamp
 from models.errors import ConfigError
 from models.preprocess import Frame
 from tests.simulators import scenes

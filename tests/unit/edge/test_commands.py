@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from edge.commands import IDS_KEPT, CommandGate, RawCommand, Refused, read_command
+from edge.control.command_validation import (
+    IDS_KEPT,
+    CommandGate,
+    RawCommand,
+    Refused,
+    read_command,
+)
 from models.commands import (
     COMMAND_MAX_BYTES,
     COMMAND_MAX_LIFE_S,

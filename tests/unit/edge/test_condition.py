@@ -5,9 +5,9 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from edge.cameras.appearance import Measurer
-from edge.cameras.baseline import Baseline, Learner
-from edge.cameras.condition import Condition, Judge, Limits, names_of
+from edge.cameras.health.appearance import Measurer
+from edge.cameras.health.baseline import Baseline, Learner
+from edge.cameras.health.condition import Condition, Judge, Limits, names_of
 from models.preprocess import Frame
 from tests.simulators import scenes
 

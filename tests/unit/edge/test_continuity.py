@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.continuity import Continuity
+from edge.rules.track_reset import Continuity
 
 MS = 1_000_000
 MISSED = 15

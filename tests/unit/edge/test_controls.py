@@ -4,11 +4,11 @@ from typing import Any
 
 import cv2
 
-from edge.camera_controls import ControlSettings
-from edge.cameras.aravis import gap_between, to_bgr
 from edge.cameras.controls import Controls, Value, apply_controls
-from edge.cameras.genicam import GenicamControls
-from edge.cameras.v4l2 import V4l2Controls
+from edge.cameras.sources.aravis import gap_between, to_bgr
+from edge.cameras.sources.genicam import GenicamControls
+from edge.cameras.sources.v4l2 import V4l2Controls
+from edge.config.camera import ControlSettings
 
 
 class RefusedError(Exception):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.cooldown import CoolDown
+from edge.rules.alert_suppression import CoolDown
 
 S = 1_000_000_000
 

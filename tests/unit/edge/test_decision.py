@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.decision import (
+from edge.rules.alert_message import (
     FrameContext,
     StationIdentity,
     build_alert,

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edge.cameras.source import SourceKind
-from edge.config import EdgeSettings, load_edge_config, render_config
+from edge.config.station import EdgeSettings, load_edge_config, render_config
 from models.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.lane import Lane
-from edge.pipeline import Pipeline
-from edge.recorder import Decision
-from edge.track import Tracker
+from edge.delivery.recorder import Decision
+from edge.inspection.camera_channel import Lane
+from edge.inspection.pipeline import Pipeline
+from edge.rules.tracker import Tracker
 from models.boxes import FloatArray
 from models.errors import PackageError
 from tests.simulators.cameras import INPUT_PX, SimCamera, SimDetector, sim_model

@@ -5,15 +5,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.feed import CapturePlan, Feed
-from edge.cameras.folder import (
+from edge.cameras.frame_buffer import FrameSlot, SlotReader, Word
+from edge.cameras.frame_publisher import CapturePlan, Feed
+from edge.cameras.source import parse_source
+from edge.cameras.sources.folder import (
     list_pictures,
     natural_key,
     read_picture,
     run_folder,
 )
-from edge.cameras.slot import FrameSlot, SlotReader, Word
-from edge.cameras.source import parse_source
 from models.errors import CameraError
 
 

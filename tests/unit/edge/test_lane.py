@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.camera_config import CameraSettings
-from edge.cameras.slot import Stamp
-from edge.cooldown import CoolDown
-from edge.lane import Lane, Told
-from edge.lanes import build_lane, capture_plan, check_labels
-from edge.parts import Belt, PartCounter
-from edge.regions import Region, RegionKind
-from edge.streak import Streak
-from edge.track import Tracker
+from edge.config.camera import CameraSettings
+from edge.frame import Stamp
+from edge.inspection.camera_channel import Lane, Told
+from edge.inspection.camera_set import build_lane, capture_plan, check_labels
+from edge.rules.alert_suppression import CoolDown
+from edge.rules.defect_rate import Streak
+from edge.rules.part_counter import Belt, PartCounter
+from edge.rules.regions import Region, RegionKind
+from edge.rules.tracker import Tracker
 from models.detections import Detections, no_detections
 from models.errors import ConfigError
 from models.messages import CameraState, VerdictKind

@@ -1,6 +1,6 @@
-from edge.camera_config import CameraSettings
-from edge.lanes import Lanes
-from edge.triggers import Trigger
+from edge.config.camera import CameraSettings
+from edge.inspection.camera_set import Lanes
+from edge.rules.triggers import Trigger
 from models.messages import CameraState
 
 

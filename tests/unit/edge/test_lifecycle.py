@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from edge.lifecycle import (
+from edge.rules.lifecycle import (
     TRANSITIONS,
     DaemonEvent,
     TransitionError,

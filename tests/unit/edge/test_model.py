@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.config import ModelSettings
-from edge.model import LoadedModel, ModelWatch, load_model, useful_streams
+from edge.config.station import ModelSettings
+from edge.inspection.model import LoadedModel, ModelWatch, load_model, useful_streams
 from models.backends import open_detector
 from models.detections import Detections
 from models.detector import detect

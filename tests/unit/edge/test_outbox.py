@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.delivery import outbox as outbox_module
-from edge.delivery import outbox_file
-from edge.delivery.events import NewEvent, QueuedEvent, render
-from edge.delivery.outbox import EventKind, Outbox
+from edge.delivery.outbox import outbox as outbox_module
+from edge.delivery.outbox import outbox_file
+from edge.delivery.outbox.events import NewEvent, QueuedEvent, render
+from edge.delivery.outbox.outbox import EventKind, Outbox
 from models.errors import ConfigError, DeliveryError
 from models.messages import THUMBNAIL_MAX_BYTES, AlertEvent, LossEvent, VerdictEvent
 from models.topics import StationTopics
@@ -395,7 +395,7 @@ def test_event_that_neither_disk_nor_memory_can_take_fails_its_future(
 ) -> None:
     monkeypatch.setattr(outbox_file, "BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(outbox_module, "RETRY_INTERVAL_S", 0.05)
-    monkeypatch.setattr("edge.delivery.waiting.WAITING_MAX_BYTES", 20_000)
+    monkeypatch.setattr("edge.delivery.outbox.write_queue.WAITING_MAX_BYTES", 20_000)
     outbox = open_outbox()
     blocker = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edge.cameras.slot import Stamp
-from edge.parts import LINGER_FRAMES, Belt, CountedPart, PartCounter
+from edge.frame import Stamp
+from edge.rules.part_counter import LINGER_FRAMES, Belt, CountedPart, PartCounter
 from models.messages import VerdictKind
 from models.preprocess import Frame
 from trainer.data.synthetic.line import Line, make_station

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from edge.lane import Lane
-from edge.parts import Belt, PartCounter
-from edge.pipeline import Pipeline
-from edge.recorder import Decision
-from edge.regions import Region, RegionKind
-from edge.track import Tracker
-from edge.triggers import CommandTriggers, EveryFrame, Trigger
+from edge.delivery.recorder import Decision
+from edge.inspection.camera_channel import Lane
+from edge.inspection.pipeline import Pipeline
+from edge.rules.part_counter import Belt, PartCounter
+from edge.rules.regions import Region, RegionKind
+from edge.rules.tracker import Tracker
+from edge.rules.triggers import CommandTriggers, EveryFrame, Trigger
 from models.messages import CameraState, VerdictKind
 from tests.simulators.cameras import SimCamera, sim_model
 

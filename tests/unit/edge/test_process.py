@@ -3,9 +3,9 @@ import random
 import numpy as np
 import pytest
 
-from edge.cameras.feed import CapturePlan
-from edge.cameras.process import PAUSE_MAX_S, CameraProcess, Pause
+from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.source import parse_source
+from edge.cameras.supervisor import PAUSE_MAX_S, CameraProcess, Pause
 
 
 def test_pauses_grow_to_half_a_minute_and_tremble() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import CollectorAck
-from edge.delivery.alarms import Alarms
-from edge.delivery.feed import COLLECTOR_GRACE_NS, Feed, Packet
-from edge.delivery.outbox import EventKind, Outbox
+from edge.config.station import CollectorAck
+from edge.delivery.outbox.outbox import EventKind, Outbox
+from edge.delivery.publisher.delivery_faults import Alarms
+from edge.delivery.publisher.send_queue import COLLECTOR_GRACE_NS, Feed, Packet
 from models.messages import Acknowledgement
 from tests.simulators.alerts import (
     ALERT_TOPIC,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.delivery.backoff import Backoff
-from edge.delivery.window import NS_PER_S, PROBE_EVENTS, SendWindow
+from edge.backoff import Backoff
+from edge.delivery.publisher.send_window import NS_PER_S, PROBE_EVENTS, SendWindow
 
 
 def steady() -> float:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from edge.counters import CameraCounters
-from edge.decision import FrameContext
 from edge.delivery.evidence import EvidenceStore
-from edge.delivery.outbox import Outbox
-from edge.recorder import QUEUE_DECISIONS, Decision, Recorder
+from edge.delivery.outbox.outbox import Outbox
+from edge.delivery.recorder import QUEUE_DECISIONS, Decision, Recorder
+from edge.rules.alert_message import FrameContext
 from models.detections import Detections, no_detections
 from models.messages import ModelInForce, VerdictKind
 from models.topics import StationTopics

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.regions import Region, RegionKind, RegionMap, polygon_fault, unknown_labels
+from edge.rules.regions import (
+    Region,
+    RegionKind,
+    RegionMap,
+    polygon_fault,
+    unknown_labels,
+)
 from models.detections import Detections, no_detections
 
 LABELS = ("scratch", "dent")

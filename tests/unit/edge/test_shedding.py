@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.delivery.events import EventKind, NewEvent
-from edge.delivery.outbox_file import OutboxFile, Transaction
-from edge.delivery.shedding import make_room
+from edge.delivery.outbox.events import EventKind, NewEvent
+from edge.delivery.outbox.eviction import make_room
+from edge.delivery.outbox.outbox_file import OutboxFile, Transaction
 from tests.simulators.alerts import VERDICT_TOPIC, verdict
 
 ROWS = 10_000

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edge.cameras.slot import (
+from edge.cameras.frame_buffer import (
     BUFFERS,
     FRAME_MAX_BYTES,
     INDEX_BITS,
     FrameSlot,
     SlotReader,
     SlotWriter,
-    Stamp,
     Word,
 )
+from edge.frame import Stamp
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Many defects in a row are an alarm of their own."""
 
-from edge.streak import Streak
+from edge.rules.defect_rate import Streak
 from models.messages import VerdictKind
 
 S = 1_000_000_000

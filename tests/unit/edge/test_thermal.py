@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.thermal import Reading, ThermalRule, Zone, read_sensors
+from edge.monitoring.thermal import Reading, ThermalRule, Zone, read_sensors
 from tests.simulators.sysfs import SimSysfs
 
 SECOND_NS = 1_000_000_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.model import load_model
+from edge.inspection.model import load_model
 from models.backends import open_detector
 from models.detector import detect
 from models.errors import PackageError

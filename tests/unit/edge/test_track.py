@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.track import Tracker
+from edge.rules.tracker import Tracker
 from models.detections import Detections, no_detections
 
 WIDTH_PX, HEIGHT_PX = 1280, 720

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cameras.slot import CameraFrame, Stamp
-from edge.triggers import (
+from edge.frame import CameraFrame, Stamp
+from edge.rules.triggers import (
     TOLD_GAP_MAX,
     TOO_MANY,
     WAITING_MAX,

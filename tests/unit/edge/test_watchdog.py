@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.notify import Notifier
-from edge.watchdog import Watchdog
+from edge.monitoring.systemd import Notifier, Watchdog
 
 SECOND_NS = 1_000_000_000
 

@@ -10,10 +10,10 @@ from models.slot_files import (
     SlotFileDamagedError,
     SlotFolder,
     SlotRecord,
-    SlotState,
     read_file,
     write_file,
 )
+from models.slot_states import SlotState
 
 HEALTH = Health(
     at=datetime(2026, 1, 1, tzinfo=UTC), boot_id="b", state="ready", fps=12.5

@@ -9,8 +9,8 @@ import pytest
 from models.detections import Detections, no_detections
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import measure
-from trainer.ship.accuracy import Drops, lost_photos, measure_drops
+from trainer.evaluation.metrics import measure
+from trainer.ship.accuracy_gate import Drops, lost_photos, measure_drops
 
 NOTHING = Drops(
     map_50=0,

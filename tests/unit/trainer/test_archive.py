@@ -10,7 +10,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.exports import EXPORTS, write_yolo_export
-from trainer.data import archive, archive_members
+from trainer.data import archive
 from trainer.data.archive import unpacked
 from trainer.data.dataset import open_dataset
 
@@ -173,7 +173,7 @@ def test_encrypted_zip_is_refused(tmp_path: Path) -> None:
 def test_bomb_is_refused(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "data.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("zeros.bmp", bytes(archive_members.SMALL_BYTES + 1))
+        file.writestr("zeros.bmp", bytes(archive.SMALL_BYTES + 1))
     with pytest.raises(DatasetError, match="more than 200 times"):
         open_dataset(path)
     assert not list(cache.iterdir())
@@ -183,11 +183,11 @@ def test_too_many_files_and_too_many_bytes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = packed(write_yolo_export(tmp_path / "d"))
-    monkeypatch.setattr(archive_members, "MOST_MEMBERS", 5)
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 5)
     with pytest.raises(DatasetError, match="at most 5"):
         open_dataset(path)
-    monkeypatch.setattr(archive_members, "MOST_MEMBERS", 500)
-    monkeypatch.setattr(archive_members, "MOST_BYTES", 100)
+    monkeypatch.setattr(archive, "MOST_MEMBERS", 500)
+    monkeypatch.setattr(archive, "MOST_BYTES", 100)
     with pytest.raises(DatasetError, match="it unpacks to"):
         open_dataset(path)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from trainer.judge.bounds import trials_to_show, upper_bound
+from trainer.evaluation.thresholds.bounds import trials_to_show, upper_bound
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 
 from tests.simulators.flawed import write_flawed
 from tests.simulators.photos import annotation, plate, write_coco, write_json
-from trainer.cli_findings import SHOWN, finding_lines
-from trainer.data.check import CheckReport, check_dataset
-from trainer.data.check_boxes import small_boxes
+from trainer.cli.output import SHOWN, finding_lines
+from trainer.data.checks.boxes import small_boxes
+from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level
 

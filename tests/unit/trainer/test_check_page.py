@@ -8,9 +8,9 @@ import pytest
 from models.errors import DatasetError
 from tests.simulators.flawed import write_flawed
 from tests.simulators.photos import write_coco
-from trainer.data.check import check_dataset
+from trainer.data.checks.check import check_dataset
 from trainer.data.formats.kinds import Kind
-from trainer.judge.check_page import PHOTOS_OF_A_KIND, write_check_page
+from trainer.report.check_page import PHOTOS_OF_A_KIND, write_check_page
 
 
 def test_page_shows_every_kind_and_asks_nobody(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from trainer.cli_train import add_train_arguments
+from trainer.cli.train import add_train_arguments
 
 
 def parse(*words: str) -> argparse.Namespace:

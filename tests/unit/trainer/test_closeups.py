@@ -8,14 +8,14 @@ import torch
 from models.boxes import Boxes
 from models.preprocess import Frame
 from tests.simulators.photos import write_coco
-from trainer.data.closeups import (
+from trainer.data.dataset import Photo, open_dataset
+from trainer.data.sampling.augmentation import TrainingPhotos
+from trainer.data.sampling.crops import (
     CloseUpPhotos,
     CloseUps,
     cut_close_up,
     plan_close_ups,
 )
-from trainer.data.dataset import Photo, open_dataset
-from trainer.data.transforms import TrainingPhotos
 
 PLAN = CloseUps(64, 96, 3)
 

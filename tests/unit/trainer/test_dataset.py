@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.photos import annotation, plate, write_coco, write_json
-from trainer.data.check import check_dataset, faultless_dataset
+from trainer.data.checks.check import check_dataset, faultless_dataset
 from trainer.data.dataset import open_dataset
 from trainer.data.formats.rows import Level
 

@@ -15,9 +15,9 @@ from models.errors import TrainingError
 from tests.command import REPOSITORY, environment
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
-from trainer.fit.distributed import require_share, run_in_team
-from trainer.fit.shared_norm import SharedBatchNorm, share_norms
-from trainer.fit.team import ALONE, Team
+from trainer.fit.distributed.launch import require_share, run_in_team
+from trainer.fit.distributed.process_group import ALONE, Team
+from trainer.fit.distributed.synced_norm import SharedBatchNorm, share_norms
 
 FLOAT_NOISE = 1e-4  # of sums in another order, through some seventy layers
 

@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.photos import plate, write_coco, write_json
-from trainer.data.check import check_dataset
+from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import Dataset, Photo, open_dataset
 
 

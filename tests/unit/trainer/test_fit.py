@@ -14,11 +14,12 @@ from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.detectors.base import Architecture, Target
+from trainer.data.sample import Target
+from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector
+from trainer.evaluation.thresholds.choose import ErrorLimit
 from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
-from trainer.fit.choices import input_size
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -29,9 +30,9 @@ from trainer.fit.engine import (
     train_one_epoch,
     train_step,
 )
+from trainer.fit.input_size import input_size
+from trainer.fit.options import Recipe, Wishes, resolve
 from trainer.fit.recipe import Outcome, train
-from trainer.fit.wishes import Recipe, Wishes, resolve
-from trainer.judge.thresholds import ErrorLimit
 from trainer.run import open_run, write_run
 
 WISHES = Wishes(weights="none", size_px=64, epochs=2, batch=4)

@@ -15,11 +15,10 @@ from models.errors import DatasetError, TrainingError
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.detectors.weights import TransferReport
-from trainer.fit import watch
+from trainer.evaluation.metrics import count
 from trainer.fit.engine import StepReport
+from trainer.fit.options import Recipe, Wishes
 from trainer.fit.recipe import Observer, train
-from trainer.fit.wishes import Recipe, Wishes
-from trainer.judge.metrics import count
 from trainer.run import open_run
 from trainer.study.folds import CrossTraining, cross_photos, cross_train, divide_photos
 from trainer.study.pooled import pooled_metrics
@@ -245,7 +244,7 @@ def test_folds_do_not_select_on_the_photos_that_they_predict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training as long as this one is measured, unless it is a fold's."""
-    monkeypatch.setattr(watch, "TIME_SHARE", 1e6)
+    monkeypatch.setattr("trainer.fit.validation.TIME_SHARE", 1e6)
     data = open_dataset(write_coco(tmp_path / "d", {"train": 4, "val": 4}))
     wishes = replace(WISHES, epochs=10, batch=2)
     (tmp_path / "run").mkdir()

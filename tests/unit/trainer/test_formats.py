@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.photos import plate, write_coco
-from trainer.data.check import check_dataset
+from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import open_dataset
 
 ROW = "0 0.5 0.5 0.25 0.5\n"

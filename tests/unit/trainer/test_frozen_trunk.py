@@ -9,17 +9,18 @@ import torch
 
 from models.errors import TrainingError
 from tests.simulators.photos import write_coco
-from trainer.cli_progress import SilentObserver
+from trainer.cli.progress import SilentObserver
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.data.transforms import EpochSampler, TrainingPhotos
-from trainer.detectors.base import Architecture, Detector, Features
+from trainer.data.sample import Features
+from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos
+from trainer.detectors.base import Architecture, Detector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.fit.engine import StepReport
 from trainer.fit.frozen_trunk import CachedFeatures, Freeze, freeze_trunk, plan_cache
-from trainer.fit.order import PlaceSampler, SeededPhotos
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import train
-from trainer.fit.wishes import Wishes
+from trainer.fit.sampler import PlaceSampler, SeededPhotos
 from trainer.run import open_run
 
 WEIGHTS = "graft-n-synthetic"

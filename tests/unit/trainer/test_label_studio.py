@@ -16,7 +16,7 @@ from tests.simulators.exports import (
     write_studio,
 )
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.data.formats.label_studio_tasks import picture_name
+from trainer.data.formats.label_studio import picture_name
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Level
 

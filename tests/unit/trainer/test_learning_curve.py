@@ -10,14 +10,14 @@ import pytest
 from graftline import main
 from models.errors import ConfigError, DatasetError, TrainingError
 from tests.simulators.photos import write_coco
-from trainer.cli_progress import TerminalObserver
+from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.engine import StepReport
+from trainer.fit.options import Wishes
 from trainer.fit.recipe import Outcome
-from trainer.fit.wishes import Wishes
 from trainer.run import open_run
 from trainer.study.learning_curve import learn_again, nested_photos
 from trainer.study.scratch import train_from_scratch

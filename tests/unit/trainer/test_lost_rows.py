@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulators.exports import EXPORTS
-from trainer.data.check import check_dataset
-from trainer.data.repaired_copy import write_repaired_copy
+from trainer.data.checks.check import check_dataset
+from trainer.data.checks.repaired_copy import write_repaired_copy
 
 # Of each format: the file of the one box, what is in it, and what makes it unreadable.
 DAMAGE = {

@@ -8,8 +8,8 @@ import pytest
 from models.detections import Detections, no_detections
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import average_precisions, count, measure, wilson
-from trainer.judge.thresholds import choose_thresholds
+from trainer.evaluation.metrics import average_precisions, count, measure, wilson
+from trainer.evaluation.thresholds.choose import choose_thresholds
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 

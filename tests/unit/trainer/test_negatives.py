@@ -11,7 +11,7 @@ from models.detections import Detections
 from tests.simulators.runs import CellDetector
 from trainer.data.dataset import Photo
 from trainer.detectors.base import Detector
-from trainer.fit.negatives import MOST_PHOTOS, MOST_SPOTS, HardNegatives
+from trainer.fit.hard_negatives import MOST_PHOTOS, MOST_SPOTS, HardNegatives
 
 
 def photo(number: int, *, is_good: bool) -> Photo:

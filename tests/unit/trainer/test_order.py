@@ -8,12 +8,12 @@ import torch
 
 from models.detections import no_detections
 from tests.simulators.photos import write_coco
-from trainer.data.closeups import CloseUps
 from trainer.data.dataset import Photo, open_dataset
-from trainer.data.transforms import EpochSampler, TrainingPhotos, make_loader
-from trainer.fit.negatives import HardNegatives
-from trainer.fit.order import Place, PlaceSampler, SeededPhotos, collate_places
-from trainer.fit.team import Team
+from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, make_loader
+from trainer.data.sampling.crops import CloseUps
+from trainer.fit.distributed.process_group import Team
+from trainer.fit.hard_negatives import HardNegatives
+from trainer.fit.sampler import Place, PlaceSampler, SeededPhotos, collate_places
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.judge.outlook import Series, Verdict, outlook
-from trainer.judge.outlook_words import outlook_words
+from trainer.learning_curve.extrapolation import Series, Verdict, outlook, outlook_words
 
 PHOTOS = (25, 50, 75, 100)
 

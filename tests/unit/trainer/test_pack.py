@@ -18,8 +18,8 @@ from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
 from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
 from trainer.run import Ancestor, Run
-from trainer.ship.draft import draft_manifest, model_name
 from trainer.ship.golden_frames import choose_golden
+from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack import pack_run
 from trainer.ship.pack_report import PackReport

@@ -5,7 +5,7 @@ import pytest
 
 from models.boxes import Boxes
 from models.preprocess import Frame
-from trainer.data.paste import (
+from trainer.data.sampling.copy_paste import (
     MOST_PASTED,
     Cutting,
     DefectBank,

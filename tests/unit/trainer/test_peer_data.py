@@ -9,7 +9,7 @@ import pytest
 
 from bench.measuring.peer_data import as_detections, lay_photos
 from trainer.data.dataset import Photo, read_photo
-from trainer.judge.metrics import average_precisions
+from trainer.evaluation.metrics import average_precisions
 
 LABELS = ("dent", "scratch", "hole")
 

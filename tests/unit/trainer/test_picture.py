@@ -12,7 +12,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.photos import plate, write_coco
-from trainer.data.check import check_dataset
+from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import open_dataset, read_photo
 from trainer.data.picture import decode
 

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from trainer.data.picture import decode
-from trainer.data.pixels import ends_in_filler, is_grey
+from trainer.data.picture import decode, ends_in_filler, is_grey
 
 EXIF_TURNED = bytes.fromhex(
     "45786966000049492a0008000000010012010300010000000600000000000000"

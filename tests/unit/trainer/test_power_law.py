@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.judge.power_law import fit
+from trainer.learning_curve.power_law import fit
 
 PHOTOS = np.array([25.0, 50.0, 75.0, 100.0])
 SPREAD = np.full(4, 0.02)

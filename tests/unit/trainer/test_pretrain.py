@@ -10,11 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from pretraining import pretrain
+from pretraining.pretrain import (
+    Lesson,
+    LongSchedule,
+    PretrainRecipe,
+    draw_batch,
+    numbered_batches,
+)
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
-from trainer.fit import pretrain, pretrain_stream
-from trainer.fit.pretrain import LongSchedule, PretrainRecipe
-from trainer.fit.pretrain_stream import Lesson, draw_batch, numbered_batches
 
 LESSON = Lesson((64, 96), batch=2, seed=3)
 RECIPE = PretrainRecipe(sizes_px=(64,), batch=2, steps=4, agnostic_steps=2)
@@ -29,7 +34,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def same(one: list[pretrain_stream.Row], other: list[pretrain_stream.Row]) -> bool:
+def same(one: list[pretrain.Row], other: list[pretrain.Row]) -> bool:
     pairs = zip(one, other, strict=True)
     return all(
         np.array_equal(a, b) for x, y in pairs for a, b in zip(x, y, strict=True)
@@ -66,10 +71,10 @@ def test_boxes_of_enlarged_pictures_stay_on_their_defects(
         box = np.array([[x, y, x + 16, y + 16]], np.float32)
         return image, box, np.array([1])
 
-    monkeypatch.setattr(pretrain_stream, "sample", square)
+    monkeypatch.setattr(pretrain, "sample", square)
     sides = []
     for seed in range(20):
-        image, boxes, _ = pretrain_stream.draw_row(np.random.default_rng(seed), 192)
+        image, boxes, _ = pretrain.draw_row(np.random.default_rng(seed), 192)
         assert image.shape == (192, 192, 3)
         rows, columns = np.nonzero(image[:, :, 0] > 127)
         seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
@@ -81,7 +86,7 @@ def test_boxes_of_enlarged_pictures_stay_on_their_defects(
 
 @pytest.mark.parametrize("ahead", [False, True])
 def test_workers_deliver_batches_in_order(*, ahead: bool) -> None:
-    numbers = range(7, 7 + pretrain_stream.CHUNK + 2)
+    numbers = range(7, 7 + pretrain.CHUNK + 2)
     drawn = list(numbered_batches(LESSON, numbers, 2, ahead=ahead))
     assert len(drawn) == len(numbers)
     for number, rows in zip(numbers, drawn, strict=True):

@@ -16,7 +16,7 @@ from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
 from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
 from trainer.ship.calibration import Calibration, choose_calibration
 from trainer.ship.export import convert_openvino, export_onnx
-from trainer.ship.nncf_door import Ranges, load_nncf
+from trainer.ship.nncf_adapter import Ranges, load_nncf
 from trainer.ship.quantize import (
     onnx_decoding,
     openvino_decoding,

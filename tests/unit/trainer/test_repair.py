@@ -9,10 +9,10 @@ import pytest
 from models.errors import DatasetError, TrainingError
 from tests.simulators.flawed import write_flawed
 from tests.simulators.photos import write_coco
-from trainer.data.check import check_dataset
+from trainer.data.checks.check import check_dataset
+from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Level
-from trainer.data.repaired_copy import RepairedCopy, write_repaired_copy
 
 
 def contents(root: Path) -> dict[str, str]:

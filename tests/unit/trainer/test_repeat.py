@@ -19,7 +19,7 @@ from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
-from trainer.fit.ancestor import inherit
+from trainer.fit.earlier_run import inherit
 from trainer.fit.repeat import open_repeat
 from trainer.run import Run, open_run
 

@@ -11,16 +11,15 @@ import pytest
 from models.detections import Detections, no_detections
 from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule, Thresholds
-from trainer.data.arrangement import arrange
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.division import SplitWishes
+from trainer.data.splitting.assign import arrange
+from trainer.data.splitting.split_record import SplitWishes
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.judge.metrics import measure
-from trainer.judge.report import write_report
-from trainer.judge.report_charts import Axis, Line, line_chart
-from trainer.judge.report_curve import operating_curve
-from trainer.judge.report_figures import (
+from trainer.evaluation.metrics import measure
+from trainer.report.charts import Axis, Line, line_chart
+from trainer.report.document import ReportFigures
+from trainer.report.figures import (
     Judged,
     alarmed_good_photos,
     confusion,
@@ -28,7 +27,8 @@ from trainer.judge.report_figures import (
     label_figures,
     worst_photos,
 )
-from trainer.judge.report_json import ReportFigures
+from trainer.report.operating_point import operating_curve
+from trainer.report.page import write_report
 from trainer.run import CurvePoint, RunRecord
 
 LABELS = ("<script>", 'dent & "hole"', "unused")

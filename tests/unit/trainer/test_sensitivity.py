@@ -13,7 +13,7 @@ from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.ship.calibration import Calibration, choose_calibration, own_photos
 from trainer.ship.export import convert_openvino, export_onnx
-from trainer.ship.nncf_door import Ranges
+from trainer.ship.nncf_adapter import Ranges
 from trainer.ship.quantize import quantize_onnx, quantize_openvino
 from trainer.ship.sensitivity import (
     Sensitivity,

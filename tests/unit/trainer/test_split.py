@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from models.boxes import IntArray
 from models.errors import DatasetError
 from tests.simulators.photos import write_coco
-from trainer.data.check_split import near_duplicates_across_splits
+from trainer.data.checks.photos import near_duplicates_across_splits
 from trainer.data.dataset import open_dataset
-from trainer.data.division import SplitWishes, read_split, write_split
-from trainer.data.fingerprints import fingerprint, near_duplicates
-from trainer.data.split import HELD_OUT, TRAIN, folds, sides
+from trainer.data.splitting.near_duplicates import fingerprint, near_duplicates
+from trainer.data.splitting.split_record import SplitWishes, read_split, write_split
+from trainer.data.splitting.stratify import HELD_OUT, TRAIN, folds, sides
 
 
 @dataclass(frozen=True)

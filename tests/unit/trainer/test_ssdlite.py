@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.detectors.base import Architecture, Target
+from trainer.data.sample import Target
+from trainer.detectors.base import Architecture
 from trainer.detectors.ssdlite import SSDLite
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from models.detections import Detections, no_detections
 from models.errors import TrainingError
-from trainer.data.arrangement import arrange
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.division import SplitWishes
-from trainer.judge.metrics import measure
-from trainer.judge.report_suspects import CrossJudged, over_all_folds, wrong_labels
-from trainer.judge.suspect_files import in_words, write_suspects
-from trainer.judge.suspects import Suspect, SuspectKind
-from trainer.judge.thresholds import choose_thresholds
+from trainer.data.splitting.assign import arrange
+from trainer.data.splitting.split_record import SplitWishes
+from trainer.evaluation.metrics import measure
+from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.label_errors.export import in_words, write_suspects
+from trainer.label_errors.issues import Suspect, SuspectKind
+from trainer.report.label_issues import CrossJudged, over_all_folds, wrong_labels
 
 LABELS = ("dent", "<hole>")
 

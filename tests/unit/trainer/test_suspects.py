@@ -10,7 +10,7 @@ import pytest
 from models.boxes import iou
 from models.detections import Detections, no_detections
 from trainer.data.dataset import Photo
-from trainer.judge.suspects import (
+from trainer.label_errors.issues import (
     MORE_LIKELY_WRONG,
     Suspect,
     SuspectKind,

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from trainer.data.synthetic import stream
-from trainer.data.synthetic.camera import expose, observe
-from trainer.data.synthetic.defects import (
+from pretraining import stream
+from pretraining.defects import (
     EDITS,
     KINDS,
     LABEL_OF,
@@ -14,10 +13,11 @@ from trainer.data.synthetic.defects import (
     geometric_kinds,
     painted_kinds,
 )
-from trainer.data.synthetic.edits import bridge, hole, narrowest_chord, open_gap, survey
+from pretraining.edits import bridge, hole, narrowest_chord, open_gap, survey
+from pretraining.structures import Structure, shape
+from pretraining.surfaces import Material, paint
+from trainer.data.synthetic.camera import expose, observe
 from trainer.data.synthetic.noise import Texture, cut, grain
-from trainer.data.synthetic.structures import Structure, shape
-from trainer.data.synthetic.surfaces import Material, paint
 
 SIZE_PX = 128
 

@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from models.errors import ConfigError, DatasetError
-from trainer.data.cli_synth import add_synth_arguments, run_synth
+from trainer.cli.synth import add_synth_arguments, run_synth
 from trainer.data.synthetic.line_defects import LineDefect
 from trainer.data.synthetic.line_folder import MARKER, whole_or_nothing
 from trainer.data.synthetic.line_writer import LineSettings, write_line

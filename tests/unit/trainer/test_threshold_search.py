@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.boxes import IntArray
-from trainer.judge.threshold_search import Ladder, Tally, best_rungs, tally
+from trainer.evaluation.thresholds.search import Ladder, Tally, best_rungs, tally
 
 MANY = 10**9
 

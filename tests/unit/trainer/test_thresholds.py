@@ -9,9 +9,9 @@ from models.detections import Detections
 from models.errors import DatasetError
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.judge.metrics import Counts, count
-from trainer.judge.threshold_words import threshold_words
-from trainer.judge.thresholds import ErrorLimit, choose_thresholds
+from trainer.evaluation.metrics import Counts, count
+from trainer.evaluation.thresholds.choose import ErrorLimit, choose_thresholds
+from trainer.evaluation.thresholds.text import threshold_words
 
 OVERKILL, ESCAPES = ThresholdRule.OVERKILL, ThresholdRule.ESCAPES
 LABELS = ("a", "b", "c")

@@ -14,14 +14,14 @@ from models.golden import read_golden, run_golden
 from models.manifest import SCHEMA_VERSION, VariantName
 from models.tiles import Tiles
 from trainer.data.dataset import Photo, open_dataset
-from trainer.data.tiles import TrainingTiles, cut_photo
+from trainer.data.sampling.tiles import TrainingTiles, cut_photo
 from trainer.detectors.weights import TransferReport
+from trainer.evaluation.evaluate import evaluate, open_subject
+from trainer.evaluation.metrics import predict_photos
 from trainer.fit.engine import StepReport
+from trainer.fit.options import Recipe, Wishes, resolve
 from trainer.fit.recipe import train
 from trainer.fit.tiling import TileMode, choose_tiles
-from trainer.fit.wishes import Recipe, Wishes, resolve
-from trainer.judge.evaluate import evaluate, open_subject
-from trainer.judge.metrics import predict_photos
 from trainer.ship.calibration import choose_calibration
 from trainer.ship.pack import pack_run
 

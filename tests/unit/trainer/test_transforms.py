@@ -8,7 +8,7 @@ import torch
 
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
-from trainer.data.transforms import (
+from trainer.data.sampling.augmentation import (
     MIN_VISIBLE_SHARE,
     SCALE_RANGE,
     EpochSampler,

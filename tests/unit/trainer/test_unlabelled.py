@@ -8,9 +8,9 @@ from models.manifest import Thresholds
 from tests.simulators.runs import HEIGHT_PX, LABELS, WIDTH_PX, make_run, write_spots
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.formats.kinds import Kind
-from trainer.judge.evaluate import TORCH, Subject
-from trainer.judge.torch_detector import TorchDetector
-from trainer.judge.unlabelled import look_defective
+from trainer.evaluation.evaluate import TORCH, Subject
+from trainer.evaluation.torch_detector import TorchDetector
+from trainer.label_errors.unlabelled import look_defective
 
 
 def subject_of(folder: Path, dataset: Dataset) -> Subject:

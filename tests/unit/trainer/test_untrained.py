@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
-from trainer.data.division import SplitWishes, write_split
-from trainer.judge.untrained import without_trained
+from trainer.data.splitting.split_record import SplitWishes, write_split
+from trainer.evaluation.leakage import without_trained
 
 
 def hashes(photos: tuple[object, ...]) -> set[str]:

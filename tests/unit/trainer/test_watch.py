@@ -10,7 +10,7 @@ from trainer.data.dataset import Photo
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.engine import Schedule
-from trainer.fit.watch import Point, Watch, even_part
+from trainer.fit.validation import Point, Watch, even_part
 
 SCHEDULE = Schedule(1.0, 100, 1)
 

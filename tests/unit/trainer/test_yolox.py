@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from trainer.detectors.base import Architecture, DetectionGraph, Target
+from trainer.data.sample import Target
+from trainer.detectors.base import Architecture, DetectionGraph
 from trainer.detectors.yolox import PRIOR_BIAS, YOLOX, YoloxSize
 from trainer.detectors.yolox_blocks import Activation, BaseConv
 

@@ -1,0 +1,1 @@
+"""The database of alerts and verdicts, and the queries on it."""

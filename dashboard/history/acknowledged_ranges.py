@@ -1,0 +1,153 @@
+"""Which events of which stream are complete, kept as ranges of ``seq``.
+
+A stream belongs to the station that used it first: nobody else can put events into
+it, or have it acknowledged. Ranges are merged as they grow, so that a stream without
+gaps is one row however long it runs, and they outlive the retention of the events.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from dashboard.messages import Reason
+from models.messages import Acknowledgement
+from models.topics import StationTopics
+
+MAX_STREAMS = 4096  # a station begins one when its disk was wiped: seldom
+RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB
+
+
+class NotTakenError(Exception):
+    """A record contradicts the history, or there is no room for its sender.
+
+    Args:
+        reason: For the counters.
+        detail: One sentence for the log.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+class Sequences:
+    """The streams in the history. Every call is inside the caller's transaction.
+
+    Args:
+        connection: The connection that writes.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def claim(self, topics: StationTopics, stream: str) -> int:
+        """Return the row of a stream; a new one belongs to this station.
+
+        Args:
+            topics: Who sent something of the stream.
+            stream: Its name.
+
+        Raises:
+            NotTakenError: It belongs to another station, or there are too many.
+        """
+        owner = (topics.site, topics.line, topics.station)
+        row = self._db.execute(
+            "SELECT stream_id, site, line, station FROM streams WHERE stream = ?",
+            (stream,),
+        ).fetchone()
+        if row is not None:
+            if tuple(row[1:]) != owner:
+                detail = f"stream belongs to {'/'.join(row[1:])}"
+                raise NotTakenError(Reason.WRONG_STATION, detail)
+            return int(row[0])
+        (known,) = self._db.execute("SELECT count(*) FROM streams").fetchone()
+        if known >= MAX_STREAMS:
+            raise NotTakenError(Reason.TOO_MANY, f"more than {MAX_STREAMS} streams")
+        new = self._db.execute(
+            "INSERT INTO streams (stream, site, line, station) VALUES (?, ?, ?, ?)"
+            " RETURNING stream_id",
+            (stream, *owner),
+        )
+        return int(new.fetchone()[0])
+
+    def add(self, stream_id: int, seqs: Iterable[int]) -> None:
+        """Note that events are complete; noting one again changes nothing.
+
+        Args:
+            stream_id: From ``claim``.
+            seqs: Positions in the stream, from 1.
+        """
+        for first, last in _runs(seqs):
+            self._add_run(stream_id, first, last)
+
+    def _add_run(self, stream_id: int, first: int, last: int) -> None:
+        """Note an unbroken run, merged with what it touches."""
+        left = self._range_at(stream_id, first)
+        if left is not None and left[1] >= last:
+            return
+        start = left[0] if left is not None and left[1] >= first - 1 else first
+        touched = (stream_id, start, last + 1)
+        (end,) = self._db.execute(
+            "SELECT max(last_seq) FROM ranges"
+            " WHERE stream_id = ? AND first_seq BETWEEN ? AND ?",
+            touched,
+        ).fetchone()
+        self._db.execute(
+            "DELETE FROM ranges WHERE stream_id = ? AND first_seq BETWEEN ? AND ?",
+            touched,
+        )
+        self._db.execute(
+            "INSERT INTO ranges VALUES (?, ?, ?)",
+            (stream_id, start, max(last, end or 0)),
+        )
+
+    def acknowledgements(
+        self, stream_id: int, seqs: set[int]
+    ) -> Iterator[tuple[StationTopics, Acknowledgement]]:
+        """Yield what to tell the owner of a stream about some complete events.
+
+        ``high_water`` counts from 1: a station may forget everything up to it, so
+        events that were never seen here must not lie below. For a collector that
+        came late it stays 0, and ``ranges``, which are whole, say the same.
+
+        Args:
+            stream_id: From ``claim``.
+            seqs: Complete events, all added before.
+        """
+        row = self._db.execute(
+            "SELECT stream, site, line, station FROM streams WHERE stream_id = ?",
+            (stream_id,),
+        ).fetchone()
+        stream, topics = row[0], StationTopics(*row[1:])
+        start = self._range_at(stream_id, 1)
+        high_water = start[1] if start is not None else 0
+        found = {self._range_at(stream_id, seq) for seq in seqs if seq > high_water}
+        ranges = sorted(each for each in found if each is not None)
+        for place in range(0, max(len(ranges), 1), RANGES_PER_ACK):
+            yield (
+                topics,
+                Acknowledgement(
+                    stream=stream,
+                    high_water=high_water,
+                    ranges=tuple(ranges[place : place + RANGES_PER_ACK]),
+                ),
+            )
+
+    def _range_at(self, stream_id: int, seq: int) -> tuple[int, int] | None:
+        """Return the last range that starts at or below a position."""
+        row: tuple[int, int] | None = self._db.execute(
+            "SELECT first_seq, last_seq FROM ranges"
+            " WHERE stream_id = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+            (stream_id, seq),
+        ).fetchone()
+        return row
+
+
+def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Return positions as unbroken runs, ascending; both ends belong to them."""
+    runs: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if runs and seq <= runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    return runs

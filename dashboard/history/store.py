@@ -1,0 +1,356 @@
+"""Writes the history: many messages in one commit, each event at most once.
+
+A station keeps an event until the collector acknowledged it, so the collector may
+acknowledge only what is committed here. An alert that announces a picture counts as
+complete only when that very picture (by its sha256) is stored too.
+
+Per stream the complete events are kept as ranges of ``seq``: gaps are visible, and
+the acknowledgement can be made anew at any time, also for events that retention has
+removed since.
+"""
+
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+from dashboard.history.acknowledged_ranges import NotTakenError, Sequences
+from dashboard.history.last_seen import Presence
+from dashboard.history.retention import Retention
+from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
+from dashboard.messages import (
+    Alert,
+    Image,
+    Loss,
+    Place,
+    Reason,
+    Record,
+    Rejection,
+    State,
+    Verdict,
+)
+from models.messages import Acknowledgement
+from models.topics import StationTopics
+
+# What a single bad row can raise, as opposed to a full or locked database.
+CLOSE_LIMIT_S = 10.0
+BAD_ROW = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+
+
+@dataclass(slots=True)
+class Committed:
+    """What one commit brought.
+
+    Attributes:
+        alerts: Cursors ``n`` of the new alerts, ascending.
+        pictured: Cursors of older alerts whose picture came now.
+        duplicates: Events that were in the history already.
+        acks: What to tell which station.
+        rejections: Records that the history cannot hold.
+        has_news: Some state, counter or picture changed.
+    """
+
+    alerts: list[int] = field(default_factory=list)
+    pictured: list[int] = field(default_factory=list)
+    duplicates: int = 0
+    acks: list[tuple[StationTopics, Acknowledgement]] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    has_news: bool = False
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is being written in one transaction.
+
+    Attributes:
+        result: What to tell the caller.
+        complete: Per stream the events that may be acknowledged.
+        streams: Rows of the streams that were looked up.
+        heard: Last word of everybody who spoke.
+    """
+
+    result: Committed = field(default_factory=Committed)
+    complete: defaultdict[int, set[int]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    streams: dict[tuple[StationTopics, str], int] = field(default_factory=dict)
+    heard: dict[tuple[StationTopics, str, bool], Place] = field(default_factory=dict)
+
+
+class Store:
+    """The one writer of the history. Used by one thread at a time.
+
+    Args:
+        path: The history file.
+        max_mb: Largest size in MiB, 0 = no limit of ours.
+        busy_timeout_s: How long to wait for another writer.
+
+    Raises:
+        ConfigError: It cannot be opened.
+    """
+
+    def __init__(
+        self, path: Path, max_mb: int = 0, busy_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> None:
+        self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
+        self._db = open_for_writing(path, max_mb, busy_timeout_s)
+        self._sequences = Sequences(self._db)
+        self._presence = Presence(self._db)
+        self._retention = Retention(self._db)
+
+    def close(self) -> None:
+        """Close the file; the log is folded into it.
+
+        A writer in another thread ends its commit first. One that hangs in a dead disk
+        keeps the file open until the process ends.
+        """
+        if self._in_use.acquire(timeout=CLOSE_LIMIT_S):
+            try:
+                self._db.close()
+            finally:
+                self._in_use.release()
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a value for ever, and return the one that was kept first.
+
+        Args:
+            key: Its name.
+            value: Kept if there is none of this name yet.
+        """
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, value)
+        )
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(row.fetchone()[0])
+
+    def record(self, records: Sequence[Record]) -> Committed:
+        """Write records in one commit.
+
+        When this returns, everything in ``acks`` is on the disk. A record that no
+        database could hold is left out and told; it never blocks the others.
+
+        Args:
+            records: In the order of their arrival.
+
+        Raises:
+            sqlite3.Error: The database is full, locked or damaged; nothing was written.
+        """
+        try:
+            return self._commit(records)
+        except BAD_ROW as exc:
+            if len(records) > 1:
+                return _joined(self.record([record]) for record in records)
+            topic = records[0].place.topics.root
+            rejection = Rejection(Reason.UNSTORABLE, topic, str(exc))
+            return Committed(rejections=[rejection])
+
+    def prune(
+        self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
+    ) -> int:
+        """Remove one chunk of what is too old; see ``Retention.prune``.
+
+        Args:
+            now_ms: Wall clock of the collector, UTC.
+            ran_ms: Time by the monotonic clock since the last call, or the start.
+            keep_days: Alerts, verdicts and losses older than this go.
+            keep_images_days: Pictures older than this go.
+
+        Returns:
+            How many rows that was.
+
+        Raises:
+            sqlite3.Error: The database is locked or damaged.
+        """
+        with self._transaction():
+            return self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what happens inside, all or nothing."""
+        with self._in_use:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:  # whatever it was: leave no transaction open
+                if self._db.in_transaction:  # SQLite may have given it up by itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _commit(self, records: Sequence[Record]) -> Committed:
+        """Write all records in one transaction."""
+        batch = _Batch()
+        with self._transaction():
+            for record in records:
+                try:
+                    self._write(batch, record)
+                except NotTakenError as exc:
+                    topic = record.place.topics.root
+                    rejection = Rejection(exc.reason, topic, exc.detail)
+                    batch.result.rejections.append(rejection)
+            for place in batch.heard.values():
+                self._presence.hear(place)
+            for stream_id, seqs in batch.complete.items():
+                self._sequences.add(stream_id, seqs)
+                acks = self._sequences.acknowledgements(stream_id, seqs)
+                batch.result.acks.extend(acks)
+        return batch.result
+
+    def _write(self, batch: _Batch, record: Record) -> None:
+        """Write one record; nothing of it if its sender may not send it."""
+        if isinstance(record, State):
+            self._presence.keep(record)
+        else:
+            self._hear(batch, record.place)
+        match record:
+            case Alert():
+                self._write_alert(batch, record)
+            case Verdict() | Loss():
+                self._write_small(batch, record)
+            case Image():
+                self._write_image(batch, record)
+            case State():
+                pass
+            case _:
+                assert_never(record)
+        batch.result.has_news = True
+
+    def _hear(self, batch: _Batch, place: Place) -> None:
+        """Note who spoke: refused at once, written once for the whole batch."""
+        who = (place.topics, place.camera, place.is_retained)
+        if who not in batch.heard:
+            self._presence.hear(place)
+        batch.heard[who] = place
+
+    def _claim(self, batch: _Batch, topics: StationTopics, stream: str) -> int:
+        """Return the row of a stream, which belongs to its first sender."""
+        key = (topics, stream)
+        if key not in batch.streams:
+            batch.streams[key] = self._sequences.claim(topics, stream)
+        return batch.streams[key]
+
+    def _write_alert(self, batch: _Batch, record: Alert) -> None:
+        """Write an alert once; it is complete when its picture is there."""
+        data, event_id = record.event.data, record.event.id
+        stream_id = self._claim(batch, record.place.topics, data.stream)
+        new = self._db.execute(
+            "INSERT INTO alerts (id, stream_id, seq, site, line, station, camera,"
+            " happened_ms, received_ms, thumbnail_sha256, event)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO NOTHING RETURNING n",
+            (
+                *(event_id, stream_id, data.seq, data.site, data.line, data.station),
+                *(data.camera, record.happened_ms),
+                self._retention.stamp(record.place.received_ms),
+                *(data.thumbnail_sha256, record.event.model_dump_json()),
+            ),
+        ).fetchone()
+        if new is None:
+            batch.result.duplicates += 1
+            if data.thumbnail_sha256 is None:
+                self._give_up_image(event_id)
+        else:
+            batch.result.alerts.append(new[0])
+            self._db.executemany(
+                "INSERT INTO detections VALUES (?, ?, ?, ?, ?)",
+                [
+                    (new[0], position, record.happened_ms, each.label, each.score)
+                    for position, each in enumerate(data.detections)
+                ],
+            )
+        # Sent again without its picture: the station had to drop it for good.
+        if data.thumbnail_sha256 is None or self._has_image(
+            event_id, data.thumbnail_sha256
+        ):
+            batch.complete[stream_id].add(data.seq)
+
+    def _give_up_image(self, event_id: str) -> None:
+        """Wait no longer for a picture that its station had to drop."""
+        self._db.execute(
+            "UPDATE alerts SET thumbnail_sha256 = NULL WHERE id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM images WHERE event_id = id AND sha256 = thumbnail_sha256)",
+            (event_id,),
+        )
+
+    def _has_image(self, event_id: str, sha256: str) -> bool:
+        """Return whether the picture of an event is stored."""
+        found = self._db.execute(
+            "SELECT 1 FROM images WHERE event_id = ? AND sha256 = ?", (event_id, sha256)
+        )
+        return found.fetchone() is not None
+
+    def _write_small(self, batch: _Batch, record: Verdict | Loss) -> None:
+        """Write a verdict or a loss record once."""
+        stream = record.event.data.stream
+        stream_id = self._claim(batch, record.place.topics, stream)
+        received_ms = self._retention.stamp(record.place.received_ms)
+        if isinstance(record, Verdict):
+            said = record.event.data
+            changes = self._db.execute(
+                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
+                (
+                    *(record.event.id, stream_id, said.seq, said.site, said.line),
+                    *(said.station, said.camera, record.happened_ms, received_ms),
+                    *(said.verdict, record.event.model_dump_json()),
+                ),
+            )
+        else:
+            lost = record.event.data
+            changes = self._db.execute(
+                "INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
+                (
+                    *(record.event.id, stream_id, lost.seq, lost.kind),
+                    *(lost.first_seq, lost.last_seq, lost.count, received_ms),
+                ),
+            )
+        batch.result.duplicates += changes.rowcount == 0
+        batch.complete[stream_id].add(record.event.data.seq)
+
+    def _write_image(self, batch: _Batch, record: Image) -> None:
+        """Write a picture, and complete its alert if that was waiting for it."""
+        stream, _, seq = record.event_id.rpartition(":")
+        if not stream or not seq.isdecimal():
+            raise NotTakenError(Reason.TOPIC, "picture of something that is no event")
+        self._claim(batch, record.place.topics, stream)
+        received_ms = self._retention.stamp(record.place.received_ms)
+        # A picture that its alert does not know may be replaced, the right one never.
+        self._db.execute(
+            "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
+            " SET sha256 = excluded.sha256, received_ms = excluded.received_ms,"
+            " jpeg = excluded.jpeg WHERE NOT EXISTS (SELECT 1 FROM alerts"
+            " WHERE id = event_id AND thumbnail_sha256 = images.sha256)",
+            (record.event_id, record.sha256, received_ms, record.jpeg),
+        )
+        waiting = self._db.execute(
+            "SELECT stream_id, seq, n FROM alerts"
+            " WHERE id = ? AND thumbnail_sha256 = ?",
+            (record.event_id, record.sha256),
+        ).fetchone()
+        if waiting is not None:
+            batch.complete[waiting[0]].add(waiting[1])
+            batch.result.pictured.append(waiting[2])
+
+
+def _joined(parts: Iterable[Committed]) -> Committed:
+    """Return several commits as one."""
+    whole = Committed()
+    for part in parts:
+        whole.alerts += part.alerts
+        whole.pictured += part.pictured
+        whole.duplicates += part.duplicates
+        whole.acks += part.acks
+        whole.rejections += part.rejections
+        whole.has_news |= part.has_news
+    return whole

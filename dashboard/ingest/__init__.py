@@ -1,0 +1,1 @@
+"""From MQTT messages to rows of the history."""

@@ -1,0 +1,262 @@
+"""The thread that writes: commits in batches, and only then lets acknowledge.
+
+While one batch is being committed the next one gathers: the load makes its own group
+commit. When the history cannot be written (disk full, file locked) the batch is kept
+and tried again; nothing is acknowledged meanwhile, the broker's window fills up, and
+the stations hold their alerts.
+"""
+
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dashboard.config import HistorySettings
+from dashboard.history.store import Committed, Store
+from dashboard.messages import Message, Record, Rejection, read_message
+from dashboard.status import now_ms
+from models.messages import Acknowledgement
+from models.topics import StationTopics
+
+BATCH_MESSAGES = 200
+WAITING_MESSAGES = 4000  # beyond: live messages are dropped, queued ones stay unacked
+RETRY_FIRST_S, RETRY_LAST_S = 0.25, 5.0
+PRUNE_EVERY_S = 600.0
+LOG_REJECTIONS = 20  # of one reason per hour: a flood must not fill the log
+FORGET_REJECTIONS_S = 3600.0
+STOP_LIMIT_S = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the broker wants back for a message.
+
+    Attributes:
+        connection: Number of the connection; ``mid`` means nothing in another one.
+        mid: Message id of MQTT.
+        qos: 0 wants nothing back.
+    """
+
+    connection: int
+    mid: int
+    qos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One received message and its receipt."""
+
+    message: Message
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the network thread may acknowledge now.
+
+    Attributes:
+        receipts: Of messages that are committed, or will never be.
+        acks: What to tell which station.
+    """
+
+    receipts: list[Receipt]
+    acks: list[tuple[StationTopics, Acknowledgement]]
+
+
+class _NoRoomError(Exception):
+    """The history is full for so much at once; never leaves this module."""
+
+
+class Recorder:
+    """Writes the history in a thread of its own.
+
+    Args:
+        store: Used by this thread alone from ``start`` to ``stop``.
+        settings: What is kept for how long.
+    """
+
+    def __init__(self, store: Store, settings: HistorySettings) -> None:
+        self._store, self._settings = store, settings
+        self._on_done: Callable[[Done], None] = lambda _: None
+        self._on_commit: Callable[[Committed], None] = lambda _: None
+        self._waiting: queue.Queue[Delivery] = queue.Queue(WAITING_MESSAGES)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name="dashboard-recorder", daemon=True
+        )
+        self._logged: Counter[str] = Counter()
+        self._forget_at_s = 0.0
+        self._pruned_s = time.monotonic()
+        self.rejected: Counter[str] = Counter()
+        self.duplicates = 0
+        self.dropped = 0
+        self.failure = ""
+        self.heartbeat_s = time.monotonic()
+
+    def start(
+        self,
+        on_done: Callable[[Done], None],
+        on_commit: Callable[[Committed], None],
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            on_done: Called after each commit with what may be acknowledged.
+            on_commit: Called after that with what is new.
+        """
+        self._on_done, self._on_commit = on_done, on_commit
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what has arrived, and end the thread."""
+        self._stop.set()
+        self._thread.join(STOP_LIMIT_S)
+
+    def take(self, delivery: Delivery) -> bool:
+        """Accept a message without waiting; false if there is no room for it.
+
+        Args:
+            delivery: As received.
+        """
+        # The broker's window bounds what has QoS 1; statistics must not crowd it out.
+        is_crowded = self._waiting.qsize() > WAITING_MESSAGES // 2
+        if is_crowded and not delivery.receipt.qos:
+            self.dropped += 1
+            return False
+        try:
+            self._waiting.put_nowait(delivery)
+        except queue.Full:
+            self.dropped += 1
+            return False
+        return True
+
+    def _run(self) -> None:
+        """Write batches until stopped."""
+        next_prune_s = self._pruned_s = time.monotonic()
+        try:
+            while not (self._stop.is_set() and self._waiting.empty()):
+                self.heartbeat_s = time.monotonic()
+                if self.heartbeat_s >= next_prune_s and not self._stop.is_set():
+                    is_done = self._prune() == 0
+                    next_prune_s = self.heartbeat_s + PRUNE_EVERY_S * is_done
+                batch = self._gather(0.0 if next_prune_s <= self.heartbeat_s else 0.5)
+                if batch:
+                    self._write(batch)
+        # The top of a thread: a bug of ours must be seen, on the page too.
+        except Exception as exc:
+            self.failure = f"the recorder has stopped: {exc}"
+            logger.exception("recorder_died")
+
+    def _gather(self, wait_s: float) -> list[Delivery]:
+        """Return what has arrived; waits a little if there is nothing."""
+        batch: list[Delivery] = []
+        try:
+            batch.append(self._waiting.get(timeout=max(wait_s, 0.001)))
+            while len(batch) < BATCH_MESSAGES:
+                batch.append(self._waiting.get_nowait())
+        except queue.Empty:
+            pass
+        return batch
+
+    def _write(self, batch: list[Delivery]) -> None:
+        """Read, commit, acknowledge; without a commit nothing is acknowledged."""
+        read: list[tuple[Receipt, Record | None]] = []
+        for delivery in batch:
+            record = read_message(delivery.message)
+            if isinstance(record, Rejection):
+                self._reject(record)
+                record = None
+            read.append((delivery.receipt, record))
+        self._deliver(read)
+
+    def _deliver(self, read: list[tuple[Receipt, Record | None]]) -> None:
+        """Commit and acknowledge; in halves where the whole does not fit."""
+        records = [record for _, record in read if record is not None]
+        try:
+            committed = self._commit(records) if records else Committed()
+        except _NoRoomError:
+            half = len(read) // 2
+            self._deliver(read[:half])
+            self._deliver(read[half:])
+            return
+        if committed is None:
+            return
+        self.duplicates += committed.duplicates
+        for rejection in committed.rejections:
+            self._reject(rejection)
+        self._on_done(Done([receipt for receipt, _ in read], committed.acks))
+        self._on_commit(committed)
+
+    def _commit(self, records: list[Record]) -> Committed | None:
+        """Commit, trying again until it works; nothing if stopped before.
+
+        What is too old is removed meanwhile: it may be what the history is full of.
+
+        Raises:
+            _NoRoomError: A part of it may still fit.
+        """
+        retry_s = RETRY_FIRST_S
+        while True:
+            try:
+                committed = self._store.record(records)
+            except sqlite3.Error as exc:
+                if not self.failure:
+                    logger.error("history_unwritable reason=%s", exc)  # noqa: TRY400
+                self.failure = str(exc)
+                self.heartbeat_s = time.monotonic()
+                if _is_full(exc):
+                    if self._prune():
+                        continue
+                    if len(records) > 1:
+                        raise _NoRoomError from exc
+                if self._stop.wait(retry_s):
+                    return None
+                retry_s = min(retry_s * 2, RETRY_LAST_S)
+                self.heartbeat_s = time.monotonic()
+                continue
+            if self.failure:
+                logger.info("history_writable_again")
+                self.failure = ""
+            return committed
+
+    def _prune(self) -> int:
+        """Remove a chunk of what is too old and return how many rows that was."""
+        now_s = time.monotonic()
+        ran_ms, self._pruned_s = round((now_s - self._pruned_s) * 1000), now_s
+        try:
+            return self._store.prune(
+                now_ms(),
+                ran_ms,
+                self._settings.keep_days,
+                self._settings.keep_images_days,
+            )
+        except sqlite3.Error as exc:
+            logger.warning("history_not_pruned reason=%s", exc)
+            return 0
+
+    def _reject(self, rejection: Rejection) -> None:
+        """Count what was not taken, and tell it as long as that is of use."""
+        self.rejected[rejection.reason] += 1
+        now_s = time.monotonic()
+        if now_s >= self._forget_at_s:
+            self._logged.clear()
+            self._forget_at_s = now_s + FORGET_REJECTIONS_S
+        self._logged[rejection.reason] += 1
+        if self._logged[rejection.reason] <= LOG_REJECTIONS:
+            logger.warning(
+                "message_rejected reason=%s topic=%r detail=%r",
+                rejection.reason,
+                rejection.topic[:200],
+                rejection.detail[:200],
+            )
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    """Return whether the history has reached its largest size, or the disk its."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

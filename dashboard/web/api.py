@@ -1,0 +1,275 @@
+"""The web side: JSON for programs, live events and one page for people.
+
+Everything is read-only. Ids and numbers in an address are hostile until checked; the
+page may load nothing from anywhere else (Content-Security-Policy) and no script may
+stand in its text.
+"""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from sse_starlette.sse import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.config import ServerSettings
+from dashboard.history.queries import PAGE_MAX_ROWS, History
+from dashboard.messages import EVENT_ID, INTEGER_MAX
+from dashboard.status import now_ms
+from dashboard.web.broadcaster import Announcer
+from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent, as_sse
+
+HERE = Path(__file__).parent
+WEEK_MINUTES = 7 * 24 * 60
+YEAR_MINUTES = 366 * 24 * 60
+RATE_POINTS = 60
+SSE_PING_S = 15
+SSE_SEND_LIMIT_S = 20.0  # a page that does not read for so long is gone
+SSE_RETRY_MS = 2000
+RECORDER_LIMIT_S = 30.0
+SAFE_HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class SafeHeaders:
+    """Puts the safe headers on every answer, errors and files too.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, with the headers added."""
+
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("cache-control", "no-cache")
+                for name, value in SAFE_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        await self._app(scope, receive, send_safe)
+
+
+class Api:
+    """The answers.
+
+    Args:
+        history: What was seen.
+        hub: The open pages.
+        announcer: The state of everything.
+    """
+
+    def __init__(self, history: History, hub: Hub, announcer: Announcer) -> None:
+        self._history, self._hub, self._announcer = history, hub, announcer
+
+    async def page(self, _request: Request) -> Response:
+        """``GET /``: the page."""
+        return FileResponse(HERE / "pages" / "index.html")
+
+    def alerts(self, request: Request) -> Response:
+        """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts."""
+        limit = _number(request, "limit", 50, 1, PAGE_MAX_ROWS)
+        before = _number(request, "before", 0, 0, INTEGER_MAX) or None
+        after = request.query_params.get("after")
+        found = self._history.alerts(
+            limit,
+            before=before,
+            after=None
+            if after is None
+            else _number(request, "after", 0, 0, INTEGER_MAX),
+        )
+        return _json({"alerts": found, "newest": self._history.newest()})
+
+    def alert(self, request: Request) -> Response:
+        """``GET /api/alerts/{id}``: one alert."""
+        found = self._history.alert(_event_id(request))
+        if found is None:
+            raise HTTPException(404, "no such alert")
+        return _json(found)
+
+    def image(self, request: Request) -> Response:
+        """``GET /api/alerts/{id}/image``: its picture, JPEG."""
+        picture = self._history.picture(_event_id(request))
+        if picture is None:
+            raise HTTPException(404, "no such picture")
+        headers = {
+            "etag": f'"{picture.sha256}"',
+            "cache-control": "private, max-age=86400, immutable",
+        }
+        if request.headers.get("if-none-match") == headers["etag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(picture.jpeg, media_type="image/jpeg", headers=headers)
+
+    def cameras(self, _request: Request) -> Response:
+        """``GET /api/cameras``: stations and cameras, last words and counters."""
+        return _json(self._announcer.state())
+
+    def rate(self, request: Request) -> Response:
+        """``GET /api/rate?minutes=60``: alerts per minute over time."""
+        minutes = _number(request, "minutes", 60, 1, WEEK_MINUTES)
+        buckets = min(minutes, RATE_POINTS)
+        return _json(self._history.rate(now_ms(), minutes, buckets))
+
+    def pareto(self, request: Request) -> Response:
+        """``GET /api/pareto?minutes=480``: defects by class."""
+        minutes = _number(request, "minutes", 480, 1, YEAR_MINUTES)
+        return _json(self._history.pareto(now_ms(), minutes))
+
+    def summary(self, _request: Request) -> Response:
+        """``GET /api/summary``: what the history holds, and how the collector is."""
+        vitals = self._announcer.vitals().as_json()
+        at_ms = now_ms()
+        return _json({"now_ms": at_ms, **self._history.totals(at_ms), **vitals})
+
+    def health(self, _request: Request) -> Response:
+        """``GET /healthz``: 200 while alerts can be kept; a broker may be away."""
+        vitals = self._announcer.vitals()
+        self._history.newest()  # raises if the history cannot be read
+        is_well = not vitals.failure and vitals.recorder_age_s < RECORDER_LIMIT_S
+        status = "ok" if is_well and vitals.link.is_up else "degraded"
+        return _json(
+            {"status": status if is_well else "failing", **vitals.as_json()},
+            200 if is_well else 503,
+        )
+
+    async def events(self, request: Request) -> Response:
+        """``GET /api/events?after=N``: live; ``Last-Event-ID`` goes on from N."""
+        if self._hub.is_full:
+            raise HTTPException(503, "too many open pages")
+        cursor = request.headers.get("last-event-id") or request.query_params.get(
+            "after", ""
+        )
+        after = int(cursor) if cursor.isascii() and cursor.isdigit() else None
+        return EventSourceResponse(
+            self._stream(after), ping=SSE_PING_S, send_timeout=SSE_SEND_LIMIT_S
+        )
+
+    async def _stream(self, after: int | None) -> AsyncIterator[dict[str, Any]]:
+        """Yield what was missed, the state, and then whatever happens."""
+        viewer = self._hub.join()
+        if viewer is None:
+            return
+        try:
+            yield {"retry": SSE_RETRY_MS, "comment": "graftline"}
+            newest = await asyncio.to_thread(self._history.newest)
+            if after is None:
+                after = newest
+            missed = await asyncio.to_thread(
+                self._history.alerts, PAGE_MAX_ROWS, after=min(after, newest)
+            )
+            if after > newest or len(missed) == PAGE_MAX_ROWS:
+                # Another history than the page's, or too much of it: load anew.
+                after = newest
+                yield as_sse(LiveEvent(RESET, "{}"))
+            else:
+                for alert in missed:
+                    after = alert["n"]
+                    yield as_sse(LiveEvent(ALERT, json.dumps(alert), alert["n"]))
+            state = await asyncio.to_thread(self._announcer.state)
+            yield as_sse(LiveEvent(STATE, json.dumps(state)))
+            while (event := await viewer.queue.get()) is not None:
+                if event.n and event.n <= after:
+                    continue  # was among what was missed
+                yield as_sse(event)
+        finally:
+            self._hub.leave(viewer)
+
+
+def create_app(
+    history: History, hub: Hub, announcer: Announcer, settings: ServerSettings
+) -> Starlette:
+    """Return the web application.
+
+    Args:
+        history: What was seen.
+        hub: The open pages.
+        announcer: The state of everything.
+        settings: Names under which it is served.
+    """
+    api = Api(history, hub, announcer)
+    routes = [
+        Route("/", api.page),
+        Route("/healthz", api.health),
+        Route("/api/alerts", api.alerts),
+        Route("/api/alerts/{event_id}", api.alert),
+        Route("/api/alerts/{event_id}/image", api.image),
+        Route("/api/cameras", api.cameras),
+        Route("/api/rate", api.rate),
+        Route("/api/pareto", api.pareto),
+        Route("/api/summary", api.summary),
+        Route("/api/events", api.events),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+    ]
+    names = list(settings.served_names)
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(SafeHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+        ],
+        exception_handlers={
+            HTTPException: _tell_refusal,
+            sqlite3.Error: _tell_unreadable,
+        },
+    )
+
+
+def _json(content: object, status_code: int = 200) -> Response:
+    """Return JSON that no cache keeps."""
+    return JSONResponse(content, status_code, headers={"cache-control": "no-store"})
+
+
+def _event_id(request: Request) -> str:
+    """Return the id in the address, if it can be one."""
+    event_id = str(request.path_params["event_id"])
+    if not EVENT_ID.fullmatch(event_id):
+        raise HTTPException(404, "not an event id")
+    return event_id
+
+
+def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
+    """Return a whole number of the query, within its bounds."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(high))
+    if not is_number or not low <= int(text) <= high:
+        raise HTTPException(400, f"{name} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+async def _tell_refusal(_request: Request, exc: Exception) -> Response:
+    """Answer a request that is refused."""
+    status = exc.status_code if isinstance(exc, HTTPException) else 500
+    detail = exc.detail if isinstance(exc, HTTPException) else ""
+    return _json({"error": detail}, status)
+
+
+async def _tell_unreadable(_request: Request, exc: Exception) -> Response:
+    """Answer while the history cannot be read."""
+    return _json({"error": f"the history cannot be read now: {exc}"}, 503)

@@ -1,0 +1,109 @@
+"""Tells the open pages what is new: each alert at once, the state once a second."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from dashboard.config import PageSettings
+from dashboard.history.queries import PAGE_MAX_ROWS, History
+from dashboard.history.store import Committed
+from dashboard.status import Vitals, now_ms
+from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
+
+TICK_S = 1.0
+QUIET_TICKS = 5  # the state is sent so often even if nothing changed
+
+logger = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Turns commits into live events.
+
+    Args:
+        history: To read what was committed.
+        hub: The open pages.
+        page: Title, and when a camera is stale.
+        vitals: How the collector is doing now.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        hub: Hub,
+        page: PageSettings,
+        vitals: Callable[[], Vitals],
+    ) -> None:
+        self._history, self._hub = history, hub
+        self._page, self._vitals = page, vitals
+        self._has_news = True
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of everything, as ``/api/cameras`` and live events give it.
+
+        Raises:
+            sqlite3.Error: The history cannot be read now.
+        """
+        at_ms = now_ms()
+        return {
+            "now_ms": at_ms,
+            "title": self._page.title,
+            "stale_after_s": self._page.stale_after_s,
+            **self._vitals().as_json(),
+            "stations": self._history.stations(at_ms),
+        }
+
+    def vitals(self) -> Vitals:
+        """Return how the collector is doing now."""
+        return self._vitals()
+
+    def note(self) -> None:
+        """Send the state with the next tick; from any thread."""
+        self._has_news = True
+
+    def announce(self, committed: Committed) -> None:
+        """Send the alerts of a commit; called in the recorder's thread.
+
+        Args:
+            committed: What the commit brought.
+        """
+        self._has_news |= committed.has_news
+        if not self._hub.viewers:
+            return
+        events: list[LiveEvent] = []
+        try:
+            if committed.alerts:
+                alerts = self._history.alerts(
+                    PAGE_MAX_ROWS, after=committed.alerts[0] - 1
+                )
+                events += [
+                    LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts
+                ]
+            for n in set(committed.pictured) - set(committed.alerts):
+                # No cursor: a page must not think that it has seen all before it.
+                alerts = self._history.alerts(1, after=n - 1)
+                events += [LiveEvent(ALERT, json.dumps(alert)) for alert in alerts]
+        except sqlite3.Error as exc:
+            logger.warning("alerts_not_announced reason=%s", exc)
+            self._hub.publish_from_thread([LiveEvent(RESET, "{}")])
+            return
+        self._hub.publish_from_thread(events)
+
+    async def run(self) -> None:
+        """Send the state whenever there are news, and now and then without."""
+        quiet_ticks = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            quiet_ticks += 1
+            is_due = self._has_news or quiet_ticks >= QUIET_TICKS
+            if not is_due or not self._hub.viewers:
+                continue
+            quiet_ticks, self._has_news = 0, False
+            try:
+                state = await asyncio.to_thread(self.state)
+            except sqlite3.Error as exc:
+                logger.warning("state_not_announced reason=%s", exc)
+                continue
+            self._hub.publish([LiveEvent(STATE, json.dumps(state))])

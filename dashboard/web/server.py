@@ -1,0 +1,131 @@
+"""Runs the web application until it is told to stop."""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from dashboard.config import ServerSettings
+from dashboard.web.broadcaster import Announcer
+from dashboard.web.event_stream import Hub
+from models.errors import ConfigError
+
+SHUTDOWN_LIMIT_S = 3
+BACKLOG = 128
+
+logger = logging.getLogger(__name__)
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves the signals to us: its own way ends the process with the signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def open_socket(settings: ServerSettings) -> socket.socket:
+    """Return a socket that listens where the page is to be.
+
+    Args:
+        settings: Address and port.
+
+    Raises:
+        ConfigError: The port is in use, or the address is not of this machine.
+    """
+    place = f"[server] host = {settings.host}, port = {settings.port}"
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        )
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise ConfigError(
+            f"{place}: no such address.",
+            why=str(exc),
+            fix="Give an address of this machine, or 127.0.0.1.",
+        ) from exc
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        listener.close()
+        in_use = exc.errno == errno.EADDRINUSE
+        raise ConfigError(
+            f"{place}: cannot listen there.",
+            why="Another program uses this port." if in_use else str(exc),
+            fix="Stop that program (is a dashboard running already?), or give "
+            "another [server] port."
+            if in_use
+            else "Give an address of this machine and a port that may be used.",
+        ) from exc
+    return listener
+
+
+async def serve(
+    app: Starlette,
+    listener: socket.socket,
+    hub: Hub,
+    announcer: Announcer,
+    when_up: Callable[[], None] = lambda: None,
+) -> signal.Signals | None:
+    """Serve until SIGTERM or SIGINT, then close every page in order.
+
+    Args:
+        app: The web application.
+        listener: From ``open_socket``.
+        hub: The open pages.
+        announcer: Sends the state to them.
+        when_up: Called once the page can be opened.
+
+    Returns:
+        The signal that ended it.
+    """
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_LIMIT_S,
+    )
+    server = _QuietServer(config)
+    received: list[signal.Signals] = []
+    loop = asyncio.get_running_loop()
+    hub.attach(loop)
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        hub.close()  # or the server would wait for pages that never end
+        server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    ticker = asyncio.create_task(announcer.run(), name="announcer")
+    ticker.add_done_callback(_tell_death)
+    loop.call_soon(when_up)  # the socket listens already
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        ticker.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    return received[0] if received else None
+
+
+def _tell_death(ticker: asyncio.Task[None]) -> None:
+    """Log why the ticker ended, unless we ended it."""
+    if not ticker.cancelled() and ticker.exception() is not None:
+        logger.error("announcer_died", exc_info=ticker.exception())

@@ -1,0 +1,1 @@
+"""Detects frames that do not show the scene: black, covered, blurred, moved, frozen."""

@@ -1,0 +1,1 @@
+"""The kinds of camera: folder, video file, OpenCV capture and Aravis."""

@@ -1,0 +1,308 @@
+"""GigE and USB3 Vision cameras, through Aravis.
+
+A frame comes in packets over UDP. One that lacks a packet is counted and never handed
+over: half a picture makes good parts of bad ones. A frame of which nothing came at all
+is a gap in the camera's own numbers, and counts too. The connection is lost when the
+camera no longer answers its heartbeat, or in free run when no frame comes in time;
+either ends the process, and the next start sets the camera up anew.
+
+The bindings are Debian's (``gi``), built for Debian's Python, and importable in any
+environment of the same minor version.
+
+Source:
+    GigE Vision 2.0: block numbers of 16 bits count from 1 and leave out 0.
+"""
+
+import sys
+import threading
+import time
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.cameras.controls import apply_controls
+from edge.cameras.frame_publisher import CapturePlan, Feed, stamp_now
+from edge.cameras.sources.genicam import GenicamControls
+from edge.frame import Pixels
+from models.errors import CameraError
+
+DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"
+INSTALL = "apt install gir1.2-aravis-0.8 python3-gi"
+FAKE_PREFIX = "Fake_"  # Aravis' own camera inside the process, for trying out
+BUFFERS = 8
+SEARCH_LIMIT_MS = 10_000  # one search of all interfaces and opening
+LOOK_S = 0.1  # longest wait for a frame without a look at the connection
+BLOCK_NUMBERS = 65535  # of 16 bits, without 0
+GAP_MAX = 1000  # more is a camera that started to count anew
+
+# Pixel format by its GenICam number (PFNC): channels, and how it becomes BGR.
+# cv2's two-letter Bayer names start elsewhere; its RGGB ones are GenICam's.
+CONVERSIONS: dict[int, tuple[int, int | None]] = {
+    0x01080001: (1, cv2.COLOR_GRAY2BGR),  # Mono8
+    0x01080008: (1, cv2.COLOR_BayerGRBG2BGR),  # BayerGR8
+    0x01080009: (1, cv2.COLOR_BayerRGGB2BGR),  # BayerRG8
+    0x0108000A: (1, cv2.COLOR_BayerGBRG2BGR),  # BayerGB8
+    0x0108000B: (1, cv2.COLOR_BayerBGGR2BGR),  # BayerBG8
+    0x02180014: (3, cv2.COLOR_RGB2BGR),  # RGB8
+    0x02180015: (3, None),  # BGR8
+}
+
+
+def load_aravis() -> tuple[Any, type[Exception]]:
+    """Return the library and what it raises. Called in a camera's process only.
+
+    Raises:
+        ImportError: It is not installed, or not for this Python.
+    """
+    if DEBIAN_PACKAGES not in sys.path:
+        # At the end: of two versions of a package the environment's own wins.
+        sys.path.append(DEBIAN_PACKAGES)
+    import gi  # noqa: PLC0415 (found by the line above, and nowhere else needed)
+
+    try:
+        gi.require_version("Aravis", "0.8")
+    except ValueError as exc:  # gi's word for a library that it does not know
+        raise ImportError(str(exc)) from exc
+    from gi.repository import Aravis, GLib  # noqa: PLC0415 (of the version above)
+
+    return Aravis, GLib.GError
+
+
+def to_bgr(data: bytes, height: int, width: int, pixel_format: int) -> Pixels | None:
+    """Return a camera's raw picture in colour.
+
+    Args:
+        data: The pixels, row by row.
+        height: Height of the picture.
+        width: Width of the picture.
+        pixel_format: GenICam's number of the format.
+
+    Returns:
+        ``[H, W, 3]`` uint8 BGR; nothing where the format is unknown or bytes are
+        missing.
+    """
+    channels, code = CONVERSIONS.get(pixel_format, (0, None))
+    count = height * width * channels
+    if count == 0 or len(data) < count:
+        return None
+    raw = np.frombuffer(data, np.uint8, count).reshape(height, width, channels)
+    return raw if code is None else np.asarray(cv2.cvtColor(raw, code), np.uint8)
+
+
+def gap_between(before: int, now: int) -> int:
+    """Return how many frames are missing between two of the camera's numbers.
+
+    Args:
+        before: Number of the frame before; negative = there was none.
+        now: Number of this frame.
+
+    >>> gap_between(7, 8), gap_between(7, 10), gap_between(65535, 1)
+    (0, 2, 0)
+    """
+    if before < 0:
+        return 0
+    step = now - before
+    if step < 0 and before <= BLOCK_NUMBERS:
+        step += BLOCK_NUMBERS
+    return step - 1 if 0 < step <= GAP_MAX else 0
+
+
+class GigeCamera:
+    """An open camera that delivers frames.
+
+    Args:
+        plan: What to do.
+        feed: Way to the daemon, for signs of life.
+
+    Raises:
+        CameraError: The library is missing, or the camera is not there, is held by
+            somebody else or does not start.
+    """
+
+    def __init__(self, plan: CapturePlan, feed: Feed) -> None:
+        self._plan = plan
+        try:
+            self._aravis, self._failure = load_aravis()
+        except ImportError as exc:
+            raise plan.fault(
+                "GigE and USB3 Vision cameras need Aravis.",
+                why=f"{exc} (Python {sys.version_info.major}.{sys.version_info.minor})",
+                fix=f"{INSTALL}; Debian's Python and this one must be of one version.",
+            ) from exc
+        self._lost = threading.Event()
+        self._camera = self._find(feed)
+        try:
+            self.warnings = apply_controls(
+                plan.controls, GenicamControls(self._camera, self._failure)
+            )
+            self._stream = self._begin()
+        except self._failure as exc:
+            raise self._not_open(str(exc)) from exc
+
+    def take(self) -> Any | None:  # noqa: ANN401 (bindings without types)
+        """Return the next buffer, whole or not, or nothing for now.
+
+        Raises:
+            CameraError: The camera no longer answers.
+        """
+        if self._lost.is_set():
+            raise self._plan.fault(
+                "the camera no longer answers.",
+                why="Its heartbeat stopped.",
+                fix="Look at its cable, power and network; it is tried again.",
+            )
+        return self._stream.timeout_pop_buffer(round(LOOK_S * 1e6))
+
+    def give_back(self, buffer: Any) -> None:  # noqa: ANN401
+        """Let the next frames use a buffer again."""
+        self._stream.push_buffer(buffer)
+
+    def pixels_of(self, buffer: Any) -> Pixels | None:  # noqa: ANN401
+        """Return the picture in a buffer; nothing where it is not whole.
+
+        Raises:
+            CameraError: It is in a format that is not understood.
+        """
+        if buffer.get_status() != self._aravis.BufferStatus.SUCCESS:
+            return None
+        pixel_format = buffer.get_image_pixel_format()
+        if pixel_format not in CONVERSIONS:
+            raise self._plan.fault(
+                f"pixel format 0x{pixel_format:08x} is not understood.",
+                why="Understood are Mono8, BayerGR8, BayerRG8, BayerGB8, BayerBG8, "
+                "RGB8 and BGR8.",
+                fix="Set `pixel_format` in [camera.settings] to one of them.",
+            )
+        height, width = buffer.get_image_height(), buffer.get_image_width()
+        return to_bgr(buffer.get_data(), height, width, pixel_format)
+
+    def fire_trigger(self) -> None:
+        """Take one picture now, where ``trigger_source`` is ``Software``.
+
+        Raises:
+            CameraError: The camera cannot do that.
+        """
+        try:
+            self._camera.software_trigger()
+        except self._failure as exc:
+            raise self._plan.fault(
+                "the software trigger was refused.",
+                why=str(exc),
+                fix='Set trigger_mode = true and trigger_source = "Software".',
+            ) from exc
+
+    def _find(self, feed: Feed) -> Any:  # noqa: ANN401
+        """Return the camera, looked for until the limit.
+
+        One whose process was killed is held until its heartbeat runs out: 3 s.
+        """
+        if self._plan.source.address.startswith(FAKE_PREFIX):
+            self._aravis.enable_interface("Fake")
+        deadline = time.monotonic() + self._plan.open_timeout_ms / 1000
+        while True:
+            feed.back_within(SEARCH_LIMIT_MS)
+            is_late = time.monotonic() > deadline
+            try:
+                camera = self._aravis.Camera.new(self._plan.source.address)
+            except self._failure as exc:
+                if is_late:
+                    raise self._not_open(str(exc)) from exc
+            else:
+                if _has_control(camera):
+                    return camera
+                # Where only the answer was lost, this very object holds the camera.
+                del camera
+                if is_late:
+                    raise self._not_open("Another program controls it.")
+            time.sleep(LOOK_S)
+            self._aravis.update_device_list()
+
+    def _begin(self) -> Any:  # noqa: ANN401
+        """Start the camera and return the stream of its frames."""
+        self._camera.get_device().connect("control-lost", self._note_loss)
+        self._camera.set_acquisition_mode(self._aravis.AcquisitionMode.CONTINUOUS)
+        stream = self._camera.create_stream(None, None)
+        payload = self._camera.get_payload()
+        for _ in range(BUFFERS):
+            stream.push_buffer(self._aravis.Buffer.new_allocate(payload))
+        self._camera.start_acquisition()
+        return stream
+
+    def _note_loss(self, *_: object) -> None:
+        """Remember that the heartbeat stopped. Called by a thread of the library."""
+        self._lost.set()
+
+    def _not_open(self, why: str) -> CameraError:
+        """Return why the camera is not open."""
+        return self._plan.fault(
+            "the camera cannot be opened.",
+            why=why,
+            fix="Look at its cable, power and network, and at the name: "
+            "`arv-tool-0.8` lists what is there.",
+        )
+
+
+def _has_control(camera: Any) -> bool:  # noqa: ANN401 (bindings without types)
+    """Return whether the camera obeys this process; only GigE has to ask."""
+    device = camera.get_device()
+    return bool(device.is_controller()) if hasattr(device, "is_controller") else True
+
+
+def run_aravis(plan: CapturePlan, feed: Feed) -> None:
+    """Hand over the frames of a camera, as they come.
+
+    Args:
+        plan: What to do.
+        feed: Way to the daemon.
+
+    Raises:
+        CameraError: The camera cannot be opened, no longer answers, or in free run
+            gives no whole frame in time.
+    """
+    feed.back_within(plan.open_timeout_ms)
+    camera = GigeCamera(plan, feed)
+    feed.warn(camera.warnings)
+    hand_over(plan, feed, camera)
+
+
+def hand_over(plan: CapturePlan, feed: Feed, camera: GigeCamera) -> None:
+    """Hand over frames until the camera is lost; see ``run_aravis``.
+
+    Args:
+        plan: What to do.
+        feed: Way to the daemon.
+        camera: The open camera.
+    """
+    frame_id, number_before = plan.first_frame_id, -1
+    whole_s = time.monotonic()
+    while True:
+        feed.reads(frame_id, plan.read_timeout_ms)
+        buffer = camera.take()
+        if buffer is None:
+            _refuse_silence(plan, whole_s)
+            continue
+        number, pixels = buffer.get_frame_id(), camera.pixels_of(buffer)
+        missing = gap_between(number_before, number)
+        camera.give_back(buffer)
+        number_before = number
+        frame_id += missing
+        feed.count_damaged(missing + (pixels is None))
+        if pixels is None:
+            _refuse_silence(plan, whole_s)
+        else:
+            whole_s = time.monotonic()
+            if feed.is_wanted:
+                feed.publish(pixels, stamp_now(frame_id))
+        frame_id += 1
+
+
+def _refuse_silence(plan: CapturePlan, whole_s: float) -> None:
+    """Give up on a free-running camera that gave no whole frame for too long."""
+    is_late = time.monotonic() - whole_s > plan.read_timeout_ms / 1000
+    if is_late and not plan.controls.trigger_mode:
+        raise plan.fault(
+            "no whole frame.",
+            why=f"None came within {plan.read_timeout_ms} ms.",
+            fix="Look at its cable, power and network; it is tried again.",
+        )

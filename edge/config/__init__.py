@@ -1,0 +1,1 @@
+"""The settings of ``edge.toml``, one module for each part of the daemon."""

@@ -1,0 +1,202 @@
+"""Configuration of the daemon: one TOML file, one class for each part.
+
+Relative paths start at the folder of the file, so that the daemon means the same
+files from wherever it is started. Secrets are paths to files.
+"""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from edge.cameras.source import Source
+from edge.config.camera import CameraSettings
+from edge.config.monitoring import (
+    HomeAssistantSettings,
+    MetricsSettings,
+    ThermalSettings,
+)
+from models.broker import BrokerLogin
+from models.config import Settings, load_config
+from models.topics import Name, StationTopics
+
+MEBIBYTE = 1 << 20
+
+
+class StationSettings(Settings):
+    """``[station]``: where this daemon stands; it names the MQTT topics."""
+
+    site: Name = Field(description="Factory.")
+    line: Name = Field(description="Line in the factory.")
+    station: Name = Field(description="Station on the line; one daemon each.")
+
+    @property
+    def topics(self) -> StationTopics:
+        """The station's MQTT topics."""
+        return StationTopics(self.site, self.line, self.station)
+
+
+class ModelSettings(Settings):
+    """``[model]``: which model runs, and on how many cores."""
+
+    slot: Path = Field(description="Folder that `graftline flash` installs into.")
+    threads: int = Field(
+        default=0, ge=0, le=512, description="Threads of inference, 0 = all cores."
+    )
+    poll_interval_s: float = Field(
+        default=1, gt=0, le=60, description="How often to look for a new model."
+    )
+
+
+class ProtocolChoice(StrEnum):
+    """Version of MQTT."""
+
+    AUTO = "auto"
+    V5 = "5"
+    V311 = "3.1.1"
+
+
+class CollectorAck(StrEnum):
+    """Whether an event must be acknowledged by the collector to be delivered."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    OFF = "off"
+
+
+class BrokerSettings(BrokerLogin):
+    """``[broker]``: the MQTT broker, and when an event is delivered."""
+
+    reconnect_max_s: float = Field(
+        default=30, gt=0, le=600, description="Longest pause between two attempts."
+    )
+    protocol: ProtocolChoice = Field(
+        default=ProtocolChoice.AUTO,
+        description="auto = MQTT 5, and 3.1.1 where the broker knows no 5.",
+    )
+    collector_ack: CollectorAck = Field(
+        default=CollectorAck.AUTO,
+        description="auto = wait for the collector as soon as one has answered; "
+        "required = always wait; off = the broker's word is enough.",
+    )
+    collector_silent_after_s: float = Field(
+        default=60,
+        ge=1,
+        le=86400,
+        description="A collector that does not acknowledge for so long what the "
+        "broker has is an alarm.",
+    )
+
+
+class OutboxSettings(Settings):
+    """``[outbox]``: alerts and verdicts that are not delivered yet, on disk."""
+
+    path: Path = Field(description="SQLite file; its folder is made.")
+    max_bytes: int = Field(
+        default=256 * MEBIBYTE,
+        ge=MEBIBYTE,
+        le=1 << 40,
+        description="Largest size; beyond it the least important is shed.",
+    )
+    stalled_after_s: float = Field(
+        default=30,
+        gt=0,
+        le=86400,
+        description="--exit-at-end gives up when nothing was delivered for so long.",
+    )
+
+
+class EvidenceSettings(Settings):
+    """``[evidence]``: full pictures of what was alarmed."""
+
+    folder: Path = Field(description="Folder of the pictures; it is made.")
+    max_bytes: int = Field(
+        default=2048 * MEBIBYTE,
+        ge=MEBIBYTE,
+        le=1 << 44,
+        description="Largest size; beyond it the oldest pictures go.",
+    )
+
+
+class HealthSettings(Settings):
+    """``[health]``: how often the daemon says how it is."""
+
+    interval_s: float = Field(
+        default=2, ge=0.1, le=60, description="Between two health.json and statistics."
+    )
+    progress_interval_s: float = Field(
+        default=10, ge=0.1, le=3600, description="Between two lines on the terminal."
+    )
+
+
+class EdgeSettings(Settings):
+    """The whole file."""
+
+    station: StationSettings
+    model: ModelSettings
+    broker: BrokerSettings = BrokerSettings()
+    outbox: OutboxSettings
+    evidence: EvidenceSettings
+    health: HealthSettings = HealthSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    thermal: ThermalSettings = ThermalSettings()
+    home_assistant: HomeAssistantSettings = HomeAssistantSettings()
+    camera: tuple[CameraSettings, ...] = Field(
+        min_length=1, max_length=64, description="One [[camera]] for each camera."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        """Refuse two cameras of one name: they would share their topics."""
+        names = [camera.name for camera in self.camera]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"camera name used twice: {', '.join(twice)}")
+        return self
+
+
+def load_edge_config(path: Path) -> EdgeSettings:
+    """Return the configuration in a file, with absolute paths.
+
+    Args:
+        path: The TOML file.
+
+    Raises:
+        ConfigError: Missing, not TOML, or with faults; all are told together.
+    """
+    return _with_paths_from(load_config(path, EdgeSettings), path.absolute().parent)
+
+
+def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
+    """Return the same settings with relative paths taken from a folder."""
+    cameras = tuple(camera.beside(folder) for camera in settings.camera)
+    return settings.model_copy(
+        update={
+            "model": settings.model.model_copy(
+                update={"slot": folder / settings.model.slot}
+            ),
+            "broker": settings.broker.located(folder),
+            "outbox": settings.outbox.model_copy(
+                update={"path": folder / settings.outbox.path}
+            ),
+            "evidence": settings.evidence.model_copy(
+                update={"folder": folder / settings.evidence.folder}
+            ),
+            "camera": cameras,
+        }
+    )
+
+
+def render_config(settings: EdgeSettings) -> str:
+    """Return the configuration as JSON, passwords in URLs left out.
+
+    Args:
+        settings: The configuration.
+    """
+    shown = settings.model_dump(mode="json")
+    for camera, document in zip(settings.camera, shown["camera"], strict=True):
+        source = camera.parsed_source
+        document["source"] = str(Source(source.kind, source.shown))
+    return json.dumps(shown, indent=2)

@@ -1,0 +1,1 @@
+"""Commands from MQTT, reloads of the configuration, and signals."""

@@ -1,0 +1,1 @@
+"""The outbox: events on disk until the collector has acknowledged them."""

@@ -1,0 +1,309 @@
+"""The outbox: an alert is raised when it is committed here, and stays until delivered.
+
+One thread writes. It takes whatever has been put since its last commit and commits
+it at once (group commit): under load one disk synchronization serves many events, and
+a lone event does not wait for company. Nobody who puts an event ever waits.
+
+Source:
+    Group commit of 50 rows of 1 kB reached 13,968 rows/s where single commits
+    reached 457 (WAL, synchronous=FULL, 2 cores).
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TypeVar
+
+from edge.delivery.outbox.events import EventKind, NewEvent, QueuedEvent
+from edge.delivery.outbox.outbox_file import OutboxFile
+from edge.delivery.outbox.recovery import is_damage, lock_outbox
+from edge.delivery.outbox.write_queue import Group, Waiting
+from edge.delivery.outbox.writer import OutboxWriter
+from models.errors import DeliveryError
+from models.messages import THUMBNAIL_MAX_BYTES, AlertData, VerdictData
+from models.topics import StationTopics
+
+__all__ = ["EventKind", "Outbox"]
+
+RETRY_INTERVAL_S = 1.0
+Answer = TypeVar("Answer")
+Default = TypeVar("Default")
+logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Events on disk, in order, until they are delivered.
+
+    Args:
+        path: SQLite file; its folder is made.
+        topics: Of the station; its name and the file's epoch name the stream.
+        max_bytes: Largest size of the file; beyond it the least important is shed.
+
+    Attributes:
+        refused: Events that could not be kept, neither on the disk nor in memory.
+        turns: Grows while the writer lives.
+        forget_sent: What a broker has confirmed may go when room is needed, and is
+            no loss: the publisher's policy.
+    """
+
+    def __init__(self, path: Path, topics: StationTopics, max_bytes: int) -> None:
+        self.refused = 0
+        self.turns = 0
+        self.forget_sent = False
+        self._path, self._max_bytes = path, max_bytes
+        self._waiting = Waiting()
+        self._writer = OutboxWriter(path, topics, max_bytes)
+        self._lock_descriptor: int | None = None
+        self._reading = threading.Lock()
+        self._reader: OutboxFile | None = None
+        self._reader_epoch = ""
+        self._is_open = False
+        self._is_suspect = False
+        self._collector_known = False
+        self._listeners: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Lock and open the file and start to write.
+
+        Raises:
+            ConfigError: Events of another station wait in it.
+            DeliveryError: It cannot be opened, or another daemon has it.
+        """
+        self._lock_descriptor = lock_outbox(self._path)
+        try:
+            self._writer.open()
+        except BaseException:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = None
+            raise
+        self._collector_known = self._writer.collector_known
+        self._waiting.written(self._writer.rows)
+        self._is_open = True
+        self._thread.start()
+        logger.info(
+            "outbox_open path=%s stream=%s events=%d",
+            *(self._path, self.stream, self._writer.rows),
+        )
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Commit what was put, and close.
+
+        Args:
+            timeout_s: Longest wait; what is not on disk then is reported as failed.
+        """
+        self._waiting.close()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        for _, done in self._waiting.drain().puts:
+            done.set_exception(self._not_kept("The daemon stopped."))
+        if self._thread.is_alive():
+            logger.error("outbox_stuck path=%s: left as it is", self._path)
+            return
+        with self._reading:
+            self._is_open = False
+            self._close_reader()
+        self._writer.close()
+        if self._lock_descriptor is not None:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = None
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Have something called after each commit, in the writer's thread.
+
+        Args:
+            listener: Must return at once.
+        """
+        self._listeners.append(listener)
+
+    @property
+    def stream(self) -> str:
+        """``<station>-<epoch>``, known after ``start``; new after damage."""
+        return self._writer.stream
+
+    @property
+    def last_seq(self) -> int:
+        """Highest committed position."""
+        return self._writer.last_seq
+
+    @property
+    def collector_known(self) -> bool:
+        """Whether a collector has ever shown itself to this stream."""
+        return self._collector_known
+
+    @property
+    def acknowledged(self) -> int:
+        """Events that were acknowledged and deleted since the start."""
+        return self._writer.acknowledged
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the disk takes nothing at the moment."""
+        return self._writer.is_failing
+
+    def put(
+        self,
+        kind: EventKind,
+        topic: str,
+        data: AlertData | VerdictData,
+        image: bytes | None = None,
+    ) -> "Future[int]":
+        """Queue an event; never waits.
+
+        Args:
+            kind: What it is.
+            topic: Where it goes.
+            data: Content; ``seq``, ``stream`` and ``replayed`` are filled in later.
+            image: JPEG that is sent before it, at most ``THUMBNAIL_MAX_BYTES``.
+
+        Returns:
+            A future of its position, done when it is committed. While the disk takes
+            nothing and memory is full too, the future of the least important event
+            fails with a ``DeliveryError``, and a loss record will tell of it.
+        """
+        if image is not None and len(image) > THUMBNAIL_MAX_BYTES:
+            logger.error("image_too_large bytes=%d topic=%s", len(image), topic)
+            image = None  # no collector takes it, and its alert would wait for ever
+        content = data.model_dump_json(exclude={"seq", "stream", "replayed"})
+        event = NewEvent(
+            kind, topic, data.captured_at.isoformat(), content.encode(), image
+        )
+        done = self._waiting.add_event(event)
+        dropped = self._waiting.take_dropped()
+        if done is None:
+            done = Future()
+            dropped.append(done)
+        self.refused += len(dropped)
+        for each in dropped:
+            each.set_exception(self._not_kept("Disk and memory are full."))
+        return done
+
+    def depth(self) -> int:
+        """Return the number of events that are not delivered, on disk or not yet."""
+        return self._waiting.depth
+
+    def unsent(self) -> int:
+        """Return the number of events that no broker has confirmed."""
+        return self._waiting.events + self._ask(
+            lambda file: file.unsent, otherwise=self._writer.rows
+        )
+
+    def read(
+        self, after: int, limit: int, *, was_sent: bool
+    ) -> list[QueuedEvent] | None:
+        """Return the first committed events beyond a position, in order.
+
+        Args:
+            after: Position.
+            limit: Most events to return.
+            was_sent: Those that a broker has confirmed, else those that none has.
+
+        Returns:
+            The events; none at all if the file cannot be read now.
+        """
+        return self._ask(
+            lambda file: file.read(after, limit, was_sent=was_sent), otherwise=None
+        )
+
+    def mark_sent(self, stream: str, seq: int) -> None:
+        """Note that a broker has confirmed an event; it stays.
+
+        Args:
+            stream: In which it was sent; another than the file's is dropped.
+            seq: Its position.
+        """
+        self._waiting.add_confirmed(stream, seq)
+
+    def acknowledge(
+        self, stream: str, high_water: int, ranges: Sequence[tuple[int, int]]
+    ) -> None:
+        """Delete what is delivered.
+
+        Args:
+            stream: Of which; another than the file's is dropped.
+            high_water: Position up to which everything is.
+            ranges: Further inclusive ranges of positions.
+        """
+        below = [(1, high_water)] if high_water else []
+        self._waiting.add_acknowledged(stream, [*below, *ranges])
+
+    def note_collector(self) -> None:
+        """Remember, also after a restart, that there is a collector."""
+        self._collector_known = True
+        self._waiting.add_collector()
+
+    def _run(self) -> None:
+        """Write until told to stop and nothing is left."""
+        while True:
+            group = self._waiting.take()
+            self.turns += 1
+            try:
+                first = self._write(group)
+            # The top of the thread: whatever is wrong, the next event is written.
+            except Exception:
+                logger.exception("outbox_writer_failed path=%s", self._path)
+                self._waiting.written(self._writer.rows)
+                for _, done in group.puts:
+                    done.set_exception(self._not_kept("A bug; see the log."))
+                continue
+            if first is None:
+                if self._waiting.is_closing:
+                    self._waiting.give_back(group, 0)
+                    return
+                self._waiting.give_back(group, RETRY_INTERVAL_S)
+                continue
+            for seq, (_, done) in enumerate(group.puts, first):
+                done.set_result(seq)
+            for listener in self._listeners:
+                listener()
+            if self._waiting.is_closing and not group:
+                return
+
+    def _write(self, group: Group) -> int | None:
+        """Commit a group and return its first position, none if nothing was taken."""
+        if self._is_suspect:
+            self._is_suspect = False
+            self._writer.check()
+        if not group:
+            return self.last_seq + 1
+        self._writer.forget_sent = self.forget_sent
+        first = self._writer.commit(group)
+        if first is not None:
+            self._waiting.written(self._writer.rows)
+        return first
+
+    def _ask(
+        self, question: Callable[[OutboxFile], Answer], otherwise: Default
+    ) -> Answer | Default:
+        """Return what the file says; the other answer if it cannot be read."""
+        with self._reading:
+            if not self._is_open or self._writer.is_failing:
+                return otherwise
+            if self._reader_epoch != self._writer.epoch:
+                self._close_reader()
+            try:
+                if self._reader is None:
+                    self._reader = OutboxFile(self._path, self._max_bytes)
+                    self._reader_epoch = self._writer.epoch
+                return question(self._reader)
+            except sqlite3.DatabaseError as exc:
+                logger.warning("outbox_unreadable path=%s reason=%s", self._path, exc)
+                self._is_suspect |= is_damage(exc)
+                self._close_reader()
+                return otherwise
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _not_kept(self, why: str) -> DeliveryError:
+        return DeliveryError(
+            f"outbox {self._path}: an event could not be kept.",
+            why=why,
+            fix="Make room on the disk, or mend it; see the log.",
+        )

@@ -1,0 +1,312 @@
+"""The outbox's SQLite file: how it is laid out, read and written.
+
+WAL with ``synchronous=FULL``: what was committed survives a power cut. ``seq`` is
+AUTOINCREMENT: a plain primary key would start again at 1 once the table has drained,
+and the collector would take new events for old ones. The epoch is random and made
+with the file, so that a lost disk is a new stream and never a repeated number.
+"""
+
+import secrets
+import shutil
+import sqlite3
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from edge.delivery.outbox.events import EventKind, NewEvent, QueuedEvent
+from models.errors import DeliveryError
+
+LAYOUT_VERSION = 1
+BUSY_TIMEOUT_S = 5.0
+SMALLEST_BYTES = 1 << 20  # what a full disk leaves of the largest size
+LOG_PAGES = 1000  # SQLite's own default; less on a small disk
+MAGIC = b"SQLite format 3\0"
+HEADER_BYTES, SCHEMA_FORMAT = 100, 4
+LOG_KEPT_BYTES = 4 << 20  # of the write-ahead log, once it has been larger
+_LAYOUT = """
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    time TEXT NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0,
+    data BLOB NOT NULL,
+    checksum INTEGER NOT NULL,
+    image_checksum INTEGER NOT NULL,
+    image BLOB
+);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_COLUMNS = "seq, sent, checksum, image_checksum, image, kind, topic, time, data"
+
+
+class OutboxFile:
+    """One open connection to the file; used by one thread at a time.
+
+    Args:
+        path: The file; made if it is not there.
+        max_bytes: Largest size, without the write-ahead log (some 4 MB more).
+
+    Raises:
+        sqlite3.Error: It cannot be opened, or is damaged.
+        DeliveryError: It was written by a newer version.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path, self._max_bytes = path, max_bytes
+        _check_header(path)
+        self.connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
+        self.connection.text_factory = _decode
+        try:
+            self._prepare(path)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _prepare(self, path: Path) -> None:
+        """Set the connection up, and make the tables of a new file."""
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self._limit()
+        self.connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
+        version = self._number("PRAGMA user_version")
+        tables = self._number("SELECT count(*) FROM sqlite_master")
+        if version != (LAYOUT_VERSION if tables else 0):
+            if self.meta("layout") != str(version):
+                raise sqlite3.DatabaseError(f"its header says layout {version}")
+            raise DeliveryError(
+                f"outbox {path}: its layout {version} is newer than this runtime's "
+                f"({LAYOUT_VERSION}).",
+                why="A newer Graftline wrote it.",
+                fix="Update Graftline, or move the file away (its events are lost).",
+            )
+        if version == 0:
+            with Transaction(self.connection):
+                for statement in filter(str.strip, _LAYOUT.split(";")):
+                    self.connection.execute(statement)
+                self.begin_stream()
+                self.connection.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
+
+    def check(self) -> None:
+        """Read the whole structure.
+
+        Raises:
+            sqlite3.DatabaseError: It is damaged.
+        """
+        verdict = self.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        if not self.meta("epoch"):
+            raise sqlite3.DatabaseError("the epoch is missing")
+
+    def meet_full_disk(self) -> None:
+        """Give the log's room back, and be content with what the disk has.
+
+        Raises:
+            sqlite3.Error: The log cannot be folded into the file.
+        """
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._limit()
+
+    def _limit(self) -> None:
+        """Set the largest size: the cap, or less where the disk has less.
+
+        The log needs room as well, and can only be folded into the file while the file
+        may grow: a disk that both fill up together could never be written again.
+        """
+        page_bytes = self._number("PRAGMA page_size")
+        used_bytes = sum(
+            each.stat().st_size
+            for end in ("", "-wal")
+            if (each := self._path.with_name(self._path.name + end)).exists()
+        )
+        room_bytes = used_bytes + shutil.disk_usage(self._path.parent).free
+        limit = min(self._max_bytes, max(room_bytes // 2, SMALLEST_BYTES))
+        pages = limit // page_bytes
+        self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
+        self.connection.execute(
+            f"PRAGMA wal_autocheckpoint = {min(LOG_PAGES, pages // 4)}"
+        )
+
+    @property
+    def used_share(self) -> float:
+        """Share of the largest size that is in use, 0..1."""
+        used = self._number("PRAGMA page_count") - self._number("PRAGMA freelist_count")
+        return used / self.max_pages
+
+    @property
+    def last_seq(self) -> int:
+        """Highest position ever given; 0 in a new file."""
+        return self._number(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'"
+        )
+
+    @property
+    def depth(self) -> int:
+        """Number of events."""
+        return self._number("SELECT count(*) FROM event")
+
+    def meta(self, name: str) -> str:
+        """Return a remembered value; empty if there is none."""
+        row = self.connection.execute(
+            "SELECT value FROM meta WHERE name = ?", (name,)
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Remember a value."""
+        self.connection.execute(
+            "INSERT INTO meta VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    def begin_stream(self) -> None:
+        """Begin a new epoch with position 1; called while there are no events."""
+        self.connection.execute("DELETE FROM meta")
+        self.connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
+        self.set_meta("layout", str(LAYOUT_VERSION))  # a header alone may be damaged
+        self.set_meta("epoch", secrets.token_hex(8))
+
+    def insert(self, first_seq: int, events: Sequence[NewEvent]) -> None:
+        """Add events at consecutive positions, inside the caller's transaction."""
+        self.connection.executemany(
+            f"INSERT INTO event ({_COLUMNS})"  # noqa: S608 - our own column names
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (_row(seq, event) for seq, event in enumerate(events, first_seq)),
+        )
+
+    def delete(self, ranges: Iterable[tuple[int, int]]) -> int:
+        """Delete inclusive ranges of positions and return how many events went."""
+        deleted = 0
+        for first, last in ranges:
+            deleted += self.connection.execute(
+                "DELETE FROM event WHERE seq BETWEEN ? AND ?", (first, last)
+            ).rowcount
+        return deleted
+
+    def mark_sent(self, seqs: Iterable[int]) -> None:
+        """Note that a broker has confirmed these."""
+        self.connection.executemany(
+            "UPDATE event SET sent = 1 WHERE seq = ?", ((seq,) for seq in seqs)
+        )
+
+    def read(self, after: int, limit: int, *, was_sent: bool) -> list[QueuedEvent]:
+        """Return the first events beyond a position, in order.
+
+        Args:
+            after: Position.
+            limit: Most events to return.
+            was_sent: Those that a broker has confirmed, else those that none has.
+        """
+        rows = self.connection.execute(
+            f"SELECT {_COLUMNS} FROM event"  # noqa: S608 - our own column names
+            " WHERE seq > ? AND sent = ? ORDER BY seq LIMIT ?",
+            (after, int(was_sent), limit),
+        )
+        return [_queued(row) for row in rows]
+
+    @property
+    def unsent(self) -> int:
+        """Number of events that no broker has confirmed."""
+        return self._number("SELECT count(*) FROM event WHERE sent = 0")
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is gone."""
+        self.connection.close()
+
+    def _number(self, query: str) -> int:
+        return int(self.connection.execute(query).fetchone()[0])
+
+
+def _check_header(path: Path) -> None:
+    """Look at what SQLite would take for another kind of file, or for a read-only one.
+
+    Raises:
+        sqlite3.DatabaseError: The header is not that of a file that we made.
+
+    Source:
+        https://www.sqlite.org/fileformat.html, section 1.3.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+    except OSError:
+        return  # not there yet; what else is wrong with it SQLite tells better
+    if not header:
+        return
+    write_version, read_version = header[18:20]
+    schema_format = int.from_bytes(header[44:48], "big")
+    is_ours = {write_version, read_version} <= {1, 2} and schema_format <= SCHEMA_FORMAT
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC) or not is_ours:
+        raise sqlite3.DatabaseError("its header is damaged")
+
+
+def _decode(text: bytes) -> str:
+    """Return text of the file; damage in it shows in the checksum."""
+    return text.decode(errors="replace")
+
+
+def _row(seq: int, event: NewEvent) -> tuple[Any, ...]:
+    """Return an event as a row, in the order of ``_COLUMNS``."""
+    content = (event.kind.value, event.topic, event.time, event.data)
+    image = event.image
+    return seq, 0, _checksum(*content), _checksum(image), image, *content
+
+
+def _queued(row: tuple[Any, ...]) -> QueuedEvent:
+    """Return a row as an event. A disk that rots may have changed any byte of it."""
+    seq, sent, checksum, image_checksum, image, *content = row
+    if checksum != _checksum(*content):
+        damaged = NewEvent(EventKind.ALERT, "", "", b"")
+        return QueuedEvent(seq, damaged, was_sent=bool(sent), is_whole=False)
+    kind, topic, time, data = content
+    if image_checksum != _checksum(image):
+        image = None
+    event = NewEvent(EventKind(kind), topic, time, data, image)
+    return QueuedEvent(seq, event, was_sent=bool(sent))
+
+
+def _checksum(*values: object) -> int:
+    """Return a checksum of values of a row, whatever their types are now."""
+    return zlib.crc32(
+        b"\0".join(
+            value if isinstance(value, bytes) else str(value).encode()
+            for value in values
+        )
+    )
+
+
+class Transaction:
+    """``BEGIN IMMEDIATE`` … ``COMMIT``; rolled back when the block raises.
+
+    Args:
+        connection: A connection without automatic transactions.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        self._connection.execute("BEGIN IMMEDIATE")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                # The first error is the one to report.
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")

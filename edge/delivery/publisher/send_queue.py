@@ -1,0 +1,378 @@
+"""From the outbox to packets, and from the answers back to the outbox."""
+
+import json
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from edge.config.station import CollectorAck
+from edge.delivery.outbox.events import QueuedEvent, render
+from edge.delivery.outbox.outbox import Outbox
+from edge.delivery.publisher.delivery_faults import Alarms
+from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
+from models.messages import SCHEMA_VERSION, Acknowledgement
+
+READ_EVENTS = 50
+ACK_MAX_BYTES = 64 * 1024
+HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
+# In "auto", how long a collector may take to show itself after the last event.
+COLLECTOR_GRACE_NS = 4 * NS_PER_S
+UNLIMITED_BYTES = 1 << 62
+SILENCE_KEY, TOO_LARGE_KEY, KEPT_KEY = "collector", "picture size", "event size"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One message to publish.
+
+    Attributes:
+        topic: Where.
+        payload: What.
+        seq: Position of the event that it completes; 0 = none.
+        stream: What that is a position of.
+        qos: 0 or 1.
+        retain: The broker keeps it for those who come later.
+        image_of: Position of the event whose picture it is; 0 = it is none.
+    """
+
+    topic: str
+    payload: bytes
+    seq: int = 0
+    stream: str = ""
+    qos: int = 1
+    retain: bool = False
+    image_of: int = 0
+
+    @property
+    def topic_family(self) -> str:
+        """The topic, without the id of a picture."""
+        return self.topic.rpartition("/")[0] if self.image_of else self.topic
+
+
+class Feed:
+    """What of the outbox goes out next. Used by the publisher's thread.
+
+    Args:
+        outbox: Started.
+        collector_ack: Whose word makes an event delivered.
+        alarms: Hears what a person must mend.
+        silent_after_s: A collector that does not answer for so long is an alarm.
+
+    Attributes:
+        bad_acknowledgements: Those that could not be read.
+        callback_errors: Answers of the broker that we failed to take.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        collector_ack: CollectorAck,
+        alarms: Alarms | None = None,
+        silent_after_s: float = 60.0,
+    ) -> None:
+        self.bad_acknowledgements = 0
+        self.callback_errors = 0
+        self._alarms, self._silent_after_s = alarms or Alarms(), silent_after_s
+        self._image_limit_bytes: int | None = None  # learned from a refusal
+        self._without_image: set[int] = set()  # events whose picture was refused
+        self._was_cut = False  # the refusal ended the connection
+        self._outbox, self._rule = outbox, collector_ack
+        self._window = SendWindow()
+        self._stream = ""
+        self._ready: deque[Packet] = deque()
+        self._max_packet_bytes: int | None = None
+        self._confirmed_last_ns = 0
+        self._confirmed_finally = 0
+        outbox.forget_sent = not self.awaits_collector
+
+    @property
+    def awaits_collector(self) -> bool:
+        """Whether only the collector's word makes an event delivered."""
+        match self._rule:
+            case CollectorAck.REQUIRED:
+                return True
+            case CollectorAck.OFF:
+                return False
+            case CollectorAck.AUTO:
+                return self._outbox.collector_known
+
+    @property
+    def delivered(self) -> int:
+        """Events delivered since the start."""
+        return self._outbox.acknowledged + self._confirmed_finally
+
+    def undelivered(self, now_ns: int) -> int:
+        """Return how many events are not delivered, by the rule in force.
+
+        In "auto", while no collector was ever seen, the broker's word is enough, but
+        the last event is given some seconds in which a collector may show itself.
+
+        Args:
+            now_ns: Monotonic clock.
+        """
+        depth = self._outbox.depth()
+        if depth == 0 or self.awaits_collector:
+            return depth
+        unsent = self._outbox.unsent()
+        if unsent or self._rule is CollectorAck.OFF:
+            return unsent
+        waited_ns = now_ns - self._confirmed_last_ns
+        return 0 if waited_ns >= COLLECTOR_GRACE_NS else 1
+
+    def is_hopeless(self) -> bool:
+        """Return whether only a collector that does not answer is missing."""
+        is_waited_for = self.awaits_collector and not self._window.is_silent
+        return not is_waited_for and self._outbox.unsent() == 0
+
+    def connected(self, now_ns: int, max_packet_bytes: int | None) -> None:
+        """Begin on a new connection.
+
+        Args:
+            now_ns: Monotonic clock.
+            max_packet_bytes: The broker's limit, if it said one.
+        """
+        self._max_packet_bytes = max_packet_bytes
+        if not self._was_cut:
+            self._image_limit_bytes = None
+            self._without_image.clear()
+            self._alarms.clear(TOO_LARGE_KEY)
+        self._was_cut = False
+        self._alarms.clear(KEPT_KEY)
+        self._ready.clear()
+        self._window.connected(now_ns, repair=self.awaits_collector)
+
+    def packets(
+        self, limit: int, now_ns: int, limit_bytes: int = UNLIMITED_BYTES
+    ) -> list[Packet]:
+        """Return what to publish now, in order.
+
+        Args:
+            limit: Most packets.
+            now_ns: Monotonic clock.
+            limit_bytes: Most bytes; the packet that passes it is the last.
+        """
+        self._follow_stream(now_ns)
+        self._window.tick(now_ns)
+        self._watch_collector(now_ns)
+        packets: list[Packet] = []
+        while (
+            len(packets) < limit
+            and limit_bytes > 0
+            and (self._ready or self._refill(now_ns))
+        ):
+            packet = self._ready.popleft()
+            limit_bytes -= len(packet.payload)
+            if packet.seq:
+                self._window.transmitted(packet.seq, now_ns)
+            packets.append(packet)
+        return packets
+
+    def due_ns(self) -> int | None:
+        """Return when to ask for packets again at the latest."""
+        return self._window.due_ns()
+
+    def confirmed(self, packet: Packet, now_ns: int) -> None:
+        """Note that the broker has an event.
+
+        Args:
+            packet: Which completed it; one of an older stream means nothing now.
+            now_ns: Monotonic clock.
+        """
+        stream, seq = packet.stream, packet.seq
+        if stream != self._stream:
+            return
+        self._window.confirmed(seq, awaits_collector=self.awaits_collector)
+        self._confirmed_last_ns = now_ns
+        if self._rule is CollectorAck.OFF:
+            self._outbox.acknowledge(stream, 0, ((seq, seq),))
+            return
+        self._outbox.mark_sent(stream, seq)
+        if not self.awaits_collector:
+            self._confirmed_finally += 1
+
+    def refused(self, packet: Packet, now_ns: int) -> None:
+        """Note that the broker did not take an event; it stays.
+
+        Args:
+            packet: Which would have completed it.
+            now_ns: Monotonic clock.
+        """
+        if packet.stream == self._stream:
+            self._window.refused(packet.seq, now_ns)
+
+    def image_refused(
+        self, packet: Packet, *, is_too_large: bool, was_cut: bool = False
+    ) -> None:
+        """Note that the broker did not take a picture; its alert goes without it.
+
+        The alert is on its way already and announces the picture. No collector can
+        complete it, so it comes up for repetition, and is repeated without.
+
+        Args:
+            packet: The picture.
+            is_too_large: The broker has a limit that it did not announce.
+            was_cut: The connection ended by it; the next one knows the limit.
+        """
+        if packet.stream != self._stream:
+            return
+        self._was_cut = was_cut
+        self._without_image.add(packet.image_of)
+        if is_too_large:
+            self._image_limit_bytes = len(packet.payload) - 1
+            self._note_too_large("pictures", self._image_limit_bytes)
+
+    def acknowledged(self, payload: bytes, now_ns: int) -> None:
+        """Take the collector's acknowledgement.
+
+        Args:
+            payload: As received: any bytes.
+            now_ns: Monotonic clock.
+        """
+        message = self._read_acknowledgement(payload)
+        if message is None or message.stream != self._outbox.stream:
+            return
+        last_seq = self._outbox.last_seq
+        if message.high_water > last_seq:
+            self._refuse(f"high_water {message.high_water} was never given")
+            return
+        for first, last in message.ranges:
+            if not 1 <= first <= last <= last_seq:
+                self._refuse(f"range {first}..{last} is not within 1..{last_seq}")
+                return
+        if not self._outbox.collector_known:
+            self._outbox.note_collector()
+            self._confirmed_finally = 0  # it was not final after all
+            logger.info("collector_found stream=%s", message.stream)
+            self._window.collector_appeared(now_ns)
+        self._window.acknowledged(message.high_water, message.ranges, now_ns)
+        self._outbox.acknowledge(message.stream, message.high_water, message.ranges)
+        self._outbox.forget_sent = not self.awaits_collector
+
+    def _read_acknowledgement(self, payload: bytes) -> Acknowledgement | None:
+        """Return a message that can be trusted to be one."""
+        try:
+            if len(payload) > ACK_MAX_BYTES:
+                message = f"{len(payload)} bytes are more than {ACK_MAX_BYTES}"
+                raise ValueError(message)  # noqa: TRY301 - one way to refuse
+            document = json.loads(payload)
+            if document.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
+                message = f"its schema is newer than {SCHEMA_VERSION}"
+                raise ValueError(message)  # noqa: TRY301
+            return Acknowledgement.model_validate(document)
+        except (ValueError, AttributeError, TypeError, RecursionError) as exc:
+            self._refuse(str(exc)[:200])
+            return None
+
+    def _refuse(self, reason: str) -> None:
+        self.bad_acknowledgements += 1
+        if self.bad_acknowledgements == 1:  # the rest is counted
+            logger.warning("acknowledgement_refused reason=%r", reason)
+
+    def _follow_stream(self, now_ns: int) -> None:
+        """Start again when the outbox had to begin a new stream."""
+        if self._stream != self._outbox.stream:
+            self._stream = self._outbox.stream
+            self._ready.clear()
+            self._window.new_stream()
+            self._window.connected(now_ns, repair=self.awaits_collector)
+
+    def _watch_collector(self, now_ns: int) -> None:
+        """Raise an alarm when what the broker confirmed is never acknowledged.
+
+        With MQTT 3.1.1 a broker confirms what its access list denies: this is the only
+        sign of it.
+        """
+        since_ns = self._window.unanswered_since_ns
+        if since_ns is None or not self.awaits_collector or not self._outbox.depth():
+            self._alarms.clear(SILENCE_KEY)
+        elif now_ns - since_ns >= self._silent_after_s * NS_PER_S:
+            self._alarms.raise_alarm(
+                SILENCE_KEY,
+                "acknowledged by the broker but not by the collector for "
+                f"{self._silent_after_s:g} s: is it running, and does the broker let "
+                "this station write?",
+            )
+
+    def _note_too_large(self, what: str, limit_bytes: int) -> None:
+        """Say that a limit of the broker keeps something from being sent."""
+        self._alarms.raise_alarm(
+            TOO_LARGE_KEY,
+            f"the broker takes no {what} of more than {limit_bytes} bytes: they are "
+            "left out",
+        )
+
+    def _refill(self, now_ns: int) -> bool:
+        """Make packets of the next events: new ones, else some to repeat."""
+        window, limit = self._window, min(self._window.room, READ_EVENTS)
+        last_seq = self._outbox.last_seq  # what comes after the read is for later
+        if limit and window.cursor < last_seq:
+            queued = self._outbox.read(window.cursor, limit, was_sent=False)
+            if queued is not None:
+                window.cursor = queued[-1].seq if queued else last_seq
+                self._add(queued, now_ns)
+        if not self._ready and (limit := min(window.repair_limit(now_ns), READ_EVENTS)):
+            queued = self._outbox.read(window.repair_cursor, limit, was_sent=True)
+            if queued is not None:
+                self._add(queued, now_ns)
+                seqs = [each.seq for each in queued]
+                window.repaired(seqs, now_ns, is_end=len(queued) < limit)
+        return bool(self._ready)
+
+    def _add(self, queued: list[QueuedEvent], now_ns: int) -> None:
+        """Make the packets of some events that are not on their way."""
+        for each in queued:
+            if each.seq in self._window:
+                continue
+            if not each.is_whole:
+                logger.error("event_damaged seq=%d: the disk changed it", each.seq)
+                self._outbox.acknowledge(self._stream, 0, ((each.seq, each.seq),))
+                continue
+            image = self._sendable_image(each)
+            payload = render(
+                each,
+                self._stream,
+                replayed=each.was_sent or each.seq <= self._window.sent_up_to,
+                with_image=image is not None,
+            )
+            if len(payload) > (limit_bytes := self._payload_limit_bytes):
+                self._alarms.raise_alarm(
+                    KEPT_KEY,
+                    f"an event of {len(payload)} bytes is beyond the broker's limit of "
+                    f"{limit_bytes}: it is kept",
+                )
+                self._window.refused(each.seq, now_ns)
+                continue
+            if image:
+                self._ready.append(
+                    Packet(
+                        each.image_topic(self._stream),
+                        image,
+                        stream=self._stream,
+                        image_of=each.seq,
+                    )
+                )
+            self._ready.append(
+                Packet(each.event.topic, payload, each.seq, self._stream)
+            )
+
+    @property
+    def _payload_limit_bytes(self) -> int:
+        """Largest payload that the broker said it takes."""
+        if self._max_packet_bytes is None:
+            return UNLIMITED_BYTES
+        return self._max_packet_bytes - HEADER_MAX_BYTES
+
+    def _sendable_image(self, queued: QueuedEvent) -> bytes | None:
+        """Return the picture of an event, if the broker takes it."""
+        image = queued.event.image
+        if image is None or queued.seq in self._without_image:
+            return None
+        learned_bytes = self._image_limit_bytes
+        limit_bytes = self._payload_limit_bytes
+        if learned_bytes is not None:
+            limit_bytes = min(limit_bytes, learned_bytes)
+        if len(image) > limit_bytes:
+            self._note_too_large("pictures", limit_bytes)
+            return None
+        return image

@@ -1,0 +1,238 @@
+"""From a decision to the disk: evidence first, then the event. One thread.
+
+The pipeline hands decisions over and goes on with the next frame: pictures are encoded
+and written here. The queue is bounded; when the disk is slower than the defects come,
+the pipeline waits: a triggered camera is then slowed down, a free-running one drops
+frames, and no alert is lost. An alert counts as raised when it is committed.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.counters import CameraCounters
+from edge.delivery.evidence import EvidenceStore
+from edge.delivery.outbox.outbox import EventKind, Outbox
+from edge.rules.alert_message import (
+    FrameContext,
+    StationIdentity,
+    build_alert,
+    build_verdict,
+)
+from models.detections import Detections
+from models.messages import ModelInForce, VerdictKind
+from models.preprocess import Frame
+from models.topics import StationTopics
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+logger = logging.getLogger(__name__)
+
+QUEUE_DECISIONS = 8  # frames kept in memory at most: 50 MB in full HD
+POLL_S = 0.5
+COMMIT_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the pipeline decided of one frame.
+
+    Attributes:
+        frame: Which, where and when.
+        counters: Of its camera.
+        model: Which model decided.
+        label_names: Its labels.
+        detections: What was found; none if the frame was not inspected.
+        pixels: ``[H, W, 3]`` uint8 BGR, a copy, where there is something to show.
+        is_part: A verdict is due.
+        reason: Why it was not inspected.
+        regions: Name of the region of each detection; empty = no names.
+        suppressed: Alerts that were held back before each; empty = none.
+        verdict: Of a counted part; none = what the detections say.
+    """
+
+    frame: FrameContext
+    counters: CameraCounters
+    model: ModelInForce
+    label_names: tuple[str, ...]
+    detections: Detections | None
+    pixels: Frame | None
+    is_part: bool
+    reason: str = ""
+    regions: tuple[str, ...] = ()
+    suppressed: tuple[int, ...] = ()
+    verdict: VerdictKind | None = None
+
+
+class Recorder:
+    """Writes decisions down, in the order in which they were made.
+
+    Args:
+        evidence: Where pictures go.
+        outbox: Where events go.
+        topics: Of this station.
+        boot_id: Of this start of the daemon.
+
+    Attributes:
+        clock_synchronized: The wall clock can be trusted; set from outside.
+        unwritten: Events that neither disk nor memory could take.
+        turns: Grows while its thread lives.
+    """
+
+    def __init__(
+        self,
+        evidence: EvidenceStore,
+        outbox: Outbox,
+        topics: StationTopics,
+        boot_id: str,
+    ) -> None:
+        self.clock_synchronized = False
+        self.unwritten = 0
+        self.turns = 0
+        self._evidence, self._outbox = evidence, outbox
+        self._topics, self._boot_id = topics, boot_id
+        self._queue: queue.Queue[Decision] = queue.Queue(QUEUE_DECISIONS)
+        self._uncommitted: deque[tuple[Future[int], CameraCounters | None]] = deque()
+        self._is_without_evidence = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the disk; empty while nothing is."""
+        if self._outbox.is_failing:
+            return "outbox not writable"
+        return "evidence not writable" if self._is_without_evidence else ""
+
+    def start(self) -> None:
+        """Start to write."""
+        self._thread.start()
+
+    def record(self, decision: Decision) -> None:
+        """Take a decision over; waits only while the queue is full.
+
+        Args:
+            decision: What was decided.
+        """
+        while not self._stop.is_set():
+            try:
+                self._queue.put(decision, timeout=POLL_S)
+            except queue.Full:
+                logger.warning("recorder_slow queue=%d", QUEUE_DECISIONS)
+            else:
+                return
+
+    def close(self, timeout_s: float) -> bool:
+        """Write what was handed over, then stop.
+
+        Args:
+            timeout_s: Longest wait.
+
+        Returns:
+            Whether everything is committed.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.is_idle and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=max(0.1, deadline - time.monotonic()))
+        if not self.is_idle:
+            self.unwritten += self._queue.unfinished_tasks + len(self._uncommitted)
+            logger.error("recorder_stuck decisions=%d", self._queue.unfinished_tasks)
+        return self.is_idle
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was handed over is committed."""
+        return self._queue.unfinished_tasks == 0 and not self._uncommitted
+
+    def _run(self) -> None:
+        """Write until told to stop."""
+        while not self._stop.is_set():
+            self.turns += 1
+            self._count_commits()
+            try:
+                wait_s = COMMIT_POLL_S if self._uncommitted else POLL_S
+                decision = self._queue.get(timeout=wait_s)
+            except queue.Empty:
+                continue
+            try:
+                self._write(decision)
+            # The top of the thread: a bug with one decision must not end them all.
+            except Exception:
+                self.unwritten += 1
+                logger.exception("decision_not_written frame=%s", decision.frame)
+            self._queue.task_done()
+
+    def _write(self, decision: Decision) -> None:
+        """Write picture, alert and verdict of one decision."""
+        frame, found = decision.frame, decision.detections
+        station = StationIdentity(
+            self._topics.site,
+            self._topics.line,
+            self._topics.station,
+            self._boot_id,
+            self.clock_synchronized,
+            decision.model,
+        )
+        if found is not None and decision.pixels is not None:
+            self._raise_alerts(station, decision, found, decision.pixels)
+        if decision.is_part:
+            verdict = build_verdict(
+                station, frame, found, reason=decision.reason, verdict=decision.verdict
+            )
+            topic = self._topics.camera(frame.camera, "verdict")
+            future = self._outbox.put(EventKind.VERDICT, topic, verdict)
+            self._uncommitted.append((future, None))
+
+    def _raise_alerts(
+        self,
+        station: StationIdentity,
+        decision: Decision,
+        found: Detections,
+        pixels: Frame,
+    ) -> None:
+        """Write the evidence, then one alert for the part, or one for each defect."""
+        frame = decision.frame
+        what = frame.part_id if decision.is_part else None
+        name = f"{frame.camera}/{what or f'frame-{frame.frame_id:08}'}"
+        kept = self._evidence.save(pixels, found.boxes, name)
+        self._is_without_evidence = kept.path is None
+        topic = self._topics.camera(frame.camera, "alert")
+        regions = decision.regions or ("",) * len(found)
+        suppressed = decision.suppressed or (0,) * len(found)
+        every = list(range(len(found)))
+        for places in [every] if decision.is_part else [[place] for place in every]:
+            alert = build_alert(
+                station,
+                frame,
+                found.take(np.array(places)),
+                decision.label_names,
+                evidence=kept.path,
+                thumbnail_sha256=kept.thumbnail_sha256,
+                regions=[regions[place] for place in places],
+                suppressed=sum(suppressed[place] for place in places),
+            )
+            future = self._outbox.put(
+                EventKind.ALERT, topic, alert, kept.thumbnail or None
+            )
+            self._uncommitted.append((future, decision.counters))
+
+    def _count_commits(self) -> None:
+        """Count events as raised that are committed; they are so in order."""
+        while self._uncommitted and self._uncommitted[0][0].done():
+            future, counters = self._uncommitted.popleft()
+            fault = future.exception()
+            if fault is not None:
+                self.unwritten += 1
+                logger.error("event_lost reason=%s", fault)
+            elif counters is not None:
+                counters.alerts += 1

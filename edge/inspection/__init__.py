@@ -1,0 +1,1 @@
+"""The frame path: frames in, detections through the rules, decisions out."""

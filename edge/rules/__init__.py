@@ -1,0 +1,1 @@
+"""What the daemon decides, without files, threads, sockets or clocks."""

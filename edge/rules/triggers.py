@@ -1,0 +1,179 @@
+"""Which frame is a part: the rules of triggered cameras. Pure.
+
+* ``free``: no frame is a part.
+* ``command``: each command makes one frame a part: the first one captured after it
+  that no earlier command took. A frame that comes later than the limit shows another
+  part, so the command's part is then *not inspected*. Each command has exactly one
+  outcome, in the order of the commands.
+* ``hardware``: every frame that the camera delivers is a part. A gap in the camera's
+  own frame numbers is as many parts that nobody saw.
+
+What was missed is told as a frame without pixels: it goes the way of all frames and
+ends as a verdict ``not-inspected`` with its reason.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from edge.frame import CameraFrame, Stamp
+
+WAITING_MAX = 256  # commands of one camera without a frame
+TOLD_GAP_MAX = 1000  # parts of one gap; a camera whose numbers jump has started anew
+NS_PER_MS = 1_000_000
+TOO_MANY = f"more than {WAITING_MAX} triggers were waiting for a frame"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One part that is to be looked at.
+
+    Attributes:
+        part_id: Its name.
+        arrived_ns: Monotonic clock of the command.
+        arrived_wall_ns: Wall clock of the command, since 1970 UTC.
+        timeout_ms: A frame captured later than this after it is too late.
+        fault: Why it will not be inspected, known from the start; empty else.
+    """
+
+    part_id: str
+    arrived_ns: int
+    arrived_wall_ns: int
+    timeout_ms: int
+    fault: str = ""
+
+    @property
+    def deadline_ns(self) -> int:
+        """Monotonic clock of the last capture that shows the part."""
+        return self.arrived_ns + self.timeout_ms * NS_PER_MS
+
+    def missed(self, reason: str, frame_id: int) -> CameraFrame:
+        """Return the part as a frame that was not inspected.
+
+        Args:
+            reason: Why.
+            frame_id: Number of the last frame before.
+        """
+        stamp = Stamp(frame_id, self.arrived_ns, self.arrived_wall_ns, self.part_id)
+        return CameraFrame(None, stamp, reason)
+
+
+class CommandTriggers:
+    """The commands of one camera that wait for their frame."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Trigger] = deque()
+        self._last_frame_id = 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._waiting)
+
+    def add(self, trigger: Trigger) -> None:
+        """Take a command; one too many has its outcome already, told in its turn.
+
+        Args:
+            trigger: Later than all before it.
+        """
+        is_full = len(self._waiting) >= WAITING_MAX
+        self._waiting.append(replace(trigger, fault=TOO_MANY) if is_full else trigger)
+
+    def part_of(self, frame: CameraFrame) -> tuple[list[CameraFrame], str | None]:
+        """Return the parts that were missed before a frame, and the frame's own.
+
+        Args:
+            frame: The newest one.
+
+        Returns:
+            Parts that will not be inspected, in order; and the name of the part that
+            the frame shows, none if it shows none.
+        """
+        stamp = frame.stamp
+        self._last_frame_id = stamp.frame_id
+        missed: list[CameraFrame] = []
+        while self._waiting and self._waiting[0].arrived_ns < stamp.captured_ns:
+            trigger = self._waiting.popleft()
+            if not trigger.fault and stamp.captured_ns <= trigger.deadline_ns:
+                return missed, trigger.part_id
+            late_ms = (stamp.captured_ns - trigger.arrived_ns) / NS_PER_MS
+            late = f"its frame came {late_ms:.0f} ms after the trigger"
+            limit = f", later than trigger_timeout_ms = {trigger.timeout_ms}"
+            reason = trigger.fault or late + limit
+            missed.append(trigger.missed(reason, stamp.frame_id))
+        return missed, None
+
+    def overdue(self, now_ns: int, camera_fault: str) -> list[CameraFrame]:
+        """Return the parts for which no frame came in time.
+
+        Args:
+            now_ns: Monotonic clock, from before the newest frame was looked for.
+            camera_fault: Why there are no frames; empty if nothing is known.
+        """
+        missed = []
+        while self._waiting and self._waiting[0].deadline_ns < now_ns:
+            trigger = self._waiting.popleft()
+            reason = (
+                trigger.fault
+                or camera_fault
+                or (f"no frame within trigger_timeout_ms = {trigger.timeout_ms}")
+            )
+            missed.append(trigger.missed(reason, self._last_frame_id))
+        return missed
+
+    def give_up(self, reason: str) -> list[CameraFrame]:
+        """Return every part that waits: there will be no frame for it.
+
+        Args:
+            reason: Why.
+        """
+        waiting, self._waiting = self._waiting, deque()
+        return [
+            trigger.missed(trigger.fault or reason, self._last_frame_id)
+            for trigger in waiting
+        ]
+
+
+class EveryFrame:
+    """A camera that is triggered by hardware: each frame is a part.
+
+    Args:
+        prefix: Start of the parts' names, different for each such object: cameras
+            begin their numbers anew.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._parts = 0
+        self._last_frame_id: int | None = None
+
+    def part_of(self, frame: CameraFrame) -> tuple[list[CameraFrame], str]:
+        """Return the parts that were missed before a frame, and the frame's own.
+
+        Args:
+            frame: The next one.
+        """
+        stamp, before = frame.stamp, self._last_frame_id
+        self._last_frame_id = stamp.frame_id
+        missed: list[CameraFrame] = []
+        if before is not None and stamp.frame_id - before - 1 <= TOLD_GAP_MAX:
+            gap = range(before + 1, stamp.frame_id)
+            missed = [self._missed(number, stamp) for number in gap]
+        return missed, self._next_name()
+
+    def _missed(self, frame_id: int, after: Stamp) -> CameraFrame:
+        """Return a frame that the camera counted and that never came."""
+        stamp = replace(after, frame_id=frame_id, part_id=self._next_name())
+        return CameraFrame(None, stamp, f"frame {frame_id} of the camera never came")
+
+    def _next_name(self) -> str:
+        self._parts += 1
+        return f"{self._prefix}-{self._parts}"
+
+
+def with_part(frame: CameraFrame, part_id: str) -> CameraFrame:
+    """Return a frame that shows a part.
+
+    Args:
+        frame: The frame; its pixels are not copied.
+        part_id: Name of the part.
+    """
+    return replace(frame, stamp=replace(frame.stamp, part_id=part_id))

@@ -1,0 +1,1 @@
+"""Makes the shipped checkpoint: our detector, trained on drawn defects."""

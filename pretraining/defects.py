@@ -1,0 +1,93 @@
+"""The closed list of defect kinds, where each can occur, and how it is drawn."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import numpy as np
+
+from pretraining import edits, marks
+from pretraining.edits import Edit, Terrain
+from pretraining.marks import Spot
+from pretraining.structures import Structure
+from pretraining.surfaces import Material
+
+
+class DefectKind(StrEnum):
+    """What a box can be labelled with; the order is the label's number."""
+
+    SCRATCH = "scratch"
+    CRACK = "crack"
+    DENT = "dent"
+    PIT = "pit"
+    STAIN = "stain"
+    INCLUSION = "inclusion"
+    CHIP = "chip"
+    BURR = "burr"
+    MISSING_MATERIAL = "missing_material"
+    EXTRA_MATERIAL = "extra_material"
+    OPEN = "open"
+    SHORT = "short"
+    MISPRINT = "misprint"
+    WEAVE_FAULT = "weave_fault"
+    BLISTER = "blister"
+    FOREIGN_BODY = "foreign_body"
+
+
+KINDS: tuple[DefectKind, ...] = tuple(DefectKind)
+LABEL_OF: dict[DefectKind, int] = {kind: index for index, kind in enumerate(KINDS)}
+
+EDITS: dict[
+    DefectKind, Callable[[np.random.Generator, Terrain, float], Edit | None]
+] = {
+    DefectKind.CHIP: edits.bite,
+    DefectKind.BURR: edits.spur,
+    DefectKind.MISSING_MATERIAL: edits.hole,
+    DefectKind.EXTRA_MATERIAL: edits.island,
+    DefectKind.OPEN: edits.open_gap,
+    DefectKind.SHORT: edits.bridge,
+    DefectKind.MISPRINT: edits.smudge,
+}
+"""Kinds that change the structure's mask."""
+
+MARKS: dict[DefectKind, Callable[[np.random.Generator, Spot], None]] = {
+    DefectKind.SCRATCH: marks.scratch,
+    DefectKind.CRACK: marks.crack,
+    DefectKind.DENT: marks.dent,
+    DefectKind.PIT: marks.pit,
+    DefectKind.STAIN: marks.stain,
+    DefectKind.INCLUSION: marks.inclusion,
+    DefectKind.WEAVE_FAULT: marks.weave_fault,
+    DefectKind.BLISTER: marks.blister,
+    DefectKind.FOREIGN_BODY: marks.foreign_body,
+}
+"""Kinds that are painted over the picture."""
+
+_SOLID = (
+    DefectKind.CHIP,
+    DefectKind.BURR,
+    DefectKind.MISSING_MATERIAL,
+    DefectKind.EXTRA_MATERIAL,
+)
+_NETWORK = (*_SOLID, DefectKind.OPEN, DefectKind.SHORT)
+_PRINTED = (DefectKind.MISPRINT, DefectKind.OPEN, *_SOLID)
+_PAINTED = tuple(kind for kind in MARKS if kind is not DefectKind.WEAVE_FAULT)
+
+
+def geometric_kinds(structure: Structure) -> tuple[DefectKind, ...]:
+    """Return the kinds that can happen to a structure's geometry."""
+    match structure:
+        case Structure.CIRCUIT:
+            return _NETWORK
+        case Structure.PRINT | Structure.CODE:
+            return _PRINTED
+        case Structure.HOLES | Structure.STRIPES:
+            return _NETWORK
+        case Structure.PART:
+            return _SOLID
+
+
+def painted_kinds(material: Material) -> tuple[DefectKind, ...]:
+    """Return the kinds that can happen to a material's surface."""
+    if material is Material.FABRIC:
+        return (*_PAINTED, *(DefectKind.WEAVE_FAULT,) * 4)
+    return _PAINTED

@@ -1,0 +1,1 @@
+"""The verbs of the workstation: arguments in, one call, output."""

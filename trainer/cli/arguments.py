@@ -1,0 +1,169 @@
+"""Numbers on the command line with bounds: wrong ones are usage errors.
+
+How a dataset is divided, asked on the command line of ``train`` and ``check``.
+"""
+
+import argparse
+import math
+import re
+from pathlib import Path
+
+from trainer.data.splitting.split_record import SplitWishes, read_split
+from trainer.fit.tiling import TileMode, TilesWish
+
+LARGEST_SEED = 2**32 - 1  # what every generator of random numbers takes
+
+
+def positive_int(text: str) -> int:
+    """Return a whole number of 1 or more.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    return _bounded_int(text, 1, None)
+
+
+def fold_int(text: str) -> int:
+    """Return a number of folds, 2 or more.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    return _bounded_int(text, 2, None)
+
+
+def seed_int(text: str) -> int:
+    """Return a seed, 0 to 2**32 - 1.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    return _bounded_int(text, 0, LARGEST_SEED)
+
+
+def positive_float(text: str) -> float:
+    """Return a finite number above 0.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        message = f"expected a number above 0, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def share(text: str) -> float:
+    """Return a share above 0 and below 1, typed as 1% or 0.01.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        message = f"expected a share such as 1% or 0.01, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def tiles_wish(text: str) -> TilesWish:
+    """Return whether to cut photos into tiles, or the tiles' height and width.
+
+    Args:
+        text: As typed.
+
+    Raises:
+        argparse.ArgumentTypeError: It is something else.
+    """
+    if text in list(TileMode):
+        return TileMode(text)
+    if size := re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", text):
+        return int(size[1]), int(size[2])
+    message = f"expected auto, off or a size such as 640x640, got {text!r}"
+    raise argparse.ArgumentTypeError(message)
+
+
+def _bounded_int(text: str, least: int, most: int | None) -> int:
+    """Return a whole number within bounds."""
+    bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
+    message = f"expected a whole number {bounds}, got {text!r}"
+    try:
+        value = int(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(message) from exc
+    if value < least or (most is not None and value > most):
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of a division.
+
+    Args:
+        parser: Of the verb.
+    """
+    parser.add_argument(
+        "--group",
+        type=_pattern,
+        metavar="REGEX",
+        help="names the photos that stay together: its first group in their path",
+    )
+    parser.add_argument(
+        "--split-seed", type=seed_int, default=0, help="of what is held out"
+    )
+    parser.add_argument(
+        "--split-like",
+        type=Path,
+        metavar="RUN",
+        help="keep the sides that the photos had in an earlier run",
+    )
+
+
+def split_wishes(args: argparse.Namespace) -> SplitWishes:
+    """Return what was asked for.
+
+    Args:
+        args: Parsed.
+
+    Raises:
+        DatasetError: The earlier run's division cannot be read.
+    """
+    like = args.split_like
+    return SplitWishes(
+        seed=args.split_seed,
+        pattern=args.group,
+        like=read_split(like) if like else None,
+        like_name=str(like) if like else None,
+    )
+
+
+def _pattern(text: str) -> str:
+    """Return a regular expression that compiles."""
+    try:
+        re.compile(text)
+    except re.error as exc:
+        message = f"not a regular expression: {exc}, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from exc
+    return text

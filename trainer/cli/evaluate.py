@@ -1,0 +1,60 @@
+"""The verb ``evaluate``: the same figures for a run and every variant of a package."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from models.manifest import VariantName
+from trainer.cli.output import finding_lines, print_json, print_metrics
+from trainer.cli.progress import say, ticking, unpack_visibly
+from trainer.data.checks.check import faultless_dataset
+from trainer.evaluation.evaluate import evaluate, open_subject
+from trainer.evaluation.leakage import without_trained
+from trainer.report.page import write_report
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the options of ``graftline evaluate``."""
+    parser.add_argument("subject", type=Path, help="run or package")
+    parser.add_argument(
+        "dataset", type=Path, help="folder of photos and labels, or a zip"
+    )
+    parser.add_argument("--split", help="default: val if there is one, else everything")
+    parser.add_argument(
+        "--variant", type=VariantName, choices=list(VariantName), help="of a package"
+    )
+    parser.add_argument("--report", type=Path, help="HTML file to write")
+    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Measure a run or a package."""
+    subject = open_subject(args.subject, args.variant)
+    unpack_visibly(args.dataset)
+    report = faultless_dataset(args.dataset, trains=False)
+    for line in finding_lines(report):
+        say(line)
+    dataset, said = report.dataset, ""
+    if args.split is None:
+        dataset, said = without_trained(dataset, args.subject)
+    if said:
+        say(said)
+    _, photos = dataset.split(args.split)
+    with ticking("measure", len(photos)) as tick:
+        outcome = evaluate(subject, dataset, args.split, tick)
+    if args.report:
+        write_report(
+            args.report,
+            title=subject.name,
+            dataset=replace(dataset, labels=subject.labels),
+            photos=outcome.photos,
+            found=outcome.found,
+            thresholds=subject.thresholds,
+            metrics=outcome.metrics,
+            record=None,
+        )
+    if args.json:
+        print_json(outcome.as_json())
+    else:
+        print_metrics(outcome.metrics, subject.thresholds)
+    return 0

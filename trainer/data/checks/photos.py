@@ -1,0 +1,206 @@
+"""What is wrong with the photos of a dataset: repeated, mixed, of odd sizes.
+
+Findings about the division: shots of one part on both sides of a measurement.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from trainer.data.checks.boxes import photos_of
+from trainer.data.dataset import Dataset, Photo
+from trainer.data.formats.kinds import Kind
+from trainer.data.formats.rows import Finding, Level
+
+SAME_BOX_PX = 1.0  # rounding of annotation tools
+OTHER_SHAPE = 1.25  # ratio of aspect ratios: a fifth of the input is only padding
+OTHER_SCALE = 2.0  # ratio of longer sides: defects are half or twice as large
+
+Place = tuple[str, Photo]  # name of the split, photo
+
+
+def repeated_photos(dataset: Dataset) -> list[Finding]:
+    """Return pictures that are there more than once, file for file.
+
+    In two splits, the measurement would flatter; with different labels, one of them
+    is wrong.
+
+    Args:
+        dataset: Opened.
+    """
+    return [
+        _repeated(dataset, copies[0], later)
+        for copies in copies_of(dataset)
+        for later in copies[1:]
+    ]
+
+
+def copies_of(dataset: Dataset) -> Iterator[list[Place]]:
+    """Yield the places of each picture that is there more than once.
+
+    Args:
+        dataset: Opened.
+    """
+    by_content: dict[str, list[Place]] = defaultdict(list)
+    for split, photos in dataset.splits.items():
+        for photo in photos:
+            by_content[photo.sha256].append((split, photo))
+    yield from (places for places in by_content.values() if len(places) > 1)
+
+
+def labelled_alike(one: Photo, other: Photo) -> bool:
+    """Return whether two copies of a picture carry the same boxes, in any order.
+
+    Args:
+        one: Photo.
+        other: The same picture.
+    """
+    if len(one.labels) != len(other.labels):
+        return False
+    ordered = []
+    for photo in (one, other):
+        keys = (*photo.boxes.round().T[::-1], photo.labels)  # the label counts first
+        order = np.lexsort(keys)
+        ordered.append((photo.labels[order], photo.boxes[order]))
+    (labels, boxes), (others, other_boxes) = ordered
+    near = np.abs(boxes - other_boxes) <= SAME_BOX_PX
+    return bool((labels == others).all() and near.all())
+
+
+def _repeated(dataset: Dataset, first: Place, later: Place) -> Finding:
+    """Return what is wrong with a picture that is there again."""
+    (split, photo), (other_split, other) = first, later
+    name = _below(dataset, photo)
+    if not labelled_alike(photo, other):
+        why = (
+            f"the same picture as {name} in {split}, but with "
+            f"{_boxes(other)} here and {_boxes(photo)} there."
+        )
+        fix, kind = "Delete the copy that is labelled wrongly.", Kind.CONTRADICTION
+        return Finding(Level.ERROR, other.path, other_split, why, fix, kind)
+    if split != other_split:
+        why = f"the same picture as {name} in {split}."
+        fix, kind = "Keep it in one split.", Kind.SAME_IN_TWO_SPLITS
+        return Finding(Level.ERROR, other.path, other_split, why, fix, kind)
+    why = f"the same picture as {name}."
+    fix, kind = "Delete one of the two: it counts twice.", Kind.DUPLICATE_PHOTO
+    return Finding(Level.WARNING, other.path, split, why, fix, kind)
+
+
+def _below(dataset: Dataset, photo: Photo) -> str:
+    """Return a photo's path as seen from the dataset."""
+    inside = photo.path.is_relative_to(dataset.root)
+    return str(photo.path.relative_to(dataset.root) if inside else photo.path)
+
+
+def _boxes(photo: Photo) -> str:
+    """Return how many boxes a photo has, in words."""
+    count = len(photo.labels)
+    return f"{count or 'no'} box{'es' * (count != 1)}"
+
+
+def colour_mix(dataset: Dataset) -> list[Finding]:
+    """Return the grey photos among colour ones, or the colour ones among grey.
+
+    Args:
+        dataset: Opened.
+    """
+    photos = list(photos_of(dataset))
+    grey = [photo for photo in photos if photo.is_grey]
+    colour = [photo for photo in photos if not photo.is_grey]
+    fewer, more = sorted((grey, colour), key=len)
+    is_, others = ("grey", "in colour") if fewer is grey else ("in colour", "grey")
+    why = f"is {is_}, {len(more)} of {len(photos)} photos are {others}."
+    fix = "Use photos as the camera of the line takes them: all grey or all in colour."
+    return [
+        Finding(Level.WARNING, photo.path, "", why, fix, Kind.COLOUR_MIX)
+        for photo in fewer
+    ]
+
+
+def odd_sizes(dataset: Dataset) -> list[Finding]:
+    """Return photos of another shape than most, or of a very different size.
+
+    Args:
+        dataset: Opened.
+    """
+    photos = list(photos_of(dataset))
+    sizes = np.array([(p.width_px, p.height_px) for p in photos], float)  # [N, 2]
+    shapes, longer = sizes[:, 0] / sizes[:, 1], sizes.max(axis=1)
+    typical = int(np.argsort(shapes, kind="stable")[len(photos) // 2])
+    usual_px = float(np.sort(longer)[len(photos) // 2])
+    width, height = (int(side) for side in sizes[typical])
+    findings = []
+    for photo, shape, side in zip(photos, shapes, longer, strict=True):
+        if _ratio(shape, shapes[typical]) > OTHER_SHAPE:
+            why = (
+                f"has {photo.width_px} x {photo.height_px} pixels, another shape than "
+                f"most ({width} x {height}): much of the input is only padding."
+            )
+            fix = "Crop it as the camera of the line sees the part, or leave it out."
+            kind = Kind.SHAPE_MIX
+        elif _ratio(side, usual_px) > OTHER_SCALE:
+            why = (
+                f"has {photo.width_px} x {photo.height_px} pixels, most photos have "
+                f"about {usual_px:.0f} on the longer side: if it shows the same, its "
+                "defects are of another size than on the line."
+            )
+            fix = "Take photos with one camera at one distance, or leave it out."
+            kind = Kind.SCALE_MIX
+        else:
+            continue
+        findings.append(Finding(Level.WARNING, photo.path, "", why, fix, kind))
+    return findings
+
+
+def _ratio(a: float, b: float) -> float:
+    """Return by which factor two numbers differ."""
+    return max(a / b, b / a)
+
+
+FIX = (
+    "Keep all shots of one part in one split; without a val split of its own the "
+    "dataset is divided so, and --group names parts, lots or days by their file names."
+)
+
+
+def near_duplicates_across_splits(dataset: Dataset) -> list[Finding]:
+    """Return shots that look like one part and lie in two splits.
+
+    Args:
+        dataset: Opened; identical files are not told here.
+
+    Returns:
+        One warning for each group, at its first photo in the second split.
+    """
+    seen: dict[int, tuple[str, Photo]] = {}
+    told: set[int] = set()
+    findings = []
+    for name, photos in _sides(dataset).items():
+        for photo in photos:
+            group = dataset.division.near[photo.sha256]
+            where, first = seen.setdefault(group, (name, photo))
+            if where == name or group in told or first.sha256 == photo.sha256:
+                continue
+            told.add(group)
+            why = f"looks like the same part as {first.path.name} in {where}."
+            findings.append(
+                Finding(
+                    Level.WARNING, photo.path, name, why, FIX, Kind.NEAR_IN_TWO_SPLITS
+                )
+            )
+    return findings
+
+
+def _sides(dataset: Dataset) -> dict[str, tuple[Photo, ...]]:
+    """Return the splits, those that training divides as it divides them."""
+    if dataset.splits.get("train") and dataset.splits.get("val"):
+        return dataset.splits
+    record = dataset.division.record.photos
+    sides: dict[str, list[Photo]] = {}
+    for name, photos in dataset.splits.items():
+        for photo in photos:
+            place = record.get(photo.sha256)
+            sides.setdefault(place.side if place else name, []).append(photo)
+    return {name: tuple(photos) for name, photos in sides.items()}

@@ -1,0 +1,173 @@
+"""Writes a repaired copy of a dataset; the original is only read.
+
+The copy is COCO whatever the original was: one JSON a split, its photos in
+``images/``, and good parts in ``good/`` where the original had them there. The
+pictures are copied byte for byte.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import DatasetError, TrainingError
+from models.files import fsync_folder, write_atomically
+from trainer.data.checks.check import CheckReport, check_dataset
+from trainer.data.checks.repair import Repair, repaired
+from trainer.data.dataset import GOOD_FOLDER, Dataset, OnPhoto, Photo
+
+IMAGES_FOLDER = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedCopy:
+    """A copy on disk.
+
+    Attributes:
+        folder: Where it lies.
+        repairs: What it has otherwise than the original.
+        report: Of the copy: what is left for a person.
+    """
+
+    folder: Path
+    repairs: tuple[Repair, ...]
+    report: CheckReport
+
+    def as_json(self) -> dict[str, object]:
+        """Return the repairs and the check of the copy for machines."""
+        return {
+            "repairs": [repair.as_json() for repair in self.repairs],
+            "copy": self.report.as_json(),
+        }
+
+
+def write_repaired_copy(
+    report: CheckReport, out: Path, on_photo: OnPhoto | None = None
+) -> RepairedCopy:
+    """Write a dataset without the faults that can be repaired without a person.
+
+    Args:
+        report: Of the original.
+        out: Folder to make; it is there whole or not at all.
+        on_photo: Told of every photo of the copy that was read again.
+
+    Returns:
+        The copy, checked.
+
+    Raises:
+        DatasetError: Nothing is left to copy, or a photo cannot be read any more.
+        TrainingError: The folder is not empty, lies inside the original, or cannot be
+            written.
+    """
+    _refuse(out, report.dataset.root)
+    dataset, repairs = repaired(report)
+    if not any(dataset.splits.values()):
+        raise DatasetError(
+            f"{report.dataset.root}: nothing is left to copy.",
+            why="No photo has labels that can be used.",
+            fix="Mend the labels; `graftline check` lists what is wrong.",
+        )
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write(dataset, partial)
+        partial.replace(out)
+        fsync_folder(out.parent)
+    except OSError as exc:
+        raise _not_copied(exc, out) from exc
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return RepairedCopy(out, tuple(repairs), check_dataset(out, on_photo=on_photo))
+
+
+def _refuse(out: Path, root: Path) -> None:
+    """Refuse a folder that holds something, or that the original would grow by."""
+    if out.resolve().is_relative_to(root.resolve()):
+        raise TrainingError(
+            f"{out}: lies inside the dataset.",
+            why="The original is never changed.",
+            fix="Choose a folder beside it with --fix.",
+        )
+    try:
+        is_free = not out.exists() or not any(out.iterdir())
+    except OSError as exc:
+        raise _not_copied(exc, out) from exc
+    if not is_free:
+        raise TrainingError(
+            f"{out}: is not empty.",
+            why="A repaired copy is written into a new folder only.",
+            fix="Choose another folder with --fix, or remove this one.",
+        )
+
+
+def _not_copied(exc: OSError, out: Path) -> TrainingError:
+    """Return the error of a copy that could not be written."""
+    return TrainingError(
+        f"{out}: the copy cannot be written.",
+        why=f"{exc.strerror or exc}.",
+        fix="Free space there, or choose another folder with --fix.",
+    )
+
+
+def _write(dataset: Dataset, folder: Path) -> None:
+    """Write annotations and photos."""
+    taken: set[str] = set()
+    for split, photos in dataset.splits.items():
+        listed: list[tuple[str, Photo]] = []
+        for photo in photos:
+            name = _free_name(dataset.root, photo, taken)
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(photo.path, target)
+            if not name.startswith(f"{GOOD_FOLDER}/"):
+                listed.append((name, photo))
+        document = json.dumps(_coco(listed, dataset.labels), indent=1)
+        write_atomically(folder / f"{split}.json", document.encode())
+
+
+def _free_name(root: Path, photo: Photo, taken: set[str]) -> str:
+    """Return a photo's place in the copy, that of the original where it can be."""
+    inside = photo.path.is_relative_to(root)
+    place = photo.path.relative_to(root) if inside else Path(photo.path.name)
+    first, *others = place.parts
+    is_good = first == GOOD_FOLDER and photo.is_good and bool(others)
+    below = Path(*others) if first in {IMAGES_FOLDER, GOOD_FOLDER} and others else place
+    wanted = Path(GOOD_FOLDER if is_good else IMAGES_FOLDER) / below
+    name, number = wanted.as_posix(), 1
+    while name.casefold() in taken:  # two splits may have the same names
+        number += 1
+        name = wanted.with_stem(f"{wanted.stem}-{number}").as_posix()
+    taken.add(name.casefold())
+    return name
+
+
+def _coco(
+    photos: list[tuple[str, Photo]], labels: tuple[str, ...]
+) -> dict[str, object]:
+    """Return one split as COCO."""
+    images = [
+        {"id": i, "file_name": name, "width": p.width_px, "height": p.height_px}
+        for i, (name, p) in enumerate(photos, 1)
+    ]
+    annotations = [
+        _annotation(i, int(label) + 1, [float(side) for side in box])
+        for i, (_, photo) in enumerate(photos, 1)
+        for box, label in zip(photo.boxes, photo.labels, strict=True)
+    ]
+    categories = [{"id": i, "name": name} for i, name in enumerate(labels, 1)]
+    numbered = [{"id": i, **one} for i, one in enumerate(annotations, 1)]
+    return {"images": images, "annotations": numbered, "categories": categories}
+
+
+def _annotation(image: int, category: int, box: list[float]) -> dict[str, object]:
+    """Return one box as COCO has it, to be read back to the last digit."""
+    x1, y1, x2, y2 = box
+    width, height = x2 - x1, y2 - y1
+    return {
+        "image_id": image,
+        "category_id": category,
+        "bbox": [x1, y1, width, height],
+        "area": width * height,
+        "iscrowd": 0,
+    }

@@ -1,0 +1,65 @@
+"""What a network is trained on: images and their targets."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The ground truth of one image; a good part has no boxes.
+
+    Attributes:
+        boxes: ``[G, 4]`` float32, xyxy, input pixels.
+        labels: ``[G]`` int64, 0-based class indices.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device | str) -> "Target":
+        """Return the same target on another device.
+
+        Args:
+            device: Where the network runs.
+
+        Returns:
+            A target whose tensors live there; itself costs nothing if they did.
+        """
+        return Target(
+            self.boxes.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a trunk made of a batch: for ``Detector.branch``.
+
+    Attributes:
+        maps: ``[N, C, h, w]`` each, any floating type.
+    """
+
+    maps: tuple[Tensor, ...]
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.maps[0])
+
+    def to(self, device: torch.device) -> "Features":
+        """Return the same maps in float32 on a device, channels last.
+
+        Args:
+            device: Where the network runs.
+        """
+        last = torch.channels_last
+        return Features(
+            tuple(
+                m.to(device).float().contiguous(memory_format=last) for m in self.maps
+            )
+        )
+
+
+Batch = tuple[Tensor | Features, list[Target]]
+"""Images ``[N, 3, H, W]``, BGR, 0..255, or their features, and N targets."""

@@ -1,0 +1,1 @@
+"""Training samples: augmented photos, crops, pasted defects, tiles."""

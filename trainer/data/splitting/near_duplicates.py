@@ -1,0 +1,268 @@
+"""Which photos show the same part: near-duplicates, found by what is individual.
+
+A fingerprint is a photo made small and grey. Perceptual hashes and plain correlation of
+such pictures ask whether two photos look alike, which photos of one product always do:
+on a fixed jig two different good parts are as alike as two shots of one. So what all
+photos share is taken away first, their mean; where the mean looks like a part, each
+photo is laid onto it before. What is left is the single part: how it lies, its surface,
+its defect. That is correlated, from -1 to 1; 1 minus it is the distance here. It is
+blind to brightness and contrast, to compression and size.
+
+Correlation breaks where a part was moved or turned between two shots. So candidates are
+taken loosely, the few nearest of each photo at 16 x 16, and each pair is then laid onto
+each other, shifted and turned by a little, and compared at 48 x 48.
+
+One product of many looks like one burst until its own mean is taken away. A group that
+is larger than bursts are is therefore looked at again on its own, with less distance,
+so that a long film falls apart where something moved and a product whose parts differ
+by little does not become one group. Parts that differ by nothing but the camera's noise
+cannot be told apart from shots of one part; they count as different.
+
+How many shots are found and how many parts are taken for one is measured by
+bench/near_duplicates.py. Real boards with a repeated pattern are also taken for one
+part where they show the same place of it, moved by up to 30 px, with other defects.
+
+Source:
+    Laying one picture onto another: Lucas and Kanade, An Iterative Image Registration
+    Technique, 1981, with the gradient of the one that stays, after Baker and Matthews,
+    Lucas-Kanade 20 Years On, 2004. Normalized correlation of residuals: Lewis, Fast
+    Normalized Cross-Correlation, 1995.
+
+Lays one small picture onto another: shifted and turned by a little.
+
+Source:
+    Baker and Matthews, Lucas-Kanade 20 Years On, IJCV 2004.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.boxes import FloatArray, IntArray
+from models.preprocess import Frame
+
+SIDE_PX = 48  # of the small picture
+COARSE_PX = 16  # where candidates are looked for
+CANDIDATES = 6  # nearest of each photo: a burst hangs together by less
+LOOSE = 0.4  # distance of candidates
+NEAR = 0.02  # distance of near-duplicates, laid onto each other
+SHRINK = 0.7  # of the distance, where a large group is looked at again
+NEAREST = NEAR / 5  # where looking again ends
+SHARED = 0.8  # correlation with the mean from which on it looks like a part
+SMALL_BURST, LARGE_BURST = 12, 30  # photos; in between a quarter of all
+BLOCK = 1024  # rows compared at once: 40 MB for 10,000 photos
+FLAT = 1e-3  # length of a row without contrast
+
+Fingerprint = npt.NDArray[np.uint8]  # [SIDE_PX, SIDE_PX]
+
+
+def no_fingerprint() -> Fingerprint:
+    """Return the fingerprint of a photo that is like no other, ``[48, 48]`` uint8."""
+    return np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+
+
+def fingerprint(picture: Frame) -> Fingerprint:
+    """Return a photo made small and grey, ``[48, 48]`` uint8.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8, BGR.
+    """
+    small = cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def near_duplicates(fingerprints: Sequence[Fingerprint]) -> IntArray:
+    """Return the group of each photo, ``[N]`` int64 from 0; most are alone in theirs.
+
+    Args:
+        fingerprints: Of all photos. The groups depend on the whole set, because what
+            its photos share is not held for likeness.
+    """
+    groups = np.arange(len(fingerprints))
+    if len(groups) > 1:
+        pictures = smoothed(np.stack(fingerprints).astype(np.float32))
+        burst = int(np.clip(len(groups) // 4, SMALL_BURST, LARGE_BURST))
+        _join(pictures, groups, groups, NEAR, burst)
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+
+def _join(
+    pictures: FloatArray, members: IntArray, groups: IntArray, near: float, burst: int
+) -> None:
+    """Write into ``groups`` which members belong together, large groups once more.
+
+    Args:
+        pictures: ``[N, S, S]`` of all photos.
+        members: ``[M]`` the photos to look at.
+        groups: ``[N]`` changed in place: the first member of each one's group.
+        near: Distance of near-duplicates.
+        burst: Photos in the largest group that is not looked at again.
+    """
+    for component in _components(_individual(pictures[members]), near):
+        chosen = members[component]
+        groups[chosen] = chosen[0]
+        if len(chosen) > burst and near * SHRINK >= NEAREST:
+            _join(pictures, chosen, groups, near * SHRINK, burst)
+
+
+def _normalized(rows: FloatArray) -> FloatArray:
+    """Return rows with mean 0 and length 1; a row without contrast stays 0."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    result: FloatArray = centred / np.maximum(length, 1e-6)
+    result[length[:, 0] < FLAT] = 0
+    return result
+
+
+def _individual(pictures: FloatArray) -> FloatArray:
+    """Return what each picture has beyond the mean of all, ``[M, S, S]``, normalized.
+
+    A picture without contrast has nothing: it stays 0, near to no other.
+    """
+    rows = _normalized(pictures.reshape(len(pictures), -1))
+    shared = _normalized(rows.mean(axis=0)[None])[0]
+    if np.median(rows @ shared) > SHARED:
+        anchor = Anchor(shared.reshape(pictures.shape[1:]))
+        laid = [anchor.laid_on(one) for one in rows.reshape(pictures.shape)]
+        rows = _normalized(np.stack(laid).reshape(rows.shape))
+    shown = np.abs(rows).max(axis=1, keepdims=True) > 0  # [M, 1]
+    return _normalized((rows - rows.mean(axis=0)) * shown).reshape(pictures.shape)
+
+
+def _components(pictures: FloatArray, near: float) -> list[IntArray]:
+    """Return the groups of pictures that a chain of near ones joins, ascending."""
+    root = np.arange(len(pictures))
+    anchors: dict[int, Anchor] = {}
+    for one, other in _candidates(pictures):
+        if root[one] == root[other]:
+            continue
+        if one not in anchors:
+            anchors[one] = Anchor(pictures[one])
+        if likeness(anchors[one], pictures[other]) >= 1 - near:
+            low, high = sorted((root[one], root[other]))
+            root[root == high] = low
+    order = np.argsort(root, kind="stable")
+    starts = np.flatnonzero(np.diff(root[order])) + 1
+    return np.split(order, starts)
+
+
+def _candidates(pictures: FloatArray) -> Iterator[tuple[int, int]]:
+    """Yield pairs that may be near, those of the nearest first."""
+    size = COARSE_PX, COARSE_PX
+    small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures]
+    rows = _normalized(np.stack(small).reshape(len(small), -1).astype(np.float32))
+    count = min(CANDIDATES, len(rows) - 1)
+    found: dict[tuple[int, int], float] = {}
+    for start in range(0, len(rows), BLOCK):
+        alike = rows[start : start + BLOCK] @ rows.T  # [B, N]
+        own = np.arange(len(alike))
+        alike[own, start + own] = -1
+        nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+        for row, others in enumerate(nearest.tolist()):
+            for other in others:
+                if alike[row, other] >= 1 - LOOSE:
+                    low, high = sorted((start + row, other))
+                    found[low, high] = float(alike[row, other])
+    yield from sorted(found, key=lambda pair: -found[pair])
+
+
+SMOOTH_PX = 1.0  # sigma: a picture must be smooth where it is shifted by less than 1 px
+STEPS = 5  # the shifts and turns of bench/near_duplicates.py need no more
+EDGE_PX = 3  # not compared: a shift brings something else in there
+LARGEST_SHIFT_PX = 2.0  # of 48: 27 of 640 px
+LARGEST_TURN = 0.06  # radians, 3.4 degrees
+INSIDE = slice(EDGE_PX, -EDGE_PX)
+
+
+def smoothed(pictures: FloatArray) -> FloatArray:
+    """Return pictures that can be shifted by less than a pixel, ``[N, S, S]``.
+
+    Args:
+        pictures: ``[N, S, S]`` float32, grey.
+    """
+    return np.stack([cv2.GaussianBlur(one, (0, 0), SMOOTH_PX) for one in pictures])
+
+
+class Anchor:
+    """A picture that others are laid onto.
+
+    Args:
+        picture: ``[S, S]`` float32, grey.
+    """
+
+    def __init__(self, picture: FloatArray) -> None:
+        self._size = int(picture.shape[0])
+        self.inside = _flat(picture)
+        down = np.asarray(np.gradient(picture, axis=0), np.float32)
+        right = np.asarray(np.gradient(picture, axis=1), np.float32)
+        place = (np.arange(self._size) - (self._size - 1) / 2).astype(np.float32)
+        turned = down * place[None, :] - right * place[:, None]
+        moves = np.stack(
+            [one[INSIDE, INSIDE].ravel() for one in (right, down, turned)], axis=1
+        )  # [I, 3]
+        scale = float(np.linalg.norm(_centred(picture)))
+        self._answer: FloatArray = np.asarray(
+            np.linalg.pinv(moves / max(scale, 1e-6)), np.float32
+        )  # [3, I]
+
+    def laid_on(self, picture: FloatArray) -> FloatArray:
+        """Return a picture shifted and turned so that it fits best, ``[S, S]``.
+
+        Args:
+            picture: Of the same size.
+        """
+        best = moved = picture
+        best_likeness = float(self.inside @ _flat(picture))
+        move: FloatArray = np.zeros(3, np.float32)
+        for _ in range(STEPS):
+            rest: FloatArray = self.inside - _flat(moved)
+            move = move + self._answer @ rest
+            move[:2] = move[:2].clip(-LARGEST_SHIFT_PX, LARGEST_SHIFT_PX)
+            move[2] = move[2].clip(-LARGEST_TURN, LARGEST_TURN)
+            moved = self._moved(picture, move)
+            now = float(self.inside @ _flat(moved))
+            if now > best_likeness:
+                best, best_likeness = moved, now
+        return best
+
+    def _moved(self, picture: FloatArray, move: FloatArray) -> FloatArray:
+        """Return a picture moved by x, y, in pixels, and turned, in radians."""
+        x, y, turn = (float(one) for one in move)
+        cos, sin, middle = np.cos(turn), np.sin(turn), (self._size - 1) / 2
+        matrix = np.array(
+            [
+                [cos, -sin, middle - cos * middle + sin * middle + x],
+                [sin, cos, middle - sin * middle - cos * middle + y],
+            ]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = self._size, self._size
+        edge = cv2.BORDER_REPLICATE
+        moved = cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=edge)
+        return np.asarray(moved, np.float32)
+
+
+def likeness(anchor: Anchor, picture: FloatArray) -> float:
+    """Return the correlation of two pictures laid onto each other, -1 to 1.
+
+    Args:
+        anchor: One of them.
+        picture: The other, of the same size.
+    """
+    return float(anchor.inside @ _flat(anchor.laid_on(picture)))
+
+
+def _centred(picture: FloatArray) -> FloatArray:
+    """Return the inside of a picture as a row of mean 0."""
+    row = picture[INSIDE, INSIDE].ravel()
+    result: FloatArray = row - row.mean()
+    return result
+
+
+def _flat(picture: FloatArray) -> FloatArray:
+    """Return the inside of a picture as a row of mean 0 and length 1."""
+    row = _centred(picture)
+    result: FloatArray = row / max(float(np.linalg.norm(row)), 1e-6)
+    return result

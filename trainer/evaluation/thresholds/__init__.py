@@ -1,0 +1,1 @@
+"""Chooses the score threshold of each class on validation photos."""

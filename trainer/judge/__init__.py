@@ -1,1 +1,0 @@
-"""Judging: metrics, thresholds, and the report of a run."""

@@ -1,0 +1,58 @@
+"""Photos without a label on which a trained run finds defects.
+
+Without a run nothing is said: on a photo of a product that nobody has learnt, what
+looks odd is as often light, dust or another batch as a defect.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.detections import Detections
+from models.detector import detect
+from trainer.data.checks.boxes import corners, photos_of
+from trainer.data.dataset import Dataset, Photo, read_photo
+from trainer.data.formats.kinds import Kind
+from trainer.data.formats.rows import Finding, Level
+from trainer.evaluation.evaluate import Subject
+
+
+def look_defective(
+    subject: Subject, dataset: Dataset, on_photo: Callable[[], None] | None = None
+) -> list[Finding]:
+    """Return photos without a box on which a subject finds something.
+
+    Args:
+        subject: Run or package; its own thresholds decide.
+        dataset: Opened.
+        on_photo: Called after each photo without a box.
+
+    Returns:
+        The surest first.
+    """
+    scores = [subject.thresholds.scores[label] for label in subject.labels]
+    thresholds, nms = np.array(scores, np.float32), subject.thresholds.iou_threshold
+    found = []
+    for photo in filter(lambda photo: photo.is_good, photos_of(dataset)):
+        frame = read_photo(photo)
+        detections = detect(subject.detector, frame, thresholds, iou_threshold=nms)
+        if len(detections):
+            found.append((float(detections.scores.max()), photo, detections))
+        if on_photo:
+            on_photo()
+    found.sort(key=lambda one: -one[0])
+    return [_finding(subject, photo, detections) for _, photo, detections in found]
+
+
+def _finding(subject: Subject, photo: Photo, detections: Detections) -> Finding:
+    """Return what a subject found on a photo without a box."""
+    best = subject.labels[detections.labels[0]]
+    others = len(detections) - 1
+    also = f" and {others} more" if others else ""
+    why = (
+        f"nothing is labelled, but {subject.name} finds {best} (score "
+        f"{detections.scores[0]:.2f}){also}."
+    )
+    fix = "Look at it: label the defect, or keep it as a good part that alarms."
+    boxes = tuple(corners(box) for box in detections.boxes)
+    return Finding(Level.WARNING, photo.path, "", why, fix, Kind.LOOKS_DEFECTIVE, boxes)

@@ -1,0 +1,1 @@
+"""What more photos would bring: learning curves and their extrapolation."""

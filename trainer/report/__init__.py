@@ -1,0 +1,1 @@
+"""The HTML and JSON reports of ``train``, ``evaluate`` and ``check``."""

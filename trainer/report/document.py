@@ -1,0 +1,187 @@
+"""``report.json``: the figures of the report for machines, shares 0..1."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.manifest import Metrics, Thresholds
+from trainer.evaluation.thresholds.text import threshold_words
+from trainer.report.figures import (
+    Judged,
+    LabelFigures,
+    alarmed_good_photos,
+    confusion,
+    worst_photos,
+)
+from trainer.report.operating_point import OperatingCurve, with_intervals
+from trainer.report.sections import WORST_PHOTOS, Subject
+from trainer.run import CurvePoint
+
+SCHEMA_VERSION = 1
+
+Interval = tuple[float, float]
+
+
+class _Part(BaseModel):
+    """A part of the report: immutable."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class OperatingPoint(_Part):
+    """What all thresholds moved together would do; ``shift`` 0 is as chosen."""
+
+    shift: float = Field(ge=-1, le=1, description="-1 lowest useful, 1 never.")
+    recall: float
+    recall_interval: Interval
+    overkill: float | None = Field(description="None without good photos.")
+    overkill_interval: Interval
+    escapes: float
+    escapes_interval: Interval
+
+
+class LabelReport(_Part):
+    """One kind of defect."""
+
+    name: str
+    threshold: float
+    boxes: int
+    found: int
+    wrong: int
+    ap_33: float
+    precision_at_recall: tuple[tuple[float, float], ...] = Field(
+        description="Pairs of recall and precision, recall ascending."
+    )
+
+
+class PhotoReport(_Part):
+    """One photo that the report shows."""
+
+    photo: str
+    sha256: str
+    missed: int
+    wrong: int
+    escaped: bool
+
+
+class ReportFigures(_Part):
+    """The whole of ``report.json``."""
+
+    schema_version: int = SCHEMA_VERSION
+    title: str
+    dataset_sha256: str
+    metrics: Metrics
+    thresholds: Thresholds
+    promise: str = Field(description="What the thresholds prove, in words.")
+    operating_curve: tuple[OperatingPoint, ...]
+    labels: tuple[LabelReport, ...]
+    confusion: tuple[tuple[int, ...], ...] = Field(
+        description="Row = what it is (last: nothing), column = what was said."
+    )
+    worst: tuple[PhotoReport, ...]
+    alarmed_good: tuple[PhotoReport, ...]
+    training: tuple[CurvePoint, ...] = Field(description="Empty for a package.")
+    studies: dict[str, dict[str, object]] = Field(
+        default_factory=dict, description="What more than one training told, by name."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What more than one training told, ready to be shown.
+
+    Attributes:
+        name: For programs.
+        sections: HTML for the report.
+        document: For programs: plain values of JSON.
+        lines: For the terminal.
+    """
+
+    name: str
+    sections: tuple[str, ...]
+    document: dict[str, object]
+    lines: tuple[str, ...]
+
+
+def report_figures(
+    subject: Subject, studies: Mapping[str, dict[str, object]]
+) -> ReportFigures:
+    """Return the figures of a report.
+
+    Args:
+        subject: What the sections of the page are made from.
+        studies: What more than one training told, by name.
+    """
+    names, scores = subject.dataset.labels, subject.scores
+    table = confusion(subject.judged, len(names))
+    worst = worst_photos(subject.judged, WORST_PHOTOS)
+    return ReportFigures(
+        title=subject.title,
+        dataset_sha256=subject.dataset.sha256,
+        metrics=subject.metrics,
+        thresholds=subject.thresholds,
+        promise=threshold_words(subject.thresholds),
+        operating_curve=_points(subject.operating),
+        labels=tuple(
+            _label(one, names[one.label], float(scores[one.label]))
+            for one in subject.labels
+        ),
+        confusion=tuple(tuple(int(n) for n in row) for row in table),
+        worst=tuple(_photo(one) for one in worst),
+        alarmed_good=tuple(_photo(one) for one in alarmed_good_photos(subject.judged)),
+        training=subject.record.curve if subject.record else (),
+        studies=dict(studies),
+    )
+
+
+def _points(curve: OperatingCurve) -> tuple[OperatingPoint, ...]:
+    """Return the operating curve, point by point."""
+    recall, recall_sides = with_intervals(curve.found, curve.boxes)
+    overkill, overkill_sides = with_intervals(curve.alarmed, curve.good)
+    escapes, escape_sides = with_intervals(curve.escaped, curve.defective)
+    return tuple(
+        OperatingPoint(
+            shift=round(float(shift), 4),
+            recall=float(recall[i]),
+            recall_interval=_pair(recall_sides[i]),
+            overkill=float(overkill[i]) if curve.good else None,
+            overkill_interval=_pair(overkill_sides[i]),
+            escapes=float(escapes[i]),
+            escapes_interval=_pair(escape_sides[i]),
+        )
+        for i, shift in enumerate(curve.shifts)
+    )
+
+
+def _pair(sides: np.ndarray) -> Interval:
+    """Return low and high."""
+    return float(sides[0]), float(sides[1])
+
+
+def _label(one: LabelFigures, name: str, threshold: float) -> LabelReport:
+    """Return the figures of one label."""
+    return LabelReport(
+        name=name,
+        threshold=round(threshold, 4),
+        boxes=one.boxes,
+        found=one.found,
+        wrong=one.false,
+        ap_33=one.average_precision,
+        precision_at_recall=tuple(
+            (float(r), float(p)) for r, p in zip(one.recall, one.precision, strict=True)
+        ),
+    )
+
+
+def _photo(one: Judged) -> PhotoReport:
+    """Return what is wrong on one photo."""
+    path = one.photo.path.name.encode("utf-8", "backslashreplace").decode()
+    return PhotoReport(
+        photo=path,
+        sha256=one.photo.sha256,
+        missed=int(one.missed.sum()),
+        wrong=int((~one.right).sum()),
+        escaped=one.escaped,
+    )

@@ -1,0 +1,321 @@
+"""The sections of the report, each a piece of HTML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from models.boxes import FloatArray
+from models.detections import Detections
+from models.manifest import Metrics, Thresholds
+from trainer.data.dataset import Dataset, Photo
+from trainer.evaluation.thresholds.text import threshold_words
+from trainer.report.charts import Axis, Line, interval_bar, line_chart
+from trainer.report.figures import (
+    Judged,
+    LabelFigures,
+    alarmed_good_photos,
+    confusion,
+    worst_photos,
+)
+from trainer.report.operating_point import OperatingCurve, factory_panels
+from trainer.report.photos import gallery
+from trainer.run import RunRecord
+
+WORST_PHOTOS = 24
+ALARMED_PHOTOS = 12
+NOTHING = "&ndash;"
+KEYS = (
+    '<ul class="keys"><li><i class="right"></i>found and right</li>'
+    '<li><i class="wrong"></i>reported, but wrong</li>'
+    '<li><i class="missed"></i>labelled, but missed</li>'
+    '<li><i class="truth"></i>as labelled</li></ul>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Everything that the sections are made from."""
+
+    title: str
+    dataset: Dataset
+    photos: Sequence[Photo]
+    found: Sequence[Detections]
+    scores: FloatArray  # [C] thresholds in the order of the labels
+    thresholds: Thresholds
+    metrics: Metrics
+    record: RunRecord | None
+    judged: list[Judged]
+    labels: list[LabelFigures]
+    operating: OperatingCurve
+
+
+def on_the_line(metrics: Metrics) -> str:
+    """Return the four figures of the factory, each with its interval."""
+    defective = metrics.images - metrics.good_images
+    cards = (
+        _card(
+            "Defects found",
+            metrics.recall,
+            metrics.recall_interval,
+            "Labelled defects that were reported with the right name.",
+            known=defective > 0,
+        ),
+        _card(
+            "Right when reported",
+            metrics.precision,
+            metrics.precision_interval,
+            "Reported defects that really are there.",
+            known=metrics.precision_interval != (0, 1),
+        ),
+        _card(
+            "Defective parts escaped",
+            metrics.escapes,
+            metrics.escapes_interval,
+            "Parts with a defect on which nothing at all was reported.",
+            known=defective > 0,
+        ),
+        _card(
+            "Good parts alarmed",
+            metrics.overkill,
+            metrics.overkill_interval,
+            "Overkill: parts without a defect that would be rejected.",
+            known=metrics.good_images > 0,
+        ),
+    )
+    return (
+        "<h2>On the line</h2><p>At the thresholds that the package carries. A defect "
+        "counts as found when name and place are right (overlap at least a third). "
+        "The bar shows where the true value lies, 95 times out of 100: more photos "
+        f'make it shorter.</p><div class="cards">{"".join(cards)}</div>'
+    )
+
+
+def _card(
+    name: str, value: float, interval: tuple[float, float], words: str, *, known: bool
+) -> str:
+    """Return one figure with its interval, or a dash where nothing was measured."""
+    if not known:
+        shown, sure = NOTHING, "nothing to measure it on"
+    else:
+        shown = f"{100 * value:.1f}<small> %</small>"
+        sure = f"95 %: {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
+    bar = interval_bar(value, interval) if known else ""
+    return (
+        f'<div class="card"><div class="name">{name}</div>'
+        f'<div class="value">{shown}</div>{bar}<p class="sure">{sure}</p>'
+        f"<p>{words}</p></div>"
+    )
+
+
+def accuracy(metrics: Metrics) -> str:
+    """Return the figures that detectors are compared by."""
+    rows = (
+        ("mAP@.33", metrics.map_33, "Is it found at all? The factory's question."),
+        ("mAP@.5", metrics.map_50, "Found, and the box covers it well."),
+        ("mAP@.75", metrics.map_75, "Found, and the box fits tightly."),
+        ("mAP@.5:.95", metrics.map_50_95, "COCO's mean over ten strictnesses."),
+    )
+    cards = "".join(
+        f'<div class="card small"><div class="name">{name}</div>'
+        f'<div class="value">{value:.3f}</div><p>{words}</p></div>'
+        for name, value, words in rows
+    )
+    return (
+        "<h2>Independent of thresholds</h2><p>Mean average precision: 1 is perfect, "
+        "whatever threshold one chooses. Good for comparing two trainings.</p>"
+        f'<div class="cards second">{cards}</div>'
+    )
+
+
+def by_label(subject: Subject) -> str:
+    """Return the table of all labels."""
+    rows = []
+    for figures in subject.labels:
+        share = (
+            f"{100 * figures.found / figures.boxes:.1f} %" if figures.boxes else NOTHING
+        )
+        average = f"{figures.average_precision:.3f}" if figures.boxes else NOTHING
+        rows.append(
+            f"<tr><td>{escape(subject.dataset.labels[figures.label])}</td>"
+            f"<td>{figures.boxes}</td><td>{figures.found}</td>"
+            f"<td>{figures.boxes - figures.found}</td><td>{figures.false}</td>"
+            f"<td>{share}</td><td>{average}</td>"
+            f"<td>{subject.scores[figures.label]:.3f}</td></tr>"
+        )
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in (
+            "Kind of defect",
+            "labelled",
+            "found",
+            "missed",
+            "wrongly reported",
+            "found, share",
+            "AP@.33",
+            "threshold",
+        )
+    )
+    return (
+        f"<h2>Kind by kind</h2><p>{_rule(subject.thresholds)}</p>"
+        '<div class="panel scroll"><table><thead><tr>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _rule(thresholds: Thresholds) -> str:
+    """Return in words how the thresholds were chosen and what that proves."""
+    return (
+        f"{escape(threshold_words(thresholds))} Chosen on {thresholds.images} photos "
+        f"({thresholds.good_images} good) of split {escape(thresholds.chosen_on)}."
+    )
+
+
+def charts(subject: Subject) -> str:
+    """Return all charts."""
+    names = subject.dataset.labels
+    precision_recall = line_chart(
+        [
+            Line(names[f.label], f.recall, f.precision, f"{f.average_precision:.3f}")
+            for f in subject.labels
+            if f.boxes
+        ],
+        Axis("defects found"),
+        Axis("right when reported"),
+    )
+    panels = [
+        *(_panel(*one) for one in factory_panels(subject.operating)),
+        _panel(
+            "Found against false",
+            "Each point is one threshold; a curve into the upper right corner is "
+            "perfect. Behind the name: AP at overlap 0.33.",
+            precision_recall,
+        ),
+        _panel(
+            "What is taken for what",
+            "Rows: what it is. Columns: what was reported. The last row are false "
+            "reports, the last column missed defects.",
+            _matrix(subject),
+        ),
+    ]
+    if subject.record and subject.record.curve:
+        panels.insert(-1, _training(subject.record))
+    return (
+        "<h2>Curves</h2><p>Where the figures come from, and what could be changed.</p>"
+        f'<div class="panels">{"".join(panels)}</div>'
+    )
+
+
+def _panel(title: str, words: str, body: str) -> str:
+    """Return one chart with its heading."""
+    return f'<div class="panel"><h3>{title}</h3><p>{words}</p>{body}</div>'
+
+
+def _training(record: RunRecord) -> str:
+    """Return the loss over the epochs."""
+    epochs = np.array([point.epoch for point in record.curve], np.float32)
+    losses = np.array([point.loss for point in record.curve], np.float32)
+    high = float(max(losses.max() * 1.05, 1e-6))
+    chart = line_chart(
+        [Line("loss", epochs, losses)],
+        Axis("epoch", float(max(epochs.max(), 1)), percent=False),
+        Axis("loss", high, percent=False),
+    )
+    start = escape(Path(record.pretrained).name)
+    words = (
+        f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from {start}. "
+        "If it still falls at the end, train longer."
+    )
+    return _panel("Training", words, chart) + _watched(record)
+
+
+def _watched(record: RunRecord) -> str:
+    """Return what was measured during training; nothing where nothing was."""
+    points = [point for point in record.curve if point.map_50 is not None]
+    if not points or record.schedule is None:
+        return ""
+    steps = np.array([point.step for point in points], np.float32)
+    lines = [
+        Line("mAP@.33", steps, np.array([p.map_33 for p in points], np.float32)),
+        Line("mAP@.5", steps, np.array([p.map_50 for p in points], np.float32)),
+    ]
+    last = max(float(record.schedule.steps), 1.0)
+    chart = line_chart(lines, Axis("step", last, percent=False), Axis("mAP"))
+    words = (
+        f"The averaged weights on {record.schedule.measured_photos} validation photos."
+    )
+    if record.schedule.ended_early:
+        words += " It rose no more, so training was cut short."
+    if record.schedule.kept_step is not None:
+        words += f" Those of step {record.schedule.kept_step} were the best and kept."
+    return _panel("While training", words, chart)
+
+
+def _matrix(subject: Subject) -> str:
+    """Return the confusion matrix as a table."""
+    names = subject.dataset.labels
+    table = confusion(subject.judged, len(names))
+    head = "".join(f"<th>{_breakable(name)}</th>" for name in (*names, "missed"))
+    rows = []
+    for i, name in enumerate((*names, "nothing there")):
+        total = max(1, int(table[i].sum()))
+        cells = []
+        for j, number in enumerate(table[i]):
+            if i == j == len(names):
+                cells.append('<td class="none"></td>')
+                continue
+            tone = "good" if i == j else "bad"
+            share = f"--share:{number / total:.3f};--tone:var(--{tone})"
+            shown = int(number) if number else "·"
+            cells.append(f'<td style="{share}">{shown}</td>')
+        rows.append(f"<tr><th>{_breakable(name)}</th>{''.join(cells)}</tr>")
+    return (
+        f'<div class="scroll" style="--columns:{len(names) + 1}">'
+        f'<table class="matrix"><thead><tr><th></th>{head}</tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _breakable(name: str) -> str:
+    """Return a name that may be broken where its words end."""
+    return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
+
+
+def worst(subject: Subject) -> str:
+    """Return the photos to look at first."""
+    shown = worst_photos(subject.judged, WORST_PHOTOS)
+    faulty = sum(1 for one in subject.judged if one.faults and not one.photo.is_good)
+    if not shown:
+        return (
+            "<h2>The worst photos</h2><p>Look at these first.</p>"
+            '<p class="none">On no defective photo anything is missed or wrong.</p>'
+        )
+    return (
+        f"<h2>The worst photos</h2><p>{len(shown)} of the {faulty} on which something "
+        "is missed or wrong, escapes first. Often the label is at fault, not the "
+        "detector: correct it and train again.</p>"
+        f"{KEYS}{gallery(shown, subject.dataset.labels)}"
+    )
+
+
+def alarmed_good(subject: Subject) -> str:
+    """Return the good photos that would be rejected."""
+    alarmed = alarmed_good_photos(subject.judged)
+    head = "<h2>Good parts that were alarmed</h2>"
+    if not subject.metrics.good_images:
+        return (
+            f"{head}<p>Unknown.</p>"
+            '<p class="none">There are no photos of good parts. Put some into the '
+            "folder good/ of the dataset: false alarms can then be measured, and "
+            "training learns to avoid them.</p>"
+        )
+    if not alarmed:
+        return f'{head}<p>False alarms.</p><p class="none">None.</p>'
+    shown = alarmed[:ALARMED_PHOTOS]
+    return (
+        f"{head}<p>{len(shown)} of {len(alarmed)}, the surest first. Is there really "
+        "nothing? If so, more photos like these in good/ teach it.</p>"
+        f"{gallery(shown, subject.dataset.labels)}"
+    )
