@@ -24,7 +24,7 @@ import torch
 from measuring.machine import RESULTS, describe_machine, write_result
 
 from pretraining.stream import sample
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox import YOLOX
 from trainer.detectors.yolox_blocks import Activation
@@ -150,7 +150,7 @@ def training_step(network: YOLOX, *, half: bool) -> Callable[[], float]:
         torch.from_numpy(stack).float().contiguous(memory_format=torch.channels_last)
     )
     targets = [
-        Target(torch.from_numpy(boxes), torch.from_numpy(labels) % LABELS)
+        BoxTarget(torch.from_numpy(boxes), torch.from_numpy(labels) % LABELS)
         for _, boxes, labels in drawn
     ]
 

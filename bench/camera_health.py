@@ -29,8 +29,8 @@ from measuring.machine import (
 sys.path.insert(0, str(REPOSITORY))
 
 from edge.cameras.health.appearance import Measurer, is_odd
-from edge.cameras.health.baseline import Background, Baseline, Learner
-from edge.cameras.health.condition import Judge, Limits, names_of
+from edge.cameras.health.baseline import Background, Baseline, BaselineLearner
+from edge.cameras.health.condition import QualityLimits, QualityRules, names_of
 from edge.frame import Pixels
 
 SHARED = Path(os.environ.get("GRAFTLINE_SHARED", REPOSITORY / ".." / "shared"))
@@ -107,9 +107,9 @@ def measure_cost(frames: list[Pixels], rounds: int) -> dict[str, float]:
         frames: Of a real video, enlarged.
         rounds: How often each is looked at.
     """
-    measurer, learner = Measurer(), Learner(len(frames))
+    measurer, learner = Measurer(), BaselineLearner(len(frames))
     learned = [learner.add(measurer.measure(frame)) for frame in frames][-1]
-    judge = Judge(Limits(), learned, is_triggered=False)
+    judge = QualityRules(QualityLimits(), learned, is_triggered=False)
     looks, glances = [], []
     for number, frame in enumerate(itertools.chain.from_iterable([frames] * rounds)):
         began_ns = time.thread_time_ns()
@@ -141,8 +141,8 @@ def watch_sound(path: Path, fps: float, loops: int) -> tuple[dict[str, Any], Bas
     Raises:
         RuntimeError: It is too short for a baseline.
     """
-    measurer, learner = Measurer(), Learner(LEARN_LOOKS)
-    judge = Judge(Limits(), None, is_triggered=False)
+    measurer, learner = Measurer(), BaselineLearner(LEARN_LOOKS)
+    judge = QualityRules(QualityLimits(), None, is_triggered=False)
     baseline: Baseline | None = None
     fakes: Counter[str] = Counter()
     alarms: Counter[str] = Counter()
@@ -187,7 +187,7 @@ def watch_spoilt(
     """
     rng = np.random.default_rng(0)
     measurer = Measurer()
-    judge = Judge(Limits(), baseline, is_triggered=False)
+    judge = QualityRules(QualityLimits(), baseline, is_triggered=False)
     fakes: Counter[str] = Counter()
     after_s: dict[str, float] = {}
     frames = itertools.islice(

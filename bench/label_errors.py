@@ -31,11 +31,11 @@ from measuring.machine import (
 from trainer.cli.progress import TerminalObserver
 from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.label_errors.issues import (
     MORE_LIKELY_WRONG,
-    Suspect,
-    SuspectKind,
+    LabelIssue,
+    LabelIssueKind,
     find_suspects,
 )
 from trainer.run import open_run
@@ -76,7 +76,7 @@ def watching(number: int) -> Iterator[TerminalObserver]:
 
 def judged(
     crossed: CrossTraining,
-    suspects: Sequence[Suspect],
+    suspects: Sequence[LabelIssue],
     named: Sequence[int | None],
     faults: Sequence[Fault],
 ) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def judged(
                     "more_likely_wrong", "more_likely_wrong_right", kind, listed, right
                 ),
             }
-            for kind in SuspectKind
+            for kind in LabelIssueKind
         },
     }
 
@@ -134,8 +134,8 @@ def judged(
 def _counts(
     all_name: str,
     right_name: str,
-    kind: SuspectKind,
-    suspects: Sequence[Suspect],
+    kind: LabelIssueKind,
+    suspects: Sequence[LabelIssue],
     right: np.ndarray,
 ) -> dict[str, int]:
     """Return how many suspects are of a kind, and how many of those are right."""
@@ -175,7 +175,7 @@ def main(words: list[str]) -> int:
     machine = describe_machine()
     opened = faultless_dataset(args.dataset, trains=True).dataset
     dataset, faults = spoilt(opened, args.photos, args.share, args.seed)
-    wishes = Wishes(
+    wishes = TrainOptions(
         weights=args.weights, size_px=args.size, epochs=args.epochs, seed=args.seed
     )
     name = f"{args.photos}x{args.epochs}-{args.folds}-{args.size}px-{args.seed}"

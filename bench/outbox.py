@@ -22,7 +22,7 @@ from measuring.alerts import TOPICS, make_alert
 from measuring.machine import RESULTS, configuration, describe_machine, write_result
 
 from demo.broker import free_port, start_broker
-from demo.children import Children, Command, StopRequest
+from demo.children import ChildCommand, Children, CtrlC
 from demo.history import HistoryClient
 from edge.config.station import BrokerSettings, CollectorAck
 from edge.delivery.outbox.events import render
@@ -96,7 +96,7 @@ def measure_drain(folder: Path, count: int) -> dict[str, Any]:
     with ExitStack() as clean_up:
         clean_up.callback(outbox.close)
         commit(outbox, count)
-        children = clean_up.enter_context(Children(folder, StopRequest(), print))
+        children = clean_up.enter_context(Children(folder, CtrlC(), print))
         port = _start_line(folder, children)
         settings = BrokerSettings(port=port, collector_ack=CollectorAck.REQUIRED)
         will = StationStatus(state=DaemonState.LOST, boot_id="bench", version="bench")
@@ -124,7 +124,7 @@ def _start_line(folder: Path, children: Children) -> int:
     config = folder / "dashboard.toml"
     config.write_text(f"[broker]\nport = {port}\n[server]\nport = {page}\n", "utf-8")
     words = (sys.executable, "-m", "graftline", "dashboard", "--config", str(config))
-    children.start(Command("dashboard", words))
+    children.start(ChildCommand("dashboard", words))
     client = HistoryClient(page)
     children.wait_until(lambda: client.is_ready, "dashboard", START_LIMIT_S)
     return port

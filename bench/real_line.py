@@ -25,7 +25,7 @@ from measuring.machine import (
 )
 
 from demo.broker import free_port, start_broker
-from demo.children import Children, Command, StopRequest
+from demo.children import ChildCommand, Children, CtrlC
 from demo.folder import demo_folder
 from demo.history import HistoryClient
 from models.errors import GraftlineError
@@ -161,7 +161,7 @@ class RealLine:
         text = f"[broker]\nport = {port}\n[server]\nport = {page_port}\n"
         config.write_text(text, "utf-8")
         words = ("graftline", "dashboard", "--config", str(config))
-        self._children.start(Command("dashboard", words))
+        self._children.start(ChildCommand("dashboard", words))
         history = HistoryClient(page_port)
         self._children.wait_until(lambda: history.is_ready, "page", READY_LIMIT_S)
         return history
@@ -171,7 +171,7 @@ class RealLine:
         name = f"{len(self._steps):02}-{verb}"
         output = self._out / f"{name}.json"
         typed = ("graftline", verb, *map(str, words), "--json")
-        command = Command(name, typed, output)
+        command = ChildCommand(name, typed, output)
         tell(f"$ {command}")
         with self._timed(name):
             self._children.run(command, STEP_LIMIT_S)
@@ -207,7 +207,7 @@ def main(words: list[str]) -> int:
     if args.run and args.run.resolve().is_relative_to(args.out.resolve()):
         tell(f"--run {args.run} lies in {args.out}, which is made anew: move it first.")
         return 2
-    stop = StopRequest()
+    stop = CtrlC()
     try:
         with ExitStack() as stack:
             stack.enter_context(stop.listening())

@@ -19,7 +19,7 @@ from trainer.cli.progress import TerminalObserver
 from trainer.data.dataset import open_dataset
 from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
 
@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
     add_out(parser)
     args = parser.parse_args(words)
     dataset = open_dataset(args.dataset)
-    asked = Wishes(weights=args.weights, epochs=args.epochs)
+    asked = TrainOptions(weights=args.weights, epochs=args.epochs)
     for name in args.only:
         run = args.out / f"recipe-{name}"
         machine = describe_machine()

@@ -16,7 +16,7 @@ from typing import Any
 from measuring.machine import RESULTS, describe_machine, write_result
 
 from pretraining import pretrain
-from pretraining.pretrain import CHUNK, Lesson, PretrainRecipe, numbered_batches
+from pretraining.pretrain import CHUNK, PretrainRecipe, StreamConfig, numbered_batches
 
 SIZE_PX, BATCH = 320, 16
 
@@ -28,7 +28,7 @@ def drawn_per_s(workers: int, first: int) -> float:
         workers: Processes.
         first: Number of the first batch.
     """
-    lesson = Lesson((SIZE_PX,), BATCH, seed=0)
+    lesson = StreamConfig((SIZE_PX,), BATCH, seed=0)
     batches = numbered_batches(
         lesson, range(first, first + 3 * CHUNK), workers, ahead=False
     )
@@ -48,7 +48,7 @@ def learned_per_s(recipe: PretrainRecipe, workers: int) -> float:
         workers: Processes that draw.
     """
     pretraining = pretrain.begin(recipe)
-    lesson = Lesson(recipe.sizes_px, recipe.batch, recipe.seed)
+    lesson = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
     numbers = range(4 * CHUNK)
     gpu = pretraining.training.device.type == "cuda"
     begun = 0.0

@@ -29,7 +29,7 @@ from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
 
 TRANSFER = RESULTS / "transfer"
@@ -94,7 +94,7 @@ def subset(dataset: Dataset, cell: Cell) -> Dataset:
 
 
 def measure_cell(
-    dataset: Dataset, cell: Cell, looks: int, asked: Wishes
+    dataset: Dataset, cell: Cell, looks: int, asked: TrainOptions
 ) -> dict[str, Any]:
     """Train one cell and return what came out.
 
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
         help="batch statistics: those of the weights, or as the recipe chooses",
     )
     args = parser.parse_args(arguments)
-    asked = Wishes(weights=zoo.NO_WEIGHTS, size_px=args.size)
+    asked = TrainOptions(weights=zoo.NO_WEIGHTS, size_px=args.size)
     dataset = faultless_dataset(args.dataset, trains=True).dataset
     for photos in args.photos:
         for seed in args.seeds:

@@ -27,7 +27,7 @@ from measuring.machine import (
 )
 
 from demo.broker import LOOPBACK, start_broker
-from demo.children import Children, Command, StopRequest
+from demo.children import ChildCommand, Children, CtrlC
 from demo.folder import demo_folder
 from models.errors import GraftlineError
 
@@ -127,7 +127,7 @@ def measure(args: argparse.Namespace, children: Children) -> dict[str, Any]:
     """
     machine, out = describe_machine(), args.out
     target = f"local:{out / 'line-pc'}"
-    flash = Command("flash", ("graftline", "flash", str(args.package), target))
+    flash = ChildCommand("flash", ("graftline", "flash", str(args.package), target))
     children.run(flash, READY_LIMIT_S)
     port = start_broker(out, children, tell, READY_LIMIT_S)
     videos = {f"video-{n}": p for n, p in enumerate(sorted(args.videos.glob("*.mp4")))}
@@ -173,7 +173,7 @@ def run_for(
         children: Runs it.
     """
     words = ("graftline", "run", "--config", str(edge), "--json")
-    daemon = children.start(Command("run", words, output))
+    daemon = children.start(ChildCommand("run", words, output))
     tell(f"inspecting for {seconds:.0f} s")
     deadline = time.monotonic() + seconds
     children.wait_until(
@@ -202,7 +202,7 @@ def main(words: list[str]) -> int:
     Returns:
         0; 1 where a camera said anything but that it opens, is up, and has ended.
     """
-    args, stop = parse(words), StopRequest()
+    args, stop = parse(words), CtrlC()
     try:
         with ExitStack() as stack:
             stack.enter_context(stop.listening())

@@ -14,10 +14,10 @@ from dashboard.config import BrokerSettings, DashboardSettings, ServerSettings
 from dashboard.history.queries import History
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
-from dashboard.ingest.writer import Recorder
-from dashboard.status import Vitals
+from dashboard.ingest.writer import HistoryWriter
+from dashboard.status import CollectorStatus
 from dashboard.web.api import create_app
-from dashboard.web.broadcaster import Announcer
+from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from dashboard.web.server import open_socket, serve
 from models.config import load_config
@@ -79,14 +79,14 @@ def _collect_and_serve(
     """Build the parts, join them, and run them until a signal comes."""
     history = History(settings.history.path)
     hub = Hub(settings.server.max_viewers)
-    recorder = Recorder(store, settings.history)
+    recorder = HistoryWriter(store, settings.history)
     client_id, is_first = session_of(settings.broker, store)
     collector = Collector(
         settings.broker, client_id, is_first=is_first, take=recorder.take
     )
 
-    def vitals() -> Vitals:
-        return Vitals(
+    def vitals() -> CollectorStatus:
+        return CollectorStatus(
             link=collector.link,
             failure=recorder.failure,
             recorder_age_s=time.monotonic() - recorder.heartbeat_s,
@@ -96,7 +96,7 @@ def _collect_and_serve(
             connections=collector.connections,
         )
 
-    announcer = Announcer(history, hub, settings.page, vitals)
+    announcer = EventBroadcaster(history, hub, settings.page, vitals)
     app = create_app(history, hub, announcer, settings.server)
     recorder.start(on_done=collector.acknowledge, on_commit=announcer.announce)
     collector.start(on_change=announcer.note)

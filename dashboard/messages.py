@@ -42,7 +42,7 @@ JPEG_START = b"\xff\xd8\xff"
 NOT_OURS = ("ack", "cmd", "model")
 
 
-class Reason(StrEnum):
+class RejectionReason(StrEnum):
     """Why a message was not taken."""
 
     TOPIC = "topic"
@@ -83,13 +83,13 @@ class Rejection:
         detail: One sentence for the log; may hold text from the message.
     """
 
-    reason: Reason
+    reason: RejectionReason
     topic: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Sender:
     """Who sent it, as the topic says it; what the broker's rules protect.
 
     Attributes:
@@ -109,16 +109,16 @@ class Place:
 class Alert:
     """An alert that fits; ``happened_ms`` is when, by the most trustworthy clock."""
 
-    place: Place
+    place: Sender
     event: AlertEvent
     happened_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PartVerdict:
     """A verdict that fits."""
 
-    place: Place
+    place: Sender
     event: VerdictEvent
     happened_ms: int
 
@@ -127,7 +127,7 @@ class Verdict:
 class Loss:
     """A loss record that fits."""
 
-    place: Place
+    place: Sender
     event: LossEvent
 
 
@@ -135,7 +135,7 @@ class Loss:
 class Image:
     """The picture of an alert: a JPEG of at most 128 kB."""
 
-    place: Place
+    place: Sender
     event_id: str
     sha256: str
     jpeg: bytes
@@ -145,19 +145,19 @@ class Image:
 class State:
     """What a station or a camera says about itself; the last one counts."""
 
-    place: Place
+    place: Sender
     message: StationStatus | CameraStatus | CameraStats
 
 
-Record = Alert | Verdict | Loss | Image | State
-Queued = Alert | Verdict | Loss
+Record = Alert | PartVerdict | Loss | Image | State
+Queued = Alert | PartVerdict | Loss
 AnyMessage = TypeVar("AnyMessage", bound=BaseModel)
 
 
 class _RefusedError(Exception):
     """A message does not fit; never leaves this module."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: RejectionReason, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
 
@@ -174,10 +174,12 @@ def read_message(message: Message) -> Record | Rejection | None:
     """
     parsed = parse_topic(message.topic)
     if parsed is None:
-        return Rejection(Reason.TOPIC, message.topic, "not a topic of a station")
+        return Rejection(
+            RejectionReason.TOPIC, message.topic, "not a topic of a station"
+        )
     if not parsed.camera and parsed.leaf.partition("/")[0] in NOT_OURS:
         return None
-    place = Place(
+    place = Sender(
         parsed.topics, parsed.camera, message.received_ms, message.is_retained
     )
     try:
@@ -186,7 +188,7 @@ def read_message(message: Message) -> Record | Rejection | None:
         return Rejection(refused.reason, message.topic, refused.detail)
 
 
-def _read(parsed: ParsedTopic, place: Place, payload: bytes) -> Record:
+def _read(parsed: ParsedTopic, place: Sender, payload: bytes) -> Record:
     """Return the record of one of our topics."""
     kind, _, rest = parsed.leaf.partition("/")
     record: Record
@@ -200,7 +202,7 @@ def _read(parsed: ParsedTopic, place: Place, payload: bytes) -> Record:
         case ("camera", "verdict", ""):
             verdict = _parse(payload, VerdictEvent)
             _check_sender(place, verdict)
-            record = Verdict(place, verdict, _happened_ms(place, verdict))
+            record = PartVerdict(place, verdict, _happened_ms(place, verdict))
         case ("camera", "status", ""):
             record = State(place, _parse(payload, CameraStatus))
         case ("camera", "stats", ""):
@@ -212,35 +214,37 @@ def _read(parsed: ParsedTopic, place: Place, payload: bytes) -> Record:
             _check_sender(place, loss)
             record = Loss(place, loss)
         case _:
-            raise _RefusedError(Reason.TOPIC, "no such topic of a station")
+            raise _RefusedError(RejectionReason.TOPIC, "no such topic of a station")
     return record
 
 
-def _read_image(place: Place, event_id: str, payload: bytes) -> Image:
+def _read_image(place: Sender, event_id: str, payload: bytes) -> Image:
     """Return a picture if it can be one."""
     if not EVENT_ID.fullmatch(event_id):
-        raise _RefusedError(Reason.TOPIC, "not an event id")
+        raise _RefusedError(RejectionReason.TOPIC, "not an event id")
     if len(payload) > THUMBNAIL_MAX_BYTES:
-        raise _RefusedError(Reason.TOO_LARGE, f"{len(payload)} bytes of picture")
+        raise _RefusedError(
+            RejectionReason.TOO_LARGE, f"{len(payload)} bytes of picture"
+        )
     if not payload.startswith(JPEG_START):
-        raise _RefusedError(Reason.NOT_A_PICTURE, "not a JPEG")
+        raise _RefusedError(RejectionReason.NOT_A_PICTURE, "not a JPEG")
     return Image(place, event_id, hashlib.sha256(payload).hexdigest(), payload)
 
 
 def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
     """Return a payload as one of our messages, with values that can be stored."""
     if len(payload) > JSON_MAX_BYTES:
-        raise _RefusedError(Reason.TOO_LARGE, f"{len(payload)} bytes of JSON")
+        raise _RefusedError(RejectionReason.TOO_LARGE, f"{len(payload)} bytes of JSON")
     try:
         document = json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
-        raise _RefusedError(Reason.NOT_JSON, str(exc)[:200]) from exc
+        raise _RefusedError(RejectionReason.NOT_JSON, str(exc)[:200]) from exc
     if not isinstance(document, dict):
-        raise _RefusedError(Reason.WRONG_SHAPE, "not a JSON object")
+        raise _RefusedError(RejectionReason.WRONG_SHAPE, "not a JSON object")
     version = document.get("schema_version", SCHEMA_VERSION)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise _RefusedError(
-            Reason.NEWER_SCHEMA,
+            RejectionReason.NEWER_SCHEMA,
             f"schema {version} is newer than this dashboard's ({SCHEMA_VERSION})",
         )
     try:
@@ -251,9 +255,9 @@ def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         detail = f"{where}: {first['msg']}"[:200]
-        raise _RefusedError(Reason.WRONG_SHAPE, detail) from exc
+        raise _RefusedError(RejectionReason.WRONG_SHAPE, detail) from exc
     except RecursionError as exc:
-        raise _RefusedError(Reason.WRONG_SHAPE, "nested too deeply") from exc
+        raise _RefusedError(RejectionReason.WRONG_SHAPE, "nested too deeply") from exc
 
 
 def _refuse_constant(name: str) -> float:
@@ -269,9 +273,11 @@ def _check_values(document: object) -> None:
         here = stack.pop()
         if isinstance(here, str):
             if len(here) > TEXT_MAX_CHARS:
-                raise _RefusedError(Reason.TOO_LARGE, "a text of more than 500 letters")
+                raise _RefusedError(
+                    RejectionReason.TOO_LARGE, "a text of more than 500 letters"
+                )
             if not here.isascii() and HALF_PAIR.search(here):
-                raise _RefusedError(Reason.NOT_JSON, "half a surrogate pair")
+                raise _RefusedError(RejectionReason.NOT_JSON, "half a surrogate pair")
         elif isinstance(here, dict):
             stack.extend(here)
             stack.extend(here.values())
@@ -280,26 +286,28 @@ def _check_values(document: object) -> None:
         elif isinstance(here, float):
             if here in {INFINITE, -INFINITE}:
                 raise _RefusedError(
-                    Reason.WRONG_SHAPE, "a number beyond a double's range"
+                    RejectionReason.WRONG_SHAPE, "a number beyond a double's range"
                 )
         elif isinstance(here, int) and abs(here) > INTEGER_MAX:
-            raise _RefusedError(Reason.WRONG_SHAPE, "a number beyond 64 bits")
+            raise _RefusedError(RejectionReason.WRONG_SHAPE, "a number beyond 64 bits")
 
 
-def _check_sender(place: Place, event: AlertEvent | VerdictEvent | LossEvent) -> None:
+def _check_sender(place: Sender, event: AlertEvent | VerdictEvent | LossEvent) -> None:
     """Refuse an event whose content names another sender than its topic."""
     data = event.data
     said = (data.site, data.line, data.station, getattr(data, "camera", ""))
     topics = place.topics
     if said != (topics.site, topics.line, topics.station, place.camera):
-        raise _RefusedError(Reason.WRONG_STATION, f"the content says {'/'.join(said)}")
+        raise _RefusedError(
+            RejectionReason.WRONG_STATION, f"the content says {'/'.join(said)}"
+        )
     if data.seq < 1 or not data.stream or event.id != f"{data.stream}:{data.seq}":
-        raise _RefusedError(Reason.WRONG_SHAPE, "id is not <stream>:<seq>")
+        raise _RefusedError(RejectionReason.WRONG_SHAPE, "id is not <stream>:<seq>")
     if not EVENT_ID.fullmatch(event.id):
-        raise _RefusedError(Reason.WRONG_SHAPE, "not an event id")
+        raise _RefusedError(RejectionReason.WRONG_SHAPE, "not an event id")
 
 
-def _happened_ms(place: Place, event: AlertEvent | VerdictEvent) -> int:
+def _happened_ms(place: Sender, event: AlertEvent | VerdictEvent) -> int:
     """Return when it happened: by the line PC's clock where that can be trusted.
 
     A clock that is not synchronized, or ahead of ours, would put the event into

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class BrokerStatus:
     """State of the connection to the broker.
 
     Attributes:
@@ -28,7 +28,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class CollectorStatus:
     """How the collector itself is doing.
 
     Attributes:
@@ -41,7 +41,7 @@ class Vitals:
         connections: How often the broker was reached, since start.
     """
 
-    link: Link
+    link: BrokerStatus
     failure: str
     recorder_age_s: float
     duplicates: int

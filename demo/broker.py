@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from demo.children import Children, Command
+from demo.children import ChildCommand, Children
 from models.errors import DeliveryError
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def start_broker(
         "set_tcp_nodelay true\n",
         "utf-8",
     )
-    command = Command("broker", (program, "-c", str(config)))
+    command = ChildCommand("broker", (program, "-c", str(config)))
     tell(f"\n$ {command} &")
     children.start(command)
     children.wait_until(lambda: accepts_connections(port), "broker", limit_s)

@@ -28,7 +28,7 @@ LAST_LINES = 12
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class StopRequest:
+class CtrlC:
     """A wish to end, from Ctrl-C, SIGTERM or a closed terminal."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class StopRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ChildCommand:
     """A command as a person would type it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Child:
         log: File for its words.
     """
 
-    def __init__(self, command: Command, log: Path) -> None:
+    def __init__(self, command: ChildCommand, log: Path) -> None:
         self.command, self.log = command, log
         with contextlib.ExitStack() as files:
             words = files.enter_context(log.open("ab"))
@@ -169,9 +169,7 @@ class Children:
         tell: Shows a line to the person.
     """
 
-    def __init__(
-        self, logs: Path, stop: StopRequest, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, logs: Path, stop: CtrlC, tell: Callable[[str], None]) -> None:
         self._logs, self._stop, self._tell = logs, stop, tell
         self._services: list[Child] = []
         self._kept = contextlib.ExitStack()
@@ -184,7 +182,7 @@ class Children:
         """Stop what still runs, the last one first."""
         self._kept.close()
 
-    def start(self, command: Command) -> Child:
+    def start(self, command: ChildCommand) -> Child:
         """Start a command that goes on beside the others.
 
         Args:
@@ -203,7 +201,7 @@ class Children:
         """
         self._kept.enter_context(context)
 
-    def run(self, command: Command, limit_s: float) -> None:
+    def run(self, command: ChildCommand, limit_s: float) -> None:
         """Run a command to its end and show its words as they come.
 
         Args:
@@ -255,7 +253,7 @@ class Children:
             if child.has_ended:
                 raise child.failure(f"ended by itself with exit code {child.stop()}")
 
-    def _begin(self, command: Command) -> Child:
+    def _begin(self, command: ChildCommand) -> Child:
         return Child(command, self._logs / f"{command.name}.log")
 
     def _watch(self, child: Child, deadline: float) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.line import DemoLine, Summary
-from demo.settings import DemoSettings, Limits
+from demo.settings import DemoLimits, DemoSettings
 from models.errors import ExitCode
 
 _DEFAULTS = DemoSettings()
@@ -61,7 +61,7 @@ def run_demo(args: argparse.Namespace) -> int:
         GraftlineError: A step failed, or the line did not work.
     """
     settings = DemoSettings(out=args.out, weights=args.weights, seed=args.seed)
-    line = DemoLine(settings, Limits(), _tell_beside if args.json else tell)
+    line = DemoLine(settings, DemoLimits(), _tell_beside if args.json else tell)
     line.run(print_json if args.json else show_summary, keeps_page=not args.once)
     return ExitCode.OK
 

@@ -4,7 +4,7 @@ import http.client
 import json
 from typing import Any
 
-from demo.score import Alert
+from demo.score import ScoredAlert
 from models.errors import DeliveryError
 
 HOST = "127.0.0.1"
@@ -34,7 +34,7 @@ class HistoryClient:
         """Return how many alerts the history holds."""
         return int(self._get("/api/summary")["alerts"])
 
-    def alerts(self, camera: str) -> list[Alert]:
+    def alerts(self, camera: str) -> list[ScoredAlert]:
         """Return all alerts of a camera, oldest first.
 
         Args:
@@ -44,7 +44,7 @@ class HistoryClient:
             DeliveryError: The dashboard does not answer.
         """
         return [
-            Alert(
+            ScoredAlert(
                 row["id"],
                 row["frame_id"],
                 tuple(tuple(each["box_px"]) for each in row["detections"]),

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from demo.broker import free_port, start_broker
-from demo.children import Children, Command, StopRequest
+from demo.children import ChildCommand, Children, CtrlC
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
 from demo.folder import demo_folder
 from demo.history import HOST, HistoryClient
 from demo.score import read_truth, score
-from demo.settings import DemoSettings, Limits
+from demo.settings import DemoLimits, DemoSettings
 from models.errors import DeliveryError, GraftlineError, TrainingError
 
 SUMMARY_NAME = "summary.json"
@@ -43,7 +43,7 @@ class DemoLine:
     """
 
     def __init__(
-        self, settings: DemoSettings, limits: Limits, tell: Callable[[str], None]
+        self, settings: DemoSettings, limits: DemoLimits, tell: Callable[[str], None]
     ) -> None:
         self._settings, self._limits, self._tell = settings, limits, tell
         self._steps: dict[str, float] = {}
@@ -60,7 +60,7 @@ class DemoLine:
             GraftlineError: A step failed, or the line did not work.
             KeyboardInterrupt: It was told to stop before its end.
         """
-        stop = StopRequest()
+        stop = CtrlC()
         with ExitStack() as stack:
             stack.enter_context(stop.listening())
             out = stack.enter_context(demo_folder(self._settings.out))
@@ -105,7 +105,7 @@ class DemoLine:
         if port != wanted:
             self._tell(f"port {wanted} is in use; the page is on {port} instead")
         config = write_dashboard_config(self._settings, broker_port, port)
-        command = Command(
+        command = ChildCommand(
             "dashboard", ("graftline", "dashboard", "--config", str(config))
         )
         self._tell(f"\n$ {command} &")
@@ -170,7 +170,7 @@ class DemoLine:
         children.wait_until(is_complete, "history", 2 * self._limits.history_s)
 
     def _keep_page(
-        self, children: Children, stop: StopRequest, faults: list[GraftlineError]
+        self, children: Children, stop: CtrlC, faults: list[GraftlineError]
     ) -> None:
         """Leave the page up until Ctrl-C, which is then the normal end."""
         for fault in faults:
@@ -187,7 +187,7 @@ class DemoLine:
         self, children: Children, verb: str, *words: str, output: Path | None = None
     ) -> None:
         """Print a command and run it to its end."""
-        command = Command(verb, ("graftline", verb, *words), output)
+        command = ChildCommand(verb, ("graftline", verb, *words), output)
         self._tell(f"\n$ {command}")
         with self._timed(verb):
             children.run(command, self._limits.step_s)
@@ -218,7 +218,7 @@ def synth_words(settings: DemoSettings, data: str) -> tuple[str, ...]:
     return "--out", data, *options
 
 
-def find_faults(summary: Summary, limits: Limits) -> list[GraftlineError]:
+def find_faults(summary: Summary, limits: DemoLimits) -> list[GraftlineError]:
     """Return everything for which the line did not work, the worst first.
 
     Args:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-Box = tuple[float, float, float, float]
+TruthBox = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
 
 REACH_PX = 8.0
@@ -28,9 +28,9 @@ class Defect:
     """
 
     label: str
-    boxes: dict[int, Box]
+    boxes: dict[int, TruthBox]
 
-    def box_at(self, frame: int, step_px: float) -> Box | None:
+    def box_at(self, frame: int, step_px: float) -> TruthBox | None:
         """Return where it is in a frame, also where only a bit of it is visible.
 
         Args:
@@ -46,7 +46,7 @@ class Defect:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TruthPart:
     """A part's way through the picture.
 
     Attributes:
@@ -72,11 +72,11 @@ class Truth:
     """
 
     step_px: float
-    parts: tuple[Part, ...]
+    parts: tuple[TruthPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class ScoredAlert:
     """An alert of the history.
 
     Attributes:
@@ -87,7 +87,7 @@ class Alert:
 
     id: str
     frame_id: int
-    boxes: tuple[Box, ...]
+    boxes: tuple[TruthBox, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def read_truth(path: Path) -> Truth:
     """
     document = json.loads(path.read_text("utf-8"))
     parts = (
-        Part(
+        TruthPart(
             part["id"],
             part["first_frame"],
             part["last_frame"],
@@ -163,14 +163,14 @@ def _defect(entry: dict[str, Any]) -> Defect:
     return Defect(entry["label"], boxes)
 
 
-def score(truth: Truth, alerts: Sequence[Alert]) -> Score:
+def score(truth: Truth, alerts: Sequence[ScoredAlert]) -> Score:
     """Return how well the alerts tell the truth.
 
     Args:
         truth: What passed.
         alerts: What the history holds of this camera, in any order.
     """
-    by_part: dict[int, list[Alert]] = {part.id: [] for part in truth.parts}
+    by_part: dict[int, list[ScoredAlert]] = {part.id: [] for part in truth.parts}
     known: set[str] = set()
     nowhere = again = 0
     for alert in sorted(alerts, key=lambda each: each.frame_id):
@@ -203,13 +203,15 @@ def score(truth: Truth, alerts: Sequence[Alert]) -> Score:
     )
 
 
-def _part_at(truth: Truth, frame: int) -> Part | None:
+def _part_at(truth: Truth, frame: int) -> TruthPart | None:
     """Return the part that is seen in a frame."""
     seen = (p for p in truth.parts if p.first_frame <= frame <= p.last_frame)
     return next(seen, None)
 
 
-def _hits(part: Part, alerts: Sequence[Alert], step_px: float) -> dict[int, set[str]]:
+def _hits(
+    part: TruthPart, alerts: Sequence[ScoredAlert], step_px: float
+) -> dict[int, set[str]]:
     """Return, for each defect of a part, the ids of the alerts on its place."""
     hits: dict[int, set[str]] = {index: set() for index in range(len(part.defects))}
     for alert in alerts:
@@ -220,7 +222,9 @@ def _hits(part: Part, alerts: Sequence[Alert], step_px: float) -> dict[int, set[
     return hits
 
 
-def _defect_under(part: Part, frame: int, box: Box, step_px: float) -> int | None:
+def _defect_under(
+    part: TruthPart, frame: int, box: TruthBox, step_px: float
+) -> int | None:
     """Return the nearest defect on whose place a box lies."""
     nearest: tuple[float, int] | None = None
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2

@@ -45,7 +45,7 @@ class DemoSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DemoLimits:
     """From where on the line counts as working.
 
     Attributes:

@@ -21,14 +21,14 @@ from deploy.report import FlashOutcome, FlashReport, PackageName, RollbackReport
 from deploy.selftest import Selftest
 from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
-from deploy.target import Target
+from deploy.target import FlashTarget
 from models.errors import GraftlineError, InstallError, PackageError
 from models.package import Package
 from models.slot_files import Proof, SlotFolder
 
 logger = logging.getLogger(__name__)
 
-Tell = Callable[[str], None]
+StepCallback = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Installer:
         tell: Is told each step in a sentence.
     """
 
-    target: Target
+    target: FlashTarget
     store: PackageStore
     journal: Journal
     selftest: Selftest
-    tell: Tell
+    tell: StepCallback
 
     @property
     def slot(self) -> SlotFolder:
@@ -256,7 +256,7 @@ class Installer:
 
 
 def open_installer(
-    target: Target, tell: Tell, selftest: Selftest | None = None
+    target: FlashTarget, tell: StepCallback, selftest: Selftest | None = None
 ) -> Installer:
     """Return the installer of one line PC.
 

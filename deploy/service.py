@@ -22,7 +22,7 @@ from models.errors import ConfigError
 from models.files import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates" / "systemd"
-UNIT_NAME = "graftline-edge.monitoring.systemd"
+UNIT_NAME = "graftline-edge.service"
 SYSUSERS_NAME = "graftline-sysusers.conf"
 STATE_FOLDER = Path("/var/lib/graftline")  # StateDirectory= of the unit
 HIDDEN_FOLDERS = (Path("/home"), Path("/root"), Path("/run/user"))  # ProtectHome=
@@ -63,7 +63,7 @@ class ServiceFiles:
     """What was made.
 
     Attributes:
-        unit: Content of ``graftline-edge.monitoring.systemd``.
+        unit: Content of ``graftline-edge.service``.
         sysusers: Content of ``graftline-sysusers.conf``.
     """
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from deploy.machine import machine_name
 from deploy.report import PackageName, StatusReport
 from deploy.store import PackageStore
-from deploy.target import Target
+from deploy.target import FlashTarget
 from models.errors import InstallError, PackageError
 from models.slot_files import AnyFile, Health, ProofFile, SlotRecord, read_file
 from models.slot_states import SlotState
 
 
-def read_status(target: Target) -> StatusReport:
+def read_status(target: FlashTarget) -> StatusReport:
     """Return what a line PC runs, and what is wrong with it.
 
     Args:
@@ -64,7 +64,7 @@ def _read(path: Path, layout: type[AnyFile], faults: list[str]) -> AnyFile | Non
         return None
 
 
-def _package(target: Target, link: Path, faults: list[str]) -> PackageName | None:
+def _package(target: FlashTarget, link: Path, faults: list[str]) -> PackageName | None:
     """Return the package that a link names, after its files were verified."""
     sha256 = target.slot.package_of(link)
     if not sha256:

@@ -11,7 +11,7 @@ LATER_SCHEMES = ("ssh", "usb")  # named in the architecture, built by later issu
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class FlashTarget:
     """One line PC.
 
     Attributes:
@@ -23,7 +23,7 @@ class Target:
     slot: SlotFolder
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str) -> FlashTarget:
     """Return the line PC that a word of the command line means.
 
     Args:
@@ -55,4 +55,4 @@ def parse_target(text: str) -> Target:
             why="Expected local:DIR, for example local:/var/lib/graftline.",
             fix="Give the folder of the line PC.",
         )
-    return Target(text, SlotFolder(Path(folder).expanduser().absolute()))
+    return FlashTarget(text, SlotFolder(Path(folder).expanduser().absolute()))

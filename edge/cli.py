@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from edge.config.station import load_edge_config, render_config
-from edge.doctor.finding import Finding, Grade, exit_code_of
+from edge.doctor.finding import CheckResult, Grade, exit_code_of
 from models.errors import ExitCode
 
 
@@ -115,7 +115,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     return code
 
 
-def _print_table(findings: list[Finding]) -> None:
+def _print_table(findings: list[CheckResult]) -> None:
     """Print what was found, one check in a row, with why and fix below it."""
     from rich.console import Console  # noqa: PLC0415 (not for --json)
     from rich.table import Table  # noqa: PLC0415

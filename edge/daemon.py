@@ -18,22 +18,22 @@ from pathlib import Path
 
 from edge.cameras.supervisor import CameraProcess
 from edge.config.station import EdgeSettings
-from edge.control.command_queue import PER_TURN, QUEUE_COMMANDS, CommandDesk
+from edge.control.command_queue import PER_TURN, QUEUE_COMMANDS, CommandQueue
 from edge.control.command_validation import Refused
 from edge.control.reload import Configuration, ReloadRequest
-from edge.control.signals import StopRequest
+from edge.control.signals import StopSignal
 from edge.delivery.evidence import EvidenceStore
-from edge.delivery.home_assistant import Announcer
+from edge.delivery.home_assistant import HomeAssistantDiscovery
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
-from edge.delivery.recorder import Recorder
-from edge.inspection.camera_set import Lanes, check_labels
+from edge.delivery.recorder import DecisionRecorder
+from edge.inspection.camera_set import CameraSet, check_labels
 from edge.inspection.model import ModelWatch, load_model, useful_streams
 from edge.inspection.pipeline import Pipeline
-from edge.monitoring.metrics import Figures
+from edge.monitoring.metrics import DaemonMetrics
 from edge.monitoring.metrics_server import MetricsServer
-from edge.monitoring.status import HealthReporter, Vitals, is_clock_synchronized
-from edge.monitoring.systemd import Notifier, Pulse, ServiceReporter
+from edge.monitoring.status import DaemonStatus, StatusReporter, is_clock_synchronized
+from edge.monitoring.systemd import Heartbeat, SystemdNotifier, WatchdogReporter
 from edge.monitoring.thermal import ThermalWatch
 from models.commands import CommandRefusal, CommandVerb
 from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
@@ -91,7 +91,7 @@ def run_daemon(
         InstallError: No model is installed, or it was not proven here.
         PackageError: The model is damaged or cannot be run.
     """
-    stop, reload = StopRequest(), ReloadRequest()
+    stop, reload = StopSignal(), ReloadRequest()
     with stop.listening(), reload.listening(), contextlib.ExitStack() as clean_up:
         configuration = Configuration(config, settings)
         daemon = _Daemon(configuration, stop, reload, tell, clean_up)
@@ -113,7 +113,7 @@ class _Daemon:
     def __init__(
         self,
         configuration: Configuration,
-        stop: StopRequest,
+        stop: StopSignal,
         reload: ReloadRequest,
         tell: Callable[[str], None],
         clean_up: contextlib.ExitStack,
@@ -127,7 +127,7 @@ class _Daemon:
         self._outbox.start()
         clean_up.callback(self._outbox.close)
         evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)
-        self._lanes = Lanes(settings.camera)
+        self._lanes = CameraSet(settings.camera)
         clean_up.callback(self._lanes.stop)
         self._lanes.supervise(time.monotonic_ns())
         slot = SlotFolder(settings.model.slot)
@@ -137,18 +137,18 @@ class _Daemon:
         model = load_model(slot, settings.model.threads, streams_max)
         check_labels(settings.camera, model)
         will = StationStatus(state=DaemonState.LOST, boot_id=boot_id, version=version)
-        self._desk = CommandDesk(
+        self._desk = CommandQueue(
             topics, self._lanes.trigger_timeout_ms, is_clock_synchronized
         )
         self._publisher = Publisher(
             *(settings.broker, self._outbox, topics, will),
             commands=(topics.commands, self._desk.receive),
         )
-        self._recorder = Recorder(evidence, self._outbox, topics, boot_id)
+        self._recorder = DecisionRecorder(evidence, self._outbox, topics, boot_id)
         self._pipeline = Pipeline(model, self._lanes.in_force, self._recorder)
         self._pipeline.hear = self._hear
         self._watch = ModelWatch(settings.model, model.in_force.sha256, streams_max)
-        vitals = Vitals(
+        vitals = DaemonStatus(
             boot_id=boot_id,
             version=version,
             topics=topics,
@@ -161,16 +161,16 @@ class _Daemon:
             configuration=configuration,
             thermal=ThermalWatch(settings.thermal),
         )
-        self._health = HealthReporter(
+        self._health = StatusReporter(
             settings.health, vitals, self._publisher, self._tell
         )
         self._announcer = self._announced(topics, version)
         self._service, self._pulse = self._watched(vitals, clean_up)
 
-    def _announced(self, topics: StationTopics, version: str) -> Announcer:
+    def _announced(self, topics: StationTopics, version: str) -> HomeAssistantDiscovery:
         """Return who announces the station to Home Assistant."""
         settings = self._configuration.settings
-        return Announcer(
+        return HomeAssistantDiscovery(
             settings.home_assistant,
             topics,
             lambda: [camera.name for camera in self._lanes.cameras],
@@ -180,24 +180,24 @@ class _Daemon:
         )
 
     def _watched(
-        self, vitals: Vitals, clean_up: contextlib.ExitStack
-    ) -> tuple[ServiceReporter, Pulse]:
+        self, vitals: DaemonStatus, clean_up: contextlib.ExitStack
+    ) -> tuple[WatchdogReporter, Heartbeat]:
         """Return who tells systemd, and the loops; open the figures."""
-        pulse = Pulse(
+        pulse = Heartbeat(
             {
                 "outbox": lambda: self._outbox.turns,
                 "recorder": lambda: self._recorder.turns,
             }
         )
-        service = ServiceReporter(
-            Notifier.from_environment(),
+        service = WatchdogReporter(
+            SystemdNotifier.from_environment(),
             pulse,
             LASTING_THREADS,
             state=lambda: self._health.state,
             line=self._health.progress_line,
         )
         settings = self._configuration.settings
-        figures = Figures(
+        figures = DaemonMetrics(
             vitals=vitals,
             publisher=self._publisher,
             state=lambda: self._health.state,

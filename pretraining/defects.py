@@ -7,7 +7,7 @@ import numpy as np
 
 from pretraining import edits, marks
 from pretraining.edits import Edit, Terrain
-from pretraining.marks import Spot
+from pretraining.marks import MarkSpot
 from pretraining.structures import Structure
 from pretraining.surfaces import Material
 
@@ -49,7 +49,7 @@ EDITS: dict[
 }
 """Kinds that change the structure's mask."""
 
-MARKS: dict[DefectKind, Callable[[np.random.Generator, Spot], None]] = {
+MARKS: dict[DefectKind, Callable[[np.random.Generator, MarkSpot], None]] = {
     DefectKind.SCRATCH: marks.scratch,
     DefectKind.CRACK: marks.crack,
     DefectKind.DENT: marks.dent,

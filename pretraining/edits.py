@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from trainer.data.synthetic.raster import (
     Mask,
+    PixelWindow,
     Points,
-    Window,
     blob_outline,
     draw_line,
     draw_polygon,
@@ -35,7 +35,7 @@ class Edit:
         mask: The window's new mask, ``[h, w]`` uint8.
     """
 
-    window: Window
+    window: PixelWindow
     mask: Mask
 
 
@@ -153,7 +153,7 @@ def _across(
     return None
 
 
-def _merge(mask: Mask, window: Window, drawn: Mask, *, add: bool) -> Edit:
+def _merge(mask: Mask, window: PixelWindow, drawn: Mask, *, add: bool) -> Edit:
     before = mask[window.slices]
     after = np.maximum(before, drawn) if add else np.minimum(before, 255 - drawn)
     return Edit(window, after.astype(np.uint8))

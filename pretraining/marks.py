@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from trainer.data.synthetic.noise import Texture, cut
 from trainer.data.synthetic.raster import (
+    FloatImage,
     Mask,
-    Picture,
     Plane,
     blob_outline,
     blur,
@@ -27,7 +27,7 @@ from trainer.data.synthetic.raster import (
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class MarkSpot:
     """Where and how strongly a mark is painted.
 
     Attributes:
@@ -38,7 +38,7 @@ class Spot:
         contrast: Grey levels, above 0.
     """
 
-    patch: Picture
+    patch: FloatImage
     x: float
     y: float
     size_px: float
@@ -49,19 +49,19 @@ class Spot:
         return np.zeros(self.patch.shape[:2], np.uint8)
 
 
-def _add(spot: Spot, alpha: Plane, tone: npt.ArrayLike) -> None:
+def _add(spot: MarkSpot, alpha: Plane, tone: npt.ArrayLike) -> None:
     tones = np.broadcast_to(np.asarray(tone, np.float32), 3)
     change = cv2.merge([alpha * level for level in tones])
     spot.patch[:] += np.asarray(change, np.float32)
 
 
-def _cover(spot: Spot, alpha: Plane, other: npt.ArrayLike) -> None:
+def _cover(spot: MarkSpot, alpha: Plane, other: npt.ArrayLike) -> None:
     change = np.asarray(other, np.float32) - spot.patch
     change *= spread(alpha.astype(np.float32))
     spot.patch[:] += change
 
 
-def _direction(rng: np.random.Generator, spot: Spot) -> float:
+def _direction(rng: np.random.Generator, spot: MarkSpot) -> float:
     """Return -1 or 1, away from the end of the range that the patch is near."""
     level = float(spot.patch.mean())
     darker = min(max(level / 255, 0.0), 1.0)
@@ -76,13 +76,13 @@ def _slope(bump: Plane, angle: float) -> Plane:
     return np.asarray(shading / peak, np.float32)
 
 
-def _flecks(rng: np.random.Generator, spot: Spot, texture: Texture) -> Plane:
+def _flecks(rng: np.random.Generator, spot: MarkSpot, texture: Texture) -> Plane:
     """Return texture of the patch's size, deviation about 1."""
     height, width = spot.patch.shape[:2]
     return np.asarray(cut(rng, texture, max(height, width))[:height, :width])
 
 
-def scratch(rng: np.random.Generator, spot: Spot) -> None:
+def scratch(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Draw one thin line, or a few parallel ones, light or dark or both."""
     sign = _direction(rng, spot)
     bend = rng.choice([0.02, 0.12])
@@ -102,7 +102,7 @@ def scratch(rng: np.random.Generator, spot: Spot) -> None:
         _add(spot, unit(twin), -sign * spot.contrast * 0.6)
 
 
-def crack(rng: np.random.Generator, spot: Spot) -> None:
+def crack(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Draw a jagged line with branches, mostly darker than its surface."""
     mask = spot.blank()
     heading = rng.uniform(0, 2 * np.pi)
@@ -121,7 +121,7 @@ def crack(rng: np.random.Generator, spot: Spot) -> None:
     _add(spot, unit(mask), sign * spot.contrast * 1.2)
 
 
-def dent(rng: np.random.Generator, spot: Spot) -> None:
+def dent(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Shade a hollow: one side lighter, the other darker."""
     mask = spot.blank()
     stretch = rng.uniform(0.4, 1)
@@ -135,7 +135,7 @@ def dent(rng: np.random.Generator, spot: Spot) -> None:
     _add(spot, shading, np.full(3, spot.contrast * 1.2))
 
 
-def pit(rng: np.random.Generator, spot: Spot) -> None:
+def pit(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Draw one small round hole or a cluster of them, with a lit far edge."""
     mask = spot.blank()
     lit = spot.blank()
@@ -152,7 +152,7 @@ def pit(rng: np.random.Generator, spot: Spot) -> None:
     _add(spot, unit(mask), np.full(3, -spot.contrast * 1.3))
 
 
-def stain(rng: np.random.Generator, spot: Spot) -> None:
+def stain(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Discolour an irregular patch, softly, sometimes with a darker rim."""
     mask = spot.blank()
     for _ in range(int(rng.integers(1, 4))):
@@ -171,7 +171,7 @@ def stain(rng: np.random.Generator, spot: Spot) -> None:
     _add(spot, alpha, tone)
 
 
-def inclusion(rng: np.random.Generator, spot: Spot) -> None:
+def inclusion(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Set a sharply bounded grain of another material into the surface."""
     mask = spot.blank()
     stretch = rng.uniform(0.2, 1)
@@ -191,7 +191,7 @@ def inclusion(rng: np.random.Generator, spot: Spot) -> None:
         spot.patch[:] += alpha[:, :, None] * fleck.astype(np.float32)
 
 
-def blister(rng: np.random.Generator, spot: Spot) -> None:
+def blister(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Raise a round bump: shaded flank, bright spot towards the light."""
     mask = spot.blank()
     draw_disc(mask, spot.x, spot.y, spot.size_px * 0.36)
@@ -205,7 +205,7 @@ def blister(rng: np.random.Generator, spot: Spot) -> None:
     _add(spot, blur(unit(shine), 0.6), np.full(3, spot.contrast * 1.4))
 
 
-def foreign_body(rng: np.random.Generator, spot: Spot) -> None:
+def foreign_body(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Lay a hair, fibre, flake or drop on top, with its shadow."""
     mask = spot.blank()
     if rng.random() < 0.5:
@@ -231,7 +231,7 @@ def foreign_body(rng: np.random.Generator, spot: Spot) -> None:
     _cover(spot, alpha, np.clip(base + shift_bgr, 0, 255))
 
 
-def weave_fault(rng: np.random.Generator, spot: Spot) -> None:
+def weave_fault(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Pull, drop or thicken threads along one direction of a cloth."""
     before = spot.patch.copy()
     mask = spot.blank()

@@ -10,8 +10,8 @@ import numpy as np
 from trainer.data.synthetic.camera import Light, even_light, gradient
 from trainer.data.synthetic.noise import Texture, cut
 from trainer.data.synthetic.raster import (
+    FloatImage,
     Mask,
-    Picture,
     Plane,
     Points,
     blob_outline,
@@ -81,7 +81,7 @@ def _dust(rng: np.random.Generator, light: Light, size_px: int) -> None:
     np.add(light.glow, specks, out=light.glow)
 
 
-def tool_marks(rng: np.random.Generator, picture: Picture) -> None:
+def tool_marks(rng: np.random.Generator, picture: FloatImage) -> None:
     """Draw a regular set of parallel lines or arcs into a surface, in place."""
     size_px = picture.shape[0]
     mask = np.zeros((size_px, size_px), np.uint8)
@@ -107,7 +107,7 @@ def tool_marks(rng: np.random.Generator, picture: Picture) -> None:
     picture += spread(plane.astype(np.float32))
 
 
-def border(rng: np.random.Generator, picture: Picture) -> None:
+def border(rng: np.random.Generator, picture: FloatImage) -> None:
     """Show the edge of the field of view: a flat bar at one side, in place."""
     size_px = picture.shape[0]
     width_px = int(size_px * rng.uniform(0.02, 0.2))

@@ -34,7 +34,7 @@ from torch import Tensor
 from models.files import sha256_of, write_atomically
 from pretraining.defects import KINDS
 from pretraining.stream import sample
-from trainer.data.sample import Batch, Target
+from trainer.data.sample import Batch, BoxTarget
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.fit.engine import (
@@ -53,11 +53,11 @@ LARGEST_SCALE = 2.2
 SMALLEST_SCENE_PX = 80
 CHUNK = 16
 
-Row = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]
+Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class StreamConfig:
     """What decides the pictures of a stream.
 
     Attributes:
@@ -71,7 +71,7 @@ class Lesson:
     seed: int
 
 
-def draw_row(rng: np.random.Generator, size_px: int) -> Row:
+def draw_row(rng: np.random.Generator, size_px: int) -> Sample:
     """Return one picture, perhaps enlarged.
 
     Args:
@@ -91,7 +91,7 @@ def draw_row(rng: np.random.Generator, size_px: int) -> Row:
     return np.asarray(large, np.uint8), boxes, labels
 
 
-def draw_batch(lesson: Lesson, number: int) -> list[Row]:
+def draw_batch(lesson: StreamConfig, number: int) -> list[Sample]:
     """Return one batch of a stream.
 
     Args:
@@ -107,8 +107,8 @@ def draw_batch(lesson: Lesson, number: int) -> list[Row]:
 
 
 def numbered_batches(
-    lesson: Lesson, numbers: Sequence[int], workers: int, *, ahead: bool
-) -> Iterator[list[Row]]:
+    lesson: StreamConfig, numbers: Sequence[int], workers: int, *, ahead: bool
+) -> Iterator[list[Sample]]:
     """Yield batches in order, drawn by other processes.
 
     Args:
@@ -126,7 +126,7 @@ def numbered_batches(
     chunks = [numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK)]
     with ProcessPoolExecutor(workers, spawn, _one_thread) as pool:
 
-        def order(index: int) -> list[Future[list[Row]]]:
+        def order(index: int) -> list[Future[list[Sample]]]:
             chunk = chunks[index] if index < len(chunks) else ()
             return [pool.submit(draw_batch, lesson, number) for number in chunk]
 
@@ -228,7 +228,7 @@ class Pretraining:
     log: list[dict[str, float]] = field(default_factory=list)
 
 
-def collate(rows: list[Row], *, agnostic: bool) -> Batch:
+def collate(rows: list[Sample], *, agnostic: bool) -> Batch:
     """Return a batch of the stream's rows.
 
     Args:
@@ -240,7 +240,7 @@ def collate(rows: list[Row], *, agnostic: bool) -> Batch:
     """
     images = torch.from_numpy(np.stack([row[0] for row in rows])).permute(0, 3, 1, 2)
     targets = [
-        Target(torch.from_numpy(boxes), torch.from_numpy(labels * (not agnostic)))
+        BoxTarget(torch.from_numpy(boxes), torch.from_numpy(labels * (not agnostic)))
         for _, boxes, labels in rows
     ]
     return images, targets
@@ -311,7 +311,7 @@ def load_state(pretraining: Pretraining, path: Path) -> None:
     pretraining.earlier = state["earlier"]
 
 
-def learn(pretraining: Pretraining, rows: list[Row]) -> None:
+def learn(pretraining: Pretraining, rows: list[Sample]) -> None:
     """Do one step.
 
     Args:
@@ -373,7 +373,7 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
     if state.exists():
         load_state(pretraining, state)
     training = pretraining.training
-    lesson = Lesson(recipe.sizes_px, recipe.batch, recipe.seed)
+    lesson = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
     numbers = range(training.step, recipe.steps)
     gpu = training.device.type == "cuda"
     reported = saved = time.monotonic()

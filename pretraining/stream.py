@@ -22,7 +22,7 @@ from pretraining.defects import (
     painted_kinds,
 )
 from pretraining.edits import survey
-from pretraining.marks import Spot
+from pretraining.marks import MarkSpot
 from pretraining.structures import Structure, shape
 from pretraining.surfaces import Material, Surface, paint
 from trainer.data.synthetic.camera import (
@@ -36,11 +36,11 @@ from trainer.data.synthetic.camera import (
 )
 from trainer.data.synthetic.noise import grain
 from trainer.data.synthetic.raster import (
-    Frame,
+    FloatImage,
+    FrameImage,
     Mask,
-    Picture,
+    PixelWindow,
     Plane,
-    Window,
     blur,
     bounding_box,
     spread,
@@ -77,7 +77,7 @@ class Finish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DrawnScene:
     """Two surfaces and the mask that says which one is seen where.
 
     Attributes:
@@ -100,7 +100,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DrawnDefect:
     """A defect as drawn, before it is known whether it can be seen.
 
     Attributes:
@@ -110,11 +110,11 @@ class Finding:
     """
 
     kind: DefectKind
-    window: Window
-    before: Picture
+    window: PixelWindow
+    before: FloatImage
 
 
-def _compose(scene: Scene, mask: Mask, window: Window) -> Picture:
+def _compose(scene: DrawnScene, mask: Mask, window: PixelWindow) -> FloatImage:
     """Return a window of the scene under a mask of the window's size."""
     ground = scene.ground.picture[window.slices]
     if scene.top is None:
@@ -131,7 +131,7 @@ def _compose(scene: Scene, mask: Mask, window: Window) -> Picture:
     return shown
 
 
-def draw_scene(rng: np.random.Generator, size_px: int) -> tuple[Scene, Camera]:
+def draw_scene(rng: np.random.Generator, size_px: int) -> tuple[DrawnScene, Camera]:
     """Return a scene without any defect, and the camera that looks at it.
 
     Args:
@@ -142,14 +142,14 @@ def draw_scene(rng: np.random.Generator, size_px: int) -> tuple[Scene, Camera]:
     if rng.random() >= _STRUCTURED_SHARE:
         materials = [m for m in Material if m is not Material.FLAT]
         ground = paint(rng, materials[int(rng.integers(len(materials)))], size_px)
-        scene = Scene(ground, None, blank, None, 0.0, 0.0, 0.0)
+        scene = DrawnScene(ground, None, blank, None, 0.0, 0.0, 0.0)
         return scene, draw_camera(rng, binary=False)
     structure = _STRUCTURES[int(rng.choice(len(_STRUCTURES), p=_STRUCTURE_ODDS))]
     mask = shape(rng, structure, size_px)
     binary = structure is Structure.CIRCUIT and rng.random() < _BINARY_SHARE
     finish = Finish.FLAT if binary else _draw_finish(rng, structure)
     ground, top = _draw_layers(rng, structure, finish, size_px)
-    scene = Scene(
+    scene = DrawnScene(
         ground,
         top,
         mask,
@@ -214,8 +214,8 @@ def _draw_count(rng: np.random.Generator) -> int:
 
 
 def carve(
-    rng: np.random.Generator, scene: Scene, count: int
-) -> tuple[Picture, list[Finding]]:
+    rng: np.random.Generator, scene: DrawnScene, count: int
+) -> tuple[FloatImage, list[DrawnDefect]]:
     """Return the composed picture and the defects carved into its geometry.
 
     Args:
@@ -227,13 +227,13 @@ def carve(
         The picture ``[S, S, 3]`` float32 before light and lens, and the defects.
     """
     size_px = scene.mask.shape[0]
-    whole = Window(0, 0, size_px, size_px)
+    whole = PixelWindow(0, 0, size_px, size_px)
     if scene.structure is None or count == 0:
         return _compose(scene, scene.mask, whole), []
     terrain = survey(scene.mask)
     kinds = geometric_kinds(scene.structure)
     edited = scene.mask.copy()
-    found: list[tuple[DefectKind, Window]] = []
+    found: list[tuple[DefectKind, PixelWindow]] = []
     for _ in range(3 * count):
         if len(found) == count:
             break
@@ -244,11 +244,13 @@ def carve(
             continue
         edited[edit.window.slices] = edit.mask
         found.append((kind, edit.window))
-    findings = [Finding(kind, window, _before(scene, window)) for kind, window in found]
+    findings = [
+        DrawnDefect(kind, window, _before(scene, window)) for kind, window in found
+    ]
     return _compose(scene, edited, whole), findings
 
 
-def _before(scene: Scene, window: Window) -> Picture:
+def _before(scene: DrawnScene, window: PixelWindow) -> FloatImage:
     """Return a window of the scene without defects, right up to its border."""
     wide = window.grown(_SPREAD_PX, scene.mask.shape)
     composed = _compose(scene, scene.mask[wide.slices], wide)
@@ -256,7 +258,7 @@ def _before(scene: Scene, window: Window) -> Picture:
     return composed[top : top + window.height_px, left : left + window.width_px]
 
 
-def _touch(a: Window, b: Window) -> bool:
+def _touch(a: PixelWindow, b: PixelWindow) -> bool:
     wide = min(a.right, b.right) - max(a.left, b.left)
     high = min(a.bottom, b.bottom) - max(a.top, b.top)
     return min(wide, high) > -_SPREAD_PX
@@ -264,16 +266,16 @@ def _touch(a: Window, b: Window) -> bool:
 
 def _paint_marks(
     rng: np.random.Generator,
-    scene: Scene,
-    picture: Picture,
+    scene: DrawnScene,
+    picture: FloatImage,
     count: int,
-    taken: list[Finding],
+    taken: list[DrawnDefect],
     noise: float,
-) -> list[Finding]:
+) -> list[DrawnDefect]:
     """Paint defects over the picture, in place, beside those already there."""
     kinds = painted_kinds(scene.ground.material)
     windows = [finding.window for finding in taken]
-    findings: list[Finding] = []
+    findings: list[DrawnDefect] = []
     rough = max(5.0, float(np.hypot(scene.ground.roughness, noise)))
     for _ in range(2 * count):
         if len(findings) == count:
@@ -286,15 +288,19 @@ def _paint_marks(
             continue
         before = picture[window.slices].copy()
         contrast = min(130.0, rough * float(np.exp(rng.uniform(0.8, 2.4))))
-        spot = Spot(picture[window.slices], *window.local(x, y), extent, contrast)
+        spot = MarkSpot(picture[window.slices], *window.local(x, y), extent, contrast)
         MARKS[kind](rng, spot)
         windows.append(window)
-        findings.append(Finding(kind, window, before))
+        findings.append(DrawnDefect(kind, window, before))
     return findings
 
 
 def visible_box(
-    finding: Finding, picture: Picture, light: Light, camera: Camera, rough: float
+    finding: DrawnDefect,
+    picture: FloatImage,
+    light: Light,
+    camera: Camera,
+    rough: float,
 ) -> npt.NDArray[np.float32] | None:
     """Return the tight box of what a defect changed, or None if nobody sees it.
 
@@ -327,7 +333,7 @@ def visible_box(
 
 def sample(
     rng: np.random.Generator, size_px: int
-) -> tuple[Frame, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+) -> tuple[FrameImage, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return one picture with its defects.
 
     Args:

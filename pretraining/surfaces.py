@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from trainer.data.synthetic.noise import Texture, cut
-from trainer.data.synthetic.raster import Picture, Plane
+from trainer.data.synthetic.raster import FloatImage, Plane
 
 
 class Material(StrEnum):
@@ -43,7 +43,7 @@ class Surface:
         material: What it shows.
     """
 
-    picture: Picture
+    picture: FloatImage
     roughness: float
     material: Material
 
@@ -80,7 +80,7 @@ def colour(
 
 def tint(
     texture: Plane, base: tuple[float, float, float], amplitude: float, chroma: float
-) -> Picture:
+) -> FloatImage:
     """Return the base colour modulated by a texture.
 
     Args:

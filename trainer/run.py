@@ -21,7 +21,7 @@ from models.errors import TrainingError
 from models.files import write_atomically
 from models.manifest import Metrics, Sha256, Thresholds
 from models.tiles import Tiles
-from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.weights import UNREADABLE
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
@@ -144,7 +144,7 @@ class Run:
 
     folder: Path
     record: RunRecord
-    model: Detector
+    model: TrainableDetector
 
 
 def open_run(folder: Path) -> Run:
@@ -184,7 +184,7 @@ def open_run(folder: Path) -> Run:
     return Run(folder, record, model.eval())
 
 
-def write_run(folder: Path, record: RunRecord, model: Detector) -> Run:
+def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:
     """Write a finished run: the weights first, the record last.
 
     Args:

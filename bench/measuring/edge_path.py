@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.cameras.frame_buffer import FrameSlot, SlotReader, SlotWriter
+from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, FrameBufferWriter
 from edge.delivery.recorder import Decision
 from edge.frame import CameraFrame, Stamp
-from edge.inspection.camera_channel import Lane
+from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel, load_model
 from edge.inspection.pipeline import Pipeline
 from edge.rules.tracker import Tracker
@@ -77,10 +77,10 @@ class SlotCamera(MemoryCamera):
         slot: Where another thread or process writes.
     """
 
-    def __init__(self, slot: FrameSlot) -> None:
+    def __init__(self, slot: FrameBuffer) -> None:
         super().__init__([], is_triggered=False)
         self.bell_fd = slot.published_fd
-        self._reader = SlotReader(slot)
+        self._reader = FrameBufferReader(slot)
         self.take = self._reader.take
         self.is_whole = self._reader.is_whole
         self.release = self._reader.release
@@ -139,9 +139,9 @@ class SlowRequest:
 
 def _pipeline(
     model: LoadedModel, *cameras: MemoryCamera
-) -> tuple[Pipeline, list[Lane], Desk]:
+) -> tuple[Pipeline, list[CameraChannel], Desk]:
     desk = Desk()
-    lanes = [Lane(camera, Tracker(3, 5)) for camera in cameras]
+    lanes = [CameraChannel(camera, Tracker(3, 5)) for camera in cameras]
     return Pipeline(model, lanes, desk), lanes, desk
 
 
@@ -217,8 +217,8 @@ def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]
     answers = [model.detector.infer(image) for image in images]
     known = KnownAnswers(model.detector.input_size_px, answers)
     model.requests = (DirectInference(known),)
-    memory = FrameSlot.create()
-    writer, camera = SlotWriter(memory), SlotCamera(memory)
+    memory = FrameBuffer.create()
+    writer, camera = FrameBufferWriter(memory), SlotCamera(memory)
     pipeline, (lane,), desk = _pipeline(model, camera)
     spent_ms, cpu_ms, begun = list[float](), list[float](), time.monotonic()
     gc.collect()
@@ -263,7 +263,7 @@ def measure_age(slot: Path, seconds: float) -> dict[str, Any]:
     """
     model = load_model(SlotFolder(slot), 0)
     model.requests = tuple(map(SlowRequest, model.requests))
-    memory = FrameSlot.create()
+    memory = FrameBuffer.create()
     writer = multiprocessing.get_context("spawn").Process(
         target=_write_frames, args=(memory, seconds), name="camera", daemon=True
     )
@@ -288,9 +288,9 @@ def measure_age(slot: Path, seconds: float) -> dict[str, Any]:
     }
 
 
-def _write_frames(slot: FrameSlot, seconds: float) -> None:
+def _write_frames(slot: FrameBuffer, seconds: float) -> None:
     """Publish 1080p frames at the camera's pace; runs in a process of its own."""
-    writer = SlotWriter(slot)
+    writer = FrameBufferWriter(slot)
     frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3)).astype(np.uint8)
     begun = time.monotonic()
     for number in range(int(seconds * CAMERA_FPS)):

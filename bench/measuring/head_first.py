@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from trainer.data.sample import Features, Target
+from trainer.data.sample import BoxTarget, Features
 from trainer.fit import engine
 from trainer.fit.engine import Training
 
@@ -23,7 +23,7 @@ def head_first(share: float) -> Iterator[None]:
     usual = engine.train_step
 
     def step(
-        training: Training, images: Tensor | Features, targets: list[Target]
+        training: Training, images: Tensor | Features, targets: list[BoxTarget]
     ) -> float:
         learns = training.step >= share * training.schedule.steps
         training.model.trunk.requires_grad_(learns)

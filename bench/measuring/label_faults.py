@@ -9,7 +9,7 @@ import numpy as np
 from models.boxes import Boxes, iou
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.label_errors.issues import Suspect
+from trainer.label_errors.issues import LabelIssue
 
 SAME_IOU = 0.3  # a suspect's box is about the planted fault
 
@@ -124,7 +124,7 @@ def _elsewhere(box: np.ndarray, photo: Photo, rng: np.random.Generator) -> np.nd
 
 
 def named_faults(
-    suspects: Sequence[Suspect],
+    suspects: Sequence[LabelIssue],
     photos: Sequence[Photo],
     found: Sequence[Detections],
     faults: Sequence[Fault],
@@ -153,7 +153,7 @@ def named_faults(
     ]
 
 
-def _names(suspect: Suspect, seen: Detections, fault: Fault) -> bool:
+def _names(suspect: LabelIssue, seen: Detections, fault: Fault) -> bool:
     """Return whether a suspect points at a planted fault."""
     if fault.labelled is not None and suspect.labelled == fault.labelled:
         return True

@@ -10,8 +10,8 @@ from models.detections import Detections
 from models.manifest import ThresholdRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import right_ones
-from trainer.evaluation.thresholds.candidates import Seen
-from trainer.evaluation.thresholds.cross_validation import Choice, chosen
+from trainer.evaluation.thresholds.candidates import ScoredImage
+from trainer.evaluation.thresholds.cross_validation import SelectionRule, chosen
 
 ALARMED = (0, 1, 2, 4, 8, 15)  # good parts
 
@@ -27,12 +27,12 @@ def recalls(
         classes: Number of labels.
     """
     pairs = list(zip(found, photos, strict=True))
-    seen = [Seen(one, photo, right_ones(one, photo)) for one, photo in pairs]
+    seen = [ScoredImage(one, photo, right_ones(one, photo)) for one, photo in pairs]
     good = sum(photo.is_good for photo in photos)
     defects = sum(len(photo.labels) for photo in photos)
     result = {}
     for alarmed in ALARMED:
-        choice = Choice(ThresholdRule.OVERKILL, alarmed / good)
+        choice = SelectionRule(ThresholdRule.OVERKILL, alarmed / good)
         limits = chosen(seen, classes, choice)
         right = sum(int(right_ones(one.above(limits), p).sum()) for one, p in pairs)
         result[alarmed] = right / defects

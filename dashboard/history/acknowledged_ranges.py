@@ -8,7 +8,7 @@ gaps is one row however long it runs, and they outlive the retention of the even
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from dashboard.messages import Reason
+from dashboard.messages import RejectionReason
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
@@ -24,12 +24,12 @@ class NotTakenError(Exception):
         detail: One sentence for the log.
     """
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: RejectionReason, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
 
 
-class Sequences:
+class AcknowledgedRanges:
     """The streams in the history. Every call is inside the caller's transaction.
 
     Args:
@@ -57,11 +57,13 @@ class Sequences:
         if row is not None:
             if tuple(row[1:]) != owner:
                 detail = f"stream belongs to {'/'.join(row[1:])}"
-                raise NotTakenError(Reason.WRONG_STATION, detail)
+                raise NotTakenError(RejectionReason.WRONG_STATION, detail)
             return int(row[0])
         (known,) = self._db.execute("SELECT count(*) FROM streams").fetchone()
         if known >= MAX_STREAMS:
-            raise NotTakenError(Reason.TOO_MANY, f"more than {MAX_STREAMS} streams")
+            raise NotTakenError(
+                RejectionReason.TOO_MANY, f"more than {MAX_STREAMS} streams"
+            )
         new = self._db.execute(
             "INSERT INTO streams (stream, site, line, station) VALUES (?, ?, ?, ?)"
             " RETURNING stream_id",

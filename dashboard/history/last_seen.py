@@ -4,7 +4,7 @@ import sqlite3
 from typing import assert_never
 
 from dashboard.history.acknowledged_ranges import NotTakenError
-from dashboard.messages import Place, Reason, State
+from dashboard.messages import RejectionReason, Sender, State
 from models.messages import CameraStats, CameraStatus, DaemonState, StationStatus
 
 # Of the whole plant; more is an attack or a mistake, and no page could show it.
@@ -12,7 +12,7 @@ MAX_STATIONS = 256
 MAX_CAMERAS = 512
 
 
-class Presence:
+class LastSeen:
     """Who is there. Every call is inside the caller's transaction.
 
     Args:
@@ -22,7 +22,7 @@ class Presence:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def hear(self, place: Place, *, is_alive: bool = True) -> None:
+    def hear(self, place: Sender, *, is_alive: bool = True) -> None:
         """Note who spoke.
 
         Args:
@@ -102,4 +102,4 @@ class Presence:
         """Refuse one more sender than the page could ever show."""
         count = self._db.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - ours
         if count.fetchone()[0] >= limit:
-            raise NotTakenError(Reason.TOO_MANY, f"more than {limit} {table}")
+            raise NotTakenError(RejectionReason.TOO_MANY, f"more than {limit} {table}")

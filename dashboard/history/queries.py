@@ -31,7 +31,7 @@ ALERT_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StoredImage:
     """A stored picture.
 
     Attributes:
@@ -98,7 +98,7 @@ class History:
             ).fetchone()
         return _alert(row) if row is not None else None
 
-    def picture(self, event_id: str) -> Picture | None:
+    def picture(self, event_id: str) -> StoredImage | None:
         """Return the picture of an alert, if it is the one that the alert announced.
 
         Args:
@@ -111,7 +111,7 @@ class History:
                 " WHERE i.event_id = ?",
                 (event_id,),
             ).fetchone()
-        return Picture(row["sha256"], row["jpeg"]) if row is not None else None
+        return StoredImage(row["sha256"], row["jpeg"]) if row is not None else None
 
     def newest(self) -> int:
         """Return the largest cursor ``n``, 0 where there is no alert."""

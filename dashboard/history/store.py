@@ -18,20 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
-from dashboard.history.acknowledged_ranges import NotTakenError, Sequences
-from dashboard.history.last_seen import Presence
+from dashboard.history.acknowledged_ranges import AcknowledgedRanges, NotTakenError
+from dashboard.history.last_seen import LastSeen
 from dashboard.history.retention import Retention
 from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
 from dashboard.messages import (
     Alert,
     Image,
     Loss,
-    Place,
-    Reason,
+    PartVerdict,
     Record,
     Rejection,
+    RejectionReason,
+    Sender,
     State,
-    Verdict,
 )
 from models.messages import Acknowledgement
 from models.topics import StationTopics
@@ -84,7 +84,7 @@ class _Batch:
         default_factory=lambda: defaultdict(set)
     )
     streams: dict[tuple[StationTopics, str], int] = field(default_factory=dict)
-    heard: dict[tuple[StationTopics, str, bool], Place] = field(default_factory=dict)
+    heard: dict[tuple[StationTopics, str, bool], Sender] = field(default_factory=dict)
 
 
 class Store:
@@ -104,8 +104,8 @@ class Store:
     ) -> None:
         self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
         self._db = open_for_writing(path, max_mb, busy_timeout_s)
-        self._sequences = Sequences(self._db)
-        self._presence = Presence(self._db)
+        self._sequences = AcknowledgedRanges(self._db)
+        self._presence = LastSeen(self._db)
         self._retention = Retention(self._db)
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class Store:
             if len(records) > 1:
                 return _joined(self.record([record]) for record in records)
             topic = records[0].place.topics.root
-            rejection = Rejection(Reason.UNSTORABLE, topic, str(exc))
+            rejection = Rejection(RejectionReason.UNSTORABLE, topic, str(exc))
             return Committed(rejections=[rejection])
 
     def prune(
@@ -215,7 +215,7 @@ class Store:
         match record:
             case Alert():
                 self._write_alert(batch, record)
-            case Verdict() | Loss():
+            case PartVerdict() | Loss():
                 self._write_small(batch, record)
             case Image():
                 self._write_image(batch, record)
@@ -225,7 +225,7 @@ class Store:
                 assert_never(record)
         batch.result.has_news = True
 
-    def _hear(self, batch: _Batch, place: Place) -> None:
+    def _hear(self, batch: _Batch, place: Sender) -> None:
         """Note who spoke: refused at once, written once for the whole batch."""
         who = (place.topics, place.camera, place.is_retained)
         if who not in batch.heard:
@@ -289,12 +289,12 @@ class Store:
         )
         return found.fetchone() is not None
 
-    def _write_small(self, batch: _Batch, record: Verdict | Loss) -> None:
+    def _write_small(self, batch: _Batch, record: PartVerdict | Loss) -> None:
         """Write a verdict or a loss record once."""
         stream = record.event.data.stream
         stream_id = self._claim(batch, record.place.topics, stream)
         received_ms = self._retention.stamp(record.place.received_ms)
-        if isinstance(record, Verdict):
+        if isinstance(record, PartVerdict):
             said = record.event.data
             changes = self._db.execute(
                 "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -322,7 +322,9 @@ class Store:
         """Write a picture, and complete its alert if that was waiting for it."""
         stream, _, seq = record.event_id.rpartition(":")
         if not stream or not seq.isdecimal():
-            raise NotTakenError(Reason.TOPIC, "picture of something that is no event")
+            raise NotTakenError(
+                RejectionReason.TOPIC, "picture of something that is no event"
+            )
         self._claim(batch, record.place.topics, stream)
         received_ms = self._retention.stamp(record.place.received_ms)
         # A picture that its alert does not know may be replaced, the right one never.

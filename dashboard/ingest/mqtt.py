@@ -36,7 +36,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from dashboard.config import BrokerSettings
 from dashboard.ingest.writer import Delivery, Done, Receipt
 from dashboard.messages import Message
-from dashboard.status import Link, now_ms
+from dashboard.status import BrokerStatus, now_ms
 from models.broker import make_tls_context, read_password
 from models.topics import ROOT
 
@@ -94,7 +94,9 @@ class Collector:
             target=self._run, name="dashboard-collector", daemon=True
         )
         address = f"{settings.host}:{settings.port}"
-        self.link = Link(address, is_up=False, since_ms=now_ms(), reason="connecting")
+        self.link = BrokerStatus(
+            address, is_up=False, since_ms=now_ms(), reason="connecting"
+        )
         self.callback_errors = 0
         self.connections = 0
 

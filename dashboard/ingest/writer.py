@@ -73,7 +73,7 @@ class _NoRoomError(Exception):
     """The history is full for so much at once; never leaves this module."""
 
 
-class Recorder:
+class HistoryWriter:
     """Writes the history in a thread of its own.
 
     Args:

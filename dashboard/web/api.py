@@ -28,7 +28,7 @@ from dashboard.config import ServerSettings
 from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
-from dashboard.web.broadcaster import Announcer
+from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent, as_sse
 
 HERE = Path(__file__).parent
@@ -84,7 +84,7 @@ class Api:
         announcer: The state of everything.
     """
 
-    def __init__(self, history: History, hub: Hub, announcer: Announcer) -> None:
+    def __init__(self, history: History, hub: Hub, announcer: EventBroadcaster) -> None:
         self._history, self._hub, self._announcer = history, hub, announcer
 
     async def page(self, _request: Request) -> Response:
@@ -201,7 +201,7 @@ class Api:
 
 
 def create_app(
-    history: History, hub: Hub, announcer: Announcer, settings: ServerSettings
+    history: History, hub: Hub, announcer: EventBroadcaster, settings: ServerSettings
 ) -> Starlette:
     """Return the web application.
 

@@ -10,7 +10,7 @@ from typing import Any
 from dashboard.config import PageSettings
 from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.history.store import Committed
-from dashboard.status import Vitals, now_ms
+from dashboard.status import CollectorStatus, now_ms
 from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
 
 TICK_S = 1.0
@@ -19,7 +19,7 @@ QUIET_TICKS = 5  # the state is sent so often even if nothing changed
 logger = logging.getLogger(__name__)
 
 
-class Announcer:
+class EventBroadcaster:
     """Turns commits into live events.
 
     Args:
@@ -34,7 +34,7 @@ class Announcer:
         history: History,
         hub: Hub,
         page: PageSettings,
-        vitals: Callable[[], Vitals],
+        vitals: Callable[[], CollectorStatus],
     ) -> None:
         self._history, self._hub = history, hub
         self._page, self._vitals = page, vitals
@@ -55,7 +55,7 @@ class Announcer:
             "stations": self._history.stations(at_ms),
         }
 
-    def vitals(self) -> Vitals:
+    def vitals(self) -> CollectorStatus:
         """Return how the collector is doing now."""
         return self._vitals()
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from dashboard.config import ServerSettings
-from dashboard.web.broadcaster import Announcer
+from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from models.errors import ConfigError
 
@@ -75,7 +75,7 @@ async def serve(
     app: Starlette,
     listener: socket.socket,
     hub: Hub,
-    announcer: Announcer,
+    announcer: EventBroadcaster,
     when_up: Callable[[], None] = lambda: None,
 ) -> signal.Signals | None:
     """Serve until SIGTERM or SIGINT, then close every page in order.

@@ -13,7 +13,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from edge.cameras.frame_publisher import SLICE_S, CapturePlan, Feed
+from edge.cameras.frame_publisher import SLICE_S, CapturePlan, FramePublisher
 from edge.frame import Pixels, Stamp
 
 PICTURES_MAX = 4  # waiting; 25 MB in full HD
@@ -30,7 +30,7 @@ class Backlog:
         feed: Way to the daemon.
     """
 
-    def __init__(self, plan: CapturePlan, feed: Feed) -> None:
+    def __init__(self, plan: CapturePlan, feed: FramePublisher) -> None:
         self._feed, self._keeps = feed, plan.keeps_every_frame
         self._waiting: deque[tuple[Pixels | None, Stamp]] = deque()
         self._fault: ValueError | None = None

@@ -46,7 +46,7 @@ NO_BUFFER = -1
 INDEX_BITS = 2  # LATEST = sequence number << 2 | buffer
 
 
-class Word(IntEnum):
+class HeaderField(IntEnum):
     """Eight-byte words at the start of the memory. Times: monotonic clock, ns."""
 
     LATEST = 0
@@ -80,12 +80,12 @@ HEADER_BYTES = 4096  # words, reason, records
 MEMORY_BYTES = HEADER_BYTES + BUFFERS * FRAME_MAX_BYTES
 
 
-def _attach(memory: Any, published: Any, taken: Any) -> "FrameSlot":  # noqa: ANN401 (multiprocessing's own descriptors)
+def _attach(memory: Any, published: Any, taken: Any) -> "FrameBuffer":  # noqa: ANN401 (multiprocessing's own descriptors)
     """Return the slot on the other side of a process start."""
-    return FrameSlot(memory.detach(), published.detach(), taken.detach())
+    return FrameBuffer(memory.detach(), published.detach(), taken.detach())
 
 
-class FrameSlot:
+class FrameBuffer:
     """The shared memory and the two bells of one camera.
 
     It can be an argument of a ``multiprocessing`` process (start method spawn).
@@ -101,23 +101,23 @@ class FrameSlot:
         self.published_fd = published_fd
         self.taken_fd = taken_fd
         self._memory = mmap.mmap(memory_fd, MEMORY_BYTES)
-        self.words = np.frombuffer(self._memory, np.int64, len(Word))
+        self.words = np.frombuffer(self._memory, np.int64, len(HeaderField))
         self.records = np.frombuffer(self._memory, RECORD, BUFFERS, RECORDS_OFFSET)
         self.pixels = np.frombuffer(
             self._memory, np.uint8, BUFFERS * FRAME_MAX_BYTES, HEADER_BYTES
         ).reshape(BUFFERS, FRAME_MAX_BYTES)
 
     @classmethod
-    def create(cls) -> "FrameSlot":
+    def create(cls) -> "FrameBuffer":
         """Return a new, empty slot."""
         memory_fd = os.memfd_create("graftline-camera", os.MFD_CLOEXEC)
         os.ftruncate(memory_fd, MEMORY_BYTES)
         flags = os.EFD_CLOEXEC | os.EFD_NONBLOCK
         slot = cls(memory_fd, os.eventfd(0, flags), os.eventfd(0, flags))
-        slot.words[Word.READING] = NO_BUFFER
+        slot.words[HeaderField.READING] = NO_BUFFER
         return slot
 
-    def __reduce__(self) -> tuple[Callable[..., "FrameSlot"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., "FrameBuffer"], tuple[Any, ...]]:
         """Send duplicates of the descriptors to a process that is being started."""
         ends = (self.memory_fd, self.published_fd, self.taken_fd)
         return _attach, tuple(DupFd(end) for end in ends)
@@ -153,14 +153,14 @@ class FrameSlot:
         self._memory[REASON_OFFSET:RECORDS_OFFSET] = raw
 
 
-class SlotWriter:
+class FrameBufferWriter:
     """The camera's side.
 
     Args:
         slot: The slot; nobody else writes.
     """
 
-    def __init__(self, slot: FrameSlot) -> None:
+    def __init__(self, slot: FrameBuffer) -> None:
         self._slot = slot
         self._published = 0
 
@@ -201,17 +201,17 @@ class SlotWriter:
             timeout_s: Longest wait.
         """
         words = self._slot.words
-        if words[Word.TAKEN] == self._published:
+        if words[HeaderField.TAKEN] == self._published:
             return True
         select.select([self._slot.taken_fd], [], [], timeout_s)
         _silence(self._slot.taken_fd)
-        return bool(words[Word.TAKEN] == self._published)
+        return bool(words[HeaderField.TAKEN] == self._published)
 
     def _begin(self, stamp: Stamp, height: int, width: int, fault: str) -> int:
         """Open a free buffer: from here until the end it is torn."""
         words = self._slot.words
-        used = {int(words[Word.LATEST]) & ((1 << INDEX_BITS) - 1)}
-        used.add(int(words[Word.READING]))
+        used = {int(words[HeaderField.LATEST]) & ((1 << INDEX_BITS) - 1)}
+        used.add(int(words[HeaderField.READING]))
         buffer = next(i for i in range(BUFFERS) if i not in used)
         record = self._slot.records[buffer]
         record["seq_before"] = self._published + 1
@@ -228,18 +228,18 @@ class SlotWriter:
         """Close the buffer, make it the newest, and ring."""
         self._published += 1
         self._slot.records[buffer]["seq_after"] = self._published
-        self._slot.words[Word.LATEST] = self._published << INDEX_BITS | buffer
+        self._slot.words[HeaderField.LATEST] = self._published << INDEX_BITS | buffer
         os.eventfd_write(self._slot.published_fd, 1)
 
 
-class SlotReader:
+class FrameBufferReader:
     """The daemon's side.
 
     Args:
         slot: The slot; nobody else reads.
     """
 
-    def __init__(self, slot: FrameSlot) -> None:
+    def __init__(self, slot: FrameBuffer) -> None:
         self._slot = slot
         self._taken = 0
         self._buffer = NO_BUFFER
@@ -248,7 +248,7 @@ class SlotReader:
     @property
     def frames_published(self) -> int:
         """Frames that the camera has put into the slot."""
-        return int(self._slot.words[Word.LATEST]) >> INDEX_BITS
+        return int(self._slot.words[HeaderField.LATEST]) >> INDEX_BITS
 
     @property
     def has_frame(self) -> bool:
@@ -263,16 +263,16 @@ class SlotReader:
         _silence(self._slot.published_fd)
         words = self._slot.words
         for _ in range(TAKE_TRIES):
-            latest = int(words[Word.LATEST])
+            latest = int(words[HeaderField.LATEST])
             seq, buffer = latest >> INDEX_BITS, latest & ((1 << INDEX_BITS) - 1)
             if seq == self._taken:
                 return None
-            words[Word.READING] = buffer
-            if int(words[Word.LATEST]) != latest:
+            words[HeaderField.READING] = buffer
+            if int(words[HeaderField.LATEST]) != latest:
                 continue
             self._taken, self._buffer = seq, buffer
             frame = self._frame(buffer)
-            words[Word.TAKEN] = seq
+            words[HeaderField.TAKEN] = seq
             os.eventfd_write(self._slot.taken_fd, 1)
             if self.is_whole():
                 self.frames_taken += 1
@@ -286,7 +286,7 @@ class SlotReader:
 
     def release(self) -> None:
         """Give the frame's buffer back to the writer."""
-        self._slot.words[Word.READING] = self._buffer = NO_BUFFER
+        self._slot.words[HeaderField.READING] = self._buffer = NO_BUFFER
 
     def _frame(self, buffer: int) -> CameraFrame:
         """Return the frame in a buffer."""

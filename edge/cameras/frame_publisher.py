@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.cameras.controls import Controls
-from edge.cameras.frame_buffer import FrameSlot, SlotWriter, Word
+from edge.cameras.frame_buffer import FrameBuffer, FrameBufferWriter, HeaderField
 from edge.cameras.source import Source, SourceKind
 from edge.frame import Pixels, Stamp
 from models.errors import CameraError
 
 if TYPE_CHECKING:
-    from edge.cameras.health.monitor import Guard, GuardPlan
+    from edge.cameras.health.monitor import ImageQualityMonitor, ImageQualityPlan
 
 GRACE_MS = 1000  # for a busy machine, on top of what a step itself may take
 SLICE_S = 0.2  # longest sleep without a sign of life
@@ -64,7 +64,7 @@ class CapturePlan:
     poisoned_frame_id: int | None = None
     is_verbose: bool = False
     loops: bool = False
-    health: "GuardPlan | None" = None
+    health: "ImageQualityPlan | None" = None
     controls: Controls = field(default_factory=Controls)
     opens: Callable[["CapturePlan"], Any] | None = None
     keeps_every_frame: bool = False
@@ -95,7 +95,7 @@ class CapturePlan:
         return CameraError(text, why=why, fix=fix)
 
 
-class Feed:
+class FramePublisher:
     """The way of frames and signs of life to the daemon.
 
     Args:
@@ -103,15 +103,17 @@ class Feed:
         guard: Looks at the frames; none = nobody does.
     """
 
-    def __init__(self, slot: FrameSlot, guard: "Guard | None" = None) -> None:
+    def __init__(
+        self, slot: FrameBuffer, guard: "ImageQualityMonitor | None" = None
+    ) -> None:
         self._slot = slot
-        self._writer = SlotWriter(slot)
+        self._writer = FrameBufferWriter(slot)
         self._guard = guard
 
     @property
     def is_wanted(self) -> bool:
         """Whether the daemon is ready for frames."""
-        return bool(self._slot.words[Word.GO])
+        return bool(self._slot.words[HeaderField.GO])
 
     def back_within(self, timeout_ms: float) -> None:
         """Promise a sign of life.
@@ -120,7 +122,7 @@ class Feed:
             timeout_ms: Longest that the next step takes by itself.
         """
         deadline = time.monotonic_ns() + int((timeout_ms + GRACE_MS) * 1e6)
-        self._slot.words[Word.DEADLINE_NS] = deadline
+        self._slot.words[HeaderField.DEADLINE_NS] = deadline
 
     def reads(self, frame_id: int, timeout_ms: float) -> None:
         """Say which frame is read now, for the case that it kills the process.
@@ -129,7 +131,7 @@ class Feed:
             frame_id: Its number.
             timeout_ms: Longest that reading takes.
         """
-        self._slot.words[Word.READS] = frame_id + 1
+        self._slot.words[HeaderField.READS] = frame_id + 1
         self.back_within(timeout_ms)
 
     def warn(self, warnings: Sequence[str]) -> None:
@@ -146,7 +148,7 @@ class Feed:
         Args:
             frames: How many.
         """
-        self._slot.words[Word.DAMAGED] += frames
+        self._slot.words[HeaderField.DAMAGED] += frames
 
     def wait_until_wanted(self) -> None:
         """Wait until the daemon is ready for frames."""
@@ -182,21 +184,21 @@ class Feed:
         return self._writer.wait_until_taken(timeout_s)
 
     def publish(self, pixels: Pixels, stamp: Stamp) -> None:
-        """Make a frame the newest one; see ``SlotWriter.publish``.
+        """Make a frame the newest one; see ``FrameBufferWriter.publish``.
 
         Where it cannot show the part, it comes as one that cannot be read.
         """
         fault = ""
         if self._guard is not None:
             fault = self._guard.fault_of(pixels, stamp)
-            self._slot.words[Word.CONDITION] = self._guard.alarms
+            self._slot.words[HeaderField.CONDITION] = self._guard.alarms
         if fault:
             self._writer.publish_fault(fault, stamp)
         else:
             self._writer.publish(pixels, stamp)
 
     def publish_fault(self, fault: str, stamp: Stamp) -> None:
-        """Tell of a frame that cannot be read; see ``SlotWriter.publish_fault``."""
+        """Report a frame that cannot be read: ``FrameBufferWriter.publish_fault``."""
         self._writer.publish_fault(fault, stamp)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.cameras.frame_buffer import FrameSlot, SlotReader, Word
+from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
 from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan
 from edge.cameras.health.condition import names_of
 from edge.cameras.reachability import Probe
@@ -94,8 +94,8 @@ class CameraProcess:
         self._pause = Pause(dice or random.Random())  # noqa: S311 (jitter)
         self._process: BaseProcess | None = None
         self._dying: list[BaseProcess] = []
-        self._slot: FrameSlot | None = None
-        self._reader: SlotReader | None = None
+        self._slot: FrameBuffer | None = None
+        self._reader: FrameBufferReader | None = None
         self._probe = Probe(plan.source, plan.camera)
         self._start_at_ns = self._started_ns = 0
         self._is_wanted = False
@@ -144,7 +144,9 @@ class CameraProcess:
     def frames_damaged(self) -> int:
         """Frames that came damaged, or not at all, and were not handed over."""
         slot = self._slot
-        return self._damaged_before + (int(slot.words[Word.DAMAGED]) if slot else 0)
+        return self._damaged_before + (
+            int(slot.words[HeaderField.DAMAGED]) if slot else 0
+        )
 
     @property
     def pid(self) -> int | None:
@@ -160,7 +162,7 @@ class CameraProcess:
         """Let frames come: whoever inspects them is ready."""
         self._is_wanted = True
         if self._slot:
-            self._slot.words[Word.GO] = 1
+            self._slot.words[HeaderField.GO] = 1
 
     def take(self) -> CameraFrame | None:
         """Return the newest frame, or nothing if there is no new one.
@@ -172,7 +174,7 @@ class CameraProcess:
             self._pause.reset()
             self._probe.forget()
             self.warning = self._slot.reason
-            ill = names_of(int(self._slot.words[Word.CONDITION]))
+            ill = names_of(int(self._slot.words[HeaderField.CONDITION]))
             state = CameraState.DEGRADED if ill else CameraState.UP
             told = ", ".join((*ill, self.warning) if self.warning else ill)
             self._change(state, told, ill)
@@ -208,7 +210,7 @@ class CameraProcess:
                 self._change(CameraState.ENDED, "")
         elif exit_code is not None:
             self._fail(self._reason(exit_code), now_ns)
-        elif self._slot and now_ns > self._slot.words[Word.DEADLINE_NS]:
+        elif self._slot and now_ns > self._slot.words[HeaderField.DEADLINE_NS]:
             self._process.kill()
             self._fail("its process hung and was killed", now_ns)
 
@@ -248,9 +250,9 @@ class CameraProcess:
         """Make a new slot and a new process for it."""
         self._probe.stop()
         self._started_ns = now_ns
-        slot = FrameSlot.create()
-        slot.words[Word.DEADLINE_NS] = now_ns + START_LIMIT_NS
-        slot.words[Word.GO] = self._is_wanted
+        slot = FrameBuffer.create()
+        slot.words[HeaderField.DEADLINE_NS] = now_ns + START_LIMIT_NS
+        slot.words[HeaderField.GO] = self._is_wanted
         process = multiprocessing.get_context("spawn").Process(
             target=run_camera,
             args=(self.plan, slot, os.getpid()),
@@ -259,7 +261,7 @@ class CameraProcess:
         )
         with _interrupts_blocked():
             process.start()
-        self._process, self._slot, self._reader = process, slot, SlotReader(slot)
+        self._process, self._slot, self._reader = process, slot, FrameBufferReader(slot)
         logger.debug("camera_started camera=%s pid=%s", self.name, process.pid)
 
     def _fail(self, reason: str, now_ns: int) -> None:
@@ -280,10 +282,10 @@ class CameraProcess:
             return
         reader, taken = self._reader, self._reader.frames_taken
         captured = taken if self.is_triggered else reader.frames_published
-        damaged = int(self._slot.words[Word.DAMAGED])
+        damaged = int(self._slot.words[HeaderField.DAMAGED])
         if resumes:
             self._resume_after(
-                captured + damaged, int(self._slot.words[Word.READS]) - 1
+                captured + damaged, int(self._slot.words[HeaderField.READS]) - 1
             )
         self._captured_before += captured
         self._taken_before += taken

@@ -5,19 +5,19 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from edge.cameras.frame_buffer import FrameSlot
-from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan, Feed
+from edge.cameras.frame_buffer import FrameBuffer
+from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan, FramePublisher
 from edge.cameras.source import SourceKind
 from models.errors import CameraError
 
 if TYPE_CHECKING:
-    from edge.cameras.health.monitor import Guard
+    from edge.cameras.health.monitor import ImageQualityMonitor
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 REASON_SEPARATOR = "\n"
 
 
-def run_camera(plan: CapturePlan, slot: FrameSlot, parent_pid: int) -> None:
+def run_camera(plan: CapturePlan, slot: FrameBuffer, parent_pid: int) -> None:
     """Run one source to its end. Called in a process of its own.
 
     Args:
@@ -41,10 +41,10 @@ def run_camera(plan: CapturePlan, slot: FrameSlot, parent_pid: int) -> None:
     os._exit(FAULT_EXIT_CODE)
 
 
-def _run(plan: CapturePlan, slot: FrameSlot) -> None:
+def _run(plan: CapturePlan, slot: FrameBuffer) -> None:
     """Run the source; only its own module is imported."""
     plan.refuse_missing()  # at once: importing OpenCV takes its time
-    feed = Feed(slot, _guard(plan))
+    feed = FramePublisher(slot, _guard(plan))
     match plan.source.kind:
         case SourceKind.FOLDER:
             from edge.cameras.sources.folder import run_folder  # noqa: PLC0415 (lazy)
@@ -64,17 +64,17 @@ def _run(plan: CapturePlan, slot: FrameSlot) -> None:
             run_aravis(plan, feed)
 
 
-def _guard(plan: CapturePlan) -> "Guard | None":
+def _guard(plan: CapturePlan) -> "ImageQualityMonitor | None":
     """Return who looks at the frames."""
     if plan.health is None:
         return None
     import cv2  # noqa: PLC0415 (lazy)
 
-    from edge.cameras.health.monitor import Guard  # noqa: PLC0415 (lazy: OpenCV)
+    from edge.cameras.health.monitor import ImageQualityMonitor  # noqa: PLC0415 (lazy: OpenCV)
 
     cv2.setNumThreads(1)  # of a process that the other cores are not for
     is_part = plan.source.kind.is_triggered or plan.keeps_every_frame
-    return Guard(plan.health, is_triggered=is_part)
+    return ImageQualityMonitor(plan.health, is_triggered=is_part)
 
 
 def _end_with(parent_pid: int) -> None:

@@ -15,8 +15,8 @@ from pydantic import AfterValidator, Field, model_validator
 from edge.cameras.controls import Controls
 from edge.cameras.health.baseline import Background, Baseline
 from edge.cameras.health.baseline_file import read_baseline
-from edge.cameras.health.condition import Limits
-from edge.cameras.health.monitor import GuardPlan
+from edge.cameras.health.condition import QualityLimits
+from edge.cameras.health.monitor import ImageQualityPlan
 from edge.cameras.source import Source, SourceKind, parse_source
 from edge.config.rules import PartsSettings, RegionSettings, StreakSettings, names_twice
 from models.config import Settings
@@ -156,7 +156,7 @@ class CameraHealthSettings(Settings):
     )
 
 
-def guard_plan(settings: CameraHealthSettings, camera: str) -> GuardPlan | None:
+def guard_plan(settings: CameraHealthSettings, camera: str) -> ImageQualityPlan | None:
     """Return how to look at a camera's frames; none where nothing is checked.
 
     Args:
@@ -171,9 +171,9 @@ def guard_plan(settings: CameraHealthSettings, camera: str) -> GuardPlan | None:
     path = settings.baseline
     baseline = read_baseline(path) if path is not None else None
     _log_baseline(path, baseline, camera)
-    return GuardPlan(
+    return ImageQualityPlan(
         every_n_frames=settings.every_n_frames,
-        limits=Limits(
+        limits=QualityLimits(
             frozen_after_s=settings.frozen_after_s,
             black_below=settings.black_below,
             white_above=settings.white_above,

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from edge.rules.part_counter import Window
+from edge.rules.part_counter import BeltWindow
 from edge.rules.regions import Region, RegionKind, polygon_fault
 from models.config import Settings
 from models.topics import Name
@@ -92,7 +92,7 @@ class PartsSettings(Settings):
     empty: Path = Field(
         description="Picture of the empty belt, taken by this camera: PNG or JPEG."
     )
-    window: Window = Field(
+    window: BeltWindow = Field(
         default=(0.1, 0, 0.9, 1),
         description="Where parts are looked for: [x1, y1, x2, y2] in 0..1 of the "
         "frame. It must show one part at a time, and the belt between two.",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from edge.config.camera import TriggerMode
 from edge.control.command_validation import AnyCommand, CommandGate, RawCommand, Refused
-from edge.inspection.camera_channel import Lane
+from edge.inspection.camera_channel import CameraChannel
 from edge.rules.triggers import Trigger
 from models.commands import (
     COMMAND_MAX_BYTES,
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 Answer = tuple[str, CommandReply]  # topic, reply
 
 
-class CommandDesk:
+class CommandQueue:
     """Takes commands, judges them, and hands triggers to their cameras.
 
     Args:
@@ -89,7 +89,9 @@ class CommandDesk:
         kept = bytes(payload[: COMMAND_MAX_BYTES + 1])
         self._queue.append(RawCommand(verb, kept, is_retained, time.monotonic_ns()))
 
-    def hear(self, lanes: Sequence[Lane], limit: int = PER_TURN) -> Iterator[Answer]:
+    def hear(
+        self, lanes: Sequence[CameraChannel], limit: int = PER_TURN
+    ) -> Iterator[Answer]:
         """Judge what has arrived; yield the answers that can be given now.
 
         Args:
@@ -141,7 +143,7 @@ class CommandDesk:
         yield self._topics.reply(verb, command.id), reply
 
     def _trigger(
-        self, command: TriggerCommand, raw: RawCommand, lanes: Sequence[Lane]
+        self, command: TriggerCommand, raw: RawCommand, lanes: Sequence[CameraChannel]
     ) -> Refused | None:
         """Hand a trigger to its camera; return why not."""
         name = command.camera

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 
-class StopRequest:
+class StopSignal:
     """A request to stop, from a signal. The second signal is not caught.
 
     Attributes:

@@ -154,7 +154,7 @@ NOTE_NAME = "home-assistant.topic"
 logger = logging.getLogger(__name__)
 
 
-class Announcer:
+class HomeAssistantDiscovery:
     """Keeps the announcement as the configuration wants it.
 
     Args:

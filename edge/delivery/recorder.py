@@ -71,7 +71,7 @@ class Decision:
     verdict: VerdictKind | None = None
 
 
-class Recorder:
+class DecisionRecorder:
     """Writes decisions down, in the order in which they were made.
 
     Args:

@@ -7,7 +7,7 @@ the client has a name of its own, and what it publishes is empty and not kept.
 from edge.config.station import BrokerSettings
 from edge.delivery.publisher.connection_diagnosis import explain_connection
 from edge.delivery.publisher.probe import probe_broker
-from edge.doctor.finding import Finding, Grade
+from edge.doctor.finding import CheckResult, Grade
 from models.errors import DeliveryError
 from models.topics import StationTopics
 
@@ -17,7 +17,7 @@ CHECK = "broker"
 
 def check_broker(
     settings: BrokerSettings, topics: StationTopics, limit_s: float
-) -> Finding:
+) -> CheckResult:
     """Go the whole way to the broker and back.
 
     Args:
@@ -47,4 +47,4 @@ def check_broker(
         )
     secured = "TLS" if settings.tls_ca_file else "no TLS"
     what = f"{name}: {answer.protocol}, {secured}, may publish and hear"
-    return Finding(CHECK, Grade.OK, what)
+    return CheckResult(CHECK, Grade.OK, what)

@@ -6,7 +6,7 @@ from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.source import SourceKind
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.config.camera import CameraSettings
-from edge.doctor.finding import Finding, Grade
+from edge.doctor.finding import CheckResult, Grade
 from models.errors import CameraError
 from models.messages import CameraState
 
@@ -17,7 +17,7 @@ SLOW_SHARE = 0.8  # of the configured pace: fewer frames are worth a word
 
 def check_camera(
     settings: CameraSettings, deadline_s: float, *, daemon_runs: bool
-) -> Finding:
+) -> CheckResult:
     """Open a camera, take a frame, and count frames for a moment.
 
     Args:
@@ -48,7 +48,7 @@ def check_camera(
     figures = {"width_px": width, "height_px": height, "fps": round(fps, 1)}
     what = f"{source.shown}: {width} x {height} px, {fps:.1f} frames/s"
     if 0 < fps < settings.fps * SLOW_SHARE:
-        return Finding(
+        return CheckResult(
             check,
             Grade.WARN,
             what,
@@ -56,7 +56,7 @@ def check_camera(
             "Look at exposure time, USB port or network of the camera.",
             figures=figures,
         )
-    return Finding(check, Grade.OK, what, figures=figures)
+    return CheckResult(check, Grade.OK, what, figures=figures)
 
 
 def _first_frame(camera: CameraProcess, deadline_s: float) -> tuple[int, int] | None:
@@ -90,10 +90,10 @@ def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
     return frames / (last_s - began_s) if last_s > began_s else 0.0
 
 
-def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> Finding:
+def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckResult:
     """Return why there was no frame."""
     if camera.state is CameraState.ENDED:
-        return Finding.of_error(
+        return CheckResult.of_error(
             check,
             CameraError(
                 f"{camera.plan.source.shown}: not one frame that can be read.",
@@ -110,11 +110,11 @@ def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> Finding
     else:
         error = camera.error()
     if daemon_runs and camera.plan.source.kind is SourceKind.USB:
-        return Finding(
+        return CheckResult(
             check,
             Grade.WARN,
             error.what,
             "A daemon is running, and a USB camera serves one program at a time.",
             "Look at `systemctl status graftline-edge`, or stop the daemon first.",
         )
-    return Finding.of_error(check, error)
+    return CheckResult.of_error(check, error)

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge.config.station import EdgeSettings
-from edge.doctor.finding import Finding, Grade
+from edge.doctor.finding import CheckResult, Grade
 from models.errors import ConfigError, DeliveryError
 
 ROOM_MIN_BYTES = 64 << 20  # below this, evidence and outbox stop within hours
@@ -18,7 +18,7 @@ STEPS_PER_LOOK = 10_000  # SQLite's own steps between two looks at the clock
 CHECK = "disk"
 
 
-def check_folder(name: str, folder: Path, wanted_bytes: int) -> Finding:
+def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
     """Return whether a folder of the daemon can be written, and has room.
 
     Args:
@@ -48,7 +48,7 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> Finding:
     figures = {"room_bytes": float(room_bytes), "inodes": float(stat.f_favail)}
     what = f"{folder}: {room_bytes / 1e9:.1f} GB free"
     if room_bytes < ROOM_MIN_BYTES or (stat.f_files and stat.f_favail < INODES_MIN):
-        return Finding(
+        return CheckResult(
             check,
             Grade.FAIL,
             what,
@@ -58,7 +58,7 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> Finding:
             figures,
         )
     if room_bytes < wanted_bytes:
-        return Finding(
+        return CheckResult(
             check,
             Grade.WARN,
             what,
@@ -66,10 +66,10 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> Finding:
             "Make room, or set a smaller max_bytes.",
             figures=figures,
         )
-    return Finding(check, Grade.OK, what, figures=figures)
+    return CheckResult(check, Grade.OK, what, figures=figures)
 
 
-def check_outbox(settings: EdgeSettings, deadline_s: float) -> Finding:
+def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
     """Return whether the outbox is whole; it is only read.
 
     Args:
@@ -82,13 +82,15 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> Finding:
     path = settings.outbox.path
     check = f"{CHECK} outbox file"
     if not path.exists():
-        return Finding(check, Grade.OK, f"{path}: not there yet, the daemon makes it")
+        return CheckResult(
+            check, Grade.OK, f"{path}: not there yet, the daemon makes it"
+        )
     user = " (a daemon is using it)" if is_daemon_running(path) else ""
     try:
         rows, verdict = _read(path, deadline_s)
     except sqlite3.DatabaseError as exc:
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-            return Finding(
+            return CheckResult(
                 check,
                 Grade.WARN,
                 f"{path}: too large to be looked through in time{user}",
@@ -104,7 +106,7 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> Finding:
             "and begins a new one. Look at the disk.",
         )
     what = f"{path}: whole, {rows} events wait{user}"
-    return Finding(check, Grade.OK, what, figures={"events": float(rows)})
+    return CheckResult(check, Grade.OK, what, figures={"events": float(rows)})
 
 
 def is_daemon_running(outbox: Path) -> bool:

@@ -16,7 +16,7 @@ from edge.config.station import EdgeSettings
 from edge.doctor.broker_check import check_broker
 from edge.doctor.camera_check import check_camera
 from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
-from edge.doctor.finding import Finding, Grade
+from edge.doctor.finding import CheckResult, Grade
 from edge.doctor.model_check import check_model
 from edge.monitoring.status import is_clock_synchronized
 from models.errors import (
@@ -46,10 +46,10 @@ class Check:
 
     name: str
     exit_code: int
-    look: Callable[[], Finding]
+    look: Callable[[], CheckResult]
 
 
-def examine(settings: EdgeSettings, limit_s: float = LIMIT_S) -> list[Finding]:
+def examine(settings: EdgeSettings, limit_s: float = LIMIT_S) -> list[CheckResult]:
     """Return what was found, what matters most first.
 
     Args:
@@ -60,14 +60,14 @@ def examine(settings: EdgeSettings, limit_s: float = LIMIT_S) -> list[Finding]:
     return run_checks(_checks(settings, deadline_s - SPARE_S), deadline_s)
 
 
-def run_checks(checks: list[Check], deadline_s: float) -> list[Finding]:
+def run_checks(checks: list[Check], deadline_s: float) -> list[CheckResult]:
     """Return the finding of every check, in order.
 
     Args:
         checks: What to look at.
         deadline_s: Monotonic clock; who is not back by then is reported as such.
     """
-    answers: queue.SimpleQueue[tuple[int, Finding]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[tuple[int, CheckResult]] = queue.SimpleQueue()
     for number, check in enumerate(checks):
         threading.Thread(
             target=_look,
@@ -75,7 +75,7 @@ def run_checks(checks: list[Check], deadline_s: float) -> list[Finding]:
             name=f"doctor-{check.name}",
             daemon=True,
         ).start()
-    found: dict[int, Finding] = {}
+    found: dict[int, CheckResult] = {}
     while len(found) < len(checks):
         try:
             left_s = max(0.0, deadline_s - time.monotonic())
@@ -136,7 +136,7 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
     ]
 
 
-def check_clock() -> Finding:
+def check_clock() -> CheckResult:
     """Return whether the time of alerts can be believed."""
     now = datetime.now(UTC)
     what = f"{now:%Y-%m-%d %H:%M:%S} UTC"
@@ -147,35 +147,35 @@ def check_clock() -> Finding:
             fix="Set the clock, and let chrony or systemd-timesyncd keep it.",
         )
     if not is_clock_synchronized():
-        return Finding(
+        return CheckResult(
             "clock",
             Grade.WARN,
             f"{what}, not synchronized",
             "No time server has been heard; alerts say so, and are kept in order.",
             "Start chrony or systemd-timesyncd.",
         )
-    return Finding("clock", Grade.OK, f"{what}, synchronized")
+    return CheckResult("clock", Grade.OK, f"{what}, synchronized")
 
 
 def _look(
-    number: int, check: Check, answers: "queue.SimpleQueue[tuple[int, Finding]]"
+    number: int, check: Check, answers: "queue.SimpleQueue[tuple[int, CheckResult]]"
 ) -> None:
     """Run one check and hand over what came of it."""
     try:
         finding = check.look()
     except GraftlineError as error:
-        finding = Finding.of_error(check.name, error)
+        finding = CheckResult.of_error(check.name, error)
     except Exception as error:  # noqa: BLE001 - top of the thread: reported as our bug
         what = f"the check itself failed: {type(error).__name__}: {error}"
-        finding = Finding(
+        finding = CheckResult(
             check.name, Grade.FAIL, what, fix="Send us this.", exit_code=ExitCode.BUG
         )
     answers.put((number, finding))
 
 
-def _too_slow(check: Check) -> Finding:
+def _too_slow(check: Check) -> CheckResult:
     """Return the finding of a check that did not come back."""
-    return Finding(
+    return CheckResult(
         check.name,
         Grade.FAIL,
         "no answer in time.",

@@ -15,7 +15,7 @@ class Grade(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line of the report.
 
     Attributes:
@@ -37,7 +37,7 @@ class Finding:
     figures: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of_error(cls, check: str, error: GraftlineError) -> "Finding":
+    def of_error(cls, check: str, error: GraftlineError) -> "CheckResult":
         """Return an expected failure as a finding.
 
         Args:
@@ -51,7 +51,7 @@ class Finding:
         return {**asdict(self), "grade": self.grade.value}
 
 
-def exit_code_of(findings: list[Finding]) -> int:
+def exit_code_of(findings: list[CheckResult]) -> int:
     """Return the exit code of a report: that of its first broken part.
 
     Args:

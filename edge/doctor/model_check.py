@@ -3,7 +3,7 @@
 import time
 
 from edge.config.station import ModelSettings
-from edge.doctor.finding import Finding, Grade
+from edge.doctor.finding import CheckResult, Grade
 from edge.inspection.model import load_model
 from models.errors import PackageError
 from models.golden import read_golden, run_golden
@@ -14,7 +14,7 @@ GOLDEN_LIMIT_S = 1.0  # flashing ran every golden frame; this is a quick look
 CHECK = "model"
 
 
-def check_model(settings: ModelSettings) -> Finding:
+def check_model(settings: ModelSettings) -> CheckResult:
     """Load the model in force and run a few golden frames.
 
     Args:
@@ -52,4 +52,4 @@ def check_model(settings: ModelSettings) -> Finding:
     what = f"{name}, {mode.variant.value} {mode.precision_hint}: "
     what += f"{frames} golden frames as expected, {frame_ms:.0f} ms each"
     figures = {"load_s": round(loaded_s, 2), "frame_ms": round(frame_ms, 1)}
-    return Finding(CHECK, Grade.OK, what, figures=figures)
+    return CheckResult(CHECK, Grade.OK, what, figures=figures)

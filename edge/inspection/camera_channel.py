@@ -19,11 +19,11 @@ from edge.cameras.supervisor import CameraProcess
 from edge.counters import CameraCounters
 from edge.frame import CameraFrame, Pixels, Stamp
 from edge.inspection.model import LoadedModel
-from edge.rules.alert_suppression import CoolDown
-from edge.rules.defect_rate import Streak
+from edge.rules.alert_suppression import AlertSuppression
+from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import CountedPart, PartCounter
 from edge.rules.regions import Region, RegionMap, unknown_labels
-from edge.rules.track_reset import Continuity
+from edge.rules.track_reset import TrackReset
 from edge.rules.tracker import Tracker
 from edge.rules.triggers import CommandTriggers, EveryFrame, with_part
 from models.boxes import FloatArray
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RuleResult:
     """What is said of one frame.
 
     Attributes:
@@ -53,7 +53,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class Lane:
+class CameraChannel:
     """One camera, its rules, and what is remembered of it from frame to frame.
 
     Attributes:
@@ -74,11 +74,11 @@ class Lane:
     camera: CameraProcess
     tracker: Tracker
     regions: tuple[Region, ...] = ()
-    cool_down: CoolDown = field(default_factory=lambda: CoolDown(0))
-    streak: Streak = field(default_factory=Streak)
+    cool_down: AlertSuppression = field(default_factory=lambda: AlertSuppression(0))
+    streak: DefectRateAlarm = field(default_factory=DefectRateAlarm)
     parts: PartCounter | None = None
     counters: CameraCounters = field(default_factory=CameraCounters)
-    continuity: Continuity = field(default_factory=Continuity)
+    continuity: TrackReset = field(default_factory=TrackReset)
     triggers: CommandTriggers | None = None
     every_frame: EveryFrame | None = None
     is_second: bool = False
@@ -133,7 +133,7 @@ class Lane:
 
     def decide(
         self, found: Detections, stamp: Stamp, pixels: Pixels, model: LoadedModel
-    ) -> Told:
+    ) -> RuleResult:
         """Return what is to be told of a frame; called once for each, in order.
 
         Args:
@@ -148,7 +148,7 @@ class Lane:
         seen = regions.keep(found, *size_px)
         if self.makes_parts:
             names = tuple(regions.names(seen, *size_px))
-            return Told(seen, names, (0,) * len(seen), stamp.part_id)
+            return RuleResult(seen, names, (0,) * len(seen), stamp.part_id)
         fresh = self._confirm(seen, stamp, size_px)
         before = self.streak.reason
         self.streak.defects(len(fresh), stamp.captured_ns)
@@ -226,7 +226,7 @@ class Lane:
 
     def _cooled(
         self, fresh: Detections, names: list[str], stamp: Stamp, model: LoadedModel
-    ) -> Told:
+    ) -> RuleResult:
         """Return the new defects without those that the cool-down holds back."""
         labels = [model.labels[label] for label in fresh.labels.tolist()]
         answers = [
@@ -235,7 +235,7 @@ class Lane:
         ]
         told = [place for place, answer in enumerate(answers) if answer is not None]
         self.counters.suppressed += len(answers) - len(told)
-        return Told(
+        return RuleResult(
             fresh.take(np.array(told, np.int64)),
             tuple(names[place] for place in told),
             tuple(answer for answer in answers if answer is not None),

@@ -18,10 +18,10 @@ from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.supervisor import CameraProcess
 from edge.config.camera import CameraSettings, TriggerMode, guard_plan
 from edge.config.rules import PartsSettings
-from edge.inspection.camera_channel import Lane
+from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel
-from edge.rules.alert_suppression import CoolDown
-from edge.rules.defect_rate import Streak
+from edge.rules.alert_suppression import AlertSuppression
+from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import GRID, Belt, PartCounter
 from edge.rules.regions import unknown_labels
 from edge.rules.tracker import Tracker
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 RUN_CHARS = 8  # of a random name: unlikely to be drawn twice at one camera
 
 
-class Lanes:
+class CameraSet:
     """All cameras of a daemon. Used by one thread.
 
     Args:
@@ -82,7 +82,7 @@ class Lanes:
         """
         return self._settings[name].trigger_timeout_ms
 
-    def swap(self, settings: Sequence[CameraSettings]) -> list[Lane]:
+    def swap(self, settings: Sequence[CameraSettings]) -> list[CameraChannel]:
         """Put other settings in force.
 
         Args:
@@ -127,7 +127,9 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
     )
 
 
-def build_lane(settings: CameraSettings, camera: CameraProcess | None = None) -> Lane:
+def build_lane(
+    settings: CameraSettings, camera: CameraProcess | None = None
+) -> CameraChannel:
     """Return one camera with what belongs to it.
 
     Args:
@@ -144,12 +146,12 @@ def build_lane(settings: CameraSettings, camera: CameraProcess | None = None) ->
         max_missed=settings.track_max_missed,
     )
     streak, parts = settings.streak, settings.parts
-    lane = Lane(
+    lane = CameraChannel(
         camera or CameraProcess(capture_plan(settings)),
         tracker,
         tuple(region.region for region in settings.region),
-        CoolDown(settings.cool_down_s),
-        Streak(streak.parts, streak.alerts, streak.window_s),
+        AlertSuppression(settings.cool_down_s),
+        DefectRateAlarm(streak.parts, streak.alerts, streak.window_s),
         _part_counter(parts, frames_min=settings.k) if parts else None,
     )
     match settings.trigger:
@@ -165,8 +167,8 @@ def build_lane(settings: CameraSettings, camera: CameraProcess | None = None) ->
 
 
 def rebuild_lane(
-    lane: Lane | None, before: CameraSettings | None, fresh: CameraSettings
-) -> Lane:
+    lane: CameraChannel | None, before: CameraSettings | None, fresh: CameraSettings
+) -> CameraChannel:
     """Return a camera's lane after a reload: the old one as far as it fits.
 
     Args:

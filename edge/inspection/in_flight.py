@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.frame import CameraFrame, Pixels
-from edge.inspection.camera_channel import Lane
+from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel
 from models.boxes import FloatArray
 from models.detections import Detections
@@ -27,7 +27,7 @@ SPARE_COPIES = 8  # more than ever fly at once on the processors of line PCs
 
 
 @dataclass(slots=True)
-class Flight:
+class InFlightFrame:
     """One frame between the camera and its decision.
 
     Attributes:
@@ -43,7 +43,7 @@ class Flight:
         was_seen: The camera gave the frame; else it is a part that was missed.
     """
 
-    lane: Lane
+    lane: CameraChannel
     frame: CameraFrame
     model: LoadedModel
     box: Letterbox | None = None
@@ -76,13 +76,13 @@ class Flight:
         return self.model.decode(self.output, self.box, thresholds)
 
 
-class Queues:
+class InFlightQueues:
     """The flights of every camera, each camera's in the order of its frames."""
 
     def __init__(self) -> None:
-        self._flights: dict[int, deque[Flight]] = {}  # by identity of the lane
+        self._flights: dict[int, deque[InFlightFrame]] = {}  # by identity of the lane
 
-    def add(self, flight: Flight) -> None:
+    def add(self, flight: InFlightFrame) -> None:
         """Put a flight behind those of its camera.
 
         Args:
@@ -96,13 +96,13 @@ class Queues:
             for flight in queue:
                 flight.land()
 
-    def landed(self) -> Iterable[Flight]:
+    def landed(self) -> Iterable[InFlightFrame]:
         """Yield and forget flights that have landed behind no other of the camera."""
         for queue in self._flights.values():
             while queue and queue[0].request is None:
                 yield queue.popleft()
 
-    def of(self, lane: Lane) -> int:
+    def of(self, lane: CameraChannel) -> int:
         """Return how many frames of a camera are on their way.
 
         Args:
@@ -115,7 +115,7 @@ class Queues:
         return sum(map(len, self._flights.values()))
 
 
-class Copies:
+class FrameBufferPool:
     """Memory for copies of frames, used again."""
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class Copies:
             self._spare.append(pixels)  # of too many the oldest goes
 
 
-class Bell:
+class WakeupEvent:
     """Becomes readable when an answer has come; rung by threads of the runtime."""
 
     def __init__(self) -> None:

@@ -20,10 +20,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from edge.counters import LatencyHistogram
-from edge.delivery.recorder import Decision, Recorder
+from edge.delivery.recorder import Decision, DecisionRecorder
 from edge.frame import CameraFrame
-from edge.inspection.camera_channel import Lane, Told
-from edge.inspection.in_flight import Bell, Copies, Flight, Queues
+from edge.inspection.camera_channel import CameraChannel, RuleResult
+from edge.inspection.in_flight import (
+    FrameBufferPool,
+    InFlightFrame,
+    InFlightQueues,
+    WakeupEvent,
+)
 from edge.inspection.model import LoadedModel
 from edge.rules.alert_message import FrameContext, verdict_kind
 from edge.rules.part_counter import CountedPart
@@ -56,7 +61,10 @@ class Pipeline:
     """
 
     def __init__(
-        self, model: LoadedModel, lanes: Sequence[Lane], recorder: Recorder
+        self,
+        model: LoadedModel,
+        lanes: Sequence[CameraChannel],
+        recorder: DecisionRecorder,
     ) -> None:
         self.model = model
         self.fault = ""
@@ -66,7 +74,11 @@ class Pipeline:
         self.sheds_frames = False
         self._recorder = recorder
         self._first = 0  # the lane whose turn it is
-        self._queues, self._copies, self._bell = Queues(), Copies(), Bell()
+        self._queues, self._copies, self._bell = (
+            InFlightQueues(),
+            FrameBufferPool(),
+            WakeupEvent(),
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -141,7 +153,9 @@ class Pipeline:
                 self._admit(lane, frame, request)
         return taken
 
-    def _admit(self, lane: Lane, frame: CameraFrame, request: Inference) -> None:
+    def _admit(
+        self, lane: CameraChannel, frame: CameraFrame, request: Inference
+    ) -> None:
         """Start a frame if it is wanted, behind the parts that were missed before."""
         self.hear()
         missed, wanted = lane.admit(frame)
@@ -151,12 +165,12 @@ class Pipeline:
         else:
             self._start(lane, wanted, request)
 
-    def _miss(self, lane: Lane, parts: Iterable[CameraFrame]) -> None:
+    def _miss(self, lane: CameraChannel, parts: Iterable[CameraFrame]) -> None:
         """Have each part that nobody will inspect get its verdict, in its turn."""
         for part in parts:
-            self._queues.add(Flight(lane, part, self.model, was_seen=False))
+            self._queues.add(InFlightFrame(lane, part, self.model, was_seen=False))
 
-    def give_up(self, lane: Lane, reason: str) -> None:
+    def give_up(self, lane: CameraChannel, reason: str) -> None:
         """Give the parts that wait at a camera, or are in view, their verdicts now.
 
         Args:
@@ -165,7 +179,7 @@ class Pipeline:
         """
         if lane.triggers is not None:
             for part in lane.triggers.give_up(reason):
-                flight = Flight(lane, part, self.model, was_seen=False)
+                flight = InFlightFrame(lane, part, self.model, was_seen=False)
                 self._decide(flight, None, reason=part.fault)
         left = lane.finish()
         if left:
@@ -178,14 +192,16 @@ class Pipeline:
             self._queues.land()
         return next((request for request in requests if request.is_idle), None)
 
-    def _may_take_off(self, lane: Lane) -> bool:
+    def _may_take_off(self, lane: CameraChannel) -> bool:
         """Return whether a camera may send one more frame on its way."""
         is_patient = lane.makes_parts or len(self.lanes) == 1
         return is_patient or self._queues.of(lane) == 0
 
-    def _start(self, lane: Lane, frame: CameraFrame, request: Inference) -> None:
+    def _start(
+        self, lane: CameraChannel, frame: CameraFrame, request: Inference
+    ) -> None:
         """Copy one frame out of the slot, give the slot back, and start."""
-        flight = Flight(lane, frame, self.model)
+        flight = InFlightFrame(lane, frame, self.model)
         if frame.pixels is not None:
             pixels = self._copies.copy(frame.pixels)
             if not lane.camera.is_whole():  # overwritten meanwhile: two moments in one
@@ -204,7 +220,7 @@ class Pipeline:
             request.start(self._bell.ring)
         self._queues.add(flight)
 
-    def _finish(self, flight: Flight) -> None:
+    def _finish(self, flight: InFlightFrame) -> None:
         """Decide one frame that has landed."""
         lane, frame = flight.lane, flight.frame
         if frame.pixels is None:
@@ -225,7 +241,7 @@ class Pipeline:
                 self._judge(lane, told.left)
             self._decide(flight, told)
 
-    def _judge(self, lane: Lane, part: CountedPart) -> None:
+    def _judge(self, lane: CameraChannel, part: CountedPart) -> None:
         """Hand over the verdict of a counted part."""
         lane.count_verdict(part.verdict, part.stamp)
         frame = CameraFrame(None, part.stamp)
@@ -251,7 +267,9 @@ class Pipeline:
             else:
                 logger.info("model_recovered")
 
-    def _decide(self, flight: Flight, told: Told | None, reason: str = "") -> None:
+    def _decide(
+        self, flight: InFlightFrame, told: RuleResult | None, reason: str = ""
+    ) -> None:
         """Count the decision, and hand it over if it is worth a word."""
         lane, frame = flight.lane, flight.frame
         decided_ns = time.monotonic_ns()
@@ -285,7 +303,7 @@ def _hear_nothing() -> None:
 
 
 def _context(
-    lane: Lane, frame: CameraFrame, decided_ns: int, part_id: str | None
+    lane: CameraChannel, frame: CameraFrame, decided_ns: int, part_id: str | None
 ) -> FrameContext:
     """Return where and when a frame was taken, in the words of messages."""
     height, width = frame.pixels.shape[:2] if frame.pixels is not None else (0, 0)

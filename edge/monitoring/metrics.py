@@ -23,14 +23,14 @@ from prometheus_client.registry import Collector
 
 from edge.counters import LatencyHistogram
 from edge.delivery.publisher import Publisher
-from edge.inspection.camera_channel import Lane
-from edge.monitoring.status import Vitals
+from edge.inspection.camera_channel import CameraChannel
+from edge.monitoring.status import DaemonStatus
 from models.messages import CameraState, DaemonState
 
 LIMITS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper limits of the buckets of both histograms."""
 
-CAMERA_COUNTERS: tuple[tuple[str, str, Callable[[Lane], int]], ...] = (
+CAMERA_COUNTERS: tuple[tuple[str, str, Callable[[CameraChannel], int]], ...] = (
     ("edge_frames", "Frames captured.", lambda lane: lane.camera.frames_captured),
     (
         "edge_frames_inspected",
@@ -57,7 +57,7 @@ CAMERA_COUNTERS: tuple[tuple[str, str, Callable[[Lane], int]], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class DaemonMetrics:
     """Where the figures come from.
 
     Attributes:
@@ -68,7 +68,7 @@ class Figures:
         outbox_path: The outbox's file, for its size.
     """
 
-    vitals: Vitals
+    vitals: DaemonStatus
     publisher: Publisher
     state: Callable[[], DaemonState]
     stuck: Callable[[], tuple[str, ...]]
@@ -89,7 +89,7 @@ class DaemonCollector(Collector):
         figures: Where they come from.
     """
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: DaemonMetrics) -> None:
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
@@ -104,7 +104,7 @@ class DaemonCollector(Collector):
         yield from self._delivery()
         yield from self._daemon()
 
-    def _cameras(self, lanes: tuple[Lane, ...]) -> Iterator[Metric]:
+    def _cameras(self, lanes: tuple[CameraChannel, ...]) -> Iterator[Metric]:
         """Yield what is more than a counter of each camera."""
         states = GaugeMetricFamily(
             "edge_camera_state", "1 = it is so.", labels=["camera", "state"]

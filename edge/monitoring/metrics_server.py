@@ -15,7 +15,7 @@ from socket import socket
 from typing import Any, ClassVar
 
 from edge.config.monitoring import MetricsSettings
-from edge.monitoring.metrics import Figures
+from edge.monitoring.metrics import DaemonMetrics
 from models.errors import ConfigError
 from models.messages import DaemonState
 
@@ -37,7 +37,7 @@ class MetricsServer:
         figures: What to answer.
     """
 
-    def __init__(self, settings: MetricsSettings, figures: Figures) -> None:
+    def __init__(self, settings: MetricsSettings, figures: DaemonMetrics) -> None:
         self._settings, self._figures = settings, figures
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -126,7 +126,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request."""
 
-    figures: ClassVar[Figures]
+    figures: ClassVar[DaemonMetrics]
     timeout = REQUEST_LIMIT_S
 
     def answer(self) -> None:

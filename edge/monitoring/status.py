@@ -17,8 +17,8 @@ from edge.config.station import HealthSettings
 from edge.control.reload import Configuration
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
-from edge.delivery.recorder import Recorder
-from edge.inspection.camera_channel import Lane
+from edge.delivery.recorder import DecisionRecorder
+from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import ModelWatch
 from edge.inspection.pipeline import Pipeline
 from edge.monitoring.thermal import ThermalWatch
@@ -45,7 +45,7 @@ TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class DaemonStatus:
     """Where the figures come from.
 
     Attributes:
@@ -67,7 +67,7 @@ class Vitals:
     topics: StationTopics
     slot: SlotFolder
     pipeline: Pipeline
-    recorder: Recorder
+    recorder: DecisionRecorder
     outbox: Outbox
     watch: ModelWatch
     thermal: ThermalWatch
@@ -75,7 +75,7 @@ class Vitals:
     configuration: Configuration
 
     @property
-    def lanes(self) -> tuple[Lane, ...]:
+    def lanes(self) -> tuple[CameraChannel, ...]:
         """The cameras and their counters; a reload replaces them."""
         return self.pipeline.lanes
 
@@ -111,7 +111,7 @@ class Vitals:
         )
 
 
-class HealthReporter:
+class StatusReporter:
     """Looks, and tells whoever wants to know.
 
     Args:
@@ -127,7 +127,7 @@ class HealthReporter:
     def __init__(
         self,
         settings: HealthSettings,
-        vitals: Vitals,
+        vitals: DaemonStatus,
         publisher: Publisher,
         tell: Callable[[str], None],
     ) -> None:
@@ -205,7 +205,7 @@ class HealthReporter:
         status = self._vitals.station_status(self.state)
         self._publisher.publish_state(self._vitals.topics.status, status)
 
-    def _say_camera(self, lane: Lane) -> None:
+    def _say_camera(self, lane: CameraChannel) -> None:
         """Publish the state of a camera."""
         name = lane.camera.name
         status = CameraStatus(
@@ -262,7 +262,7 @@ class HealthReporter:
         else:
             self._is_unwritable = False
 
-    def _camera_stats(self, lane: Lane, elapsed_s: float) -> CameraStats:
+    def _camera_stats(self, lane: CameraChannel, elapsed_s: float) -> CameraStats:
         """Publish the statistics of one camera and return them."""
         name, counters = lane.camera.name, lane.counters
         before = self._inspected_before.get(name, 0)

@@ -39,7 +39,7 @@ PERIOD_VARIABLE = "WATCHDOG_USEC"
 PID_VARIABLE = "WATCHDOG_PID"
 
 
-class Notifier:
+class SystemdNotifier:
     """Tells the service manager how the daemon is.
 
     Args:
@@ -102,7 +102,7 @@ class Notifier:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class WatchdogResult:
     """What one look found.
 
     Attributes:
@@ -128,7 +128,7 @@ class Watchdog:
 
     def look(
         self, turns: Mapping[str, int], ended: Collection[str], now_ns: int
-    ) -> Look:
+    ) -> WatchdogResult:
         """Return whether every loop made progress.
 
         Args:
@@ -150,8 +150,8 @@ class Watchdog:
         stuck = tuple(sorted(still.union(ended)))
         if not stuck:
             self._turns, self._well_ns = dict(turns), now_ns
-            return Look((), 0)
-        return Look(stuck, (now_ns - self._well_ns) // 1_000_000)
+            return WatchdogResult((), 0)
+        return WatchdogResult(stuck, (now_ns - self._well_ns) // 1_000_000)
 
 
 LOOK_INTERVAL_S = 1.0
@@ -161,7 +161,7 @@ STUCK_AFTER_MS = 5000  # worth a word in the log
 STOP_LIMIT_S = 1.0
 
 
-class Pulse:
+class Heartbeat:
     """How often each critical loop has turned.
 
     Args:
@@ -186,7 +186,7 @@ class Pulse:
         return {**self._beats.copy(), **read}
 
 
-class ServiceReporter:
+class WatchdogReporter:
     """Looks at the loops and tells the service manager.
 
     Args:
@@ -202,8 +202,8 @@ class ServiceReporter:
 
     def __init__(
         self,
-        notifier: Notifier,
-        pulse: Pulse,
+        notifier: SystemdNotifier,
+        pulse: Heartbeat,
         threads: tuple[str, ...],
         state: Callable[[], DaemonState],
         line: Callable[[], str],
@@ -254,7 +254,7 @@ class ServiceReporter:
         if look.is_well:
             self._notifier.feed()
 
-    def _tell(self, look: Look) -> None:
+    def _tell(self, look: WatchdogResult) -> None:
         """Log that something hangs, and that it does no longer; once each."""
         limit_ms = min(
             STUCK_AFTER_MS, self._notifier.watchdog_s * 500 or STUCK_AFTER_MS

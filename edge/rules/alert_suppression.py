@@ -9,7 +9,7 @@ stays is told again and again, each time with the number of those held back.
 NS_PER_S = 1_000_000_000
 
 
-class CoolDown:
+class AlertSuppression:
     """Decides which alerts of one camera are told.
 
     Args:

@@ -15,7 +15,7 @@ VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class TrackPairs:
     """Every track with every detection.
 
     Attributes:
@@ -98,7 +98,7 @@ class Matching:
 
 def pair_up(
     before: Boxes, labels: Sequence[int], elapsed: FloatArray, seen: Detections
-) -> Pairs:
+) -> TrackPairs:
     """Return every track with every detection.
 
     Args:
@@ -115,7 +115,7 @@ def pair_up(
     sides_before = (before[:, 2:] - before[:, :2]).clip(1)[:, None]  # [T, 1, 2]
     sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).clip(1)[None]  # [1, D, 2]
     ratios = np.maximum(sides_before / sides, sides / sides_before)  # [T, D, 2]
-    return Pairs(
+    return TrackPairs(
         shifts=shifts.astype(np.float32),
         elapsed=elapsed,
         sizes=((sides_before + sides) / 2).mean(axis=-1),
@@ -127,7 +127,7 @@ def pair_up(
     )
 
 
-def vote_tolerance(pairs: Pairs, expected: FloatArray) -> FloatArray:
+def vote_tolerance(pairs: TrackPairs, expected: FloatArray) -> FloatArray:
     """Return how far pairs may be from a common displacement, ``[..., T, D]`` px.
 
     Args:

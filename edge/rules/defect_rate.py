@@ -13,7 +13,7 @@ from models.messages import VerdictKind
 NS_PER_S = 1_000_000_000
 
 
-class Streak:
+class DefectRateAlarm:
     """Watches the defects of one camera.
 
     Args:

@@ -25,7 +25,7 @@ GRID = 48  # points along each side of the window
 LINGER_FRAMES = 2  # a defect of the part may still be confirmed so much later
 FOLLOW_SHARE = 0.05  # of a change of light, each frame in which the belt is empty
 
-Window = tuple[float, float, float, float]  # x1, y1, x2, y2 in shares of the frame
+BeltWindow = tuple[float, float, float, float]  # x1, y1, x2, y2 in shares of the frame
 
 
 class Belt:
@@ -37,7 +37,7 @@ class Belt:
         difference: Grey levels of a colour from which a point is not the belt.
     """
 
-    def __init__(self, empty: Frame, window: Window, difference: float) -> None:
+    def __init__(self, empty: Frame, window: BeltWindow, difference: float) -> None:
         self._window, self._difference = window, difference
         self._places: tuple[int, int] = (0, 0)
         self._rows = self._columns = np.zeros(0, np.int64)

@@ -29,7 +29,7 @@ CORNERS_MAX = 64
 AREA_MIN_SHARE = 1e-6  # of the frame: 2 px of a full-HD picture
 NOWHERE = -1
 
-Point = tuple[float, float]
+Vertex = tuple[float, float]
 
 
 class RegionKind(StrEnum):
@@ -62,7 +62,7 @@ class Region:
         cls,
         name: str,
         kind: RegionKind,
-        polygon: Sequence[Point],
+        polygon: Sequence[Vertex],
         *,
         thresholds: Mapping[str, float] | None = None,
         min_size_px: float = 0,
@@ -207,7 +207,7 @@ def unknown_labels(regions: Sequence[Region], labels: Sequence[str]) -> list[str
     ]
 
 
-def polygon_fault(polygon: Sequence[Point]) -> str:
+def polygon_fault(polygon: Sequence[Vertex]) -> str:
     """Return why a polygon cannot be used; empty if it can.
 
     Args:
@@ -230,13 +230,13 @@ def polygon_fault(polygon: Sequence[Point]) -> str:
     return ""
 
 
-def _doubled_area(polygon: Sequence[Point]) -> float:
+def _doubled_area(polygon: Sequence[Vertex]) -> float:
     """Return twice the signed area (shoelace formula)."""
     closed = [*polygon, polygon[0]]
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairwise(closed))
 
 
-def _crosses_itself(polygon: Sequence[Point]) -> bool:
+def _crosses_itself(polygon: Sequence[Vertex]) -> bool:
     """Return whether two edges that are not neighbours have a point in common."""
     edges = list(pairwise([*polygon, polygon[0]]))
     last = len(edges) - 1
@@ -247,7 +247,7 @@ def _crosses_itself(polygon: Sequence[Point]) -> bool:
     )
 
 
-def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
+def _meet(a: Vertex, b: Vertex, c: Vertex, d: Vertex) -> bool:
     """Return whether the segments ab and cd have a point in common."""
     sides = [_side(a, b, c), _side(a, b, d), _side(c, d, a), _side(c, d, b)]
     if sides[0] * sides[1] < 0 and sides[2] * sides[3] < 0:
@@ -256,11 +256,11 @@ def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
     return any(side == 0 and _is_between(*three) for side, three in ends)
 
 
-def _side(a: Point, b: Point, p: Point) -> float:
+def _side(a: Vertex, b: Vertex, p: Vertex) -> float:
     """Return on which side of the line ab a point is; 0 = on it."""
     return (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
 
 
-def _is_between(a: Point, b: Point, p: Point) -> bool:
+def _is_between(a: Vertex, b: Vertex, p: Vertex) -> bool:
     """Return whether a point of the line ab is in the segment's bounding box."""
     return all(min(s, e) <= v <= max(s, e) for s, e, v in zip(a, b, p, strict=True))

@@ -21,7 +21,7 @@ NEW_PERIOD_SHARE = 0.5
 
 
 @dataclass(slots=True)
-class Continuity:
+class TrackReset:
     """Watches the captures of one camera.
 
     Attributes:

@@ -28,7 +28,7 @@ import numpy as np
 from edge.rules.association import (
     JITTER_PX,
     Matching,
-    Pairs,
+    TrackPairs,
     distinct,
     overlap_of_smaller,
     pair_up,
@@ -271,7 +271,7 @@ class Tracker:
         self._learn(pairs, chosen, common)
         return chosen
 
-    def _offer_own(self, match: Matching, pairs: Pairs) -> None:
+    def _offer_own(self, match: Matching, pairs: TrackPairs) -> None:
         """Offer pairs that lie where the track's own velocity leads."""
         known = np.array([t.velocity is not None for t in self._tracks])  # [T]
         if not known.any():
@@ -292,7 +292,7 @@ class Tracker:
         steps = expected * SPEED_STEPS[:, None, None]  # [S, T, 2]
         match.offer(CHANGED, pairs.residuals(steps).min(axis=0), tolerance * fresh)
 
-    def _offer_common(self, match: Matching, pairs: Pairs) -> FloatArray | None:
+    def _offer_common(self, match: Matching, pairs: TrackPairs) -> FloatArray | None:
         """Offer pairs that follow the common motion, and return it if there is one."""
         common = self._vote(pairs)
         if common is None:
@@ -304,7 +304,7 @@ class Tracker:
         match.offer(COMMON, pairs.residuals(expected), tolerance)
         return common
 
-    def _offer_overlap(self, match: Matching, pairs: Pairs) -> None:
+    def _offer_overlap(self, match: Matching, pairs: TrackPairs) -> None:
         """Offer pairs that overlap in successive frames."""
         fresh = (pairs.elapsed <= 1) | np.array(
             [t.velocity is None for t in self._tracks]
@@ -312,7 +312,7 @@ class Tracker:
         enough = (pairs.overlaps >= self._iou_threshold) & fresh[:, None]
         match.offer(OVERLAP, (1 - pairs.overlaps) * pairs.sizes, enough * pairs.sizes)
 
-    def _offer_wide(self, match: Matching, pairs: Pairs) -> None:
+    def _offer_wide(self, match: Matching, pairs: TrackPairs) -> None:
         """Offer a track that was seen once everything within reach."""
         once = np.array([t.velocity is None for t in self._tracks])[:, None]
         reach = self._reach_px(pairs)
@@ -328,7 +328,7 @@ class Tracker:
         expected = motion * pairs.elapsed[:, None] * WIDE_STEPS[:, None, None]
         match.offer(WIDE, pairs.residuals(expected).min(axis=0), tolerance * possible)
 
-    def _vote(self, pairs: Pairs) -> FloatArray | None:
+    def _vote(self, pairs: TrackPairs) -> FloatArray | None:
         """Return the velocity that explains most pairs, if it explains two or more."""
         reach = self._reach_px(pairs)
         moved = np.linalg.norm(pairs.shifts[1], axis=-1)  # [T, D]
@@ -351,7 +351,7 @@ class Tracker:
         return best
 
     def _learn(
-        self, pairs: Pairs, chosen: dict[int, int], common: FloatArray | None
+        self, pairs: TrackPairs, chosen: dict[int, int], common: FloatArray | None
     ) -> None:
         """Update velocities, and the common motion, from what was matched."""
         moving: list[FloatArray] = []
@@ -375,7 +375,7 @@ class Tracker:
         if self._motion.velocity is not None and self._is_surprised(pairs, chosen):
             self._motion.contradicted()
 
-    def _is_surprised(self, pairs: Pairs, chosen: dict[int, int]) -> bool:
+    def _is_surprised(self, pairs: TrackPairs, chosen: dict[int, int]) -> bool:
         """Return whether something may have moved as nothing did before."""
         reach = self._reach_px(pairs)
         near = np.linalg.norm(pairs.shifts[1], axis=-1) <= reach[:, None]  # [T, D]
@@ -388,12 +388,12 @@ class Tracker:
         free = np.outer(free_tracks, free_places)
         return bool((near & pairs.compatible & free).any())
 
-    def _drift_px(self, pairs: Pairs) -> FloatArray:
+    def _drift_px(self, pairs: TrackPairs) -> FloatArray:
         """Return how wrong a prediction may be, ``[T]`` pixels."""
         frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
         return np.asarray(self._width_px * DRIFT_SHARE * frames, np.float32)
 
-    def _reach_px(self, pairs: Pairs) -> FloatArray:
+    def _reach_px(self, pairs: TrackPairs) -> FloatArray:
         """Return how far a defect may have come, ``[T]`` pixels."""
         frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
         return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.detectors.base import Architecture, DetectionGraph, Detector
+from trainer.detectors.base import Architecture, DetectionGraph, TrainableDetector
 from trainer.detectors.weights import graft
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
@@ -39,7 +39,7 @@ def board(shared: Path) -> torch.Tensor:
     return torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32))
 
 
-def lively(detector: Detector, shared: Path) -> None:
+def lively(detector: TrainableDetector, shared: Path) -> None:
     """Give weights that make predictions differ from place to place.
 
     A YOLOX gets trained ones: in a random network of this depth rounding errors

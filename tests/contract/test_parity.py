@@ -17,7 +17,7 @@ from models.manifest import PrecisionHint
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
 from models.preprocess import Frame, letterbox, letterbox_image
-from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 from trainer.evaluation.torch_detector import TorchDetector
@@ -44,7 +44,7 @@ def pictures() -> list[Frame]:
     return found
 
 
-def settled(architecture: Architecture, activation: Activation) -> Detector:
+def settled(architecture: Architecture, activation: Activation) -> TrainableDetector:
     """Return a random network whose signal neither dies nor explodes."""
     torch.manual_seed(0)
     model = build_detector(architecture, LABELS, activation)

@@ -126,10 +126,8 @@ def test_command_writes_both_files_and_says_what_comes_next(tmp_path: Path) -> N
     words = ("service", "--config", "edge.toml", "--out", "out")
     answer = graftline(*words, cwd=tmp_path)
     assert answer.code == 0, answer.errors
-    assert "systemctl enable --now graftline-edge.monitoring.systemd" in answer.output
-    written = (tmp_path / "out" / "graftline-edge.monitoring.systemd").read_text(
-        "utf-8"
-    )
+    assert "systemctl enable --now graftline-edge.service" in answer.output
+    written = (tmp_path / "out" / "graftline-edge.service").read_text("utf-8")
     assert (tmp_path / "out" / "graftline-sysusers.conf").exists()
     shown = graftline(*words[:3], "--dry-run", cwd=tmp_path)
     assert shown.output == written

@@ -17,7 +17,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.broker import SmallBroker, accepts_connections, find_mosquitto, free_port
-from demo.children import Children, Command, StopRequest
+from demo.children import ChildCommand, Children, CtrlC
 from demo.settings import DemoSettings
 from models.errors import DeliveryError, GraftlineError, TrainingError
 from tests.command import environment
@@ -164,12 +164,12 @@ def test_demo_that_is_terminated_stops_its_step(tmp_path: Path) -> None:
 @contextmanager
 def children(folder: Path, said: list[str] | None = None) -> Iterator[Children]:
     (folder / "logs").mkdir()
-    with Children(folder / "logs", StopRequest(), (said or []).append) as started:
+    with Children(folder / "logs", CtrlC(), (said or []).append) as started:
         yield started
 
 
-def shell(name: str, script: str, output: Path | None = None) -> Command:
-    return Command(name, ("sh", "-c", script), output)
+def shell(name: str, script: str, output: Path | None = None) -> ChildCommand:
+    return ChildCommand(name, ("sh", "-c", script), output)
 
 
 def test_words_of_a_command_are_shown_and_kept(tmp_path: Path) -> None:

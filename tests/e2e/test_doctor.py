@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge.doctor.examination import Check, run_checks
-from edge.doctor.finding import Finding, Grade
+from edge.doctor.finding import CheckResult, Grade
 from models.errors import (
     CameraError,
     ConfigError,
@@ -231,14 +231,14 @@ def test_silent_camera_and_silent_broker_do_not_hold_the_report_up(
 def test_check_that_never_comes_back_is_reported_in_time() -> None:
     released = threading.Event()
 
-    def hang() -> Finding:
+    def hang() -> CheckResult:
         released.wait(60)
-        return Finding("disk", Grade.OK, "too late")
+        return CheckResult("disk", Grade.OK, "too late")
 
-    def is_well() -> Finding:
-        return Finding("clock", Grade.OK, "fine")
+    def is_well() -> CheckResult:
+        return CheckResult("clock", Grade.OK, "fine")
 
-    def is_a_bug() -> Finding:
+    def is_a_bug() -> CheckResult:
         raise ZeroDivisionError
 
     checks = [

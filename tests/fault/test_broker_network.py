@@ -216,9 +216,9 @@ def test_callback_that_raises_is_counted_and_the_connection_goes_on(
     caplog: pytest.LogCaptureFixture,
     callback: str,
 ) -> None:
-    from edge.delivery.publisher.send_queue import Feed
+    from edge.delivery.publisher.send_queue import SendQueue
 
-    real, dice, raised = getattr(Feed, callback), random.Random(1), []
+    real, dice, raised = getattr(SendQueue, callback), random.Random(1), []
 
     def fail_sometimes(*args: Any, **named: Any) -> None:
         if len(raised) < 5 and dice.random() < 0.5:
@@ -226,7 +226,7 @@ def test_callback_that_raises_is_counted_and_the_connection_goes_on(
             raise ZeroDivisionError("injected")
         real(*args, **named)
 
-    monkeypatch.setattr(Feed, callback, fail_sometimes)
+    monkeypatch.setattr(SendQueue, callback, fail_sometimes)
     with (
         SimCollector(tmp_path, broker.port) as collector,
         SimEdge(tmp_path, broker.port) as edge,

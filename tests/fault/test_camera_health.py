@@ -11,8 +11,8 @@ import pytest
 
 from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.health.baseline_file import read_baseline
-from edge.cameras.health.condition import Limits
-from edge.cameras.health.monitor import GuardPlan
+from edge.cameras.health.condition import QualityLimits
+from edge.cameras.health.monitor import ImageQualityPlan
 from edge.cameras.source import parse_source
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.frame import CameraFrame
@@ -29,14 +29,14 @@ from tests.simulators.videos import defect_between
 pytestmark = pytest.mark.timeout(180)
 
 FPS = 25
-LIMITS = Limits(frozen_after_s=1, alarm_after_s=0.3)
+LIMITS = QualityLimits(frozen_after_s=1, alarm_after_s=0.3)
 Picture = Callable[[int], Frame]
 
 
 class Watched:
     """A network camera and the process that reads it, supervised while we wait."""
 
-    def __init__(self, sees: MjpegCamera, plan: GuardPlan) -> None:
+    def __init__(self, sees: MjpegCamera, plan: ImageQualityPlan) -> None:
         self.sees = sees
         source = parse_source(sees.url)
         self.camera = CameraProcess(
@@ -77,7 +77,7 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """A camera whose baseline was learned from sound frames."""
     path = tmp_path_factory.mktemp("health") / "state" / "cam.json"
-    plan = GuardPlan(3, LIMITS, learn_looks=25, baseline_path=path)
+    plan = ImageQualityPlan(3, LIMITS, learn_looks=25, baseline_path=path)
     with MjpegCamera(FPS) as sees:
         sees.picture_of = scenes.scene
         watched = Watched(sees, plan)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge.control.command_queue import QUEUE_COMMANDS, CommandDesk
+from edge.control.command_queue import QUEUE_COMMANDS, CommandQueue
 from edge.control.command_validation import CommandGate, RawCommand, Refused
 from models.commands import COMMAND_MAX_BYTES, CommandRefusal
 from models.topics import StationTopics
@@ -58,7 +58,7 @@ VERBS = st.sampled_from(["trigger", "reload"]) | st.text(max_size=8)
 def test_whatever_comes_is_refused_counted_and_ends_nothing(
     messages: list[tuple[str, bytes, bool]],
 ) -> None:
-    desk = CommandDesk(TOPICS, lambda _: 100, lambda: False)
+    desk = CommandQueue(TOPICS, lambda _: 100, lambda: False)
     for verb, payload, is_retained in messages:
         desk.receive(f"{TOPICS.root}/cmd/{verb}", payload, is_retained)
     answers = list(desk.hear([]))
@@ -85,7 +85,7 @@ def test_command_is_admitted_only_before_its_end(extra: str, life_s: int) -> Non
 
 @pytest.mark.fault(27)
 def test_flood_of_commands_is_bounded_in_memory_and_counted() -> None:
-    desk = CommandDesk(TOPICS, lambda _: 100, lambda: True)
+    desk = CommandQueue(TOPICS, lambda _: 100, lambda: True)
     for _ in range(QUEUE_COMMANDS + 7):
         desk.receive(f"{TOPICS.root}/cmd/trigger", b"x" * 100_000, False)
     assert desk.refused == {CommandRefusal.QUEUE_FULL: 7}

@@ -18,8 +18,13 @@ from torch import Tensor, nn
 
 from models.preprocess import Frame
 from trainer.data.dataset import Dataset
-from trainer.data.sample import Target
-from trainer.detectors.base import Architecture, Detector, LossParts, static_size
+from trainer.data.sample import BoxTarget
+from trainer.detectors.base import (
+    Architecture,
+    LossParts,
+    TrainableDetector,
+    static_size,
+)
 from trainer.detectors.yolox_blocks import Activation
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.thresholds.choose import choose_thresholds
@@ -34,7 +39,7 @@ STEEPNESS = 6.0
 MIDDLES = (2.707, 0.84)  # feature of a cell where each label's score is one half
 
 
-class CellDetector(Detector):
+class CellDetector(TrainableDetector):
     """Finds bright and dark cells."""
 
     def __init__(self) -> None:
@@ -74,7 +79,7 @@ class CellDetector(Detector):
         found: Tensor = self.predict(self.activation(features[0]))
         return found
 
-    def loss_of_raw(self, raw: Any, targets: Sequence[Target]) -> LossParts:
+    def loss_of_raw(self, raw: Any, targets: Sequence[BoxTarget]) -> LossParts:
         raise NotImplementedError
 
     def detections(self, images: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from deploy.machine import machine_name
 from deploy.report import FlashReport
 from deploy.selftest import Selftest
 from deploy.store import PackageStore
-from deploy.target import Target
+from deploy.target import FlashTarget
 from models.errors import GraftlineError
 from models.package import Package, open_package
 from models.slot_files import SlotFolder, SlotRecord, read_file
@@ -61,7 +61,7 @@ class SimTarget:
     @property
     def installer(self) -> Installer:
         command = (sys.executable, "-I", "-S", "-c", RECORDED_SELFTEST, machine_name())
-        target = Target(f"local:{self.root}", self.slot)
+        target = FlashTarget(f"local:{self.root}", self.slot)
         return open_installer(target, lambda _: None, Selftest(command))
 
     def flash(self, package: Package) -> FlashReport:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import TrainingError
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.distributed.launch import run_in_team
-from trainer.fit.distributed.process_group import Team
-from trainer.fit.distributed.synced_norm import SharedBatchNorm
+from trainer.fit.distributed.process_group import ProcessGroup
+from trainer.fit.distributed.synced_norm import SyncedBatchNorm
 from trainer.fit.engine import (
     MovingAverage,
     Schedule,
@@ -31,7 +31,7 @@ from trainer.fit.recipe import join
 PHOTOS = 5  # three for one process, two for the other
 
 
-def targets(size_px: int, boxes: tuple[int, ...]) -> list[Target]:
+def targets(size_px: int, boxes: tuple[int, ...]) -> list[BoxTarget]:
     """Return the truth of photos with so many boxes each."""
     generator = torch.Generator().manual_seed(2)
     made = []
@@ -39,7 +39,7 @@ def targets(size_px: int, boxes: tuple[int, ...]) -> list[Target]:
         corner = torch.rand(count, 2, generator=generator) * size_px * 0.5
         side = (0.15 + 0.3 * torch.rand(count, 2, generator=generator)) * size_px
         made.append(
-            Target(torch.cat((corner, corner + side), 1), torch.arange(count) % 2)
+            BoxTarget(torch.cat((corner, corner + side), 1), torch.arange(count) % 2)
         )
     return made
 
@@ -60,7 +60,7 @@ def fresh(detector: Architecture, seed: int) -> Training:
 
 
 def step(
-    team: Team, detector: Architecture, size_px: int, boxes: tuple[int, ...]
+    team: ProcessGroup, detector: Architecture, size_px: int, boxes: tuple[int, ...]
 ) -> dict[str, float]:
     """Do a step alone and one together; return how far they are apart."""
     generator = torch.Generator().manual_seed(1)
@@ -85,14 +85,14 @@ def distance(wanted: Tensor | None, got: Tensor | None) -> float:
     return float((wanted - got).norm()) / scale
 
 
-def norm(team: Team) -> dict[str, float]:
+def norm(team: ProcessGroup) -> dict[str, float]:
     """Normalize a batch alone and together."""
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(PHOTOS, 7, 4, 3, generator=generator) * 3 + 20
     slope = torch.randn(PHOTOS, 7, 4, 3, generator=generator)
     mine = slice(team.rank, None, team.size)
     alone, other = nn.BatchNorm2d(7, momentum=0.03), nn.BatchNorm2d(7, momentum=0.03)
-    together = SharedBatchNorm(other, team)
+    together = SyncedBatchNorm(other, team)
     whole, part = x.clone().requires_grad_(), x[mine].clone().requires_grad_()
     wanted, got = alone(whole), together(part)
     wanted.backward(slope)
@@ -106,7 +106,7 @@ def norm(team: Team) -> dict[str, float]:
     }
 
 
-def refusal(team: Team) -> bool:
+def refusal(team: ProcessGroup) -> bool:
     """Return whether a process that differs from the leader is stopped."""
     team.require_same("pins", "equal")
     try:
@@ -116,7 +116,7 @@ def refusal(team: Team) -> bool:
     return team.is_leader
 
 
-def work(team: Team) -> int:
+def work(team: ProcessGroup) -> int:
     torch.set_num_threads(1)
     yolox = Architecture.YOLOX_NANO
     facts = {
@@ -136,5 +136,5 @@ def work(team: Team) -> int:
 
 
 if __name__ == "__main__":
-    verb: Callable[[Team], int] = work
+    verb: Callable[[ProcessGroup], int] = work
     sys.exit(run_in_team(verb))

@@ -8,8 +8,8 @@ import math
 import re
 from pathlib import Path
 
-from trainer.data.splitting.split_record import SplitWishes, read_split
-from trainer.fit.tiling import TileMode, TilesWish
+from trainer.data.splitting.split_record import SplitOptions, read_split
+from trainer.fit.tiling import TileMode, TileOption
 
 LARGEST_SEED = 2**32 - 1  # what every generator of random numbers takes
 
@@ -88,7 +88,7 @@ def share(text: str) -> float:
     return value
 
 
-def tiles_wish(text: str) -> TilesWish:
+def tiles_wish(text: str) -> TileOption:
     """Return whether to cut photos into tiles, or the tiles' height and width.
 
     Args:
@@ -141,7 +141,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def split_wishes(args: argparse.Namespace) -> SplitWishes:
+def split_wishes(args: argparse.Namespace) -> SplitOptions:
     """Return what was asked for.
 
     Args:
@@ -151,7 +151,7 @@ def split_wishes(args: argparse.Namespace) -> SplitWishes:
         DatasetError: The earlier run's division cannot be read.
     """
     like = args.split_like
-    return SplitWishes(
+    return SplitOptions(
         seed=args.split_seed,
         pattern=args.group,
         like=read_split(like) if like else None,

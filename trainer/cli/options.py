@@ -13,7 +13,7 @@ from trainer.detectors.base import Architecture
 from trainer.evaluation.thresholds.choose import ErrorLimit
 from trainer.fit.earlier_run import refuse_other_network
 from trainer.fit.frozen_trunk import Freeze
-from trainer.fit.options import LEARNING_RATE, Wishes
+from trainer.fit.options import LEARNING_RATE, TrainOptions
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.tiling import TileMode
 from trainer.run import open_run
@@ -59,7 +59,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 def read_wishes(
     args: argparse.Namespace, dataset: Dataset, tell: Callable[[str], None]
-) -> Wishes:
+) -> TrainOptions:
     """Return what was asked for.
 
     Args:
@@ -75,11 +75,11 @@ def read_wishes(
     return replace(wishes, limit=_limit(args))
 
 
-def _choosing(args: argparse.Namespace) -> Wishes:
+def _choosing(args: argparse.Namespace) -> TrainOptions:
     """Return the wish of a training of its own."""
     weights = args.weights or SHIPPED_WEIGHTS
     detector = args.detector or _detector_of(weights)
-    wishes = Wishes(
+    wishes = TrainOptions(
         weights=weights,
         detector=detector,
         activation=args.activation or zoo.usual_activation(detector),
@@ -97,7 +97,7 @@ def _choosing(args: argparse.Namespace) -> Wishes:
 
 def _repeating(
     args: argparse.Namespace, dataset: Dataset, tell: Callable[[str], None]
-) -> Wishes:
+) -> TrainOptions:
     """Return the wish to repeat a run; say what is not as it was."""
     given = [name for name in DECIDED_BY_RUN if getattr(args, name) is not None]
     if given:
@@ -110,10 +110,10 @@ def _repeating(
     repeat = open_repeat(args.schedule)
     for difference in differences(repeat, dataset):
         tell(f"figures will differ from {repeat.name}: {difference}")
-    return Wishes(weights=repeat.record.pretrained, repeats=repeat)
+    return TrainOptions(weights=repeat.record.pretrained, repeats=repeat)
 
 
-def _continuing(args: argparse.Namespace, wishes: Wishes) -> Wishes:
+def _continuing(args: argparse.Namespace, wishes: TrainOptions) -> TrainOptions:
     """Return the wish to go on from a run: its network, its weights."""
     if args.weights is not None:
         raise ConfigError(

@@ -14,7 +14,7 @@ from models.files import write_atomically
 from trainer.cli.arguments import fold_int, share
 from trainer.cli.progress import TerminalObserver, say
 from trainer.data.dataset import Dataset
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.label_errors.export import FOLDER_NAME as SUSPECTS
 from trainer.label_errors.export import write_suspects
@@ -35,7 +35,7 @@ from trainer.study.folds import divide_photos
 from trainer.study.learning_curve import PARTS, learn_again, nested_photos
 from trainer.study.pooled import pooled_metrics
 from trainer.study.scratch import refuse_random_start, train_from_scratch
-from trainer.study.trainings import Watch
+from trainer.study.trainings import ObserverFactory
 
 GOAL = 0.95
 
@@ -77,7 +77,7 @@ def add_studies(parser: argparse.ArgumentParser) -> None:
 def prepare_studies(
     args: argparse.Namespace,
     dataset: Dataset,
-    wishes: Wishes,
+    wishes: TrainOptions,
     tell: Callable[[str], None],
 ) -> None:
     """Stop before any training where a study cannot be made; say what it takes.
@@ -116,7 +116,7 @@ def prepare_studies(
 
 
 def run_studies(
-    args: argparse.Namespace, dataset: Dataset, wishes: Wishes, outcome: Outcome
+    args: argparse.Namespace, dataset: Dataset, wishes: TrainOptions, outcome: Outcome
 ) -> Iterator[Study]:
     """Yield what each study told, once it is made.
 
@@ -138,7 +138,7 @@ def run_studies(
 
 
 def _learning_curve(
-    dataset: Dataset, wishes: Wishes, outcome: Outcome, goal: float
+    dataset: Dataset, wishes: TrainOptions, outcome: Outcome, goal: float
 ) -> Study:
     """Train on parts of the photos, and say how many more are needed."""
     sizes = [len(subset) for subset in nested_photos(dataset, wishes.seed)]
@@ -156,7 +156,7 @@ def _learning_curve(
     )
 
 
-def _from_scratch(dataset: Dataset, wishes: Wishes, outcome: Outcome) -> Study:
+def _from_scratch(dataset: Dataset, wishes: TrainOptions, outcome: Outcome) -> Study:
     """Train from random weights, and compare."""
     watch = _watching(["from random weights"], outcome)
     run = outcome.run.record
@@ -169,7 +169,7 @@ def _from_scratch(dataset: Dataset, wishes: Wishes, outcome: Outcome) -> Study:
     )
 
 
-def _watching(names: list[str], outcome: Outcome) -> Watch:
+def _watching(names: list[str], outcome: Outcome) -> ObserverFactory:
     """Return who watches trainings that each take as long as the run did."""
     each_s = outcome.run.record.seconds
 
@@ -194,7 +194,7 @@ def _watching(names: list[str], outcome: Outcome) -> Watch:
 RESULT_NAME = "result.json"
 
 
-def run_folds(dataset: Dataset, wishes: Wishes, out: Path, count: int) -> Study:
+def run_folds(dataset: Dataset, wishes: TrainOptions, out: Path, count: int) -> Study:
     """Train all folds, write the suspects, and return what to show.
 
     Args:

@@ -26,9 +26,9 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.distributed.launch import run_in_team
-from trainer.fit.distributed.process_group import Team
+from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.frozen_trunk import Freeze
-from trainer.fit.options import BATCH, LEARNING_RATE, Wishes
+from trainer.fit.options import BATCH, LEARNING_RATE, TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.fit.tiling import TileMode
 from trainer.report.document import Study
@@ -128,7 +128,7 @@ def run_train(args: argparse.Namespace) -> int:
     return run_in_team(partial(_train, args, time.monotonic()))
 
 
-def _train(args: argparse.Namespace, begun_s: float, team: Team) -> int:
+def _train(args: argparse.Namespace, begun_s: float, team: ProcessGroup) -> int:
     """Train in this process; only the leader writes and prints."""
     tell = say if team.is_leader else _say_nothing
     with team.first_on_machine():
@@ -162,7 +162,7 @@ def _say_nothing(_: str) -> None:
 
 
 def _finish(
-    args: argparse.Namespace, wishes: Wishes, dataset: Dataset, outcome: Outcome
+    args: argparse.Namespace, wishes: TrainOptions, dataset: Dataset, outcome: Outcome
 ) -> int:
     """Write the report, do the studies that were asked for, and print."""
     record = outcome.run.record

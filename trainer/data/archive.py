@@ -56,7 +56,7 @@ DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 LEFT_OUT = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
-class RefusedError(Exception):
+class UnsafeMemberError(Exception):
     """A zip holds what no dataset needs; the text says what and where."""
 
 
@@ -90,23 +90,27 @@ def accepted_members(infos: Sequence[ZipInfo], packed_bytes: int) -> list[Member
         name = str(member.path)
         first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if first is not name:
-            raise RefusedError(f"{name!r} is there twice, or differs by case only.")
+            raise UnsafeMemberError(
+                f"{name!r} is there twice, or differs by case only."
+            )
     for name in seen:
         for parent in PurePosixPath(name).parents:
             if str(parent) in seen:
-                raise RefusedError(f"{seen[str(parent)]!r} is a file and a folder.")
+                raise UnsafeMemberError(
+                    f"{seen[str(parent)]!r} is a file and a folder."
+                )
     return members
 
 
 def _refuse_bomb(infos: Sequence[ZipInfo], packed_bytes: int) -> None:
     """Refuse a zip that unpacks to more than any dataset has."""
     if len(infos) > MOST_MEMBERS:
-        raise RefusedError(f"it holds {len(infos)} files, at most {MOST_MEMBERS}.")
+        raise UnsafeMemberError(f"it holds {len(infos)} files, at most {MOST_MEMBERS}.")
     total = sum(info.file_size for info in infos)
     if total > MOST_BYTES:
-        raise RefusedError(f"it unpacks to {total >> 30} GiB, at most 64.")
+        raise UnsafeMemberError(f"it unpacks to {total >> 30} GiB, at most 64.")
     if total > SMALL_BYTES and total > MOST_RATIO * packed_bytes:
-        raise RefusedError(
+        raise UnsafeMemberError(
             f"it unpacks to {total >> 20} MiB, more than {MOST_RATIO} times its size."
         )
 
@@ -137,35 +141,37 @@ def _name(info: ZipInfo) -> str:
 def _refuse_kind(info: ZipInfo, name: str) -> None:
     """Refuse what is neither a file nor a folder, or cannot be read."""
     if info.flag_bits & ENCRYPTED:
-        raise RefusedError(f"{name!r} is encrypted.")
+        raise UnsafeMemberError(f"{name!r} is encrypted.")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
-        raise RefusedError(f"{name!r} is a link.")
+        raise UnsafeMemberError(f"{name!r} is a link.")
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        raise RefusedError(f"{name!r} is a device, not a file.")
+        raise UnsafeMemberError(f"{name!r} is a device, not a file.")
     if info.compress_type not in PACKED_BY:
-        raise RefusedError(f"{name!r} is packed by method {info.compress_type}.")
+        raise UnsafeMemberError(f"{name!r} is packed by method {info.compress_type}.")
 
 
 def _refuse_path(name: str, path: PurePosixPath) -> None:
     """Refuse a name that leaves the folder, or that some computer cannot have."""
     if path.is_absolute() or re.match(r"[A-Za-z]:[\\/]", name):
-        raise RefusedError(f"{name!r} is an absolute path.")
+        raise UnsafeMemberError(f"{name!r} is an absolute path.")
     if ".." in re.split(r"[\\/]", name):
-        raise RefusedError(f"{name!r} leaves the folder.")
+        raise UnsafeMemberError(f"{name!r} leaves the folder.")
     if not path.parts:
-        raise RefusedError(f"{name!r} is no name.")
+        raise UnsafeMemberError(f"{name!r} is no name.")
     if NOT_PORTABLE.search(name):
-        raise RefusedError(f"{name!r} holds a character that not every system takes.")
+        raise UnsafeMemberError(
+            f"{name!r} holds a character that not every system takes."
+        )
     for part in path.parts:
         try:
             size = len(os.fsencode(part))
         except UnicodeEncodeError as exc:
-            raise RefusedError(f"{name!r} is not text.") from exc
+            raise UnsafeMemberError(f"{name!r} is not text.") from exc
         if size > LONGEST_NAME_BYTES:
-            raise RefusedError(f"{part[:40]!r}… is a name of {size} bytes.")
+            raise UnsafeMemberError(f"{part[:40]!r}… is a name of {size} bytes.")
         if DEVICES.fullmatch(part) or part.endswith((" ", ".")):
-            raise RefusedError(f"{name!r} is a name that Windows does not take.")
+            raise UnsafeMemberError(f"{name!r} is a name that Windows does not take.")
 
 
 SUFFIX = ".zip"
@@ -177,7 +183,7 @@ PARTIAL = ".partial-"
 DEEPEST_TOP = 4  # folders that hold nothing but one folder
 CACHE_VARIABLE = "GRAFTLINE_CACHE"
 
-Progress = Callable[[int, int], None]
+UnpackProgress = Callable[[int, int], None]
 """Called with the files that are unpacked, and how many there are."""
 
 
@@ -190,7 +196,7 @@ def is_archive(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and path.is_file()
 
 
-def unpacked(path: Path, on_progress: Progress | None = None) -> Path:
+def unpacked(path: Path, on_progress: UnpackProgress | None = None) -> Path:
     """Return the folder of a dataset, a zip unpacked.
 
     Args:
@@ -215,7 +221,7 @@ def unpacked(path: Path, on_progress: Progress | None = None) -> Path:
             if not _is_whole(folder, members):
                 _refuse_full_disk(path, cache, members)
                 _unpack(archive, members, folder, on_progress)
-    except RefusedError as exc:
+    except UnsafeMemberError as exc:
         fix = "Pack the folder of photos and labels anew, and nothing else."
         raise DatasetError(
             f"{path}: refused.", why=f"In this zip {exc}", fix=fix
@@ -273,7 +279,7 @@ def _unpack(
     archive: ZipFile,
     members: Sequence[Member],
     folder: Path,
-    on_progress: Progress | None,
+    on_progress: UnpackProgress | None,
 ) -> None:
     """Write all files beside the folder, then rename."""
     _remove_abandoned(folder.parent)

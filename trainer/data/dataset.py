@@ -29,7 +29,7 @@ from trainer.data.splitting.near_duplicates import (
     fingerprint,
     no_fingerprint,
 )
-from trainer.data.splitting.split_record import Division, SplitWishes
+from trainer.data.splitting.split_record import SplitAssignment, SplitOptions
 from trainer.data.splitting.stratify import HELD_OUT, HELD_OUT_SHARE, TRAIN, ordered
 
 GOOD_FOLDER = "good"
@@ -90,7 +90,7 @@ class Dataset:
     splits: dict[str, tuple[Photo, ...]]
     findings: tuple[Finding, ...]
     sha256: str
-    division: Division
+    division: SplitAssignment
 
     @property
     def photo_count(self) -> int:
@@ -192,7 +192,7 @@ def open_dataset(
     root: Path,
     on_photo: OnPhoto | None = None,
     *,
-    split: SplitWishes | None = None,
+    split: SplitOptions | None = None,
 ) -> Dataset:
     """Read a dataset, every picture decoded once.
 
@@ -244,7 +244,7 @@ def open_dataset(
             why=str(findings[0]) if findings else "The dataset is empty.",
             fix="Run `graftline check` on it, or export it again.",
         )
-    frozen, division = arrange(root, splits, alone, split or SplitWishes())
+    frozen, division = arrange(root, splits, alone, split or SplitOptions())
     labels = tuple(annotations.labels)
     content = _content_hash(frozen, labels)
     return Dataset(root, labels, frozen, tuple(findings), content, division)

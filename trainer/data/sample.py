@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BoxTarget:
     """The ground truth of one image; a good part has no boxes.
 
     Attributes:
@@ -18,7 +18,7 @@ class Target:
     boxes: Tensor
     labels: Tensor
 
-    def to(self, device: torch.device | str) -> "Target":
+    def to(self, device: torch.device | str) -> "BoxTarget":
         """Return the same target on another device.
 
         Args:
@@ -27,7 +27,7 @@ class Target:
         Returns:
             A target whose tensors live there; itself costs nothing if they did.
         """
-        return Target(
+        return BoxTarget(
             self.boxes.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
         )
@@ -61,5 +61,5 @@ class Features:
         )
 
 
-Batch = tuple[Tensor | Features, list[Target]]
+Batch = tuple[Tensor | Features, list[BoxTarget]]
 """Images ``[N, 3, H, W]``, BGR, 0..255, or their features, and N targets."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 
 
 class Architecture(StrEnum):
@@ -62,7 +62,7 @@ class LossParts:
     classification: Tensor
 
 
-class Detector(nn.Module, ABC):
+class TrainableDetector(nn.Module, ABC):
     """A network that finds boxes of ``num_classes`` classes.
 
     Images are always ``[N, 3, H, W]`` float32, BGR, 0..255, with H and W
@@ -129,7 +129,7 @@ class Detector(nn.Module, ABC):
     def loss_of_raw(
         self,
         raw: Any,  # noqa: ANN401
-        targets: Sequence[Target],
+        targets: Sequence[BoxTarget],
         count: Count = own_count,
     ) -> LossParts:
         """Return the loss of raw maps, always computed in float32.
@@ -155,7 +155,7 @@ class Detector(nn.Module, ABC):
             scores in 0..1.
         """
 
-    def loss(self, images: Tensor, targets: Sequence[Target]) -> LossParts:
+    def loss(self, images: Tensor, targets: Sequence[BoxTarget]) -> LossParts:
         """Return the training loss of one batch.
 
         Args:
@@ -204,11 +204,11 @@ class DetectionGraph(nn.Module):
         detector: Any detector; put into evaluation mode.
     """
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: TrainableDetector) -> None:
         super().__init__()
         self.detector = detector
         self.eval()  # this module too: exporters restore the mode they found
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``Detector``."""
+        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``TrainableDetector``."""
         return self.detector.detections(images)

@@ -26,7 +26,7 @@ ATTEMPTS = 4
 BLOCK_BYTES = 1 << 18
 DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
-Progress = Callable[[int, int | None], None]
+DownloadProgress = Callable[[int, int | None], None]
 """Called with the bytes that are here, and the bytes there will be if known."""
 
 
@@ -76,7 +76,7 @@ def fetch(
     wanted: Download,
     destination: Path,
     *,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     silence_s: float = SILENCE_S,
 ) -> None:
     """Bring a file to its destination.
@@ -108,7 +108,9 @@ def fetch(
     _make_durable(part, destination)
 
 
-def _bring(wanted: Download, part: Path, progress: Progress, silence_s: float) -> None:
+def _bring(
+    wanted: Download, part: Path, progress: DownloadProgress, silence_s: float
+) -> None:
     """Ask until the server has sent everything it announced."""
     reason = "no attempt"
     for attempt in range(1, ATTEMPTS + 1):
@@ -141,7 +143,7 @@ def _bring(wanted: Download, part: Path, progress: Progress, silence_s: float) -
 
 
 def _one_request(
-    wanted: Download, part: Path, progress: Progress, silence_s: float
+    wanted: Download, part: Path, progress: DownloadProgress, silence_s: float
 ) -> bool:
     """Append what one request brings; True when nothing is missing."""
     here = part.stat().st_size if part.exists() else 0

@@ -20,12 +20,12 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import (
     Architecture,
     Count,
-    Detector,
     LossParts,
+    TrainableDetector,
     own_count,
     static_size,
     traced_constants,
@@ -51,7 +51,7 @@ class RawAnchors:
     anchors: Tensor
 
 
-class SSDLite(Detector):
+class SSDLite(TrainableDetector):
     """``ssdlite320_mobilenet_v3_large``, at 320 px or any larger multiple of 32.
 
     Args:
@@ -84,7 +84,7 @@ class SSDLite(Detector):
         return features
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return MobileNetV3's maps of ``[N, 3, H, W]``; see ``Detector``."""
+        """Return MobileNetV3's maps of ``[N, 3, H, W]``; see ``TrainableDetector``."""
         x, maps = images[:, [2, 1, 0]] / MIDDLE_GREY - 1, []
         for block in self.network.backbone.features:
             x = block(x)
@@ -92,7 +92,7 @@ class SSDLite(Detector):
         return tuple(maps)
 
     def branch(self, features: tuple[Tensor, ...]) -> RawAnchors:
-        """Return the predictions of MobileNetV3's maps; see ``Detector``."""
+        """Return the predictions of MobileNetV3's maps; see ``TrainableDetector``."""
         rows, columns = static_size(features[0])
         return self._predict(features, (rows * TRUNK_STRIDE, columns * TRUNK_STRIDE))
 
@@ -108,14 +108,14 @@ class SSDLite(Detector):
         return RawAnchors(outputs["bbox_regression"], outputs["cls_logits"], anchors)
 
     def loss_of_raw(
-        self, raw: RawAnchors, targets: Sequence[Target], count: Count = own_count
+        self, raw: RawAnchors, targets: Sequence[BoxTarget], count: Count = own_count
     ) -> LossParts:
         """Return torchvision's loss, plus the hardest cells of good parts.
 
         Args:
             raw: What ``forward`` returned, any floating type.
             targets: One per image, on the same device.
-            count: See ``Detector``; called three times.
+            count: See ``TrainableDetector``; called three times.
 
         Returns:
             Box and classification parts; objectness is 0.
@@ -142,7 +142,7 @@ class SSDLite(Detector):
         )
 
     def detections(self, images: Tensor) -> Tensor:
-        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``Detector``."""
+        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``TrainableDetector``."""
         raw = self(images)
         coder = self.network.box_coder
         low, high = raw.anchors[:, :2].T, raw.anchors[:, 2:].T
@@ -165,14 +165,16 @@ class SSDLite(Detector):
         return anchors
 
     @torch.no_grad()
-    def _match(self, target: Target, anchors: Tensor) -> Tensor:
+    def _match(self, target: BoxTarget, anchors: Tensor) -> Tensor:
         if not len(target.boxes):
             return torch.full((len(anchors),), -1, device=anchors.device)
         matched: Tensor = self.network.proposal_matcher(box_iou(target.boxes, anchors))
         return matched
 
 
-def _good_part_loss(logits: Tensor, targets: Sequence[Target], count: Count) -> Tensor:
+def _good_part_loss(
+    logits: Tensor, targets: Sequence[BoxTarget], count: Count
+) -> Tensor:
     """Return the cross-entropy of the hardest anchors of images without boxes."""
     good = [index for index, target in enumerate(targets) if not len(target.labels)]
     whole = max(count(sum(len(target.labels) for target in targets)), count(len(good)))

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from models.errors import TrainingError
 from models.files import sha256_of
-from trainer.detectors.base import Detector
+from trainer.detectors.base import TrainableDetector
 
 # Where trainers put the state dict. Source: YOLOX "model", torchvision "model",
 # Lightning and mmdetection "state_dict".
@@ -111,7 +111,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {_plain(name): tensor for name, tensor in content.items()}
 
 
-def graft(detector: Detector, path: Path) -> TransferReport:
+def graft(detector: TrainableDetector, path: Path) -> TransferReport:
     """Copy a checkpoint's tensors into a detector.
 
     Args:
@@ -180,7 +180,7 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def _misfit(
-    detector: Detector,
+    detector: TrainableDetector,
     path: Path,
     found: Mapping[str, Tensor],
     own: Mapping[str, Tensor],

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.assign import (
     Assignment,
     BatchTruth,
@@ -28,8 +28,8 @@ from trainer.detectors.assign import (
 from trainer.detectors.base import (
     Architecture,
     Count,
-    Detector,
     LossParts,
+    TrainableDetector,
     own_count,
     static_size,
 )
@@ -145,7 +145,7 @@ class YOLOXHead(nn.Module):
         return maps
 
 
-class YOLOX(Detector):
+class YOLOX(TrainableDetector):
     """A detector of YOLOX's shape: YOLOX itself, and ours.
 
     Args:
@@ -200,26 +200,26 @@ class YOLOX(Detector):
         return self.backbone.backbone
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return CSPDarknet's maps of ``[N, 3, H, W]``; see ``Detector``."""
+        """Return CSPDarknet's maps of ``[N, 3, H, W]``; see ``TrainableDetector``."""
         maps: tuple[Tensor, ...] = self.backbone.backbone(images)
         return maps
 
     def branch(self, features: tuple[Tensor, ...]) -> RawMaps:
-        """Return the raw maps of CSPDarknet's maps; see ``Detector``."""
+        """Return the raw maps of CSPDarknet's maps; see ``TrainableDetector``."""
         maps: list[Tensor] = self.head(self.backbone.join(*features))
         # channels_last maps make this permutation free
         rows = [level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps]
         return RawMaps(torch.cat(rows, dim=1), _grid(maps))
 
     def loss_of_raw(
-        self, raw: RawMaps, targets: Sequence[Target], count: Count = own_count
+        self, raw: RawMaps, targets: Sequence[BoxTarget], count: Count = own_count
     ) -> LossParts:
         """Return SimOTA's loss of a batch, per positive anchor point.
 
         Args:
             raw: What ``forward`` returned, any floating type.
             targets: One per image, on the same device.
-            count: See ``Detector``; called once.
+            count: See ``TrainableDetector``; called once.
 
         Returns:
             GIoU weighted 5, objectness and classes.
@@ -229,7 +229,7 @@ class YOLOX(Detector):
             return _loss(values.float(), raw.grid, targets, count)
 
     def detections(self, images: Tensor) -> Tensor:
-        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``Detector``."""
+        """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``TrainableDetector``."""
         maps: list[Tensor] = self.head(self.backbone(images))
         grid = _grid(maps)
         rows = [
@@ -261,7 +261,7 @@ def _decode(values: Tensor, cells: Tensor, sides_px: Tensor) -> Tensor:
 
 
 def _loss(
-    values: Tensor, grid: Grid, targets: Sequence[Target], count: Count
+    values: Tensor, grid: Grid, targets: Sequence[BoxTarget], count: Count
 ) -> LossParts:
     flat = values.flatten(0, 1)  # [N * A, 5 + C]
     truth = _join(targets)
@@ -286,7 +286,7 @@ def _loss(
     )
 
 
-def _join(targets: Sequence[Target]) -> BatchTruth:
+def _join(targets: Sequence[BoxTarget]) -> BatchTruth:
     boxes = torch.cat([target.boxes for target in targets])  # [T, 4]
     labels = torch.cat([target.labels for target in targets])  # [T]
     counts = torch.tensor([len(target.labels) for target in targets])

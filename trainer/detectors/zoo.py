@@ -28,7 +28,7 @@ from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 import models
 from models.errors import TrainingError
 from trainer.detectors import download
-from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.graft import GRAFT_ACTIVATION, GraftSize
 from trainer.detectors.ssdlite import SSDLite
 from trainer.detectors.weights import TransferReport, graft
@@ -143,7 +143,7 @@ def build_detector(
     architecture: Architecture,
     num_classes: int,
     activation: Activation = Activation.HARDSWISH,
-) -> Detector:
+) -> TrainableDetector:
     """Return a new, randomly initialized detector.
 
     Args:
@@ -229,7 +229,7 @@ def find_weights(
 
 
 def load_weights(
-    detector: Detector,
+    detector: TrainableDetector,
     source: str | Path,
     *,
     offline: Path | None = None,
@@ -336,7 +336,7 @@ def _from_cache_or_network(
 
 
 @contextmanager
-def _bar(entry: ZooEntry, *, visible: bool) -> Iterator[download.Progress]:
+def _bar(entry: ZooEntry, *, visible: bool) -> Iterator[download.DownloadProgress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -22,7 +22,7 @@ TORCH = "torch"
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class EvaluatedModel:
     """What is measured.
 
     Attributes:
@@ -51,7 +51,7 @@ class Evaluation:
         photos: What they were measured on, labels in the subject's order.
     """
 
-    subject: Subject
+    subject: EvaluatedModel
     metrics: Metrics
     found: list[Detections]
     photos: tuple[Photo, ...]
@@ -66,7 +66,7 @@ class Evaluation:
         }
 
 
-def open_subject(path: Path, variant: VariantName | None) -> Subject:
+def open_subject(path: Path, variant: VariantName | None) -> EvaluatedModel:
     """Return what a folder holds: a package, else a run.
 
     Args:
@@ -81,7 +81,7 @@ def open_subject(path: Path, variant: VariantName | None) -> Subject:
         package = open_package(path)
         chosen = variant or VariantName.OPENVINO_FP32
         manifest = package.manifest
-        return Subject(
+        return EvaluatedModel(
             manifest.name,
             chosen.value,
             manifest.labels,
@@ -98,11 +98,13 @@ def open_subject(path: Path, variant: VariantName | None) -> Subject:
     record = run.record
     size = record.input_height_px, record.input_width_px
     detector = tiled(TorchDetector(run.model, *size), record.tiles)
-    return Subject(record.name, TORCH, record.labels, record.thresholds, detector)
+    return EvaluatedModel(
+        record.name, TORCH, record.labels, record.thresholds, detector
+    )
 
 
 def evaluate(
-    subject: Subject,
+    subject: EvaluatedModel,
     dataset: Dataset,
     split: str | None,
     on_photo: Callable[[], None] | None = None,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.dataset import Dataset
-from trainer.data.splitting.split_record import SPLIT_NAME, Rule, read_split
+from trainer.data.splitting.split_record import SPLIT_NAME, SplitRule, read_split
 
 
 def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
@@ -23,7 +23,7 @@ def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
     Raises:
         DatasetError: The run's record cannot be read.
     """
-    is_divided = dataset.division.record.rule is Rule.OWN
+    is_divided = dataset.division.record.rule is SplitRule.OWN
     if is_divided or not (run / SPLIT_NAME).exists():
         return dataset, ""
     places = read_split(run).photos

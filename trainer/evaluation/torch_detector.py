@@ -4,7 +4,7 @@ import torch
 
 from models.boxes import FloatArray
 from models.preprocess import Frame, planar
-from trainer.detectors.base import Detector
+from trainer.detectors.base import TrainableDetector
 
 
 class TorchDetector:
@@ -17,7 +17,7 @@ class TorchDetector:
     """
 
     def __init__(
-        self, model: Detector, input_height_px: int, input_width_px: int
+        self, model: TrainableDetector, input_height_px: int, input_width_px: int
     ) -> None:
         self._model = model.eval()
         self.input_size_px: tuple[int, int] = (input_height_px, input_width_px)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.errors import ConfigError
 from models.files import sha256_of
-from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.weights import TransferReport
 from trainer.run import WEIGHTS_NAME, Ancestor, Run, RunRecord
 
@@ -34,7 +34,7 @@ class Inheritance:
     fresh: tuple[str, ...]
 
 
-def inherit(model: Detector, labels: tuple[str, ...], run: Run) -> Inheritance:
+def inherit(model: TrainableDetector, labels: tuple[str, ...], run: Run) -> Inheritance:
     """Copy an earlier run's weights into a new detector, class by class.
 
     Args:
@@ -69,7 +69,11 @@ def inherit(model: Detector, labels: tuple[str, ...], run: Run) -> Inheritance:
 
 
 def _has_class_rows(
-    name: str, new: Tensor, old: Tensor, model: Detector, counts: tuple[int, int]
+    name: str,
+    new: Tensor,
+    old: Tensor,
+    model: TrainableDetector,
+    counts: tuple[int, int],
 ) -> bool:
     """Return whether a tensor's first axis counts classes, in one or more anchors."""
     if not name.startswith(model.class_parts) or not new.ndim:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import TrainingError
-from trainer.data.sample import Batch, Features, Target
-from trainer.detectors.base import Detector
+from trainer.data.sample import Batch, BoxTarget, Features
+from trainer.detectors.base import TrainableDetector
 from trainer.fit.distributed.launch import sum_gradients
-from trainer.fit.distributed.process_group import ALONE, Team
+from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 
 MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
 FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype
@@ -111,7 +111,7 @@ class MovingAverage:
         ExponentialMovingAverage, so that few steps already give a useful average.
     """
 
-    def __init__(self, model: Detector, longest: float = 0.998) -> None:
+    def __init__(self, model: TrainableDetector, longest: float = 0.998) -> None:
         self.model = copy.deepcopy(model).eval()
         self.steps = 0
         self._longest = longest
@@ -119,7 +119,7 @@ class MovingAverage:
             parameter.requires_grad_(False)  # noqa: FBT003 (torch names it mode)
 
     @torch.no_grad()
-    def update(self, model: Detector) -> None:
+    def update(self, model: TrainableDetector) -> None:
         """Move the average towards the weights of now.
 
         Args:
@@ -176,7 +176,7 @@ class Training:
         team: Who shares the photos of each step.
     """
 
-    model: Detector
+    model: TrainableDetector
     optimizer: torch.optim.Optimizer
     average: MovingAverage
     schedule: Schedule
@@ -184,7 +184,7 @@ class Training:
     frozen_norms: bool = False
     frozen_trunk: bool = False
     step: int = 0
-    team: Team = ALONE
+    team: ProcessGroup = SINGLE_PROCESS
 
     def begin_epoch(self) -> None:
         """Put the model into training mode, its frozen parts excepted.
@@ -207,7 +207,7 @@ class Training:
                     module.eval()
 
 
-def in_bf16(model: Detector, device: torch.device) -> bool:
+def in_bf16(model: TrainableDetector, device: torch.device) -> bool:
     """Return whether forward and backward run in bfloat16; weights stay float32.
 
     Args:
@@ -223,7 +223,7 @@ def in_bf16(model: Detector, device: torch.device) -> bool:
 
 
 def train_step(
-    training: Training, images: Tensor | Features, targets: list[Target]
+    training: Training, images: Tensor | Features, targets: list[BoxTarget]
 ) -> float:
     """Do one optimizer step.
 
@@ -261,7 +261,9 @@ def train_step(
     return loss
 
 
-def _raw_maps(model: Detector, images: Tensor | Features, device: torch.device) -> Any:  # noqa: ANN401 - each detector's own maps
+def _raw_maps(
+    model: TrainableDetector, images: Tensor | Features, device: torch.device
+) -> Any:  # noqa: ANN401 - each detector's own maps
     """Run the whole network, or only the branch where the trunk has run before."""
     if isinstance(images, Features):
         return model.branch(images.to(device).maps)

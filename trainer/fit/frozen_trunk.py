@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from models.errors import TrainingError
-from trainer.data.sample import Batch, Features, Target
-from trainer.detectors.base import Detector
+from trainer.data.sample import Batch, BoxTarget, Features
+from trainer.detectors.base import TrainableDetector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import NO_WEIGHTS, entries
 from trainer.fit.engine import Training
-from trainer.fit.sampler import Place, PlaceSampler, SeededPhotos
+from trainer.fit.sampler import ResumableBatchSampler, SampleIndex, SeededPhotos
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ class CachePlan:
     bytes_needed: int
 
 
-def freeze_trunk(model: Detector, weights: str, activation: Activation) -> None:
+def freeze_trunk(
+    model: TrainableDetector, weights: str, activation: Activation
+) -> None:
     """Let only neck and head learn.
 
     Args:
@@ -79,7 +81,11 @@ def freeze_trunk(model: Detector, weights: str, activation: Activation) -> None:
 
 
 def plan_cache(
-    model: Detector, photos: int, size_px: tuple[int, int], epochs: int, room: int
+    model: TrainableDetector,
+    photos: int,
+    size_px: tuple[int, int],
+    epochs: int,
+    room: int,
 ) -> CachePlan:
     """Return how many views of each photo find room.
 
@@ -133,10 +139,13 @@ class CachedFeatures:
     """
 
     def __init__(
-        self, model: Detector, photos: SeededPhotos, order: PlaceSampler
+        self,
+        model: TrainableDetector,
+        photos: SeededPhotos,
+        order: ResumableBatchSampler,
     ) -> None:
         self._model, self._photos, self._order = model, photos, order
-        self._known: dict[Place, tuple[tuple[Tensor, ...], Target]] = {}
+        self._known: dict[SampleIndex, tuple[tuple[Tensor, ...], BoxTarget]] = {}
         self._device = next(model.parameters()).device
 
     def __iter__(self) -> Iterator[Batch]:
@@ -148,7 +157,7 @@ class CachedFeatures:
             yield Features(tuple(map(torch.stack, maps))), [row[1] for row in rows]
 
     @torch.no_grad()
-    def _compute(self, places: list[Place]) -> None:
+    def _compute(self, places: list[SampleIndex]) -> None:
         """Run the trunk on views that were not seen yet, each alone.
 
         Sums differ with the size of a batch, and a resumed training has other batches

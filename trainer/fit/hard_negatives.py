@@ -16,15 +16,15 @@ from typing import Any
 
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.data.sampling.crops import CLOSE_UP_PHASE, Spot
-from trainer.detectors.base import Detector
+from trainer.data.sampling.crops import CLOSE_UP_PHASE, CropCentre
+from trainer.detectors.base import TrainableDetector
 
 MINED_AT = (0.2, 0.4, 0.6)  # of the schedule: all while close-ups are looked at
 LOWEST_SCORE = 0.05
 MOST_SPOTS = 5  # of a photo, the highest scores
 MOST_PHOTOS = 100  # looked at in a round, other ones in each
 
-Find = Callable[[Detector, Sequence[Photo]], Sequence[Detections]]
+Find = Callable[[TrainableDetector, Sequence[Photo]], Sequence[Detections]]
 """Returns what a network finds on photos."""
 
 
@@ -37,7 +37,7 @@ class HardNegatives:
     """
 
     def __init__(self, photos: Sequence[Photo], find: Find) -> None:
-        self.spots: dict[int, tuple[Spot, ...]] = {}
+        self.spots: dict[int, tuple[CropCentre, ...]] = {}
         self._photos, self._find = photos, find
         self._good = [i for i, photo in enumerate(photos) if photo.is_good]
         self._rounds, self._phase = 0, 0.0  # done, and when the latest one was
@@ -60,7 +60,7 @@ class HardNegatives:
         """
         return sum(at > phase for at in MINED_AT) * len(self._part()) * photo_s
 
-    def mine(self, model: Detector, phase: float) -> None:
+    def mine(self, model: TrainableDetector, phase: float) -> None:
         """Look at good photos; what is found there replaces what was.
 
         Args:
@@ -98,7 +98,7 @@ class HardNegatives:
         return self._good[self._rounds % apart :: apart]
 
 
-def _spots(found: Detections) -> tuple[Spot, ...]:
+def _spots(found: Detections) -> tuple[CropCentre, ...]:
     """Return the centres of the surest detections."""
     boxes = found.boxes[found.scores >= LOWEST_SCORE][:MOST_SPOTS]
     return tuple((float(x), float(y)) for x, y in (boxes[:, :2] + boxes[:, 2:]) / 2)

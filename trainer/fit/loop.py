@@ -18,8 +18,8 @@ from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.fit.budget import Pace, TimeBudget, closing_s
 from trainer.fit.checkpoint import cannot_resume, load_checkpoint, save_checkpoint
 from trainer.fit.engine import StepReport, Training, train_one_epoch
-from trainer.fit.sampler import PlaceSampler
-from trainer.fit.validation import Point, Watch, measurements
+from trainer.fit.sampler import ResumableBatchSampler
+from trainer.fit.validation import Measurement, Validator, measurements
 from trainer.run import CurvePoint, ScheduleRecord
 
 CHECKPOINT_EVERY_S = 60.0
@@ -47,9 +47,9 @@ class Loop:
         self,
         training: Training,
         loader: Iterable[Batch],
-        order: PlaceSampler,
+        order: ResumableBatchSampler,
         *,
-        watch: Watch,
+        watch: Validator,
         budget: TimeBudget | None,
         path: Path,
         notes: Mapping[str, Any],
@@ -296,14 +296,14 @@ class Loop:
         )
         self._losses, self._loss_count = 0.0, 0
 
-    def _measure(self) -> Point:
+    def _measure(self) -> Measurement:
         """Return what the leader's average is worth."""
         training, team = self.training, self.training.team
         model = training.average.model
         measured = self.watch.measure(model) if team.is_leader else (0.0, 0.0)
         map_33, map_50 = (team.of_leader(value) for value in measured)
         phase = training.schedule.phase(training.step)
-        point = Point(training.step, phase, map_33, map_50)
+        point = Measurement(training.step, phase, map_33, map_50)
         self.watch.add(point, model)
         return point
 

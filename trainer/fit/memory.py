@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from models.errors import ConfigError
-from trainer.detectors.base import Detector
+from trainer.detectors.base import TrainableDetector
 
 ROOM_SHARE = 0.6  # of all memory: the rest is for photos, other programs and peaks
 BESIDES_BYTES = 1 << 30  # libraries, weights, optimizer and average
@@ -27,7 +27,7 @@ CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def fitting_batch(
-    model: Detector, size_px: tuple[int, int], most: int, room_bytes: float
+    model: TrainableDetector, size_px: tuple[int, int], most: int, room_bytes: float
 ) -> int:
     """Return the largest batch that finds room, up to a limit.
 
@@ -53,7 +53,7 @@ def fitting_batch(
     return int(fitting)
 
 
-def kept_bytes(model: Detector) -> float:
+def kept_bytes(model: TrainableDetector) -> float:
     """Return what the layers of a network keep for their gradients, bytes a pixel.
 
     Args:

@@ -23,7 +23,7 @@ from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.input_size import input_size
 from trainer.fit.memory import fitting_batch, room_in_memory
 from trainer.fit.repeat import Repeat
-from trainer.fit.tiling import TileMode, TilesWish, choose_tiles
+from trainer.fit.tiling import TileMode, TileOption, choose_tiles
 
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
 FEWEST_EPOCHS, MOST_EPOCHS = 12, 100
@@ -34,7 +34,7 @@ WARMUP_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class TrainOptions:
     """What the user asked for; None = chosen from the data.
 
     Attributes:
@@ -78,7 +78,7 @@ class Wishes:
     mines: bool = True
     freeze: Freeze = Freeze.NOTHING
     selects: bool = True
-    tiles: TilesWish = TileMode.AUTO
+    tiles: TileOption = TileMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Recipe:
         return CloseUps(*self.close_up_px) if self.close_up_px else None
 
 
-def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
+def resolve(wishes: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
     """Return the recipe for the photos at hand.
 
     Args:
@@ -192,7 +192,7 @@ def resolve(wishes: Wishes, photos: tuple[Photo, ...]) -> Recipe:
     )
 
 
-def _batch_in_memory(wishes: Wishes, size_px: tuple[int, int]) -> int:
+def _batch_in_memory(wishes: TrainOptions, size_px: tuple[int, int]) -> int:
     """Return the usual batch, or a smaller one where memory is short."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = build_detector(wishes.detector, 1, wishes.activation)

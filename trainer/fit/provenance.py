@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 import trainer
-from trainer.data.splitting.split_record import Division, write_split
+from trainer.data.splitting.split_record import SplitAssignment, write_split
 from trainer.run import Machine, unwritable
 
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
@@ -31,7 +31,7 @@ def made_by() -> dict[str, Any]:
     }
 
 
-def keep_split(out: Path, division: Division) -> None:
+def keep_split(out: Path, division: SplitAssignment) -> None:
     """Write who is trained on and who is measured on, before the first step.
 
     Args:

@@ -19,7 +19,7 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.data.sample import Batch
 from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, make_loader
 from trainer.data.sampling.tiles import TrainingTiles
-from trainer.detectors.base import Detector
+from trainer.detectors.base import TrainableDetector
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.metrics import measure, predict_photos
@@ -27,7 +27,7 @@ from trainer.evaluation.thresholds.choose import ErrorLimit, choose_thresholds
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import budget_of
 from trainer.fit.distributed.launch import require_share
-from trainer.fit.distributed.process_group import ALONE, Team
+from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from trainer.fit.distributed.synced_norm import share_norms
 from trainer.fit.earlier_run import ancestors, inherit
 from trainer.fit.engine import (
@@ -45,11 +45,11 @@ from trainer.fit.frozen_trunk import (
 )
 from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.loop import Loop
-from trainer.fit.options import Recipe, Wishes, resolve
+from trainer.fit.options import Recipe, TrainOptions, resolve
 from trainer.fit.provenance import keep_split, made_by
 from trainer.fit.repeat import Repeat
-from trainer.fit.sampler import PlaceSampler, SeededPhotos, collate_places
-from trainer.fit.validation import Watch
+from trainer.fit.sampler import ResumableBatchSampler, SeededPhotos, collate_places
+from trainer.fit.validation import Validator
 from trainer.run import (
     CHECKPOINT_NAME,
     Ancestor,
@@ -140,13 +140,13 @@ def begin_training(
 
 def train(
     dataset: Dataset,
-    wishes: Wishes,
+    wishes: TrainOptions,
     out: Path,
     observer: Observer,
     *,
     resume: bool,
     begun_s: float | None = None,
-    team: Team = ALONE,
+    team: ProcessGroup = SINGLE_PROCESS,
 ) -> Outcome:
     """Fine-tune a detector and write the run.
 
@@ -200,11 +200,11 @@ def train(
 def _loop(
     recipe: Recipe,
     dataset: Dataset,
-    wishes: Wishes,
+    wishes: TrainOptions,
     path: Path,
     observer: Observer,
     begun_s: float | None,
-    team: Team,
+    team: ProcessGroup,
 ) -> tuple[Loop, TransferReport | None, tuple[Ancestor, ...]]:
     """Return a training ready to run, what was grafted, and what it descends from."""
     photos, held_out = dataset.for_training()
@@ -239,7 +239,7 @@ def _judged(
 
 
 def _begin(
-    recipe: Recipe, labels: tuple[str, ...], order: PlaceSampler
+    recipe: Recipe, labels: tuple[str, ...], order: ResumableBatchSampler
 ) -> tuple[Training, TransferReport | None, tuple[Ancestor, ...]]:
     """Return what ``begin_training`` does, as one process of a team."""
     with order.team.first_on_machine():
@@ -273,11 +273,11 @@ def _resolved(recipe: Recipe) -> dict[str, Any]:
 
 
 def _watch(
-    wishes: Wishes, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
-) -> Watch:
+    wishes: TrainOptions, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
+) -> Validator:
     """Return what measures while training; it ends no length that was asked for."""
     unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
-    return Watch(
+    return Validator(
         held_out,
         labels,
         (recipe.input_height_px, recipe.input_width_px),
@@ -288,7 +288,7 @@ def _watch(
 
 
 def _measured(
-    recipe: Recipe, model: Detector, dataset: Dataset, observer: Observer
+    recipe: Recipe, model: TrainableDetector, dataset: Dataset, observer: Observer
 ) -> list[Detections]:
     """Return what is found on the photos that were not trained on."""
     held_out = dataset.for_training()[1]
@@ -298,7 +298,7 @@ def _measured(
     return predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
 
 
-def join(training: Training, team: Team) -> None:
+def join(training: Training, team: ProcessGroup) -> None:
     """Make a training one of several processes that do the same steps.
 
     Args:
@@ -319,10 +319,10 @@ def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
 
 
 def _order(
-    recipe: Recipe, data: TrainingPhotos, watch: Watch, team: Team
-) -> PlaceSampler:
+    recipe: Recipe, data: TrainingPhotos, watch: Validator, team: ProcessGroup
+) -> ResumableBatchSampler:
     """Return what is looked at when, and how closely."""
-    order = PlaceSampler(
+    order = ResumableBatchSampler(
         EpochSampler(data.photos, recipe.seed),
         recipe.seed,
         recipe.batch,
@@ -336,7 +336,7 @@ def _order(
 def _batches(
     recipe: Recipe,
     data: TrainingPhotos,
-    order: PlaceSampler,
+    order: ResumableBatchSampler,
     training: Training,
 ) -> Iterable[Batch]:
     """Return this process's batches in their order."""

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from trainer.data.sample import Batch, Target
+from trainer.data.sample import Batch, BoxTarget
 from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, collate
-from trainer.data.sampling.crops import CloseUpPhotos, CloseUps, Look, Spot
-from trainer.fit.distributed.process_group import ALONE
+from trainer.data.sampling.crops import CloseUpPhotos, CloseUps, CropCentre, CropRequest
+from trainer.fit.distributed.process_group import SINGLE_PROCESS
 from trainer.fit.hard_negatives import HardNegatives
 
-Place = tuple[tuple[Look, ...], int]
+SampleIndex = tuple[tuple[CropRequest, ...], int]
 """One photo, or as many as there are close-ups for a photo, and the seed of their
 augmentation."""
 AROUND_A_SPOT = 0.7  # share of the close-ups of a photo that has spots
@@ -27,7 +27,7 @@ IsCloseUp = Callable[[int], bool]
 """Whether close-ups are seen at a step."""
 
 
-class PlaceSampler(Sampler[list[Place]]):
+class ResumableBatchSampler(Sampler[list[SampleIndex]]):
     """The batches of an epoch from a step on, each photo with a seed of its own.
 
     Args:
@@ -52,7 +52,7 @@ class PlaceSampler(Sampler[list[Place]]):
         close_ups: CloseUps | None = None,
         negatives: HardNegatives | None = None,
     ) -> None:
-        self.negatives, self.team, self.views = negatives, ALONE, 0
+        self.negatives, self.team, self.views = negatives, SINGLE_PROCESS, 0
         self.steps_per_epoch = max(1, len(photos) // batch)
         self.is_close_up: IsCloseUp = lambda _: False
         self._count = close_ups.count if close_ups else 1
@@ -79,7 +79,7 @@ class PlaceSampler(Sampler[list[Place]]):
         """Return the number of batches in a whole epoch."""
         return self.steps_per_epoch
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
         """Yield this process's share of each batch that is left of the epoch."""
         before = (self._photos.epoch - 1) * self.steps_per_epoch
         orders = [self._photos.order(turn) for turn in range(self._count)]
@@ -93,7 +93,9 @@ class PlaceSampler(Sampler[list[Place]]):
                 for place, row in list(whole)[self.team.rank :: self.team.size]
             ]
 
-    def _place(self, place: int, row: tuple[int, ...], *, is_close_up: bool) -> Place:
+    def _place(
+        self, place: int, row: tuple[int, ...], *, is_close_up: bool
+    ) -> SampleIndex:
         """Return what is looked at in a place of the epoch."""
         epoch = self._photos.epoch
         chance = (row[0], epoch % self.views) if self.views else (epoch, place)
@@ -104,7 +106,7 @@ class PlaceSampler(Sampler[list[Place]]):
         rng = np.random.default_rng(sequence.spawn(1)[0])
         return tuple((index, self._spot(index, rng)) for index in row), seed
 
-    def _spot(self, index: int, rng: np.random.Generator) -> Spot | None:
+    def _spot(self, index: int, rng: np.random.Generator) -> CropCentre | None:
         """Return what a close-up of a photo is to show, where there is a choice."""
         spots = self.negatives.spots.get(index) if self.negatives else None
         if not spots or rng.random() >= AROUND_A_SPOT:
@@ -112,7 +114,7 @@ class PlaceSampler(Sampler[list[Place]]):
         return spots[int(rng.integers(len(spots)))]
 
 
-class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
+class SeededPhotos(Dataset[list[tuple[Tensor, BoxTarget]]]):
     """Photos whose augmentation depends on their place alone.
 
     Args:
@@ -126,11 +128,11 @@ class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
         self._photos = photos
         self._close_ups = CloseUpPhotos(photos, close_ups) if close_ups else None
 
-    def __getitem__(self, place: Any) -> list[tuple[Tensor, Target]]:  # noqa: ANN401 (torch's signature)
+    def __getitem__(self, place: Any) -> list[tuple[Tensor, BoxTarget]]:  # noqa: ANN401 (torch's signature)
         """Return one augmented photo, or a close-up of each of several.
 
         Args:
-            place: From a ``PlaceSampler``.
+            place: From a ``ResumableBatchSampler``.
         """
         looks, seed = place
         with torch.random.fork_rng(devices=[]):
@@ -141,7 +143,7 @@ class SeededPhotos(Dataset[list[tuple[Tensor, Target]]]):
             return [self._close_ups.look(look, rng) for look in looks]
 
 
-def collate_places(rows: list[list[tuple[Tensor, Target]]]) -> Batch:
+def collate_places(rows: list[list[tuple[Tensor, BoxTarget]]]) -> Batch:
     """Return the batch of several places.
 
     Args:

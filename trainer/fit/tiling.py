@@ -39,12 +39,12 @@ class TileMode(StrEnum):
     OFF = "off"
 
 
-TilesWish = TileMode | tuple[int, int]
+TileOption = TileMode | tuple[int, int]
 """Height and width of a tile at the photos' own scale, or whether to choose."""
 
 
 def choose_tiles(
-    photos: Sequence[Photo], size_px: int | None, wish: TilesWish
+    photos: Sequence[Photo], size_px: int | None, wish: TileOption
 ) -> Tiles | None:
     """Return how photos are cut; None = they are looked at as a whole.
 

@@ -25,7 +25,7 @@ from models.detections import Detections
 from models.tiled_detector import tiled
 from models.tiles import Tiles
 from trainer.data.dataset import Photo
-from trainer.detectors.base import Detector
+from trainer.detectors.base import TrainableDetector
 from trainer.evaluation.metrics import average_precisions, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.engine import Schedule
@@ -44,7 +44,7 @@ JUDGING_DEFECTIVE, JUDGING_BOXES = 10, 30
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Measurement:
     """One measurement.
 
     Attributes:
@@ -98,7 +98,7 @@ def even_part(photos: Sequence[Photo], count: int) -> list[Photo]:
     return [ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count)]
 
 
-class Watch:
+class Validator:
     """Measures the average while it is trained.
 
     Args:
@@ -123,7 +123,7 @@ class Watch:
         self.photo_s = 0.0
         self.count = 0
         self.part: list[Photo] = []
-        self.points: list[Point] = []
+        self.points: list[Measurement] = []
         self.ended_early = False
         self._photos, self._label_count, self._size_px = photos, label_count, size_px
         self._tiles, self._may_end_early, self._selects = tiles, may_end_early, selects
@@ -135,7 +135,7 @@ class Watch:
         """Number of photos that could be measured on."""
         return len(self._photos)
 
-    def probe(self, model: Detector) -> float:
+    def probe(self, model: TrainableDetector) -> float:
         """Return how long one photo will take once something is found on it.
 
         The first one looked at does not count. Where others work on this machine,
@@ -183,7 +183,7 @@ class Watch:
         left = math.ceil(self.count * (1 - done) - 1e-6)
         return left * len(self.part) * self.photo_s
 
-    def measure(self, model: Detector) -> tuple[float, float]:
+    def measure(self, model: TrainableDetector) -> tuple[float, float]:
         """Return mAP@.33 and mAP@.5 of the average on the chosen photos.
 
         Args:
@@ -195,7 +195,7 @@ class Watch:
         self.photo_s = (time.monotonic() - begun) / len(self.part)
         return precision[0.33], precision[0.5]
 
-    def add(self, point: Point, model: Detector) -> None:
+    def add(self, point: Measurement, model: TrainableDetector) -> None:
         """Count a measurement, and keep the average where it is the best one.
 
         Args:
@@ -223,7 +223,7 @@ class Watch:
         self.ended_early = max(since) < max(before) + RISE
         return self.ended_early
 
-    def keep_best(self, model: Detector) -> int | None:
+    def keep_best(self, model: TrainableDetector) -> int | None:
         """Put back an earlier average that was clearly better than the last.
 
         Args:
@@ -259,7 +259,7 @@ class Watch:
         self.choose(int(state["count"]), int(state["part"]))
         self.photo_s = float(state["photo_s"])
         self.ended_early = bool(state["ended_early"])
-        self.points = [Point(*values) for values in state["points"]]
+        self.points = [Measurement(*values) for values in state["points"]]
         self._best = dict(state["best"])
         self._best_point = int(state["best_point"])
 
@@ -275,7 +275,9 @@ class Watch:
         recent = self.points[max(0, end - SMOOTHED_OVER) : end]
         return sum(p.map_50 for p in recent) / len(recent) if recent else -1.0
 
-    def look(self, model: Detector, photos: Sequence[Photo]) -> list[Detections]:
+    def look(
+        self, model: TrainableDetector, photos: Sequence[Photo]
+    ) -> list[Detections]:
         """Return what a network finds on photos, down to a score of 0.01.
 
         Args:

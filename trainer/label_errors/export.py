@@ -29,7 +29,7 @@ from trainer.data.formats.writers import (
     write_cvat,
     write_label_studio,
 )
-from trainer.label_errors.issues import Suspect, SuspectKind
+from trainer.label_errors.issues import LabelIssue, LabelIssueKind
 from trainer.run import unwritable
 
 FOLDER_NAME = "suspects"
@@ -39,7 +39,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[LabelledPicture]], None]] = {
     "label_studio.json": write_label_studio,
     "coco.json": write_coco,
 }
-PROPOSALS = (SuspectKind.MISSING, SuspectKind.WRONG_CLASS, SuspectKind.LOOSE)
+PROPOSALS = (LabelIssueKind.MISSING, LabelIssueKind.WRONG_CLASS, LabelIssueKind.LOOSE)
 
 
 def write_suspects(
@@ -47,7 +47,7 @@ def write_suspects(
     dataset: Dataset,
     photos: Sequence[Photo],
     found: Sequence[Detections],
-    suspects: Sequence[Suspect],
+    suspects: Sequence[LabelIssue],
 ) -> None:
     """Write all files of a list of suspects.
 
@@ -78,7 +78,7 @@ def labelled_pictures(
     dataset: Dataset,
     photos: Sequence[Photo],
     found: Sequence[Detections],
-    suspects: Sequence[Suspect],
+    suspects: Sequence[LabelIssue],
 ) -> tuple[LabelledPicture, ...]:
     """Return the photos with a suspect, the surest first, as labelled and proposed.
 
@@ -88,7 +88,7 @@ def labelled_pictures(
         found: One for each photo.
         suspects: From ``find_suspects``.
     """
-    by_photo: dict[int, list[Suspect]] = {}
+    by_photo: dict[int, list[LabelIssue]] = {}
     for suspect in suspects:
         by_photo.setdefault(suspect.photo, []).append(suspect)
     return tuple(
@@ -110,7 +110,7 @@ def picture_name(dataset: Dataset, photo: Photo) -> str:
 
 
 def in_words(
-    suspect: Suspect, labels: Sequence[str], photo: Photo, seen: Detections
+    suspect: LabelIssue, labels: Sequence[str], photo: Photo, seen: Detections
 ) -> str:
     """Return what is suspected, for a person who looks at the photo.
 
@@ -123,15 +123,15 @@ def in_words(
     shown = "" if suspect.seen is None else labels[seen.labels[suspect.seen]]
     named = "" if suspect.labelled is None else labels[photo.labels[suspect.labelled]]
     match suspect.kind:
-        case SuspectKind.MISSING:
+        case LabelIssueKind.MISSING:
             words = f"missing box? {shown} is seen here, nothing is labelled"
-        case SuspectKind.WRONG_CLASS:
+        case LabelIssueKind.WRONG_CLASS:
             words = f"wrong class? labelled {named}, seen as {shown}"
-        case SuspectKind.LOOSE:
+        case LabelIssueKind.LOOSE:
             words = f"loose box? {named} is seen with other edges"
-        case SuspectKind.SPURIOUS:
+        case LabelIssueKind.SPURIOUS:
             words = f"spurious label? no {named} is seen here"
-        case SuspectKind.DUPLICATE:
+        case LabelIssueKind.DUPLICATE:
             words = f"duplicate label? {named} is labelled here already"
         case _:
             assert_never(suspect.kind)
@@ -139,7 +139,7 @@ def in_words(
 
 
 def _picture(
-    dataset: Dataset, photo: Photo, seen: Detections, suspects: Sequence[Suspect]
+    dataset: Dataset, photo: Photo, seen: Detections, suspects: Sequence[LabelIssue]
 ) -> LabelledPicture:
     """Return one photo: the boxes as labelled, then the proposed ones."""
     words = [in_words(s, dataset.labels, photo, seen) for s in suspects]
@@ -165,7 +165,7 @@ def _picture(
 
 
 def _row(
-    suspect: Suspect, dataset: Dataset, photo: Photo, seen: Detections
+    suspect: LabelIssue, dataset: Dataset, photo: Photo, seen: Detections
 ) -> dict[str, object]:
     """Return one suspect for programs."""
     row: dict[str, object] = {

@@ -45,7 +45,7 @@ MORE_LIKELY_WRONG = 0.5
 ENOUGH_PAIRS = 10  # of a class, to know how tight its boxes usually are
 
 
-class SuspectKind(StrEnum):
+class LabelIssueKind(StrEnum):
     """What may be wrong with a label."""
 
     MISSING = "missing-box"
@@ -56,7 +56,7 @@ class SuspectKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class LabelIssue:
     """One label, or one place without a label, to look at again.
 
     Attributes:
@@ -67,7 +67,7 @@ class Suspect:
         seen: Index into the photo's detections; None where nothing is seen.
     """
 
-    kind: SuspectKind
+    kind: LabelIssueKind
     photo: int
     sure: float
     labelled: int | None = None
@@ -93,7 +93,7 @@ class _Pair:
 
 def find_suspects(
     photos: Sequence[Photo], found: Sequence[Detections], label_count: int
-) -> tuple[Suspect, ...]:
+) -> tuple[LabelIssue, ...]:
     """Return the labels that are probably wrong, the surest first.
 
     Args:
@@ -126,7 +126,7 @@ def find_suspects(
     return tuple(_once(s for s in suspects if s.sure >= LEAST_SURE))
 
 
-def likely_wrong(suspects: Sequence[Suspect]) -> int:
+def likely_wrong(suspects: Sequence[LabelIssue]) -> int:
     """Return how many suspects are more likely wrong than right.
 
     Args:
@@ -137,7 +137,7 @@ def likely_wrong(suspects: Sequence[Suspect]) -> int:
 
 def _missing(
     photos: Sequence[Photo], found: Sequence[Detections], sure: Sequence[FloatArray]
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     """Return what is seen far from every label, each place once."""
     suspects = []
     for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
@@ -146,8 +146,8 @@ def _missing(
         for row, one in enumerate(alone):
             if not close[row, :row].any():  # detections come best first
                 suspects.append(
-                    Suspect(
-                        SuspectKind.MISSING,
+                    LabelIssue(
+                        LabelIssueKind.MISSING,
                         index,
                         _odds(1 - float(sure[index][one]), OVERLOOKED_SHARE),
                         seen=int(one),
@@ -161,7 +161,7 @@ def _wrong_class(
     found: Sequence[Detections],
     sure: Sequence[FloatArray],
     label_count: int,
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     """Return labels in whose place another class is seen, where that is rare."""
     places, classes, disagree = [], [], []
     for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
@@ -177,7 +177,9 @@ def _wrong_class(
     much, label_of = np.array(disagree, np.float32), np.array(classes, np.int64)
     as_much = _share_at_most(-much, label_of, label_count)
     return [
-        Suspect(SuspectKind.WRONG_CLASS, index, amount * _odds(share), labelled, best)
+        LabelIssue(
+            LabelIssueKind.WRONG_CLASS, index, amount * _odds(share), labelled, best
+        )
         for (index, labelled, best), amount, share in zip(
             places, disagree, as_much.tolist(), strict=True
         )
@@ -190,7 +192,7 @@ def _loose(
     found: Sequence[Detections],
     sure: Sequence[FloatArray],
     label_count: int,
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     """Return labels whose edges lie much farther off than usual for their class."""
     pairs: list[list[_Pair]] = [[] for _ in range(label_count)]
     for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
@@ -208,8 +210,12 @@ def _loose(
             if pair.overlap < TIGHT_IOU:
                 likely = float(sure[pair.photo][pair.seen]) * _odds(float(share))
                 suspects.append(
-                    Suspect(
-                        SuspectKind.LOOSE, pair.photo, likely, pair.labelled, pair.seen
+                    LabelIssue(
+                        LabelIssueKind.LOOSE,
+                        pair.photo,
+                        likely,
+                        pair.labelled,
+                        pair.seen,
                     )
                 )
     return suspects
@@ -246,7 +252,7 @@ def _spurious(
     found: Sequence[Detections],
     sure: Sequence[FloatArray],
     label_count: int,
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     """Return labels near which nothing is seen, where their class seldom is missed."""
     places, classes, scores, doubts = [], [], [], []
     for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
@@ -259,8 +265,8 @@ def _spurious(
     score, label_of = np.array(scores, np.float32), np.array(classes, np.int64)
     missed = _share_at_most(score, label_of, label_count)
     return [
-        Suspect(
-            SuspectKind.SPURIOUS,
+        LabelIssue(
+            LabelIssueKind.SPURIOUS,
             index,
             doubt * _odds(float(share), INVENTED_SHARE),
             labelled,
@@ -287,7 +293,7 @@ def _share_at_most(
     return result
 
 
-def _duplicates(photos: Sequence[Photo]) -> list[Suspect]:
+def _duplicates(photos: Sequence[Photo]) -> list[LabelIssue]:
     """Return labels that an earlier one of the same class and place makes needless."""
     suspects = []
     for index, photo in enumerate(photos):
@@ -296,7 +302,9 @@ def _duplicates(photos: Sequence[Photo]) -> list[Suspect]:
         for labelled, overlap in enumerate(overlaps.max(axis=1, initial=0)):
             if overlap >= TWICE_IOU:
                 suspects.append(
-                    Suspect(SuspectKind.DUPLICATE, index, float(overlap), labelled)
+                    LabelIssue(
+                        LabelIssueKind.DUPLICATE, index, float(overlap), labelled
+                    )
                 )
     return suspects
 
@@ -319,14 +327,14 @@ def _odds(share: float, faulty: float = FAULTY_SHARE) -> float:
     return faulty / (faulty + share)
 
 
-def _score(suspect: Suspect, found: Sequence[Detections]) -> float:
+def _score(suspect: LabelIssue, found: Sequence[Detections]) -> float:
     """Return the score of what is seen, to order what is equally sure."""
     if suspect.seen is None:
         return 0.0
     return float(found[suspect.photo].scores[suspect.seen])
 
 
-def _once(suspects: Iterable[Suspect]) -> Iterator[Suspect]:
+def _once(suspects: Iterable[LabelIssue]) -> Iterator[LabelIssue]:
     """Yield suspects whose label and detection no surer one has named already."""
     named: set[tuple[int, str, int]] = set()
     for suspect in suspects:

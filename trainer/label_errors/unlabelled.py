@@ -14,11 +14,13 @@ from trainer.data.checks.boxes import corners, photos_of
 from trainer.data.dataset import Dataset, Photo, read_photo
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level
-from trainer.evaluation.evaluate import Subject
+from trainer.evaluation.evaluate import EvaluatedModel
 
 
 def look_defective(
-    subject: Subject, dataset: Dataset, on_photo: Callable[[], None] | None = None
+    subject: EvaluatedModel,
+    dataset: Dataset,
+    on_photo: Callable[[], None] | None = None,
 ) -> list[Finding]:
     """Return photos without a box on which a subject finds something.
 
@@ -44,7 +46,7 @@ def look_defective(
     return [_finding(subject, photo, detections) for _, photo, detections in found]
 
 
-def _finding(subject: Subject, photo: Photo, detections: Detections) -> Finding:
+def _finding(subject: EvaluatedModel, photo: Photo, detections: Detections) -> Finding:
     """Return what a subject found on a photo without a box."""
     best = subject.labels[detections.labels[0]]
     others = len(detections) - 1

@@ -29,7 +29,7 @@ ODD = 0.05  # of the resamples lie as far off their curve as the points do
 SIDES_95 = (2.5, 97.5)
 
 
-class Verdict(StrEnum):
+class Conclusion(StrEnum):
     """What can be said of a goal."""
 
     REACHED = "reached"
@@ -65,7 +65,7 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Extrapolation:
     """What more photos would bring.
 
     Attributes:
@@ -81,7 +81,7 @@ class Outlook:
 
     series: Series
     goal: float
-    verdict: Verdict
+    verdict: Conclusion
     more: int | None = None
     more_interval: tuple[int | None, int | None] | None = None
     twice: tuple[float, float, float] | None = None
@@ -94,7 +94,7 @@ class Outlook:
         return (FARTHEST - 1) * self.series.photos[-1]
 
 
-def outlook(series: Series, goal: float, seed: int) -> Outlook:
+def outlook(series: Series, goal: float, seed: int) -> Extrapolation:
     """Return what more photos would bring.
 
     Args:
@@ -109,7 +109,7 @@ def outlook(series: Series, goal: float, seed: int) -> Outlook:
         or series.boxes < FEWEST_BOXES
         or series.shown < FEWEST_PHOTOS
     ):
-        return Outlook(series, goal, Verdict.TOO_FEW)
+        return Extrapolation(series, goal, Conclusion.TOO_FEW)
     photos = np.array(series.photos, np.float64)[usable]
     errors = 1 - np.array(series.values, np.float64)[usable]
     spread = np.hypot(draws.std(axis=0).clip(LEAST_SPREAD), TRAINING_NOISE)
@@ -117,16 +117,18 @@ def outlook(series: Series, goal: float, seed: int) -> Outlook:
     changed = luck + draws.mean(axis=0) - draws
     own = fit(photos, errors[None], spread)
     if errors[-1] <= 1 - goal + 1e-9:
-        return Outlook(series, goal, Verdict.REACHED)
+        return Extrapolation(series, goal, Conclusion.REACHED)
     expected = np.array([own.at(float(n))[0] for n in photos])
     usual = fit(photos, expected + changed, spread).squares
     if (usual >= own.squares[0]).mean() < ODD:
-        return Outlook(series, goal, Verdict.SCATTERED)
+        return Extrapolation(series, goal, Conclusion.SCATTERED)
     curves = fit(photos, (errors + changed).clip(0, 1), spread)
     return _judged(series, goal, own, curves)
 
 
-def _judged(series: Series, goal: float, own: PowerLaws, curves: PowerLaws) -> Outlook:
+def _judged(
+    series: Series, goal: float, own: PowerLaws, curves: PowerLaws
+) -> Extrapolation:
     """Return what the curves agree on."""
     now = float(series.photos[-1])
     needed = curves.photos_for(1 - goal)
@@ -137,14 +139,14 @@ def _judged(series: Series, goal: float, own: PowerLaws, curves: PowerLaws) -> O
     gain = float(np.percentile(own.at(now) - curves.at(FARTHEST * now), SIDES_95[1]))
     more, interval = None, None
     if is_known and reaching >= LIKELY and best <= FARTHEST * now:
-        verdict, more = Verdict.ABOUT, rounded_up(best - now)
+        verdict, more = Conclusion.ABOUT, rounded_up(best - now)
     elif gain < FLAT_GAIN:
-        verdict = Verdict.FLAT
+        verdict = Conclusion.FLAT
     else:
-        verdict = Verdict.MORE_THAN if reaching <= UNLIKELY else Verdict.WIDE
-    if verdict in {Verdict.ABOUT, Verdict.WIDE}:
+        verdict = Conclusion.MORE_THAN if reaching <= UNLIKELY else Conclusion.WIDE
+    if verdict in {Conclusion.ABOUT, Conclusion.WIDE}:
         interval = _counted(low * now, now), _counted(high * now, now)
-    return Outlook(
+    return Extrapolation(
         series,
         goal,
         verdict,
@@ -187,7 +189,7 @@ def rounded_up(photos: float) -> int:
 MEAN_PRECISION = "mAP@.33"
 
 
-def outlook_words(outlook: Outlook) -> str:
+def outlook_words(outlook: Extrapolation) -> str:
     """Return the sentence.
 
     Args:
@@ -199,35 +201,35 @@ def outlook_words(outlook: Outlook) -> str:
     goal, now = f"{figure} {outlook.goal:.4g}", series.values[-1]
     unknown = f"How many more photos{of} are needed for {goal} is not known"
     match outlook.verdict:
-        case Verdict.REACHED:
+        case Conclusion.REACHED:
             low, high = series.intervals[-1]
             words = (
                 f"The goal{of}, {goal}, is reached: {now:.3f}, 95 % between {low:.3f} "
                 f"and {high:.3f}"
             )
-        case Verdict.ABOUT:
+        case Conclusion.ABOUT:
             words = f"About {outlook.more} more photos{of} for {goal}"
             words += f" (95 %: {_span(outlook)})"
-        case Verdict.MORE_THAN:
+        case Conclusion.MORE_THAN:
             words = f"Probably more than {outlook.most_more} more photos{of} for {goal}"
             words += _expected_text(outlook)
-        case Verdict.FLAT:
+        case Conclusion.FLAT:
             words = f"More photos{of} will not help much: the curve is flat at "
             words += f"{figure} {now:.3f}{_expected_text(outlook)}"
-        case Verdict.SCATTERED:
+        case Conclusion.SCATTERED:
             values = ", ".join(f"{value:.3f}" for value in series.values)
             words = f"{unknown}: the points do not lie on a curve ({values})"
-        case Verdict.WIDE:
+        case Conclusion.WIDE:
             words = f"{unknown}: anything from {_span(outlook)} is possible, with "
             words += f"{series.boxes} defects on {series.shown} photos to measure on"
-        case Verdict.TOO_FEW:
+        case Conclusion.TOO_FEW:
             words = f"{unknown}: {_few(outlook)}"
         case _:
             assert_never(outlook.verdict)
     return f"{words}."
 
 
-def figure_name(outlook: Outlook) -> str:
+def figure_name(outlook: Extrapolation) -> str:
     """Return what is measured.
 
     Args:
@@ -236,14 +238,14 @@ def figure_name(outlook: Outlook) -> str:
     return MEAN_PRECISION if outlook.series.label is None else "recall"
 
 
-def _span(outlook: Outlook) -> str:
+def _span(outlook: Extrapolation) -> str:
     """Return the interval of the photos that are missing."""
     low, high = outlook.more_interval or (None, None)
     beyond = f"more than {outlook.most_more}"
     return f"{beyond if low is None else low} to {beyond if high is None else high}"
 
 
-def _expected_text(outlook: Outlook) -> str:
+def _expected_text(outlook: Extrapolation) -> str:
     """Return what the most photos that are spoken of would bring."""
     if outlook.farthest is None:
         return ""
@@ -254,7 +256,7 @@ def _expected_text(outlook: Outlook) -> str:
     )
 
 
-def _few(outlook: Outlook) -> str:
+def _few(outlook: Extrapolation) -> str:
     """Return what there is too little of."""
     series = outlook.series
     points = len({number for number in series.photos if number})

@@ -10,7 +10,12 @@ from models.detections import Detections
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import wilson
 from trainer.learning_curve.bootstrap import draw_photos, mean_precisions, recall_parts
-from trainer.learning_curve.extrapolation import SIDES_95, Outlook, Series, outlook
+from trainer.learning_curve.extrapolation import (
+    SIDES_95,
+    Extrapolation,
+    Series,
+    outlook,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ def outlooks(
     labels: Sequence[str],
     goal: float,
     seed: int,
-) -> list[Outlook]:
+) -> list[Extrapolation]:
     """Return what more photos would bring: for all together, then for each class.
 
     Args:

@@ -12,7 +12,7 @@ COLORS = 8  # series colours in report.css; more series repeat them, dashed
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineSeries:
     """One line of a chart.
 
     Attributes:
@@ -46,7 +46,7 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class PointMark:
     """One point that matters, with its intervals as a cross.
 
     Attributes:
@@ -94,13 +94,13 @@ class Axis:
 
 
 def line_chart(
-    lines: Sequence[Line],
+    lines: Sequence[LineSeries],
     x_axis: Axis,
     y_axis: Axis,
     *,
     marks: Sequence[tuple[float, str, int]] = (),
     bands: Sequence[Band] = (),
-    points: Sequence[Point] = (),
+    points: Sequence[PointMark] = (),
 ) -> str:
     """Return a chart with a legend.
 
@@ -129,7 +129,7 @@ def line_chart(
     return "".join(parts)
 
 
-def _numbered(lines: Sequence[Line]) -> Iterator[tuple[int, Line]]:
+def _numbered(lines: Sequence[LineSeries]) -> Iterator[tuple[int, LineSeries]]:
     """Yield lines with the number of their colour."""
     number = -1
     for line in lines:
@@ -213,7 +213,7 @@ def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
     return parts
 
 
-def _path(number: int, line: Line, x_axis: Axis, y_axis: Axis) -> str:
+def _path(number: int, line: LineSeries, x_axis: Axis, y_axis: Axis) -> str:
     """Return one line; values beyond the axes are cut at them."""
     xs = np.clip(line.x, 0, x_axis.high)
     ys = np.clip(line.y, 0, y_axis.high)
@@ -239,7 +239,7 @@ def _band(band: Band, x_axis: Axis, y_axis: Axis) -> str:
     return f'<path class="band {series(band.line)}" d="M{"L".join(corners)}Z"/>'
 
 
-def _point(point: Point, x_axis: Axis, y_axis: Axis) -> str:
+def _point(point: PointMark, x_axis: Axis, y_axis: Axis) -> str:
     """Return a dot and the cross of its intervals."""
     x, y = _x(x_axis, min(point.x, x_axis.high)), _y(y_axis, min(point.y, y_axis.high))
     left, right = (_x(x_axis, min(side, x_axis.high)) for side in point.x_interval)

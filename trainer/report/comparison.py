@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.report.charts import Axis, Line, line_chart
+from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.run import RunRecord
 
 FROM_SCRATCH = "random weights"
@@ -124,7 +124,7 @@ def _charts(run: RunRecord, scratch: RunRecord) -> list[tuple[str, str]]:
         for name, points in both:
             x = [p.step if unit == "steps" else p.seconds / 60 for p in points]
             y = [p.map_33 for p in points]
-            lines.append(Line(name, np.array([0, *x]), np.array([0, *y])))
+            lines.append(LineSeries(name, np.array([0, *x]), np.array([0, *y])))
         last = max(float(line.x.max()) for line in lines)
         axis = Axis(unit, max(last, 1e-3), percent=False)
         charts.append((title, line_chart(lines, axis, Axis("mAP@.33", percent=False))))

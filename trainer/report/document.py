@@ -16,7 +16,7 @@ from trainer.report.figures import (
     worst_photos,
 )
 from trainer.report.operating_point import OperatingCurve, with_intervals
-from trainer.report.sections import WORST_PHOTOS, Subject
+from trainer.report.sections import WORST_PHOTOS, ReportSubject
 from trainer.run import CurvePoint
 
 SCHEMA_VERSION = 1
@@ -106,7 +106,7 @@ class Study:
 
 
 def report_figures(
-    subject: Subject, studies: Mapping[str, dict[str, object]]
+    subject: ReportSubject, studies: Mapping[str, dict[str, object]]
 ) -> ReportFigures:
     """Return the figures of a report.
 

@@ -7,16 +7,16 @@ from html import escape
 from models.detections import Detections
 from models.manifest import Metrics
 from trainer.data.dataset import Dataset, Photo
-from trainer.label_errors.issues import Suspect, SuspectKind, likely_wrong
+from trainer.label_errors.issues import LabelIssue, LabelIssueKind, likely_wrong
 from trainer.report.photos import box_shape, photo_figure, words_shape
 
 SHOWN_SUSPECTS = 24
 NAMES = {
-    SuspectKind.MISSING: "missing box",
-    SuspectKind.WRONG_CLASS: "wrong class",
-    SuspectKind.LOOSE: "loose box",
-    SuspectKind.SPURIOUS: "spurious label",
-    SuspectKind.DUPLICATE: "duplicate label",
+    LabelIssueKind.MISSING: "missing box",
+    LabelIssueKind.WRONG_CLASS: "wrong class",
+    LabelIssueKind.LOOSE: "loose box",
+    LabelIssueKind.SPURIOUS: "spurious label",
+    LabelIssueKind.DUPLICATE: "duplicate label",
 }
 KEYS = (
     '<ul class="keys"><li><i class="missed"></i>label in question</li>'
@@ -41,7 +41,7 @@ class CrossJudged:
     photos: Sequence[Photo]
     found: Sequence[Detections]
     metrics: Metrics
-    suspects: Sequence[Suspect]
+    suspects: Sequence[LabelIssue]
 
 
 def over_all_folds(crossed: CrossJudged) -> str:
@@ -107,7 +107,9 @@ def _how(crossed: CrossJudged) -> str:
     )
 
 
-def _figure(dataset: Dataset, photo: Photo, seen: Detections, suspect: Suspect) -> str:
+def _figure(
+    dataset: Dataset, photo: Photo, seen: Detections, suspect: LabelIssue
+) -> str:
     """Return one photo with the label in question and what is seen there."""
     side_px = max(photo.width_px, photo.height_px)
     shapes = [

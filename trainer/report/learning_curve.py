@@ -8,17 +8,17 @@ import numpy as np
 from trainer.learning_curve.extrapolation import (
     FARTHEST,
     SIDES_95,
-    Outlook,
+    Extrapolation,
     figure_name,
     outlook_words,
 )
-from trainer.report.charts import Axis, Band, Line, Point, line_chart
+from trainer.report.charts import Axis, Band, LineSeries, PointMark, line_chart
 
 DRAWN_AT = 40  # points of a fitted curve
 NOTHING = "&ndash;"
 
 
-def how_many_more(outlooks: Sequence[Outlook], steps: int) -> str:
+def how_many_more(outlooks: Sequence[Extrapolation], steps: int) -> str:
     """Return the section.
 
     Args:
@@ -43,7 +43,9 @@ def how_many_more(outlooks: Sequence[Outlook], steps: int) -> str:
     )
 
 
-def learning_document(outlooks: Sequence[Outlook], steps: int) -> dict[str, object]:
+def learning_document(
+    outlooks: Sequence[Extrapolation], steps: int
+) -> dict[str, object]:
     """Return the figures for programs.
 
     Args:
@@ -53,7 +55,7 @@ def learning_document(outlooks: Sequence[Outlook], steps: int) -> dict[str, obje
     return {"steps": steps, "outlooks": [_document(one) for one in outlooks]}
 
 
-def _document(one: Outlook) -> dict[str, object]:
+def _document(one: Extrapolation) -> dict[str, object]:
     """Return the figures of one class, or of all together."""
     series, law = one.series, one.curve[0] if one.curve else None
     points = zip(series.photos, series.values, series.intervals, strict=True)
@@ -82,11 +84,11 @@ def _document(one: Outlook) -> dict[str, object]:
     }
 
 
-def _title(one: Outlook) -> str:
+def _title(one: Extrapolation) -> str:
     return one.series.label or "All together"
 
 
-def _table(outlooks: Sequence[Outlook]) -> str:
+def _table(outlooks: Sequence[Extrapolation]) -> str:
     """Return what was measured and what is expected, row by row."""
     head = "".join(
         f"<th>{name}</th>"
@@ -99,7 +101,7 @@ def _table(outlooks: Sequence[Outlook]) -> str:
     )
 
 
-def _row(one: Outlook) -> str:
+def _row(one: Extrapolation) -> str:
     """Return one row of the table."""
     series = one.series
     low, high = series.intervals[-1]
@@ -114,14 +116,14 @@ def _row(one: Outlook) -> str:
     )
 
 
-def _chart(one: Outlook) -> str:
+def _chart(one: Extrapolation) -> str:
     """Return points, curve and what lies beyond."""
     series = one.series
     now = float(series.photos[-1])
     farthest = FARTHEST * now if one.curve else max(1.1 * now, 1.0)
     figure = figure_name(one)
     points = [
-        Point(
+        PointMark(
             f"{figure} {value:.3f} with {number} photos",
             float(number),
             value,
@@ -132,7 +134,7 @@ def _chart(one: Outlook) -> str:
             series.photos, series.values, series.intervals, strict=True
         )
     ]
-    lines: list[Line] = []
+    lines: list[LineSeries] = []
     bands: list[Band] = []
     if one.curve:
         own, curves = one.curve
@@ -141,15 +143,17 @@ def _chart(one: Outlook) -> str:
             np.linspace(*ends, DRAWN_AT) for ends in ((least, now), (now, farthest))
         )
         lines = [
-            Line("fitted", inside, _values([own.at(x) for x in inside])),
-            Line("", beyond, _values([own.at(x) for x in beyond]), goes_on=True),
+            LineSeries("fitted", inside, _values([own.at(x) for x in inside])),
+            LineSeries("", beyond, _values([own.at(x) for x in beyond]), goes_on=True),
         ]
         x = np.concatenate((inside, beyond))
         sides = np.array([np.percentile(1 - curves.at(n), SIDES_95) for n in x])
         corners = np.concatenate((sides[:, 1], sides[::-1, 0]))
         bands = [Band(0, np.concatenate((x, x[::-1])), corners)]
     axis = Axis("photos trained on", farthest, percent=False)
-    goal = Line(f"goal {one.goal:.4g}", np.array([0, farthest]), np.full(2, one.goal))
+    goal = LineSeries(
+        f"goal {one.goal:.4g}", np.array([0, farthest]), np.full(2, one.goal)
+    )
     return line_chart(
         [*lines, goal], axis, Axis(figure, percent=False), bands=bands, points=points
     )

@@ -15,9 +15,9 @@ from models.boxes import FloatArray, IntArray
 from models.detections import Detections
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import right_ones, wilson
-from trainer.evaluation.thresholds.candidates import Seen, peaks
+from trainer.evaluation.thresholds.candidates import ScoredImage, peaks
 from trainer.evaluation.thresholds.shift import shifted
-from trainer.report.charts import Axis, Band, Line, Point, line_chart
+from trainer.report.charts import Axis, Band, LineSeries, PointMark, line_chart
 
 SHIFTS = np.linspace(
     -1, 1, 81, dtype=np.float32
@@ -58,7 +58,7 @@ def operating_curve(
         thresholds: ``[C]`` as chosen.
     """
     seen = [
-        Seen(d, photo, right_ones(d, photo))
+        ScoredImage(d, photo, right_ones(d, photo))
         for d, photo in zip(found, photos, strict=True)
     ]
     scores = np.concatenate([one.found.scores[one.right] for one in seen])
@@ -122,7 +122,7 @@ def _recall_overkill(curve: OperatingCurve) -> str:
     recall, recall_sides = with_intervals(curve.found, curve.boxes)
     overkill, overkill_sides = with_intervals(curve.alarmed, curve.good)
     index = int(np.flatnonzero(curve.shifts == CHOSEN)[0])
-    chosen = Point(
+    chosen = PointMark(
         f"in use: {recall[index]:.1%} found, {overkill[index]:.1%} alarmed",
         float(overkill[index]),
         float(recall[index]),
@@ -136,7 +136,7 @@ def _recall_overkill(curve: OperatingCurve) -> str:
         np.concatenate((recall_sides[:, 1], recall_sides[::-1, 0])),
     )
     return line_chart(
-        [Line("defects found", overkill, recall)],
+        [LineSeries("defects found", overkill, recall)],
         Axis("good parts alarmed", _round_end(float(overkill.max()))),
         Axis("defects found"),
         bands=[band],
@@ -157,7 +157,7 @@ def _against_shift(curve: OperatingCurve) -> str:
         ("defects missed", curve.boxes - curve.found, curve.boxes),
     ]
     x = curve.shifts + 1  # an axis begins at 0
-    lines: list[Line] = []
+    lines: list[LineSeries] = []
     bands: list[Band] = []
     for name, hits, total in rows:
         if not total:
@@ -170,7 +170,7 @@ def _against_shift(curve: OperatingCurve) -> str:
                 np.concatenate((sides[:, 1], sides[::-1, 0])),
             )
         )
-        lines.append(Line(name, x, shares))
+        lines.append(LineSeries(name, x, shares))
     axis = Axis("thresholds, from the lowest to never", 2.0, percent=False, offset=-1.0)
     marks = [(1.0, "the thresholds in use", 4)]
     return line_chart(lines, axis, Axis("share"), marks=marks, bands=bands)

@@ -18,7 +18,7 @@ from trainer.report.document import Study, report_figures
 from trainer.report.figures import judge, label_figures
 from trainer.report.operating_point import operating_curve
 from trainer.report.sections import (
-    Subject,
+    ReportSubject,
     accuracy,
     alarmed_good,
     by_label,
@@ -61,7 +61,7 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         DatasetError: A photo cannot be read any more.
     """
     scores = np.array([thresholds.scores[name] for name in dataset.labels], np.float32)
-    subject = Subject(
+    subject = ReportSubject(
         title,
         dataset,
         photos,
@@ -85,7 +85,7 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         raise unwritable(path, exc) from exc
 
 
-def _page(subject: Subject, studies: Sequence[str]) -> str:
+def _page(subject: ReportSubject, studies: Sequence[str]) -> str:
     """Return the whole document."""
     sections = (
         _head(subject),
@@ -107,7 +107,7 @@ def _page(subject: Subject, studies: Sequence[str]) -> str:
     )
 
 
-def _head(subject: Subject) -> str:
+def _head(subject: ReportSubject) -> str:
     """Return title and the one sentence that matters most."""
     metrics = subject.metrics
     defective = metrics.images - metrics.good_images
@@ -144,7 +144,7 @@ def _of_hundred(share: float, one: str, many: str) -> str:
     return f"about {number} {one if number == 1 else many}"
 
 
-def _small_print(subject: Subject) -> str:
+def _small_print(subject: ReportSubject) -> str:
     """Return how it was measured, and what would be needed to repeat it."""
     facts = {
         "Average precision": "pycocotools: 101 recall points, at most 100 detections "

@@ -12,7 +12,7 @@ from models.detections import Detections
 from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.evaluation.thresholds.text import threshold_words
-from trainer.report.charts import Axis, Line, interval_bar, line_chart
+from trainer.report.charts import Axis, LineSeries, interval_bar, line_chart
 from trainer.report.figures import (
     Judged,
     LabelFigures,
@@ -36,7 +36,7 @@ KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReportSubject:
     """Everything that the sections are made from."""
 
     title: str
@@ -130,7 +130,7 @@ def accuracy(metrics: Metrics) -> str:
     )
 
 
-def by_label(subject: Subject) -> str:
+def by_label(subject: ReportSubject) -> str:
     """Return the table of all labels."""
     rows = []
     for figures in subject.labels:
@@ -173,12 +173,14 @@ def _rule(thresholds: Thresholds) -> str:
     )
 
 
-def charts(subject: Subject) -> str:
+def charts(subject: ReportSubject) -> str:
     """Return all charts."""
     names = subject.dataset.labels
     precision_recall = line_chart(
         [
-            Line(names[f.label], f.recall, f.precision, f"{f.average_precision:.3f}")
+            LineSeries(
+                names[f.label], f.recall, f.precision, f"{f.average_precision:.3f}"
+            )
             for f in subject.labels
             if f.boxes
         ],
@@ -219,7 +221,7 @@ def _training(record: RunRecord) -> str:
     losses = np.array([point.loss for point in record.curve], np.float32)
     high = float(max(losses.max() * 1.05, 1e-6))
     chart = line_chart(
-        [Line("loss", epochs, losses)],
+        [LineSeries("loss", epochs, losses)],
         Axis("epoch", float(max(epochs.max(), 1)), percent=False),
         Axis("loss", high, percent=False),
     )
@@ -238,8 +240,8 @@ def _watched(record: RunRecord) -> str:
         return ""
     steps = np.array([point.step for point in points], np.float32)
     lines = [
-        Line("mAP@.33", steps, np.array([p.map_33 for p in points], np.float32)),
-        Line("mAP@.5", steps, np.array([p.map_50 for p in points], np.float32)),
+        LineSeries("mAP@.33", steps, np.array([p.map_33 for p in points], np.float32)),
+        LineSeries("mAP@.5", steps, np.array([p.map_50 for p in points], np.float32)),
     ]
     last = max(float(record.schedule.steps), 1.0)
     chart = line_chart(lines, Axis("step", last, percent=False), Axis("mAP"))
@@ -253,7 +255,7 @@ def _watched(record: RunRecord) -> str:
     return _panel("While training", words, chart)
 
 
-def _matrix(subject: Subject) -> str:
+def _matrix(subject: ReportSubject) -> str:
     """Return the confusion matrix as a table."""
     names = subject.dataset.labels
     table = confusion(subject.judged, len(names))
@@ -283,7 +285,7 @@ def _breakable(name: str) -> str:
     return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
 
 
-def worst(subject: Subject) -> str:
+def worst(subject: ReportSubject) -> str:
     """Return the photos to look at first."""
     shown = worst_photos(subject.judged, WORST_PHOTOS)
     faulty = sum(1 for one in subject.judged if one.faults and not one.photo.is_good)
@@ -300,7 +302,7 @@ def worst(subject: Subject) -> str:
     )
 
 
-def alarmed_good(subject: Subject) -> str:
+def alarmed_good(subject: ReportSubject) -> str:
     """Return the good photos that would be rejected."""
     alarmed = alarmed_good_photos(subject.judged)
     head = "<h2>Good parts that were alarmed</h2>"

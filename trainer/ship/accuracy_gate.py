@@ -28,7 +28,7 @@ NAMED = 3  # lost photos in one sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Drops:
+class AccuracyDrops:
     """What a variant loses against the trained network; below 0 = it gains.
 
     Attributes:
@@ -107,7 +107,7 @@ def measure_drops(
     found: Sequence[Detections],
     labels: Sequence[str],
     thresholds: Thresholds,
-) -> Drops:
+) -> AccuracyDrops:
     """Return what a variant loses.
 
     Args:
@@ -124,7 +124,7 @@ def measure_drops(
     limits_escapes = thresholds.rule is ThresholdRule.ESCAPES
     defective = sum(not photo.is_good for photo in photos)
     boxes = sum(len(photo.labels) for photo in photos)
-    return Drops(
+    return AccuracyDrops(
         map_50=torch.map_50 - metrics.map_50,
         map_75=torch.map_75 - metrics.map_75,
         recall=torch.recall - metrics.recall,

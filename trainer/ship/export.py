@@ -15,7 +15,7 @@ import torch
 from openvino.passes import ConstantFolding, Manager
 
 from models.errors import PackageError
-from trainer.detectors.base import DetectionGraph, Detector
+from trainer.detectors.base import DetectionGraph, TrainableDetector
 from trainer.ship.metadata import describe_onnx, describe_openvino
 
 OPSET = 17  # the newest that every runtime of the last three years reads
@@ -24,7 +24,7 @@ OUTPUT_NAME = "detections"
 
 
 def export_onnx(
-    model: Detector,
+    model: TrainableDetector,
     path: Path,
     *,
     input_height_px: int,

@@ -23,7 +23,13 @@ from trainer.ship.sensitivity import (
     input_ranges,
     rank_layers,
 )
-from trainer.ship.variants import MODEL_FILES, Dropped, Proof, Trial, prove_int8
+from trainer.ship.variants import (
+    MODEL_FILES,
+    Dropped,
+    VariantEvaluator,
+    VariantResult,
+    prove_int8,
+)
 
 SHARES = (0.5, 0.9)  # of the noise, taken out by layers in float32
 MOST_TRIES = len(Ranges) + len(SHARES)
@@ -31,7 +37,7 @@ RANKING_PHOTOS = 6  # those with most boxes: more ranked the same layers first
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class QuantizationAttempt:
     """One way of quantizing.
 
     Attributes:
@@ -50,8 +56,10 @@ class Way:
 
 
 def make_int8(
-    trial: Trial, calibration: Calibration, on_progress: Callable[[str], None]
-) -> dict[VariantName, Proof]:
+    trial: VariantEvaluator,
+    calibration: Calibration,
+    on_progress: Callable[[str], None],
+) -> dict[VariantName, VariantResult]:
     """Make both INT8 variants; one that never passes is left out with its reason.
 
     Args:
@@ -68,7 +76,10 @@ class _Search:
     """Remembers between the two variants what was found out with the first."""
 
     def __init__(
-        self, trial: Trial, calibration: Calibration, on_progress: Callable[[str], None]
+        self,
+        trial: VariantEvaluator,
+        calibration: Calibration,
+        on_progress: Callable[[str], None],
     ) -> None:
         self._trial = trial
         self._calibration = calibration
@@ -76,11 +87,13 @@ class _Search:
         self._inputs: dict[Ranges, InputRanges] = {}
         self._excess: dict[Ranges, float] = {}
         self._ranked: list[Sensitivity] = []
-        self._last: Way | None = None  # that the first variant ended with
+        self._last: QuantizationAttempt | None = (
+            None  # that the first variant ended with
+        )
 
-    def run(self, name: VariantName) -> Proof:
+    def run(self, name: VariantName) -> VariantResult:
         """Return the proof of the first way that passes, else of the last one."""
-        proof = Proof(None, {}, (Dropped(name, "it could not be made."),))
+        proof = VariantResult(None, {}, (Dropped(name, "it could not be made."),))
         way = None
         for number, way in enumerate(self._ways(), 1):
             self._on_progress(
@@ -95,10 +108,10 @@ class _Search:
         self._last = way
         return proof
 
-    def _ways(self) -> Iterator[Way]:
+    def _ways(self) -> Iterator[QuantizationAttempt]:
         """Return what to try in turn; each is decided when the last one failed."""
         tried = set()
-        begin = [Way(ranges) for ranges in Ranges]
+        begin = [QuantizationAttempt(ranges) for ranges in Ranges]
         if self._last:
             others = begin if not self._last.in_float else []
             begin = [self._last, *(way for way in others if way != self._last)]
@@ -113,9 +126,9 @@ class _Search:
             layers = fewest_layers(self._ranking(ranges), share)
             if len(layers) > least:
                 least = len(layers)
-                yield Way(ranges, layers)
+                yield QuantizationAttempt(ranges, layers)
 
-    def _attempt(self, name: VariantName, way: Way) -> Proof:
+    def _attempt(self, name: VariantName, way: QuantizationAttempt) -> VariantResult:
         """Make one variant in one way and try it."""
         trial = self._trial
         info = model_info(trial.manifest.labels, trial.manifest.thresholds)
@@ -133,7 +146,7 @@ class _Search:
                 way.in_float,
             )
         except PackageError as exc:  # the package is good without it
-            return Proof(None, {}, (Dropped(name, exc.why or exc.what),))
+            return VariantResult(None, {}, (Dropped(name, exc.why or exc.what),))
         if is_openvino and not way.in_float:
             self._inputs[way.ranges] = input_ranges(target)
         proof = prove_int8(trial, name)

@@ -38,15 +38,15 @@ from trainer.ship.parity import run_mode_name
 from trainer.ship.speed import measure_latency
 from trainer.ship.variants import (
     MODEL_FILES,
-    Proof,
-    Trial,
+    VariantEvaluator,
+    VariantResult,
     entry,
     prove_float,
 )
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str], None]
+OnStage = Callable[[str], None]
 
 
 def pack_run(
@@ -54,7 +54,7 @@ def pack_run(
     dataset: Dataset,
     out: Path,
     *,
-    on_progress: Progress,
+    on_progress: OnStage,
     int8: bool = True,
     name: str | None = None,
     calibration_folder: Path | None = None,
@@ -140,7 +140,7 @@ def _export(
     folder: Path,
     name: str,
     calibration: Calibration | None,
-    on_progress: Progress,
+    on_progress: OnStage,
 ) -> Manifest:
     """Write the float32 models and return the draft of the manifest."""
     on_progress("exporting to ONNX and OpenVINO")
@@ -173,11 +173,11 @@ def _try_out(
     folder: Path,
     manifest: Manifest,
     photos: tuple[Photo, ...],
-    on_progress: Progress,
-) -> tuple[Trial, list[Detections], Metrics]:
+    on_progress: OnStage,
+) -> tuple[VariantEvaluator, list[Detections], Metrics]:
     """Measure OpenVINO in float32 and record the golden frames from torch."""
     on_progress(f"measuring {VariantName.OPENVINO_FP32} on {len(photos)} photos")
-    before = Trial(folder, manifest, photos, [])
+    before = VariantEvaluator(folder, manifest, photos, [])
     metrics, found = before.look(VariantName.OPENVINO_FP32)
     chosen = choose_golden(photos, found, manifest.score_thresholds())
     golden = [photos[index] for index in chosen]
@@ -187,7 +187,7 @@ def _try_out(
     write_golden(folder, golden, torch_detector, manifest.labels, manifest.thresholds)
     listed = manifest.model_copy(update={"files": list_files(folder)})
     pairs = read_golden(Package(folder, listed, sha256=""))
-    return Trial(folder, manifest, photos, pairs, found), found, metrics
+    return VariantEvaluator(folder, manifest, photos, pairs, found), found, metrics
 
 
 def _write_papers(
@@ -217,7 +217,7 @@ def _write_papers(
     (folder / licences.FILE).write_text(text, "utf-8")
 
 
-def _parity(proofs: dict[VariantName, Proof]) -> dict[str, GoldenResult]:
+def _parity(proofs: dict[VariantName, VariantResult]) -> dict[str, GoldenResult]:
     """Return the parity of all run modes that were tried."""
     return {
         run_mode_name(name, hint): result

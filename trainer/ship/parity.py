@@ -14,7 +14,7 @@ from models.golden import GoldenFrame, GoldenResult, run_golden
 from models.manifest import Manifest, PrecisionHint, Tolerance, VariantName
 from models.preprocess import Frame
 
-Pairs = list[tuple[GoldenFrame, Frame]]
+GoldenPairs = list[tuple[GoldenFrame, Frame]]
 
 STRICT = Tolerance(score=0.05, iou=0.9)
 WIDEST = Tolerance(score=0.25, iou=0.7)
@@ -26,7 +26,7 @@ STEPS = 4  # from a measured tolerance to the widest one
 
 def require_parity(
     detector: Detector,
-    pairs: Pairs,
+    pairs: GoldenPairs,
     manifest: Manifest,
     name: VariantName,
 ) -> GoldenResult:
@@ -53,7 +53,7 @@ def require_parity(
 
 
 def measure_tolerance(
-    detector: Detector, pairs: Pairs, manifest: Manifest
+    detector: Detector, pairs: GoldenPairs, manifest: Manifest
 ) -> tuple[Tolerance, GoldenResult] | None:
     """Return the tolerance of a run mode that calculates less exactly.
 

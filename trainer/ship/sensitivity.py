@@ -25,8 +25,8 @@ from trainer.ship.quantize import ONNX_TAIL
 
 PLACES = 30  # candidates of a photo that are compared, best first
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
-Limits = tuple[FloatArray, FloatArray]  # [1] or [channels]: lowest, highest value
-InputRanges = dict[str, Limits]  # by the name of the ONNX node
+ValueRange = tuple[FloatArray, FloatArray]  # [1] or [channels]: lowest, highest value
+InputRanges = dict[str, ValueRange]  # by the name of the ONNX node
 LEVELS = 255  # steps of an 8 bit number
 SMALLEST_STEP = 1e-30  # of an input or a weight that is always zero
 LARGEST_WEIGHT = 127  # of a signed 8 bit number; -128 is not used
@@ -160,7 +160,7 @@ def _outputs(model: onnx.ModelProto, images: Sequence[FloatArray]) -> list[Float
 
 
 def _with_quantized(
-    model: onnx.ModelProto, layer: str, limits: Limits
+    model: onnx.ModelProto, layer: str, limits: ValueRange
 ) -> onnx.ModelProto:
     """Return the graph with one convolution calculated as INT8 would."""
     changed = onnx.ModelProto()

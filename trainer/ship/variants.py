@@ -22,11 +22,11 @@ from models.openvino_detector import OpenVinoDetector, supports_bf16
 from models.tiled_detector import tiled
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import measure, predict_photos
-from trainer.ship.accuracy_gate import Drops, measure_drops
+from trainer.ship.accuracy_gate import AccuracyDrops, measure_drops
 from trainer.ship.parity import (
     STRICT,
     UNMEASURED_BF16,
-    Pairs,
+    GoldenPairs,
     measure_tolerance,
     require_parity,
     run_mode_name,
@@ -58,7 +58,7 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class VariantResult:
     """What was found out about one variant.
 
     Attributes:
@@ -71,11 +71,11 @@ class Proof:
     variant: Variant | None
     parity: dict[PrecisionHint, GoldenResult]
     dropped: tuple[Dropped, ...]
-    drops: Drops | None = None
+    drops: AccuracyDrops | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class VariantEvaluator:
     """What all variants of one package are tried with.
 
     Attributes:
@@ -89,7 +89,7 @@ class Trial:
     folder: Path
     manifest: Manifest
     photos: Sequence[Photo]
-    pairs: Pairs
+    pairs: GoldenPairs
     expected: Sequence[Detections] = ()
 
     def open(self, name: VariantName, hint: PrecisionHint) -> Detector:
@@ -130,7 +130,7 @@ class Trial:
         )
         return metrics, found
 
-    def compare(self, metrics: Metrics, found: Sequence[Detections]) -> Drops:
+    def compare(self, metrics: Metrics, found: Sequence[Detections]) -> AccuracyDrops:
         """Return what a variant loses against the trained network.
 
         Args:
@@ -168,7 +168,9 @@ def entry(folder: Path, name: VariantName) -> Variant:
     )
 
 
-def prove_float(trial: Trial, name: VariantName, metrics: Metrics | None) -> Proof:
+def prove_float(
+    trial: VariantEvaluator, name: VariantName, metrics: Metrics | None
+) -> VariantResult:
     """Return the proof of a float32 variant: it says what torch says.
 
     Args:
@@ -191,13 +193,13 @@ def prove_float(trial: Trial, name: VariantName, metrics: Metrics | None) -> Pro
             why=reason,
             fix="Report this with the versions of torch, onnx and openvino.",
         )
-    proof = Proof(_measured(trial, name, metrics, drops), parity, (), drops)
+    proof = VariantResult(_measured(trial, name, metrics, drops), parity, (), drops)
     if name is VariantName.ONNX_FP32:
         return proof
     return _with_bf16(trial, name, proof)
 
 
-def prove_int8(trial: Trial, name: VariantName) -> Proof:
+def prove_int8(trial: VariantEvaluator, name: VariantName) -> VariantResult:
     """Return the proof of an INT8 variant; its files are removed if dropped.
 
     Args:
@@ -215,13 +217,15 @@ def prove_int8(trial: Trial, name: VariantName) -> Proof:
     tolerance, result = measured
     variant = _measured(trial, name, metrics, drops)
     variant = variant.model_copy(update={"tolerances": {PrecisionHint.F32: tolerance}})
-    proof = Proof(variant, {PrecisionHint.F32: result}, (), drops)
+    proof = VariantResult(variant, {PrecisionHint.F32: result}, (), drops)
     if name is VariantName.ONNX_INT8:
         return proof
     return _with_bf16(trial, name, proof)
 
 
-def _with_bf16(trial: Trial, name: VariantName, proof: Proof) -> Proof:
+def _with_bf16(
+    trial: VariantEvaluator, name: VariantName, proof: VariantResult
+) -> VariantResult:
     """Return the proof with the bf16 run mode tried, where this processor has it."""
     variant = proof.variant
     if variant is None:
@@ -253,7 +257,10 @@ def _wider(a: Tolerance, b: Tolerance) -> Tolerance:
 
 
 def _measured(
-    trial: Trial, name: VariantName, metrics: Metrics | None, drops: Drops | None
+    trial: VariantEvaluator,
+    name: VariantName,
+    metrics: Metrics | None,
+    drops: AccuracyDrops | None,
 ) -> Variant:
     """Return the manifest's entry with its figures."""
     figures: dict[str, object] = {"metrics": metrics}
@@ -269,11 +276,13 @@ def _measured(
     return entry(trial.folder, name).model_copy(update=figures)
 
 
-def _drop(trial: Trial, name: VariantName, reason: str, drops: Drops) -> Proof:
+def _drop(
+    trial: VariantEvaluator, name: VariantName, reason: str, drops: AccuracyDrops
+) -> VariantResult:
     """Return the proof of a variant that failed, and remove its files."""
     for path in _files(trial.folder / MODEL_FILES[name]):
         path.unlink()
-    return Proof(None, {}, (Dropped(name.value, reason),), drops)
+    return VariantResult(None, {}, (Dropped(name.value, reason),), drops)
 
 
 def _files(model: Path) -> list[Path]:

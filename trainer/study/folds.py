@@ -29,8 +29,8 @@ from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.assign import shows_defect
 from trainer.data.splitting.stratify import Fold, folds
-from trainer.fit.options import Wishes
-from trainer.study.trainings import Watch, keep_plan, train_once
+from trainer.fit.options import TrainOptions
+from trainer.study.trainings import ObserverFactory, keep_plan, train_once
 
 FOLDER_NAME = "folds"
 
@@ -94,9 +94,9 @@ def divide_photos(
 
 def cross_train(
     dataset: Dataset,
-    wishes: Wishes,
+    wishes: TrainOptions,
     out: Path,
-    watch: Watch,
+    watch: ObserverFactory,
     *,
     count: int,
 ) -> CrossTraining:
@@ -148,7 +148,7 @@ def _hash(dataset: Dataset, fold: Fold[Photo]) -> str:
 
 
 def _plan(
-    dataset: Dataset, wishes: Wishes, divided: Sequence[Fold[Photo]]
+    dataset: Dataset, wishes: TrainOptions, divided: Sequence[Fold[Photo]]
 ) -> dict[str, object]:
     """Return what must be the same for folds that were trained at another time."""
     plain = json.loads(json.dumps(asdict(wishes), default=str))

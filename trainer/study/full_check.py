@@ -15,12 +15,12 @@ from trainer.data.checks.boxes import photos_of, small_boxes
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.dataset import Dataset, OnPhoto, Photo
 from trainer.data.formats.rows import Finding
-from trainer.data.splitting.split_record import SplitWishes
+from trainer.data.splitting.split_record import SplitOptions
 from trainer.fit.input_size import input_size
-from trainer.fit.tiling import TileMode, TilesWish, choose_tiles
+from trainer.fit.tiling import TileMode, TileOption, choose_tiles
 
 Ticking = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-Eyes = Callable[[Dataset, Callable[[], None]], list[Finding]]
+LabelInspection = Callable[[Dataset, Callable[[], None]], list[Finding]]
 
 
 def inspect(
@@ -30,7 +30,7 @@ def inspect(
     run: Path | None,
     ticking: Ticking,
     on_photo: OnPhoto | None = None,
-    split: SplitWishes | None = None,
+    split: SplitOptions | None = None,
 ) -> CheckReport:
     """Return all findings of a dataset.
 
@@ -57,7 +57,7 @@ def inspect(
         return report.with_findings(eyes(report.dataset, tick))
 
 
-def _eyes_of(run: Path) -> Eyes:
+def _eyes_of(run: Path) -> LabelInspection:
     """Return what looks at photos without a label, with the eyes of a run."""
     # Both bring torch: 2.6 s of start-up that a check without a run does not need.
     from trainer.evaluation.evaluate import open_subject  # noqa: PLC0415
@@ -67,7 +67,7 @@ def _eyes_of(run: Path) -> Eyes:
 
 
 def with_small_boxes(
-    report: CheckReport, size_px: int | None, wish: TilesWish = TileMode.AUTO
+    report: CheckReport, size_px: int | None, wish: TileOption = TileMode.AUTO
 ) -> CheckReport:
     """Return the report with the boxes that are too small at the input's size.
 

@@ -23,10 +23,16 @@ import numpy as np
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.stratify import ordered, sides
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.learning_curve.fit import Measured
-from trainer.study.trainings import Watch, keep_plan, repeating, run_plan, train_once
+from trainer.study.trainings import (
+    ObserverFactory,
+    keep_plan,
+    repeating,
+    run_plan,
+    train_once,
+)
 
 FOLDER_NAME = "curve"
 PARTS = 4
@@ -68,7 +74,7 @@ def nested_photos(dataset: Dataset, seed: int) -> tuple[Subset, ...]:
 
 
 def learn_again(
-    dataset: Dataset, wishes: Wishes, outcome: Outcome, watch: Watch
+    dataset: Dataset, wishes: TrainOptions, outcome: Outcome, watch: ObserverFactory
 ) -> list[Measured]:
     """Train on ever more of the photos, and return what each training became.
 

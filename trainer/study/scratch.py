@@ -10,15 +10,21 @@ from models.errors import ConfigError
 from trainer.data.dataset import Dataset
 from trainer.detectors.zoo import NO_WEIGHTS
 from trainer.fit.frozen_trunk import Freeze
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
-from trainer.study.trainings import Watch, keep_plan, repeating, run_plan, train_once
+from trainer.study.trainings import (
+    ObserverFactory,
+    keep_plan,
+    repeating,
+    run_plan,
+    train_once,
+)
 
 FOLDER_NAME = "scratch"
 RUN_NAME = "run"
 
 
-def refuse_random_start(wishes: Wishes) -> None:
+def refuse_random_start(wishes: TrainOptions) -> None:
     """Stop where the run itself starts from random weights.
 
     Args:
@@ -36,7 +42,7 @@ def refuse_random_start(wishes: Wishes) -> None:
 
 
 def train_from_scratch(
-    dataset: Dataset, wishes: Wishes, outcome: Outcome, watch: Watch
+    dataset: Dataset, wishes: TrainOptions, outcome: Outcome, watch: ObserverFactory
 ) -> Outcome:
     """Train once more, from random weights.
 

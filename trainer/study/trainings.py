@@ -15,19 +15,19 @@ from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Observer, Outcome, train
 from trainer.fit.repeat import Repeat
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, RunRecord, open_run, unwritable
 
 PLAN_NAME = "plan.json"
 
-Watch = Callable[[int], AbstractContextManager[Observer]]
+ObserverFactory = Callable[[int], AbstractContextManager[Observer]]
 """Gives who watches the training of a number, from 0."""
 
 
 def train_once(
-    dataset: Dataset, wishes: Wishes, out: Path, observer: Observer
+    dataset: Dataset, wishes: TrainOptions, out: Path, observer: Observer
 ) -> Outcome:
     """Train, go on with a training, or open it where it is finished.
 
@@ -93,7 +93,7 @@ def keep_plan(root: Path, plan: dict[str, object], what: str) -> None:
         )
 
 
-def repeating(record: RunRecord, wishes: Wishes) -> Wishes:
+def repeating(record: RunRecord, wishes: TrainOptions) -> TrainOptions:
     """Return the wish to train as a run was trained, to the step.
 
     Args:
@@ -111,7 +111,9 @@ def repeating(record: RunRecord, wishes: Wishes) -> Wishes:
         )
     repeat = Repeat(record.name, record, record.schedule)
     weights = str(record.recipe["weights"])
-    return Wishes(weights=weights, repeats=repeat, limit=wishes.limit, seed=record.seed)
+    return TrainOptions(
+        weights=weights, repeats=repeat, limit=wishes.limit, seed=record.seed
+    )
 
 
 def run_plan(record: RunRecord) -> dict[str, object]:

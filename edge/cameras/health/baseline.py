@@ -76,7 +76,7 @@ class Baseline:
         return document
 
 
-class Learner:
+class BaselineLearner:
     """Collects sound frames until a baseline can be drawn from them.
 
     Args:

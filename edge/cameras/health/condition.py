@@ -79,7 +79,7 @@ def names_of(conditions: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class QualityLimits:
     """From where on something is wrong.
 
     Attributes:
@@ -134,7 +134,7 @@ class Alarm:
             self.is_on = self.level_s > 0
 
 
-class Judge:
+class QualityRules:
     """The rules for one camera.
 
     Args:
@@ -148,7 +148,7 @@ class Judge:
     """
 
     def __init__(
-        self, limits: Limits, baseline: Baseline | None, *, is_triggered: bool
+        self, limits: QualityLimits, baseline: Baseline | None, *, is_triggered: bool
     ) -> None:
         self.alarms = NOTHING
         self._limits, self._is_triggered = limits, is_triggered

@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.cameras.health.appearance import Measurer, is_odd
-from edge.cameras.health.baseline import Baseline, Learner
-from edge.cameras.health.condition import FAKE, Condition, Judge, Limits, names_of
+from edge.cameras.health.baseline import Baseline, BaselineLearner
+from edge.cameras.health.condition import (
+    FAKE,
+    Condition,
+    QualityLimits,
+    QualityRules,
+    names_of,
+)
 from edge.frame import Pixels, Stamp
 from models.files import write_atomically
 
@@ -19,7 +25,7 @@ SAVE_AGAIN_NS = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class GuardPlan:
+class ImageQualityPlan:
     """How to look at the frames of one camera. Plain values.
 
     Attributes:
@@ -31,13 +37,13 @@ class GuardPlan:
     """
 
     every_n_frames: int = 5
-    limits: Limits = field(default_factory=Limits)
+    limits: QualityLimits = field(default_factory=QualityLimits)
     learn_looks: int = 200
     baseline_path: Path | None = None
     baseline: Baseline | None = None
 
 
-class Guard:
+class ImageQualityMonitor:
     """The eye on one camera.
 
     Args:
@@ -45,14 +51,14 @@ class Guard:
         is_triggered: Every frame is a part.
     """
 
-    def __init__(self, plan: GuardPlan, *, is_triggered: bool) -> None:
+    def __init__(self, plan: ImageQualityPlan, *, is_triggered: bool) -> None:
         self._plan = plan
         self._every = 1 if is_triggered else plan.every_n_frames
         self._measurer = Measurer()
         baseline = plan.baseline or _learned_meanwhile(plan.baseline_path)
-        self._judge = Judge(plan.limits, baseline, is_triggered=is_triggered)
+        self._judge = QualityRules(plan.limits, baseline, is_triggered=is_triggered)
         learns = plan.baseline_path is not None and baseline is None
-        self._learner = Learner(plan.learn_looks) if learns else None
+        self._learner = BaselineLearner(plan.learn_looks) if learns else None
         self._unsaved: Baseline | None = None
         self._save_again_ns = 0
         self._unlooked = 0

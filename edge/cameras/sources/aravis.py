@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from edge.cameras.controls import apply_controls
-from edge.cameras.frame_publisher import CapturePlan, Feed, stamp_now
+from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.cameras.sources.genicam import GenicamControls
 from edge.frame import Pixels
 from models.errors import CameraError
@@ -120,7 +120,7 @@ class GigeCamera:
             somebody else or does not start.
     """
 
-    def __init__(self, plan: CapturePlan, feed: Feed) -> None:
+    def __init__(self, plan: CapturePlan, feed: FramePublisher) -> None:
         self._plan = plan
         try:
             self._aravis, self._failure = load_aravis()
@@ -192,7 +192,7 @@ class GigeCamera:
                 fix='Set trigger_mode = true and trigger_source = "Software".',
             ) from exc
 
-    def _find(self, feed: Feed) -> Any:  # noqa: ANN401
+    def _find(self, feed: FramePublisher) -> Any:  # noqa: ANN401
         """Return the camera, looked for until the limit.
 
         One whose process was killed is held until its heartbeat runs out: 3 s.
@@ -249,7 +249,7 @@ def _has_control(camera: Any) -> bool:  # noqa: ANN401 (bindings without types)
     return bool(device.is_controller()) if hasattr(device, "is_controller") else True
 
 
-def run_aravis(plan: CapturePlan, feed: Feed) -> None:
+def run_aravis(plan: CapturePlan, feed: FramePublisher) -> None:
     """Hand over the frames of a camera, as they come.
 
     Args:
@@ -266,7 +266,7 @@ def run_aravis(plan: CapturePlan, feed: Feed) -> None:
     hand_over(plan, feed, camera)
 
 
-def hand_over(plan: CapturePlan, feed: Feed, camera: GigeCamera) -> None:
+def hand_over(plan: CapturePlan, feed: FramePublisher, camera: GigeCamera) -> None:
     """Hand over frames until the camera is lost; see ``run_aravis``.
 
     Args:

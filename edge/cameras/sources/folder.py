@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.cameras.frame_publisher import CapturePlan, Feed, stamp_now
+from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.frame import Pixels
 
 PICTURE_SUFFIXES = frozenset(
@@ -76,7 +76,7 @@ def read_picture(path: Path) -> Pixels | str:
     return np.asarray(pixels, np.uint8)
 
 
-def run_folder(plan: CapturePlan, feed: Feed) -> None:
+def run_folder(plan: CapturePlan, feed: FramePublisher) -> None:
     """Hand over every picture of a folder, then return.
 
     Args:

@@ -24,7 +24,7 @@ import numpy as np
 
 from edge.cameras.backlog import Backlog
 from edge.cameras.controls import apply_controls
-from edge.cameras.frame_publisher import CapturePlan, Feed, stamp_now
+from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.cameras.source import SourceKind
 from edge.cameras.sources.v4l2 import Properties, V4l2Controls
 from edge.frame import Pixels
@@ -165,7 +165,7 @@ class Device:
         return seen.st_dev, seen.st_ino
 
 
-def run_live(plan: CapturePlan, feed: Feed) -> None:
+def run_live(plan: CapturePlan, feed: FramePublisher) -> None:
     """Hand over the frames of a network or USB camera, as they come.
 
     Args:

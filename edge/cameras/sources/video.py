@@ -1,12 +1,12 @@
 """A video file as a free-running camera: at its own pace, once or again and again."""
 
-from edge.cameras.frame_publisher import CapturePlan, Feed, stamp_now
+from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.cameras.sources.opencv import Capture
 
 DEFAULT_FPS = 25.0  # of a file that does not say
 
 
-def run_video(plan: CapturePlan, feed: Feed) -> None:
+def run_video(plan: CapturePlan, feed: FramePublisher) -> None:
     """Hand over the frames of a video file in real time, then return.
 
     A frame is decoded before it is due, as a camera would have it ready then. Where
@@ -44,7 +44,7 @@ def run_video(plan: CapturePlan, feed: Feed) -> None:
 
 def _play(
     plan: CapturePlan,
-    feed: Feed,
+    feed: FramePublisher,
     capture: Capture,
     frame_id: int,
     pace: tuple[int, float],
@@ -71,7 +71,9 @@ def _play(
         frame_id += 1
 
 
-def _skip_to(plan: CapturePlan, feed: Feed, capture: Capture, frame_id: int) -> int:
+def _skip_to(
+    plan: CapturePlan, feed: FramePublisher, capture: Capture, frame_id: int
+) -> int:
     """Pass over what was delivered before the process was started anew.
 
     Returns:

@@ -24,7 +24,7 @@ IMAGE = "image"
 
 
 @dataclass(slots=True)
-class Shed:
+class Eviction:
     """What was shed of one kind.
 
     Attributes:
@@ -73,7 +73,7 @@ def make_room(
     forget_sent: bool,
     down_to_share: float = ROOMY_SHARE,
     max_rows: int | None = None,
-) -> list[Shed]:
+) -> list[Eviction]:
     """Shed until enough is free, inside the caller's transaction.
 
     Each kind is gone through once, in the order of positions, however many steps that
@@ -93,7 +93,7 @@ def make_room(
         sqlite3.Error: Not even this can be written.
     """
     left = sys.maxsize if max_rows is None else max_rows
-    shed: dict[str, Shed] = {}
+    shed: dict[str, Eviction] = {}
     for victims in _order(forget_sent=forget_sent):
         after = 0
         while left > 0 and file.used_share > down_to_share:
@@ -156,10 +156,10 @@ def _shed_some(
     return rows
 
 
-def _add(shed: dict[str, Shed], kind: str, rows: list[tuple[int, bytes]]) -> None:
+def _add(shed: dict[str, Eviction], kind: str, rows: list[tuple[int, bytes]]) -> None:
     """Count rows into the entry of their kind."""
     seqs = [seq for seq, _ in rows]
-    entry = shed.setdefault(kind, Shed(kind, seqs[0], seqs[0], 0, rows[0][1]))
+    entry = shed.setdefault(kind, Eviction(kind, seqs[0], seqs[0], 0, rows[0][1]))
     entry.first_seq = min(entry.first_seq, *seqs)
     entry.last_seq = max(entry.last_seq, *seqs)
     entry.count += len(rows)

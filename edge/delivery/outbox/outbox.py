@@ -21,7 +21,7 @@ from typing import TypeVar
 from edge.delivery.outbox.events import EventKind, NewEvent, QueuedEvent
 from edge.delivery.outbox.outbox_file import OutboxFile
 from edge.delivery.outbox.recovery import is_damage, lock_outbox
-from edge.delivery.outbox.write_queue import Group, Waiting
+from edge.delivery.outbox.write_queue import WriteBatch, WriteQueue
 from edge.delivery.outbox.writer import OutboxWriter
 from models.errors import DeliveryError
 from models.messages import THUMBNAIL_MAX_BYTES, AlertData, VerdictData
@@ -55,7 +55,7 @@ class Outbox:
         self.turns = 0
         self.forget_sent = False
         self._path, self._max_bytes = path, max_bytes
-        self._waiting = Waiting()
+        self._waiting = WriteQueue()
         self._writer = OutboxWriter(path, topics, max_bytes)
         self._lock_descriptor: int | None = None
         self._reading = threading.Lock()
@@ -263,7 +263,7 @@ class Outbox:
             if self._waiting.is_closing and not group:
                 return
 
-    def _write(self, group: Group) -> int | None:
+    def _write(self, group: WriteBatch) -> int | None:
         """Commit a group and return its first position, none if nothing was taken."""
         if self._is_suspect:
             self._is_suspect = False

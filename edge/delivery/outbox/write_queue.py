@@ -20,7 +20,7 @@ MARKS_INTERVAL_S = 0.25  # confirmations may be lost: they only save repetitions
 
 
 @dataclass(slots=True)
-class Group:
+class WriteBatch:
     """What one transaction writes.
 
     Attributes:
@@ -66,14 +66,14 @@ class Group:
         return sum(event.size_bytes for event, _ in self.puts)
 
 
-class Waiting:
+class WriteQueue:
     """Hands work from many threads to one. Nobody who adds something ever waits."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._next = Group()
+        self._next = WriteBatch()
         self._next_bytes = 0
-        self._again: Group | None = None  # could not be written
+        self._again: WriteBatch | None = None  # could not be written
         self._dropped: list[Future[int]] = []
         self._in_hand = 0  # events taken, not on disk yet
         self._on_disk = 0
@@ -176,7 +176,7 @@ class Waiting:
             self._next.collector_seen = True
             self._changed.notify_all()
 
-    def take(self) -> Group:
+    def take(self) -> WriteBatch:
         """Return the next group; an empty one after a while without work."""
         with self._changed:
             if self._again is not None:
@@ -186,7 +186,7 @@ class Waiting:
                 lambda: self._next.puts or self._next.acknowledged or self._is_closing,
                 timeout=MARKS_INTERVAL_S,
             )
-            group, rest = self._next, Group()
+            group, rest = self._next, WriteBatch()
             while len(group.puts) > GROUP_MAX_EVENTS:
                 rest.puts.appendleft(group.puts.pop())
             self._next = rest
@@ -204,7 +204,7 @@ class Waiting:
             self._in_hand = 0
             self._on_disk = rows_on_disk
 
-    def give_back(self, group: Group, pause_s: float) -> None:
+    def give_back(self, group: WriteBatch, pause_s: float) -> None:
         """Have a group that could not be written returned by the next ``take``.
 
         Args:
@@ -221,10 +221,10 @@ class Waiting:
             self._is_closing = True
             self._changed.notify_all()
 
-    def drain(self) -> Group:
+    def drain(self) -> WriteBatch:
         """Return everything that was not written."""
         with self._changed:
-            left, self._next, self._next_bytes = self._next, Group(), 0
+            left, self._next, self._next_bytes = self._next, WriteBatch(), 0
             if self._again is not None:
                 left.puts.extendleft(reversed(self._again.puts))
                 self._again = None

@@ -17,12 +17,12 @@ from edge.delivery.outbox.eviction import (
     FULL_SHARE,
     ROOMY_SHARE,
     ROWS_PER_COMMIT,
-    Shed,
+    Eviction,
     make_room,
 )
 from edge.delivery.outbox.outbox_file import OutboxFile, Transaction
 from edge.delivery.outbox.recovery import claim, is_damage, open_outbox, quarantine
-from edge.delivery.outbox.write_queue import Group
+from edge.delivery.outbox.write_queue import WriteBatch
 from models.errors import DeliveryError, GraftlineError
 from models.topics import StationTopics
 
@@ -93,7 +93,7 @@ class OutboxWriter:
             self._file.close()
             self._file = None
 
-    def commit(self, group: Group) -> int | None:
+    def commit(self, group: WriteBatch) -> int | None:
         """Write a group.
 
         Args:
@@ -129,7 +129,7 @@ class OutboxWriter:
         except (sqlite3.DatabaseError, GraftlineError) as exc:
             self._fail(exc)
 
-    def _commit_or_shed(self, group: Group) -> int:
+    def _commit_or_shed(self, group: WriteBatch) -> int:
         """Write a group, with an emergency shedding if the file is full."""
         if self._file is None:
             self.open()
@@ -142,7 +142,7 @@ class OutboxWriter:
         first, self.last_seq = self.last_seq + 1, file.last_seq
         return first
 
-    def _write(self, file: OutboxFile, group: Group) -> int:
+    def _write(self, file: OutboxFile, group: WriteBatch) -> int:
         """Write a group; in need, fold the log, and then shed what must go.
 
         Raises:
@@ -165,7 +165,7 @@ class OutboxWriter:
     def _transact(
         self,
         file: OutboxFile,
-        group: Group,
+        group: WriteBatch,
         full_share: float,
         roomy_share: float,
         max_rows: int | None,
@@ -231,6 +231,6 @@ def _records_of(lost: Mapping[str, tuple[int, bytes]]) -> list[NewEvent]:
     """Return the loss records of events that never had a position."""
     now = datetime.now(UTC)
     return [
-        Shed(kind, 0, 0, count, data).record(now)
+        Eviction(kind, 0, 0, count, data).record(now)
         for kind, (count, data) in lost.items()
     ]

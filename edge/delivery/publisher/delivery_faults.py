@@ -13,7 +13,7 @@ FLAP_WINDOW_S = 60.0
 logger = logging.getLogger(__name__)
 
 
-class Alarms:
+class DeliveryFaults:
     """The alarms that stand now; each is logged when it comes and when it goes.
 
     One thread raises and clears, any thread may read ``text``.
@@ -49,7 +49,7 @@ class Alarms:
             self.text = "; ".join(self._standing.values())
 
 
-class FlapWatch:
+class FlapDetector:
     """Tells a connection that is taken away again and again from one that was lost.
 
     Two clients of one name throw each other out in turn, without end, and the broker

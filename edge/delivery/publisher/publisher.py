@@ -21,17 +21,17 @@ from edge.delivery.publisher.connection_diagnosis import explain_refusal
 from edge.delivery.publisher.delivery_faults import (
     FLAP_WINDOW_S,
     FLAPS,
-    Alarms,
-    FlapWatch,
+    DeliveryFaults,
+    FlapDetector,
 )
-from edge.delivery.publisher.send_queue import Feed, Packet
+from edge.delivery.publisher.send_queue import Packet, SendQueue
 from edge.delivery.publisher.session import (
     TURN_S,
-    Commands,
-    Link,
+    CommandSubscription,
+    ConnectionRefusedByBrokerError,
     LostError,
+    MqttSession,
     OtherProtocolError,
-    RefusedError,
     protocols_of,
 )
 from models.broker import make_tls_context, read_password
@@ -58,7 +58,7 @@ class Publisher:
         outbox: Started.
         topics: Of this station.
         will: What the broker says when this daemon vanishes.
-        commands: Filter of the command topics, and who takes them, see ``Link``.
+        commands: Filter of the command topics, and who takes them, see ``MqttSession``.
 
     Attributes:
         turns: Grows while the thread lives.
@@ -71,7 +71,7 @@ class Publisher:
         outbox: Outbox,
         topics: StationTopics,
         will: StationStatus,
-        commands: Commands | None = None,
+        commands: CommandSubscription | None = None,
     ) -> None:
         self.turns = 0
         self.connects = 0
@@ -80,8 +80,8 @@ class Publisher:
         # No name holds a dot: no two stations of a broker get the same id.
         self._client_id = topics.root.replace("/", ".")
         self._will = _state_packet(topics.status, will)
-        self._alarms, self._flaps = Alarms(), FlapWatch()
-        self._feed = Feed(
+        self._alarms, self._flaps = DeliveryFaults(), FlapDetector()
+        self._feed = SendQueue(
             outbox,
             settings.collector_ack,
             self._alarms,
@@ -92,7 +92,7 @@ class Publisher:
         self._to_tell: dict[str, Packet] = {}
         self._is_connected = False
         self._problem = ""
-        self._link: Link | None = None
+        self._link: MqttSession | None = None
         self._opened_s: float | None = None  # the connection
         self._stopping = threading.Event()
         self._hurry = threading.Event()  # do not sit out the pause
@@ -229,7 +229,7 @@ class Publisher:
             pauses = absent
             try:
                 self._serve()
-            except RefusedError as exc:
+            except ConnectionRefusedByBrokerError as exc:
                 pauses = refused
                 self._problem = self._at_broker(str(exc))
                 self._alarms.raise_alarm(LOGIN_KEY, self._problem)
@@ -257,7 +257,7 @@ class Publisher:
         while self._renewals:
             self._settings = self._renewals.popleft()
         for protocol in protocols_of(self._settings.protocol):
-            link = Link(
+            link = MqttSession(
                 self._settings,
                 self._client_id,
                 protocol,
@@ -286,7 +286,7 @@ class Publisher:
             return
         reason = explain_refusal(self._settings, EXPLAIN_LIMIT_S)
         if reason is not None:
-            raise RefusedError(f"cannot be used: {reason}") from exc
+            raise ConnectionRefusedByBrokerError(f"cannot be used: {reason}") from exc
 
     def _watch_flaps(self) -> None:
         """Raise an alarm when the connection is taken away again and again."""
@@ -301,7 +301,7 @@ class Publisher:
         else:
             self._alarms.clear(FLAP_KEY)
 
-    def _talk(self, link: Link) -> None:
+    def _talk(self, link: MqttSession) -> None:
         """Send and hear until the connection ends or the daemon does."""
         self._feed.connected(time.monotonic_ns(), link.max_packet_bytes)
         self._to_tell = dict(self._states)
@@ -318,7 +318,7 @@ class Publisher:
             self._watch_flaps()
             link.turn(self._pause_s(link))
 
-    def _send(self, link: Link) -> None:
+    def _send(self, link: MqttSession) -> None:
         """Send states first, then what the outbox has, as far as there is room."""
         while self._to_tell and link.room:
             topic = next(iter(self._to_tell))
@@ -337,7 +337,7 @@ class Publisher:
                 self._to_tell.pop(packet.topic, None)
                 self._to_tell[packet.topic] = packet
 
-    def _pause_s(self, link: Link) -> float:
+    def _pause_s(self, link: MqttSession) -> float:
         """Return how long there is nothing to do without the network."""
         due_ns = self._feed.due_ns()
         if due_ns is None or not link.room:  # only a confirmation can make room
@@ -350,7 +350,7 @@ class Publisher:
             return True
         return self.undelivered() == 0 or self._feed.is_hopeless()
 
-    def _say_goodbye(self, link: Link) -> None:
+    def _say_goodbye(self, link: MqttSession) -> None:
         """Tell the last state, wait for its confirmation, disconnect in order."""
         self._collect()
         self._to_tell.pop(self._topics.status, None)
@@ -361,7 +361,7 @@ class Publisher:
             link.turn(TURN_S / 5)
         link.close()
 
-    def _note_connected(self, link: Link, protocol: str) -> None:
+    def _note_connected(self, link: MqttSession, protocol: str) -> None:
         """Log the change."""
         self.connects += 1
         self._link, self._is_connected, self._problem = link, True, ""

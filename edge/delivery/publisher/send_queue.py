@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge.config.station import CollectorAck
 from edge.delivery.outbox.events import QueuedEvent, render
 from edge.delivery.outbox.outbox import Outbox
-from edge.delivery.publisher.delivery_faults import Alarms
+from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
 from models.messages import SCHEMA_VERSION, Acknowledgement
 
@@ -50,7 +50,7 @@ class Packet:
         return self.topic.rpartition("/")[0] if self.image_of else self.topic
 
 
-class Feed:
+class SendQueue:
     """What of the outbox goes out next. Used by the publisher's thread.
 
     Args:
@@ -68,12 +68,12 @@ class Feed:
         self,
         outbox: Outbox,
         collector_ack: CollectorAck,
-        alarms: Alarms | None = None,
+        alarms: DeliveryFaults | None = None,
         silent_after_s: float = 60.0,
     ) -> None:
         self.bad_acknowledgements = 0
         self.callback_errors = 0
-        self._alarms, self._silent_after_s = alarms or Alarms(), silent_after_s
+        self._alarms, self._silent_after_s = alarms or DeliveryFaults(), silent_after_s
         self._image_limit_bytes: int | None = None  # learned from a refusal
         self._without_image: set[int] = set()  # events whose picture was refused
         self._was_cut = False  # the refusal ended the connection

@@ -25,8 +25,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.config.station import BrokerSettings, ProtocolChoice
 from edge.delivery.publisher.connection_diagnosis import explain_tls
-from edge.delivery.publisher.delivery_faults import Alarms
-from edge.delivery.publisher.send_queue import Feed, Packet
+from edge.delivery.publisher.delivery_faults import DeliveryFaults
+from edge.delivery.publisher.send_queue import Packet, SendQueue
 from models.broker import make_tls_context, read_password
 from models.errors import ConfigError
 
@@ -42,14 +42,14 @@ TOO_LARGE = "Packet too large"
 logger = logging.getLogger(__name__)
 
 
-Commands = tuple[str, Callable[[str, bytes, bool], None]]
+CommandSubscription = tuple[str, Callable[[str, bytes, bool], None]]
 
 
 class LostError(Exception):
     """The connection ended, or there was none; its text says why."""
 
 
-class RefusedError(LostError):
+class ConnectionRefusedByBrokerError(LostError):
     """The broker answered, and does not want us: trying often would not help."""
 
 
@@ -66,7 +66,7 @@ class OtherProtocolError(LostError):
         self.is_closed = is_closed
 
 
-class Link:
+class MqttSession:
     """One attempt at a connection, from TCP to its end.
 
     Args:
@@ -90,10 +90,10 @@ class Link:
         client_id: str,
         protocol: MQTTProtocolVersion,
         will: Packet,
-        feed: Feed,
+        feed: SendQueue,
         ack_topic: str,
-        alarms: Alarms,
-        commands: Commands | None = None,
+        alarms: DeliveryFaults,
+        commands: CommandSubscription | None = None,
     ) -> None:
         self.in_flight: dict[int, Packet] = {}
         self.quota = IN_FLIGHT_UNKNOWN
@@ -134,7 +134,7 @@ class Link:
         if reason.is_failure:
             if reason.getName() == "Unsupported protocol version":
                 raise OtherProtocolError(str(reason))
-            raise RefusedError(f"refused the connection: {reason}")
+            raise ConnectionRefusedByBrokerError(f"refused the connection: {reason}")
         self._client.subscribe([(topic, 1) for topic in self._filters])
 
     def _await_answer(self, wake: socket.socket) -> ReasonCode:
@@ -166,9 +166,11 @@ class Link:
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
             raise LostError(f"cannot be reached: {exc}") from exc
         except ssl.SSLError as exc:
-            raise RefusedError(f"cannot be used: {explain_tls(exc)}") from exc
+            raise ConnectionRefusedByBrokerError(
+                f"cannot be used: {explain_tls(exc)}"
+            ) from exc
         except ConfigError as exc:
-            raise RefusedError(f"cannot be used: {exc}") from exc
+            raise ConnectionRefusedByBrokerError(f"cannot be used: {exc}") from exc
         except (OSError, ValueError) as exc:
             raise LostError(f"cannot be reached: {exc}") from exc
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from dashboard.config import PageSettings, ServerSettings
-from dashboard.status import Link, Vitals, now_ms
+from dashboard.status import BrokerStatus, CollectorStatus, now_ms
 from dashboard.web.api import create_app
-from dashboard.web.broadcaster import Announcer
+from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import (
@@ -20,8 +20,8 @@ from tests.unit.dashboard.history_file import (
 )
 from tests.unit.dashboard.web import get
 
-UP = Vitals(
-    link=Link("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
+UP = CollectorStatus(
+    link=BrokerStatus("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
     failure="",
     recorder_age_s=0.1,
     duplicates=0,
@@ -37,7 +37,7 @@ class Site:
     def __init__(self, file: HistoryFile, max_viewers: int = 5) -> None:
         self.file, self.vitals = file, UP
         self.hub = Hub(max_viewers)
-        self.announcer = Announcer(
+        self.announcer = EventBroadcaster(
             file.history, self.hub, PageSettings(), lambda: self.vitals
         )
         self.app = create_app(file.history, self.hub, self.announcer, ServerSettings())

@@ -9,8 +9,8 @@ from dashboard.messages import (
     Alert,
     Image,
     Message,
-    Reason,
     Rejection,
+    RejectionReason,
     State,
     iso_utc,
     read_message,
@@ -30,7 +30,7 @@ def changed(**changes: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def reason_of(topic: str, payload: bytes | str) -> Reason | None:
+def reason_of(topic: str, payload: bytes | str) -> RejectionReason | None:
     payload = payload.encode() if isinstance(payload, str) else payload
     answer = read_message(Message(topic, payload, NOW_MS))
     return answer.reason if isinstance(answer, Rejection) else None
@@ -45,32 +45,37 @@ def test_alert_that_fits_is_read() -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", Reason.NOT_JSON),
-        (b"\xff\xfe\x00", Reason.NOT_JSON),
-        (b"{", Reason.NOT_JSON),
-        (b"[" * 100_000, Reason.NOT_JSON),
-        (b"[]", Reason.WRONG_SHAPE),
-        (b"null", Reason.WRONG_SHAPE),
-        (b"{}", Reason.WRONG_SHAPE),
-        (b" " * 300_000, Reason.TOO_LARGE),
-        (changed(seq="seven"), Reason.WRONG_SHAPE),
-        (changed(seq=0), Reason.WRONG_SHAPE),
-        (changed(seq=2**70), Reason.WRONG_SHAPE),
-        (changed(frame_id=-1), Reason.WRONG_SHAPE),
-        (changed(detections=[]), Reason.WRONG_SHAPE),
-        (changed(stream=""), Reason.WRONG_SHAPE),
-        (changed(stream="another"), Reason.WRONG_SHAPE),
-        (changed(station="press-2"), Reason.WRONG_STATION),
-        (changed(camera="bottom"), Reason.WRONG_STATION),
-        (changed(part_id="x" * 501), Reason.TOO_LARGE),
-        (changed(extra={"deep": ["y" * 501]}), Reason.TOO_LARGE),
-        (changed(part_id="\ud800"), Reason.NOT_JSON),
-        (changed(frame_age_ms=float("nan")), Reason.NOT_JSON),
-        (changed(frame_age_ms=1.0).replace(b"1.0", b"1e999"), Reason.WRONG_SHAPE),
-        (changed(captured_at="yesterday"), Reason.WRONG_SHAPE),
+        (b"", RejectionReason.NOT_JSON),
+        (b"\xff\xfe\x00", RejectionReason.NOT_JSON),
+        (b"{", RejectionReason.NOT_JSON),
+        (b"[" * 100_000, RejectionReason.NOT_JSON),
+        (b"[]", RejectionReason.WRONG_SHAPE),
+        (b"null", RejectionReason.WRONG_SHAPE),
+        (b"{}", RejectionReason.WRONG_SHAPE),
+        (b" " * 300_000, RejectionReason.TOO_LARGE),
+        (changed(seq="seven"), RejectionReason.WRONG_SHAPE),
+        (changed(seq=0), RejectionReason.WRONG_SHAPE),
+        (changed(seq=2**70), RejectionReason.WRONG_SHAPE),
+        (changed(frame_id=-1), RejectionReason.WRONG_SHAPE),
+        (changed(detections=[]), RejectionReason.WRONG_SHAPE),
+        (changed(stream=""), RejectionReason.WRONG_SHAPE),
+        (changed(stream="another"), RejectionReason.WRONG_SHAPE),
+        (changed(station="press-2"), RejectionReason.WRONG_STATION),
+        (changed(camera="bottom"), RejectionReason.WRONG_STATION),
+        (changed(part_id="x" * 501), RejectionReason.TOO_LARGE),
+        (changed(extra={"deep": ["y" * 501]}), RejectionReason.TOO_LARGE),
+        (changed(part_id="\ud800"), RejectionReason.NOT_JSON),
+        (changed(frame_age_ms=float("nan")), RejectionReason.NOT_JSON),
+        (
+            changed(frame_age_ms=1.0).replace(b"1.0", b"1e999"),
+            RejectionReason.WRONG_SHAPE,
+        ),
+        (changed(captured_at="yesterday"), RejectionReason.WRONG_SHAPE),
     ],
 )
-def test_alert_that_does_not_fit_is_refused(payload: bytes, reason: Reason) -> None:
+def test_alert_that_does_not_fit_is_refused(
+    payload: bytes, reason: RejectionReason
+) -> None:
     assert reason_of(ALERT_TOPIC, payload) is reason
 
 
@@ -78,7 +83,7 @@ def test_newer_schema_is_refused_and_named() -> None:
     document = {**json.loads(EVENT.model_dump_json()), "schema_version": 99}
     answer = read_message(Message(ALERT_TOPIC, json.dumps(document).encode(), NOW_MS))
     assert isinstance(answer, Rejection)
-    assert answer.reason is Reason.NEWER_SCHEMA
+    assert answer.reason is RejectionReason.NEWER_SCHEMA
     assert "99" in answer.detail
 
 
@@ -102,7 +107,7 @@ def test_newer_schema_is_refused_and_named() -> None:
     ],
 )
 def test_topic_that_is_not_ours_is_refused(topic: str) -> None:
-    assert reason_of(topic, changed()) is Reason.TOPIC
+    assert reason_of(topic, changed()) is RejectionReason.TOPIC
 
 
 @pytest.mark.parametrize("leaf", ["ack", "cmd/flash", "model/desired"])
@@ -120,12 +125,14 @@ def test_picture_is_taken() -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"<svg onload=alert(1)>", Reason.NOT_A_PICTURE),
-        (b"", Reason.NOT_A_PICTURE),
-        (b"\xff\xd8\xff" + bytes(THUMBNAIL_MAX_BYTES), Reason.TOO_LARGE),
+        (b"<svg onload=alert(1)>", RejectionReason.NOT_A_PICTURE),
+        (b"", RejectionReason.NOT_A_PICTURE),
+        (b"\xff\xd8\xff" + bytes(THUMBNAIL_MAX_BYTES), RejectionReason.TOO_LARGE),
     ],
 )
-def test_picture_that_is_none_is_refused(payload: bytes, reason: Reason) -> None:
+def test_picture_that_is_none_is_refused(
+    payload: bytes, reason: RejectionReason
+) -> None:
     assert reason_of(PRESS.camera("top", f"image/{EVENT.id}"), payload) is reason
 
 
@@ -134,7 +141,7 @@ def test_state_of_a_station_is_read() -> None:
     record = read_message(Message(PRESS.status, payload.encode(), NOW_MS))
     assert isinstance(record, State)
     assert reason_of(PRESS.status, payload.replace("ready", "happy")) is (
-        Reason.WRONG_SHAPE
+        RejectionReason.WRONG_SHAPE
     )
 
 

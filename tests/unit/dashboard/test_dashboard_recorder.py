@@ -9,8 +9,8 @@ import pytest
 
 from dashboard.config import HistorySettings
 from dashboard.history.store import Committed
-from dashboard.ingest.writer import Delivery, Done, Receipt, Recorder
-from dashboard.messages import Image, Message, Place
+from dashboard.ingest.writer import Delivery, Done, HistoryWriter, Receipt
+from dashboard.messages import Image, Message, Sender
 from tests.simulators.station import alert_event, wait_until
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
 
@@ -22,7 +22,7 @@ class Ledger:
 
     def __init__(self, file: HistoryFile) -> None:
         self.file = file
-        self.recorder = Recorder(file.store, HistorySettings(path=file.path))
+        self.recorder = HistoryWriter(file.store, HistorySettings(path=file.path))
         self.receipts: list[int] = []
         self.acked: list[int] = []
         self.rows_when_acked: list[int] = []
@@ -121,7 +121,7 @@ def small(tmp_path: Path) -> Iterator[Ledger]:
 
 def fill(ledger: Ledger, received_ms: int) -> None:
     """Put pictures into the history until no more fits."""
-    place = Place(PRESS, "top", received_ms, is_retained=False)
+    place = Sender(PRESS, "top", received_ms, is_retained=False)
     with contextlib.suppress(sqlite3.OperationalError):
         for seq in range(1000, 2000):
             ledger.file.record(Image(place, f"press-1-00ff:{seq}", "00", PICTURE))
@@ -157,7 +157,7 @@ def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
 
 
 def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> None:
-    place = Place(PRESS, "top", 0, is_retained=False)
+    place = Sender(PRESS, "top", 0, is_retained=False)
     errors: list[sqlite3.Error] = []
     written: list[int] = []
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard.history.schema import SCHEMA_VERSION
 from dashboard.history.store import Store
-from dashboard.messages import Image, Loss, Place, Reason, Verdict
+from dashboard.messages import Image, Loss, PartVerdict, RejectionReason, Sender
 from models.errors import ConfigError
 from models.messages import LossData, LossEvent, VerdictData, VerdictEvent, VerdictKind
 from models.topics import StationTopics
@@ -36,7 +36,7 @@ def acked(file: HistoryFile, *records: object) -> list[tuple[int, int]]:
     return sorted(ranges)
 
 
-def verdict_record(seq: int, kind: VerdictKind = VerdictKind.OK) -> Verdict:
+def verdict_record(seq: int, kind: VerdictKind = VerdictKind.OK) -> PartVerdict:
     now = datetime.now(UTC)
     event = VerdictEvent(
         id=f"press-1-00ff:{seq}",
@@ -56,7 +56,7 @@ def verdict_record(seq: int, kind: VerdictKind = VerdictKind.OK) -> Verdict:
             captured_at=now,
         ),
     )
-    return Verdict(Place(PRESS, "top", NOW_MS, is_retained=False), event, NOW_MS)
+    return PartVerdict(Sender(PRESS, "top", NOW_MS, is_retained=False), event, NOW_MS)
 
 
 def test_same_alert_twice_makes_one_row(file: HistoryFile) -> None:
@@ -184,7 +184,7 @@ def test_loss_record_is_kept_and_acknowledged(file: HistoryFile) -> None:
     )
     now = datetime.now(UTC)
     event = LossEvent(id="press-1-00ff:1", source=PRESS.root, time=now, data=data)
-    place = Place(PRESS, "", NOW_MS, is_retained=False)
+    place = Sender(PRESS, "", NOW_MS, is_retained=False)
     assert acked(file, Loss(place, event)) == [(1, 1)]
     assert file.history.totals(NOW_MS)["shed_by_stations"] == 5
 
@@ -195,7 +195,9 @@ def test_stream_belongs_to_the_station_that_used_it_first(file: HistoryFile) -> 
     other = StationTopics("plant", "line-1", "press-2")
     thief = alert_event(other, 2, stream="shared-0001")
     committed = file.record(alert_record(thief))
-    assert [each.reason for each in committed.rejections] == [Reason.WRONG_STATION]
+    assert [each.reason for each in committed.rejections] == [
+        RejectionReason.WRONG_STATION
+    ]
     assert committed.acks == []
     assert len(file.history.alerts(10)) == 1
 
@@ -204,9 +206,11 @@ def test_picture_for_a_foreign_stream_is_refused(file: HistoryFile) -> None:
     event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
     file.record(alert_record(event))
     thief = StationTopics("plant", "line-1", "press-2")
-    place = Place(thief, "top", NOW_MS, is_retained=False)
+    place = Sender(thief, "top", NOW_MS, is_retained=False)
     committed = file.record(Image(place, event.id, JPEG_SHA256, JPEG))
-    assert [each.reason for each in committed.rejections] == [Reason.WRONG_STATION]
+    assert [each.reason for each in committed.rejections] == [
+        RejectionReason.WRONG_STATION
+    ]
     assert file.history.picture(event.id) is None
 
 
@@ -215,7 +219,7 @@ def test_flood_of_camera_names_is_stopped(file: HistoryFile) -> None:
         alert_record(alert_event(PRESS, seq, f"camera-{seq}")) for seq in range(1, 600)
     ]
     committed = file.record(*records)
-    assert {each.reason for each in committed.rejections} == {Reason.TOO_MANY}
+    assert {each.reason for each in committed.rejections} == {RejectionReason.TOO_MANY}
     (station,) = file.history.stations(NOW_MS)
     assert len(station["cameras"]) == 512
 
@@ -224,10 +228,12 @@ def test_one_row_that_cannot_be_stored_does_not_hold_up_the_others(
     file: HistoryFile,
 ) -> None:
     good = alert_record(alert_event(PRESS, 1))
-    place = Place(PRESS, "top", 2**70, is_retained=False)  # no 64-bit integer
+    place = Sender(PRESS, "top", 2**70, is_retained=False)  # no 64-bit integer
     bad = Image(place, "press-1-00ff:2", JPEG_SHA256, JPEG)
     committed = file.record(good, bad, alert_record(alert_event(PRESS, 3)))
-    assert [each.reason for each in committed.rejections] == [Reason.UNSTORABLE]
+    assert [each.reason for each in committed.rejections] == [
+        RejectionReason.UNSTORABLE
+    ]
     assert len(file.history.alerts(10)) == 2
 
 
@@ -236,7 +242,7 @@ def test_full_history_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
     store = Store(path, max_mb=1)
     event = alert_event(PRESS, 1)
     picture = b"\xff\xd8\xff" + bytes(100_000)
-    place = Place(PRESS, "top", NOW_MS, is_retained=False)
+    place = Sender(PRESS, "top", NOW_MS, is_retained=False)
     with pytest.raises(sqlite3.OperationalError, match="full"):
         store.record(
             [Image(place, f"press-1-00ff:{seq}", "00", picture) for seq in range(2, 20)]

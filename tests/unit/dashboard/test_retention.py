@@ -7,7 +7,7 @@ import pytest
 
 from dashboard.history.retention import SPEED_MAX
 from dashboard.history.store import Store
-from dashboard.messages import Alert, Verdict
+from dashboard.messages import Alert, PartVerdict
 from models.topics import StationTopics
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import (
@@ -132,5 +132,5 @@ def test_verdict_counts_when_it_happened_only_by_a_clock_that_is_right(
     }}"""
     topics = StationTopics("plant", "line-1", "press-1")
     record = read(topics.camera("top", "verdict"), text)
-    assert isinstance(record, Verdict)
+    assert isinstance(record, PartVerdict)
     assert record.happened_ms == NOW_MS - 7_200_000 * is_synchronized

@@ -9,7 +9,7 @@ import pytest
 from dashboard.config import DashboardSettings
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
 from demo.line import find_faults
-from demo.settings import DemoSettings, Limits
+from demo.settings import DemoLimits, DemoSettings
 from edge.config.station import load_edge_config
 from models.config import load_config
 from models.errors import DeliveryError, GraftlineError, TrainingError
@@ -25,7 +25,7 @@ WORKING = {
 
 
 def test_line_exactly_at_the_limits_works() -> None:
-    assert find_faults(WORKING, Limits()) == []
+    assert find_faults(WORKING, DemoLimits()) == []
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_line_exactly_at_the_limits_works() -> None:
 def test_line_that_does_not_work_is_told(
     change: dict[str, Any], error: type[GraftlineError], says: str
 ) -> None:
-    (fault,) = find_faults({**WORKING, **change}, Limits())
+    (fault,) = find_faults({**WORKING, **change}, DemoLimits())
     assert type(fault) is error
     assert says in str(fault)
     assert fault.why
@@ -51,7 +51,7 @@ def test_line_that_does_not_work_is_told(
 
 def test_lost_alerts_are_told_before_a_weak_model() -> None:
     summary = {**WORKING, "alerts_in_history": 0, "recall_of_defective_parts": 0.0}
-    assert [type(f) for f in find_faults(summary, Limits())] == [
+    assert [type(f) for f in find_faults(summary, DemoLimits())] == [
         DeliveryError,
         TrainingError,
     ]
@@ -63,7 +63,7 @@ def test_written_configurations_are_what_the_programs_understand(
     settings = DemoSettings(out=tmp_path, k=4, n=7)
     edge = load_edge_config(write_edge_config(settings, 1999))
     assert edge.broker.port == 1999
-    assert edge.inspection.model.slot == tmp_path / "line-pc"
+    assert edge.model.slot == tmp_path / "line-pc"
     (camera,) = edge.camera
     assert (camera.name, camera.k, camera.n) == (CAMERA, 4, 7)
     assert camera.source == f"file:{tmp_path}/data/line.mp4"

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from demo.score import Alert, Defect, Part, Truth, read_truth, score
+from demo.score import Defect, ScoredAlert, Truth, TruthPart, read_truth, score
 
 STEP_PX = 10.0
 
@@ -17,20 +17,20 @@ def moving(first: int, last: int, y: float = 50) -> Defect:
     return Defect("scratch", boxes)
 
 
-GOOD = Part(0, 0, 9, ())
-SCRATCHED = Part(1, 12, 21, (moving(13, 20),))
-TWICE_SCRATCHED = Part(2, 24, 33, (moving(25, 32), moving(25, 32, y=200)))
+GOOD = TruthPart(0, 0, 9, ())
+SCRATCHED = TruthPart(1, 12, 21, (moving(13, 20),))
+TWICE_SCRATCHED = TruthPart(2, 24, 33, (moving(25, 32), moving(25, 32, y=200)))
 TRUTH = Truth(STEP_PX, (GOOD, SCRATCHED, TWICE_SCRATCHED))
 
 
-def alert_on(defect: Defect, frame: int, name: str = "") -> Alert:
+def alert_on(defect: Defect, frame: int, name: str = "") -> ScoredAlert:
     box = defect.box_at(frame, STEP_PX)
     assert box is not None
-    return Alert(name or f"s:{frame}", frame, (box,))
+    return ScoredAlert(name or f"s:{frame}", frame, (box,))
 
 
-def anywhere(frame: int) -> Alert:
-    return Alert(f"s:{frame}", frame, ((400, 400, 410, 410),))
+def anywhere(frame: int) -> ScoredAlert:
+    return ScoredAlert(f"s:{frame}", frame, ((400, 400, 410, 410),))
 
 
 def test_silence_misses_every_defective_part_and_alarms_no_good_one() -> None:
@@ -67,12 +67,12 @@ def test_defect_that_leaves_the_picture_is_still_the_same_defect() -> None:
 
 def test_two_boxes_of_one_alert_on_one_defect_are_no_duplicate() -> None:
     one = alert_on(SCRATCHED.defects[0], 14)
-    assert score(TRUTH, [Alert(one.id, 14, one.boxes * 2)]).duplicates == 0
+    assert score(TRUTH, [ScoredAlert(one.id, 14, one.boxes * 2)]).duplicates == 0
 
 
 def test_two_defects_in_one_alert_are_both_alerted() -> None:
     boxes = [alert_on(defect, 26).boxes[0] for defect in TWICE_SCRATCHED.defects]
-    result = score(TRUTH, [Alert("s:1", 26, tuple(boxes))])
+    result = score(TRUTH, [ScoredAlert("s:1", 26, tuple(boxes))])
     assert (result.defects_alerted, result.duplicates) == (2, 0)
 
 
@@ -106,4 +106,4 @@ def test_truth_is_read_as_synth_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(document))
     seen = Defect("dent", {4: (1, 2, 3, 4)})
-    assert read_truth(path) == Truth(64, (Part(7, 2, 13, (seen,)),))
+    assert read_truth(path) == Truth(64, (TruthPart(7, 2, 13, (seen,)),))

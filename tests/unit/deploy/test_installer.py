@@ -8,7 +8,7 @@ from deploy.installer import open_installer
 from deploy.links import locked
 from deploy.report import FlashOutcome
 from deploy.selftest import Selftest
-from deploy.target import Target
+from deploy.target import FlashTarget
 from models.errors import InstallError
 from models.package import Package, open_package
 from models.slot_states import SlotState
@@ -18,7 +18,7 @@ CRASH = (sys.executable, "-I", "-S", "-c", "import os; os.abort()")
 
 
 def flash_that_crashes(line_pc: SimTarget, package: Package) -> None:
-    target = Target("local:here", line_pc.slot)
+    target = FlashTarget("local:here", line_pc.slot)
     open_installer(target, lambda _: None, Selftest(CRASH)).flash(package)
 
 
@@ -55,7 +55,7 @@ def test_steps_are_told_in_their_order(
 ) -> None:
     told: list[str] = []
     selftest = line_pc.installer.selftest
-    target = Target("local:here", line_pc.slot)
+    target = FlashTarget("local:here", line_pc.slot)
     open_installer(target, told.append, selftest).flash(builds[0])
     words = [line.partition(":")[0] for line in told]
     assert words == ["store", "verified", "self-test", "in force"]
@@ -247,7 +247,7 @@ def test_rollback_to_a_package_without_proof_proves_it_first(
     line_pc.flash(builds[0])
     line_pc.flash(builds[1])
     line_pc.slot.proof.unlink()
-    target = Target("local:here", line_pc.slot)
+    target = FlashTarget("local:here", line_pc.slot)
     with pytest.raises(InstallError, match="SIGABRT"):
         open_installer(target, lambda _: None, Selftest(CRASH)).rollback()
     assert line_pc.current() == builds[1].sha256

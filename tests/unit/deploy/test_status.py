@@ -6,7 +6,7 @@ import pytest
 from deploy.installer import open_installer
 from deploy.report import StatusReport
 from deploy.status import read_status
-from deploy.target import Target, parse_target
+from deploy.target import FlashTarget, parse_target
 from models.errors import InstallError
 from models.package import Package
 from models.slot_files import Health, write_file
@@ -15,7 +15,7 @@ from tests.simulators.target import SimTarget
 
 
 def status_of(line_pc: SimTarget) -> StatusReport:
-    return read_status(Target(f"local:{line_pc.root}", line_pc.slot))
+    return read_status(FlashTarget(f"local:{line_pc.root}", line_pc.slot))
 
 
 def test_line_pc_that_is_not_there_is_an_error(line_pc: SimTarget) -> None:

@@ -4,14 +4,14 @@ import logging
 
 import pytest
 
-from edge.delivery.publisher.delivery_faults import FLAPS, Alarms, FlapWatch
+from edge.delivery.publisher.delivery_faults import FLAPS, DeliveryFaults, FlapDetector
 
 
 def test_alarm_is_logged_when_it_comes_and_when_it_goes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    alarms = Alarms()
+    alarms = DeliveryFaults()
     for _ in range(3):
         alarms.raise_alarm("topic", "denied")
     for _ in range(3):
@@ -21,7 +21,7 @@ def test_alarm_is_logged_when_it_comes_and_when_it_goes(
 
 
 def test_alarms_stand_beside_each_other() -> None:
-    alarms = Alarms()
+    alarms = DeliveryFaults()
     alarms.raise_alarm("a", "first")
     alarms.raise_alarm("b", "second")
     alarms.raise_alarm("a", "other first")
@@ -31,7 +31,7 @@ def test_alarms_stand_beside_each_other() -> None:
 
 
 def test_five_connections_in_a_minute_are_a_flap() -> None:
-    watch = FlapWatch()
+    watch = FlapDetector()
     for number in range(FLAPS - 1):
         watch.opened(number * 14.0)
     assert not watch.is_flapping
@@ -40,7 +40,7 @@ def test_five_connections_in_a_minute_are_a_flap() -> None:
 
 
 def test_connections_that_held_are_no_flap() -> None:
-    watch = FlapWatch()
+    watch = FlapDetector()
     for number in range(20):
         watch.opened(number * 20.0)
         watch.holds(number * 20.0 + 19)
@@ -48,7 +48,7 @@ def test_connections_that_held_are_no_flap() -> None:
 
 
 def test_flap_is_over_when_a_connection_has_held_for_a_minute() -> None:
-    watch = FlapWatch()
+    watch = FlapDetector()
     for number in range(FLAPS):
         watch.opened(float(number))
     watch.opened(40.0)  # the pauses have grown: that alone is no end of it

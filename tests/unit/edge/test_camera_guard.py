@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edge.cameras.health.appearance import Measurer, is_odd
-from edge.cameras.health.baseline import Background, Baseline, Learner
+from edge.cameras.health.baseline import Background, Baseline, BaselineLearner
 from edge.cameras.health.baseline_file import read_baseline
-from edge.cameras.health.condition import Condition, Limits
-from edge.cameras.health.monitor import Guard, GuardPlan
+from edge.cameras.health.condition import Condition, QualityLimits
+from edge.cameras.health.monitor import ImageQualityMonitor, ImageQualityPlan
 from edge.config.camera import CameraHealthSettings, guard_plan
 from edge.frame import Stamp
 from models.errors import ConfigError
@@ -22,7 +22,7 @@ FRAME_NS = 40_000_000
 LEARN = 20
 
 
-def look(guard: Guard, number: int, picture: Frame) -> str:
+def look(guard: ImageQualityMonitor, number: int, picture: Frame) -> str:
     return guard.fault_of(picture, Stamp(number, 10**9 + number * FRAME_NS, 0))
 
 
@@ -31,10 +31,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "cam.json"
 
 
-def learned(path: Path) -> Guard:
+def learned(path: Path) -> ImageQualityMonitor:
     """Return a guard that has just learned."""
-    plan = GuardPlan(1, Limits(alarm_after_s=0.2), LEARN, path)
-    guard = Guard(plan, is_triggered=False)
+    plan = ImageQualityPlan(1, QualityLimits(alarm_after_s=0.2), LEARN, path)
+    guard = ImageQualityMonitor(plan, is_triggered=False)
     for number in range(LEARN):
         assert look(guard, number, scenes.scene(number)) == ""
     return guard
@@ -92,7 +92,9 @@ def test_empty_frame_is_odd_at_a_glance(picture_of: object) -> None:
 
 
 def test_between_two_looks_only_odd_frames_are_looked_at() -> None:
-    guard = Guard(GuardPlan(every_n_frames=100), is_triggered=False)
+    guard = ImageQualityMonitor(
+        ImageQualityPlan(every_n_frames=100), is_triggered=False
+    )
     assert look(guard, 0, scenes.scene(0)) == ""
     assert look(guard, 1, scenes.black(1)) == "black"
     assert look(guard, 2, scenes.green_half(2)) == "torn"
@@ -101,8 +103,8 @@ def test_between_two_looks_only_odd_frames_are_looked_at() -> None:
 
 def test_every_part_is_looked_at(path: Path) -> None:
     learned(path)
-    plan = GuardPlan(100, baseline_path=path, baseline=read_baseline(path))
-    guard = Guard(plan, is_triggered=True)
+    plan = ImageQualityPlan(100, baseline_path=path, baseline=read_baseline(path))
+    guard = ImageQualityMonitor(plan, is_triggered=True)
     assert look(guard, 0, scenes.scene(0)) == ""
     assert look(guard, 1, scenes.overexposed(1)) == "over-exposed"
 
@@ -118,7 +120,7 @@ def test_baseline_that_was_learned_is_in_force_and_in_its_file(path: Path) -> No
 
 
 def test_baseline_comes_out_of_its_file_as_it_went_in(path: Path) -> None:
-    learner, measurer = Learner(LEARN), Measurer()
+    learner, measurer = BaselineLearner(LEARN), Measurer()
     results = [learner.add(measurer.measure(scenes.scene(at))) for at in range(LEARN)]
     before = results[-1]
     learned(path)
@@ -131,7 +133,9 @@ def test_baseline_comes_out_of_its_file_as_it_went_in(path: Path) -> None:
 
 
 def test_fakes_are_not_learned(path: Path) -> None:
-    guard = Guard(GuardPlan(1, Limits(), LEARN, path), is_triggered=False)
+    guard = ImageQualityMonitor(
+        ImageQualityPlan(1, QualityLimits(), LEARN, path), is_triggered=False
+    )
     for number in range(3 * LEARN):
         look(guard, number, scenes.black(number))
     assert not path.exists()
@@ -143,7 +147,9 @@ def test_fakes_are_not_learned(path: Path) -> None:
 
 
 def test_other_frame_size_while_learning_starts_over(path: Path) -> None:
-    guard = Guard(GuardPlan(1, Limits(), LEARN, path), is_triggered=False)
+    guard = ImageQualityMonitor(
+        ImageQualityPlan(1, QualityLimits(), LEARN, path), is_triggered=False
+    )
     for number in range(LEARN - 1):
         look(guard, number, scenes.scene(number)[:200])
     for number in range(LEARN - 1, 2 * LEARN - 2):
@@ -156,8 +162,8 @@ def test_other_frame_size_while_learning_starts_over(path: Path) -> None:
 def test_disk_that_takes_no_baseline_is_told_and_tried_again(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("a file where the folder should be")
-    plan = GuardPlan(1, Limits(), LEARN, path / "x.json")
-    guard = Guard(plan, is_triggered=False)
+    plan = ImageQualityPlan(1, QualityLimits(), LEARN, path / "x.json")
+    guard = ImageQualityMonitor(plan, is_triggered=False)
     for number in range(LEARN):
         assert look(guard, number, scenes.scene(number)) == ""
     assert guard.alarms == Condition.UNSAVED
@@ -170,7 +176,7 @@ def test_disk_that_takes_no_baseline_is_told_and_tried_again(path: Path) -> None
 
 
 def test_scene_without_still_edges_says_nothing_of_movement() -> None:
-    learner, measurer = Learner(LEARN), Measurer()
+    learner, measurer = BaselineLearner(LEARN), Measurer()
     rng = np.random.default_rng(3)
     results = [
         learner.add(measurer.measure(rng.integers(0, 255, (90, 160, 3), np.uint8)))

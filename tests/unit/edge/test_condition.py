@@ -6,19 +6,24 @@ from itertools import groupby, pairwise
 import pytest
 
 from edge.cameras.health.appearance import Measurer
-from edge.cameras.health.baseline import Baseline, Learner
-from edge.cameras.health.condition import Condition, Judge, Limits, names_of
+from edge.cameras.health.baseline import Baseline, BaselineLearner
+from edge.cameras.health.condition import (
+    Condition,
+    QualityLimits,
+    QualityRules,
+    names_of,
+)
 from models.preprocess import Frame
 from tests.simulators import scenes
 
 LOOK_NS = 200_000_000
-LIMITS = Limits(frozen_after_s=2, alarm_after_s=1)
+LIMITS = QualityLimits(frozen_after_s=2, alarm_after_s=1)
 Picture = Callable[[int], Frame]
 
 
 @pytest.fixture(scope="module")
 def baseline() -> Baseline:
-    measurer, learner = Measurer(), Learner(60)
+    measurer, learner = Measurer(), BaselineLearner(60)
     for number in range(59):
         assert learner.add(measurer.measure(scenes.scene(number))) is None
     learned = learner.add(measurer.measure(scenes.scene(59)))
@@ -32,7 +37,7 @@ class Watch:
     def __init__(
         self, baseline: Baseline | None = None, *, is_triggered: bool = False
     ) -> None:
-        self.judge = Judge(LIMITS, baseline, is_triggered=is_triggered)
+        self.judge = QualityRules(LIMITS, baseline, is_triggered=is_triggered)
         self._measurer = Measurer()
         self.looks = 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.rules.track_reset import Continuity
+from edge.rules.track_reset import TrackReset
 
 MS = 1_000_000
 MISSED = 15
@@ -10,7 +10,7 @@ MISSED = 15
 
 def breaks(captures_ms: list[float], restarts: list[int] | None = None) -> list[bool]:
     """Return which of these captures break with what was before."""
-    continuity = Continuity()
+    continuity = TrackReset()
     return [
         continuity.is_broken_by(round((ms + 1) * MS), restarts=again, max_missed=MISSED)
         for ms, again in zip(
@@ -51,7 +51,7 @@ def test_slow_camera_breaks_at_most_once_at_its_beginning() -> None:
 
 
 def test_frames_of_another_size_break_it() -> None:
-    continuity = Continuity()
+    continuity = TrackReset()
     sizes = ((480, 640), (480, 640), (720, 640), (720, 640))
     broken = [
         continuity.is_broken_by(

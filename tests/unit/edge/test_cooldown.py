@@ -2,24 +2,24 @@
 
 import pytest
 
-from edge.rules.alert_suppression import CoolDown
+from edge.rules.alert_suppression import AlertSuppression
 
 S = 1_000_000_000
 
 
 def test_without_a_cool_down_every_alert_is_told() -> None:
-    rule = CoolDown(0)
+    rule = AlertSuppression(0)
     assert [rule.admit("rim", "dent", 5) for _ in range(4)] == [0, 0, 0, 0]
 
 
 def test_what_was_held_back_is_told_with_the_next_alert() -> None:
-    rule = CoolDown(10)
+    rule = AlertSuppression(10)
     answers = [rule.admit("rim", "dent", t * S) for t in (0, 1, 9, 10, 11, 19, 20, 40)]
     assert answers == [0, None, None, 2, None, None, 2, 0]
 
 
 def test_defect_that_comes_all_the_time_is_told_once_a_window() -> None:
-    rule = CoolDown(10)
+    rule = AlertSuppression(10)
     answers = [rule.admit("", "dent", t * S) for t in range(100)]
     told = [t for t, answer in enumerate(answers) if answer is not None]
     assert told == list(range(0, 100, 10))
@@ -28,7 +28,7 @@ def test_defect_that_comes_all_the_time_is_told_once_a_window() -> None:
 
 @pytest.mark.parametrize("other", [("rim", "scratch"), ("face", "dent")])
 def test_another_label_or_region_has_its_own_cool_down(other: tuple[str, str]) -> None:
-    rule = CoolDown(10)
+    rule = AlertSuppression(10)
     assert rule.admit("rim", "dent", 0) == 0
     assert rule.admit(*other, S) == 0
     assert rule.admit("rim", "dent", 2 * S) is None

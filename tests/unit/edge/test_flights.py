@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.delivery.recorder import Decision
-from edge.inspection.camera_channel import Lane
+from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.pipeline import Pipeline
 from edge.rules.tracker import Tracker
 from models.boxes import FloatArray
@@ -64,7 +64,7 @@ class Line:
         model = sim_model()
         model.requests = tuple(self.requests)
         self.desk = Desk()
-        self.lanes = [Lane(camera, Tracker(k, 3)) for camera in cameras]  # type: ignore[arg-type]
+        self.lanes = [CameraChannel(camera, Tracker(k, 3)) for camera in cameras]  # type: ignore[arg-type]
         self.pipeline = Pipeline(model, self.lanes, self.desk)  # type: ignore[arg-type]
 
 

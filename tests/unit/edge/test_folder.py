@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.frame_buffer import FrameSlot, SlotReader, Word
-from edge.cameras.frame_publisher import CapturePlan, Feed
+from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
+from edge.cameras.frame_publisher import CapturePlan, FramePublisher
 from edge.cameras.source import parse_source
 from edge.cameras.sources.folder import (
     list_pictures,
@@ -84,10 +84,10 @@ def plan_of(folder: Path, **options: object) -> CapturePlan:
 
 def run_through(plan: CapturePlan) -> list[tuple[int, str | None, bool, str]]:
     """Return what a reader gets: number, part, has pixels, fault."""
-    slot = FrameSlot.create()
-    slot.words[Word.GO] = 1
-    reader, got = SlotReader(slot), []
-    writer = threading.Thread(target=run_folder, args=(plan, Feed(slot)))
+    slot = FrameBuffer.create()
+    slot.words[HeaderField.GO] = 1
+    reader, got = FrameBufferReader(slot), []
+    writer = threading.Thread(target=run_folder, args=(plan, FramePublisher(slot)))
     writer.start()
     while writer.is_alive() or reader.has_frame:
         if (taken := reader.take()) is not None:
@@ -136,11 +136,11 @@ def test_picture_that_killed_the_process_is_not_read_again(tmp_path: Path) -> No
 def test_pace_is_kept(tmp_path: Path) -> None:
     for number in range(5):
         write(tmp_path / f"{number}.jpg")
-    slot = FrameSlot.create()
-    slot.words[Word.GO] = 1
-    reader, stamps = SlotReader(slot), []
+    slot = FrameBuffer.create()
+    slot.words[HeaderField.GO] = 1
+    reader, stamps = FrameBufferReader(slot), []
     plan = plan_of(tmp_path, fps=50)
-    writer = threading.Thread(target=run_folder, args=(plan, Feed(slot)))
+    writer = threading.Thread(target=run_folder, args=(plan, FramePublisher(slot)))
     writer.start()
     while writer.is_alive() or reader.has_frame:
         if (taken := reader.take()) is not None:
@@ -154,9 +154,9 @@ def test_pace_is_kept(tmp_path: Path) -> None:
 def test_folder_that_gives_nothing_is_a_camera_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("x")
-    slot = FrameSlot.create()
+    slot = FrameBuffer.create()
     with pytest.raises(CameraError) as caught:
-        run_folder(plan_of(tmp_path / name), Feed(slot))
+        run_folder(plan_of(tmp_path / name), FramePublisher(slot))
     slot.close()
     assert str(tmp_path / name) in caught.value.what
     assert caught.value.why

@@ -9,10 +9,10 @@ import pytest
 
 from edge.config.camera import CameraSettings
 from edge.frame import Stamp
-from edge.inspection.camera_channel import Lane, Told
+from edge.inspection.camera_channel import CameraChannel, RuleResult
 from edge.inspection.camera_set import build_lane, capture_plan, check_labels
-from edge.rules.alert_suppression import CoolDown
-from edge.rules.defect_rate import Streak
+from edge.rules.alert_suppression import AlertSuppression
+from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import Belt, PartCounter
 from edge.rules.regions import Region, RegionKind
 from edge.rules.tracker import Tracker
@@ -31,16 +31,16 @@ def lane(
     *regions: Region,
     is_triggered: bool = False,
     cool_down_s: float = 0,
-    streak: Streak | None = None,
-) -> Lane:
+    streak: DefectRateAlarm | None = None,
+) -> CameraChannel:
     """Return a lane that confirms a defect at once."""
     camera = SimCamera("top", is_triggered=is_triggered)
-    return Lane(
+    return CameraChannel(
         camera,  # type: ignore[arg-type]
         Tracker(1, 1, max_missed=0),
         regions,
-        CoolDown(cool_down_s),
-        streak or Streak(),
+        AlertSuppression(cool_down_s),
+        streak or DefectRateAlarm(),
     )
 
 
@@ -55,7 +55,9 @@ def seen(x_px: float, label: int = SCRATCH, score: float = 0.9) -> Detections:
     )
 
 
-def show(made: Lane, number: int, found: Detections, *, period_s: float = 1) -> Told:
+def show(
+    made: CameraChannel, number: int, found: Detections, *, period_s: float = 1
+) -> RuleResult:
     """Let a lane decide one frame; frames come once a second."""
     stamp = Stamp(number, round(number * period_s * S) + S, number * S, None)
     return made.decide(found, stamp, PIXELS, sim_model())
@@ -104,7 +106,7 @@ def test_streak_degrades_the_camera_and_quiet_ends_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    made = lane(cool_down_s=1000, streak=Streak(alerts=2, window_s=20))
+    made = lane(cool_down_s=1000, streak=DefectRateAlarm(alerts=2, window_s=20))
     for number, found in enumerate(flicker(range(5), 100)):
         show(made, number, found)
     assert made.counters.suppressed == 2  # held back, but defects all the same
@@ -120,7 +122,7 @@ def test_streak_degrades_the_camera_and_quiet_ends_it(
 
 
 def test_defective_parts_in_a_row_degrade_the_camera_until_a_good_one() -> None:
-    made = lane(is_triggered=True, streak=Streak(parts=2))
+    made = lane(is_triggered=True, streak=DefectRateAlarm(parts=2))
     states = []
     for number, kind in enumerate([VerdictKind.DEFECT] * 3 + [VerdictKind.OK]):
         made.count_verdict(kind, Stamp(number, number, number))
@@ -130,7 +132,7 @@ def test_defective_parts_in_a_row_degrade_the_camera_until_a_good_one() -> None:
 
 
 def test_lost_camera_stays_lost_and_says_both_reasons() -> None:
-    made = lane(is_triggered=True, streak=Streak(parts=1))
+    made = lane(is_triggered=True, streak=DefectRateAlarm(parts=1))
     made.count_verdict(VerdictKind.DEFECT, Stamp(0, 0, 0))
     made.camera.state, made.camera.reason = CameraState.LOST, "no frame\nfor 2 s"
     assert made.state is CameraState.LOST
@@ -147,14 +149,16 @@ def test_new_model_with_other_labels_gets_its_own_thresholds() -> None:
     assert made.thresholds(stricter).tolist() == pytest.approx([0.7, 0.1])
 
 
-def belt_lane() -> Lane:
+def belt_lane() -> CameraChannel:
     """Return a lane that counts parts on a black belt."""
     belt = Belt(PIXELS, (0, 0, 1, 1), 30)
     counter = PartCounter(belt, "run", enter_share=0.05, leave_share=0.02, frames_min=2)
     return replace(lane(cool_down_s=1000), parts=counter)
 
 
-def pass_by(made: Lane, first: int, found: Detections, restarts: int = 0) -> list[Told]:
+def pass_by(
+    made: CameraChannel, first: int, found: Detections, restarts: int = 0
+) -> list[RuleResult]:
     """Let a part pass in three frames, followed by the empty belt."""
     told = []
     for number in range(first, first + 8):

@@ -1,5 +1,5 @@
 from edge.config.camera import CameraSettings
-from edge.inspection.camera_set import Lanes
+from edge.inspection.camera_set import CameraSet
 from edge.rules.triggers import Trigger
 from models.messages import CameraState
 
@@ -10,7 +10,7 @@ def camera(name: str = "top", **fields: object) -> CameraSettings:
 
 
 def test_camera_that_did_not_change_keeps_its_memory() -> None:
-    lanes = Lanes([camera(), camera("side")])
+    lanes = CameraSet([camera(), camera("side")])
     before = lanes.in_force
     assert lanes.swap([camera(), camera("side"), camera("third")]) == []
     assert lanes.in_force[0] is before[0]
@@ -19,7 +19,7 @@ def test_camera_that_did_not_change_keeps_its_memory() -> None:
 
 
 def test_other_rules_keep_process_figures_and_waiting_commands() -> None:
-    lanes = Lanes([camera(trigger="command", k=2)])
+    lanes = CameraSet([camera(trigger="command", k=2)])
     (before,) = lanes.in_force
     waiting = before.triggers
     assert waiting is not None
@@ -36,7 +36,7 @@ def test_other_rules_keep_process_figures_and_waiting_commands() -> None:
 
 
 def test_other_source_is_another_process_and_gives_up_what_waits() -> None:
-    lanes = Lanes([camera(trigger="command")])
+    lanes = CameraSet([camera(trigger="command")])
     (before,) = lanes.in_force
     assert before.triggers is not None
     before.triggers.add(Trigger("a", 0, 0, 100))
@@ -51,14 +51,14 @@ def test_other_source_is_another_process_and_gives_up_what_waits() -> None:
 
 
 def test_commands_of_a_camera_that_becomes_free_are_given_up() -> None:
-    lanes = Lanes([camera(trigger="command")])
+    lanes = CameraSet([camera(trigger="command")])
     (before,) = lanes.in_force
     assert lanes.swap([camera()]) == [before]
     assert not lanes.in_force[0].makes_parts
 
 
 def test_hardware_trigger_needs_a_process_that_keeps_every_frame() -> None:
-    lanes = Lanes([camera()])
+    lanes = CameraSet([camera()])
     (before,) = lanes.in_force
     lanes.swap([camera(trigger="hardware")])
     (after,) = lanes.in_force

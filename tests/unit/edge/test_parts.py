@@ -9,7 +9,7 @@ from edge.frame import Stamp
 from edge.rules.part_counter import LINGER_FRAMES, Belt, CountedPart, PartCounter
 from models.messages import VerdictKind
 from models.preprocess import Frame
-from trainer.data.synthetic.line import Line, make_station
+from trainer.data.synthetic.line import PartLine, make_station
 
 HEIGHT_PX, WIDTH_PX = 120, 160
 BELT, PART = 50, 140
@@ -175,7 +175,7 @@ def test_resolution_may_change_while_a_part_passes() -> None:
     assert part.verdict is VerdictKind.OK
 
 
-def frames_of(line: Line, seed: int, size_px: int) -> Iterator[tuple[Frame, bool]]:
+def frames_of(line: PartLine, seed: int, size_px: int) -> Iterator[tuple[Frame, bool]]:
     """Return the frames of a line, and whether a part is over with each."""
     station = make_station(seed, size_px)
     for pixels, passed in line.render(station):
@@ -187,7 +187,7 @@ def frames_of(line: Line, seed: int, size_px: int) -> Iterator[tuple[Frame, bool
 def test_parts_of_a_drawn_line_are_counted_exactly(seed: int, dropped: float) -> None:
     size_px, parts = 256, 15
     rng = np.random.default_rng(seed)
-    line = Line(seed, parts, size_px)
+    line = PartLine(seed, parts, size_px)
     rule, over, passed = None, 0, 0
     for number, (pixels, is_over) in enumerate(frames_of(line, seed, size_px)):
         rule = rule or PartCounter(

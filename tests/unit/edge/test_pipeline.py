@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge.delivery.recorder import Decision
-from edge.inspection.camera_channel import Lane
+from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.pipeline import Pipeline
 from edge.rules.part_counter import Belt, PartCounter
 from edge.rules.regions import Region, RegionKind
@@ -30,7 +30,7 @@ class Line:
 
     def __init__(self, *cameras: SimCamera) -> None:
         self.desk = Desk()
-        self.lanes = [Lane(camera, Tracker(2, 3)) for camera in cameras]  # type: ignore[arg-type]
+        self.lanes = [CameraChannel(camera, Tracker(2, 3)) for camera in cameras]  # type: ignore[arg-type]
         self.pipeline = Pipeline(sim_model(), self.lanes, self.desk)  # type: ignore[arg-type]
 
     def run(self) -> None:

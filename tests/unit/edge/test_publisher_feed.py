@@ -10,8 +10,8 @@ import pytest
 
 from edge.config.station import CollectorAck
 from edge.delivery.outbox.outbox import EventKind, Outbox
-from edge.delivery.publisher.delivery_faults import Alarms
-from edge.delivery.publisher.send_queue import COLLECTOR_GRACE_NS, Feed, Packet
+from edge.delivery.publisher.delivery_faults import DeliveryFaults
+from edge.delivery.publisher.send_queue import COLLECTOR_GRACE_NS, Packet, SendQueue
 from models.messages import Acknowledgement
 from tests.simulators.alerts import (
     ALERT_TOPIC,
@@ -49,8 +49,8 @@ def feed_of(
     outbox: Outbox,
     rule: CollectorAck = CollectorAck.REQUIRED,
     max_packet_bytes: int | None = None,
-) -> Feed:
-    feed = Feed(outbox, rule)
+) -> SendQueue:
+    feed = SendQueue(outbox, rule)
     feed.packets(0, 0)  # learns the stream
     feed.connected(0, max_packet_bytes)
     return feed
@@ -65,12 +65,12 @@ def said(packet: Packet) -> dict[str, object]:
     return data
 
 
-def confirm(feed: Feed, outbox: Outbox, seq: int, now_ns: int) -> None:
+def confirm(feed: SendQueue, outbox: Outbox, seq: int, now_ns: int) -> None:
     feed.confirmed(Packet(ALERT_TOPIC, b"", seq, outbox.stream), now_ns)
 
 
 def acknowledge(
-    feed: Feed, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
+    feed: SendQueue, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
 ) -> None:
     message = Acknowledgement(
         stream=outbox.stream, high_water=high_water, ranges=ranges
@@ -266,9 +266,11 @@ def test_acknowledgement_of_what_was_never_given_is_refused_and_nothing_is_lost(
 # --- what a person must mend ---------------------------------------------------------
 
 
-def watched_feed(outbox: Outbox, rule: CollectorAck) -> tuple[Feed, Alarms]:
-    alarms = Alarms()
-    feed = Feed(outbox, rule, alarms, silent_after_s=30)
+def watched_feed(
+    outbox: Outbox, rule: CollectorAck
+) -> tuple[SendQueue, DeliveryFaults]:
+    alarms = DeliveryFaults()
+    feed = SendQueue(outbox, rule, alarms, silent_after_s=30)
     feed.packets(0, 0)
     feed.connected(0, None)
     return feed, alarms

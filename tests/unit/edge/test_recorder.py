@@ -14,7 +14,7 @@ import pytest
 from edge.counters import CameraCounters
 from edge.delivery.evidence import EvidenceStore
 from edge.delivery.outbox.outbox import Outbox
-from edge.delivery.recorder import QUEUE_DECISIONS, Decision, Recorder
+from edge.delivery.recorder import QUEUE_DECISIONS, Decision, DecisionRecorder
 from edge.rules.alert_message import FrameContext
 from models.detections import Detections, no_detections
 from models.messages import ModelInForce, VerdictKind
@@ -33,9 +33,9 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 
 @pytest.fixture
-def recorder(tmp_path: Path, outbox: Outbox) -> Iterator[Recorder]:
+def recorder(tmp_path: Path, outbox: Outbox) -> Iterator[DecisionRecorder]:
     evidence = EvidenceStore(tmp_path / "evidence", 1 << 24)
-    recorder = Recorder(evidence, outbox, TOPICS, "boot")
+    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot")
     recorder.start()
     yield recorder
     recorder.close(5)
@@ -80,7 +80,7 @@ def events(outbox: Outbox) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_defective_part_is_one_alert_and_then_its_verdict(
-    recorder: Recorder, outbox: Outbox, tmp_path: Path
+    recorder: DecisionRecorder, outbox: Outbox, tmp_path: Path
 ) -> None:
     made = decision(4, two_defects(), is_part=True)
     recorder.record(made)
@@ -95,7 +95,7 @@ def test_defective_part_is_one_alert_and_then_its_verdict(
 
 
 def test_each_new_defect_in_free_run_is_its_own_alert(
-    recorder: Recorder, outbox: Outbox
+    recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     made = decision(4, two_defects(), is_part=False)
     recorder.record(made)
@@ -108,7 +108,7 @@ def test_each_new_defect_in_free_run_is_its_own_alert(
 
 
 def test_alerts_of_one_counted_part_keep_their_own_pictures(
-    recorder: Recorder, outbox: Outbox, tmp_path: Path
+    recorder: DecisionRecorder, outbox: Outbox, tmp_path: Path
 ) -> None:
     for number in (4, 5):
         made = decision(number, two_defects(), is_part=False)
@@ -120,7 +120,7 @@ def test_alerts_of_one_counted_part_keep_their_own_pictures(
 
 
 def test_region_and_what_was_held_back_are_told_for_each_defect(
-    recorder: Recorder, outbox: Outbox
+    recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     made = decision(4, two_defects(), is_part=False)
     recorder.record(replace(made, regions=("rim", "face"), suppressed=(3, 0)))
@@ -131,7 +131,7 @@ def test_region_and_what_was_held_back_are_told_for_each_defect(
 
 
 def test_counted_part_has_the_verdict_that_was_decided_for_it(
-    recorder: Recorder, outbox: Outbox
+    recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     made = decision(4, None, is_part=True)
     recorder.record(replace(made, reason="", verdict=VerdictKind.DEFECT))
@@ -140,7 +140,9 @@ def test_counted_part_has_the_verdict_that_was_decided_for_it(
     assert (kind, verdict["verdict"], verdict["reason"]) == ("verdict", "defect", "")
 
 
-def test_good_part_is_only_a_verdict(recorder: Recorder, outbox: Outbox) -> None:
+def test_good_part_is_only_a_verdict(
+    recorder: DecisionRecorder, outbox: Outbox
+) -> None:
     recorder.record(decision(1, no_detections(), is_part=True))
     assert recorder.close(5)
     ((kind, verdict),) = events(outbox)
@@ -148,7 +150,7 @@ def test_good_part_is_only_a_verdict(recorder: Recorder, outbox: Outbox) -> None
 
 
 def test_part_that_was_not_inspected_says_why(
-    recorder: Recorder, outbox: Outbox
+    recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     recorder.record(decision(1, None, is_part=True))
     assert recorder.close(5)
@@ -157,7 +159,7 @@ def test_part_that_was_not_inspected_says_why(
 
 
 def test_decisions_are_written_in_their_order(
-    recorder: Recorder, outbox: Outbox
+    recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     for number in range(40):
         found = two_defects() if number % 3 == 0 else no_detections()
@@ -173,7 +175,7 @@ def test_alert_is_raised_even_where_evidence_cannot_be_written(
     evidence = EvidenceStore(tmp_path / "evidence", 1 << 24)
     shutil.rmtree(tmp_path / "evidence")
     (tmp_path / "evidence").write_text("a file where the folder was")
-    recorder = Recorder(evidence, outbox, TOPICS, "boot")
+    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot")
     recorder.start()
     recorder.record(decision(1, two_defects(), is_part=True))
     assert recorder.close(5)
@@ -183,7 +185,7 @@ def test_alert_is_raised_even_where_evidence_cannot_be_written(
 
 
 def test_frame_too_tall_for_a_jpeg_costs_neither_alert_nor_verdict(
-    outbox: Outbox, recorder: Recorder
+    outbox: Outbox, recorder: DecisionRecorder
 ) -> None:
     tall = np.zeros((66_000, 16, 3), np.uint8)
     nothing = np.zeros((0, 16, 3), np.uint8)
@@ -203,7 +205,9 @@ def test_pipeline_waits_while_the_disk_is_slower_than_defects_come(
     outbox: Outbox, tmp_path: Path
 ) -> None:
     evidence = EvidenceStore(tmp_path / "evidence", 1 << 24)
-    recorder = Recorder(evidence, outbox, TOPICS, "boot")  # not started: no disk
+    recorder = DecisionRecorder(
+        evidence, outbox, TOPICS, "boot"
+    )  # not started: no disk
     for number in range(QUEUE_DECISIONS):
         recorder.record(decision(number, no_detections(), is_part=True))
     late = threading.Thread(

@@ -1,13 +1,13 @@
 """Many defects in a row are an alarm of their own."""
 
-from edge.rules.defect_rate import Streak
+from edge.rules.defect_rate import DefectRateAlarm
 from models.messages import VerdictKind
 
 S = 1_000_000_000
 OK, DEFECT, NOT = VerdictKind.OK, VerdictKind.DEFECT, VerdictKind.NOT_INSPECTED
 
 
-def raised(rule: Streak, *verdicts: VerdictKind) -> list[bool]:
+def raised(rule: DefectRateAlarm, *verdicts: VerdictKind) -> list[bool]:
     """Return whether it is raised after each part."""
     result = []
     for verdict in verdicts:
@@ -17,20 +17,20 @@ def raised(rule: Streak, *verdicts: VerdictKind) -> list[bool]:
 
 
 def test_defective_parts_in_a_row_raise_it_and_a_good_one_ends_it() -> None:
-    rule = Streak(parts=3)
+    rule = DefectRateAlarm(parts=3)
     verdicts = (DEFECT, DEFECT, OK, DEFECT, DEFECT, DEFECT, DEFECT, OK, DEFECT)
     expected = [False] * 5 + [True, True, False, False]
     assert raised(rule, *verdicts) == expected
 
 
 def test_part_that_was_not_inspected_neither_raises_nor_ends_it() -> None:
-    rule = Streak(parts=2)
+    rule = DefectRateAlarm(parts=2)
     verdicts = (DEFECT, NOT, NOT, DEFECT, NOT, OK)
     assert raised(rule, *verdicts) == [False, False, False, True, True, False]
 
 
 def test_reason_is_the_same_while_it_lasts() -> None:
-    rule = Streak(parts=2)
+    rule = DefectRateAlarm(parts=2)
     reasons = set()
     for _ in range(5):
         rule.part(DEFECT)
@@ -39,7 +39,7 @@ def test_reason_is_the_same_while_it_lasts() -> None:
 
 
 def test_more_defects_than_usual_within_the_window_raise_it() -> None:
-    rule = Streak(alerts=4, window_s=10)
+    rule = DefectRateAlarm(alerts=4, window_s=10)
     for t in range(4):
         rule.defects(1, t * S)
     assert not rule.reason
@@ -48,14 +48,14 @@ def test_more_defects_than_usual_within_the_window_raise_it() -> None:
 
 
 def test_defects_of_long_ago_do_not_count() -> None:
-    rule = Streak(alerts=2, window_s=10)
+    rule = DefectRateAlarm(alerts=2, window_s=10)
     for t in range(0, 300, 6):  # never more than two in ten seconds
         rule.defects(1, t * S)
         assert not rule.reason
 
 
 def test_it_ends_when_half_as_many_are_left_and_does_not_chatter() -> None:
-    rule = Streak(alerts=4, window_s=10)
+    rule = DefectRateAlarm(alerts=4, window_s=10)
     for t in range(5):
         rule.defects(1, t * S)
     still = []
@@ -67,7 +67,7 @@ def test_it_ends_when_half_as_many_are_left_and_does_not_chatter() -> None:
 
 
 def test_many_defects_in_one_frame_count_each() -> None:
-    rule = Streak(alerts=4, window_s=10)
+    rule = DefectRateAlarm(alerts=4, window_s=10)
     rule.defects(50, 0)
     assert rule.reason
     rule.defects(0, 11 * S)
@@ -75,7 +75,7 @@ def test_many_defects_in_one_frame_count_each() -> None:
 
 
 def test_rule_that_is_off_says_nothing() -> None:
-    rule = Streak()
+    rule = DefectRateAlarm()
     for t in range(100):
         rule.part(DEFECT)
         rule.defects(9, t)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.monitoring.systemd import Notifier, Watchdog
+from edge.monitoring.systemd import SystemdNotifier, Watchdog
 
 SECOND_NS = 1_000_000_000
 
@@ -44,7 +44,7 @@ def test_words_reach_the_socket_of_systemd(tmp_path: Path, is_abstract: bool) ->
         door.bind(address.replace("@", "\0"))
         door.settimeout(5)
         variables = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000"}
-        notifier = Notifier.from_environment(variables)
+        notifier = SystemdNotifier.from_environment(variables)
         assert notifier.watchdog_s == 20
         notifier.ready()
         notifier.feed()
@@ -55,20 +55,20 @@ def test_words_reach_the_socket_of_systemd(tmp_path: Path, is_abstract: bool) ->
 
 
 def test_without_systemd_nothing_is_sent_and_nothing_fails() -> None:
-    notifier = Notifier.from_environment({})
+    notifier = SystemdNotifier.from_environment({})
     notifier.ready()
     assert notifier.watchdog_s == 0
 
 
 def test_watchdog_of_another_process_is_not_ours() -> None:
     variables = {"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}
-    assert Notifier.from_environment(variables).watchdog_s == 0
+    assert SystemdNotifier.from_environment(variables).watchdog_s == 0
 
 
 def test_socket_that_is_gone_is_told_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    notifier = Notifier(str(tmp_path / "gone"))
+    notifier = SystemdNotifier(str(tmp_path / "gone"))
     notifier.feed()
     notifier.feed()
     assert caplog.text.count("notify_failed") == 1

@@ -10,9 +10,9 @@ from models.detections import Detections, no_detections
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import measure
-from trainer.ship.accuracy_gate import Drops, lost_photos, measure_drops
+from trainer.ship.accuracy_gate import AccuracyDrops, lost_photos, measure_drops
 
-NOTHING = Drops(
+NOTHING = AccuracyDrops(
     map_50=0,
     map_75=0,
     recall=0,

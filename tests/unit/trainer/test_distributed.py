@@ -16,8 +16,8 @@ from tests.command import REPOSITORY, environment
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.distributed.launch import require_share, run_in_team
-from trainer.fit.distributed.process_group import ALONE, Team
-from trainer.fit.distributed.synced_norm import SharedBatchNorm, share_norms
+from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from trainer.fit.distributed.synced_norm import SyncedBatchNorm, share_norms
 
 FLOAT_NOISE = 1e-4  # of sums in another order, through some seventy layers
 
@@ -72,10 +72,10 @@ def test_process_with_other_photos_than_the_leader_is_refused(
 
 def test_one_process_needs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert run_in_team(lambda team: 5 if team is ALONE else 0) == 5
-    assert (ALONE.count(7), ALONE.of_leader(0.5)) == (7, 0.5)
-    ALONE.require_same("anything", "x")
-    ALONE.dismiss_others()
+    assert run_in_team(lambda team: 5 if team is SINGLE_PROCESS else 0) == 5
+    assert (SINGLE_PROCESS.count(7), SINGLE_PROCESS.of_leader(0.5)) == (7, 0.5)
+    SINGLE_PROCESS.require_same("anything", "x")
+    SINGLE_PROCESS.dismiss_others()
 
 
 def test_processes_that_torchrun_did_not_start_are_told_how(
@@ -91,20 +91,20 @@ def test_processes_that_torchrun_did_not_start_are_told_how(
 
 
 def test_more_processes_than_photos_a_step_are_refused() -> None:
-    require_share(2, Team(size=2))
+    require_share(2, ProcessGroup(size=2))
     with pytest.raises(TrainingError, match="4 processes share a batch of 3"):
-        require_share(3, Team(size=4))
+        require_share(3, ProcessGroup(size=4))
 
 
 def test_shared_norms_keep_names_weights_and_optimizer() -> None:
     model = build_detector(Architecture.YOLOX_NANO, 2)
     before = dict(model.named_parameters())
     names = list(model.state_dict())
-    share_norms(model, Team(size=2))
+    share_norms(model, ProcessGroup(size=2))
     assert list(model.state_dict()) == names
     assert all(p is before[name] for name, p in model.named_parameters())
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert all(isinstance(norm, SharedBatchNorm) for norm in norms)
+    assert all(isinstance(norm, SyncedBatchNorm) for norm in norms)
 
 
 def test_shared_norm_at_rest_is_torchs_own() -> None:
@@ -112,4 +112,6 @@ def test_shared_norm_at_rest_is_torchs_own() -> None:
     torch.manual_seed(0)
     plain.running_mean.normal_()  # type: ignore[union-attr]
     x = torch.randn(2, 3, 4, 4)
-    assert torch.equal(SharedBatchNorm(plain, ALONE).eval()(x), plain.eval()(x))
+    assert torch.equal(
+        SyncedBatchNorm(plain, SINGLE_PROCESS).eval()(x), plain.eval()(x)
+    )

@@ -14,7 +14,7 @@ from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector
@@ -31,11 +31,11 @@ from trainer.fit.engine import (
     train_step,
 )
 from trainer.fit.input_size import input_size
-from trainer.fit.options import Recipe, Wishes, resolve
+from trainer.fit.options import Recipe, TrainOptions, resolve
 from trainer.fit.recipe import Outcome, train
 from trainer.run import open_run, write_run
 
-WISHES = Wishes(weights="none", size_px=64, epochs=2, batch=4)
+WISHES = TrainOptions(weights="none", size_px=64, epochs=2, batch=4)
 
 
 class Recorder:
@@ -95,11 +95,14 @@ def fresh_training(rate: float = 1e-3) -> Training:
     )
 
 
-def batch() -> tuple[torch.Tensor, list[Target]]:
+def batch() -> tuple[torch.Tensor, list[BoxTarget]]:
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (2, 3, 64, 64), generator=generator).byte()
     box = torch.tensor([[8.0, 8.0, 30.0, 30.0]])
-    return images, [Target(box, torch.tensor([0])), Target(box + 9, torch.tensor([1]))]
+    return images, [
+        BoxTarget(box, torch.tensor([0])),
+        BoxTarget(box + 9, torch.tensor([1])),
+    ]
 
 
 def test_schedule_warms_up_then_falls_to_two_percent() -> None:

@@ -17,13 +17,13 @@ from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.detectors.weights import TransferReport
 from trainer.evaluation.metrics import count
 from trainer.fit.engine import StepReport
-from trainer.fit.options import Recipe, Wishes
+from trainer.fit.options import Recipe, TrainOptions
 from trainer.fit.recipe import Observer, train
 from trainer.run import open_run
 from trainer.study.folds import CrossTraining, cross_photos, cross_train, divide_photos
 from trainer.study.pooled import pooled_metrics
 
-WISHES = Wishes(weights="none", size_px=64, epochs=1, batch=4)
+WISHES = TrainOptions(weights="none", size_px=64, epochs=1, batch=4)
 
 
 class Counter:

@@ -13,18 +13,18 @@ from trainer.cli.progress import SilentObserver
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.sample import Features
 from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos
-from trainer.detectors.base import Architecture, Detector
+from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.fit.engine import StepReport
 from trainer.fit.frozen_trunk import CachedFeatures, Freeze, freeze_trunk, plan_cache
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import train
-from trainer.fit.sampler import PlaceSampler, SeededPhotos
+from trainer.fit.sampler import ResumableBatchSampler, SeededPhotos
 from trainer.run import open_run
 
 WEIGHTS = "graft-n-synthetic"
-WISHES = Wishes(
+WISHES = TrainOptions(
     weights=WEIGHTS,
     detector=Architecture.GRAFT_N,
     activation=Activation.RELU,
@@ -102,7 +102,7 @@ def test_trunk_and_branch_in_a_row_are_the_network(
         assert torch.equal(getattr(whole, name), getattr(parts, name))
 
 
-def counted(model: Detector) -> Callable[[], int]:
+def counted(model: TrainableDetector) -> Callable[[], int]:
     """Return how many pictures the trunk has seen when asked."""
     seen = []
     model.trunk.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
@@ -113,7 +113,7 @@ def test_each_view_is_computed_once_and_comes_back_the_same(dataset: Dataset) ->
     torch.manual_seed(0)
     model = build_detector(Architecture.YOLOX_NANO, 2).eval()
     photos = TrainingPhotos(dataset.splits["train"], 64, 64)
-    order = PlaceSampler(EpochSampler(photos.photos, 0), 0, 3)
+    order = ResumableBatchSampler(EpochSampler(photos.photos, 0), 0, 3)
     order.views, seen = 2, counted(model)
     batches = CachedFeatures(model, SeededPhotos(photos), order)
 

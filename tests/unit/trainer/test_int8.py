@@ -10,7 +10,7 @@ from trainer.data.dataset import open_dataset
 from trainer.ship.calibration import choose_calibration
 from trainer.ship.int8 import MOST_TRIES, make_int8
 from trainer.ship.pack import pack_run
-from trainer.ship.variants import MODEL_FILES, Trial
+from trainer.ship.variants import MODEL_FILES, VariantEvaluator
 
 
 def test_gate_that_nothing_passes_ends_after_layers_were_left_in_float(
@@ -22,7 +22,7 @@ def test_gate_that_nothing_passes_ends_after_layers_were_left_in_float(
     out = tmp_path / "package"
     package = pack_run(run, dataset, out, on_progress=len, int8=False).package
     photos, held_out = dataset.for_training()
-    trial = Trial(out, package.manifest, held_out, read_golden(package))
+    trial = VariantEvaluator(out, package.manifest, held_out, read_golden(package))
     _, found = trial.look(VariantName.OPENVINO_FP32)
     beyond = package.manifest.metrics.model_copy(update={"recall": 2.0})
     manifest = package.manifest.model_copy(update={"metrics": beyond})

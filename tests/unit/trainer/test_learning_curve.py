@@ -16,13 +16,13 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
 from trainer.fit.engine import StepReport
-from trainer.fit.options import Wishes
+from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.run import open_run
 from trainer.study.learning_curve import learn_again, nested_photos
 from trainer.study.scratch import train_from_scratch
 
-WISHES = Wishes(
+WISHES = TrainOptions(
     weights="graft-n-synthetic",
     detector=Architecture.GRAFT_N,
     activation=Activation.RELU,

@@ -10,7 +10,7 @@ import pytest
 from models.detections import Detections
 from tests.simulators.runs import CellDetector
 from trainer.data.dataset import Photo
-from trainer.detectors.base import Detector
+from trainer.detectors.base import TrainableDetector
 from trainer.fit.hard_negatives import MOST_PHOTOS, MOST_SPOTS, HardNegatives
 
 
@@ -35,18 +35,20 @@ class Finder:
         self.found = found
         self.seen: list[list[Photo]] = []
 
-    def __call__(self, _: Detector, photos: Sequence[Photo]) -> list[Detections]:
+    def __call__(
+        self, _: TrainableDetector, photos: Sequence[Photo]
+    ) -> list[Detections]:
         self.seen.append(list(photos))
         return [self.found] * len(photos)
 
 
 @pytest.fixture
-def model() -> Detector:
+def model() -> TrainableDetector:
     return CellDetector()
 
 
 def test_only_good_parts_are_mined_and_only_where_something_is_seen(
-    model: Detector,
+    model: TrainableDetector,
 ) -> None:
     photos = [photo(n, is_good=n % 2 == 1) for n in range(6)]
     find = Finder(detections(0.9, 0.05, 0.04))
@@ -56,13 +58,13 @@ def test_only_good_parts_are_mined_and_only_where_something_is_seen(
     assert negatives.spots == dict.fromkeys((1, 3, 5), ((10.0, 20.0), (30.0, 40.0)))
 
 
-def test_surest_spots_are_kept(model: Detector) -> None:
+def test_surest_spots_are_kept(model: TrainableDetector) -> None:
     negatives = HardNegatives([photo(0, is_good=True)], Finder(detections(*[0.5] * 9)))
     negatives.mine(model, 0.2)
     assert len(negatives.spots[0]) == MOST_SPOTS
 
 
-def test_what_is_no_longer_seen_is_forgotten(model: Detector) -> None:
+def test_what_is_no_longer_seen_is_forgotten(model: TrainableDetector) -> None:
     find = Finder(detections(0.9))
     negatives = HardNegatives([photo(0, is_good=True)], find)
     negatives.mine(model, 0.2)
@@ -71,7 +73,7 @@ def test_what_is_no_longer_seen_is_forgotten(model: Detector) -> None:
     assert negatives.spots == {0: ()}
 
 
-def rounds(phases: Sequence[float], model: Detector) -> list[float]:
+def rounds(phases: Sequence[float], model: TrainableDetector) -> list[float]:
     negatives = HardNegatives([photo(0, is_good=True)], Finder(detections()))
     mined = []
     for phase in phases:
@@ -81,7 +83,7 @@ def rounds(phases: Sequence[float], model: Detector) -> list[float]:
     return mined
 
 
-def test_three_rounds_before_whole_photos_come_back(model: Detector) -> None:
+def test_three_rounds_before_whole_photos_come_back(model: TrainableDetector) -> None:
     assert rounds([n / 20 for n in range(21)], model) == [0.2, 0.4, 0.6]
     assert rounds([0, 0.5, 0.9], model) == [0.5]  # no round is made up for
     assert rounds([0, 0.8], model) == []
@@ -100,7 +102,7 @@ def test_rounds_that_are_left_are_counted_in_seconds() -> None:
     assert left == [15, 10, 5, 0]
 
 
-def test_many_good_parts_take_turns(model: Detector) -> None:
+def test_many_good_parts_take_turns(model: TrainableDetector) -> None:
     photos = [photo(n, is_good=True) for n in range(2 * MOST_PHOTOS + 1)]
     find = Finder(detections())
     negatives = HardNegatives(photos, find)
@@ -110,7 +112,7 @@ def test_many_good_parts_take_turns(model: Detector) -> None:
     assert len(negatives.spots) == len(photos)
 
 
-def test_state_survives_a_file(model: Detector) -> None:
+def test_state_survives_a_file(model: TrainableDetector) -> None:
     photos = [photo(n, is_good=True) for n in range(3)]
     negatives = HardNegatives(photos, Finder(detections(0.9)))
     negatives.mine(model, 0.45)

@@ -11,9 +11,14 @@ from tests.simulators.photos import write_coco
 from trainer.data.dataset import Photo, open_dataset
 from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, make_loader
 from trainer.data.sampling.crops import CloseUps
-from trainer.fit.distributed.process_group import Team
+from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.hard_negatives import HardNegatives
-from trainer.fit.sampler import Place, PlaceSampler, SeededPhotos, collate_places
+from trainer.fit.sampler import (
+    ResumableBatchSampler,
+    SampleIndex,
+    SeededPhotos,
+    collate_places,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Photo, ...]:
 
 def pictures(photos: tuple[Photo, ...], step: int, workers: int = 0) -> list[float]:
     """Return a number for each batch from a step to the end of its epoch."""
-    order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2)
+    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=2)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64))
     order.go_to(step)
     loader = make_loader(data, order, workers, collate_places)
@@ -62,7 +67,7 @@ def test_random_numbers_of_others_are_left_alone(
 
 
 def test_step_knows_its_epoch(photos: tuple[Photo, ...]) -> None:
-    order = PlaceSampler(EpochSampler(photos, 0), 0, batch=2)
+    order = ResumableBatchSampler(EpochSampler(photos, 0), 0, batch=2)
     assert order.steps_per_epoch == 3
     assert [order.epoch_of(step) for step in (0, 2, 3, 8)] == [1, 1, 2, 3]
 
@@ -71,7 +76,7 @@ def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
     photos: tuple[Photo, ...],
 ) -> None:
     plan = CloseUps(32, 32, 3)
-    order = PlaceSampler(EpochSampler(photos, 5), 5, batch=2, close_ups=plan)
+    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=2, close_ups=plan)
     order.is_close_up = lambda step: step < 4
     order.go_to(3)
     places = list(chain(*order))
@@ -86,7 +91,7 @@ def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
 def test_every_photo_is_looked_at_once_in_each_turn_of_an_epoch(
     photos: tuple[Photo, ...],
 ) -> None:
-    order = PlaceSampler(EpochSampler(photos, 5), 5, 8, CloseUps(32, 32, 3))
+    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, 8, CloseUps(32, 32, 3))
     order.is_close_up = lambda _: True
     order.go_to(0)
     for turn in zip(*(looks for looks, _ in chain(*order)), strict=True):
@@ -98,7 +103,7 @@ def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
     data = SeededPhotos(TrainingPhotos(photos, 64, 64, pastes=True), plan)
 
     def seen(step: int) -> list[torch.Tensor]:
-        order = PlaceSampler(EpochSampler(photos, 5), 5, 2, plan)
+        order = ResumableBatchSampler(EpochSampler(photos, 5), 5, 2, plan)
         order.is_close_up = lambda _: True
         order.go_to(step)
         loader = make_loader(data, order, 0, collate_places)
@@ -115,7 +120,7 @@ def test_most_close_ups_of_a_photo_with_spots_show_one_of_them(
     negatives = HardNegatives(photos, lambda _, part: [no_detections()] * len(part))
     negatives.spots[2] = ((3.0, 4.0), (5.0, 6.0))
     plan = CloseUps(32, 32, 3)
-    order = PlaceSampler(EpochSampler(photos, 5), 5, 2, plan, negatives)
+    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, 2, plan, negatives)
     order.is_close_up = lambda _: True
     seen = []
     for step in range(0, 3 * 30, 3):
@@ -128,10 +133,12 @@ def test_most_close_ups_of_a_photo_with_spots_show_one_of_them(
 
 
 def test_shares_make_up_the_batches_of_one_process(photos: tuple[Photo, ...]) -> None:
-    def batches(rank: int, size: int) -> list[list[Place]]:
-        order = PlaceSampler(EpochSampler(photos, 5), 5, 3, CloseUps(32, 32, 3))
+    def batches(rank: int, size: int) -> list[list[SampleIndex]]:
+        order = ResumableBatchSampler(
+            EpochSampler(photos, 5), 5, 3, CloseUps(32, 32, 3)
+        )
         order.is_close_up = lambda step: step < 1
-        order.team = Team(rank, size)
+        order.team = ProcessGroup(rank, size)
         return list(order)
 
     whole, parts = batches(0, 1), [batches(rank, 2) for rank in range(2)]
@@ -146,7 +153,7 @@ def test_incomplete_batch_is_kept_only_where_it_is_the_only_one(
     photos: tuple[Photo, ...],
 ) -> None:
     def sizes(batch: int) -> list[int]:
-        order = PlaceSampler(EpochSampler(photos, 5), 5, batch)
+        order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch)
         order.go_to(0)
         return [len(places) for places in order]
 
@@ -156,7 +163,7 @@ def test_incomplete_batch_is_kept_only_where_it_is_the_only_one(
 
 
 def test_views_come_back_in_turn(photos: tuple[Photo, ...]) -> None:
-    order = PlaceSampler(EpochSampler(photos, 5), 5, batch=7)
+    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=7)
     order.views = 3
     seen: dict[int, list[int]] = {}
     for step in range(9):

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from trainer.learning_curve.extrapolation import Series, Verdict, outlook, outlook_words
+from trainer.learning_curve.extrapolation import (
+    Conclusion,
+    Series,
+    outlook,
+    outlook_words,
+)
 
 PHOTOS = (25, 50, 75, 100)
 
@@ -27,7 +32,7 @@ def power(a: float, b: float, c: float) -> tuple[float, ...]:
 
 def test_number_of_photos_is_said_where_the_curve_reaches_the_goal() -> None:
     found = outlook(series(power(0.0, 7.5, 1.0)), 0.95, 0)  # 0.925 now; 150 needed
-    assert found.verdict is Verdict.ABOUT
+    assert found.verdict is Conclusion.ABOUT
     assert found.more in range(40, 66)
     assert found.more_interval is not None
     low, high = found.more_interval
@@ -40,27 +45,27 @@ def test_number_of_photos_is_said_where_the_curve_reaches_the_goal() -> None:
 
 def test_flat_curve_says_that_more_photos_do_not_help_much() -> None:
     found = outlook(series((0.93, 0.935, 0.925, 0.93), 5000), 0.97, 0)
-    assert found.verdict is Verdict.FLAT
+    assert found.verdict is Conclusion.FLAT
     assert "More photos of spur will not help much" in outlook_words(found)
 
 
 def test_nothing_is_said_beyond_four_times_the_photos() -> None:
     found = outlook(series(power(0.0, 1.6, 0.35)), 0.95, 0)
-    assert found.verdict is Verdict.MORE_THAN
+    assert found.verdict is Conclusion.MORE_THAN
     assert found.more is None
     assert "Probably more than 300 more photos of spur" in outlook_words(found)
 
 
 def test_points_that_rise_and_fall_lie_on_no_curve() -> None:
     found = outlook(series((0.9, 0.7, 0.9, 0.7), 300), 0.95, 0)
-    assert found.verdict is Verdict.SCATTERED
+    assert found.verdict is Conclusion.SCATTERED
     assert found.curve is None
     assert "do not lie on a curve (0.900, 0.700, 0.900, 0.700)" in outlook_words(found)
 
 
 def test_few_photos_to_measure_on_leave_it_open() -> None:
     found = outlook(series((0.86, 0.9, 0.92, 0.94), 40), 0.95, 0)
-    assert found.verdict is Verdict.WIDE
+    assert found.verdict is Conclusion.WIDE
     assert "is not known: anything from" in outlook_words(found)
 
 
@@ -74,13 +79,13 @@ def test_few_photos_to_measure_on_leave_it_open() -> None:
 )
 def test_too_little_is_not_judged(one: Series, said: str) -> None:
     found = outlook(one, 0.95, 0)
-    assert found.verdict is Verdict.TOO_FEW
+    assert found.verdict is Conclusion.TOO_FEW
     assert said in outlook_words(found)
 
 
 def test_goal_that_is_reached_is_said_with_its_interval() -> None:
     found = outlook(series((0.9, 0.95, 0.96, 0.97)), 0.95, 0)
-    assert found.verdict is Verdict.REACHED
+    assert found.verdict is Conclusion.REACHED
     assert "is reached: 0.970, 95 % between 0.960 and 0.980" in outlook_words(found)
 
 
@@ -90,5 +95,5 @@ def test_noise_seldom_makes_a_promise() -> None:
     promised = 0
     for _ in range(50):
         values = tuple(float(v) for v in 0.8 + rng.normal(0, 0.02, 4))
-        promised += outlook(series(values, 400), 0.95, 0).verdict is Verdict.ABOUT
+        promised += outlook(series(values, 400), 0.95, 0).verdict is Conclusion.ABOUT
     assert promised <= 2

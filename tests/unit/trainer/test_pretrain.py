@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 
 from pretraining import pretrain
 from pretraining.pretrain import (
-    Lesson,
     LongSchedule,
     PretrainRecipe,
+    StreamConfig,
     draw_batch,
     numbered_batches,
 )
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 
-LESSON = Lesson((64, 96), batch=2, seed=3)
+LESSON = StreamConfig((64, 96), batch=2, seed=3)
 RECIPE = PretrainRecipe(sizes_px=(64,), batch=2, steps=4, agnostic_steps=2)
 
 
@@ -34,7 +34,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def same(one: list[pretrain.Row], other: list[pretrain.Row]) -> bool:
+def same(one: list[pretrain.Sample], other: list[pretrain.Sample]) -> bool:
     pairs = zip(one, other, strict=True)
     return all(
         np.array_equal(a, b) for x, y in pairs for a, b in zip(x, y, strict=True)
@@ -48,7 +48,7 @@ def test_a_batch_is_its_number() -> None:
     )
     assert not same(
         draw_batch(replace(LESSON, sizes_px=(64,)), 5),
-        draw_batch(Lesson((64,), batch=2, seed=4), 5),
+        draw_batch(StreamConfig((64,), batch=2, seed=4), 5),
     )
 
 
@@ -104,7 +104,7 @@ def test_rate_stays_on_a_plateau_then_falls() -> None:
 
 
 def test_defects_are_one_class_first_then_their_kinds() -> None:
-    rows = draw_batch(Lesson((96,), batch=8, seed=0), 0)
+    rows = draw_batch(StreamConfig((96,), batch=8, seed=0), 0)
     _, agnostic = pretrain.collate(rows, agnostic=True)
     images, named = pretrain.collate(rows, agnostic=False)
     assert images.shape == (8, 3, 96, 96)
@@ -118,7 +118,7 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(tmp_path: Path) ->
     whole = pretrain.pretrain(RECIPE, tmp_path / "whole.pt", workers=1)
     first = pretrain.begin(RECIPE)
     for number in range(2):
-        pretrain.learn(first, draw_batch(Lesson((64,), 2, 0), number))
+        pretrain.learn(first, draw_batch(StreamConfig((64,), 2, 0), number))
     pretrain.save_state(first, tmp_path / "parts.pt")
     parts = pretrain.pretrain(RECIPE, tmp_path / "parts.pt", workers=1)
     assert parts.training.step == whole.training.step == RECIPE.steps
@@ -130,7 +130,7 @@ def test_an_interrupted_training_ends_like_an_undisturbed_one(tmp_path: Path) ->
 
 def test_shipped_weights_are_found_by_name_and_fit(tmp_path: Path) -> None:
     pretraining = pretrain.begin(RECIPE)
-    pretrain.learn(pretraining, draw_batch(Lesson((64,), 2, 0), 0))
+    pretrain.learn(pretraining, draw_batch(StreamConfig((64,), 2, 0), 0))
     pretrain.report(pretraining, 10.0)
     path = pretrain.ship(pretraining, tmp_path)
     card = json.loads(path.with_suffix(".json").read_text("utf-8"))
@@ -154,7 +154,7 @@ def test_shipped_weights_are_found_by_name_and_fit(tmp_path: Path) -> None:
 
 def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
     first = pretrain.begin(RECIPE)
-    pretrain.learn(first, draw_batch(Lesson((64,), 2, 0), 0))
+    pretrain.learn(first, draw_batch(StreamConfig((64,), 2, 0), 0))
     path = pretrain.ship(first, tmp_path)
     second = pretrain.begin(replace(RECIPE, seed=1, start=str(path)))
     expected = first.training.average.model.state_dict()
@@ -165,13 +165,13 @@ def test_a_second_round_goes_on_from_the_first(tmp_path: Path) -> None:
 def test_the_card_of_a_second_round_counts_and_names_the_first(tmp_path: Path) -> None:
     """Also when the second takes the place of the first, and is shipped again."""
     first = pretrain.begin(RECIPE)
-    pretrain.learn(first, draw_batch(Lesson((64,), 2, 0), 0))
+    pretrain.learn(first, draw_batch(StreamConfig((64,), 2, 0), 0))
     path = pretrain.ship(first, tmp_path)
     sha256 = json.loads(path.with_suffix(".json").read_text("utf-8"))["sha256"]
     recipe = replace(RECIPE, seed=1, start=str(path))
     second = pretrain.begin(recipe)
     for number in (0, 1):
-        pretrain.learn(second, draw_batch(Lesson((64,), 2, 1), number))
+        pretrain.learn(second, draw_batch(StreamConfig((64,), 2, 1), number))
     pretrain.save_state(second, tmp_path / "state.pt")
     pretrain.ship(second, tmp_path)
     again = pretrain.begin(recipe)
@@ -187,7 +187,7 @@ def test_the_card_of_a_second_round_counts_and_names_the_first(tmp_path: Path) -
 
 def test_a_value_too_large_for_float16_is_shipped_as_it_is(tmp_path: Path) -> None:
     pretraining = pretrain.begin(RECIPE)
-    pretrain.learn(pretraining, draw_batch(Lesson((64,), 2, 0), 0))
+    pretrain.learn(pretraining, draw_batch(StreamConfig((64,), 2, 0), 0))
     name = "backbone.backbone.stem.conv.bn.running_var"
     pretraining.training.average.model.state_dict()[name].fill_(1e5)
     path = pretrain.ship(pretraining, tmp_path)

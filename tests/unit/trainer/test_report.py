@@ -13,11 +13,11 @@ from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.assign import arrange
-from trainer.data.splitting.split_record import SplitWishes
+from trainer.data.splitting.split_record import SplitOptions
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.evaluation.metrics import measure
-from trainer.report.charts import Axis, Line, line_chart
+from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.report.document import ReportFigures
 from trainer.report.figures import (
     Judged,
@@ -115,7 +115,7 @@ def report(
     )
     metrics = measure(found, photos, LABELS, thresholds, "val")
     root = Path("/data/boards")
-    splits, division = arrange(root, {"val": photos}, [], SplitWishes())
+    splits, division = arrange(root, {"val": photos}, [], SplitOptions())
     dataset = Dataset(root, LABELS, splits, (), "a" * 64, division)
     record = RunRecord(
         name="run",
@@ -330,7 +330,7 @@ def test_chosen_point_lies_on_the_curve_with_its_intervals(
 
 
 def test_chart_stays_inside_its_frame() -> None:
-    line = Line("a", np.array([0, 1, 2]), np.array([-1, 0.5, 9]))
+    line = LineSeries("a", np.array([0, 1, 2]), np.array([-1, 0.5, 9]))
     chart = line_chart([line], Axis("x"), Axis("y"))
     path = re.search(r'class="line s0" d="M([^"]+)"', chart)
     assert path

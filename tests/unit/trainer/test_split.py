@@ -16,7 +16,7 @@ from tests.simulators.photos import write_coco
 from trainer.data.checks.photos import near_duplicates_across_splits
 from trainer.data.dataset import open_dataset
 from trainer.data.splitting.near_duplicates import fingerprint, near_duplicates
-from trainer.data.splitting.split_record import SplitWishes, read_split, write_split
+from trainer.data.splitting.split_record import SplitOptions, read_split, write_split
 from trainer.data.splitting.stratify import HELD_OUT, TRAIN, folds, sides
 
 
@@ -136,7 +136,7 @@ def test_pattern_keeps_a_lot_together_and_one_that_matches_nothing_is_refused(
     tmp_path: Path,
 ) -> None:
     root = write_coco(tmp_path / "d", {"train": 19})
-    dataset = open_dataset(root, split=SplitWishes(pattern=r"train-(\d)"))
+    dataset = open_dataset(root, split=SplitOptions(pattern=r"train-(\d)"))
     trained, measured = (
         {photo.path.stem[6] for photo in side} for side in dataset.for_training()
     )
@@ -144,7 +144,7 @@ def test_pattern_keeps_a_lot_together_and_one_that_matches_nothing_is_refused(
     assert measured
     assert not trained & measured
     with pytest.raises(DatasetError, match="no photo is named"):
-        open_dataset(root, split=SplitWishes(pattern="lot(.)"))
+        open_dataset(root, split=SplitOptions(pattern="lot(.)"))
 
 
 def test_known_photos_keep_their_side_when_photos_are_added(tmp_path: Path) -> None:
@@ -155,10 +155,10 @@ def test_known_photos_keep_their_side_when_photos_are_added(tmp_path: Path) -> N
     for number in range(10):  # the same ten photos, and thirty new ones
         name = f"images/train-{number}.png"
         (root / name).write_bytes((tmp_path / "a" / name).read_bytes())
-    grown = open_dataset(root, split=SplitWishes(seed=5, like=like, like_name="a"))
+    grown = open_dataset(root, split=SplitOptions(seed=5, like=like, like_name="a"))
     for before, after in zip(small.for_training(), grown.for_training(), strict=True):
         assert {p.sha256 for p in before} <= {p.sha256 for p in after}
     assert len(grown.for_training()[1]) == 8
     other = write_coco(tmp_path / "c", seed=9)
     with pytest.raises(DatasetError, match="no photo of it was divided"):
-        open_dataset(other, split=SplitWishes(like=like, like_name="a"))
+        open_dataset(other, split=SplitOptions(like=like, like_name="a"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.ssdlite import SSDLite
 
@@ -77,7 +77,7 @@ def test_detections_have_the_shape_of_the_contract(
 def test_loss_without_good_parts_is_torchvisions_own(detector: SSDLite) -> None:
     images = torch.randint(0, 256, (2, 3, 320, 320)).float()
     boxes = torch.tensor([[40.0, 40, 160, 200], [100.0, 20, 300, 90]])
-    targets = [Target(boxes, torch.tensor([0, 4]))] * 2
+    targets = [BoxTarget(boxes, torch.tensor([0, 4]))] * 2
     theirs = [{"boxes": boxes, "labels": torch.tensor([1, 5])}] * 2
     detector.network.eval()
     raw = detector(images)
@@ -92,7 +92,7 @@ def test_loss_without_good_parts_is_torchvisions_own(detector: SSDLite) -> None:
 def test_good_parts_alone_have_a_loss() -> None:
     torch.manual_seed(0)
     network = SSDLite(2).train()
-    nothing = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+    nothing = BoxTarget(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
     parts = network.loss(torch.rand(2, 3, 320, 320) * 255, [nothing, nothing])
     parts.total.backward()
     assert parts.classification > 0
@@ -104,7 +104,7 @@ def test_a_few_steps_lower_the_loss() -> None:
     network = SSDLite(2).train()
     images = torch.rand(2, 3, 320, 320) * 40
     images[:, :, 60:200, 60:200] += 200
-    targets = [Target(torch.tensor([[60.0, 60, 200, 200]]), torch.tensor([1]))] * 2
+    targets = [BoxTarget(torch.tensor([[60.0, 60, 200, 200]]), torch.tensor([1]))] * 2
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
     losses = []
     for _ in range(5):

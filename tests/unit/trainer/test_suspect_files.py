@@ -12,11 +12,11 @@ from models.detections import Detections, no_detections
 from models.errors import TrainingError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.assign import arrange
-from trainer.data.splitting.split_record import SplitWishes
+from trainer.data.splitting.split_record import SplitOptions
 from trainer.evaluation.metrics import measure
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.label_errors.export import in_words, write_suspects
-from trainer.label_errors.issues import Suspect, SuspectKind
+from trainer.label_errors.issues import LabelIssue, LabelIssueKind
 from trainer.report.label_issues import CrossJudged, over_all_folds, wrong_labels
 
 LABELS = ("dent", "<hole>")
@@ -55,16 +55,16 @@ FOUND = [
     no_detections(),
 ]
 SUSPECTS = [
-    Suspect(SuspectKind.MISSING, 1, 0.95, seen=0),
-    Suspect(SuspectKind.WRONG_CLASS, 0, 0.7, labelled=1, seen=0),
-    Suspect(SuspectKind.SPURIOUS, 2, 0.3, labelled=0),
+    LabelIssue(LabelIssueKind.MISSING, 1, 0.95, seen=0),
+    LabelIssue(LabelIssueKind.WRONG_CLASS, 0, 0.7, labelled=1, seen=0),
+    LabelIssue(LabelIssueKind.SPURIOUS, 2, 0.3, labelled=0),
 ]
 
 
 @pytest.fixture
 def dataset(tmp_path: Path, photos: list[Photo]) -> Dataset:
     root = tmp_path / "data"
-    splits, division = arrange(root, {"all": photos}, [], SplitWishes())
+    splits, division = arrange(root, {"all": photos}, [], SplitOptions())
     return Dataset(root, LABELS, splits, (), "a" * 64, division)
 
 
@@ -139,7 +139,7 @@ def test_folder_that_cannot_be_written_is_told(
         write_suspects(tmp_path / "file" / "x", dataset, photos, FOUND, SUSPECTS)
 
 
-def crossed(photos: list[Photo], suspects: list[Suspect]) -> CrossJudged:
+def crossed(photos: list[Photo], suspects: list[LabelIssue]) -> CrossJudged:
     thresholds = choose_thresholds(FOUND, photos, LABELS, "folds")
     metrics = measure(FOUND, photos, LABELS, thresholds, "folds")
     return CrossJudged(3, photos, FOUND, metrics, suspects)
@@ -182,7 +182,7 @@ def test_figures_over_all_folds_come_with_their_interval(photos: list[Photo]) ->
     assert "good parts alarmed" in html
 
 
-@pytest.mark.parametrize("kind", list(SuspectKind))
-def test_every_kind_has_words(kind: SuspectKind, photos: list[Photo]) -> None:
-    words = in_words(Suspect(kind, 0, 0.5, 0, 0), LABELS, photos[0], FOUND[0])
+@pytest.mark.parametrize("kind", list(LabelIssueKind))
+def test_every_kind_has_words(kind: LabelIssueKind, photos: list[Photo]) -> None:
+    words = in_words(LabelIssue(kind, 0, 0.5, 0, 0), LABELS, photos[0], FOUND[0])
     assert kind.value.replace("-", " ") + "?" in words

@@ -12,8 +12,8 @@ from models.detections import Detections, no_detections
 from trainer.data.dataset import Photo
 from trainer.label_errors.issues import (
     MORE_LIKELY_WRONG,
-    Suspect,
-    SuspectKind,
+    LabelIssue,
+    LabelIssueKind,
     find_suspects,
     likely_wrong,
 )
@@ -96,8 +96,8 @@ def empty_corner(photo: Photo, seen: Detections) -> tuple[int, int]:
 
 
 def listed(
-    photos: list[Photo], found: list[Detections], kind: SuspectKind
-) -> list[Suspect]:
+    photos: list[Photo], found: list[Detections], kind: LabelIssueKind
+) -> list[LabelIssue]:
     """Return the suspects of a kind, the surest first."""
     return [s for s in find_suspects(photos, found, CLASSES) if s.kind is kind]
 
@@ -119,15 +119,15 @@ def test_clean_labels_give_few_suspects(
 @pytest.mark.parametrize(
     ("spoil", "kind"),
     [
-        (lambda photo: without(photo, 0), SuspectKind.MISSING),
-        (lambda photo: relabelled(photo, 0), SuspectKind.WRONG_CLASS),
-        (lambda photo: moved(photo, 0, 14), SuspectKind.LOOSE),
+        (lambda photo: without(photo, 0), LabelIssueKind.MISSING),
+        (lambda photo: relabelled(photo, 0), LabelIssueKind.WRONG_CLASS),
+        (lambda photo: moved(photo, 0, 14), LabelIssueKind.LOOSE),
     ],
 )
 def test_single_fault_is_more_likely_wrong_than_right(
     clean: tuple[list[Photo], list[Detections]],
     spoil: Callable[[Photo], Photo],
-    kind: SuspectKind,
+    kind: LabelIssueKind,
 ) -> None:
     photos, found = list(clean[0]), clean[1]
     place = next(i for i in range(120) if all_seen(photos[i], found[i]))
@@ -143,7 +143,7 @@ def test_missing_box_is_found(clean: tuple[list[Photo], list[Detections]]) -> No
     truth = {i: photos[i].boxes[1] for i in spoilt}
     for i in spoilt:
         photos[i] = without(photos[i], 1)
-    suspects = listed(photos, found, SuspectKind.MISSING)[: len(spoilt)]
+    suspects = listed(photos, found, LabelIssueKind.MISSING)[: len(spoilt)]
     assert {s.photo for s in suspects} == set(spoilt)
     for suspect in suspects:
         assert suspect.labelled is None
@@ -159,7 +159,7 @@ def test_defect_on_a_photo_of_a_good_part_is_a_missing_box(
     while photos[5].labels.size:
         photos[5] = without(photos[5], 0)
     first = find_suspects(photos, found, CLASSES)[0]
-    assert (first.kind, first.photo) == (SuspectKind.MISSING, 5)
+    assert (first.kind, first.photo) == (LabelIssueKind.MISSING, 5)
 
 
 def test_wrong_class_is_found_with_the_class_that_is_seen(
@@ -170,7 +170,7 @@ def test_wrong_class_is_found_with_the_class_that_is_seen(
     truth = {i: photos[i].labels[2] for i in spoilt}
     for i in spoilt:
         photos[i] = relabelled(photos[i], 2)
-    suspects = listed(photos, found, SuspectKind.WRONG_CLASS)[: len(spoilt)]
+    suspects = listed(photos, found, LabelIssueKind.WRONG_CLASS)[: len(spoilt)]
     assert {(s.photo, s.labelled) for s in suspects} == {(i, 2) for i in spoilt}
     for suspect in suspects:
         assert found[suspect.photo].labels[suspect.seen] == truth[suspect.photo]
@@ -184,7 +184,7 @@ def test_loose_box_is_found_where_the_class_is_tight_otherwise(
     spoilt = [i for i in range(120) if all_seen(photos[i], found[i])][:8]
     for i in spoilt:
         photos[i] = moved(photos[i], 0, push_px)
-    suspects = listed(photos, found, SuspectKind.LOOSE)[: len(spoilt)]
+    suspects = listed(photos, found, LabelIssueKind.LOOSE)[: len(spoilt)]
     assert {(s.photo, s.labelled) for s in suspects} == {(i, 0) for i in spoilt}
 
 
@@ -198,7 +198,7 @@ def test_no_box_is_loose_where_all_of_the_class_are(
         for box in range(3):
             loose = moved(loose, box, float(rng.uniform(2, 14)))
         photos.append(loose)
-    loose = listed(photos, clean[1], SuspectKind.LOOSE)
+    loose = listed(photos, clean[1], LabelIssueKind.LOOSE)
     assert all(suspect.sure < MORE_LIKELY_WRONG for suspect in loose)
 
 
@@ -208,7 +208,7 @@ def test_spurious_label_is_found(clean: tuple[list[Photo], list[Detections]]) ->
     for i in spoilt:
         photos[i] = added(photos[i], empty_corner(photos[i], found[i]), 0)
     suspects = find_suspects(photos, found, CLASSES)
-    spurious = [s for s in suspects if s.kind is SuspectKind.SPURIOUS]
+    spurious = [s for s in suspects if s.kind is LabelIssueKind.SPURIOUS]
     assert {(i, 3) for i in spoilt} <= {(s.photo, s.labelled) for s in spurious}
     assert all(s.seen is None for s in spurious)
 
@@ -221,7 +221,7 @@ def test_label_that_is_not_seen_is_trusted_where_the_class_is_often_missed(
     for seen in clean[1]:
         kept = (seen.labels != 0) | (rng.uniform(size=len(seen)) < 0.4)
         blind.append(seen.take(kept))
-    spurious = listed(photos, blind, SuspectKind.SPURIOUS)
+    spurious = listed(photos, blind, LabelIssueKind.SPURIOUS)
     mine = [s for s in spurious if photos[s.photo].labels[s.labelled] == 0]
     assert not mine  # two of three are not seen
 
@@ -230,10 +230,10 @@ def test_label_drawn_twice_is_found_without_any_detection() -> None:
     photo = make_photo(0, np.random.default_rng(0))
     x1, y1 = (int(value) for value in photo.boxes[1, :2])
     twice = added(photo, (x1 + 1, y1), int(photo.labels[1]))
-    duplicates = listed([twice], [no_detections()], SuspectKind.DUPLICATE)
+    duplicates = listed([twice], [no_detections()], LabelIssueKind.DUPLICATE)
     assert [(s.photo, s.labelled) for s in duplicates] == [(0, 3)]
     other = added(photo, (x1 + 1, y1), int(photo.labels[1] + 1) % CLASSES)
-    assert not listed([other], [no_detections()], SuspectKind.DUPLICATE)
+    assert not listed([other], [no_detections()], LabelIssueKind.DUPLICATE)
 
 
 def test_each_label_and_each_detection_is_named_once(

@@ -13,9 +13,9 @@ from trainer.data.synthetic import line_defects, line_part, line_scene
 from trainer.data.synthetic.line import (
     GOOD_SHARE,
     Branch,
-    Line,
+    PartLine,
     Passage,
-    Photo,
+    PlannedPhoto,
     chance,
     draw_labels,
     make_station,
@@ -36,14 +36,14 @@ def station() -> Station:
 @pytest.fixture(scope="module")
 def filmed(station: Station) -> tuple[list[np.ndarray], list[Passage]]:
     frames, passages = [], []
-    for frame, passage in Line(1, 8, SIZE_PX).render(station):
+    for frame, passage in PartLine(1, 8, SIZE_PX).render(station):
         frames.append(frame)
         if passage is not None:
             passages.append(passage)
     return frames, passages
 
 
-def photos(station: Station, branch: Branch, count: int) -> list[Photo]:
+def photos(station: Station, branch: Branch, count: int) -> list[PlannedPhoto]:
     taken = []
     for index in range(count):
         rng = chance(1, branch, index)
@@ -153,7 +153,7 @@ def test_the_belt_is_empty_between_two_parts_and_not_during_one(
     station: Station, filmed: tuple[list[np.ndarray], list[Passage]]
 ) -> None:
     frames, passages = filmed
-    step = Line(1, 8, SIZE_PX).step_px
+    step = PartLine(1, 8, SIZE_PX).step_px
     shown = set()
     for passage in passages:
         shown.update(range(passage.first_frame, passage.last_frame + 1))
@@ -173,12 +173,12 @@ def test_the_video_has_as_many_frames_as_it_says(
     filmed: tuple[list[np.ndarray], list[Passage]],
 ) -> None:
     frames, passages = filmed
-    assert len(frames) == Line(1, 8, SIZE_PX).frame_count
+    assert len(frames) == PartLine(1, 8, SIZE_PX).frame_count
     assert passages[-1].last_frame < len(frames)
 
 
 def test_the_planned_share_of_parts_is_good() -> None:
-    assert Line(7, 240, FULL_PX).good_count == round(240 * GOOD_SHARE) >= 100
+    assert PartLine(7, 240, FULL_PX).good_count == round(240 * GOOD_SHARE) >= 100
 
 
 def test_every_defect_of_the_video_is_in_view_for_several_frames(

@@ -6,15 +6,22 @@ import numpy as np
 import pytest
 
 from models.boxes import IntArray
-from trainer.evaluation.thresholds.search import Ladder, Tally, best_rungs, tally
+from trainer.evaluation.thresholds.search import (
+    CandidateCounts,
+    ThresholdCandidates,
+    best_rungs,
+    tally,
+)
 
 MANY = 10**9
 
 
-def ladders_of(rng: np.random.Generator, classes: int, rungs: int) -> list[Ladder]:
+def ladders_of(
+    rng: np.random.Generator, classes: int, rungs: int
+) -> list[ThresholdCandidates]:
     """Return random ladders of 24 good and 30 defective photos."""
     return [
-        Ladder(
+        ThresholdCandidates(
             np.linspace(1, 0.1, rungs, dtype=np.float32),
             np.sort(rng.integers(0, 20, rungs)),
             np.sort(rng.integers(0, 9, rungs)),
@@ -26,7 +33,7 @@ def ladders_of(rng: np.random.Generator, classes: int, rungs: int) -> list[Ladde
 
 
 def most_found(allowed: int) -> object:
-    def goal(tally: Tally) -> IntArray:
+    def goal(tally: CandidateCounts) -> IntArray:
         excess = np.maximum(0, tally.alarmed - allowed)
         return np.asarray(tally.right * 100 - tally.wrong - excess * MANY)
 
@@ -34,14 +41,14 @@ def most_found(allowed: int) -> object:
 
 
 def fewest_alarms(allowed: int) -> object:
-    def goal(tally: Tally) -> IntArray:
+    def goal(tally: CandidateCounts) -> IntArray:
         excess = np.maximum(0, tally.escaped - allowed)
         return np.asarray(tally.right - tally.alarmed * 1000 - excess * MANY)
 
     return goal
 
 
-def best_of_all(ladders: list[Ladder], goal: object) -> int:
+def best_of_all(ladders: list[ThresholdCandidates], goal: object) -> int:
     every = product(*(range(len(one.thresholds)) for one in ladders))
     return max(int(goal(tally(ladders, rungs))) for rungs in every)  # type: ignore[operator]
 
@@ -64,7 +71,9 @@ def test_class_that_fires_on_a_part_already_alarmed_is_opened_for_free() -> None
     rungs = np.array([1.0, 0.5], np.float32)
     good = np.array([1, 2, 2])  # the first part alarms at the second rung
     bad = np.array([1, 1])
-    one = Ladder(rungs, np.array([0, 3]), np.array([0, 0]), good, bad)
+    one = ThresholdCandidates(rungs, np.array([0, 3]), np.array([0, 0]), good, bad)
     assert best_rungs([one, one], most_found(1)) == [1, 1]  # type: ignore[arg-type]
-    apart = Ladder(rungs, np.array([0, 2]), np.array([0, 0]), good[::-1], bad)
+    apart = ThresholdCandidates(
+        rungs, np.array([0, 2]), np.array([0, 0]), good[::-1], bad
+    )
     assert best_rungs([one, apart], most_found(1)) == [1, 0]  # type: ignore[arg-type]

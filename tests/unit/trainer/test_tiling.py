@@ -19,7 +19,7 @@ from trainer.detectors.weights import TransferReport
 from trainer.evaluation.evaluate import evaluate, open_subject
 from trainer.evaluation.metrics import predict_photos
 from trainer.fit.engine import StepReport
-from trainer.fit.options import Recipe, Wishes, resolve
+from trainer.fit.options import Recipe, TrainOptions, resolve
 from trainer.fit.recipe import train
 from trainer.fit.tiling import TileMode, choose_tiles
 from trainer.ship.calibration import choose_calibration
@@ -135,7 +135,7 @@ def test_what_is_trained_on_has_the_scale_of_what_is_looked_at(
 
 def test_tiles_are_trained_packed_and_judged_alike(tmp_path: Path) -> None:
     dataset = open_dataset(write_small_defects(tmp_path / "d"))
-    wishes = Wishes(weights="none", epochs=1, batch=4, tiles=(128, 128))
+    wishes = TrainOptions(weights="none", epochs=1, batch=4, tiles=(128, 128))
     recipe = resolve(wishes, dataset.splits["train"])
     assert recipe.tiles == PLAN
     (tmp_path / "run").mkdir()

@@ -8,17 +8,17 @@ from models.manifest import Thresholds
 from tests.simulators.runs import HEIGHT_PX, LABELS, WIDTH_PX, make_run, write_spots
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.formats.kinds import Kind
-from trainer.evaluation.evaluate import TORCH, Subject
+from trainer.evaluation.evaluate import TORCH, EvaluatedModel
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.label_errors.unlabelled import look_defective
 
 
-def subject_of(folder: Path, dataset: Dataset) -> Subject:
+def subject_of(folder: Path, dataset: Dataset) -> EvaluatedModel:
     run = make_run(folder, dataset)
     detector = TorchDetector(run.model, HEIGHT_PX, WIDTH_PX)
     sure = dict.fromkeys(LABELS, 0.6)
     thresholds = replace_scores(run.record.thresholds, sure)
-    return Subject("spots", TORCH, LABELS, thresholds, detector)
+    return EvaluatedModel("spots", TORCH, LABELS, thresholds, detector)
 
 
 def replace_scores(thresholds: Thresholds, scores: dict[str, float]) -> Thresholds:

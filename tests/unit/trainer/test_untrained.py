@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
-from trainer.data.splitting.split_record import SplitWishes, write_split
+from trainer.data.splitting.split_record import SplitOptions, write_split
 from trainer.evaluation.leakage import without_trained
 
 
@@ -15,7 +15,7 @@ def hashes(photos: tuple[object, ...]) -> set[str]:
 def test_dataset_without_val_is_measured_where_the_run_held_out(tmp_path: Path) -> None:
     for split in ("all", "train"):
         root = write_coco(tmp_path / split, {split: 20})
-        trained = open_dataset(root, split=SplitWishes(seed=7))
+        trained = open_dataset(root, split=SplitOptions(seed=7))
         write_split(tmp_path, trained.division)
         pool, held_out = trained.for_training()
         again = open_dataset(root)  # divided with another seed, or not at all

@@ -10,7 +10,7 @@ from trainer.data.dataset import Photo
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.fit.engine import Schedule
-from trainer.fit.validation import Point, Watch, even_part
+from trainer.fit.validation import Measurement, Validator, even_part
 
 SCHEDULE = Schedule(1.0, 100, 1)
 
@@ -20,19 +20,19 @@ def photo(number: int, boxes: int) -> Photo:
     return Photo(Path(f"{number}.png"), "", 64, 64, box, np.zeros(boxes, np.int64))
 
 
-def watch(defective: int = 12, *, may_end_early: bool = True) -> Watch:
+def watch(defective: int = 12, *, may_end_early: bool = True) -> Validator:
     """Return a watch that measures ten times, on so many photos of three boxes."""
     photos = [photo(i, 3) for i in range(defective)]
-    result = Watch(photos, 1, (64, 64), may_end_early=may_end_early)
+    result = Validator(photos, 1, (64, 64), may_end_early=may_end_early)
     result.choose(10, len(photos))
     return result
 
 
-def fill(subject: Watch, values: list[float]) -> bool:
+def fill(subject: Validator, values: list[float]) -> bool:
     """Add measurements; return whether one of them would end the training."""
     ended = False
     for number, value in enumerate(values, 1):
-        subject.points.append(Point(10 * number, 0.1 * number, value, value))
+        subject.points.append(Measurement(10 * number, 0.1 * number, value, value))
         ended = ended or subject.should_end()
     return ended
 
@@ -74,7 +74,7 @@ def test_measurements_are_spread_over_the_schedule_and_the_last_step_is_one() ->
     subject = watch()
     assert not subject.is_due(SCHEDULE, 9)
     assert subject.is_due(SCHEDULE, 10)
-    subject.points.append(Point(10, 0.1, 0, 0))
+    subject.points.append(Measurement(10, 0.1, 0, 0))
     assert not subject.is_due(SCHEDULE, 19)
     assert subject.is_due(SCHEDULE, 100)
     subject.photo_s = 0.5
@@ -98,7 +98,7 @@ def test_earlier_average_comes_back_only_where_it_was_clearly_better() -> None:
 
 
 def test_photos_that_select_nothing_are_never_measured() -> None:
-    subject = Watch(
+    subject = Validator(
         [photo(i, 3) for i in range(12)],
         1,
         (64, 64),

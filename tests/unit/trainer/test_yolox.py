@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture, DetectionGraph
 from trainer.detectors.yolox import PRIOR_BIAS, YOLOX, YoloxSize
 from trainer.detectors.yolox_blocks import Activation, BaseConv
 
-NOTHING = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+NOTHING = BoxTarget(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -29,14 +29,14 @@ def nano() -> YOLOX:
     return network.to(memory_format=torch.channels_last)
 
 
-def two_pictures() -> tuple[torch.Tensor, list[Target]]:
+def two_pictures() -> tuple[torch.Tensor, list[BoxTarget]]:
     """Two dark pictures of 64 px with one bright square each."""
     images = torch.full((2, 3, 64, 64), 40.0)
     images[0, :, 8:24, 8:24] = 220
     images[1, 0, 30:54, 34:58] = 250
     targets = [
-        Target(torch.tensor([[8.0, 8, 24, 24]]), torch.tensor([0])),
-        Target(torch.tensor([[34.0, 30, 58, 54]]), torch.tensor([2])),
+        BoxTarget(torch.tensor([[8.0, 8, 24, 24]]), torch.tensor([0])),
+        BoxTarget(torch.tensor([[34.0, 30, 58, 54]]), torch.tensor([2])),
     ]
     return images.contiguous(memory_format=torch.channels_last), targets
 

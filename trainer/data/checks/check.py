@@ -22,7 +22,7 @@ from trainer.data.checks.photos import (
 from trainer.data.dataset import Dataset, OnPhoto, open_dataset
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level, printable
-from trainer.data.splitting.split_record import SplitWishes
+from trainer.data.splitting.split_record import SplitOptions
 
 SHOWN = 5  # findings in an error message; check prints all
 
@@ -87,7 +87,7 @@ def check_dataset(
     *,
     trains: bool = True,
     on_photo: OnPhoto | None = None,
-    split: SplitWishes | None = None,
+    split: SplitOptions | None = None,
 ) -> CheckReport:
     """Read a dataset and look for what would spoil a training.
 
@@ -130,7 +130,7 @@ def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def faultless_dataset(
-    root: Path, *, trains: bool, split: SplitWishes | None = None
+    root: Path, *, trains: bool, split: SplitOptions | None = None
 ) -> CheckReport:
     """Return the report of a dataset that may be trained on or measured with.
 

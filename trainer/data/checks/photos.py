@@ -17,7 +17,7 @@ SAME_BOX_PX = 1.0  # rounding of annotation tools
 OTHER_SHAPE = 1.25  # ratio of aspect ratios: a fifth of the input is only padding
 OTHER_SCALE = 2.0  # ratio of longer sides: defects are half or twice as large
 
-Place = tuple[str, Photo]  # name of the split, photo
+PhotoOfSplit = tuple[str, Photo]  # name of the split, photo
 
 
 def repeated_photos(dataset: Dataset) -> list[Finding]:
@@ -36,13 +36,13 @@ def repeated_photos(dataset: Dataset) -> list[Finding]:
     ]
 
 
-def copies_of(dataset: Dataset) -> Iterator[list[Place]]:
+def copies_of(dataset: Dataset) -> Iterator[list[PhotoOfSplit]]:
     """Yield the places of each picture that is there more than once.
 
     Args:
         dataset: Opened.
     """
-    by_content: dict[str, list[Place]] = defaultdict(list)
+    by_content: dict[str, list[PhotoOfSplit]] = defaultdict(list)
     for split, photos in dataset.splits.items():
         for photo in photos:
             by_content[photo.sha256].append((split, photo))
@@ -68,7 +68,7 @@ def labelled_alike(one: Photo, other: Photo) -> bool:
     return bool((labels == others).all() and near.all())
 
 
-def _repeated(dataset: Dataset, first: Place, later: Place) -> Finding:
+def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Finding:
     """Return what is wrong with a picture that is there again."""
     (split, photo), (other_split, other) = first, later
     name = _below(dataset, photo)

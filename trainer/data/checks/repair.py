@@ -14,7 +14,7 @@ import numpy as np
 from trainer.data.checks.boxes import doubles, photos_of
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.labels import box_counts, spellings
-from trainer.data.checks.photos import Place, copies_of, labelled_alike
+from trainer.data.checks.photos import PhotoOfSplit, copies_of, labelled_alike
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.rows import Finding, Level, on_one_line, printable
@@ -173,7 +173,7 @@ def _leave_out_copies(dataset: Dataset, repairs: list[Repair]) -> Dataset:
     return _filtered(dataset, lambda photo: id(photo) not in gone)
 
 
-def _repair_of_copy(copy: Place, kept: Place, *, alike: bool) -> Repair:
+def _repair_of_copy(copy: PhotoOfSplit, kept: PhotoOfSplit, *, alike: bool) -> Repair:
     """Return what became of a picture that stands in several places."""
     split, photo = copy
     if not alike:

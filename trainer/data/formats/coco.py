@@ -21,7 +21,7 @@ from trainer.data.formats.rows import (
     Row,
     split_name,
 )
-from trainer.data.formats.shapes import Box, number
+from trainer.data.formats.shapes import Corners4, number
 
 SPLITS = ("train", "val", "valid", "test")
 ROBOFLOW_NAME = "_annotations.coco.json"
@@ -169,7 +169,7 @@ def _add_box(
     photos[entry["image_id"]].rows.append(row)
 
 
-def _corners(box: object) -> Box | None:
+def _corners(box: object) -> Corners4 | None:
     """Return the corners of a COCO box; None where it is not four numbers."""
     values = [number(value) for value in box] if isinstance(box, list) else []
     known = [value for value in values if value is not None]

@@ -20,7 +20,7 @@ from trainer.data.formats.rows import (
     split_name,
 )
 from trainer.data.formats.shapes import (
-    Box,
+    Corners4,
     Outlines,
     bounding_box,
     ellipse_box,
@@ -128,7 +128,7 @@ def _photo(
     return photo
 
 
-def _box(shape: Element, outlines: Outlines, place: str) -> Box | None:
+def _box(shape: Element, outlines: Outlines, place: str) -> Corners4 | None:
     """Return the bounding box of a shape; None where it has none."""
     degrees = number(shape.attributes.get("rotation", 0)) or 0.0
     match shape.tag:

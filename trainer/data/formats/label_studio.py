@@ -28,7 +28,7 @@ from trainer.data.formats.files import SUFFIXES, PictureFinder, plain_name
 from trainer.data.formats.json_file import JsonFile
 from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row, named
 from trainer.data.formats.shapes import (
-    Box,
+    Corners4,
     Outlines,
     bounding_box,
     ellipse_box,
@@ -412,7 +412,7 @@ def _box(
     size_px: tuple[int, int] | None,
     outlines: Outlines,
     place: str,
-) -> Box | None:
+) -> Corners4 | None:
     """Return the bounding box of a region as shares; None where it has none."""
     degrees = number(value.get("rotation", 0)) or 0.0
     if degrees and size_px is None:

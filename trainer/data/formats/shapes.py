@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainer.data.formats.rows import Finding, Level, named
 
-Box = tuple[float, float, float, float]
+Corners4 = tuple[float, float, float, float]
 
 
 def number(value: object) -> float | None:
@@ -29,7 +29,7 @@ def number(value: object) -> float | None:
     return read if math.isfinite(read) else None
 
 
-def bounding_box(points: Iterable[tuple[float, float]]) -> Box:
+def bounding_box(points: Iterable[tuple[float, float]]) -> Corners4:
     """Return the upright box around points.
 
     Args:
@@ -39,7 +39,9 @@ def bounding_box(points: Iterable[tuple[float, float]]) -> Box:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def turned(box: Box, degrees: float, about: tuple[float, float] | None = None) -> Box:
+def turned(
+    box: Corners4, degrees: float, about: tuple[float, float] | None = None
+) -> Corners4:
     """Return the upright box around a box turned clockwise.
 
     Args:
@@ -61,7 +63,7 @@ def turned(box: Box, degrees: float, about: tuple[float, float] | None = None) -
 
 def ellipse_box(
     centre: tuple[float, float], radii: tuple[float, float], degrees: float
-) -> Box:
+) -> Corners4:
     """Return the upright box around an ellipse.
 
     Args:

@@ -29,7 +29,7 @@ from trainer.data.formats.rows import (
     named,
     split_name,
 )
-from trainer.data.formats.shapes import Box, Outlines, number, turned
+from trainer.data.formats.shapes import Corners4, Outlines, number, turned
 from trainer.data.formats.xml_tree import Element, first_tag, read_xml
 
 LABEL_FOLDER = "annotations"  # in lower case
@@ -116,7 +116,7 @@ def _photo(
     return photo
 
 
-def _box(thing: Element, outlines: Outlines, place: str) -> Box | None:
+def _box(thing: Element, outlines: Outlines, place: str) -> Corners4 | None:
     """Return the box of an object: a plain one, a turned one (roLabelImg)."""
     values = [number(thing.words("bndbox", corner)) for corner in CORNERS]
     known = [value for value in values if value is not None]

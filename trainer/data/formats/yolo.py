@@ -39,7 +39,7 @@ from trainer.data.formats.rows import (
     named,
     split_name,
 )
-from trainer.data.formats.shapes import Box, Outlines, bounding_box
+from trainer.data.formats.shapes import Corners4, Outlines, bounding_box
 
 SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
 SHOWN_CHARACTERS = 200  # of a faulty line
@@ -262,7 +262,7 @@ def _row(line: str, number: int, labels: list[str], outlines: Outlines) -> Row |
     return Row(labels[label], box, normalized=True, place=place)
 
 
-def _corners(values: list[float]) -> Box:
+def _corners(values: list[float]) -> Corners4:
     """Return corners of a centre and sides."""
     cx, cy, width, height = values
     return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2

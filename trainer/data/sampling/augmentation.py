@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 from models.boxes import Boxes, IntArray
 from models.preprocess import PAD_VALUE, Frame, letterbox_image
 from trainer.data.dataset import Photo, read_photo
-from trainer.data.sample import Batch, Target
+from trainer.data.sample import Batch, BoxTarget
 from trainer.data.sampling.copy_paste import DefectBank, paste_defects
 
 MIN_VISIBLE_SHARE = 0.5  # a box cut to less than half is not a fair example
@@ -80,7 +80,7 @@ def lamp_of_another_day() -> v2.Transform:
     return v2.RandomApply([v2.ColorJitter(LAMP_JITTER, LAMP_JITTER)], p=0.5)
 
 
-class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
+class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
     """Photos of a split, decoded, letterboxed and augmented.
 
     Args:
@@ -110,7 +110,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
         """Return the number of photos."""
         return len(self.photos)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Target]:
+    def __getitem__(self, index: int) -> tuple[Tensor, BoxTarget]:
         """Return one augmented photo.
 
         Args:
@@ -160,7 +160,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, Target]]):
 
 def augmented(
     content: Frame, boxes: Boxes, labels: IntArray, transform: v2.Transform
-) -> tuple[Tensor, Target]:
+) -> tuple[Tensor, BoxTarget]:
     """Return a picture and its boxes after a transform of both.
 
     Args:
@@ -181,7 +181,7 @@ def augmented(
     )
     picture, moved = (plain.as_subclass(Tensor) for plain in transform(image, uncut))
     kept = visible(moved, picture.shape[-2], picture.shape[-1])
-    return picture, Target(moved[kept].clone(), torch.from_numpy(labels)[kept])
+    return picture, BoxTarget(moved[kept].clone(), torch.from_numpy(labels)[kept])
 
 
 def visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
@@ -239,7 +239,7 @@ class EpochSampler(Sampler[int]):
         return [int(index) for index in rng.permutation(chosen)]
 
 
-def collate(rows: list[tuple[Tensor, Target]]) -> Batch:
+def collate(rows: list[tuple[Tensor, BoxTarget]]) -> Batch:
     """Return a batch.
 
     Args:

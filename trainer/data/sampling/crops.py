@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 from models.boxes import Boxes
 from models.preprocess import PAD_VALUE, Frame
 from trainer.data.dataset import Photo
-from trainer.data.sample import Target
+from trainer.data.sample import BoxTarget
 from trainer.data.sampling.augmentation import (
     SCALE_RANGE,
     TrainingPhotos,
@@ -40,9 +40,9 @@ NEARLY_ALL = 95  # percentile of the longer sides of the boxes
 SMALLEST_PX = 192  # below, a window has no surroundings
 SIZE_MULTIPLE_PX = 32
 
-Spot = tuple[float, float]
+CropCentre = tuple[float, float]
 """x and y in a photo, in its own pixels."""
-Look = tuple[int, Spot | None]
+CropRequest = tuple[int, CropCentre | None]
 """Position of a photo, and what a close-up of it is to show; None = a defect, or
 anything."""
 
@@ -111,7 +111,9 @@ class CloseUpPhotos:
         steps = [*ways_round(is_square=is_square), lamp_of_another_day()]
         self._transform = v2.Compose(steps)
 
-    def look(self, look: Look, rng: np.random.Generator) -> tuple[Tensor, Target]:
+    def look(
+        self, look: CropRequest, rng: np.random.Generator
+    ) -> tuple[Tensor, BoxTarget]:
         """Return one augmented window of a photo.
 
         Args:

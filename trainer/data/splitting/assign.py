@@ -8,11 +8,11 @@ from models.errors import DatasetError
 from trainer.data.splitting.grouping import Groupable, below, group_photos
 from trainer.data.splitting.split_record import (
     SIDES,
-    Division,
     PhotoPlace,
-    Rule,
+    SplitAssignment,
+    SplitOptions,
     SplitRecord,
-    SplitWishes,
+    SplitRule,
 )
 from trainer.data.splitting.stratify import (
     HELD_OUT,
@@ -23,15 +23,15 @@ from trainer.data.splitting.stratify import (
 )
 
 G = TypeVar("G", bound=Groupable)
-Numbers = Mapping[str, int]  # SHA-256 to a group, or to a side
+GroupNumbers = Mapping[str, int]  # SHA-256 to a group, or to a side
 
 
 def arrange(
     root: Path,
     splits: Mapping[str, Sequence[G]],
     good: Sequence[G],
-    wishes: SplitWishes,
-) -> tuple[dict[str, tuple[G, ...]], Division]:
+    wishes: SplitOptions,
+) -> tuple[dict[str, tuple[G, ...]], SplitAssignment]:
     """Return the splits with the good parts in them, and the division in force.
 
     Args:
@@ -59,12 +59,12 @@ def arrange(
     train, val = splits.get("train"), splits.get("val", ())
     labelled = everything if train is None else [*train, *val]
     if train is not None and shows_defect(val):
-        rule, is_torn = Rule.OWN, False
+        rule, is_torn = SplitRule.OWN, False
         side = dict.fromkeys(_names(train), TRAIN) | dict.fromkeys(
             _names(val), HELD_OUT
         )
     else:
-        rule, fixed = Rule.HELD_OUT, dict(known)
+        rule, fixed = SplitRule.HELD_OUT, dict(known)
         if train is not None:
             fixed |= dict.fromkeys(_names(val), HELD_OUT)
         side = hold_out(labelled, chosen, wishes.seed, fixed)
@@ -78,17 +78,19 @@ def arrange(
     else:
         # A dataset that divides its parts has its good ones divided by content alone:
         # the same ones everywhere. That some look alike, `check` says.
-        strict = rule is Rule.OWN and wishes.pattern is None
+        strict = rule is SplitRule.OWN and wishes.pattern is None
         side |= divide_good(good, same if strict else chosen, known, side)
-        moves = rule is Rule.HELD_OUT and (good or val)
+        moves = rule is SplitRule.HELD_OUT and (good or val)
         moved = [p for p in train if moves and side[p.sha256] == HELD_OUT]
         arranged |= _joined(train, val, moved, ordered(good), side)
     photos = _places(root, everything, side, chosen)
-    return arranged, Division(_record(rule, wishes, photos), chosen, near, is_torn)
+    return arranged, SplitAssignment(
+        _record(rule, wishes, photos), chosen, near, is_torn
+    )
 
 
 def _record(
-    rule: Rule, wishes: SplitWishes, photos: dict[str, PhotoPlace]
+    rule: SplitRule, wishes: SplitOptions, photos: dict[str, PhotoPlace]
 ) -> SplitRecord:
     """Return who went where, and why."""
     return SplitRecord(
@@ -101,7 +103,7 @@ def _record(
 
 
 def _places(
-    root: Path, photos: Sequence[Groupable], side: Numbers, groups: Numbers
+    root: Path, photos: Sequence[Groupable], side: GroupNumbers, groups: GroupNumbers
 ) -> dict[str, PhotoPlace]:
     """Return where each photo went that training sees, by SHA-256."""
     return {
@@ -125,7 +127,7 @@ def shows_defect(photos: Iterable[Groupable]) -> bool:
 
 
 def hold_out(
-    photos: Sequence[Groupable], groups: Numbers, seed: int, known: Numbers
+    photos: Sequence[Groupable], groups: GroupNumbers, seed: int, known: GroupNumbers
 ) -> dict[str, int]:
     """Return the side of each photo, a fifth held out in whole groups.
 
@@ -144,7 +146,10 @@ def hold_out(
 
 
 def divide_good(
-    good: Sequence[Groupable], groups: Numbers, known: Numbers, labelled: Numbers
+    good: Sequence[Groupable],
+    groups: GroupNumbers,
+    known: GroupNumbers,
+    labelled: GroupNumbers,
 ) -> dict[str, int]:
     """Return the side of each good photo: by SHA-256 even ones train, odd ones do not.
 
@@ -173,7 +178,7 @@ def _names(photos: Iterable[Groupable]) -> list[str]:
 
 
 def _fixed(
-    photos: Sequence[Groupable], groups: Numbers, known: Numbers
+    photos: Sequence[Groupable], groups: GroupNumbers, known: GroupNumbers
 ) -> dict[int, int]:
     """Return the side of each group that has one: measured on outranks trained on."""
     fixed: dict[int, int] = {}
@@ -184,13 +189,13 @@ def _fixed(
     return fixed
 
 
-def _measurable(photos: Sequence[Groupable], side: Numbers) -> bool:
+def _measurable(photos: Sequence[Groupable], side: GroupNumbers) -> bool:
     """Return whether both sides show a defect."""
     shown = {side[photo.sha256] for photo in photos if len(photo.labels)}
     return len(shown) == len(SIDES)
 
 
-def _known(root: Path, names: Sequence[str], wishes: SplitWishes) -> dict[str, int]:
+def _known(root: Path, names: Sequence[str], wishes: SplitOptions) -> dict[str, int]:
     """Return the sides of the earlier division."""
     if wishes.like is None:
         return {}
@@ -211,7 +216,7 @@ def _joined(
     val: Sequence[G],
     moved: Sequence[G],
     good: Sequence[G],
-    side: Numbers,
+    side: GroupNumbers,
 ) -> dict[str, tuple[G, ...]]:
     """Return train and val with the photos that change sides, and the good ones."""
     gone = set(_names(moved))

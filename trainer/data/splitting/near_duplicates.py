@@ -124,7 +124,7 @@ def _individual(pictures: FloatArray) -> FloatArray:
     rows = _normalized(pictures.reshape(len(pictures), -1))
     shared = _normalized(rows.mean(axis=0)[None])[0]
     if np.median(rows @ shared) > SHARED:
-        anchor = Anchor(shared.reshape(pictures.shape[1:]))
+        anchor = Template(shared.reshape(pictures.shape[1:]))
         laid = [anchor.laid_on(one) for one in rows.reshape(pictures.shape)]
         rows = _normalized(np.stack(laid).reshape(rows.shape))
     shown = np.abs(rows).max(axis=1, keepdims=True) > 0  # [M, 1]
@@ -134,12 +134,12 @@ def _individual(pictures: FloatArray) -> FloatArray:
 def _components(pictures: FloatArray, near: float) -> list[IntArray]:
     """Return the groups of pictures that a chain of near ones joins, ascending."""
     root = np.arange(len(pictures))
-    anchors: dict[int, Anchor] = {}
+    anchors: dict[int, Template] = {}
     for one, other in _candidates(pictures):
         if root[one] == root[other]:
             continue
         if one not in anchors:
-            anchors[one] = Anchor(pictures[one])
+            anchors[one] = Template(pictures[one])
         if likeness(anchors[one], pictures[other]) >= 1 - near:
             low, high = sorted((root[one], root[other]))
             root[root == high] = low
@@ -185,7 +185,7 @@ def smoothed(pictures: FloatArray) -> FloatArray:
     return np.stack([cv2.GaussianBlur(one, (0, 0), SMOOTH_PX) for one in pictures])
 
 
-class Anchor:
+class Template:
     """A picture that others are laid onto.
 
     Args:
@@ -244,7 +244,7 @@ class Anchor:
         return np.asarray(moved, np.float32)
 
 
-def likeness(anchor: Anchor, picture: FloatArray) -> float:
+def likeness(anchor: Template, picture: FloatArray) -> float:
     """Return the correlation of two pictures laid onto each other, -1 to 1.
 
     Args:

@@ -31,7 +31,7 @@ SCHEMA_VERSION = 1
 SIDES: tuple[Literal["train"], Literal["val"]] = ("train", "val")  # TRAIN, HELD_OUT
 
 
-class Rule(StrEnum):
+class SplitRule(StrEnum):
     """Who divided the photos."""
 
     OWN = "own"  # the dataset brings train and val
@@ -54,7 +54,7 @@ class SplitRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     schema_version: int = SCHEMA_VERSION
-    rule: Rule
+    rule: SplitRule
     seed: int = Field(description="Of what was held out.")
     pattern: str | None = Field(None, description="What --group was.")
     like: str | None = Field(None, description="What --split-like was.")
@@ -62,7 +62,7 @@ class SplitRecord(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitWishes:
+class SplitOptions:
     """What the user asked for.
 
     Attributes:
@@ -106,7 +106,7 @@ def read_split(run: Path) -> SplitRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Division:
+class SplitAssignment:
     """The division in force.
 
     Attributes:
@@ -138,7 +138,7 @@ class Division:
         """
         return [self.groups[photo.sha256] for photo in photos]
 
-    def divided_as(self, held_out: Sequence[Divisible]) -> "Division":
+    def divided_as(self, held_out: Sequence[Divisible]) -> "SplitAssignment":
         """Return the same photos on other sides: all but some are trained on.
 
         Args:
@@ -169,7 +169,7 @@ class Division:
         }
 
 
-def split_of(run: Path) -> SplitWishes:
+def split_of(run: Path) -> SplitOptions:
     """Return the wishes that divide a run's dataset as the run did.
 
     Args:
@@ -179,14 +179,14 @@ def split_of(run: Path) -> SplitWishes:
         DatasetError: The record cannot be read.
     """
     if not (run / SPLIT_NAME).exists():
-        return SplitWishes()
+        return SplitOptions()
     like = read_split(run)
-    return SplitWishes(
+    return SplitOptions(
         seed=like.seed, pattern=like.pattern, like=like, like_name=str(run)
     )
 
 
-def write_split(run: Path, division: Division) -> None:
+def write_split(run: Path, division: SplitAssignment) -> None:
     """Write ``split.json``.
 
     Args:

@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 
 from trainer.data.synthetic.noise import grain
-from trainer.data.synthetic.raster import Frame, Picture, Plane, Window, blur, spread
+from trainer.data.synthetic.raster import (
+    FloatImage,
+    FrameImage,
+    PixelWindow,
+    Plane,
+    blur,
+    spread,
+)
 
 _JPEG_SHARE = 0.3
 _NOISE_CLIP = 3.5
@@ -26,8 +33,8 @@ class Light:
         glow: ``[S, S, 3]`` float32 grey levels added: reflections, dust.
     """
 
-    gain: Picture
-    glow: Picture
+    gain: FloatImage
+    glow: FloatImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,9 @@ def gradient(rng: np.random.Generator, size_px: int) -> Plane:
     return np.asarray(wide, np.float32)
 
 
-def expose(picture: Picture, light: Light, window: Window | None = None) -> Picture:
+def expose(
+    picture: FloatImage, light: Light, window: PixelWindow | None = None
+) -> FloatImage:
     """Return the picture, or a window's patch of it, under the light.
 
     Args:
@@ -121,7 +130,7 @@ def expose(picture: Picture, light: Light, window: Window | None = None) -> Pict
     return lit
 
 
-def observe(picture: Picture, camera: Camera) -> Picture:
+def observe(picture: FloatImage, camera: Camera) -> FloatImage:
     """Return what the lens and the colour filter leave of an exposed picture."""
     seen = blur(picture, camera.blur_px)
     if camera.threshold is not None:
@@ -133,7 +142,7 @@ def observe(picture: Picture, camera: Camera) -> Picture:
     return seen
 
 
-def sense(rng: np.random.Generator, seen: Picture, camera: Camera) -> Frame:
+def sense(rng: np.random.Generator, seen: FloatImage, camera: Camera) -> FrameImage:
     """Return the sensor's bytes: noise, rounding, compression.
 
     Args:

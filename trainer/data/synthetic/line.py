@@ -24,7 +24,7 @@ from trainer.data.synthetic.line_scene import (
     lay,
     shoot,
 )
-from trainer.data.synthetic.raster import Frame
+from trainer.data.synthetic.raster import FrameImage
 
 GOOD_SHARE = 0.55
 """Share of good parts in the video."""
@@ -52,7 +52,7 @@ class Branch(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class PlannedPhoto:
     """One labelled photo.
 
     Attributes:
@@ -60,12 +60,12 @@ class Photo:
         flaws: What is labelled, boxes in pixels of the photo; empty = good.
     """
 
-    frame: Frame
+    frame: FrameImage
     flaws: tuple[Flaw, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PassingDefect:
     """A defect while it passes the camera.
 
     Attributes:
@@ -91,7 +91,7 @@ class Passage:
     part_id: int
     first_frame: int
     last_frame: int
-    defects: tuple[Seen, ...]
+    defects: tuple[PassingDefect, ...]
 
 
 def chance(seed: int, branch: Branch, index: int = 0) -> np.random.Generator:
@@ -146,7 +146,7 @@ def _row(rng: np.random.Generator, size_px: int, patch_px: int) -> int:
 
 def take_photo(
     rng: np.random.Generator, station: Station, labels: tuple[LineDefect, ...]
-) -> Photo:
+) -> PlannedPhoto:
     """Return a photo of one new part somewhere in the field of view.
 
     Args:
@@ -167,7 +167,7 @@ def take_photo(
         if flaws is not None:
             break
     travel = int(rng.integers(station.belt.shape[1]))
-    return Photo(shoot(rng, station, travel, laid, corner), flaws or ())
+    return PlannedPhoto(shoot(rng, station, travel, laid, corner), flaws or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class _Slot:
     last_frame: int
 
 
-class Line:
+class PartLine:
     """The video: a fixed plan of parts, rendered frame by frame.
 
     Args:
@@ -228,7 +228,7 @@ class Line:
             frame = last + 2 + int(rng.random() < 0.25)
         return slots
 
-    def render(self, station: Station) -> Iterator[tuple[Frame, Passage | None]]:
+    def render(self, station: Station) -> Iterator[tuple[FrameImage, Passage | None]]:
         """Yield each frame, and with the last one of a part its passage.
 
         Args:
@@ -265,7 +265,7 @@ class Line:
         frame: int,
         laid: Laid | None,
         slot: _Slot,
-    ) -> Frame:
+    ) -> FrameImage:
         corner = self._corner(slot, frame)
         return shoot(rng, station, frame * self._step_px, laid, corner)
 
@@ -278,5 +278,5 @@ class Line:
                 shown, share = _shown(flaw, corner, self._size_px)
                 if share >= _LEAST_SHOWN:
                     boxes[frame] = shown.box
-            defects.append(Seen(flaw.label, boxes))
+            defects.append(PassingDefect(flaw.label, boxes))
         return Passage(index, slot.first_frame, slot.last_frame, tuple(defects))

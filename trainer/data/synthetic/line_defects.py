@@ -23,8 +23,8 @@ from trainer.data.synthetic.line_part import (
 )
 from trainer.data.synthetic.raster import (
     Mask,
+    PixelWindow,
     Plane,
-    Window,
     blob_outline,
     blur,
     bounding_box,
@@ -73,7 +73,7 @@ class Flaw:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DrawnPart:
     """A finished part, ready to be laid on the belt.
 
     Attributes:
@@ -199,7 +199,7 @@ def _changed(before: Blank, after: Blank) -> Flaw | None:
     touched = bounding_box((strongest(np.abs(difference)) > 0) | (lost > 0))
     if touched is None:
         return None
-    window = Window(*touched).grown(4, lost.shape)
+    window = PixelWindow(*touched).grown(4, lost.shape)
     change = strongest(np.abs(blur(difference[window.slices], LENS_PX)))
     change = np.maximum(change, blur(lost[window.slices], LENS_PX) * 60)
     peak = float(change.max())
@@ -251,7 +251,7 @@ def _punch(rng: np.random.Generator, grid: Polar, blank: Blank, hole: int) -> Fl
 
 def make_part(
     rng: np.random.Generator, frame_px: int, labels: tuple[LineDefect, ...]
-) -> Part:
+) -> DrawnPart:
     """Return one part with the wanted defects.
 
     Args:
@@ -273,7 +273,7 @@ def make_part(
         blank = _flaw(rng, label, grid, blank, flaws)
     picture = blur(blank.picture, LENS_PX)
     np.clip(picture, 0, 255, out=picture)
-    return Part(picture, blur(blank.alpha, LENS_PX), tuple(flaws))
+    return DrawnPart(picture, blur(blank.alpha, LENS_PX), tuple(flaws))
 
 
 def _flaw(

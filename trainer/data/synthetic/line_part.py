@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from trainer.data.synthetic.raster import (
+    FloatImage,
     Mask,
-    Picture,
     Plane,
     blur,
     draw_disc,
@@ -74,7 +74,7 @@ class Blank:
         tone: Mean grey level of the face.
     """
 
-    picture: Picture
+    picture: FloatImage
     alpha: Plane
     turn: float
     tone: float
@@ -165,7 +165,7 @@ def hole_centre(grid: Polar, turn: float, index: int) -> tuple[float, float]:
     return grid.point(HOLE_CIRCLE, turn + index * 2 * np.pi / HOLES)
 
 
-def _blend(patch: Picture, mask: Mask, level: float) -> None:
+def _blend(patch: FloatImage, mask: Mask, level: float) -> None:
     alpha = spread(unit(mask))
     patch += alpha * (np.float32(level) - patch)
 

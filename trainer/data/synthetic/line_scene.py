@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from trainer.data.synthetic.line_defects import LENS_PX, Part
+from trainer.data.synthetic.line_defects import LENS_PX, DrawnPart
 from trainer.data.synthetic.noise import fractal
 from trainer.data.synthetic.raster import (
-    Frame,
+    FrameImage,
     Mask,
     Plane,
     blob_outline,
@@ -48,9 +48,9 @@ class Station:
     """
 
     size_px: int
-    belt: Frame
-    light: Frame
-    noise: tuple[tuple[Frame, Frame], ...]
+    belt: FrameImage
+    light: FrameImage
+    noise: tuple[tuple[FrameImage, FrameImage], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,14 @@ class Laid:
         part: The part.
     """
 
-    picture: Frame
+    picture: FrameImage
     cover: Plane
     uncovered: Plane
-    shadow: Frame
-    part: Part
+    shadow: FrameImage
+    part: DrawnPart
 
 
-def _belt(rng: np.random.Generator, size_px: int) -> Frame:
+def _belt(rng: np.random.Generator, size_px: int) -> FrameImage:
     """Return the loop of belt: woven rubber, scuffs, a seam, lint."""
     length = size_px * _BELT_LOOPS
     base = fractal(rng, size_px, octaves=5, first=4, decay=0.7)
@@ -98,7 +98,7 @@ def _belt(rng: np.random.Generator, size_px: int) -> Frame:
     return np.asarray(np.clip(spread(soft) + tone, 0, 255), np.uint8)
 
 
-def _light(size_px: int) -> Frame:
+def _light(size_px: int) -> FrameImage:
     """Return the fixed light: brighter at the lamp's side, darker corners."""
     steps = np.linspace(-1, 1, size_px, dtype=np.float32)
     x, y = steps[None, :], steps[:, None]
@@ -108,7 +108,7 @@ def _light(size_px: int) -> Frame:
     return np.clip(tint, 0, 255).astype(np.uint8)
 
 
-def _noise(rng: np.random.Generator, size_px: int) -> tuple[Frame, Frame]:
+def _noise(rng: np.random.Generator, size_px: int) -> tuple[FrameImage, FrameImage]:
     """Return one frame of sensor noise as its positive and its negative part."""
     white = rng.standard_normal((size_px, size_px, 3), dtype=np.float32)
     levels = np.rint(white * np.float32(_NOISE_LEVELS))
@@ -151,7 +151,7 @@ def _dust(rng: np.random.Generator, shape: tuple[int, ...]) -> Plane:
     return blur(unit(mask) * np.float32(level), LENS_PX)
 
 
-def lay(rng: np.random.Generator, part: Part) -> Laid:
+def lay(rng: np.random.Generator, part: DrawnPart) -> Laid:
     """Return a part with its dust and reflections, ready for the camera."""
     dirt = (_reflect(rng, part.alpha) + _dust(rng, part.alpha.shape)) * part.alpha
     lit = part.picture * np.float32(rng.uniform(0.96, 1.04)) + spread(dirt)
@@ -165,7 +165,7 @@ def lay(rng: np.random.Generator, part: Part) -> Laid:
     return Laid(picture, part.alpha, 1 - part.alpha, shadow, part)
 
 
-def belt_view(station: Station, travel_px: int) -> Frame:
+def belt_view(station: Station, travel_px: int) -> FrameImage:
     """Return the empty belt after it has moved by some pixels to the right."""
     length = station.belt.shape[1]
     start = -travel_px % length
@@ -183,7 +183,7 @@ def shoot(
     travel_px: int,
     laid: Laid | None,
     corner: tuple[int, int],
-) -> Frame:
+) -> FrameImage:
     """Return one frame of the camera.
 
     Args:
@@ -206,7 +206,7 @@ def shoot(
     return frame
 
 
-def _place(frame: Frame, laid: Laid, corner: tuple[int, int]) -> None:
+def _place(frame: FrameImage, laid: Laid, corner: tuple[int, int]) -> None:
     """Copy a part with its shadow into a frame, cut at the frame's border."""
     size, patch = frame.shape[0], laid.cover.shape[0]
     left, top = max(0, corner[0]), max(0, corner[1])

@@ -10,7 +10,7 @@ import cv2
 from models.errors import ConfigError, DatasetError
 from trainer.data.synthetic.line import (
     Branch,
-    Line,
+    PartLine,
     Passage,
     chance,
     draw_labels,
@@ -20,7 +20,7 @@ from trainer.data.synthetic.line import (
 from trainer.data.synthetic.line_defects import Flaw, LineDefect
 from trainer.data.synthetic.line_folder import is_complete, whole_or_nothing
 from trainer.data.synthetic.line_scene import Station
-from trainer.data.synthetic.raster import Frame
+from trainer.data.synthetic.raster import FrameImage
 
 SCHEMA_VERSION = 1
 DRAWING_VERSION = 3
@@ -147,7 +147,7 @@ def write_line(out: Path, settings: LineSettings, report: Report) -> LineSummary
     return LineSummary(out, already_there=False, settings=settings)
 
 
-def _save_jpeg(path: Path, frame: Frame) -> None:
+def _save_jpeg(path: Path, frame: FrameImage) -> None:
     coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     path.write_bytes(coded.tobytes())
 
@@ -215,7 +215,7 @@ def _write_good(
 def _write_video(
     folder: Path, station: Station, settings: LineSettings, report: Report
 ) -> None:
-    line = Line(settings.seed, settings.parts, settings.size_px)
+    line = PartLine(settings.seed, settings.parts, settings.size_px)
     size = (settings.size_px, settings.size_px)
     code = cv2.VideoWriter.fourcc(*_CODEC)
     path = folder / "line.mp4"

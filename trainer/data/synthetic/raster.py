@@ -1,6 +1,6 @@
 """Typed drawing primitives on NumPy planes: the one place that wraps cv2 calls.
 
-Everything is drawn inside a ``Window``, so that a small defect costs a few
+Everything is drawn inside a ``PixelWindow``, so that a small defect costs a few
 hundred pixels and never the whole picture.
 """
 
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Plane = npt.NDArray[np.float32]  # [H, W]
-Picture = npt.NDArray[np.float32]  # [H, W, 3] BGR, 0..255
-Frame = npt.NDArray[np.uint8]  # [H, W, 3] BGR
+FloatImage = npt.NDArray[np.float32]  # [H, W, 3] BGR, 0..255
+FrameImage = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 Mask = npt.NDArray[np.uint8]  # [H, W] 0 = background, 255 = structure
 Points = npt.NDArray[np.float32]  # [N, 2] x, y in pixels
 
@@ -20,7 +20,7 @@ SUBPIXEL_BITS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PixelWindow:
     """A rectangle of whole pixels inside a picture, right and bottom excluded."""
 
     left: int
@@ -47,9 +47,9 @@ class Window:
         """Return a picture's point in the coordinates of this window."""
         return x - self.left, y - self.top
 
-    def grown(self, margin_px: int, shape: tuple[int, ...]) -> "Window":
+    def grown(self, margin_px: int, shape: tuple[int, ...]) -> "PixelWindow":
         """Return the window with a margin, cut at the picture's border."""
-        return Window(
+        return PixelWindow(
             max(0, self.left - margin_px),
             max(0, self.top - margin_px),
             min(shape[1], self.right + margin_px),
@@ -57,14 +57,16 @@ class Window:
         )
 
 
-def window_around(x: float, y: float, half_px: float, shape: tuple[int, ...]) -> Window:
+def window_around(
+    x: float, y: float, half_px: float, shape: tuple[int, ...]
+) -> PixelWindow:
     """Return the square window around a point, cut at the picture's border."""
     height, width = shape[:2]
     left = min(max(int(x - half_px), 0), width - 1)
     top = min(max(int(y - half_px), 0), height - 1)
     right = max(min(int(x + half_px) + 1, width), left + 1)
     bottom = max(min(int(y + half_px) + 1, height), top + 1)
-    return Window(left, top, right, bottom)
+    return PixelWindow(left, top, right, bottom)
 
 
 def unit(mask: Mask) -> Plane:
@@ -72,13 +74,13 @@ def unit(mask: Mask) -> Plane:
     return np.multiply(mask, np.float32(1 / 255), dtype=np.float32)
 
 
-def strongest(change: Picture) -> Plane:
+def strongest(change: FloatImage) -> Plane:
     """Return the largest channel of each pixel (``max`` over axis 2 is slow)."""
     first = np.maximum(change[:, :, 0], change[:, :, 1])
     return np.asarray(np.maximum(first, change[:, :, 2]), np.float32)
 
 
-def spread(plane: Plane) -> Picture:
+def spread(plane: Plane) -> FloatImage:
     """Return the plane as three equal channels (quicker than broadcasting)."""
     return np.asarray(cv2.merge([plane, plane, plane]), np.float32)
 

@@ -14,7 +14,7 @@ import numpy as np
 from models.boxes import FloatArray
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.evaluation.thresholds.search import Ladder
+from trainer.evaluation.thresholds.search import ThresholdCandidates
 
 LOWEST_THRESHOLD = 0.1  # below, a score says nothing; also keeps NMS cheap on the line
 NEVER = 1.0
@@ -24,7 +24,7 @@ DIGITS = 4  # as stored: what is tried is what is written
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScoredImage:
     """One photo with what was found on it.
 
     Attributes:
@@ -38,7 +38,7 @@ class Seen:
     right: np.ndarray
 
 
-def peaks(seen: Sequence[Seen], label_count: int) -> FloatArray:
+def peaks(seen: Sequence[ScoredImage], label_count: int) -> FloatArray:
     """Return each photo's highest score for each class.
 
     Args:
@@ -55,8 +55,8 @@ def peaks(seen: Sequence[Seen], label_count: int) -> FloatArray:
 
 
 def overkill_ladders(
-    seen: Sequence[Seen], label_count: int, allowed: int
-) -> list[Ladder]:
+    seen: Sequence[ScoredImage], label_count: int, allowed: int
+) -> list[ThresholdCandidates]:
     """Return for each class one threshold for each number of good parts alarmed.
 
     Args:
@@ -81,7 +81,9 @@ def overkill_ladders(
     return ladders
 
 
-def escape_ladders(seen: Sequence[Seen], label_count: int) -> list[Ladder]:
+def escape_ladders(
+    seen: Sequence[ScoredImage], label_count: int
+) -> list[ThresholdCandidates]:
     """Return for each class the thresholds at which one more defective part is caught.
 
     Args:
@@ -106,8 +108,8 @@ def escape_ladders(seen: Sequence[Seen], label_count: int) -> list[Ladder]:
 
 
 def settled(
-    seen: Sequence[Seen],
-    ladders: Sequence[Ladder],
+    seen: Sequence[ScoredImage],
+    ladders: Sequence[ThresholdCandidates],
     rungs: Sequence[int],
     best_f1: FloatArray,
 ) -> FloatArray:
@@ -140,13 +142,15 @@ def settled(
     return result
 
 
-def _by_kind(seen: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
+def _by_kind(
+    seen: Sequence[ScoredImage],
+) -> tuple[list[ScoredImage], list[ScoredImage]]:
     """Return good and defective photos."""
     good = [one for one in seen if one.photo.is_good]
     return good, [one for one in seen if not one.photo.is_good]
 
 
-def _of_label(seen: Sequence[Seen], label: int) -> tuple[FloatArray, np.ndarray]:
+def _of_label(seen: Sequence[ScoredImage], label: int) -> tuple[FloatArray, np.ndarray]:
     """Return all scores of a class, ascending, and which are right."""
     scores = [one.found.scores[one.found.labels == label] for one in seen]
     right = [one.right[one.found.labels == label] for one in seen]
@@ -191,11 +195,11 @@ def _ladder(
     right: np.ndarray,
     good: FloatArray,
     bad: FloatArray,
-) -> Ladder:
+) -> ThresholdCandidates:
     """Return what each threshold of a class does."""
     hits = np.sort(scores[right])
     misses = np.sort(scores[~right])
-    return Ladder(
+    return ThresholdCandidates(
         thresholds,
         len(hits) - np.searchsorted(hits, thresholds),
         len(misses) - np.searchsorted(misses, thresholds),

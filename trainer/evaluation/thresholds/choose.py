@@ -22,9 +22,9 @@ from models.postprocess import IOU_THRESHOLD
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import right_ones
 from trainer.evaluation.thresholds.bounds import trials_to_show, upper_bound
-from trainer.evaluation.thresholds.candidates import Seen
+from trainer.evaluation.thresholds.candidates import ScoredImage
 from trainer.evaluation.thresholds.cross_validation import (
-    Choice,
+    SelectionRule,
     allowed_of,
     cautious,
     chosen,
@@ -87,18 +87,18 @@ def choose_thresholds(
         DatasetError: Overkill is to be limited, and there is no good part.
     """
     seen = [
-        Seen(d, photo, right_ones(d, photo))
+        ScoredImage(d, photo, right_ones(d, photo))
         for d, photo in zip(found, photos, strict=True)
     ]
     good = sum(photo.is_good for photo in photos)
-    choice: Choice | None = None
+    choice: SelectionRule | None = None
     if limit:
         limit.check(photos)
         choice = cautious(seen, len(labels), limit.rule, limit.share)
     elif good >= ENOUGH_GOOD:
         limit = ErrorLimit(ThresholdRule.OVERKILL, OVERKILL_TARGET)
         share = allowed_of(limit.share, good) / good
-        choice = Choice(limit.rule, share)
+        choice = SelectionRule(limit.rule, share)
     if limit and choice:
         scores = chosen(seen, len(labels), choice)
     else:

@@ -18,13 +18,13 @@ from models.boxes import FloatArray, IntArray
 from models.manifest import ThresholdRule
 from trainer.evaluation.thresholds.candidates import (
     DIGITS,
-    Seen,
+    ScoredImage,
     escape_ladders,
     overkill_ladders,
     peaks,
     settled,
 )
-from trainer.evaluation.thresholds.search import Goal, Tally, best_rungs
+from trainer.evaluation.thresholds.search import CandidateCounts, Goal, best_rungs
 from trainer.evaluation.thresholds.shift import (
     best_f1,
     shift_for_alarms,
@@ -41,7 +41,7 @@ FIRST, SECOND, THIRD = 10**14, 10**8, 10**5
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SelectionRule:
     """One way to choose.
 
     Attributes:
@@ -54,7 +54,7 @@ class Choice:
     share: float
     together: bool = False
 
-    def concerns(self, one: Seen) -> bool:
+    def concerns(self, one: ScoredImage) -> bool:
         """Return whether the rule counts a photo: good ones, or defective ones.
 
         Args:
@@ -72,7 +72,9 @@ def allowed_of(share: float, count: int) -> int:
     return int(share * count + 1e-9)
 
 
-def chosen(seen: Sequence[Seen], label_count: int, choice: Choice) -> FloatArray:
+def chosen(
+    seen: Sequence[ScoredImage], label_count: int, choice: SelectionRule
+) -> FloatArray:
     """Return the thresholds of a choice.
 
     Args:
@@ -103,7 +105,7 @@ def chosen(seen: Sequence[Seen], label_count: int, choice: Choice) -> FloatArray
 def _most(allowed: int) -> Goal:
     """Return the goal of most boxes found while few enough good parts are alarmed."""
 
-    def goal(tally: Tally) -> IntArray:
+    def goal(tally: CandidateCounts) -> IntArray:
         excess = np.maximum(0, tally.alarmed - allowed)
         gained = tally.right * SECOND - tally.escaped * THIRD - tally.wrong
         result: IntArray = gained - excess * FIRST
@@ -118,7 +120,7 @@ def _quietest(allowed: int) -> Goal:
     Where nothing reaches the limit, as few escape as can be.
     """
 
-    def goal(tally: Tally) -> IntArray:
+    def goal(tally: CandidateCounts) -> IntArray:
         excess = np.maximum(0, tally.escaped - allowed)
         cost = excess * FIRST + tally.alarmed * SECOND
         result: IntArray = tally.right - tally.wrong - cost
@@ -128,7 +130,7 @@ def _quietest(allowed: int) -> Goal:
 
 
 def errors(
-    seen: Sequence[Seen], scores: FloatArray, rule: ThresholdRule
+    seen: Sequence[ScoredImage], scores: FloatArray, rule: ThresholdRule
 ) -> tuple[int, int]:
     """Return how many good parts are alarmed, or defective ones escape; of how many.
 
@@ -137,13 +139,15 @@ def errors(
         scores: ``[C]`` thresholds.
         rule: Which of the two.
     """
-    concerned = [one for one in seen if Choice(rule, 0).concerns(one)]
+    concerned = [one for one in seen if SelectionRule(rule, 0).concerns(one)]
     fired = int((peaks(concerned, len(scores)) >= scores).any(axis=1).sum())
     total = len(concerned)
     return (fired if rule is ThresholdRule.OVERKILL else total - fired), total
 
 
-def cross_checked(seen: Sequence[Seen], label_count: int, choice: Choice) -> int | None:
+def cross_checked(
+    seen: Sequence[ScoredImage], label_count: int, choice: SelectionRule
+) -> int | None:
     """Return the errors counted on each fifth, thresholds chosen on the rest.
 
     Args:
@@ -172,8 +176,8 @@ def cross_checked(seen: Sequence[Seen], label_count: int, choice: Choice) -> int
 
 
 def cautious(
-    seen: Sequence[Seen], label_count: int, rule: ThresholdRule, share: float
-) -> Choice:
+    seen: Sequence[ScoredImage], label_count: int, rule: ThresholdRule, share: float
+) -> SelectionRule:
     """Return the way that finds most among those that keep the limit cross-checked.
 
     Where none keeps it, the one with the fewest errors. Too few photos for a
@@ -185,11 +189,11 @@ def cautious(
         rule: ``OVERKILL`` or ``ESCAPES``.
         share: The limit.
     """
-    count = sum(Choice(rule, share).concerns(one) for one in seen)
+    count = sum(SelectionRule(rule, share).concerns(one) for one in seen)
     allowed = allowed_of(share, count)
     some = np.unique(np.linspace(0, allowed, STRICTNESSES).round()) / max(1, count)
     ways = [
-        Choice(rule, float(s), together=together)
+        SelectionRule(rule, float(s), together=together)
         for s in some
         for together in (True, False)
     ]
@@ -204,7 +208,9 @@ def cautious(
     return best
 
 
-def _worth(seen: Sequence[Seen], label_count: int, choice: Choice) -> float:
+def _worth(
+    seen: Sequence[ScoredImage], label_count: int, choice: SelectionRule
+) -> float:
     """Return what one wants of a way that keeps its limit.
 
     Under a limit of overkill the boxes found, under one of escapes few alarms and,

@@ -24,7 +24,7 @@ SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class ThresholdCandidates:
     """One class's thresholds to choose from.
 
     Attributes:
@@ -43,7 +43,7 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class CandidateCounts:
     """What rungs would do, element by element.
 
     Attributes:
@@ -59,10 +59,10 @@ class Tally:
     escaped: IntArray
 
 
-Goal = Callable[[Tally], IntArray]
+Goal = Callable[[CandidateCounts], IntArray]
 
 
-def best_rungs(ladders: Sequence[Ladder], goal: Goal) -> list[int]:
+def best_rungs(ladders: Sequence[ThresholdCandidates], goal: Goal) -> list[int]:
     """Return a rung for each ladder.
 
     Args:
@@ -75,7 +75,9 @@ def best_rungs(ladders: Sequence[Ladder], goal: Goal) -> list[int]:
     return best[: len(ladders)]
 
 
-def tally(ladders: Sequence[Ladder], rungs: Sequence[int]) -> Tally:
+def tally(
+    ladders: Sequence[ThresholdCandidates], rungs: Sequence[int]
+) -> CandidateCounts:
     """Return what one rung for each ladder does.
 
     Args:
@@ -85,7 +87,7 @@ def tally(ladders: Sequence[Ladder], rungs: Sequence[int]) -> Tally:
     pairs = list(zip(ladders, rungs, strict=True))
     fired = [np.array([one.good <= rung for one, rung in pairs]).any(axis=0)]
     fired += [np.array([one.bad <= rung for one, rung in pairs]).any(axis=0)]
-    return Tally(
+    return CandidateCounts(
         np.array(sum(int(one.right[rung]) for one, rung in pairs)),
         np.array(sum(int(one.wrong[rung]) for one, rung in pairs)),
         np.array(int(fired[0].sum())),
@@ -93,10 +95,10 @@ def tally(ladders: Sequence[Ladder], rungs: Sequence[int]) -> Tally:
     )
 
 
-def _nothing(like: Ladder) -> Ladder:
+def _nothing(like: ThresholdCandidates) -> ThresholdCandidates:
     """Return a class that never fires: company for a class that is alone."""
     none = np.zeros(1, np.int64)
-    return Ladder(
+    return ThresholdCandidates(
         np.ones(1, np.float32),
         none,
         none,
@@ -105,7 +107,7 @@ def _nothing(like: Ladder) -> Ladder:
     )
 
 
-def _starts(ladders: Sequence[Ladder]) -> list[list[int]]:
+def _starts(ladders: Sequence[ThresholdCandidates]) -> list[list[int]]:
     """Return where to climb from: closed, open, and a few by chance."""
     sizes = [len(ladder.thresholds) for ladder in ladders]
     rng = np.random.default_rng(SEED)
@@ -113,7 +115,9 @@ def _starts(ladders: Sequence[Ladder]) -> list[list[int]]:
     return [[0] * len(sizes), [n - 1 for n in sizes], *chance]
 
 
-def _climb(ladders: Sequence[Ladder], start: list[int], goal: Goal) -> list[int]:
+def _climb(
+    ladders: Sequence[ThresholdCandidates], start: list[int], goal: Goal
+) -> list[int]:
     """Move pairs of classes until none gains."""
     rungs = list(start)
     reached = int(goal(tally(ladders, rungs)))
@@ -130,7 +134,9 @@ def _climb(ladders: Sequence[Ladder], start: list[int], goal: Goal) -> list[int]
     return rungs
 
 
-def _pairs(ladders: Sequence[Ladder], rungs: list[int], a: int, b: int) -> Tally:
+def _pairs(
+    ladders: Sequence[ThresholdCandidates], rungs: list[int], a: int, b: int
+) -> CandidateCounts:
     """Return what every pair of rungs of two classes would do, the others kept."""
     first, second = ladders[a], ladders[b]
     others = [(ladders[c], r) for c, r in enumerate(rungs) if c not in {a, b}]
@@ -143,7 +149,7 @@ def _pairs(ladders: Sequence[Ladder], rungs: list[int], a: int, b: int) -> Tally
         quiet_bad &= one.bad > rung
     shape = len(first.thresholds), len(second.thresholds)
     silent = _silent(first.good[quiet_good], second.good[quiet_good], shape)
-    return Tally(
+    return CandidateCounts(
         right + first.right[:, None] + second.right,
         wrong + first.wrong[:, None] + second.wrong,
         len(first.good) - silent,

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.boxes import FloatArray
-from trainer.evaluation.thresholds.candidates import LOWEST_THRESHOLD, NEVER, Seen
+from trainer.evaluation.thresholds.candidates import (
+    LOWEST_THRESHOLD,
+    NEVER,
+    ScoredImage,
+)
 
 SMALLEST_SPAN = 1e-6
 
 
-def best_f1(seen: Sequence[Seen], label_count: int) -> FloatArray:
+def best_f1(seen: Sequence[ScoredImage], label_count: int) -> FloatArray:
     """Return the threshold of the best F1 for each class.
 
     Args:

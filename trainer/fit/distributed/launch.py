@@ -26,11 +26,11 @@ from torch.distributed.rendezvous import rendezvous
 
 from models.errors import ExitCode, GraftlineError, TrainingError
 from trainer.fit.distributed.process_group import (
-    ALONE,
     LONGEST_WAIT_S,
-    DismissedError,
-    Team,
-    TeammateLostError,
+    SINGLE_PROCESS,
+    ProcessGroup,
+    ProcessLostError,
+    WorkerFinishedError,
     spread,
 )
 
@@ -38,7 +38,7 @@ MEETING_S = 300.0  # until all processes are there
 LINGER_S = 1.0
 
 
-def run_in_team(work: Callable[[Team], int]) -> int:
+def run_in_team(work: Callable[[ProcessGroup], int]) -> int:
     """Run a verb in one process, or in each of those that torchrun started.
 
     Args:
@@ -51,13 +51,13 @@ def run_in_team(work: Callable[[Team], int]) -> int:
         TrainingError: The processes do not find each other, or one has vanished.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return work(ALONE)
+        return work(SINGLE_PROCESS)
     team = _join()
     try:
         code = work(team)
-    except DismissedError:
+    except WorkerFinishedError:
         code = ExitCode.OK
-    except TeammateLostError as exc:
+    except ProcessLostError as exc:
         said = team.code_of_failure()
         if said is None and team.claim_failure(TrainingError.exit_code):
             raise _vanished(exc) from exc
@@ -72,7 +72,7 @@ def run_in_team(work: Callable[[Team], int]) -> int:
     return code
 
 
-def sum_gradients(model: nn.Module, loss: Tensor, team: Team) -> float:
+def sum_gradients(model: nn.Module, loss: Tensor, team: ProcessGroup) -> float:
     """Sum gradients and loss over all processes; a team of one has them.
 
     Args:
@@ -97,7 +97,7 @@ def sum_gradients(model: nn.Module, loss: Tensor, team: Team) -> float:
     return float(flat[0])
 
 
-def require_share(batch: int, team: Team) -> None:
+def require_share(batch: int, team: ProcessGroup) -> None:
     """Stop where a process would have no photo in a step.
 
     Args:
@@ -115,7 +115,7 @@ def require_share(batch: int, team: Team) -> None:
         )
 
 
-def _join() -> Team:
+def _join() -> ProcessGroup:
     """Meet the other processes that torchrun started."""
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
     local_rank = int(os.environ.get("LOCAL_RANK", str(rank)))
@@ -145,7 +145,7 @@ def _join() -> Team:
             fix="Start all with torchrun, and let the machines reach each other on "
             "--master-port (GLOO_SOCKET_IFNAME names the network to use).",
         ) from exc
-    return Team(rank, size, local_rank, store)
+    return ProcessGroup(rank, size, local_rank, store)
 
 
 def _follow(code: int) -> int:

@@ -24,7 +24,7 @@ CODE_WAIT_S = 5.0  # a process that failed has said its code by then
 FAILURES, EXIT_CODE = "graftline/failures", "graftline/exit_code"
 
 
-class Store(Protocol):
+class KeyValueStore(Protocol):
     """What all processes read and write: torch's store, whose type is private."""
 
     def add(self, key: str, amount: int, /) -> int:
@@ -43,16 +43,16 @@ class Store(Protocol):
         """Wait until all keys are there."""
 
 
-class DismissedError(Exception):
+class WorkerFinishedError(Exception):
     """This process has done its part; what is left is the leader's."""
 
 
-class TeammateLostError(Exception):
+class ProcessLostError(Exception):
     """Another process of the training has failed, is gone, or does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class ProcessGroup:
     """The processes of one training, seen by one of them.
 
     Attributes:
@@ -65,7 +65,7 @@ class Team:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    store: Store | None = None
+    store: KeyValueStore | None = None
 
     @property
     def is_leader(self) -> bool:
@@ -179,7 +179,7 @@ class Team:
             DismissedError: In all others, which end with exit code 0.
         """
         if not self.is_leader:
-            raise DismissedError
+            raise WorkerFinishedError
 
     def claim_failure(self, code: int) -> bool:
         """Return whether this process failed first and is to say why.
@@ -221,7 +221,7 @@ class Team:
         try:
             work.wait(longest)
         except RuntimeError as exc:
-            raise TeammateLostError(str(exc).splitlines()[0]) from exc
+            raise ProcessLostError(str(exc).splitlines()[0]) from exc
 
     def _read(self, key: str) -> str:
         """Return what the leader writes under a key."""
@@ -233,13 +233,13 @@ class Team:
         return self.store.get(key).decode()
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 
 
 class _Watch:
     """Waits in small pauses: for as long as the others live, and not for ever."""
 
-    def __init__(self, team: Team) -> None:
+    def __init__(self, team: ProcessGroup) -> None:
         self._store = team.store
         self._looked = time.monotonic()
         self._last = self._looked + LONGEST_WAIT_S
@@ -253,16 +253,16 @@ class _Watch:
         time.sleep(POLL_S)  # Python sees Ctrl-C here
         now = time.monotonic()
         if now > self._last:
-            raise TeammateLostError(f"no answer for {LONGEST_WAIT_S:.0f} s")
+            raise ProcessLostError(f"no answer for {LONGEST_WAIT_S:.0f} s")
         if self._store is None or now - self._looked < LOOK_EVERY_S:
             return
         self._looked = now
         try:
             failed = self._store.check([EXIT_CODE])
         except RuntimeError as exc:
-            raise TeammateLostError("the process that leads is gone") from exc
+            raise ProcessLostError("the process that leads is gone") from exc
         if failed:
-            raise TeammateLostError("another process failed")
+            raise ProcessLostError("another process failed")
 
 
 def _device() -> torch.device:

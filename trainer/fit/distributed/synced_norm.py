@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from trainer.fit.distributed.process_group import Team
+from trainer.fit.distributed.process_group import ProcessGroup
 
 
-class SharedBatchNorm(nn.BatchNorm2d):
+class SyncedBatchNorm(nn.BatchNorm2d):
     """Batch norm whose batch is that of the whole team; the same names and weights.
 
     Args:
@@ -25,7 +25,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         team: Who shares the batch.
     """
 
-    def __init__(self, norm: nn.BatchNorm2d, team: Team) -> None:
+    def __init__(self, norm: nn.BatchNorm2d, team: ProcessGroup) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
         self.weight, self.bias = norm.weight, norm.bias
         for name, buffer in norm.named_buffers():
@@ -65,7 +65,7 @@ class _Normalize(torch.autograd.Function):
         mean: Tensor,
         inverse: Tensor,
         count: int,
-        team: Team,
+        team: ProcessGroup,
     ) -> Tensor:
         result = ((x - _row(mean)) * _row(inverse)).to(x.dtype)
         ctx.save_for_backward(result, inverse)
@@ -85,7 +85,7 @@ class _Normalize(torch.autograd.Function):
         return own.to(gradient.dtype), None, None, None, None
 
 
-def share_norms(model: nn.Module, team: Team) -> None:
+def share_norms(model: nn.Module, team: ProcessGroup) -> None:
     """Let every batch norm of a network see the photos of all processes.
 
     Args:
@@ -97,10 +97,10 @@ def share_norms(model: nn.Module, team: Team) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):
-                setattr(parent, name, SharedBatchNorm(child, team))
+                setattr(parent, name, SyncedBatchNorm(child, team))
 
 
-def _statistics(x: Tensor, team: Team) -> tuple[Tensor, Tensor, int]:
+def _statistics(x: Tensor, team: ProcessGroup) -> tuple[Tensor, Tensor, int]:
     """Return mean and variance ``[C]`` and the number of values a channel."""
     axes = (0, 2, 3)
     own = x.numel() // x.shape[1]
