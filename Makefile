@@ -2,10 +2,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: env demo test lint fault bench pretrain schemas docs wheel lock clean help
+.PHONY: env demo test lint fault fuzz bench pretrain schemas docs wheel lock clean help
 
 BIN := .venv/bin
 PYTHON ?= python3
+# How many tests run at the same time; each may take 2 GB of memory.
+JOBS ?= 2
 # What to give pytest, e.g. make test ARGS="tests/unit -k boxes"
 ARGS ?=
 # ONCE=1 makes the demo end by itself, as CI wants it
@@ -19,7 +21,8 @@ demo: env ## the whole line on this machine, then a page to look at (ONCE=1: end
 
 test: env ## what proves it, but for long faults; ARGS="..." goes to pytest
 	@tests/install-system.sh
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadscope \
+		--durations=40 $(ARGS)
 
 lint: env ## ruff, mypy strict, and the laws of import
 	$(BIN)/ruff check
@@ -31,6 +34,11 @@ fault: env ## the rows of the fault list, by number, the long ones too
 	@tests/install-system.sh
 	$(BIN)/python -m pytest -m fault $(ARGS)
 
+fuzz: env ## property tests with new random examples; failures are kept and tried again
+	@tests/install-system.sh
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
+		--hypothesis-show-statistics $(ARGS)
+
 bench: env ## measure speed and accuracy on this machine (takes an hour or more)
 	@for script in bench/*.py; do \
 		[ -e "$$script" ] || { echo "bench/ has no measurement yet"; break; }; \
@@ -38,10 +46,10 @@ bench: env ## measure speed and accuracy on this machine (takes an hour or more)
 		$(BIN)/python "$$script" $(ARGS); \
 	done
 
-pretrain: env ## train the checkpoint that the box ships, on made parts
+pretrain: env ## train the shipped checkpoint on drawn parts
 	$(BIN)/python -m pretraining.pretrain $(ARGS)
 
-schemas: env ## write schemas/ anew from the models
+schemas: env ## write schemas/ from the models
 	$(BIN)/python -m models.schemas
 
 docs: env ## write the pages that are made from the code
@@ -58,7 +66,7 @@ wheel: env ## build dist/graftline-*.whl, as a line PC installs it
 UV_LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock"
 
-lock: env ## write requirements/ anew from pyproject.toml (UPGRADE=1: newest versions)
+lock: env ## write requirements/ from pyproject.toml (UPGRADE=1: newest versions)
 	$(UV_LOCK) pyproject.toml --all-extras -o requirements/all.txt \
 		$(if $(UPGRADE),--upgrade)
 	$(UV_LOCK) pyproject.toml --extra edge --extra deploy \

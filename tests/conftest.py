@@ -6,10 +6,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 pytest_plugins = ["tests.ci_rules", "tests.fault_rows", "tests.line_pc"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Two workers on two cores: with two threads each, torch, OpenVINO and OpenCV wait for
+# each other's threads. Processes that a test starts inherit the limit.
+THREADS_PER_WORKER = "1"
+
+# `make test` tries the same examples in each run, so that a red run is the change's
+# fault. `make fuzz` tries other examples each time and keeps those that failed.
+settings.register_profile("same-examples", derandomize=True, database=None)
+settings.register_profile(
+    "fuzz",
+    max_examples=1000,
+    derandomize=False,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=DirectoryBasedExampleDatabase(REPOSITORY / ".hypothesis" / "examples"),
+)
+settings.load_profile("same-examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Limit the threads of a worker before a library starts them."""
+    if hasattr(config, "workerinput"):
+        os.environ["OMP_NUM_THREADS"] = THREADS_PER_WORKER
 
 
 @pytest.fixture(scope="session")

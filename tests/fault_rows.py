@@ -12,30 +12,36 @@ DAEMON_ROWS = frozenset({*range(1, 8), *range(12, 44), 57, *range(59, 68)})
 """Rows of the fault list that are the daemon's; the others come with their rooms."""
 
 
+ROWS_PROPERTY = "fault_rows"
+
+
 class FaultRows:
-    """Collects the outcomes of tests by the rows that they prove."""
+    """Collects the outcomes of tests by the rows that they prove.
 
-    def __init__(self) -> None:
+    With ``-n`` the tests run in other processes; their rows come with the reports.
+
+    Args:
+        config: Of this run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
         self.outcomes: dict[int, list[str]] = defaultdict(list)
-        self._rows: dict[str, tuple[int, ...]] = {}
-        self._is_whole = False
-
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        """Remember which test proves which rows."""
-        for item in items:
-            marks = item.iter_markers("fault")
-            rows = tuple(row for mark in marks for row in mark.args)
-            if rows:
-                self._rows[item.nodeid] = rows
         is_narrowed = config.getoption("keyword") or config.args_source.name == "ARGS"
-        self._is_whole = config.getoption("markexpr") == "fault" and not is_narrowed
+        is_worker = hasattr(config, "workerinput")
+        is_whole = config.getoption("markexpr") == "fault" and not is_narrowed
+        self._is_whole = is_whole and not is_worker
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Write the rows of a test into its reports."""
+        for item in items:
+            rows = [row for mark in item.iter_markers("fault") for row in mark.args]
+            if rows:
+                item.user_properties.append((ROWS_PROPERTY, rows))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note how a test went; a set-up that failed or skipped counts too."""
+        """Record the outcome of a test; a set-up that failed or skipped counts too."""
         if report.when == "call" or report.outcome != "passed":
-            for row in self._rows.get(report.nodeid, ()):
+            for row in dict(report.user_properties).get(ROWS_PROPERTY, ()):
                 self.outcomes[row].append(report.outcome)
 
     def missing(self) -> list[int]:
@@ -51,7 +57,7 @@ class FaultRows:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
-        """Say how each row went."""
+        """Write one line for each row."""
         if not self.outcomes:
             return
         terminalreporter.section("FAULT ROWS")
@@ -65,4 +71,4 @@ class FaultRows:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the collector for this run."""
-    config.pluginmanager.register(FaultRows(), "graftline-fault-rows")
+    config.pluginmanager.register(FaultRows(config), "graftline-fault-rows")

@@ -129,7 +129,7 @@ def test_concave_polygon_has_its_notch_outside() -> None:
     assert inside.tolist() == [True, False, True]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 6.28), min_size=3, max_size=9, unique=True), st.data())
 def test_point_is_inside_exactly_where_opencv_says_so(
     angles: list[float], data: st.DataObject

@@ -382,7 +382,6 @@ def conveyors(draw: st.DrawFn) -> Conveyor:
 @settings(
     max_examples=40,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],  # the machine may be busy
 )
 @given(conveyors())
