@@ -52,8 +52,10 @@ pretrain: env ## train the shipped checkpoint on drawn parts
 schemas: env ## write schemas/ from the models
 	$(BIN)/python -m models.schemas
 
-docs: env ## write the pages that are made from the code
+docs: env ## write the generated pages, and build the site into build/site
 	$(BIN)/python docs/write_reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo build/site/index.html
 
 wheel: env ## build dist/graftline-*.whl, as a line PC installs it
 	rm -rf build dist

@@ -1,8 +1,12 @@
 """What the documents say can be typed, found and believed."""
 
 import importlib.util
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -115,8 +119,66 @@ def test_reference_of_the_commands_is_what_they_print(reference: ModuleType) -> 
     assert stored.split() == reference.commands_page().split(), "run: make docs"
 
 
+def build_site(
+    repository: Path, folder: Path, **added: str
+) -> subprocess.CompletedProcess[str]:
+    """Build the site of a copy of the documents, with text added to some pages."""
+    for name in ("docs", "bench"):
+        shutil.copytree(repository / name, folder / name, dirs_exist_ok=True)
+    shutil.copy(repository / "mkdocs.yml", folder)
+    for page, text in added.items():
+        with (folder / "docs" / page).open("a", encoding="utf-8") as file:
+            file.write(text)
+    return subprocess.run(
+        [Path(sys.executable).with_name("mkdocs"), "build"],
+        cwd=folder,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def test_site_is_built_without_a_broken_link(repository: Path, tmp_path: Path) -> None:
+    result = build_site(repository, tmp_path)
+    assert result.returncode == 0, result.stderr
+    site = tmp_path / "build" / "site"
+    page = (site / "benchmarks.html").read_text("utf-8")
+    assert 'href="files/bench/results/demo.json"' in page
+    assert (site / "files" / "bench" / "results" / "demo.json").is_file()
+    outside = re.findall(r'(?:src|href)="(https?://[^"]+)"', page)
+    assert [url for url in outside if "squidfunk" not in url] == []
+
+
+def test_broken_link_fails_the_site(repository: Path, tmp_path: Path) -> None:
+    added = {"how-to/regions.md": "\n[x](../no/such.md)\n"}
+    result = build_site(repository, tmp_path, **added)
+    assert result.returncode != 0
+    assert "no/such.md" in result.stderr
+
+
+def test_index_leads_to_the_four_groups(repository: Path) -> None:
+    page = (repository / "docs" / "index.md").read_text("utf-8")
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert headings == ["Tutorials", "How-to guides", "Reference", "Explanation"]
+
+
+def test_readme_is_short(repository: Path) -> None:
+    assert (repository / "README.md").read_text("utf-8").count("\n") <= 130
+
+
+def test_every_row_of_the_benchmarks_names_its_file(repository: Path) -> None:
+    page = (repository / "docs" / "benchmarks.md").read_text("utf-8")
+    for section in page.split("\n## ")[1:]:
+        rows = re.findall(r"^\|(?!--)(.+)\|$", section, re.MULTILINE)[1:]
+        named = re.search(r"^File: \[", section, re.MULTILINE)
+        for row in rows:
+            assert named or ".json)" in row or "the same |" in f"{row}|", row
+
+
 def test_every_decision_record_has_its_four_parts() -> None:
     parts = ("Context", "Options", "Outcome", "Negative consequences")
-    for page in (REPOSITORY / "docs" / "adr").glob("*.md"):
+    for page in (REPOSITORY / "docs" / "adr").glob("[0-9]*.md"):
         headings = re.findall(r"^## (.+)$", page.read_text("utf-8"), re.MULTILINE)
         assert headings == list(parts), page.name
