@@ -1,4 +1,4 @@
-# The only entry for people and for CI. `make help` lists the verbs.
+# The entry for people and for CI. `make help` lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -13,18 +13,18 @@ ARGS ?=
 # ONCE=1 makes the demo end by itself, as CI wants it
 ONCE ?=
 
-env: ## make .venv with every locked package; does nothing when it is up to date
+env: ## create .venv with every locked package (TORCH=cpu: without CUDA libraries)
 	@PYTHON=$(PYTHON) requirements/make_env.sh
 
 demo: env ## the whole line on this machine, then a page to look at (ONCE=1: ends)
 	$(BIN)/graftline demo $(if $(filter-out 0,$(ONCE)),--once)
 
-test: env ## what proves it, but for long faults; ARGS="..." goes to pytest
+test: env ## the tests but for long faults; ARGS="..." goes to pytest
 	@tests/install-system.sh
 	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadscope \
 		--durations=40 $(ARGS)
 
-lint: env ## ruff, mypy strict, and the laws of import
+lint: env ## ruff, mypy strict, and the import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -77,10 +77,10 @@ lock: env ## write requirements/ from pyproject.toml (UPGRADE=1: newest versions
 	echo "openvino-model-api[onnx]" | $(UV_LOCK) - -o requirements/model-api.txt \
 		$(if $(UPGRADE),--upgrade)
 
-clean: ## remove what was made, the environment too
+clean: ## remove generated files and the environment
 	rm -rf .venv build dist demo/out bench/out *.egg-info .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-help: ## this list
+help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
