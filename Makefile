@@ -10,11 +10,13 @@ PYTHON ?= python3
 JOBS ?= 2
 # What to give pytest, e.g. make test ARGS="tests/unit -k boxes"
 ARGS ?=
+# cpu, cuda, or a folder with wheels of torch and torchvision
+TORCH ?=
 # ONCE=1 makes the demo end by itself, as CI wants it
 ONCE ?=
 
 env: ## create .venv with every locked package (TORCH=cpu: without CUDA libraries)
-	@PYTHON=$(PYTHON) requirements/make_env.sh
+	@PYTHON=$(PYTHON) TORCH=$(TORCH) requirements/make_env.sh
 
 demo: env ## the whole line on this machine, then a page to look at (ONCE=1: ends)
 	$(BIN)/graftline demo $(if $(filter-out 0,$(ONCE)),--once)

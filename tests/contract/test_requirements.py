@@ -1,6 +1,8 @@
 """What is installed is locked by hash, and a line PC gets no training library."""
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -64,3 +66,43 @@ def test_every_dependency_of_the_project_is_locked(repository: Path) -> None:
     names = {re.match(r"[A-Za-z0-9-]+", w)[0].lower() for w in wanted}  # type: ignore[index]
     locked = read_lock(repository / "requirements" / "all.txt")
     assert names <= project_names(locked)
+
+
+def test_environment_without_cuda_leaves_out_what_only_torch_needs(
+    repository: Path,
+) -> None:
+    script = (repository / "requirements" / "make_env.sh").read_text("utf-8")
+    pattern = re.search(r"keep = \$0 !~ /\^\((.+)\)==/", script)
+    assert pattern is not None
+    left_out = re.compile(rf"(?:{pattern[1]})==")
+    needed_by: dict[str, set[str]] = {}
+    name = ""
+    for line in (repository / "requirements/all.txt").read_text("utf-8").splitlines():
+        if re.match("[a-z0-9]", line):
+            name = line.partition("==")[0]
+            needed_by[name] = set()
+        elif found := re.match(r"    #(?: via)?( +[a-z0-9-]+)$", line):
+            needed_by[name] |= {found[1].strip()} - {"via"}
+    gone = {name for name in needed_by if left_out.match(f"{name}==")}
+    assert {"torch", "torchvision", "triton", "cuda-toolkit"} <= gone
+    assert {name for name in gone if name.startswith("nvidia-")}
+    cuda = gone - {"torch", "torchvision"}
+    needed = {name: needed_by[name] - gone for name in cuda}
+    assert not any(needed.values()), needed
+
+
+@pytest.mark.parametrize("choice", ["nonsense", "/no/such/folder"])
+def test_unknown_build_of_torch_is_refused(
+    repository: Path, tmp_path: Path, choice: str
+) -> None:
+    result = subprocess.run(
+        [repository / "requirements" / "make_env.sh", tmp_path / "venv"],
+        env={**os.environ, "TORCH": choice},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 3
+    assert f"TORCH={choice} is neither cpu, cuda nor a folder" in result.stderr
+    assert not (tmp_path / "venv").exists()
