@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from deploy.journal import Journal
 from deploy.links import clean_links, locked, referenced, remove_link, switch_link
-from deploy.machine import machine_name
 from deploy.report import FlashOutcome, FlashReport, PackageName, RollbackReport
 from deploy.selftest import Selftest
 from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import GraftlineError, InstallError, PackageError
+from models.machine import machine_name
 from models.package import Package
 from models.slot_files import Proof, SlotFolder
 

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from deploy.machine import machine_name
 from deploy.report import SHOWN_FAULTS, SelftestReport
 from deploy.streams import measure_streams
 from models.backends import open_detector
@@ -23,6 +22,7 @@ from models.boxes import FloatArray
 from models.detector import Detector, Tiling, detect
 from models.errors import PackageError
 from models.golden import GoldenFrame, read_golden, run_golden
+from models.machine import machine_name
 from models.manifest import PrecisionHint, Tolerance, VariantName
 from models.package import Package
 from models.preprocess import Frame

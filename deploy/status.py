@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.machine import machine_name
 from deploy.report import PackageName, StatusReport
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import InstallError, PackageError
+from models.machine import machine_name
 from models.slot_files import AnyFile, Health, ProofFile, SlotRecord, read_file
 from models.slot_states import SlotState
 

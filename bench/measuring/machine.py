@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from models.machine import processor_name
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "bench" / "results"
 LIBRARIES = (
@@ -22,10 +24,10 @@ def describe_machine() -> dict[str, Any]:
     """Return processor, cores, memory, system, versions, commit and time."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": _line_of(Path("/proc/cpuinfo"), "model name"),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[0], 2),
-        "memory": _line_of(Path("/proc/meminfo"), "MemTotal"),
+        "memory": _memory(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": dict(map(_version, LIBRARIES)),
@@ -56,12 +58,11 @@ def configuration(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _line_of(path: Path, key: str) -> str:
-    if path.exists():
-        for line in path.read_text("utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == key:
-                return value.strip()
+def _memory() -> str:
+    for line in Path("/proc/meminfo").read_text("utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemTotal":
+            return value.strip()
     return "unknown"
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from deploy.installer import Installer, open_installer
-from deploy.machine import machine_name
 from deploy.report import FlashReport
 from deploy.selftest import Selftest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import GraftlineError
+from models.machine import machine_name
 from models.package import Package, open_package
 from models.slot_files import SlotFolder, SlotRecord, read_file
 

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 
 import trainer
+from models.machine import processor_name
 from trainer.data.splitting.split_record import SplitAssignment, write_split
 from trainer.run import Machine, unwritable
 
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
 INSTALLED_IN = Path(trainer.__file__).resolve().parents[1]
 REVISION = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1 or SHA-256
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 def made_by() -> dict[str, Any]:
@@ -59,22 +59,12 @@ def this_machine() -> Machine:
     """Return the machine that trains."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return Machine(
-        processor=_processor(),
+        processor=processor_name(),
         system=f"{platform.system()} {platform.machine()}",
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         gpu=gpu,
     )
-
-
-def _processor() -> str:
-    """Return the processor's name as the system knows it."""
-    try:
-        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def git_revision(folder: Path = INSTALLED_IN) -> str | None:
