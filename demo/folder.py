@@ -28,6 +28,8 @@ def demo_folder(out: Path) -> Iterator[Path]:
     Raises:
         ConfigError: It holds something else, is in use, or cannot be written.
     """
+    # Not models.files.replaced_folder: the children write here while the demo runs,
+    # and the lock in the folder must last as long.
     _refuse_foreign(out)
     with contextlib.ExitStack() as files:
         try:

@@ -12,13 +12,12 @@ and is removed by the next flash.
 """
 
 import logging
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InstallError, PackageError
-from models.files import fsync_folder, sha256_of
+from models.files import fsync_file, fsync_folder, fsync_tree, sha256_of
 from models.manifest import MANIFEST_NAME
 from models.package import Package, copy_package, open_package, read_manifest
 
@@ -89,6 +88,8 @@ class PackageStore:
             PackageError: The source changed while it was copied.
             OSError: The store cannot be written.
         """
+        # Not models.files.replaced_folder: a folder named by its content is never
+        # replaced, and the one in force is repaired file by file.
         target = self.folder / package.sha256
         if target.is_dir():
             self._repair(package, target)
@@ -109,7 +110,7 @@ class PackageStore:
                 why="Its manifest is not the one that was verified.",
                 fix="Flash again when nothing writes there.",
             )
-        _make_durable(temporary)
+        fsync_tree(temporary)
         temporary.rename(target)
         fsync_folder(self.folder)
         return Package(target, copy.manifest, copy.sha256)
@@ -143,7 +144,7 @@ class PackageStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_name(f"{REPAIR}{path.name}")
             shutil.copyfile(package.folder / name, temporary)
-            _fsync_file(temporary)
+            fsync_file(temporary)
             temporary.replace(path)
             fsync_folder(path.parent)
 
@@ -195,22 +196,3 @@ class PackageStore:
             return read_manifest(self.folder / sha256 / MANIFEST_NAME).build
         except PackageError:
             return -1
-
-
-def _make_durable(folder: Path) -> None:
-    """Write every file of a folder and every name in it through to the disk."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            fsync_folder(path)
-        else:
-            _fsync_file(path)
-    fsync_folder(folder)
-
-
-def _fsync_file(path: Path) -> None:
-    """Write one file's content through to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,20 +1,21 @@
-"""Files that are whole or not there: hashes, atomic writes, durable folders."""
+"""Files and folders that are complete or absent: hashes, atomic writes, fsync."""
 
 import hashlib
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
 
 
+class ForeignFolderError(Exception):
+    """A folder would be replaced that was not written by this product."""
+
+
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content.
-
-    Args:
-        path: A readable file.
-
-    Returns:
-        64 lower-case hexadecimal digits.
+    """Return the SHA-256 of a file's content as 64 lower-case hexadecimal digits.
 
     Raises:
         OSError: The file cannot be read.
@@ -27,14 +28,14 @@ def sha256_of(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file so that a crash leaves the old content or the new, whole.
+    """Replace a file so that after a crash it holds the old content or the new.
 
     Args:
-        path: Where; its folder exists.
-        content: What.
+        path: The file; its folder exists.
+        content: The whole new content.
 
     Raises:
-        OSError: The file cannot be written; the old one is still there.
+        OSError: The file cannot be written; the old one is unchanged.
 
     Source:
         Write, fsync, rename, fsync of the folder: POSIX rename is atomic, and
@@ -52,16 +53,96 @@ def write_atomically(path: Path, content: bytes) -> None:
     fsync_folder(path.parent)
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable.
+@contextmanager
+def replaced_folder(out: Path, *, marker: str | None = None) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``out`` when the block ends.
+
+    The block writes into the sibling ``.NAME.partial``. At its end every file is
+    made durable and the folder is renamed. An older folder is ``.NAME.previous``
+    between the two renames; after a power cut there, the next call restores it.
+    If the block raises, ``out`` stays as it was.
 
     Args:
-        folder: An existing folder.
+        out: The folder to make or to replace; its parents are made.
+        marker: Name of a file that marks an older folder as replaceable; the block
+            writes it. None: only an empty folder is replaced.
+
+    Yields:
+        An empty folder on the same file system.
+
+    Raises:
+        ForeignFolderError: ``out`` is a link, a file, or a folder with content but
+            without the marker. Nothing is changed.
+        OSError: The folder cannot be written, or the block raised it.
+    """
+    out = Path(os.path.abspath(out))  # noqa: PTH100 (resolve() would follow a link)
+    partial = out.with_name(f".{out.name}.partial")
+    previous = out.with_name(f".{out.name}.previous")
+    if not _is_replaceable(out, marker):
+        raise ForeignFolderError(str(out))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if previous.exists() and not out.exists():
+        previous.rename(out)
+    for leftover in (partial, previous):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    partial.mkdir()
+    try:
+        yield partial
+        fsync_tree(partial)
+        if out.exists():
+            out.rename(previous)
+        partial.rename(out)
+        fsync_folder(out.parent)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_replaceable(out: Path, marker: str | None) -> bool:
+    if out.is_symlink():
+        return False
+    if not out.exists():
+        return True
+    if not out.is_dir():
+        return False
+    return not any(out.iterdir()) or (marker is not None and (out / marker).is_file())
+
+
+def fsync_tree(folder: Path) -> None:
+    """Make every file below a folder durable, and every name in it.
+
+    Raises:
+        OSError: Something cannot be opened or synchronized.
+    """
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            fsync_folder(path)
+        else:
+            fsync_file(path)
+    fsync_folder(folder)
+
+
+def fsync_file(path: Path) -> None:
+    """Make the content of an existing file durable.
+
+    Raises:
+        OSError: The file cannot be opened or synchronized.
+    """
+    _fsync(path, os.O_RDONLY)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in an existing folder durable.
 
     Raises:
         OSError: The folder cannot be opened or synchronized.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _fsync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -331,6 +331,8 @@ def _remove_abandoned(cache: Path) -> None:
 
 def _put_in_place(partial: Path, folder: Path, members: Sequence[Member]) -> None:
     """Rename a whole folder, over one that lacks files if need be."""
+    # Not models.files.replaced_folder: several runs may unpack the same zip at the
+    # same time, each into its own locked folder, and the first one to finish wins.
     os.sync()  # names must not last longer than what is in the files
     if folder.exists() and not _is_whole(folder, members):
         shutil.rmtree(folder)

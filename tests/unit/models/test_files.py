@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from models.files import CHUNK_BYTES, fsync_folder, sha256_of, write_atomically
+from models.files import (
+    CHUNK_BYTES,
+    ForeignFolderError,
+    fsync_folder,
+    replaced_folder,
+    sha256_of,
+    write_atomically,
+)
 
 
 @pytest.mark.parametrize("size", [0, 5, CHUNK_BYTES, CHUNK_BYTES + 1])
@@ -37,3 +44,94 @@ def test_folder_that_does_not_exist_cannot_be_made_durable(tmp_path: Path) -> No
     fsync_folder(tmp_path)
     with pytest.raises(OSError, match=os.strerror(errno.ENOENT)):
         fsync_folder(tmp_path / "nowhere")
+
+
+def replace_with(out: Path, name: str, content: str) -> None:
+    with replaced_folder(out, marker="marker") as folder:
+        (folder / name).write_text(content)
+        (folder / "marker").touch()
+
+
+def test_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    replace_with(tmp_path / "a" / "b", "file", "new")
+    assert (tmp_path / "a" / "b" / "file").read_text() == "new"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
+def test_marked_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    replace_with(tmp_path / "out", "old", "old")
+    replace_with(tmp_path / "out", "new", "new")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"new", "marker"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "content"])
+def test_what_is_not_marked_is_not_replaced(kind: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    if kind == "file":
+        out.write_text("mine")
+    elif kind == "link":
+        (tmp_path / "other").mkdir()
+        out.symlink_to("other")
+    else:
+        out.mkdir()
+        (out / "mine").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ForeignFolderError):
+        replace_with(out, "new", "new")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_without_a_marker_only_an_empty_folder_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with replaced_folder(out) as folder:
+        (folder / "file").touch()
+    with pytest.raises(ForeignFolderError), replaced_folder(out):
+        pass
+    assert [path.name for path in out.iterdir()] == ["file"]
+
+
+def test_block_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
+    replace_with(tmp_path / "out", "file", "old")
+
+    def fail() -> None:
+        with replaced_folder(tmp_path / "out", marker="marker") as folder:
+            (folder / "file").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (tmp_path / "out" / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_power_cut_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
+    replace_with(tmp_path / ".out.previous", "file", "old")
+    (tmp_path / ".out.partial").mkdir()
+
+    def stop() -> None:
+        with replaced_folder(tmp_path / "out", marker="marker"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    assert (tmp_path / "out" / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_everything_is_durable_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    with replaced_folder(tmp_path / "out") as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file").touch()
+    assert synced == ["file", "sub", ".out.partial", tmp_path.name]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import DatasetError, TrainingError
-from models.files import fsync_folder, write_atomically
+from models.files import ForeignFolderError, replaced_folder, write_atomically
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.checks.repair import Repair, repaired
 from trainer.data.dataset import GOOD_FOLDER, Dataset, OnPhoto, Photo
@@ -59,7 +59,12 @@ def write_repaired_copy(
         TrainingError: The folder is not empty, lies inside the original, or cannot be
             written.
     """
-    _refuse(out, report.dataset.root)
+    if out.resolve().is_relative_to(report.dataset.root.resolve()):
+        raise TrainingError(
+            f"{out}: lies inside the dataset.",
+            why="The original is never changed.",
+            fix="Choose a folder beside it with --fix.",
+        )
     dataset, repairs = repaired(report)
     if not any(dataset.splits.values()):
         raise DatasetError(
@@ -67,47 +72,22 @@ def write_repaired_copy(
             why="No photo has labels that can be used.",
             fix="Mend the labels; `graftline check` lists what is wrong.",
         )
-    partial = out.with_name(f".{out.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write(dataset, partial)
-        partial.replace(out)
-        fsync_folder(out.parent)
-    except OSError as exc:
-        raise _not_copied(exc, out) from exc
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return RepairedCopy(out, tuple(repairs), check_dataset(out, on_photo=on_photo))
-
-
-def _refuse(out: Path, root: Path) -> None:
-    """Refuse a folder that holds something, or that the original would grow by."""
-    if out.resolve().is_relative_to(root.resolve()):
-        raise TrainingError(
-            f"{out}: lies inside the dataset.",
-            why="The original is never changed.",
-            fix="Choose a folder beside it with --fix.",
-        )
-    try:
-        is_free = not out.exists() or not any(out.iterdir())
-    except OSError as exc:
-        raise _not_copied(exc, out) from exc
-    if not is_free:
+        with replaced_folder(out) as folder:
+            _write(dataset, folder)
+    except ForeignFolderError as exc:
         raise TrainingError(
             f"{out}: is not empty.",
             why="A repaired copy is written into a new folder only.",
             fix="Choose another folder with --fix, or remove this one.",
-        )
-
-
-def _not_copied(exc: OSError, out: Path) -> TrainingError:
-    """Return the error of a copy that could not be written."""
-    return TrainingError(
-        f"{out}: the copy cannot be written.",
-        why=f"{exc.strerror or exc}.",
-        fix="Free space there, or choose another folder with --fix.",
-    )
+        ) from exc
+    except OSError as exc:
+        raise TrainingError(
+            f"{out}: the copy cannot be written.",
+            why=f"{exc.strerror or exc}.",
+            fix="Free space there, or choose another folder with --fix.",
+        ) from exc
+    return RepairedCopy(out, tuple(repairs), check_dataset(out, on_photo=on_photo))
 
 
 def _write(dataset: Dataset, folder: Path) -> None:

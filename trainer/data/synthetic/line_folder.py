@@ -6,13 +6,13 @@ alone, also one of its own in which somebody has worked since.
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import DatasetError
+from models.files import ForeignFolderError, replaced_folder
 
 MARKER = ".synth.json"
 SCHEMA_VERSION = 1
@@ -100,33 +100,24 @@ def whole_or_nothing(folder: Path, settings: Mapping[str, object]) -> Iterator[P
     Raises:
         DatasetError: The disk refused.
     """
-    folder = folder.absolute()
-    partial = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        marker = {
-            "schema_version": SCHEMA_VERSION,
-            "settings": dict(settings),
-            "files": _files(partial),
-        }
-        (partial / MARKER).write_text(json.dumps(marker, indent=1), "utf-8")
-        _put_in_place(partial, folder)
-    except OSError as error:
+        with replaced_folder(folder, marker=MARKER) as partial:
+            yield partial
+            marker = {
+                "schema_version": SCHEMA_VERSION,
+                "settings": dict(settings),
+                "files": _files(partial),
+            }
+            (partial / MARKER).write_text(json.dumps(marker, indent=1), "utf-8")
+    except ForeignFolderError as exc:
+        raise DatasetError(
+            f"--out {folder} is not a folder that synth may replace.",
+            why="It is a link, or its content was not written by synth.",
+            fix=_OTHER_FOLDER,
+        ) from exc
+    except OSError as exc:
         raise DatasetError(
             f"--out {folder} cannot be written.",
-            why=f"{error.strerror or error}: {error.filename or partial}.",
+            why=f"{exc.strerror or exc}: {exc.filename or folder}.",
             fix="Choose a folder that you may write to, with room on its disk.",
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    replaced = folder.with_name(f".{folder.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        folder.rename(replaced)
-    partial.rename(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+        ) from exc
