@@ -7,9 +7,8 @@ well above the threshold. "Well" is the tolerance of the score.
 """
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +18,7 @@ from models.detector import Detector, detect
 from models.errors import PackageError
 from models.manifest import Manifest, RelativePath, Tolerance
 from models.package import Package
+from models.pictures import DamagedPictureError, read_picture
 from models.preprocess import Frame
 
 KEPT_BELOW_THRESHOLD = 0.25  # so that a partner below the threshold is still known
@@ -140,28 +140,16 @@ def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
     _check_golden(golden, package.manifest)
     pairs = []
     for frame in golden.frames:
-        picture = _read_picture(path.parent / frame.file)
-        if picture is None:
+        try:
+            picture = read_picture(path.parent / frame.file)
+        except (OSError, DamagedPictureError) as exc:
             raise PackageError(
                 f"{frame.file}: golden frame cannot be read.",
                 why="It is missing or not a PNG.",
                 fix="Pack the run again.",
-            )
+            ) from exc
         pairs.append((frame, picture))
     return pairs
-
-
-def _read_picture(path: Path) -> Frame | None:
-    """Return the picture of a file, none where it is missing or not a picture.
-
-    OpenCV does not open the file itself: it fails on names that are not UTF-8.
-    """
-    try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return None
-    return None if picture is None else np.asarray(picture, np.uint8)
 
 
 def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:

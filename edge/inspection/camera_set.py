@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-import cv2
-import numpy as np
-
 from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.supervisor import CameraProcess
 from edge.config.camera import CameraSettings, TriggerMode, guard_plan
@@ -27,6 +24,7 @@ from edge.rules.regions import unknown_labels
 from edge.rules.tracker import Tracker
 from edge.rules.triggers import CommandTriggers, EveryFrame
 from models.errors import ConfigError
+from models.pictures import DamagedPictureError, read_picture
 from models.preprocess import Frame
 
 logger = logging.getLogger(__name__)
@@ -213,19 +211,20 @@ def _part_counter(settings: PartsSettings, *, frames_min: int) -> PartCounter:
 
 def _picture(path: Path) -> Frame:
     """Return the picture in a file, ``[H, W, 3]`` uint8 BGR."""
-    why = "It is no picture that can be read."
     try:
-        coded = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR) if len(coded) else None
-    except (OSError, cv2.error) as exc:
-        picture, why = None, str(exc)
-    if picture is None or min(picture.shape[:2]) < GRID:
-        raise ConfigError(
-            f"camera.parts.empty = {path}: cannot be used.",
-            why=why if picture is None else f"It has less than {GRID} x {GRID} px.",
-            fix="Give a picture of the empty belt that this camera took.",
-        )
-    return np.asarray(picture, np.uint8)
+        picture = read_picture(path)
+        if min(picture.shape[:2]) >= GRID:
+            return picture
+        why = f"It has less than {GRID} x {GRID} px."
+    except OSError as exc:
+        why = f"It cannot be read: {exc.strerror}."
+    except DamagedPictureError as exc:
+        why = f"Not a picture that can be read: {exc}."
+    raise ConfigError(
+        f"camera.parts.empty = {path}: cannot be used.",
+        why=why,
+        fix="Give a picture of the empty belt that this camera took.",
+    )
 
 
 def _random_name() -> str:

@@ -16,13 +16,14 @@ import numpy as np
 
 from models.boxes import Boxes, IntArray
 from models.errors import DatasetError
+from models.pictures import DamagedPictureError, decode_picture, read_picture
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
 from trainer.data.formats.files import pictures_below
 from trainer.data.formats.kinds import Kind
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Corners, Finding, Level, PhotoRows, Row
-from trainer.data.picture import decode, ends_in_filler, is_grey
+from trainer.data.picture import ends_in_filler, is_grey
 from trainer.data.splitting.assign import arrange, shows_defect
 from trainer.data.splitting.near_duplicates import (
     Fingerprint,
@@ -176,8 +177,8 @@ def read_photo(photo: Photo) -> Frame:
         DatasetError: It cannot be read any more.
     """
     try:
-        picture = decode(photo.path.read_bytes())
-    except OSError:
+        picture = read_picture(photo.path)
+    except (OSError, DamagedPictureError):
         picture = None
     if picture is None or picture.shape[:2] != (photo.height_px, photo.width_px):
         raise DatasetError(
@@ -275,10 +276,10 @@ def _photo(
     """Return one photo decoded and its boxes in pixels, with what was found."""
     try:
         content = rows.path.read_bytes()
+        picture = decode_picture(content)
     except OSError as exc:
         return None, [_unreadable(rows, f"cannot be read: {exc.strerror}.")]
-    picture = decode(content)
-    if picture is None:
+    except DamagedPictureError:
         return None, [_unreadable(rows, "is not a whole picture.")]
     if ends_in_filler(content, picture):
         why = "is cut off: its end is only the grey that decoders fill in."

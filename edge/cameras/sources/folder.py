@@ -7,16 +7,13 @@ the next is already being decoded.
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.frame import Pixels
+from models.pictures import DamagedPictureError, read_picture
 
 PICTURE_SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 POISONED = "reading it stopped the camera's process twice"
 
 
@@ -47,33 +44,14 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted(pictures, key=natural_key)
 
 
-def read_picture(path: Path) -> Pixels | str:
-    """Return a picture, or why there is none.
-
-    Half a picture is none: a decoder that fills the missing rest with grey would
-    make good parts of bad ones.
-
-    Args:
-        path: The file.
-
-    Returns:
-        ``[H, W, 3]`` uint8 BGR, or the fault.
-    """
+def read_pixels(path: Path) -> Pixels | str:
+    """Return a picture, ``[H, W, 3]`` uint8 BGR, or why there is none."""
     try:
-        content = path.read_bytes()
+        return read_picture(path)
     except OSError as exc:
         return f"cannot be read: {exc.strerror}"
-    if not content:
-        return "the file is empty"
-    if content.startswith(JPEG_START) and JPEG_END not in content[2:]:
-        return "the JPEG is cut off"
-    try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as exc:
-        return f"cannot be decoded: {exc.err}"
-    if pixels is None:
-        return "damaged, or not a picture"
-    return np.asarray(pixels, np.uint8)
+    except DamagedPictureError as exc:
+        return str(exc)
 
 
 def run_folder(plan: CapturePlan, feed: FramePublisher) -> None:
@@ -97,7 +75,7 @@ def run_folder(plan: CapturePlan, feed: FramePublisher) -> None:
         stamp = stamp_now(frame_id, path.stem)
         feed.reads(frame_id, plan.read_timeout_ms)
         is_poisoned = frame_id == plan.poisoned_frame_id
-        pixels = POISONED if is_poisoned else read_picture(path)
+        pixels = POISONED if is_poisoned else read_pixels(path)
         feed.wait_until_taken()
         if not period_ns:  # without a pace, the daemon's readiness is the trigger
             stamp = stamp_now(frame_id, path.stem)

@@ -11,10 +11,11 @@ from edge.cameras.source import parse_source
 from edge.cameras.sources.folder import (
     list_pictures,
     natural_key,
-    read_picture,
+    read_pixels,
     run_folder,
 )
 from models.errors import CameraError
+from tests.simulators.picture_files import jpeg, with_thumbnail
 
 
 def picture(value: int = 100) -> np.ndarray:
@@ -46,7 +47,7 @@ def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tif", ".webp"])
 def test_picture_is_read(tmp_path: Path, suffix: str) -> None:
     write(tmp_path / f"a{suffix}")
-    pixels = read_picture(tmp_path / f"a{suffix}")
+    pixels = read_pixels(tmp_path / f"a{suffix}")
     assert isinstance(pixels, np.ndarray)
     assert pixels.shape == (40, 50, 3)
 
@@ -57,23 +58,28 @@ def test_cut_off_picture_is_a_fault(tmp_path: Path, suffix: str, share: float) -
     content = write(tmp_path / f"a{suffix}")
     path = tmp_path / f"b{suffix}"
     path.write_bytes(content[: int(len(content) * share)])
-    assert isinstance(read_picture(path), str)
+    assert isinstance(read_pixels(path), str)
 
 
 def test_jpeg_that_lost_only_its_end_is_a_fault(tmp_path: Path) -> None:
     content = write(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(content[:-2])
-    assert read_picture(tmp_path / "b.jpg") == "the JPEG is cut off"
+    assert read_pixels(tmp_path / "b.jpg") == "the JPEG is cut off"
+
+
+def test_jpeg_cut_off_after_its_thumbnail_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(with_thumbnail(jpeg())[:-2])
+    assert read_pixels(tmp_path / "a.jpg") == "the JPEG is cut off"
 
 
 def test_text_with_the_name_of_a_picture_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("hello")
-    assert isinstance(read_picture(tmp_path / "a.jpg"), str)
+    assert isinstance(read_pixels(tmp_path / "a.jpg"), str)
 
 
 def test_grey_picture_becomes_three_colours(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "a.png"), picture()[:, :, 0])
-    pixels = read_picture(tmp_path / "a.png")
+    pixels = read_pixels(tmp_path / "a.png")
     assert isinstance(pixels, np.ndarray)
     assert pixels.shape == (40, 50, 3)
 
