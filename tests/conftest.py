@@ -37,6 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["OMP_NUM_THREADS"] = THREADS_PER_WORKER
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the modules that take long first, so that no worker is left with one."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    whole_line = {item.path for item in items if item.get_closest_marker("e2e")}
+    items.sort(key=lambda item: (item.path not in slow, item.path not in whole_line))
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The folder of this checkout."""
