@@ -1,4 +1,4 @@
-"""One frame of a camera, and what is known of it."""
+"""One frame of a camera: pixels, number and time of capture."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,13 +11,13 @@ Pixels = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What is known of a frame besides its pixels.
+    """Number, time and part of a frame.
 
     Attributes:
-        frame_id: The source's own number.
-        captured_ns: Monotonic clock of the machine.
+        frame_id: Counted by the source; never decreases during one run of the daemon.
+        captured_ns: Monotonic clock.
         captured_wall_ns: Wall clock, since 1970 UTC.
-        part_id: The part, for a triggered source.
+        part_id: Set by a triggered source only.
     """
 
     frame_id: int
@@ -28,12 +28,11 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class CameraFrame:
-    """A frame in the slot; its pixels are valid until the slot is released.
+    """A frame in the shared memory; its pixels are valid until it is released.
 
     Attributes:
-        pixels: ``[H, W, 3]`` uint8 BGR, a view; none where it could not be read.
-        stamp: Number, time and part.
-        fault: Why there are no pixels; empty else.
+        pixels: ``[H, W, 3]`` uint8 BGR, a view; None where the frame is unreadable.
+        fault: Why there are no pixels; empty otherwise.
     """
 
     pixels: Pixels | None

@@ -276,7 +276,7 @@ class Pipeline:
         is_part = lane.makes_parts
         found = told.detections if told else None
         if found is not None:
-            lane.counters.inspected_one(frame.stamp.captured_ns, decided_ns)
+            lane.counters.record_decision(frame.stamp.captured_ns, decided_ns)
         if is_part:
             lane.count_verdict(verdict_kind(found), frame.stamp)
         shows_defect = found is not None and len(found) > 0

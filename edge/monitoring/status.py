@@ -267,7 +267,7 @@ class StatusReporter:
         name, counters = lane.camera.name, lane.counters
         before = self._inspected_before.get(name, 0)
         self._inspected_before[name] = counters.inspected
-        of_late = counters.of_late()
+        of_late = counters.reset_recent_latency()
         stats = CameraStats(
             at=datetime.now(UTC),
             frames_captured=lane.camera.frames_captured,

@@ -40,23 +40,23 @@ def test_latency_outside_the_range_counts_as_the_limit() -> None:
 def test_fps_is_between_first_and_last_decision() -> None:
     counters = CameraCounters()
     for number in range(11):
-        counters.inspected_one(0, 10**9 + number * 100 * MS)
+        counters.record_decision(0, 10**9 + number * 100 * MS)
     assert counters.fps == pytest.approx(10)
 
 
 def test_single_frame_has_no_fps() -> None:
     counters = CameraCounters()
-    counters.inspected_one(0, 5)
+    counters.record_decision(0, 5)
     assert counters.fps == 0
 
 
-def test_latencies_of_late_start_anew_and_those_since_start_stay() -> None:
+def test_recent_latencies_are_reset_and_those_since_start_stay() -> None:
     counters = CameraCounters()
-    counters.inspected_one(0, 5 * MS)
-    assert len(counters.of_late()) == 1
-    counters.inspected_one(0, 5 * MS)
-    counters.inspected_one(0, 5 * MS)
-    assert len(counters.of_late()) == 2
+    counters.record_decision(0, 5 * MS)
+    assert len(counters.reset_recent_latency()) == 1
+    counters.record_decision(0, 5 * MS)
+    counters.record_decision(0, 5 * MS)
+    assert len(counters.reset_recent_latency()) == 2
     assert len(counters.latency) == 3
 
 
