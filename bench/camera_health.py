@@ -1,9 +1,9 @@
-"""What camera health costs, and what it says of real videos, sound and spoilt.
+"""Cost of the image quality checks, and their results on real videos, good and spoilt.
 
-Cost: CPU time of one thread, frames of 1920 x 1080, with everything that a look does
-(measuring, rules, comparison with a baseline), and the glance that every frame gets.
-Truth: both real videos, looped as a camera would send them, must raise nothing; then
-every fault of the catalogue is done to them, after commissioning on sound frames.
+Cost: CPU time of one thread, frames of 1920 x 1080, for a measured frame (measuring,
+rules, comparison with a baseline) and for the quick check of every frame.
+Results: both real videos, looped as a camera would send them, must raise no alarm; then
+each fault is applied to them, after a baseline was learned from good frames.
 """
 
 import argparse
@@ -28,9 +28,10 @@ from measuring.machine import (
 
 sys.path.insert(0, str(REPOSITORY))
 
-from edge.cameras.health.appearance import Measurer, is_odd
+from edge.cameras.health.appearance import Measurer, may_be_unusable
 from edge.cameras.health.baseline import Background, Baseline, BaselineLearner
-from edge.cameras.health.condition import QualityLimits, QualityRules, names_of
+from edge.cameras.health.condition import QualityRules, names_of
+from edge.cameras.settings import CameraHealthSettings
 from edge.frame import Pixels
 
 SHARED = Path(os.environ.get("GRAFTLINE_SHARED", REPOSITORY / ".." / "shared"))
@@ -39,9 +40,9 @@ VIDEOS = {
     "derived-intel-bolt-conveyor-loop.mp4": 16.67,
 }
 BAR_MS = 2.0
-EVERY_N_FRAMES = 5
-LEARN_LOOKS = 200
-SPOILT_LOOKS = 80
+EVERY_N_FRAMES = CameraHealthSettings().every_n_frames
+LEARN_FRAMES = CameraHealthSettings().learn_frames
+SPOILT_FRAMES = 80
 FULL_HD = (1920, 1080)
 Spoil = Callable[[Pixels, np.random.Generator], Any]
 
@@ -98,127 +99,117 @@ def frames_of(path: Path) -> Iterator[Pixels]:
 
 
 def measure_cost(frames: list[Pixels], rounds: int) -> dict[str, float]:
-    """Return milliseconds of looks and glances at frames of full HD.
+    """Return milliseconds per measured frame and per quick check, in full HD.
 
-    It is the time that the thread itself worked: who else is on the machine slows it
-    down by its memory and caches only.
+    It is the CPU time of the thread: other programs slow it down only through memory
+    and caches.
 
     Args:
-        frames: Of a real video, enlarged.
-        rounds: How often each is looked at.
+        frames: From a real video, enlarged.
+        rounds: How often each is measured.
     """
     measurer, learner = Measurer(), BaselineLearner(len(frames))
     learned = [learner.add(measurer.measure(frame)) for frame in frames][-1]
-    judge = QualityRules(QualityLimits(), learned, is_triggered=False)
-    looks, glances = [], []
+    rules = QualityRules(CameraHealthSettings(), learned, is_triggered=False)
+    measured_ns, checked_ns = [], []
     for number, frame in enumerate(itertools.chain.from_iterable([frames] * rounds)):
-        began_ns = time.thread_time_ns()
-        judge.look(measurer.measure(frame), number * 200_000_000)
+        started_ns = time.thread_time_ns()
+        rules.evaluate(measurer.measure(frame), number * 200_000_000)
         between_ns = time.thread_time_ns()
-        is_odd(frame)
-        glances.append(time.thread_time_ns() - between_ns)
-        looks.append(between_ns - began_ns)
-    look_ms, glance_ms = np.array(looks) / 1e6, np.array(glances) / 1e6
+        may_be_unusable(frame)
+        checked_ns.append(time.thread_time_ns() - between_ns)
+        measured_ns.append(between_ns - started_ns)
+    measure_ms, check_ms = np.array(measured_ns) / 1e6, np.array(checked_ns) / 1e6
     return {
-        "looks": len(looks),
-        "look_ms_p50": round(float(np.median(look_ms)), 3),
-        "look_ms_p99": round(float(np.percentile(look_ms, 99)), 3),
-        "glance_ms_p50": round(float(np.median(glance_ms)), 3),
+        "looks": len(measured_ns),
+        "look_ms_p50": round(float(np.median(measure_ms)), 3),
+        "look_ms_p99": round(float(np.percentile(measure_ms, 99)), 3),
+        "glance_ms_p50": round(float(np.median(check_ms)), 3),
         "ms_a_frame_every_5th_looked_at": round(
-            float(np.median(look_ms) / EVERY_N_FRAMES + np.median(glance_ms)), 3
+            float(np.median(measure_ms) / EVERY_N_FRAMES + np.median(check_ms)), 3
         ),
     }
 
 
-def watch_sound(path: Path, fps: float, loops: int) -> tuple[dict[str, Any], Baseline]:
-    """Loop a sound video; return what was said of it, and the baseline.
-
-    Args:
-        path: The video.
-        fps: Its pace.
-        loops: How often.
+def run_good_video(
+    path: Path, fps: float, loops: int
+) -> tuple[dict[str, Any], Baseline]:
+    """Loop a good video; return the results, and the baseline.
 
     Raises:
         RuntimeError: It is too short for a baseline.
     """
-    measurer, learner = Measurer(), BaselineLearner(LEARN_LOOKS)
-    judge = QualityRules(QualityLimits(), None, is_triggered=False)
+    measurer, learner = Measurer(), BaselineLearner(LEARN_FRAMES)
+    rules = QualityRules(CameraHealthSettings(), None, is_triggered=False)
     baseline: Baseline | None = None
-    fakes: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     alarms: Counter[str] = Counter()
     longest = run = number = 0
     for _ in range(loops):
         for frame in frames_of(path):
             number += 1
-            if number % EVERY_N_FRAMES and not is_odd(frame):
+            if number % EVERY_N_FRAMES and not may_be_unusable(frame):
                 continue
-            seen = measurer.measure(frame)
-            run = run + 1 if seen.is_identical else 0
+            appearance = measurer.measure(frame)
+            run = run + 1 if appearance.is_identical else 0
             longest = max(longest, run)
-            fake = judge.look(seen, int(number / fps * 1e9))
-            fakes.update(names_of(fake))
-            alarms.update(names_of(judge.alarms))
-            if baseline is None and not fake:
-                baseline = learner.add(seen)
-                judge.adopt(baseline)
+            unusable = rules.evaluate(appearance, int(number / fps * 1e9))
+            rejected.update(names_of(unusable))
+            alarms.update(names_of(rules.conditions))
+            if baseline is None and not unusable:
+                baseline = learner.add(appearance)
+                rules.set_baseline(baseline)
     if baseline is None:
         raise RuntimeError(f"{path} is too short for a baseline")
-    told = {
+    results = {
         "frames": number,
         "loops": loops,
-        "fake_looks": dict(fakes),
+        "fake_looks": dict(rejected),
         "looks_with_an_alarm": dict(alarms),
         "longest_run_of_identical_looks": longest,
-        "baseline_sees_movement": Background(baseline).can_tell,
+        "baseline_sees_movement": Background(baseline).detects_movement,
     }
-    return told, baseline
+    return results, baseline
 
 
-def watch_spoilt(
+def run_spoilt_video(
     path: Path, fps: float, baseline: Baseline, spoil: Spoil
 ) -> dict[str, Any]:
-    """Do something to a video; return what was said of it.
-
-    Args:
-        path: The video.
-        fps: Its pace.
-        baseline: Learned from sound frames.
-        spoil: What is done to each frame.
-    """
+    """Apply a fault to each frame of a video; return the results."""
     rng = np.random.default_rng(0)
     measurer = Measurer()
-    judge = QualityRules(QualityLimits(), baseline, is_triggered=False)
-    fakes: Counter[str] = Counter()
+    rules = QualityRules(CameraHealthSettings(), baseline, is_triggered=False)
+    rejected: Counter[str] = Counter()
     after_s: dict[str, float] = {}
     frames = itertools.islice(
-        frames_of(path), 0, SPOILT_LOOKS * EVERY_N_FRAMES, EVERY_N_FRAMES
+        frames_of(path), 0, SPOILT_FRAMES * EVERY_N_FRAMES, EVERY_N_FRAMES
     )
     for number, frame in enumerate(frames):
         spoilt = np.clip(spoil(frame, rng), 0, 255).astype(np.uint8)
         now_s = number * EVERY_N_FRAMES / fps
-        fakes.update(
-            names_of(judge.look(measurer.measure(spoilt), 1 + int(now_s * 1e9)))
+        rejected.update(
+            names_of(rules.evaluate(measurer.measure(spoilt), 1 + int(now_s * 1e9)))
         )
-        for name in names_of(judge.alarms):
+        for name in names_of(rules.conditions):
             after_s.setdefault(name, round(now_s, 1))
-    share = {name: round(count / SPOILT_LOOKS, 2) for name, count in fakes.items()}
+    share = {name: round(count / SPOILT_FRAMES, 2) for name, count in rejected.items()}
     return {"fake_share_of_looks": share, "alarm_after_s": after_s}
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Measure and write the result.
 
     Args:
-        words: After the program's name.
+        arguments: Without the program's name.
 
     Returns:
-        0; 1 where a look takes too long, or a sound video raised something.
+        0; 1 where a measurement takes too long, or a good video raised an alarm.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loops", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--result", type=Path, default=RESULTS / "camera_health.json")
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     machine = describe_machine()
     cv2.setNumThreads(1)
     cost, videos = {}, {}
@@ -227,9 +218,9 @@ def main(words: list[str]) -> int:
         few = itertools.islice(frames_of(path), 0, 300, 10)
         large = [np.asarray(cv2.resize(frame, FULL_HD), np.uint8) for frame in few]
         cost[name] = measure_cost(large, args.rounds)
-        sound, baseline = watch_sound(path, fps, args.loops)
+        sound, baseline = run_good_video(path, fps, args.loops)
         spoilt = {
-            what: watch_spoilt(path, fps, baseline, spoil)
+            what: run_spoilt_video(path, fps, baseline, spoil)
             for what, spoil in SPOILS.items()
         }
         videos[name] = {"sound": sound, "spoilt": spoilt}

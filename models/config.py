@@ -4,6 +4,7 @@ All faults of a file are told at once, each with its place; an unknown key is a
 fault, with the key that was probably meant.
 """
 
+import dataclasses
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,8 @@ class Settings(BaseModel):
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
+# pydantic's two names of an unknown key: in a model, and in a dataclass.
+UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
 
 
 def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
@@ -107,7 +110,7 @@ def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
 def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pydantic's)
     """Return one fault as a sentence with its place."""
     place = ".".join(str(step) for step in error["loc"])
-    if error["type"] != "extra_forbidden":
+    if error["type"] not in UNKNOWN_KEY:
         got = error.get("input")
         shown = f", got {got!r}" if isinstance(got, str | int | float) else ""
         return f"{place}: {error['msg']}{shown}"
@@ -117,23 +120,35 @@ def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pyda
     return f"{place}: unknown key{hint}"
 
 
-def _known_keys(steps: tuple[Any, ...], layout: type[BaseModel]) -> list[str]:
+def _known_keys(steps: tuple[Any, ...], layout: type[Any]) -> list[str]:
     """Return the keys that are allowed at a place."""
-    here: type[BaseModel] | None = layout
+    here: type[Any] | None = layout
     for step in steps:
         # A number is a place in a list; a name that is no field is a key of a
         # table, or the tag of a union.
-        if here and step in here.model_fields:
-            here = _model_inside(here.model_fields[step].annotation)
-    return sorted(here.model_fields) if here else []
+        fields = _fields_of(here)
+        if step in fields:
+            here = _layout_inside(fields[step])
+    return sorted(_fields_of(here))
 
 
-def _model_inside(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 (a type)
-    """Return the model class in an annotation such as ``tuple[Camera, ...]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _fields_of(layout: type[Any] | None) -> dict[str, Any]:
+    """Return the annotation of each field of a model or dataclass."""
+    if layout is None:
+        return {}
+    if dataclasses.is_dataclass(layout):
+        return {field.name: field.type for field in dataclasses.fields(layout)}
+    return {name: field.annotation for name, field in layout.model_fields.items()}
+
+
+def _layout_inside(annotation: Any) -> type[Any] | None:  # noqa: ANN401 (a type)
+    """Return the model or dataclass in an annotation such as ``tuple[Camera, ...]``."""
+    if isinstance(annotation, type) and (
+        issubclass(annotation, BaseModel) or dataclasses.is_dataclass(annotation)
+    ):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = _model_inside(inner)
+        found = _layout_inside(inner)
         if found:
             return found
     return None

@@ -49,13 +49,13 @@ class MemoryCamera:
         is_triggered: Whether every frame is a part.
     """
 
-    name, restarts, bell_fd = "memory", 0, None
+    name, restarts, wakeup_fd = "memory", 0, None
 
     def __init__(self, frames: list[Frame], *, is_triggered: bool) -> None:
         self.is_triggered = is_triggered
         self._frames, self._taken = frames, 0
 
-    def take(self) -> CameraFrame:
+    def take_frame(self) -> CameraFrame:
         """Return the next frame, captured now."""
         number, self._taken = self._taken, self._taken + 1
         part = f"part-{number}" if self.is_triggered else None
@@ -79,9 +79,9 @@ class SlotCamera(MemoryCamera):
 
     def __init__(self, slot: FrameBuffer) -> None:
         super().__init__([], is_triggered=False)
-        self.bell_fd = slot.published_fd
+        self.wakeup_fd = slot.published_fd
         self._reader = FrameBufferReader(slot)
-        self.take = self._reader.take
+        self.take_frame = self._reader.take_frame
         self.is_whole = self._reader.is_whole
         self.release = self._reader.release
 

@@ -1,9 +1,9 @@
-"""What every kind of source shares: the plan of a camera's process and its feed.
+"""What all kinds of source share: the plan of a camera's process and its publisher.
 
-A camera's process runs one source once. It ends with exit code 0 where the source has
-ended; on any fault it leaves a reason and ends with another code. It never mends
-anything itself: the daemon starts it anew. Before every step that may hang it says by
-when it will be back.
+A camera's process runs one source once. It exits with code 0 when the source has
+ended; on any fault it writes a reason and exits with another code. It never recovers by
+itself: the daemon starts a new process. Before every step that may hang it writes the
+deadline of its next sign of life.
 """
 
 import time
@@ -12,201 +12,177 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.cameras.controls import Controls
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferWriter, HeaderField
-from edge.cameras.source import Source, SourceKind
+from edge.cameras.settings import CameraHealthSettings, ControlSettings
+from edge.cameras.source import FORMS, Source
 from edge.frame import Pixels, Stamp
 from models.errors import CameraError
 
 if TYPE_CHECKING:
-    from edge.cameras.health.monitor import ImageQualityMonitor, ImageQualityPlan
+    from edge.cameras.health.baseline import Baseline
+    from edge.cameras.health.monitor import ImageQualityMonitor
 
 GRACE_MS = 1000  # for a busy machine, on top of what a step itself may take
-SLICE_S = 0.2  # longest sleep without a sign of life
-WAIT_MS = 3000  # promised while waiting: nothing can hang there, only be starved
+WAIT_SLICE_S = 0.2  # longest sleep without a new deadline
+WAIT_DEADLINE_MS = 3000  # a wait cannot hang, but its process may get no CPU time
+ENABLED_POLL_S = 0.005
 FAULT_EXIT_CODE = 1
-NOUNS = {
-    SourceKind.FOLDER: "folder with pictures",
-    SourceKind.VIDEO: "video file",
-    SourceKind.STREAM: "network camera",
-    SourceKind.USB: "camera in /dev/v4l/by-id",
-    SourceKind.ARAVIS: "GigE or USB3 Vision camera",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """What a camera's process has to do. Plain values: it needs no pydantic.
+    """What a camera's process does. Equal plans need no new process.
 
     Attributes:
         camera: Name of the camera.
-        source: Where frames come from.
         fps: Pace, frames per second; 0 = the source's own.
         open_timeout_ms: Longest wait for the source.
         read_timeout_ms: Longest wait for a frame.
+        loops: A video file starts again at its end.
+        keeps_every_frame: Each frame of a live camera is a part, see ``backlog``.
+        health: None = frames are not checked.
+        baseline: Learned before; None = not learned yet. It is not compared: a
+            process that learned it itself already uses it.
         first_frame_id: Number of the first frame to deliver.
         poisoned_frame_id: Frame that killed the process before: not read again.
         is_verbose: Native libraries may write on stderr.
-        loops: A video file begins again at its end.
-        health: How to look at the frames; none = they are not looked at.
-        controls: What a USB, GigE or USB3 Vision camera is set to.
-        opens: How to open a live source; none = through OpenCV. It comes with the
-            plan into the camera's process, so it is a function of a module.
-        keeps_every_frame: Each frame of a live camera is a part, see ``backlog``.
+        open_capture: Opens a live source; None = through OpenCV. It is pickled with
+            the plan, so it must be a function or class of a module.
     """
 
     camera: str
     source: Source
-    fps: float = 0
-    open_timeout_ms: int = 5000
-    read_timeout_ms: int = 1500
+    fps: float
+    open_timeout_ms: int
+    read_timeout_ms: int
+    loops: bool
+    keeps_every_frame: bool
+    controls: ControlSettings
+    health: CameraHealthSettings | None
+    baseline: "Baseline | None" = field(default=None, compare=False)
     first_frame_id: int = 0
     poisoned_frame_id: int | None = None
     is_verbose: bool = False
-    loops: bool = False
-    health: "ImageQualityPlan | None" = None
-    controls: Controls = field(default_factory=Controls)
-    opens: Callable[["CapturePlan"], Any] | None = None
-    keeps_every_frame: bool = False
+    open_capture: Callable[["CapturePlan"], Any] | None = None
 
     def refuse_missing(self) -> None:
         """Refuse a file, folder or device that does not exist.
 
         Raises:
-            CameraError: It does not.
+            CameraError: It does not exist.
         """
         kind, address = self.source.kind, self.source.address
         if kind.is_path and not Path(address).exists():
+            noun = FORMS[kind].noun
             raise self.fault(
                 "there is no such file, folder or device.",
-                why=f"Looked for a {NOUNS[kind]}.",
-                fix=f"Give the path of an existing {NOUNS[kind]} in `source`.",
+                why=f"Expected a {noun}.",
+                fix=f"Give the path of an existing {noun} in `source`.",
             )
 
     def fault(self, what: str, *, why: str, fix: str) -> CameraError:
-        """Return the error that names this camera.
-
-        Args:
-            what: What failed.
-            why: The cause.
-            fix: The next action.
-        """
-        text = f"camera {self.camera}: {self.source.shown}: {what}"
+        """Return an error that names this camera and its source."""
+        text = f"camera {self.camera}: {self.source.redacted}: {what}"
         return CameraError(text, why=why, fix=fix)
 
 
 class FramePublisher:
-    """The way of frames and signs of life to the daemon.
+    """Publishes frames and deadlines of a camera's process to the daemon.
 
     Args:
-        slot: Shared with the daemon.
-        guard: Looks at the frames; none = nobody does.
+        monitor: Checks each frame before it is published; None = no checks.
     """
 
     def __init__(
-        self, slot: FrameBuffer, guard: "ImageQualityMonitor | None" = None
+        self,
+        frame_buffer: FrameBuffer,
+        monitor: "ImageQualityMonitor | None" = None,
     ) -> None:
-        self._slot = slot
-        self._writer = FrameBufferWriter(slot)
-        self._guard = guard
+        self._frame_buffer = frame_buffer
+        self._writer = FrameBufferWriter(frame_buffer)
+        self._monitor = monitor
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether the daemon is ready for frames."""
-        return bool(self._slot.words[HeaderField.GO])
+    def is_enabled(self) -> bool:
+        """Whether the daemon accepts frames."""
+        return bool(self._frame_buffer.header[HeaderField.ENABLED])
 
-    def back_within(self, timeout_ms: float) -> None:
-        """Promise a sign of life.
+    def extend_deadline(self, timeout_ms: float) -> None:
+        """Write the deadline of the next sign of life; the daemon kills later ones.
 
         Args:
-            timeout_ms: Longest that the next step takes by itself.
+            timeout_ms: Longest time that the next step takes by itself.
         """
         deadline = time.monotonic_ns() + int((timeout_ms + GRACE_MS) * 1e6)
-        self._slot.words[HeaderField.DEADLINE_NS] = deadline
+        self._frame_buffer.header[HeaderField.DEADLINE_NS] = deadline
 
-    def reads(self, frame_id: int, timeout_ms: float) -> None:
-        """Say which frame is read now, for the case that it kills the process.
-
-        Args:
-            frame_id: Its number.
-            timeout_ms: Longest that reading takes.
-        """
-        self._slot.words[HeaderField.READS] = frame_id + 1
-        self.back_within(timeout_ms)
-
-    def warn(self, warnings: Sequence[str]) -> None:
-        """Tell what is not as it was wanted, while frames come all the same.
+    def start_read(self, frame_id: int, timeout_ms: float) -> None:
+        """Write which frame is read next, in case it kills the process.
 
         Args:
-            warnings: A sentence each; none = everything is.
+            timeout_ms: Longest time that reading takes.
         """
-        self._slot.reason = "; ".join(warnings)
+        self._frame_buffer.header[HeaderField.CURRENT_READ] = frame_id + 1
+        self.extend_deadline(timeout_ms)
+
+    def set_warnings(self, warnings: Sequence[str]) -> None:
+        """Report settings that the camera did not accept, while it delivers frames.
+
+        Args:
+            warnings: A sentence each; empty = everything was accepted.
+        """
+        self._frame_buffer.reason = "; ".join(warnings)
 
     def count_damaged(self, frames: int) -> None:
-        """Count frames that came damaged, or not at all, and are not handed over.
+        """Count frames that came damaged, or not at all, and are not published."""
+        self._frame_buffer.header[HeaderField.DAMAGED] += frames
 
-        Args:
-            frames: How many.
-        """
-        self._slot.words[HeaderField.DAMAGED] += frames
-
-    def wait_until_wanted(self) -> None:
-        """Wait until the daemon is ready for frames."""
-        while not self.is_wanted:
-            self.back_within(WAIT_MS)
-            time.sleep(0.005)
+    def wait_until_enabled(self) -> None:
+        """Wait until the daemon accepts frames."""
+        while not self.is_enabled:
+            self.extend_deadline(WAIT_DEADLINE_MS)
+            time.sleep(ENABLED_POLL_S)
 
     def wait_until(self, due_ns: int) -> None:
-        """Wait for a moment.
-
-        Args:
-            due_ns: Monotonic clock.
-        """
+        """Wait for a time of the monotonic clock."""
         while (left_s := (due_ns - time.monotonic_ns()) / 1e9) > 0:
-            self.back_within(WAIT_MS)
-            time.sleep(min(left_s, SLICE_S))
+            self.extend_deadline(WAIT_DEADLINE_MS)
+            time.sleep(min(left_s, WAIT_SLICE_S))
 
     def wait_until_taken(self) -> None:
         """Wait until the daemon has taken the newest frame."""
-        taken = False
-        while not taken:
-            self.back_within(WAIT_MS)
-            taken = self._writer.wait_until_taken(SLICE_S)
+        is_taken = False
+        while not is_taken:
+            self.extend_deadline(WAIT_DEADLINE_MS)
+            is_taken = self.is_taken(WAIT_SLICE_S)
 
     def is_taken(self, timeout_s: float) -> bool:
-        """Return whether the daemon has the newest frame, waiting if it has not.
+        """Wait until the daemon has taken the newest frame; return whether it has.
 
-        It gives no sign of life: whoever reads the camera does.
-
-        Args:
-            timeout_s: Longest wait.
+        It does not extend the deadline: the thread that reads the camera does.
         """
         return self._writer.wait_until_taken(timeout_s)
 
     def publish(self, pixels: Pixels, stamp: Stamp) -> None:
         """Make a frame the newest one; see ``FrameBufferWriter.publish``.
 
-        Where it cannot show the part, it comes as one that cannot be read.
+        A frame that the monitor rejects is published as an unreadable one.
         """
         fault = ""
-        if self._guard is not None:
-            fault = self._guard.fault_of(pixels, stamp)
-            self._slot.words[HeaderField.CONDITION] = self._guard.alarms
+        if self._monitor is not None:
+            fault = self._monitor.fault_of(pixels, stamp)
+            conditions = self._monitor.conditions
+            self._frame_buffer.header[HeaderField.CONDITIONS] = conditions
         if fault:
             self._writer.publish_fault(fault, stamp)
         else:
             self._writer.publish(pixels, stamp)
 
     def publish_fault(self, fault: str, stamp: Stamp) -> None:
-        """Report a frame that cannot be read: ``FrameBufferWriter.publish_fault``."""
+        """Publish an unreadable frame: ``FrameBufferWriter.publish_fault``."""
         self._writer.publish_fault(fault, stamp)
 
 
 def stamp_now(frame_id: int, part_id: str | None = None) -> Stamp:
-    """Return the stamp of a frame that is captured at this moment.
-
-    Args:
-        frame_id: The source's own number.
-        part_id: The part, for a triggered source.
-    """
+    """Return the stamp of a frame that is captured at this moment."""
     return Stamp(frame_id, time.monotonic_ns(), time.time_ns(), part_id)

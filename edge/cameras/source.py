@@ -1,37 +1,24 @@
-"""Where frames come from: one grammar for every kind of camera.
-
-========================= ======================================================
-``folder:PATH``           pictures of a folder, in order; each one is a part
-``file:PATH``             a video file, at its own pace, once
-``rtsp://…``, ``http://…`` a network camera
-``v4l2:/dev/…``           a USB camera; prefer ``/dev/v4l/by-id/…``, which stays
-                          the same after a replug
-``aravis:ID``             a GigE or USB3 Vision camera, by the name or address
-                          that ``arv-tool-0.8`` shows
-a plain path              a video if its suffix says so, ``/dev/…`` a USB camera,
-                          else a folder
-========================= ======================================================
-"""
+"""The grammar of ``source`` in ``edge.toml``, for every kind of camera."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 )
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
-GRAMMAR = "folder:PATH, file:PATH, rtsp://…, http://…, v4l2:/dev/…, aravis:ID or a path"
 
 
 class SourceKind(StrEnum):
-    """What a source is."""
+    """The kinds of camera; the value is the scheme in ``edge.toml``."""
 
     FOLDER = "folder"
     VIDEO = "file"
-    STREAM = "stream"
+    STREAM = "stream"  # written as a URL: its scheme is one of STREAM_SCHEMES
     USB = "v4l2"
     ARAVIS = "aravis"
 
@@ -42,7 +29,7 @@ class SourceKind(StrEnum):
 
     @property
     def is_file(self) -> bool:
-        """Whether it lies on the disk, and so has an end."""
+        """Whether it is on the disk, and therefore has an end."""
         return self in {SourceKind.FOLDER, SourceKind.VIDEO}
 
     @property
@@ -51,12 +38,34 @@ class SourceKind(StrEnum):
         return self.is_file or self is SourceKind.USB
 
 
+class SourceForm(NamedTuple):
+    """How a kind of source is written, and called in messages."""
+
+    syntax: str
+    noun: str
+
+
+FORMS = {
+    # Pictures in natural order; each is one part.
+    SourceKind.FOLDER: SourceForm("folder:PATH", "folder with pictures"),
+    # Played once at its own pace, or in a loop.
+    SourceKind.VIDEO: SourceForm("file:PATH", "video file"),
+    SourceKind.STREAM: SourceForm("rtsp://…, http://…", "network camera"),
+    # /dev/v4l/by-id/… keeps its name when the camera is plugged in again.
+    SourceKind.USB: SourceForm("v4l2:/dev/…", "camera in /dev/v4l/by-id"),
+    # ID is the name or address that arv-tool-0.8 lists.
+    SourceKind.ARAVIS: SourceForm("aravis:ID", "GigE or USB3 Vision camera"),
+}
+# A plain path is a video if its suffix is in VIDEO_SUFFIXES, a USB camera if it starts
+# with /dev/, else a folder.
+GRAMMAR = ", ".join(form.syntax for form in FORMS.values()) + " or a path"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source, taken apart.
+    """A parsed source.
 
     Attributes:
-        kind: What it is.
         address: Path of the folder, file or device, URL of the stream, or name of
             the camera.
     """
@@ -65,12 +74,12 @@ class Source:
     address: str
 
     @property
-    def shown(self) -> str:
+    def redacted(self) -> str:
         """The address for logs and messages: scheme, host, port and path.
 
-        User and password are left out, and so are query and fragment, where many
-        cameras want them too. A password may hold any character as it is: where it
-        cannot be told from host or path, these are left out as well.
+        User and password are removed, and so are query and fragment, where many
+        cameras expect them too. A password may contain any character unescaped: where
+        it cannot be separated from host or path, these are removed as well.
         """
         if self.kind is not SourceKind.STREAM:
             return self.address
@@ -78,19 +87,15 @@ class Source:
         authority, slash, path = rest.partition("/")
         path = _before_query(path)
         login, at, host = authority.rpartition("@")
-        is_doubtful = "@" in path or (at and "@" not in _before_query(login + at))
-        if is_doubtful:
+        is_ambiguous = "@" in path or (at and "@" not in _before_query(login + at))
+        if is_ambiguous:
             return f"{scheme}://***"
         if _before_query(host) != host:  # then the slash was not that of a path
             return f"{scheme}://{_before_query(host)}"
         return f"{scheme}://{host}{slash}{path}"
 
-    def beside(self, folder: Path) -> "Source":
-        """Return the source with a relative path taken from a folder.
-
-        Args:
-            folder: Where relative paths start: the configuration's folder.
-        """
+    def resolved_from(self, folder: Path) -> "Source":
+        """Return the source with a relative path resolved against a folder."""
         if not self.kind.is_path:
             return self
         return Source(self.kind, str(folder / self.address))
@@ -103,10 +108,7 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Return a source of the configuration, taken apart. No file is touched.
-
-    Args:
-        text: In the grammar of this module.
+    """Parse a source of the configuration. No file is touched.
 
     Raises:
         ValueError: It is not in the grammar.
@@ -119,11 +121,11 @@ def parse_source(text: str) -> Source:
     scheme, colon, rest = text.partition(":")
     if colon and scheme.lower() in STREAM_SCHEMES:
         if not _has_host(text):
-            raise ValueError(f"it names no host; expected {scheme}://HOST/…")
+            raise ValueError(f"it has no host; expected {scheme}://HOST/…")
         return Source(SourceKind.STREAM, text)
-    if colon and scheme in {kind.value for kind in SourceKind} - {"stream"}:
+    if colon and scheme in set(SourceKind) - {SourceKind.STREAM}:
         if not rest:
-            raise ValueError(f"{text!r} names no path; expected {scheme}:PATH")
+            raise ValueError(f"{text!r} has no path; expected {scheme}:PATH")
         return Source(SourceKind(scheme), rest.removeprefix("//"))
     if "://" in text or not text.strip():
         raise ValueError(f"{text!r} is not a source; expected {GRAMMAR}")
@@ -135,12 +137,11 @@ def parse_source(text: str) -> Source:
 
 
 def _before_query(text: str) -> str:
-    """Return what comes before a query or a fragment."""
     return re.split(r"[?#]", text, maxsplit=1)[0]
 
 
 def _has_host(url: str) -> bool:
-    """Return whether a URL names a host and, if any, a possible port."""
+    """Return whether a URL has a host and, if it has a port, a valid one."""
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and (parts.port is None or parts.port > 0)

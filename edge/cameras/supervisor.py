@@ -1,10 +1,10 @@
-"""Supervisor of one camera: its process, watched by deadline and started anew.
+"""Supervisor of one camera: its process, its deadline and its restarts.
 
 The video library may hang or crash in native code. So it runs in a process of its own,
-which is killed when it does not come back by the time that it promised, and which is
-started again after a pause that grows from half a second to half a minute. The pause
-ends early when a camera that did not answer answers again, and it stays short where
-the attempt itself was one long wait for the camera.
+which is killed when it misses its deadline, and which is started again after a pause
+that grows with each failure. The pause ends early when a camera that did not answer
+answers again, and it stays short where the attempt itself was one long wait for the
+camera.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
 from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan
 from edge.cameras.health.condition import names_of
-from edge.cameras.reachability import Probe
+from edge.cameras.reachability import ReachabilityProbe
 from edge.cameras.worker import REASON_SEPARATOR, run_camera
 from edge.frame import CameraFrame
 from models.errors import CameraError
@@ -76,11 +76,13 @@ class CameraProcess:
     """One camera, as the daemon sees it. Used by one thread.
 
     Args:
-        plan: Source and limits.
         dice: For the jitter.
 
     Attributes:
-        conditions: What it suffers from though frames come: why it is degraded.
+        reason: Why it is degraded or lost; empty while it is up.
+        conditions: What the image quality monitor detected, while frames come.
+        since_wall_ns: When the state was entered; wall clock.
+        warning: Settings that the camera did not accept, while frames come.
     """
 
     def __init__(self, plan: CapturePlan, dice: random.Random | None = None) -> None:
@@ -90,15 +92,16 @@ class CameraProcess:
         self.conditions: tuple[str, ...] = ()
         self.since_wall_ns = time.time_ns()
         self.restarts = 0
-        self.warning = ""  # what is not as it was wanted, though there are frames
+        self.warning = ""
         self._pause = Pause(dice or random.Random())  # noqa: S311 (jitter)
         self._process: BaseProcess | None = None
-        self._dying: list[BaseProcess] = []
-        self._slot: FrameBuffer | None = None
+        self._terminating: list[BaseProcess] = []
+        self._frame_buffer: FrameBuffer | None = None
         self._reader: FrameBufferReader | None = None
-        self._probe = Probe(plan.source, plan.camera)
+        self._probe = ReachabilityProbe(plan.source, plan.camera)
         self._start_at_ns = self._started_ns = 0
-        self._is_wanted = False
+        self._is_enabled = False
+        # Totals of the processes that have ended.
         self._captured_before, self._taken_before, self._damaged_before = 0, 0, 0
         self._suspect: tuple[int, int] = (-1, 0)  # frame, deaths while reading it
 
@@ -114,12 +117,12 @@ class CameraProcess:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it is known how it is: up, ill, lost or ended."""
+        """Whether the first attempt to open it has succeeded or failed."""
         return self.reason != OPENING
 
     @property
     def failures(self) -> int:
-        """Starts that failed in a row without a frame between."""
+        """Starts that failed in a row without a frame in between."""
         return self._pause.failures
 
     @property
@@ -130,7 +133,7 @@ class CameraProcess:
 
     @property
     def frames_taken(self) -> int:
-        """Frames that were taken out of the slot since the daemon's start."""
+        """Frames that were taken out of the frame buffer since the daemon's start."""
         reader = self._reader
         return self._taken_before + (reader.frames_taken if reader else 0)
 
@@ -142,11 +145,8 @@ class CameraProcess:
 
     @property
     def frames_damaged(self) -> int:
-        """Frames that came damaged, or not at all, and were not handed over."""
-        slot = self._slot
-        return self._damaged_before + (
-            int(slot.words[HeaderField.DAMAGED]) if slot else 0
-        )
+        """Frames that came damaged, or not at all, and were not published."""
+        return self._damaged_before + self._header(HeaderField.DAMAGED)
 
     @property
     def pid(self) -> int | None:
@@ -154,51 +154,51 @@ class CameraProcess:
         return self._process.pid if self._process else None
 
     @property
-    def bell_fd(self) -> int | None:
+    def wakeup_fd(self) -> int | None:
         """Descriptor that becomes readable when there is a frame."""
-        return self._slot.published_fd if self._slot else None
+        return self._frame_buffer.published_fd if self._frame_buffer else None
 
-    def admit_frames(self) -> None:
-        """Let frames come: whoever inspects them is ready."""
-        self._is_wanted = True
-        if self._slot:
-            self._slot.words[HeaderField.GO] = 1
+    def enable(self) -> None:
+        """Accept frames: the pipeline is ready to inspect them."""
+        self._is_enabled = True
+        if self._frame_buffer:
+            self._frame_buffer.header[HeaderField.ENABLED] = 1
 
-    def take(self) -> CameraFrame | None:
-        """Return the newest frame, or nothing if there is no new one.
+    def take_frame(self) -> CameraFrame | None:
+        """Return the newest frame, or None if there is no new one.
 
-        It is valid until ``release``, the next ``take`` or ``supervise``.
+        It is valid until ``release``, the next ``take_frame`` or ``supervise``.
         """
-        frame = self._reader.take() if self._reader else None
-        if frame is not None and self._slot is not None:
+        frame = self._reader.take_frame() if self._reader else None
+        if frame is not None and self._frame_buffer is not None:
             self._pause.reset()
-            self._probe.forget()
-            self.warning = self._slot.reason
-            ill = names_of(int(self._slot.words[HeaderField.CONDITION]))
-            state = CameraState.DEGRADED if ill else CameraState.UP
-            told = ", ".join((*ill, self.warning) if self.warning else ill)
-            self._change(state, told, ill)
+            self._probe.reset()
+            self.warning = self._frame_buffer.reason
+            conditions = names_of(self._header(HeaderField.CONDITIONS))
+            state = CameraState.DEGRADED if conditions else CameraState.UP
+            reasons = (*conditions, self.warning) if self.warning else conditions
+            self._change(state, ", ".join(reasons), conditions)
         return frame
 
     def is_whole(self) -> bool:
-        """Return whether the frame last taken is untouched."""
+        """Return whether the frame last taken has not been overwritten."""
         return self._reader is not None and self._reader.is_whole()
 
     def release(self) -> None:
-        """Give the frame back."""
+        """Give the frame's buffer back to the camera."""
         if self._reader:
             self._reader.release()
 
     def supervise(self, now_ns: int) -> None:
-        """Start, watch, kill and start anew; returns at once.
+        """Start, check, kill and restart the process; returns at once.
 
         Args:
             now_ns: Monotonic clock.
         """
-        self._bury()
+        self._reap()
         if self._process is None:
-            if self._probe.is_back:
-                self._pause.reset()  # if it needs a second try, that comes soon too
+            if self._probe.has_returned:
+                self._pause.reset()  # a second attempt, if needed, comes soon too
                 self._start_at_ns = now_ns
             if self.state is not CameraState.ENDED and now_ns >= self._start_at_ns:
                 self._start(now_ns)
@@ -209,21 +209,21 @@ class CameraProcess:
                 self._close(resumes=False)
                 self._change(CameraState.ENDED, "")
         elif exit_code is not None:
-            self._fail(self._reason(exit_code), now_ns)
-        elif self._slot and now_ns > self._slot.words[HeaderField.DEADLINE_NS]:
+            self._fail(self._exit_reason(exit_code), now_ns)
+        elif now_ns > self._header(HeaderField.DEADLINE_NS):
             self._process.kill()
             self._fail("its process hung and was killed", now_ns)
 
     def error(self) -> CameraError:
-        """Return what is wrong with it, for a person."""
+        """Return the reason as an error with what, why and fix."""
         what, _, rest = self.reason.partition(REASON_SEPARATOR)
         why, _, fix = rest.partition(REASON_SEPARATOR)
         if not what.startswith("camera "):
-            what = f"camera {self.name}: {self.plan.source.shown}: {what}."
-        return CameraError(what, why=why, fix=fix or "Look at the camera.")
+            what = f"camera {self.name}: {self.plan.source.redacted}: {what}."
+        return CameraError(what, why=why, fix=fix or "Check the camera.")
 
-    def end(self) -> None:
-        """End the process for good; it is taken leave of in ``supervise``."""
+    def terminate(self) -> None:
+        """End the process for good; ``supervise`` reaps it."""
         self._probe.stop()
         if self._process is not None:
             self._process.kill()
@@ -231,41 +231,46 @@ class CameraProcess:
         self._change(CameraState.ENDED, "")
 
     @property
-    def is_gone(self) -> bool:
-        """Whether no process of it is left."""
-        return self._process is None and not self._dying
+    def is_terminated(self) -> bool:
+        """Whether it has no process left, running or terminating."""
+        return self._process is None and not self._terminating
 
     def stop(self) -> None:
-        """End the process for good and wait until it is gone."""
+        """End the process for good and wait until it has ended."""
         self._probe.stop()
         if self._process is not None:
             self._process.kill()
             self._close(resumes=False)
         deadline = time.monotonic() + STOP_LIMIT_S
-        while self._dying and time.monotonic() < deadline:
-            self._bury()
+        while self._terminating and time.monotonic() < deadline:
+            self._reap()
             time.sleep(0.005)
 
+    def _header(self, field: HeaderField) -> int:
+        """Return a header field of the running process; 0 without one."""
+        return int(self._frame_buffer.header[field]) if self._frame_buffer else 0
+
     def _start(self, now_ns: int) -> None:
-        """Make a new slot and a new process for it."""
+        """Start a process with a new frame buffer."""
         self._probe.stop()
         self._started_ns = now_ns
-        slot = FrameBuffer.create()
-        slot.words[HeaderField.DEADLINE_NS] = now_ns + START_LIMIT_NS
-        slot.words[HeaderField.GO] = self._is_wanted
+        buffer = FrameBuffer.create()
+        buffer.header[HeaderField.DEADLINE_NS] = now_ns + START_LIMIT_NS
+        buffer.header[HeaderField.ENABLED] = self._is_enabled
         process = multiprocessing.get_context("spawn").Process(
             target=run_camera,
-            args=(self.plan, slot, os.getpid()),
+            args=(self.plan, buffer, os.getpid()),
             name=f"camera-{self.name}",
             daemon=True,
         )
-        with _interrupts_blocked():
+        with _sigint_blocked():
             process.start()
-        self._process, self._slot, self._reader = process, slot, FrameBufferReader(slot)
+        self._process, self._frame_buffer = process, buffer
+        self._reader = FrameBufferReader(buffer)
         logger.debug("camera_started camera=%s pid=%s", self.name, process.pid)
 
     def _fail(self, reason: str, now_ns: int) -> None:
-        """Note a process that ended before its source did, and plan the next."""
+        """Handle a process that ended before its source did, and plan the next."""
         self._close(resumes=True)
         self.restarts += 1
         waited_ms = (now_ns - self._started_ns) / 1e6
@@ -277,61 +282,61 @@ class CameraProcess:
         logger.debug("camera_restart camera=%s in_ms=%d", self.name, pause_ns / 1e6)
 
     def _close(self, *, resumes: bool) -> None:
-        """Let go of process and slot, and keep their figures."""
-        if self._process is None or self._slot is None or self._reader is None:
+        """Close the frame buffer and add its counts to the totals."""
+        if self._process is None or self._frame_buffer is None or self._reader is None:
             return
         reader, taken = self._reader, self._reader.frames_taken
+        # A part that was published but not taken is delivered again by the next start.
         captured = taken if self.is_triggered else reader.frames_published
-        damaged = int(self._slot.words[HeaderField.DAMAGED])
+        damaged = self._header(HeaderField.DAMAGED)
         if resumes:
-            self._resume_after(
-                captured + damaged, int(self._slot.words[HeaderField.READS]) - 1
-            )
+            last_read = self._header(HeaderField.CURRENT_READ) - 1
+            self._resume_after(captured + damaged, last_read)
         self._captured_before += captured
         self._taken_before += taken
         self._damaged_before += damaged
-        self._dying.append(self._process)
-        self._slot.close()
-        self._process = self._slot = self._reader = None
+        self._terminating.append(self._process)
+        self._frame_buffer.close()
+        self._process = self._frame_buffer = self._reader = None
 
-    def _resume_after(self, frames: int, read_last: int) -> None:
+    def _resume_after(self, frames: int, last_read: int) -> None:
         """Plan the next start behind the frames that were delivered, or damaged.
 
-        A live camera also counts frames that nobody was ready for; what it read last
-        may have come through, so its next frame gets a number beyond that.
+        A live camera also counts frames from before it was enabled; the frame that it
+        read last may have been published, so the next one gets a higher number.
         """
         first_frame_id = self.plan.first_frame_id + frames
         if not self.plan.source.kind.is_file:
-            first_frame_id = max(first_frame_id, read_last + 1)
+            first_frame_id = max(first_frame_id, last_read + 1)
         suspect, deaths = self._suspect
-        self._suspect = (read_last, deaths + 1 if read_last == suspect else 1)
-        is_poisoned = self._suspect[1] >= DEATHS_TO_POISON and read_last >= 0
+        self._suspect = (last_read, deaths + 1 if last_read == suspect else 1)
+        is_poisoned = self._suspect[1] >= DEATHS_TO_POISON and last_read >= 0
         self.plan = replace(
             self.plan,
             first_frame_id=first_frame_id,
-            poisoned_frame_id=read_last if is_poisoned else None,
+            poisoned_frame_id=last_read if is_poisoned else None,
         )
 
-    def _reason(self, exit_code: int) -> str:
+    def _exit_reason(self, exit_code: int) -> str:
         """Return why the process ended."""
-        told = self._slot.reason if self._slot else ""
-        if told and exit_code == FAULT_EXIT_CODE:
-            return told
+        reason = self._frame_buffer.reason if self._frame_buffer else ""
+        if reason and exit_code == FAULT_EXIT_CODE:
+            return reason
         if exit_code < 0:
             with contextlib.suppress(ValueError):  # a signal without a name
                 return f"its process was ended by {signal.Signals(-exit_code).name}"
         return f"its process ended with {exit_code}"
 
-    def _bury(self) -> None:
-        """Take leave of killed processes as far as they are gone."""
-        for process in [p for p in self._dying if p.exitcode is not None]:
+    def _reap(self) -> None:
+        """Close the killed processes that have ended."""
+        for process in [p for p in self._terminating if p.exitcode is not None]:
             process.close()
-            self._dying.remove(process)
+            self._terminating.remove(process)
 
     def _change(
         self, state: CameraState, reason: str, conditions: tuple[str, ...] = ()
     ) -> None:
-        """Enter a state; the log says it once."""
+        """Enter a state, and log it if it or its reason is new."""
         if (state, reason) == (self.state, self.reason):
             return
         self.state, self.reason, self.conditions = state, reason, conditions
@@ -343,11 +348,11 @@ class CameraProcess:
 
 
 @contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Block SIGINT inside the block; a process that is started there never gets it.
 
-    Ctrl-C in a terminal goes to every process of the group, but is the daemon's
-    business alone.
+    Ctrl-C in a terminal goes to every process of the group, but only the daemon
+    handles it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -357,11 +362,6 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def wait_for_frames(cameras: Sequence[CameraProcess], timeout_s: float) -> None:
-    """Wait until one of the cameras has a frame.
-
-    Args:
-        cameras: All cameras.
-        timeout_s: Longest wait.
-    """
-    bells = [bell for camera in cameras if (bell := camera.bell_fd) is not None]
-    select.select(bells, [], [], timeout_s)
+    """Wait until one of the cameras has a frame, or the timeout is over."""
+    fds = [fd for camera in cameras if (fd := camera.wakeup_fd) is not None]
+    select.select(fds, [], [], timeout_s)

@@ -1,9 +1,9 @@
-"""The top of a camera's process. It imports OpenCV and NumPy, nothing larger."""
+"""Entry point of a camera's process. It imports OpenCV and NumPy, nothing larger."""
 
 import ctypes
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from edge.cameras.frame_buffer import FrameBuffer
 from edge.cameras.frame_publisher import FAULT_EXIT_CODE, CapturePlan, FramePublisher
@@ -11,84 +11,91 @@ from edge.cameras.source import SourceKind
 from models.errors import CameraError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.cameras.health.monitor import ImageQualityMonitor
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 REASON_SEPARATOR = "\n"
 
 
-def run_camera(plan: CapturePlan, slot: FrameBuffer, parent_pid: int) -> None:
-    """Run one source to its end. Called in a process of its own.
+def run_camera(plan: CapturePlan, frame_buffer: FrameBuffer, parent_pid: int) -> None:
+    """Run one source to its end, in a process of its own.
 
     Args:
-        plan: What to do.
-        slot: Where frames go.
-        parent_pid: The daemon; the process ends with it, however it ends.
+        parent_pid: The daemon; the kernel kills this process when it exits.
     """
-    _end_with(parent_pid)
+    _exit_with(parent_pid)
     if not plan.is_verbose:
         _silence_native_libraries()
     try:
-        _run(plan, slot)
+        _run(plan, frame_buffer)
     except CameraError as error:
-        slot.reason = REASON_SEPARATOR.join((error.what, error.why, error.fix))
-    except Exception as error:  # noqa: BLE001 - top of the process: told to the daemon
-        what = f"camera {plan.camera}: {type(error).__name__}: {error}"
-        slot.reason = REASON_SEPARATOR.join((what, "", ""))
+        reason = (error.what, error.why, error.fix)
+    except Exception as error:  # noqa: BLE001 - top of the process: the daemon logs it
+        reason = (f"camera {plan.camera}: {type(error).__name__}: {error}", "", "")
     else:
         return
-    # At once: a library that takes leave of a dead camera hangs for seconds.
+    frame_buffer.reason = REASON_SEPARATOR.join(reason)
+    # Without clean-up: a library that closes a dead camera hangs for seconds.
     os._exit(FAULT_EXIT_CODE)
 
 
-def _run(plan: CapturePlan, slot: FrameBuffer) -> None:
-    """Run the source; only its own module is imported."""
-    plan.refuse_missing()  # at once: importing OpenCV takes its time
-    feed = FramePublisher(slot, _guard(plan))
-    match plan.source.kind:
+def _run(plan: CapturePlan, frame_buffer: FrameBuffer) -> None:
+    plan.refuse_missing()  # first: importing OpenCV takes its time
+    publisher = FramePublisher(frame_buffer, _quality_monitor(plan))
+    runner_of(plan.source.kind)(plan, publisher)
+
+
+def runner_of(
+    kind: SourceKind,
+) -> "Callable[[CapturePlan, FramePublisher], None]":
+    """Return the function that runs a kind of source; only its module is imported."""
+    match kind:
         case SourceKind.FOLDER:
             from edge.cameras.sources.folder import run_folder  # noqa: PLC0415 (lazy)
 
-            run_folder(plan, feed)
+            return run_folder
         case SourceKind.VIDEO:
             from edge.cameras.sources.video import run_video  # noqa: PLC0415 (lazy)
 
-            run_video(plan, feed)
+            return run_video
         case SourceKind.STREAM | SourceKind.USB:
             from edge.cameras.sources.opencv import run_live  # noqa: PLC0415 (lazy)
 
-            run_live(plan, feed)
+            return run_live
         case SourceKind.ARAVIS:
             from edge.cameras.sources.aravis import run_aravis  # noqa: PLC0415 (lazy)
 
-            run_aravis(plan, feed)
+            return run_aravis
+        case _:
+            assert_never(kind)
 
 
-def _guard(plan: CapturePlan) -> "ImageQualityMonitor | None":
-    """Return who looks at the frames."""
+def _quality_monitor(plan: CapturePlan) -> "ImageQualityMonitor | None":
     if plan.health is None:
         return None
     import cv2  # noqa: PLC0415 (lazy)
 
     from edge.cameras.health.monitor import ImageQualityMonitor  # noqa: PLC0415 (lazy: OpenCV)
 
-    cv2.setNumThreads(1)  # of a process that the other cores are not for
+    cv2.setNumThreads(1)  # the other cores belong to inference
     is_part = plan.source.kind.is_triggered or plan.keeps_every_frame
-    return ImageQualityMonitor(plan.health, is_triggered=is_part)
+    return ImageQualityMonitor(plan.health, plan.baseline, is_triggered=is_part)
 
 
-def _end_with(parent_pid: int) -> None:
-    """Have the kernel kill this process when the daemon is gone."""
+def _exit_with(parent_pid: int) -> None:
+    """Have the kernel kill this process when the daemon exits."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # it went before the line above
+    if os.getppid() != parent_pid:  # it exited before the line above
         os._exit(FAULT_EXIT_CODE)
 
 
 def _silence_native_libraries() -> None:
-    """Point stderr to nowhere: decoders write what nobody can act on.
+    """Redirect stderr to /dev/null: decoders write about every damaged frame.
 
-    What matters goes to the daemon as a reason or a fault, and is logged there.
+    Faults reach the daemon through the frame buffer, and are logged there.
     """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)

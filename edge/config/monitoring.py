@@ -1,4 +1,4 @@
-"""Configuration of how the daemon is watched: figures over HTTP, heat, a smart home."""
+"""Configuration of monitoring: metrics over HTTP, temperature, Home Assistant."""
 
 from pathlib import Path
 
@@ -8,29 +8,32 @@ from models.config import Settings
 
 
 class MetricsSettings(Settings):
-    """``[metrics]``: figures for Prometheus, ``/healthz`` and ``/readyz``."""
+    """``[metrics]``: metrics for Prometheus, ``/healthz`` and ``/readyz``."""
 
     port: int = Field(
-        default=0, ge=0, le=65535, description="TCP port; 0 = no figures over HTTP."
+        default=0, ge=0, le=65535, description="TCP port; 0 = no HTTP server."
     )
     listen: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address to listen on; whoever reaches it can read the figures.",
+        description="Address to listen on; there is no login.",
     )
 
 
 class ThermalSettings(Settings):
-    """``[thermal]``: what happens when the processor gets too hot."""
+    """``[thermal]``: detection of a processor that is too hot, and the response."""
 
     poll_interval_s: float = Field(
-        default=5, ge=0.1, le=600, description="How often to look."
+        default=5, ge=0.1, le=600, description="Interval of measurements."
     )
     calm_s: float = Field(
-        default=30, ge=0, le=3600, description="Calm for so long, and it is over."
+        default=30,
+        ge=0,
+        le=3600,
+        description="Throttling is over after this long without a sign of it.",
     )
     sysfs: Path = Field(
-        default=Path("/sys"), description="Where the kernel shows sensors and clocks."
+        default=Path("/sys"), description="Folder of the kernel's sensors and clocks."
     )
     sheds_frames: bool = Field(
         default=True,
@@ -39,14 +42,14 @@ class ThermalSettings(Settings):
 
 
 class HomeAssistantSettings(Settings):
-    """``[home_assistant]``: let Home Assistant find this station by itself."""
+    """``[home_assistant]``: MQTT discovery of this station by Home Assistant."""
 
     enabled: bool = Field(
         default=False,
-        description="Announce the station; false also takes an announcement back.",
+        description="Publish the discovery messages; false also removes earlier ones.",
     )
     prefix: str = Field(
         default="homeassistant",
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
-        description="Discovery prefix that Home Assistant is set to.",
+        description="Discovery prefix that Home Assistant is configured with.",
     )

@@ -1,7 +1,7 @@
-"""Configuration of a camera's rules: where it looks, and what counts as a streak.
+"""Configuration of a camera's rules: regions, defect rate and part counting.
 
 Polygons are given in shares of the frame's width and height, so that they stay on the
-same spot of the part when the camera's resolution changes.
+same area of the part when the camera's resolution changes.
 """
 
 from pathlib import Path
@@ -23,16 +23,16 @@ class RegionSettings(Settings):
     name: Name = Field(description="Name in alerts.")
     kind: RegionKind = Field(
         default=RegionKind.INSPECT,
-        description="inspect = look here and, where there is one, nowhere else; "
-        "mask = what is found here is ignored.",
+        description="inspect = only regions of this kind are inspected, if there is "
+        "one; mask = defects here are ignored.",
     )
     polygon: tuple[tuple[float, float], ...] = Field(
         description="Corners [x, y] in 0..1 of the frame's width and height."
     )
     thresholds: dict[str, Threshold] = Field(
         default={},
-        description="Label to the score from which it counts here, above or below "
-        "the package's own.",
+        description="Score threshold by label in this region, above or below that of "
+        "the package.",
     )
     min_size_px: float = Field(
         default=0,
@@ -43,7 +43,7 @@ class RegionSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
-        """Refuse a polygon without an inside, and rules where nobody looks."""
+        """Refuse a polygon without an inside, and rules for a mask."""
         fault = polygon_fault(self.polygon)
         if fault:
             raise ValueError(f"region {self.name}: {fault}")
@@ -55,7 +55,7 @@ class RegionSettings(Settings):
 
     @property
     def region(self) -> Region:
-        """The region, ready to be compared with boxes."""
+        """The region as the rules use it."""
         return Region.of(
             self.name,
             self.kind,
@@ -66,20 +66,20 @@ class RegionSettings(Settings):
 
 
 class StreakSettings(Settings):
-    """``[camera.streak]``: when so many defects are an alarm of their own."""
+    """``[camera.streak]``: the defect rate that raises an alarm of its own."""
 
     parts: int = Field(
         default=0,
         ge=0,
         le=10_000,
-        description="Defective parts in a row that raise it; 0 = never.",
+        description="Defective parts in a row that raise the alarm; 0 = never.",
     )
     alerts: int = Field(
         default=0,
         ge=0,
         le=10_000,
-        description="Free run: more defects than this within window_s raise it; "
-        "0 = never.",
+        description="Free run: more defects than this within window_s raise the "
+        "alarm; 0 = never.",
     )
     window_s: float = Field(
         default=600, ge=1, le=86_400, description="Window of alerts, in seconds."
@@ -87,38 +87,40 @@ class StreakSettings(Settings):
 
 
 class PartsSettings(Settings):
-    """``[camera.parts]``: free run: count the parts, and judge each."""
+    """``[camera.parts]``: in free run, counts the parts and reports a verdict each."""
 
     empty: Path = Field(
         description="Picture of the empty belt, taken by this camera: PNG or JPEG."
     )
     window: BeltWindow = Field(
         default=(0.1, 0, 0.9, 1),
-        description="Where parts are looked for: [x1, y1, x2, y2] in 0..1 of the "
-        "frame. It must show one part at a time, and the belt between two.",
+        description="Window in which parts are detected: [x1, y1, x2, y2] in 0..1 of "
+        "the frame. It must show one part at a time, and the belt between two.",
     )
     difference: float = Field(
         default=30,
         ge=1,
         le=255,
-        description="Grey levels of a colour from which a point is not the belt.",
+        description="Least difference from the empty belt, in levels of one colour, "
+        "of a pixel that shows a part.",
     )
     enter_share: float = Field(
         default=0.05,
         gt=0,
         le=1,
-        description="Share of the window that a part hides when it is in view.",
+        description="A part that covers at least this share of the window is in view.",
     )
     leave_share: float = Field(
         default=0.02,
         gt=0,
         le=1,
-        description="Share below which it has left; less than enter_share.",
+        description="A part that covers less than this share has left; less than "
+        "enter_share.",
     )
 
     @model_validator(mode="after")
     def _can_be_counted(self) -> Self:
-        """Refuse a window without an inside, and limits the wrong way round."""
+        """Refuse a window without an inside, and swapped limits."""
         x1, y1, x2, y2 = self.window
         if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
             raise ValueError(
@@ -133,11 +135,7 @@ class PartsSettings(Settings):
         return self
 
 
-def names_twice(regions: tuple[RegionSettings, ...]) -> list[str]:
-    """Return the names that more than one region has.
-
-    Args:
-        regions: Of one camera.
-    """
+def duplicate_names(regions: tuple[RegionSettings, ...]) -> list[str]:
+    """Return the names that more than one region of a camera has."""
     names = [region.name for region in regions]
     return sorted({name for name in names if names.count(name) > 1})

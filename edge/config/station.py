@@ -1,7 +1,7 @@
 """Configuration of the daemon: one TOML file, one class for each part.
 
-Relative paths start at the folder of the file, so that the daemon means the same
-files from wherever it is started. Secrets are paths to files.
+Relative paths are resolved against the folder of the file, so that they do not depend
+on the daemon's working directory. Secrets are paths to files.
 """
 
 import json
@@ -26,7 +26,7 @@ MEBIBYTE = 1 << 20
 
 
 class StationSettings(Settings):
-    """``[station]``: where this daemon stands; it names the MQTT topics."""
+    """``[station]``: place of this daemon in the factory; part of the MQTT topics."""
 
     site: Name = Field(description="Factory.")
     line: Name = Field(description="Line in the factory.")
@@ -43,10 +43,10 @@ class ModelSettings(Settings):
 
     slot: Path = Field(description="Folder that `graftline flash` installs into.")
     threads: int = Field(
-        default=0, ge=0, le=512, description="Threads of inference, 0 = all cores."
+        default=0, ge=0, le=512, description="Threads of inference; 0 = all cores."
     )
     poll_interval_s: float = Field(
-        default=1, gt=0, le=60, description="How often to look for a new model."
+        default=1, gt=0, le=60, description="Interval of checks for a new model."
     )
 
 
@@ -74,18 +74,18 @@ class BrokerSettings(BrokerLogin):
     )
     protocol: ProtocolChoice = Field(
         default=ProtocolChoice.AUTO,
-        description="auto = MQTT 5, and 3.1.1 where the broker knows no 5.",
+        description="auto = MQTT 5, or 3.1.1 where the broker does not support 5.",
     )
     collector_ack: CollectorAck = Field(
         default=CollectorAck.AUTO,
         description="auto = wait for the collector as soon as one has answered; "
-        "required = always wait; off = the broker's word is enough.",
+        "required = always wait; off = the broker's acknowledgement is enough.",
     )
     collector_silent_after_s: float = Field(
         default=60,
         ge=1,
         le=86400,
-        description="A collector that does not acknowledge for so long what the "
+        description="A collector that does not acknowledge for this long what the "
         "broker has is an alarm.",
     )
 
@@ -93,41 +93,44 @@ class BrokerSettings(BrokerLogin):
 class OutboxSettings(Settings):
     """``[outbox]``: alerts and verdicts that are not delivered yet, on disk."""
 
-    path: Path = Field(description="SQLite file; its folder is made.")
+    path: Path = Field(description="SQLite file; its folder is created.")
     max_bytes: int = Field(
         default=256 * MEBIBYTE,
         ge=MEBIBYTE,
         le=1 << 40,
-        description="Largest size; beyond it the least important is shed.",
+        description="Largest size; beyond it the least important events are evicted.",
     )
     stalled_after_s: float = Field(
         default=30,
         gt=0,
         le=86400,
-        description="--exit-at-end gives up when nothing was delivered for so long.",
+        description="--exit-at-end gives up when nothing was delivered for this long.",
     )
 
 
 class EvidenceSettings(Settings):
-    """``[evidence]``: full pictures of what was alarmed."""
+    """``[evidence]``: full frames of alerts."""
 
-    folder: Path = Field(description="Folder of the pictures; it is made.")
+    folder: Path = Field(description="Folder of the pictures; it is created.")
     max_bytes: int = Field(
         default=2048 * MEBIBYTE,
         ge=MEBIBYTE,
         le=1 << 44,
-        description="Largest size; beyond it the oldest pictures go.",
+        description="Largest size; beyond it the oldest pictures are deleted.",
     )
 
 
 class HealthSettings(Settings):
-    """``[health]``: how often the daemon says how it is."""
+    """``[health]``: how often the daemon reports its state."""
 
     interval_s: float = Field(
-        default=2, ge=0.1, le=60, description="Between two health.json and statistics."
+        default=2, ge=0.1, le=60, description="Interval of health.json and statistics."
     )
     progress_interval_s: float = Field(
-        default=10, ge=0.1, le=3600, description="Between two lines on the terminal."
+        default=10,
+        ge=0.1,
+        le=3600,
+        description="Interval of progress lines on the terminal.",
     )
 
 
@@ -151,27 +154,23 @@ class EdgeSettings(Settings):
     def _names_differ(self) -> Self:
         """Refuse two cameras of one name: they would share their topics."""
         names = [camera.name for camera in self.camera]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"camera name used twice: {', '.join(twice)}")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"camera name used twice: {', '.join(duplicates)}")
         return self
 
 
 def load_edge_config(path: Path) -> EdgeSettings:
-    """Return the configuration in a file, with absolute paths.
-
-    Args:
-        path: The TOML file.
+    """Return the configuration in a TOML file, with absolute paths.
 
     Raises:
-        ConfigError: Missing, not TOML, or with faults; all are told together.
+        ConfigError: Missing, not TOML, or with faults; all are reported together.
     """
-    return _with_paths_from(load_config(path, EdgeSettings), path.absolute().parent)
+    return _resolved_from(load_config(path, EdgeSettings), path.absolute().parent)
 
 
-def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
-    """Return the same settings with relative paths taken from a folder."""
-    cameras = tuple(camera.beside(folder) for camera in settings.camera)
+def _resolved_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
+    cameras = tuple(camera.resolved_from(folder) for camera in settings.camera)
     return settings.model_copy(
         update={
             "model": settings.model.model_copy(
@@ -190,13 +189,9 @@ def _with_paths_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
 
 
 def render_config(settings: EdgeSettings) -> str:
-    """Return the configuration as JSON, passwords in URLs left out.
-
-    Args:
-        settings: The configuration.
-    """
+    """Return the configuration as JSON, without passwords in URLs."""
     shown = settings.model_dump(mode="json")
     for camera, document in zip(settings.camera, shown["camera"], strict=True):
         source = camera.parsed_source
-        document["source"] = str(Source(source.kind, source.shown))
+        document["source"] = str(Source(source.kind, source.redacted))
     return json.dumps(shown, indent=2)

@@ -3,6 +3,7 @@
 import time
 
 from edge.cameras.frame_publisher import CapturePlan
+from edge.cameras.settings import ControlSettings
 from edge.cameras.source import SourceKind
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.config.camera import CameraSettings
@@ -32,12 +33,16 @@ def check_camera(
         fps=settings.fps,
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,
+        loops=False,
+        keeps_every_frame=False,
+        controls=ControlSettings(),
+        health=None,
     )
     camera = CameraProcess(plan)
     check = f"camera {settings.name}"
     try:
         camera.supervise(time.monotonic_ns())
-        camera.admit_frames()
+        camera.enable()
         size_px = _first_frame(camera, deadline_s)
         if size_px is None:
             return _failure(check, camera, daemon_runs=daemon_runs)
@@ -46,7 +51,7 @@ def check_camera(
         camera.stop()
     width, height = size_px
     figures = {"width_px": width, "height_px": height, "fps": round(fps, 1)}
-    what = f"{source.shown}: {width} x {height} px, {fps:.1f} frames/s"
+    what = f"{source.redacted}: {width} x {height} px, {fps:.1f} frames/s"
     if 0 < fps < settings.fps * SLOW_SHARE:
         return CheckResult(
             check,
@@ -62,7 +67,7 @@ def check_camera(
 def _first_frame(camera: CameraProcess, deadline_s: float) -> tuple[int, int] | None:
     """Return width and height of the first frame, none if there was none."""
     while time.monotonic() < deadline_s and camera.state is not CameraState.LOST:
-        frame = camera.take()
+        frame = camera.take_frame()
         if frame is not None and frame.pixels is not None:
             height, width = frame.pixels.shape[:2]
             camera.release()
@@ -82,7 +87,7 @@ def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
     last_s = began_s
     while time.monotonic() < end_s and camera.state is CameraState.UP:
         wait_for_frames([camera], WAIT_S)
-        if camera.take() is not None:
+        if camera.take_frame() is not None:
             last_s = time.monotonic()
         camera.release()
         camera.supervise(time.monotonic_ns())
@@ -96,14 +101,14 @@ def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckRe
         return CheckResult.of_error(
             check,
             CameraError(
-                f"{camera.plan.source.shown}: not one frame that can be read.",
+                f"{camera.plan.source.redacted}: not one frame that can be read.",
                 why="The source came to its end at once.",
                 fix="Give a source with pictures in it.",
             ),
         )
     if camera.state is not CameraState.LOST:
         error = CameraError(
-            f"{camera.plan.source.shown}: no frame in time.",
+            f"{camera.plan.source.redacted}: no frame in time.",
             why="It was not open, or had no frame, when the doctor had to end.",
             fix="Look at cable, power and network of the camera.",
         )

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.supervisor import CameraProcess
-from edge.config.camera import CameraSettings, TriggerMode, guard_plan
+from edge.config.camera import CameraSettings, TriggerMode, load_baseline
 from edge.config.rules import PartsSettings
 from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel
@@ -55,7 +55,7 @@ class CameraSet:
     def admit_frames(self) -> None:
         """Let frames come: whoever inspects them is ready."""
         for camera in self.cameras:
-            camera.admit_frames()
+            camera.enable()
 
     def supervise(self, now_ns: int) -> None:
         """Watch every camera, and take leave of those that a reload removed.
@@ -65,7 +65,7 @@ class CameraSet:
         """
         for camera in (*self.cameras, *self._leaving):
             camera.supervise(now_ns)
-        self._leaving = [camera for camera in self._leaving if not camera.is_gone]
+        self._leaving = [camera for camera in self._leaving if not camera.is_terminated]
 
     def stop(self) -> None:
         """End every camera's process."""
@@ -98,7 +98,7 @@ class CameraSet:
         kept = set(map(id, self.cameras))
         for lane in old.values():
             if id(lane.camera) not in kept:
-                lane.camera.end()
+                lane.camera.terminate()
                 self._leaving.append(lane.camera)
         self.admit_frames()
         stays = set(map(id, self.in_force))
@@ -119,8 +119,9 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
         read_timeout_ms=settings.read_timeout_ms,
         is_verbose=logger.isEnabledFor(logging.DEBUG),
         loops=settings.loops,
-        health=guard_plan(settings.health, settings.name),
-        controls=settings.settings.controls,
+        health=settings.health if settings.health.enabled else None,
+        baseline=load_baseline(settings.health, settings.name),
+        controls=settings.settings,
         keeps_every_frame=settings.trigger is TriggerMode.HARDWARE,
     )
 

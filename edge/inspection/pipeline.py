@@ -115,7 +115,7 @@ class Pipeline:
         bells = [self._bell.fd]
         if self._room() is not None:
             open_ = [lane.camera for lane in self.lanes if self._may_take_off(lane)]
-            bells += [fd for camera in open_ if (fd := camera.bell_fd) is not None]
+            bells += [fd for camera in open_ if (fd := camera.wakeup_fd) is not None]
         select.select(bells, [], [], timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
@@ -147,7 +147,7 @@ class Pipeline:
                 break
             if not self._may_take_off(lane):
                 continue
-            frame = lane.camera.take()
+            frame = lane.camera.take_frame()
             if frame is not None:
                 taken += 1
                 self._admit(lane, frame, request)

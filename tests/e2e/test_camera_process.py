@@ -7,12 +7,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.cameras.frame_publisher import CapturePlan
-from edge.cameras.source import parse_source
 from edge.cameras.supervisor import CameraProcess
 from models.messages import CameraState
 from tests.simulators.daemon import kill
 from tests.simulators.mjpeg import BlackHole, MjpegCamera
+from tests.simulators.plans import plan_of
 from tests.simulators.videos import number_of, numbered, write_video
 from tests.simulators.watched import Cameras, frames_until
 
@@ -48,7 +47,7 @@ def test_video_runs_at_its_own_pace(start: StartCamera, tmp_path: Path) -> None:
     assert time.monotonic() - began_s > 0.9 * 29 / 30 - 0.1
 
 
-def test_video_that_loops_begins_again_and_its_frame_numbers_go_on(
+def test_video_that_loops_starts_again_and_its_frame_numbers_continue(
     start: StartCamera, tmp_path: Path
 ) -> None:
     write_video(tmp_path / "a.avi", 7, 100, numbered)
@@ -66,7 +65,7 @@ def test_video_that_loops_begins_again_and_its_frame_numbers_go_on(
     assert [frame_id for frame_id, _ in frames if frame_id <= last] == []
 
 
-def test_killed_video_goes_on_behind_its_last_frame(
+def test_killed_video_continues_behind_its_last_frame(
     start: StartCamera, tmp_path: Path
 ) -> None:
     write_video(tmp_path / "a.avi", 60, 60, numbered)
@@ -82,7 +81,7 @@ def test_killed_video_goes_on_behind_its_last_frame(
     assert all(number_of(pixels) == frame_id for frame_id, pixels in before + after)
 
 
-def test_source_that_is_missing_is_lost_and_tried_again(
+def test_missing_source_is_lost_and_opened_again(
     start: StartCamera, tmp_path: Path
 ) -> None:
     camera = start(tmp_path / "later.avi")
@@ -94,24 +93,25 @@ def test_source_that_is_missing_is_lost_and_tried_again(
     assert camera.failures == 0
 
 
-def test_file_that_is_no_video_says_so(start: StartCamera, tmp_path: Path) -> None:
+def test_file_that_is_no_video_is_lost_with_the_reason(
+    start: StartCamera, tmp_path: Path
+) -> None:
     (tmp_path / "a.mp4").write_text("hello")
     camera = start(tmp_path / "a.mp4")
     frames_until(camera, lambda: camera.state is CameraState.LOST)
     error = camera.error()
     assert "the video cannot be opened" in error.what
-    assert error.why == "It is there, but no video comes out of it."
+    assert error.why == "It exists, but no video can be read from it."
 
 
-def test_frames_wait_until_somebody_can_look_at_them(tmp_path: Path) -> None:
+def test_frames_wait_until_the_camera_is_enabled(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "1.png"), numbered(1))
-    plan = CapturePlan("cam", parse_source(f"folder:{tmp_path}"))
-    camera = CameraProcess(plan)
+    camera = CameraProcess(plan_of(f"folder:{tmp_path}"))
     for _ in range(20):
         camera.supervise(time.monotonic_ns())
         time.sleep(0.05)
     assert camera.frames_captured == 0
-    camera.admit_frames()
+    camera.enable()
     frames = frames_until(camera, lambda: camera.state is CameraState.ENDED)
     camera.stop()
     assert [frame_id for frame_id, _ in frames] == [0]
@@ -138,7 +138,7 @@ def test_network_camera_that_stalls_is_lost_in_time_and_comes_back(
 
 
 @pytest.mark.fault(32)
-def test_network_camera_that_closes_the_connection_is_tried_again(
+def test_network_camera_that_closes_the_connection_is_opened_again(
     start: StartCamera,
 ) -> None:
     with MjpegCamera() as network:
@@ -152,7 +152,7 @@ def test_network_camera_that_closes_the_connection_is_tried_again(
 
 
 @pytest.mark.fault(30)
-def test_camera_that_takes_the_connection_and_is_silent_does_not_block(
+def test_camera_that_accepts_the_connection_and_sends_nothing_does_not_block(
     start: StartCamera,
 ) -> None:
     with BlackHole() as hole:

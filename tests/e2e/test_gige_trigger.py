@@ -1,4 +1,4 @@
-"""A triggered GigE camera: a picture when it is told to, and none before."""
+"""A triggered GigE camera delivers a picture after each trigger, and none before."""
 
 import subprocess
 import sys
@@ -13,32 +13,31 @@ pytestmark = pytest.mark.e2e
 PROGRAM = """
 import time
 from edge.cameras.sources.aravis import GigeCamera
-from edge.cameras.controls import Controls
-from edge.cameras.frame_publisher import CapturePlan, Feed
-from edge.cameras.frame_buffer import FrameSlot
-from edge.cameras.source import parse_source
+from edge.cameras.frame_buffer import FrameBuffer
+from edge.cameras.frame_publisher import FramePublisher
+from edge.cameras.settings import ControlSettings
+from tests.simulators.plans import plan_of
 
-controls = Controls(trigger_source="Software", trigger_mode=True)
-source = parse_source("aravis:127.0.0.1")
-plan = CapturePlan("cam", source, controls=controls)
-camera = GigeCamera(plan, Feed(FrameSlot.create()))
+controls = ControlSettings(trigger_source="Software", trigger_mode=True)
+plan = plan_of("aravis:127.0.0.1", controls=controls)
+camera = GigeCamera(plan, FramePublisher(FrameBuffer.create()))
 assert camera.warnings == (), camera.warnings
 
 def pictures(seconds):
     count, deadline = 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
-        buffer = camera.take()
+        buffer = camera.pop_buffer()
         if buffer is not None:
             count += camera.pixels_of(buffer) is not None
-            camera.give_back(buffer)
+            camera.requeue(buffer)
     return count
 
-untold = pictures(1)
-told = 0
+untriggered = pictures(1)
+triggered = 0
 for _ in range(3):
     camera.fire_trigger()
-    told += pictures(0.7)
-print(untold, told)
+    triggered += pictures(0.7)
+print(untriggered, triggered)
 """
 
 

@@ -1,4 +1,4 @@
-"""Cameras that are away, stall, break off, hang, crash, change or send rubbish."""
+"""Cameras that are away, stall, disconnect, hang, crash, change or send garbage."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.controls import Controls
+from edge.cameras.settings import ControlSettings
 from edge.cameras.supervisor import CameraProcess
 from models.errors import CameraError
 from models.messages import CameraState
@@ -61,18 +61,18 @@ def test_camera_unreachable_at_boot_is_lost_and_the_others_inspect(
     pc = DaemonPc(folder, broker.port)
     write_parts(folder / "parts", good=3, defective=2)
     with BlackHole() as hole, SimCollector(tmp_path, broker.port) as collector:
-        code, figures, said = pc.run(
+        code, figures, log = pc.run(
             camera_table("away", hole.url, open_timeout_ms=500),
             camera_table("top", "folder:parts"),
         )
         assert len(collector.history("verdict")) == 5
-    assert code == CameraError.exit_code, said
+    assert code == CameraError.exit_code, log
     assert figures["cameras"]["away"]["state"] == "lost"
     assert figures["cameras"]["top"]["verdicts"]["defect"] == 2
 
 
 @pytest.mark.fault(30)
-def test_camera_that_was_away_is_live_long_before_its_pause_is_over(
+def test_camera_that_was_away_is_up_long_before_its_pause_is_over(
     cameras: Cameras,
 ) -> None:
     port = free_port()
@@ -82,40 +82,42 @@ def test_camera_that_was_away_is_live_long_before_its_pause_is_over(
     until_lost(camera)
     with MjpegCamera(port=port) as network:
         until_up(camera)
-        assert network.connections >= 2  # the question, and the camera's process
+        assert network.connections >= 2  # the probe, and the camera's process
     assert camera.restarts == 1
 
 
 @pytest.mark.fault(31)
-@pytest.mark.parametrize("way", ["stalled", "cut"])
-def test_stream_that_returns_after_long_is_live_long_before_its_pause_is_over(
-    cameras: Cameras, way: str
+@pytest.mark.parametrize("fault", ["stalled", "cut"])
+def test_stream_that_returns_is_up_long_before_its_pause_is_over(
+    cameras: Cameras, fault: str
 ) -> None:
     with MjpegCamera() as network:
         camera = cameras.start(network.url, LongPauses(), read_timeout_ms=500)
         until_up(camera)
-        setattr(network, f"is_{way}", True)
+        setattr(network, f"is_{fault}", True)
         until_lost(camera)
-        time.sleep(1.5)  # it has been asked meanwhile
+        time.sleep(1.5)  # it has been probed meanwhile
         assert camera.state is CameraState.LOST
-        setattr(network, f"is_{way}", False)
+        setattr(network, f"is_{fault}", False)
         until_up(camera)
     assert camera.restarts == 1
 
 
 @pytest.mark.fault(31)
-def test_camera_that_answers_without_a_picture_is_not_started_again_and_again(
+def test_camera_that_answers_without_a_picture_is_not_restarted_repeatedly(
     cameras: Cameras, tmp_path: Path
 ) -> None:
-    class Words(MjpegCamera):
+    class TextServer(MjpegCamera):
         def serve(self, handler: object) -> None:
             handler.send_response(200)  # type: ignore[attr-defined]
             handler.end_headers()  # type: ignore[attr-defined]
             handler.wfile.write(b"no camera here")  # type: ignore[attr-defined]
 
-    with Words() as network:
+    with TextServer() as network:
         camera = cameras.start(network.url, LongPauses(), open_timeout_ms=20_000)
-        frames_until(camera, lambda: camera.restarts == 2)  # it may have come between
+        frames_until(
+            camera, lambda: camera.restarts == 2
+        )  # the probe may have restarted it once
         deadline = time.monotonic() + 3
         frames_until(camera, lambda: time.monotonic() > deadline)
     assert camera.restarts == 2
@@ -123,7 +125,7 @@ def test_camera_that_answers_without_a_picture_is_not_started_again_and_again(
 
 
 @pytest.mark.fault(32)
-def test_stream_that_ends_again_and_again_leaks_no_handle(cameras: Cameras) -> None:
+def test_stream_that_ends_repeatedly_leaks_no_handle(cameras: Cameras) -> None:
     with MjpegCamera(fps=60) as network:
         network.frames_each = 10
         camera = cameras.start(network.url, read_timeout_ms=500)
@@ -131,9 +133,9 @@ def test_stream_that_ends_again_and_again_leaks_no_handle(cameras: Cameras) -> N
         handles, processes = _handles(), len(children_of(os.getpid()))
         frames_until(camera, lambda: camera.restarts == 6)
         assert camera.frames_taken > 0
-        assert camera.failures <= 1  # every stay ends the growth of the pause
+        assert camera.failures <= 1  # each frame resets the pause
         assert len(children_of(os.getpid())) <= processes
-        assert _handles() <= handles + 2  # a server's end of a connection or two
+        assert _handles() <= handles + 2  # sockets of the server
         assert len([t for t in threading.enumerate() if "probe" in t.name]) <= 2
 
 
@@ -142,19 +144,19 @@ def _handles() -> int:
 
 
 @pytest.mark.fault(33)
-def test_replugged_usb_camera_is_found_by_its_id_and_set_up_again(
+def test_replugged_usb_camera_is_found_by_its_id_and_configured_again(
     cameras: Cameras, tmp_path: Path
 ) -> None:
-    """With a camera made of files: v4l2loopback and vivid are kernel modules, and
-    whoever runs the tests may not load one.
+    """With a camera made of files: v4l2loopback and vivid are kernel modules, which
+    need root to load.
     """
     usb = UsbCamera(tmp_path)
     usb.plug(0)
-    controls = Controls(
+    controls = ControlSettings(
         width_px=1280, fps=15, auto_exposure=False, exposure_time_us=8000, gain=4
     )
     camera = cameras.start(
-        usb.source, LongPauses(), opens=FakeCapture, controls=controls
+        usb.source, LongPauses(), open_capture=FakeCapture, controls=controls
     )
     before = until_up(camera)
     assert camera.warning == ""
@@ -178,22 +180,24 @@ def test_usb_camera_that_became_another_device_is_opened_again(
 ) -> None:
     usb = UsbCamera(tmp_path)
     usb.plug(0)
-    camera = cameras.start(usb.source, opens=FakeCapture)
+    camera = cameras.start(usb.source, open_capture=FakeCapture)
     until_up(camera)
-    usb.plug(2)  # the old node stays: only the name says that it is another one
+    usb.plug(2)  # the old node stays: only the link shows that it is another device
     until_lost(camera)
     assert "another device" in camera.reason
     until_up(camera)
 
 
 @pytest.mark.fault(33)
-def test_value_that_a_camera_does_not_take_is_told(
+def test_setting_that_a_camera_does_not_accept_is_a_warning(
     cameras: Cameras, tmp_path: Path
 ) -> None:
     usb = UsbCamera(tmp_path)
     usb.plug(0)
     camera = cameras.start(
-        usb.source, opens=FakeCapture, controls=Controls(gain=64, brightness=3)
+        usb.source,
+        open_capture=FakeCapture,
+        controls=ControlSettings(gain=64, brightness=3),
     )
     until_up(camera)
     assert camera.warning == (
@@ -203,7 +207,7 @@ def test_value_that_a_camera_does_not_take_is_told(
 
 
 @pytest.mark.fault(38)
-def test_stream_that_changes_its_resolution_goes_on_in_the_size_it_began_with(
+def test_stream_that_changes_its_resolution_continues_in_its_first_size(
     cameras: Cameras,
 ) -> None:
     def picture_of(number: int) -> Frame:
@@ -235,7 +239,7 @@ def test_defect_in_frames_of_a_new_size_is_a_new_defect(
         process = pc.start(camera_table("net", network.url), at_end=False)
         seen.wait_for(1, timeout_s=40)
         network.picture_of = lambda _: larger
-        network.is_cut = True  # a camera that is told another size starts anew
+        network.is_cut = True  # a camera with another size set restarts
         wait_for(lambda: "camera_lost" in pc.said)
         network.is_cut = False
         seen.wait_for(2, timeout_s=40)
@@ -247,7 +251,7 @@ def test_defect_in_frames_of_a_new_size_is_a_new_defect(
 
 
 @pytest.mark.fault(39)
-def test_damaged_frames_of_a_video_are_counted_and_its_rest_is_seen(
+def test_damaged_frames_of_a_video_are_counted_and_the_others_are_read(
     cameras: Cameras, tmp_path: Path
 ) -> None:
     write_video(tmp_path / "a.avi", 40, 40, numbered)
@@ -276,7 +280,7 @@ def test_damaged_frames_of_a_stream_are_counted_and_do_not_end_it(
 def test_flipped_bytes_in_h264_crash_nothing(
     cameras: Cameras, tmp_path: Path, shared: Path
 ) -> None:
-    """FFmpeg patches most of it up without a word: here it is only survived."""
+    """FFmpeg conceals most of it without an error: this only shows that it survives."""
     video = shared / "data" / "videos" / "intel-bottle-detection.mp4"
     content = bytearray(video.read_bytes())
     start = content.find(b"mdat") + 4
@@ -293,7 +297,7 @@ def test_flipped_bytes_in_h264_crash_nothing(
 def damage_frames(video: Path, numbers: tuple[int, ...]) -> None:
     """Garble the Huffman table of some frames of an AVI whose frames are JPEG.
 
-    FFmpeg decodes garbled pixels to something; without a table it cannot.
+    FFmpeg decodes garbled pixels; without the table it fails.
     """
     content = bytearray(video.read_bytes())
     places, place = [], content.find(b"00dc")
@@ -307,7 +311,7 @@ def damage_frames(video: Path, numbers: tuple[int, ...]) -> None:
 
 
 @pytest.mark.fault(40)
-def test_incomplete_frames_of_a_gige_camera_are_counted_and_never_seen(
+def test_incomplete_frames_of_a_gige_camera_are_counted_and_not_published(
     cameras: Cameras,
 ) -> None:
     needs_aravis()
@@ -327,23 +331,23 @@ def test_incomplete_frames_of_a_gige_camera_are_counted_and_never_seen(
 
 
 def is_whole_pattern(pixels: Frame) -> bool:
-    """Return whether a frame is the camera's ramp: each row one grey level on."""
+    """Return whether a frame is the camera's ramp: one grey level more in each row."""
     rows = pixels[:, 0, 0].astype(int)
     return bool((np.diff(rows) % 255 <= 1).all())
 
 
 @pytest.mark.fault(40)
-def test_gige_camera_that_dies_is_lost_in_time_and_comes_back_set_up(
+def test_gige_camera_that_dies_is_lost_in_time_and_returns_configured(
     cameras: Cameras,
 ) -> None:
     needs_aravis()
-    controls = Controls(exposure_time_us=8000, trigger_mode=False, brightness=1)
+    controls = ControlSettings(exposure_time_us=8000, trigger_mode=False, brightness=1)
     with GigeSimulator() as gige:
         camera = cameras.start(gige.source, controls=controls)
         before = until_up(camera)
         gige.kill()
         until_lost(camera)
-        assert "no whole frame" in camera.reason
+        assert "no complete frame" in camera.reason
         gige.start()
         after = until_up(camera)
         assert after[0][0] > before[-1][0]
@@ -353,7 +357,7 @@ def test_gige_camera_that_dies_is_lost_in_time_and_comes_back_set_up(
 
 
 @pytest.mark.fault(33, 40)
-def test_setting_that_was_not_taken_is_a_reason_for_degraded(
+def test_setting_that_was_not_accepted_is_a_reason_for_degraded(
     tmp_path: Path, broker: Broker
 ) -> None:
     needs_aravis()
@@ -366,31 +370,31 @@ def test_setting_that_was_not_taken_is_a_reason_for_degraded(
         process = pc.start(table, at_end=False)
         try:
             pc.wait_until_inspecting(3)
-            said = collector.states[pc.topics.status]
-            wait_for(lambda: said[-1]["state"] == "degraded")
-        finally:  # else it holds the camera of the tests that follow
+            states = collector.states[pc.topics.status]
+            wait_for(lambda: states[-1]["state"] == "degraded")
+        finally:  # else it keeps the camera of the next tests
             process.terminate()
             code, figures = pc.end_of(process)
-        degraded = [word for word in said if word["state"] == "degraded"]
+        degraded = [state for state in states if state["state"] == "degraded"]
         assert "camera gige: brightness: wanted 1, got nothing" in degraded[0]["reason"]
         assert "exposure_time_us" not in degraded[0]["reason"]
     assert figures["cameras"]["gige"]["state"] == "up", (code, pc.said)
 
 
 @pytest.mark.fault(41)
-def test_slow_consumer_sees_the_newest_frame(cameras: Cameras) -> None:
+def test_slow_consumer_gets_the_newest_frame(cameras: Cameras) -> None:
     with MjpegCamera(fps=30) as network:
         camera = cameras.start(network.url, open_timeout_ms=10_000)
         until_up(camera)
-        lags, shown = [], []
+        lags, numbers = [], []
         for _ in range(15):  # 3 s at 5 frames/s of 30
             time.sleep(0.2)
             camera.supervise(time.monotonic_ns())
-            frame = camera.take()
+            frame = camera.take_frame()
             if frame is not None and frame.pixels is not None:
-                shown.append(number_of(frame.pixels))
-                lags.append(network.sent - shown[-1])
+                numbers.append(number_of(frame.pixels))
+                lags.append(network.sent - numbers[-1])
                 camera.release()
-    assert shown == sorted(set(shown))
+    assert numbers == sorted(set(numbers))
     assert sorted(lags)[len(lags) // 2] <= 8  # a queue would be 80 behind at the end
-    assert camera.frames_dropped > len(shown)
+    assert camera.frames_dropped > len(numbers)

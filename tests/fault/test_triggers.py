@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from edge.cameras.backlog import PICTURES_MAX, TOO_BUSY
-from edge.cameras.frame_publisher import CapturePlan
-from edge.cameras.source import parse_source
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.frame import CameraFrame
 from edge.rules.triggers import EveryFrame
@@ -20,6 +18,7 @@ from tests.simulators.collector import SimCollector
 from tests.simulators.commander import Commander, command
 from tests.simulators.daemon import DaemonPc, camera_table, kill
 from tests.simulators.mjpeg import MjpegCamera
+from tests.simulators.plans import plan_of
 from tests.simulators.videos import number_of
 
 pytestmark = [pytest.mark.fault(42), pytest.mark.timeout(180)]
@@ -136,11 +135,9 @@ def start() -> Iterator[StartCamera]:
     cameras = []
 
     def start(url: str) -> CameraProcess:
-        plan = CapturePlan(
-            *("top", parse_source(url)), read_timeout_ms=500, keeps_every_frame=True
-        )
+        plan = plan_of(url, "top", read_timeout_ms=500, keeps_every_frame=True)
         cameras.append(CameraProcess(plan, random.Random(1)))
-        cameras[-1].admit_frames()
+        cameras[-1].enable()
         return cameras[-1]
 
     yield start
@@ -153,7 +150,7 @@ def take(camera: CameraProcess, is_done: Callable[[], bool]) -> list[CameraFrame
     frames, deadline = [], time.monotonic() + LIMIT_S
     while not is_done() and time.monotonic() < deadline:
         camera.supervise(time.monotonic_ns())
-        frame = camera.take()
+        frame = camera.take_frame()
         if frame is None:
             wait_for_frames([camera], 0.02)
             continue

@@ -27,7 +27,7 @@ class SimCamera:
     def __init__(self, name: str, *, is_triggered: bool = False) -> None:
         self.name = name
         self.is_triggered = is_triggered
-        self.bell_fd: int | None = None
+        self.wakeup_fd: int | None = None
         self.state = CameraState.UP
         self.reason, self.since_wall_ns = "", 0
         self.conditions: tuple[str, ...] = ()
@@ -46,10 +46,10 @@ class SimCamera:
         self._add(number, pixels, age_ms)
 
     def fail(self, number: int, fault: str) -> None:
-        """Put a frame in that could not be read."""
+        """Put an unreadable frame in."""
         self._add(number, None, 0, fault)
 
-    def take(self) -> CameraFrame | None:
+    def take_frame(self) -> CameraFrame | None:
         return self.frames.popleft() if self.frames else None
 
     def is_whole(self) -> bool:

@@ -1,7 +1,7 @@
 """A GigE Vision camera on the loopback interface: Aravis' own, in a process.
 
-It answers on the port that the standard fixes, so there is one of it at a time; it
-lives in a process of its own, so a test can kill it.
+It uses the port of the standard, so there is only one at a time; it runs in a process
+of its own, so a test can kill it.
 """
 
 import subprocess
@@ -70,10 +70,10 @@ class GigeSimulator:
 
 
 def needs_aravis() -> None:
-    """Skip a test where this Python cannot have Aravis."""
-    words = "from edge.cameras.sources.aravis import load_aravis; load_aravis()"
+    """Skip a test where this Python cannot load Aravis."""
+    program = "from edge.cameras.sources.aravis import load_aravis; load_aravis()"
     found = subprocess.run(
-        [sys.executable, "-c", words],
+        [sys.executable, "-c", program],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,7 +88,7 @@ def needs_aravis() -> None:
 
 
 def main() -> None:
-    """Be the camera until standard input ends; each line is a share to lose."""
+    """Run the camera until standard input ends; each line is a share to lose."""
     aravis, _ = load_aravis()
     camera = aravis.GvFakeCamera.new_full("lo", SERIAL, None)
     if not camera.is_running():

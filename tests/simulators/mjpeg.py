@@ -1,4 +1,4 @@
-"""A network camera: MJPEG over HTTP, which a test can stall, cut and bring back."""
+"""A network camera: MJPEG over HTTP, which a test can stall, cut and restore."""
 
 import contextlib
 import itertools
@@ -22,19 +22,19 @@ HUFFMAN_TABLE = b"\xff\xc4"  # marker of a JPEG segment; without it nothing deco
 
 
 class MjpegCamera:
-    """Serves numbered frames to whoever asks.
+    """Serves numbered frames to each client.
 
     Args:
         fps: Frames per second.
         port: Loopback port; 0 = a free one.
 
     Attributes:
-        is_stalled: It keeps the connection and sends nothing.
-        is_cut: It ends connections.
-        frames_each: Frames that it sends on one connection before it ends it.
+        is_stalled: It keeps connections open and sends nothing.
+        is_cut: It closes connections.
+        frames_each: Frames per connection before it is closed; 0 = no limit.
         picture_of: Frame number to picture.
-        damages: Every so many frames one is damaged; 0 = none.
-        connections: How often it was asked.
+        damages: One of so many frames is damaged; 0 = no frame.
+        connections: Number of requests.
         sent: Number of the frame that was sent last.
     """
 
@@ -55,7 +55,7 @@ class MjpegCamera:
                 camera.serve(self)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing on stderr."""
+                """Write nothing on stderr."""
 
         self._fps = fps
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
@@ -65,7 +65,7 @@ class MjpegCamera:
         self.url = f"http://127.0.0.1:{self.port}/stream.mjpg"
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
-        """Send frames until the camera is cut or the reader goes away."""
+        """Send frames until the camera is cut or the client disconnects."""
         if self.is_cut:
             return
         kind = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
@@ -103,7 +103,7 @@ class MjpegCamera:
 
 
 class BlackHole:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never sends a byte."""
 
     def __enter__(self) -> Self:
         self._server = socketserver.TCPServer(

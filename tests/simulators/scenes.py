@@ -1,7 +1,7 @@
-"""A station as a fixed camera sees it, and all that can go wrong with the picture.
+"""Pictures of a station from a fixed camera, and all faults of such a picture.
 
 Walls and rails stand still, parts pass, and the sensor has noise: no two frames are
-the same. What is done to a frame is named as the camera's condition is.
+the same. Functions are named after the camera's condition.
 """
 
 import cv2
@@ -14,7 +14,7 @@ NOISE = 2.0  # grey levels
 
 
 def scene(number: int) -> Frame:
-    """Return one sound frame: each number is another moment."""
+    """Return one good frame: each number is another moment."""
     width, height = SIZE_PX
     picture = _still()
     x = number * 7 % (width + 80) - 80
@@ -32,7 +32,7 @@ def white(number: int) -> Frame:
 
 
 def covered(number: int) -> Frame:
-    """A cloth before the lens: dark, soft, even."""
+    """A cloth in front of the lens: dark, soft, uniform."""
     width, height = SIZE_PX
     soft = np.linspace(58, 64, width).astype(np.uint8)
     return _noisy(np.broadcast_to(soft[None, :, None], (height, width, 3)), number)
@@ -47,12 +47,12 @@ def blurred(number: int) -> Frame:
 
 
 def moved(number: int) -> Frame:
-    """Somebody has knocked against the camera: a twentieth of its width."""
+    """The camera was pushed: by a twentieth of the width."""
     return np.roll(scene(number), SIZE_PX[0] // 20, axis=1)
 
 
 def torn(number: int) -> Frame:
-    """The lower part was pushed sideways, each time at another row."""
+    """The lower part is shifted sideways, each time at another row."""
     picture = scene(number)
     row = 60 + number * 13 % 120
     picture[row:] = np.roll(picture[row:], SIZE_PX[0] // 5, axis=1)
@@ -60,7 +60,7 @@ def torn(number: int) -> Frame:
 
 
 def green_half(number: int) -> Frame:
-    """What a decoder gives that has lost the second half: YUV 0, 0, 0."""
+    """The output of a decoder without the second half: YUV 0, 0, 0."""
     picture = scene(number)
     picture[SIZE_PX[1] // 2 :] = (0, 135, 0)
     return picture
@@ -79,12 +79,12 @@ def frozen(_number: int) -> Frame:
 
 
 def gained(number: int, gain: float) -> Frame:
-    """Return a sound frame in another light."""
+    """Return a good frame with another brightness."""
     return np.clip(scene(number) * gain, 0, 255).astype(np.uint8)
 
 
 def _still() -> Frame:
-    """Return what stands still: a wall of stones, and two rails across."""
+    """Return the still part: a wall of stones, and two rails across."""
     rng = np.random.default_rng(7)
     width, height = SIZE_PX
     stones = rng.integers(60, 150, (height // 20, width // 20), np.uint8)
@@ -95,6 +95,6 @@ def _still() -> Frame:
 
 
 def _noisy(picture: Frame, number: int, noise: float = NOISE) -> Frame:
-    """Return a picture as a sensor gives it."""
-    seen = picture + np.random.default_rng(number).normal(0, noise, picture.shape)
-    return np.clip(seen.round(), 0, 255).astype(np.uint8)
+    """Return a picture with sensor noise."""
+    noisy = picture + np.random.default_rng(number).normal(0, noise, picture.shape)
+    return np.clip(noisy.round(), 0, 255).astype(np.uint8)

@@ -1,8 +1,8 @@
 """A USB camera made of files: it can be unplugged, and comes back as another device.
 
-A device node is a file that holds what the camera is set to; ``by-id`` is a link to
-it, as udev makes one. What is opened through ``FakeCapture`` speaks as
-``cv2.VideoCapture`` does over Video4Linux.
+A device node is a file with the camera's settings; ``by-id`` is a link to
+it, as udev makes one. ``FakeCapture`` behaves as ``cv2.VideoCapture`` does over
+Video4Linux.
 """
 
 import json
@@ -27,7 +27,7 @@ GAIN_MAX = 16
 
 
 class UsbCamera:
-    """The plug.
+    """The camera, and its plug.
 
     Args:
         folder: Stands for ``/dev``.
@@ -48,22 +48,18 @@ class UsbCamera:
         link.rename(self.by_id)
 
     def unplug(self) -> None:
-        """Take the node and its name away."""
+        """Remove the node and its link."""
         self.node.unlink()
         self.by_id.unlink()
 
     def is_set_to(self, prop: int) -> float | None:
-        """Return what the camera is set to."""
+        """Return a setting of the camera."""
         values: dict[str, float] = json.loads(self.node.read_text())
         return values.get(str(prop))
 
 
 class FakeCapture:
-    """The open camera; goes on to "deliver" after the plug was drawn, as some do.
-
-    Args:
-        plan: Names the device.
-    """
+    """The open camera; it still "delivers" after it was unplugged, as some do."""
 
     def __init__(self, plan: CapturePlan) -> None:
         self._node = Path(plan.source.address).resolve()
@@ -74,14 +70,16 @@ class FakeCapture:
         return True
 
     def set(self, propId: int, value: float) -> bool:  # noqa: N803 (OpenCV's name)
-        """Take a value as a cheap camera does: some not, and never with an error."""
+        """Accept a value as a cheap camera does: not always, and without an error."""
         is_manual = self._values[str(cv2.CAP_PROP_AUTO_EXPOSURE)] == 1
         if propId == cv2.CAP_PROP_EXPOSURE and not is_manual:
             return True
         if propId == cv2.CAP_PROP_GAIN:
             value = min(value, GAIN_MAX)
         if propId in {cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT}:
-            self._values[str(cv2.CAP_PROP_FPS)] = 30  # a new format, a new pace
+            self._values[str(cv2.CAP_PROP_FPS)] = (
+                30  # a new format resets the frame rate
+            )
         if str(propId) in self._values:
             self._values[str(propId)] = value
             self._node.write_text(json.dumps(self._values))

@@ -1,4 +1,4 @@
-"""Small video files whose every frame shows its number and, perhaps, a defect."""
+"""Small video files whose frames show their number or a defect."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ def write_video(
     """Write a video.
 
     Args:
-        path: ``.avi``; frames are JPEG inside, each for itself.
+        path: ``.avi``; every frame is a separate JPEG.
         frames: How many.
         fps: Its own pace.
         picture_of: Frame number to picture, all of one size.
@@ -31,9 +31,9 @@ def write_video(
 
 
 def defect_between(first: int, last: int) -> Callable[[int], Frame]:
-    """Return frames of which some show one defect that stands still.
+    """Return frames of which some show one defect that does not move.
 
-    A sensor has noise: no two frames are the same, else the camera were frozen.
+    A sensor has noise: identical frames would be a frozen camera.
     """
 
     def picture_of(number: int) -> Frame:
@@ -53,7 +53,7 @@ def number_of(pixels: Frame) -> int:
 def numbered(number: int) -> Frame:
     """Return a frame that shows its number (0..255) as eight squares.
 
-    A grey slope above them is in every frame, so that none is black or white.
+    A grey slope above them is in every frame, so that no frame is black or white.
     """
     pixels = np.zeros((32, 256 + 32, 3), np.uint8)
     for bit, is_set in enumerate(np.unpackbits(np.uint8([number]))):

@@ -1,18 +1,17 @@
-"""Cameras under their supervisor, watched by a test as by the daemon's thread."""
+"""Cameras under their supervisor, driven by a test as by the daemon's thread."""
 
 import random
 import time
 from collections.abc import Callable
 from typing import Any
 
-from edge.cameras.frame_publisher import CapturePlan
-from edge.cameras.source import parse_source
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.frame import Pixels
+from tests.simulators.plans import plan_of
 
 
 class LongPauses(random.Random):
-    """A dice with which every pause between two starts takes minutes."""
+    """A generator with which every pause between two starts takes minutes."""
 
     def uniform(self, a: float, b: float) -> float:
         return 600 * (a + b)
@@ -27,10 +26,9 @@ class Cameras:
     def start(
         self, source: object, dice: random.Random | None = None, **options: Any
     ) -> CameraProcess:
-        """Return a camera whose frames are wanted."""
-        plan = CapturePlan("cam", parse_source(str(source)), **options)
-        camera = CameraProcess(plan, dice or random.Random(1))
-        camera.admit_frames()
+        """Return a camera that is enabled."""
+        camera = CameraProcess(plan_of(source, **options), dice or random.Random(1))
+        camera.enable()
         self._started.append(camera)
         return camera
 
@@ -43,11 +41,11 @@ class Cameras:
 def frames_until(
     camera: CameraProcess, is_done: Callable[[], bool], limit_s: float = 40
 ) -> list[tuple[int, Pixels]]:
-    """Supervise and take frames until something is so."""
+    """Supervise and take frames until a condition is true; return them."""
     taken, deadline = [], time.monotonic() + limit_s
     while not is_done() and time.monotonic() < deadline:
         camera.supervise(time.monotonic_ns())
-        frame = camera.take()
+        frame = camera.take_frame()
         if frame is None:
             wait_for_frames([camera], 0.02)
         elif frame.pixels is not None:

@@ -1,10 +1,9 @@
-"""A frame in a few numbers, at a price that a camera's process can pay.
+"""Measures a frame in a few numbers, cheaply enough for a camera's process.
 
-The frame is shrunk to a grey *scene* of at most 320 pixels in width, by area, so that
-noise averages out; brightness, contrast and saturation are those of the scene. Two
-things would be lost in it and are taken from the frame itself: sharpness, from bands
-of its rows, and identity, from every sixteenth row, byte for byte: among so many pixels
-the noise of a sensor always shows.
+The frame is shrunk to a grey *scene*, by area, so that noise averages out; brightness,
+contrast and saturation are those of the scene. Two properties would be lost in it and
+are taken from the frame itself: sharpness, from bands of its rows, and identity, from
+some rows, byte for byte: among so many pixels the noise of a sensor always shows.
 
 Source:
     Sharpness is the variance of the Laplacian: J. Pech-Pacheco et al., "Diatom
@@ -22,30 +21,30 @@ from edge.frame import Pixels
 SCENE_WIDTH_PX = 320
 SATURATED_LEVEL = 250
 BANDS, BAND_ROWS = 8, 12
-EDGE_SCALE = 0.5  # a step of 2 grey levels is told from none, one of 256 from more
+EDGE_SCALE = 0.5  # fits eight bits: a step of 2 grey levels remains, 256 is not cut
 IDENTITY_STEP = 16  # rows; of full HD that leaves 130,000 pixels
-NOISE_VARIANCE = 25.0  # of a picture without contrast: it is not sharp
-GLANCE_ROWS, GLANCE_COLUMNS = 27, 48
-GLANCE_RANGE = 24  # less between the darkest and the brightest sample is odd
+NOISE_VARIANCE = 25.0  # keeps the noise of a picture without contrast from being sharp
+SAMPLE_ROWS, SAMPLE_COLUMNS = 27, 48
+SAMPLE_RANGE = 24  # less between the darkest and the brightest sample is suspect
 
-# A seam: in one row many columns jump, on both sides there is texture, and one side
-# fits the other only when it is pushed sideways.
+# A seam: in one row many columns jump, both sides have texture, and one side matches
+# the other only when it is shifted sideways.
 SEAM_STEP = 12  # grey levels
 SEAM_SHARE = 0.15  # of the columns
 SEAM_TEXTURE = 8.0  # grey levels, standard deviation along the row
-SEAM_UNLIKE, SEAM_LIKE = 0.5, 0.8  # correlation as it is, and pushed
+SEAM_UNLIKE, SEAM_LIKE = 0.5, 0.8  # correlation unshifted, and shifted
 SEAM_UNLIKE_NEXT = 0.75  # with a row in which both sides are mixed
-SEAMS_MAX = 24
+SEAMS_MAX = 24  # candidates per frame; bounds the cost in coarse texture
 
 Floats = npt.NDArray[np.float32]
 
 
 class Measurer:
-    """Measures frames; remembers the last one to know the same again."""
+    """Measures frames; keeps the last one to detect identical ones."""
 
     def __init__(self) -> None:
-        self._before: Pixels | None = None
-        # Room for the large pictures on the way: new pages cost as much as the sums.
+        self._previous_rows: Pixels | None = None
+        # Reused buffers: fresh memory pages cost as much as the arithmetic.
         self._grey: Grey | None = None
         self._half: Grey | None = None
 
@@ -79,15 +78,12 @@ class Measurer:
         )
 
     def _shrunk(self, grey: Grey) -> Grey:
-        """Return the scene: the frame itself where it is small already.
-
-        A large frame is halved first: OpenCV is four times as fast at that, and the
-        mean of means is the same.
-        """
+        """Return the scene: the frame itself where it is small already."""
         height, width = grey.shape
         if width <= SCENE_WIDTH_PX:
             return grey.copy()
         size = (SCENE_WIDTH_PX, max(1, round(height * SCENE_WIDTH_PX / width)))
+        # Halved first: OpenCV is four times as fast, and the mean of means is the same.
         if width >= 3 * SCENE_WIDTH_PX and height >= 2:
             half = (width // 2, height // 2)
             grey = self._half = np.asarray(
@@ -98,53 +94,53 @@ class Measurer:
         return np.asarray(shrunk, np.uint8)
 
     def _is_identical(self, pixels: Pixels) -> bool:
-        """Return whether the frame is the one before, and remember it."""
+        """Return whether the frame equals the previous one, and keep it."""
         rows = pixels[::IDENTITY_STEP]
-        before = self._before
-        if before is None or before.shape != rows.shape:
-            self._before = rows.copy()
+        previous = self._previous_rows
+        if previous is None or previous.shape != rows.shape:
+            self._previous_rows = rows.copy()
             return False
-        if np.array_equal(before, rows):
+        if np.array_equal(previous, rows):
             return True
-        np.copyto(before, rows)
+        np.copyto(previous, rows)
         return False
 
 
-def is_odd(pixels: Pixels) -> bool:
-    """Return whether a frame deserves a look, from about a thousand samples.
+def may_be_unusable(pixels: Pixels) -> bool:
+    """Return whether a frame must be measured, from about a thousand samples.
 
-    It costs next to nothing, so it is done for every frame: what is black, white,
-    covered or half empty is never passed over between two looks.
+    It is cheap enough for every frame: one that is black, white, covered or half empty
+    is never skipped between two measured frames.
 
     Args:
         pixels: ``[H, W, 3]`` uint8 BGR.
     """
     height, width = pixels.shape[:2]
     sample = pixels[
-        :: max(1, height // GLANCE_ROWS), :: max(1, width // GLANCE_COLUMNS)
+        :: max(1, height // SAMPLE_ROWS), :: max(1, width // SAMPLE_COLUMNS)
     ]
-    if int(sample.max()) - int(sample.min()) < GLANCE_RANGE:
+    if int(sample.max()) - int(sample.min()) < SAMPLE_RANGE:
         return True
     last = sample[-max(1, len(sample) // 8) :].reshape(-1, 3)  # [S, 3]
     return bool((last.max(axis=0) - last.min(axis=0) <= FLAT_RANGE).all())
 
 
 def _mean_and_std(picture: npt.NDArray[np.generic]) -> tuple[float, float]:
-    """Return both, in OpenCV's way: NumPy's takes ten times as long."""
+    # NumPy takes ten times as long.
     mean, std = cv2.meanStdDev(np.asarray(picture))
     return float(mean[0, 0]), float(std[0, 0])
 
 
 def _sharpness(grey: Grey) -> float:
-    """Return the sharpness of bands across the frame."""
+    """Return the sharpness of bands of rows across the frame."""
     height = len(grey)
-    bands, is_whole = grey, height <= 2 * BANDS * BAND_ROWS
-    if not is_whole:
+    bands, is_small = grey, height <= 2 * BANDS * BAND_ROWS
+    if not is_small:
         starts = np.linspace(0, height - BAND_ROWS, BANDS).astype(int)
         bands = np.concatenate([grey[at : at + BAND_ROWS] for at in starts])
-    # In eight bits about 128: OpenCV's statistics are 20 times as fast there.
+    # In eight bits around 128: OpenCV's statistics are 20 times as fast there.
     edges = np.asarray(cv2.Laplacian(bands, cv2.CV_8U, scale=EDGE_SCALE, delta=128))
-    if not is_whole:  # where bands meet there is no edge of the scene
+    if not is_small:  # the border of two bands is no edge of the scene
         inner = edges.reshape(BANDS, BAND_ROWS, -1)[:, 1:-1]
         edges = inner.reshape(BANDS * (BAND_ROWS - 2), -1)
     contrast = _mean_and_std(bands)[1] ** 2
@@ -176,29 +172,33 @@ def _seams(scene: Grey) -> tuple[int, ...]:
 
 
 def _are_cut(scene: Grey, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Return of which rows the next ones are like them only when pushed sideways.
+    """Return for which rows the next ones match only when shifted sideways.
 
-    Shrinking may have mixed the two sides of a cut in one row: then the row after it
-    is the one that fits.
+    Shrinking may have mixed both sides of a cut in one row: then the row after it is
+    the one that matches.
     """
-    above = _normed(scene[rows])  # [K, C]
+    above = _normalized(scene[rows])  # [K, C]
     spectra = np.fft.rfft(above)
     is_unlike, is_cut = np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
     for step, unlike in ((1, SEAM_UNLIKE_NEXT), (2, SEAM_UNLIKE)):
-        below = _normed(scene[np.minimum(rows + step, len(scene) - 1)])
+        below = _normalized(scene[np.minimum(rows + step, len(scene) - 1)])
         product = spectra * np.fft.rfft(below).conj()
-        likeness = np.fft.irfft(product, scene.shape[1])  # [K, C], by push
-        is_unlike &= likeness[:, 0] < unlike
-        fits = (likeness[:, 0] < SEAM_UNLIKE) & (likeness.max(axis=1) > SEAM_LIKE)
-        is_cut |= is_unlike & fits
+        similarity = np.fft.irfft(product, scene.shape[1])  # [K, C], by shift
+        is_unlike &= similarity[:, 0] < unlike
+        matches = (similarity[:, 0] < SEAM_UNLIKE) & (
+            similarity.max(axis=1) > SEAM_LIKE
+        )
+        is_cut |= is_unlike & matches
     return is_cut
 
 
-def _normed(rows: Grey) -> Floats:
-    """Return rows about zero with length one; without texture, nothing but zeros."""
-    away = rows - rows.mean(axis=1, keepdims=True, dtype=np.float32)  # [K, C]
-    spread = away.std(axis=1, keepdims=True)
+def _normalized(rows: Grey) -> Floats:
+    """Return rows with mean zero and length one; zeros where there is no texture."""
+    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float32)  # [K, C]
+    spread = centred.std(axis=1, keepdims=True)
     length = spread * np.sqrt(np.float32(rows.shape[1]))
     is_textured = spread >= SEAM_TEXTURE
-    normed: Floats = np.divide(away, length, out=np.zeros_like(away), where=is_textured)
-    return normed
+    normalized: Floats = np.divide(
+        centred, length, out=np.zeros_like(centred), where=is_textured
+    )
+    return normalized

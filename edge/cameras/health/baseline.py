@@ -1,13 +1,13 @@
-"""What a camera's pictures are like when all is well, learned at commissioning.
+"""The appearance of a camera's good frames, learned at commissioning.
 
-On a conveyor the picture changes all the time, so nothing is compared with one
-reference frame. Figures are learned as ranges. Of the picture itself only what stands
-still counts: the *background*, the median over time of each pixel, and of it the edges
-where the pixel hardly ever changed. In operation a background that follows slowly is
-compared with the learned one; parts that pass leave no trace in it.
+On a conveyor the picture changes all the time, so there is no comparison with one
+reference frame. Statistics are learned as ranges. Of the picture itself only still
+pixels count: the *background*, the median over time of each pixel, and of it the edges
+where the pixel rarely changed. In operation a slowly updated background is compared
+with the learned one; parts that pass leave no trace in it.
 
 Source:
-    The background that follows: A. Manzanera and J. Richefeu, "A robust and
+    The update of the background: A. Manzanera and J. Richefeu, "A robust and
     computationally efficient motion detection algorithm based on sigma-delta
     background estimation", ICVGIP 2004: a step of fixed size towards each frame
     converges to the median.
@@ -24,32 +24,26 @@ from edge.cameras.health.scene import Appearance, Grey, Scene
 
 BASELINE_SCHEMA_VERSION = 1
 PICTURES_MAX = 48  # for the median; more would only cost memory
-STEP_LEVELS = 3  # per look: 100 grey levels in about 30 looks
+STEP_LEVELS = 3  # per measured frame: 100 grey levels in about 30 frames
 STILL_SPREAD = 8  # grey levels, median distance to the median
 EDGE_LEVELS = 12.0  # a weaker edge may be noise
 STILL_EDGES_MIN = 0.02  # share of the pixels: fewer may be still by chance
-LOW, HIGH = 2, 98  # percentiles: one odd frame in fifty is no norm
+LOW, HIGH = 2, 98  # percentiles: up to one frame in fifty is an outlier
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What was learned. Plain values and NumPy: a camera's process needs no pydantic.
+    """What was learned. Names ending in ``_low`` and ``_high`` are percentiles.
 
     Attributes:
         size_px: Width and height of the frames.
-        looks: Frames that were looked at.
-        mean_low: Grey level; nearly no frame was darker.
-        mean_high: Grey level; nearly no frame was brighter.
-        std_low: Grey levels; nearly no frame varied less.
-        contrast_low: Nearly no frame had less contrast.
-        sharpness_low: Nearly no frame was less sharp.
-        saturated_high: Nearly no frame had more white in it.
+        looks: Number of measured frames; the name is that in the file.
         row_floor: Least range of grey levels in each row of the scene.
         seams: Rows where the scene itself looks cut.
         background: Median of each pixel, ``[H, W]``.
-        still: Whether a pixel hardly ever changed, ``[H, W]``.
+        still: Whether a pixel rarely changed, ``[H, W]``.
     """
 
     size_px: tuple[int, int]
@@ -66,7 +60,7 @@ class Baseline:
     still: npt.NDArray[np.bool_]
 
     def as_document(self) -> dict[str, Any]:
-        """Return it as JSON has it; see ``edge.cameras.health.baseline_file``."""
+        """Return the document that ``edge.cameras.health.baseline_file`` reads."""
         document = asdict(self)
         document["schema_version"] = BASELINE_SCHEMA_VERSION
         document["background_size_px"] = self.background.shape[::-1]
@@ -77,48 +71,48 @@ class Baseline:
 
 
 class BaselineLearner:
-    """Collects sound frames until a baseline can be drawn from them.
+    """Collects usable frames until there are enough for a baseline."""
 
-    Args:
-        looks: How many frames.
-    """
-
-    def __init__(self, looks: int) -> None:
-        self._looks = looks
-        self._every = max(1, looks // PICTURES_MAX)
+    def __init__(self, frames: int) -> None:
+        self._frames = frames
+        self._every = max(1, frames // PICTURES_MAX)
         self._size_px = (0, 0)
-        self._figures: list[tuple[float, float, float, float, float]] = []
+        self._statistics: list[tuple[float, float, float, float, float]] = []
         self._pictures: list[Grey] = []
         self._scene = Scene()
 
-    def add(self, seen: Appearance) -> Baseline | None:
-        """Take a frame; return the baseline with the last one.
+    def add(self, appearance: Appearance) -> Baseline | None:
+        """Add a usable frame; return the baseline with the last one.
 
-        Args:
-            seen: A frame that may be inspected; with another size all starts over.
+        A frame of another size starts over.
         """
-        if self._size_px != seen.size_px:
-            self._size_px, self._scene = seen.size_px, Scene()
-            self._figures, self._pictures = [], []
-        if len(self._figures) % self._every == 0:
-            self._pictures.append(halved(seen.scene))
-        self._figures.append(
-            (seen.mean, seen.std, seen.contrast, seen.sharpness, seen.saturated)
+        if self._size_px != appearance.size_px:
+            self._size_px, self._scene = appearance.size_px, Scene()
+            self._statistics, self._pictures = [], []
+        if len(self._statistics) % self._every == 0:
+            self._pictures.append(halved(appearance.scene))
+        self._statistics.append(
+            (
+                appearance.mean,
+                appearance.std,
+                appearance.contrast,
+                appearance.sharpness,
+                appearance.saturated,
+            )
         )
-        self._scene.add(seen)
-        return self._drawn() if len(self._figures) >= self._looks else None
+        self._scene.add(appearance)
+        return self._baseline() if len(self._statistics) >= self._frames else None
 
-    def _drawn(self) -> Baseline:
-        """Return the baseline."""
-        low = np.percentile(self._figures, LOW, axis=0)  # [5]
-        high = np.percentile(self._figures, HIGH, axis=0)  # [5]
+    def _baseline(self) -> Baseline:
+        low = np.percentile(self._statistics, LOW, axis=0)  # [5]
+        high = np.percentile(self._statistics, HIGH, axis=0)  # [5]
         pictures = np.stack(self._pictures)  # [P, H, W]
         background = np.median(pictures, axis=0)
         spread = np.median(np.abs(pictures - background), axis=0)
         floor = self._scene.row_floor
         return Baseline(
             size_px=self._size_px,
-            looks=len(self._figures),
+            looks=len(self._statistics),
             mean_low=float(low[0]),
             mean_high=float(high[0]),
             std_low=float(low[1]),
@@ -133,38 +127,35 @@ class BaselineLearner:
 
 
 class Background:
-    """The background as it is now, beside the one that was learned.
-
-    Args:
-        baseline: What was learned.
+    """The current background, compared with the learned one.
 
     Attributes:
-        can_tell: Whether there are enough still edges to know a moved camera by.
+        detects_movement: Whether there are enough still edges to detect a moved camera.
     """
 
     def __init__(self, baseline: Baseline) -> None:
-        self._now = baseline.background.astype(np.int16)
-        learned = _slopes(self._now)
+        self._current = baseline.background.astype(np.int16)
+        learned = _gradients(self._current)
         is_edge = np.abs(learned).sum(axis=0) > EDGE_LEVELS
-        # The near surroundings too: an edge that moved away shows beside its place.
-        self._where = _widened(baseline.still & is_edge) & baseline.still
+        # With the surroundings: a moved edge shows beside its old place.
+        self._where = _dilated(baseline.still & is_edge) & baseline.still
         self._learned = learned[:, self._where]
-        self.can_tell = bool(self._where.mean() > STILL_EDGES_MIN)
+        self.detects_movement = bool(self._where.mean() > STILL_EDGES_MIN)
 
-    def likeness(self, scene: Grey) -> float:
-        """Follow a frame; return how much of the still edges is where it was.
+    def similarity(self, scene: Grey) -> float:
+        """Update the background; return the correlation of its edges with the learned.
 
         Args:
-            scene: Of a sound frame of the learned size.
+            scene: From a usable frame of the learned size.
 
         Returns:
-            Correlation, -1..1; 1 where the scene has no still edges to go by.
+            -1..1; 1 where the scene has too few still edges.
         """
-        if not self.can_tell:
+        if not self.detects_movement:
             return 1.0
-        away = halved(scene).astype(np.int16) - self._now  # [H, W]
-        self._now += np.clip(away, -STEP_LEVELS, STEP_LEVELS)
-        now = _slopes(self._now)[:, self._where]
+        change = halved(scene).astype(np.int16) - self._current  # [H, W]
+        self._current += np.clip(change, -STEP_LEVELS, STEP_LEVELS)
+        now = _gradients(self._current)[:, self._where]
         length = float(np.linalg.norm(now) * np.linalg.norm(self._learned))
         return float(np.vdot(now, self._learned)) / length if length else 0.0
 
@@ -172,11 +163,8 @@ class Background:
 def halved(scene: Grey) -> Grey:
     """Return a scene at half its size: the mean of two by two pixels.
 
-    Args:
-        scene: ``[H, W]``.
-
     Returns:
-        ``[H // 2, W // 2]``; a scene of one row or column stays as it is.
+        ``[H // 2, W // 2]``; a scene of one row or column is returned unchanged.
     """
     height, width = (side // 2 * 2 for side in scene.shape)
     if not height or not width:
@@ -186,20 +174,20 @@ def halved(scene: Grey) -> Grey:
     return ((rows[:, ::2] + rows[:, 1::2]) >> 2).astype(np.uint8)
 
 
-def _slopes(picture: npt.NDArray[np.int16]) -> Floats:
-    """Return how the grey level rises to the right and downwards, ``[2, H, W]``."""
-    slopes = np.zeros((2, *picture.shape), np.float32)
-    slopes[0, :, 1:-1] = picture[:, 2:] - picture[:, :-2]
-    slopes[1, 1:-1] = picture[2:] - picture[:-2]
-    return slopes
+def _gradients(picture: npt.NDArray[np.int16]) -> Floats:
+    """Return the differences to the right and downwards, ``[2, H, W]``."""
+    gradients = np.zeros((2, *picture.shape), np.float32)
+    gradients[0, :, 1:-1] = picture[:, 2:] - picture[:, :-2]
+    gradients[1, 1:-1] = picture[2:] - picture[:-2]
+    return gradients
 
 
-def _widened(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return a mask with the neighbours on all four sides, two pixels far."""
-    wide = where.copy()
+def _dilated(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return a mask grown by two pixels on all four sides."""
+    dilated = where.copy()
     for step in (1, 2):
-        wide[step:] |= where[:-step]
-        wide[:-step] |= where[step:]
-        wide[:, step:] |= where[:, :-step]
-        wide[:, :-step] |= where[:, step:]
-    return wide
+        dilated[step:] |= where[:-step]
+        dilated[:-step] |= where[step:]
+        dilated[:, step:] |= where[:, :-step]
+        dilated[:, :-step] |= where[:, step:]
+    return dilated

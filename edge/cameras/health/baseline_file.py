@@ -1,7 +1,7 @@
 """The file of a camera's baseline.
 
-A camera's process reads it only after it has learned and was started anew: pydantic
-costs memory that each camera would have to pay.
+The daemon reads it and passes it to a camera's process, which reads it itself only
+after it has learned a baseline and was restarted: pydantic costs memory per camera.
 """
 
 import base64
@@ -40,7 +40,7 @@ class BaselineFile(BaseModel):
 
     @model_validator(mode="after")
     def _pictures_fit(self) -> Self:
-        """Refuse pictures of another size than the file says."""
+        """Refuse pictures of another size than ``background_size_px``."""
         width, height = self.background_size_px
         try:
             levels, bits = map(_decoded, (self.background, self.still))
@@ -48,12 +48,12 @@ class BaselineFile(BaseModel):
             raise ValueError(f"a picture is not Base64: {exc}") from exc
         pixels = max(width, 0) * max(height, 0)
         if pixels == 0 or (len(levels), len(bits)) != (pixels, -(-pixels // 8)):
-            msg = f"pictures have not the {width} x {height} pixels of the file"
+            msg = f"pictures do not have {width} x {height} pixels"
             raise ValueError(msg)
         return self
 
-    def opened(self) -> Baseline:
-        """Return the baseline as the rules use it."""
+    def decoded(self) -> Baseline:
+        """Return the baseline with its pictures decoded."""
         width, height = self.background_size_px
         background = np.frombuffer(_decoded(self.background), np.uint8)
         still = np.unpackbits(
@@ -70,10 +70,7 @@ class BaselineFile(BaseModel):
 
 
 def read_baseline(path: Path) -> Baseline | None:
-    """Return the baseline in a file; none where there is no file.
-
-    Args:
-        path: The file.
+    """Return the baseline in a file; None where there is no file.
 
     Raises:
         ConfigError: It cannot be read, or is no baseline.
@@ -83,7 +80,7 @@ def read_baseline(path: Path) -> Baseline | None:
             return None
         if path.stat().st_size > BASELINE_MAX_BYTES:
             raise _no_baseline(path, f"It has more than {BASELINE_MAX_BYTES} bytes.")
-        return BaselineFile.model_validate_json(path.read_bytes()).opened()
+        return BaselineFile.model_validate_json(path.read_bytes()).decoded()
     except OSError as exc:
         raise _no_baseline(path, exc.strerror or str(exc)) from exc
     except ValidationError as exc:
@@ -93,14 +90,12 @@ def read_baseline(path: Path) -> Baseline | None:
 
 
 def _decoded(text: str) -> bytes:
-    """Return what is written in Base64."""
     return base64.b64decode(text, validate=True)
 
 
 def _no_baseline(path: Path, why: str) -> ConfigError:
-    """Return the error of a file that is no baseline."""
     return ConfigError(
         f"{path}: not a camera's baseline.",
         why=why,
-        fix="Delete it: it is learned anew from the next frames.",
+        fix="Delete it: a new one is learned from the next frames.",
     )

@@ -1,13 +1,12 @@
-"""What is wrong with a camera's pictures: rules on measured frames. Pure.
+"""Rules on measured frames: which are unusable, and when a camera is degraded. Pure.
 
-Two questions, two answers. *May this frame be inspected?* is asked of every frame that
-is looked at: a picture that cannot show the part (frozen, black, white, covered, torn)
-is **fake**, and nobody may say "ok" of it. *Is the camera ill?* is an alarm, and takes
-its time both ways, so that one bad frame raises none and a flickering lamp raises one.
+There are two results. *Is this frame unusable?* is decided for every measured frame: a
+picture that cannot show the part (frozen, black, white, covered, torn) is **unusable**,
+and must not be inspected. *Is the camera degraded?* is an alarm with hysteresis, so
+that one bad frame raises none and a flickering lamp raises one.
 
-Without a baseline only what is wrong with any scene is judged; what is judged against
-a baseline (covered, over-exposed, blurred, moved, dark, bright) needs one. Time comes
-in with each frame.
+Without a baseline only conditions that are wrong in any scene are detected; covered,
+over-exposed, blurred, moved, dark and bright need one. Time comes in with each frame.
 
 Source:
     The effects and their size are measured in ``bench/camera_health.py``.
@@ -16,29 +15,35 @@ Source:
 from collections import deque
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Protocol
 
 import numpy as np
 
 from edge.cameras.health.baseline import Background, Baseline
 from edge.cameras.health.scene import Appearance, Scene, has_decoder_fill
 
-# Grey levels: black has noise, white has none. Of 600 pictures of real boards, all
-# but white between thin lines, the palest has 5.2, and an empty one 0.
-BLACK_STD, WHITE_STD = 5.0, 2.0
-FROZEN_LOOKS = 3  # identical ones after the first, however long they took
-WINDOW_LOOKS = 9  # median over them: one odd part changes nothing
+# A frame is black only if it is both darker than ``black_below`` and flatter than this,
+# white only if it is brighter than ``white_above`` and flatter than this. Grey levels,
+# standard deviation: black has noise, white has none. Of 600 pictures of real boards,
+# all but white between thin lines, the palest has 5.2, and an empty one 0.
+BLACK_STD_MAX, WHITE_STD_MAX = 5.0, 2.0
+FROZEN_FRAMES = 3  # identical ones after the first, however long they took
+MEDIAN_FRAMES = 9  # one unusual part must not change the median
 COVERED_SHARE = 0.25  # of the least contrast ever learned
-COVERED_MIN_STD = 4.0  # a scene with less cannot be told from a cover
+COVERED_MIN_STD = 4.0  # a scene with less cannot be distinguished from a cover
 BLUR_ON, BLUR_OFF = 0.4, 0.55  # share of the least sharpness learned
-MOVED_ON, MOVED_OFF = 0.45, 0.6  # likeness of the still background
-SATURATED_MORE, SATURATED_OFF = 0.3, 0.15  # share of the frame above the most learned
-SATURATED_FAKE = 0.8  # share of the frame: nothing is left to see
-ALARM_LOOKS = 2  # one odd picture of a slow source is no alarm
-EMPTIES_SLOWER = 2  # an alarm goes after so many times the time it took to come
+MOVED_ON, MOVED_OFF = 0.45, 0.6  # similarity of the still background
+SATURATED_ON, SATURATED_OFF = 0.3, 0.15  # share of the frame above the most learned
+SATURATED_UNUSABLE = 0.8  # share of the frame: nothing else can be seen
+ALARM_FRAMES = 2  # one bad frame of a slow source is no alarm
+DRAIN_RATIO = 2  # an alarm clears after so many times the time it took to rise
 
 
 class Condition(IntFlag):
-    """What can be wrong; several at once. The numbers are known to the slot."""
+    """What can be wrong with a camera; several at once.
+
+    The values are written to the frame buffer.
+    """
 
     FROZEN = 1
     BLACK = 2
@@ -54,8 +59,14 @@ class Condition(IntFlag):
     UNSAVED = 2048  # the baseline is learned, and cannot be written
 
 
-NOTHING = Condition(0)
-FAKE = Condition(31)  # frozen, black, white, covered, torn
+NO_CONDITION = Condition(0)
+UNUSABLE = (
+    Condition.FROZEN
+    | Condition.BLACK
+    | Condition.WHITE
+    | Condition.COVERED
+    | Condition.TORN
+)
 _SPELLED = {
     Condition.OVEREXPOSED: "over-exposed",
     Condition.UNSAVED: "baseline-unsaved",
@@ -63,10 +74,7 @@ _SPELLED = {
 
 
 def names_of(conditions: int) -> tuple[str, ...]:
-    """Return conditions in the words of messages, the worst first.
-
-    Args:
-        conditions: A set, as the number that is in the slot.
+    """Return the names of a set of conditions in messages, the worst first.
 
     >>> names_of(Condition.MOVED | Condition.BLACK)
     ('black', 'moved')
@@ -78,57 +86,65 @@ def names_of(conditions: int) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class QualityLimits:
-    """From where on something is wrong.
+class QualityLimits(Protocol):
+    """The fields of ``CameraHealthSettings`` that the rules read.
 
-    Attributes:
-        frozen_after_s: Identical frames for so long; 0 = never.
-        black_below: Mean grey level of a flat frame; 0 = never.
-        white_above: Mean grey level of a flat frame; 256 = never.
-        brightness_tolerance: Share beyond what was learned.
-        alarm_after_s: How long something must be wrong.
+    It is a protocol because that class has a path, and these rules import no
+    ``pathlib``.
     """
 
-    frozen_after_s: float = 5.0
-    black_below: float = 12.0
-    white_above: float = 250.0
-    brightness_tolerance: float = 0.3
-    alarm_after_s: float = 1.0
+    @property
+    def frozen_after_s(self) -> float:
+        """Duration of identical frames."""
+
+    @property
+    def black_below(self) -> float:
+        """Mean grey level of a flat frame."""
+
+    @property
+    def white_above(self) -> float:
+        """Mean grey level of a flat frame."""
+
+    @property
+    def brightness_tolerance(self) -> float:
+        """Share beyond the learned range."""
+
+    @property
+    def alarm_after_s(self) -> float:
+        """How long a condition must last."""
 
 
 @dataclass(slots=True)
 class Alarm:
-    """Hysteresis of one condition: a vessel that fills while it is seen.
+    """Hysteresis of one condition: a leaky integrator of the time it is detected.
 
-    It fills in the time that raises the alarm and empties in twice that time; in
-    between nothing changes. What is seen in one of three looks raises it sooner or
-    later, and it stays raised until there was peace for long enough.
+    The level rises to its maximum in the time that raises the alarm and falls to zero
+    in twice that time; in between nothing changes. A condition in more than one of
+    three frames raises it sooner or later.
 
     Attributes:
         is_on: Whether it is raised.
-        level_s: How full the vessel is.
+        level_s: 0 to the time that raises it.
     """
 
     is_on: bool = False
     level_s: float = 0
 
     def update(
-        self, elapsed_s: float, after_s: float, *, is_seen: bool, is_certain: bool
+        self, elapsed_s: float, after_s: float, *, is_detected: bool, is_certain: bool
     ) -> None:
-        """Take one look into account.
+        """Take one frame into account.
 
         Args:
-            elapsed_s: Since the look before.
-            after_s: How long it must be seen; above 0.
-            is_seen: Whether it is seen now.
-            is_certain: Being seen is enough.
+            elapsed_s: Since the previous frame.
+            after_s: How long the condition must be detected; above 0.
+            is_certain: One detection raises the alarm.
         """
-        step_s = min(elapsed_s, after_s / ALARM_LOOKS)  # parts may be hours apart
-        if is_seen:
+        step_s = min(elapsed_s, after_s / ALARM_FRAMES)  # parts may be hours apart
+        if is_detected:
             self.level_s = after_s if is_certain else self.level_s + step_s
         else:
-            self.level_s -= step_s / EMPTIES_SLOWER
+            self.level_s -= step_s / DRAIN_RATIO
         self.level_s = min(after_s, max(0.0, self.level_s))
         if self.level_s in {0.0, after_s}:
             self.is_on = self.level_s > 0
@@ -138,95 +154,91 @@ class QualityRules:
     """The rules for one camera.
 
     Args:
-        limits: From where on something is wrong.
-        baseline: What was learned at commissioning; none = only what is wrong with
-            any scene is judged.
+        baseline: None = only conditions that are wrong in any scene are detected.
         is_triggered: Every frame is another part: identical ones are not frozen.
 
     Attributes:
-        alarms: What the camera suffers from now.
+        conditions: Those whose alarm is raised.
     """
 
     def __init__(
         self, limits: QualityLimits, baseline: Baseline | None, *, is_triggered: bool
     ) -> None:
-        self.alarms = NOTHING
+        self.conditions = NO_CONDITION
         self._limits, self._is_triggered = limits, is_triggered
-        self._each = {condition: Alarm() for condition in Condition}
+        self._alarms = {condition: Alarm() for condition in Condition}
         self._identical, self._identical_since_ns = 0, 0
         self._scene = Scene()
         self._last_ns = 0
-        self._window: deque[tuple[float, float, float]] = deque(maxlen=WINDOW_LOOKS)
-        self.adopt(baseline)
+        # Mean, sharpness and saturation of the last frames.
+        self._recent: deque[tuple[float, float, float]] = deque(maxlen=MEDIAN_FRAMES)
+        self.set_baseline(baseline)
 
-    def adopt(self, baseline: Baseline | None) -> None:
-        """Judge against another baseline from now on.
-
-        Args:
-            baseline: What was learned; none = nothing.
-        """
+    def set_baseline(self, baseline: Baseline | None) -> None:
+        """Compare with another baseline from now on; None = with no baseline."""
         self._baseline = baseline
         self._background = Background(baseline) if baseline else None
         if baseline is not None:
             floor = np.asarray(baseline.row_floor)
             self._scene = Scene(baseline.looks, floor, set(baseline.seams))
 
-    def look(self, seen: Appearance, now_ns: int) -> Condition:
-        """Return what makes this frame a fake; update the alarms.
+    def evaluate(self, appearance: Appearance, now_ns: int) -> Condition:
+        """Return why this frame is unusable, and update the alarms.
 
         Args:
-            seen: The frame, measured.
             now_ns: Monotonic clock of its capture.
 
         Returns:
-            Nothing where the frame may be inspected.
+            ``NO_CONDITION`` where the frame may be inspected.
         """
         elapsed_s = max(0, now_ns - self._last_ns) / 1e9 if self._last_ns else 0.0
-        fake = self._fake(seen, now_ns)
+        unusable = self._unusable(appearance, now_ns)
         self._last_ns = now_ns
-        ill = fake
-        if not fake:
-            if not self._is_triggered:  # where every picture is another part, what
-                self._scene.add(seen)  # was before says nothing of what may come
-            ill |= self._against_baseline(seen)
-        else:  # nothing new can be said of what is not seen
-            ill |= self.alarms & ~FAKE
-        for condition, alarm in self._each.items():
+        detected = unusable
+        if not unusable:
+            # In triggered mode every picture shows another part: earlier ones do not
+            # limit how the next may look.
+            if not self._is_triggered:
+                self._scene.add(appearance)
+            detected |= self._deviations(appearance)
+        else:  # an unusable frame shows nothing about the other conditions
+            detected |= self.conditions & ~UNUSABLE
+        for condition, alarm in self._alarms.items():
             alarm.update(
                 elapsed_s,
                 self._limits.alarm_after_s,
-                is_seen=bool(condition & ill),
-                is_certain=condition is Condition.FROZEN,  # it took its time already
+                is_detected=bool(condition & detected),
+                is_certain=condition is Condition.FROZEN,  # has its own time limit
             )
-        self.alarms = Condition(
-            sum(condition for condition, alarm in self._each.items() if alarm.is_on)
+        self.conditions = Condition(
+            sum(condition for condition, alarm in self._alarms.items() if alarm.is_on)
         )
-        return fake
+        return unusable
 
-    def _fake(self, seen: Appearance, now_ns: int) -> Condition:
+    def _unusable(self, appearance: Appearance, now_ns: int) -> Condition:
         """Return why a frame cannot show the part."""
-        limits = self._limits
-        is_frozen = self._is_frozen(seen, now_ns)
-        # A sensor at one of its limits may well repeat itself: that is not frozen.
-        if seen.std < BLACK_STD and seen.mean < limits.black_below:
+        limits, std, mean = self._limits, appearance.std, appearance.mean
+        is_frozen = self._is_frozen(appearance, now_ns)
+        # A saturated or dark sensor may repeat a frame exactly: that is not frozen.
+        if std < BLACK_STD_MAX and mean < limits.black_below:
             return Condition.BLACK
-        if seen.std < WHITE_STD and seen.mean > limits.white_above:
+        if std < WHITE_STD_MAX and mean > limits.white_above:
             return Condition.WHITE
-        fake = Condition.FROZEN if is_frozen else NOTHING
-        baseline = self._fitting(seen)
+        unusable = Condition.FROZEN if is_frozen else NO_CONDITION
+        baseline = self._baseline_of_size(appearance)
         if baseline is not None:
-            much = max(SATURATED_FAKE, baseline.saturated_high + SATURATED_MORE)
-            if seen.saturated > much:
-                return fake | Condition.OVEREXPOSED
-            if _is_covered(seen, baseline):
-                return fake | Condition.COVERED
-        if has_decoder_fill(seen) or self._scene.is_torn(seen):
-            return fake | Condition.TORN
-        return fake
+            most = max(SATURATED_UNUSABLE, baseline.saturated_high + SATURATED_ON)
+            if appearance.saturated > most:
+                return unusable | Condition.OVEREXPOSED
+            if _is_covered(appearance, baseline):
+                return unusable | Condition.COVERED
+        if has_decoder_fill(appearance) or self._scene.is_torn(appearance):
+            return unusable | Condition.TORN
+        return unusable
 
-    def _is_frozen(self, seen: Appearance, now_ns: int) -> bool:
-        """Return whether the same picture came for too long."""
-        if not seen.is_identical or self._is_triggered:
+    def _is_frozen(self, appearance: Appearance, now_ns: int) -> bool:
+        """Return whether identical frames came for too long."""
+        if not appearance.is_identical or self._is_triggered:
             self._identical = 0
             return False
         if self._identical == 0:
@@ -234,57 +246,60 @@ class QualityRules:
         self._identical += 1
         limit_s = self._limits.frozen_after_s
         is_long = now_ns - self._identical_since_ns >= limit_s * 1e9
-        return limit_s > 0 and is_long and self._identical >= FROZEN_LOOKS
+        # Two frames of a slow source may be far apart: time alone is no proof.
+        return limit_s > 0 and is_long and self._identical >= FROZEN_FRAMES
 
-    def _fitting(self, seen: Appearance) -> Baseline | None:
-        """Return the baseline, if it was learned in frames of this size."""
+    def _baseline_of_size(self, appearance: Appearance) -> Baseline | None:
+        """Return the baseline, if it was learned from frames of this size."""
         baseline = self._baseline
-        is_fitting = baseline is not None and baseline.size_px == seen.size_px
-        return baseline if is_fitting else None
+        is_same = baseline is not None and baseline.size_px == appearance.size_px
+        return baseline if is_same else None
 
-    def _against_baseline(self, seen: Appearance) -> Condition:
-        """Return what differs from what was learned, over the last looks."""
+    def _deviations(self, appearance: Appearance) -> Condition:
+        """Return what differs from the baseline, in the median of the last frames."""
         if self._baseline is None or self._background is None:
-            return NOTHING
-        baseline = self._fitting(seen)
+            return NO_CONDITION
+        baseline = self._baseline_of_size(appearance)
         if baseline is None:
-            self._window.clear()
+            self._recent.clear()
             return Condition.RESIZED
-        likeness = self._background.likeness(seen.scene)
-        self._window.append((seen.mean, seen.sharpness, seen.saturated))
-        mean, sharpness, saturated = np.median(self._window, axis=0)
-        ill = NOTHING
-        if saturated - baseline.saturated_high > self._level(
-            Condition.OVEREXPOSED, SATURATED_MORE, SATURATED_OFF
+        similarity = self._background.similarity(appearance.scene)
+        self._recent.append(
+            (appearance.mean, appearance.sharpness, appearance.saturated)
+        )
+        mean, sharpness, saturated = np.median(self._recent, axis=0)
+        detected = NO_CONDITION
+        if saturated - baseline.saturated_high > self._limit(
+            Condition.OVEREXPOSED, SATURATED_ON, SATURATED_OFF
         ):
-            ill |= Condition.OVEREXPOSED
-        if sharpness < baseline.sharpness_low * self._level(
+            detected |= Condition.OVEREXPOSED
+        if sharpness < baseline.sharpness_low * self._limit(
             Condition.BLURRED, BLUR_ON, BLUR_OFF
         ):
-            ill |= Condition.BLURRED
-        if likeness < self._level(Condition.MOVED, MOVED_ON, MOVED_OFF):
-            ill |= Condition.MOVED
-        return ill | self._brightness(float(mean), baseline)
+            detected |= Condition.BLURRED
+        if similarity < self._limit(Condition.MOVED, MOVED_ON, MOVED_OFF):
+            detected |= Condition.MOVED
+        return detected | self._brightness(float(mean), baseline)
 
     def _brightness(self, mean: float, baseline: Baseline) -> Condition:
-        """Return whether the light has drifted."""
-        wide = self._limits.brightness_tolerance
-        dark = self._level(Condition.DARK, wide, wide / 2)
-        bright = self._level(Condition.BRIGHT, wide, wide / 2)
+        tolerance = self._limits.brightness_tolerance
+        # Half of it while the alarm is raised: a drift around the limit is one alarm.
+        dark = self._limit(Condition.DARK, tolerance, tolerance / 2)
+        bright = self._limit(Condition.BRIGHT, tolerance, tolerance / 2)
         if mean < baseline.mean_low * (1 - dark):
             return Condition.DARK
         if mean > baseline.mean_high * (1 + bright):
             return Condition.BRIGHT
-        return NOTHING
+        return NO_CONDITION
 
-    def _level(self, condition: Condition, on: float, off: float) -> float:
-        """Return the limit: another one while the alarm is raised."""
-        return off if self._each[condition].is_on else on
+    def _limit(self, condition: Condition, on: float, off: float) -> float:
+        """Return the limit that applies while the alarm is raised, or is not."""
+        return off if self._alarms[condition].is_on else on
 
 
-def _is_covered(seen: Appearance, baseline: Baseline) -> bool:
-    """Return whether something stands so near that it has neither edge nor shade."""
+def _is_covered(appearance: Appearance, baseline: Baseline) -> bool:
+    """Return whether an object before the lens leaves neither edge nor shade."""
     return (
         baseline.std_low >= COVERED_MIN_STD
-        and seen.contrast < COVERED_SHARE * baseline.contrast_low
+        and appearance.contrast < COVERED_SHARE * baseline.contrast_low
     )

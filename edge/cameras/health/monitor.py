@@ -1,119 +1,96 @@
-"""Looks at the frames of one camera, in its own process, before they are handed over.
+"""Image quality monitor of one camera, in its own process, before frames are published.
 
-The daemon's frame path pays nothing for it: a frame that must not be inspected comes
-to it as one that could not be read, with the reason. Every frame gets a glance; every
-n-th, every odd one, and every one after a fake or during its alarm gets a look.
+The daemon's frame path pays nothing for it: a frame that must not be inspected is
+published as an unreadable one, with the reason. Every frame gets a quick check of a few
+samples; every n-th, every one that fails the quick check, and every one after an
+unusable frame or during its alarm is measured.
 """
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.cameras.health.appearance import Measurer, is_odd
+from edge.cameras.health.appearance import Measurer, may_be_unusable
 from edge.cameras.health.baseline import Baseline, BaselineLearner
-from edge.cameras.health.condition import (
-    FAKE,
-    Condition,
-    QualityLimits,
-    QualityRules,
-    names_of,
-)
+from edge.cameras.health.condition import UNUSABLE, Condition, QualityRules, names_of
+from edge.cameras.settings import CameraHealthSettings
 from edge.frame import Pixels, Stamp
 from models.files import write_atomically
 
-SAVE_AGAIN_NS = 10_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ImageQualityPlan:
-    """How to look at the frames of one camera. Plain values.
-
-    Attributes:
-        every_n_frames: A look at each n-th frame; a part is always looked at.
-        limits: From where on something is wrong.
-        learn_looks: How many sound frames make a baseline.
-        baseline_path: Where the baseline is kept; none = nothing is learned.
-        baseline: What was learned before; none = it is learned now.
-    """
-
-    every_n_frames: int = 5
-    limits: QualityLimits = field(default_factory=QualityLimits)
-    learn_looks: int = 200
-    baseline_path: Path | None = None
-    baseline: Baseline | None = None
+SAVE_RETRY_NS = 10_000_000_000
 
 
 class ImageQualityMonitor:
-    """The eye on one camera.
+    """Finds the frames of one camera that must not be inspected.
 
     Args:
-        plan: How to look.
-        is_triggered: Every frame is a part.
+        baseline: Learned before; None = it is learned now, if the settings name a file.
+        is_triggered: Every frame is a part, so every frame is measured.
     """
 
-    def __init__(self, plan: ImageQualityPlan, *, is_triggered: bool) -> None:
-        self._plan = plan
-        self._every = 1 if is_triggered else plan.every_n_frames
+    def __init__(
+        self,
+        settings: CameraHealthSettings,
+        baseline: Baseline | None,
+        *,
+        is_triggered: bool,
+    ) -> None:
+        self._path = settings.baseline
+        self._every = 1 if is_triggered else settings.every_n_frames
         self._measurer = Measurer()
-        baseline = plan.baseline or _learned_meanwhile(plan.baseline_path)
-        self._judge = QualityRules(plan.limits, baseline, is_triggered=is_triggered)
-        learns = plan.baseline_path is not None and baseline is None
-        self._learner = BaselineLearner(plan.learn_looks) if learns else None
+        baseline = baseline or _read_again(self._path)
+        self._rules = QualityRules(settings, baseline, is_triggered=is_triggered)
+        learns = self._path is not None and baseline is None
+        self._learner = BaselineLearner(settings.learn_frames) if learns else None
         self._unsaved: Baseline | None = None
         self._save_again_ns = 0
-        self._unlooked = 0
-        self._is_fake = True  # of the frame before the first nothing is known
+        self._unmeasured = 0  # frames since the last measured one
+        self._was_unusable = True  # so that the first frame is measured
 
     @property
-    def alarms(self) -> int:
-        """What the camera suffers from now, as the slot has it."""
-        unsaved = 0 if self._unsaved is None else Condition.UNSAVED
-        return int(self._judge.alarms | unsaved)
+    def conditions(self) -> Condition:
+        """The conditions of the camera whose alarm is raised."""
+        is_unsaved = self._unsaved is not None
+        return self._rules.conditions | (Condition.UNSAVED if is_unsaved else 0)
 
     def fault_of(self, pixels: Pixels, stamp: Stamp) -> str:
         """Return why a frame must not be inspected; empty = it may be.
 
         Args:
             pixels: ``[H, W, 3]`` uint8 BGR; read only.
-            stamp: When it was captured.
         """
-        self._unlooked += 1
-        is_doubtful = self._is_fake or self._judge.alarms & FAKE
-        is_due = is_doubtful or self._unlooked >= self._every
-        if not (is_due or is_odd(pixels)):
+        self._unmeasured += 1
+        is_suspect = self._was_unusable or self._rules.conditions & UNUSABLE
+        is_due = is_suspect or self._unmeasured >= self._every
+        if not (is_due or may_be_unusable(pixels)):
             return ""
-        self._unlooked = 0
-        seen = self._measurer.measure(pixels)
-        fake = self._judge.look(seen, stamp.captured_ns)
-        self._is_fake = bool(fake)
-        if not fake and self._learner is not None:
-            self._adopt(self._learner.add(seen))
+        self._unmeasured = 0
+        appearance = self._measurer.measure(pixels)
+        unusable = self._rules.evaluate(appearance, stamp.captured_ns)
+        self._was_unusable = bool(unusable)
+        if not unusable and self._learner is not None:
+            learned = self._learner.add(appearance)
+            if learned is not None:
+                self._learner, self._unsaved = None, learned
+                self._rules.set_baseline(learned)
         if self._unsaved is not None and stamp.captured_ns >= self._save_again_ns:
             self._save(self._unsaved, stamp.captured_ns)
-        return ", ".join(names_of(fake))
-
-    def _adopt(self, learned: Baseline | None) -> None:
-        """Judge against a baseline that is complete, from now on."""
-        if learned is not None:
-            self._learner = None
-            self._unsaved = learned
-            self._judge.adopt(learned)
+        return ", ".join(names_of(unusable))
 
     def _save(self, baseline: Baseline, now_ns: int) -> None:
-        """Write a baseline; a disk that takes nothing is tried again, and told."""
-        path = self._plan.baseline_path
+        """Write a baseline; a failure is a condition of the camera, and retried."""
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(path, json.dumps(baseline.as_document()).encode())
-        except OSError:  # told as a condition of the camera
-            self._save_again_ns = now_ns + SAVE_AGAIN_NS
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                content = json.dumps(baseline.as_document()).encode()
+                write_atomically(self._path, content)
+        except OSError:
+            self._save_again_ns = now_ns + SAVE_RETRY_NS
         else:
             self._unsaved = None
 
 
-def _learned_meanwhile(path: Path | None) -> Baseline | None:
-    """Return what a process before this one has learned for the same daemon."""
+def _read_again(path: Path | None) -> Baseline | None:
+    """Return the baseline that an earlier process of the same daemon has learned."""
     if path is None or not path.exists():
         return None
     from edge.cameras.health.baseline_file import read_baseline  # noqa: PLC0415 (pydantic)

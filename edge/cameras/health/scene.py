@@ -1,40 +1,40 @@
-"""A frame as the rules see it, and what the frames before it were like. Pure."""
+"""The measurements of a frame, and what is known of the earlier ones. Pure."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-FLAT_RANGE = 2  # grey levels: a row of one colour, through a codec
-FLAT_STD = 6.0  # grey levels: half a picture and half a fill have more
-FILL_MIN = 0.125  # share of the height: less may be the scene itself
-FILL_IN_TEXTURE = 5  # grey levels in a row, always, until now
-FILL_IN_TEXTURE_SHARE = 0.75  # of these rows: a rail may be among them
+FLAT_RANGE = 2  # grey levels: a row of one colour, after a codec
+FLAT_STD = 6.0  # grey levels: a picture half filled by a decoder has more
+FILL_MIN = 0.125  # share of the height: a smaller fill may be the scene itself
+TEXTURE_MIN = 5  # least range of a row, in every earlier frame, that shows texture
+TEXTURED_ROWS_MIN = 0.75  # share of the filled rows: a rail may be among them
 GREEN_LEAD = 60  # how much greener than red and blue: YUV 0,0,0 becomes 0,135,0
-GREY_FILL = 128  # what a JPEG decoder gives where there is nothing
-GLARE_LEVEL = 250  # a light makes an even area too
-HISTORY_LOOKS = 10  # before they no scene is known well enough
-SEAM_NEAR_ROWS = 3  # a vibrating camera
+GREY_FILL = 128  # the level that a JPEG decoder writes where data is missing
+GLARE_LEVEL = 250  # a uniform area may also be a reflection of the light
+HISTORY_FRAMES = 10  # until so many were added, the scene is not known well enough
+SEAM_NEAR_ROWS = 3  # the camera may vibrate
 
 Grey = npt.NDArray[np.uint8]  # [H, W]
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """A frame, measured.
+    """A measured frame.
 
     Attributes:
         size_px: Width and height of the frame.
         mean: Mean grey level, 0..255.
         std: Standard deviation of the grey levels.
-        saturated: Share of the scene that is as good as white.
-        sharpness: Variance of the Laplacian by that of the grey levels.
-        is_identical: Not one byte differs from the frame looked at before.
+        saturated: Share of the scene that is almost white.
+        sharpness: Variance of the Laplacian, divided by that of the grey levels.
+        is_identical: No byte differs from the frame measured before.
         row_range: Range of grey levels in each row of the scene, ``[R]``.
         fill: Share of the height, from below, that has one and the same colour.
         fill_color: That colour, BGR.
         seams: Rows of the scene at which the frame looks cut.
-        scene: The scene, ``[R, C]``.
+        scene: The frame, shrunk and grey, ``[R, C]``.
     """
 
     size_px: tuple[int, int]
@@ -51,69 +51,57 @@ class Appearance:
 
     @property
     def contrast(self) -> float:
-        """Standard deviation by mean: the same in weak light and in strong."""
+        """Standard deviation by mean: independent of the brightness of the light."""
         return self.std / (self.mean + 1)
 
 
 @dataclass(slots=True)
 class Scene:
-    """What sound frames of this camera looked like until now.
+    """Summary of the usable frames of a camera so far.
 
     Attributes:
-        looks: How many.
-        row_floor: Least range of grey levels of each row, ``[R]``.
+        frames: Their number.
+        row_floor: Least range of grey levels of each row, ``[R]``; None = no frame.
         seams: Rows where the scene itself looks cut.
     """
 
-    looks: int = 0
+    frames: int = 0
     row_floor: Grey | None = None
     seams: set[int] = field(default_factory=set)
 
-    def add(self, seen: Appearance) -> None:
-        """Remember a sound frame; another size is another scene.
-
-        Args:
-            seen: The frame.
-        """
-        rows = seen.row_range
+    def add(self, appearance: Appearance) -> None:
+        """Add a usable frame; a frame of another size starts a new scene."""
+        rows = appearance.row_range
         if self.row_floor is None or self.row_floor.shape != rows.shape:
-            self.looks, self.row_floor, self.seams = 0, rows, set()
+            self.frames, self.row_floor, self.seams = 0, rows, set()
         self.row_floor = np.minimum(self.row_floor, rows)
-        self.seams.update(seen.seams)
-        self.looks += 1
+        self.seams.update(appearance.seams)
+        self.frames += 1
 
-    def is_torn(self, seen: Appearance) -> bool:
-        """Return whether a frame is broken in a way that this scene is not.
-
-        Args:
-            seen: The frame.
-        """
+    def is_torn(self, appearance: Appearance) -> bool:
+        """Return whether a frame has a fill or a seam that this scene does not have."""
         floor = self.row_floor
-        if floor is None or floor.shape != seen.row_range.shape:
+        if floor is None or floor.shape != appearance.row_range.shape:
             return False
-        if self.looks < HISTORY_LOOKS:
+        if self.frames < HISTORY_FRAMES:
             return False
-        is_glare = min(seen.fill_color) >= GLARE_LEVEL
-        if FILL_MIN <= seen.fill < 1 and not is_glare:
-            filled = floor[round(len(floor) * (1 - seen.fill)) :]
-            in_texture = np.count_nonzero(filled >= FILL_IN_TEXTURE)
-            return bool(in_texture >= FILL_IN_TEXTURE_SHARE * len(filled))
+        is_glare = min(appearance.fill_color) >= GLARE_LEVEL
+        if FILL_MIN <= appearance.fill < 1 and not is_glare:
+            filled = floor[round(len(floor) * (1 - appearance.fill)) :]
+            textured = np.count_nonzero(filled >= TEXTURE_MIN)
+            return bool(textured >= TEXTURED_ROWS_MIN * len(filled))
         return any(
             all(abs(seam - known) > SEAM_NEAR_ROWS for known in self.seams)
-            for seam in seen.seams
+            for seam in appearance.seams
         )
 
 
-def has_decoder_fill(seen: Appearance) -> bool:
-    """Return whether the rest of a frame is what decoders put for nothing.
-
-    Args:
-        seen: The frame.
-    """
-    if seen.fill < FILL_MIN:
+def has_decoder_fill(appearance: Appearance) -> bool:
+    """Return whether the rest of a frame has the colour of a decoder's missing data."""
+    if appearance.fill < FILL_MIN:
         return False
-    blue, green, red = (int(level) for level in seen.fill_color)
+    blue, green, red = (int(level) for level in appearance.fill_color)
     is_green = green - max(blue, red) >= GREEN_LEAD and max(blue, red) < GREEN_LEAD
     is_grey = all(abs(level - GREY_FILL) <= 1 for level in (blue, green, red))
-    # A whole grey frame may be a grey part.
-    return is_green or (is_grey and seen.fill < 1 and seen.std > FLAT_STD)
+    # A frame that is grey as a whole may show a grey part.
+    return is_green or (is_grey and appearance.fill < 1 and appearance.std > FLAT_STD)

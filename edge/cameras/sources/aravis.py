@@ -1,10 +1,10 @@
 """GigE and USB3 Vision cameras, through Aravis.
 
-A frame comes in packets over UDP. One that lacks a packet is counted and never handed
-over: half a picture makes good parts of bad ones. A frame of which nothing came at all
-is a gap in the camera's own numbers, and counts too. The connection is lost when the
+A frame comes in packets over UDP. One that lacks a packet is counted and never
+published: an incomplete picture hides defects. A frame of which nothing came at all is
+a gap in the camera's own numbers, and is counted too. The connection is lost when the
 camera no longer answers its heartbeat, or in free run when no frame comes in time;
-either ends the process, and the next start sets the camera up anew.
+either ends the process, and the next start writes all settings again.
 
 The bindings are Debian's (``gi``), built for Debian's Python, and importable in any
 environment of the same minor version.
@@ -29,12 +29,12 @@ from models.errors import CameraError
 
 DEBIAN_PACKAGES = "/usr/lib/python3/dist-packages"
 INSTALL = "apt install gir1.2-aravis-0.8 python3-gi"
-FAKE_PREFIX = "Fake_"  # Aravis' own camera inside the process, for trying out
+FAKE_PREFIX = "Fake_"  # Aravis' own simulated camera inside the process
 BUFFERS = 8
 SEARCH_LIMIT_MS = 10_000  # one search of all interfaces and opening
-LOOK_S = 0.1  # longest wait for a frame without a look at the connection
+POLL_S = 0.1  # longest wait for a frame without a check of the connection
 BLOCK_NUMBERS = 65535  # of 16 bits, without 0
-GAP_MAX = 1000  # more is a camera that started to count anew
+GAP_MAX = 1000  # a larger gap is a camera that restarted its numbers
 
 # Pixel format by its GenICam number (PFNC): channels, and how it becomes BGR.
 # cv2's two-letter Bayer names start elsewhere; its RGGB ones are GenICam's.
@@ -50,21 +50,21 @@ CONVERSIONS: dict[int, tuple[int, int | None]] = {
 
 
 def load_aravis() -> tuple[Any, type[Exception]]:
-    """Return the library and what it raises. Called in a camera's process only.
+    """Return the library and its exception. Called in a camera's process only.
 
     Raises:
         ImportError: It is not installed, or not for this Python.
     """
     if DEBIAN_PACKAGES not in sys.path:
-        # At the end: of two versions of a package the environment's own wins.
+        # At the end: of two versions of a package the environment's own is used.
         sys.path.append(DEBIAN_PACKAGES)
-    import gi  # noqa: PLC0415 (found by the line above, and nowhere else needed)
+    import gi  # noqa: PLC0415 (found through the line above)
 
     try:
         gi.require_version("Aravis", "0.8")
-    except ValueError as exc:  # gi's word for a library that it does not know
+    except ValueError as exc:  # gi does not know the library
         raise ImportError(str(exc)) from exc
-    from gi.repository import Aravis, GLib  # noqa: PLC0415 (of the version above)
+    from gi.repository import Aravis, GLib  # noqa: PLC0415 (after require_version)
 
     return Aravis, GLib.GError
 
@@ -74,13 +74,10 @@ def to_bgr(data: bytes, height: int, width: int, pixel_format: int) -> Pixels | 
 
     Args:
         data: The pixels, row by row.
-        height: Height of the picture.
-        width: Width of the picture.
         pixel_format: GenICam's number of the format.
 
     Returns:
-        ``[H, W, 3]`` uint8 BGR; nothing where the format is unknown or bytes are
-        missing.
+        ``[H, W, 3]`` uint8 BGR; None where the format is unknown or bytes are missing.
     """
     channels, code = CONVERSIONS.get(pixel_format, (0, None))
     count = height * width * channels
@@ -94,8 +91,7 @@ def gap_between(before: int, now: int) -> int:
     """Return how many frames are missing between two of the camera's numbers.
 
     Args:
-        before: Number of the frame before; negative = there was none.
-        now: Number of this frame.
+        before: Number of the previous frame; negative = this is the first.
 
     >>> gap_between(7, 8), gap_between(7, 10), gap_between(65535, 1)
     (0, 2, 0)
@@ -112,15 +108,14 @@ class GigeCamera:
     """An open camera that delivers frames.
 
     Args:
-        plan: What to do.
-        feed: Way to the daemon, for signs of life.
+        frame_publisher: Its deadline is extended while the camera is searched.
 
     Raises:
-        CameraError: The library is missing, or the camera is not there, is held by
-            somebody else or does not start.
+        CameraError: The library is missing, or the camera is not found, is controlled
+            by another program or does not start.
     """
 
-    def __init__(self, plan: CapturePlan, feed: FramePublisher) -> None:
+    def __init__(self, plan: CapturePlan, frame_publisher: FramePublisher) -> None:
         self._plan = plan
         try:
             self._aravis, self._failure = load_aravis()
@@ -128,20 +123,20 @@ class GigeCamera:
             raise plan.fault(
                 "GigE and USB3 Vision cameras need Aravis.",
                 why=f"{exc} (Python {sys.version_info.major}.{sys.version_info.minor})",
-                fix=f"{INSTALL}; Debian's Python and this one must be of one version.",
+                fix=f"{INSTALL}; Debian's Python and this one must have the same version.",
             ) from exc
         self._lost = threading.Event()
-        self._camera = self._find(feed)
+        self._camera = self._find(frame_publisher)
         try:
             self.warnings = apply_controls(
                 plan.controls, GenicamControls(self._camera, self._failure)
             )
-            self._stream = self._begin()
+            self._stream = self._start_stream()
         except self._failure as exc:
             raise self._not_open(str(exc)) from exc
 
-    def take(self) -> Any | None:  # noqa: ANN401 (bindings without types)
-        """Return the next buffer, whole or not, or nothing for now.
+    def pop_buffer(self) -> Any | None:  # noqa: ANN401 (bindings without types)
+        """Return the next buffer, complete or not, or None after ``POLL_S``.
 
         Raises:
             CameraError: The camera no longer answers.
@@ -150,38 +145,38 @@ class GigeCamera:
             raise self._plan.fault(
                 "the camera no longer answers.",
                 why="Its heartbeat stopped.",
-                fix="Look at its cable, power and network; it is tried again.",
+                fix="Check its cable, power and network; it is opened again.",
             )
-        return self._stream.timeout_pop_buffer(round(LOOK_S * 1e6))
+        return self._stream.timeout_pop_buffer(round(POLL_S * 1e6))
 
-    def give_back(self, buffer: Any) -> None:  # noqa: ANN401
-        """Let the next frames use a buffer again."""
+    def requeue(self, buffer: Any) -> None:  # noqa: ANN401
+        """Let the camera fill a buffer again."""
         self._stream.push_buffer(buffer)
 
     def pixels_of(self, buffer: Any) -> Pixels | None:  # noqa: ANN401
-        """Return the picture in a buffer; nothing where it is not whole.
+        """Return the picture in a buffer; None where it is incomplete.
 
         Raises:
-            CameraError: It is in a format that is not understood.
+            CameraError: Its pixel format is not supported.
         """
         if buffer.get_status() != self._aravis.BufferStatus.SUCCESS:
             return None
         pixel_format = buffer.get_image_pixel_format()
         if pixel_format not in CONVERSIONS:
             raise self._plan.fault(
-                f"pixel format 0x{pixel_format:08x} is not understood.",
-                why="Understood are Mono8, BayerGR8, BayerRG8, BayerGB8, BayerBG8, "
-                "RGB8 and BGR8.",
+                f"pixel format 0x{pixel_format:08x} is not supported.",
+                why="Expected Mono8, BayerGR8, BayerRG8, BayerGB8, BayerBG8, RGB8 or "
+                "BGR8.",
                 fix="Set `pixel_format` in [camera.settings] to one of them.",
             )
         height, width = buffer.get_image_height(), buffer.get_image_width()
         return to_bgr(buffer.get_data(), height, width, pixel_format)
 
     def fire_trigger(self) -> None:
-        """Take one picture now, where ``trigger_source`` is ``Software``.
+        """Capture one picture now; needs ``trigger_source = "Software"``.
 
         Raises:
-            CameraError: The camera cannot do that.
+            CameraError: The camera refused the trigger.
         """
         try:
             self._camera.software_trigger()
@@ -192,16 +187,16 @@ class GigeCamera:
                 fix='Set trigger_mode = true and trigger_source = "Software".',
             ) from exc
 
-    def _find(self, feed: FramePublisher) -> Any:  # noqa: ANN401
-        """Return the camera, looked for until the limit.
+    def _find(self, frame_publisher: FramePublisher) -> Any:  # noqa: ANN401
+        """Search the camera until the open timeout, and return it.
 
-        One whose process was killed is held until its heartbeat runs out: 3 s.
+        After a kill the camera refuses control until its heartbeat times out: 3 s.
         """
         if self._plan.source.address.startswith(FAKE_PREFIX):
             self._aravis.enable_interface("Fake")
         deadline = time.monotonic() + self._plan.open_timeout_ms / 1000
         while True:
-            feed.back_within(SEARCH_LIMIT_MS)
+            frame_publisher.extend_deadline(SEARCH_LIMIT_MS)
             is_late = time.monotonic() > deadline
             try:
                 camera = self._aravis.Camera.new(self._plan.source.address)
@@ -211,15 +206,14 @@ class GigeCamera:
             else:
                 if _has_control(camera):
                     return camera
-                # Where only the answer was lost, this very object holds the camera.
+                # If only the answer was lost, this object controls the camera: free it.
                 del camera
                 if is_late:
                     raise self._not_open("Another program controls it.")
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
             self._aravis.update_device_list()
 
-    def _begin(self) -> Any:  # noqa: ANN401
-        """Start the camera and return the stream of its frames."""
+    def _start_stream(self) -> Any:  # noqa: ANN401
         self._camera.get_device().connect("control-lost", self._note_loss)
         self._camera.set_acquisition_mode(self._aravis.AcquisitionMode.CONTINUOUS)
         stream = self._camera.create_stream(None, None)
@@ -230,79 +224,69 @@ class GigeCamera:
         return stream
 
     def _note_loss(self, *_: object) -> None:
-        """Remember that the heartbeat stopped. Called by a thread of the library."""
+        """Record that the heartbeat stopped. Called by a thread of the library."""
         self._lost.set()
 
     def _not_open(self, why: str) -> CameraError:
-        """Return why the camera is not open."""
         return self._plan.fault(
             "the camera cannot be opened.",
             why=why,
-            fix="Look at its cable, power and network, and at the name: "
-            "`arv-tool-0.8` lists what is there.",
+            fix="Check its cable, power and network, and the name: `arv-tool-0.8` "
+            "lists all cameras that it finds.",
         )
 
 
 def _has_control(camera: Any) -> bool:  # noqa: ANN401 (bindings without types)
-    """Return whether the camera obeys this process; only GigE has to ask."""
+    """Return whether this process controls the camera; only GigE has such a mode."""
     device = camera.get_device()
     return bool(device.is_controller()) if hasattr(device, "is_controller") else True
 
 
-def run_aravis(plan: CapturePlan, feed: FramePublisher) -> None:
-    """Hand over the frames of a camera, as they come.
-
-    Args:
-        plan: What to do.
-        feed: Way to the daemon.
+def run_aravis(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
+    """Publish the frames of a camera, as they come.
 
     Raises:
         CameraError: The camera cannot be opened, no longer answers, or in free run
-            gives no whole frame in time.
+            delivers no complete frame in time.
     """
-    feed.back_within(plan.open_timeout_ms)
-    camera = GigeCamera(plan, feed)
-    feed.warn(camera.warnings)
-    hand_over(plan, feed, camera)
+    frame_publisher.extend_deadline(plan.open_timeout_ms)
+    camera = GigeCamera(plan, frame_publisher)
+    frame_publisher.set_warnings(camera.warnings)
+    _publish_frames(plan, frame_publisher, camera)
 
 
-def hand_over(plan: CapturePlan, feed: FramePublisher, camera: GigeCamera) -> None:
-    """Hand over frames until the camera is lost; see ``run_aravis``.
-
-    Args:
-        plan: What to do.
-        feed: Way to the daemon.
-        camera: The open camera.
-    """
+def _publish_frames(
+    plan: CapturePlan, frame_publisher: FramePublisher, camera: GigeCamera
+) -> None:
     frame_id, number_before = plan.first_frame_id, -1
-    whole_s = time.monotonic()
+    complete_s = time.monotonic()  # of the last complete frame
     while True:
-        feed.reads(frame_id, plan.read_timeout_ms)
-        buffer = camera.take()
+        frame_publisher.start_read(frame_id, plan.read_timeout_ms)
+        buffer = camera.pop_buffer()
         if buffer is None:
-            _refuse_silence(plan, whole_s)
+            _refuse_silence(plan, complete_s)
             continue
         number, pixels = buffer.get_frame_id(), camera.pixels_of(buffer)
         missing = gap_between(number_before, number)
-        camera.give_back(buffer)
+        camera.requeue(buffer)
         number_before = number
         frame_id += missing
-        feed.count_damaged(missing + (pixels is None))
+        frame_publisher.count_damaged(missing + (pixels is None))
         if pixels is None:
-            _refuse_silence(plan, whole_s)
+            _refuse_silence(plan, complete_s)
         else:
-            whole_s = time.monotonic()
-            if feed.is_wanted:
-                feed.publish(pixels, stamp_now(frame_id))
+            complete_s = time.monotonic()
+            if frame_publisher.is_enabled:
+                frame_publisher.publish(pixels, stamp_now(frame_id))
         frame_id += 1
 
 
-def _refuse_silence(plan: CapturePlan, whole_s: float) -> None:
-    """Give up on a free-running camera that gave no whole frame for too long."""
-    is_late = time.monotonic() - whole_s > plan.read_timeout_ms / 1000
+def _refuse_silence(plan: CapturePlan, complete_s: float) -> None:
+    """Refuse a free-running camera without a complete frame for too long."""
+    is_late = time.monotonic() - complete_s > plan.read_timeout_ms / 1000
     if is_late and not plan.controls.trigger_mode:
         raise plan.fault(
-            "no whole frame.",
+            "no complete frame.",
             why=f"None came within {plan.read_timeout_ms} ms.",
-            fix="Look at its cable, power and network; it is tried again.",
+            fix="Check its cable, power and network; it is opened again.",
         )

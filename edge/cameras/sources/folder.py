@@ -1,7 +1,7 @@
 """A folder of pictures as a triggered camera: every picture is one part.
 
-None is dropped: a picture is handed over only when the one before was taken, while
-the next is already being decoded.
+No picture is dropped: one is published only when the previous one was taken, while the
+next is already decoded.
 """
 
 import re
@@ -18,20 +18,13 @@ POISONED = "reading it stopped the camera's process twice"
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Return a key that sorts ``part-2`` before ``part-10``.
-
-    Args:
-        path: A picture.
-    """
+    """Return a key that sorts ``part-2`` before ``part-10``."""
     pieces = re.split(r"(\d+)", path.name)
     return tuple((1, int(p), p) if p.isdecimal() else (0, 0, p) for p in pieces)
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder in natural order.
-
-    Args:
-        folder: The folder; folders inside it are left out.
+    """Return the pictures of a folder in natural order; its subfolders are ignored.
 
     Raises:
         OSError: It is not a folder, or cannot be read.
@@ -45,7 +38,7 @@ def list_pictures(folder: Path) -> list[Path]:
 
 
 def read_pixels(path: Path) -> Pixels | str:
-    """Return a picture, ``[H, W, 3]`` uint8 BGR, or why there is none."""
+    """Return a picture, ``[H, W, 3]`` uint8 BGR, or why it cannot be read."""
     try:
         return read_picture(path)
     except OSError as exc:
@@ -54,40 +47,35 @@ def read_pixels(path: Path) -> Pixels | str:
         return str(exc)
 
 
-def run_folder(plan: CapturePlan, feed: FramePublisher) -> None:
-    """Hand over every picture of a folder, then return.
-
-    Args:
-        plan: What to do.
-        feed: Way to the daemon.
+def run_folder(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
+    """Publish every picture of a folder, then return.
 
     Raises:
-        CameraError: The folder cannot be read, or holds no picture.
+        CameraError: The folder cannot be read, or has no picture.
     """
-    feed.back_within(plan.open_timeout_ms)
-    pictures = _open(plan)
-    feed.wait_until_wanted()
+    frame_publisher.extend_deadline(plan.open_timeout_ms)
+    pictures = _pictures_of(plan)
+    frame_publisher.wait_until_enabled()
     period_ns = int(1e9 / plan.fps) if plan.fps else 0
     due_ns = stamp_now(0).captured_ns
     for frame_id in range(plan.first_frame_id, len(pictures)):
         path = pictures[frame_id]
-        feed.wait_until(due_ns)
+        frame_publisher.wait_until(due_ns)
         stamp = stamp_now(frame_id, path.stem)
-        feed.reads(frame_id, plan.read_timeout_ms)
+        frame_publisher.start_read(frame_id, plan.read_timeout_ms)
         is_poisoned = frame_id == plan.poisoned_frame_id
         pixels = POISONED if is_poisoned else read_pixels(path)
-        feed.wait_until_taken()
-        if not period_ns:  # without a pace, the daemon's readiness is the trigger
+        frame_publisher.wait_until_taken()
+        if not period_ns:  # without a pace, taking the previous picture is the trigger
             stamp = stamp_now(frame_id, path.stem)
         if isinstance(pixels, str):
-            feed.publish_fault(f"{path.name}: {pixels}", stamp)
+            frame_publisher.publish_fault(f"{path.name}: {pixels}", stamp)
         else:
-            feed.publish(pixels, stamp)
+            frame_publisher.publish(pixels, stamp)
         due_ns = max(due_ns + period_ns, stamp.captured_ns)
 
 
-def _open(plan: CapturePlan) -> list[Path]:
-    """Return the pictures of the plan's folder."""
+def _pictures_of(plan: CapturePlan) -> list[Path]:
     folder = Path(plan.source.address)
     try:
         pictures = list_pictures(folder)
@@ -100,7 +88,7 @@ def _open(plan: CapturePlan) -> list[Path]:
     if not pictures:
         raise plan.fault(
             "there is no picture in this folder.",
-            why=f"Looked for {', '.join(sorted(PICTURE_SUFFIXES))}.",
-            fix="Give a folder that holds pictures itself, not in folders inside it.",
+            why=f"Expected {', '.join(sorted(PICTURE_SUFFIXES))}.",
+            fix="Give a folder that contains pictures itself, not in subfolders.",
         )
     return pictures

@@ -1,8 +1,8 @@
-"""Settings of a GigE or USB3 Vision camera, in the words of GenICam.
+"""Settings of a GigE or USB3 Vision camera as GenICam features.
 
-What a camera has depends on its age and maker: older ones call the exposure time
-``ExposureTimeAbs`` and the gain ``GainRaw``. Aravis knows these; everything else is
-asked for by its name first.
+The features of a camera depend on its age and maker: older ones call the exposure time
+``ExposureTimeAbs`` and the gain ``GainRaw``. Aravis handles these; any other feature is
+used only if the camera has it.
 
 Source:
     GenICam Standard Features Naming Convention 2.7.
@@ -11,7 +11,7 @@ Source:
 import contextlib
 from typing import Any
 
-from edge.cameras.controls import Value
+from edge.cameras.settings import Value
 
 ON_OFF = {True: "On", False: "Off"}
 AUTOMATIC = {True: "Continuous", False: "Off"}
@@ -35,7 +35,7 @@ class GenicamControls:
 
     Args:
         camera: ``Aravis.Camera``.
-        failure: What it raises when it refuses.
+        failure: The exception that it raises on a refusal.
     """
 
     def __init__(self, camera: Any, failure: type[Exception]) -> None:  # noqa: ANN401
@@ -43,7 +43,7 @@ class GenicamControls:
 
     def write(self, name: str, value: Value) -> None:
         """Write one setting; see ``ControlPort``."""
-        with contextlib.suppress(self._failure):  # a refusal is seen by reading back
+        with contextlib.suppress(self._failure):  # reading back detects a refusal
             self._write(name, value)
 
     def read(self, name: str) -> Value | None:
@@ -54,7 +54,6 @@ class GenicamControls:
             return None
 
     def _write(self, name: str, value: Value) -> None:
-        """Write one setting, or raise."""
         camera = self._camera
         match name:
             case "fps":
@@ -67,10 +66,9 @@ class GenicamControls:
                 self._write_feature(name, value)
 
     def _write_feature(self, name: str, value: Value) -> None:
-        """Write a setting that is one feature."""
         feature = FEATURES[name]
         if name == "trigger_mode":
-            # One picture per trigger; the selector stands on bursts in some cameras.
+            # One picture per trigger: some cameras select bursts by default.
             if self._camera.is_feature_available("TriggerSelector"):
                 self._camera.set_string("TriggerSelector", "FrameStart")
             self._camera.set_string(feature, ON_OFF[bool(value)])
@@ -84,7 +82,6 @@ class GenicamControls:
             self._camera.set_float(feature, value)
 
     def _read(self, name: str) -> Value | None:
-        """Return one setting, or raise."""
         camera = self._camera
         match name:
             case "fps":
@@ -97,7 +94,6 @@ class GenicamControls:
                 return self._read_feature(name) if self._has(name) else None
 
     def _read_feature(self, name: str) -> Value:
-        """Return a setting that is one feature, or raise."""
         feature = FEATURES[name]
         if name in WHOLE_NUMBERS:
             return int(self._camera.get_integer(feature))
@@ -108,6 +104,5 @@ class GenicamControls:
         return text != "Off" if is_switch else text
 
     def _has(self, name: str) -> bool:
-        """Return whether the camera has what a setting stands for."""
         feature = FEATURES.get(name)
         return feature is not None and bool(self._camera.is_feature_available(feature))

@@ -1,12 +1,12 @@
-"""The one door to OpenCV's video library, and live cameras through it.
+"""The only module that uses OpenCV's video library, and live cameras through it.
 
-Its defaults block 30 s in opening and 30 s in each read; with both limits given in the
-constructor it keeps them. A frame that cannot be decoded fails its read, and the next
-read goes on behind it; a source that has ended or broken off fails each read, at once.
-So a failure is a damaged frame only if a frame follows it. H.264 is different: what is
-damaged there is mostly patched up from the frames around, and comes without a word. A
-stream that changes its resolution goes on, scaled to the size that it was opened with.
-It buffers frames: only a reader that never pauses sees the newest.
+By default it blocks up to 30 s in opening and in each read; it respects both limits if
+they are given to the constructor. A frame that cannot be decoded fails its read, and
+the next read continues behind it; a source that has ended or broken off fails each
+read, at once. So a failure is a damaged frame only if a frame follows it. H.264 is
+different: damage is mostly concealed with the frames around, without an error. A
+stream that changes its resolution continues, scaled to the size at which it was
+opened. OpenCV buffers frames: only a reader that never pauses gets the newest.
 
 Source:
     Measured with OpenCV 5.0.0 and FFmpeg; opencv#23207 (limits must be given with
@@ -36,16 +36,16 @@ DAMAGED_RUN_MAX = 100  # more in a row is a source that has ended or broken off
 
 
 class Backend(Properties, Protocol):
-    """What of ``cv2.VideoCapture`` a live camera needs."""
+    """The methods of ``cv2.VideoCapture`` that a live camera needs."""
 
     def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
         """Return whether it is open."""
 
     def grab(self) -> bool:
-        """Move on by one frame and return whether there was one."""
+        """Advance by one frame and return whether there was one."""
 
     def retrieve(self) -> tuple[bool, Any]:
-        """Return whether the frame can be had, and its pixels."""
+        """Return whether the frame can be decoded, and its pixels."""
 
     def release(self) -> None:
         """Close it."""
@@ -54,11 +54,8 @@ class Backend(Properties, Protocol):
 class Capture:
     """An open video source.
 
-    Args:
-        plan: Names the source and its limits.
-
     Attributes:
-        passed_over: Damaged frames just before the one that was read last.
+        skipped_damaged: Damaged frames just before the one that was read last.
 
     Raises:
         CameraError: It cannot be opened within its limit.
@@ -66,51 +63,51 @@ class Capture:
 
     def __init__(self, plan: CapturePlan) -> None:
         self._plan = plan
-        self.passed_over = 0
-        self._capture: Backend = (plan.opens or _open)(plan)
+        self.skipped_damaged = 0
+        self._capture: Backend = (plan.open_capture or _open)(plan)
         if not self._capture.isOpened():
             self._capture.release()
             raise plan.fault(
                 "the video cannot be opened.",
-                why=_why_not_open(plan),
+                why=_open_failure(plan),
                 fix=_FIXES[plan.source.kind],
             )
 
     @property
     def fps(self) -> float:
-        """The source's own pace in frames per second; 0 where it does not say."""
+        """The source's own pace in frames per second; 0 where it is unknown."""
         fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         return fps if 0 < fps < MAX_PLAUSIBLE_FPS else 0.0
 
     def skip(self) -> bool:
-        """Return whether there was one more frame, which is thrown away."""
-        return self._reach()
+        """Discard the next frame; return whether there was one."""
+        return self._grab_undamaged()
 
     def read(self) -> Pixels | None:
-        """Return the next whole frame, or nothing at the end or on a fault.
+        """Return the next undamaged frame, or None at the end or on a fault.
 
         Returns:
             ``[H, W, 3]`` uint8 BGR.
         """
-        if not self._reach():
+        if not self._grab_undamaged():
             return None
         is_read, pixels = self._capture.retrieve()
         return np.asarray(pixels, np.uint8) if is_read else None
 
-    def _reach(self) -> bool:
-        """Move on to the next frame that is whole and return whether there is one."""
-        began_s, limit_s = time.monotonic(), self._plan.read_timeout_ms / 1000
+    def _grab_undamaged(self) -> bool:
+        """Advance to the next undamaged frame; return whether there is one."""
+        started_s, limit_s = time.monotonic(), self._plan.read_timeout_ms / 1000
         for failures in range(DAMAGED_RUN_MAX):
             if self._capture.grab():
-                self.passed_over = failures
+                self.skipped_damaged = failures
                 return True
-            if time.monotonic() - began_s >= limit_s:
+            if time.monotonic() - started_s >= limit_s:
                 break
-        self.passed_over = 0
+        self.skipped_damaged = 0
         return False
 
     def apply_controls(self) -> tuple[str, ...]:
-        """Set the camera up and return what it did not take."""
+        """Write the settings; return a sentence for each that was not accepted."""
         return apply_controls(self._plan.controls, V4l2Controls(self._capture))
 
     def __enter__(self) -> Self:
@@ -125,13 +122,10 @@ class Capture:
         self._capture.release()
 
 
-class Device:
+class DeviceNode:
     """The device node of a USB camera, as it was when the camera was opened.
 
-    Some drivers go on to deliver, or to pretend to, after the plug was drawn.
-
-    Args:
-        plan: Names the source.
+    Some drivers continue to deliver frames, or seem to, after the camera was unplugged.
 
     Source:
         opencv#5746, opencv#6107 (an unplugged camera still reads).
@@ -139,70 +133,66 @@ class Device:
 
     def __init__(self, plan: CapturePlan) -> None:
         self._plan = plan
-        self._node = self._look()
+        self._node = self._identity()
 
-    def refuse_other(self) -> None:
-        """Refuse a device that has gone, or that is another one now.
+    def refuse_change(self) -> None:
+        """Refuse a device that is gone, or was replaced by another one.
 
         Raises:
-            CameraError: It has, or is.
+            CameraError: It is gone or was replaced.
         """
-        if self._look() != self._node:
+        if self._identity() != self._node:
             raise self._plan.fault(
                 "the camera was unplugged.",
-                why="Its name in /dev is gone, or stands for another device now.",
-                fix="Look at its cable; it is opened again as soon as it is there.",
+                why="Its name in /dev is gone, or belongs to another device now.",
+                fix="Check its cable; it is opened again as soon as it is there.",
             )
 
-    def _look(self) -> tuple[int, int] | None:
-        """Return what identifies the node; nothing where there is none."""
+    def _identity(self) -> tuple[int, int] | None:
+        """Return device and inode; None for a network camera, or without a node."""
         if self._plan.source.kind is not SourceKind.USB:
             return None
         try:
-            seen = Path(self._plan.source.address).stat()
+            status = Path(self._plan.source.address).stat()
         except OSError:
             return None
-        return seen.st_dev, seen.st_ino
+        return status.st_dev, status.st_ino
 
 
-def run_live(plan: CapturePlan, feed: FramePublisher) -> None:
-    """Hand over the frames of a network or USB camera, as they come.
-
-    Args:
-        plan: What to do.
-        feed: Way to the daemon.
+def run_live(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
+    """Publish the frames of a network or USB camera, as they come.
 
     Raises:
-        CameraError: It cannot be opened, or gives no frame in time. A live camera
+        CameraError: It cannot be opened, or delivers no frame in time. A live camera
             has no end.
     """
-    feed.back_within(plan.open_timeout_ms)
+    frame_publisher.extend_deadline(plan.open_timeout_ms)
     frame_id = plan.first_frame_id
-    device = Device(plan)
-    with Capture(plan) as capture, Backlog(plan, feed) as backlog:
+    node = DeviceNode(plan)
+    with Capture(plan) as capture, Backlog(plan, frame_publisher) as backlog:
         if plan.source.kind is SourceKind.USB:
-            feed.warn(capture.apply_controls())
+            frame_publisher.set_warnings(capture.apply_controls())
         while True:
-            feed.reads(frame_id, plan.read_timeout_ms)
+            frame_publisher.start_read(frame_id, plan.read_timeout_ms)
             pixels = capture.read()
-            device.refuse_other()
+            node.refuse_change()
             if pixels is None:
-                feed.reads(frame_id - 1, plan.read_timeout_ms)  # it never came
+                # It never came: it must not count as the frame that was read last.
+                frame_publisher.start_read(frame_id - 1, plan.read_timeout_ms)
                 raise plan.fault(
                     "no frame.",
                     why=f"None came within {plan.read_timeout_ms} ms, or the camera "
                     "closed the connection.",
-                    fix="Look at its cable, power and network; it is tried again.",
+                    fix="Check its cable, power and network; it is opened again.",
                 )
-            frame_id += capture.passed_over
-            feed.count_damaged(capture.passed_over)
-            if feed.is_wanted:
+            frame_id += capture.skipped_damaged
+            frame_publisher.count_damaged(capture.skipped_damaged)
+            if frame_publisher.is_enabled:
                 backlog.publish(pixels, stamp_now(frame_id))
             frame_id += 1
 
 
 def _open(plan: CapturePlan) -> cv2.VideoCapture:
-    """Return the capture, open or not."""
     limits = [
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         plan.open_timeout_ms,
@@ -216,23 +206,22 @@ def _open(plan: CapturePlan) -> cv2.VideoCapture:
         newest_only = [cv2.CAP_PROP_BUFFERSIZE, 1]
         return cv2.VideoCapture(source.address, cv2.CAP_V4L2, newest_only)
     if source.kind is SourceKind.STREAM:
-        # Of the whole process, which is this camera's own.
+        # It applies to the whole process, which reads this camera only.
         os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = FFMPEG_OPTIONS
     return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
 
 
 _FIXES = {
     SourceKind.VIDEO: "Give the path of a video file that ffmpeg can play.",
-    SourceKind.STREAM: "Look at the URL, the network and the camera's power.",
-    SourceKind.USB: "Look at the cable and the device's name in /dev/v4l/by-id.",
+    SourceKind.STREAM: "Check the URL, the network and the camera's power.",
+    SourceKind.USB: "Check the cable and the device's name in /dev/v4l/by-id.",
 }
 
 
-def _why_not_open(plan: CapturePlan) -> str:
-    """Return the cause as far as it can be known."""
+def _open_failure(plan: CapturePlan) -> str:
     source = plan.source
     if source.kind is SourceKind.STREAM:
-        return f"Nothing answered with a video within {plan.open_timeout_ms} ms."
+        return f"No video came within {plan.open_timeout_ms} ms."
     if not os.access(source.address, os.R_OK):
         return "No permission to read it."
-    return "It is there, but no video comes out of it."
+    return "It exists, but no video can be read from it."

@@ -1,8 +1,8 @@
-"""Settings of a USB camera, in the words of Video4Linux as OpenCV passes them on.
+"""Settings of a USB camera as Video4Linux controls, through OpenCV.
 
 Automatic exposure is a menu: 3 is aperture priority (on), 1 is manual. A manual
-exposure counts in units of 100 µs and is taken only while automatic exposure is off;
-going through "on" first wakes cameras that ignore a value which they believe to have.
+exposure counts in units of 100 µs and is accepted only while automatic exposure is off.
+"On" is written first, because some cameras ignore a value that they already have.
 
 Source:
     ``V4L2_CID_EXPOSURE_AUTO``, ``V4L2_CID_EXPOSURE_ABSOLUTE`` of the Linux media API;
@@ -13,7 +13,7 @@ from typing import Protocol
 
 import cv2
 
-from edge.cameras.controls import Value
+from edge.cameras.settings import Value
 
 AUTO, MANUAL = 3.0, 1.0
 EXPOSURE_UNIT_US = 100.0
@@ -31,25 +31,21 @@ PROPERTIES = {
     "white_balance_k": cv2.CAP_PROP_WB_TEMPERATURE,
     "brightness": cv2.CAP_PROP_BRIGHTNESS,
 }
-MISSING = -1.0  # what OpenCV answers for a property that the device has not
+MISSING = -1.0  # OpenCV's value of a property that the device does not have
 
 
 class Properties(Protocol):
-    """What of an open ``cv2.VideoCapture`` is needed here."""
+    """The methods of an open ``cv2.VideoCapture`` that are used here."""
 
     def set(self, propId: int, value: float) -> bool:  # noqa: N803 (OpenCV's name)
-        """Write a property and return whether that is said to have worked."""
+        """Write a property; True is no proof that it was accepted."""
 
     def get(self, propId: int) -> float:  # noqa: N803 (OpenCV's name)
         """Return a property."""
 
 
 class V4l2Controls:
-    """The settings of an open USB camera.
-
-    Args:
-        capture: The open device.
-    """
+    """The settings of an open USB camera."""
 
     def __init__(self, capture: Properties) -> None:
         self._capture = capture
@@ -71,7 +67,6 @@ class V4l2Controls:
 
 
 def _to_v4l2(name: str, value: Value) -> float:
-    """Return a setting in the device's unit."""
     if isinstance(value, str):
         return float(cv2.VideoWriter.fourcc(*value[:FOURCC_CHARS].ljust(FOURCC_CHARS)))
     match name:
@@ -84,7 +79,6 @@ def _to_v4l2(name: str, value: Value) -> float:
 
 
 def _from_v4l2(name: str, raw: float) -> Value:
-    """Return what a device answers as a setting."""
     match name:
         case "pixel_format":
             code = int(raw).to_bytes(FOURCC_CHARS, "little")

@@ -3,9 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from edge.cameras.frame_publisher import CapturePlan
-from edge.cameras.source import parse_source
 from edge.cameras.supervisor import PAUSE_MAX_S, CameraProcess, Pause
+from tests.simulators.plans import plan_of
 
 
 def test_pauses_grow_to_half_a_minute_and_tremble() -> None:
@@ -30,13 +29,12 @@ def test_after_a_frame_the_pause_is_short_again() -> None:
     ("source", "first_frame_id"),
     [("rtsp://cam/1", 1031), ("v4l2:/dev/video0", 1031), ("file:a.avi", 1020)],
 )
-def test_frame_numbers_of_a_live_camera_never_go_back(
+def test_frame_numbers_of_a_live_camera_never_decrease(
     source: str, first_frame_id: int
 ) -> None:
-    """Ten frames came before anybody was ready; a file has delivered what it counts."""
-    plan = CapturePlan("top", parse_source(source), first_frame_id=1000)
-    camera = CameraProcess(plan)
-    camera._resume_after(20, 1030)  # noqa: SLF001 - else a process that dies
+    """Ten frames came before the camera was enabled; a file delivers what it counts."""
+    camera = CameraProcess(plan_of(source, first_frame_id=1000))
+    camera._resume_after(20, 1030)  # noqa: SLF001 - else a process that ends
     assert camera.plan.first_frame_id == first_frame_id
     camera._resume_after(0, -1)  # noqa: SLF001 - it could not even be opened
     assert camera.plan.first_frame_id == first_frame_id

@@ -1,12 +1,14 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from edge.cameras.settings import CameraHealthSettings, ControlSettings
 from edge.cameras.source import SourceKind
 from edge.config.station import EdgeSettings, load_edge_config, render_config
 from models.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MINIMAL = """
 [station]
 site = "plant"
@@ -50,7 +52,9 @@ def test_minimal_configuration_has_defaults(tmp_path: Path) -> None:
     assert settings.camera[0].k <= settings.camera[0].n
 
 
-def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
+def test_relative_paths_are_resolved_against_the_folder_of_the_file(
+    tmp_path: Path,
+) -> None:
     text = MINIMAL + '[broker]\nusername = "u"\npassword_file = "secret"\n'
     settings = load(tmp_path, text)
     assert settings.model.slot == tmp_path / "slot"
@@ -66,7 +70,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('slot = "slot"', 'slott = "slot"', "did you mean slot?"),
         ("[outbox]", "[outbocks]", "did you mean outbox?"),
@@ -74,7 +78,7 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ('site = "plant"', 'site = "Plant 1"', "station.site"),
         ('name = "top"', 'name = "top/../x"', "camera.0.name"),
         ('"folder:parts"', '"ftp://x"', "is not a source"),
-        ('"folder:parts"', '"rtsp://"', "names no host"),
+        ('"folder:parts"', '"rtsp://"', "has no host"),
         ('name = "top"', 'name = "top"\nk = 6\nn = 5', "k = 6"),
         ('name = "top"', 'name = "top"\nfps = -1', "camera.0.fps"),
         ("[evidence]", '[broker]\nprotocol = "4"\n[evidence]', "broker.protocol"),
@@ -111,15 +115,19 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         ),
         (SOURCE, VIDEO + "enter = 0.02", "did you mean enter_share?"),
         (SOURCE, SOURCE + "[camera.streak]\nparts = -1", "camera.0.streak.parts"),
+        (SOURCE, SOURCE + "[camera.settings]\ngian = 3", "did you mean gain?"),
+        (SOURCE, SOURCE + "[camera.settings]\nwidth_px = 3", "0.settings.width_px"),
+        (SOURCE, SOURCE + "[camera.health]\nblack_bellow = 3", "mean black_below?"),
+        (SOURCE, SOURCE + "[camera.health]\nblack_below = -1", "health.black_below"),
     ],
 )
-def test_fault_is_told_with_its_place(
-    tmp_path: Path, old: str, new: str, told: str
+def test_fault_is_reported_with_its_place(
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     assert old in MINIMAL
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, MINIMAL.replace(old, new))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "edge.toml" in caught.value.what
 
 
@@ -135,23 +143,23 @@ def test_regions_belong_to_the_camera_above_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "trigger", "told"),
+    ("source", "trigger", "message"),
     [
         ("folder:parts", "command", "a folder is always triggered"),
-        ("file:a.mp4", "hardware", "nothing triggers a video file"),
+        ("file:a.mp4", "hardware", "a video file has no hardware trigger"),
         ("rtsp://cam/1", "sometimes", "camera.0.trigger"),
     ],
 )
-def test_trigger_that_the_source_cannot_have_is_refused(
-    tmp_path: Path, source: str, trigger: str, told: str
+def test_trigger_that_does_not_fit_the_source_is_refused(
+    tmp_path: Path, source: str, trigger: str, message: str
 ) -> None:
     text = MINIMAL.replace("folder:parts", source) + f'trigger = "{trigger}"\n'
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_all_faults_are_told_together(tmp_path: Path) -> None:
+def test_all_faults_are_reported_together(tmp_path: Path) -> None:
     text = MINIMAL.replace('"plant"', '"P"').replace('"top"', '"T"')
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
@@ -159,7 +167,7 @@ def test_all_faults_are_told_together(tmp_path: Path) -> None:
     assert "camera.0.name" in caught.value.why
 
 
-def test_shown_configuration_has_no_password(tmp_path: Path) -> None:
+def test_rendered_configuration_has_no_password(tmp_path: Path) -> None:
     text = MINIMAL.replace("folder:parts", "rtsp://user:secret@cam/1")
     shown = render_config(load(tmp_path, text))
     assert "secret" not in shown
@@ -167,7 +175,7 @@ def test_shown_configuration_has_no_password(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["regions", "count-parts"])
-def test_example_of_the_manual_is_understood(tmp_path: Path, page: str) -> None:
+def test_example_of_the_manual_is_valid(tmp_path: Path, page: str) -> None:
     text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8")
     example = text.partition("```toml\n")[2].partition("```")[0]
     (camera,) = load(tmp_path, MINIMAL.partition("[[camera]]")[0] + example).camera
@@ -183,3 +191,6 @@ def test_every_field_is_described() -> None:
         for layout in classes:
             for name, field in getattr(layout, "model_fields", {}).items():
                 assert field.description, name
+    for layout in (ControlSettings, CameraHealthSettings):
+        for field in dataclasses.fields(layout):
+            assert field.metadata["description"], field.name

@@ -7,7 +7,6 @@ import pytest
 
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher
-from edge.cameras.source import parse_source
 from edge.cameras.sources.folder import (
     list_pictures,
     natural_key,
@@ -16,6 +15,7 @@ from edge.cameras.sources.folder import (
 )
 from models.errors import CameraError
 from tests.simulators.picture_files import jpeg, with_thumbnail
+from tests.simulators.plans import plan_of
 
 
 def picture(value: int = 100) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_pictures_come_in_natural_order() -> None:
     ]
 
 
-def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+def test_files_that_are_no_pictures_are_ignored(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.png", "notes.txt", ".hidden", "x.json"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
@@ -54,14 +54,16 @@ def test_picture_is_read(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.95])
-def test_cut_off_picture_is_a_fault(tmp_path: Path, suffix: str, share: float) -> None:
+def test_truncated_picture_is_a_fault(
+    tmp_path: Path, suffix: str, share: float
+) -> None:
     content = write(tmp_path / f"a{suffix}")
     path = tmp_path / f"b{suffix}"
     path.write_bytes(content[: int(len(content) * share)])
     assert isinstance(read_pixels(path), str)
 
 
-def test_jpeg_that_lost_only_its_end_is_a_fault(tmp_path: Path) -> None:
+def test_jpeg_without_its_end_marker_is_a_fault(tmp_path: Path) -> None:
     content = write(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes(content[:-2])
     assert read_pixels(tmp_path / "b.jpg") == "the JPEG is cut off"
@@ -72,7 +74,7 @@ def test_jpeg_cut_off_after_its_thumbnail_is_a_fault(tmp_path: Path) -> None:
     assert read_pixels(tmp_path / "a.jpg") == "the JPEG is cut off"
 
 
-def test_text_with_the_name_of_a_picture_is_a_fault(tmp_path: Path) -> None:
+def test_text_file_with_the_suffix_of_a_picture_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("hello")
     assert isinstance(read_pixels(tmp_path / "a.jpg"), str)
 
@@ -84,39 +86,37 @@ def test_grey_picture_becomes_three_colours(tmp_path: Path) -> None:
     assert pixels.shape == (40, 50, 3)
 
 
-def plan_of(folder: Path, **options: object) -> CapturePlan:
-    return CapturePlan("cam", parse_source(f"folder:{folder}"), **options)  # type: ignore[arg-type]
-
-
 def run_through(plan: CapturePlan) -> list[tuple[int, str | None, bool, str]]:
-    """Return what a reader gets: number, part, has pixels, fault."""
-    slot = FrameBuffer.create()
-    slot.words[HeaderField.GO] = 1
-    reader, got = FrameBufferReader(slot), []
-    writer = threading.Thread(target=run_folder, args=(plan, FramePublisher(slot)))
+    """Return number, part, has pixels and fault of each frame that a reader takes."""
+    frame_buffer = FrameBuffer.create()
+    frame_buffer.header[HeaderField.ENABLED] = 1
+    reader, got = FrameBufferReader(frame_buffer), []
+    writer = threading.Thread(
+        target=run_folder, args=(plan, FramePublisher(frame_buffer))
+    )
     writer.start()
     while writer.is_alive() or reader.has_frame:
-        if (taken := reader.take()) is not None:
+        if (taken := reader.take_frame()) is not None:
             stamp = taken.stamp
             has_pixels = taken.pixels is not None
             got.append((stamp.frame_id, stamp.part_id, has_pixels, taken.fault))
     writer.join(5)
-    slot.close()
+    frame_buffer.close()
     return got
 
 
-def test_every_picture_is_handed_over_once_and_in_order(tmp_path: Path) -> None:
+def test_every_picture_is_published_once_and_in_order(tmp_path: Path) -> None:
     for number in range(30):
         write(tmp_path / f"part-{number}.jpg", number)
-    got = run_through(plan_of(tmp_path))
+    got = run_through(plan_of(f"folder:{tmp_path}"))
     assert got == [(n, f"part-{n}", True, "") for n in range(30)]
 
 
-def test_broken_picture_is_told_and_the_next_follows(tmp_path: Path) -> None:
+def test_broken_picture_is_a_fault_and_the_next_follows(tmp_path: Path) -> None:
     write(tmp_path / "1.jpg")
     (tmp_path / "2.jpg").write_bytes(write(tmp_path / "2.jpg")[:200])
     write(tmp_path / "3.jpg")
-    got = run_through(plan_of(tmp_path))
+    got = run_through(plan_of(f"folder:{tmp_path}"))
     assert [(part, has_pixels) for _, part, has_pixels, _ in got] == [
         ("1", True),
         ("2", False),
@@ -125,45 +125,47 @@ def test_broken_picture_is_told_and_the_next_follows(tmp_path: Path) -> None:
     assert got[1][3] == "2.jpg: the JPEG is cut off"
 
 
-def test_restart_goes_on_behind_what_was_delivered(tmp_path: Path) -> None:
+def test_restart_continues_behind_the_delivered_pictures(tmp_path: Path) -> None:
     for number in range(5):
         write(tmp_path / f"{number}.jpg")
-    got = run_through(plan_of(tmp_path, first_frame_id=3))
+    got = run_through(plan_of(f"folder:{tmp_path}", first_frame_id=3))
     assert [frame_id for frame_id, *_ in got] == [3, 4]
 
 
 def test_picture_that_killed_the_process_is_not_read_again(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path / f"{number}.jpg")
-    got = run_through(plan_of(tmp_path, poisoned_frame_id=1))
+    got = run_through(plan_of(f"folder:{tmp_path}", poisoned_frame_id=1))
     assert [has_pixels for _, _, has_pixels, _ in got] == [True, False, True]
 
 
 def test_pace_is_kept(tmp_path: Path) -> None:
     for number in range(5):
         write(tmp_path / f"{number}.jpg")
-    slot = FrameBuffer.create()
-    slot.words[HeaderField.GO] = 1
-    reader, stamps = FrameBufferReader(slot), []
-    plan = plan_of(tmp_path, fps=50)
-    writer = threading.Thread(target=run_folder, args=(plan, FramePublisher(slot)))
+    frame_buffer = FrameBuffer.create()
+    frame_buffer.header[HeaderField.ENABLED] = 1
+    reader, stamps = FrameBufferReader(frame_buffer), []
+    plan = plan_of(f"folder:{tmp_path}", fps=50)
+    writer = threading.Thread(
+        target=run_folder, args=(plan, FramePublisher(frame_buffer))
+    )
     writer.start()
     while writer.is_alive() or reader.has_frame:
-        if (taken := reader.take()) is not None:
+        if (taken := reader.take_frame()) is not None:
             stamps.append(taken.stamp.captured_ns)
     writer.join(5)
-    slot.close()
+    frame_buffer.close()
     assert stamps[-1] - stamps[0] >= 4 * 19_500_000
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty", "file.txt"])
-def test_folder_that_gives_nothing_is_a_camera_error(tmp_path: Path, name: str) -> None:
+def test_folder_without_pictures_is_a_camera_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("x")
-    slot = FrameBuffer.create()
+    frame_buffer = FrameBuffer.create()
     with pytest.raises(CameraError) as caught:
-        run_folder(plan_of(tmp_path / name), FramePublisher(slot))
-    slot.close()
+        run_folder(plan_of(f"folder:{tmp_path / name}"), FramePublisher(frame_buffer))
+    frame_buffer.close()
     assert str(tmp_path / name) in caught.value.what
     assert caught.value.why
     assert caught.value.fix

@@ -21,20 +21,22 @@ from edge.cameras.source import Source, SourceKind, parse_source
         ("C:odd/but/a/path", SourceKind.FOLDER, "C:odd/but/a/path"),
     ],
 )
-def test_source_is_taken_apart(text: str, kind: SourceKind, address: str) -> None:
+def test_source_is_parsed_into_kind_and_address(
+    text: str, kind: SourceKind, address: str
+) -> None:
     assert parse_source(text) == Source(kind, address)
 
 
 @pytest.mark.parametrize(
     "text", ["", "  ", "folder:", "file:", "rtsp://", "rtsp://cam:x/", "ftp://a/b"]
 )
-def test_what_is_not_in_the_grammar_is_refused(text: str) -> None:
+def test_text_outside_the_grammar_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         parse_source(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "redacted"),
     [
         ("rtsp://cam/1", "rtsp://cam/1"),
         ("http://10.0.0.5:8080/a/b.cgi", "http://10.0.0.5:8080/a/b.cgi"),
@@ -50,20 +52,20 @@ def test_what_is_not_in_the_grammar_is_refused(text: str) -> None:
         ("http://10.0.0.5?pwd=secret@x", "http://***"),
     ],
 )
-def test_passwords_are_not_shown(text: str, shown: str) -> None:
+def test_address_for_messages_has_no_password(text: str, redacted: str) -> None:
     source = parse_source(text)
-    assert source.shown == shown
+    assert source.redacted == redacted
     assert source.address == text
 
 
-def test_password_is_not_in_the_message_of_an_address_that_is_refused() -> None:
+def test_error_of_a_refused_address_has_no_password() -> None:
     with pytest.raises(ValueError, match="expected rtsp://") as caught:
         parse_source("rtsp://user:sec/ret@cam/1")
     assert "sec" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "beside"),
+    ("text", "resolved"),
     [
         ("folder:parts", "folder:/etc/parts"),
         ("belt.mp4", "file:/etc/belt.mp4"),
@@ -71,11 +73,13 @@ def test_password_is_not_in_the_message_of_an_address_that_is_refused() -> None:
         ("rtsp://cam/1", "rtsp://cam/1"),
     ],
 )
-def test_relative_path_starts_at_the_configuration(text: str, beside: str) -> None:
-    assert str(parse_source(text).beside(Path("/etc"))) == beside
+def test_relative_path_is_resolved_against_the_configuration(
+    text: str, resolved: str
+) -> None:
+    assert str(parse_source(text).resolved_from(Path("/etc"))) == resolved
 
 
-def test_text_form_means_the_same_source() -> None:
+def test_source_as_text_parses_to_the_same_source() -> None:
     for text in ("folder:a", "file:b", "rtsp://c/d", "v4l2:/dev/e"):
         assert parse_source(str(parse_source(text))) == parse_source(text)
 
@@ -84,9 +88,9 @@ def test_only_a_folder_is_triggered() -> None:
     assert [kind for kind in SourceKind if kind.is_triggered] == [SourceKind.FOLDER]
 
 
-def test_gige_camera_has_a_name_and_no_path() -> None:
+def test_address_of_a_gige_camera_is_a_name_and_no_path() -> None:
     source = parse_source("aravis:Basler-21343333")
     assert (source.kind, source.address) == (SourceKind.ARAVIS, "Basler-21343333")
-    assert source.beside(Path("/etc")) == source
+    assert source.resolved_from(Path("/etc")) == source
     assert str(source) == "aravis:Basler-21343333"
     assert not source.kind.is_file

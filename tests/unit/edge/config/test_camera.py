@@ -1,0 +1,90 @@
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.cameras.health.baseline import Baseline
+from edge.cameras.settings import CameraHealthSettings, ControlSettings
+from edge.config.camera import CameraSettings, load_baseline
+from edge.inspection.camera_set import capture_plan
+from models.errors import ConfigError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of a baseline."""
+    background = np.zeros((4, 6), np.uint8)
+    baseline = Baseline(
+        size_px=(12, 8),
+        looks=20,
+        mean_low=90,
+        mean_high=110,
+        std_low=5,
+        contrast_low=0.1,
+        sharpness_low=0.5,
+        saturated_high=0,
+        row_floor=(1, 2),
+        seams=(),
+        background=background,
+        still=background == 0,
+    )
+    path = tmp_path / "cam.json"
+    path.write_text(json.dumps(baseline.as_document()))
+    return path
+
+
+def camera(**settings: object) -> CameraSettings:
+    values = {"name": "cam", "source": "rtsp://cam/1"} | settings
+    return CameraSettings.model_validate(values)
+
+
+def test_settings_of_the_camera_s_process_are_those_of_the_configuration() -> None:
+    settings = camera(settings={"gain": 3}, health={"black_below": 3})
+    assert settings.settings == ControlSettings(gain=3)
+    assert settings.health == CameraHealthSettings(black_below=3)
+    plan = capture_plan(settings)
+    assert plan.controls is settings.settings
+    assert plan.health is settings.health
+
+
+def test_frames_are_not_checked_where_health_is_disabled(path: Path) -> None:
+    settings = camera(health={"enabled": False, "baseline": path})
+    assert capture_plan(settings).health is None
+    assert load_baseline(settings.health, "cam") is None
+
+
+def test_plan_has_the_baseline_and_another_baseline_needs_no_new_process(
+    path: Path,
+) -> None:
+    settings = camera(health={"baseline": path})
+    plan = capture_plan(settings)
+    assert plan.baseline is not None
+    assert plan == capture_plan(settings)
+    path.unlink()
+    assert plan == capture_plan(settings)
+    assert plan != capture_plan(camera(health={"baseline": path, "black_below": 3}))
+
+
+def test_baseline_and_its_absence_are_logged(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    load_baseline(CameraHealthSettings(baseline=path), "cam")
+    path.unlink()
+    assert load_baseline(CameraHealthSettings(baseline=path), "cam") is None
+    read, learned = caplog.messages
+    assert read.startswith("baseline_read camera=cam looks=20 sees_movement=False")
+    assert learned == f"baseline_is_learned camera=cam path={path}"
+
+
+def test_file_that_is_no_baseline_is_refused(path: Path) -> None:
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="not a camera's baseline"):
+        load_baseline(CameraHealthSettings(baseline=path), "cam")
+
+
+def test_relative_baseline_is_resolved_against_the_configuration() -> None:
+    settings = camera(health={"baseline": "cam.json"}).resolved_from(Path("/etc"))
+    assert settings.health.baseline == Path("/etc/cam.json")
