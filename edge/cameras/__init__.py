@@ -1,1 +1,1 @@
-"""Cameras: one child process each, joined by a lock-free slot for frames."""
+"""Cameras: one child process each, connected by lock-free shared memory."""

@@ -1,4 +1,4 @@
-"""Queue for a live camera that hardware triggers: every frame is a part, none is lost.
+"""Queue for a live camera that hardware triggers: no frame is lost.
 
 A camera must be read without a pause, else its driver drops frames without counting
 them. So a thread publishes the frames while the next one is awaited: each one when the

@@ -24,7 +24,7 @@ class SourceKind(StrEnum):
 
     @property
     def is_triggered(self) -> bool:
-        """Whether every frame is one part, and none may be dropped."""
+        """Whether every frame is one part, and must not be dropped."""
         return self is SourceKind.FOLDER
 
     @property

@@ -159,7 +159,7 @@ def _fill(scene: Grey, row_range: Grey) -> float:
 
 
 def _seams(scene: Grey) -> tuple[int, ...]:
-    """Return the rows at which the scene looks cut."""
+    """Return the rows at which the scene appears cut."""
     if len(scene) < 2:
         return ()
     steps = cv2.absdiff(scene[1:], scene[:-1]) > SEAM_STEP  # [R - 1, C]

@@ -41,7 +41,7 @@ class Baseline:
         size_px: Width and height of the frames.
         looks: Number of measured frames; the name is that in the file.
         row_floor: Least range of grey levels in each row of the scene.
-        seams: Rows where the scene itself looks cut.
+        seams: Rows where the scene itself appears cut.
         background: Median of each pixel, ``[H, W]``.
         still: Whether a pixel rarely changed, ``[H, W]``.
     """

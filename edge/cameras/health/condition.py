@@ -3,7 +3,7 @@
 There are two results. *Is this frame unusable?* is decided for every measured frame: a
 picture that cannot show the part (frozen, black, white, covered, torn) is **unusable**,
 and must not be inspected. *Is the camera degraded?* is an alarm with hysteresis, so
-that one bad frame raises none and a flickering lamp raises one.
+that one bad frame raises no alarm and a flickering lamp raises only one.
 
 Without a baseline only conditions that are wrong in any scene are detected; covered,
 over-exposed, blurred, moved, dark and bright need one. Time comes in with each frame.
@@ -24,7 +24,7 @@ from edge.cameras.health.scene import Appearance, Scene, has_decoder_fill
 
 # A frame is black only if it is both darker than ``black_below`` and flatter than this,
 # white only if it is brighter than ``white_above`` and flatter than this. Grey levels,
-# standard deviation: black has noise, white has none. Of 600 pictures of real boards,
+# standard deviation: black has noise, white does not. Of 600 pictures of real boards,
 # all but white between thin lines, the palest has 5.2, and an empty one 0.
 BLACK_STD_MAX, WHITE_STD_MAX = 5.0, 2.0
 FROZEN_FRAMES = 3  # identical ones after the first, however long they took

@@ -33,7 +33,7 @@ class Appearance:
         row_range: Range of grey levels in each row of the scene, ``[R]``.
         fill: Share of the height, from below, that has one and the same colour.
         fill_color: That colour, BGR.
-        seams: Rows of the scene at which the frame looks cut.
+        seams: Rows of the scene at which the frame appears cut.
         scene: The frame, shrunk and grey, ``[R, C]``.
     """
 
@@ -62,7 +62,7 @@ class Scene:
     Attributes:
         frames: Their number.
         row_floor: Least range of grey levels of each row, ``[R]``; None = no frame.
-        seams: Rows where the scene itself looks cut.
+        seams: Rows where the scene itself appears cut.
     """
 
     frames: int = 0

@@ -123,7 +123,7 @@ class GigeCamera:
             raise plan.fault(
                 "GigE and USB3 Vision cameras need Aravis.",
                 why=f"{exc} (Python {sys.version_info.major}.{sys.version_info.minor})",
-                fix=f"{INSTALL}; Debian's Python and this one must have the same version.",
+                fix=f"{INSTALL}; this Python must have the version of Debian's.",
             ) from exc
         self._lost = threading.Event()
         self._camera = self._find(frame_publisher)

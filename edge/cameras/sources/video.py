@@ -10,7 +10,7 @@ def run_video(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
     """Publish the frames of a video file in real time, then return.
 
     A frame is decoded before it is due, as a camera would have it ready then. Where
-    decoding is slower than the pace, frames come late and none is skipped. A file
+    decoding is slower than the pace, frames come late, and are not skipped. A file
     that loops never ends, and its frame numbers continue; after a restart of its
     process it starts with the file's first frame.
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edge.cameras.supervisor import PAUSE_MAX_S, CameraProcess, Pause
+from models.messages import CameraState
 from tests.simulators.plans import plan_of
 
 
@@ -45,3 +46,46 @@ def test_pause_after_a_patient_attempt_stays_short() -> None:
     pauses = [pause.next_ns(was_patient=True) / 1e9 for _ in range(20)]
     assert max(pauses) <= 1.5
     assert pause.next_ns() / 1e9 > 10
+
+
+def test_camera_without_a_process_has_no_frames_and_is_terminated() -> None:
+    camera = CameraProcess(plan_of("rtsp://cam/1"))
+    camera.enable()
+    assert camera.take_frame() is None
+    assert not camera.is_whole()
+    camera.release()
+    assert (camera.pid, camera.wakeup_fd) == (None, None)
+    assert (camera.frames_captured, camera.frames_dropped) == (0, 0)
+    assert camera.is_terminated
+    assert not camera.is_settled
+
+
+def test_frame_that_ended_the_process_twice_is_poisoned() -> None:
+    camera = CameraProcess(plan_of("folder:/parts"))
+    camera._resume_after(4, 4)  # noqa: SLF001 - else a process that ends
+    assert camera.plan.poisoned_frame_id is None
+    camera._resume_after(0, 4)  # noqa: SLF001
+    assert (camera.plan.first_frame_id, camera.plan.poisoned_frame_id) == (4, 4)
+
+
+def test_reason_of_the_process_becomes_an_error_in_three_parts() -> None:
+    camera = CameraProcess(plan_of("rtsp://user:secret@cam/1", "top"))
+    camera.reason = "camera top: no frame.\nIt is off.\nSwitch it on."
+    error = camera.error()
+    assert (error.what, error.why, error.fix) == (
+        "camera top: no frame.",
+        "It is off.",
+        "Switch it on.",
+    )
+    camera.reason = "its process hung and was killed"
+    assert camera.error().what == (
+        "camera top: rtsp://cam/1: its process hung and was killed."
+    )
+
+
+def test_terminated_camera_is_ended_and_not_started_again() -> None:
+    camera = CameraProcess(plan_of("rtsp://cam/1"))
+    camera.terminate()
+    camera.supervise(1)
+    assert camera.state is CameraState.ENDED
+    assert camera.pid is None
