@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edge.cameras.health.scene import FLAT_RANGE, Appearance, Grey
 from edge.frame import Pixels
+from models.boxes import FloatArray
 
 SCENE_WIDTH_PX = 320
 SATURATED_LEVEL = 250
@@ -35,8 +36,6 @@ SEAM_TEXTURE = 8.0  # grey levels, standard deviation along the row
 SEAM_UNLIKE, SEAM_LIKE = 0.5, 0.8  # correlation unshifted, and shifted
 SEAM_UNLIKE_NEXT = 0.75  # with a row in which both sides are mixed
 SEAMS_MAX = 24  # candidates per frame; bounds the cost in coarse texture
-
-Floats = npt.NDArray[np.float32]
 
 
 class Measurer:
@@ -192,13 +191,13 @@ def _are_cut(scene: Grey, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
     return is_cut
 
 
-def _normalized(rows: Grey) -> Floats:
+def _normalized(rows: Grey) -> FloatArray:
     """Return rows with mean zero and length one; zeros where there is no texture."""
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float32)  # [K, C]
     spread = centred.std(axis=1, keepdims=True)
     length = spread * np.sqrt(np.float32(rows.shape[1]))
     is_textured = spread >= SEAM_TEXTURE
-    normalized: Floats = np.divide(
+    normalized: FloatArray = np.divide(
         centred, length, out=np.zeros_like(centred), where=is_textured
     )
     return normalized

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.cameras.health.scene import Appearance, Grey, Scene
+from models.boxes import FloatArray
 
 BASELINE_SCHEMA_VERSION = 1
 PICTURES_MAX = 48  # for the median; more would only cost memory
@@ -29,8 +30,6 @@ STILL_SPREAD = 8  # grey levels, median distance to the median
 EDGE_LEVELS = 12.0  # a weaker edge may be noise
 STILL_EDGES_MIN = 0.02  # share of the pixels: fewer may be still by chance
 LOW, HIGH = 2, 98  # percentiles: up to one frame in fifty is an outlier
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +173,7 @@ def halved(scene: Grey) -> Grey:
     return ((rows[:, ::2] + rows[:, 1::2]) >> 2).astype(np.uint8)
 
 
-def _gradients(picture: npt.NDArray[np.int16]) -> Floats:
+def _gradients(picture: npt.NDArray[np.int16]) -> FloatArray:
     """Return the differences to the right and downwards, ``[2, H, W]``."""
     gradients = np.zeros((2, *picture.shape), np.float32)
     gradients[0, :, 1:-1] = picture[:, 2:] - picture[:, :-2]
