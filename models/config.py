@@ -124,7 +124,7 @@ def _known_keys(steps: tuple[Any, ...], layout: type[Any]) -> list[str]:
     """Return the keys that are allowed at a place."""
     here: type[Any] | None = layout
     for step in steps:
-        # A number is a place in a list; a name that is no field is a key of a
+        # A number is an index in a list; a name that is not a field is a key of a
         # table, or the tag of a union.
         fields = _fields_of(here)
         if step in fields:

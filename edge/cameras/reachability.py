@@ -1,8 +1,8 @@
 """Checks whether a lost camera can be reached, while its next start is still far off.
 
-A camera that was away for long would wait out a pause of half a minute. A probe costs
-next to nothing, so it is repeated; the pause ends early when a camera that did not
-answer answers now. One that always answers and still delivers no picture is left to
+After many failures the pause before the next start is long. A probe costs next to
+nothing, so it is repeated; the pause ends early when a camera that did not answer
+answers now. One that always answers and still delivers no picture is left to
 the pause: otherwise nothing would slow the attempts down.
 
 The probe goes as deep as is possible without opening the camera: a device node must

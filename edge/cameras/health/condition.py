@@ -36,7 +36,7 @@ MOVED_ON, MOVED_OFF = 0.45, 0.6  # similarity of the still background
 SATURATED_ON, SATURATED_OFF = 0.3, 0.15  # share of the frame above the most learned
 SATURATED_UNUSABLE = 0.8  # share of the frame: nothing else can be seen
 ALARM_FRAMES = 2  # one bad frame of a slow source is no alarm
-DRAIN_RATIO = 2  # an alarm clears after so many times the time it took to rise
+DRAIN_RATIO = 2  # it clears in so many times ``alarm_after_s``, as documented there
 
 
 class Condition(IntFlag):

@@ -16,7 +16,7 @@ Source:
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -36,16 +36,25 @@ POLL_S = 0.1  # longest wait for a frame without a check of the connection
 BLOCK_NUMBERS = 65535  # of 16 bits, without 0
 GAP_MAX = 1000  # a larger gap is a camera that restarted its numbers
 
-# Pixel format by its GenICam number (PFNC): channels, and how it becomes BGR.
-# cv2's two-letter Bayer names start elsewhere; its RGGB ones are GenICam's.
-CONVERSIONS: dict[int, tuple[int, int | None]] = {
-    0x01080001: (1, cv2.COLOR_GRAY2BGR),  # Mono8
-    0x01080008: (1, cv2.COLOR_BayerGRBG2BGR),  # BayerGR8
-    0x01080009: (1, cv2.COLOR_BayerRGGB2BGR),  # BayerRG8
-    0x0108000A: (1, cv2.COLOR_BayerGBRG2BGR),  # BayerGB8
-    0x0108000B: (1, cv2.COLOR_BayerBGGR2BGR),  # BayerBG8
-    0x02180014: (3, cv2.COLOR_RGB2BGR),  # RGB8
-    0x02180015: (3, None),  # BGR8
+
+class PixelFormat(NamedTuple):
+    """How a raw picture becomes BGR; ``code`` is OpenCV's, None = it is BGR."""
+
+    name: str
+    channels: int
+    code: int | None
+
+
+# By GenICam number (PFNC). cv2's two-letter Bayer names start at another pixel; its
+# RGGB ones are GenICam's.
+PIXEL_FORMATS = {
+    0x01080001: PixelFormat("Mono8", 1, cv2.COLOR_GRAY2BGR),
+    0x01080008: PixelFormat("BayerGR8", 1, cv2.COLOR_BayerGRBG2BGR),
+    0x01080009: PixelFormat("BayerRG8", 1, cv2.COLOR_BayerRGGB2BGR),
+    0x0108000A: PixelFormat("BayerGB8", 1, cv2.COLOR_BayerGBRG2BGR),
+    0x0108000B: PixelFormat("BayerBG8", 1, cv2.COLOR_BayerBGGR2BGR),
+    0x02180014: PixelFormat("RGB8", 3, cv2.COLOR_RGB2BGR),
+    0x02180015: PixelFormat("BGR8", 3, None),
 }
 
 
@@ -79,12 +88,16 @@ def to_bgr(data: bytes, height: int, width: int, pixel_format: int) -> Pixels | 
     Returns:
         ``[H, W, 3]`` uint8 BGR; None where the format is unknown or bytes are missing.
     """
-    channels, code = CONVERSIONS.get(pixel_format, (0, None))
-    count = height * width * channels
+    known = PIXEL_FORMATS.get(pixel_format)
+    if known is None:
+        return None
+    count = height * width * known.channels
     if count == 0 or len(data) < count:
         return None
-    raw = np.frombuffer(data, np.uint8, count).reshape(height, width, channels)
-    return raw if code is None else np.asarray(cv2.cvtColor(raw, code), np.uint8)
+    raw = np.frombuffer(data, np.uint8, count).reshape(height, width, known.channels)
+    if known.code is None:
+        return raw
+    return np.asarray(cv2.cvtColor(raw, known.code), np.uint8)
 
 
 def gap_between(before: int, now: int) -> int:
@@ -162,11 +175,11 @@ class GigeCamera:
         if buffer.get_status() != self._aravis.BufferStatus.SUCCESS:
             return None
         pixel_format = buffer.get_image_pixel_format()
-        if pixel_format not in CONVERSIONS:
+        if pixel_format not in PIXEL_FORMATS:
+            names = ", ".join(known.name for known in PIXEL_FORMATS.values())
             raise self._plan.fault(
                 f"pixel format 0x{pixel_format:08x} is not supported.",
-                why="Expected Mono8, BayerGR8, BayerRG8, BayerGB8, BayerBG8, RGB8 or "
-                "BGR8.",
+                why=f"Expected one of {names}.",
                 fix="Set `pixel_format` in [camera.settings] to one of them.",
             )
         height, width = buffer.get_image_height(), buffer.get_image_width()
