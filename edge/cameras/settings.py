@@ -8,8 +8,15 @@ metadata of each field.
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 Value = float | str
+
+
+def _setting(default: T, description: str, **bounds: float) -> T:
+    """Return a dataclass field with the metadata that pydantic reads."""
+    return field(default=default, metadata={"description": description, **bounds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,94 +26,56 @@ class ControlSettings:
     A setting that is None is not written.
     """
 
-    pixel_format: str | None = field(
-        default=None,
-        metadata={
-            "min_length": 2,
-            "max_length": 32,
-            "description": "GenICam name (`Mono8`, `BayerRG8`), or the FourCC (`MJPG`) "
-            "of a USB camera.",
-        },
+    pixel_format: str | None = _setting(
+        None,
+        "GenICam name (`Mono8`, `BayerRG8`), or the FourCC (`MJPG`) of a USB camera.",
+        min_length=2,
+        max_length=32,
     )
-    width_px: int | None = field(
-        default=None,
-        metadata={"ge": 16, "le": 32_768, "description": "Width of the picture."},
+    width_px: int | None = _setting(None, "Width of the picture.", ge=16, le=32_768)
+    height_px: int | None = _setting(None, "Height of the picture.", ge=16, le=32_768)
+    fps: float | None = _setting(
+        None, "Frames per second that the camera captures.", gt=0, le=1000
     )
-    height_px: int | None = field(
-        default=None,
-        metadata={"ge": 16, "le": 32_768, "description": "Height of the picture."},
+    auto_exposure: bool | None = _setting(
+        None, "Whether the camera chooses its exposure time."
     )
-    fps: float | None = field(
-        default=None,
-        metadata={
-            "gt": 0,
-            "le": 1000,
-            "description": "Frames per second that the camera captures.",
-        },
+    exposure_time_us: float | None = _setting(
+        None, "Exposure time; needs auto_exposure = false.", ge=1, le=60_000_000
     )
-    auto_exposure: bool | None = field(
-        default=None,
-        metadata={"description": "Whether the camera chooses its exposure time."},
+    auto_gain: bool | None = _setting(None, "Whether the camera chooses its gain.")
+    gain: float | None = _setting(
+        None,
+        "Gain, in the camera's own unit; GenICam: dB or raw.",
+        ge=-1000,
+        le=100_000,
     )
-    exposure_time_us: float | None = field(
-        default=None,
-        metadata={
-            "ge": 1,
-            "le": 60_000_000,
-            "description": "Exposure time; needs auto_exposure = false.",
-        },
+    auto_white_balance: bool | None = _setting(
+        None, "Whether the camera chooses its white balance."
     )
-    auto_gain: bool | None = field(
-        default=None, metadata={"description": "Whether the camera chooses its gain."}
+    white_balance_k: float | None = _setting(
+        None,
+        "Colour temperature of the light; needs auto_white_balance = false.",
+        ge=1000,
+        le=20_000,
     )
-    gain: float | None = field(
-        default=None,
-        metadata={
-            "ge": -1000,
-            "le": 100_000,
-            "description": "Gain, in the camera's own unit; GenICam: dB or raw.",
-        },
+    brightness: float | None = _setting(
+        None, "Brightness, in the camera's own unit.", ge=-100_000, le=100_000
     )
-    auto_white_balance: bool | None = field(
-        default=None,
-        metadata={"description": "Whether the camera chooses its white balance."},
+    trigger_source: str | None = _setting(
+        None,
+        "Signal that triggers a frame: `Line0`, `Software`.",
+        min_length=1,
+        max_length=64,
     )
-    white_balance_k: float | None = field(
-        default=None,
-        metadata={
-            "ge": 1000,
-            "le": 20_000,
-            "description": "Colour temperature of the light; needs "
-            "auto_white_balance = false.",
-        },
+    trigger_activation: str | None = _setting(
+        None,
+        "Edge of the signal that triggers: `RisingEdge`.",
+        min_length=1,
+        max_length=64,
     )
-    brightness: float | None = field(
-        default=None,
-        metadata={
-            "ge": -100_000,
-            "le": 100_000,
-            "description": "Brightness, in the camera's own unit.",
-        },
-    )
-    trigger_source: str | None = field(
-        default=None,
-        metadata={
-            "min_length": 1,
-            "max_length": 64,
-            "description": "Signal that triggers a frame: `Line0`, `Software`.",
-        },
-    )
-    trigger_activation: str | None = field(
-        default=None,
-        metadata={
-            "min_length": 1,
-            "max_length": 64,
-            "description": "Edge of the signal that triggers: `RisingEdge`.",
-        },
-    )
-    trigger_mode: bool | None = field(
-        default=None,
-        metadata={"description": "Whether every frame waits for a trigger."},
+    trigger_mode: bool | None = _setting(
+        None, "Whether every frame waits for a trigger."
     )
 
     def given(self) -> dict[str, Value]:
@@ -119,79 +88,57 @@ class ControlSettings:
 class CameraHealthSettings:
     """Checks of a camera's frames, and their limits."""
 
-    enabled: bool = field(
-        default=True, metadata={"description": "Whether frames are checked at all."}
+    enabled: bool = _setting(
+        default=True, description="Whether frames are checked at all."
     )
-    every_n_frames: int = field(
-        default=5,
-        metadata={
-            "ge": 1,
-            "le": 1000,
-            "description": "Every n-th frame is measured; of a triggered camera every "
-            "frame, and of any camera each frame with almost no contrast.",
-        },
+    every_n_frames: int = _setting(
+        5,
+        "Every n-th frame is measured; of a triggered camera every frame, and of "
+        "any camera each frame with almost no contrast.",
+        ge=1,
+        le=1000,
     )
-    frozen_after_s: float = field(
-        default=5,
-        metadata={
-            "ge": 0,
-            "le": 3600,
-            "description": "Frames that are identical to the last bit for this long "
-            "are not inspected: the camera is frozen; 0 = never. A folder never "
-            "freezes.",
-        },
+    frozen_after_s: float = _setting(
+        5,
+        "Frames that are identical to the last bit for this long are not inspected: "
+        "the camera is frozen; 0 = never. A folder never freezes.",
+        ge=0,
+        le=3600,
     )
-    black_below: float = field(
-        default=12,
-        metadata={
-            "ge": 0,
-            "le": 255,
-            "description": "A uniform frame darker than this grey level is not "
-            "inspected; 0 = every frame is.",
-        },
+    black_below: float = _setting(
+        12,
+        "A uniform frame darker than this grey level is not inspected; 0 = every "
+        "frame is.",
+        ge=0,
+        le=255,
     )
-    white_above: float = field(
-        default=250,
-        metadata={
-            "ge": 0,
-            "le": 256,
-            "description": "A uniform frame brighter than this grey level is not "
-            "inspected; 256 = every frame is.",
-        },
+    white_above: float = _setting(
+        250,
+        "A uniform frame brighter than this grey level is not inspected; 256 = "
+        "every frame is.",
+        ge=0,
+        le=256,
     )
-    alarm_after_s: float = field(
-        default=1,
-        metadata={
-            "ge": 0.1,
-            "le": 600,
-            "description": "How long a condition must last before the camera is "
-            "degraded; it must be absent for twice as long before the camera is up "
-            "again.",
-        },
+    alarm_after_s: float = _setting(
+        1,
+        "How long a condition must last before the camera is degraded; it must be "
+        "absent for twice as long before the camera is up again.",
+        ge=0.1,
+        le=600,
     )
-    baseline: Path | None = field(
-        default=None,
-        metadata={
-            "description": "File with the learned appearance of good frames. If it "
-            "does not exist, it is learned from the next frames and written; delete "
-            "it to learn again. Without a baseline, covered, over-exposed, blurred, "
-            "moved, dark and bright are not detected.",
-        },
+    baseline: Path | None = _setting(  # noqa: RUF009 (it returns a field)
+        None,
+        "File with the learned appearance of good frames. If it does not exist, it "
+        "is learned from the next frames and written; delete it to learn again. "
+        "Without a baseline, covered, over-exposed, blurred, moved, dark and bright "
+        "are not detected.",
     )
-    learn_frames: int = field(
-        default=200,
-        metadata={
-            "ge": 20,
-            "le": 100_000,
-            "description": "Measured frames from which a baseline is learned.",
-        },
+    learn_frames: int = _setting(
+        200, "Measured frames from which a baseline is learned.", ge=20, le=100_000
     )
-    brightness_tolerance: float = field(
-        default=0.3,
-        metadata={
-            "gt": 0,
-            "le": 10,
-            "description": "How much darker or brighter than learned a frame may be, "
-            "as a share.",
-        },
+    brightness_tolerance: float = _setting(
+        0.3,
+        "How much darker or brighter than learned a frame may be, as a share.",
+        gt=0,
+        le=10,
     )
