@@ -8,7 +8,7 @@ import math
 import re
 from pathlib import Path
 
-from trainer.data.splitting.split_record import SplitOptions, read_split
+from trainer.data.splitting.split_record import SplitOptions, read_split_record
 from trainer.fit.tiling import TileMode, TileOption
 
 LARGEST_SEED = 2**32 - 1  # what every generator of random numbers takes
@@ -154,7 +154,7 @@ def split_wishes(args: argparse.Namespace) -> SplitOptions:
     return SplitOptions(
         seed=args.split_seed,
         pattern=args.group,
-        like=read_split(like) if like else None,
+        like=read_split_record(like) if like else None,
         like_name=str(like) if like else None,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.cli.output import print_json
 from trainer.cli.progress import say, unpack_visibly
 from trainer.data.dataset import open_dataset
-from trainer.data.splitting.split_record import split_of
+from trainer.data.splitting.split_record import split_options_of
 from trainer.run import open_run
 from trainer.ship.pack import pack_run
 
@@ -30,7 +30,7 @@ def run_pack(args: argparse.Namespace) -> int:
     run = open_run(args.run)
     place = args.dataset or Path(run.record.dataset)
     unpack_visibly(place)
-    dataset = open_dataset(place, split=split_of(run.folder))
+    dataset = open_dataset(place, split=split_options_of(run.folder))
     report = pack_run(
         run,
         dataset,

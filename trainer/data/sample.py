@@ -1,4 +1,4 @@
-"""What a network is trained on: images and their targets."""
+"""What a network is trained on: images, or their features, and targets."""
 
 from dataclasses import dataclass
 
@@ -19,14 +19,7 @@ class BoxTarget:
     labels: Tensor
 
     def to(self, device: torch.device | str) -> "BoxTarget":
-        """Return the same target on another device.
-
-        Args:
-            device: Where the network runs.
-
-        Returns:
-            A target whose tensors live there; itself costs nothing if they did.
-        """
+        """Return the same target on another device; no copy where it is there."""
         return BoxTarget(
             self.boxes.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
@@ -35,7 +28,7 @@ class BoxTarget:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a trunk made of a batch: for ``Detector.branch``.
+    """The backbone's feature maps of a batch.
 
     Attributes:
         maps: ``[N, C, h, w]`` each, any floating type.
@@ -48,11 +41,7 @@ class Features:
         return len(self.maps[0])
 
     def to(self, device: torch.device) -> "Features":
-        """Return the same maps in float32 on a device, channels last.
-
-        Args:
-            device: Where the network runs.
-        """
+        """Return the same maps in float32 on a device, channels last."""
         last = torch.channels_last
         return Features(
             tuple(

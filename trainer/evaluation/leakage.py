@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.data.dataset import Dataset
-from trainer.data.splitting.split_record import SPLIT_NAME, SplitRule, read_split
+from trainer.data.splitting.split_record import SPLIT_NAME, SplitRule, read_split_record
 
 
 def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
@@ -23,10 +23,10 @@ def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
     Raises:
         DatasetError: The run's record cannot be read.
     """
-    is_divided = dataset.division.record.rule is SplitRule.OWN
+    is_divided = dataset.split_assignment.record.rule is SplitRule.OWN
     if is_divided or not (run / SPLIT_NAME).exists():
         return dataset, ""
-    places = read_split(run).photos
+    places = read_split_record(run).photos
     photos = [photo for split in dataset.splits.values() for photo in split]
     learnt = {name for name, place in places.items() if place.side == "train"}
     train = tuple(photo for photo in photos if photo.sha256 in learnt)

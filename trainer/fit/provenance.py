@@ -14,7 +14,7 @@ import torch
 
 import trainer
 from models.machine import processor_name
-from trainer.data.splitting.split_record import SplitAssignment, write_split
+from trainer.data.splitting.split_record import SplitAssignment, write_split_record
 from trainer.run import Machine, unwritable
 
 LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless")
@@ -43,7 +43,7 @@ def keep_split(out: Path, division: SplitAssignment) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_split(out, division)
+        write_split_record(out, division)
     except OSError as exc:
         raise unwritable(out, exc) from exc
 

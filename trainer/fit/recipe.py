@@ -178,7 +178,7 @@ def train(
     team.dismiss_others()
     model = loop.training.average.model
     kept_step = loop.watch.keep_best(model)
-    keep_split(out, dataset.division)
+    keep_split(out, dataset.split_assignment)
     found = _measured(recipe, model, dataset, observer)
     record = RunRecord(
         name=out.resolve().name,
@@ -254,7 +254,7 @@ def _known_by(dataset: Dataset) -> dict[str, Any]:
         "dataset": str(dataset.root.resolve()),
         "dataset_sha256": dataset.sha256,
         "dataset_images": dataset.photo_count,
-        "split": dataset.division.summary(),
+        "split": dataset.split_assignment.summary(),
     }
 
 
@@ -368,6 +368,6 @@ def _made_with(
     return values | {
         "labels": labels,
         "dataset": dataset.sha256[:16],
-        "split": dataset.division.sha256[:16],
+        "split": dataset.split_assignment.sha256[:16],
         "schedule": schedule,
     }

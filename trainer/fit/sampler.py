@@ -140,7 +140,7 @@ class SeededPhotos(Dataset[list[tuple[Tensor, BoxTarget]]]):
             if len(looks) == 1 or self._close_ups is None:
                 return [self._photos[looks[0][0]]]
             rng = np.random.default_rng(seed)
-            return [self._close_ups.look(look, rng) for look in looks]
+            return [self._close_ups.crop(look, rng) for look in looks]
 
 
 def collate_places(rows: list[list[tuple[Tensor, BoxTarget]]]) -> Batch:

@@ -10,10 +10,9 @@ import numpy as np
 
 from models.detections import Detections
 from models.detector import detect
-from trainer.data.checks.boxes import corners, photos_of
+from trainer.data.checks.boxes import corners
 from trainer.data.dataset import Dataset, Photo, read_photo
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level
+from trainer.data.findings import Finding, FindingKind, Level
 from trainer.evaluation.evaluate import EvaluatedModel
 
 
@@ -35,7 +34,7 @@ def look_defective(
     scores = [subject.thresholds.scores[label] for label in subject.labels]
     thresholds, nms = np.array(scores, np.float32), subject.thresholds.iou_threshold
     found = []
-    for photo in filter(lambda photo: photo.is_good, photos_of(dataset)):
+    for photo in filter(lambda photo: photo.is_good, dataset.photos):
         frame = read_photo(photo)
         detections = detect(subject.detector, frame, thresholds, iou_threshold=nms)
         if len(detections):
@@ -57,4 +56,6 @@ def _finding(subject: EvaluatedModel, photo: Photo, detections: Detections) -> F
     )
     fix = "Look at it: label the defect, or keep it as a good part that alarms."
     boxes = tuple(corners(box) for box in detections.boxes)
-    return Finding(Level.WARNING, photo.path, "", why, fix, Kind.LOOKS_DEFECTIVE, boxes)
+    return Finding(
+        Level.WARNING, photo.path, "", why, fix, FindingKind.LOOKS_DEFECTIVE, boxes
+    )

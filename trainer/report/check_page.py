@@ -9,11 +9,9 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from models.files import write_atomically
-from trainer.data.checks.boxes import photos_of
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level, printable
+from trainer.data.findings import Finding, FindingKind, Level, printable
 from trainer.report.check_photos import Shown, figure
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,7 +46,7 @@ def _page(report: CheckReport) -> str:
     """Return the whole document."""
     name = escape(printable(report.dataset.root.resolve().name))
     style = "".join((TEMPLATES / name).read_text("utf-8") for name in STYLES)
-    photos = {photo.path: photo for photo in photos_of(report.dataset)}
+    photos = {photo.path: photo for photo in report.dataset.photos}
     sections = "".join(
         _section(report.dataset, kind, findings, photos)
         for kind, findings in report.by_kind.items()
@@ -118,7 +116,7 @@ def _splits(report: CheckReport) -> str:
 
 def _section(
     dataset: Dataset,
-    kind: Kind,
+    kind: FindingKind,
     findings: Sequence[Finding],
     photos: dict[Path, Photo],
 ) -> str:

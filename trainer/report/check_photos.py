@@ -7,7 +7,7 @@ from html import escape
 from models.errors import DatasetError
 from trainer.data.checks.boxes import corners
 from trainer.data.dataset import Dataset, Photo, read_photo
-from trainer.data.formats.rows import Corners, Finding, printable
+from trainer.data.findings import Corners, Finding, printable
 from trainer.report.photos import data_uri
 
 LONGEST_SIDE_PX = 400

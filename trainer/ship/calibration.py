@@ -15,7 +15,7 @@ from models.files import sha256_of
 from models.preprocess import letterbox, planar
 from models.tiles import Tiles
 from trainer.data.dataset import Photo, read_photo
-from trainer.data.sampling.tiles import TileOfPhoto, cut_photo, read_tile
+from trainer.data.sampling.tiles import PhotoTile, cut_photo, read_tile
 
 CALIBRATION_PHOTOS = 128  # NNCF's authors advise 100 to 300
 LEAST_PHOTOS = 100  # or all that the run was trained with
@@ -63,10 +63,10 @@ class Calibration:
         }
 
 
-def _tile_of(photo: Photo, tiles: Tiles) -> TileOfPhoto:
+def _tile_of(photo: Photo, tiles: Tiles) -> PhotoTile:
     """Return one tile of a photo, with a defect where it has any."""
-    cut = cut_photo(photo, tiles) or [TileOfPhoto(photo, tiles.corners()[0], photo)]
-    fitting = [tile for tile in cut if tile.seen.is_good == photo.is_good] or cut
+    cut = cut_photo(photo, tiles) or [PhotoTile(photo, tiles.corners()[0], photo)]
+    fitting = [tile for tile in cut if tile.as_photo.is_good == photo.is_good] or cut
     return fitting[int(photo.sha256[:8], 16) % len(fitting)]
 
 

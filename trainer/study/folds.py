@@ -79,7 +79,7 @@ def divide_photos(
         DatasetError: Too few photos with a defect for so many folds.
     """
     photos = cross_photos(dataset)
-    together = dataset.division.groups_of(photos) if groups is None else groups
+    together = dataset.split_assignment.groups_of(photos) if groups is None else groups
     divided = folds(photos, count, seed, together)
     if all(shows_defect(f.train) and shows_defect(f.held_out) for f in divided):
         return divided
@@ -134,7 +134,7 @@ def cross_train(
 def _dataset_of(dataset: Dataset, fold: Fold[Photo]) -> Dataset:
     """Return a dataset whose val is one fold."""
     splits = {"train": fold.train, "val": fold.held_out}
-    division = dataset.division.divided_as(fold.held_out)
+    division = dataset.split_assignment.with_held_out(fold.held_out)
     content = _hash(dataset, fold)
     return Dataset(dataset.root, dataset.labels, splits, (), content, division)
 

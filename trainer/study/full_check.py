@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.data.checks.boxes import photos_of, small_boxes
+from trainer.data.checks.boxes import small_boxes
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.dataset import Dataset, OnPhoto, Photo
-from trainer.data.formats.rows import Finding
+from trainer.data.findings import Finding
 from trainer.data.splitting.split_record import SplitOptions
 from trainer.fit.input_size import input_size
 from trainer.fit.tiling import TileMode, TileOption, choose_tiles
@@ -52,7 +52,7 @@ def inspect(
     report = with_small_boxes(report, size_px)
     if eyes is None:
         return report
-    good = sum(photo.is_good for photo in photos_of(report.dataset))
+    good = sum(photo.is_good for photo in report.dataset.photos)
     with ticking("look", good) as tick:
         return report.with_findings(eyes(report.dataset, tick))
 
@@ -89,4 +89,4 @@ def _trained_on(dataset: Dataset) -> tuple[Photo, ...]:
     try:
         return dataset.for_training()[0]
     except DatasetError:  # a finding says so already
-        return tuple(photos_of(dataset))
+        return dataset.photos

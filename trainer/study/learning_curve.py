@@ -22,7 +22,7 @@ import numpy as np
 
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.splitting.stratify import ordered, sides
+from trainer.data.splitting.stratify import assign_subsets, sorted_by_hash
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.learning_curve.fit import Measured
@@ -51,9 +51,9 @@ def nested_photos(dataset: Dataset, seed: int) -> tuple[Subset, ...]:
     Raises:
         DatasetError: Too few photos with a defect, or too few groups of them.
     """
-    photos = ordered(dataset.for_training()[0])
-    groups = dataset.division.groups_of(photos)
-    side = sides(photos, [1 / PARTS] * PARTS, seed, groups)
+    photos = sorted_by_hash(dataset.for_training()[0])
+    groups = dataset.split_assignment.groups_of(photos)
+    side = assign_subsets(photos, [1 / PARTS] * PARTS, seed, groups)
     subsets = tuple(
         tuple(p for p, part in zip(photos, side, strict=True) if part < count)
         for count in range(1, PARTS)
@@ -119,10 +119,10 @@ def _dataset_of(dataset: Dataset, subset: Subset) -> Dataset:
     """Return a dataset that trains on some photos and measures on the same as ever."""
     held_out = dataset.for_training()[1]
     known = {photo.sha256 for photo in (*subset, *held_out)}
-    record = dataset.division.record
+    record = dataset.split_assignment.record
     places = {name: place for name, place in record.photos.items() if name in known}
     division = replace(
-        dataset.division, record=record.model_copy(update={"photos": places})
+        dataset.split_assignment, record=record.model_copy(update={"photos": places})
     )
     digest = hashlib.sha256(dataset.sha256.encode())
     for photo in subset:

@@ -14,8 +14,7 @@ from tests.simulators.photos import annotation, plate, write_coco, write_json
 from trainer.cli.output import SHOWN, finding_lines
 from trainer.data.checks.boxes import small_boxes
 from trainer.data.checks.check import CheckReport, check_dataset
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level
+from trainer.data.findings import Finding, FindingKind, Level
 
 
 def photos_with(
@@ -36,7 +35,7 @@ def photos_with(
     return check_dataset(root, trains=False)
 
 
-def of_kind(report: CheckReport, kind: Kind) -> list[Finding]:
+def of_kind(report: CheckReport, kind: FindingKind) -> list[Finding]:
     return report.by_kind.get(kind, [])
 
 
@@ -48,25 +47,25 @@ def flawed(tmp_path_factory: pytest.TempPathFactory) -> CheckReport:
 @pytest.mark.parametrize(
     ("kind", "level", "names"),
     [
-        (Kind.ANNOTATION, Level.ERROR, ["val.json"]),
-        (Kind.UNREADABLE_PHOTO, Level.ERROR, ["train-10.png"]),
-        (Kind.WRONG_SIZE, Level.ERROR, ["val-4.png"]),
-        (Kind.EMPTY_BOX, Level.ERROR, ["train-2.png"]),
-        (Kind.OUTSIDE_BOX, Level.ERROR, ["train-1.png"]),
-        (Kind.CLIPPED_BOX, Level.WARNING, ["train-0.png"]),
-        (Kind.DUPLICATE_BOX, Level.WARNING, ["train-3.png"]),
-        (Kind.HUGE_BOX, Level.WARNING, ["train-4.png"]),
-        (Kind.DUPLICATE_PHOTO, Level.WARNING, ["train-6.png"]),
-        (Kind.CONTRADICTION, Level.ERROR, ["train-9.png"]),
-        (Kind.SAME_IN_TWO_SPLITS, Level.ERROR, ["val-0.png"]),
-        (Kind.SIMILAR_LABELS, Level.ERROR, ["d"]),
-        (Kind.COLOUR_MIX, Level.WARNING, ["val-1.png"]),
-        (Kind.SHAPE_MIX, Level.WARNING, ["val-3.png"]),
-        (Kind.SCALE_MIX, Level.WARNING, ["val-2.png"]),
+        (FindingKind.ANNOTATION, Level.ERROR, ["val.json"]),
+        (FindingKind.UNREADABLE_PHOTO, Level.ERROR, ["train-10.png"]),
+        (FindingKind.WRONG_SIZE, Level.ERROR, ["val-4.png"]),
+        (FindingKind.EMPTY_BOX, Level.ERROR, ["train-2.png"]),
+        (FindingKind.OUTSIDE_BOX, Level.ERROR, ["train-1.png"]),
+        (FindingKind.CLIPPED_BOX, Level.WARNING, ["train-0.png"]),
+        (FindingKind.DUPLICATE_BOX, Level.WARNING, ["train-3.png"]),
+        (FindingKind.HUGE_BOX, Level.WARNING, ["train-4.png"]),
+        (FindingKind.DUPLICATE_PHOTO, Level.WARNING, ["train-6.png"]),
+        (FindingKind.CONTRADICTION, Level.ERROR, ["train-9.png"]),
+        (FindingKind.SAME_IN_TWO_SPLITS, Level.ERROR, ["val-0.png"]),
+        (FindingKind.SIMILAR_LABELS, Level.ERROR, ["d"]),
+        (FindingKind.COLOUR_MIX, Level.WARNING, ["val-1.png"]),
+        (FindingKind.SHAPE_MIX, Level.WARNING, ["val-3.png"]),
+        (FindingKind.SCALE_MIX, Level.WARNING, ["val-2.png"]),
     ],
 )
 def test_each_fault_is_found_where_it_is(
-    flawed: CheckReport, kind: Kind, level: Level, names: list[str]
+    flawed: CheckReport, kind: FindingKind, level: Level, names: list[str]
 ) -> None:
     found = of_kind(flawed, kind)
     assert [finding.file.name for finding in found] == names
@@ -75,7 +74,7 @@ def test_each_fault_is_found_where_it_is(
 
 
 def test_unknown_class_names_the_photo_that_lost_its_box(flawed: CheckReport) -> None:
-    [finding] = of_kind(flawed, Kind.ANNOTATION)
+    [finding] = of_kind(flawed, FindingKind.ANNOTATION)
     assert finding.photo
     assert finding.photo.name == "val-5.png"
 
@@ -90,13 +89,13 @@ def test_errors_come_first_and_kinds_stand_together(flawed: CheckReport) -> None
 
 def test_sound_dataset_has_only_too_few_examples(tmp_path: Path) -> None:
     report = check_dataset(write_coco(tmp_path / "d", good=4))
-    assert set(report.by_kind) <= {Kind.RARE_LABEL, Kind.FEW_GOOD}
+    assert set(report.by_kind) <= {FindingKind.RARE_LABEL, FindingKind.FEW_GOOD}
 
 
 def test_boxes_at_fault_are_given_as_drawn(flawed: CheckReport) -> None:
-    [outside] = of_kind(flawed, Kind.OUTSIDE_BOX)
+    [outside] = of_kind(flawed, FindingKind.OUTSIDE_BOX)
     assert outside.boxes == ((200, 200, 209, 209),)
-    [clipped] = of_kind(flawed, Kind.CLIPPED_BOX)
+    [clipped] = of_kind(flawed, FindingKind.CLIPPED_BOX)
     assert clipped.as_json()["boxes"] == [[-10, 5, 20, 25]]
 
 
@@ -107,7 +106,7 @@ def test_two_boxes_on_one_place_are_one_too_many(
     tmp_path: Path, other: list[float], count: int
 ) -> None:
     report = photos_with(tmp_path / "d", [[[10, 10, 20, 20], other]])
-    found = of_kind(report, Kind.DUPLICATE_BOX)
+    found = of_kind(report, FindingKind.DUPLICATE_BOX)
     assert len(found) == count
     assert all(finding.place == "annotation 1" for finding in found)
 
@@ -115,7 +114,7 @@ def test_two_boxes_on_one_place_are_one_too_many(
 def test_third_box_is_compared_with_the_ones_that_are_kept(tmp_path: Path) -> None:
     boxes: list[list[float]] = [[10, 10, 40, 20], [11.5, 10, 40, 20], [13, 10, 40, 20]]
     report = photos_with(tmp_path / "d", [boxes])
-    places = [finding.place for finding in of_kind(report, Kind.DUPLICATE_BOX)]
+    places = [finding.place for finding in of_kind(report, FindingKind.DUPLICATE_BOX)]
     assert places == ["annotation 1"]
 
 
@@ -125,15 +124,15 @@ def test_boxes_of_two_classes_may_lie_on_each_other(tmp_path: Path) -> None:
     cv2.imwrite(str(root / "a.png"), plate(np.random.default_rng(0)))
     rows = [annotation(label, 0, label, [5, 5, 20, 20]) for label in (0, 1)]
     write_json(root / "train.json", [{"id": 0, "file_name": "a.png"}], rows)
-    assert not of_kind(check_dataset(root, trains=False), Kind.DUPLICATE_BOX)
+    assert not of_kind(check_dataset(root, trains=False), FindingKind.DUPLICATE_BOX)
 
 
 def test_copies_with_boxes_in_another_order_do_not_contradict(tmp_path: Path) -> None:
     boxes: list[list[float]] = [[1, 1, 9, 9], [30, 30, 9, 9]]
     picture = plate(np.random.default_rng(0))
     report = photos_with(tmp_path / "d", [boxes, boxes[::-1]], [picture, picture])
-    assert not of_kind(report, Kind.CONTRADICTION)
-    assert len(of_kind(report, Kind.DUPLICATE_PHOTO)) == 1
+    assert not of_kind(report, FindingKind.CONTRADICTION)
+    assert len(of_kind(report, FindingKind.DUPLICATE_PHOTO)) == 1
 
 
 def test_copies_with_another_class_contradict(tmp_path: Path) -> None:
@@ -144,7 +143,9 @@ def test_copies_with_another_class_contradict(tmp_path: Path) -> None:
     images = [{"id": i, "file_name": name} for i, name in enumerate(("a.png", "b.png"))]
     rows = [annotation(i, i, i, [5, 5, 20, 20]) for i in (0, 1)]
     write_json(root / "train.json", images, rows)
-    assert len(of_kind(check_dataset(root, trains=False), Kind.CONTRADICTION)) == 1
+    assert (
+        len(of_kind(check_dataset(root, trains=False), FindingKind.CONTRADICTION)) == 1
+    )
 
 
 def test_small_box_says_at_which_size_it_is_large_enough(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_upright_among_wide_photos_is_of_another_shape(tmp_path: Path) -> None:
     wide = [plate(rng)[:48] for _ in range(3)]
     upright = np.ascontiguousarray(plate(rng)[:48].swapaxes(0, 1))
     report = photos_with(tmp_path / "d", [[]] * 4, [*wide, upright])
-    assert [f.file.name for f in of_kind(report, Kind.SHAPE_MIX)] == ["3.png"]
+    assert [f.file.name for f in of_kind(report, FindingKind.SHAPE_MIX)] == ["3.png"]
 
 
 def test_colour_among_grey_is_told_as_grey_among_colour(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_colour_among_grey_is_told_as_grey_among_colour(tmp_path: Path) -> None:
     report = photos_with(
         tmp_path / "d", [[]] * 4, [*grey, plate(np.random.default_rng(0))]
     )
-    [finding] = of_kind(report, Kind.COLOUR_MIX)
+    [finding] = of_kind(report, FindingKind.COLOUR_MIX)
     assert finding.file.name == "3.png"
     assert "3 of 4 photos are grey" in finding.why
 
@@ -219,6 +220,6 @@ def test_class_that_one_side_lacks_is_told(
     rows = [row for row in document["annotations"] if row["category_id"] != 2]
     path.write_text(json.dumps(document | {"annotations": rows}), "utf-8")
     kinds = check_dataset(root).by_kind
-    [finding] = kinds[Kind.ONE_SIDED_LABEL]
+    [finding] = kinds[FindingKind.ONE_SIDED_LABEL]
     assert finding.place == "bar"
     assert words in finding.why

@@ -9,7 +9,7 @@ from models.errors import DatasetError
 from tests.simulators.flawed import write_flawed
 from tests.simulators.photos import write_coco
 from trainer.data.checks.check import check_dataset
-from trainer.data.formats.kinds import Kind
+from trainer.data.findings import FindingKind
 from trainer.report.check_page import PHOTOS_OF_A_KIND, write_check_page
 
 
@@ -29,7 +29,9 @@ def test_faulty_box_has_another_colour_than_the_others(tmp_path: Path) -> None:
     report = check_dataset(write_flawed(tmp_path / "d"))
     write_check_page(tmp_path / "page.html", report)
     page = (tmp_path / "page.html").read_text("utf-8")
-    section = page.split(f'id="{Kind.OUTSIDE_BOX.value}"')[1].split("</section>")[0]
+    section = page.split(f'id="{FindingKind.OUTSIDE_BOX.value}"')[1].split(
+        "</section>"
+    )[0]
     assert section.count('class="box wrong"') == 1
     assert section.count('class="box truth"') == 1
     assert 'viewBox="0 0 80 80"' in section  # room beside the photo of 64 px

@@ -101,7 +101,7 @@ def test_a_spot_is_in_its_window() -> None:
     nothing = np.zeros((0, 4), np.float32)
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        window, _ = cut_close_up(content, nothing, PLAN, rng, focus=(102, 62))
+        window, _ = cut_close_up(content, nothing, PLAN, rng, centre=(102, 62))
         assert window.max() == 255
 
 
@@ -119,7 +119,7 @@ def test_close_up_looks_at_the_spot_of_a_scaled_photo(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"train": 4, "val": 1})
     photos = open_dataset(root).splits["train"]
     close_ups = CloseUpPhotos(TrainingPhotos(photos, 64, 64), CloseUps(32, 32, 3))
-    image, target = close_ups.look((0, None), np.random.default_rng(0))
+    image, target = close_ups.crop((0, None), np.random.default_rng(0))
     assert image.shape == (3, 32, 32)
     assert image.dtype == torch.uint8
     assert len(target.boxes) == len(target.labels)

@@ -8,7 +8,7 @@ import pytest
 from models.errors import DatasetError
 from tests.simulators.exports import CVAT_BOX, cvat_xml, write_cvat, write_picture
 from trainer.data.dataset import open_dataset
-from trainer.data.formats.rows import Level
+from trainer.data.findings import Level
 
 TURNED = (
     '<box label="dot" xtl="22" ytl="19" xbr="42" ybr="29" rotation="90.00"></box>',

@@ -11,7 +11,7 @@ from models.errors import DatasetError
 from tests.simulators.photos import annotation, plate, write_coco, write_json
 from trainer.data.checks.check import check_dataset, faultless_dataset
 from trainer.data.dataset import open_dataset
-from trainer.data.formats.rows import Level
+from trainer.data.findings import Level
 
 
 def one_photo(root: Path, boxes: list[list[float]], size_px: int = 64) -> Path:

@@ -14,7 +14,7 @@ from models.errors import DatasetError
 from tests.simulators.exports import EXPORTS, write_picture, write_yolo_export
 from trainer.data.archive import unpacked
 from trainer.data.dataset import open_dataset
-from trainer.data.formats.rows import Finding, Level
+from trainer.data.findings import Finding, Level
 
 LABEL_FILES = {
     "COCO": "annotations/instances_default.json",

@@ -16,9 +16,9 @@ from tests.simulators.exports import (
     write_studio,
 )
 from trainer.data.dataset import Dataset, open_dataset
+from trainer.data.findings import Level
 from trainer.data.formats.label_studio import picture_name
 from trainer.data.formats.recognize import read_annotations
-from trainer.data.formats.rows import Level
 
 OTHER = region({"x": 60.0, "y": 10.0})
 URL_A = "/data/upload/3/a.png"

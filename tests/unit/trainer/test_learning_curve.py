@@ -84,9 +84,9 @@ def test_photos_are_nested_and_never_those_that_are_measured_on(
     assert [len(part) for part in names] == pytest.approx([3.5, 7, 10.5], abs=1)
     for subset in nested_photos(dataset, 0):
         assert {int(v) for photo in subset for v in photo.labels} == {0, 1}
-        groups = set(dataset.division.groups_of(subset))
+        groups = set(dataset.split_assignment.groups_of(subset))
         left = [p for p in trained if p not in subset]
-        assert not groups & set(dataset.division.groups_of(left))
+        assert not groups & set(dataset.split_assignment.groups_of(left))
 
 
 def test_curve_goes_on_after_an_interruption_and_trains_nothing_twice(

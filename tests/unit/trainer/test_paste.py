@@ -7,9 +7,9 @@ from models.boxes import Boxes
 from models.preprocess import Frame
 from trainer.data.sampling.copy_paste import (
     MOST_PASTED,
-    Cutting,
     DefectBank,
-    cut_out,
+    DefectPatch,
+    cut_patch,
     paste_defects,
 )
 
@@ -32,7 +32,7 @@ def read(photo: int) -> tuple[Frame, Boxes]:
 
 
 def test_cutting_holds_the_defect_and_some_surroundings() -> None:
-    cutting = cut_out(with_defect(250), BOX[0], 3)
+    cutting = cut_patch(with_defect(250), BOX[0], 3)
     x1, y1, x2, y2 = cutting.box.astype(int)
     assert cutting.label == 3
     assert (cutting.pixels[y1:y2, x1:x2] == 250).all()
@@ -45,7 +45,7 @@ def test_turned_cutting_has_its_box_around_the_same_pixels(seed: int) -> None:
     pixels = np.zeros((20, 30, 3), np.uint8)
     pixels[3:8, 5:17] = 200
     box = np.array([5, 3, 17, 8], np.float32)
-    turned = Cutting(pixels, box, 0).turned(np.random.default_rng(seed))
+    turned = DefectPatch(pixels, box, 0).reoriented(np.random.default_rng(seed))
     rows, columns = np.nonzero(turned.pixels[..., 0])
     around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_array_equal(turned.box, around)

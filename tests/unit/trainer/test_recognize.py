@@ -19,6 +19,7 @@ from tests.simulators.exports import (
     write_voc,
 )
 from trainer.data.dataset import Dataset, open_dataset
+from trainer.data.findings import FindingKind
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import split_name
 
@@ -119,10 +120,19 @@ def test_xml_in_other_encodings_is_read(
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/passwd\0.png", "\ud800.png", "x" * 300 + ".png", "a/" * 3000, ""]
+    ("name", "why"),
+    [
+        ("/etc/passwd\0.png", "holds a null byte"),
+        ("\ud800.png", "holds a character that no file name can have"),
+        ("x" * 300 + ".png", "longer than a file name can be"),
+        ("a/" * 3000, "longer than a file name can be"),
+        ("/etc/hostname.png", "leads out of the dataset"),
+        ("../../hostname.png", "leads out of the dataset"),
+        ("", "cannot be read"),
+    ],
 )
 def test_picture_names_that_no_file_can_have_are_findings(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, why: str
 ) -> None:
     root = write_coco_export(tmp_path / "d")
     [path] = (root / "annotations").iterdir()
@@ -131,7 +141,9 @@ def test_picture_names_that_no_file_can_have_are_findings(
     path.write_text(json.dumps(document), encoding="utf-8")
     dataset = open_dataset(root)
     assert counts(dataset) == {"all": (1, 0)}
-    assert any("cannot be read" in finding.why for finding in dataset.findings)
+    [finding] = [f for f in dataset.findings if f.kind is FindingKind.UNREADABLE_PHOTO]
+    assert why in finding.why
+    assert name == "" or (finding.file, finding.place) == (path, "image 1")
 
 
 def test_class_name_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from tests.simulators.flawed import write_flawed
 from tests.simulators.photos import write_coco
 from trainer.data.checks.check import check_dataset
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Level
+from trainer.data.findings import FindingKind, Level
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -37,20 +36,32 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> RepairedCopy:
 def test_check_of_the_copy_shows_none_of_what_was_repaired(copy: RepairedCopy) -> None:
     repaired = {repair.kind for repair in copy.repairs}
     assert repaired == {
-        *(Kind.ANNOTATION, Kind.UNREADABLE_PHOTO, Kind.WRONG_SIZE, Kind.EMPTY_BOX),
-        *(Kind.OUTSIDE_BOX, Kind.CLIPPED_BOX, Kind.DUPLICATE_BOX, Kind.SIMILAR_LABELS),
-        *(Kind.DUPLICATE_PHOTO, Kind.CONTRADICTION, Kind.SAME_IN_TWO_SPLITS),
+        FindingKind.ANNOTATION,
+        FindingKind.UNREADABLE_PHOTO,
+        FindingKind.WRONG_SIZE,
+        FindingKind.EMPTY_BOX,
+        FindingKind.OUTSIDE_BOX,
+        FindingKind.CLIPPED_BOX,
+        FindingKind.DUPLICATE_BOX,
+        FindingKind.SIMILAR_LABELS,
+        FindingKind.DUPLICATE_PHOTO,
+        FindingKind.CONTRADICTION,
+        FindingKind.SAME_IN_TWO_SPLITS,
     }
     assert not repaired & set(copy.report.by_kind)
     assert not copy.report.errors
 
 
 def test_what_needs_a_person_is_left_and_told(copy: RepairedCopy) -> None:
-    assert Kind.HUGE_BOX in copy.report.by_kind
+    assert FindingKind.HUGE_BOX in copy.report.by_kind
     for_a_person = {repair.kind for repair in copy.repairs if repair.left}
     assert for_a_person == {
-        *(Kind.ANNOTATION, Kind.UNREADABLE_PHOTO, Kind.WRONG_SIZE, Kind.EMPTY_BOX),
-        *(Kind.OUTSIDE_BOX, Kind.CONTRADICTION),
+        FindingKind.ANNOTATION,
+        FindingKind.UNREADABLE_PHOTO,
+        FindingKind.WRONG_SIZE,
+        FindingKind.EMPTY_BOX,
+        FindingKind.OUTSIDE_BOX,
+        FindingKind.CONTRADICTION,
     }
 
 

@@ -16,8 +16,12 @@ from tests.simulators.photos import write_coco
 from trainer.data.checks.photos import near_duplicates_across_splits
 from trainer.data.dataset import open_dataset
 from trainer.data.splitting.near_duplicates import fingerprint, near_duplicates
-from trainer.data.splitting.split_record import SplitOptions, read_split, write_split
-from trainer.data.splitting.stratify import HELD_OUT, TRAIN, folds, sides
+from trainer.data.splitting.split_record import (
+    SplitOptions,
+    read_split_record,
+    write_split_record,
+)
+from trainer.data.splitting.stratify import HELD_OUT, TRAIN, assign_subsets, folds
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def test_class_of_two_groups_is_on_both_sides(
     parts: list[tuple[int, int]], seed: int
 ) -> None:
     rows, groups = photos_of(parts)
-    side = sides(rows, (0.8, 0.2), seed, groups)
+    side = assign_subsets(rows, (0.8, 0.2), seed, groups)
     for kind in {kind for kind, _ in parts}:
         own = [g for g, part in enumerate(parts) if part[0] == kind]
         found = {int(s) for s, g in zip(side, groups, strict=True) if g in own}
@@ -86,15 +90,15 @@ def test_fixed_groups_stay_where_they_are(
     parts: list[tuple[int, int]], more: list[tuple[int, int]], seed: int
 ) -> None:
     rows, groups = photos_of(parts)
-    before = sides(rows, (0.8, 0.2), seed, groups)
+    before = assign_subsets(rows, (0.8, 0.2), seed, groups)
     fixed = {g: int(s) for g, s in zip(groups, before, strict=True)}
     rows, groups = photos_of(parts + more)
-    after = sides(rows, (0.8, 0.2), seed, groups, fixed)
+    after = assign_subsets(rows, (0.8, 0.2), seed, groups, fixed)
     assert after[: len(before)].tolist() == before.tolist()
 
 
 def test_a_fifth_is_held_out() -> None:
-    side = sides([shown(n, n % 3) for n in range(100)], (0.8, 0.2), 0)
+    side = assign_subsets([shown(n, n % 3) for n in range(100)], (0.8, 0.2), 0)
     assert [int((side == s).sum()) for s in (TRAIN, HELD_OUT)] == [80, 20]
 
 
@@ -149,8 +153,8 @@ def test_pattern_keeps_a_lot_together_and_one_that_matches_nothing_is_refused(
 
 def test_known_photos_keep_their_side_when_photos_are_added(tmp_path: Path) -> None:
     small = open_dataset(write_coco(tmp_path / "a", {"train": 10}))
-    write_split(tmp_path, small.division)
-    like = read_split(tmp_path)
+    write_split_record(tmp_path, small.split_assignment)
+    like = read_split_record(tmp_path)
     root = write_coco(tmp_path / "b", {"train": 40})
     for number in range(10):  # the same ten photos, and thirty new ones
         name = f"images/train-{number}.png"

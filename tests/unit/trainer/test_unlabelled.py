@@ -7,7 +7,7 @@ from pathlib import Path
 from models.manifest import Thresholds
 from tests.simulators.runs import HEIGHT_PX, LABELS, WIDTH_PX, make_run, write_spots
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.data.formats.kinds import Kind
+from trainer.data.findings import FindingKind
 from trainer.evaluation.evaluate import TORCH, EvaluatedModel
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.label_errors.unlabelled import look_defective
@@ -42,7 +42,7 @@ def test_defect_that_nobody_labelled_is_found_and_good_parts_are_not(
     assert len(told) == 5  # four good parts and the photo without its labels
     [finding] = found
     assert finding.file.name == f"val-{image}.png"
-    assert finding.kind is Kind.LOOKS_DEFECTIVE
+    assert finding.kind is FindingKind.LOOKS_DEFECTIVE
     x, y, width, _ = forgotten["bbox"]
     assert any(abs(box[0] - x) + abs(box[1] - y) < width / 2 for box in finding.boxes)
 

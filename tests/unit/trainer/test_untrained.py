@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import open_dataset
-from trainer.data.splitting.split_record import SplitOptions, write_split
+from trainer.data.splitting.split_record import SplitOptions, write_split_record
 from trainer.evaluation.leakage import without_trained
 
 
@@ -16,7 +16,7 @@ def test_dataset_without_val_is_measured_where_the_run_held_out(tmp_path: Path) 
     for split in ("all", "train"):
         root = write_coco(tmp_path / split, {split: 20})
         trained = open_dataset(root, split=SplitOptions(seed=7))
-        write_split(tmp_path, trained.division)
+        write_split_record(tmp_path, trained.split_assignment)
         pool, held_out = trained.for_training()
         again = open_dataset(root)  # divided with another seed, or not at all
         assert hashes(again.split(None)[1]) & hashes(pool)
@@ -27,7 +27,9 @@ def test_dataset_without_val_is_measured_where_the_run_held_out(tmp_path: Path) 
 
 
 def test_other_photos_and_an_own_val_stay_as_they_are(tmp_path: Path) -> None:
-    write_split(tmp_path, open_dataset(write_coco(tmp_path / "a")).division)
+    write_split_record(
+        tmp_path, open_dataset(write_coco(tmp_path / "a")).split_assignment
+    )
     for splits in ({"all": 8}, {"train": 6, "val": 4}):
         other = open_dataset(write_coco(tmp_path / f"{len(splits)}", splits, seed=3))
         assert without_trained(other, tmp_path) == (other, "")
@@ -36,7 +38,7 @@ def test_other_photos_and_an_own_val_stay_as_they_are(tmp_path: Path) -> None:
 def test_photos_that_were_all_trained_on_are_told(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"train": 6})
     dataset = open_dataset(root)
-    write_split(tmp_path, dataset.division.divided_as(()))
+    write_split_record(tmp_path, dataset.split_assignment.with_held_out(()))
     measured, said = without_trained(dataset, tmp_path)
     assert measured is dataset
     assert "flatter" in said

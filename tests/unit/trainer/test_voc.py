@@ -16,7 +16,7 @@ from tests.simulators.exports import (
     write_voc,
 )
 from trainer.data.dataset import open_dataset
-from trainer.data.formats.rows import Level
+from trainer.data.findings import Level
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE annotation [<!ENTITY a "aaaaaaaa">
 <!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><annotation><filename>&b;</filename>

@@ -112,8 +112,8 @@ def test_score_and_note_travel_in_every_format(tmp_path: Path) -> None:
     entry = json.loads((tmp_path / "c.json").read_text("utf-8"))["annotations"][0]
     assert (entry["score"], entry["note"]) == (0.91, "missing box?")
     write_cvat(tmp_path / "c.xml", PICTURES)
-    box = read_xml(tmp_path / "c.xml").all("image")[0].all("box")[0]
-    told = {a.attributes["name"]: a.text for a in box.all("attribute")}
+    box = read_xml(tmp_path / "c.xml").find_all("image")[0].find_all("box")[0]
+    told = {a.attributes["name"]: a.text for a in box.find_all("attribute")}
     assert told == {"score": "0.91", "note": "missing box?"}
     write_label_studio(tmp_path / "l.json", PICTURES)
     tasks = json.loads((tmp_path / "l.json").read_text("utf-8"))

@@ -12,7 +12,7 @@ from tests.simulators.exports import (
     write_yolo_export,
 )
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.data.formats.rows import Level
+from trainer.data.findings import Level
 
 
 def names(dataset: Dataset) -> dict[str, list[str]]:

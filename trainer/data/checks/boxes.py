@@ -7,42 +7,34 @@ import numpy as np
 from models.boxes import Boxes, area, iou
 from models.preprocess import Letterbox
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Corners, Finding, Level
+from trainer.data.findings import Corners, Finding, FindingKind, Level
 
-SAME_BOX_IOU = 0.9
-HUGE_SHARE = 0.9  # of the photo: a class of the whole part is no box
-SMALLEST_SIDE_PX = 8  # of the input: one cell of the finest map that detectors have
+SAME_BOX_IOU = 0.9  # two boxes of one class that overlap more are one defect
+HUGE_SHARE = 0.9  # of the photo: such a box marks the part, not the defect
+SMALLEST_SIDE_PX = 8  # at the input: one cell of the detectors' finest feature map
 
 
 def duplicate_boxes(dataset: Dataset) -> list[Finding]:
-    """Return boxes of one class that lie on each other.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return boxes of one class that lie on each other."""
     return [
         Finding(
             Level.WARNING,
             photo.path,
             place_of(photo, later),
-            f"{named(dataset, photo, later)} is there twice: it covers another "
+            f"{described(dataset, photo, later)} is there twice: it covers another "
             f"{dataset.labels[photo.labels[first]]} to "
             f"{100 * overlap:.0f} %.",
             "Delete one of the two.",
-            Kind.DUPLICATE_BOX,
+            FindingKind.DUPLICATE_BOX,
             (corners(photo.boxes[later]),),
         )
-        for photo in photos_of(dataset)
-        for first, later, overlap in doubles(photo)
+        for photo in dataset.photos
+        for first, later, overlap in repeated_boxes(photo)
     ]
 
 
-def doubles(photo: Photo) -> Iterator[tuple[int, int, float]]:
+def repeated_boxes(photo: Photo) -> Iterator[tuple[int, int, float]]:
     """Yield each box that repeats an earlier one of the same class that is kept.
-
-    Args:
-        photo: With its boxes.
 
     Yields:
         Index of the earlier box, index of the later one, their IoU.
@@ -61,37 +53,33 @@ def doubles(photo: Photo) -> Iterator[tuple[int, int, float]]:
 
 
 def huge_boxes(dataset: Dataset) -> list[Finding]:
-    """Return boxes that cover nearly the whole photo.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return boxes that cover nearly the whole photo."""
     findings = []
-    for photo in photos_of(dataset):
+    for photo in dataset.photos:
         shares = area(photo.boxes) / (photo.width_px * photo.height_px)
         for index in np.flatnonzero(shares > HUGE_SHARE):
-            why = f"{named(dataset, photo, index)} covers {100 * shares[index]:.0f} % "
-            why += "of the photo."
+            share = f"{100 * shares[index]:.0f} %"
+            why = f"{described(dataset, photo, index)} covers {share} of the photo."
             fix = "Draw the box around the defect, not around the part."
             place, box = place_of(photo, index), corners(photo.boxes[index])
             findings.append(
                 Finding(
-                    Level.WARNING, photo.path, place, why, fix, Kind.HUGE_BOX, (box,)
+                    Level.WARNING,
+                    photo.path,
+                    place,
+                    why,
+                    fix,
+                    FindingKind.HUGE_BOX,
+                    (box,),
                 )
             )
     return findings
 
 
 def small_boxes(dataset: Dataset, height_px: int, width_px: int) -> list[Finding]:
-    """Return photos with boxes that the input shrinks to almost nothing.
-
-    Args:
-        dataset: Opened.
-        height_px: Of the input that is trained with.
-        width_px: Likewise.
-    """
+    """Return photos with boxes that are too small at the input's size."""
     findings = []
-    for photo in photos_of(dataset):
+    for photo in dataset.photos:
         sizes = photo.height_px, photo.width_px
         scale = Letterbox(*sizes, height_px, width_px).scale
         sides = (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(axis=1, initial=np.inf)
@@ -112,7 +100,7 @@ def small_boxes(dataset: Dataset, height_px: int, width_px: int) -> list[Finding
                 "",
                 why,
                 _larger(max(sizes), float(sides[least])),
-                Kind.SMALL_BOX,
+                FindingKind.SMALL_BOX,
                 tuple(corners(photo.boxes[index]) for index in small),
             )
         )
@@ -120,7 +108,7 @@ def small_boxes(dataset: Dataset, height_px: int, width_px: int) -> list[Finding
 
 
 def _larger(photo_px: int, side_px: float) -> str:
-    """Return what makes a box of a photo large enough, if anything does."""
+    """Return how a box of a photo becomes large enough."""
     if side_px < SMALLEST_SIDE_PX:
         return (
             f"It has {side_px:.1f} px in the photo itself: photograph from nearer, or "
@@ -130,43 +118,18 @@ def _larger(photo_px: int, side_px: float) -> str:
     return f"Train with --size {size_px} or more, or photograph from nearer."
 
 
-def photos_of(dataset: Dataset) -> Iterator[Photo]:
-    """Yield the photos of all splits.
-
-    Args:
-        dataset: Opened.
-    """
-    for photos in dataset.splits.values():
-        yield from photos
-
-
 def place_of(photo: Photo, index: int | np.intp) -> str:
-    """Return where a box stands in its annotation file, if that is known.
-
-    Args:
-        photo: Of the dataset.
-        index: Of the box.
-    """
+    """Return where a box is in its annotation file; empty if that is not known."""
     return photo.places[index] if photo.places else ""
 
 
-def named(dataset: Dataset, photo: Photo, index: int | np.intp) -> str:
-    """Return a box in words.
-
-    Args:
-        dataset: Opened.
-        photo: Of the dataset.
-        index: Of the box.
-    """
+def described(dataset: Dataset, photo: Photo, index: int | np.intp) -> str:
+    """Return class and corners of a box as text."""
     shown = ", ".join(f"{value:.0f}" for value in photo.boxes[index])
     return f"box {dataset.labels[photo.labels[index]]} [{shown}]"
 
 
 def corners(box: Boxes) -> Corners:
-    """Return one box as plain numbers.
-
-    Args:
-        box: ``[4]`` float32, xyxy, pixels.
-    """
+    """Return one box, ``[4]`` xyxy, as plain numbers."""
     x1, y1, x2, y2 = (float(value) for value in box)
     return x1, y1, x2, y2

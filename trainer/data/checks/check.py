@@ -1,4 +1,4 @@
-"""Looks at a dataset before anybody trains on it: what is wrong, where, and the fix."""
+"""Checks a dataset before it is trained on: what is wrong, where, and the fix."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,24 +15,23 @@ from trainer.data.checks.labels import (
 )
 from trainer.data.checks.photos import (
     colour_mix,
+    mixed_sizes,
     near_duplicates_across_splits,
-    odd_sizes,
     repeated_photos,
 )
 from trainer.data.dataset import Dataset, OnPhoto, open_dataset
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level, printable
+from trainer.data.findings import Finding, FindingKind, Level, printable
 from trainer.data.splitting.split_record import SplitOptions
 
-SHOWN = 5  # findings in an error message; check prints all
+SHOWN_FINDINGS = 5  # in an error message; check prints all
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a dataset holds and what was found.
+    """A dataset and what was found in it.
 
     Attributes:
-        dataset: As it would be trained on.
+        dataset: Without the rows and photos that cannot be used.
         findings: Errors first, those of one kind together.
     """
 
@@ -45,23 +44,19 @@ class CheckReport:
         return tuple(f for f in self.findings if f.level is Level.ERROR)
 
     @property
-    def by_kind(self) -> dict[Kind, list[Finding]]:
+    def by_kind(self) -> dict[FindingKind, list[Finding]]:
         """Findings of each kind, kinds with an error first."""
-        kinds: dict[Kind, list[Finding]] = {}
+        kinds: dict[FindingKind, list[Finding]] = {}
         for finding in self.findings:
             kinds.setdefault(finding.kind, []).append(finding)
         return kinds
 
     def with_findings(self, findings: Iterable[Finding]) -> "CheckReport":
-        """Return the report with more findings.
-
-        Args:
-            findings: That were made elsewhere.
-        """
-        return replace(self, findings=_ordered([*self.findings, *findings]))
+        """Return the report with more findings."""
+        return replace(self, findings=_sorted([*self.findings, *findings]))
 
     def as_json(self) -> dict[str, object]:
-        """Return the report for machines."""
+        """Return the report as ``check --json`` prints it."""
         splits = {
             name: {
                 "images": len(photos),
@@ -76,7 +71,7 @@ class CheckReport:
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
             "splits": splits,
-            "split": self.dataset.division.record.model_dump(mode="json"),
+            "split": self.dataset.split_assignment.record.model_dump(mode="json"),
             "kinds": {kind.value: len(them) for kind, them in self.by_kind.items()},
             "findings": [finding.as_json() for finding in self.findings],
         }
@@ -89,13 +84,13 @@ def check_dataset(
     on_photo: OnPhoto | None = None,
     split: SplitOptions | None = None,
 ) -> CheckReport:
-    """Read a dataset and look for what would spoil a training.
+    """Read a dataset and find what would make a training wrong or worse.
 
     Args:
-        root: Its folder.
+        root: Its folder, or a zip of it.
         trains: It is to be trained on, not only to be measured with.
-        on_photo: Told of every photo that was read.
-        split: How to divide it.
+        on_photo: Called after every photo that was read.
+        split: How to divide it; None = by the defaults.
 
     Returns:
         The report; the dataset in it is usable even where it has errors.
@@ -111,19 +106,19 @@ def check_dataset(
         *repeated_photos(dataset),
         *near_duplicates_across_splits(dataset),
         *colour_mix(dataset),
-        *odd_sizes(dataset),
+        *mixed_sizes(dataset),
         *rare_labels(dataset),
         *(one_sided_labels(dataset) if trains else ()),
         *similar_labels(dataset),
         *too_few_good(dataset),
         *(untrainable(dataset) if trains else ()),
     ]
-    return CheckReport(dataset, _ordered(findings))
+    return CheckReport(dataset, _sorted(findings))
 
 
-def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return findings, errors first, in the order of their kinds."""
-    levels, kinds = list(Level), list(Kind)
+    levels, kinds = list(Level), list(FindingKind)
     return tuple(
         sorted(findings, key=lambda f: (levels.index(f.level), kinds.index(f.kind)))
     )
@@ -135,20 +130,20 @@ def faultless_dataset(
     """Return the report of a dataset that may be trained on or measured with.
 
     Args:
-        root: Its folder.
+        root: Its folder, or a zip of it.
         trains: It is to be trained on, not only to be measured with.
-        split: How to divide it.
+        split: How to divide it; None = by the defaults.
 
     Raises:
-        DatasetError: It has errors; the first ones are told.
+        DatasetError: It has errors; the message lists the first ones.
     """
     report = check_dataset(root, trains=trains, split=split)
     if report.errors:
         count = len(report.errors)
-        first = " ".join(str(finding) for finding in report.errors[:SHOWN])
+        first = " ".join(str(finding) for finding in report.errors[:SHOWN_FINDINGS])
         raise DatasetError(
             f"{root}: {count} error{'s' * (count > 1)} in the dataset.",
             why=first,
-            fix=f"Mend them; `graftline check {root}` lists all.",
+            fix=f"Fix them; `graftline check {root}` lists all.",
         )
     return report

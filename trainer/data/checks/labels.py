@@ -1,25 +1,20 @@
-"""What is wrong with the classes of a dataset and how often they are shown."""
+"""What is wrong with the classes of a dataset: too rare, one-sided, spelled twice."""
 
 from collections import Counter
 
 import numpy as np
 
 from models.errors import DatasetError
-from trainer.data.checks.boxes import photos_of
 from trainer.data.dataset import Dataset
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level
+from trainer.data.findings import Finding, FindingKind, Level
 
-FEW_EXAMPLES = 10  # boxes of a class below which nobody can promise anything
-FEW_GOOD = 30  # good parts to measure on, below which 2 % overkill cannot be shown
+FEW_EXAMPLES = 10  # boxes of a class; with fewer no recall can be promised
+WANTED_EXAMPLES = 50  # boxes of a class that the fix recommends
+FEW_GOOD = 30  # good parts to measure on; with fewer 2 % overkill cannot be shown
 
 
 def rare_labels(dataset: Dataset) -> list[Finding]:
-    """Return classes with few examples.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return classes with few examples."""
     boxes = box_counts(dataset)
     return [
         Finding(
@@ -27,8 +22,8 @@ def rare_labels(dataset: Dataset) -> list[Finding]:
             dataset.root,
             label,
             f"class {label!r} has {boxes[index]} boxes.",
-            f"Label at least {FEW_EXAMPLES}, better 50.",
-            Kind.RARE_LABEL,
+            f"Label at least {FEW_EXAMPLES}, better {WANTED_EXAMPLES}.",
+            FindingKind.RARE_LABEL,
         )
         for index, label in enumerate(dataset.labels)
         if boxes[index] < FEW_EXAMPLES
@@ -36,27 +31,19 @@ def rare_labels(dataset: Dataset) -> list[Finding]:
 
 
 def box_counts(dataset: Dataset) -> Counter[int]:
-    """Return how many boxes each class has, by its index.
-
-    Args:
-        dataset: Opened.
-    """
-    return Counter(int(label) for photo in photos_of(dataset) for label in photo.labels)
+    """Return how many boxes each class has, by its index."""
+    return Counter(int(label) for photo in dataset.photos for label in photo.labels)
 
 
 def one_sided_labels(dataset: Dataset) -> list[Finding]:
-    """Return classes that are shown to the training or to the measurement only.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return classes that only the training or only the measurement has."""
     try:
-        sides = dataset.for_training()
-    except DatasetError:  # ``untrainable`` says so
+        subsets = dataset.for_training()
+    except DatasetError:  # ``untrainable`` reports it
         return []
     trained, measured = (
-        Counter(int(label) for photo in side for label in photo.labels)
-        for side in sides
+        Counter(int(label) for photo in photos for label in photo.labels)
+        for photos in subsets
     )
     findings = []
     for index, label in enumerate(dataset.labels):
@@ -67,23 +54,26 @@ def one_sided_labels(dataset: Dataset) -> list[Finding]:
             f"{measured[index]} to measure on: "
         )
         why += (
-            "nobody can tell how well it is found."
+            "how well it is found cannot be measured."
             if trained[index]
             else "it is never learnt, and each of these counts as missed."
         )
-        fix = "Label it in at least two parts, and put them on both sides."
+        fix = "Label it in at least two parts, one to train on and one to measure on."
         findings.append(
-            Finding(Level.WARNING, dataset.root, label, why, fix, Kind.ONE_SIDED_LABEL)
+            Finding(
+                Level.WARNING,
+                dataset.root,
+                label,
+                why,
+                fix,
+                FindingKind.ONE_SIDED_LABEL,
+            )
         )
     return findings
 
 
 def similar_labels(dataset: Dataset) -> list[Finding]:
-    """Return class names that differ by case or space only.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return class names that differ by case or space only."""
     return [
         Finding(
             Level.ERROR,
@@ -91,7 +81,7 @@ def similar_labels(dataset: Dataset) -> list[Finding]:
             ", ".join(map(repr, names)),
             "class names differ by case or space only.",
             "Merge them in the annotation tool.",
-            Kind.SIMILAR_LABELS,
+            FindingKind.SIMILAR_LABELS,
         )
         for names in spellings(dataset)
         if len(names) > 1
@@ -99,11 +89,7 @@ def similar_labels(dataset: Dataset) -> list[Finding]:
 
 
 def spellings(dataset: Dataset) -> list[list[str]]:
-    """Return the class names, those together that differ by case or space only.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return the class names, grouped where they differ by case or space only."""
     by_form: dict[str, list[str]] = {}
     for label in dataset.labels:
         by_form.setdefault("".join(label.lower().split()), []).append(label)
@@ -111,11 +97,7 @@ def spellings(dataset: Dataset) -> list[list[str]]:
 
 
 def too_few_good(dataset: Dataset) -> list[Finding]:
-    """Say so when false alarms cannot be measured.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return a finding where false alarms cannot be measured."""
     measured = dataset.splits.get("val") or next(iter(dataset.splits.values()))
     good = int(np.sum([photo.is_good for photo in measured]))
     if good >= FEW_GOOD:
@@ -127,21 +109,21 @@ def too_few_good(dataset: Dataset) -> list[Finding]:
             "good",
             f"{good} photos of good parts to measure false alarms on.",
             f"Put at least {2 * FEW_GOOD} photos of good parts into good/.",
-            Kind.FEW_GOOD,
+            FindingKind.FEW_GOOD,
         )
     ]
 
 
 def untrainable(dataset: Dataset) -> list[Finding]:
-    """Return why there is too little to train and to measure on, if so.
-
-    Args:
-        dataset: Opened.
-    """
+    """Return an error where there is too little to train or to measure on."""
     try:
         dataset.for_training()
     except DatasetError as exc:
         what = exc.what.removeprefix(f"{dataset.root}: ")
         why = f"{what} {exc.why}"
-        return [Finding(Level.ERROR, dataset.root, "splits", why, exc.fix, Kind.SPLITS)]
+        return [
+            Finding(
+                Level.ERROR, dataset.root, "splits", why, exc.fix, FindingKind.SPLITS
+            )
+        ]
     return []

@@ -1,6 +1,7 @@
-"""What is wrong with the photos of a dataset: repeated, mixed, of odd sizes.
+"""What is wrong with the photos of a dataset: repeated, mixed, of several sizes.
 
-Findings about the division: shots of one part on both sides of a measurement.
+Photos of one part in train and in val make the measurement too good: copies of one
+file are errors, near-duplicates warnings.
 """
 
 from collections import defaultdict
@@ -8,26 +9,26 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.data.checks.boxes import photos_of
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.formats.kinds import Kind
-from trainer.data.formats.rows import Finding, Level
+from trainer.data.findings import Finding, FindingKind, Level
 
 SAME_BOX_PX = 1.0  # rounding of annotation tools
 OTHER_SHAPE = 1.25  # ratio of aspect ratios: a fifth of the input is only padding
 OTHER_SCALE = 2.0  # ratio of longer sides: defects are half or twice as large
 
+FIX_NEAR = (
+    "Keep all shots of one part in one split; a dataset without a val split is divided "
+    "that way, and --group names parts, lots or days by their file names."
+)
+
 PhotoOfSplit = tuple[str, Photo]  # name of the split, photo
 
 
 def repeated_photos(dataset: Dataset) -> list[Finding]:
-    """Return pictures that are there more than once, file for file.
+    """Return pictures that are there more than once, byte for byte.
 
-    In two splits, the measurement would flatter; with different labels, one of them
-    is wrong.
-
-    Args:
-        dataset: Opened.
+    In two splits, the measurement would be too good; with different labels, one of
+    them is wrong.
     """
     return [
         _repeated(dataset, copies[0], later)
@@ -37,11 +38,7 @@ def repeated_photos(dataset: Dataset) -> list[Finding]:
 
 
 def copies_of(dataset: Dataset) -> Iterator[list[PhotoOfSplit]]:
-    """Yield the places of each picture that is there more than once.
-
-    Args:
-        dataset: Opened.
-    """
+    """Yield the places of each picture that is there more than once."""
     by_content: dict[str, list[PhotoOfSplit]] = defaultdict(list)
     for split, photos in dataset.splits.items():
         for photo in photos:
@@ -50,17 +47,12 @@ def copies_of(dataset: Dataset) -> Iterator[list[PhotoOfSplit]]:
 
 
 def labelled_alike(one: Photo, other: Photo) -> bool:
-    """Return whether two copies of a picture carry the same boxes, in any order.
-
-    Args:
-        one: Photo.
-        other: The same picture.
-    """
+    """Return whether two copies of a picture have the same boxes, in any order."""
     if len(one.labels) != len(other.labels):
         return False
     ordered = []
     for photo in (one, other):
-        keys = (*photo.boxes.round().T[::-1], photo.labels)  # the label counts first
+        keys = (*photo.boxes.round().T[::-1], photo.labels)  # lexsort: last key first
         order = np.lexsort(keys)
         ordered.append((photo.labels[order], photo.boxes[order]))
     (labels, boxes), (others, other_boxes) = ordered
@@ -77,36 +69,35 @@ def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Fin
             f"the same picture as {name} in {split}, but with "
             f"{_boxes(other)} here and {_boxes(photo)} there."
         )
-        fix, kind = "Delete the copy that is labelled wrongly.", Kind.CONTRADICTION
+        fix, kind = (
+            "Delete the copy that is labelled wrongly.",
+            FindingKind.CONTRADICTION,
+        )
         return Finding(Level.ERROR, other.path, other_split, why, fix, kind)
     if split != other_split:
         why = f"the same picture as {name} in {split}."
-        fix, kind = "Keep it in one split.", Kind.SAME_IN_TWO_SPLITS
+        fix, kind = "Keep it in one split.", FindingKind.SAME_IN_TWO_SPLITS
         return Finding(Level.ERROR, other.path, other_split, why, fix, kind)
     why = f"the same picture as {name}."
-    fix, kind = "Delete one of the two: it counts twice.", Kind.DUPLICATE_PHOTO
+    fix, kind = "Delete one of the two: it counts twice.", FindingKind.DUPLICATE_PHOTO
     return Finding(Level.WARNING, other.path, split, why, fix, kind)
 
 
 def _below(dataset: Dataset, photo: Photo) -> str:
-    """Return a photo's path as seen from the dataset."""
+    """Return a photo's path relative to the dataset."""
     inside = photo.path.is_relative_to(dataset.root)
     return str(photo.path.relative_to(dataset.root) if inside else photo.path)
 
 
 def _boxes(photo: Photo) -> str:
-    """Return how many boxes a photo has, in words."""
+    """Return the number of boxes as text."""
     count = len(photo.labels)
     return f"{count or 'no'} box{'es' * (count != 1)}"
 
 
 def colour_mix(dataset: Dataset) -> list[Finding]:
-    """Return the grey photos among colour ones, or the colour ones among grey.
-
-    Args:
-        dataset: Opened.
-    """
-    photos = list(photos_of(dataset))
+    """Return the grey photos among colour ones, or the colour ones among grey."""
+    photos = dataset.photos
     grey = [photo for photo in photos if photo.is_grey]
     colour = [photo for photo in photos if not photo.is_grey]
     fewer, more = sorted((grey, colour), key=len)
@@ -114,18 +105,14 @@ def colour_mix(dataset: Dataset) -> list[Finding]:
     why = f"is {is_}, {len(more)} of {len(photos)} photos are {others}."
     fix = "Use photos as the camera of the line takes them: all grey or all in colour."
     return [
-        Finding(Level.WARNING, photo.path, "", why, fix, Kind.COLOUR_MIX)
+        Finding(Level.WARNING, photo.path, "", why, fix, FindingKind.COLOUR_MIX)
         for photo in fewer
     ]
 
 
-def odd_sizes(dataset: Dataset) -> list[Finding]:
-    """Return photos of another shape than most, or of a very different size.
-
-    Args:
-        dataset: Opened.
-    """
-    photos = list(photos_of(dataset))
+def mixed_sizes(dataset: Dataset) -> list[Finding]:
+    """Return photos of another shape than most, or of a very different size."""
+    photos = dataset.photos
     sizes = np.array([(p.width_px, p.height_px) for p in photos], float)  # [N, 2]
     shapes, longer = sizes[:, 0] / sizes[:, 1], sizes.max(axis=1)
     typical = int(np.argsort(shapes, kind="stable")[len(photos) // 2])
@@ -139,7 +126,7 @@ def odd_sizes(dataset: Dataset) -> list[Finding]:
                 f"most ({width} x {height}): much of the input is only padding."
             )
             fix = "Crop it as the camera of the line sees the part, or leave it out."
-            kind = Kind.SHAPE_MIX
+            kind = FindingKind.SHAPE_MIX
         elif _ratio(side, usual_px) > OTHER_SCALE:
             why = (
                 f"has {photo.width_px} x {photo.height_px} pixels, most photos have "
@@ -147,7 +134,7 @@ def odd_sizes(dataset: Dataset) -> list[Finding]:
                 "defects are of another size than on the line."
             )
             fix = "Take photos with one camera at one distance, or leave it out."
-            kind = Kind.SCALE_MIX
+            kind = FindingKind.SCALE_MIX
         else:
             continue
         findings.append(Finding(Level.WARNING, photo.path, "", why, fix, kind))
@@ -155,52 +142,42 @@ def odd_sizes(dataset: Dataset) -> list[Finding]:
 
 
 def _ratio(a: float, b: float) -> float:
-    """Return by which factor two numbers differ."""
+    """Return the factor between two numbers, at least 1."""
     return max(a / b, b / a)
 
 
-FIX = (
-    "Keep all shots of one part in one split; without a val split of its own the "
-    "dataset is divided so, and --group names parts, lots or days by their file names."
-)
-
-
 def near_duplicates_across_splits(dataset: Dataset) -> list[Finding]:
-    """Return shots that look like one part and lie in two splits.
-
-    Args:
-        dataset: Opened; identical files are not told here.
+    """Return near-duplicates in two splits, without the copies of one file.
 
     Returns:
         One warning for each group, at its first photo in the second split.
     """
     seen: dict[int, tuple[str, Photo]] = {}
-    told: set[int] = set()
+    reported: set[int] = set()
     findings = []
-    for name, photos in _sides(dataset).items():
+    for name, photos in _splits_in_force(dataset).items():
         for photo in photos:
-            group = dataset.division.near[photo.sha256]
+            group = dataset.split_assignment.near[photo.sha256]
             where, first = seen.setdefault(group, (name, photo))
-            if where == name or group in told or first.sha256 == photo.sha256:
+            if where == name or group in reported or first.sha256 == photo.sha256:
                 continue
-            told.add(group)
+            reported.add(group)
             why = f"looks like the same part as {first.path.name} in {where}."
+            kind = FindingKind.NEAR_IN_TWO_SPLITS
             findings.append(
-                Finding(
-                    Level.WARNING, photo.path, name, why, FIX, Kind.NEAR_IN_TWO_SPLITS
-                )
+                Finding(Level.WARNING, photo.path, name, why, FIX_NEAR, kind)
             )
     return findings
 
 
-def _sides(dataset: Dataset) -> dict[str, tuple[Photo, ...]]:
-    """Return the splits, those that training divides as it divides them."""
+def _splits_in_force(dataset: Dataset) -> dict[str, tuple[Photo, ...]]:
+    """Return the splits of the dataset, or those that training makes of it."""
     if dataset.splits.get("train") and dataset.splits.get("val"):
         return dataset.splits
-    record = dataset.division.record.photos
-    sides: dict[str, list[Photo]] = {}
+    record = dataset.split_assignment.record.photos
+    splits: dict[str, list[Photo]] = {}
     for name, photos in dataset.splits.items():
         for photo in photos:
             place = record.get(photo.sha256)
-            sides.setdefault(place.side if place else name, []).append(photo)
-    return {name: tuple(photos) for name, photos in sides.items()}
+            splits.setdefault(place.side if place else name, []).append(photo)
+    return {name: tuple(photos) for name, photos in splits.items()}

@@ -11,41 +11,30 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import DatasetError
-from trainer.data.formats.files import PictureFinder, plain_name
+from trainer.data.findings import Corners, Finding, Level
+from trainer.data.formats.files import PictureFinder
 from trainer.data.formats.json_file import JsonFile
-from trainer.data.formats.rows import (
-    Annotations,
-    Finding,
-    Level,
-    PhotoRows,
-    Row,
-    split_name,
-)
-from trainer.data.formats.shapes import Corners4, number
+from trainer.data.formats.rows import Annotations, PhotoRows, Row, split_name
+from trainer.data.formats.shapes import all_numbers, stated_size
+from trainer.data.paths import shown
 
 SPLITS = ("train", "val", "valid", "test")
 ROBOFLOW_NAME = "_annotations.coco.json"
-SHOWN_CHARACTERS = 200  # of a faulty value
 
 
 def is_coco(file: JsonFile) -> bool:
-    """Return whether a file is COCO, or is damaged and named like a split.
-
-    Args:
-        file: As it was read.
-    """
+    """Return whether a file is COCO, or is damaged and named like a split."""
     if file.fault:
         return file.path.stem in SPLITS or file.path.name == ROBOFLOW_NAME
     return isinstance(file.content, dict) and "images" in file.content
 
 
-def read(files: Sequence[JsonFile], root: Path, finder: PictureFinder) -> Annotations:
-    """Return what COCO files say.
+def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
+    """Return the annotations in COCO files.
 
     Args:
-        files: Those that ``is_coco`` takes.
-        root: Folder of the dataset.
-        finder: Of its pictures.
+        files: Those that ``is_coco`` accepts.
+        finder: Of the dataset's pictures.
 
     Raises:
         DatasetError: A file is not COCO at all.
@@ -55,32 +44,29 @@ def read(files: Sequence[JsonFile], root: Path, finder: PictureFinder) -> Annota
         path, document = file.path, _checked(file)
         categories = {c["id"]: str(c["name"]) for c in document["categories"]}
         annotations.add_labels(_used_names(document, categories))
-        photos = _photos(path, root, document, finder)
+        photos = _photos(path, document, finder)
         for entry in document["annotations"]:
             _add_box(annotations, path, photos, categories, entry)
-        split = _split_of(path, root)
+        split = _split_of(path, finder.root)
         annotations.splits.setdefault(split, []).extend(photos.values())
     return annotations
 
 
 def _split_of(path: Path, root: Path) -> str:
-    """Return the split that a file describes."""
     if path.name != ROBOFLOW_NAME:
         return split_name(path.stem)
     return split_name(path.parent.name) if path.parent != root else "all"
 
 
 def _checked(file: JsonFile) -> dict[str, Any]:
-    """Return a COCO document with its three lists."""
+    """Return a COCO document whose three lists have the keys that are used."""
     fix = "Export the dataset as COCO again."
     if file.fault:
-        what = (
-            f"{file.path}: {'cannot be read' if 'read' in file.fault else 'damaged'}."
-        )
-        raise DatasetError(what, why=file.fault, fix=fix)
+        state = "damaged" if file.is_readable else "cannot be read"
+        raise DatasetError(f"{file.path}: {state}.", why=file.fault, fix=fix)
     try:
         document = file.content
-        assert isinstance(document, dict)  # noqa: S101 (is_coco looked)
+        assert isinstance(document, dict)  # noqa: S101 (is_coco checked it)
         for key in ("images", "annotations", "categories"):
             if not isinstance(document.get(key), list):
                 raise DatasetError(
@@ -117,27 +103,20 @@ def _used_names(document: dict[str, Any], categories: dict[Any, str]) -> list[st
 
 
 def _photos(
-    path: Path, root: Path, document: dict[str, Any], finder: PictureFinder
+    path: Path, document: dict[str, Any], finder: PictureFinder
 ) -> dict[Any, PhotoRows]:
     """Return image id to photo, its picture found."""
     photos = {}
     for image in document["images"]:
         name = str(image["file_name"])
-        picture = finder.find(name, path.parent, root / "images", root)
-        said = image.get("width"), image.get("height")
-        photos[image["id"]] = PhotoRows(
-            picture or path.parent / plain_name(name),
-            path,
-            said_size_px=_size_px(*said),
-        )
+        folders = (path.parent, finder.root / "images", finder.root)
+        picture = finder.find(name, *folders)
+        photo = finder.photo(picture, name, path, f"image {shown(image['id'])}")
+        size = image.get("width"), image.get("height")
+        if all(isinstance(side, int) for side in size):
+            photo.stated_size_px = stated_size(*size)
+        photos[image["id"]] = photo
     return photos
-
-
-def _size_px(width: object, height: object) -> tuple[int, int] | None:
-    """Return the size of a photo; None where a tool left it out or wrote 0."""
-    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
-        return width, height
-    return None
 
 
 def _add_box(
@@ -156,11 +135,10 @@ def _add_box(
         fault = f"category_id {entry.get('category_id')} is not among the categories."
     box = _corners(entry.get("bbox"))
     if not fault and box is None:
-        shown = repr(entry.get("bbox"))[:SHOWN_CHARACTERS]
-        fault = f"bbox is {shown}, expected four numbers."
+        fault = f"bbox is {shown(entry.get('bbox'))}, expected four numbers."
     if fault or box is None:
         photo = photos.get(entry.get("image_id"))
-        fix, at_fault = "Mend or delete the annotation.", photo.path if photo else None
+        fix, at_fault = "Fix or delete the annotation.", photo.path if photo else None
         annotations.findings.append(
             Finding(Level.ERROR, path, place, fault, fix, photo=at_fault)
         )
@@ -169,11 +147,10 @@ def _add_box(
     photos[entry["image_id"]].rows.append(row)
 
 
-def _corners(box: object) -> Corners4 | None:
+def _corners(box: object) -> Corners | None:
     """Return the corners of a COCO box; None where it is not four numbers."""
-    values = [number(value) for value in box] if isinstance(box, list) else []
-    known = [value for value in values if value is not None]
-    if len(values) != 4 or len(known) != 4:
+    values = all_numbers(box) if isinstance(box, list) else None
+    if values is None or len(values) != 4:
         return None
-    x, y, width, height = known
+    x, y, width, height = values
     return x, y, x + width, y + height

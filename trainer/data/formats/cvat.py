@@ -1,7 +1,7 @@
 """CVAT for images 1.1: one XML of all photos, shapes as corners and points in pixels.
 
 Boxes are read as they are; turned boxes, polygons, polylines, ellipses, masks and
-cuboids become their bounding boxes, which is said. The split is the picture's subset,
+cuboids become their bounding boxes, with a finding. The split is the picture's subset,
 else the task's. A picture without a shape is a good part, as in every format.
 Source: CVAT manual, "CVAT for images".
 """
@@ -10,55 +10,45 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.data.formats.files import PictureFinder, plain_name
-from trainer.data.formats.rows import (
-    Annotations,
-    Finding,
-    Level,
-    PhotoRows,
-    Row,
-    split_name,
-)
+from trainer.data.findings import Corners, Finding, Level
+from trainer.data.formats.files import PictureFinder, is_pipe_or_device
+from trainer.data.formats.rows import Annotations, PhotoRows, Row, split_name
 from trainer.data.formats.shapes import (
-    Corners4,
     Outlines,
+    all_numbers,
     bounding_box,
     ellipse_box,
     number,
+    stated_size,
     turned,
 )
-from trainer.data.formats.xml_tree import Element, first_tag, read_xml
+from trainer.data.formats.xml_tree import Element, read_xml, root_tag
+from trainer.data.paths import UnusableNameError, path_below
 
 FOLDERS = ("", "annotations")
 CUSTOMARY_NAME = "annotations.xml"
 PROJECTS = ("task", "project", "job")
 CUBOID_CORNERS = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
-IGNORED = frozenset({"tag"})  # speaks of the whole picture
+IGNORED = frozenset({"tag"})  # labels the whole picture, not a place in it
 
 
 def find_files(root: Path) -> list[Path]:
-    """Return the CVAT files of a folder.
-
-    Args:
-        root: Folder of the dataset.
-    """
+    """Return the CVAT files of a dataset."""
+    paths = (path for name in FOLDERS for path in (root / name).glob("*.xml"))
     found = []
-    for path in sorted(
-        path for name in FOLDERS for path in (root / name).glob("*.xml")
-    ):
-        tag = first_tag(path)
+    for path in sorted(path for path in paths if not is_pipe_or_device(path)):
+        tag = root_tag(path)
         if tag == "annotations" or (tag is None and path.name == CUSTOMARY_NAME):
             found.append(path)
     return found
 
 
-def read(files: Sequence[Path], root: Path, finder: PictureFinder) -> Annotations:
-    """Return what CVAT files say.
+def read(files: Sequence[Path], finder: PictureFinder) -> Annotations:
+    """Return the annotations in CVAT files.
 
     Args:
         files: From ``find_files``.
-        root: Folder of the dataset.
-        finder: Of its pictures.
+        finder: Of the dataset's pictures.
 
     Raises:
         DatasetError: A file is damaged, or made for videos.
@@ -66,27 +56,28 @@ def read(files: Sequence[Path], root: Path, finder: PictureFinder) -> Annotation
     annotations = Annotations()
     for path in files:
         top = read_xml(path)
-        if top.all("track"):
+        if top.find_all("track"):
             raise DatasetError(
                 f"{path}: CVAT for video.",
                 why="It holds tracks; photos are trained on.",
                 fix="Export the task as 'CVAT for images 1.1'.",
             )
-        tasks = [task for meta in top.all("meta") for task in meta.children]
-        named = [task for task in tasks if task.tag in PROJECTS]
-        subset = next((w for task in named if (w := task.words("subset"))), "")
+        tasks = [task for meta in top.find_all("meta") for task in meta.children]
+        projects = [task for task in tasks if task.tag in PROJECTS]
+        subsets = (task.text_at("subset") for task in projects)
+        subset = next((text for text in subsets if text), "")
         annotations.add_labels(
             [
                 name
-                for task in named
-                for labels in task.all("labels")
-                for label in labels.all("label")
-                if (name := label.words("name"))
+                for task in projects
+                for labels in task.find_all("labels")
+                for label in labels.find_all("label")
+                if (name := label.text_at("name"))
             ]
         )
         outlines = Outlines(path)
-        for image in top.all("image"):
-            photo = _photo(annotations, path, root, finder, image, outlines)
+        for image in top.find_all("image"):
+            photo = _photo(annotations, path, finder, image, outlines)
             split = split_name(image.attributes.get("subset", subset))
             annotations.splits.setdefault(split, []).append(photo)
         annotations.findings += outlines.findings()
@@ -96,25 +87,21 @@ def read(files: Sequence[Path], root: Path, finder: PictureFinder) -> Annotation
 def _photo(
     annotations: Annotations,
     path: Path,
-    root: Path,
     finder: PictureFinder,
     image: Element,
     outlines: Outlines,
 ) -> PhotoRows:
     """Return one photo with its boxes."""
     name = image.attributes.get("name", "")
-    subset = plain_name(image.attributes.get("subset", ""))
-    folders = (path.parent, root / "images", root / "images" / subset, root)
-    picture = finder.find(name, *folders)
-    width, height = (number(image.attributes.get(s)) for s in ("width", "height"))
-    said = (
-        (int(width), int(height)) if width and height and width > 0 < height else None
-    )
-    photo = PhotoRows(picture or path.parent / plain_name(name), path, [], said)
+    image_place = f"image {image.attributes.get('id', '?')}"
+    picture = finder.find(name, *_folders(path, finder.root, image))
+    photo = finder.photo(picture, name, path, f"{image_place}, line {image.line}")
+    sides = (image.attributes.get(side) for side in ("width", "height"))
+    photo.stated_size_px = stated_size(*sides)
     for shape in image.children:
         if shape.tag in IGNORED:
             continue
-        place = f"image {image.attributes.get('id', '?')}, line {shape.line}"
+        place = f"{image_place}, line {shape.line}"
         label, box = shape.attributes.get("label", ""), _box(shape, outlines, place)
         if box and label:
             annotations.add_labels([label])
@@ -128,16 +115,30 @@ def _photo(
     return photo
 
 
-def _box(shape: Element, outlines: Outlines, place: str) -> Corners4 | None:
+def _folders(path: Path, root: Path, image: Element) -> list[Path]:
+    """Return where CVAT puts the picture: beside the XML, below images/ and subset."""
+    images = root / "images"
+    folders = [path.parent, images, root]
+    try:
+        subset = path_below(root, images, image.attributes.get("subset", ""))
+    except UnusableNameError:  # CVAT's own subsets are plain words
+        return folders
+    return [*folders[:2], subset, root]
+
+
+def _box(shape: Element, outlines: Outlines, place: str) -> Corners | None:
     """Return the bounding box of a shape; None where it has none."""
     degrees = number(shape.attributes.get("rotation", 0)) or 0.0
     match shape.tag:
         case "box":
-            box = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
-            if box and degrees:
+            read = _numbers(shape, "xtl", "ytl", "xbr", "ybr")
+            if read is None:
+                return None
+            box: Corners = (read[0], read[1], read[2], read[3])
+            if degrees:
                 outlines.add("turned box", place)
-                return turned((box[0], box[1], box[2], box[3]), degrees)
-            return (box[0], box[1], box[2], box[3]) if box else None
+                return turned(box, degrees)
+            return box
         case "ellipse":
             read = _numbers(shape, "cx", "cy", "rx", "ry")
             found = read and ellipse_box(
@@ -162,17 +163,15 @@ def _box(shape: Element, outlines: Outlines, place: str) -> Corners4 | None:
 
 def _numbers(shape: Element, *names: str) -> list[float] | None:
     """Return attributes as numbers; None where one is missing or is no number."""
-    values = [number(shape.attributes.get(name)) for name in names]
-    known = [value for value in values if value is not None]
-    return known if len(known) == len(names) else None
+    return all_numbers(shape.attributes.get(name) for name in names)
 
 
 def _points(text: str) -> list[tuple[float, float]] | None:
     """Return the points ``x,y;x,y``; None where they are none."""
     points = []
     for pair in text.split(";"):
-        values = [number(word) for word in pair.split(",")]
-        if len(values) != 2 or values[0] is None or values[1] is None:
+        values = all_numbers(pair.split(","))
+        if values is None or len(values) != 2:
             return None
         points.append((values[0], values[1]))
     return points

@@ -1,4 +1,4 @@
-"""JSON files of a dataset, each read once, whatever they hold."""
+"""JSON files of a dataset, each read once, with the reason where that fails."""
 
 import json
 from dataclasses import dataclass
@@ -10,27 +10,25 @@ class JsonFile:
     """One JSON file.
 
     Attributes:
-        path: Where it lies.
-        content: What it holds; None where it could not be read.
+        content: The document; None where it could not be read.
         fault: Why it could not be read; empty if it could.
+        is_readable: The fault is in the content, not in the file system.
     """
 
     path: Path
     content: object
     fault: str = ""
+    is_readable: bool = True
 
 
 def read_json(path: Path) -> JsonFile:
-    """Return a JSON file, UTF-8 or UTF-16, with or without a mark before it.
-
-    Args:
-        path: The file.
-    """
+    """Return a JSON file, UTF-8, UTF-16 or UTF-32, with or without byte order mark."""
     try:
         return JsonFile(path, json.loads(path.read_bytes()))
     except OSError as exc:
-        return JsonFile(path, None, f"It cannot be read: {exc.strerror}.")
+        fault = f"It cannot be read: {exc.strerror}."
+        return JsonFile(path, None, fault, is_readable=False)
     except RecursionError:
-        return JsonFile(path, None, "Lists in lists in lists, without end.")
+        return JsonFile(path, None, "Its lists are nested too deep.")
     except ValueError as exc:
         return JsonFile(path, None, f"It is not JSON: {exc}.")

@@ -1,16 +1,15 @@
 """Label Studio: JSON and JSON-MIN, boxes in per cent of the picture.
 
-Turned boxes, polygons and ellipses become their bounding boxes, which is said. Where
-people drew differently on one picture, that is said too; whose boxes are taken stands
-in ``label_studio_tasks``. A picture that nobody finished is left out: it is not known
-to be good. Pictures are looked for by name, without what an upload puts before it.
-
-Label Studio's two JSON exports, brought to one form: a task, its annotations.
-
 JSON has a task with a list of annotations; JSON-MIN has one entry for each annotation,
-its regions under the name of the labelling control. Of several annotations one is
-taken: the one marked as ground truth, else the one changed last, else the one with the
-highest id. Skipped ones never count.
+its regions under the name of the labelling control. Both are brought to one form: a
+task and its annotations. Of several annotations of a picture one is taken: the one
+marked as ground truth, else the one changed last, else the one with the highest id. A
+finding reports where they differ. Skipped ones never count. A picture without a
+finished annotation is left out: it is not known to be good.
+
+Turned boxes, polygons and ellipses become their bounding boxes, with a finding.
+Pictures are searched by name, without what an upload puts before it.
+
 Source: Label Studio documentation, "Export annotations", and label-studio-converter.
 """
 
@@ -24,37 +23,29 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 
 from models.boxes import Boxes, iou
-from trainer.data.formats.files import SUFFIXES, PictureFinder, plain_name
+from trainer.data.findings import Corners, Finding, Level, first_names
+from trainer.data.formats.files import SUFFIXES, PictureFinder
 from trainer.data.formats.json_file import JsonFile
-from trainer.data.formats.rows import Annotations, Finding, Level, PhotoRows, Row, named
+from trainer.data.formats.rows import Annotations, PhotoRows, Row
 from trainer.data.formats.shapes import (
-    Corners4,
     Outlines,
+    all_numbers,
     bounding_box,
     ellipse_box,
     number,
+    stated_size,
     turned,
 )
 
-
-def is_label_studio(file: JsonFile) -> bool:
-    """Return whether a file is one of Label Studio's exports.
-
-    Args:
-        file: As it was read.
-    """
-    content = file.content
-    if not isinstance(content, list) or not content:
-        return False
-    first = content[0]
-    return isinstance(first, dict) and (_is_task(first) or _is_entry(first))
-
-
+SPLIT = "all"  # Label Studio has none
+PER_CENT = 100.0
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # what an upload puts before the name
+GEOMETRY = frozenset({"x", "points", "rle", "sequence", "vertices"})
+SAME_IOU = 0.5  # two people mean the same defect: as COCO matches boxes
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class StudioAnnotation:
     """What one person drew on one picture.
 
     Attributes:
@@ -69,51 +60,40 @@ class Judgement:
     is_truth: bool = False
     changed_at: str = ""
 
+    @property
+    def rank(self) -> tuple[bool, str, int, str]:
+        """Sort key: of several annotations the greatest is taken."""
+        return self.is_truth, self.changed_at, len(self.number), self.number
+
 
 @dataclass(slots=True)
-class Task:
+class StudioTask:
     """One task: pictures and what people drew on them.
 
     Attributes:
         number: Id of the task, as text.
         pictures: Names, URLs resolved; more than one where a task shows several.
-        judgements: Without skipped ones.
+        annotations: Without skipped ones.
         skipped: How many were skipped.
     """
 
     number: str
     pictures: tuple[str, ...]
-    judgements: list[Judgement] = field(default_factory=list)
+    annotations: list[StudioAnnotation] = field(default_factory=list)
     skipped: int = 0
 
-    def chosen(self) -> Judgement | None:
-        """Return the annotation that is trained on; None where nobody finished one."""
-        return max(self.judgements, key=_rank, default=None)
+    def chosen(self) -> StudioAnnotation | None:
+        """Return the annotation that is trained on; None where none is finished."""
+        return max(self.annotations, key=lambda one: one.rank, default=None)
 
 
-def _rank(judgement: Judgement) -> tuple[bool, str, int, str]:
-    """Return what sorts annotations: the best last."""
-    number = judgement.number
-    return judgement.is_truth, judgement.changed_at, len(number), number
-
-
-def read_tasks(content: Sequence[object]) -> Iterator[Task | str]:
-    """Return the tasks of a document; a text instead of one that is damaged.
-
-    Args:
-        content: The list of the export.
-    """
-    entries: dict[str, Task] = {}
-    for place, entry in enumerate(content, 1):
-        if isinstance(entry, dict) and _is_task(entry):
-            yield _full_task(entry)
-        elif isinstance(entry, dict) and _is_entry(entry):
-            number = _text(entry.get("id", place))
-            task = entries.setdefault(number, Task(number, _pictures(entry, None)))
-            task.judgements.append(_small_judgement(entry))
-        else:
-            yield f"entry {place}"
-    yield from entries.values()
+def is_label_studio(file: JsonFile) -> bool:
+    """Return whether a file is one of Label Studio's exports."""
+    content = file.content
+    if not isinstance(content, list) or not content:
+        return False
+    first = content[0]
+    return isinstance(first, dict) and (_is_task(first) or _is_entry(first))
 
 
 def _is_task(entry: dict[str, Any]) -> bool:
@@ -130,23 +110,54 @@ def _is_entry(entry: dict[str, Any]) -> bool:
     )
 
 
-def _full_task(entry: dict[str, Any]) -> Task:
+def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
+    """Return the annotations in Label Studio's files.
+
+    Args:
+        files: Those that ``is_label_studio`` accepts.
+        finder: Of the dataset's pictures.
+    """
+    annotations = Annotations()
+    photos = annotations.splits.setdefault(SPLIT, [])
+    for file in files:
+        reader = _FileReader(file.path, finder)
+        photos += reader.photos(file.content if isinstance(file.content, list) else [])
+        annotations.findings += reader.findings
+    names = {row.label for photo in photos for row in photo.rows}
+    annotations.add_labels(sorted(names))  # the export has no order of its own
+    return annotations
+
+
+def _tasks(content: Sequence[object]) -> Iterator[StudioTask | str]:
+    """Yield the tasks of a document; the place instead of one that is damaged."""
+    entries: dict[str, StudioTask] = {}
+    for place, entry in enumerate(content, 1):
+        if isinstance(entry, dict) and _is_task(entry):
+            yield _full_task(entry)
+        elif isinstance(entry, dict) and _is_entry(entry):
+            number = _text(entry.get("id", place))
+            new = StudioTask(number, _pictures(entry, None))
+            task = entries.setdefault(number, new)
+            task.annotations.append(_entry_annotation(entry))
+        else:
+            yield f"entry {place}"
+    yield from entries.values()
+
+
+def _full_task(entry: dict[str, Any]) -> StudioTask:
     """Return a task of the full export."""
     upload = entry.get("file_upload")
     pictures = _pictures(entry["data"], upload if isinstance(upload, str) else None)
-    task = Task(_text(entry.get("id", "?")), pictures)
-    judged = entry.get("annotations", entry.get("completions"))
-    for annotation in judged if isinstance(judged, list) else ():
-        if not isinstance(annotation, dict):
-            continue
+    task = StudioTask(_text(entry.get("id", "?")), pictures)
+    drawn = entry.get("annotations", entry.get("completions"))
+    for annotation in _objects(drawn):
         if annotation.get("was_cancelled") or annotation.get("skipped"):
             task.skipped += 1
             continue
-        regions = annotation.get("result")
-        task.judgements.append(
-            Judgement(
+        task.annotations.append(
+            StudioAnnotation(
                 _text(annotation.get("id", "?")),
-                _objects(regions),
+                _objects(annotation.get("result")),
                 annotation.get("ground_truth") is True,
                 _text(annotation.get("updated_at") or annotation.get("created_at")),
             )
@@ -154,18 +165,17 @@ def _full_task(entry: dict[str, Any]) -> Task:
     return task
 
 
-def _small_judgement(entry: dict[str, Any]) -> Judgement:
+def _entry_annotation(entry: dict[str, Any]) -> StudioAnnotation:
     """Return the annotation that an entry of JSON-MIN is."""
-    lists = (value for value in entry.values() if isinstance(value, list))
-    return Judgement(
+    return StudioAnnotation(
         _text(entry.get("annotation_id", "?")),
-        tuple(region for values in lists for region in _objects(values)),
+        tuple(region for values in entry.values() for region in _objects(values)),
         changed_at=_text(entry.get("updated_at") or entry.get("created_at")),
     )
 
 
 def _objects(values: object) -> tuple[dict[str, Any], ...]:
-    """Return the objects of a list."""
+    """Return the objects of a list; empty for anything else."""
     listed = values if isinstance(values, list) else ()
     return tuple(value for value in listed if isinstance(value, dict))
 
@@ -178,8 +188,8 @@ def _text(value: object) -> str:
 def _pictures(data: dict[str, Any], upload: str | None) -> tuple[str, ...]:
     """Return the names of a task's pictures.
 
-    A name with the suffix of a picture counts; where none has one, what is under
-    ``image`` does, as some servers give pictures without.
+    A name with the suffix of a picture counts; where there is none, the value under
+    ``image`` does, because some servers give pictures without suffix.
     """
     names = [picture_name(text) for text in _strings(data)]
     known = [name for name in names if _has_suffix(name)]
@@ -191,7 +201,7 @@ def _pictures(data: dict[str, Any], upload: str | None) -> tuple[str, ...]:
 
 
 def _strings(data: dict[str, Any]) -> Iterator[str]:
-    """Return the texts of a task's data, also of its lists of pictures."""
+    """Yield the texts of a task's data, also of its lists of pictures."""
     for value in data.values():
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, str):
@@ -201,7 +211,6 @@ def _strings(data: dict[str, Any]) -> Iterator[str]:
 
 
 def _has_suffix(name: str) -> bool:
-    """Return whether a name is that of a picture."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
@@ -225,110 +234,86 @@ def picture_name(url: str) -> str:
     return unquote(parts.path) if is_url or url.startswith("/data/") else url
 
 
-def without_prefix(name: str) -> str:
-    """Return the name that a picture had before it was uploaded.
-
-    Args:
-        name: Path of a picture.
-    """
+def _without_prefix(name: str) -> str:
+    """Return the name that a picture had before it was uploaded."""
     return UPLOAD_PREFIX.sub("", PurePosixPath(name.replace("\\", "/")).name)
 
 
-SPLIT = "all"  # Label Studio has none
-DRAWN = frozenset({"x", "points", "rle", "sequence", "vertices"})
-SAME_IOU = 0.5  # two people mean the same defect: as COCO matches boxes
-WHOLE = 100.0  # per cent
+class _FileReader:
+    """Reads the tasks of one export.
 
-
-def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
-    """Return what Label Studio's files say.
-
-    Args:
-        files: Those that ``is_label_studio`` takes.
-        finder: Of the dataset's pictures.
+    Attributes:
+        findings: What was wrong, in the order of the file.
     """
-    annotations = Annotations()
-    photos = annotations.splits.setdefault(SPLIT, [])
-    for file in files:
-        outlines, open_tasks = Outlines(file.path), []
-        for task in read_tasks(file.content if isinstance(file.content, list) else []):
+
+    def __init__(self, path: Path, finder: PictureFinder) -> None:
+        self._path, self._finder = path, finder
+        self._outlines = Outlines(path)
+        self.findings: list[Finding] = []
+
+    def photos(self, content: Sequence[object]) -> list[PhotoRows]:
+        """Return the photos of the finished tasks in a document."""
+        photos: list[PhotoRows] = []
+        unfinished: list[str] = []
+        for task in _tasks(content):
             if isinstance(task, str):
-                _tell(annotations, file.path, task, "is no task.", "Export again.")
-                continue
-            chosen = task.chosen()
-            if chosen is None:
-                open_tasks.append(task.number)
-                continue
-            if len(task.pictures) != 1:
+                self._add_error(task, "is no task.", "Export again.")
+            elif (chosen := task.chosen()) is None:
+                unfinished.append(task.number)
+            elif len(task.pictures) != 1:
                 why = f"shows {len(task.pictures)} pictures, expected one."
                 fix = "Label one picture a task, and export again."
-                _tell(annotations, file.path, f"task {task.number}", why, fix)
-                continue
-            photo = _photo(annotations, file.path, finder, task, chosen, outlines)
-            photos.append(photo)
-        annotations.findings += outlines.findings()
-        annotations.findings += _unfinished(file.path, open_tasks)
-    names = {row.label for photo in photos for row in photo.rows}
-    annotations.add_labels(sorted(names))  # the export has no order of its own
-    return annotations
-
-
-def _unfinished(path: Path, tasks: Sequence[str]) -> list[Finding]:
-    """Say so when nobody finished some pictures."""
-    if not tasks:
-        return []
-    why = (
-        f"{len(tasks)} tasks have no finished annotation: their pictures are left out."
-    )
-    fix = "Submit them in Label Studio, without a box where the part is good."
-    return [Finding(Level.WARNING, path, f"tasks {named(tasks)}", why, fix)]
-
-
-def _tell(annotations: Annotations, path: Path, place: str, why: str, fix: str) -> None:
-    """Add an error."""
-    annotations.findings.append(Finding(Level.ERROR, path, place, why, fix))
-
-
-def _photo(
-    annotations: Annotations,
-    path: Path,
-    finder: PictureFinder,
-    task: Task,
-    chosen: Judgement,
-    outlines: Outlines,
-) -> PhotoRows:
-    """Return the photo of a task with the boxes of one annotation."""
-    [name] = task.pictures
-    picture = (
-        finder.find(name, path.parent)
-        or finder.find(without_prefix(name), path.parent)
-        or finder.find_stem(Path(plain_name(name)))
-    )
-    photo = PhotoRows(picture or path.parent / plain_name(name), path)
-    read = Annotations()
-    photo.rows += _rows(read, path, task, chosen, outlines)
-    annotations.findings += [replace(f, photo=photo.path) for f in read.findings]
-    photo.said_size_px = next(
-        (s for region in chosen.regions if (s := _size_px(region))), None
-    )
-    for other in task.judgements:
-        if other is chosen:
-            continue
-        rows = _rows(Annotations(), path, task, other, Outlines(path))
-        if _differ(photo.rows, rows):
+                self._add_error(f"task {task.number}", why, fix)
+            else:
+                photos.append(self._photo(task, chosen))
+        self.findings += self._outlines.findings()
+        if unfinished:
             why = (
-                f"annotations {chosen.number} and {other.number} differ "
-                f"({len(photo.rows)} and {len(rows)} boxes); {chosen.number} is taken."
+                f"{len(unfinished)} tasks have no finished annotation: their pictures "
+                "are left out."
             )
-            fix = "Agree on one, and mark it as ground truth."
-            annotations.findings.append(
-                Finding(Level.WARNING, path, f"task {task.number}", why, fix)
-            )
-    return photo
+            fix = "Submit them in Label Studio, without a box where the part is good."
+            place = f"tasks {first_names(unfinished)}"
+            self.findings.append(Finding(Level.WARNING, self._path, place, why, fix))
+        return photos
+
+    def _add_error(self, place: str, why: str, fix: str) -> None:
+        self.findings.append(Finding(Level.ERROR, self._path, place, why, fix))
+
+    def _photo(self, task: StudioTask, chosen: StudioAnnotation) -> PhotoRows:
+        """Return the photo of a task with the boxes of one annotation."""
+        [name] = task.pictures
+        folder, place = self._path.parent, f"task {task.number}"
+        picture = (
+            self._finder.find(name, folder)
+            or self._finder.find(_without_prefix(name), folder)
+            or self._finder.find_stem(PurePosixPath(name))
+        )
+        photo = self._finder.photo(picture, name, self._path, place)
+        rows, faults = _rows(self._path, task, chosen, self._outlines)
+        photo.rows += rows
+        self.findings += [replace(fault, photo=photo.path) for fault in faults]
+        sizes = (_size_px(region) for region in chosen.regions)
+        photo.stated_size_px = next((size for size in sizes if size), None)
+        for other in task.annotations:
+            if other is chosen:
+                continue
+            others, _ = _rows(self._path, task, other, Outlines(self._path))
+            if _differ(photo.rows, others):
+                why = (
+                    f"annotations {chosen.number} and {other.number} differ "
+                    f"({len(photo.rows)} and {len(others)} boxes); {chosen.number} is "
+                    "taken."
+                )
+                fix = "Agree on one, and mark it as ground truth."
+                self.findings.append(
+                    Finding(Level.WARNING, self._path, place, why, fix)
+                )
+        return photo
 
 
 def _differ(mine: Sequence[Row], others: Sequence[Row]) -> bool:
-    """Return whether two people did not draw the same boxes."""
+    """Return whether two people drew different boxes."""
     if sorted(row.label for row in mine) != sorted(row.label for row in others):
         return True
     return any(
@@ -341,37 +326,30 @@ def _differ(mine: Sequence[Row], others: Sequence[Row]) -> bool:
 def _boxes(rows: Sequence[Row], label: str) -> Boxes:
     """Return the boxes of a class, ``[N, 4]``, shares of the picture."""
     boxes = np.array([row.box for row in rows if row.label == label])
-    return boxes.clip(-1, 2).astype(np.float32)  # far outside is as good as beside
+    # A box far outside overlaps nothing, as one just outside does; float32 holds it.
+    return boxes.clip(-1, 2).astype(np.float32)
 
 
 def _size_px(region: dict[str, Any]) -> tuple[int, int] | None:
     """Return the size of the picture that a region was drawn on."""
-    width = number(region.get("original_width"))
-    height = number(region.get("original_height"))
-    return (
-        (int(width), int(height)) if width and height and width > 0 < height else None
-    )
+    return stated_size(region.get("original_width"), region.get("original_height"))
 
 
 def _rows(
-    annotations: Annotations,
-    path: Path,
-    task: Task,
-    judgement: Judgement,
-    outlines: Outlines,
-) -> list[Row]:
+    path: Path, task: StudioTask, annotation: StudioAnnotation, outlines: Outlines
+) -> tuple[list[Row], list[Finding]]:
     """Return the boxes of an annotation, and a finding for each that is none."""
-    rows = []
-    labelled = {_identity(region) for region in judgement.regions if _labels(region)}
-    for region in judgement.regions:
-        place = f"task {task.number}, annotation {judgement.number}"
+    rows, faults = [], []
+    labelled = {_identity(region) for region in annotation.regions if _labels(region)}
+    for region in annotation.regions:
+        place = f"task {task.number}, annotation {annotation.number}"
         place += f", region {region['id']}" if isinstance(region.get("id"), str) else ""
         value = region.get("value", region)
-        if not isinstance(value, dict) or not DRAWN & value.keys():
+        if not isinstance(value, dict) or not GEOMETRY & value.keys():
             continue
         labels = _labels(region)
         if not labels and _identity(region) in labelled:
-            continue  # the same region again, with what else was said of it
+            continue  # a second entry of the same region, with a choice or a text
         box = _box(value, _size_px(region), outlines, place)
         if region.get("image_rotation"):
             why = "the picture was turned while it was labelled."
@@ -382,19 +360,20 @@ def _rows(
         else:
             rows.append(Row(labels[0], box, normalized=True, place=place))
             continue
-        _tell(annotations, path, place, why, "Draw it anew as a box, with its class.")
-    return rows
+        fix = "Draw it again as a box, with its class."
+        faults.append(Finding(Level.ERROR, path, place, why, fix))
+    return rows, faults
 
 
 def _identity(region: dict[str, Any]) -> str:
-    """Return what is the same for all that was said of one region."""
+    """Return what the entries of one region have in common."""
     if "id" in region:
         return repr(region["id"])
     return repr([region.get(name) for name in ("x", "y", "width", "height", "points")])
 
 
 def _labels(region: dict[str, Any]) -> list[str]:
-    """Return the classes of a region: the list whose name ends so."""
+    """Return the classes of a region: the lists whose key ends in ``labels``."""
     value = region.get("value", region)
     if not isinstance(value, dict):
         return []
@@ -412,23 +391,21 @@ def _box(
     size_px: tuple[int, int] | None,
     outlines: Outlines,
     place: str,
-) -> Corners4 | None:
+) -> Corners | None:
     """Return the bounding box of a region as shares; None where it has none."""
     degrees = number(value.get("rotation", 0)) or 0.0
     if degrees and size_px is None:
-        return None  # turned in pixels: shares alone do not tell the box
-    scale_x, scale_y = ((size or 1) / WHOLE for size in size_px or (1, 1))
+        return None  # turned in pixels: shares alone do not give the box
+    scale_x, scale_y = ((size or 1) / PER_CENT for size in size_px or (1, 1))
     if isinstance(value.get("points"), list):
         points = _points(value["points"])
         outlines.add("polygon", place)
-        return (
-            bounding_box((x / WHOLE, y / WHOLE) for x, y in points) if points else None
-        )
+        shares = [(x / PER_CENT, y / PER_CENT) for x, y in points or ()]
+        return bounding_box(shares) if shares else None
     kind = "ellipse" if "radiusX" in value else "turned box"
     sides = ("radiusX", "radiusY") if kind == "ellipse" else ("width", "height")
-    read = [number(value.get(name)) for name in ("x", "y", *sides)]
-    known = [one for one in read if one is not None]
-    if len(known) != 4:
+    known = all_numbers(value.get(name) for name in ("x", "y", *sides))
+    if known is None:
         return None
     x, y, width, height = (
         one * scale for one, scale in zip(known, (scale_x, scale_y) * 2, strict=True)
@@ -439,7 +416,7 @@ def _box(
         box = turned((x, y, x + width, y + height), degrees, about=(x, y))
     if kind == "ellipse" or degrees:
         outlines.add(kind, place)
-    scale_x, scale_y = scale_x * WHOLE, scale_y * WHOLE
+    scale_x, scale_y = scale_x * PER_CENT, scale_y * PER_CENT
     return box[0] / scale_x, box[1] / scale_y, box[2] / scale_x, box[3] / scale_y
 
 
@@ -447,8 +424,8 @@ def _points(values: list[object]) -> list[tuple[float, float]] | None:
     """Return pairs of numbers; None where one is none."""
     points = []
     for pair in values:
-        read = [number(one) for one in pair] if isinstance(pair, list) else []
-        if len(read) != 2 or read[0] is None or read[1] is None:
+        read = all_numbers(pair) if isinstance(pair, list) else None
+        if read is None or len(read) != 2:
             return None
         points.append((read[0], read[1]))
     return points

@@ -1,7 +1,7 @@
-"""Finds out in which format a folder is labelled, and reads it.
+"""Recognizes the format in which a folder is labelled, and reads it.
 
-Nobody has to say the format: each is known by files that no other has. A folder with
-labels of two formats is refused, as nobody could tell which of them are right.
+There is no option for the format: each has files that no other has. A folder with
+labels of two formats is refused, because which of them are right is not known.
 """
 
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from trainer.data.formats import coco, cvat, label_studio, voc, yolo
-from trainer.data.formats.files import PictureFinder, files_below
+from trainer.data.formats.files import PictureFinder, files_below, is_pipe_or_device
 from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.rows import Annotations
 
 JSON_FOLDERS = ("", "annotations")
-KNOWN = (
+KNOWN_FORMATS = (
     "COCO (train.json), YOLO (data.yaml, obj.data, labels/), Pascal VOC "
     "(Annotations/), CVAT (annotations.xml) or Label Studio (JSON)"
 )
@@ -22,9 +22,6 @@ KNOWN = (
 
 def read_annotations(root: Path) -> Annotations:
     """Return the annotations in whichever format the folder holds.
-
-    Args:
-        root: Folder of the dataset.
 
     Raises:
         DatasetError: No labels, of two formats, or damaged.
@@ -37,35 +34,36 @@ def read_annotations(root: Path) -> Annotations:
             fix="Give what your annotation tool exported.",
         )
     files = files_below(root)
-    finder = PictureFinder(files)
+    finder = PictureFinder(root, files)
     documents = [read_json(path) for path in _json_files(root)]
     found = _readers(root, files, finder, documents)
     if len(found) > 1:
         (first, (file, _)), (second, (other, _)) = list(found.items())[:2]
         raise DatasetError(
             f"{root}: labels of two formats, {first} and {second}.",
-            why=f"{file} is {first}, {other} is {second}: which are right?",
+            why=f"{file} is {first}, {other} is {second}; only one can be read.",
             fix="Keep one of them in this folder.",
         )
     if not found:
         damaged = " ".join(f"{d.path.name}: {d.fault}" for d in documents if d.fault)
         raise DatasetError(
             f"{root}: no labels found.",
-            why=f"Expected {KNOWN}. {damaged}".strip(),
+            why=f"Expected {KNOWN_FORMATS}. {damaged}".strip(),
             fix="Export the dataset in one of these formats into this folder.",
         )
     [(_, read)] = found.values()
     annotations = read()
     annotations.findings += finder.findings
-    _refuse_unwritable_names(root, annotations.labels)
+    _refuse_unwritable_labels(root, annotations.labels)
     return annotations
 
 
 def _json_files(root: Path) -> list[Path]:
-    """Return the JSON files that may hold labels."""
+    """Return the JSON files that may hold labels; a folder of that name is reported."""
     paths = [path for name in JSON_FOLDERS for path in (root / name).glob("*.json")]
     inside = [root / split / coco.ROBOFLOW_NAME for split in coco.SPLITS]
-    return sorted({*paths, *(path for path in inside if path.is_file())})
+    paths += [path for path in inside if path.is_file()]
+    return sorted({path for path in paths if not is_pipe_or_device(path)})
 
 
 def _readers(
@@ -78,23 +76,23 @@ def _readers(
     cvats, vocs = cvat.find_files(root), voc.find_files(files)
     vocs = [path for path in vocs if path not in cvats]
     if cocos:
-        found["COCO"] = cocos[0].path, lambda: coco.read(cocos, root, finder)
+        found["COCO"] = cocos[0].path, lambda: coco.read(cocos, finder)
     if studios:
         found["Label Studio"] = (
             studios[0].path,
             lambda: label_studio.read(studios, finder),
         )
     if cvats:
-        found["CVAT"] = cvats[0], lambda: cvat.read(cvats, root, finder)
+        found["CVAT"] = cvats[0], lambda: cvat.read(cvats, finder)
     if vocs:
-        found["Pascal VOC"] = vocs[0], lambda: voc.read(vocs, files, finder, root)
+        found["Pascal VOC"] = vocs[0], lambda: voc.read(vocs, files, finder)
     if sign := yolo.sign_of(root, is_only=not found):
-        found["YOLO"] = sign, lambda: yolo.read(root, finder)
+        found["YOLO"] = sign, lambda: yolo.read(finder)
     return found
 
 
-def _refuse_unwritable_names(root: Path, labels: list[str]) -> None:
-    """Refuse class names that no file could hold."""
+def _refuse_unwritable_labels(root: Path, labels: list[str]) -> None:
+    """Refuse class names that cannot be encoded: reports and packages hold them."""
     try:
         "".join(labels).encode()
     except UnicodeEncodeError as exc:

@@ -1,7 +1,7 @@
 """From what people draw to boxes: polygons, turned rectangles, ellipses, masks.
 
-A detector of upright boxes learns the bounding box of each; that is said, once for a
-file and kind of shape.
+A detector of upright boxes learns the bounding box of each. A finding reports it, once
+for a file and kind of shape.
 """
 
 import math
@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.data.formats.rows import Finding, Level, named
-
-Corners4 = tuple[float, float, float, float]
+from trainer.data.findings import Corners, Finding, Level, first_names
 
 
 def number(value: object) -> float | None:
@@ -29,23 +27,39 @@ def number(value: object) -> float | None:
     return read if math.isfinite(read) else None
 
 
-def bounding_box(points: Iterable[tuple[float, float]]) -> Corners4:
-    """Return the upright box around points.
+def all_numbers(values: Iterable[object]) -> list[float] | None:
+    """Return finite numbers; None where one of the values is none."""
+    numbers = [number(value) for value in values]
+    known = [value for value in numbers if value is not None]
+    return known if len(known) == len(numbers) else None
 
-    Args:
-        points: One or more.
-    """
+
+def stated_size(width: object, height: object) -> tuple[int, int] | None:
+    """Return a size in pixels; None where a tool left it out or wrote 0."""
+    size = all_numbers((width, height))
+    if size is None or min(size) <= 0:
+        return None
+    return int(size[0]), int(size[1])
+
+
+def bounding_box(points: Iterable[tuple[float, float]]) -> Corners:
+    """Return the upright box around one or more points."""
     xs, ys = zip(*points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
 
+def centred_box(cx: float, cy: float, width: float, height: float) -> Corners:
+    """Return the corners of a box from its centre and sides."""
+    return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
+
+
 def turned(
-    box: Corners4, degrees: float, about: tuple[float, float] | None = None
-) -> Corners4:
+    box: Corners, degrees: float, about: tuple[float, float] | None = None
+) -> Corners:
     """Return the upright box around a box turned clockwise.
 
     Args:
-        box: xyxy, pixels: shares of the photo would be turned askew.
+        box: xyxy, pixels: in shares of the photo a turn would shear it.
         degrees: Clockwise, y pointing down.
         about: The point that stays; None = the centre.
     """
@@ -63,7 +77,7 @@ def turned(
 
 def ellipse_box(
     centre: tuple[float, float], radii: tuple[float, float], degrees: float
-) -> Corners4:
+) -> Corners:
     """Return the upright box around an ellipse.
 
     Args:
@@ -84,19 +98,14 @@ class Outlines:
 
     Attributes:
         file: The annotation file.
-        places: Kind of shape to where they stand.
+        places: Kind of shape, in the singular, to where they are in the file.
     """
 
     file: Path
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, place: str) -> None:
-        """Count a shape.
-
-        Args:
-            kind: In the singular, as a person calls it.
-            place: Where it stands.
-        """
+        """Count a shape."""
         self.places.setdefault(kind, []).append(place)
 
     def findings(self) -> list[Finding]:
@@ -105,9 +114,9 @@ class Outlines:
             Finding(
                 Level.WARNING,
                 self.file,
-                named(places),
+                first_names(places),
                 f"{kind}, {len(places)} times: the bounding box is taken instead.",
-                "Nothing, if the box is what shall be found; else draw a box.",
+                "None needed if the bounding box is right; otherwise draw a box.",
             )
             for kind, places in self.places.items()
         ]

@@ -2,54 +2,53 @@
 
 ``Annotations/*.xml`` with ``JPEGImages/`` and the splits in ``ImageSets/Main/``; or XML
 beside the pictures, in folders ``train``, ``valid`` and ``test`` or in one. A picture
-without XML is taken for a good part, which is said. Corners are used as they stand:
+without XML counts as a good part, with a finding. Corners are used as they are:
 LabelImg, CVAT, Label Studio and Roboflow count pixels from 0, only the original
 challenge from 1, which is a difference of one pixel at most.
-Source: "The PASCAL VOC2012 development kit", annotation format.
 
-Which photo of a Pascal VOC dataset belongs to which split.
-
-The lists in ``ImageSets/Main`` decide, else the folder. Lists of one class, such as
-``scratch_train.txt``, say nothing about splits; ``trainval`` counts where there is
+The lists in ``ImageSets/Main`` decide about the split, else the folder. Lists of one
+class, such as ``scratch_train.txt``, are not splits; ``trainval`` counts where there is
 neither ``train`` nor ``val``.
+
+Source: "The PASCAL VOC2012 development kit", annotation format.
 """
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from models.errors import DatasetError
-from trainer.data.formats.files import PictureFinder, is_picture, plain_name
-from trainer.data.formats.rows import (
-    Annotations,
-    Finding,
-    Level,
-    PhotoRows,
-    Row,
-    named,
-    split_name,
+from trainer.data.findings import Corners, Finding, Level, first_names
+from trainer.data.formats.files import PictureFinder, is_picture
+from trainer.data.formats.rows import Annotations, PhotoRows, Row, split_name
+from trainer.data.formats.shapes import (
+    Outlines,
+    all_numbers,
+    centred_box,
+    number,
+    stated_size,
+    turned,
 )
-from trainer.data.formats.shapes import Corners4, Outlines, number, turned
-from trainer.data.formats.xml_tree import Element, first_tag, read_xml
+from trainer.data.formats.xml_tree import Element, read_xml, root_tag
 
-LABEL_FOLDER = "annotations"  # in lower case
+LABELS_FOLDER = "annotations"  # compared in lower case
+LISTS_FOLDER = "Main"
+SPLIT_FOLDERS = frozenset({"train", "val", "valid", "validation", "test"})
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+TURNED_SIDES = ("cx", "cy", "w", "h")  # roLabelImg
 
 
 def find_files(files: Sequence[Path]) -> list[Path]:
-    """Return the VOC files among those of a dataset.
-
-    Args:
-        files: All of it.
-    """
+    """Return the VOC files among all files of a dataset."""
     pictures = {path.with_suffix("") for path in files if is_picture(path)}
     found = []
     for path in files:
         if path.suffix.lower() != ".xml":
             continue
-        tag = first_tag(path)
+        tag = root_tag(path)
         is_placed = (
-            path.parent.name.lower() == LABEL_FOLDER or path.with_suffix("") in pictures
+            path.parent.name.lower() == LABELS_FOLDER
+            or path.with_suffix("") in pictures
         )
         if tag == "annotation" or (tag is None and is_placed):
             found.append(path)
@@ -57,15 +56,14 @@ def find_files(files: Sequence[Path]) -> list[Path]:
 
 
 def read(
-    files: Sequence[Path], everything: Sequence[Path], finder: PictureFinder, root: Path
+    files: Sequence[Path], all_files: Sequence[Path], finder: PictureFinder
 ) -> Annotations:
-    """Return what VOC files say.
+    """Return the annotations in VOC files.
 
     Args:
         files: From ``find_files``.
-        everything: Every file of the dataset.
-        finder: Of its pictures.
-        root: Folder of the dataset.
+        all_files: Every file of the dataset.
+        finder: Of the dataset's pictures.
     """
     annotations = Annotations()
     by_file: dict[Path, PhotoRows] = {}
@@ -74,8 +72,8 @@ def read(
         if photo:
             by_file[path] = photo
     photos = _each_once(annotations, by_file)
-    photos += _unlabelled(annotations, photos, everything)
-    fill(annotations, photos, everything, root)
+    photos += _unlabelled(annotations, photos, all_files)
+    _fill_splits(annotations, photos, all_files, finder.root)
     names = {row.label for photo in photos for row in photo.rows}
     annotations.add_labels(sorted(names))  # VOC has no order of its own
     return annotations
@@ -93,22 +91,20 @@ def _photo(
             Finding(Level.ERROR, path, "", exc.why, exc.fix, photo=picture)
         )
         return None
-    name = top.words("filename") or path.stem
+    name = top.text_at("filename") or path.stem
     picture = finder.find_stem(path) or finder.find(name, path.parent)
-    width, height = (number(top.words("size", side)) for side in ("width", "height"))
-    said = (
-        (int(width), int(height)) if width and height and width > 0 < height else None
-    )
-    photo = PhotoRows(picture or path.parent / plain_name(name), path, [], said)
+    photo = finder.photo(picture, name, path, "filename")
+    sides = (top.text_at("size", side) for side in ("width", "height"))
+    photo.stated_size_px = stated_size(*sides)
     outlines = Outlines(path)
-    for count, thing in enumerate(top.all("object"), 1):
-        place = f"object {count}, line {thing.line}"
-        label, box = thing.words("name"), _box(thing, outlines, place)
+    for count, item in enumerate(top.find_all("object"), 1):
+        place = f"object {count}, line {item.line}"
+        label, box = item.text_at("name"), _box(item, outlines, place)
         if box and label:
             photo.rows.append(Row(label, box, normalized=False, place=place))
             continue
         why = "an object without four corners." if label else "an object without name."
-        fix = "Mend or delete the object."
+        fix = "Fix or delete the object."
         annotations.findings.append(
             Finding(Level.ERROR, path, place, why, fix, photo=photo.path)
         )
@@ -116,28 +112,23 @@ def _photo(
     return photo
 
 
-def _box(thing: Element, outlines: Outlines, place: str) -> Corners4 | None:
-    """Return the box of an object: a plain one, a turned one (roLabelImg)."""
-    values = [number(thing.words("bndbox", corner)) for corner in CORNERS]
-    known = [value for value in values if value is not None]
-    if len(known) == 4:
-        x1, y1, x2, y2 = known
-        return x1, y1, x2, y2
-    sides = [number(thing.words("robndbox", side)) for side in ("cx", "cy", "w", "h")]
-    angle = number(thing.words("robndbox", "angle"))  # radians, clockwise
-    known = [value for value in sides if value is not None]
-    if len(known) != 4 or angle is None:
+def _box(item: Element, outlines: Outlines, place: str) -> Corners | None:
+    """Return the box of an object: a plain one, or a turned one (roLabelImg)."""
+    corners = all_numbers(item.text_at("bndbox", corner) for corner in CORNERS)
+    if corners:
+        return corners[0], corners[1], corners[2], corners[3]
+    sides = all_numbers(item.text_at("robndbox", side) for side in TURNED_SIDES)
+    angle = number(item.text_at("robndbox", "angle"))  # radians, clockwise
+    if sides is None or angle is None:
         return None
-    cx, cy, width, height = known
-    corners = cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
     outlines.add("turned box", place)
-    return turned(corners, math.degrees(angle))
+    return turned(centred_box(*sides), math.degrees(angle))
 
 
 def _each_once(
     annotations: Annotations, by_file: dict[Path, PhotoRows]
 ) -> list[PhotoRows]:
-    """Return the photos, those without that a second XML describes again."""
+    """Return the photos, without those that a second XML describes again."""
     seen: dict[Path, Path] = {}
     photos = []
     for path, photo in by_file.items():
@@ -154,50 +145,38 @@ def _each_once(
 
 
 def _unlabelled(
-    annotations: Annotations, photos: list[PhotoRows], everything: Sequence[Path]
+    annotations: Annotations, photos: list[PhotoRows], all_files: Sequence[Path]
 ) -> list[PhotoRows]:
     """Return the pictures beside labelled ones that no XML describes."""
     folders = {photo.path.parent for photo in photos}
     known = {photo.path for photo in photos}
     others = [
         PhotoRows(path, path.parent)
-        for path in everything
+        for path in all_files
         if is_picture(path) and path.parent in folders and path not in known
     ]
     if others:
-        why = f"{len(others)} pictures have no XML: they are taken for good parts."
-        fix = "Label what is on them, or remove those that nobody looked at."
-        place = named(photo.path.name for photo in others)
+        why = f"{len(others)} pictures have no XML: they count as good parts."
+        fix = "Label what is on them, or remove those that were not inspected."
+        place = first_names(photo.path.name for photo in others)
         annotations.findings.append(
             Finding(Level.WARNING, others[0].path.parent, place, why, fix)
         )
     return others
 
 
-LIST_FOLDER = "Main"
-SPLIT_FOLDERS = frozenset({"train", "val", "valid", "validation", "test"})
-
-
-def fill(
+def _fill_splits(
     annotations: Annotations,
     photos: Sequence[PhotoRows],
-    everything: Sequence[Path],
+    all_files: Sequence[Path],
     root: Path,
 ) -> None:
-    """Put the photos into their splits.
-
-    Args:
-        annotations: Gets the splits, and findings about photos in no list.
-        photos: All of them.
-        everything: Every file of the dataset.
-        root: Folder of the dataset.
-    """
-    lists = _lists(everything)
+    """Put the photos into their splits; those in no list become a finding."""
+    lists = _split_lists(all_files)
     if not lists:
         for photo in photos:
-            annotations.splits.setdefault(_by_folder(photo.path, root), []).append(
-                photo
-            )
+            split = annotations.splits.setdefault(_by_folder(photo.path, root), [])
+            split.append(photo)
         return
     by_stem: dict[str, list[PhotoRows]] = {}
     for photo in photos:
@@ -207,46 +186,39 @@ def fill(
         split = annotations.splits.setdefault(split_name(path.stem), [])
         lost = []
         for line in _lines(path):
-            meant = [
-                photo for photo in _meant(line, by_stem) if id(photo) not in listed
-            ]
-            listed |= {id(photo) for photo in meant}
-            split += meant
-            lost += [] if _meant(line, by_stem) else [line]
+            named = _photos_named(line, by_stem)
+            new = [photo for photo in named if id(photo) not in listed]
+            listed |= {id(photo) for photo in new}
+            split += new
+            lost += [] if named else [line]
         if lost:
             why = f"{len(lost)} photos of the list are not there."
             fix = "Add them, or export again."
-            annotations.findings.append(
-                Finding(Level.WARNING, path, named(lost), why, fix)
-            )
-    _tell_unlisted(annotations, [p for p in photos if id(p) not in listed])
-
-
-def _tell_unlisted(annotations: Annotations, photos: Sequence[PhotoRows]) -> None:
-    """Say so when photos are in no split."""
-    if photos:
-        why = f"{len(photos)} photos are in no list of ImageSets/Main: not used."
+            place = first_names(lost)
+            annotations.findings.append(Finding(Level.WARNING, path, place, why, fix))
+    if unlisted := [photo for photo in photos if id(photo) not in listed]:
+        why = f"{len(unlisted)} photos are in no list of ImageSets/Main: not used."
         fix = "Add them to a list, or remove ImageSets."
-        place = named(photo.path.name for photo in photos)
+        place = first_names(photo.path.name for photo in unlisted)
         annotations.findings.append(
-            Finding(Level.WARNING, photos[0].path.parent, place, why, fix)
+            Finding(Level.WARNING, unlisted[0].path.parent, place, why, fix)
         )
 
 
 def _by_folder(picture: Path, root: Path) -> str:
-    """Return the split that a folder is called after."""
-    for word in reversed(picture.parts[len(root.parts) : -1]):
-        if word.lower() in SPLIT_FOLDERS:
-            return split_name(word)
+    """Return the split of the innermost folder that is named like one."""
+    for folder in reversed(picture.parts[len(root.parts) : -1]):
+        if folder.lower() in SPLIT_FOLDERS:
+            return split_name(folder)
     return "all"
 
 
-def _lists(everything: Sequence[Path]) -> list[Path]:
+def _split_lists(all_files: Sequence[Path]) -> list[Path]:
     """Return the files that list whole splits."""
     lists = [
         path
-        for path in everything
-        if path.parent.name == LIST_FOLDER and path.suffix.lower() == ".txt"
+        for path in all_files
+        if path.parent.name == LISTS_FOLDER and path.suffix.lower() == ".txt"
     ]
     stems = {path.stem for path in lists}
     whole = [
@@ -254,8 +226,8 @@ def _lists(everything: Sequence[Path]) -> list[Path]:
         for path in lists
         if not any(path.stem.endswith(f"_{stem}") for stem in stems)
     ]
-    has_sides = {"train", "val"} & {path.stem.lower() for path in whole}
-    return [p for p in whole if not (has_sides and p.stem.lower() == "trainval")]
+    has_parts = {"train", "val"} & {path.stem.lower() for path in whole}
+    return [p for p in whole if not (has_parts and p.stem.lower() == "trainval")]
 
 
 def _lines(path: Path) -> list[str]:
@@ -264,13 +236,13 @@ def _lines(path: Path) -> list[str]:
     return [line.strip().strip('"') for line in text.splitlines() if line.strip()]
 
 
-def _meant(line: str, by_stem: dict[str, list[PhotoRows]]) -> list[PhotoRows]:
-    """Return the photos of a line: a name, with folders or a flag behind or without."""
-    for name in (line, line.rsplit(maxsplit=1)[0]):
-        words = Path(name).parts
-        if words and (found := by_stem.get(words[-1])):
+def _photos_named(line: str, by_stem: dict[str, list[PhotoRows]]) -> list[PhotoRows]:
+    """Return the photos of a line: a name, perhaps with folders and a flag behind."""
+    for name in (line, *line.rsplit(maxsplit=1)[:1]):
+        parts = PurePosixPath(name).parts  # compared only, never opened
+        if parts and (found := by_stem.get(parts[-1])):
             fitting = [
-                p for p in found if p.path.with_suffix("").parts[-len(words) :] == words
+                p for p in found if p.path.with_suffix("").parts[-len(parts) :] == parts
             ]
             return fitting or (found if len(found) == 1 else [])
     return []

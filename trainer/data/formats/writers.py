@@ -1,8 +1,8 @@
 """Lists of labelled pictures as annotation tools open them: COCO, CVAT, Label Studio.
 
 For corrections: a person opens the file in the tool the labels came from and accepts
-or mends each box. Label Studio gets the boxes as predictions, which it shows beside
-what people drew. The pictures themselves are not written.
+or corrects each box. Label Studio gets the boxes as predictions, which it shows beside
+those that people drew. The pictures themselves are not written.
 Source: COCO data format; "CVAT for images 1.1"; Label Studio, import pre-annotations.
 """
 
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from models.errors import DatasetError
 from models.files import write_atomically
-from trainer.data.formats.rows import printable
+from trainer.data.findings import Corners, printable
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LABEL_STUDIO_URL = "/data/local-files/?d="
@@ -29,13 +29,13 @@ class LabelledBox:
 
     Attributes:
         label: Name of the class.
-        box_xyxy: Corners in pixels of the picture.
+        box_xyxy: Pixels of the picture.
         score: 0..1 where a detector drew it; None for a person's box.
-        note: What to look at; may be empty.
+        note: What the person is to check; may be empty.
     """
 
     label: str
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: Corners
     score: float | None = None
     note: str = ""
 
@@ -46,9 +46,8 @@ class LabelledPicture:
 
     Attributes:
         name: Path of the picture as the annotation tool knows it, with ``/``.
-        width_px: Of the picture as it is shown, EXIF orientation applied.
-        height_px: Likewise.
-        boxes: None for a good part.
+        width_px: With the EXIF orientation applied, as is ``height_px``.
+        boxes: Empty for a good part.
     """
 
     name: str
@@ -58,11 +57,7 @@ class LabelledPicture:
 
 
 def write_coco(path: Path, pictures: Sequence[LabelledPicture]) -> None:
-    """Write a COCO JSON; score and note stand beside each ``bbox``.
-
-    Args:
-        path: The JSON file.
-        pictures: In the order to write them.
+    """Write a COCO JSON; score and note are beside each ``bbox``.
 
     Raises:
         DatasetError: The file cannot be written.
@@ -99,7 +94,7 @@ def write_cvat(path: Path, pictures: Sequence[LabelledPicture]) -> None:
     """Write "CVAT for images 1.1"; score and note are attributes of each box.
 
     Args:
-        path: The XML file, ``annotations.xml`` by custom.
+        path: ``annotations.xml`` by custom.
         pictures: In the order to write them.
 
     Raises:
@@ -134,7 +129,6 @@ def _cvat_image(number: int, picture: LabelledPicture) -> str:
 
 
 def _cvat_box(box: LabelledBox) -> str:
-    """Return one box as CVAT's XML."""
     x1, y1, x2, y2 = box.box_xyxy
     remarks = "".join(
         f'<attribute name="{name}">{_xml(str(value))}</attribute>'
@@ -150,10 +144,6 @@ def _cvat_box(box: LabelledBox) -> str:
 
 def write_label_studio(path: Path, pictures: Sequence[LabelledPicture]) -> None:
     """Write Label Studio tasks whose boxes are predictions, in per cent.
-
-    Args:
-        path: The JSON file.
-        pictures: In the order to write them.
 
     Raises:
         DatasetError: The file cannot be written.
@@ -206,7 +196,6 @@ def _region(
 
 
 def _remarks(box: LabelledBox) -> dict[str, object]:
-    """Return score and note where there are any."""
     score = {} if box.score is None else {"score": round(box.score, 4)}
     return {**score, **({"note": box.note} if box.note else {})}
 
@@ -233,5 +222,5 @@ def _write(path: Path, text: str) -> None:
         raise DatasetError(
             f"{path}: cannot be written.",
             why=f"{exc.strerror}.",
-            fix="Choose another place, or make room.",
+            fix="Choose another place, or free disk space.",
         ) from exc

@@ -3,47 +3,51 @@
 With ``data.yaml`` (names and splits), as CVAT's YOLO 1.1 (``obj.data``, ``obj.names``),
 or as bare folders ``images/`` and ``labels/`` with ``classes.txt``. A photo without a
 text file, or with an empty one, is a good part. Lines of six and more numbers are
-outlines and become their bounding boxes, which is said.
-Source: docs of Ultralytics' dataset format; YOLO 1.1 as CVAT writes it.
-
-Which pictures a YOLO dataset has, in which split.
+outlines and become their bounding boxes, with a finding.
 
 ``data.yaml`` names for each split a folder, a list of folders, or a text file with one
 picture a line; ``obj.data`` of YOLO 1.1 names such text files, and where CVAT left them
-out its folders ``obj_train_data`` and ``obj_valid_data`` tell. Without either, folders
-called like splits do, else everything is one split.
+out its folders ``obj_train_data`` and ``obj_valid_data`` are the splits. Without
+either, folders named like splits are, else everything is one split.
+
 Source: Ultralytics' dataset format; CVAT manual, "YOLO"; Darknet's ``.data`` files.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from models.errors import DatasetError
+from trainer.data.findings import Finding, Level, first_names
 from trainer.data.formats.files import (
     SUFFIXES,
     PictureFinder,
     files_below,
     is_picture,
     pictures_below,
-    plain_name,
+    unusable_picture,
 )
-from trainer.data.formats.rows import (
-    Annotations,
-    Finding,
-    Level,
-    PhotoRows,
-    Row,
-    named,
-    split_name,
+from trainer.data.formats.rows import Annotations, PhotoRows, Row, split_name
+from trainer.data.formats.shapes import Outlines, bounding_box, centred_box
+from trainer.data.paths import (
+    OutsideNameError,
+    UnusableNameError,
+    file_below,
+    path_below,
+    shown,
 )
-from trainer.data.formats.shapes import Corners4, Outlines, bounding_box
 
-SETTINGS = ("data.yaml", "data.yml", "dataset.yaml")
-SHOWN_CHARACTERS = 200  # of a faulty line
-NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
+SETTINGS_FILES = ("data.yaml", "data.yml", "dataset.yaml")
+DARKNET_SETTINGS = "obj.data"
+DARKNET_FOLDER = "data/"  # what CVAT puts before every path
+IMAGES_FOLDER, LABELS_FOLDER = "images", "labels"
+LABEL_SUFFIX = ".txt"
+NAMES_FILES = ("classes.txt", "obj.names", f"{LABELS_FOLDER}/classes.txt")
+SPLITS = ("train", "val", "valid", "test")
+
+Splits = dict[str, list[Path]]  # name of the split to pictures
 
 
 def sign_of(root: Path, *, is_only: bool) -> Path | None:
@@ -53,36 +57,37 @@ def sign_of(root: Path, *, is_only: bool) -> Path | None:
         root: Folder of the dataset.
         is_only: No other format was found: an empty ``labels/`` is sign enough.
     """
-    for name in (*SETTINGS, "obj.data"):
+    for name in (*SETTINGS_FILES, DARKNET_SETTINGS):
         if (root / name).is_file():
             return root / name
     for place in ("", *SPLITS):
-        folder = root / place / "labels"
-        if folder.is_dir() and (is_only or any(folder.rglob("*.txt"))):
+        folder = root / place / LABELS_FOLDER
+        if folder.is_dir() and (is_only or any(_texts_below(folder))):
             return folder
-    if any((root / name).is_file() for name in NAMES):
+    if any((root / name).is_file() for name in NAMES_FILES):
         files = sorted(root.iterdir())
         pictures = {path.stem for path in files if is_picture(path)}
-        beside = (p for p in files if p.suffix == ".txt" and p.stem in pictures)
+        beside = (p for p in files if p.suffix == LABEL_SUFFIX and p.stem in pictures)
         return next(beside, None)
     return None
 
 
-def read(root: Path, finder: PictureFinder) -> Annotations:
-    """Return what a YOLO dataset says.
+def _texts_below(folder: Path) -> Iterator[Path]:
+    return (path for path in files_below(folder) if path.suffix == LABEL_SUFFIX)
+
+
+def read(finder: PictureFinder) -> Annotations:
+    """Return the annotations of a YOLO dataset.
 
     Args:
-        root: Folder of the dataset.
-        finder: Of its pictures.
+        finder: Of the dataset's pictures.
 
     Raises:
         DatasetError: ``data.yaml`` is damaged, or class names are missing.
     """
-    settings = _settings(root)
-    annotations = Annotations(labels=_names(root, settings))
-    splits, findings = read_splits(root, settings, finder)
-    annotations.findings += findings
-    for split, pictures in splits.items():
+    settings = _settings(finder.root)
+    annotations = Annotations(labels=_labels(finder.root, settings))
+    for split, pictures in _splits(settings, finder, annotations.findings).items():
         photos = [_photo(annotations, picture) for picture in pictures]
         annotations.splits[split] = photos
     annotations.findings += _without_picture(annotations)
@@ -90,27 +95,23 @@ def read(root: Path, finder: PictureFinder) -> Annotations:
 
 
 def _without_picture(annotations: Annotations) -> list[Finding]:
-    """Say so when boxes were drawn on pictures that are not there."""
+    """Return a finding where boxes were drawn on pictures that are not there."""
     read = {photo.source for photos in annotations.splits.values() for photo in photos}
     folders = {path.parent for path in read}
     texts = {
-        path
-        for folder in folders
-        if folder.is_dir()
-        for path in files_below(folder)
-        if path.suffix == ".txt"
+        path for folder in folders if folder.is_dir() for path in _texts_below(folder)
     }
     lost = [path for path in sorted(texts - read) if _holds_boxes(path)]
     if not lost:
         return []
     why = f"{len(lost)} label files belong to no picture that can be read."
     fix = f"Add the pictures ({', '.join(sorted(SUFFIXES))}), or delete the files."
-    place = named(path.name for path in lost)
+    place = first_names(path.name for path in lost)
     return [Finding(Level.WARNING, lost[0].parent, place, why, fix)]
 
 
 def _holds_boxes(path: Path) -> bool:
-    """Return whether a text file begins like a label file."""
+    """Return whether a text file starts like a label file."""
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         numbers = [float(word) for word in next(filter(str.strip, lines), "").split()]
@@ -120,8 +121,8 @@ def _holds_boxes(path: Path) -> bool:
 
 
 def _settings(root: Path) -> dict[str, Any]:
-    """Return the content of ``data.yaml``; nothing where there is none."""
-    path = next((root / n for n in SETTINGS if (root / n).is_file()), None)
+    """Return the content of ``data.yaml``; empty where there is none."""
+    path = next((root / n for n in SETTINGS_FILES if (root / n).is_file()), None)
     if path is None:
         return {}
     fix = "Export the dataset again."
@@ -140,7 +141,7 @@ def _settings(root: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    """Return a text file, without the mark that Windows writes before it.
+    """Return a text file, without the byte order mark that Windows writes first.
 
     Raises:
         DatasetError: It is not UTF-8.
@@ -153,7 +154,7 @@ def _text(path: Path) -> str:
         ) from exc
 
 
-def _names(root: Path, settings: dict[str, Any]) -> list[str]:
+def _labels(root: Path, settings: dict[str, Any]) -> list[str]:
     """Return the class names, index is the class."""
     names = settings.get("names")
     listed = list(names.values()) if isinstance(names, dict) else names
@@ -161,13 +162,13 @@ def _names(root: Path, settings: dict[str, Any]) -> list[str]:
         raise DatasetError(
             f"{root / 'data.yaml'}: a class name is a list.",
             why="Expected one text for each class.",
-            fix="Mend names in data.yaml.",
+            fix="Correct names in data.yaml.",
         )
     if isinstance(names, dict):
         return _numbered(root, names)
     if isinstance(names, list):
         return [str(name) for name in names]
-    for name in NAMES:
+    for name in NAMES_FILES:
         path = root / name
         if path.is_file():
             lines = _text(path).splitlines()
@@ -196,19 +197,176 @@ def _numbered(root: Path, names: dict[Any, Any]) -> list[str]:
     return [by_number[number] for number in wanted]
 
 
+def _splits(
+    settings: dict[str, Any], finder: PictureFinder, findings: list[Finding]
+) -> Splits:
+    """Return the pictures of each split; what is wrong is added to the findings.
+
+    Raises:
+        DatasetError: ``data.yaml`` or ``obj.data`` names what cannot be in the dataset.
+    """
+    root = finder.root
+    if (root / DARKNET_SETTINGS).is_file():
+        return _darknet_splits(finder, findings)
+    splits: Splits = {}
+    for split in SPLITS:
+        value = settings.get(split)
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str):
+                pictures = _pictures_named(split, name, settings, finder, findings)
+                splits.setdefault(split_name(split), []).extend(pictures)
+    if splits:
+        return splits
+    for split in SPLITS:
+        for folder in (root / IMAGES_FOLDER / split, root / split / IMAGES_FOLDER):
+            if folder.is_dir():
+                splits.setdefault(split_name(split), []).extend(pictures_below(folder))
+    images = root / IMAGES_FOLDER
+    return splits or {"all": pictures_below(images if images.is_dir() else root)}
+
+
+def _pictures_named(
+    split: str,
+    name: str,
+    settings: dict[str, Any],
+    finder: PictureFinder,
+    findings: list[Finding],
+) -> list[Path]:
+    """Return the pictures of the folder or list that ``data.yaml`` names for a split.
+
+    Raises:
+        DatasetError: Neither is there.
+    """
+    root = finder.root
+    try:
+        base = _base_folder(root, str(settings.get("path", "")))
+        for place in _places(root, base, name):
+            if place.is_dir():
+                return pictures_below(place)
+            if place.suffix == LABEL_SUFFIX and place.is_file():
+                return list(_listed(place, finder, findings))
+    except UnusableNameError as exc:
+        raise DatasetError(
+            f"{root / 'data.yaml'}: {split} or path is not the name of a folder.",
+            why=f"Got {shown(name)}; {exc}.",
+            fix="Correct the path in data.yaml.",
+        ) from exc
+    raise DatasetError(
+        f"{root / 'data.yaml'}: folder {shown(name)} is not there.",
+        why=f"{split} names a folder that does not exist in the dataset.",
+        fix="Correct the path in data.yaml.",
+    )
+
+
+def _base_folder(root: Path, path: str) -> Path:
+    """Return the folder that ``path`` means; the dataset's own where it is elsewhere.
+
+    Raises:
+        UnusableNameError: No folder can have the name.
+    """
+    try:
+        base = path_below(root, root, path)
+    except OutsideNameError:  # a path on the computer that made the export
+        return root
+    return base if base.is_dir() else root
+
+
+def _places(root: Path, base: Path, name: str) -> Iterator[Path]:
+    """Yield where a folder or list may be: as named, else by the end of its name.
+
+    Roboflow writes ``../train/images`` for ``train/images``; paths of other computers
+    end in the folders that the dataset has.
+
+    Raises:
+        UnusableNameError: No file can have the name.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    ends = ["/".join(parts[-count:]) for count in (2, 1) if parts]
+    for folder, end in [
+        (base, name),
+        (root, name.removeprefix("../")),
+        *((root, end) for end in ends),
+    ]:
+        try:
+            yield path_below(root, folder, end)
+        except OutsideNameError:
+            continue
+
+
+def _listed(
+    path: Path, finder: PictureFinder, findings: list[Finding]
+) -> Iterator[Path]:
+    """Yield the pictures of a list, those that are not there included.
+
+    A line that cannot be the name of a picture becomes a finding.
+    """
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name = line.strip().removeprefix("./").removeprefix(DARKNET_FOLDER)
+        found = finder.find(name, finder.root, path.parent)
+        try:
+            yield found or file_below(finder.root, finder.root, name)
+        except UnusableNameError as exc:
+            why = f"{shown(name)} cannot be a picture of the dataset: {exc}."
+            findings.append(unusable_picture(path, f"line {number}", why))
+
+
+def _darknet_splits(finder: PictureFinder, findings: list[Finding]) -> Splits:
+    """Return the splits of a YOLO 1.1 dataset."""
+    root, splits = finder.root, Splits()
+    for line, split, name in _darknet_settings(root / DARKNET_SETTINGS):
+        if split.lower() not in SPLITS:
+            continue
+        try:
+            places = list(_places(root, root, name.removeprefix(DARKNET_FOLDER)))
+            stem = PurePosixPath(name).stem
+            folder = path_below(root, root, f"obj_{stem}_data")
+        except UnusableNameError as exc:
+            raise DatasetError(
+                f"{root / DARKNET_SETTINGS}: line {line} does not name a list.",
+                why=f"Got {shown(name)}; {exc}.",
+                fix="Correct the line, or export the dataset again.",
+            ) from exc
+        inside = pictures_below(folder)
+        listing = next((place for place in places if place.is_file()), None)
+        if listing is None:
+            splits.setdefault(split_name(split), []).extend(inside)
+            continue
+        pictures = list(_listed(listing, finder, findings))
+        splits.setdefault(split_name(split), []).extend(pictures)
+        if unlisted := sorted(set(inside) - set(pictures)):
+            why = f"{len(unlisted)} pictures are not in the list: they are not used."
+            place = first_names(path.name for path in unlisted)
+            fix = "Add them to the list, or remove them."
+            findings.append(Finding(Level.WARNING, listing, place, why, fix))
+    return splits or {"all": pictures_below(root)}
+
+
+def _darknet_settings(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, name and value of each ``name = value`` in a Darknet file."""
+    lines = path.read_text("utf-8-sig", "replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        name, sign, value = line.partition("=")
+        if sign and name.strip() and value.strip():
+            yield number, name.strip(), value.strip()
+
+
 def label_file(picture: Path) -> Path:
-    """Return where the labels of a picture lie.
+    """Return the text file with the labels of a picture.
 
     Args:
-        picture: The photo, in a folder ``images`` or beside its text file.
+        picture: In a folder ``images``, its labels in ``labels`` beside that, or in
+            the same folder as its text file.
     """
     parts = list(picture.parts)
     for position in range(len(parts) - 2, -1, -1):
-        if parts[position] == "images":
-            parts[position] = "labels"
-            moved = Path(*parts).with_suffix(".txt")
-            return moved if moved.parent.is_dir() else picture.with_suffix(".txt")
-    return picture.with_suffix(".txt")
+        if parts[position] == IMAGES_FOLDER:
+            parts[position] = LABELS_FOLDER
+            moved = Path(*parts).with_suffix(LABEL_SUFFIX)
+            return moved if moved.parent.is_dir() else picture.with_suffix(LABEL_SUFFIX)
+    return picture.with_suffix(LABEL_SUFFIX)
 
 
 def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
@@ -221,7 +379,7 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}."
-        fix = "Let this user read it, or copy it anew."
+        fix = "Give this user the right to read it, or copy it again."
         annotations.findings.append(
             Finding(Level.ERROR, path, "", why, fix, photo=picture)
         )
@@ -234,7 +392,7 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
         if isinstance(row, Row):
             photo.rows.append(row)
         else:
-            place, fix = f"line {number}", "Mend the line."
+            place, fix = f"line {number}", "Correct the line."
             annotations.findings.append(
                 Finding(Level.ERROR, path, place, row, fix, photo=picture)
             )
@@ -248,7 +406,7 @@ def _row(line: str, number: int, labels: list[str], outlines: Outlines) -> Row |
     try:
         label, values = int(words[0]), [float(word) for word in words[1:]]
     except ValueError:
-        return f"{line[:SHOWN_CHARACTERS]!r} is not 'class cx cy w h'."
+        return f"{shown(line)} is not 'class cx cy w h'."
     is_outline = len(values) >= 6 and len(values) % 2 == 0
     if len(values) != 4 and not is_outline:
         return f"{len(values)} numbers after the class, expected 4."
@@ -258,112 +416,5 @@ def _row(line: str, number: int, labels: list[str], outlines: Outlines) -> Row |
         outlines.add("polygon", place)
         box = bounding_box(zip(values[::2], values[1::2], strict=True))
     else:
-        box = _corners(values)
+        box = centred_box(*values)
     return Row(labels[label], box, normalized=True, place=place)
-
-
-def _corners(values: list[float]) -> Corners4:
-    """Return corners of a centre and sides."""
-    cx, cy, width, height = values
-    return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
-
-
-SPLITS = ("train", "val", "valid", "test")
-DARKNET_FOLDER = "data/"  # what CVAT puts before every path
-
-
-def read_splits(
-    root: Path, settings: dict[str, Any], finder: PictureFinder
-) -> tuple[dict[str, list[Path]], list[Finding]]:
-    """Return split name to pictures, and what was found on the way.
-
-    Args:
-        root: Folder of the dataset.
-        settings: Content of ``data.yaml``; empty where there is none.
-        finder: Of the dataset's pictures.
-
-    Raises:
-        DatasetError: ``data.yaml`` names a folder that is not there.
-    """
-    if (root / "obj.data").is_file():
-        return _darknet(root, finder)
-    base = root / str(settings.get("path", ""))
-    base = base if base.is_dir() else root
-    splits: dict[str, list[Path]] = {}
-    for split in SPLITS:
-        value = settings.get(split)
-        for name in value if isinstance(value, list) else [value]:
-            if isinstance(name, str):
-                pictures = _named_pictures(base, root, name, finder)
-                splits.setdefault(split_name(split), []).extend(pictures)
-    if splits:
-        return splits, []
-    for split in SPLITS:
-        for folder in (root / "images" / split, root / split / "images"):
-            if folder.is_dir():
-                splits.setdefault(split_name(split), []).extend(pictures_below(folder))
-    everything = root / "images" if (root / "images").is_dir() else root
-    return splits or {"all": pictures_below(everything)}, []
-
-
-def _named_pictures(
-    base: Path, root: Path, name: str, finder: PictureFinder
-) -> list[Path]:
-    """Return the pictures of a split; exports write ``../train/images`` for ours.
-
-    Raises:
-        DatasetError: The folder or the list is not there.
-    """
-    words = PurePosixPath(name.replace("\\", "/")).parts
-    ends = [root.joinpath(*words[-count:]) for count in (2, 1) if words]
-    for place in (base / name, root / name.removeprefix("../"), *ends):
-        if place.is_dir():
-            return pictures_below(place)
-        if place.suffix == ".txt" and place.is_file():
-            return list(_listed(place, root, finder))
-    raise DatasetError(
-        f"{root / 'data.yaml'}: folder {plain_name(name)} is not there.",
-        why="A split names a folder that does not exist.",
-        fix="Mend the path in data.yaml.",
-    )
-
-
-def _listed(path: Path, root: Path, finder: PictureFinder) -> Iterator[Path]:
-    """Return the pictures of a list, those that are not there included."""
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        if name := line.strip():
-            inside = name.removeprefix("./").removeprefix(DARKNET_FOLDER)
-            found = finder.find(inside, root, path.parent)
-            yield found or root / plain_name(inside)
-
-
-def _darknet(
-    root: Path, finder: PictureFinder
-) -> tuple[dict[str, list[Path]], list[Finding]]:
-    """Return the splits of a YOLO 1.1 dataset."""
-    splits: dict[str, list[Path]] = {}
-    findings = []
-    for split, name in _pairs((root / "obj.data").read_text("utf-8-sig", "replace")):
-        if split.lower() not in SPLITS:
-            continue
-        listing = root / name.removeprefix(DARKNET_FOLDER)
-        inside = pictures_below(root / f"obj_{listing.stem}_data")
-        if not listing.is_file():
-            splits.setdefault(split_name(split), []).extend(inside)
-            continue
-        pictures = list(_listed(listing, root, finder))
-        splits.setdefault(split_name(split), []).extend(pictures)
-        if unlisted := sorted(set(inside) - set(pictures)):
-            why = f"{len(unlisted)} pictures are not in the list: they are not used."
-            place = named(path.name for path in unlisted)
-            fix = "Add them to the list, or remove them."
-            findings.append(Finding(Level.WARNING, listing, place, why, fix))
-    return splits or {"all": pictures_below(root)}, findings
-
-
-def _pairs(text: str) -> Iterable[tuple[str, str]]:
-    """Return the settings ``name = value`` of a Darknet file."""
-    for line in text.splitlines():
-        name, sign, value = line.partition("=")
-        if sign and name.strip() and value.strip():
-            yield name.strip(), value.strip()

@@ -1,8 +1,8 @@
 """Augmentation and batches, on boxes and pixels together.
 
 Built from torchvision.transforms.v2, which moves boxes with the picture. A part may
-lie any way round under the camera, so flips and quarter turns are free photos; scale
-and crop move it; brightness and contrast imitate the lamp of another day.
+lie in any orientation under the camera, so flips and quarter turns cost nothing; scale
+and crop move it; brightness and contrast vary as the light does from day to day.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,16 +21,16 @@ from trainer.data.dataset import Photo, read_photo
 from trainer.data.sample import Batch, BoxTarget
 from trainer.data.sampling.copy_paste import DefectBank, paste_defects
 
-MIN_VISIBLE_SHARE = 0.5  # a box cut to less than half is not a fair example
+MIN_VISIBLE_SHARE = 0.5  # a box cut to less than half is not a useful example
 CACHE_MAX_BYTES = 3 << 30  # decoded photos kept in memory; beyond, read each time
 SCALE_RANGE = (0.75, 1.25)  # measured in the prototype
 PASTED_GOOD, PASTED_DEFECTIVE = 0.6, 0.5  # share of photos that get more defects
-LAMP_JITTER = 0.2  # of brightness and contrast
+PHOTOMETRIC_JITTER = 0.2  # largest change of brightness and of contrast, as a share
 PHOTOS_PER_GOOD = 3  # at most one good part for three defective ones in an epoch
 
 
-class QuarterTurn(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
-    """Transposes picture and boxes: with both flips, all eight ways round."""
+class Transpose(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
+    """Transposes picture and boxes: with both flips, all eight orientations."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:  # noqa: ANN401, ARG002 (torchvision's signature)
         """Return a picture or boxes mirrored at the diagonal."""
@@ -49,45 +49,42 @@ class QuarterTurn(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
 
 
 def augmentation(height_px: int, width_px: int) -> v2.Transform:
-    """Return what is done to a whole training photo.
-
-    Args:
-        height_px: Of the graph's input.
-        width_px: Of the graph's input.
-    """
+    """Return the augmentation of whole photos for an input of this size."""
     return v2.Compose(
         [
-            *ways_round(is_square=height_px == width_px),
+            *flips_and_rotations(is_square=height_px == width_px),
             v2.ScaleJitter((height_px, width_px), SCALE_RANGE, antialias=False),
             v2.RandomCrop((height_px, width_px), pad_if_needed=True, fill=PAD_VALUE),
-            lamp_of_another_day(),
+            photometric_jitter(),
         ]
     )
 
 
-def ways_round(*, is_square: bool) -> list[v2.Transform]:
-    """Return what turns a part: the ways that keep the picture's shape.
+def flips_and_rotations(*, is_square: bool) -> list[v2.Transform]:
+    """Return the flips and rotations that keep the picture's shape.
 
     Args:
-        is_square: A quarter turn keeps the shape.
+        is_square: Quarter turns keep the shape too.
     """
     flips: list[v2.Transform] = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
-    return [*flips, *([v2.RandomApply([QuarterTurn()], p=0.5)] if is_square else [])]
+    return [*flips, *([v2.RandomApply([Transpose()], p=0.5)] if is_square else [])]
 
 
-def lamp_of_another_day() -> v2.Transform:
-    """Return what changes brightness and contrast of every other picture."""
-    return v2.RandomApply([v2.ColorJitter(LAMP_JITTER, LAMP_JITTER)], p=0.5)
+def photometric_jitter() -> v2.Transform:
+    """Return a change of brightness and contrast, for every other picture."""
+    return v2.RandomApply(
+        [v2.ColorJitter(PHOTOMETRIC_JITTER, PHOTOMETRIC_JITTER)], p=0.5
+    )
 
 
 class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
     """Photos of a split, decoded, letterboxed and augmented.
 
     Args:
-        photos: Of the split.
-        height_px: Of the graph's input.
-        width_px: Of the graph's input.
-        pastes: Put defects of other photos onto some, good parts above all.
+        photos: Of the training split.
+        height_px: Of the network's input.
+        width_px: Of the network's input.
+        pastes: Put defects of other photos onto some, most often onto good parts.
     """
 
     def __init__(
@@ -113,19 +110,13 @@ class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
     def __getitem__(self, index: int) -> tuple[Tensor, BoxTarget]:
         """Return one augmented photo.
 
-        Args:
-            index: Position among the photos.
-
         Returns:
             ``[3, H, W]`` uint8 BGR and the boxes that are still half visible.
         """
-        return augmented(*self.content(index), self._augment)
+        return augmented(*self.unaugmented(index), self._augment)
 
-    def content(self, index: int) -> tuple[Frame, Boxes, IntArray]:
+    def unaugmented(self, index: int) -> tuple[Frame, Boxes, IntArray]:
         """Return one photo at the input's scale, pasted defects included.
-
-        Args:
-            index: Position among the photos.
 
         Returns:
             ``[H, W, 3]`` uint8 BGR without padding; boxes ``[G, 4]`` float32, xyxy, in
@@ -167,47 +158,48 @@ def augmented(
         content: ``[H, W, 3]`` uint8.
         boxes: ``[G, 4]`` float32, xyxy, pixels; they may reach over the edge.
         labels: ``[G]`` int64.
-        transform: Of torchvision.
+        transform: Moves picture and boxes.
 
     Returns:
         ``[3, h, w]`` uint8 and the boxes that are still half visible.
     """
     image = tv_tensors.Image(torch.from_numpy(content).permute(2, 0, 1))
-    uncut = tv_tensors.BoundingBoxes(
+    unclipped = tv_tensors.BoundingBoxes(
         torch.from_numpy(boxes),
         format=tv_tensors.BoundingBoxFormat.XYXY,
         canvas_size=content.shape[:2],
-        clamping_mode=None,  # uncut, so that it is known how much is cut off
+        clamping_mode=None,  # not clipped, so that the visible share is known
     )
-    picture, moved = (plain.as_subclass(Tensor) for plain in transform(image, uncut))
+    picture, moved = (
+        plain.as_subclass(Tensor) for plain in transform(image, unclipped)
+    )
     kept = visible(moved, picture.shape[-2], picture.shape[-1])
     return picture, BoxTarget(moved[kept].clone(), torch.from_numpy(labels)[kept])
 
 
 def visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
-    """Cut boxes at the picture's edge, in place, and say which still count.
+    """Clip boxes to the picture, in place, and return which still count.
 
     Args:
-        boxes: ``[G, 4]`` float32, xyxy, pixels, uncut; changed.
-        height_px: Of the picture.
-        width_px: Of the picture.
+        boxes: ``[G, 4]`` float32, xyxy, pixels, not clipped yet; changed.
+        height_px: Height of the picture.
+        width_px: Width of the picture.
 
     Returns:
-        ``[G]`` bool: more than half of the box is left.
+        ``[G]`` bool: more than ``MIN_VISIBLE_SHARE`` of the box is left.
     """
     whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     boxes[:, 0::2].clamp_(0, width_px)
     boxes[:, 1::2].clamp_(0, height_px)
-    seen = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return seen > MIN_VISIBLE_SHARE * whole
+    left = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return left > MIN_VISIBLE_SHARE * whole
 
 
 class EpochSampler(Sampler[int]):
     """Every defective photo once, and a share of the good ones, shuffled.
 
-    Args:
-        photos: Of the training split.
-        seed: Of the run.
+    Attributes:
+        epoch: Counted from 1 while training; decides the order together with the seed.
     """
 
     def __init__(self, photos: Sequence[Photo], seed: int) -> None:
@@ -231,7 +223,7 @@ class EpochSampler(Sampler[int]):
         """Return positions; the same ones for the same seed, epoch and turn.
 
         Args:
-            turn: Of several orders of the same epoch.
+            turn: Number of the order where an epoch needs several.
         """
         rng = np.random.default_rng([self._seed, self.epoch, *([turn] if turn else [])])
         good = rng.permutation(self._good)[: self._good_count]
@@ -240,13 +232,10 @@ class EpochSampler(Sampler[int]):
 
 
 def collate(rows: list[tuple[Tensor, BoxTarget]]) -> Batch:
-    """Return a batch.
+    """Return a batch, ``[N, 3, H, W]`` uint8 and N targets.
 
     Args:
         rows: ``[3, H, W]`` uint8 and target each.
-
-    Returns:
-        ``[N, 3, H, W]`` uint8 and N targets.
     """
     return torch.stack([row[0] for row in rows]), [row[1] for row in rows]
 
@@ -257,13 +246,13 @@ def make_loader(
     workers: int,
     collate_fn: Callable[[list[Any]], Batch],
 ) -> DataLoader[Batch]:
-    """Return the batches of one epoch after the other.
+    """Return a loader that gives one pass over ``batches`` each time.
 
     Args:
         photos: To train on.
-        batches: Which of them, and in which order.
+        batches: Yields the indices of each batch.
         workers: Processes that augment; 0 = this one.
-        collate_fn: Makes a batch of what ``photos`` returns.
+        collate_fn: Makes a batch of items of ``photos``.
     """
     return DataLoader(
         photos,

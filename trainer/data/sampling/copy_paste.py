@@ -1,9 +1,10 @@
-"""Copy-paste: defects of some photos, put onto others, good parts above all.
+"""Copy-paste: defects of some photos, put onto others, most often onto good parts.
 
 Two hundred photos show few defects, and each on one background only. A defect that is
-cut out with a margin and set down elsewhere is one more example; on a good part it
-also shows the network the same surface with and without. It is turned at random, lands
-where the rim of the cut fits its surroundings best, and its edge is blended.
+cut out with a margin and pasted elsewhere is one more example; on a good part it also
+shows the network the same surface with and without a defect. It is flipped and turned
+at random, pasted where the rim of the cut fits its surroundings best, and its edge is
+blended.
 
 Source:
     Simple Copy-Paste, arXiv:2012.07177; for small objects arXiv:1902.07296. Measured on
@@ -20,7 +21,7 @@ import numpy as np
 from models.boxes import Boxes, IntArray
 from models.preprocess import Frame
 
-BANK_SIZE = 600  # defects kept in memory, all labels alike
+BANK_SIZE = 600  # defects kept in memory, as many of each label
 MOST_PASTED = 6  # on one photo
 MARGIN_SHARE = 0.25  # of the longer side of the box: some of what is around it
 SMALLEST_MARGIN_PX = 4
@@ -31,12 +32,12 @@ LARGEST_SHARE = 0.5  # of the photo's sides: larger ones would hide the part
 
 
 @dataclass(frozen=True, slots=True)
-class Cutting:
+class DefectPatch:
     """A defect with its margin.
 
     Attributes:
         pixels: ``[H, W, 3]`` uint8.
-        box: ``[4]`` float32, xyxy, pixels of the cutting.
+        box: ``[4]`` float32, xyxy, pixels of the patch.
         label: Index into the dataset's labels.
     """
 
@@ -44,12 +45,8 @@ class Cutting:
     box: Boxes
     label: int
 
-    def turned(self, rng: np.random.Generator) -> Self:
-        """Return it in one of the eight ways round.
-
-        Args:
-            rng: Source of chance.
-        """
+    def reoriented(self, rng: np.random.Generator) -> Self:
+        """Return it in a random one of the eight orientations."""
         pixels, box = self.pixels, self.box
         height, width = pixels.shape[:2]
         if rng.random() < 0.5:
@@ -63,13 +60,13 @@ class Cutting:
         return type(self)(pixels, box.astype(np.float32), self.label)
 
 
-def cut_out(picture: Frame, box: Boxes, label: int) -> Cutting:
+def cut_patch(picture: Frame, box: Boxes, label: int) -> DefectPatch:
     """Return a labelled defect with its margin.
 
     Args:
         picture: ``[H, W, 3]`` uint8.
         box: ``[4]`` float32, xyxy, pixels, inside the picture.
-        label: Of the defect.
+        label: Index into the dataset's labels.
     """
     longer = float(max(box[2] - box[0], box[3] - box[1]))
     margin = max(SMALLEST_MARGIN_PX, MARGIN_SHARE * longer)
@@ -78,16 +75,16 @@ def cut_out(picture: Frame, box: Boxes, label: int) -> Cutting:
     x2 = int(min(width, np.ceil(box[2] + margin)))
     y2 = int(min(height, np.ceil(box[3] + margin)))
     origin = np.array([x1, y1, x1, y1], np.float32)
-    return Cutting(picture[y1:y2, x1:x2].copy(), box - origin, label)
+    return DefectPatch(picture[y1:y2, x1:x2].copy(), box - origin, label)
 
 
 class DefectBank:
-    """Defects to paste, each read when it is first wanted.
+    """Defects to paste, each read when it is first drawn.
 
     Args:
         labels: One array for each photo, ``[G]`` int64.
         read: Returns the picture and the boxes ``[G, 4]`` of a photo, same scale.
-        seed: Of the choice where there are more than fit into memory.
+        seed: Of the choice where there are more than ``BANK_SIZE``.
     """
 
     def __init__(
@@ -107,24 +104,20 @@ class DefectBank:
             for label, places in sorted(by_label.items())
         }
         self._read = read
-        self._cuttings: dict[tuple[int, int], Cutting] = {}
+        self._patches: dict[tuple[int, int], DefectPatch] = {}
 
     def __bool__(self) -> bool:
         """Return whether there is any defect to paste."""
         return bool(self._places)
 
-    def draw(self, rng: np.random.Generator) -> Cutting:
-        """Return a defect, each label as likely as any other; not of an empty bank.
-
-        Args:
-            rng: Source of chance.
-        """
+    def draw(self, rng: np.random.Generator) -> DefectPatch:
+        """Return a defect, each label as likely as any other; not of an empty bank."""
         label = list(self._places)[rng.integers(len(self._places))]
         place = self._places[label][rng.integers(len(self._places[label]))]
-        if place not in self._cuttings:
+        if place not in self._patches:
             picture, boxes = self._read(place[0])
-            self._cuttings[place] = cut_out(picture, boxes[place[1]], label)
-        return self._cuttings[place].turned(rng)
+            self._patches[place] = cut_patch(picture, boxes[place[1]], label)
+        return self._patches[place].reoriented(rng)
 
 
 def paste_defects(
@@ -134,14 +127,14 @@ def paste_defects(
     bank: DefectBank,
     rng: np.random.Generator,
 ) -> tuple[Frame, Boxes, IntArray]:
-    """Return a photo with one to six more defects.
+    """Return a photo with one to ``MOST_PASTED`` more defects.
 
     Args:
         picture: ``[H, W, 3]`` uint8; not changed.
         boxes: ``[G, 4]`` float32, xyxy, pixels.
         labels: ``[G]`` int64.
-        bank: Where the defects come from, at the picture's scale.
-        rng: Source of chance.
+        bank: Not empty, at the picture's scale.
+        rng: Of number, choice and position.
 
     Returns:
         Picture, boxes ``[G + n, 4]`` and labels ``[G + n]``; none of the new boxes
@@ -150,13 +143,13 @@ def paste_defects(
     result = picture.copy()
     all_boxes, all_labels = list(boxes), [int(label) for label in labels]
     for _ in range(int(rng.integers(1, MOST_PASTED + 1))):
-        cutting = bank.draw(rng)
-        corner = _best_place(result, cutting, all_boxes, rng)
+        patch = bank.draw(rng)
+        corner = _best_place(result, patch, all_boxes, rng)
         if corner is None:
             continue
-        _blend(result, cutting.pixels, corner)
-        all_boxes.append(cutting.box + np.array([*corner, *corner], np.float32))
-        all_labels.append(cutting.label)
+        _blend(result, patch.pixels, corner)
+        all_boxes.append(patch.box + np.array([*corner, *corner], np.float32))
+        all_labels.append(patch.label)
     return (
         result,
         np.array(all_boxes, np.float32).reshape(-1, 4),
@@ -166,12 +159,12 @@ def paste_defects(
 
 def _best_place(
     picture: Frame,
-    cutting: Cutting,
+    patch: DefectPatch,
     boxes: Sequence[Boxes],
     rng: np.random.Generator,
 ) -> tuple[int, int] | None:
-    """Return x, y of the free place whose surroundings look most like the rim."""
-    height, width = cutting.pixels.shape[:2]
+    """Return x, y of the free place whose surroundings are most like the rim."""
+    height, width = patch.pixels.shape[:2]
     room_y, room_x = picture.shape[0] - height, picture.shape[1] - width
     if room_x <= 0 or room_y <= 0:
         return None
@@ -183,7 +176,7 @@ def _best_place(
         if _touches((x, y, x + width, y + height), boxes):
             continue
         under = picture[y : y + height, x : x + width]
-        difference = _rim_difference(under, cutting.pixels)
+        difference = _rim_difference(under, patch.pixels)
         if best is None or difference < best[0]:
             best = difference, (x, y)
     return best[1] if best else None
@@ -198,7 +191,7 @@ def _touches(place: tuple[int, int, int, int], boxes: Sequence[Boxes]) -> bool:
     )
 
 
-def _rim_difference(under: Frame, cutting: Frame) -> float:
+def _rim_difference(under: Frame, patch: Frame) -> float:
     """Return how much the rims of two equally large pictures differ, grey levels."""
     rims = (
         np.s_[:RIM_PX, :],
@@ -207,18 +200,18 @@ def _rim_difference(under: Frame, cutting: Frame) -> float:
         np.s_[:, -RIM_PX:],
     )
     return sum(
-        float(np.abs(under[rim].astype(np.int16) - cutting[rim]).mean()) for rim in rims
+        float(np.abs(under[rim].astype(np.int16) - patch[rim]).mean()) for rim in rims
     )
 
 
-def _blend(picture: Frame, cutting: Frame, corner: tuple[int, int]) -> None:
-    """Set a cutting down in place; its edge fades into the picture."""
-    height, width = cutting.shape[:2]
+def _blend(picture: Frame, patch: Frame, corner: tuple[int, int]) -> None:
+    """Paste a patch in place; its edge fades into the picture."""
+    height, width = patch.shape[:2]
     x, y = corner
     weight = np.zeros((height, width), np.float32)
     weight[FEATHER_PX:-FEATHER_PX, FEATHER_PX:-FEATHER_PX] = 1
     side = 2 * FEATHER_PX + 1
     weight = np.asarray(cv2.blur(weight, (side, side)), np.float32)[..., None]
     under = picture[y : y + height, x : x + width]
-    mixed = weight * cutting + (1 - weight) * under
+    mixed = weight * patch + (1 - weight) * under
     picture[y : y + height, x : x + width] = mixed.round().astype(np.uint8)

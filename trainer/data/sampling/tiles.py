@@ -1,9 +1,10 @@
 """Tiles of the training photos: cut as the line PC cuts its frames.
 
-Each tile of ``models.tiles`` counts as a photo. A box of which more than half is left
-in a tile is learned as what is left of it; a smaller rest is not recognizable. A tile
-that shows nothing but such rests is neither good nor defective, and is left out. All
-others without a box are good parts, sampled by the usual ratio.
+Each tile of ``models.tiles`` counts as a photo. A box of which more than
+``MIN_VISIBLE_SHARE`` is left in a tile is learned, clipped to the tile; a smaller rest
+is not recognizable. A tile that shows nothing but such rests is neither good nor
+defective, and is left out. All others without a box are good parts, sampled by the
+usual ratio.
 """
 
 from collections.abc import Sequence
@@ -23,27 +24,22 @@ from trainer.data.sampling.augmentation import (
 
 
 @dataclass(frozen=True, slots=True)
-class TileOfPhoto:
+class PhotoTile:
     """One tile of a photo.
 
     Attributes:
-        photo: It is cut from.
-        corner: x and y in the letterboxed photo.
-        seen: The tile as a photo of its own, with its boxes in its own pixels.
+        photo: The whole photo.
+        corner: x and y of the tile in the letterboxed photo.
+        as_photo: The tile as a photo of its own, with its boxes in its own pixels.
     """
 
     photo: Photo
     corner: tuple[int, int]
-    seen: Photo
+    as_photo: Photo
 
 
-def cut_photo(photo: Photo, tiles: Tiles) -> list[TileOfPhoto]:
-    """Return the tiles of a photo that can be learned from.
-
-    Args:
-        photo: To train on.
-        tiles: How it is cut.
-    """
+def cut_photo(photo: Photo, tiles: Tiles) -> list[PhotoTile]:
+    """Return the tiles of a photo that can be trained on."""
     mapping = Letterbox(photo.height_px, photo.width_px, *tiles.picture_size_px)
     boxes = mapping.boxes_to_input(photo.boxes)
     height, width = tiles.tile_height_px, tiles.tile_width_px
@@ -58,7 +54,7 @@ def cut_photo(photo: Photo, tiles: Tiles) -> list[TileOfPhoto]:
         kept = left > MIN_VISIBLE_SHARE * area(boxes)
         if (left > 0).any() and not kept.any():
             continue
-        seen = replace(
+        as_photo = replace(
             photo,
             width_px=width,
             height_px=height,
@@ -66,16 +62,12 @@ def cut_photo(photo: Photo, tiles: Tiles) -> list[TileOfPhoto]:
             labels=photo.labels[kept],
             places=(),
         )
-        result.append(TileOfPhoto(photo, (x, y), seen))
+        result.append(PhotoTile(photo, (x, y), as_photo))
     return result
 
 
-def read_tile(tile: TileOfPhoto, tiles: Tiles) -> Frame:
+def read_tile(tile: PhotoTile, tiles: Tiles) -> Frame:
     """Return the pixels of a tile, ``[tile_height_px, tile_width_px, 3]`` uint8.
-
-    Args:
-        tile: From ``cut_photo``.
-        tiles: How it is cut.
 
     Raises:
         DatasetError: The photo cannot be read any more.
@@ -88,9 +80,9 @@ class TrainingTiles(TrainingPhotos):
     """Tiles of photos, augmented as photos are.
 
     Args:
-        photos: Of the split.
+        photos: Of the training split.
         tiles: How they are cut.
-        pastes: Put defects of other tiles onto some, good parts above all.
+        pastes: Put defects of other tiles onto some, most often onto good parts.
     """
 
     def __init__(
@@ -101,7 +93,8 @@ class TrainingTiles(TrainingPhotos):
         self._kept: dict[int, Frame] = {}
         size_px = tiles.tile_height_px, tiles.tile_width_px
         self._room = CACHE_MAX_BYTES // (3 * size_px[0] * size_px[1])
-        super().__init__([tile.seen for tile in self._cut], *size_px, pastes=pastes)
+        photos = [tile.as_photo for tile in self._cut]
+        super().__init__(photos, *size_px, pastes=pastes)
 
     def _read_with_boxes(self, index: int) -> tuple[Frame, Boxes]:
         """Return a tile and its boxes, from memory where there is room."""

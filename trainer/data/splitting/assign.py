@@ -1,13 +1,13 @@
-"""Puts photos on their sides: own splits, what is held out, good parts."""
+"""Assigns photos to train and val: own splits, what is held out, good parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from models.errors import DatasetError
-from trainer.data.splitting.grouping import Groupable, below, group_photos
+from trainer.data.splitting.grouping import GroupablePhoto, below, group_photos
 from trainer.data.splitting.split_record import (
-    SIDES,
+    SUBSETS,
     PhotoPlace,
     SplitAssignment,
     SplitOptions,
@@ -18,27 +18,27 @@ from trainer.data.splitting.stratify import (
     HELD_OUT,
     HELD_OUT_SHARE,
     TRAIN,
-    ordered,
-    sides,
+    assign_subsets,
+    sorted_by_hash,
 )
 
-G = TypeVar("G", bound=Groupable)
-GroupNumbers = Mapping[str, int]  # SHA-256 to a group, or to a side
+G = TypeVar("G", bound=GroupablePhoto)
+NumberByHash = Mapping[str, int]  # SHA-256 of a photo to its group or subset
 
 
-def arrange(
+def assign_splits(
     root: Path,
     splits: Mapping[str, Sequence[G]],
     good: Sequence[G],
-    wishes: SplitOptions,
+    options: SplitOptions,
 ) -> tuple[dict[str, tuple[G, ...]], SplitAssignment]:
-    """Return the splits with the good parts in them, and the division in force.
+    """Return the splits with the good parts in them, and the assignment in force.
 
     Args:
         root: The dataset's folder.
         splits: As the dataset brings them, without ``good/``.
         good: Photos of ``good/``.
-        wishes: What the user asked for.
+        options: How to divide what is not divided yet.
 
     Returns:
         Splits, where those of the dataset are kept unless its val shows no defect; and
@@ -47,163 +47,158 @@ def arrange(
     Raises:
         DatasetError: The pattern matches nothing, or no photo is in the record.
     """
-    everything = [photo for photos in splits.values() for photo in photos]
-    everything += good
-    groups = group_photos(everything, root, wishes.pattern)
-    names = [photo.sha256 for photo in everything]
+    photos = [photo for split in splits.values() for photo in split] + [*good]
+    groups = group_photos(photos, root, options.pattern)
+    names = _hashes(photos)
     chosen, near, same = (
         dict(zip(names, numbers.tolist(), strict=True))
         for numbers in (groups.chosen, groups.near, groups.same)
     )
-    known = _known(root, names, wishes)
+    known = _recorded_subsets(root, names, options)
     train, val = splits.get("train"), splits.get("val", ())
-    labelled = everything if train is None else [*train, *val]
+    labelled = photos if train is None else [*train, *val]
     if train is not None and shows_defect(val):
-        rule, is_torn = SplitRule.OWN, False
-        side = dict.fromkeys(_names(train), TRAIN) | dict.fromkeys(
-            _names(val), HELD_OUT
-        )
+        rule, splits_groups = SplitRule.OWN, False
+        subset = _all_in(train, TRAIN) | _all_in(val, HELD_OUT)
     else:
         rule, fixed = SplitRule.HELD_OUT, dict(known)
         if train is not None:
-            fixed |= dict.fromkeys(_names(val), HELD_OUT)
-        side = hold_out(labelled, chosen, wishes.seed, fixed)
-        is_torn = wishes.pattern is None and not _measurable(labelled, side)
-        if is_torn:
-            side = hold_out(labelled, same, wishes.seed, fixed)
-    arranged = {name: tuple(photos) for name, photos in splits.items()}
+            fixed |= _all_in(val, HELD_OUT)
+        subset = hold_out(labelled, chosen, options.seed, fixed)
+        # Groups by likeness alone may hold all defects; then photos count one by one.
+        # A pattern is the user's knowledge and is kept in any case.
+        splits_groups = options.pattern is None and not _measurable(labelled, subset)
+        if splits_groups:
+            subset = hold_out(labelled, same, options.seed, fixed)
+    assigned = {name: tuple(split) for name, split in splits.items()}
     if train is None:
         place = "val" if "val" in splits else next(iter(splits), "all")
-        arranged[place] = (*arranged.get(place, ()), *good)
+        assigned[place] = (*assigned.get(place, ()), *good)
     else:
-        # A dataset that divides its parts has its good ones divided by content alone:
-        # the same ones everywhere. That some look alike, `check` says.
-        strict = rule is SplitRule.OWN and wishes.pattern is None
-        side |= divide_good(good, same if strict else chosen, known, side)
+        # A dataset that brings its own splits has its good parts divided by content
+        # alone: the same ones everywhere. `check` reports those that look alike.
+        strict = rule is SplitRule.OWN and options.pattern is None
+        subset |= assign_good(good, same if strict else chosen, known, subset)
         moves = rule is SplitRule.HELD_OUT and (good or val)
-        moved = [p for p in train if moves and side[p.sha256] == HELD_OUT]
-        arranged |= _joined(train, val, moved, ordered(good), side)
-    photos = _places(root, everything, side, chosen)
-    return arranged, SplitAssignment(
-        _record(rule, wishes, photos), chosen, near, is_torn
-    )
-
-
-def _record(
-    rule: SplitRule, wishes: SplitOptions, photos: dict[str, PhotoPlace]
-) -> SplitRecord:
-    """Return who went where, and why."""
-    return SplitRecord(
+        moved = [p for p in train if moves and subset[p.sha256] == HELD_OUT]
+        assigned |= _joined(train, val, moved, sorted_by_hash(good), subset)
+    places = _places(root, photos, subset, chosen)
+    record = SplitRecord(
         rule=rule,
-        seed=wishes.seed,
-        pattern=wishes.pattern,
-        like=wishes.like_name,
-        photos=photos,
+        seed=options.seed,
+        pattern=options.pattern,
+        like=options.like_name,
+        photos=places,
     )
+    return assigned, SplitAssignment(record, chosen, near, splits_groups)
 
 
 def _places(
-    root: Path, photos: Sequence[Groupable], side: GroupNumbers, groups: GroupNumbers
+    root: Path,
+    photos: Sequence[GroupablePhoto],
+    subset: NumberByHash,
+    groups: NumberByHash,
 ) -> dict[str, PhotoPlace]:
-    """Return where each photo went that training sees, by SHA-256."""
+    """Return the place of each photo that training sees, by SHA-256."""
     return {
         photo.sha256: PhotoPlace(
             name=below(photo.path, root),
-            side=SIDES[side[photo.sha256]],
+            side=SUBSETS[subset[photo.sha256]],
             group=groups[photo.sha256],
         )
-        for photo in ordered(photos)
-        if photo.sha256 in side
+        for photo in sorted_by_hash(photos)
+        if photo.sha256 in subset
     }
 
 
-def shows_defect(photos: Iterable[Groupable]) -> bool:
-    """Return whether any of the photos has a labelled defect.
-
-    Args:
-        photos: Of one side.
-    """
+def shows_defect(photos: Iterable[GroupablePhoto]) -> bool:
+    """Return whether any of the photos has a labelled defect."""
     return any(len(photo.labels) for photo in photos)
 
 
 def hold_out(
-    photos: Sequence[Groupable], groups: GroupNumbers, seed: int, known: GroupNumbers
+    photos: Sequence[GroupablePhoto],
+    groups: NumberByHash,
+    seed: int,
+    known: NumberByHash,
 ) -> dict[str, int]:
-    """Return the side of each photo, a fifth held out in whole groups.
+    """Return the subset of each photo, ``HELD_OUT_SHARE`` held out in whole groups.
 
     Args:
         photos: To divide.
-        groups: SHA-256 to the group that is not torn.
-        seed: Of the division.
-        known: SHA-256 to the side of photos that have one; a group goes where any of
-            its photos was measured on, else where any was trained on.
+        groups: SHA-256 to the group that stays together.
+        seed: Of the order in which groups of equal need are assigned.
+        known: SHA-256 to the subset of photos that have one; a group follows any of
+            its photos that was measured on, else one that was trained on.
     """
     numbers = [groups[photo.sha256] for photo in photos]
     fixed = _fixed(photos, groups, known)
     shares = (1 - HELD_OUT_SHARE, HELD_OUT_SHARE)
-    found = sides(photos, shares, seed, numbers, fixed)
-    return dict(zip(_names(photos), found.tolist(), strict=True))
+    found = assign_subsets(photos, shares, seed, numbers, fixed)
+    return dict(zip(_hashes(photos), found.tolist(), strict=True))
 
 
-def divide_good(
-    good: Sequence[Groupable],
-    groups: GroupNumbers,
-    known: GroupNumbers,
-    labelled: GroupNumbers,
+def assign_good(
+    good: Sequence[GroupablePhoto],
+    groups: NumberByHash,
+    known: NumberByHash,
+    labelled: NumberByHash,
 ) -> dict[str, int]:
-    """Return the side of each good photo: by SHA-256 even ones train, odd ones do not.
+    """Return the subset of each good photo, by sorted SHA-256: even ones train.
 
     Args:
         good: Photos of ``good/``.
-        groups: SHA-256 to the group that is not torn.
-        known: SHA-256 to the side of photos that have one.
-        labelled: SHA-256 to the side of labelled photos; their groups go with them.
-
-    Returns:
-        SHA-256 to side; a group follows the first of it.
+        groups: SHA-256 to the group that stays together; it follows its first photo.
+        known: SHA-256 to the subset of photos that have one.
+        labelled: SHA-256 to the subset of labelled photos; their groups follow them.
     """
     settled: dict[int, int] = {}
     for names in (known, labelled):
-        for name, side in names.items():
+        for name, subset in names.items():
             if name in groups:
-                settled[groups[name]] = max(side, settled.get(groups[name], TRAIN))
-    for index, photo in enumerate(ordered(good)):
+                settled[groups[name]] = max(subset, settled.get(groups[name], TRAIN))
+    for index, photo in enumerate(sorted_by_hash(good)):
         settled.setdefault(groups[photo.sha256], HELD_OUT if index % 2 else TRAIN)
     return {photo.sha256: settled[groups[photo.sha256]] for photo in good}
 
 
-def _names(photos: Iterable[Groupable]) -> list[str]:
-    """Return the SHA-256 of each photo."""
+def _hashes(photos: Iterable[GroupablePhoto]) -> list[str]:
     return [photo.sha256 for photo in photos]
 
 
+def _all_in(photos: Iterable[GroupablePhoto], subset: int) -> dict[str, int]:
+    return dict.fromkeys(_hashes(photos), subset)
+
+
 def _fixed(
-    photos: Sequence[Groupable], groups: GroupNumbers, known: GroupNumbers
+    photos: Sequence[GroupablePhoto], groups: NumberByHash, known: NumberByHash
 ) -> dict[int, int]:
-    """Return the side of each group that has one: measured on outranks trained on."""
+    """Return the subset of each group that has one: measured on outranks trained on."""
     fixed: dict[int, int] = {}
-    for name in _names(photos):
+    for name in _hashes(photos):
         if name in known:
             group = groups[name]
             fixed[group] = max(known[name], fixed.get(group, TRAIN))
     return fixed
 
 
-def _measurable(photos: Sequence[Groupable], side: GroupNumbers) -> bool:
-    """Return whether both sides show a defect."""
-    shown = {side[photo.sha256] for photo in photos if len(photo.labels)}
-    return len(shown) == len(SIDES)
+def _measurable(photos: Sequence[GroupablePhoto], subset: NumberByHash) -> bool:
+    """Return whether both subsets show a defect."""
+    shown = {subset[photo.sha256] for photo in photos if len(photo.labels)}
+    return len(shown) == len(SUBSETS)
 
 
-def _known(root: Path, names: Sequence[str], wishes: SplitOptions) -> dict[str, int]:
-    """Return the sides of the earlier division."""
-    if wishes.like is None:
+def _recorded_subsets(
+    root: Path, names: Sequence[str], options: SplitOptions
+) -> dict[str, int]:
+    """Return the subsets that an earlier record gives these photos."""
+    if options.like is None:
         return {}
-    places = wishes.like.photos
-    known = {n: SIDES.index(places[n].side) for n in names if n in places}
+    places = options.like.photos
+    known = {n: SUBSETS.index(places[n].side) for n in names if n in places}
     if not known:
         raise DatasetError(
-            f"{root}: no photo of it was divided by {wishes.like_name}.",
+            f"{root}: no photo of it was divided by {options.like_name}.",
             why=f"That run knows {len(places)} photos, none of these {len(names)}.",
             fix="Name a run of an earlier revision of this dataset, or leave "
             "--split-like out.",
@@ -216,14 +211,14 @@ def _joined(
     val: Sequence[G],
     moved: Sequence[G],
     good: Sequence[G],
-    side: GroupNumbers,
+    subset: NumberByHash,
 ) -> dict[str, tuple[G, ...]]:
     """Return train and val with the photos that change sides, and the good ones."""
-    gone = set(_names(moved))
+    gone = set(_hashes(moved))
     joined = {
         "train": [p for p in train if p.sha256 not in gone],
         "val": [*val, *moved],
     }
     for photo in good:
-        joined[SIDES[side[photo.sha256]]].append(photo)
+        joined[SUBSETS[subset[photo.sha256]]].append(photo)
     return {n: tuple(photos) for n, photos in joined.items() if photos or n == "train"}

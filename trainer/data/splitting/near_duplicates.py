@@ -1,37 +1,32 @@
-"""Which photos show the same part: near-duplicates, found by what is individual.
+"""Near-duplicates: photos of one part, found by what is individual to the part.
 
 A fingerprint is a photo made small and grey. Perceptual hashes and plain correlation of
-such pictures ask whether two photos look alike, which photos of one product always do:
-on a fixed jig two different good parts are as alike as two shots of one. So what all
-photos share is taken away first, their mean; where the mean looks like a part, each
-photo is laid onto it before. What is left is the single part: how it lies, its surface,
-its defect. That is correlated, from -1 to 1; 1 minus it is the distance here. It is
-blind to brightness and contrast, to compression and size.
+such pictures measure whether two photos are alike, which photos of one product always
+are: on a fixed jig two different good parts are as alike as two shots of one. So what
+all photos share, their mean, is subtracted first; where the mean resembles a part, each
+photo is aligned to it before. What is left is the single part: how it lies, its
+surface, its defect. That is correlated, from -1 to 1; the distance is 1 minus the
+correlation. It does not depend on brightness, contrast, compression or size.
 
-Correlation breaks where a part was moved or turned between two shots. So candidates are
-taken loosely, the few nearest of each photo at 16 x 16, and each pair is then laid onto
-each other, shifted and turned by a little, and compared at 48 x 48.
+Correlation fails where a part was moved or turned between two shots. So candidates are
+chosen with a loose threshold, the few nearest of each photo at 16 x 16, and each pair
+is then aligned, shifted and turned by a little, and compared at 48 x 48.
 
-One product of many looks like one burst until its own mean is taken away. A group that
-is larger than bursts are is therefore looked at again on its own, with less distance,
-so that a long film falls apart where something moved and a product whose parts differ
-by little does not become one group. Parts that differ by nothing but the camera's noise
-cannot be told apart from shots of one part; they count as different.
+One product of several looks like one burst until its own mean is subtracted. A group
+larger than a burst is therefore divided again on its own, with a smaller distance: a
+long film falls apart where something moved, and a product whose parts differ by little
+does not become one group. Parts that differ by nothing but the camera's noise cannot be
+distinguished from shots of one part; they count as different.
 
 How many shots are found and how many parts are taken for one is measured by
 bench/near_duplicates.py. Real boards with a repeated pattern are also taken for one
 part where they show the same place of it, moved by up to 30 px, with other defects.
 
 Source:
-    Laying one picture onto another: Lucas and Kanade, An Iterative Image Registration
-    Technique, 1981, with the gradient of the one that stays, after Baker and Matthews,
-    Lucas-Kanade 20 Years On, 2004. Normalized correlation of residuals: Lewis, Fast
-    Normalized Cross-Correlation, 1995.
-
-Lays one small picture onto another: shifted and turned by a little.
-
-Source:
-    Baker and Matthews, Lucas-Kanade 20 Years On, IJCV 2004.
+    Alignment: Lucas and Kanade, An Iterative Image Registration Technique, 1981, with
+    the gradient of the fixed picture, after Baker and Matthews, Lucas-Kanade 20 Years
+    On, IJCV 2004. Normalized correlation of residuals: Lewis, Fast Normalized
+    Cross-Correlation, 1995.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,21 +40,27 @@ from models.preprocess import Frame
 
 SIDE_PX = 48  # of the small picture
 COARSE_PX = 16  # where candidates are looked for
-CANDIDATES = 6  # nearest of each photo: a burst hangs together by less
-LOOSE = 0.4  # distance of candidates
-NEAR = 0.02  # distance of near-duplicates, laid onto each other
-SHRINK = 0.7  # of the distance, where a large group is looked at again
-NEAREST = NEAR / 5  # where looking again ends
-SHARED = 0.8  # correlation with the mean from which on it looks like a part
+CANDIDATES = 6  # nearest of each photo: fewer connect a burst already
+CANDIDATE_DISTANCE = 0.4
+NEAR_DISTANCE = 0.02  # of near-duplicates after alignment
+SHRINK = 0.7  # of the distance, where a large group is divided again
+SMALLEST_DISTANCE = NEAR_DISTANCE / 5  # groups are not divided again below
+SHARED = 0.8  # correlation with the mean from which on it resembles a part
 SMALL_BURST, LARGE_BURST = 12, 30  # photos; in between a quarter of all
-BLOCK = 1024  # rows compared at once: 40 MB for 10,000 photos
+BLOCK_ROWS = 1024  # compared at once: 40 MB for 10,000 photos
 FLAT = 1e-3  # length of a row without contrast
+SMOOTH_PX = 1.0  # sigma: a picture must be smooth where it is shifted by less than 1 px
+STEPS = 5  # the shifts and turns of bench/near_duplicates.py need no more
+EDGE_PX = 3  # not compared: a shift moves other content in there
+LARGEST_SHIFT_PX = 2.0  # of 48: 27 of 640 px
+LARGEST_TURN = 0.06  # radians, 3.4 degrees
+INSIDE = slice(EDGE_PX, -EDGE_PX)
 
 Fingerprint = npt.NDArray[np.uint8]  # [SIDE_PX, SIDE_PX]
 
 
 def no_fingerprint() -> Fingerprint:
-    """Return the fingerprint of a photo that is like no other, ``[48, 48]`` uint8."""
+    """Return a fingerprint without contrast, near no other, ``[48, 48]`` uint8."""
     return np.zeros((SIDE_PX, SIDE_PX), np.uint8)
 
 
@@ -78,13 +79,13 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> IntArray:
 
     Args:
         fingerprints: Of all photos. The groups depend on the whole set, because what
-            its photos share is not held for likeness.
+            its photos share does not count as likeness.
     """
     groups = np.arange(len(fingerprints))
     if len(groups) > 1:
-        pictures = smoothed(np.stack(fingerprints).astype(np.float32))
+        pictures = smooth(np.stack(fingerprints).astype(np.float32))
         burst = int(np.clip(len(groups) // 4, SMALL_BURST, LARGE_BURST))
-        _join(pictures, groups, groups, NEAR, burst)
+        _join(pictures, groups, groups, NEAR_DISTANCE, burst)
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
@@ -95,15 +96,15 @@ def _join(
 
     Args:
         pictures: ``[N, S, S]`` of all photos.
-        members: ``[M]`` the photos to look at.
+        members: ``[M]`` the photos to group.
         groups: ``[N]`` changed in place: the first member of each one's group.
         near: Distance of near-duplicates.
-        burst: Photos in the largest group that is not looked at again.
+        burst: Photos in the largest group that is not divided again.
     """
     for component in _components(_individual(pictures[members]), near):
         chosen = members[component]
         groups[chosen] = chosen[0]
-        if len(chosen) > burst and near * SHRINK >= NEAREST:
+        if len(chosen) > burst and near * SHRINK >= SMALLEST_DISTANCE:
             _join(pictures, chosen, groups, near * SHRINK, burst)
 
 
@@ -124,9 +125,9 @@ def _individual(pictures: FloatArray) -> FloatArray:
     rows = _normalized(pictures.reshape(len(pictures), -1))
     shared = _normalized(rows.mean(axis=0)[None])[0]
     if np.median(rows @ shared) > SHARED:
-        anchor = Template(shared.reshape(pictures.shape[1:]))
-        laid = [anchor.laid_on(one) for one in rows.reshape(pictures.shape)]
-        rows = _normalized(np.stack(laid).reshape(rows.shape))
+        template = Template(shared.reshape(pictures.shape[1:]))
+        aligned = [template.align(one) for one in rows.reshape(pictures.shape)]
+        rows = _normalized(np.stack(aligned).reshape(rows.shape))
     shown = np.abs(rows).max(axis=1, keepdims=True) > 0  # [M, 1]
     return _normalized((rows - rows.mean(axis=0)) * shown).reshape(pictures.shape)
 
@@ -134,13 +135,13 @@ def _individual(pictures: FloatArray) -> FloatArray:
 def _components(pictures: FloatArray, near: float) -> list[IntArray]:
     """Return the groups of pictures that a chain of near ones joins, ascending."""
     root = np.arange(len(pictures))
-    anchors: dict[int, Template] = {}
+    templates: dict[int, Template] = {}
     for one, other in _candidates(pictures):
         if root[one] == root[other]:
             continue
-        if one not in anchors:
-            anchors[one] = Template(pictures[one])
-        if likeness(anchors[one], pictures[other]) >= 1 - near:
+        if one not in templates:
+            templates[one] = Template(pictures[one])
+        if templates[one].correlation(pictures[other]) >= 1 - near:
             low, high = sorted((root[one], root[other]))
             root[root == high] = low
     order = np.argsort(root, kind="stable")
@@ -155,38 +156,26 @@ def _candidates(pictures: FloatArray) -> Iterator[tuple[int, int]]:
     rows = _normalized(np.stack(small).reshape(len(small), -1).astype(np.float32))
     count = min(CANDIDATES, len(rows) - 1)
     found: dict[tuple[int, int], float] = {}
-    for start in range(0, len(rows), BLOCK):
-        alike = rows[start : start + BLOCK] @ rows.T  # [B, N]
+    for start in range(0, len(rows), BLOCK_ROWS):
+        alike = rows[start : start + BLOCK_ROWS] @ rows.T  # [B, N]
         own = np.arange(len(alike))
         alike[own, start + own] = -1
         nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
         for row, others in enumerate(nearest.tolist()):
             for other in others:
-                if alike[row, other] >= 1 - LOOSE:
+                if alike[row, other] >= 1 - CANDIDATE_DISTANCE:
                     low, high = sorted((start + row, other))
                     found[low, high] = float(alike[row, other])
     yield from sorted(found, key=lambda pair: -found[pair])
 
 
-SMOOTH_PX = 1.0  # sigma: a picture must be smooth where it is shifted by less than 1 px
-STEPS = 5  # the shifts and turns of bench/near_duplicates.py need no more
-EDGE_PX = 3  # not compared: a shift brings something else in there
-LARGEST_SHIFT_PX = 2.0  # of 48: 27 of 640 px
-LARGEST_TURN = 0.06  # radians, 3.4 degrees
-INSIDE = slice(EDGE_PX, -EDGE_PX)
-
-
-def smoothed(pictures: FloatArray) -> FloatArray:
-    """Return pictures that can be shifted by less than a pixel, ``[N, S, S]``.
-
-    Args:
-        pictures: ``[N, S, S]`` float32, grey.
-    """
+def smooth(pictures: FloatArray) -> FloatArray:
+    """Return pictures that can be shifted by less than a pixel, ``[N, S, S]``."""
     return np.stack([cv2.GaussianBlur(one, (0, 0), SMOOTH_PX) for one in pictures])
 
 
 class Template:
-    """A picture that others are laid onto.
+    """A picture that others are aligned to.
 
     Args:
         picture: ``[S, S]`` float32, grey.
@@ -194,38 +183,38 @@ class Template:
 
     def __init__(self, picture: FloatArray) -> None:
         self._size = int(picture.shape[0])
-        self.inside = _flat(picture)
+        self._inside = _flat(picture)
         down = np.asarray(np.gradient(picture, axis=0), np.float32)
         right = np.asarray(np.gradient(picture, axis=1), np.float32)
-        place = (np.arange(self._size) - (self._size - 1) / 2).astype(np.float32)
-        turned = down * place[None, :] - right * place[:, None]
-        moves = np.stack(
+        centred = (np.arange(self._size) - (self._size - 1) / 2).astype(np.float32)
+        turned = down * centred[None, :] - right * centred[:, None]
+        jacobian = np.stack(
             [one[INSIDE, INSIDE].ravel() for one in (right, down, turned)], axis=1
         )  # [I, 3]
         scale = float(np.linalg.norm(_centred(picture)))
-        self._answer: FloatArray = np.asarray(
-            np.linalg.pinv(moves / max(scale, 1e-6)), np.float32
+        self._solve: FloatArray = np.asarray(
+            np.linalg.pinv(jacobian / max(scale, 1e-6)), np.float32
         )  # [3, I]
 
-    def laid_on(self, picture: FloatArray) -> FloatArray:
-        """Return a picture shifted and turned so that it fits best, ``[S, S]``.
-
-        Args:
-            picture: Of the same size.
-        """
+    def align(self, picture: FloatArray) -> FloatArray:
+        """Return a picture of the same size, shifted and turned to fit, ``[S, S]``."""
         best = moved = picture
-        best_likeness = float(self.inside @ _flat(picture))
+        best_correlation = float(self._inside @ _flat(picture))
         move: FloatArray = np.zeros(3, np.float32)
         for _ in range(STEPS):
-            rest: FloatArray = self.inside - _flat(moved)
-            move = move + self._answer @ rest
+            residual: FloatArray = self._inside - _flat(moved)
+            move = move + self._solve @ residual
             move[:2] = move[:2].clip(-LARGEST_SHIFT_PX, LARGEST_SHIFT_PX)
             move[2] = move[2].clip(-LARGEST_TURN, LARGEST_TURN)
             moved = self._moved(picture, move)
-            now = float(self.inside @ _flat(moved))
-            if now > best_likeness:
-                best, best_likeness = moved, now
+            correlation = float(self._inside @ _flat(moved))
+            if correlation > best_correlation:  # a step may go too far
+                best, best_correlation = moved, correlation
         return best
+
+    def correlation(self, picture: FloatArray) -> float:
+        """Return the correlation with a picture aligned to this one, -1 to 1."""
+        return float(self._inside @ _flat(self.align(picture)))
 
     def _moved(self, picture: FloatArray, move: FloatArray) -> FloatArray:
         """Return a picture moved by x, y, in pixels, and turned, in radians."""
@@ -242,16 +231,6 @@ class Template:
         edge = cv2.BORDER_REPLICATE
         moved = cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=edge)
         return np.asarray(moved, np.float32)
-
-
-def likeness(anchor: Template, picture: FloatArray) -> float:
-    """Return the correlation of two pictures laid onto each other, -1 to 1.
-
-    Args:
-        anchor: One of them.
-        picture: The other, of the same size.
-    """
-    return float(anchor.inside @ _flat(anchor.laid_on(picture)))
 
 
 def _centred(picture: FloatArray) -> FloatArray:

@@ -1,15 +1,16 @@
 """Which photos are trained on and which are measured on, and why: ``split.json``.
 
 A dataset that brings train and val keeps them. Where there is no val with a defect, a
-fifth of the photos is held out: whole groups, each class on both sides, by content and
-seed. A flat ``good/`` beside a train split is divided by the sorted SHA-256, even ones
-train, odd ones are measured on; photos of one group follow the first of them, or what
-is labelled of the same part.
+share of the photos is held out: whole groups, each class in both subsets, by content
+and seed. A flat ``good/`` beside a train split is divided by the sorted SHA-256, even
+ones train, odd ones are measured on; photos of one group follow the first of them, or a
+labelled photo of the same part.
 
-The division is recorded, because content alone cannot keep it when photos are added: a
-new photo changes what every class wants, and the hash of the group that it joins. With
-a record every photo that is known keeps its side, and a group of which any photo was
-measured on stays there as a whole: nothing that was measured on is ever trained on.
+The assignment is recorded, because content alone does not keep it when photos are
+added: a new photo changes the need of every class, and the hash of the group that it
+joins. With a record every known photo keeps its subset, and a group of which any photo
+was measured on stays there as a whole: no photo that was measured on is trained on
+later.
 """
 
 import hashlib
@@ -24,22 +25,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.errors import DatasetError
 from models.files import write_atomically
 from models.manifest import Sha256
-from trainer.data.splitting.stratify import Divisible
+from trainer.data.splitting.stratify import SplittablePhoto
 
 SPLIT_NAME = "split.json"
 SCHEMA_VERSION = 1
-SIDES: tuple[Literal["train"], Literal["val"]] = ("train", "val")  # TRAIN, HELD_OUT
+# By the numbers TRAIN and HELD_OUT.
+SUBSETS: tuple[Literal["train"], Literal["val"]] = ("train", "val")
 
 
 class SplitRule(StrEnum):
-    """Who divided the photos."""
+    """Where the subsets come from."""
 
     OWN = "own"  # the dataset brings train and val
-    HELD_OUT = "held-out"  # a fifth of the photos that it brings
+    HELD_OUT = "held-out"  # a share of the photos that it brings
 
 
 class PhotoPlace(BaseModel):
-    """Where one photo went."""
+    """Subset and group of one photo."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,13 +65,13 @@ class SplitRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """What the user asked for.
+    """How the user wants the photos divided.
 
     Attributes:
-        seed: Of what is held out.
-        pattern: Regular expression that names a photo's group.
-        like: An earlier division to keep.
-        like_name: Where it came from.
+        seed: Of the order in which photos are held out.
+        pattern: Regular expression that names a photo's group; None = by likeness.
+        like: An earlier record to keep; None = there is none.
+        like_name: The run that ``like`` comes from, for messages and the record.
     """
 
     seed: int = 0
@@ -78,11 +80,8 @@ class SplitOptions:
     like_name: str | None = None
 
 
-def read_split(run: Path) -> SplitRecord:
+def read_split_record(run: Path) -> SplitRecord:
     """Return how an earlier run divided its photos.
-
-    Args:
-        run: Its folder.
 
     Raises:
         DatasetError: There is no record, or it cannot be read.
@@ -107,46 +106,34 @@ def read_split(run: Path) -> SplitRecord:
 
 @dataclass(frozen=True, slots=True)
 class SplitAssignment:
-    """The division in force.
+    """The assignment of photos to subsets that is in force.
 
     Attributes:
-        record: For ``split.json``: every photo that training sees, and its side.
-        groups: SHA-256 to the group that is not torn, of all photos.
-        near: SHA-256 to near-duplicates, whatever the pattern says.
-        tears_groups: Near-duplicates had to be parted, photo by photo: there was no
-            other way to have defects on both sides.
+        record: For ``split.json``: every photo that training sees, and its subset.
+        groups: SHA-256 to the group that stays together, of all photos.
+        near: SHA-256 to the group of near-duplicates; the pattern does not count.
+        splits_groups: Near-duplicates were assigned photo by photo, because otherwise
+            one subset would have no defect.
     """
 
     record: SplitRecord
     groups: Mapping[str, int]
     near: Mapping[str, int]
-    tears_groups: bool
+    splits_groups: bool
 
-    def side(self, photo: Divisible) -> int:
-        """Return ``TRAIN`` or ``HELD_OUT``.
+    def subset(self, photo: SplittablePhoto) -> int:
+        """Return ``TRAIN`` or ``HELD_OUT`` for a photo that training sees."""
+        return SUBSETS.index(self.record.photos[photo.sha256].side)
 
-        Args:
-            photo: One that training sees.
-        """
-        return SIDES.index(self.record.photos[photo.sha256].side)
-
-    def groups_of(self, photos: Sequence[Divisible]) -> list[int]:
-        """Return the group of each photo, for ``folds``.
-
-        Args:
-            photos: Of the dataset.
-        """
+    def groups_of(self, photos: Sequence[SplittablePhoto]) -> list[int]:
+        """Return the group of each photo, for ``folds``."""
         return [self.groups[photo.sha256] for photo in photos]
 
-    def divided_as(self, held_out: Sequence[Divisible]) -> "SplitAssignment":
-        """Return the same photos on other sides: all but some are trained on.
-
-        Args:
-            held_out: Of those that training sees.
-        """
+    def with_held_out(self, held_out: Sequence[SplittablePhoto]) -> "SplitAssignment":
+        """Return the same photos with other subsets: all but some are trained on."""
         out = {photo.sha256 for photo in held_out}
         photos = {
-            name: place.model_copy(update={"side": SIDES[name in out]})
+            name: place.model_copy(update={"side": SUBSETS[name in out]})
             for name, place in self.record.photos.items()
         }
         record = self.record.model_copy(update={"photos": photos})
@@ -154,47 +141,42 @@ class SplitAssignment:
 
     @property
     def sha256(self) -> str:
-        """Hash of who is on which side."""
+        """Hash of the subset of every photo."""
         places = sorted((n, p.side) for n, p in self.record.photos.items())
         return hashlib.sha256(repr(places).encode()).hexdigest()
 
     def summary(self) -> dict[str, object]:
-        """Return what a run's record says of it; ``split.json`` has the photos."""
+        """Return what ``run.json`` has of it; ``split.json`` has the photos."""
         places = self.record.photos.values()
         return {
             **self.record.model_dump(mode="json", exclude={"photos"}),
             "groups": len({place.group for place in places}),
-            "photos": {s: sum(place.side == s for place in places) for s in SIDES},
-            "tears_groups": self.tears_groups,
+            "photos": {s: sum(place.side == s for place in places) for s in SUBSETS},
+            "tears_groups": self.splits_groups,
         }
 
 
-def split_of(run: Path) -> SplitOptions:
-    """Return the wishes that divide a run's dataset as the run did.
+def split_options_of(run: Path) -> SplitOptions:
+    """Return the options that divide a run's dataset as the run did.
 
-    Args:
-        run: Its folder; one of an older version has no record and wishes nothing.
+    A run of an older version has no record: the defaults are returned.
 
     Raises:
         DatasetError: The record cannot be read.
     """
     if not (run / SPLIT_NAME).exists():
         return SplitOptions()
-    like = read_split(run)
+    like = read_split_record(run)
     return SplitOptions(
         seed=like.seed, pattern=like.pattern, like=like, like_name=str(run)
     )
 
 
-def write_split(run: Path, division: SplitAssignment) -> None:
-    """Write ``split.json``.
-
-    Args:
-        run: Folder; exists.
-        division: In force.
+def write_split_record(run: Path, assignment: SplitAssignment) -> None:
+    """Write ``split.json`` into a folder that exists.
 
     Raises:
         OSError: It cannot be written.
     """
-    text = division.record.model_dump_json(indent=1) + "\n"
+    text = assignment.record.model_dump_json(indent=1) + "\n"
     write_atomically(run / SPLIT_NAME, text.encode())

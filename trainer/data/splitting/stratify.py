@@ -1,13 +1,13 @@
-"""Divides photos into sides, whole groups at a time, every class on each side.
+"""Divides photos into subsets, whole groups at a time, every class in each subset.
 
-A group is what must not be torn: photos of one part, one lot, one burst. Its photos go
-to one side together, because a detector that has seen a part knows it again, and the
-measurement would flatter.
+A group is what stays together: photos of one part, one lot, one burst. Its photos go to
+one subset, because a detector recognizes a part that it was trained on, and the
+measurement would be too good.
 
-Sides are filled by iterative stratification: the rarest class first, each group to the
-side that still wants most of it. The last groups of a class go to the sides that have
-none of it yet. Everything is decided by the content of the photos and a seed, never by
-their names or order.
+Subsets are filled by iterative stratification: the rarest class first, each group to
+the subset that still needs most of it. The last groups of a class go to the subsets
+that have none of it yet. Everything is decided by the content of the photos and a seed,
+never by their names or order.
 
 Source:
     Sechidis, Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data,
@@ -29,8 +29,8 @@ TRAIN, HELD_OUT = 0, 1
 FEWEST_FOLDS = 2
 
 
-class Divisible(Protocol):
-    """A photo of which is known what it shows."""
+class SplittablePhoto(Protocol):
+    """What stratification needs to know of a photo."""
 
     @property
     def sha256(self) -> str:
@@ -41,16 +41,14 @@ class Divisible(Protocol):
         """``[G]`` index of the class of each box; empty for a good part."""
 
 
-P = TypeVar("P", bound=Divisible)
+P = TypeVar("P", bound=SplittablePhoto)
 
 
 @dataclass(frozen=True, slots=True)
 class Fold(Generic[P]):
-    """One of k ways to train on most photos and to measure on the others.
+    """One of k divisions into photos to train on and photos to measure on.
 
-    Attributes:
-        train: Photos to train on, by SHA-256.
-        held_out: All others, by SHA-256.
+    Both are sorted by SHA-256.
     """
 
     train: tuple[P, ...]
@@ -63,10 +61,10 @@ def folds(
     """Return k folds; each photo is held out in exactly one of them.
 
     Args:
-        photos: All there are.
+        photos: All that take part.
         k: Number of folds, at least 2. Some hold nothing out where there are fewer
             groups than folds.
-        seed: Of the division.
+        seed: Of the order in which groups of equal need are assigned.
         groups: ``[N]`` number of each photo's group; None = each photo on its own.
             Photos with the same content are one group in any case.
 
@@ -76,40 +74,37 @@ def folds(
     if k < FEWEST_FOLDS:
         message = f"expected at least {FEWEST_FOLDS} folds, got {k}"
         raise ValueError(message)
-    side = sides(photos, [1 / k] * k, seed, groups)
+    subsets = assign_subsets(photos, [1 / k] * k, seed, groups)
+    pairs = list(zip(photos, subsets.tolist(), strict=True))
     return tuple(
         Fold(
-            ordered(photo for photo, s in zip(photos, side, strict=True) if s != fold),
-            ordered(photo for photo, s in zip(photos, side, strict=True) if s == fold),
+            sorted_by_hash(photo for photo, subset in pairs if subset != fold),
+            sorted_by_hash(photo for photo, subset in pairs if subset == fold),
         )
         for fold in range(k)
     )
 
 
-def ordered(photos: Iterable[P]) -> tuple[P, ...]:
-    """Return photos by SHA-256, wherever they lie and whatever they are called.
-
-    Args:
-        photos: In any order.
-    """
+def sorted_by_hash(photos: Iterable[P]) -> tuple[P, ...]:
+    """Return photos by SHA-256: an order that paths do not change."""
     return tuple(sorted(photos, key=lambda photo: photo.sha256))
 
 
-def sides(
-    photos: Sequence[Divisible],
+def assign_subsets(
+    photos: Sequence[SplittablePhoto],
     shares: Sequence[float],
     seed: int,
     groups: Sequence[int] | None = None,
     fixed: Mapping[int, int] | None = None,
 ) -> IntArray:
-    """Return the side of each photo, ``[N]`` int64.
+    """Return the subset of each photo, ``[N]`` int64.
 
     Args:
-        photos: All there are.
-        shares: ``[S]`` part of the photos that each side is to get; together 1.
-        seed: Of the division.
+        photos: All that take part.
+        shares: ``[S]`` share of the photos that each subset is to get; together 1.
+        seed: Of the order in which groups of equal need are assigned.
         groups: ``[N]`` number of each photo's group; None = each photo on its own.
-        fixed: Group to side, for groups whose side is decided already.
+        fixed: Group to subset, for groups whose subset is decided already.
 
     Raises:
         ValueError: Not one group for each photo.
@@ -119,30 +114,30 @@ def sides(
         message = f"{len(numbers)} groups for {len(photos)} photos"
         raise ValueError(message)
     names = [photo.sha256 for photo in photos]
-    whole = _ranked(names, merged(numbers, names), seed)
-    sides_of = fixed or {}
+    whole = _ranked(names, merge_groups(numbers, names), seed)
+    subset_of = fixed or {}
     decided = {
-        int(group): sides_of[number]
+        int(group): subset_of[number]
         for group, number in zip(whole, numbers, strict=True)
-        if number in sides_of
+        if number in subset_of
     }
-    filling = _Filling(photos, whole, shares, decided)
-    filling.fill()
-    filling.balance(frozenset(decided))
-    filling.repair(frozenset(decided))
-    return filling.side_of[whole]
+    stratification = _Stratification(photos, whole, shares, decided)
+    stratification.fill()
+    stratification.balance(frozenset(decided))
+    stratification.repair(frozenset(decided))
+    return stratification.subset_of[whole]
 
 
-def merged(*keyings: Sequence[Hashable]) -> IntArray:
-    """Return the finest groups that no keying tears, numbered by first appearance.
+def merge_groups(*keyings: Sequence[Hashable]) -> IntArray:
+    """Return the finest groups that keep equal keys together, ``[N]`` int64 from 0.
+
+    They are numbered by first appearance.
 
     Args:
-        keyings: Each ``[N]`` keys; photos with an equal key belong together.
+        keyings: Each ``[N]`` keys; photos with an equal key in any of them belong
+            together.
 
-    Returns:
-        ``[N]`` int64 from 0.
-
-    >>> merged([1, 1, 2, 3], "abbc").tolist()
+    >>> merge_groups([1, 1, 2, 3], "abbc").tolist()
     [0, 0, 0, 1]
     """
     parent = list(range(len(keyings[0])))
@@ -165,7 +160,7 @@ def merged(*keyings: Sequence[Hashable]) -> IntArray:
 
 
 def _ranked(names: Sequence[str], groups: IntArray, seed: int) -> IntArray:
-    """Return the groups numbered anew, shuffled by the seed and their content."""
+    """Return the groups renumbered: shuffled by the seed and their content."""
     first: dict[int, str] = {}
     for group, name in zip(groups.tolist(), names, strict=True):
         first[group] = min(name, first.get(group, name))
@@ -178,15 +173,15 @@ def _ranked(names: Sequence[str], groups: IntArray, seed: int) -> IntArray:
     return result
 
 
-class _Filling:
-    """Sides being filled.
+class _Stratification:
+    """Subsets while they are filled.
 
-    A stratum is a class, or: any defect, none, any photo.
+    A stratum is a class, or: any defect, no defect, any photo (the last one).
     """
 
     def __init__(
         self,
-        photos: Sequence[Divisible],
+        photos: Sequence[SplittablePhoto],
         groups: IntArray,
         shares: Sequence[float],
         decided: Mapping[int, int],
@@ -195,95 +190,98 @@ class _Filling:
         count = int(groups.max(initial=-1)) + 1
         self._photos = np.zeros((count, shown.shape[1]), np.int64)  # [G, T]
         np.add.at(self._photos, groups, shown)
-        self._wanted = np.outer(shares, self._photos.sum(axis=0))  # [S, T]
-        self._placed = np.zeros((len(shares), shown.shape[1]), np.int64)  # groups
-        self.side_of = np.full(count, -1, np.int64)
-        for group, side in decided.items():
-            self._place(group, side)
+        self._needed = np.outer(shares, self._photos.sum(axis=0))  # [S, T] photos
+        self._groups = np.zeros((len(shares), shown.shape[1]), np.int64)  # [S, T]
+        self.subset_of = np.full(count, -1, np.int64)  # [G], -1 = not assigned
+        for group, subset in decided.items():
+            self._add(group, subset)
 
     def fill(self) -> None:
-        """Give every group a side: groups of the rarest stratum first, large first."""
+        """Assign every group: those of the rarest stratum first, large ones first."""
         spread = (self._photos > 0).sum(axis=0)
         for stratum in np.argsort(spread, kind="stable").tolist():
             left = [
                 group
-                for group in range(len(self.side_of))
-                if self.side_of[group] < 0 and self._photos[group, stratum]
+                for group in range(len(self.subset_of))
+                if self.subset_of[group] < 0 and self._photos[group, stratum]
             ]
             left.sort(key=lambda group: -int(self._photos[group, stratum]))
             for index, group in enumerate(left):
-                self._place(group, self._neediest(stratum, len(left) - index))
+                self._add(group, self._neediest(stratum, len(left) - index))
 
     def _neediest(self, stratum: int, left: int) -> int:
-        """Return the side that wants a stratum most, of which so many are left."""
-        lacking = self._placed[:, stratum] == 0
+        """Return the subset that needs a stratum most, with so many groups left."""
+        lacking = self._groups[:, stratum] == 0
+        # With as few groups left as subsets lack the stratum, each gets one of them.
         allowed = lacking if 0 < lacking.sum() >= left else np.ones_like(lacking)
-        wishes = [
-            (self._wanted[side, stratum], self._wanted[side, -1], -side)
-            for side in np.flatnonzero(allowed).tolist()
+        needs = [
+            (self._needed[subset, stratum], self._needed[subset, -1], -subset)
+            for subset in np.flatnonzero(allowed).tolist()
         ]
-        return -max(wishes)[2]
+        return -max(needs)[2]
 
     def balance(self, decided: frozenset[int]) -> None:
-        """Move groups from the fullest side to the emptiest while both gain by it."""
-        free = np.array([g not in decided for g in range(len(self.side_of))], np.bool_)
+        """Move groups from the fullest subset to the emptiest while both gain by it."""
+        count = len(self.subset_of)
+        free = np.array([group not in decided for group in range(count)], np.bool_)
         while True:
-            to = int(self._wanted[:, -1].argmax())
-            home = int(self._wanted[:, -1].argmin())
-            gap = self._wanted[to, -1] - self._wanted[home, -1]
+            to = int(self._needed[:, -1].argmax())
+            home = int(self._needed[:, -1].argmin())
+            gap = self._needed[to, -1] - self._needed[home, -1]
             size = self._photos[:, -1]
-            fits = np.flatnonzero(free & (self.side_of == home) & (size < gap))
+            # A group of the gap's size or more would only swap the two.
+            fits = np.flatnonzero(free & (self.subset_of == home) & (size < gap))
             if not len(fits):
                 return
-            after = np.abs(self._wanted[to] - self._photos[fits])
-            after += np.abs(self._wanted[home] + self._photos[fits])  # [F, T]
+            after = np.abs(self._needed[to] - self._photos[fits])
+            after += np.abs(self._needed[home] + self._photos[fits])  # [F, T]
             group = int(fits[after.sum(axis=1).argmin()])
-            self._take(group)
-            self._place(group, to)
-            free[group] = False
+            self._remove(group)
+            self._add(group, to)
+            free[group] = False  # moved once: the loop comes to an end
 
     def repair(self, decided: frozenset[int]) -> None:
-        """Move a group where all groups of a stratum came to the same side."""
-        for stratum in np.flatnonzero(self._lonely()).tolist():
+        """Move a group where all groups of a stratum are in the same subset."""
+        for stratum in np.flatnonzero(self._one_sided()).tolist():
             movable = [
                 group
                 for group in np.flatnonzero(self._photos[:, stratum]).tolist()
                 if group not in decided
             ]
             for group in sorted(movable, key=lambda g: int(self._photos[g, -1])):
-                if self._lonely()[stratum]:
+                if self._one_sided()[stratum]:
                     self._move_if_better(group)
 
     def _move_if_better(self, group: int) -> None:
-        """Move a group to the neediest side where fewer strata are on one side."""
-        before, home = self._lonely().sum(), int(self.side_of[group])
-        for side in np.argsort(-self._wanted[:, -1], kind="stable").tolist():
-            self._take(group)
-            self._place(group, side)
-            if self._lonely().sum() < before:
+        """Move a group to the neediest subset that leaves fewer strata one-sided."""
+        before, home = self._one_sided().sum(), int(self.subset_of[group])
+        for subset in np.argsort(-self._needed[:, -1], kind="stable").tolist():
+            self._remove(group)
+            self._add(group, subset)
+            if self._one_sided().sum() < before:
                 return
-        self._take(group)
-        self._place(group, home)
+        self._remove(group)
+        self._add(group, home)
 
-    def _lonely(self) -> npt.NDArray[np.bool_]:
-        """Return which strata of two groups or more are on one side only, ``[T]``."""
-        on_sides = (self._placed > 0).sum(axis=0)
-        lonely: npt.NDArray[np.bool_] = (on_sides == 1) & (self._placed.sum(axis=0) > 1)
-        return lonely
+    def _one_sided(self) -> npt.NDArray[np.bool_]:
+        """Return which strata of two groups or more are in one subset only, ``[T]``."""
+        subsets = (self._groups > 0).sum(axis=0)
+        found: npt.NDArray[np.bool_] = (subsets == 1) & (self._groups.sum(axis=0) > 1)
+        return found
 
-    def _place(self, group: int, side: int) -> None:
-        self.side_of[group] = side
-        self._wanted[side] -= self._photos[group]
-        self._placed[side] += self._photos[group] > 0
+    def _add(self, group: int, subset: int) -> None:
+        self.subset_of[group] = subset
+        self._needed[subset] -= self._photos[group]
+        self._groups[subset] += self._photos[group] > 0
 
-    def _take(self, group: int) -> None:
-        side = int(self.side_of[group])
-        self._wanted[side] += self._photos[group]
-        self._placed[side] -= self._photos[group] > 0
-        self.side_of[group] = -1
+    def _remove(self, group: int) -> None:
+        subset = int(self.subset_of[group])
+        self._needed[subset] += self._photos[group]
+        self._groups[subset] -= self._photos[group] > 0
+        self.subset_of[group] = -1
 
 
-def _strata(photos: Sequence[Divisible]) -> npt.NDArray[np.int64]:
+def _strata(photos: Sequence[SplittablePhoto]) -> npt.NDArray[np.int64]:
     """Return which strata each photo shows, ``[N, C + 3]``, 0 or 1."""
     labels = [photo.labels for photo in photos]
     classes = 1 + max((int(row.max(initial=-1)) for row in labels), default=-1)

@@ -1,0 +1,130 @@
+"""What is wrong with a dataset: the kinds of finding, and how each is shown."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+Corners = tuple[float, float, float, float]
+"""x1, y1, x2, y2 of a box: pixels of the photo, or shares of it where noted."""
+
+SHOWN_NAMES = 3  # names that one finding lists
+
+
+class Level(StrEnum):
+    """Whether training would be wrong, or only worse."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class FindingKind(StrEnum):
+    """What a finding is about, in the order of the reports.
+
+    The value is the one in ``check --json``.
+
+    Attributes:
+        heading: The kind as the terminal and the page show it.
+    """
+
+    heading: str
+
+    def __new__(cls, value: str, heading: str) -> Self:
+        """Return the member of a value and its heading."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.heading = heading
+        return member
+
+    ANNOTATION = "annotation", "Annotations to review"
+    UNREADABLE_PHOTO = "unreadable-photo", "Photos that cannot be read, or are cut off"
+    WRONG_SIZE = "wrong-size", "Boxes drawn on a picture of another size"
+    EMPTY_BOX = "empty-box", "Boxes that are empty"
+    OUTSIDE_BOX = "outside-box", "Boxes outside their photo"
+    CLIPPED_BOX = "clipped-box", "Boxes that reach outside their photo"
+    DUPLICATE_BOX = "duplicate-box", "Boxes that are there twice"
+    HUGE_BOX = "huge-box", "Boxes that cover nearly the whole photo"
+    SMALL_BOX = "small-box", "Boxes that are too small at the input's size"
+    DUPLICATE_PHOTO = "duplicate-photo", "Photos that are there twice"
+    CONTRADICTION = "contradiction", "The same picture, labelled differently"
+    SAME_IN_TWO_SPLITS = "same-in-two-splits", "The same picture in two splits"
+    NEAR_IN_TWO_SPLITS = "near-in-two-splits", "Nearly the same picture in two splits"
+    SIMILAR_LABELS = "similar-labels", "Class names that differ by case or space"
+    RARE_LABEL = "rare-label", "Classes with few examples"
+    ONE_SIDED_LABEL = (
+        "one-sided-label",
+        "Classes that are not trained on, or not measured on",
+    )
+    COLOUR_MIX = "colour-mix", "Grey among colour"
+    SHAPE_MIX = "shape-mix", "Photos of another shape"
+    SCALE_MIX = "scale-mix", "Photos of a very different size"
+    LOOKS_DEFECTIVE = "looks-defective", "Photos without a label that look defective"
+    FEW_GOOD = "few-good", "Too few good parts"
+    SPLITS = "splits", "What is trained on and what is measured on"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about a dataset.
+
+    Attributes:
+        level: Errors stop training.
+        file: Photo or annotation file at fault.
+        place: Line, annotation id or key inside the file; empty for all of it.
+        why: What is wrong: got and expected.
+        fix: The next action of the person who reads it.
+        boxes: Boxes at fault as they were drawn; pixels of the photo.
+        photo: The photo that it is about where ``file`` is another file.
+    """
+
+    level: Level
+    file: Path
+    place: str
+    why: str
+    fix: str
+    kind: FindingKind = FindingKind.ANNOTATION
+    boxes: tuple[Corners, ...] = ()
+    photo: Path | None = None
+
+    def __str__(self) -> str:
+        """Return the finding on one line."""
+        place = f" ({self.place})" if self.place else ""
+        return on_one_line(
+            f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return the finding as ``check --json`` has it."""
+        return {
+            "level": self.level.value,
+            "kind": self.kind.value,
+            "file": printable(str(self.file)),
+            "place": printable(self.place),
+            "why": printable(self.why),
+            "fix": printable(self.fix),
+            "boxes": [[round(side, 2) for side in box] for box in self.boxes],
+        }
+
+
+def printable(text: str) -> str:
+    """Return a text that every output can encode.
+
+    A file name that is not UTF-8 holds lone surrogates (PEP 383); they are escaped.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def on_one_line(text: str) -> str:
+    """Return a text without line breaks and terminal commands; both are escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in printable(text)
+    )
+
+
+def first_names(names: Iterable[str]) -> str:
+    """Return the first names of many, joined for a finding."""
+    listed = list(names)
+    dots = "; …" if len(listed) > SHOWN_NAMES else ""
+    return "; ".join(listed[:SHOWN_NAMES]) + dots
