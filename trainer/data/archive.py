@@ -1,15 +1,15 @@
-"""A dataset in a zip: unpacked once, into a cache folder that is called by its content.
+"""A dataset in a zip: checked, then unpacked once into a cache folder.
 
 ``~/.cache/graftline/datasets/SHA256`` (``$GRAFTLINE_CACHE/datasets/SHA256`` where that
 is set) holds the files of the zip with that hash; it can be deleted at any time. They
-are written into a folder beside it that is renamed when it is whole; what an
-interrupted run left is removed by the next one, unless its maker still lives: it holds
-a lock on its folder.
+are written into a folder beside it that is renamed when it is whole. The next run
+removes what an interrupted run left; a run that still works holds a lock on its folder.
 
-What may be in a zip of photos, and what is refused before a byte of it is written.
+A harmful zip is refused before anything of it is written.
 
 Source: CWE-22 (paths), CWE-59 (links), CWE-409 (bombs); David Fifield, "A better zip
-bomb", 2019: sizes that a zip names are bounded here, and ``zipfile`` reads no more.
+bomb", 2019: the sizes in the zip's directory are bounded here, and ``zipfile`` reads no
+more than these.
 """
 
 import fcntl
@@ -38,15 +38,20 @@ from zipfile import (
 
 from models.errors import DatasetError
 from models.files import fsync_folder, sha256_of
+from trainer.data.formats.files import DEEPEST_FOLDER
+from trainer.data.paths import UnusableNameError, path_below, shown
 
 logger = logging.getLogger(__name__)
 
+SUFFIX = ".zip"
+CACHE_VARIABLE = "GRAFTLINE_CACHE"
+PARTIAL = ".partial-"
+DEEPEST_TOP = 4  # folders that hold nothing but one folder
 
 MOST_MEMBERS = 200_000
 MOST_BYTES = 64 << 30
-MOST_RATIO = 200  # photos and labels come to 50 at most: black bitmaps, JSON
-SMALL_BYTES = 64 << 20  # below it, a ratio harms nobody
-LONGEST_NAME_BYTES = 255  # of every file system that people use
+MOST_RATIO = 200  # photos and labels reach 50 at most: black bitmaps, JSON
+SMALL_BYTES = 64 << 20  # so much may be unpacked from any number of bytes
 
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # APPNOTE.TXT 4.4.4, bits 0, 6 and 13
 UTF8 = 0x800  # bit 11: the name is UTF-8
@@ -54,10 +59,16 @@ PACKED_BY = frozenset({ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA})
 NOT_PORTABLE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 LEFT_OUT = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
+DAMAGED = (  # what zipfile and its decompressors raise
+    *(BadZipFile, EOFError, NotImplementedError, ValueError),
+    *(zlib.error, lzma.LZMAError),
+)
+
+UnpackProgress = Callable[[int, int], None]  # files that are unpacked, files in all
 
 
 class UnsafeMemberError(Exception):
-    """A zip holds what no dataset needs; the text says what and where."""
+    """A zip holds what no dataset needs; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +76,7 @@ class Member:
     """One file to unpack.
 
     Attributes:
-        info: As ``zipfile`` knows it.
-        path: Where it goes, below the folder.
+        path: Relative to the folder that it is unpacked into.
     """
 
     info: ZipInfo
@@ -74,14 +84,14 @@ class Member:
 
 
 def accepted_members(infos: Sequence[ZipInfo], packed_bytes: int) -> list[Member]:
-    """Return the files of a zip, all of them harmless.
+    """Return the files of a zip if all of them may be unpacked.
 
     Args:
-        infos: Of the zip.
+        infos: The zip's directory.
         packed_bytes: Size of the zip itself.
 
     Raises:
-        RefusedError: One is not, or all together are too much.
+        UnsafeMemberError: One may not, or all together are too much.
     """
     _refuse_bomb(infos, packed_bytes)
     members = list(_members(infos))
@@ -108,7 +118,8 @@ def _refuse_bomb(infos: Sequence[ZipInfo], packed_bytes: int) -> None:
         raise UnsafeMemberError(f"it holds {len(infos)} files, at most {MOST_MEMBERS}.")
     total = sum(info.file_size for info in infos)
     if total > MOST_BYTES:
-        raise UnsafeMemberError(f"it unpacks to {total >> 30} GiB, at most 64.")
+        most = f"at most {MOST_BYTES >> 30}"
+        raise UnsafeMemberError(f"it unpacks to {total >> 30} GiB, {most}.")
     if total > SMALL_BYTES and total > MOST_RATIO * packed_bytes:
         raise UnsafeMemberError(
             f"it unpacks to {total >> 20} MiB, more than {MOST_RATIO} times its size."
@@ -116,7 +127,7 @@ def _refuse_bomb(infos: Sequence[ZipInfo], packed_bytes: int) -> None:
 
 
 def _members(infos: Sequence[ZipInfo]) -> Iterator[Member]:
-    """Return the files, those that computers put there by themselves left out."""
+    """Yield the files, without those that operating systems add by themselves."""
     for info in infos:
         name = _name(info)
         _refuse_kind(info, name)
@@ -128,7 +139,7 @@ def _members(infos: Sequence[ZipInfo]) -> Iterator[Member]:
 
 
 def _name(info: ZipInfo) -> str:
-    """Return a member's name; macOS writes UTF-8 and does not say so."""
+    """Return a member's name; macOS writes UTF-8 without the flag for it."""
     name = info.orig_filename
     if info.flag_bits & UTF8 or name.isascii():
         return name
@@ -152,7 +163,7 @@ def _refuse_kind(info: ZipInfo, name: str) -> None:
 
 
 def _refuse_path(name: str, path: PurePosixPath) -> None:
-    """Refuse a name that leaves the folder, or that some computer cannot have."""
+    """Refuse a name that leaves the folder, or that some system cannot have."""
     if path.is_absolute() or re.match(r"[A-Za-z]:[\\/]", name):
         raise UnsafeMemberError(f"{name!r} is an absolute path.")
     if ".." in re.split(r"[\\/]", name):
@@ -161,38 +172,21 @@ def _refuse_path(name: str, path: PurePosixPath) -> None:
         raise UnsafeMemberError(f"{name!r} is no name.")
     if NOT_PORTABLE.search(name):
         raise UnsafeMemberError(
-            f"{name!r} holds a character that not every system takes."
+            f"{name!r} holds a character that not every system accepts."
         )
+    if len(path.parts) > DEEPEST_FOLDER:
+        raise UnsafeMemberError(f"{shown(name)} has {len(path.parts)} folders.")
+    try:
+        path_below(Path(), Path(), name)
+    except UnusableNameError as exc:
+        raise UnsafeMemberError(f"{shown(name)} cannot be a name: {exc}.") from exc
     for part in path.parts:
-        try:
-            size = len(os.fsencode(part))
-        except UnicodeEncodeError as exc:
-            raise UnsafeMemberError(f"{name!r} is not text.") from exc
-        if size > LONGEST_NAME_BYTES:
-            raise UnsafeMemberError(f"{part[:40]!r}… is a name of {size} bytes.")
         if DEVICES.fullmatch(part) or part.endswith((" ", ".")):
-            raise UnsafeMemberError(f"{name!r} is a name that Windows does not take.")
-
-
-SUFFIX = ".zip"
-DAMAGED = (
-    *(BadZipFile, EOFError, NotImplementedError, ValueError),
-    *(zlib.error, lzma.LZMAError),
-)
-PARTIAL = ".partial-"
-DEEPEST_TOP = 4  # folders that hold nothing but one folder
-CACHE_VARIABLE = "GRAFTLINE_CACHE"
-
-UnpackProgress = Callable[[int, int], None]
-"""Called with the files that are unpacked, and how many there are."""
+            raise UnsafeMemberError(f"{name!r} is a name that Windows does not accept.")
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether a dataset is a zip and no folder.
-
-    Args:
-        path: As a person gave it.
-    """
+    """Return whether a dataset is a zip and no folder."""
     return path.suffix.lower() == SUFFIX and path.is_file()
 
 
@@ -201,13 +195,13 @@ def unpacked(path: Path, on_progress: UnpackProgress | None = None) -> Path:
 
     Args:
         path: A folder, which is returned as it is, or a zip.
-        on_progress: Called for every file that is unpacked.
+        on_progress: Called after every file that is unpacked.
 
     Returns:
         The folder; where the zip holds nothing but one folder, that one.
 
     Raises:
-        DatasetError: The zip is damaged, harmful, or there is no room for it.
+        DatasetError: The zip is damaged or harmful, or the disk has no space for it.
     """
     if not is_archive(path):
         return path
@@ -222,7 +216,7 @@ def unpacked(path: Path, on_progress: UnpackProgress | None = None) -> Path:
                 _refuse_full_disk(path, cache, members)
                 _unpack(archive, members, folder, on_progress)
     except UnsafeMemberError as exc:
-        fix = "Pack the folder of photos and labels anew, and nothing else."
+        fix = "Pack the folder of photos and labels again, and nothing else."
         raise DatasetError(
             f"{path}: refused.", why=f"In this zip {exc}", fix=fix
         ) from exc
@@ -233,13 +227,12 @@ def unpacked(path: Path, on_progress: UnpackProgress | None = None) -> Path:
         raise DatasetError(
             f"{path}: cannot be unpacked.",
             why=f"{exc.filename or path}: {exc.strerror or exc}.",
-            fix=f"Make room, or set {CACHE_VARIABLE} to a folder of yours.",
+            fix=f"Free disk space, or set {CACHE_VARIABLE} to a folder of your own.",
         ) from exc
     return _top(folder)
 
 
 def _cache_folder() -> Path:
-    """Return where datasets are unpacked."""
     chosen = os.environ.get(CACHE_VARIABLE)
     base = Path(chosen).expanduser() if chosen else Path.home() / ".cache/graftline"
     return base / "datasets"
@@ -247,7 +240,7 @@ def _cache_folder() -> Path:
 
 @lru_cache(maxsize=4)
 def _hash_of(path: Path, size_bytes: int, changed_ns: int) -> str:
-    """Return the SHA-256 of a file; once, as long as it does not change."""
+    """Return the SHA-256 of a file, cached for its size and time of change."""
     logger.debug("dataset_hashed file=%s bytes=%d ns=%d", path, size_bytes, changed_ns)
     return sha256_of(path)
 
@@ -264,14 +257,14 @@ def _is_whole(folder: Path, members: Sequence[Member]) -> bool:
 
 
 def _refuse_full_disk(path: Path, cache: Path, members: Sequence[Member]) -> None:
-    """Refuse to begin what cannot be ended."""
+    """Refuse a zip that does not fit onto the disk of the cache."""
     needed = sum(member.info.file_size for member in members)
     free = shutil.disk_usage(cache).free
     if needed > free:
         raise DatasetError(
-            f"{path}: no room to unpack it.",
+            f"{path}: no space to unpack it.",
             why=f"It needs {needed >> 20} MiB, {cache} has {free >> 20} MiB.",
-            fix=f"Make room, or set {CACHE_VARIABLE} to a larger disk.",
+            fix=f"Free disk space, or set {CACHE_VARIABLE} to a larger disk.",
         )
 
 
@@ -299,7 +292,7 @@ def _unpack(
 
 
 def _partial_folder(folder: Path) -> tuple[Path, int]:
-    """Return a new folder, and the lock that says that its maker lives."""
+    """Return a new folder, and the lock that shows that its writer runs."""
     while True:
         made = tempfile.mkdtemp(prefix=f"{folder.name}{PARTIAL}", dir=folder.parent)
         if (lock := _locked(Path(made))) is not None:
@@ -307,7 +300,7 @@ def _partial_folder(folder: Path) -> tuple[Path, int]:
 
 
 def _locked(folder: Path) -> int | None:
-    """Return a lock on a folder; None where somebody else holds it, or it went."""
+    """Return a lock on a folder; None if another process has it, or it is gone."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -321,7 +314,7 @@ def _locked(folder: Path) -> int | None:
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """Remove what runs that were killed had begun."""
+    """Remove the partial folders of runs that were killed."""
     for folder in cache.glob(f"*{PARTIAL}*"):
         lock = _locked(folder)
         if lock is not None:
@@ -345,7 +338,7 @@ def _put_in_place(partial: Path, folder: Path, members: Sequence[Member]) -> Non
 
 
 def _top(folder: Path) -> Path:
-    """Return the folder that the files begin in."""
+    """Return the innermost folder that holds everything."""
     for _ in range(DEEPEST_TOP):
         inside = list(folder.iterdir())
         if len(inside) != 1 or not inside[0].is_dir():

@@ -7,23 +7,23 @@ from models.preprocess import Frame
 
 FILLER = 128  # libjpeg decodes missing blocks as zeros: mid-grey in all channels
 SHORTEST_FILLER_PX = 16  # the widest block that JPEG codes at once
-FEWEST_BEGUN_ROWS = 8  # of the row of blocks that was begun: the lowest block
+FEWEST_PARTIAL_ROWS = 8  # of the last row of blocks with data: the lowest block
 MIXED_ROWS = 2  # at its edge, where colour is smoothed over two blocks
-STEP_PX = 8  # looking at every 8th pixel is enough to see colour
+STEP_PX = 8  # every 8th pixel is enough to find colour
 GREY_TOLERANCE = 2  # what coding a grey picture in colour costs, in levels
 
 
 def ends_in_filler(content: bytes, picture: Frame) -> bool:
     """Return whether the end of a JPEG is grey that a decoder filled in.
 
-    A transfer that broke off leaves the last row of blocks begun: real pixels, then
-    filler up to its end, and filler in all rows below. A frame or a plain background
-    of the very same grey ends at a straight line instead. A progressive JPEG that is
-    cut off becomes coarse, not grey, and is not recognized.
+    A transfer that broke off leaves the last row of blocks incomplete: real pixels,
+    then filler up to its end, and filler in all rows below. A frame or a plain
+    background of the very same grey ends at a straight line instead. A progressive JPEG
+    that is cut off becomes coarse, not grey, and is not recognized.
 
     Args:
         content: The whole file.
-        picture: ``[H, W, 3]`` uint8, decoded, turned as the camera meant it.
+        picture: ``[H, W, 3]`` uint8, decoded, EXIF orientation applied.
 
     Source:
         jdhuff.c of libjpeg: "just leave the MCU set to zeroes. This way, we return
@@ -36,7 +36,7 @@ def ends_in_filler(content: bytes, picture: Frame) -> bool:
 
 
 def _ends_in_filler(picture: Frame) -> bool:
-    """Return the same for a picture that was coded from top left to bottom right."""
+    """Return the same for a picture coded from top left to bottom right."""
     if not (picture[-1, -SHORTEST_FILLER_PX:] == FILLER).all():
         return False
     filler = (picture == FILLER).all(axis=2)  # [H, W]
@@ -45,16 +45,12 @@ def _ends_in_filler(picture: Frame) -> bool:
     if not len(rows):
         return False
     rest = lengths[rows[-1] + 1 :]  # below the last row of real pixels only
-    begun, below = rest[:FEWEST_BEGUN_ROWS], rest[SHORTEST_FILLER_PX + MIXED_ROWS :]
+    partial, below = rest[:FEWEST_PARTIAL_ROWS], rest[SHORTEST_FILLER_PX + MIXED_ROWS :]
     width = filler.shape[1]
-    return bool((begun < width).all() and (below == width).all())
+    return bool((partial < width).all() and (below == width).all())
 
 
 def is_grey(picture: Frame) -> bool:
-    """Return whether a picture shows no colour.
-
-    Args:
-        picture: ``[H, W, 3]`` uint8, BGR.
-    """
-    seen = picture[::STEP_PX, ::STEP_PX].astype(np.int16)
-    return int(np.ptp(seen, axis=2).max()) <= GREY_TOLERANCE
+    """Return whether a picture, ``[H, W, 3]`` uint8, shows no colour."""
+    sample = picture[::STEP_PX, ::STEP_PX].astype(np.int16)
+    return int(np.ptp(sample, axis=2).max()) <= GREY_TOLERANCE

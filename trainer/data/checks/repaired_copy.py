@@ -1,11 +1,12 @@
 """Writes a repaired copy of a dataset; the original is only read.
 
-The copy is COCO whatever the original was: one JSON a split, its photos in
+The copy is COCO for every format of the original: one JSON a split, its photos in
 ``images/``, and good parts in ``good/`` where the original had them there. The
 pictures are copied byte for byte.
 """
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from models.files import ForeignFolderError, replaced_folder, write_atomically
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.checks.repair import Repair, repaired
 from trainer.data.dataset import GOOD_FOLDER, Dataset, OnPhoto, Photo
+from trainer.data.formats.rows import split_name
+from trainer.data.paths import UnusableNameError, file_below
 
 IMAGES_FOLDER = "images"
 
@@ -24,9 +27,8 @@ class RepairedCopy:
     """A copy on disk.
 
     Attributes:
-        folder: Where it lies.
-        repairs: What it has otherwise than the original.
-        report: Of the copy: what is left for a person.
+        repairs: Its differences from the original.
+        report: The check of the copy: what is left for a person.
     """
 
     folder: Path
@@ -34,7 +36,7 @@ class RepairedCopy:
     report: CheckReport
 
     def as_json(self) -> dict[str, object]:
-        """Return the repairs and the check of the copy for machines."""
+        """Return repairs and check of the copy as ``check --fix --json`` has them."""
         return {
             "repairs": [repair.as_json() for repair in self.repairs],
             "copy": self.report.as_json(),
@@ -47,9 +49,9 @@ def write_repaired_copy(
     """Write a dataset without the faults that can be repaired without a person.
 
     Args:
-        report: Of the original.
+        report: The check of the original.
         out: Folder to make; it is there whole or not at all.
-        on_photo: Told of every photo of the copy that was read again.
+        on_photo: Called after every photo of the copy that was read again.
 
     Returns:
         The copy, checked.
@@ -59,7 +61,8 @@ def write_repaired_copy(
         TrainingError: The folder is not empty, lies inside the original, or cannot be
             written.
     """
-    if out.resolve().is_relative_to(report.dataset.root.resolve()):
+    original = os.path.realpath(report.dataset.root)
+    if Path(os.path.realpath(out)).is_relative_to(original):
         raise TrainingError(
             f"{out}: lies inside the dataset.",
             why="The original is never changed.",
@@ -70,7 +73,7 @@ def write_repaired_copy(
         raise DatasetError(
             f"{report.dataset.root}: nothing is left to copy.",
             why="No photo has labels that can be used.",
-            fix="Mend the labels; `graftline check` lists what is wrong.",
+            fix="Correct the labels; `graftline check` lists what is wrong.",
         )
     try:
         with replaced_folder(out) as folder:
@@ -91,9 +94,8 @@ def write_repaired_copy(
 
 
 def _write(dataset: Dataset, folder: Path) -> None:
-    """Write annotations and photos."""
     taken: set[str] = set()
-    for split, photos in dataset.splits.items():
+    for number, (split, photos) in enumerate(dataset.splits.items(), 1):
         listed: list[tuple[str, Photo]] = []
         for photo in photos:
             name = _free_name(dataset.root, photo, taken)
@@ -103,11 +105,22 @@ def _write(dataset: Dataset, folder: Path) -> None:
             if not name.startswith(f"{GOOD_FOLDER}/"):
                 listed.append((name, photo))
         document = json.dumps(_coco(listed, dataset.labels), indent=1)
-        write_atomically(folder / f"{split}.json", document.encode())
+        path = _split_file(folder, split, number)
+        write_atomically(path, document.encode())
+
+
+def _split_file(folder: Path, split: str, number: int) -> Path:
+    """Return the JSON file of a split; a CVAT subset may have any text as its name."""
+    try:
+        path = file_below(folder, folder, f"{split}.json")
+    except UnusableNameError:
+        path = folder
+    is_name = path.parent == folder and split_name(path.stem) == split
+    return path if is_name else folder / f"split-{number}.json"
 
 
 def _free_name(root: Path, photo: Photo, taken: set[str]) -> str:
-    """Return a photo's place in the copy, that of the original where it can be."""
+    """Return a photo's path in the copy, that of the original where it is free."""
     inside = photo.path.is_relative_to(root)
     place = photo.path.relative_to(root) if inside else Path(photo.path.name)
     first, *others = place.parts
@@ -125,7 +138,6 @@ def _free_name(root: Path, photo: Photo, taken: set[str]) -> str:
 def _coco(
     photos: list[tuple[str, Photo]], labels: tuple[str, ...]
 ) -> dict[str, object]:
-    """Return one split as COCO."""
     images = [
         {"id": i, "file_name": name, "width": p.width_px, "height": p.height_px}
         for i, (name, p) in enumerate(photos, 1)
@@ -141,7 +153,7 @@ def _coco(
 
 
 def _annotation(image: int, category: int, box: list[float]) -> dict[str, object]:
-    """Return one box as COCO has it, to be read back to the last digit."""
+    """Return one box as COCO has it, unrounded: it is read back to the last digit."""
     x1, y1, x2, y2 = box
     width, height = x2 - x1, y2 - y1
     return {
