@@ -10,8 +10,7 @@ Source: CWE-22 (paths), CWE-59 (links), CWE-158 (null bytes).
 import os
 from pathlib import Path
 
-# File systems allow 255 bytes; four are left for the suffix of the label file.
-LONGEST_NAME_BYTES = 251
+LONGEST_NAME_BYTES = 255  # on every file system in use
 LONGEST_PATH_BYTES = 4000  # PATH_MAX of Linux is 4096 with the closing zero
 SHOWN_CHARACTERS = 200  # of a value at fault in a message
 

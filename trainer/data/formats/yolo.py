@@ -26,6 +26,7 @@ from trainer.data.formats.files import (
     PictureFinder,
     files_below,
     is_picture,
+    is_pipe_or_device,
     pictures_below,
     unusable_picture,
 )
@@ -333,6 +334,13 @@ def _darknet_splits(finder: PictureFinder, findings: list[Finding]) -> Splits:
         listing = next((place for place in places if place.is_file()), None)
         if listing is None:
             splits.setdefault(split_name(split), []).extend(inside)
+            if not inside:
+                why = f"neither the list {shown(name)} nor {folder.name}/ is there."
+                fix = "Export the dataset again, or remove the line."
+                place = f"line {line}"
+                findings.append(
+                    Finding(Level.WARNING, root / DARKNET_SETTINGS, place, why, fix)
+                )
             continue
         pictures = list(_listed(listing, finder, findings))
         splits.setdefault(split_name(split), []).extend(pictures)
@@ -373,10 +381,10 @@ def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
     """Return one photo with the boxes of its text file."""
     path = label_file(picture)
     photo = PhotoRows(picture, path)
-    if not path.is_file():
-        return photo
     try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        text = "" if is_pipe_or_device(path) else path.read_text("utf-8-sig", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return photo  # a good part
     except OSError as exc:
         why = f"cannot be read: {exc.strerror}."
         fix = "Give this user the right to read it, or copy it again."

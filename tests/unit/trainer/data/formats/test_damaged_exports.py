@@ -54,14 +54,14 @@ def test_webp_photos_are_read(tmp_path: Path) -> None:
     assert photo.boxes.tolist() == [[24, 16, 40, 48]]
 
 
-def test_label_files_without_a_picture_are_told(tmp_path: Path) -> None:
+def test_label_files_without_a_picture_are_reported(tmp_path: Path) -> None:
     root = write_yolo(tmp_path / "d")
     (root / "labels" / "lost.txt").write_text("\n" + ROW, encoding="utf-8")
     (root / "labels" / "classes.txt").write_text("dot\n", encoding="utf-8")
     (root / "labels" / "empty.txt").write_text("", encoding="utf-8")
     report = check_dataset(root, trains=False)
-    told = [f for f in report.findings if "no picture" in f.why]
-    assert [(f.place, f.why[:1]) for f in told] == [("lost.txt", "1")]
+    found = [f for f in report.findings if "no picture" in f.why]
+    assert [(f.place, f.why[:1]) for f in found] == [("lost.txt", "1")]
     assert not report.errors
 
 

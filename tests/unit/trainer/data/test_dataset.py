@@ -30,7 +30,7 @@ def test_coco_boxes_become_corners_in_pixels(tmp_path: Path) -> None:
     assert dataset.labels[photo.labels[0]] == "dot"
 
 
-def test_image_paths_are_also_looked_for_below_images(tmp_path: Path) -> None:
+def test_image_paths_are_also_searched_below_images(tmp_path: Path) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 5, 5]])
     (root / "images").mkdir()
     (root / "a.png").rename(root / "images" / "a.png")
@@ -115,8 +115,8 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     assert (photo.width_px, photo.height_px) == (40, 20)
 
 
-def say_size(root: Path, width: object, height: object) -> None:
-    """Write into the JSON how large its photo is."""
+def state_size(root: Path, width: object, height: object) -> None:
+    """Write into the JSON the size of its photo."""
     document = json.loads((root / "train.json").read_text(encoding="utf-8"))
     document["images"][0] |= {"width": width, "height": height}
     (root / "train.json").write_text(json.dumps(document), encoding="utf-8")
@@ -124,7 +124,7 @@ def say_size(root: Path, width: object, height: object) -> None:
 
 def test_labels_of_a_photo_of_another_size_are_an_error(tmp_path: Path) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
-    say_size(root, 640, 480)
+    state_size(root, 640, 480)
     [error] = check_dataset(root, trains=False).errors
     assert "64 x 64" in error.why
     assert "640 x 480" in error.why
@@ -135,18 +135,18 @@ def test_labels_that_ignore_the_orientation_are_an_error(tmp_path: Path) -> None
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
     wide = np.zeros((40, 20, 3), np.uint8)
     cv2.imwrite(str(root / "a.png"), wide)
-    say_size(root, 40, 20)
+    state_size(root, 40, 20)
     [error] = check_dataset(root, trains=False).errors
     assert "EXIF orientation" in error.why
     assert "20 x 40" in error.why
 
 
 @pytest.mark.parametrize("size", [(64, 64), (None, None), (0, 0), ("64", "64")])
-def test_size_that_is_right_or_not_said_is_fine(
+def test_size_that_is_right_or_not_stated_is_fine(
     tmp_path: Path, size: tuple[object, object]
 ) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
-    say_size(root, *size)
+    state_size(root, *size)
     assert not check_dataset(root, trains=False).errors
 
 

@@ -1,4 +1,4 @@
-"""``check --fix``: what the copy has otherwise, and that the original stays."""
+"""``check --fix``: the differences of the copy; the original stays."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def test_check_of_the_copy_shows_none_of_what_was_repaired(copy: RepairedCopy) -
     assert not copy.report.errors
 
 
-def test_what_needs_a_person_is_left_and_told(copy: RepairedCopy) -> None:
+def test_what_needs_a_person_is_left_and_reported(copy: RepairedCopy) -> None:
     assert FindingKind.HUGE_BOX in copy.report.by_kind
     for_a_person = {repair.kind for repair in copy.repairs if repair.left}
     assert for_a_person == {

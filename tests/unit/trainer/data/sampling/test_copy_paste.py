@@ -31,7 +31,7 @@ def read(photo: int) -> tuple[Frame, Boxes]:
     return with_defect((250, 5)[photo]), BOX
 
 
-def test_cutting_holds_the_defect_and_some_surroundings() -> None:
+def test_patch_holds_the_defect_and_some_surroundings() -> None:
     cutting = cut_patch(with_defect(250), BOX[0], 3)
     x1, y1, x2, y2 = cutting.box.astype(int)
     assert cutting.label == 3
@@ -41,7 +41,7 @@ def test_cutting_holds_the_defect_and_some_surroundings() -> None:
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_turned_cutting_has_its_box_around_the_same_pixels(seed: int) -> None:
+def test_reoriented_patch_has_its_box_around_the_same_pixels(seed: int) -> None:
     pixels = np.zeros((20, 30, 3), np.uint8)
     pixels[3:8, 5:17] = 200
     box = np.array([5, 3, 17, 8], np.float32)
@@ -52,7 +52,7 @@ def test_turned_cutting_has_its_box_around_the_same_pixels(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_pasted_defects_are_where_their_boxes_say(seed: int) -> None:
+def test_pasted_defects_are_where_their_boxes_are(seed: int) -> None:
     bank = DefectBank(LABELS, read)
     none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     rng = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def test_old_boxes_are_kept_and_not_covered() -> None:
     assert (old == with_defect(77)).all()
 
 
-def test_defect_goes_where_its_surroundings_look_alike() -> None:
+def test_defect_goes_where_its_surroundings_are_alike() -> None:
     half = surface()
     half[:, 48:] = 10
     bank = DefectBank(LABELS, read)

@@ -34,7 +34,7 @@ def test_cvat_yolo_with_and_without_its_list(tmp_path: Path, listed: bool) -> No
     assert dataset.splits["train"][0].boxes.tolist() == [list(BOX)]
 
 
-def test_pictures_that_the_list_leaves_out_are_told(tmp_path: Path) -> None:
+def test_pictures_that_the_list_leaves_out_are_reported(tmp_path: Path) -> None:
     root = write_cvat_yolo(tmp_path / "d")
     write_text(root / "train.txt", "data/obj_train_data/a.png\n")
     dataset = open_dataset(root)
@@ -94,8 +94,8 @@ def test_outlines_become_their_bounding_boxes_with_a_finding(tmp_path: Path) -> 
     write_text(root / "labels" / "a.txt", "0 0.5 0.5 0.1 0.1\n" + outline)
     dataset = open_dataset(root)
     assert dataset.splits["all"][0].boxes[1].tolist() == list(BOX)
-    [told] = [f for f in dataset.findings if "bounding box" in f.why]
-    assert (told.place, told.level) == ("line 2", Level.WARNING)
+    [found] = [f for f in dataset.findings if "bounding box" in f.why]
+    assert (found.place, found.level) == ("line 2", Level.WARNING)
 
 
 @pytest.mark.parametrize("line", ["0 0.5 0.5 0.1", "0 1 2 3 4 5", "0 1 2 3 4 5 6 7"])

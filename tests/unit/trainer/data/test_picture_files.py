@@ -41,7 +41,7 @@ def test_photo_whose_name_is_not_utf8_is_read(tmp_path: Path) -> None:
     assert np.array_equal(picture, plain)
 
 
-def test_photo_that_went_away_is_told(tmp_path: Path) -> None:
+def test_photo_that_was_deleted_is_an_error(tmp_path: Path) -> None:
     photo = open_dataset(write_coco(tmp_path / "d")).splits["train"][0]
     photo.path.unlink()
     with pytest.raises(DatasetError, match="changed since"):

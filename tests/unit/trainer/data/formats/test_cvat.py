@@ -67,16 +67,16 @@ def test_other_shapes_become_their_bounding_boxes_with_a_finding(
 ) -> None:
     dataset = open_dataset(write_cvat(tmp_path / "d", cvat_xml(shape)))
     assert np.allclose(dataset.splits["all"][0].boxes, [box], atol=1e-4)
-    [told] = [f for f in dataset.findings if "bounding box" in f.why]
-    assert told.why.startswith(f"{kind}, 1 times")
-    assert told.place == "image 0, line 8"
+    [found] = [f for f in dataset.findings if "bounding box" in f.why]
+    assert found.why.startswith(f"{kind}, 1 times")
+    assert found.place == "image 0, line 8"
 
 
 def test_many_shapes_are_one_finding(tmp_path: Path) -> None:
     dataset = open_dataset(write_cvat(tmp_path / "d", cvat_xml(POLYGON[0] * 40)))
-    [told] = [f for f in dataset.findings if "bounding box" in f.why]
-    assert "40 times" in told.why
-    assert told.place.endswith("; …")
+    [found] = [f for f in dataset.findings if "bounding box" in f.why]
+    assert "40 times" in found.why
+    assert found.place.endswith("; …")
 
 
 @pytest.mark.parametrize(

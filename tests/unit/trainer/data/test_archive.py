@@ -86,7 +86,9 @@ def test_other_content_under_the_same_name_is_another_dataset(tmp_path: Path) ->
     assert (second / "labels/a.txt").read_text() != (first / "labels/a.txt").read_text()
 
 
-def test_cache_that_lost_a_file_or_the_end_of_one_is_made_anew(tmp_path: Path) -> None:
+def test_cache_that_lost_a_file_or_its_end_is_unpacked_again(
+    tmp_path: Path,
+) -> None:
     path = packed(write_yolo_export(tmp_path / "d"))
     folder = unpacked(path)
     (folder / "classes.txt").unlink()
@@ -239,7 +241,7 @@ def test_names_that_macos_wrote_are_read_as_utf8(tmp_path: Path) -> None:
     assert f"{name}.png" in {p.path.name for p in open_dataset(path).splits["all"]}
 
 
-def test_cache_that_cannot_be_written_is_told(
+def test_cache_that_cannot_be_written_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = packed(write_yolo_export(tmp_path / "d"))

@@ -1,4 +1,4 @@
-"""Windows of the photos around defects."""
+"""Crops of the photos around defects."""
 
 from pathlib import Path
 
@@ -26,21 +26,21 @@ def photo(*boxes: tuple[float, float, float, float]) -> Photo:
     return Photo(Path("p.jpg"), "0" * 64, 1280, 1280, rows, labels)
 
 
-def test_small_defects_are_looked_at_in_windows_of_a_third_of_the_photo() -> None:
+def test_small_defects_are_cropped_to_a_third_of_the_photo() -> None:
     plan = plan_close_ups([photo((0, 0, 60, 40)), photo()], 640, 640)
     assert plan == CloseUps(384, 384, 3)
 
 
-def test_windows_keep_the_shape_of_the_photo() -> None:
+def test_crops_keep_the_shape_of_the_photo() -> None:
     plan = plan_close_ups([photo((0, 0, 60, 40))], 384, 640)
     assert plan == CloseUps(224, 384, 3)
 
 
-def test_large_defects_want_whole_photos() -> None:
+def test_large_defects_need_whole_photos() -> None:
     assert plan_close_ups([photo((0, 0, 300, 40))], 640, 640) is None
 
 
-def test_small_inputs_want_whole_photos() -> None:
+def test_small_inputs_need_whole_photos() -> None:
     assert plan_close_ups([photo((0, 0, 20, 20))], 256, 256) is None
 
 
@@ -56,7 +56,7 @@ def picture(*boxes: tuple[int, int, int, int]) -> tuple[Frame, Boxes]:
     return content, np.array(boxes, np.float32).reshape(-1, 4)
 
 
-def test_window_shows_what_its_boxes_say() -> None:
+def test_crop_shows_the_defects_of_its_boxes() -> None:
     content, boxes = picture((60, 40, 80, 50))
     sides = set()
     for seed in range(40):
@@ -76,7 +76,7 @@ def test_window_shows_what_its_boxes_say() -> None:
     assert max(sides) > 23
 
 
-def test_most_windows_show_a_defect_and_some_lie_anywhere() -> None:
+def test_most_crops_show_a_defect_and_some_lie_anywhere() -> None:
     content = np.zeros((640, 960, 3), np.uint8)
     boxes = np.array([[10, 10, 20, 20]], np.float32)
     shown = 0
@@ -96,7 +96,7 @@ def test_good_part_is_cut_too() -> None:
     assert len({int(window[0, 0, 0]) for window in windows}) > 1
 
 
-def test_a_spot_is_in_its_window() -> None:
+def test_requested_centre_is_in_its_crop() -> None:
     content, _ = picture((100, 60, 104, 64))
     nothing = np.zeros((0, 4), np.float32)
     for seed in range(20):
@@ -105,7 +105,7 @@ def test_a_spot_is_in_its_window() -> None:
         assert window.max() == 255
 
 
-def test_a_photo_smaller_than_the_window_is_padded() -> None:
+def test_photo_smaller_than_the_crop_is_padded() -> None:
     content = np.full((30, 300, 3), 9, np.uint8)
     nothing = np.zeros((0, 4), np.float32)
     for seed in range(5):
@@ -115,7 +115,7 @@ def test_a_photo_smaller_than_the_window_is_padded() -> None:
         assert {9, 114} <= set(np.unique(window).tolist())
 
 
-def test_close_up_looks_at_the_spot_of_a_scaled_photo(tmp_path: Path) -> None:
+def test_close_up_of_a_scaled_photo_has_image_and_boxes(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"train": 4, "val": 1})
     photos = open_dataset(root).splits["train"]
     close_ups = CloseUpPhotos(TrainingPhotos(photos, 64, 64), CloseUps(32, 32, 3))

@@ -30,9 +30,9 @@ def opened(root: Path, *annotations: dict[str, object], url: str = URL_A) -> Dat
     return open_dataset(write_studio(root, [task(1, url, *annotations)]))
 
 
-def told(dataset: Dataset, words: str) -> list[str]:
-    """Return the findings that hold these words."""
-    return [str(f) for f in dataset.findings if words in f.why]
+def findings_with(dataset: Dataset, text: str) -> list[str]:
+    """Return the findings with this text."""
+    return [str(f) for f in dataset.findings if text in f.why]
 
 
 def first_x(dataset: Dataset) -> float:
@@ -40,12 +40,12 @@ def first_x(dataset: Dataset) -> float:
     return float(dataset.splits["all"][0].boxes[0, 0])
 
 
-def test_annotation_changed_last_is_taken_and_the_difference_told(
+def test_annotation_changed_last_is_taken_and_the_difference_reported(
     tmp_path: Path,
 ) -> None:
     dataset = opened(tmp_path, drawn(region(), number=2), drawn(OTHER, number=1))
     assert first_x(dataset) == BOX[0]
-    [text] = told(dataset, "differ")
+    [text] = findings_with(dataset, "differ")
     assert "annotations 2 and 1 differ (1 and 1 boxes); 2 is taken" in text
 
 
@@ -55,7 +55,7 @@ def test_ground_truth_is_taken_before_what_changed_later(tmp_path: Path) -> None
     assert first_x(dataset) == pytest.approx(0.6 * 64)
 
 
-def test_people_who_agree_are_not_told(tmp_path: Path) -> None:
+def test_people_who_agree_are_not_reported(tmp_path: Path) -> None:
     near = region({"x": 13.0, "y": 25.5})
     dataset = opened(tmp_path, drawn(region(), number=1), drawn(near, number=2))
     assert not dataset.findings
@@ -70,21 +70,21 @@ def test_other_number_or_class_is_a_difference(
     tmp_path: Path, other: tuple[dict[str, object], ...]
 ) -> None:
     dataset = opened(tmp_path, drawn(region(), number=2), drawn(*other, number=1))
-    assert told(dataset, "differ")
+    assert findings_with(dataset, "differ")
 
 
 @pytest.mark.parametrize(
     "annotations",
     [(), (drawn(region(), was_cancelled=True),), (drawn(region(), skipped=True),)],
-    ids=["nobody", "cancelled", "skipped"],
+    ids=["none", "cancelled", "skipped"],
 )
-def test_picture_that_nobody_finished_is_left_out_and_not_good(
+def test_picture_without_finished_annotation_is_left_out_and_not_good(
     tmp_path: Path, annotations: tuple[dict[str, object], ...]
 ) -> None:
     content = [task(7, URL_A, *annotations), task(8, "/data/upload/3/b.png", drawn())]
     dataset = open_dataset(write_studio(tmp_path, content))
     assert [photo.path.name for photo in dataset.splits["all"]] == ["b.png"]
-    [text] = told(dataset, "no finished annotation")
+    [text] = findings_with(dataset, "no finished annotation")
     assert "tasks 7" in text
 
 
@@ -131,7 +131,7 @@ def test_turned_box_turns_about_its_corner_in_pixels(tmp_path: Path) -> None:
     value = {"x": 50.0, "y": 50.0, "width": 25.0, "height": 25.0, "rotation": 90}
     dataset = opened(tmp_path, drawn(region(value)))  # at 32, 24; 16 x 12 pixels
     assert np.allclose(dataset.splits["all"][0].boxes, [[20, 24, 32, 40]], atol=1e-3)
-    assert told(dataset, "turned box, 1 times")
+    assert findings_with(dataset, "turned box, 1 times")
 
 
 def test_polygon_and_ellipse_become_their_bounding_boxes(tmp_path: Path) -> None:
@@ -150,8 +150,8 @@ def test_polygon_and_ellipse_become_their_bounding_boxes(tmp_path: Path) -> None
     dataset = opened(tmp_path, drawn(polygon, ellipse))
     wanted = [[6.4, 9.6, 32, 36], [16, 18, 48, 30]]
     assert np.allclose(dataset.splits["all"][0].boxes, wanted, atol=1e-3)
-    assert told(dataset, "polygon, 1 times")
-    assert told(dataset, "ellipse, 1 times")
+    assert findings_with(dataset, "polygon, 1 times")
+    assert findings_with(dataset, "ellipse, 1 times")
 
 
 def test_rectangle_and_its_class_in_two_regions_are_one_box(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_regions_without_a_box_are_errors(
 
 def test_region_on_a_picture_of_other_proportions_is_an_error(tmp_path: Path) -> None:
     swapped = region(original_width=48, original_height=64)
-    assert told(opened(tmp_path, drawn(swapped)), "sides are swapped")
+    assert findings_with(opened(tmp_path, drawn(swapped)), "sides are swapped")
 
 
 def test_region_on_a_larger_copy_of_the_picture_is_right(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_entries_of_json_min_of_one_task_are_its_annotations(tmp_path: Path) -> 
     again = {**first, "annotation_id": 9, "updated_at": "2027-01-01", "label": []}
     dataset = open_dataset(write_studio(tmp_path, [first, again, second]))
     assert [photo.is_good for photo in dataset.splits["all"]] == [True, True]
-    assert told(dataset, "annotations 9 and 5 differ")
+    assert findings_with(dataset, "annotations 9 and 5 differ")
 
 
 def test_entry_that_is_no_task_is_an_error(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def from_shared(shared: Path, name: str, root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "boxes", "labels", "words"),
+    ("name", "boxes", "labels", "text"),
     [
         ("data.json", [2, 2], ["parasites", "white"], "annotations 2 and 1 differ"),
         ("data_obb.json", [23, 1, 1], ["Butterfly", "butterfly"], "turned box, 25"),
@@ -244,10 +244,10 @@ def test_real_exports_are_read_in_full(
     name: str,
     boxes: list[int],
     labels: list[str],
-    words: str,
+    text: str,
 ) -> None:
     annotations = read_annotations(from_shared(shared, name, tmp_path / "d"))
     assert [len(photo.rows) for photo in annotations.splits["all"]] == boxes
     assert annotations.labels == labels
     [finding] = annotations.findings
-    assert words in finding.why
+    assert text in finding.why

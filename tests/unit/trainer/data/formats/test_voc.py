@@ -55,22 +55,22 @@ def test_lists_decide_about_splits_and_lists_of_classes_do_not(tmp_path: Path) -
     assert named == {"train": ["a.png"], "val": ["b.png"]}
 
 
-def test_photos_in_no_list_and_names_without_photo_are_told(tmp_path: Path) -> None:
+def test_photos_in_no_list_and_names_without_photo_are_reported(tmp_path: Path) -> None:
     root = write_voc(tmp_path / "d")
     write_text(root / "ImageSets" / "Main" / "default.txt", 'a\n"lost one"\n')
     dataset = open_dataset(root)
     assert [p.path.name for p in dataset.splits["all"]] == ["a.png"]
-    told = {finding.place for finding in dataset.findings}
-    assert told == {"lost one", "b.png"}
+    found = {finding.place for finding in dataset.findings}
+    assert found == {"lost one", "b.png"}
 
 
-def test_pictures_without_xml_are_good_and_that_is_said(tmp_path: Path) -> None:
+def test_pictures_without_xml_are_good_with_a_finding(tmp_path: Path) -> None:
     beside(tmp_path, "a", voc_object())
     write_picture(tmp_path / "c.png", 9)
     dataset = open_dataset(tmp_path)
     assert [photo.is_good for photo in dataset.splits["all"]] == [False, True]
-    [told] = [f for f in dataset.findings if "no XML" in f.why]
-    assert (told.level, told.place) == (Level.WARNING, "c.png")
+    [found] = [f for f in dataset.findings if "no XML" in f.why]
+    assert (found.level, found.place) == (Level.WARNING, "c.png")
 
 
 def test_name_of_the_xml_counts_more_than_the_name_in_it(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_bomb_alone_is_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-def test_size_that_the_xml_says_is_compared(tmp_path: Path) -> None:
+def test_size_that_the_xml_states_is_compared(tmp_path: Path) -> None:
     text = voc_xml("a.png", voc_object()).replace("<width>64", "<width>128")
     write_picture(tmp_path / "a.png")
     write_text(tmp_path / "a.xml", text)

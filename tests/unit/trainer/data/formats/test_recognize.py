@@ -1,4 +1,4 @@
-"""Every format is known without being told, and what is none or two is refused."""
+"""Every format is recognized without an option; none and two are refused."""
 
 import itertools
 import json
@@ -91,7 +91,7 @@ def test_json_that_is_damaged_is_named_where_nothing_else_is_there(
     assert "project-1.json: It is not JSON" in caught.value.why
 
 
-def test_json_in_lists_without_end_is_told(tmp_path: Path) -> None:
+def test_json_nested_too_deep_is_reported(tmp_path: Path) -> None:
     write_text(tmp_path / "train.json", "[" * 100_000)
     with pytest.raises(DatasetError, match=r"train\.json"):
         read_annotations(tmp_path)
@@ -112,9 +112,9 @@ def test_xml_in_other_encodings_is_read(
 ) -> None:
     assert callable(write)
     root = write(tmp_path / "d")
-    said = encoding.removesuffix("-sig")
+    declared = encoding.removesuffix("-sig")
     for path in root.rglob("*.xml"):
-        text = path.read_text(encoding="utf-8").replace('"utf-8"', f'"{said}"')
+        text = path.read_text(encoding="utf-8").replace('"utf-8"', f'"{declared}"')
         path.write_bytes(text.encode(encoding))
     assert sum(boxes for _, boxes in counts(open_dataset(root)).values()) == 1
 

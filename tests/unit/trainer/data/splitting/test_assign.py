@@ -1,4 +1,4 @@
-"""Which photos are measured on: always some with a defect, or a clear refusal."""
+"""Which photos are measured on: always some with a defect, or a clear error."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import Dataset, Photo, open_dataset
 
 
-def sides(dataset: Dataset) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
-    """Return the two sides of a training, and see that they are disjoint."""
+def subsets(dataset: Dataset) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+    """Return the two subsets of a training, disjoint."""
     pool, held_out = dataset.for_training()
     assert not {p.sha256 for p in pool} & {p.sha256 for p in held_out}
     return pool, held_out
@@ -29,7 +29,7 @@ def test_good_photos_without_val_do_not_make_a_val_without_defects(
     tmp_path: Path, good: int
 ) -> None:
     dataset = open_dataset(write_coco(tmp_path / "d", {"train": 10}, good=good))
-    pool, held_out = sides(dataset)
+    pool, held_out = subsets(dataset)
     assert defective(pool) + defective(held_out) == 10
     assert 2 <= defective(held_out) <= 3
     assert len(pool) + len(held_out) == 10 + good
@@ -39,24 +39,24 @@ def test_evaluation_measures_on_the_photos_that_training_held_out(
     tmp_path: Path,
 ) -> None:
     dataset = open_dataset(write_coco(tmp_path / "d", {"train": 10}, good=4))
-    assert dataset.split(None) == ("val", sides(dataset)[1])
+    assert dataset.split(None) == ("val", subsets(dataset)[1])
 
 
 @pytest.mark.parametrize("good", [0, 1, 4])
-def test_val_without_photos_is_told_and_a_fifth_is_held_out(
+def test_val_without_photos_is_reported_and_a_fifth_is_held_out(
     tmp_path: Path, good: int
 ) -> None:
     root = write_coco(tmp_path / "d", {"train": 10}, good=good)
     write_json(root / "val.json", [], [])
     report = check_dataset(root)
-    pool, held_out = sides(report.dataset)
+    pool, held_out = subsets(report.dataset)
     assert 2 <= defective(held_out) <= 3
     assert defective(pool) >= 7
     assert not report.errors
     assert "split val" in [finding.place for finding in report.findings]
 
 
-def test_empty_val_folder_of_yolo_is_told_and_a_fifth_is_held_out(
+def test_empty_val_folder_of_yolo_is_reported_and_a_fifth_is_held_out(
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "d"
@@ -70,7 +70,7 @@ def test_empty_val_folder_of_yolo_is_told_and_a_fifth_is_held_out(
         row.write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
     report = check_dataset(root)
     assert "split val" in [finding.place for finding in report.findings]
-    assert [len(side) for side in sides(report.dataset)] == [4, 1]
+    assert [len(side) for side in subsets(report.dataset)] == [4, 1]
 
 
 def test_val_of_good_photos_gets_every_fifth_defective_one(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_val_of_good_photos_gets_every_fifth_defective_one(tmp_path: Path) -> No
     document = json.loads((root / "val.json").read_text(encoding="utf-8"))
     write_json(root / "val.json", document["images"], [])
     report = check_dataset(root)
-    pool, held_out = sides(report.dataset)
+    pool, held_out = subsets(report.dataset)
     assert (len(pool), len(held_out), defective(held_out)) == (8, 6, 2)
     assert any("none with a labelled defect" in f.why for f in report.findings)
 
@@ -100,27 +100,27 @@ def test_train_without_defects_is_refused_with_that_reason(tmp_path: Path) -> No
     assert "0 photos with a labelled defect to train on, 4" in caught.value.why
 
 
-def test_few_defects_among_many_good_photos_reach_both_sides(tmp_path: Path) -> None:
+def test_few_defects_among_many_good_photos_reach_both_subsets(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"all": 20})
     document = json.loads((root / "all.json").read_text(encoding="utf-8"))
     rows = [row for row in document["annotations"] if row["image_id"] in (0, 1)]
     write_json(root / "all.json", document["images"], rows)
-    pool, held_out = sides(open_dataset(root))
+    pool, held_out = subsets(open_dataset(root))
     assert (defective(pool), defective(held_out)) == (1, 1)
 
 
-def test_one_photo_many_times_is_not_on_both_sides(tmp_path: Path) -> None:
+def test_one_photo_many_times_is_not_in_both_subsets(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"train": 10})
     content = (root / "images/train-0.png").read_bytes()
     for number in range(1, 6):
         (root / f"images/train-{number}.png").write_bytes(content)
-    assert sum(len(side) for side in sides(open_dataset(root))) == 10
+    assert sum(len(side) for side in subsets(open_dataset(root))) == 10
 
 
 def test_valid_json_is_the_val_split(tmp_path: Path) -> None:
     dataset = open_dataset(write_coco(tmp_path / "d", {"train": 6, "valid": 4}))
     assert list(dataset.splits) == ["train", "val"]
-    assert [len(side) for side in sides(dataset)] == [6, 4]
+    assert [len(side) for side in subsets(dataset)] == [6, 4]
 
 
 def test_roboflow_folders_are_splits(tmp_path: Path) -> None:

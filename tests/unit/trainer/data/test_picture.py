@@ -1,4 +1,4 @@
-"""Cut-off JPEGs and pictures without colour, told by their pixels."""
+"""Cut-off JPEGs and pictures without colour, recognized by their pixels."""
 
 import cv2
 import numpy as np
@@ -44,7 +44,7 @@ def test_jpeg_that_was_cut_and_given_an_end_is_found(
 
 
 @pytest.mark.parametrize("sampling", [0x411111, 0x221111, 0x111111])
-def test_whatever_the_sampling_of_colour_is(sampling: int) -> None:
+def test_cut_off_jpeg_is_found_with_every_sampling_of_colour(sampling: int) -> None:
     content = jpeg(photo(), cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling)
     assert is_filled(content[: len(content) // 2] + b"\xff\xd9")
 

@@ -176,7 +176,7 @@ def test_upright_among_wide_photos_is_of_another_shape(tmp_path: Path) -> None:
     assert [f.file.name for f in of_kind(report, FindingKind.SHAPE_MIX)] == ["3.png"]
 
 
-def test_colour_among_grey_is_told_as_grey_among_colour(tmp_path: Path) -> None:
+def test_colour_among_grey_is_reported_as_grey_among_colour_is(tmp_path: Path) -> None:
     grey = [np.full((64, 64, 3), 40 + level, np.uint8) for level in range(3)]
     report = photos_with(
         tmp_path / "d", [[]] * 4, [*grey, plate(np.random.default_rng(0))]
@@ -203,16 +203,16 @@ def test_terminal_shows_the_first_findings_of_a_kind_and_counts_the_others(
 def test_every_photo_is_counted_while_reading(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", good=2)
     (root / "images" / "train-0.png").write_bytes(b"no picture")
-    told: list[tuple[int, int]] = []
-    check_dataset(root, on_photo=lambda done, total: told.append((done, total)))
-    assert told == [(done, 12) for done in range(1, 13)]
+    calls: list[tuple[int, int]] = []
+    check_dataset(root, on_photo=lambda done, total: calls.append((done, total)))
+    assert calls == [(done, 12) for done in range(1, 13)]
 
 
 @pytest.mark.parametrize(
-    ("split", "words"), [("train", "never learnt"), ("val", "how well")]
+    ("split", "text"), [("train", "never learnt"), ("val", "how well")]
 )
-def test_class_that_one_side_lacks_is_told(
-    tmp_path: Path, split: str, words: str
+def test_class_that_one_subset_lacks_is_reported(
+    tmp_path: Path, split: str, text: str
 ) -> None:
     root = write_coco(tmp_path / "d", {"train": 6, "val": 6})
     path = root / f"{split}.json"
@@ -222,4 +222,4 @@ def test_class_that_one_side_lacks_is_told(
     kinds = check_dataset(root).by_kind
     [finding] = kinds[FindingKind.ONE_SIDED_LABEL]
     assert finding.place == "bar"
-    assert words in finding.why
+    assert text in finding.why

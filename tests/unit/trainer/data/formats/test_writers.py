@@ -1,4 +1,4 @@
-"""What is written for annotation tools says what was meant: our readers read it."""
+"""Files written for annotation tools are read back by the readers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ def accept_predictions(path: Path) -> None:
 
 
 def written(name: str, root: Path, pictures: Sequence[LabelledPicture]) -> Annotations:
-    """Return what our reader makes of a written file."""
+    """Return what the reader makes of a written file."""
     write, file = WRITERS[name]
     write(root / file, pictures)
     if name == "label-studio":
@@ -113,8 +113,8 @@ def test_score_and_note_travel_in_every_format(tmp_path: Path) -> None:
     assert (entry["score"], entry["note"]) == (0.91, "missing box?")
     write_cvat(tmp_path / "c.xml", PICTURES)
     box = read_xml(tmp_path / "c.xml").find_all("image")[0].find_all("box")[0]
-    told = {a.attributes["name"]: a.text for a in box.find_all("attribute")}
-    assert told == {"score": "0.91", "note": "missing box?"}
+    found = {a.attributes["name"]: a.text for a in box.find_all("attribute")}
+    assert found == {"score": "0.91", "note": "missing box?"}
     write_label_studio(tmp_path / "l.json", PICTURES)
     tasks = json.loads((tmp_path / "l.json").read_text("utf-8"))
     shown = tasks[0]["predictions"][0]["result"][0]
@@ -129,7 +129,7 @@ def test_characters_that_xml_cannot_hold_do_not_break_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_file_that_cannot_be_written_is_told(tmp_path: Path, name: str) -> None:
+def test_file_that_cannot_be_written_is_an_error(tmp_path: Path, name: str) -> None:
     write, _ = WRITERS[name]
     with pytest.raises(DatasetError, match="cannot be written"):
         write(tmp_path / "nowhere" / "file", PICTURES)
