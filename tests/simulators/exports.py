@@ -105,7 +105,7 @@ def write_cvat_yolo(root: Path, listed: bool = True) -> Path:
 def region(
     value: dict[str, object] | None = None, **changes: object
 ) -> dict[str, object]:
-    """Return one region of Label Studio: the box, unless told otherwise."""
+    """Return one region of Label Studio: the box, unless changed."""
     return {
         "id": "r1",
         "type": "rectanglelabels",

@@ -1,4 +1,4 @@
-"""A dataset with a fault of every kind that ``check`` looks for."""
+"""A dataset with a fault of every kind that ``check`` finds."""
 
 import json
 import shutil
@@ -25,14 +25,14 @@ def write_flawed(root: Path) -> Path:
     edit.copy("train", 5, "train", 6)  # the same picture and the same boxes
     edit.copy("train", 7, "val", 0)
     edit.copy("train", 8, "train", 9)
-    edit.replace_boxes("train", 9, [])  # the same picture, said to be good
+    edit.replace_boxes("train", 9, [])  # the same picture, without its label
     edit.cut_off("train", 10)
     edit.rename("val", "Dot ")
     grey = plate(np.random.default_rng(1))[:, :, :1].repeat(3, axis=2)
     edit.redraw("val", 1, grey)  # among photos in colour
     edit.redraw("val", 2, plate(np.random.default_rng(2), 200))  # three times as large
     edit.redraw("val", 3, plate(np.random.default_rng(3), 96)[:32])  # three to one
-    edit.say_size("val", 4, 640, 480)
+    edit.state_size("val", 4, 640, 480)
     edit.unknown_class("val", 5)
     edit.write()
     return root
@@ -100,7 +100,7 @@ class _Edit:
         cv2.imwrite(str(self._picture(split, photo)), picture)
         self.replace_boxes(split, photo, [[4, 4, 20, 20]])
 
-    def say_size(self, split: str, photo: int, width: int, height: int) -> None:
+    def state_size(self, split: str, photo: int, width: int, height: int) -> None:
         self._documents[split]["images"][photo] |= {"width": width, "height": height}
 
     def unknown_class(self, split: str, photo: int) -> None:

@@ -34,7 +34,6 @@ def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
 
     Args:
         files: Those that ``is_coco`` accepts.
-        finder: Of the dataset's pictures.
 
     Raises:
         DatasetError: A file is not COCO at all.
@@ -91,7 +90,7 @@ def _checked(file: JsonFile) -> dict[str, Any]:
 def _used_names(document: dict[str, Any], categories: dict[Any, str]) -> list[str]:
     """Return class names in order, without a dummy parent that no box uses.
 
-    Roboflow's exports begin with a category that is only the others' parent.
+    Roboflow's exports start with a category that is only the others' parent.
     """
     used = {entry.get("category_id") for entry in document["annotations"]}
     parents = {c.get("supercategory") for c in document["categories"]}

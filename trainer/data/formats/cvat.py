@@ -48,7 +48,6 @@ def read(files: Sequence[Path], finder: PictureFinder) -> Annotations:
 
     Args:
         files: From ``find_files``.
-        finder: Of the dataset's pictures.
 
     Raises:
         DatasetError: A file is damaged, or made for videos.
@@ -91,7 +90,6 @@ def _photo(
     image: Element,
     outlines: Outlines,
 ) -> PhotoRows:
-    """Return one photo with its boxes."""
     name = image.attributes.get("name", "")
     image_place = f"image {image.attributes.get('id', '?')}"
     picture = finder.find(name, *_folders(path, finder.root, image))
@@ -121,7 +119,7 @@ def _folders(path: Path, root: Path, image: Element) -> list[Path]:
     folders = [path.parent, images, root]
     try:
         subset = path_below(root, images, image.attributes.get("subset", ""))
-    except UnusableNameError:  # CVAT's own subsets are plain words
+    except UnusableNameError:  # CVAT itself writes plain names
         return folders
     return [*folders[:2], subset, root]
 

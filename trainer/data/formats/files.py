@@ -87,7 +87,7 @@ class PictureFinder:
     """Finds the picture that a label file means.
 
     Args:
-        root: Folder of the dataset; no picture is looked for outside.
+        root: Folder of the dataset; no picture outside it is found.
         files: Every file below it.
 
     Attributes:
@@ -155,7 +155,6 @@ class PictureFinder:
         return PhotoRows(path, source, place=place)
 
     def _best(self, parts: Sequence[str], candidates: list[Path]) -> Path | None:
-        """Return the candidate in the folders that fit best."""
         if len(candidates) < 2:
             return candidates[0] if candidates else None
         fits = sorted(

@@ -115,7 +115,6 @@ def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
 
     Args:
         files: Those that ``is_label_studio`` accepts.
-        finder: Of the dataset's pictures.
     """
     annotations = Annotations()
     photos = annotations.splits.setdefault(SPLIT, [])
@@ -331,7 +330,6 @@ def _boxes(rows: Sequence[Row], label: str) -> Boxes:
 
 
 def _size_px(region: dict[str, Any]) -> tuple[int, int] | None:
-    """Return the size of the picture that a region was drawn on."""
     return stated_size(region.get("original_width"), region.get("original_height"))
 
 

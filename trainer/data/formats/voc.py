@@ -63,7 +63,6 @@ def read(
     Args:
         files: From ``find_files``.
         all_files: Every file of the dataset.
-        finder: Of the dataset's pictures.
     """
     annotations = Annotations()
     by_file: dict[Path, PhotoRows] = {}

@@ -123,7 +123,6 @@ def write_cvat(path: Path, pictures: Sequence[LabelledPicture]) -> None:
 
 
 def _cvat_image(number: int, picture: LabelledPicture) -> str:
-    """Return the opening tag of one picture."""
     size = f'width="{picture.width_px}" height="{picture.height_px}"'
     return f'<image id="{number}" name="{_xml(picture.name)}" {size}>'
 
@@ -169,7 +168,6 @@ def write_label_studio(path: Path, pictures: Sequence[LabelledPicture]) -> None:
 def _region(
     picture: LabelledPicture, box: LabelledBox, region: str
 ) -> dict[str, object]:
-    """Return one box as a region of Label Studio."""
     x1, y1, x2, y2 = box.box_xyxy
     entry: dict[str, object] = {
         "id": region,

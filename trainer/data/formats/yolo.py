@@ -80,9 +80,6 @@ def _texts_below(folder: Path) -> Iterator[Path]:
 def read(finder: PictureFinder) -> Annotations:
     """Return the annotations of a YOLO dataset.
 
-    Args:
-        finder: Of the dataset's pictures.
-
     Raises:
         DatasetError: ``data.yaml`` is damaged, or class names are missing.
     """
@@ -315,7 +312,6 @@ def _listed(
 
 
 def _darknet_splits(finder: PictureFinder, findings: list[Finding]) -> Splits:
-    """Return the splits of a YOLO 1.1 dataset."""
     root, splits = finder.root, Splits()
     for line, split, name in _darknet_settings(root / DARKNET_SETTINGS):
         if split.lower() not in SPLITS:
@@ -378,7 +374,6 @@ def label_file(picture: Path) -> Path:
 
 
 def _photo(annotations: Annotations, picture: Path) -> PhotoRows:
-    """Return one photo with the boxes of its text file."""
     path = label_file(picture)
     photo = PhotoRows(picture, path)
     try:

@@ -81,9 +81,6 @@ class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
     """Photos of a split, decoded, letterboxed and augmented.
 
     Args:
-        photos: Of the training split.
-        height_px: Of the network's input.
-        width_px: Of the network's input.
         pastes: Put defects of other photos onto some, most often onto good parts.
     """
 

@@ -84,7 +84,7 @@ class DefectBank:
     Args:
         labels: One array for each photo, ``[G]`` int64.
         read: Returns the picture and the boxes ``[G, 4]`` of a photo, same scale.
-        seed: Of the choice where there are more than ``BANK_SIZE``.
+        seed: Decides which are kept where there are more than ``BANK_SIZE``.
     """
 
     def __init__(
@@ -134,7 +134,6 @@ def paste_defects(
         boxes: ``[G, 4]`` float32, xyxy, pixels.
         labels: ``[G]`` int64.
         bank: Not empty, at the picture's scale.
-        rng: Of number, choice and position.
 
     Returns:
         Picture, boxes ``[G + n, 4]`` and labels ``[G + n]``; none of the new boxes

@@ -69,8 +69,6 @@ def plan_close_ups(
 
     Args:
         photos: To train on.
-        height_px: Of the network's input.
-        width_px: Of the network's input.
     """
     sides = [_longer_sides(photo, height_px, width_px) for photo in photos]
     joined = np.concatenate(sides) if sides else np.zeros(0)
@@ -113,7 +111,7 @@ class CloseUpPhotos:
 
         Args:
             request: Which photo, and what the crop is to show of it.
-            rng: Of the crop; torch's generator augments it.
+            rng: Places the crop; torch's generator augments it.
 
         Returns:
             ``[3, h, w]`` uint8 BGR and the boxes that are half visible.
@@ -141,7 +139,6 @@ def cut_close_up(
         content: ``[H, W, 3]`` uint8.
         boxes: ``[G, 4]`` float32, xyxy, pixels.
         plan: Size of the crop.
-        rng: Of scale and position.
         centre: x and y in ``content`` that the crop shows; None = a defect, or
             anything.
 

@@ -80,7 +80,6 @@ class TrainingTiles(TrainingPhotos):
     """Tiles of photos, augmented as photos are.
 
     Args:
-        photos: Of the training split.
         tiles: How they are cut.
         pastes: Put defects of other tiles onto some, most often onto good parts.
     """

@@ -76,7 +76,7 @@ def assign_splits(
         assigned[place] = (*assigned.get(place, ()), *good)
     else:
         # A dataset that brings its own splits has its good parts divided by content
-        # alone: the same ones everywhere. `check` reports those that look alike.
+        # alone: the same ones everywhere. `check` reports near-duplicates.
         strict = rule is SplitRule.OWN and options.pattern is None
         subset |= assign_good(good, same if strict else chosen, known, subset)
         moves = rule is SplitRule.HELD_OUT and (good or val)
@@ -127,7 +127,7 @@ def hold_out(
     Args:
         photos: To divide.
         groups: SHA-256 to the group that stays together.
-        seed: Of the order in which groups of equal need are assigned.
+        seed: Decides between groups of equal need.
         known: SHA-256 to the subset of photos that have one; a group follows any of
             its photos that was measured on, else one that was trained on.
     """
@@ -213,7 +213,7 @@ def _joined(
     good: Sequence[G],
     subset: NumberByHash,
 ) -> dict[str, tuple[G, ...]]:
-    """Return train and val with the photos that change sides, and the good ones."""
+    """Return train and val with the photos that change over, and the good ones."""
     gone = set(_hashes(moved))
     joined = {
         "train": [p for p in train if p.sha256 not in gone],

@@ -4,7 +4,7 @@ A fingerprint is a photo made small and grey. Perceptual hashes and plain correl
 such pictures measure whether two photos are alike, which photos of one product always
 are: on a fixed jig two different good parts are as alike as two shots of one. So what
 all photos share, their mean, is subtracted first; where the mean resembles a part, each
-photo is aligned to it before. What is left is the single part: how it lies, its
+photo is aligned to it before. What is left is the single part: its position, its
 surface, its defect. That is correlated, from -1 to 1; the distance is 1 minus the
 correlation. It does not depend on brightness, contrast, compression or size.
 
@@ -39,7 +39,7 @@ from models.boxes import FloatArray, IntArray
 from models.preprocess import Frame
 
 SIDE_PX = 48  # of the small picture
-COARSE_PX = 16  # where candidates are looked for
+COARSE_PX = 16  # side of the picture that candidates are chosen by
 CANDIDATES = 6  # nearest of each photo: fewer connect a burst already
 CANDIDATE_DISTANCE = 0.4
 NEAR_DISTANCE = 0.02  # of near-duplicates after alignment
@@ -78,7 +78,7 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> IntArray:
     """Return the group of each photo, ``[N]`` int64 from 0; most are alone in theirs.
 
     Args:
-        fingerprints: Of all photos. The groups depend on the whole set, because what
+        fingerprints: All photos: the groups depend on the whole set, because what
             its photos share does not count as likeness.
     """
     groups = np.arange(len(fingerprints))

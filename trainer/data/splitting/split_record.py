@@ -68,7 +68,7 @@ class SplitOptions:
     """How the user wants the photos divided.
 
     Attributes:
-        seed: Of the order in which photos are held out.
+        seed: Decides which photos are held out, among equal ones.
         pattern: Regular expression that names a photo's group; None = by likeness.
         like: An earlier record to keep; None = there is none.
         like_name: The run that ``like`` comes from, for messages and the record.

@@ -64,7 +64,7 @@ def folds(
         photos: All that take part.
         k: Number of folds, at least 2. Some hold nothing out where there are fewer
             groups than folds.
-        seed: Of the order in which groups of equal need are assigned.
+        seed: Decides between groups of equal need.
         groups: ``[N]`` number of each photo's group; None = each photo on its own.
             Photos with the same content are one group in any case.
 
@@ -102,7 +102,7 @@ def assign_subsets(
     Args:
         photos: All that take part.
         shares: ``[S]`` share of the photos that each subset is to get; together 1.
-        seed: Of the order in which groups of equal need are assigned.
+        seed: Decides between groups of equal need.
         groups: ``[N]`` number of each photo's group; None = each photo on its own.
         fixed: Group to subset, for groups whose subset is decided already.
 
