@@ -152,7 +152,7 @@ def resolve(wishes: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
     tiles = choose_tiles(photos, wishes.size_px, wishes.tiles)
     if tiles:
         height, width = tiles.tile_height_px, tiles.tile_width_px
-        cut = [each.seen for photo in photos for each in cut_photo(photo, tiles)]
+        cut = [each.as_photo for photo in photos for each in cut_photo(photo, tiles)]
         photos = tuple(cut[i] for i in EpochSampler(cut, wishes.seed).order())
     else:
         height, width = input_size(photos, wishes.size_px)

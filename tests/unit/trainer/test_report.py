@@ -12,7 +12,7 @@ from models.detections import Detections, no_detections
 from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.splitting.assign import arrange
+from trainer.data.splitting.assign import assign_splits
 from trainer.data.splitting.split_record import SplitOptions
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
@@ -115,7 +115,7 @@ def report(
     )
     metrics = measure(found, photos, LABELS, thresholds, "val")
     root = Path("/data/boards")
-    splits, division = arrange(root, {"val": photos}, [], SplitOptions())
+    splits, division = assign_splits(root, {"val": photos}, [], SplitOptions())
     dataset = Dataset(root, LABELS, splits, (), "a" * 64, division)
     record = RunRecord(
         name="run",

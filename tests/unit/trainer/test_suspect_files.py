@@ -11,7 +11,7 @@ import pytest
 from models.detections import Detections, no_detections
 from models.errors import TrainingError
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.splitting.assign import arrange
+from trainer.data.splitting.assign import assign_splits
 from trainer.data.splitting.split_record import SplitOptions
 from trainer.evaluation.metrics import measure
 from trainer.evaluation.thresholds.choose import choose_thresholds
@@ -64,7 +64,7 @@ SUSPECTS = [
 @pytest.fixture
 def dataset(tmp_path: Path, photos: list[Photo]) -> Dataset:
     root = tmp_path / "data"
-    splits, division = arrange(root, {"all": photos}, [], SplitOptions())
+    splits, division = assign_splits(root, {"all": photos}, [], SplitOptions())
     return Dataset(root, LABELS, splits, (), "a" * 64, division)
 
 

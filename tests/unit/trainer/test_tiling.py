@@ -116,7 +116,7 @@ def test_tile_with_a_rest_of_a_box_is_neither_good_nor_defective() -> None:
     cut = cut_photo(wide, PLAN)
     assert PLAN.corners()[:4] == [(0, 0), (56, 0), (112, 0), (0, 32)]
     assert [tile.corner for tile in cut] == [(56, 0), (112, 0), (56, 32), (112, 32)]
-    np.testing.assert_allclose(cut[0].seen.boxes, [[66, 40, 86, 60]])
+    np.testing.assert_allclose(cut[0].as_photo.boxes, [[66, 40, 86, 60]])
 
 
 def test_what_is_trained_on_has_the_scale_of_what_is_looked_at(
