@@ -174,8 +174,9 @@ def _refuse_path(name: str, path: PurePosixPath) -> None:
         raise UnsafeMemberError(
             f"{name!r} holds a character that not every system accepts."
         )
-    if len(path.parts) > DEEPEST_FOLDER:
-        raise UnsafeMemberError(f"{shown(name)} has {len(path.parts)} folders.")
+    if (depth := len(path.parts) - 1) > DEEPEST_FOLDER:
+        most = f"at most {DEEPEST_FOLDER}"
+        raise UnsafeMemberError(f"{shown(name)} is in {depth} folders, {most}.")
     try:
         path_below(Path(), Path(), name)
     except UnusableNameError as exc:

@@ -56,20 +56,17 @@ def assign_splits(
     )
     known = _recorded_subsets(root, names, options)
     train, val = splits.get("train"), splits.get("val", ())
-    labelled = photos if train is None else [*train, *val]
+    splits_groups = False
     if train is not None and shows_defect(val):
-        rule, splits_groups = SplitRule.OWN, False
+        rule = SplitRule.OWN
         subset = _all_in(train, TRAIN) | _all_in(val, HELD_OUT)
     else:
-        rule, fixed = SplitRule.HELD_OUT, dict(known)
-        if train is not None:
-            fixed |= _all_in(val, HELD_OUT)
-        subset = hold_out(labelled, chosen, options.seed, fixed)
-        # Groups by likeness alone may hold all defects; then photos count one by one.
-        # A pattern is the user's knowledge and is kept in any case.
-        splits_groups = options.pattern is None and not _measurable(labelled, subset)
-        if splits_groups:
-            subset = hold_out(labelled, same, options.seed, fixed)
+        rule = SplitRule.HELD_OUT
+        labelled = photos if train is None else [*train, *val]
+        fixed = known if train is None else known | _all_in(val, HELD_OUT)
+        subset, splits_groups = _hold_out_measurable(
+            labelled, chosen, same, fixed, options
+        )
     assigned = {name: tuple(split) for name, split in splits.items()}
     if train is None:
         place = "val" if "val" in splits else next(iter(splits), "all")
@@ -91,6 +88,24 @@ def assign_splits(
         photos=places,
     )
     return assigned, SplitAssignment(record, chosen, near, splits_groups)
+
+
+def _hold_out_measurable(
+    labelled: Sequence[GroupablePhoto],
+    groups: NumberByHash,
+    contents: NumberByHash,
+    fixed: NumberByHash,
+    options: SplitOptions,
+) -> tuple[dict[str, int], bool]:
+    """Return the subset of each photo, and whether groups had to be split for it.
+
+    One group by likeness may hold all defects; then only copies of one file stay
+    together. A pattern is the user's knowledge and its groups are kept in any case.
+    """
+    subset = hold_out(labelled, groups, options.seed, fixed)
+    if options.pattern is not None or _measurable(labelled, subset):
+        return subset, False
+    return hold_out(labelled, contents, options.seed, fixed), True
 
 
 def _places(

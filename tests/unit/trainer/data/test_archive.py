@@ -140,6 +140,8 @@ def test_interrupted_unpacking_leaves_nothing(tmp_path: Path, cache: Path) -> No
         ("images/con.png", None, "Windows does not accept"),
         ("images/dot.", None, "Windows does not accept"),
         ("x" * 300 + ".png", None, "longer than a file name can be"),
+        ("a/" * 65 + "a.png", None, "is in 65 folders, at most 64"),
+        (("x" * 200 + "/") * 30 + "a.png", None, "longer than a file name can be"),
         ("images/A.png", None, "twice, or differs by case"),
         ("images/a.png", None, "twice, or differs by case"),
         ("images/a.png/b.png", None, "a file and a folder"),
@@ -160,6 +162,15 @@ def test_harmful_member_is_refused_before_anything_is_written(
     assert caught.value.fix
     assert not list(cache.iterdir())
     assert not (tmp_path / "evil.png").exists()
+
+
+def test_member_with_a_null_byte_is_refused(tmp_path: Path, cache: Path) -> None:
+    path = with_member("images/nXl.png")(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"nXl.png", b"n\0l.png"))
+    with pytest.raises(DatasetError, match=r"data\.zip: refused") as caught:
+        open_dataset(path)
+    assert r"n\x00l.png" in caught.value.why
+    assert not list(cache.iterdir())
 
 
 def test_encrypted_zip_is_refused(tmp_path: Path) -> None:
