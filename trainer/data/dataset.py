@@ -264,6 +264,7 @@ def _read_photos(
     """Return the photos that can be used, by ``id`` of their rows; faults are added."""
     rows = [p for photos in annotations.splits.values() for p in photos] + [*good]
     numbers = {label: index for index, label in enumerate(annotations.labels)}
+    # By identity: one picture may be listed twice, with other boxes each time.
     photos: dict[int, Photo] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         read = pool.map(lambda photo: _photo(photo, numbers), rows)
@@ -347,6 +348,7 @@ def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
     stated = rows.stated_size_px
     if stated is None or stated == (width, height) or not rows.rows:
         return []
+    # Within a pixel of the same shape.
     is_scaled = abs(width * stated[1] - height * stated[0]) <= max(stated)
     if is_scaled and all(row.normalized for row in rows.rows):
         return []  # shares are right in a larger or smaller copy, but for a pixel

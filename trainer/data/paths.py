@@ -52,11 +52,14 @@ def path_below(root: Path, folder: Path, name: str) -> Path:
     if length > LONGEST_NAME_BYTES or len(os.fsencode(path)) > LONGEST_PATH_BYTES:
         message = "it is longer than a file name can be"
         raise UnusableNameError(message)
-    for base in (os.path.normpath(root.absolute()), os.path.realpath(root)):
-        if path.is_relative_to(base):
-            return root / path.relative_to(base)
-    message = "it leads out of the dataset's folder"
-    raise OutsideNameError(message)
+    base = Path(os.path.normpath(root.absolute()))
+    if not path.is_relative_to(base):
+        # An absolute name may go past the link through which the dataset was given.
+        base = Path(os.path.realpath(root))
+    if not path.is_relative_to(base):
+        message = "it leads out of the dataset's folder"
+        raise OutsideNameError(message)
+    return root / path.relative_to(base)
 
 
 def file_below(root: Path, folder: Path, name: str) -> Path:

@@ -19,7 +19,7 @@ from models.files import write_atomically
 from trainer.data.findings import Corners, printable
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-LABEL_STUDIO_URL = "/data/local-files/?d="
+LABEL_STUDIO_URL = "/data/local-files/?d="  # pictures served from a local folder
 WRITTEN_BY = "graftline"
 
 

@@ -410,7 +410,7 @@ def _row(line: str, number: int, labels: list[str], outlines: Outlines) -> Row |
         label, values = int(words[0]), [float(word) for word in words[1:]]
     except ValueError:
         return f"{shown(line)} is not 'class cx cy w h'."
-    is_outline = len(values) >= 6 and len(values) % 2 == 0
+    is_outline = len(values) >= 6 and len(values) % 2 == 0  # three points or more
     if len(values) != 4 and not is_outline:
         return f"{len(values)} numbers after the class, expected 4."
     if not 0 <= label < len(labels):
