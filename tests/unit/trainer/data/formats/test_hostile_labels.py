@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from models.errors import DatasetError
@@ -43,6 +43,17 @@ QUIET = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+# What may be in the place of a path in a label file, and the reason of the finding.
+BAD_NAMES = {
+    "a\0.png": "holds a null byte",
+    "\ud800.png": "character that no file name can have",
+    "x" * 300: "longer than a file name can be",
+    "b/" * 3000 + "c.png": "longer than a file name can be",
+    "/etc/hostname": "leads out of the dataset's folder",
+    "../../../etc/hostname": "leads out of the dataset's folder",
+}
+# Text formats hold neither a lone surrogate nor, in XML, a null byte.
+NAMES = st.sampled_from(sorted(BAD_NAMES)) | st.text(max_size=12) | st.just("a.png/")
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -203,19 +214,6 @@ def test_zip_changed_anywhere_is_whole_or_refused(
         with suppress(DatasetError):
             unpacked(path)
     assert {p.name for p in base.iterdir()} <= {"d", "data.zip", "cache"}
-
-
-# What may be in the place of a path in a label file, and the reason of the finding.
-BAD_NAMES = {
-    "a\0.png": "holds a null byte",
-    "\ud800.png": "character that no file name can have",
-    "x" * 300: "longer than a file name can be",
-    "b/" * 3000 + "c.png": "longer than a file name can be",
-    "/etc/hostname": "leads out of the dataset's folder",
-    "../../../etc/hostname": "leads out of the dataset's folder",
-}
-# Text formats hold neither a lone surrogate nor, in XML, a null byte.
-NAMES = st.sampled_from(sorted(BAD_NAMES)) | st.text(max_size=12) | st.just("a.png/")
 
 
 def _coco(root: Path, name: str) -> Path:
@@ -430,3 +428,23 @@ def test_subset_is_no_path_of_the_repaired_copy(tmp_path: Path, subset: str) -> 
     assert len(copy.report.dataset.photos) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"d", "out"}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["copy"]
+
+
+@QUIET
+@given(name=NAMES)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_any_name_in_a_zip_is_unpacked_inside_the_cache_or_refused(
+    name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assume("\ud800" not in name)  # zipfile writes none
+    base = tmp_path_factory.mktemp("zip")
+    path = base / "data.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("images/a.png", b"")
+        file.writestr(zipfile.ZipInfo(name.replace("\0", "NUL")), b"member")
+    path.write_bytes(path.read_bytes().replace(b"NUL", b"\0\0\0"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAFTLINE_CACHE", str(base / "cache"))
+        with suppress(DatasetError):
+            unpacked(path)
+    assert {p.name for p in base.iterdir()} <= {"data.zip", "cache"}
