@@ -33,10 +33,10 @@ from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.fit.options import TrainOptions
 from trainer.label_errors.issues import (
-    MORE_LIKELY_WRONG,
+    LIKELY_WRONG,
     LabelIssue,
     LabelIssueKind,
-    find_suspects,
+    find_label_issues,
 )
 from trainer.run import open_run
 from trainer.study.folds import FOLDER_NAME, CrossTraining, cross_train
@@ -82,8 +82,8 @@ def judged(
 ) -> dict[str, Any]:
     """Return how good the list is, from its top to its end."""
     right = np.array([one is not None for one in named], bool)
-    sure = np.array([suspect.sure for suspect in suspects])
-    listed = [s for s in suspects if s.sure >= MORE_LIKELY_WRONG]
+    sure = np.array([suspect.confidence for suspect in suspects])
+    listed = [s for s in suspects if s.confidence >= LIKELY_WRONG]
     at = {
         str(k): {
             "precision": round(float(right[:k].mean()), 4),
@@ -183,7 +183,7 @@ def main(words: list[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     crossed = cross_train(dataset, wishes, out, watching, count=args.folds)
     runs = [open_run(out / FOLDER_NAME / str(n)).record for n in range(args.folds)]
-    suspects = find_suspects(crossed.photos, crossed.found, len(dataset.labels))
+    suspects = find_label_issues(crossed.photos, crossed.found, len(dataset.labels))
     named = named_faults(suspects, crossed.photos, crossed.found, faults)
     measured = judged(crossed, suspects, named, faults)
     metrics = pooled_metrics(crossed, dataset.labels).model_dump(mode="json")

@@ -30,7 +30,7 @@ from measuring.peer_environment import PEER, peer_python
 from trainer.data.dataset import Photo, open_dataset
 from trainer.evaluation.metrics import measure
 from trainer.evaluation.thresholds.choose import choose_thresholds
-from trainer.evaluation.thresholds.text import threshold_words
+from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.operating_point import operating_curve
 
 BATCH = 8  # of the fine-tuning commands in the peer's documentation, and ours
@@ -160,7 +160,7 @@ def judged(
             mode="json"
         ),
         "thresholds": thresholds.scores,
-        "promise": threshold_words(thresholds),
+        "promise": thresholds_text(thresholds),
         "operating_curve": [
             {
                 "shift": round(float(shift), 4),

@@ -28,7 +28,11 @@ from models.boxes import iou
 from models.detections import Detections
 from models.preprocess import PAD_VALUE, Frame
 from trainer.data.dataset import Photo, open_dataset, read_photo
-from trainer.evaluation.metrics import average_precisions, predict_photos, right_ones
+from trainer.evaluation.metrics import (
+    average_precisions,
+    predict_photos,
+    true_positives,
+)
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import open_run
 
@@ -58,7 +62,7 @@ def examples(
     """Return crops ``[N, 3, SIDE, SIDE]`` and what they show."""
     crops, labels = [], []
     for photo, detections in zip(photos, found, strict=True):
-        picture, right = read_photo(photo), right_ones(detections, photo)
+        picture, right = read_photo(photo), true_positives(detections, photo)
         overlaps = np.zeros(len(detections))
         if len(photo.boxes):
             overlaps = iou(detections.boxes, photo.boxes).max(axis=1, initial=0)

@@ -132,7 +132,7 @@ def named_faults(
     """Return for each suspect the planted fault that it names, None for none.
 
     Args:
-        suspects: From ``find_suspects``.
+        suspects: From ``find_label_issues``.
         photos: As they were looked at.
         found: One for each photo.
         faults: Planted.
@@ -155,9 +155,9 @@ def named_faults(
 
 def _names(suspect: LabelIssue, seen: Detections, fault: Fault) -> bool:
     """Return whether a suspect points at a planted fault."""
-    if fault.labelled is not None and suspect.labelled == fault.labelled:
+    if fault.labelled is not None and suspect.label == fault.labelled:
         return True
-    if suspect.seen is None or fault.kind is FaultKind.ADDED:
+    if suspect.detection is None or fault.kind is FaultKind.ADDED:
         return False
-    box = seen.boxes[suspect.seen][None]
+    box = seen.boxes[suspect.detection][None]
     return bool(iou(box, fault.true_box[None])[0, 0] >= SAME_IOU)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from models.detections import Detections
 from models.manifest import ThresholdRule
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import right_ones
-from trainer.evaluation.thresholds.candidates import ScoredImage
-from trainer.evaluation.thresholds.cross_validation import SelectionRule, chosen
+from trainer.evaluation.metrics import true_positives
+from trainer.evaluation.thresholds.choose import SelectionRule, select_thresholds
+from trainer.evaluation.thresholds.search import score_images
 
 ALARMED = (0, 1, 2, 4, 8, 15)  # good parts
 
@@ -27,13 +27,13 @@ def recalls(
         classes: Number of labels.
     """
     pairs = list(zip(found, photos, strict=True))
-    seen = [ScoredImage(one, photo, right_ones(one, photo)) for one, photo in pairs]
+    images = score_images(found, photos)
     good = sum(photo.is_good for photo in photos)
     defects = sum(len(photo.labels) for photo in photos)
     result = {}
     for alarmed in ALARMED:
-        choice = SelectionRule(ThresholdRule.OVERKILL, alarmed / good)
-        limits = chosen(seen, classes, choice)
-        right = sum(int(right_ones(one.above(limits), p).sum()) for one, p in pairs)
+        selection = SelectionRule(ThresholdRule.OVERKILL, alarmed / good)
+        limits = select_thresholds(images, classes, selection)
+        right = sum(int(true_positives(one.above(limits), p).sum()) for one, p in pairs)
         result[alarmed] = right / defects
     return result

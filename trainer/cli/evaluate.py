@@ -8,7 +8,7 @@ from models.manifest import VariantName
 from trainer.cli.output import finding_lines, print_json, print_metrics
 from trainer.cli.progress import say, ticking, unpack_visibly
 from trainer.data.checks.check import faultless_dataset
-from trainer.evaluation.evaluate import evaluate, open_subject
+from trainer.evaluation.evaluate import evaluate, open_model
 from trainer.evaluation.leakage import without_trained
 from trainer.report.page import write_report
 
@@ -29,32 +29,32 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
-    subject = open_subject(args.subject, args.variant)
+    model = open_model(args.subject, args.variant)
     unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=False)
     for line in finding_lines(report):
         say(line)
-    dataset, said = report.dataset, ""
+    dataset, note = report.dataset, ""
     if args.split is None:
-        dataset, said = without_trained(dataset, args.subject)
-    if said:
-        say(said)
+        dataset, note = without_trained(dataset, args.subject)
+    if note:
+        say(note)
     _, photos = dataset.split(args.split)
     with ticking("measure", len(photos)) as tick:
-        outcome = evaluate(subject, dataset, args.split, tick)
+        outcome = evaluate(model, dataset, args.split, tick)
     if args.report:
         write_report(
             args.report,
-            title=subject.name,
-            dataset=replace(dataset, labels=subject.labels),
+            title=model.name,
+            dataset=replace(dataset, labels=model.labels),
             photos=outcome.photos,
             found=outcome.found,
-            thresholds=subject.thresholds,
+            thresholds=model.thresholds,
             metrics=outcome.metrics,
             record=None,
         )
     if args.json:
         print_json(outcome.as_json())
     else:
-        print_metrics(outcome.metrics, subject.thresholds)
+        print_metrics(outcome.metrics, model.thresholds)
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from models.manifest import Metrics, Thresholds
 from trainer.cli.progress import Ticker
 from trainer.data.checks.check import CheckReport
-from trainer.evaluation.thresholds.text import threshold_words
+from trainer.evaluation.thresholds.text import thresholds_text
 
 
 def print_json(document: object) -> None:
@@ -41,7 +41,7 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
         f"right when reported {share(metrics.precision, metrics.precision_interval)}\n"
         f"parts escaped       {share(metrics.escapes, metrics.escapes_interval)}\n"
         f"good parts alarmed  {share(metrics.overkill, metrics.overkill_interval)}\n"
-        f"{threshold_words(thresholds)}\n"
+        f"{thresholds_text(thresholds)}\n"
     )
 
 

@@ -17,18 +17,25 @@ from trainer.data.dataset import Dataset
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.label_errors.export import FOLDER_NAME as SUSPECTS
-from trainer.label_errors.export import write_suspects
-from trainer.label_errors.issues import find_suspects, likely_wrong
-from trainer.learning_curve.extrapolation import outlook_words
-from trainer.learning_curve.fit import outlooks
+from trainer.label_errors.export import write_label_issues
+from trainer.label_errors.issues import count_likely_wrong, find_label_issues
+from trainer.learning_curve.extrapolation import extrapolate, extrapolation_text
+from trainer.learning_curve.series import measured_series
 from trainer.report.comparison import (
-    against_scratch,
     comparison_document,
-    comparison_words,
+    comparison_text,
+    scratch_section,
 )
 from trainer.report.document import Study
-from trainer.report.label_issues import CrossJudged, over_all_folds, wrong_labels
-from trainer.report.learning_curve import how_many_more, learning_document
+from trainer.report.label_issues import (
+    CrossValidation,
+    folds_section,
+    label_issues_section,
+)
+from trainer.report.learning_curve import (
+    learning_curve_document,
+    learning_curve_section,
+)
 from trainer.run import unwritable
 from trainer.study import folds
 from trainer.study.folds import divide_photos
@@ -146,13 +153,14 @@ def _learning_curve(
     watch = _watching(names, outcome)
     measured = learn_again(dataset, wishes, outcome, watch)
     record = outcome.run.record
-    told = outlooks(measured, outcome.photos, record.labels, goal, record.seed)
+    series = measured_series(measured, outcome.photos, record.labels, record.seed)
+    told = [extrapolate(one, goal, record.seed) for one in series]
     steps = record.schedule.steps if record.schedule else 0
     return Study(
         "learning_curve",
-        (how_many_more(told, steps),),
-        learning_document(told, steps),
-        tuple(outlook_words(one) for one in told),
+        (learning_curve_section(told, steps),),
+        learning_curve_document(told, steps),
+        tuple(extrapolation_text(one) for one in told),
     )
 
 
@@ -163,9 +171,9 @@ def _from_scratch(dataset: Dataset, wishes: TrainOptions, outcome: Outcome) -> S
     scratch = train_from_scratch(dataset, wishes, outcome, watch).run.record
     return Study(
         "scratch",
-        (against_scratch(run, scratch),),
+        (scratch_section(run, scratch),),
         comparison_document(run, scratch),
-        (comparison_words(run, scratch),),
+        (comparison_text(run, scratch),),
     )
 
 
@@ -218,15 +226,15 @@ def run_folds(dataset: Dataset, wishes: TrainOptions, out: Path, count: int) -> 
             observer.close()
 
     crossed = folds.cross_train(dataset, wishes, out, watch, count=count)
-    judged = CrossJudged(
+    judged = CrossValidation(
         count,
         crossed.photos,
         crossed.found,
         pooled_metrics(crossed, dataset.labels),
-        find_suspects(crossed.photos, crossed.found, len(dataset.labels)),
+        find_label_issues(crossed.photos, crossed.found, len(dataset.labels)),
     )
-    write_suspects(
-        out / SUSPECTS, dataset, judged.photos, judged.found, judged.suspects
+    write_label_issues(
+        out / SUSPECTS, dataset, judged.photos, judged.found, judged.issues
     )
     document = _document(judged)
     path = out / folds.FOLDER_NAME / RESULT_NAME
@@ -234,29 +242,29 @@ def run_folds(dataset: Dataset, wishes: TrainOptions, out: Path, count: int) -> 
         write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
     except OSError as exc:
         raise unwritable(path.parent, exc) from exc
-    sections = (over_all_folds(judged), wrong_labels(dataset, judged))
+    sections = (folds_section(judged), label_issues_section(dataset, judged))
     return Study("folds", sections, document, tuple(_lines(judged, out / SUSPECTS)))
 
 
-def _document(judged: CrossJudged) -> dict[str, object]:
+def _document(judged: CrossValidation) -> dict[str, object]:
     """Return the figures for programs."""
     return {
         "folds": judged.folds,
         "metrics": judged.metrics.model_dump(mode="json"),
-        "suspects": len(judged.suspects),
-        "more_likely_wrong": likely_wrong(judged.suspects),
+        "suspects": len(judged.issues),
+        "more_likely_wrong": count_likely_wrong(judged.issues),
     }
 
 
-def _lines(judged: CrossJudged, folder: Path) -> Iterator[str]:
+def _lines(judged: CrossValidation, folder: Path) -> Iterator[str]:
     """Yield the figures for people."""
-    metrics, total = judged.metrics, len(judged.suspects)
+    metrics, total = judged.metrics, len(judged.issues)
     low, high = metrics.recall_interval
     yield (
         f"over {judged.folds} folds, {metrics.images} photos: defects found "
         f"{metrics.recall:.1%} ({low:.1%} to {high:.1%})"
     )
     yield (
-        f"labels that look wrong: {likely_wrong(judged.suspects)} more likely than "
+        f"labels that look wrong: {count_likely_wrong(judged.issues)} more likely than "
         f"not, {total} to look at: {folder}"
     )

@@ -23,13 +23,13 @@ TORCH = "torch"
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """What is measured.
+    """A run or a package, opened for evaluation.
 
     Attributes:
-        name: Of the run or package.
-        variant: ``torch`` or a variant of the package.
+        name: As in the run's record or the manifest.
+        variant: ``torch``, or a variant of the package.
         labels: Class names in the order of the scores.
-        thresholds: That it was trained or packed with.
+        thresholds: Stored with the run or package.
         detector: Ready to run.
     """
 
@@ -42,40 +42,40 @@ class EvaluatedModel:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The outcome.
+    """The figures of a model on photos.
 
     Attributes:
-        subject: What was measured.
-        metrics: The figures.
+        model: What was measured.
+        metrics: At the model's own thresholds.
         found: Detections, one for each photo.
-        photos: What they were measured on, labels in the subject's order.
+        photos: Labels in the order of the model's class names.
     """
 
-    subject: EvaluatedModel
+    model: EvaluatedModel
     metrics: Metrics
     found: list[Detections]
     photos: tuple[Photo, ...]
 
     def as_json(self) -> dict[str, object]:
-        """Return the figures for machines; values 0..1."""
+        """Return the figures for machines; shares 0..1."""
         return {
             **self.metrics.model_dump(mode="json"),
-            "thresholds": self.subject.thresholds.scores,
-            "variant": self.subject.variant,
-            "labels": list(self.subject.labels),
+            "thresholds": self.model.thresholds.scores,
+            "variant": self.model.variant,
+            "labels": list(self.model.labels),
         }
 
 
-def open_subject(path: Path, variant: VariantName | None) -> EvaluatedModel:
-    """Return what a folder holds: a package, else a run.
+def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
+    """Open a package, or else a run.
 
     Args:
-        path: Folder of a run or a package.
-        variant: Of a package; None = ``openvino-fp32``. A run is always torch.
+        path: A folder with a manifest is a package.
+        variant: None = ``openvino-fp32`` of a package. A run is always torch.
 
     Raises:
         PackageError: The package is damaged or lacks the variant.
-        TrainingError: It is neither.
+        TrainingError: The folder is neither.
     """
     if (path / MANIFEST_NAME).exists():
         package = open_package(path)
@@ -104,47 +104,47 @@ def open_subject(path: Path, variant: VariantName | None) -> EvaluatedModel:
 
 
 def evaluate(
-    subject: EvaluatedModel,
+    model: EvaluatedModel,
     dataset: Dataset,
     split: str | None,
     on_photo: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Measure a subject.
+    """Measure a model on a split of a dataset.
 
     Args:
-        subject: From ``open_subject``.
-        dataset: To measure on.
-        split: Of the dataset; None = ``val`` if there is one, else everything.
+        model: From ``open_model``.
+        dataset: Its classes may be in another order than the model's.
+        split: None = ``val`` if there is one, else everything.
         on_photo: Called after each photo.
 
     Raises:
-        DatasetError: No such split, or a class that the subject does not know.
+        DatasetError: No such split, or a class that the model does not know.
     """
     name, photos = dataset.split(split)
-    photos = relabelled(photos, dataset, subject.labels)
+    photos = relabelled(photos, dataset, model.labels)
     found = predict_photos(
-        subject.detector,
+        model.detector,
         photos,
-        len(subject.labels),
-        subject.thresholds.iou_threshold,
+        len(model.labels),
+        model.thresholds.iou_threshold,
         on_photo,
     )
-    metrics = measure(found, photos, subject.labels, subject.thresholds, name)
-    return Evaluation(subject, metrics, found, photos)
+    metrics = measure(found, photos, model.labels, model.thresholds, name)
+    return Evaluation(model, metrics, found, photos)
 
 
 def relabelled(
     photos: tuple[Photo, ...], dataset: Dataset, labels: tuple[str, ...]
 ) -> tuple[Photo, ...]:
-    """Return photos whose labels count in another order of class names.
+    """Return photos with label indices into another list of class names.
 
     Args:
-        photos: Of the dataset.
-        dataset: For its class names.
-        labels: Class names in the order wanted.
+        photos: From the dataset.
+        dataset: Its class names are what the indices of the photos mean.
+        labels: Class names that the new indices mean.
 
     Raises:
-        DatasetError: A class of the photos is not among them.
+        DatasetError: The photos show a class that is not in ``labels``.
     """
     if dataset.labels == labels:
         return photos
@@ -156,6 +156,7 @@ def relabelled(
             why=f"The model knows {', '.join(labels)}.",
             fix="Rename the class, or train with this dataset.",
         )
+    # -1 is never read: a class without an index in `labels` has no box (see above)
     index = [labels.index(n) if n in labels else -1 for n in dataset.labels]
     order = np.array(index, np.int64)
     return tuple(replace(photo, labels=order[photo.labels]) for photo in photos)

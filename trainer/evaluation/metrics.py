@@ -1,12 +1,11 @@
-"""How well a detector does: precision in the field's terms, errors in the factory's.
+"""Average precision, recall, overkill and escapes of a detector on labelled photos.
 
-Everything is measured through ``models.detector.detect``: the daemon's own letterbox,
-thresholds and NMS.
+Every detection comes from ``models.detector.detect``: the same letterbox, thresholds
+and NMS as in the daemon.
 """
 
 import contextlib
 import io
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,18 +13,20 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from models.boxes import iou
+from models.boxes import FloatArray, iou
 from models.detections import Detections
 from models.detector import Detector, detect, equal_thresholds
 from models.manifest import Metrics, Thresholds
 from models.postprocess import IOU_THRESHOLD
 from trainer.data.dataset import Photo, read_photo
+from trainer.evaluation.intervals import wilson
 
 LOWEST_SCORE = 0.01  # precision-recall curves start here
-RIGHT_IOU = 0.33  # DeepPCB's rule, arXiv:1902.06197: right class and IoU above 0.33
-AP_IOUS = (0.33, *(round(0.5 + 0.05 * i, 2) for i in range(10)))
+# DeepPCB's rule, arXiv:1902.06197: same class and IoU above 0.33. The factory asks
+# whether a defect is found, not how tightly its box fits.
+RIGHT_IOU = 0.33
+AP_IOUS = (RIGHT_IOU, *(round(0.5 + 0.05 * i, 2) for i in range(10)))  # and COCO's ten
 RECALL_POINTS = np.linspace(0, 1, 101)  # as pycocotools does
-Z_95 = 1.959964  # two-sided 95 % of the normal distribution
 
 
 def predict_photos(
@@ -35,17 +36,17 @@ def predict_photos(
     iou_threshold: float = IOU_THRESHOLD,
     on_photo: Callable[[], None] | None = None,
 ) -> list[Detections]:
-    """Return what a detector finds on each photo, down to a score of 0.01.
+    """Return the detections on each photo, down to ``LOWEST_SCORE``.
 
     Args:
-        detector: Any runtime.
-        photos: To look at.
-        label_count: Number of labels.
-        iou_threshold: Of NMS.
+        detector: Runs in any runtime.
+        photos: Read from disk one by one.
+        label_count: C.
+        iou_threshold: Two boxes of one class that overlap more are one (NMS).
         on_photo: Called after each photo.
 
     Returns:
-        Detections with ``boxes_frame``, one for each photo.
+        Boxes in pixels of the photo, one ``Detections`` for each photo.
     """
     thresholds = equal_thresholds(LOWEST_SCORE, label_count)
     found = []
@@ -61,11 +62,6 @@ def average_precisions(
     found: Sequence[Detections], photos: Sequence[Photo], label_count: int
 ) -> dict[float, float]:
     """Return the mean average precision at each IoU of ``AP_IOUS``.
-
-    Args:
-        found: One for each photo.
-        photos: With the ground truth.
-        label_count: Number of labels.
 
     Returns:
         IoU to precision in 0..1; classes without a labelled box do not count.
@@ -89,7 +85,6 @@ def average_precisions(
 def _as_coco(
     found: Sequence[Detections], photos: Sequence[Photo], label_count: int
 ) -> tuple[COCO, COCO]:
-    """Return ground truth and detections as pycocotools wants them."""
     truth = COCO()
     annotations, results = [], []
     for number, (photo, detections) in enumerate(zip(photos, found, strict=True), 1):
@@ -115,7 +110,6 @@ def _as_coco(
 
 
 def _coco_box(image: int, box: np.ndarray, label: np.int64) -> dict[str, object]:
-    """Return a box as pycocotools wants it."""
     x1, y1, x2, y2 = (float(value) for value in box)
     return {
         "image_id": image,
@@ -125,11 +119,31 @@ def _coco_box(image: int, box: np.ndarray, label: np.int64) -> dict[str, object]
     }
 
 
-def right_ones(detections: Detections, photo: Photo) -> np.ndarray:
-    """Return which detections are right, each labelled box taken once, best first.
+def average_precision(recall: FloatArray, precision: FloatArray) -> float:
+    """Return the mean precision at ``RECALL_POINTS``; 0 beyond the highest recall.
+
+    pycocotools' figure for one class and one IoU, cheap enough for every resample.
 
     Args:
-        detections: Of the photo, best first.
+        recall: ``[N]`` ascending.
+        precision: ``[N]`` from ``monotonous``.
+    """
+    position = np.searchsorted(recall, RECALL_POINTS)
+    reached = position < len(recall)
+    return float(precision[position[reached]].sum() / len(RECALL_POINTS))
+
+
+def monotonous(precision: FloatArray) -> FloatArray:
+    """Return the highest precision at each recall or above, ``[N]``."""
+    envelope: FloatArray = np.maximum.accumulate(precision[::-1])[::-1]
+    return envelope
+
+
+def true_positives(detections: Detections, photo: Photo) -> np.ndarray:
+    """Return which detections are right; each labelled box counts once.
+
+    Args:
+        detections: Best first: the best one takes the box.
         photo: With the ground truth.
 
     Returns:
@@ -148,11 +162,11 @@ def right_ones(detections: Detections, photo: Photo) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was found at given thresholds.
+    """Detections and photos counted at given thresholds.
 
     Attributes:
         boxes: Labelled boxes.
-        right: Labelled boxes found.
+        true_positives: Labelled boxes found.
         reported: Detections.
         good: Photos of good parts.
         alarmed: Good ones with a detection.
@@ -161,7 +175,7 @@ class Counts:
     """
 
     boxes: int
-    right: int
+    true_positives: int
     reported: int
     good: int
     alarmed: int
@@ -177,7 +191,7 @@ def count(
     Args:
         found: One for each photo, down to a low score.
         photos: With the ground truth.
-        thresholds: ``[C]`` float32, one for each label.
+        thresholds: ``[C]`` float32.
     """
     kept = [detections.above(thresholds) for detections in found]
     pairs = list(zip(kept, photos, strict=True))
@@ -185,33 +199,13 @@ def count(
     bad = [d for d, photo in pairs if not photo.is_good]
     return Counts(
         boxes=sum(len(photo.labels) for photo in photos),
-        right=sum(int(right_ones(d, photo).sum()) for d, photo in pairs),
+        true_positives=sum(int(true_positives(d, p).sum()) for d, p in pairs),
         reported=sum(len(d) for d in kept),
         good=len(good),
         alarmed=sum(len(d) > 0 for d in good),
         defective=len(bad),
         escaped=sum(len(d) == 0 for d in bad),
     )
-
-
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share.
-
-    Args:
-        hits: How often.
-        trials: Of how many; 0 gives the whole range.
-
-    Source:
-        Wilson 1927, score interval; recommended for small samples by Brown, Cai and
-        DasGupta 2001.
-    """
-    if trials == 0:
-        return 0.0, 1.0
-    share, z2 = hits / trials, Z_95**2
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    spread = math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    half = Z_95 * spread / (1 + z2 / trials)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def measure(
@@ -226,9 +220,9 @@ def measure(
     Args:
         found: One for each photo, from ``predict_photos``.
         photos: With the ground truth.
-        labels: Class names.
-        thresholds: At which recall, precision, overkill and escapes are counted.
-        split: Name of the set.
+        labels: Class names in the order of the scores.
+        thresholds: Recall, precision, overkill and escapes are counted at these.
+        split: Name of the set, as stored in the figures.
     """
     scores = np.array([thresholds.scores[label] for label in labels], np.float32)
     counts = count(found, photos, scores)
@@ -239,7 +233,7 @@ def metrics_of(
     found: Sequence[Detections],
     photos: Sequence[Photo],
     label_count: int,
-    c: Counts,
+    counts: Counts,
     split: str,
 ) -> Metrics:
     """Return all figures of one set of photos that was counted already.
@@ -247,26 +241,27 @@ def metrics_of(
     Args:
         found: One for each photo, from ``predict_photos``.
         photos: With the ground truth.
-        label_count: Number of labels.
-        c: What was found at the thresholds.
-        split: Name of the set.
+        label_count: C.
+        counts: At the thresholds; from ``count``, or summed over folds.
+        split: Name of the set, as stored in the figures.
     """
     precisions = average_precisions(found, photos, label_count)
     coco = [precisions[threshold] for threshold in AP_IOUS[1:]]
+    # A share of no photo is 0; its interval, 0 to 1, marks it as unknown.
     return Metrics(
-        map_33=precisions[0.33],
+        map_33=precisions[RIGHT_IOU],
         map_50=precisions[0.5],
         map_75=precisions[0.75],
         map_50_95=float(np.mean(coco)),
-        recall=c.right / max(1, c.boxes),
-        recall_interval=wilson(c.right, c.boxes),
-        precision=c.right / max(1, c.reported),
-        precision_interval=wilson(c.right, c.reported),
-        overkill=c.alarmed / max(1, c.good),
-        overkill_interval=wilson(c.alarmed, c.good),
-        escapes=c.escaped / max(1, c.defective),
-        escapes_interval=wilson(c.escaped, c.defective),
+        recall=counts.true_positives / max(1, counts.boxes),
+        recall_interval=wilson(counts.true_positives, counts.boxes),
+        precision=counts.true_positives / max(1, counts.reported),
+        precision_interval=wilson(counts.true_positives, counts.reported),
+        overkill=counts.alarmed / max(1, counts.good),
+        overkill_interval=wilson(counts.alarmed, counts.good),
+        escapes=counts.escaped / max(1, counts.defective),
+        escapes_interval=wilson(counts.escaped, counts.defective),
         images=len(photos),
-        good_images=c.good,
+        good_images=counts.good,
         split=split,
     )

@@ -1,4 +1,4 @@
-"""A network in training's own library behind the seam that the daemon uses."""
+"""A torch network behind the interface that the daemon uses."""
 
 import torch
 
@@ -8,12 +8,12 @@ from trainer.detectors.base import TrainableDetector
 
 
 class TorchDetector:
-    """Runs a torch detector as ``models.detector.Detector``.
+    """Runs a torch network as ``models.detector.Detector``.
 
     Args:
-        model: Put into evaluation mode.
-        input_height_px: Of the graph's input.
-        input_width_px: Of the graph's input.
+        model: Put into evaluation mode; stays on its device.
+        input_height_px: Height of the network's input.
+        input_width_px: Width of the network's input.
     """
 
     def __init__(

@@ -1,16 +1,16 @@
-"""Suspects as files: a list for programs, and what annotation tools open.
+"""Writes label issues as files: a list for programs, and what annotation tools open.
 
 ::
 
     RUN/suspects/
-        suspects.json       every suspect, the surest first
+        suspects.json       every issue, highest confidence first
         cvat.xml            CVAT for images 1.1
         label_studio.json   Label Studio, boxes as predictions
         coco.json           COCO
 
-The files for annotation tools hold only the photos with a suspect, with all boxes of
-each as it is labelled; a labelled box in question carries a note, a box that the
-detector proposes carries its score too. Nothing is corrected by itself.
+The files for annotation tools hold only the photos with an issue, with all boxes of
+each as labelled. A labelled box in question carries a note; a box that the detector
+proposes carries its score too. No label is changed.
 """
 
 import json
@@ -39,114 +39,89 @@ WRITERS: dict[str, Callable[[Path, Sequence[LabelledPicture]], None]] = {
     "label_studio.json": write_label_studio,
     "coco.json": write_coco,
 }
+# The kinds whose detection is a better box than the label.
 PROPOSALS = (LabelIssueKind.MISSING, LabelIssueKind.WRONG_CLASS, LabelIssueKind.LOOSE)
 
 
-def write_suspects(
+def write_label_issues(
     folder: Path,
     dataset: Dataset,
     photos: Sequence[Photo],
     found: Sequence[Detections],
-    suspects: Sequence[LabelIssue],
+    issues: Sequence[LabelIssue],
 ) -> None:
-    """Write all files of a list of suspects.
+    """Write all files of a list of label issues.
 
     Args:
         folder: Made if it does not exist.
-        dataset: For the class names and where the photos lie.
-        photos: That were looked at.
+        dataset: For the class names and the paths of the photos.
+        photos: The issues index into these.
         found: One for each photo.
-        suspects: From ``find_suspects``.
+        issues: From ``find_label_issues``.
 
     Raises:
         TrainingError: The folder cannot be written.
         DatasetError: A file there cannot be written.
     """
-    rows = [_row(s, dataset, photos[s.photo], found[s.photo]) for s in suspects]
+    rows = [_row(i, dataset, photos[i.photo], found[i.photo]) for i in issues]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"suspects": rows}, indent=2) + "\n"
         write_atomically(folder / LIST_NAME, text.encode())
     except OSError as exc:
         raise unwritable(folder, exc) from exc
-    pictures = labelled_pictures(dataset, photos, found, suspects)
+    by_photo: dict[int, list[LabelIssue]] = {}
+    for issue in issues:
+        by_photo.setdefault(issue.photo, []).append(issue)
+    pictures = tuple(
+        _picture(dataset, photos[index], found[index], of_photo)
+        for index, of_photo in by_photo.items()
+    )
     for name, write in WRITERS.items():
         write(folder / name, pictures)
 
 
-def labelled_pictures(
-    dataset: Dataset,
-    photos: Sequence[Photo],
-    found: Sequence[Detections],
-    suspects: Sequence[LabelIssue],
-) -> tuple[LabelledPicture, ...]:
-    """Return the photos with a suspect, the surest first, as labelled and proposed.
-
-    Args:
-        dataset: For the class names and where the photos lie.
-        photos: That were looked at.
-        found: One for each photo.
-        suspects: From ``find_suspects``.
-    """
-    by_photo: dict[int, list[LabelIssue]] = {}
-    for suspect in suspects:
-        by_photo.setdefault(suspect.photo, []).append(suspect)
-    return tuple(
-        _picture(dataset, photos[index], found[index], mine)
-        for index, mine in by_photo.items()
-    )
-
-
-def picture_name(dataset: Dataset, photo: Photo) -> str:
-    """Return where a photo lies in the dataset, with ``/``.
-
-    Args:
-        dataset: For its folder.
-        photo: Of the dataset; one that lies elsewhere keeps its bare name.
-    """
-    if photo.path.is_relative_to(dataset.root):
-        return photo.path.relative_to(dataset.root).as_posix()
-    return photo.path.name
-
-
-def in_words(
-    suspect: LabelIssue, labels: Sequence[str], photo: Photo, seen: Detections
+def issue_text(
+    issue: LabelIssue, labels: Sequence[str], photo: Photo, detections: Detections
 ) -> str:
-    """Return what is suspected, for a person who looks at the photo.
+    """Return what may be wrong, for a person who sees the photo.
 
     Args:
-        suspect: One of the photo's.
+        issue: An issue of this photo.
         labels: Class names.
         photo: With the label in question.
-        seen: Detections on the photo.
+        detections: On the photo.
     """
-    shown = "" if suspect.seen is None else labels[seen.labels[suspect.seen]]
-    named = "" if suspect.labelled is None else labels[photo.labels[suspect.labelled]]
-    match suspect.kind:
+    seen = "" if issue.detection is None else labels[detections.labels[issue.detection]]
+    labelled = "" if issue.label is None else labels[photo.labels[issue.label]]
+    match issue.kind:
         case LabelIssueKind.MISSING:
-            words = f"missing box? {shown} is seen here, nothing is labelled"
+            text = f"missing box? {seen} is detected here, nothing is labelled"
         case LabelIssueKind.WRONG_CLASS:
-            words = f"wrong class? labelled {named}, seen as {shown}"
+            text = f"wrong class? labelled {labelled}, detected as {seen}"
         case LabelIssueKind.LOOSE:
-            words = f"loose box? {named} is seen with other edges"
+            text = f"loose box? {labelled} is detected with other edges"
         case LabelIssueKind.SPURIOUS:
-            words = f"spurious label? no {named} is seen here"
+            text = f"spurious label? no {labelled} is detected here"
         case LabelIssueKind.DUPLICATE:
-            words = f"duplicate label? {named} is labelled here already"
+            text = f"duplicate label? {labelled} is labelled here already"
         case _:
-            assert_never(suspect.kind)
-    return f"{words} (sure {suspect.sure:.2f})"
+            assert_never(issue.kind)
+    return f"{text} (confidence {issue.confidence:.2f})"
 
 
 def _picture(
-    dataset: Dataset, photo: Photo, seen: Detections, suspects: Sequence[LabelIssue]
+    dataset: Dataset,
+    photo: Photo,
+    detections: Detections,
+    issues: Sequence[LabelIssue],
 ) -> LabelledPicture:
     """Return one photo: the boxes as labelled, then the proposed ones."""
-    words = [in_words(s, dataset.labels, photo, seen) for s in suspects]
+    texts = [issue_text(i, dataset.labels, photo, detections) for i in issues]
     notes = {
-        suspect.labelled: text
-        for suspect, text in zip(suspects, words, strict=True)
-        if suspect.labelled is not None
+        issue.label: text
+        for issue, text in zip(issues, texts, strict=True)
+        if issue.label is not None
     }
     boxes = [
         LabelledBox(dataset.labels[label], _corners(box), None, notes.get(number, ""))
@@ -154,39 +129,46 @@ def _picture(
             zip(photo.boxes, photo.labels, strict=True)
         )
     ]
-    for suspect, text in zip(suspects, words, strict=True):
-        if suspect.seen is not None and suspect.kind in PROPOSALS:
-            label = dataset.labels[seen.labels[suspect.seen]]
-            score = float(seen.scores[suspect.seen])
-            corners = _corners(seen.boxes[suspect.seen])
+    for issue, text in zip(issues, texts, strict=True):
+        if issue.detection is not None and issue.kind in PROPOSALS:
+            label = dataset.labels[detections.labels[issue.detection]]
+            score = float(detections.scores[issue.detection])
+            corners = _corners(detections.boxes[issue.detection])
             boxes.append(LabelledBox(label, corners, score, f"proposed: {text}"))
-    name = picture_name(dataset, photo)
+    name = _relative_name(dataset, photo)
     return LabelledPicture(name, photo.width_px, photo.height_px, tuple(boxes))
 
 
+def _relative_name(dataset: Dataset, photo: Photo) -> str:
+    """Return a photo's path in the dataset with ``/``; its bare name from elsewhere."""
+    if photo.path.is_relative_to(dataset.root):
+        return photo.path.relative_to(dataset.root).as_posix()
+    return photo.path.name
+
+
 def _row(
-    suspect: LabelIssue, dataset: Dataset, photo: Photo, seen: Detections
+    issue: LabelIssue, dataset: Dataset, photo: Photo, detections: Detections
 ) -> dict[str, object]:
-    """Return one suspect for programs."""
+    """Return one issue for programs."""
     row: dict[str, object] = {
-        "kind": suspect.kind.value,
-        "sure": round(suspect.sure, 4),
-        "photo": picture_name(dataset, photo),
+        "kind": issue.kind.value,
+        "sure": round(issue.confidence, 4),
+        "photo": _relative_name(dataset, photo),
         "photo_sha256": photo.sha256,
-        "words": in_words(suspect, dataset.labels, photo, seen),
+        "words": issue_text(issue, dataset.labels, photo, detections),
         "labelled": None,
         "seen": None,
     }
-    if suspect.labelled is not None:
+    if issue.label is not None:
         row["labelled"] = {
-            "label": dataset.labels[photo.labels[suspect.labelled]],
-            "box_px": _corners(photo.boxes[suspect.labelled]),
+            "label": dataset.labels[photo.labels[issue.label]],
+            "box_px": _corners(photo.boxes[issue.label]),
         }
-    if suspect.seen is not None:
+    if issue.detection is not None:
         row["seen"] = {
-            "label": dataset.labels[seen.labels[suspect.seen]],
-            "box_px": _corners(seen.boxes[suspect.seen]),
-            "score": round(float(seen.scores[suspect.seen]), 4),
+            "label": dataset.labels[detections.labels[issue.detection]],
+            "box_px": _corners(detections.boxes[issue.detection]),
+            "score": round(float(detections.scores[issue.detection]), 4),
         }
     return row
 

@@ -1,18 +1,19 @@
-"""Which labels are probably wrong, told by detectors that have not seen the photo.
+"""Finds labels that are probably wrong, with detectors that have not seen the photo.
 
-A detector that was trained on the other photos disagrees with a label: who is right?
-Its word counts as much as it was worth on this class elsewhere, and no more. Five
-kinds of faults are told apart:
+A detector that was trained on the other photos disagrees with a label. The disagreement
+counts as much as such disagreements of this class are right elsewhere. Five kinds of
+issues:
 
-* missing box: something is surely seen, and nothing is labelled near it
-* wrong class: a label, and in its place another class is surely seen
-* loose box: the same is seen in the same place, but the edges are far apart
-* spurious label: nothing at all is seen where the label is
-* duplicate label: the same box twice (the detector is not asked)
+* missing box: a confident detection, and no label near it
+* wrong class: a label, and in its place a confident detection of another class
+* loose box: label and detection agree on class and place, but the edges are far apart
+* spurious label: no detection at all where the label is
+* duplicate label: the same box twice (found without the detector)
 
-How sure: how common wrong labels are, against how often the detector disagrees as much
-with labels of this class anyway. A class that it often misses, confuses or sees where
-nothing is labelled proves nothing; one that it otherwise never fails on proves much.
+The confidence compares how common wrong labels are with how often the detector
+disagrees as much with labels of this class anyway. A class that it often misses,
+confuses or reports where nothing is labelled proves nothing; one on which it otherwise
+never fails proves much.
 
 Source:
     ObjectLab (Tkachenko, Thyagarajan, Mueller, arXiv:2309.00832): overlooked, swapped
@@ -29,19 +30,19 @@ import numpy as np
 from models.boxes import Boxes, FloatArray, area, iou
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import right_ones
-from trainer.label_errors.confidence import BORROWED, learn_confidence, tail
+from trainer.evaluation.metrics import true_positives
+from trainer.label_errors.reliability import BORROWED, fit_reliability, tail
 
 NEAR_IOU = 0.1  # below, two boxes are about two things
 INSIDE_SHARE = 0.5  # a detection that lies half in a labelled box is about it
 SAME_PLACE_IOU = 0.5  # COCO's usual "found"
-TIGHT_IOU = 0.7  # above, the edges are a matter of taste
-TWICE_IOU = 0.8  # two labels that are one
+TIGHT_IOU = 0.7  # above, people draw the edges differently too
+DUPLICATE_IOU = 0.8
 FAULTY_SHARE = 0.01  # of labels, one kind of fault; arXiv:2103.14749: 3.3 % in all
 OVERLOOKED_SHARE = 0.03  # assumed: people overlook more often than they mistake,
 INVENTED_SHARE = 0.005  # and seldom draw a box around nothing
-LEAST_SURE = 0.05  # below, nineteen of twenty would be looked at in vain
-MORE_LIKELY_WRONG = 0.5
+LOWEST_CONFIDENCE = 0.05  # below, nineteen of twenty would be checked in vain
+LIKELY_WRONG = 0.5
 ENOUGH_PAIRS = 10  # of a class, to know how tight its boxes usually are
 
 
@@ -57,131 +58,119 @@ class LabelIssueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelIssue:
-    """One label, or one place without a label, to look at again.
+    """One label, or one place without a label, that a person should check.
 
     Attributes:
         kind: What may be wrong.
         photo: Index of the photo.
-        sure: How likely it is wrong, 0..1; the list is sorted by it.
-        labelled: Index into the photo's boxes; None for a missing box.
-        seen: Index into the photo's detections; None where nothing is seen.
+        confidence: How likely it is wrong, 0..1; the list is sorted by it.
+        label: Index into the photo's boxes; None for a missing box.
+        detection: Index into the photo's detections; None where nothing is detected.
     """
 
     kind: LabelIssueKind
     photo: int
-    sure: float
-    labelled: int | None = None
-    seen: int | None = None
+    confidence: float
+    label: int | None = None
+    detection: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A label and the detection of its class that is about it.
-
-    Attributes:
-        photo: Index of the photo.
-        labelled: Index into the photo's boxes.
-        seen: Index into the photo's detections.
-        overlap: IoU of the two.
-    """
+    """A label and the detection of its class that is about it; see ``LabelIssue``."""
 
     photo: int
-    labelled: int
-    seen: int
-    overlap: float
+    label: int
+    detection: int
+    overlap: float  # IoU
 
 
-def find_suspects(
+def find_label_issues(
     photos: Sequence[Photo], found: Sequence[Detections], label_count: int
 ) -> tuple[LabelIssue, ...]:
-    """Return the labels that are probably wrong, the surest first.
+    """Return the labels that are probably wrong, highest confidence first.
 
     Args:
         photos: With the labels in question.
         found: One for each photo, down to a low score, from a detector that was not
             trained on it.
-        label_count: Number of classes.
+        label_count: C.
 
     Returns:
-        At most one suspect for each label and each detection.
+        At most one issue for each label and each detection.
     """
     if not photos:
         return ()
-    right = [right_ones(d, photo) for d, photo in zip(found, photos, strict=True)]
-    trust = learn_confidence(
+    right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
+    reliability = fit_reliability(
         np.concatenate([d.scores for d in found]),
         np.concatenate([d.labels for d in found]),
         np.concatenate(right),
         label_count,
     )
-    sure = [trust.of(d.scores, d.labels) for d in found]
-    suspects = [
-        *_missing(photos, found, sure),
-        *_wrong_class(photos, found, sure, label_count),
-        *_loose(photos, found, sure, label_count),
-        *_spurious(photos, found, sure, label_count),
+    trust = [reliability.precision(d.scores, d.labels) for d in found]
+    issues = [
+        *_missing(photos, found, trust),
+        *_wrong_class(photos, found, trust, label_count),
+        *_loose(photos, found, trust, label_count),
+        *_spurious(photos, found, trust, label_count),
         *_duplicates(photos),
     ]
-    suspects.sort(key=lambda s: (-s.sure, -_score(s, found), s.photo, s.kind))
-    return tuple(_once(s for s in suspects if s.sure >= LEAST_SURE))
+    issues.sort(key=lambda i: (-i.confidence, -_score(i, found), i.photo, i.kind))
+    return tuple(_once(i for i in issues if i.confidence >= LOWEST_CONFIDENCE))
 
 
-def likely_wrong(suspects: Sequence[LabelIssue]) -> int:
-    """Return how many suspects are more likely wrong than right.
-
-    Args:
-        suspects: From ``find_suspects``.
-    """
-    return sum(suspect.sure >= MORE_LIKELY_WRONG for suspect in suspects)
+def count_likely_wrong(issues: Sequence[LabelIssue]) -> int:
+    """Return how many labels are more likely wrong than right."""
+    return sum(issue.confidence >= LIKELY_WRONG for issue in issues)
 
 
 def _missing(
-    photos: Sequence[Photo], found: Sequence[Detections], sure: Sequence[FloatArray]
+    photos: Sequence[Photo], found: Sequence[Detections], trust: Sequence[FloatArray]
 ) -> list[LabelIssue]:
-    """Return what is seen far from every label, each place once."""
-    suspects = []
-    for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
-        alone = np.flatnonzero(~_near(seen.boxes, photo.boxes).any(axis=1))
-        close = _near(seen.boxes[alone], seen.boxes[alone])
-        for row, one in enumerate(alone):
-            if not close[row, :row].any():  # detections come best first
-                suspects.append(
-                    LabelIssue(
-                        LabelIssueKind.MISSING,
-                        index,
-                        _odds(1 - float(sure[index][one]), OVERLOOKED_SHARE),
-                        seen=int(one),
-                    )
+    """Return detections far from every label, each place once."""
+    issues = []
+    for index, (photo, detections) in enumerate(zip(photos, found, strict=True)):
+        near = _near(detections.boxes, photo.boxes)
+        unlabelled = np.flatnonzero(~near.any(axis=1))
+        boxes = detections.boxes[unlabelled]
+        same_place = _near(boxes, boxes)
+        for row, one in enumerate(unlabelled):
+            if same_place[row, :row].any():  # a better detection named this place
+                continue
+            confidence = _wrong(1 - float(trust[index][one]), OVERLOOKED_SHARE)
+            issues.append(
+                LabelIssue(
+                    LabelIssueKind.MISSING, index, confidence, detection=int(one)
                 )
-    return suspects
+            )
+    return issues
 
 
 def _wrong_class(
     photos: Sequence[Photo],
     found: Sequence[Detections],
-    sure: Sequence[FloatArray],
+    trust: Sequence[FloatArray],
     label_count: int,
 ) -> list[LabelIssue]:
-    """Return labels in whose place another class is seen, where that is rare."""
-    places, classes, disagree = [], [], []
-    for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
-        there = iou(photo.boxes, seen.boxes) >= SAME_PLACE_IOU  # [G, N]
-        for labelled, label in enumerate(photo.labels):
-            same = seen.labels == label
-            own = float(sure[index][there[labelled] & same].max(initial=0))
-            others = np.where(there[labelled] & ~same, sure[index], 0)
+    """Return labels in whose place another class is detected, where that is rare."""
+    places, classes, disagreements = [], [], []
+    for index, (photo, detections) in enumerate(zip(photos, found, strict=True)):
+        there = iou(photo.boxes, detections.boxes) >= SAME_PLACE_IOU  # [G, N]
+        for row, label in enumerate(photo.labels):
+            same = detections.labels == label
+            own = float(trust[index][there[row] & same].max(initial=0))
+            others = np.where(there[row] & ~same, trust[index], 0)
             best = int(others.argmax()) if len(others) else 0
-            places.append((index, labelled, best))
+            places.append((index, row, best))
             classes.append(int(label))
-            disagree.append(float(others.max(initial=0)) * (1 - own))
-    much, label_of = np.array(disagree, np.float32), np.array(classes, np.int64)
-    as_much = _share_at_most(-much, label_of, label_count)
+            disagreements.append(float(others.max(initial=0)) * (1 - own))
+    disagreement = np.array(disagreements, np.float32)
+    shares = _share_at_most(-disagreement, np.array(classes, np.int64), label_count)
     return [
-        LabelIssue(
-            LabelIssueKind.WRONG_CLASS, index, amount * _odds(share), labelled, best
-        )
-        for (index, labelled, best), amount, share in zip(
-            places, disagree, as_much.tolist(), strict=True
+        LabelIssue(LabelIssueKind.WRONG_CLASS, index, amount * _wrong(share), row, best)
+        for (index, row, best), amount, share in zip(
+            places, disagreements, shares.tolist(), strict=True
         )
         if amount > 0
     ]
@@ -190,88 +179,92 @@ def _wrong_class(
 def _loose(
     photos: Sequence[Photo],
     found: Sequence[Detections],
-    sure: Sequence[FloatArray],
+    trust: Sequence[FloatArray],
     label_count: int,
 ) -> list[LabelIssue]:
     """Return labels whose edges lie much farther off than usual for their class."""
     pairs: list[list[_Pair]] = [[] for _ in range(label_count)]
-    for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
-        for pair in _pairs(index, photo, seen, sure[index] >= MORE_LIKELY_WRONG):
-            pairs[int(photo.labels[pair.labelled])].append(pair)
-    everything = [pair for mine in pairs for pair in mine]
-    suspects = []
-    for mine in pairs:
-        usual = mine if len(mine) >= ENOUGH_PAIRS else everything
-        off = np.array([1 - pair.overlap for pair in mine], np.float32)
-        if len(off) == 0:
+    for index, (photo, detections) in enumerate(zip(photos, found, strict=True)):
+        credible = trust[index] >= LIKELY_WRONG
+        for pair in _pairs(index, photo, detections, credible):
+            pairs[int(photo.labels[pair.label])].append(pair)
+    all_pairs = [pair for of_class in pairs for pair in of_class]
+    issues = []
+    for of_class in pairs:
+        usual = of_class if len(of_class) >= ENOUGH_PAIRS else all_pairs
+        distances = np.array([1 - pair.overlap for pair in of_class], np.float32)
+        if len(distances) == 0:
             continue
-        rare = tail([1 - pair.overlap for pair in usual], off)
-        for pair, share in zip(mine, rare, strict=True):
-            if pair.overlap < TIGHT_IOU:
-                likely = float(sure[pair.photo][pair.seen]) * _odds(float(share))
-                suspects.append(
-                    LabelIssue(
-                        LabelIssueKind.LOOSE,
-                        pair.photo,
-                        likely,
-                        pair.labelled,
-                        pair.seen,
-                    )
+        shares = tail([1 - pair.overlap for pair in usual], distances)
+        for pair, share in zip(of_class, shares, strict=True):
+            if pair.overlap >= TIGHT_IOU:
+                continue
+            confidence = float(trust[pair.photo][pair.detection]) * _wrong(float(share))
+            issues.append(
+                LabelIssue(
+                    LabelIssueKind.LOOSE,
+                    pair.photo,
+                    confidence,
+                    pair.label,
+                    pair.detection,
                 )
-    return suspects
+            )
+    return issues
 
 
 def _pairs(
-    index: int, photo: Photo, seen: Detections, credible: np.ndarray
+    index: int, photo: Photo, detections: Detections, credible: np.ndarray
 ) -> list[_Pair]:
-    """Return labels with the surest credible detection of their class, each once.
+    """Return labels with the best credible detection of their class, each once.
 
-    What lies in the same place goes first, so that a neighbour takes nobody's label.
+    Detections in the same place go first, so that a neighbour does not take the label
+    of another detection.
     """
-    overlaps = iou(seen.boxes, photo.boxes)  # [N, G]
+    overlaps = iou(detections.boxes, photo.boxes)  # [N, G]
     free = np.ones(len(photo.labels), bool)
     left = [int(one) for one in np.flatnonzero(credible)]
     pairs = []
     for least in (SAME_PLACE_IOU, NEAR_IOU):
-        alone = []
+        unpaired = []
         for one in left:
-            same = free & (photo.labels == seen.labels[one])
+            same = free & (photo.labels == detections.labels[one])
             close = np.where(same, overlaps[one], 0)
             best = int(close.argmax()) if len(close) else 0
             if len(close) == 0 or close[best] < least:
-                alone.append(one)
+                unpaired.append(one)
                 continue
             free[best] = False
             pairs.append(_Pair(index, best, one, float(close[best])))
-        left = alone
+        left = unpaired
     return pairs
 
 
 def _spurious(
     photos: Sequence[Photo],
     found: Sequence[Detections],
-    sure: Sequence[FloatArray],
+    trust: Sequence[FloatArray],
     label_count: int,
 ) -> list[LabelIssue]:
-    """Return labels near which nothing is seen, where their class seldom is missed."""
+    """Return labels without a detection near, where their class is seldom missed."""
     places, classes, scores, doubts = [], [], [], []
-    for index, (photo, seen) in enumerate(zip(photos, found, strict=True)):
-        near = _near(photo.boxes, seen.boxes)  # [G, N]
-        for labelled, label in enumerate(photo.labels):
-            places.append((index, labelled))
+    for index, (photo, detections) in enumerate(zip(photos, found, strict=True)):
+        near = _near(photo.boxes, detections.boxes)  # [G, N]
+        for row, label in enumerate(photo.labels):
+            places.append((index, row))
             classes.append(int(label))
-            scores.append(float(seen.scores[near[labelled]].max(initial=0)))
-            doubts.append(1 - float(sure[index][near[labelled]].max(initial=0)))
-    score, label_of = np.array(scores, np.float32), np.array(classes, np.int64)
-    missed = _share_at_most(score, label_of, label_count)
+            scores.append(float(detections.scores[near[row]].max(initial=0)))
+            doubts.append(1 - float(trust[index][near[row]].max(initial=0)))
+    shares = _share_at_most(
+        np.array(scores, np.float32), np.array(classes, np.int64), label_count
+    )
     return [
         LabelIssue(
             LabelIssueKind.SPURIOUS,
             index,
-            doubt * _odds(float(share), INVENTED_SHARE),
-            labelled,
+            doubt * _wrong(float(share), INVENTED_SHARE),
+            row,
         )
-        for (index, labelled), doubt, share in zip(places, doubts, missed, strict=True)
+        for (index, row), doubt, share in zip(places, doubts, shares, strict=True)
     ]
 
 
@@ -294,19 +287,17 @@ def _share_at_most(
 
 
 def _duplicates(photos: Sequence[Photo]) -> list[LabelIssue]:
-    """Return labels that an earlier one of the same class and place makes needless."""
-    suspects = []
+    """Return labels that repeat an earlier one of the same class and place."""
+    issues = []
     for index, photo in enumerate(photos):
         alike = photo.labels[:, None] == photo.labels
         overlaps = np.tril(np.where(alike, iou(photo.boxes, photo.boxes), 0), -1)
-        for labelled, overlap in enumerate(overlaps.max(axis=1, initial=0)):
-            if overlap >= TWICE_IOU:
-                suspects.append(
-                    LabelIssue(
-                        LabelIssueKind.DUPLICATE, index, float(overlap), labelled
-                    )
+        for row, overlap in enumerate(overlaps.max(axis=1, initial=0)):
+            if overlap >= DUPLICATE_IOU:
+                issues.append(
+                    LabelIssue(LabelIssueKind.DUPLICATE, index, float(overlap), row)
                 )
-    return suspects
+    return issues
 
 
 def _near(a: Boxes, b: Boxes) -> np.ndarray:
@@ -322,27 +313,27 @@ def _near(a: Boxes, b: Boxes) -> np.ndarray:
     return near
 
 
-def _odds(share: float, faulty: float = FAULTY_SHARE) -> float:
-    """Return how likely a label is wrong where so many right ones look the same."""
-    return faulty / (faulty + share)
+def _wrong(right_share: float, faulty_share: float = FAULTY_SHARE) -> float:
+    """Return how likely a label is wrong where this share of right ones looks alike."""
+    return faulty_share / (faulty_share + right_share)
 
 
-def _score(suspect: LabelIssue, found: Sequence[Detections]) -> float:
-    """Return the score of what is seen, to order what is equally sure."""
-    if suspect.seen is None:
+def _score(issue: LabelIssue, found: Sequence[Detections]) -> float:
+    """Return the score of the detection, to order issues of equal confidence."""
+    if issue.detection is None:
         return 0.0
-    return float(found[suspect.photo].scores[suspect.seen])
+    return float(found[issue.photo].scores[issue.detection])
 
 
-def _once(suspects: Iterable[LabelIssue]) -> Iterator[LabelIssue]:
-    """Yield suspects whose label and detection no surer one has named already."""
+def _once(issues: Iterable[LabelIssue]) -> Iterator[LabelIssue]:
+    """Yield issues whose label and detection no earlier issue has named."""
     named: set[tuple[int, str, int]] = set()
-    for suspect in suspects:
+    for issue in issues:
         keys = set()
-        if suspect.labelled is not None:
-            keys.add((suspect.photo, "labelled", suspect.labelled))
-        if suspect.seen is not None:
-            keys.add((suspect.photo, "seen", suspect.seen))
+        if issue.label is not None:
+            keys.add((issue.photo, "label", issue.label))
+        if issue.detection is not None:
+            keys.add((issue.photo, "detection", issue.detection))
         if not keys & named:
             named |= keys
-            yield suspect
+            yield issue

@@ -1,6 +1,6 @@
-"""Photos without a label on which a trained run finds defects.
+"""Photos without a label on which a trained model finds defects.
 
-Without a run nothing is said: on a photo of a product that nobody has learnt, what
+Without a trained model no photo is reported: on a photo of an unknown product, what
 looks odd is as often light, dust or another batch as a defect.
 """
 
@@ -16,45 +16,44 @@ from trainer.data.findings import Finding, FindingKind, Level
 from trainer.evaluation.evaluate import EvaluatedModel
 
 
-def look_defective(
-    subject: EvaluatedModel,
+def find_unlabelled_defects(
+    model: EvaluatedModel,
     dataset: Dataset,
     on_photo: Callable[[], None] | None = None,
 ) -> list[Finding]:
-    """Return photos without a box on which a subject finds something.
+    """Return photos without a box on which a model reports something.
 
     Args:
-        subject: Run or package; its own thresholds decide.
+        model: At its own thresholds.
         dataset: Opened.
         on_photo: Called after each photo without a box.
 
     Returns:
-        The surest first.
+        Highest score first.
     """
-    scores = [subject.thresholds.scores[label] for label in subject.labels]
-    thresholds, nms = np.array(scores, np.float32), subject.thresholds.iou_threshold
+    scores = [model.thresholds.scores[label] for label in model.labels]
+    thresholds, nms = np.array(scores, np.float32), model.thresholds.iou_threshold
     found = []
     for photo in filter(lambda photo: photo.is_good, dataset.photos):
         frame = read_photo(photo)
-        detections = detect(subject.detector, frame, thresholds, iou_threshold=nms)
+        detections = detect(model.detector, frame, thresholds, iou_threshold=nms)
         if len(detections):
             found.append((float(detections.scores.max()), photo, detections))
         if on_photo:
             on_photo()
     found.sort(key=lambda one: -one[0])
-    return [_finding(subject, photo, detections) for _, photo, detections in found]
+    return [_finding(model, photo, detections) for _, photo, detections in found]
 
 
-def _finding(subject: EvaluatedModel, photo: Photo, detections: Detections) -> Finding:
-    """Return what a subject found on a photo without a box."""
-    best = subject.labels[detections.labels[0]]
+def _finding(model: EvaluatedModel, photo: Photo, detections: Detections) -> Finding:
+    best = model.labels[detections.labels[0]]
     others = len(detections) - 1
     also = f" and {others} more" if others else ""
     why = (
-        f"nothing is labelled, but {subject.name} finds {best} (score "
+        f"nothing is labelled, but {model.name} finds {best} (score "
         f"{detections.scores[0]:.2f}){also}."
     )
-    fix = "Look at it: label the defect, or keep it as a good part that alarms."
+    fix = "Check the photo: label the defect, or keep it as a good part that alarms."
     boxes = tuple(corners(box) for box in detections.boxes)
     return Finding(
         Level.WARNING, photo.path, "", why, fix, FindingKind.LOOKS_DEFECTIVE, boxes

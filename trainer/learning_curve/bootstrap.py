@@ -1,7 +1,7 @@
-"""Other photos that might have been measured on: drawn again from those at hand.
+"""Resamples of the photos that a learning curve is measured on.
 
-The same draws serve every detector that is compared on the photos: what is hard for
-one is mostly hard for the other, and the difference is surer than each of the two.
+All trainings are compared on the same resamples: a photo that is hard for one is mostly
+hard for the others, so their difference is known better than each of them.
 
 Source:
     Efron 1979, the bootstrap; in pairs, as in Efron and Tibshirani 1993, chapter 8.
@@ -14,7 +14,11 @@ import numpy as np
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import RECALL_POINTS, right_ones
+from trainer.evaluation.metrics import (
+    average_precision,
+    monotonous,
+    true_positives,
+)
 from trainer.learning_curve.power_law import Numbers
 
 DRAWS = 400
@@ -23,10 +27,7 @@ DRAWS = 400
 def draw_photos(photos: Sequence[Photo], seed: int, draws: int = DRAWS) -> IntArray:
     """Return how often each photo is taken in each draw, ``[B, N]`` int64.
 
-    Args:
-        photos: That were measured on; as many defective and good ones in each draw.
-        seed: Of the draws.
-        draws: B.
+    Every draw has as many defective and as many good photos as there are.
     """
     rng = np.random.default_rng(seed)
     good = np.array([photo.is_good for photo in photos], np.bool_)
@@ -42,12 +43,12 @@ def draw_photos(photos: Sequence[Photo], seed: int, draws: int = DRAWS) -> IntAr
 def recall_parts(
     found: Sequence[Detections], photos: Sequence[Photo], thresholds: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Return boxes found and boxes labelled of each label on each photo.
+    """Return boxes found and boxes labelled, of each label on each photo.
 
     Args:
         found: One for each photo, down to a low score.
         photos: With the ground truth.
-        thresholds: ``[C]`` one for each label.
+        thresholds: ``[C]`` float32.
 
     Returns:
         Twice ``[N, C]`` int64.
@@ -57,7 +58,7 @@ def recall_parts(
     boxes = np.zeros_like(hits)
     for row, (detections, photo) in enumerate(zip(found, photos, strict=True)):
         kept = detections.above(thresholds)
-        right = kept.labels[right_ones(kept, photo)]
+        right = kept.labels[true_positives(kept, photo)]
         hits[row] = np.bincount(right, minlength=count)
         boxes[row] = np.bincount(photo.labels, minlength=count)
     return hits, boxes
@@ -77,18 +78,21 @@ def mean_precisions(
         label_count: C.
         taken: ``[B, N]`` from ``draw_photos``.
     """
-    right = [right_ones(d, photo) for d, photo in zip(found, photos, strict=True)]
+    right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
     scores = np.concatenate([d.scores for d in found])
     labels = np.concatenate([d.labels for d in found])
     hits = np.concatenate(right)
-    owner = np.repeat(np.arange(len(photos)), [len(d) for d in found])
+    photo_of = np.repeat(np.arange(len(photos)), [len(d) for d in found])
     columns = []
     for label in range(label_count):
         boxes = np.array([(photo.labels == label).sum() for photo in photos])
         mine = np.flatnonzero(labels == label)
         mine = mine[np.argsort(-scores[mine], kind="stable")]
         columns.append(
-            [_average(row[owner[mine]], hits[mine], int(row @ boxes)) for row in taken]
+            [
+                _average_precision(row[photo_of[mine]], hits[mine], int(row @ boxes))
+                for row in taken
+            ]
         )
     table = np.array(columns, np.float64)  # [C, B], nan where no box was drawn
     known = np.isfinite(table)
@@ -97,13 +101,15 @@ def mean_precisions(
     return mean
 
 
-def _average(weights: IntArray, hits: np.ndarray, boxes: int) -> float:
-    """Return the average precision of detections, best first, that count so often."""
+def _average_precision(weights: IntArray, hits: np.ndarray, boxes: int) -> float:
+    """Return the average precision of one class where photos count several times.
+
+    Args:
+        weights: ``[N]`` how often the photo of each detection was drawn, best first.
+        hits: ``[N]`` bool, which detections are true positives.
+        boxes: Labelled boxes drawn; 0 gives nan.
+    """
     if not boxes:
         return np.nan
     right, reported = (weights * hits).cumsum(), weights.cumsum()
-    recall, precision = right / boxes, right / reported.clip(1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    position = np.searchsorted(recall, RECALL_POINTS)
-    reached = position < len(recall)
-    return float(envelope[position[reached]].sum() / len(RECALL_POINTS))
+    return average_precision(right / boxes, monotonous(right / reported.clip(1)))

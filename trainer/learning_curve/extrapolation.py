@@ -1,11 +1,9 @@
-"""What more photos would bring, as far as a few measured points can tell.
+"""What more photos would bring, as far as a few measured points show.
 
 A falling curve (``power_law``) is fitted to the points, and again to every resample of
-the photos that they were measured on, each with the luck of another training added.
-What all these curves agree on is said; what they do not agree on is not. Nothing is
-said beyond four times the photos at hand.
-
-What more photos would bring, in a sentence that promises no more than is known.
+the photos that they were measured on, each with the noise of another training added.
+Only what these curves agree on is reported, and nothing beyond four times the photos at
+hand.
 """
 
 import math
@@ -15,53 +13,32 @@ from typing import assert_never
 
 import numpy as np
 
-from trainer.learning_curve.power_law import Numbers, PowerLaws, fit
+from trainer.learning_curve.power_law import PowerLaws, fit
+from trainer.learning_curve.series import PERCENTILES_95, Series
 
-FARTHEST = 4  # times the photos at hand: as far as a quarter to all was measured
+EXTRAPOLATION_LIMIT = 4  # times the photos at hand: as far as a quarter to all
 TRAINING_NOISE = 0.01  # of recall or mAP: what another seed changes at least
-FEWEST_POINTS, FEWEST_BOXES, FEWEST_PHOTOS = 3, 10, 5
-LEAST_SPREAD = 0.005
+MIN_POINTS, MIN_BOXES, MIN_PHOTOS = 3, 10, 5  # fewer give no curve, or only noise
+MIN_SPREAD = 0.005  # equal draws (recall 1 on all of them) are not free of error
 LIKELY, UNLIKELY = 0.5, 0.1  # of the resampled curves that reach the goal
-FEW_MORE = 0.1  # of the photos at hand: where so few might do, and four times as many
-# might not, nothing is known
+# Of the photos at hand: where so few more photos might do, and four times as many might
+# not, the number is unknown.
+FEW_MORE = 0.1
 FLAT_GAIN = 0.03  # of recall, with four times the photos: not worth the labelling
-ODD = 0.05  # of the resamples lie as far off their curve as the points do
-SIDES_95 = (2.5, 97.5)
+# The points lie on no curve if fewer resamples than this lie as far off theirs.
+SCATTER_SHARE = 0.05
 
 
 class Conclusion(StrEnum):
-    """What can be said of a goal."""
+    """What the measured points show about a goal."""
 
     REACHED = "reached"
     ABOUT = "about"  # so many more photos
-    MORE_THAN = "more-than"  # may be told
+    MORE_THAN = "more-than"  # the limit of the extrapolation
     FLAT = "flat"
     SCATTERED = "scattered"  # not on a curve
     WIDE = "wide"  # on many curves
     TOO_FEW = "too-few"  # points, or labels to measure on
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What was measured with ever more photos.
-
-    Attributes:
-        label: Name of the class; None = all of them together.
-        photos: ``[S]`` trained on, ascending; those that show the class.
-        values: ``[S]`` recall of the class, or mAP@.33.
-        intervals: ``[S]`` 95 %.
-        draws: ``[B, S]`` the same on resampled photos; nan where none shows the class.
-        boxes: Labelled ones to measure on.
-        shown: Photos that show them.
-    """
-
-    label: str | None
-    photos: tuple[int, ...]
-    values: tuple[float, ...]
-    intervals: tuple[tuple[float, float], ...]
-    draws: Numbers
-    boxes: int
-    shown: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,89 +48,99 @@ class Extrapolation:
     Attributes:
         series: What was measured.
         goal: Recall, or mAP@.33.
-        verdict: What can be said.
-        more: Photos that are missing to the goal, if that can be said.
-        more_interval: 95 %, where it can be said; None = more than may be told.
-        twice: Value and its 95 % interval with twice the photos, if there is a curve.
-        farthest: Likewise with ``FARTHEST`` times the photos.
+        conclusion: What follows for the goal.
+        more: Photos missing to the goal; None where that is not known.
+        more_interval: 95 %, where it is known; None = beyond the limit.
+        with_twice: Value and its 95 % interval with twice the photos, if there is a
+            curve.
+        at_limit: Likewise with ``EXTRAPOLATION_LIMIT`` times the photos.
         curve: Through the points themselves, and all resampled ones.
     """
 
     series: Series
     goal: float
-    verdict: Conclusion
+    conclusion: Conclusion
     more: int | None = None
     more_interval: tuple[int | None, int | None] | None = None
-    twice: tuple[float, float, float] | None = None
-    farthest: tuple[float, float, float] | None = None
+    with_twice: tuple[float, float, float] | None = None
+    at_limit: tuple[float, float, float] | None = None
     curve: tuple[PowerLaws, PowerLaws] | None = None
 
     @property
     def most_more(self) -> int:
-        """More photos than this are never spoken of."""
-        return (FARTHEST - 1) * self.series.photos[-1]
+        """The highest number of further photos that is reported."""
+        return (EXTRAPOLATION_LIMIT - 1) * self.series.photos[-1]
 
 
-def outlook(series: Series, goal: float, seed: int) -> Extrapolation:
+def extrapolate(series: Series, goal: float, seed: int) -> Extrapolation:
     """Return what more photos would bring.
 
     Args:
         series: What was measured.
         goal: Recall, or mAP@.33, to reach.
-        seed: Of the luck that is added.
+        seed: Of the training noise that is added.
     """
-    usable = np.array(series.photos) > 0
-    draws = series.draws[np.isfinite(series.draws).all(axis=1)][:, usable]
     if (
-        len({number for number in series.photos if number}) < FEWEST_POINTS
-        or series.boxes < FEWEST_BOXES
-        or series.shown < FEWEST_PHOTOS
+        _distinct_points(series) < MIN_POINTS
+        or series.boxes < MIN_BOXES
+        or series.photos_with_boxes < MIN_PHOTOS
     ):
         return Extrapolation(series, goal, Conclusion.TOO_FEW)
+    usable = np.array(series.photos) > 0
+    draws = series.draws[np.isfinite(series.draws).all(axis=1)][:, usable]
     photos = np.array(series.photos, np.float64)[usable]
     errors = 1 - np.array(series.values, np.float64)[usable]
-    spread = np.hypot(draws.std(axis=0).clip(LEAST_SPREAD), TRAINING_NOISE)
-    luck = np.random.default_rng(seed).normal(0, TRAINING_NOISE, draws.shape)
-    changed = luck + draws.mean(axis=0) - draws
-    own = fit(photos, errors[None], spread)
     if errors[-1] <= 1 - goal + 1e-9:
         return Extrapolation(series, goal, Conclusion.REACHED)
+    spread = np.hypot(draws.std(axis=0).clip(MIN_SPREAD), TRAINING_NOISE)
+    noise = np.random.default_rng(seed).normal(0, TRAINING_NOISE, draws.shape)
+    changed = noise + draws.mean(axis=0) - draws  # [B, S] of the error
+    own = fit(photos, errors[None], spread)
+    # Resamples around the fitted curve show how far points usually lie off theirs.
     expected = np.array([own.at(float(n))[0] for n in photos])
     usual = fit(photos, expected + changed, spread).squares
-    if (usual >= own.squares[0]).mean() < ODD:
+    if (usual >= own.squares[0]).mean() < SCATTER_SHARE:
         return Extrapolation(series, goal, Conclusion.SCATTERED)
     curves = fit(photos, (errors + changed).clip(0, 1), spread)
-    return _judged(series, goal, own, curves)
+    return _concluded(series, goal, own, curves)
 
 
-def _judged(
+def _distinct_points(series: Series) -> int:
+    return len({number for number in series.photos if number})
+
+
+def _concluded(
     series: Series, goal: float, own: PowerLaws, curves: PowerLaws
 ) -> Extrapolation:
     """Return what the curves agree on."""
     now = float(series.photos[-1])
+    limit = EXTRAPOLATION_LIMIT * now
     needed = curves.photos_for(1 - goal)
-    reaching = float((needed <= FARTHEST * now).mean())
     best = float(own.photos_for(1 - goal)[0])
-    low, high = np.percentile(needed, SIDES_95, method="nearest") / now - 1
-    is_known = low > FEW_MORE or high <= FARTHEST - 1
-    gain = float(np.percentile(own.at(now) - curves.at(FARTHEST * now), SIDES_95[1]))
+    reaching = float((needed <= limit).mean())
+    # "nearest": interpolation between a number and infinity is not a number
+    low, high = np.percentile(needed, PERCENTILES_95, method="nearest")
+    is_known = low / now - 1 > FEW_MORE or high <= limit
+    gain = float(np.percentile(own.at(now) - curves.at(limit), PERCENTILES_95[1]))
     more, interval = None, None
-    if is_known and reaching >= LIKELY and best <= FARTHEST * now:
-        verdict, more = Conclusion.ABOUT, rounded_up(best - now)
+    if is_known and reaching >= LIKELY and best <= limit:
+        conclusion, more = Conclusion.ABOUT, rounded_up(best - now)
     elif gain < FLAT_GAIN:
-        verdict = Conclusion.FLAT
+        conclusion = Conclusion.FLAT
+    elif reaching <= UNLIKELY:
+        conclusion = Conclusion.MORE_THAN
     else:
-        verdict = Conclusion.MORE_THAN if reaching <= UNLIKELY else Conclusion.WIDE
-    if verdict in {Conclusion.ABOUT, Conclusion.WIDE}:
-        interval = _counted(low * now, now), _counted(high * now, now)
+        conclusion = Conclusion.WIDE
+    if conclusion in {Conclusion.ABOUT, Conclusion.WIDE}:
+        interval = _within(low - now, now), _within(high - now, now)
     return Extrapolation(
         series,
         goal,
-        verdict,
+        conclusion,
         more,
         interval,
         _expected(own, curves, 2 * now),
-        _expected(own, curves, FARTHEST * now),
+        _expected(own, curves, limit),
         (own, curves),
     )
 
@@ -162,21 +149,18 @@ def _expected(
     own: PowerLaws, curves: PowerLaws, photos: float
 ) -> tuple[float, float, float]:
     """Return the value with so many photos, and its interval."""
-    low, high = np.percentile(1 - curves.at(photos), SIDES_95)
+    low, high = np.percentile(1 - curves.at(photos), PERCENTILES_95)
     value = float(1 - own.at(photos)[0])
     return value, min(value, max(0.0, float(low))), max(value, min(1.0, float(high)))
 
 
-def _counted(more: float, now: float) -> int | None:
-    """Return so many more photos, unless more than may be told."""
-    return rounded_up(more) if more <= (FARTHEST - 1) * now else None
+def _within(more: float, now: float) -> int | None:
+    """Return so many more photos; None beyond the limit of the extrapolation."""
+    return rounded_up(more) if more <= (EXTRAPOLATION_LIMIT - 1) * now else None
 
 
 def rounded_up(photos: float) -> int:
     """Return a number of photos that promises no more precision than there is.
-
-    Args:
-        photos: As computed.
 
     >>> [rounded_up(n) for n in (0.2, 9.2, 41, 118, 1240)]
     [1, 10, 45, 120, 1300]
@@ -186,83 +170,65 @@ def rounded_up(photos: float) -> int:
     return math.ceil(whole / step) * step
 
 
-MEAN_PRECISION = "mAP@.33"
-
-
-def outlook_words(outlook: Extrapolation) -> str:
-    """Return the sentence.
-
-    Args:
-        outlook: Of a class, or of all together.
-    """
-    series = outlook.series
+def extrapolation_text(one: Extrapolation) -> str:
+    """Return a sentence that promises no more than is known."""
+    series = one.series
     of = f" of {series.label}" if series.label is not None else ""
-    figure = figure_name(outlook)
-    goal, now = f"{figure} {outlook.goal:.4g}", series.values[-1]
+    goal, now = f"{series.figure} {one.goal:.4g}", series.values[-1]
     unknown = f"How many more photos{of} are needed for {goal} is not known"
-    match outlook.verdict:
+    match one.conclusion:
         case Conclusion.REACHED:
             low, high = series.intervals[-1]
-            words = (
+            text = (
                 f"The goal{of}, {goal}, is reached: {now:.3f}, 95 % between {low:.3f} "
                 f"and {high:.3f}"
             )
         case Conclusion.ABOUT:
-            words = f"About {outlook.more} more photos{of} for {goal}"
-            words += f" (95 %: {_span(outlook)})"
+            text = f"About {one.more} more photos{of} for {goal}"
+            text += f" (95 %: {_span(one)})"
         case Conclusion.MORE_THAN:
-            words = f"Probably more than {outlook.most_more} more photos{of} for {goal}"
-            words += _expected_text(outlook)
+            text = f"Probably more than {one.most_more} more photos{of} for {goal}"
+            text += _at_limit(one)
         case Conclusion.FLAT:
-            words = f"More photos{of} will not help much: the curve is flat at "
-            words += f"{figure} {now:.3f}{_expected_text(outlook)}"
+            text = f"More photos{of} will not help much: the curve is flat at "
+            text += f"{series.figure} {now:.3f}{_at_limit(one)}"
         case Conclusion.SCATTERED:
             values = ", ".join(f"{value:.3f}" for value in series.values)
-            words = f"{unknown}: the points do not lie on a curve ({values})"
+            text = f"{unknown}: the points do not lie on a curve ({values})"
         case Conclusion.WIDE:
-            words = f"{unknown}: anything from {_span(outlook)} is possible, with "
-            words += f"{series.boxes} defects on {series.shown} photos to measure on"
+            text = f"{unknown}: anything from {_span(one)} is possible, with "
+            text += f"{series.boxes} defects on {series.photos_with_boxes} photos to "
+            text += "measure on"
         case Conclusion.TOO_FEW:
-            words = f"{unknown}: {_few(outlook)}"
+            text = f"{unknown}: {_too_few(series)}"
         case _:
-            assert_never(outlook.verdict)
-    return f"{words}."
+            assert_never(one.conclusion)
+    return f"{text}."
 
 
-def figure_name(outlook: Extrapolation) -> str:
-    """Return what is measured.
-
-    Args:
-        outlook: Of a class, or of all together.
-    """
-    return MEAN_PRECISION if outlook.series.label is None else "recall"
-
-
-def _span(outlook: Extrapolation) -> str:
+def _span(one: Extrapolation) -> str:
     """Return the interval of the photos that are missing."""
-    low, high = outlook.more_interval or (None, None)
-    beyond = f"more than {outlook.most_more}"
+    low, high = one.more_interval or (None, None)
+    beyond = f"more than {one.most_more}"
     return f"{beyond if low is None else low} to {beyond if high is None else high}"
 
 
-def _expected_text(outlook: Extrapolation) -> str:
-    """Return what the most photos that are spoken of would bring."""
-    if outlook.farthest is None:
+def _at_limit(one: Extrapolation) -> str:
+    """Return what the highest number of photos would bring."""
+    if one.at_limit is None:
         return ""
-    value, low, high = outlook.farthest
+    value, low, high = one.at_limit
     return (
-        f"; with {FARTHEST} times as many about {value:.3f} "
+        f"; with {EXTRAPOLATION_LIMIT} times as many about {value:.3f} "
         f"(95 %: {low:.3f} to {high:.3f})"
     )
 
 
-def _few(outlook: Extrapolation) -> str:
-    """Return what there is too little of."""
-    series = outlook.series
-    points = len({number for number in series.photos if number})
-    if points < FEWEST_POINTS:
+def _too_few(series: Series) -> str:
+    points = _distinct_points(series)
+    if points < MIN_POINTS:
         return f"{points} different numbers of photos give no curve"
     return (
-        f"{series.boxes} labelled defects on {series.shown} photos are too few to "
-        "measure on"
+        f"{series.boxes} labelled defects on {series.photos_with_boxes} photos are too "
+        "few to measure on"
     )

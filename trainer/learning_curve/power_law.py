@@ -1,9 +1,9 @@
 """An error that falls with the number of photos: ``a + b * n ** -c``.
 
-What no number of photos removes (``a``), and what they remove, fast or slowly (``c``).
-For each exponent of a ladder the best ``a`` and ``b`` that are not negative have a
-closed form; the exponent with the least weighted squares wins. So hundreds of
-resamples are fitted at once, and none can run away.
+``a`` is the error that no number of photos removes, ``b`` what they remove, ``c`` how
+fast. For each exponent of a grid the best ``a`` and ``b`` that are not negative have a
+closed form; the exponent with the least weighted squares wins. So hundreds of resamples
+are fitted at once, and no fit can diverge.
 
 Source:
     Power laws of generalization: Hestness et al., arXiv:1712.00409; what is measured
@@ -18,19 +18,19 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.float64]
 
-EXPONENTS = np.geomspace(0.1, 2.0, 76)  # steps of 4 %; a photo more never costs
+EXPONENTS = np.geomspace(0.1, 2.0, 76)  # steps of 4 %; never 0: more photos help
 
 
 @dataclass(frozen=True, slots=True)
 class PowerLaws:
-    """Curves through several sets of points.
+    """B curves, each through its own set of points.
 
     Attributes:
-        floor: ``[B]`` error that stays, whatever the number of photos.
+        floor: ``[B]`` error that stays with any number of photos.
         scale: ``[B]`` error that photos remove, at the reference.
-        exponent: ``[B]`` how fast.
+        exponent: ``[B]`` how fast it falls.
         reference: Number of photos that ``scale`` is for.
-        squares: ``[B]`` weighted squared distance of the points.
+        squares: ``[B]`` weighted squared distance of the points from the curve.
     """
 
     floor: Numbers
@@ -40,25 +40,14 @@ class PowerLaws:
     squares: Numbers
 
     def at(self, photos: float) -> Numbers:
-        """Return the error with so many photos, ``[B]``.
-
-        Args:
-            photos: Above 0.
-        """
+        """Return the error with so many photos, above 0; ``[B]``."""
         error: Numbers = (
             self.floor + self.scale * (photos / self.reference) ** -self.exponent
         )
         return error
 
     def photos_for(self, error: float) -> Numbers:
-        """Return the number of photos with which an error is reached, ``[B]``.
-
-        Args:
-            error: Wanted.
-
-        Returns:
-            Infinity where it never is.
-        """
+        """Return the photos that an error needs, infinity if unreachable; ``[B]``."""
         reachable = (self.floor < error) & (self.scale > 0)
         room = np.where(reachable, error - self.floor, 1.0)
         scale = np.where(reachable, self.scale, 1.0)
@@ -69,7 +58,7 @@ class PowerLaws:
 
 
 def fit(photos: Numbers, errors: Numbers, spread: Numbers) -> PowerLaws:
-    """Return the best curves.
+    """Return the curve with the least weighted squares for each set of points.
 
     Args:
         photos: ``[S]`` ascending, above 0; the last one is the reference.
@@ -83,11 +72,12 @@ def fit(photos: Numbers, errors: Numbers, spread: Numbers) -> PowerLaws:
     wxe = errors @ (x * weight).T  # [B, K]
     scale = (w * wxe - wx * we[:, None]) / (w * wxx - wx**2)
     floor = (we[:, None] - scale * wx) / w
+    # The optimum with both not negative lies inside, or on an edge: floor 0 or scale 0.
     inside = (scale >= 0) & (floor >= 0)
-    none = np.zeros_like(scale)
+    zero = np.zeros_like(scale)
     mean = np.broadcast_to((we / w)[:, None], scale.shape)
-    floors = np.stack((np.where(inside, floor, mean), none, mean))  # [3, B, K]
-    scales = np.stack((np.where(inside, scale, none), wxe / wxx, none))
+    floors = np.stack((np.where(inside, floor, mean), zero, mean))  # [3, B, K]
+    scales = np.stack((np.where(inside, scale, zero), wxe / wxx, zero))
     squares = (
         wee[:, None]
         - 2 * floors * we[:, None]

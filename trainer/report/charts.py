@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Self
 
 import numpy as np
 
@@ -20,19 +21,19 @@ class LineSeries:
         x: ``[N]`` values.
         y: ``[N]`` values.
         note: Short addition in the legend.
-        goes_on: Dashed, the line before it beyond what was measured.
+        continues: Dashed, continues the line before it beyond what was measured.
     """
 
     name: str
     x: np.ndarray
     y: np.ndarray
     note: str = ""
-    goes_on: bool = False
+    continues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where a line may lie.
+    """An area where a line may lie.
 
     Attributes:
         line: Number of the line, for its colour.
@@ -44,20 +45,24 @@ class Band:
     x: np.ndarray
     y: np.ndarray
 
+    @classmethod
+    def between(cls, line: int, x: np.ndarray, sides: np.ndarray) -> Self:
+        """Return the area between low and high values.
+
+        Args:
+            line: Number of the line.
+            x: ``[N]`` values.
+            sides: ``[N, 2]`` low and high at each.
+        """
+        corners = np.concatenate((sides[:, 1], sides[::-1, 0]))
+        return cls(line, np.concatenate((x, x[::-1])), corners)
+
 
 @dataclass(frozen=True, slots=True)
 class PointMark:
-    """One point that matters, with its intervals as a cross.
+    """One point, with its intervals as a cross; its text is a tooltip."""
 
-    Attributes:
-        words: Tooltip.
-        x: Value.
-        y: Value.
-        x_interval: Low and high.
-        y_interval: Low and high.
-    """
-
-    words: str
+    text: str
     x: float
     y: float
     x_interval: tuple[float, float]
@@ -69,9 +74,9 @@ class Axis:
     """One axis.
 
     Attributes:
-        name: What it shows.
-        high: Its end; it begins at 0.
-        percent: Whether values are shares.
+        name: Written beside it.
+        high: Its end; it starts at 0.
+        percent: Write values, 0..1, in percent.
         offset: Added to what is written at the ticks.
     """
 
@@ -88,7 +93,7 @@ class Axis:
         return [float(v) for v in np.arange(0, self.high * 1.001, step)]
 
     def text(self, value: float) -> str:
-        """Return a tick's words."""
+        """Return what is written at a tick."""
         shown = round(value + self.offset, 9)
         return f"{100 * shown:.0f} %" if self.percent else f"{shown:g}"
 
@@ -108,23 +113,23 @@ def line_chart(
         lines: In the order of their colours.
         x_axis: Horizontal axis.
         y_axis: Vertical axis.
-        marks: Values on the horizontal axis with their words and colour.
+        marks: Values on the horizontal axis with their tooltip and colour.
         bands: Drawn below the lines.
         points: Drawn above them.
     """
-    own = [line for line in lines if not line.goes_on]
-    names = ", ".join(line.name for line in own)
-    words = escape(f"{y_axis.name} over {x_axis.name}: {names}")
+    named = [line for line in lines if not line.continues]
+    names = ", ".join(line.name for line in named)
+    description = escape(f"{y_axis.name} over {x_axis.name}: {names}")
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" ',
-        f'aria-label="{words}">',
+        f'aria-label="{description}">',
         *_grid(x_axis, y_axis),
         *(_band(band, x_axis, y_axis) for band in bands),
         *(_mark(x_axis, *mark) for mark in marks),
         *(_path(n, line, x_axis, y_axis) for n, line in _numbered(lines)),
         *(_point(point, x_axis, y_axis) for point in points),
         "</svg>",
-        legend([(line.name, line.note) for line in own]) if len(own) > 1 else "",
+        legend([(line.name, line.note) for line in named]) if len(named) > 1 else "",
     ]
     return "".join(parts)
 
@@ -133,16 +138,12 @@ def _numbered(lines: Sequence[LineSeries]) -> Iterator[tuple[int, LineSeries]]:
     """Yield lines with the number of their colour."""
     number = -1
     for line in lines:
-        number += not line.goes_on
+        number += not line.continues
         yield number, line
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Return the legend of a chart.
-
-    Args:
-        entries: Name and note, in the order of the colours.
-    """
+    """Return a legend from name and note of each line, in the order of the colours."""
     items = "".join(
         f'<li><i class="key {series(n)}"></i>{escape(name)}'
         f"{f' <span>{escape(note)}</span>' if note else ''}</li>"
@@ -152,21 +153,12 @@ def legend(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def series(number: int) -> str:
-    """Return the classes of a series: its colour, dashed when colours repeat.
-
-    Args:
-        number: Counted from 0.
-    """
+    """Return the CSS classes of a series: its colour, dashed when colours repeat."""
     return f"s{number % COLORS}" + (" dashed" if number >= COLORS else "")
 
 
 def interval_bar(value: float, interval: tuple[float, float]) -> str:
-    """Return a small 0 to 100 % scale with a value and its interval.
-
-    Args:
-        value: 0..1.
-        interval: 0..1, low and high.
-    """
+    """Return a small 0 to 100 % scale with a share and its interval, both 0..1."""
     low, high = (100 * side for side in interval)
     return (
         '<svg class="interval" viewBox="0 0 100 8" preserveAspectRatio="none" '
@@ -213,29 +205,29 @@ def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
     return parts
 
 
+def _places(x: np.ndarray, y: np.ndarray, x_axis: Axis, y_axis: Axis) -> list[str]:
+    """Return the coordinates of points, cut at the axes."""
+    xs = np.clip(x, 0, x_axis.high)
+    ys = np.clip(y, 0, y_axis.high)
+    return [
+        f"{_x(x_axis, float(left)):.1f} {_y(y_axis, float(top)):.1f}"
+        for left, top in zip(xs, ys, strict=True)
+    ]
+
+
 def _path(number: int, line: LineSeries, x_axis: Axis, y_axis: Axis) -> str:
     """Return one line; values beyond the axes are cut at them."""
-    xs = np.clip(line.x, 0, x_axis.high)
-    ys = np.clip(line.y, 0, y_axis.high)
-    points = [
-        f"{_x(x_axis, float(x)):.1f} {_y(y_axis, float(y)):.1f}"
-        for x, y in zip(xs, ys, strict=True)
-    ]
+    points = _places(line.x, line.y, x_axis, y_axis)
     kept = [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
     if not kept:
         return ""
-    kind = series(number) + (" dashed" if line.goes_on else "")
+    kind = series(number) + (" dashed" if line.continues else "")
     return f'<path class="line {kind}" d="M{"L".join(kept)}"/>'
 
 
 def _band(band: Band, x_axis: Axis, y_axis: Axis) -> str:
     """Return a closed area, cut at the axes."""
-    xs = np.clip(band.x, 0, x_axis.high)
-    ys = np.clip(band.y, 0, y_axis.high)
-    corners = [
-        f"{_x(x_axis, float(x)):.1f} {_y(y_axis, float(y)):.1f}"
-        for x, y in zip(xs, ys, strict=True)
-    ]
+    corners = _places(band.x, band.y, x_axis, y_axis)
     return f'<path class="band {series(band.line)}" d="M{"L".join(corners)}Z"/>'
 
 
@@ -248,14 +240,14 @@ def _point(point: PointMark, x_axis: Axis, y_axis: Axis) -> str:
         f'<path class="cross" d="M{left:.1f} {y:.1f}H{right:.1f}'
         f'M{x:.1f} {low:.1f}V{high:.1f}"/>'
         f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="5">'
-        f"<title>{escape(point.words)}</title></circle>"
+        f"<title>{escape(point.text)}</title></circle>"
     )
 
 
-def _mark(axis: Axis, value: float, words: str, number: int) -> str:
-    """Return a thin line down to the horizontal axis, its words as a tooltip."""
+def _mark(axis: Axis, value: float, text: str, number: int) -> str:
+    """Return a thin line down to the horizontal axis, its text as a tooltip."""
     x = _x(axis, min(value, axis.high))
     return (
         f'<path class="mark {series(number)}" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}">'
-        f"<title>{escape(words)}</title></path>"
+        f"<title>{escape(text)}</title></path>"
     )

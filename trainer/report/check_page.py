@@ -1,6 +1,6 @@
-"""One HTML file with everything that ``check`` found, the photos beside the words.
+"""Writes everything that ``check`` found as one HTML file, with the photos.
 
-Self-contained like the report of a run: no script, no font, no network.
+A box at fault has another colour than the other boxes of its photo.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,15 +9,20 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from models.files import write_atomically
+from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport
-from trainer.data.dataset import Dataset, Photo
+from trainer.data.dataset import Dataset, Photo, read_photo
 from trainer.data.findings import Finding, FindingKind, Level, printable
-from trainer.report.check_photos import Shown, figure
+from trainer.data.formats.rows import Corners
+from trainer.report.markup import document, table
+from trainer.report.photos import box_shape, data_uri
 
-TEMPLATES = Path(__file__).parent / "templates"
-STYLES = ("report.css", "check.css")
 PHOTOS_OF_A_KIND = 24
 LINES_OF_A_KIND = 200
+LONGEST_SIDE_PX = 400
+MARGIN = 0.25  # of the photo's longer side, around it where a box lies outside
+SLIVER = 0.02  # of the same: the width of what is left of a box far outside, or empty
+TEXTS = 3  # findings of one photo that are written out below it
 
 
 def write_check_page(path: Path, report: CheckReport) -> None:
@@ -33,6 +38,7 @@ def write_check_page(path: Path, report: CheckReport) -> None:
     page = _page(report)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # names of files may hold bytes that are not UTF-8
         write_atomically(path, page.encode("utf-8", "backslashreplace"))
     except OSError as exc:
         raise DatasetError(
@@ -43,33 +49,28 @@ def write_check_page(path: Path, report: CheckReport) -> None:
 
 
 def _page(report: CheckReport) -> str:
-    """Return the whole document."""
     name = escape(printable(report.dataset.root.resolve().name))
-    style = "".join((TEMPLATES / name).read_text("utf-8") for name in STYLES)
     photos = {photo.path: photo for photo in report.dataset.photos}
     sections = "".join(
         _section(report.dataset, kind, findings, photos)
         for kind, findings in report.by_kind.items()
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name} - Graftline check</title><style>{style}</style></head>\n"
-        f"<body><main>{_head(report, name)}{_contents(report)}{_splits(report)}"
-        f"{sections}</main></body></html>\n"
-    )
+    body = f"{_head(report, name)}{_contents(report)}{_splits(report)}{sections}"
+    return document(f"{name} - Graftline check", ["report.css", "check.css"], body)
 
 
 def _head(report: CheckReport, name: str) -> str:
-    """Return title and the one sentence that matters most."""
-    errors, all_ = len(report.errors), len(report.findings)
+    """Return the title, and whether the dataset can be trained on."""
+    errors, total = len(report.errors), len(report.findings)
+    warnings = _many(total - errors, "warning")
+    facts = ""
     if errors:
-        lead = f"{_many(errors, 'error')} to mend before training."
-    elif all_:
-        lead = f"Can be trained on. {_many(all_, 'warning')} to look at."
+        lead = f"{_many(errors, 'error')} to fix before training."
+        facts = f"Also {warnings}. "
+    elif total:
+        lead = f"Can be trained on. {warnings} to check."
     else:
-        lead = "Nothing to mend."
-    facts = f"{_many(all_ - errors, 'warning')} besides. " if errors else ""
+        lead = "Can be trained on. No error, no warning."
     where = escape(printable(str(report.dataset.root.resolve())))
     return (
         f'<header><p class="kind">Graftline check</p><h1>{name}</h1>'
@@ -87,7 +88,7 @@ def _many(count: int, noun: str) -> str:
 
 
 def _contents(report: CheckReport) -> str:
-    """Return a list of the kinds that were found, each a link."""
+    """Return links to the kinds that were found."""
     links = "".join(
         f'<li><a href="#{kind.value}"><b class="{_level(findings)}">{len(findings):,}'
         f"</b>{escape(kind.heading)}</a></li>"
@@ -97,20 +98,20 @@ def _contents(report: CheckReport) -> str:
 
 
 def _splits(report: CheckReport) -> str:
-    """Return what the dataset holds, as a table."""
-    rows = "".join(
-        f"<tr><td>{escape(printable(name))}</td><td>{len(photos):,}</td>"
-        f"<td>{sum(photo.is_good for photo in photos):,}</td>"
-        f"<td>{sum(len(photo.labels) for photo in photos):,}</td></tr>"
+    """Return the numbers of photos and boxes in each split."""
+    rows = [
+        (
+            escape(printable(name)),
+            f"{len(photos):,}",
+            f"{sum(photo.is_good for photo in photos):,}",
+            f"{sum(len(photo.labels) for photo in photos):,}",
+        )
         for name, photos in report.dataset.splits.items()
-    )
+    ]
     quoted = ", ".join(f"\u201c{label}\u201d" for label in report.dataset.labels)
-    labels = escape(printable(quoted))
     return (
-        f"<h2>What it holds</h2><p>Classes: {labels}.</p>"
-        '<div class="panel scroll"><table><thead><tr><th>split</th><th>photos</th>'
-        "<th>without a defect</th><th>boxes</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>"
+        f"<h2>Photos and classes</h2><p>Classes: {escape(printable(quoted))}.</p>"
+        f"{table(('split', 'photos', 'without a defect', 'boxes'), rows)}"
     )
 
 
@@ -120,32 +121,31 @@ def _section(
     findings: Sequence[Finding],
     photos: dict[Path, Photo],
 ) -> str:
-    """Return one kind of finding: photos first, then what has no photo."""
+    """Return one kind of finding: photos first, then findings without a photo."""
     by_photo: dict[Path, list[Finding]] = {}
-    others: list[Finding] = []
+    lines: list[Finding] = []
     for finding in findings:
         path = finding.photo or finding.file
         if path in photos:
             by_photo.setdefault(path, []).append(finding)
         else:
-            others.append(finding)
+            lines.append(finding)
     figures: list[str] = []
-    told = others
-    for path, them in by_photo.items():
-        shown = None
+    for path, of_photo in by_photo.items():
+        figure = None
         if len(figures) < PHOTOS_OF_A_KIND:
-            shown = figure(Shown(dataset, photos[path], them))
-        if shown:
-            figures.append(shown)
+            figure = _figure(dataset, photos[path], of_photo)
+        if figure:
+            figures.append(figure)
         else:
-            told = [*told, *them]
+            lines += of_photo
     level = _level(findings)
     gallery = f'<div class="gallery">{"".join(figures)}</div>' if figures else ""
     return (
         f'<section id="{kind.value}"><h2>{escape(kind.heading)} '
         f'<b class="{level}">{_many(len(findings), level)}</b></h2>'
         f"<p>{' '.join(_fixes(findings))}</p>{gallery}"
-        f"{_lines(dataset, told, folded=bool(figures))}</section>"
+        f"{_lines(dataset, lines, folded=bool(figures))}</section>"
     )
 
 
@@ -155,7 +155,7 @@ def _level(findings: Iterable[Finding]) -> str:
 
 
 def _fixes(findings: Iterable[Finding]) -> list[str]:
-    """Return what to do about a kind of finding; nothing where it differs a lot."""
+    """Return what to do about a kind of finding; empty where it differs a lot."""
     fixes = list(dict.fromkeys(escape(printable(f.fix)) for f in findings))
     return fixes if len(fixes) <= 2 else []
 
@@ -175,18 +175,89 @@ def _lines(dataset: Dataset, findings: Sequence[Finding], *, folded: bool) -> st
         if left > 0
         else ""
     )
-    table = (
+    shown = (
         f'<div class="panel"><table class="lines"><tbody>{rows}</tbody></table>'
         f"{more}</div>"
     )
     if not folded:
-        return table
-    return f"<details><summary>{len(findings):,} more</summary>{table}</details>"
+        return shown
+    return f"<details><summary>{len(findings):,} more</summary>{shown}</details>"
 
 
 def _where(dataset: Dataset, finding: Finding) -> str:
-    """Return file and place of a finding, as seen from the dataset."""
-    path = finding.photo or finding.file
-    inside = path.is_relative_to(dataset.root)
-    name = str(path.relative_to(dataset.root) if inside else path)
+    """Return file and place of a finding, relative to the dataset."""
+    name = _relative(dataset, finding.photo or finding.file)
     return ", ".join(part for part in (name.removeprefix("."), finding.place) if part)
+
+
+def _relative(dataset: Dataset, path: Path) -> str:
+    inside = path.is_relative_to(dataset.root)
+    return str(path.relative_to(dataset.root) if inside else path)
+
+
+def _figure(dataset: Dataset, photo: Photo, findings: Sequence[Finding]) -> str | None:
+    """Return a photo with its boxes; None where it can no longer be read."""
+    try:
+        picture = data_uri(read_photo(photo), LONGEST_SIDE_PX)
+    except DatasetError:  # its findings are listed without a photo
+        return None
+    faulty = [box for finding in findings for box in finding.boxes]
+    frame = _frame(photo, faulty)
+    truth = "".join(
+        box_shape(corners(box), "truth", printable(dataset.labels[label]))
+        for box, label in zip(photo.boxes, photo.labels, strict=True)
+        if corners(box) not in faulty
+    )
+    wrong = "".join(
+        box_shape(_inside(box, frame), "wrong", printable(finding.why))
+        for finding in findings
+        for box in finding.boxes
+    )
+    x1, y1, x2, y2 = frame
+    name = escape(printable(_relative(dataset, photo.path)))
+    return (
+        f'<figure><svg viewBox="{x1:.0f} {y1:.0f} {x2 - x1:.0f} {y2 - y1:.0f}" '
+        f'role="img" aria-label="{name}"><image href="{picture}" '
+        f'width="{photo.width_px}" height="{photo.height_px}"/>{truth}{wrong}</svg>'
+        f'<figcaption><b title="{name}">{name}</b>{_texts(findings)}'
+        "</figcaption></figure>"
+    )
+
+
+def _texts(findings: Sequence[Finding]) -> str:
+    """Return the findings of one photo, the first few written out."""
+    lines = [
+        f"<span>{escape(printable(f.place))}{': ' * bool(f.place)}"
+        f"{escape(printable(f.why))}</span>"
+        for f in findings[:TEXTS]
+    ]
+    if len(findings) > TEXTS:
+        lines.append(f"<span>and {len(findings) - TEXTS} more</span>")
+    return "".join(lines)
+
+
+def _frame(photo: Photo, faulty: Sequence[Corners]) -> Corners:
+    """Return what is shown: the photo, with a margin where a box lies outside."""
+    width, height = photo.width_px, photo.height_px
+    margin = MARGIN * max(width, height)
+    least = [min((box[i] for box in faulty), default=0) for i in (0, 1)]
+    most = [max((box[i] for box in faulty), default=0) for i in (2, 3)]
+    return (  # a pixel beyond the edge is rounding
+        -margin if least[0] < -1 else 0,
+        -margin if least[1] < -1 else 0,
+        width + margin if max(most[0], least[0]) > width + 1 else width,
+        height + margin if max(most[1], least[1]) > height + 1 else height,
+    )
+
+
+def _inside(box: Corners, frame: Corners) -> Corners:
+    """Return a box that can be seen inside a frame, a sliver if it lies outside it."""
+    sliver = SLIVER * max(frame[2] - frame[0], frame[3] - frame[1])
+    sides = []
+    for axis in (0, 1):
+        low, high = frame[axis], frame[axis + 2]
+        start = min(max(min(box[axis], box[axis + 2]), low), high - sliver)
+        end = max(min(max(box[axis], box[axis + 2]), high), start + sliver)
+        sides.append((start, end))
+    (x1, x2), (y1, y2) = sides
+    return x1, y1, x2, y2

@@ -6,39 +6,35 @@ from pathlib import Path
 import numpy as np
 
 from trainer.report.charts import Axis, LineSeries, line_chart
+from trainer.report.figures import factory_shares
+from trainer.report.markup import panel, table
 from trainer.run import RunRecord
 
 FROM_SCRATCH = "random weights"
 
 
-def against_scratch(run: RunRecord, scratch: RunRecord) -> str:
+def scratch_section(run: RunRecord, scratch: RunRecord) -> str:
     """Return the section.
 
     Args:
         run: From pretrained weights.
-        scratch: The same training from random ones.
+        scratch: The same training from random weights.
     """
-    panels = "".join(
-        f'<div class="panel"><h3>{title}</h3><p>mAP@.33 of the averaged weights on '
-        f"validation photos, measured while training.</p>{chart}</div>"
-        for title, chart in _charts(run, scratch)
-    )
-    shown = f'<div class="panels">{panels}</div>' if panels else ""
+    columns = "", escape(_start(run)), FROM_SCRATCH
+    rows = zip(_figures(run), _figures(scratch), strict=True)
+    figures = table(columns, [(name, one, other) for (name, one), (_, other) in rows])
+    text = "mAP@.33 of the averaged weights on validation photos, during training."
+    panels = "".join(panel(title, text, body) for title, body in _charts(run, scratch))
+    charts = f'<div class="panels">{panels}</div>' if panels else ""
     return (
         "<h2>With and without pretrained weights</h2><p>"
-        f"{escape(comparison_words(run, scratch))} The same photos, recipe, seed and "
-        "schedule; only the weights at the start differ.</p>"
-        f"{_table(run, scratch)}{shown}"
+        f"{escape(comparison_text(run, scratch))} Photos, recipe, seed and schedule "
+        f"are the same; only the weights at the start differ.</p>{figures}{charts}"
     )
 
 
-def comparison_words(run: RunRecord, scratch: RunRecord) -> str:
-    """Return in a sentence what the pretrained weights brought.
-
-    Args:
-        run: From pretrained weights.
-        scratch: The same training from random ones.
-    """
+def comparison_text(run: RunRecord, scratch: RunRecord) -> str:
+    """Return in a sentence what the pretrained weights brought."""
     steps = run.schedule.steps if run.schedule else 0
     return (
         f"After the same {steps} steps mAP@.33 is {run.metrics.map_33:.3f} from "
@@ -48,12 +44,7 @@ def comparison_words(run: RunRecord, scratch: RunRecord) -> str:
 
 
 def comparison_document(run: RunRecord, scratch: RunRecord) -> dict[str, object]:
-    """Return the figures of both for programs.
-
-    Args:
-        run: From pretrained weights.
-        scratch: The same training from random ones.
-    """
+    """Return the figures of both for programs."""
     return {
         name: {
             "pretrained": record.pretrained,
@@ -64,54 +55,30 @@ def comparison_document(run: RunRecord, scratch: RunRecord) -> dict[str, object]
             "training": [point.model_dump(mode="json") for point in record.curve],
         }
         for name, record in (("run", run), ("scratch", scratch))
-    } | {"words": comparison_words(run, scratch)}
+    } | {"words": comparison_text(run, scratch)}
 
 
 def _start(run: RunRecord) -> str:
     return Path(run.pretrained).name
 
 
-def _table(run: RunRecord, scratch: RunRecord) -> str:
-    """Return the figures side by side."""
-    rows = "".join(
-        f"<tr><td>{name}</td><td>{one}</td><td>{other}</td></tr>"
-        for (name, one), (_, other) in zip(
-            _figures(run), _figures(scratch), strict=True
-        )
-    )
-    return (
-        '<div class="panel scroll"><table><thead><tr><th></th>'
-        f"<th>{escape(_start(run))}</th><th>{FROM_SCRATCH}</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div><p></p>"
-    )
-
-
 def _figures(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the rows of one of the two."""
+    """Return the name and value of each row."""
     metrics = record.metrics
-    shares = [
-        ("defects found", metrics.recall, metrics.recall_interval),
-        ("right when reported", metrics.precision, metrics.precision_interval),
-        ("defective parts escaped", metrics.escapes, metrics.escapes_interval),
-    ]
-    if metrics.good_images:
-        shares.append(
-            ("good parts alarmed", metrics.overkill, metrics.overkill_interval)
-        )
     return [
         ("mAP@.33", f"{metrics.map_33:.3f}"),
         ("mAP@.5", f"{metrics.map_50:.3f}"),
         ("mAP@.75", f"{metrics.map_75:.3f}"),
         *(
             (name, f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
-            for name, share, (low, high) in shares
+            for name, share, (low, high) in factory_shares(metrics)
         ),
         ("minutes of training", f"{record.seconds / 60:.1f}"),
     ]
 
 
 def _charts(run: RunRecord, scratch: RunRecord) -> list[tuple[str, str]]:
-    """Return the charts over steps and minutes; none where nothing was measured."""
+    """Return the charts over steps and minutes; empty where nothing was measured."""
     both = [
         (name, [point for point in record.curve if point.map_33 is not None])
         for name, record in ((_start(run), run), (FROM_SCRATCH, scratch))

@@ -7,10 +7,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.manifest import Metrics, Thresholds
-from trainer.evaluation.thresholds.text import threshold_words
+from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.figures import (
-    Judged,
     LabelFigures,
+    MatchedPhoto,
     alarmed_good_photos,
     confusion,
     worst_photos,
@@ -74,26 +74,27 @@ class ReportFigures(_Part):
     dataset_sha256: str
     metrics: Metrics
     thresholds: Thresholds
-    promise: str = Field(description="What the thresholds prove, in words.")
+    promise: str = Field(description="What the thresholds prove, in a few sentences.")
     operating_curve: tuple[OperatingPoint, ...]
     labels: tuple[LabelReport, ...]
     confusion: tuple[tuple[int, ...], ...] = Field(
-        description="Row = what it is (last: nothing), column = what was said."
+        description="Row = as labelled (last: nothing), column = as reported (last: "
+        "nothing)."
     )
     worst: tuple[PhotoReport, ...]
     alarmed_good: tuple[PhotoReport, ...]
     training: tuple[CurvePoint, ...] = Field(description="Empty for a package.")
     studies: dict[str, dict[str, object]] = Field(
-        default_factory=dict, description="What more than one training told, by name."
+        default_factory=dict, description="Results of further trainings, by name."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What more than one training told, ready to be shown.
+    """The result of an analysis that needs further trainings, ready to be shown.
 
     Attributes:
-        name: For programs.
+        name: Key in ``report.json``.
         sections: HTML for the report.
         document: For programs: plain values of JSON.
         lines: For the terminal.
@@ -112,32 +113,31 @@ def report_figures(
 
     Args:
         subject: What the sections of the page are made from.
-        studies: What more than one training told, by name.
+        studies: The document of each study, by name.
     """
     names, scores = subject.dataset.labels, subject.scores
-    table = confusion(subject.judged, len(names))
-    worst = worst_photos(subject.judged, WORST_PHOTOS)
+    confused = confusion(subject.matched, len(names))
+    worst = worst_photos(subject.matched, WORST_PHOTOS)
     return ReportFigures(
         title=subject.title,
         dataset_sha256=subject.dataset.sha256,
         metrics=subject.metrics,
         thresholds=subject.thresholds,
-        promise=threshold_words(subject.thresholds),
+        promise=thresholds_text(subject.thresholds),
         operating_curve=_points(subject.operating),
         labels=tuple(
             _label(one, names[one.label], float(scores[one.label]))
             for one in subject.labels
         ),
-        confusion=tuple(tuple(int(n) for n in row) for row in table),
+        confusion=tuple(tuple(int(n) for n in row) for row in confused),
         worst=tuple(_photo(one) for one in worst),
-        alarmed_good=tuple(_photo(one) for one in alarmed_good_photos(subject.judged)),
+        alarmed_good=tuple(_photo(one) for one in alarmed_good_photos(subject.matched)),
         training=subject.record.curve if subject.record else (),
         studies=dict(studies),
     )
 
 
 def _points(curve: OperatingCurve) -> tuple[OperatingPoint, ...]:
-    """Return the operating curve, point by point."""
     recall, recall_sides = with_intervals(curve.found, curve.boxes)
     overkill, overkill_sides = with_intervals(curve.alarmed, curve.good)
     escapes, escape_sides = with_intervals(curve.escaped, curve.defective)
@@ -156,18 +156,16 @@ def _points(curve: OperatingCurve) -> tuple[OperatingPoint, ...]:
 
 
 def _pair(sides: np.ndarray) -> Interval:
-    """Return low and high."""
     return float(sides[0]), float(sides[1])
 
 
 def _label(one: LabelFigures, name: str, threshold: float) -> LabelReport:
-    """Return the figures of one label."""
     return LabelReport(
         name=name,
         threshold=round(threshold, 4),
         boxes=one.boxes,
         found=one.found,
-        wrong=one.false,
+        wrong=one.false_positives,
         ap_33=one.average_precision,
         precision_at_recall=tuple(
             (float(r), float(p)) for r, p in zip(one.recall, one.precision, strict=True)
@@ -175,8 +173,8 @@ def _label(one: LabelFigures, name: str, threshold: float) -> LabelReport:
     )
 
 
-def _photo(one: Judged) -> PhotoReport:
-    """Return what is wrong on one photo."""
+def _photo(one: MatchedPhoto) -> PhotoReport:
+    # JSON holds no bytes that are not UTF-8
     path = one.photo.path.name.encode("utf-8", "backslashreplace").decode()
     return PhotoReport(
         photo=path,

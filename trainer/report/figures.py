@@ -7,44 +7,77 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray, iou
 from models.detections import Detections
+from models.manifest import Metrics
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import RECALL_POINTS, RIGHT_IOU, right_ones
+from trainer.evaluation.metrics import (
+    RIGHT_IOU,
+    average_precision,
+    monotonous,
+    true_positives,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """How one label does.
+    """The figures of one label.
 
     Attributes:
         label: Index.
         boxes: Labelled boxes.
         found: Labelled boxes found at the threshold.
-        false: Detections at the threshold that are not right.
+        false_positives: Other detections at the threshold.
         recall: ``[N]`` recall down to each score, ascending.
-        precision: ``[N]`` precision there, made monotonous.
-        average_precision: Area below, at IoU 0.33.
+        precision: ``[N]`` highest precision at that recall or above.
+        average_precision: At IoU 0.33.
     """
 
     label: int
     boxes: int
     found: int
-    false: int
+    false_positives: int
     recall: FloatArray
     precision: FloatArray
     average_precision: float
 
 
+@dataclass(frozen=True, slots=True)
+class MatchedPhoto:
+    """One photo, its detections matched with its labels.
+
+    Attributes:
+        photo: With the ground truth.
+        found: Detections at the thresholds.
+        right: ``[N]`` bool, which of them are true positives.
+        missed: ``[G]`` bool, which labelled boxes were not found.
+    """
+
+    photo: Photo
+    found: Detections
+    right: np.ndarray
+    missed: np.ndarray
+
+    @property
+    def faults(self) -> int:
+        """Missed boxes and false positives."""
+        return int(self.missed.sum() + (~self.right).sum())
+
+    @property
+    def escaped(self) -> bool:
+        """Whether a defective part would have passed."""
+        return not self.photo.is_good and len(self.found) == 0
+
+
 def label_figures(
     found: Sequence[Detections], photos: Sequence[Photo], thresholds: FloatArray
 ) -> list[LabelFigures]:
-    """Return how each label does.
+    """Return the figures of each label.
 
     Args:
         found: One for each photo, down to a low score.
         photos: With the ground truth.
         thresholds: ``[C]`` float32.
     """
-    right = [right_ones(d, photo) for d, photo in zip(found, photos, strict=True)]
+    right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
     scores = np.concatenate([d.scores for d in found])
     labels = np.concatenate([d.labels for d in found])
     hits = np.concatenate(right)
@@ -64,51 +97,28 @@ def label_figures(
 def _label(
     label: int, scores: FloatArray, hits: np.ndarray, boxes: int, threshold: float
 ) -> LabelFigures:
-    """Return one label's figures from all of its detections."""
     order = np.argsort(-scores, kind="stable")
     right = hits[order].cumsum()
     recall = (right / max(1, boxes)).astype(np.float32)
     precision = (right / np.arange(1, len(order) + 1)).astype(np.float32)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    position = np.searchsorted(recall, RECALL_POINTS)
-    reached = position < len(recall)
-    average = float(envelope[position[reached]].sum() / len(RECALL_POINTS))
+    envelope = monotonous(precision)
     kept = scores >= threshold
-    good = int(hits[kept].sum())
+    found = int(hits[kept].sum())
     return LabelFigures(
-        label, boxes, good, int(kept.sum()) - good, recall, envelope, average
+        label,
+        boxes,
+        found,
+        int(kept.sum()) - found,
+        recall,
+        envelope,
+        average_precision(recall, envelope),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One photo with what was right and wrong on it.
-
-    Attributes:
-        photo: With the ground truth.
-        found: Detections at the thresholds.
-        right: ``[N]`` bool, which of them are right.
-        missed: ``[G]`` bool, which labelled boxes nobody found.
-    """
-
-    photo: Photo
-    found: Detections
-    right: np.ndarray
-    missed: np.ndarray
-
-    @property
-    def faults(self) -> int:
-        """Missed boxes and false detections."""
-        return int(self.missed.sum() + (~self.right).sum())
-
-    @property
-    def escaped(self) -> bool:
-        """Whether a defective part would have passed."""
-        return not self.photo.is_good and len(self.found) == 0
-
-
-def judge(detections: Detections, photo: Photo, thresholds: FloatArray) -> Judged:
-    """Return one photo with what was right and wrong on it.
+def match_photo(
+    detections: Detections, photo: Photo, thresholds: FloatArray
+) -> MatchedPhoto:
+    """Return one photo, its detections matched with its labels.
 
     Args:
         detections: Down to a low score.
@@ -116,52 +126,42 @@ def judge(detections: Detections, photo: Photo, thresholds: FloatArray) -> Judge
         thresholds: ``[C]`` float32.
     """
     kept = detections.above(thresholds)
-    right = right_ones(kept, photo)
+    right = true_positives(kept, photo)
     taken = np.zeros(len(photo.labels), bool)
     overlaps = iou(kept.boxes[right], photo.boxes)  # [R, G]
     for row, label in zip(overlaps, kept.labels[right], strict=True):
         taken[int(np.where(~taken & (photo.labels == label), row, -1).argmax())] = True
-    return Judged(photo, kept, right, ~taken)
+    return MatchedPhoto(photo, kept, right, ~taken)
 
 
-def worst_photos(judged: Sequence[Judged], count_: int) -> list[Judged]:
-    """Return defective photos with faults: escapes first, then the most faults.
+def worst_photos(matched: Sequence[MatchedPhoto], most: int) -> list[MatchedPhoto]:
+    """Return at most so many defective photos with faults, the worst first.
 
-    Args:
-        judged: All photos.
-        count_: At most this many.
+    Escapes first, then by missed boxes, then by all faults.
     """
-    faulty = [j for j in judged if j.faults and not j.photo.is_good]
-    faulty.sort(key=lambda j: (not j.escaped, -int(j.missed.sum()), -j.faults))
-    return faulty[:count_]
+    faulty = [one for one in matched if one.faults and not one.photo.is_good]
+    faulty.sort(key=lambda one: (not one.escaped, -int(one.missed.sum()), -one.faults))
+    return faulty[:most]
 
 
-def alarmed_good_photos(judged: Sequence[Judged]) -> list[Judged]:
-    """Return good photos with a detection, the surest ones first.
-
-    Args:
-        judged: All photos.
-    """
-    alarmed = [j for j in judged if j.photo.is_good and len(j.found)]
-    return sorted(alarmed, key=lambda j: -float(j.found.scores.max()))
+def alarmed_good_photos(matched: Sequence[MatchedPhoto]) -> list[MatchedPhoto]:
+    """Return good photos with a detection, highest score first."""
+    alarmed = [one for one in matched if one.photo.is_good and len(one.found)]
+    return sorted(alarmed, key=lambda one: -float(one.found.scores.max()))
 
 
-def confusion(judged: Sequence[Judged], label_count: int) -> IntArray:
-    """Return how often which label was taken for which.
+def confusion(matched: Sequence[MatchedPhoto], label_count: int) -> IntArray:
+    """Return how often which label was reported as which.
 
-    Boxes are matched whatever their label, best score first, the same label
+    Boxes are matched by place, best score first; among several, the same label is
     preferred.
 
-    Args:
-        judged: All photos.
-        label_count: C.
-
     Returns:
-        ``[C + 1, C + 1]`` int64: row = what it is (last: nothing), column = what
-        was said (last: nothing).
+        ``[C + 1, C + 1]`` int64: row = as labelled, column = as reported; the last of
+        each is "nothing".
     """
     table: IntArray = np.zeros((label_count + 1, label_count + 1), np.int64)
-    for one in judged:
+    for one in matched:
         truth = one.photo.labels
         free = np.ones(len(truth), bool)
         overlaps = iou(one.found.boxes, one.photo.boxes)  # [N, G]
@@ -177,3 +177,16 @@ def confusion(judged: Sequence[Judged], label_count: int) -> IntArray:
             truth[free], minlength=label_count
         )
     return table
+
+
+def factory_shares(metrics: Metrics) -> list[tuple[str, float, tuple[float, float]]]:
+    """Return name, share and 95 % interval of what the factory asks for."""
+    shares = [
+        ("defects found", metrics.recall, metrics.recall_interval),
+        ("right when reported", metrics.precision, metrics.precision_interval),
+        ("defective parts escaped", metrics.escapes, metrics.escapes_interval),
+    ]
+    if metrics.good_images:
+        overkill = metrics.overkill, metrics.overkill_interval
+        shares.append(("good parts alarmed", *overkill))
+    return shares

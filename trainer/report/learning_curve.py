@@ -1,4 +1,4 @@
-"""The section of the report that asks how many more photos are needed."""
+"""The section of the report on how many more photos are needed."""
 
 from collections.abc import Sequence
 from html import escape
@@ -6,65 +6,64 @@ from html import escape
 import numpy as np
 
 from trainer.learning_curve.extrapolation import (
-    FARTHEST,
-    SIDES_95,
+    EXTRAPOLATION_LIMIT,
     Extrapolation,
-    figure_name,
-    outlook_words,
+    extrapolation_text,
 )
+from trainer.learning_curve.series import PERCENTILES_95
 from trainer.report.charts import Axis, Band, LineSeries, PointMark, line_chart
+from trainer.report.markup import DASH, panel, table
 
-DRAWN_AT = 40  # points of a fitted curve
-NOTHING = "&ndash;"
+CURVE_POINTS = 40  # drawn inside the measured range, and as many beyond it
 
 
-def how_many_more(outlooks: Sequence[Extrapolation], steps: int) -> str:
+def learning_curve_section(extrapolations: Sequence[Extrapolation], steps: int) -> str:
     """Return the section.
 
     Args:
-        outlooks: All together, then each class.
+        extrapolations: All together, then each class.
         steps: Of each of the trainings.
     """
-    numbers = ", ".join(str(count) for count in outlooks[0].series.photos)
+    photos = extrapolations[0].series.photos
     panels = "".join(
-        f'<div class="panel"><h3>{escape(_title(one))}</h3>'
-        f"<p>{escape(outlook_words(one))}</p>{_chart(one)}</div>"
-        for one in outlooks
+        panel(escape(_title(one)), escape(extrapolation_text(one)), _chart(one))
+        for one in extrapolations
     )
+    columns = "", "photos", "now", "95 %", "with twice the photos", "95 %"
     return (
-        f"<h2>How many more photos?</h2><p>Trained {len(outlooks[0].series.photos)} "
-        f"times, on {numbers} photos, each part inside the next, by the same recipe "
-        f"and {steps} steps; measured on the same photos, each at thresholds chosen by "
-        "the same rule. Rings: what was measured, with 95 % intervals. Line: an error "
-        "that falls as a + b n^-c; shade: 95 % of the lines through resampled photos, "
-        "with the luck of another training. Dashed: not measured, at most "
-        f"{FARTHEST} times the photos at hand.</p>{_table(outlooks)}"
+        f"<h2>How many more photos?</h2><p>Trained {len(photos)} times, on "
+        f"{', '.join(map(str, photos))} photos, each set inside the next, with the "
+        f"same recipe and {steps} steps. Measured on the same photos, each at "
+        "thresholds chosen by the same rule. Rings: measured values with 95 % "
+        "intervals. Line: an error that falls as a + b n^-c; shade: 95 % of such lines "
+        "through resampled photos, each with the noise of another training. Dashed: "
+        f"extrapolated, to at most {EXTRAPOLATION_LIMIT} times the photos at hand.</p>"
+        f"{table(columns, [_row(one) for one in extrapolations])}"
         f'<div class="panels">{panels}</div>'
     )
 
 
-def learning_document(
-    outlooks: Sequence[Extrapolation], steps: int
+def learning_curve_document(
+    extrapolations: Sequence[Extrapolation], steps: int
 ) -> dict[str, object]:
     """Return the figures for programs.
 
     Args:
-        outlooks: All together, then each class.
+        extrapolations: All together, then each class.
         steps: Of each of the trainings.
     """
-    return {"steps": steps, "outlooks": [_document(one) for one in outlooks]}
+    return {"steps": steps, "outlooks": [_document(one) for one in extrapolations]}
 
 
 def _document(one: Extrapolation) -> dict[str, object]:
-    """Return the figures of one class, or of all together."""
     series, law = one.series, one.curve[0] if one.curve else None
     points = zip(series.photos, series.values, series.intervals, strict=True)
     return {
         "label": series.label,
-        "figure": figure_name(one),
+        "figure": series.figure,
         "goal": one.goal,
-        "verdict": one.verdict.value,
-        "words": outlook_words(one),
+        "verdict": one.conclusion.value,
+        "words": extrapolation_text(one),
         "more_photos": one.more,
         "more_photos_interval": list(one.more_interval) if one.more_interval else None,
         "most_more_photos": one.most_more,
@@ -72,8 +71,8 @@ def _document(one: Extrapolation) -> dict[str, object]:
             {"photos": n, "value": value, "interval": list(interval)}
             for n, value, interval in points
         ],
-        "with_twice": list(one.twice) if one.twice else None,
-        "with_four_times": list(one.farthest) if one.farthest else None,
+        "with_twice": list(one.with_twice) if one.with_twice else None,
+        "with_four_times": list(one.at_limit) if one.at_limit else None,
         "error_curve": {
             "a": float(law.floor[0]),
             "b": float(law.scale[0] * law.reference ** law.exponent[0]),
@@ -88,43 +87,31 @@ def _title(one: Extrapolation) -> str:
     return one.series.label or "All together"
 
 
-def _table(outlooks: Sequence[Extrapolation]) -> str:
-    """Return what was measured and what is expected, row by row."""
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in ("", "photos", "now", "95 %", "with twice the photos", "95 %")
-    )
-    rows = "".join(_row(one) for one in outlooks)
-    return (
-        '<div class="panel scroll"><table><thead><tr>'
-        f"{head}</tr></thead><tbody>{rows}</tbody></table></div><p></p>"
-    )
-
-
-def _row(one: Extrapolation) -> str:
-    """Return one row of the table."""
+def _row(one: Extrapolation) -> tuple[str, ...]:
+    """Return what was measured and what is expected."""
     series = one.series
     low, high = series.intervals[-1]
-    expected = f"<td>{NOTHING}</td><td>{NOTHING}</td>"
-    if one.twice:
-        value, least, most = one.twice
-        expected = f"<td>{value:.3f}</td><td>{least:.3f} to {most:.3f}</td>"
+    expected = DASH, DASH
+    if one.with_twice:
+        value, least, most = one.with_twice
+        expected = f"{value:.3f}", f"{least:.3f} to {most:.3f}"
     return (
-        f"<tr><td>{escape(_title(one))}, {figure_name(one)}</td>"
-        f"<td>{series.photos[-1]}</td><td>{series.values[-1]:.3f}</td>"
-        f"<td>{low:.3f} to {high:.3f}</td>{expected}</tr>"
+        f"{escape(_title(one))}, {series.figure}",
+        str(series.photos[-1]),
+        f"{series.values[-1]:.3f}",
+        f"{low:.3f} to {high:.3f}",
+        *expected,
     )
 
 
 def _chart(one: Extrapolation) -> str:
-    """Return points, curve and what lies beyond."""
+    """Return the points, the curve and its extrapolation."""
     series = one.series
     now = float(series.photos[-1])
-    farthest = FARTHEST * now if one.curve else max(1.1 * now, 1.0)
-    figure = figure_name(one)
+    limit = EXTRAPOLATION_LIMIT * now if one.curve else max(1.1 * now, 1.0)
     points = [
         PointMark(
-            f"{figure} {value:.3f} with {number} photos",
+            f"{series.figure} {value:.3f} with {number} photos",
             float(number),
             value,
             (float(number), float(number)),
@@ -139,26 +126,22 @@ def _chart(one: Extrapolation) -> str:
     if one.curve:
         own, curves = one.curve
         least = min(float(n) for n in series.photos if n)
-        inside, beyond = (
-            np.linspace(*ends, DRAWN_AT) for ends in ((least, now), (now, farthest))
+        inside = np.linspace(least, now, CURVE_POINTS)
+        beyond = np.linspace(now, limit, CURVE_POINTS)
+        fitted, extrapolated = (
+            np.array([1 - float(own.at(n)[0]) for n in part])
+            for part in (inside, beyond)
         )
         lines = [
-            LineSeries("fitted", inside, _values([own.at(x) for x in inside])),
-            LineSeries("", beyond, _values([own.at(x) for x in beyond]), goes_on=True),
+            LineSeries("fitted", inside, fitted),
+            LineSeries("", beyond, extrapolated, continues=True),
         ]
         x = np.concatenate((inside, beyond))
-        sides = np.array([np.percentile(1 - curves.at(n), SIDES_95) for n in x])
-        corners = np.concatenate((sides[:, 1], sides[::-1, 0]))
-        bands = [Band(0, np.concatenate((x, x[::-1])), corners)]
-    axis = Axis("photos trained on", farthest, percent=False)
+        sides = np.array([np.percentile(1 - curves.at(n), PERCENTILES_95) for n in x])
+        bands = [Band.between(0, x, sides)]
+    axis = Axis("photos trained on", limit, percent=False)
     goal = LineSeries(
-        f"goal {one.goal:.4g}", np.array([0, farthest]), np.full(2, one.goal)
+        f"goal {one.goal:.4g}", np.array([0, limit]), np.full(2, one.goal)
     )
-    return line_chart(
-        [*lines, goal], axis, Axis(figure, percent=False), bands=bands, points=points
-    )
-
-
-def _values(errors: Sequence[np.ndarray]) -> np.ndarray:
-    """Return 1 - error of one curve at several numbers of photos."""
-    return np.array([1 - float(error[0]) for error in errors])
+    y_axis = Axis(series.figure, percent=False)
+    return line_chart([*lines, goal], axis, y_axis, bands=bands, points=points)

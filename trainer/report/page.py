@@ -1,8 +1,4 @@
-"""One HTML file that says how good a detector is, for the people of the factory.
-
-Self-contained: no script, no font, no network; pictures and charts are inside. It
-can be mailed, archived with the order, and printed.
-"""
+"""Writes the report of a detector: one HTML file, and its figures as JSON beside it."""
 
 from collections.abc import Sequence
 from html import escape
@@ -15,7 +11,8 @@ from models.files import write_atomically
 from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.report.document import Study, report_figures
-from trainer.report.figures import judge, label_figures
+from trainer.report.figures import label_figures, match_photo
+from trainer.report.markup import document
 from trainer.report.operating_point import operating_curve
 from trainer.report.sections import (
     ReportSubject,
@@ -27,8 +24,6 @@ from trainer.report.sections import (
     worst,
 )
 from trainer.run import RunRecord, unwritable
-
-STYLE = Path(__file__).parent / "templates" / "report.css"
 
 
 def write_report(  # noqa: PLR0913 (all are given by name)
@@ -51,14 +46,14 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         dataset: For the class names and where the photos are from.
         photos: What was measured on.
         found: One for each photo, from ``predict_photos``.
-        thresholds: From which score on a detection counts.
+        thresholds: Stored with the run or package.
         metrics: From ``measure``.
-        record: Of the run, for the training curve; None for a package.
-        studies: What more than one training told.
+        record: For the training curve; None for a package.
+        studies: Shown below the figures of the run.
 
     Raises:
         TrainingError: The file cannot be written.
-        DatasetError: A photo cannot be read any more.
+        DatasetError: A photo can no longer be read.
     """
     scores = np.array([thresholds.scores[name] for name in dataset.labels], np.float32)
     subject = ReportSubject(
@@ -70,7 +65,7 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         thresholds,
         metrics,
         record,
-        [judge(d, photo, scores) for d, photo in zip(found, photos, strict=True)],
+        [match_photo(d, photo, scores) for d, photo in zip(found, photos, strict=True)],
         label_figures(found, photos, scores),
         operating_curve(found, photos, scores),
     )
@@ -78,6 +73,7 @@ def write_report(  # noqa: PLR0913 (all are given by name)
     figures = report_figures(subject, {s.name: s.document for s in studies})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # names of files may hold bytes that are not UTF-8
         write_atomically(path, page.encode("utf-8", "backslashreplace"))
         text = figures.model_dump_json(indent=2) + "\n"
         write_atomically(path.with_suffix(".json"), text.encode())
@@ -86,7 +82,6 @@ def write_report(  # noqa: PLR0913 (all are given by name)
 
 
 def _page(subject: ReportSubject, studies: Sequence[str]) -> str:
-    """Return the whole document."""
     sections = (
         _head(subject),
         on_the_line(subject.metrics),
@@ -98,17 +93,12 @@ def _page(subject: ReportSubject, studies: Sequence[str]) -> str:
         *studies,
         _small_print(subject),
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(subject.title)} - Graftline report</title>"
-        f"<style>{STYLE.read_text('utf-8')}</style></head>\n"
-        f"<body><main>{''.join(sections)}</main></body></html>\n"
-    )
+    title = f"{escape(subject.title)} - Graftline report"
+    return document(title, ["report.css"], "".join(sections))
 
 
 def _head(subject: ReportSubject) -> str:
-    """Return title and the one sentence that matters most."""
+    """Return the title, and escapes and overkill in a sentence each."""
     metrics = subject.metrics
     defective = metrics.images - metrics.good_images
     sentences = []
@@ -131,7 +121,7 @@ def _head(subject: ReportSubject) -> str:
 
 
 def _of_hundred(share: float, one: str, many: str) -> str:
-    """Return a share of one hundred in words that do not promise too much.
+    """Return a share of one hundred, rounded to whole parts, with its verb.
 
     >>> _of_hundred(0.031, "is", "are")
     'about 3 are'
@@ -145,12 +135,12 @@ def _of_hundred(share: float, one: str, many: str) -> str:
 
 
 def _small_print(subject: ReportSubject) -> str:
-    """Return how it was measured, and what would be needed to repeat it."""
+    """Return how it was measured, and what is needed to repeat it."""
     facts = {
         "Average precision": "pycocotools: 101 recall points, at most 100 detections "
         "a photo.",
         "Intervals": "Wilson score intervals, 95 %.",
-        "Right": "Right name, overlap (IoU) at least 0.33, each label taken once.",
+        "Right": "Right name, overlap (IoU) at least 0.33, each label counted once.",
         "Dataset": f"sha256 {subject.dataset.sha256}",
     }
     if subject.record:
@@ -164,6 +154,6 @@ def _small_print(subject: ReportSubject) -> str:
             "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
         }
     rows = "".join(
-        f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in facts.items()
+        f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()
     )
     return f"<details><summary>How this was measured</summary><dl>{rows}</dl></details>"

@@ -1,10 +1,7 @@
-"""Photos in the report: a small JPEG inside, the boxes drawn over it as SVG.
-
-Photos small enough to be carried inside a page.
-"""
+"""Photos in a page: a small JPEG inside, the boxes drawn over it as SVG."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import cv2
@@ -13,55 +10,50 @@ import numpy as np
 from models.boxes import Boxes
 from models.preprocess import Frame
 from trainer.data.dataset import Photo, read_photo
-from trainer.report.figures import Judged
+from trainer.report.figures import MatchedPhoto
 
 LONGEST_SIDE_PX = 640
-LABEL_HEIGHT = 0.036  # of the picture's longer side
+LABEL_HEIGHT = 0.036  # of the photo's longer side
+JPEG_QUALITY = 78
 
 
-def gallery(judged: Sequence[Judged], labels: Sequence[str]) -> str:
-    """Return figures of photos, with what was right and wrong on each.
-
-    Args:
-        judged: What to show, in this order.
-        labels: Class names.
-    """
-    figures = "".join(_figure(one, labels) for one in judged)
+def gallery(matched: Sequence[MatchedPhoto], labels: Sequence[str]) -> str:
+    """Return photos in this order, with what was right and wrong on each."""
+    figures = "".join(_figure(one, labels) for one in matched)
     return f'<div class="gallery">{figures}</div>'
 
 
-def _figure(one: Judged, labels: Sequence[str]) -> str:
+def _figure(one: MatchedPhoto, labels: Sequence[str]) -> str:
     """Return one photo with its boxes and a caption."""
-    width, height = one.photo.width_px, one.photo.height_px
+    truth = list(zip(one.photo.boxes, one.photo.labels, one.missed, strict=True))
     shapes = [
         box_shape(box, "truth missed" if missed else "truth", labels[label])
-        for box, label, missed in zip(
-            one.photo.boxes, one.photo.labels, one.missed, strict=True
-        )
+        for box, label, missed in truth
     ]
     rows = zip(
         one.found.boxes, one.found.scores, one.found.labels, one.right, strict=True
     )
     for box, score, label, right in rows:
-        words = f"{labels[label]} {score:.2f}"
-        shapes.append(box_shape(box, "right" if right else "wrong", words))
+        text = f"{labels[label]} {score:.2f}"
+        shapes.append(box_shape(box, "right" if right else "wrong", text))
         if not right:
-            shapes.append(words_shape(box, "wrong", words, max(width, height)))
-    for box, label, missed in zip(
-        one.photo.boxes, one.photo.labels, one.missed, strict=True
-    ):
-        if missed:
-            shapes.append(words_shape(box, "missed", labels[label], max(width, height)))
-    return photo_figure(one.photo, shapes, _verdict(one))
+            shapes.append(text_shape(box, "wrong", text, one.photo))
+    # last: what was missed must not be covered
+    shapes += [
+        text_shape(box, "missed", labels[label], one.photo)
+        for box, label, missed in truth
+        if missed
+    ]
+    return photo_figure(one.photo, shapes, _caption(one))
 
 
-def photo_figure(photo: Photo, shapes: Sequence[str], verdict: str) -> str:
+def photo_figure(photo: Photo, shapes: Sequence[str], caption: str) -> str:
     """Return one photo with shapes over it and a caption.
 
     Args:
-        photo: Of the dataset.
-        shapes: From ``box_shape`` and ``words_shape``, in this order.
-        verdict: HTML below its name.
+        photo: Read from disk.
+        shapes: From ``box_shape`` and ``text_shape``, the first one lowest.
+        caption: HTML below the photo's name.
     """
     picture = data_uri(read_photo(photo), LONGEST_SIDE_PX)
     width, height, name = photo.width_px, photo.height_px, escape(photo.path.name)
@@ -70,59 +62,61 @@ def photo_figure(photo: Photo, shapes: Sequence[str], verdict: str) -> str:
         f'aria-label="{name}">'
         f'<image href="{picture}" width="{width}" height="{height}"/>'
         f"{''.join(shapes)}</svg><figcaption><b>{name}</b>"
-        f"<span>{verdict}</span></figcaption></figure>"
+        f"<span>{caption}</span></figcaption></figure>"
     )
 
 
-def _verdict(one: Judged) -> str:
+def _caption(one: MatchedPhoto) -> str:
     """Return in a few words what went wrong."""
     missed, wrong = int(one.missed.sum()), int((~one.right).sum())
     if one.photo.is_good:
         return f'<em class="bad">alarmed</em> score {one.found.scores.max():.2f}'
-    words = [f"{missed} missed"] if missed else []
-    words += [f"{wrong} wrong"] if wrong else []
-    words += [f"{int(one.right.sum())} right"] if one.right.any() else []
-    text = ", ".join(words)
+    parts = [f"{missed} missed"] if missed else []
+    parts += [f"{wrong} wrong"] if wrong else []
+    parts += [f"{int(one.right.sum())} right"] if one.right.any() else []
+    text = ", ".join(parts)
     return f'<em class="bad">escaped</em> {text}' if one.escaped else text
 
 
-def box_shape(box: Boxes, kind: str, words: str) -> str:
-    """Return one rectangle, its words as a tooltip.
+def box_shape(box: Iterable[float], kind: str, text: str) -> str:
+    """Return one rectangle, its text as a tooltip.
 
     Args:
-        box: ``[4]`` float32, xyxy, pixels of the photo.
-        kind: Classes of the style sheet.
-        words: Plain text.
+        box: Corners, xyxy, pixels of the photo.
+        kind: CSS classes.
+        text: Plain text.
     """
     x1, y1, x2, y2 = (float(value) for value in box)
     return (
         f'<rect class="box {kind}" x="{x1:.1f}" y="{y1:.1f}" '
         f'width="{x2 - x1:.1f}" height="{y2 - y1:.1f}">'
-        f"<title>{escape(words)}</title></rect>"
+        f"<title>{escape(text)}</title></rect>"
     )
 
 
-def words_shape(box: Boxes, kind: str, words: str, side_px: int) -> str:
-    """Return the words of a box: missed ones above it, others below.
+def text_shape(box: Boxes, kind: str, text: str, photo: Photo) -> str:
+    """Return the text of a box: of missed ones above it, of others below.
+
+    It lies inside the box where there is no room, so that the two never meet.
 
     Args:
         box: ``[4]`` float32, xyxy, pixels of the photo.
-        kind: Class of the style sheet.
-        words: Plain text.
-        side_px: Longer side of the photo.
+        kind: CSS class.
+        text: Plain text.
+        photo: Its size sets the height of the letters, and where there is room.
     """
-    size = LABEL_HEIGHT * side_px
-    room_above, room_below = box[1] > size * 1.4, box[3] < side_px - size * 1.4
-    above = room_above if kind == "missed" else not room_below
-    y = float(box[1]) - size * 0.35 if above else float(box[3]) + size
+    size = LABEL_HEIGHT * max(photo.width_px, photo.height_px)
+    above, below = 0.35 * size, size  # of the baseline, from an edge of the box
+    top, bottom = float(box[1]), float(box[3])
+    if kind == "missed":
+        y = top - above if top > size * 1.4 else top + below
+    else:
+        y = bottom + below if bottom < photo.height_px - size * 1.4 else bottom - above
     return (
-        f'<text class="words {kind}" x="{float(box[0]):.1f}" y="{y:.1f}" '
+        f'<text class="note {kind}" x="{float(box[0]):.1f}" y="{y:.1f}" '
         f'font-size="{size:.1f}" stroke-width="{size * 0.22:.1f}">'
-        f"{escape(words)}</text>"
+        f"{escape(text)}</text>"
     )
-
-
-JPEG_QUALITY = 78
 
 
 def data_uri(picture: Frame, longest_side_px: int) -> str:
@@ -130,7 +124,7 @@ def data_uri(picture: Frame, longest_side_px: int) -> str:
 
     Args:
         picture: ``[H, W, 3]`` uint8, BGR.
-        longest_side_px: It is made smaller to this, never larger.
+        longest_side_px: Larger pictures are scaled down to this.
     """
     scale = longest_side_px / max(picture.shape[:2])
     if scale < 1:

@@ -1,4 +1,4 @@
-"""The sections of the report, each a piece of HTML."""
+"""The sections of the report that need one training only, each a piece of HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from models.boxes import FloatArray
 from models.detections import Detections
 from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
-from trainer.evaluation.thresholds.text import threshold_words
+from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.charts import Axis, LineSeries, interval_bar, line_chart
 from trainer.report.figures import (
-    Judged,
     LabelFigures,
+    MatchedPhoto,
     alarmed_good_photos,
     confusion,
     worst_photos,
 )
-from trainer.report.operating_point import OperatingCurve, factory_panels
+from trainer.report.markup import DASH, panel, table
+from trainer.report.operating_point import OperatingCurve, operating_panels
 from trainer.report.photos import gallery
 from trainer.run import RunRecord
 
 WORST_PHOTOS = 24
 ALARMED_PHOTOS = 12
-NOTHING = "&ndash;"
 KEYS = (
     '<ul class="keys"><li><i class="right"></i>found and right</li>'
     '<li><i class="wrong"></i>reported, but wrong</li>'
@@ -47,7 +47,7 @@ class ReportSubject:
     thresholds: Thresholds
     metrics: Metrics
     record: RunRecord | None
-    judged: list[Judged]
+    matched: list[MatchedPhoto]
     labels: list[LabelFigures]
     operating: OperatingCurve
 
@@ -88,88 +88,78 @@ def on_the_line(metrics: Metrics) -> str:
     return (
         "<h2>On the line</h2><p>At the thresholds that the package carries. A defect "
         "counts as found when name and place are right (overlap at least a third). "
-        "The bar shows where the true value lies, 95 times out of 100: more photos "
-        f'make it shorter.</p><div class="cards">{"".join(cards)}</div>'
+        "The bar is the 95 % interval of the true value: more photos make it "
+        f'shorter.</p><div class="cards">{"".join(cards)}</div>'
     )
 
 
 def _card(
-    name: str, value: float, interval: tuple[float, float], words: str, *, known: bool
+    name: str, value: float, interval: tuple[float, float], text: str, *, known: bool
 ) -> str:
     """Return one figure with its interval, or a dash where nothing was measured."""
     if not known:
-        shown, sure = NOTHING, "nothing to measure it on"
+        shown, bounds = DASH, "nothing to measure it on"
     else:
         shown = f"{100 * value:.1f}<small> %</small>"
-        sure = f"95 %: {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
+        bounds = f"95 %: {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
     bar = interval_bar(value, interval) if known else ""
     return (
         f'<div class="card"><div class="name">{name}</div>'
-        f'<div class="value">{shown}</div>{bar}<p class="sure">{sure}</p>'
-        f"<p>{words}</p></div>"
+        f'<div class="value">{shown}</div>{bar}<p class="bounds">{bounds}</p>'
+        f"<p>{text}</p></div>"
     )
 
 
 def accuracy(metrics: Metrics) -> str:
     """Return the figures that detectors are compared by."""
     rows = (
-        ("mAP@.33", metrics.map_33, "Is it found at all? The factory's question."),
+        ("mAP@.33", metrics.map_33, "Found, name and place roughly right."),
         ("mAP@.5", metrics.map_50, "Found, and the box covers it well."),
         ("mAP@.75", metrics.map_75, "Found, and the box fits tightly."),
-        ("mAP@.5:.95", metrics.map_50_95, "COCO's mean over ten strictnesses."),
+        ("mAP@.5:.95", metrics.map_50_95, "COCO's mean over ten overlaps."),
     )
     cards = "".join(
         f'<div class="card small"><div class="name">{name}</div>'
-        f'<div class="value">{value:.3f}</div><p>{words}</p></div>'
-        for name, value, words in rows
+        f'<div class="value">{value:.3f}</div><p>{text}</p></div>'
+        for name, value, text in rows
     )
     return (
-        "<h2>Independent of thresholds</h2><p>Mean average precision: 1 is perfect, "
-        "whatever threshold one chooses. Good for comparing two trainings.</p>"
+        "<h2>Independent of thresholds</h2><p>Mean average precision over all "
+        "thresholds: 1 is perfect. Use it to compare two trainings.</p>"
         f'<div class="cards second">{cards}</div>'
     )
 
 
 def by_label(subject: ReportSubject) -> str:
     """Return the table of all labels."""
-    rows = []
-    for figures in subject.labels:
-        share = (
-            f"{100 * figures.found / figures.boxes:.1f} %" if figures.boxes else NOTHING
-        )
-        average = f"{figures.average_precision:.3f}" if figures.boxes else NOTHING
-        rows.append(
-            f"<tr><td>{escape(subject.dataset.labels[figures.label])}</td>"
-            f"<td>{figures.boxes}</td><td>{figures.found}</td>"
-            f"<td>{figures.boxes - figures.found}</td><td>{figures.false}</td>"
-            f"<td>{share}</td><td>{average}</td>"
-            f"<td>{subject.scores[figures.label]:.3f}</td></tr>"
-        )
-    head = "".join(
-        f"<th>{name}</th>"
-        for name in (
-            "Kind of defect",
-            "labelled",
-            "found",
-            "missed",
-            "wrongly reported",
-            "found, share",
-            "AP@.33",
-            "threshold",
-        )
+    columns = (
+        "Kind of defect",
+        "labelled",
+        "found",
+        "missed",
+        "wrongly reported",
+        "found, share",
+        "AP@.33",
+        "threshold",
     )
+    rows = [
+        (
+            escape(subject.dataset.labels[one.label]),
+            str(one.boxes),
+            str(one.found),
+            str(one.boxes - one.found),
+            str(one.false_positives),
+            f"{100 * one.found / one.boxes:.1f} %" if one.boxes else DASH,
+            f"{one.average_precision:.3f}" if one.boxes else DASH,
+            f"{subject.scores[one.label]:.3f}",
+        )
+        for one in subject.labels
+    ]
+    thresholds = subject.thresholds
     return (
-        f"<h2>Kind by kind</h2><p>{_rule(subject.thresholds)}</p>"
-        '<div class="panel scroll"><table><thead><tr>'
-        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _rule(thresholds: Thresholds) -> str:
-    """Return in words how the thresholds were chosen and what that proves."""
-    return (
-        f"{escape(threshold_words(thresholds))} Chosen on {thresholds.images} photos "
-        f"({thresholds.good_images} good) of split {escape(thresholds.chosen_on)}."
+        f"<h2>By kind of defect</h2><p>{escape(thresholds_text(thresholds))} Chosen on "
+        f"{thresholds.images} photos ({thresholds.good_images} good) of split "
+        f"{escape(thresholds.chosen_on)}.</p>{table(columns, rows)}"
     )
 
 
@@ -179,43 +169,43 @@ def charts(subject: ReportSubject) -> str:
     precision_recall = line_chart(
         [
             LineSeries(
-                names[f.label], f.recall, f.precision, f"{f.average_precision:.3f}"
+                names[one.label],
+                one.recall,
+                one.precision,
+                f"{one.average_precision:.3f}",
             )
-            for f in subject.labels
-            if f.boxes
+            for one in subject.labels
+            if one.boxes
         ],
         Axis("defects found"),
         Axis("right when reported"),
     )
     panels = [
-        *(_panel(*one) for one in factory_panels(subject.operating)),
-        _panel(
-            "Found against false",
+        *(panel(*one) for one in operating_panels(subject.operating)),
+        panel(
+            "Precision and recall",
             "Each point is one threshold; a curve into the upper right corner is "
-            "perfect. Behind the name: AP at overlap 0.33.",
+            "perfect. Beside the name: AP at overlap 0.33.",
             precision_recall,
-        ),
-        _panel(
-            "What is taken for what",
-            "Rows: what it is. Columns: what was reported. The last row are false "
-            "reports, the last column missed defects.",
-            _matrix(subject),
         ),
     ]
     if subject.record and subject.record.curve:
-        panels.insert(-1, _training(subject.record))
+        panels += [_loss(subject.record), _measured_while_training(subject.record)]
+    panels.append(
+        panel(
+            "Confusion matrix",
+            "Rows: as labelled. Columns: as reported. The last row holds false "
+            "reports, the last column missed defects.",
+            _matrix(subject),
+        )
+    )
     return (
-        "<h2>Curves</h2><p>Where the figures come from, and what could be changed.</p>"
-        f'<div class="panels">{"".join(panels)}</div>'
+        "<h2>Curves</h2><p>How the figures depend on the thresholds, and how the "
+        f'training went.</p><div class="panels">{"".join(panels)}</div>'
     )
 
 
-def _panel(title: str, words: str, body: str) -> str:
-    """Return one chart with its heading."""
-    return f'<div class="panel"><h3>{title}</h3><p>{words}</p>{body}</div>'
-
-
-def _training(record: RunRecord) -> str:
+def _loss(record: RunRecord) -> str:
     """Return the loss over the epochs."""
     epochs = np.array([point.epoch for point in record.curve], np.float32)
     losses = np.array([point.loss for point in record.curve], np.float32)
@@ -226,15 +216,15 @@ def _training(record: RunRecord) -> str:
         Axis("loss", high, percent=False),
     )
     start = escape(Path(record.pretrained).name)
-    words = (
+    text = (
         f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from {start}. "
-        "If it still falls at the end, train longer."
+        "If the loss still falls at the end, train longer."
     )
-    return _panel("Training", words, chart) + _watched(record)
+    return panel("Training", text, chart)
 
 
-def _watched(record: RunRecord) -> str:
-    """Return what was measured during training; nothing where nothing was."""
+def _measured_while_training(record: RunRecord) -> str:
+    """Return mAP over the steps; empty where it was not measured."""
     points = [point for point in record.curve if point.map_50 is not None]
     if not points or record.schedule is None:
         return ""
@@ -245,27 +235,28 @@ def _watched(record: RunRecord) -> str:
     ]
     last = max(float(record.schedule.steps), 1.0)
     chart = line_chart(lines, Axis("step", last, percent=False), Axis("mAP"))
-    words = (
+    text = (
         f"The averaged weights on {record.schedule.measured_photos} validation photos."
     )
     if record.schedule.ended_early:
-        words += " It rose no more, so training was cut short."
+        text += " mAP no longer rose, so training ended early."
     if record.schedule.kept_step is not None:
-        words += f" Those of step {record.schedule.kept_step} were the best and kept."
-    return _panel("While training", words, chart)
+        text += f" The weights of step {record.schedule.kept_step} were the best and "
+        text += "are kept."
+    return panel("While training", text, chart)
 
 
 def _matrix(subject: ReportSubject) -> str:
     """Return the confusion matrix as a table."""
     names = subject.dataset.labels
-    table = confusion(subject.judged, len(names))
+    confused = confusion(subject.matched, len(names))
     head = "".join(f"<th>{_breakable(name)}</th>" for name in (*names, "missed"))
     rows = []
     for i, name in enumerate((*names, "nothing there")):
-        total = max(1, int(table[i].sum()))
+        total = max(1, int(confused[i].sum()))
         cells = []
-        for j, number in enumerate(table[i]):
-            if i == j == len(names):
+        for j, number in enumerate(confused[i]):
+            if i == j == len(names):  # nothing there, nothing reported: not countable
                 cells.append('<td class="none"></td>')
                 continue
             tone = "good" if i == j else "bad"
@@ -281,22 +272,22 @@ def _matrix(subject: ReportSubject) -> str:
 
 
 def _breakable(name: str) -> str:
-    """Return a name that may be broken where its words end."""
+    """Return a name that the browser may break after ``_`` and ``-``."""
     return escape(name).replace("_", "_<wbr>").replace("-", "-<wbr>")
 
 
 def worst(subject: ReportSubject) -> str:
-    """Return the photos to look at first."""
-    shown = worst_photos(subject.judged, WORST_PHOTOS)
-    faulty = sum(1 for one in subject.judged if one.faults and not one.photo.is_good)
+    """Return the defective photos with the most faults."""
+    shown = worst_photos(subject.matched, WORST_PHOTOS)
+    faulty = sum(1 for one in subject.matched if one.faults and not one.photo.is_good)
     if not shown:
         return (
-            "<h2>The worst photos</h2><p>Look at these first.</p>"
+            "<h2>The worst photos</h2><p>Check these first.</p>"
             '<p class="none">On no defective photo anything is missed or wrong.</p>'
         )
     return (
         f"<h2>The worst photos</h2><p>{len(shown)} of the {faulty} on which something "
-        "is missed or wrong, escapes first. Often the label is at fault, not the "
+        "is missed or wrong, escapes first. Often the label is wrong, not the "
         "detector: correct it and train again.</p>"
         f"{KEYS}{gallery(shown, subject.dataset.labels)}"
     )
@@ -304,11 +295,11 @@ def worst(subject: ReportSubject) -> str:
 
 def alarmed_good(subject: ReportSubject) -> str:
     """Return the good photos that would be rejected."""
-    alarmed = alarmed_good_photos(subject.judged)
+    alarmed = alarmed_good_photos(subject.matched)
     head = "<h2>Good parts that were alarmed</h2>"
     if not subject.metrics.good_images:
         return (
-            f"{head}<p>Unknown.</p>"
+            f"{head}<p>Not measured.</p>"
             '<p class="none">There are no photos of good parts. Put some into the '
             "folder good/ of the dataset: false alarms can then be measured, and "
             "training learns to avoid them.</p>"
@@ -317,7 +308,7 @@ def alarmed_good(subject: ReportSubject) -> str:
         return f'{head}<p>False alarms.</p><p class="none">None.</p>'
     shown = alarmed[:ALARMED_PHOTOS]
     return (
-        f"{head}<p>{len(shown)} of {len(alarmed)}, the surest first. Is there really "
-        "nothing? If so, more photos like these in good/ teach it.</p>"
-        f"{gallery(shown, subject.dataset.labels)}"
+        f"{head}<p>{len(shown)} of {len(alarmed)}, highest score first. If one shows "
+        "a defect, label it. Otherwise add more photos like these to good/ and train "
+        f"again.</p>{gallery(shown, subject.dataset.labels)}"
     )

@@ -20,7 +20,7 @@ from models.boxes import FloatArray
 from models.detections import Detections
 from models.manifest import Metrics, ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import right_ones
+from trainer.evaluation.metrics import true_positives
 
 LARGEST_DROP = 0.005  # half a point, of every figure
 ROUNDING = 1e-9  # of shares that are calculated from counts
@@ -156,7 +156,7 @@ def lost_photos(
     return tuple(
         photo.path.name
         for photo, before, after in zip(photos, expected, found, strict=True)
-        if right_ones(before.above(thresholds), photo).any()
+        if true_positives(before.above(thresholds), photo).any()
         and not len(after.above(thresholds))
     )
 

@@ -60,10 +60,10 @@ def inspect(
 def _eyes_of(run: Path) -> LabelInspection:
     """Return what looks at photos without a label, with the eyes of a run."""
     # Both bring torch: 2.6 s of start-up that a check without a run does not need.
-    from trainer.evaluation.evaluate import open_subject  # noqa: PLC0415
-    from trainer.label_errors.unlabelled import look_defective  # noqa: PLC0415
+    from trainer.evaluation.evaluate import open_model  # noqa: PLC0415
+    from trainer.label_errors.unlabelled import find_unlabelled_defects  # noqa: PLC0415
 
-    return partial(look_defective, open_subject(run, None))
+    return partial(find_unlabelled_defects, open_model(run, None))
 
 
 def with_small_boxes(

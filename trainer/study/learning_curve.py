@@ -25,7 +25,7 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.stratify import assign_subsets, sorted_by_hash
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
-from trainer.learning_curve.fit import Measured
+from trainer.learning_curve.series import CurveTraining
 from trainer.study.trainings import (
     ObserverFactory,
     keep_plan,
@@ -75,7 +75,7 @@ def nested_photos(dataset: Dataset, seed: int) -> tuple[Subset, ...]:
 
 def learn_again(
     dataset: Dataset, wishes: TrainOptions, outcome: Outcome, watch: ObserverFactory
-) -> list[Measured]:
+) -> list[CurveTraining]:
     """Train on ever more of the photos, and return what each training became.
 
     Args:
@@ -106,11 +106,11 @@ def learn_again(
     return [*measured, _measured(dataset.for_training()[0], outcome)]
 
 
-def _measured(photos: Sequence[Photo], outcome: Outcome) -> Measured:
+def _measured(photos: Sequence[Photo], outcome: Outcome) -> CurveTraining:
     """Return what the curve is drawn from."""
     record = outcome.run.record
     scores = [record.thresholds.scores[label] for label in record.labels]
-    return Measured(
+    return CurveTraining(
         photos, outcome.found, np.array(scores, np.float32), record.metrics.map_33
     )
 

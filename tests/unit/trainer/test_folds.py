@@ -209,7 +209,7 @@ def test_pooled_figures_use_thresholds_of_the_other_folds() -> None:
     assert metrics.escapes == 0.5
     assert (metrics.images, metrics.good_images, metrics.split) == (8, 4, "folds")
     perfect = count(found[:4], photos[:4], np.array([0.75], np.float32))
-    assert (perfect.right, perfect.alarmed) == (2, 0)
+    assert (perfect.true_positives, perfect.alarmed) == (2, 0)
 
 
 def test_train_with_folds_writes_suspects_and_tells_them(

@@ -16,7 +16,7 @@ from models.tiles import Tiles
 from trainer.data.dataset import Photo, open_dataset
 from trainer.data.sampling.tiles import TrainingTiles, cut_photo
 from trainer.detectors.weights import TransferReport
-from trainer.evaluation.evaluate import evaluate, open_subject
+from trainer.evaluation.evaluate import evaluate, open_model
 from trainer.evaluation.metrics import predict_photos
 from trainer.fit.engine import StepReport
 from trainer.fit.options import Recipe, TrainOptions, resolve
@@ -150,7 +150,7 @@ def test_tiles_are_trained_packed_and_judged_alike(tmp_path: Path) -> None:
     assert report.as_json()["inferences_per_frame"] == 6
     assert "each frame takes 6 inferences" in str(report)
     for variant in (VariantName.OPENVINO_FP32, VariantName.ONNX_FP32):
-        subject = open_subject(tmp_path / "p", variant)
+        subject = open_model(tmp_path / "p", variant)
         result = run_golden(
             subject.detector,
             read_golden(report.package),
@@ -162,7 +162,7 @@ def test_tiles_are_trained_packed_and_judged_alike(tmp_path: Path) -> None:
         for mine, theirs in zip(outcome.found, found, strict=True):
             assert len(mine) == len(theirs)
             np.testing.assert_allclose(mine.scores, theirs.scores, atol=0.01)
-    again = open_subject(tmp_path / "run", None)
+    again = open_model(tmp_path / "run", None)
     same = predict_photos(again.detector, outcome.photos, 1)
     assert [len(each) for each in same] == [len(each) for each in outcome.found]
 

@@ -1,4 +1,4 @@
-"""A run is measured on photos that it was not trained on, and it is said."""
+"""A run is measured on photos that it was not trained on, with a note."""
 
 from pathlib import Path
 
@@ -20,10 +20,10 @@ def test_dataset_without_val_is_measured_where_the_run_held_out(tmp_path: Path) 
         pool, held_out = trained.for_training()
         again = open_dataset(root)  # divided with another seed, or not at all
         assert hashes(again.split(None)[1]) & hashes(pool)
-        measured, said = without_trained(again, tmp_path)
+        measured, note = without_trained(again, tmp_path)
         name, photos = measured.split(None)
         assert (name, hashes(photos)) == ("val", hashes(held_out))
-        assert f"the {len(held_out)} photos" in said
+        assert f"the {len(held_out)} photos" in note
 
 
 def test_other_photos_and_an_own_val_stay_as_they_are(tmp_path: Path) -> None:
@@ -35,10 +35,10 @@ def test_other_photos_and_an_own_val_stay_as_they_are(tmp_path: Path) -> None:
         assert without_trained(other, tmp_path) == (other, "")
 
 
-def test_photos_that_were_all_trained_on_are_told(tmp_path: Path) -> None:
+def test_note_states_that_all_photos_were_trained_on(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"train": 6})
     dataset = open_dataset(root)
     write_split_record(tmp_path, dataset.split_assignment.with_held_out(()))
-    measured, said = without_trained(dataset, tmp_path)
+    measured, note = without_trained(dataset, tmp_path)
     assert measured is dataset
-    assert "flatter" in said
+    assert "on new photos its figures are lower" in note

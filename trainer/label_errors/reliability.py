@@ -1,8 +1,8 @@
-"""How far a detector's word can be trusted, learned from photos it was not trained on.
+"""How often a detection with a certain score is right, learned from held-out photos.
 
-A score is not a probability, and each class has a scale of its own. What a score is
-worth is seen in how often detections with such a score lie on a label of their class.
-A class with few detections borrows from all classes together.
+A score is not a probability, and each class has a scale of its own. The share of
+detections with such a score that lie on a label of their class is one. A class with few
+detections borrows from all classes together.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,14 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray
 
-BORROWED = 10  # detections' weight of all classes together in the word on one
+# Weight of all classes together, in detections: a class with ten detections is held
+# half to its own record.
+BORROWED = 10
+MAD_TO_SIGMA = 1.4826  # of a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
-class Confidence:
+class ReliabilityCurves:
     """Score to the share of detections that are right, for each class.
 
     Attributes:
@@ -26,7 +29,7 @@ class Confidence:
 
     curves: tuple[tuple[FloatArray, FloatArray], ...]
 
-    def of(self, scores: FloatArray, labels: IntArray) -> FloatArray:
+    def precision(self, scores: FloatArray, labels: IntArray) -> FloatArray:
         """Return the share of detections like these that are right.
 
         Args:
@@ -44,31 +47,33 @@ class Confidence:
         return result
 
 
-def learn_confidence(
+def fit_reliability(
     scores: FloatArray, labels: IntArray, right: np.ndarray, label_count: int
-) -> Confidence:
-    """Return what scores are worth.
+) -> ReliabilityCurves:
+    """Return the share of right detections over the score.
 
     Args:
         scores: ``[N]`` float32 of all detections, down to a low score.
         labels: ``[N]`` int64.
         right: ``[N]`` bool, which of them lie on a label of their class.
-        label_count: Number of classes.
+        label_count: C.
 
     Source:
         Isotonic regression of right on score, as Zadrozny and Elkan: Transforming
         Classifier Scores into Accurate Multiclass Probability Estimates, KDD 2002.
     """
     starts, shares, _ = _isotonic(scores, right)
-    everyone = Confidence(((starts, shares),) * label_count)
+    all_classes = ReliabilityCurves(((starts, shares),) * label_count)
     curves = []
     for label in range(label_count):
         mine = labels == label
         starts, shares, weights = _isotonic(scores[mine], right[mine])
-        borrowed = everyone.of(starts, np.full(len(starts), label, np.int64))
+        same = np.full(len(starts), label, np.int64)
+        borrowed = all_classes.precision(starts, same)
         mixed = (weights * shares + BORROWED * borrowed) / (weights + BORROWED)
+        # two rising curves mixed with changing weights may fall somewhere
         curves.append((starts, np.maximum.accumulate(mixed).astype(np.float32)))
-    return Confidence(tuple(curves))
+    return ReliabilityCurves(tuple(curves))
 
 
 def _isotonic(
@@ -76,8 +81,9 @@ def _isotonic(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return steps of a rising share: lowest score, share and weight of each.
 
-    Pool adjacent violators: a step that is lower than the one before it is joined
-    with it. Without any detection: one step of share 0.
+    Pool adjacent violators: a step that is not above the one before it is joined with
+    it. Shares are compared as whole numbers crosswise, so that equal ones are joined.
+    Without any detection: one step of share 0.
     """
     levels, inverse = np.unique(scores, return_inverse=True)
     weights = np.bincount(inverse, minlength=len(levels))
@@ -94,23 +100,23 @@ def _isotonic(
 
 
 def tail(values: Sequence[float] | FloatArray, at: FloatArray) -> FloatArray:
-    """Return the largest share of values that can lie as far above the middle.
+    """Return the largest share of values that can lie as far above the median.
 
     Args:
         values: ``[N]`` of a class.
-        at: ``[M]`` of the cases in question.
+        at: ``[M]`` values in question.
 
     Returns:
         ``[M]`` float32 in 0..1; 1 at the median and below.
 
     Source:
-        Cantelli's inequality, 1 / (1 + z^2) whatever the distribution, with median and
+        Cantelli's inequality, 1 / (1 + z^2) for any distribution, with median and
         1.4826 times the median absolute deviation for mean and standard deviation,
-        so that the few far ones do not widen the measure that they are held against.
+        so that the few far values do not widen the spread that they are compared with.
     """
     known = np.asarray(values, np.float32)
     middle = float(np.median(known))
-    spread = 1.4826 * float(np.median(np.abs(known - middle)))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(known - middle)))
     z = ((at - middle) / max(spread, 1e-6)).clip(0)
     result: FloatArray = (1 / (1 + z**2)).astype(np.float32)
     return result

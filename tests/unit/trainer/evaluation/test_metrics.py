@@ -1,4 +1,4 @@
-"""Metrics and thresholds on detections made by hand."""
+"""Metrics of detections made by hand."""
 
 from pathlib import Path
 
@@ -8,8 +8,13 @@ import pytest
 from models.detections import Detections, no_detections
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import average_precisions, count, measure, wilson
-from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.metrics import (
+    average_precision,
+    average_precisions,
+    count,
+    measure,
+    monotonous,
+)
 
 BOX = [10.0, 10.0, 30.0, 30.0]
 
@@ -60,7 +65,7 @@ def test_perfect_detections_score_one() -> None:
     assert (metrics.recall, metrics.precision, metrics.escapes) == (1, 1, 0)
 
 
-def test_no_detection_at_all_is_measured_not_crashed() -> None:
+def test_photos_without_any_detection_are_measured() -> None:
     photos = [photo(0), photo()]
     metrics = measure([no_detections()] * 2, photos, ("a", "b"), thresholds(0.5), "val")
     assert (metrics.map_50, metrics.recall, metrics.escapes) == (0, 0, 1)
@@ -76,13 +81,13 @@ def test_overlap_between_a_third_and_a_half_counts_for_map_33_only() -> None:
 
 def test_wrong_class_is_an_error_and_not_an_escape() -> None:
     counts = count([found((BOX, 0.9, 1))], [photo(0)], np.full(2, 0.5, np.float32))
-    assert (counts.right, counts.reported, counts.escaped) == (0, 1, 0)
+    assert (counts.true_positives, counts.reported, counts.escaped) == (0, 1, 0)
 
 
 def test_second_detection_of_one_box_is_wrong() -> None:
     answer = found((BOX, 0.9, 0), (BOX, 0.8, 0))
     counts = count([answer], [photo(0)], np.full(2, 0.5, np.float32))
-    assert (counts.right, counts.reported) == (1, 2)
+    assert (counts.true_positives, counts.reported) == (1, 2)
 
 
 def test_alarmed_good_part_is_overkill() -> None:
@@ -93,55 +98,10 @@ def test_alarmed_good_part_is_overkill() -> None:
     assert metrics.good_images == 2
 
 
-def test_interval_of_nothing_seen_is_the_whole_range() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-
-
-def test_forty_photos_cannot_prove_half_a_percent() -> None:
-    assert wilson(0, 40)[1] > 0.05
-
-
-def test_wilson_matches_published_example() -> None:
-    # Brown, Cai, DasGupta 2001: 15 of 50 gives 0.191 to 0.438
-    low, high = wilson(15, 50)
-    assert (round(low, 3), round(high, 3)) == (0.191, 0.438)
-
-
-def test_few_good_parts_give_best_f1() -> None:
-    photos = [photo(0), photo(0), photo()]
-    answer = [found((BOX, 0.9, 0)), found((BOX, 0.6, 0)), found((BOX, 0.3, 0))]
-    chosen = choose_thresholds(answer, photos, ("a", "b"), "val")
-    assert chosen.rule is ThresholdRule.BEST_F1
-    assert 0.3 < chosen.scores["a"] < 0.6
-
-
-def good_and_bad(
-    good_scores: list[float], bad_scores: list[float]
-) -> tuple[list[Detections], list[Photo]]:
-    """Return good parts and defective ones with one detection of label 0 each."""
-    photos = [photo() for _ in good_scores] + [photo(0) for _ in bad_scores]
-    return [found((BOX, s, 0)) for s in (*good_scores, *bad_scores)], photos
-
-
-def test_with_enough_good_parts_overkill_stays_within_two_percent() -> None:
-    good = [0.05] * 95 + [0.75, 0.7, 0.65, 0.6, 0.55]
-    bad = [0.9] * 10 + [0.68, 0.5, 0.3]
-    answer, photos = good_and_bad(good, bad)
-    chosen = choose_thresholds(answer, photos, ("a", "b"), "val")
-    assert chosen.rule is ThresholdRule.OVERKILL
-    score = chosen.scores["a"]
-    assert sum(s >= score for s in good) <= 2
-    assert sum(s >= score for s in bad) == 11  # 0.68 is caught: the highest recall
-
-
-def test_threshold_is_lowered_until_every_defect_is_found() -> None:
-    answer, photos = good_and_bad([0.05] * 50, [0.9] * 5 + [0.2])
-    chosen = choose_thresholds(answer, photos, ("a", "b"), "val")
-    assert 0.1 <= chosen.scores["a"] <= 0.2
-
-
-def test_rule_and_sizes_are_stored() -> None:
-    answer, photos = good_and_bad([0.05] * 40, [0.9] * 5)
-    chosen = choose_thresholds(answer, photos, ("a", "b"), "val")
-    assert (chosen.images, chosen.good_images, chosen.target) == (45, 40, 0.02)
-    assert chosen.chosen_on == "val"
+def test_average_precision_of_one_class_equals_pycocotools() -> None:
+    answer = [found((BOX, 0.9, 0)), found((BOX, 0.8, 0)), found((BOX, 0.7, 0))]
+    photos = [photo(0), photo(), photo(0)]
+    hits = np.array([1, 1, 2])
+    recall, precision = hits / 2, hits / np.arange(1, 4)
+    ours = average_precision(recall, monotonous(precision))
+    assert ours == pytest.approx(average_precisions(answer, photos, 1)[0.33])

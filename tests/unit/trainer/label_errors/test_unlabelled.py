@@ -10,10 +10,10 @@ from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.findings import FindingKind
 from trainer.evaluation.evaluate import TORCH, EvaluatedModel
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.label_errors.unlabelled import look_defective
+from trainer.label_errors.unlabelled import find_unlabelled_defects
 
 
-def subject_of(folder: Path, dataset: Dataset) -> EvaluatedModel:
+def model_of(folder: Path, dataset: Dataset) -> EvaluatedModel:
     run = make_run(folder, dataset)
     detector = TorchDetector(run.model, HEIGHT_PX, WIDTH_PX)
     sure = dict.fromkeys(LABELS, 0.6)
@@ -25,21 +25,22 @@ def replace_scores(thresholds: Thresholds, scores: dict[str, float]) -> Threshol
     return thresholds.model_copy(update={"scores": scores})
 
 
-def test_defect_that_nobody_labelled_is_found_and_good_parts_are_not(
+def test_unlabelled_defect_is_found_and_good_parts_are_not(
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "d"
     write_spots(root, good=4)
-    subject = subject_of(tmp_path, open_dataset(root))
+    model = model_of(tmp_path, open_dataset(root))
     path = root / "val.json"
     document = json.loads(path.read_text("utf-8"))
     [forgotten, *_] = document["annotations"]
     image = forgotten["image_id"]
     rows = [row for row in document["annotations"] if row["image_id"] != image]
     path.write_text(json.dumps(document | {"annotations": rows}), "utf-8")
-    told: list[None] = []
-    found = look_defective(subject, open_dataset(root), lambda: told.append(None))
-    assert len(told) == 5  # four good parts and the photo without its labels
+    counted: list[None] = []
+    dataset = open_dataset(root)
+    found = find_unlabelled_defects(model, dataset, lambda: counted.append(None))
+    assert len(counted) == 5  # four good parts and the photo without its labels
     [finding] = found
     assert finding.file.name == f"val-{image}.png"
     assert finding.kind is FindingKind.LOOKS_DEFECTIVE
@@ -60,7 +61,7 @@ def test_thresholds_of_the_run_decide(tmp_path: Path) -> None:
             )
         },
     )
-    subject = subject_of(tmp_path, dataset)
-    assert len(look_defective(subject, bare)) > 9
-    never = replace_scores(subject.thresholds, dict.fromkeys(LABELS, 1.0))
-    assert not look_defective(replace(subject, thresholds=never), bare)
+    model = model_of(tmp_path, dataset)
+    assert len(find_unlabelled_defects(model, bare)) > 9
+    never = replace_scores(model.thresholds, dict.fromkeys(LABELS, 1.0))
+    assert not find_unlabelled_defects(replace(model, thresholds=never), bare)

@@ -1,4 +1,4 @@
-"""Curves whose numbers are known."""
+"""Fits to curves with known parameters."""
 
 import numpy as np
 import pytest
@@ -24,13 +24,13 @@ def test_known_curve_is_recovered(a: float, b: float, c: float) -> None:
     assert found.squares[0] < 0.01
 
 
-def test_flat_error_stays_and_is_never_undercut() -> None:
+def test_flat_error_stays_flat() -> None:
     found = fit(PHOTOS, np.full((1, 4), 0.1), SPREAD)
     assert found.at(400.0)[0] == pytest.approx(0.1)
     assert found.photos_for(0.05)[0] == np.inf
 
 
-def test_rising_error_is_never_a_falling_curve() -> None:
+def test_rising_error_gives_a_flat_curve_far_off() -> None:
     found = fit(PHOTOS, np.array([[0.1, 0.2, 0.3, 0.4]]), SPREAD)
     assert found.scale[0] == pytest.approx(0)
     assert found.squares[0] > 10

@@ -1,4 +1,4 @@
-"""Labels spoilt on purpose, and a detector that sees what is really there."""
+"""Labels spoilt on purpose, and a detector that finds what is really there."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +11,11 @@ from models.boxes import iou
 from models.detections import Detections, no_detections
 from trainer.data.dataset import Photo
 from trainer.label_errors.issues import (
-    MORE_LIKELY_WRONG,
+    LIKELY_WRONG,
     LabelIssue,
     LabelIssueKind,
-    find_suspects,
-    likely_wrong,
+    count_likely_wrong,
+    find_label_issues,
 )
 
 SIDE_PX, BOX_PX, CLASSES = 400, 40, 3
@@ -32,7 +32,7 @@ def make_photo(number: int, rng: np.random.Generator) -> Photo:
     )
 
 
-def see(photo: Photo, rng: np.random.Generator) -> Detections:
+def detect(photo: Photo, rng: np.random.Generator) -> Detections:
     """A good detector: jitters, misses one of fifty, and has weak false alarms."""
     kept = rng.uniform(size=len(photo.labels)) > 0.02
     boxes = photo.boxes[kept] + rng.normal(0, 1, (int(kept.sum()), 4))
@@ -53,7 +53,7 @@ def see(photo: Photo, rng: np.random.Generator) -> Detections:
 def clean() -> tuple[list[Photo], list[Detections]]:
     rng = np.random.default_rng(0)
     photos = [make_photo(number, rng) for number in range(120)]
-    return photos, [see(photo, rng) for photo in photos]
+    return photos, [detect(photo, rng) for photo in photos]
 
 
 def without(photo: Photo, box: int) -> Photo:
@@ -85,7 +85,7 @@ def added(photo: Photo, corner: tuple[int, int], label: int) -> Photo:
 
 
 def empty_corner(photo: Photo, seen: Detections) -> tuple[int, int]:
-    """A cell of the grid where nothing is labelled and nothing is seen."""
+    """A cell of the grid where nothing is labelled and nothing is detected."""
     every = np.concatenate((photo.boxes, seen.boxes))
     for cell in range(16):
         x, y = cell % 4 * 100 + 20, cell // 4 * 100 + 20
@@ -98,22 +98,22 @@ def empty_corner(photo: Photo, seen: Detections) -> tuple[int, int]:
 def listed(
     photos: list[Photo], found: list[Detections], kind: LabelIssueKind
 ) -> list[LabelIssue]:
-    """Return the suspects of a kind, the surest first."""
-    return [s for s in find_suspects(photos, found, CLASSES) if s.kind is kind]
+    """Return the issues of a kind, highest confidence first."""
+    return [s for s in find_label_issues(photos, found, CLASSES) if s.kind is kind]
 
 
-def all_seen(photo: Photo, seen: Detections) -> bool:
+def all_detected(photo: Photo, seen: Detections) -> bool:
     """Whether the detector has found all of the photo's defects."""
-    surely = seen.boxes[seen.scores > 0.55]
-    return bool((iou(photo.boxes, surely).max(axis=1, initial=0) > 0.6).all())
+    likely = seen.boxes[seen.scores > 0.55]
+    return bool((iou(photo.boxes, likely).max(axis=1, initial=0) > 0.6).all())
 
 
-def test_clean_labels_give_few_suspects(
+def test_clean_labels_give_few_issues(
     clean: tuple[list[Photo], list[Detections]],
 ) -> None:
-    suspects = find_suspects(*clean, CLASSES)
-    assert likely_wrong(suspects) == 0  # 2 % were not seen: that proves nothing
-    assert len(suspects) <= 12
+    issues = find_label_issues(*clean, CLASSES)
+    assert count_likely_wrong(issues) == 0  # 2 % were not detected: that proves nothing
+    assert len(issues) <= 12
 
 
 @pytest.mark.parametrize(
@@ -130,26 +130,26 @@ def test_single_fault_is_more_likely_wrong_than_right(
     kind: LabelIssueKind,
 ) -> None:
     photos, found = list(clean[0]), clean[1]
-    place = next(i for i in range(120) if all_seen(photos[i], found[i]))
+    place = next(i for i in range(120) if all_detected(photos[i], found[i]))
     photos[place] = spoil(photos[place])
-    suspects = find_suspects(photos, found, CLASSES)
-    assert (suspects[0].kind, suspects[0].photo) == (kind, place)
-    assert likely_wrong(suspects) == 1
+    issues = find_label_issues(photos, found, CLASSES)
+    assert (issues[0].kind, issues[0].photo) == (kind, place)
+    assert count_likely_wrong(issues) == 1
 
 
 def test_missing_box_is_found(clean: tuple[list[Photo], list[Detections]]) -> None:
     photos, found = list(clean[0]), clean[1]
-    spoilt = [i for i in range(120) if all_seen(photos[i], found[i])][:8]
+    spoilt = [i for i in range(120) if all_detected(photos[i], found[i])][:8]
     truth = {i: photos[i].boxes[1] for i in spoilt}
     for i in spoilt:
         photos[i] = without(photos[i], 1)
-    suspects = listed(photos, found, LabelIssueKind.MISSING)[: len(spoilt)]
-    assert {s.photo for s in suspects} == set(spoilt)
-    for suspect in suspects:
-        assert suspect.labelled is None
-        assert suspect.seen is not None
-        seen = found[suspect.photo].boxes[suspect.seen]
-        assert iou(seen[None], truth[suspect.photo][None])[0, 0] > 0.7
+    issues = listed(photos, found, LabelIssueKind.MISSING)[: len(spoilt)]
+    assert {s.photo for s in issues} == set(spoilt)
+    for issue in issues:
+        assert issue.label is None
+        assert issue.detection is not None
+        box = found[issue.photo].boxes[issue.detection]
+        assert iou(box[None], truth[issue.photo][None])[0, 0] > 0.7
 
 
 def test_defect_on_a_photo_of_a_good_part_is_a_missing_box(
@@ -158,22 +158,22 @@ def test_defect_on_a_photo_of_a_good_part_is_a_missing_box(
     photos, found = list(clean[0]), clean[1]
     while photos[5].labels.size:
         photos[5] = without(photos[5], 0)
-    first = find_suspects(photos, found, CLASSES)[0]
+    first = find_label_issues(photos, found, CLASSES)[0]
     assert (first.kind, first.photo) == (LabelIssueKind.MISSING, 5)
 
 
-def test_wrong_class_is_found_with_the_class_that_is_seen(
+def test_wrong_class_is_found_with_the_detected_class(
     clean: tuple[list[Photo], list[Detections]],
 ) -> None:
     photos, found = list(clean[0]), clean[1]
-    spoilt = [i for i in range(120) if all_seen(photos[i], found[i])][:8]
+    spoilt = [i for i in range(120) if all_detected(photos[i], found[i])][:8]
     truth = {i: photos[i].labels[2] for i in spoilt}
     for i in spoilt:
         photos[i] = relabelled(photos[i], 2)
-    suspects = listed(photos, found, LabelIssueKind.WRONG_CLASS)[: len(spoilt)]
-    assert {(s.photo, s.labelled) for s in suspects} == {(i, 2) for i in spoilt}
-    for suspect in suspects:
-        assert found[suspect.photo].labels[suspect.seen] == truth[suspect.photo]
+    issues = listed(photos, found, LabelIssueKind.WRONG_CLASS)[: len(spoilt)]
+    assert {(s.photo, s.label) for s in issues} == {(i, 2) for i in spoilt}
+    for issue in issues:
+        assert found[issue.photo].labels[issue.detection] == truth[issue.photo]
 
 
 @pytest.mark.parametrize("push_px", [10, 18])
@@ -181,11 +181,11 @@ def test_loose_box_is_found_where_the_class_is_tight_otherwise(
     clean: tuple[list[Photo], list[Detections]], push_px: float
 ) -> None:
     photos, found = list(clean[0]), clean[1]
-    spoilt = [i for i in range(120) if all_seen(photos[i], found[i])][:8]
+    spoilt = [i for i in range(120) if all_detected(photos[i], found[i])][:8]
     for i in spoilt:
         photos[i] = moved(photos[i], 0, push_px)
-    suspects = listed(photos, found, LabelIssueKind.LOOSE)[: len(spoilt)]
-    assert {(s.photo, s.labelled) for s in suspects} == {(i, 0) for i in spoilt}
+    issues = listed(photos, found, LabelIssueKind.LOOSE)[: len(spoilt)]
+    assert {(s.photo, s.label) for s in issues} == {(i, 0) for i in spoilt}
 
 
 def test_no_box_is_loose_where_all_of_the_class_are(
@@ -199,7 +199,7 @@ def test_no_box_is_loose_where_all_of_the_class_are(
             loose = moved(loose, box, float(rng.uniform(2, 14)))
         photos.append(loose)
     loose = listed(photos, clean[1], LabelIssueKind.LOOSE)
-    assert all(suspect.sure < MORE_LIKELY_WRONG for suspect in loose)
+    assert all(issue.confidence < LIKELY_WRONG for issue in loose)
 
 
 def test_spurious_label_is_found(clean: tuple[list[Photo], list[Detections]]) -> None:
@@ -207,13 +207,13 @@ def test_spurious_label_is_found(clean: tuple[list[Photo], list[Detections]]) ->
     spoilt = list(range(0, 40, 10))
     for i in spoilt:
         photos[i] = added(photos[i], empty_corner(photos[i], found[i]), 0)
-    suspects = find_suspects(photos, found, CLASSES)
-    spurious = [s for s in suspects if s.kind is LabelIssueKind.SPURIOUS]
-    assert {(i, 3) for i in spoilt} <= {(s.photo, s.labelled) for s in spurious}
-    assert all(s.seen is None for s in spurious)
+    issues = find_label_issues(photos, found, CLASSES)
+    spurious = [s for s in issues if s.kind is LabelIssueKind.SPURIOUS]
+    assert {(i, 3) for i in spoilt} <= {(s.photo, s.label) for s in spurious}
+    assert all(s.detection is None for s in spurious)
 
 
-def test_label_that_is_not_seen_is_trusted_where_the_class_is_often_missed(
+def test_undetected_label_is_trusted_where_the_class_is_often_missed(
     clean: tuple[list[Photo], list[Detections]],
 ) -> None:
     photos, rng = clean[0], np.random.default_rng(2)
@@ -222,8 +222,8 @@ def test_label_that_is_not_seen_is_trusted_where_the_class_is_often_missed(
         kept = (seen.labels != 0) | (rng.uniform(size=len(seen)) < 0.4)
         blind.append(seen.take(kept))
     spurious = listed(photos, blind, LabelIssueKind.SPURIOUS)
-    mine = [s for s in spurious if photos[s.photo].labels[s.labelled] == 0]
-    assert not mine  # two of three are not seen
+    mine = [s for s in spurious if photos[s.photo].labels[s.label] == 0]
+    assert not mine  # two of three are not detected
 
 
 def test_label_drawn_twice_is_found_without_any_detection() -> None:
@@ -231,7 +231,7 @@ def test_label_drawn_twice_is_found_without_any_detection() -> None:
     x1, y1 = (int(value) for value in photo.boxes[1, :2])
     twice = added(photo, (x1 + 1, y1), int(photo.labels[1]))
     duplicates = listed([twice], [no_detections()], LabelIssueKind.DUPLICATE)
-    assert [(s.photo, s.labelled) for s in duplicates] == [(0, 3)]
+    assert [(s.photo, s.label) for s in duplicates] == [(0, 3)]
     other = added(photo, (x1 + 1, y1), int(photo.labels[1] + 1) % CLASSES)
     assert not listed([other], [no_detections()], LabelIssueKind.DUPLICATE)
 
@@ -240,13 +240,13 @@ def test_each_label_and_each_detection_is_named_once(
     clean: tuple[list[Photo], list[Detections]],
 ) -> None:
     photos = [moved(relabelled(p, 0), 1, 15) for p in clean[0]]
-    suspects = find_suspects(photos, clean[1], CLASSES)
-    for what in ("labelled", "seen"):
-        named = [(s.photo, getattr(s, what)) for s in suspects]
+    issues = find_label_issues(photos, clean[1], CLASSES)
+    for what in ("label", "detection"):
+        named = [(s.photo, getattr(s, what)) for s in issues]
         named = [one for one in named if one[1] is not None]
         assert len(named) == len(set(named))
-    assert [s.sure for s in suspects] == sorted(
-        (s.sure for s in suspects), reverse=True
+    assert [s.confidence for s in issues] == sorted(
+        (s.confidence for s in issues), reverse=True
     )
 
 
@@ -264,18 +264,18 @@ def test_faults_come_before_the_detectors_own_mistakes(
         )[turn % 3]
         photos[i] = spoil(photos[i])
         planted.add(i)
-    suspects = find_suspects(photos, found, CLASSES)
-    top = suspects[: len(planted)]
+    issues = find_label_issues(photos, found, CLASSES)
+    top = issues[: len(planted)]
     right = sum(s.photo in planted for s in top)
     assert right >= 0.7 * len(planted)
-    assert len({s.photo for s in suspects} & planted) >= 0.85 * len(planted)
+    assert len({s.photo for s in issues} & planted) >= 0.85 * len(planted)
 
 
-def test_no_photos_give_no_suspects() -> None:
-    assert find_suspects([], [], CLASSES) == ()
+def test_no_photos_give_no_issues() -> None:
+    assert find_label_issues([], [], CLASSES) == ()
 
 
-def test_photos_without_any_label_or_detection_give_no_suspects() -> None:
+def test_photos_without_any_label_or_detection_give_no_issues() -> None:
     photo = make_photo(0, np.random.default_rng(0))
     good = without(without(without(photo, 0), 0), 0)
-    assert find_suspects([good, good], [no_detections()] * 2, CLASSES) == ()
+    assert find_label_issues([good, good], [no_detections()] * 2, CLASSES) == ()

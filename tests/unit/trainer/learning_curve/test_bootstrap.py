@@ -1,4 +1,4 @@
-"""Photos drawn again, and what was found on them counted as often."""
+"""Resampled photos, and the figures of what was found on them."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_draws_keep_the_number_of_defective_and_good_photos() -> None:
     assert len({tuple(row) for row in taken.tolist()}) == 20
 
 
-def test_precision_of_a_draw_is_what_the_referee_says_of_its_photos() -> None:
+def test_precision_of_a_draw_equals_pycocotools_on_its_photos() -> None:
     taken = np.vstack((np.ones((1, 30), np.int64), draw_photos(PHOTOS, 1, draws=3)))
     values = mean_precisions(FOUND, PHOTOS, 2, taken)
     for row, value in zip(taken, values, strict=True):

@@ -20,11 +20,11 @@ from trainer.evaluation.metrics import measure
 from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.report.document import ReportFigures
 from trainer.report.figures import (
-    Judged,
+    MatchedPhoto,
     alarmed_good_photos,
     confusion,
-    judge,
     label_figures,
+    match_photo,
     worst_photos,
 )
 from trainer.report.operating_point import operating_curve
@@ -187,7 +187,7 @@ def test_names_are_shown_as_they_are_and_never_as_markup(
     assert "part-2&.png" in page.text
 
 
-def test_report_tells_the_figures_of_the_factory(
+def test_report_starts_with_escapes_and_overkill(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
     page = Outline()
@@ -207,7 +207,7 @@ def test_package_has_no_training_curve(
     assert "trained on" not in text
 
 
-def test_report_without_good_parts_says_what_is_not_known(
+def test_report_without_good_parts_states_what_was_not_measured(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
     text = report(tmp_path / "r.html", photos[:3], found[:3])
@@ -232,14 +232,14 @@ def test_unwritable_report_is_a_training_error(
         report(tmp_path / "file" / "r.html", photos, found)
 
 
-def judged(photos: list[Photo], found: list[Detections]) -> list[Judged]:
-    return [judge(d, p, THRESHOLD) for d, p in zip(found, photos, strict=True)]
+def matched(photos: list[Photo], found: list[Detections]) -> list[MatchedPhoto]:
+    return [match_photo(d, p, THRESHOLD) for d, p in zip(found, photos, strict=True)]
 
 
 def test_escaped_photos_come_before_other_faults(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    worst = worst_photos(judged(photos, found), 9)
+    worst = worst_photos(matched(photos, found), 9)
     assert [one.photo for one in worst] == [photos[2], photos[1]]
     assert worst[0].escaped
     assert worst[1].missed.tolist() == [True, True]
@@ -249,14 +249,14 @@ def test_escaped_photos_come_before_other_faults(
 def test_only_good_photos_with_a_detection_are_alarmed(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    alarmed = alarmed_good_photos(judged(photos, found))
+    alarmed = alarmed_good_photos(matched(photos, found))
     assert [one.photo for one in alarmed] == [photos[3]]
 
 
 def test_confusion_counts_every_box_and_every_report_once(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    table = confusion(judged(photos, found), 3)
+    table = confusion(matched(photos, found), 3)
     assert table.tolist() == [
         [1, 1, 0, 1],  # right, taken for a dent, missed
         [0, 1, 0, 2],
@@ -270,7 +270,7 @@ def test_average_precision_of_a_label_is_the_area_below_its_curve(
 ) -> None:
     first, second, unused = label_figures(found, photos, THRESHOLD)
     assert first.boxes == second.boxes == 3
-    assert (first.found, first.false) == (1, 0)
+    assert (first.found, first.false_positives) == (1, 0)
     assert first.average_precision == pytest.approx(34 / 101)  # recall 0 to 0.33
     # scores 0.9 wrong, 0.8 right, 0.7 wrong, 0.3 right, 0.2 wrong: 1/2 all along
     assert second.precision.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5, 0.4])
@@ -289,7 +289,7 @@ def test_higher_thresholds_find_less_and_alarm_less(
     assert (curve.escaped[-1], curve.defective) == (3, 3)
 
 
-def test_json_beside_the_report_tells_the_same_figures(
+def test_json_beside_the_report_has_the_same_figures(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
     report(tmp_path / "report.html", photos, found)
@@ -307,7 +307,7 @@ def test_json_beside_the_report_tells_the_same_figures(
     assert figures.labels[0].name == "<script>"
 
 
-def test_json_without_good_photos_knows_no_overkill(
+def test_json_without_good_photos_has_no_overkill(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
     report(tmp_path / "report.html", photos[:3], found[:3], curve=False)

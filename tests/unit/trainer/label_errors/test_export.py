@@ -1,4 +1,4 @@
-"""What a person opens in the annotation tool, and sees in the report."""
+"""Label issues as annotation tools and the report show them."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -15,9 +15,13 @@ from trainer.data.splitting.assign import assign_splits
 from trainer.data.splitting.split_record import SplitOptions
 from trainer.evaluation.metrics import measure
 from trainer.evaluation.thresholds.choose import choose_thresholds
-from trainer.label_errors.export import in_words, write_suspects
+from trainer.label_errors.export import issue_text, write_label_issues
 from trainer.label_errors.issues import LabelIssue, LabelIssueKind
-from trainer.report.label_issues import CrossJudged, over_all_folds, wrong_labels
+from trainer.report.label_issues import (
+    CrossValidation,
+    folds_section,
+    label_issues_section,
+)
 
 LABELS = ("dent", "<hole>")
 
@@ -54,10 +58,10 @@ FOUND = [
     ),
     no_detections(),
 ]
-SUSPECTS = [
-    LabelIssue(LabelIssueKind.MISSING, 1, 0.95, seen=0),
-    LabelIssue(LabelIssueKind.WRONG_CLASS, 0, 0.7, labelled=1, seen=0),
-    LabelIssue(LabelIssueKind.SPURIOUS, 2, 0.3, labelled=0),
+ISSUES = [
+    LabelIssue(LabelIssueKind.MISSING, 1, 0.95, detection=0),
+    LabelIssue(LabelIssueKind.WRONG_CLASS, 0, 0.7, label=1, detection=0),
+    LabelIssue(LabelIssueKind.SPURIOUS, 2, 0.3, label=0),
 ]
 
 
@@ -71,11 +75,11 @@ def dataset(tmp_path: Path, photos: list[Photo]) -> Dataset:
 @pytest.fixture
 def folder(tmp_path: Path, dataset: Dataset, photos: list[Photo]) -> Path:
     out = tmp_path / "run" / "suspects"
-    write_suspects(out, dataset, photos, FOUND, SUSPECTS)
+    write_label_issues(out, dataset, photos, FOUND, ISSUES)
     return out
 
 
-def test_list_names_photo_label_and_what_is_seen(folder: Path) -> None:
+def test_list_names_photo_label_and_detection(folder: Path) -> None:
     rows = json.loads((folder / "suspects.json").read_text("utf-8"))["suspects"]
     assert [row["photo"] for row in rows] == [
         *("good/b.png", "images/a.png", "images/c.png")
@@ -110,8 +114,8 @@ def test_annotation_tools_get_all_labels_and_the_proposals(folder: Path) -> None
     notes = [a.get("note", "") for a in coco["annotations"]]
     assert notes[0].startswith("proposed: missing box?")
     assert notes[1] == ""  # not in question
-    assert notes[2].startswith("wrong class? labelled <hole>, seen as dent")
-    assert notes[4].startswith("spurious label? no dent is seen here")
+    assert notes[2].startswith("wrong class? labelled <hole>, detected as dent")
+    assert notes[4].startswith("spurious label? no dent is detected here")
 
 
 def test_cvat_and_label_studio_hold_the_same_boxes(folder: Path) -> None:
@@ -131,58 +135,60 @@ def test_cvat_and_label_studio_hold_the_same_boxes(folder: Path) -> None:
     assert len(drawn) == 5
 
 
-def test_folder_that_cannot_be_written_is_told(
+def test_folder_that_cannot_be_written_is_an_error(
     tmp_path: Path, dataset: Dataset, photos: list[Photo]
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(TrainingError, match="cannot be written"):
-        write_suspects(tmp_path / "file" / "x", dataset, photos, FOUND, SUSPECTS)
+        write_label_issues(tmp_path / "file" / "x", dataset, photos, FOUND, ISSUES)
 
 
-def crossed(photos: list[Photo], suspects: list[LabelIssue]) -> CrossJudged:
+def crossed(photos: list[Photo], issues: list[LabelIssue]) -> CrossValidation:
     thresholds = choose_thresholds(FOUND, photos, LABELS, "folds")
     metrics = measure(FOUND, photos, LABELS, thresholds, "folds")
-    return CrossJudged(3, photos, FOUND, metrics, suspects)
+    return CrossValidation(3, photos, FOUND, metrics, issues)
 
 
-def test_section_shows_each_suspect_with_both_boxes(
+def test_section_shows_each_issue_with_both_boxes(
     dataset: Dataset, photos: list[Photo]
 ) -> None:
-    html = wrong_labels(dataset, crossed(photos, SUSPECTS))
+    html = label_issues_section(dataset, crossed(photos, ISSUES))
     first, second, third = html.split("<figure>")[1:]
     assert "b.png" in first
     assert "missing box" in first
     assert first.count("<rect") == 1
     assert 'class="box right" x="30.3"' in first
-    assert "wrong class</em> sure 0.70" in second
-    assert second.count("<rect") == 3  # another label, the one in question, the seen
+    assert "wrong class</em> confidence 0.70" in second
+    assert second.count("<rect") == 3  # a label, the one in question, a detection
     assert 'class="box truth missed" x="40.0"' in second
     assert "&lt;hole&gt;" in second
     assert "<hole>" not in html
     assert "spurious label" in third
-    assert "2 labels are more likely wrong than right, 3 deserve a look" in html
+    assert "2 labels are more likely wrong than right, 3 should be checked" in html
 
 
 def test_section_shows_at_most_24(dataset: Dataset, photos: list[Photo]) -> None:
-    html = wrong_labels(dataset, crossed(photos, SUSPECTS * 20))
+    html = label_issues_section(dataset, crossed(photos, ISSUES * 20))
     assert html.count("<figure>") == 24
 
 
-def test_nothing_wrong_is_said(dataset: Dataset, photos: list[Photo]) -> None:
-    html = wrong_labels(dataset, crossed(photos, []))
+def test_section_without_issues_states_that_no_label_looks_wrong(
+    dataset: Dataset, photos: list[Photo]
+) -> None:
+    html = label_issues_section(dataset, crossed(photos, []))
     assert "No label looks wrong." in html
 
 
 def test_figures_over_all_folds_come_with_their_interval(photos: list[Photo]) -> None:
-    judged = crossed(photos, [])
-    html = over_all_folds(judged)
+    result = crossed(photos, [])
+    html = folds_section(result)
     assert "Over all 3 folds" in html
-    low, high = judged.metrics.recall_interval
+    low, high = result.metrics.recall_interval
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in html
     assert "good parts alarmed" in html
 
 
 @pytest.mark.parametrize("kind", list(LabelIssueKind))
-def test_every_kind_has_words(kind: LabelIssueKind, photos: list[Photo]) -> None:
-    words = in_words(LabelIssue(kind, 0, 0.5, 0, 0), LABELS, photos[0], FOUND[0])
-    assert kind.value.replace("-", " ") + "?" in words
+def test_every_kind_has_a_text(kind: LabelIssueKind, photos: list[Photo]) -> None:
+    text = issue_text(LabelIssue(kind, 0, 0.5, 0, 0), LABELS, photos[0], FOUND[0])
+    assert kind.value.replace("-", " ") + "?" in text

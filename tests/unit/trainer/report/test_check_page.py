@@ -13,7 +13,7 @@ from trainer.data.findings import FindingKind
 from trainer.report.check_page import PHOTOS_OF_A_KIND, write_check_page
 
 
-def test_page_shows_every_kind_and_asks_nobody(tmp_path: Path) -> None:
+def test_page_shows_every_kind_and_needs_no_network(tmp_path: Path) -> None:
     report = check_dataset(write_flawed(tmp_path / "d"))
     write_check_page(tmp_path / "new" / "page.html", report)
     page = (tmp_path / "new" / "page.html").read_text("utf-8")
