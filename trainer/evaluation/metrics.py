@@ -41,7 +41,6 @@ def predict_photos(
     Args:
         detector: Runs in any runtime.
         photos: Read from disk one by one.
-        label_count: C.
         iou_threshold: Two boxes of one class that overlap more are one (NMS).
         on_photo: Called after each photo.
 
@@ -144,7 +143,6 @@ def true_positives(detections: Detections, photo: Photo) -> np.ndarray:
 
     Args:
         detections: Best first: the best one takes the box.
-        photo: With the ground truth.
 
     Returns:
         ``[N]`` bool.
@@ -190,7 +188,6 @@ def count(
 
     Args:
         found: One for each photo, down to a low score.
-        photos: With the ground truth.
         thresholds: ``[C]`` float32.
     """
     kept = [detections.above(thresholds) for detections in found]
@@ -219,7 +216,6 @@ def measure(
 
     Args:
         found: One for each photo, from ``predict_photos``.
-        photos: With the ground truth.
         labels: Class names in the order of the scores.
         thresholds: Recall, precision, overkill and escapes are counted at these.
         split: Name of the set, as stored in the figures.
@@ -240,8 +236,6 @@ def metrics_of(
 
     Args:
         found: One for each photo, from ``predict_photos``.
-        photos: With the ground truth.
-        label_count: C.
         counts: At the thresholds; from ``count``, or summed over folds.
         split: Name of the set, as stored in the figures.
     """

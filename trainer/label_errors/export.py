@@ -88,17 +88,19 @@ def issue_text(
 
     Args:
         issue: An issue of this photo.
-        labels: Class names.
         photo: With the label in question.
         detections: On the photo.
     """
-    seen = "" if issue.detection is None else labels[detections.labels[issue.detection]]
-    labelled = "" if issue.label is None else labels[photo.labels[issue.label]]
+    detected, labelled = "", ""
+    if issue.detection is not None:
+        detected = labels[detections.labels[issue.detection]]
+    if issue.label is not None:
+        labelled = labels[photo.labels[issue.label]]
     match issue.kind:
         case LabelIssueKind.MISSING:
-            text = f"missing box? {seen} is detected here, nothing is labelled"
+            text = f"missing box? {detected} is detected here, nothing is labelled"
         case LabelIssueKind.WRONG_CLASS:
-            text = f"wrong class? labelled {labelled}, detected as {seen}"
+            text = f"wrong class? labelled {labelled}, detected as {detected}"
         case LabelIssueKind.LOOSE:
             text = f"loose box? {labelled} is detected with other edges"
         case LabelIssueKind.SPURIOUS:

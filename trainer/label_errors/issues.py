@@ -1,4 +1,4 @@
-"""Finds labels that are probably wrong, with detectors that have not seen the photo.
+"""Finds labels that are probably wrong, with detectors not trained on the photo.
 
 A detector that was trained on the other photos disagrees with a label. The disagreement
 counts as much as such disagreements of this class are right elsewhere. Five kinds of
@@ -94,7 +94,6 @@ def find_label_issues(
         photos: With the labels in question.
         found: One for each photo, down to a low score, from a detector that was not
             trained on it.
-        label_count: C.
 
     Returns:
         At most one issue for each label and each detection.
@@ -314,7 +313,7 @@ def _near(a: Boxes, b: Boxes) -> np.ndarray:
 
 
 def _wrong(right_share: float, faulty_share: float = FAULTY_SHARE) -> float:
-    """Return how likely a label is wrong where this share of right ones looks alike."""
+    """Return how likely a label is wrong where this share of right ones is alike."""
     return faulty_share / (faulty_share + right_share)
 
 

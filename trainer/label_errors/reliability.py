@@ -56,7 +56,6 @@ def fit_reliability(
         scores: ``[N]`` float32 of all detections, down to a low score.
         labels: ``[N]`` int64.
         right: ``[N]`` bool, which of them lie on a label of their class.
-        label_count: C.
 
     Source:
         Isotonic regression of right on score, as Zadrozny and Elkan: Transforming

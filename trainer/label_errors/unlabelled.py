@@ -1,7 +1,7 @@
 """Photos without a label on which a trained model finds defects.
 
-Without a trained model no photo is reported: on a photo of an unknown product, what
-looks odd is as often light, dust or another batch as a defect.
+Without a trained model no photo is reported: on photos of an unknown product, an
+anomaly is as often light, dust or another batch as a defect.
 """
 
 from collections.abc import Callable

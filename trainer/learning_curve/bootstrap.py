@@ -47,7 +47,6 @@ def recall_parts(
 
     Args:
         found: One for each photo, down to a low score.
-        photos: With the ground truth.
         thresholds: ``[C]`` float32.
 
     Returns:
@@ -74,8 +73,6 @@ def mean_precisions(
 
     Args:
         found: One for each photo, down to a low score.
-        photos: With the ground truth.
-        label_count: C.
         taken: ``[B, N]`` from ``draw_photos``.
     """
     right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]

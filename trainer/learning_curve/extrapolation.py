@@ -78,7 +78,7 @@ def extrapolate(series: Series, goal: float, seed: int) -> Extrapolation:
     Args:
         series: What was measured.
         goal: Recall, or mAP@.33, to reach.
-        seed: Of the training noise that is added.
+        seed: Draws the training noise that is added.
     """
     if (
         _distinct_points(series) < MIN_POINTS

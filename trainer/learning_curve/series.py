@@ -72,7 +72,7 @@ def measured_series(
         trainings: Ascending in photos; the last one is the run itself.
         photos: All trainings were measured on these.
         labels: Class names; a class without a labelled box is left out.
-        seed: Of the resampling.
+        seed: Draws the resamples.
     """
     taken = draw_photos(photos, seed)
     parts = [recall_parts(one.found, photos, one.thresholds) for one in trainings]

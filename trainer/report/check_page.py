@@ -251,7 +251,7 @@ def _frame(photo: Photo, faulty: Sequence[Corners]) -> Corners:
 
 
 def _inside(box: Corners, frame: Corners) -> Corners:
-    """Return a box that can be seen inside a frame, a sliver if it lies outside it."""
+    """Return the visible part of a box, a sliver if it lies outside the frame."""
     sliver = SLIVER * max(frame[2] - frame[0], frame[3] - frame[1])
     sides = []
     for axis in (0, 1):

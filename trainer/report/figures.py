@@ -45,7 +45,6 @@ class MatchedPhoto:
     """One photo, its detections matched with its labels.
 
     Attributes:
-        photo: With the ground truth.
         found: Detections at the thresholds.
         right: ``[N]`` bool, which of them are true positives.
         missed: ``[G]`` bool, which labelled boxes were not found.
@@ -74,7 +73,6 @@ def label_figures(
 
     Args:
         found: One for each photo, down to a low score.
-        photos: With the ground truth.
         thresholds: ``[C]`` float32.
     """
     right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
@@ -122,7 +120,6 @@ def match_photo(
 
     Args:
         detections: Down to a low score.
-        photo: With the ground truth.
         thresholds: ``[C]`` float32.
     """
     kept = detections.above(thresholds)

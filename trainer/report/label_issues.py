@@ -1,4 +1,4 @@
-"""The sections of the report on cross-validation, and on labels that look wrong."""
+"""The sections of the report on cross-validation, and on label issues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

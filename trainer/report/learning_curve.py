@@ -22,7 +22,7 @@ def learning_curve_section(extrapolations: Sequence[Extrapolation], steps: int) 
 
     Args:
         extrapolations: All together, then each class.
-        steps: Of each of the trainings.
+        steps: Optimizer steps of each training.
     """
     photos = extrapolations[0].series.photos
     panels = "".join(
@@ -50,7 +50,7 @@ def learning_curve_document(
 
     Args:
         extrapolations: All together, then each class.
-        steps: Of each of the trainings.
+        steps: Optimizer steps of each training.
     """
     return {"steps": steps, "outlooks": [_document(one) for one in extrapolations]}
 

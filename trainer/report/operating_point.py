@@ -55,7 +55,6 @@ def operating_curve(
 
     Args:
         found: One for each photo, down to a low score.
-        photos: With the ground truth.
         thresholds: ``[C]`` in use.
     """
     images = score_images(found, photos)

@@ -59,8 +59,6 @@ def write_report(  # noqa: PLR0913 (all are given by name)
     subject = ReportSubject(
         title,
         dataset,
-        photos,
-        found,
         scores,
         thresholds,
         metrics,

@@ -67,7 +67,7 @@ def photo_figure(photo: Photo, shapes: Sequence[str], caption: str) -> str:
 
 
 def _caption(one: MatchedPhoto) -> str:
-    """Return in a few words what went wrong."""
+    """Return what went wrong, in one line."""
     missed, wrong = int(one.missed.sum()), int((~one.right).sum())
     if one.photo.is_good:
         return f'<em class="bad">alarmed</em> score {one.found.scores.max():.2f}'

@@ -1,6 +1,5 @@
 """The sections of the report that need one training only, each a piece of HTML."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from models.boxes import FloatArray
-from models.detections import Detections
 from models.manifest import Metrics, Thresholds
-from trainer.data.dataset import Dataset, Photo
+from trainer.data.dataset import Dataset
 from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.charts import Axis, LineSeries, interval_bar, line_chart
 from trainer.report.figures import (
@@ -41,8 +39,6 @@ class ReportSubject:
 
     title: str
     dataset: Dataset
-    photos: Sequence[Photo]
-    found: Sequence[Detections]
     scores: FloatArray  # [C] thresholds in the order of the labels
     thresholds: Thresholds
     metrics: Metrics

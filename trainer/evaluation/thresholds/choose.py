@@ -67,7 +67,7 @@ class ErrorLimit:
 
     Attributes:
         rule: ``OVERKILL`` or ``ESCAPES``.
-        share: Of good parts alarmed, or of defective parts escaped; above 0.
+        share: Good parts alarmed, or defective parts escaped; above 0, at most 1.
     """
 
     rule: ThresholdRule
@@ -94,8 +94,7 @@ class SelectionRule:
 
     Attributes:
         rule: ``OVERKILL`` or ``ESCAPES``.
-        share: Of the good photos that may be alarmed, or of the defective ones that may
-            escape.
+        share: Good photos that may be alarmed, or defective ones that may escape.
         shared_shift: Move all classes by one number instead of searching jointly.
     """
 
@@ -119,8 +118,6 @@ def choose_thresholds(
 
     Args:
         found: One for each photo, from ``predict_photos``.
-        photos: With the ground truth.
-        labels: Class names.
         split: Name of the set, as stored in the thresholds.
         limit: As asked for; None = overkill of 2 %, or best F1 with few good parts.
 
@@ -182,8 +179,6 @@ def select_thresholds(
     """Return the thresholds that a rule selects.
 
     Args:
-        images: To choose on.
-        label_count: C.
         selection: Limit and way.
 
     Returns:

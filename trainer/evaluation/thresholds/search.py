@@ -40,7 +40,6 @@ class ScoredImage:
 
     Attributes:
         found: Detections down to a low score.
-        photo: With the ground truth.
         right: ``[N]`` bool, which detections are true positives.
     """
 
@@ -97,7 +96,6 @@ def score_images(
 
     Args:
         found: One for each photo, down to a low score.
-        photos: With the ground truth.
     """
     return [
         ScoredImage(detections, photo, true_positives(detections, photo))
@@ -129,8 +127,6 @@ def overkill_candidates(
     falls to the last true positive.
 
     Args:
-        images: To choose on.
-        label_count: C.
         allowed: Good parts that may be alarmed; no candidate alarms more.
     """
 
@@ -207,8 +203,6 @@ def _candidates(
     """Return the candidates of each class.
 
     Args:
-        images: To choose on.
-        label_count: C.
         tried: Returns the thresholds of a class to try, from its scores, ascending,
             which of them are true positives, and its highest score on each good and on
             each defective photo.
@@ -256,7 +250,7 @@ def _above(floor: float, scores: FloatArray, right: np.ndarray) -> list[float]:
 def _halfway_down(score: float, ascending: FloatArray) -> float:
     """Return a threshold halfway between a score and the next lower one.
 
-    A part that scores a little lower than the one seen is still reported.
+    A part that scores a little lower than this one is still reported.
     """
     index = int(np.searchsorted(ascending, np.float32(score)))
     following = float(ascending[index - 1]) if index else 0.0

@@ -1,39 +1,23 @@
+"""The report of a run or package: whole, self-contained, and with its JSON."""
+
 import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from models.detections import Detections, no_detections
 from models.errors import DatasetError, TrainingError
-from models.manifest import ThresholdRule, Thresholds
+from tests.simulators.records import make_record
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.assign import assign_splits
 from trainer.data.splitting.split_record import SplitOptions
-from trainer.detectors.base import Architecture
-from trainer.detectors.yolox_blocks import Activation
-from trainer.evaluation.metrics import measure
-from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.report.document import ReportFigures
-from trainer.report.figures import (
-    MatchedPhoto,
-    alarmed_good_photos,
-    confusion,
-    label_figures,
-    match_photo,
-    worst_photos,
-)
-from trainer.report.operating_point import operating_curve
 from trainer.report.page import write_report
-from trainer.run import CurvePoint, RunRecord
 
 LABELS = ("<script>", 'dent & "hole"', "unused")
-SIDE_PX = 60
-THRESHOLD = np.full(3, 0.5, np.float32)
 VOID = {"meta", "br", "link", "wbr"}
 
 
@@ -65,88 +49,21 @@ class Outline(HTMLParser):
         self.text += data
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> list[Photo]:
-    """Three defective photos with two boxes each, two good ones."""
-    found = []
-    for number in range(5):
-        path = tmp_path / f"part-{number}&.png"
-        picture = np.full((SIDE_PX, SIDE_PX, 3), 40 * number, np.uint8)
-        assert cv2.imwrite(str(path), picture)
-        count = 2 if number < 3 else 0
-        boxes = np.array([[5, 5, 20, 20], [30, 30, 50, 50]], np.float32)[:count]
-        labels = np.array([0, 1], np.int64)[:count]
-        found.append(Photo(path, f"{number:064}", SIDE_PX, SIDE_PX, boxes, labels))
-    return found
-
-
-def detections(*rows: tuple[int, float, int]) -> Detections:
-    """Make detections from (x and y, score, label), 15 px wide."""
-    if not rows:
-        return no_detections()
-    boxes = np.array([[x, x, x + 15, x + 15] for x, _, _ in rows], np.float32)
-    scores = np.array([score for _, score, _ in rows], np.float32)
-    return Detections(
-        boxes, scores, np.array([label for _, _, label in rows], np.int64)
-    )
-
-
-@pytest.fixture
-def found() -> list[Detections]:
-    return [
-        detections((5, 0.9, 0), (32, 0.8, 1)),  # both right
-        detections((5, 0.9, 1), (32, 0.3, 1)),  # one confused, one below
-        detections(),  # escaped
-        detections((10, 0.7, 1)),  # a good part alarmed
-        detections((10, 0.2, 1)),  # a good part passed
-    ]
-
-
 def report(
     path: Path, photos: list[Photo], found: list[Detections], *, curve: bool = True
 ) -> str:
-    thresholds = Thresholds(
-        scores=dict.fromkeys(LABELS, 0.5),
-        iou_threshold=0.65,
-        rule=ThresholdRule.BEST_F1,
-        chosen_on="val",
-        images=5,
-        good_images=2,
-    )
-    metrics = measure(found, photos, LABELS, thresholds, "val")
+    record = make_record(photos, found, LABELS)
     root = Path("/data/boards")
     splits, division = assign_splits(root, {"val": photos}, [], SplitOptions())
     dataset = Dataset(root, LABELS, splits, (), "a" * 64, division)
-    record = RunRecord(
-        name="run",
-        detector=Architecture.YOLOX_NANO,
-        activation=Activation.HARDSWISH,
-        labels=LABELS,
-        input_height_px=64,
-        input_width_px=64,
-        seed=7,
-        recipe={"epochs": 2},
-        pretrained="none",
-        dataset="/data/boards",
-        dataset_sha256="a" * 64,
-        dataset_images=9,
-        versions={"torch": "2"},
-        seconds=90,
-        thresholds=thresholds,
-        metrics=metrics,
-        curve=(
-            CurvePoint(epoch=1, step=1, seconds=1, loss=8),
-            CurvePoint(epoch=2, step=2, seconds=2, loss=4),
-        ),
-    )
     write_report(
         path,
         title="line <3>",
         dataset=dataset,
         photos=photos,
         found=found,
-        thresholds=thresholds,
-        metrics=metrics,
+        thresholds=record.thresholds,
+        metrics=record.metrics,
         record=record if curve else None,
     )
     return path.read_text()
@@ -232,63 +149,6 @@ def test_unwritable_report_is_a_training_error(
         report(tmp_path / "file" / "r.html", photos, found)
 
 
-def matched(photos: list[Photo], found: list[Detections]) -> list[MatchedPhoto]:
-    return [match_photo(d, p, THRESHOLD) for d, p in zip(found, photos, strict=True)]
-
-
-def test_escaped_photos_come_before_other_faults(
-    photos: list[Photo], found: list[Detections]
-) -> None:
-    worst = worst_photos(matched(photos, found), 9)
-    assert [one.photo for one in worst] == [photos[2], photos[1]]
-    assert worst[0].escaped
-    assert worst[1].missed.tolist() == [True, True]
-    assert worst[1].right.tolist() == [False]
-
-
-def test_only_good_photos_with_a_detection_are_alarmed(
-    photos: list[Photo], found: list[Detections]
-) -> None:
-    alarmed = alarmed_good_photos(matched(photos, found))
-    assert [one.photo for one in alarmed] == [photos[3]]
-
-
-def test_confusion_counts_every_box_and_every_report_once(
-    photos: list[Photo], found: list[Detections]
-) -> None:
-    table = confusion(matched(photos, found), 3)
-    assert table.tolist() == [
-        [1, 1, 0, 1],  # right, taken for a dent, missed
-        [0, 1, 0, 2],
-        [0, 0, 0, 0],
-        [0, 1, 0, 0],  # the alarmed good part
-    ]
-
-
-def test_average_precision_of_a_label_is_the_area_below_its_curve(
-    photos: list[Photo], found: list[Detections]
-) -> None:
-    first, second, unused = label_figures(found, photos, THRESHOLD)
-    assert first.boxes == second.boxes == 3
-    assert (first.found, first.false_positives) == (1, 0)
-    assert first.average_precision == pytest.approx(34 / 101)  # recall 0 to 0.33
-    # scores 0.9 wrong, 0.8 right, 0.7 wrong, 0.3 right, 0.2 wrong: 1/2 all along
-    assert second.precision.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5, 0.4])
-    assert second.average_precision == pytest.approx(0.5 * 67 / 101)
-    assert unused.boxes == 0
-
-
-def test_higher_thresholds_find_less_and_alarm_less(
-    photos: list[Photo], found: list[Detections]
-) -> None:
-    curve = operating_curve(found, photos, THRESHOLD)
-    assert (np.diff(curve.found) <= 0).all()
-    assert (np.diff(curve.escaped) >= 0).all()
-    assert (np.diff(curve.alarmed) <= 0).all()
-    assert (curve.alarmed[0], curve.good) == (2, 2)
-    assert (curve.escaped[-1], curve.defective) == (3, 3)
-
-
 def test_json_beside_the_report_has_the_same_figures(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
@@ -327,24 +187,6 @@ def test_chosen_point_lies_on_the_curve_with_its_intervals(
     assert curve
     assert f"{dot[1]} {dot[2]}" in curve[1].split("L")
     assert "in use: 33.3% found, 50.0% alarmed" in text
-
-
-def test_chart_stays_inside_its_frame() -> None:
-    line = LineSeries("a", np.array([0, 1, 2]), np.array([-1, 0.5, 9]))
-    chart = line_chart([line], Axis("x"), Axis("y"))
-    path = re.search(r'class="line s0" d="M([^"]+)"', chart)
-    assert path
-    points = [tuple(map(float, p.split())) for p in path[1].split("L")]
-    assert all(0 <= x <= 560 and 0 <= y <= 330 for x, y in points)
-    assert len(points) == 3
-
-
-@pytest.mark.parametrize("high", [1e-6, 0.7, 1, 3, 12.6, 30, 400])
-def test_axis_has_a_few_round_ticks(high: float) -> None:
-    ticks = Axis("loss", high, percent=False).ticks()
-    assert 3 <= len(ticks) <= 6
-    assert ticks[0] == 0
-    assert ticks[-1] <= high * 1.001
 
 
 def test_photo_that_vanished_is_named(

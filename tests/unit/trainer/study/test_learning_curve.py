@@ -89,7 +89,7 @@ def test_photos_are_nested_and_never_those_that_are_measured_on(
         assert not groups & set(dataset.split_assignment.groups_of(left))
 
 
-def test_curve_goes_on_after_an_interruption_and_trains_nothing_twice(
+def test_interrupted_curve_continues_and_trains_nothing_twice(
     dataset: Dataset, run: Outcome
 ) -> None:
     stopped = Counter(stop_in=1)
@@ -144,9 +144,9 @@ def test_too_few_photos_are_refused_before_any_training(
     data = write_coco(tmp_path / "d", {"train": 4, "val": 2})
     words = ["train", str(data), "--out", str(tmp_path / "run"), "--learning-curve"]
     assert main(words) == DatasetError.exit_code
-    said = capsys.readouterr().err
-    assert "too few photos for --learning-curve" in said
-    assert "training" not in said
+    error = capsys.readouterr().err
+    assert "too few photos for --learning-curve" in error
+    assert "training" not in error
 
 
 def test_comparison_of_random_weights_with_themselves_is_refused(
@@ -172,14 +172,14 @@ def test_train_shows_both_studies_in_report_and_json(
     figures = json.loads((run / "report.json").read_text("utf-8"))["studies"]
     assert figures["learning_curve"] == printed["learning_curve"]
     assert figures["scratch"] == printed["scratch"]
-    told = printed["learning_curve"]["outlooks"]
-    assert [one["label"] for one in told] == [None, "dot", "bar"]
-    assert [len(one["points"]) for one in told] == [4, 4, 4]
-    assert told[0]["points"][-1]["photos"] == 9
+    curves = printed["learning_curve"]["outlooks"]
+    assert [one["label"] for one in curves] == [None, "dot", "bar"]
+    assert [len(one["points"]) for one in curves] == [4, 4, 4]
+    assert curves[0]["points"][-1]["photos"] == 9
     assert printed["scratch"]["scratch"]["pretrained"] == "none"
     page = (run / "report.html").read_text("utf-8")
     assert "How many more photos?" in page
-    assert told[1]["words"] in page
+    assert curves[1]["words"] in page
     assert "With and without pretrained weights" in page
     assert main([*words, "--resume"]) == 0
-    assert json.loads(capsys.readouterr().out)["learning_curve"]["outlooks"] == told
+    assert json.loads(capsys.readouterr().out)["learning_curve"]["outlooks"] == curves

@@ -1,0 +1,52 @@
+"""A run measured on a dataset, also where its classes are in another order."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import DatasetError
+from tests.simulators.runs import HEIGHT_PX, LABELS, WIDTH_PX, make_run, write_spots
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.evaluation.evaluate import TORCH, EvaluatedModel, evaluate, relabelled
+from trainer.evaluation.torch_detector import TorchDetector
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    write_spots(tmp_path / "d", good=4)
+    return open_dataset(tmp_path / "d")
+
+
+def test_model_is_measured_at_its_own_thresholds(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    run = make_run(tmp_path, dataset)
+    record = run.record
+    detector = TorchDetector(run.model, HEIGHT_PX, WIDTH_PX)
+    model = EvaluatedModel("spots", TORCH, LABELS, record.thresholds, detector)
+    counted: list[None] = []
+    outcome = evaluate(model, dataset, None, lambda: counted.append(None))
+    assert outcome.metrics == record.metrics
+    assert len(counted) == len(outcome.photos) == len(outcome.found)
+    assert outcome.as_json()["thresholds"] == record.thresholds.scores
+
+
+def test_labels_are_counted_in_the_order_of_the_model(dataset: Dataset) -> None:
+    photos = dataset.splits["val"]
+    swapped = relabelled(photos, dataset, ("unused", LABELS[1], LABELS[0]))
+    for before, after in zip(photos, swapped, strict=True):
+        assert after.labels.tolist() == np.array([2, 1])[before.labels].tolist()
+
+
+def test_class_that_the_model_does_not_know_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(DatasetError, match=f"unknown class {LABELS[1]}"):
+        relabelled(dataset.splits["val"], dataset, LABELS[:1])
+
+
+def test_unknown_class_without_a_box_is_ignored(dataset: Dataset) -> None:
+    more = replace(dataset, labels=(*LABELS, "unused"))
+    photos = more.splits["val"]
+    same = relabelled(photos, more, LABELS)
+    assert [p.labels.tolist() for p in same] == [p.labels.tolist() for p in photos]

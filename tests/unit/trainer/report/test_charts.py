@@ -1,0 +1,45 @@
+"""Charts as inline SVG."""
+
+import re
+
+import numpy as np
+import pytest
+
+from trainer.report.charts import Axis, Band, LineSeries, line_chart
+
+
+def test_chart_stays_inside_its_frame() -> None:
+    line = LineSeries("a", np.array([0, 1, 2]), np.array([-1, 0.5, 9]))
+    chart = line_chart([line], Axis("x"), Axis("y"))
+    path = re.search(r'class="line s0" d="M([^"]+)"', chart)
+    assert path
+    points = [tuple(map(float, p.split())) for p in path[1].split("L")]
+    assert all(0 <= x <= 560 and 0 <= y <= 330 for x, y in points)
+    assert len(points) == 3
+
+
+@pytest.mark.parametrize("high", [1e-6, 0.7, 1, 3, 12.6, 30, 400])
+def test_axis_has_a_few_round_ticks(high: float) -> None:
+    ticks = Axis("loss", high, percent=False).ticks()
+    assert 3 <= len(ticks) <= 6
+    assert ticks[0] == 0
+    assert ticks[-1] <= high * 1.001
+
+
+def test_line_that_continues_another_is_dashed_and_not_in_the_legend() -> None:
+    x = np.array([0, 1])
+    lines = [
+        LineSeries("measured", x, x / 2),
+        LineSeries("", x, x / 4, continues=True),
+        LineSeries("goal", x, x),
+    ]
+    chart = line_chart(lines, Axis("x"), Axis("y"))
+    assert 'class="line s0 dashed"' in chart
+    assert 'class="line s1"' in chart
+    assert chart.count("<li>") == 2
+
+
+def test_band_goes_along_the_high_side_and_back_along_the_low_one() -> None:
+    band = Band.between(2, np.array([1, 2]), np.array([[0, 3], [1, 4]]))
+    assert band.x.tolist() == [1, 2, 2, 1]
+    assert band.y.tolist() == [3, 4, 1, 0]

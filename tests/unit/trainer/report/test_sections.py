@@ -1,0 +1,47 @@
+"""Sections of the report on made-up figures."""
+
+import pytest
+
+from models.manifest import Metrics
+from trainer.report.sections import accuracy, on_the_line
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(
+        map_33=0.9,
+        map_50=0.8,
+        map_75=0.4,
+        map_50_95=0.45,
+        recall=0.75,
+        recall_interval=(0.6, 0.85),
+        precision=0.9,
+        precision_interval=(0.8, 0.95),
+        overkill=0.02,
+        overkill_interval=(0.01, 0.07),
+        escapes=0.1,
+        escapes_interval=(0.05, 0.2),
+        images=140,
+        good_images=100,
+        split="val",
+    )
+
+
+def test_factory_figures_come_with_their_intervals(metrics: Metrics) -> None:
+    html = on_the_line(metrics)
+    assert "75.0<small> %</small>" in html
+    assert "95 %: 60.0 to 85.0 %" in html
+    assert "nothing to measure it on" not in html
+
+
+def test_figures_without_photos_to_measure_on_are_a_dash(metrics: Metrics) -> None:
+    none = {"images": 0, "good_images": 0, "precision_interval": (0, 1)}
+    html = on_the_line(metrics.model_copy(update=none))
+    assert html.count("nothing to measure it on") == 4
+    assert "small> %" not in html
+
+
+def test_accuracy_shows_four_overlaps(metrics: Metrics) -> None:
+    html = accuracy(metrics)
+    assert html.count('class="card small"') == 4
+    assert "0.450" in html
