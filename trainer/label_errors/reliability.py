@@ -12,8 +12,8 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray
 
-# Weight of all classes together, in detections: a class with ten detections is held
-# half to its own record.
+# Weight of all classes together, in detections: a step with as many detections of its
+# own is half its own share, half theirs.
 BORROWED = 10
 MAD_TO_SIGMA = 1.4826  # of a normal distribution
 
@@ -110,7 +110,7 @@ def tail(values: Sequence[float] | FloatArray, at: FloatArray) -> FloatArray:
 
     Source:
         Cantelli's inequality, 1 / (1 + z^2) for any distribution, with median and
-        1.4826 times the median absolute deviation for mean and standard deviation,
+        ``MAD_TO_SIGMA`` median absolute deviations for mean and standard deviation,
         so that the few far values do not widen the spread that they are compared with.
     """
     known = np.asarray(values, np.float32)

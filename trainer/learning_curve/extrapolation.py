@@ -2,8 +2,8 @@
 
 A falling curve (``power_law``) is fitted to the points, and again to every resample of
 the photos that they were measured on, each with the noise of another training added.
-Only what these curves agree on is reported, and nothing beyond four times the photos at
-hand.
+Only what these curves agree on is reported, and nothing beyond ``EXTRAPOLATION_LIMIT``
+times the photos at hand.
 """
 
 import math
@@ -16,15 +16,16 @@ import numpy as np
 from trainer.learning_curve.power_law import PowerLaws, fit
 from trainer.learning_curve.series import PERCENTILES_95, Series
 
-EXTRAPOLATION_LIMIT = 4  # times the photos at hand: as far as a quarter to all
+# Times the photos at hand. The trainings span the same factor, from a quarter to all.
+EXTRAPOLATION_LIMIT = 4
 TRAINING_NOISE = 0.01  # of recall or mAP: what another seed changes at least
 MIN_POINTS, MIN_BOXES, MIN_PHOTOS = 3, 10, 5  # fewer give no curve, or only noise
-MIN_SPREAD = 0.005  # equal draws (recall 1 on all of them) are not free of error
+MIN_SPREAD = 0.005  # of draws that are all equal, as at recall 1
 LIKELY, UNLIKELY = 0.5, 0.1  # of the resampled curves that reach the goal
-# Of the photos at hand: where so few more photos might do, and four times as many might
-# not, the number is unknown.
+# Of the photos at hand: where so few more might do, and the limit might not, the number
+# is unknown.
 FEW_MORE = 0.1
-FLAT_GAIN = 0.03  # of recall, with four times the photos: not worth the labelling
+FLAT_GAIN = 0.03  # of recall, at the limit: not worth the labelling
 # The points lie on no curve if fewer resamples than this lie as far off theirs.
 SCATTER_SHARE = 0.05
 

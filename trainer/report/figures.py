@@ -28,7 +28,7 @@ class LabelFigures:
         false_positives: Other detections at the threshold.
         recall: ``[N]`` recall down to each score, ascending.
         precision: ``[N]`` highest precision at that recall or above.
-        average_precision: At IoU 0.33.
+        average_precision: At ``RIGHT_IOU``.
     """
 
     label: int

@@ -10,6 +10,7 @@ from models.detections import Detections
 from models.files import write_atomically
 from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset, Photo
+from trainer.evaluation.metrics import RIGHT_IOU
 from trainer.report.document import Study, report_figures
 from trainer.report.figures import label_figures, match_photo
 from trainer.report.markup import document
@@ -138,7 +139,8 @@ def _small_print(subject: ReportSubject) -> str:
         "Average precision": "pycocotools: 101 recall points, at most 100 detections "
         "a photo.",
         "Intervals": "Wilson score intervals, 95 %.",
-        "Right": "Right name, overlap (IoU) at least 0.33, each label counted once.",
+        "Right": f"Right name, overlap (IoU) at least {RIGHT_IOU}, each label counted "
+        "once.",
         "Dataset": f"sha256 {subject.dataset.sha256}",
     }
     if subject.record:

@@ -9,6 +9,7 @@ import numpy as np
 from models.boxes import FloatArray
 from models.manifest import Metrics, Thresholds
 from trainer.data.dataset import Dataset
+from trainer.evaluation.metrics import RIGHT_IOU
 from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.charts import Axis, LineSeries, interval_bar, line_chart
 from trainer.report.figures import (
@@ -181,7 +182,7 @@ def charts(subject: ReportSubject) -> str:
         panel(
             "Precision and recall",
             "Each point is one threshold; a curve into the upper right corner is "
-            "perfect. Beside the name: AP at overlap 0.33.",
+            f"perfect. Beside the name: AP at overlap {RIGHT_IOU}.",
             precision_recall,
         ),
     ]

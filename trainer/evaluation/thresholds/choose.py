@@ -1,17 +1,17 @@
 """Chooses the score threshold of each class on validation photos.
 
-* At least 30 good parts: the highest recall at which at most two good parts of a
-  hundred are alarmed.
-* Fewer good parts cannot show such a share: each class gets its best F1.
+* With ``ENOUGH_GOOD`` good parts: the highest recall at which at most
+  ``OVERKILL_TARGET`` of them are alarmed.
+* With fewer good parts: the best F1 of each class.
 * ``--max-overkill`` or ``--max-escape``: the highest recall, or the fewest alarms,
   under that limit. The limit must also hold when cross-validated.
 
 Thresholds fit the photos that they are chosen on better than any others, the more so
 the fewer photos and the more classes: on the next good parts alarms are more frequent.
 (For one class about one part in ``n + 1`` is to be added: conformal risk control,
-arXiv:2208.02814.) So every choice under a limit is cross-validated: thresholds chosen
-on four fifths of the photos, errors counted on the fifth. The stored bound
-(``at_most``) rests on the worse of the two counts.
+arXiv:2208.02814.) So every choice under a limit is cross-validated: errors are
+counted on each fold at thresholds chosen on the others. The stored bound (``at_most``)
+rests on the worse of the two counts.
 
 ``search`` finds the thresholds under a limit in two ways: all classes together, which
 finds most, or all classes moved by one shared number, which fits the photos least.
@@ -51,7 +51,7 @@ from trainer.evaluation.thresholds.search import (
 )
 
 OVERKILL_TARGET = 0.02
-ENOUGH_GOOD = 30  # fewer good parts cannot show a share of 2 %
+ENOUGH_GOOD = 30  # fewer good parts cannot show such a share
 FOLDS = 5
 # Shares tried under a limit that was asked for, from no error to all that it allows: a
 # stricter share on the photos at hand may be what keeps the limit on others.
@@ -119,7 +119,7 @@ def choose_thresholds(
     Args:
         found: One for each photo, from ``predict_photos``.
         split: Name of the set, as stored in the thresholds.
-        limit: As asked for; None = overkill of 2 %, or best F1 with few good parts.
+        limit: As asked for; None = ``OVERKILL_TARGET``, or best F1 with few good parts.
 
     Raises:
         DatasetError: Overkill is to be limited, and there is no good part.
@@ -289,10 +289,11 @@ def _count_errors(
 def _cross_validated_errors(
     images: Sequence[ScoredImage], label_count: int, selection: SelectionRule
 ) -> int | None:
-    """Return the errors counted on each fifth, thresholds chosen on the other four.
+    """Return the errors counted on each fold, thresholds chosen on the others.
 
     Returns:
-        None with fewer than five defective photos, or five that errors are counted on.
+        None with fewer photos than folds, defective ones or those that errors are
+        counted on.
     """
     kinds = [
         [image for image in images if image.photo.is_good is good]

@@ -26,7 +26,7 @@ from trainer.evaluation.metrics import true_positives
 LOWEST_THRESHOLD = 0.1  # lower scores mean nothing; also keeps NMS cheap on the line
 NEVER = 1.0
 UNSEEN_THRESHOLD = 0.5  # of a class without any true positive: nothing to choose from
-# Every pair of candidates of two classes is tried: 256 x 256 counts at a time.
+# Every pair of candidates of two classes is tried: the square of this at a time.
 MAX_CANDIDATES = 256
 DIGITS = 4  # thresholds are tried as they are stored
 RANDOM_STARTS = 6
