@@ -1,1 +1,1 @@
-"""How well a detector does: metrics, thresholds, and evaluation of packages."""
+"""Metrics, thresholds, and the evaluation of runs and packages."""

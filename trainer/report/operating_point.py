@@ -14,6 +14,7 @@ from models.detections import Detections
 from trainer.data.dataset import Photo
 from trainer.evaluation.intervals import wilson
 from trainer.evaluation.thresholds.search import (
+    by_kind,
     highest_scores,
     score_images,
     shift_thresholds,
@@ -60,8 +61,7 @@ def operating_curve(
     images = score_images(found, photos)
     scores = np.concatenate([image.found.scores[image.right] for image in images])
     labels = np.concatenate([image.found.labels[image.right] for image in images])
-    good = [image for image in images if image.photo.is_good]
-    defective = [image for image in images if not image.photo.is_good]
+    good, defective = by_kind(images)
     good_scores = highest_scores(good, len(thresholds))
     defective_scores = highest_scores(defective, len(thresholds))
     rows = []

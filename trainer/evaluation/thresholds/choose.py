@@ -38,6 +38,7 @@ from trainer.evaluation.thresholds.search import (
     Objective,
     ScoredImage,
     best_f1,
+    by_kind,
     escape_candidates,
     firing_shifts,
     highest_scores,
@@ -102,10 +103,6 @@ class SelectionRule:
     share: float
     shared_shift: bool = False
 
-    def counts(self, image: ScoredImage) -> bool:
-        """Return whether errors are counted on a photo: good, or defective ones."""
-        return image.photo.is_good is (self.rule is ThresholdRule.OVERKILL)
-
 
 def choose_thresholds(
     found: Sequence[Detections],
@@ -152,7 +149,7 @@ def choose_thresholds(
     )
     if not (limit and selection):
         return thresholds
-    hits, total = _count_errors(images, scores, selection)
+    hits, total = _count_errors(images, scores, limit.rule)
     crossed = _cross_validated_errors(images, len(labels), selection)
     return thresholds.model_copy(
         update={
@@ -185,7 +182,7 @@ def select_thresholds(
         ``[C]`` float32, rounded as stored.
     """
     f1_thresholds = best_f1(images, label_count)
-    counted = [image for image in images if selection.counts(image)]
+    counted = _counted(images, selection.rule)
     allowed = round(selection.share * len(counted))
     is_overkill = selection.rule is ThresholdRule.OVERKILL
     if selection.shared_shift:
@@ -237,7 +234,7 @@ def _strict_enough(
 
     Where none keeps it, the one with the fewest errors.
     """
-    count = sum(SelectionRule(limit.rule, 0).counts(image) for image in images)
+    count = len(_counted(images, limit.rule))
     allowed = allowed_errors(limit.share, count)
     shares = np.unique(np.linspace(0, allowed, STRICTNESSES).round()) / max(1, count)
     rules = [
@@ -270,20 +267,24 @@ def _gain(
     hits = sum(int((image.right & keep).sum()) for image, keep in pairs)
     if selection.rule is ThresholdRule.OVERKILL:
         return hits
-    overkill = SelectionRule(ThresholdRule.OVERKILL, 0)
-    alarmed, _ = _count_errors(images, scores, overkill)
+    alarmed, _ = _count_errors(images, scores, ThresholdRule.OVERKILL)
     return 2 * hits - sum(int(keep.sum()) for keep in kept) - alarmed * MAIN_WEIGHT
 
 
+def _counted(images: Sequence[ScoredImage], rule: ThresholdRule) -> list[ScoredImage]:
+    """Return the photos that errors are counted on: good ones, or defective ones."""
+    good, defective = by_kind(images)
+    return good if rule is ThresholdRule.OVERKILL else defective
+
+
 def _count_errors(
-    images: Sequence[ScoredImage], scores: FloatArray, selection: SelectionRule
+    images: Sequence[ScoredImage], scores: FloatArray, rule: ThresholdRule
 ) -> tuple[int, int]:
     """Return how many good parts alarm, or defective ones escape, and of how many."""
-    counted = [image for image in images if selection.counts(image)]
+    counted = _counted(images, rule)
     fired = int((highest_scores(counted, len(scores)) >= scores).any(axis=1).sum())
     total = len(counted)
-    is_overkill = selection.rule is ThresholdRule.OVERKILL
-    return (fired if is_overkill else total - fired), total
+    return (fired if rule is ThresholdRule.OVERKILL else total - fired), total
 
 
 def _cross_validated_errors(
@@ -295,12 +296,8 @@ def _cross_validated_errors(
         None with fewer photos than folds, defective ones or those that errors are
         counted on.
     """
-    kinds = [
-        [image for image in images if image.photo.is_good is good]
-        for good in (True, False)
-    ]
-    counted = kinds[0] if selection.rule is ThresholdRule.OVERKILL else kinds[1]
-    if min(len(counted), len(kinds[1])) < FOLDS:
+    kinds = by_kind(images)
+    if min(len(_counted(images, selection.rule)), len(kinds[1])) < FOLDS:
         return None
     for kind in kinds:  # the order of the photos must not change the folds
         kind.sort(key=lambda image: image.photo.sha256)
@@ -310,5 +307,5 @@ def _cross_validated_errors(
         held_out_ids = {id(image) for image in held_out}
         rest = [image for image in images if id(image) not in held_out_ids]
         scores = select_thresholds(rest, label_count, selection)
-        errors += _count_errors(held_out, scores, selection)[0]
+        errors += _count_errors(held_out, scores, selection.rule)[0]
     return errors

@@ -115,6 +115,14 @@ def highest_scores(images: Sequence[ScoredImage], label_count: int) -> FloatArra
     return result
 
 
+def by_kind(
+    images: Sequence[ScoredImage],
+) -> tuple[list[ScoredImage], list[ScoredImage]]:
+    """Return good and defective photos."""
+    good = [image for image in images if image.photo.is_good]
+    return good, [image for image in images if not image.photo.is_good]
+
+
 # Candidates
 
 
@@ -182,7 +190,7 @@ def settled(
     """
     pairs = list(zip(candidates, indices, strict=True))
     result = np.array([one.thresholds[index] for one, index in pairs], np.float32)
-    good_scores = highest_scores(_by_kind(images)[0], len(pairs))
+    good_scores = highest_scores(by_kind(images)[0], len(pairs))
     for label, (one, index) in enumerate(pairs):
         if one.true_positives[index]:
             continue
@@ -207,7 +215,7 @@ def _candidates(
             which of them are true positives, and its highest score on each good and on
             each defective photo.
     """
-    good, defective = (highest_scores(k, label_count) for k in _by_kind(images))
+    good, defective = (highest_scores(k, label_count) for k in by_kind(images))
     candidates = []
     for label in range(label_count):
         highest = good[:, label], defective[:, label]
@@ -215,14 +223,6 @@ def _candidates(
         thresholds = _as_stored([NEVER, *tried(scores, right, *highest)])
         candidates.append(_counted(thresholds, scores, right, *highest))
     return candidates
-
-
-def _by_kind(
-    images: Sequence[ScoredImage],
-) -> tuple[list[ScoredImage], list[ScoredImage]]:
-    """Return good and defective photos."""
-    good = [image for image in images if image.photo.is_good]
-    return good, [image for image in images if not image.photo.is_good]
 
 
 def _scores_of(
