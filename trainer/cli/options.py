@@ -10,7 +10,7 @@ from trainer.cli.arguments import share
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
-from trainer.evaluation.thresholds.choose import ErrorLimit
+from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.earlier_run import refuse_other_network
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.options import LEARNING_RATE, TrainOptions

@@ -18,7 +18,7 @@ from trainer.data.sampling.tiles import cut_photo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
-from trainer.evaluation.thresholds.choose import ErrorLimit
+from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.input_size import input_size
 from trainer.fit.memory import fitting_batch, room_in_memory

@@ -23,7 +23,8 @@ from trainer.detectors.base import TrainableDetector
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.metrics import measure, predict_photos
-from trainer.evaluation.thresholds.choose import ErrorLimit, choose_thresholds
+from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import budget_of
 from trainer.fit.distributed.launch import require_share

@@ -1,4 +1,7 @@
-"""Photos in a page: a small JPEG inside, the boxes drawn over it as SVG."""
+"""Photos in a page: a small JPEG inside, the boxes drawn over it as SVG.
+
+Loads no training library, because ``check`` draws with it.
+"""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -10,41 +13,10 @@ import numpy as np
 from models.boxes import Boxes
 from models.preprocess import Frame
 from trainer.data.dataset import Photo, read_photo
-from trainer.report.figures import MatchedPhoto
 
 LONGEST_SIDE_PX = 640
 LABEL_HEIGHT = 0.036  # of the photo's longer side
 JPEG_QUALITY = 78
-
-
-def gallery(matched: Sequence[MatchedPhoto], labels: Sequence[str]) -> str:
-    """Return photos in this order, with what was right and wrong on each."""
-    figures = "".join(_figure(one, labels) for one in matched)
-    return f'<div class="gallery">{figures}</div>'
-
-
-def _figure(one: MatchedPhoto, labels: Sequence[str]) -> str:
-    """Return one photo with its boxes and a caption."""
-    truth = list(zip(one.photo.boxes, one.photo.labels, one.missed, strict=True))
-    shapes = [
-        box_shape(box, "truth missed" if missed else "truth", labels[label])
-        for box, label, missed in truth
-    ]
-    rows = zip(
-        one.found.boxes, one.found.scores, one.found.labels, one.right, strict=True
-    )
-    for box, score, label, right in rows:
-        text = f"{labels[label]} {score:.2f}"
-        shapes.append(box_shape(box, "right" if right else "wrong", text))
-        if not right:
-            shapes.append(text_shape(box, "wrong", text, one.photo))
-    # last: what was missed must not be covered
-    shapes += [
-        text_shape(box, "missed", labels[label], one.photo)
-        for box, label, missed in truth
-        if missed
-    ]
-    return photo_figure(one.photo, shapes, _caption(one))
 
 
 def photo_figure(photo: Photo, shapes: Sequence[str], caption: str) -> str:
@@ -64,18 +36,6 @@ def photo_figure(photo: Photo, shapes: Sequence[str], caption: str) -> str:
         f"{''.join(shapes)}</svg><figcaption><b>{name}</b>"
         f"<span>{caption}</span></figcaption></figure>"
     )
-
-
-def _caption(one: MatchedPhoto) -> str:
-    """Return what went wrong, in one line."""
-    missed, wrong = int(one.missed.sum()), int((~one.right).sum())
-    if one.photo.is_good:
-        return f'<em class="bad">alarmed</em> score {one.found.scores.max():.2f}'
-    parts = [f"{missed} missed"] if missed else []
-    parts += [f"{wrong} wrong"] if wrong else []
-    parts += [f"{int(one.right.sum())} right"] if one.right.any() else []
-    text = ", ".join(parts)
-    return f'<em class="bad">escaped</em> {text}' if one.escaped else text
 
 
 def box_shape(box: Iterable[float], kind: str, text: str) -> str:

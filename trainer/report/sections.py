@@ -1,5 +1,6 @@
 """The sections of the report that need one training only, each a piece of HTML."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -21,7 +22,7 @@ from trainer.report.figures import (
 )
 from trainer.report.markup import DASH, panel, table
 from trainer.report.operating_point import OperatingCurve, operating_panels
-from trainer.report.photos import gallery
+from trainer.report.photos import box_shape, photo_figure, text_shape
 from trainer.run import RunRecord
 
 WORST_PHOTOS = 24
@@ -286,7 +287,7 @@ def worst(subject: ReportSubject) -> str:
         f"<h2>The worst photos</h2><p>{len(shown)} of the {faulty} on which something "
         "is missed or wrong, escapes first. Often the label is wrong, not the "
         "detector: correct it and train again.</p>"
-        f"{KEYS}{gallery(shown, subject.dataset.labels)}"
+        f"{KEYS}{_gallery(shown, subject.dataset.labels)}"
     )
 
 
@@ -307,5 +308,47 @@ def alarmed_good(subject: ReportSubject) -> str:
     return (
         f"{head}<p>{len(shown)} of {len(alarmed)}, highest score first. If one shows "
         "a defect, label it. Otherwise add more photos like these to good/ and train "
-        f"again.</p>{gallery(shown, subject.dataset.labels)}"
+        f"again.</p>{_gallery(shown, subject.dataset.labels)}"
     )
+
+
+def _gallery(matched: Sequence[MatchedPhoto], labels: Sequence[str]) -> str:
+    """Return photos in this order, with what was right and wrong on each."""
+    figures = "".join(_photo(one, labels) for one in matched)
+    return f'<div class="gallery">{figures}</div>'
+
+
+def _photo(one: MatchedPhoto, labels: Sequence[str]) -> str:
+    """Return one photo with its boxes and a caption."""
+    truth = list(zip(one.photo.boxes, one.photo.labels, one.missed, strict=True))
+    shapes = [
+        box_shape(box, "truth missed" if missed else "truth", labels[label])
+        for box, label, missed in truth
+    ]
+    rows = zip(
+        one.found.boxes, one.found.scores, one.found.labels, one.right, strict=True
+    )
+    for box, score, label, right in rows:
+        text = f"{labels[label]} {score:.2f}"
+        shapes.append(box_shape(box, "right" if right else "wrong", text))
+        if not right:
+            shapes.append(text_shape(box, "wrong", text, one.photo))
+    # last: what was missed must not be covered
+    shapes += [
+        text_shape(box, "missed", labels[label], one.photo)
+        for box, label, missed in truth
+        if missed
+    ]
+    return photo_figure(one.photo, shapes, _caption(one))
+
+
+def _caption(one: MatchedPhoto) -> str:
+    """Return what went wrong, in one line."""
+    missed, wrong = int(one.missed.sum()), int((~one.right).sum())
+    if one.photo.is_good:
+        return f'<em class="bad">alarmed</em> score {one.found.scores.max():.2f}'
+    parts = [f"{missed} missed"] if missed else []
+    parts += [f"{wrong} wrong"] if wrong else []
+    parts += [f"{int(one.right.sum())} right"] if one.right.any() else []
+    text = ", ".join(parts)
+    return f'<em class="bad">escaped</em> {text}' if one.escaped else text

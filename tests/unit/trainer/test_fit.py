@@ -18,7 +18,7 @@ from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector
-from trainer.evaluation.thresholds.choose import ErrorLimit
+from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
 from trainer.fit.engine import (
     MovingAverage,

@@ -27,11 +27,16 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
-from models.errors import DatasetError
 from models.manifest import ThresholdRule, Thresholds
 from models.postprocess import IOU_THRESHOLD
 from trainer.data.dataset import Photo
 from trainer.evaluation.intervals import trials_to_show, upper_bound
+from trainer.evaluation.thresholds.limits import (
+    ENOUGH_GOOD,
+    OVERKILL_TARGET,
+    ErrorLimit,
+    allowed_errors,
+)
 from trainer.evaluation.thresholds.search import (
     DIGITS,
     CandidateCounts,
@@ -51,8 +56,6 @@ from trainer.evaluation.thresholds.search import (
     shift_thresholds,
 )
 
-OVERKILL_TARGET = 0.02
-ENOUGH_GOOD = 30  # fewer good parts cannot show such a share
 FOLDS = 5
 # Shares tried under a limit that was asked for, from no error to all that it allows: a
 # stricter share on the photos at hand may be what keeps the limit on others.
@@ -60,33 +63,6 @@ STRICTNESSES = 4
 # One whole number in lexicographic order: an error beyond the limit outweighs all that
 # is gained, and so on. Counts of boxes stay below a million, so nothing overflows.
 EXCESS_WEIGHT, MAIN_WEIGHT, MINOR_WEIGHT = 10**14, 10**8, 10**5
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorLimit:
-    """A share of errors that must not be exceeded.
-
-    Attributes:
-        rule: ``OVERKILL`` or ``ESCAPES``.
-        share: Good parts alarmed, or defective parts escaped; above 0, at most 1.
-    """
-
-    rule: ThresholdRule
-    share: float
-
-    def check(self, photos: Sequence[Photo]) -> None:
-        """Refuse, before a training, a limit that cannot be counted after it.
-
-        Raises:
-            DatasetError: The rule needs good parts, and there is none.
-        """
-        if self.rule is ThresholdRule.OVERKILL and not any(p.is_good for p in photos):
-            raise DatasetError(
-                f"--max-overkill {self.share:.2%}: no good part to count alarms on.",
-                why=f"None of the {len(photos)} photos to measure on is of a good "
-                "part.",
-                fix="Put photos of good parts into the folder good/ of the dataset.",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +135,6 @@ def choose_thresholds(
             "photos_to_show": trials_to_show(limit.share),
         }
     )
-
-
-def allowed_errors(share: float, count: int) -> int:
-    """Return how many photos of a number may be errors.
-
-    >>> allowed_errors(0.29, 100)
-    29
-    """
-    return int(share * count + 1e-9)  # 0.29 * 100 is 28.999...
 
 
 def select_thresholds(

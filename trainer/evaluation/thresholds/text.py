@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from models.manifest import ThresholdRule, Thresholds
-from trainer.evaluation.thresholds.choose import ENOUGH_GOOD, allowed_errors
+from trainer.evaluation.thresholds.limits import ENOUGH_GOOD, allowed_errors
 
 
 def thresholds_text(thresholds: Thresholds) -> str:

@@ -10,7 +10,8 @@ from models.errors import DatasetError
 from models.manifest import ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import Counts, count
-from trainer.evaluation.thresholds.choose import ErrorLimit, choose_thresholds
+from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.evaluation.thresholds.text import thresholds_text
 
 OVERKILL, ESCAPES = ThresholdRule.OVERKILL, ThresholdRule.ESCAPES

@@ -1,0 +1,50 @@
+"""The share of errors that thresholds may cause: as asked for, or by default.
+
+Loads no training library, because every verb of the command line imports it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.errors import DatasetError
+from models.manifest import ThresholdRule
+from trainer.data.dataset import Photo
+
+OVERKILL_TARGET = 0.02
+ENOUGH_GOOD = 30  # fewer good parts cannot show such a share
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLimit:
+    """A share of errors that must not be exceeded.
+
+    Attributes:
+        rule: ``OVERKILL`` or ``ESCAPES``.
+        share: Good parts alarmed, or defective parts escaped; above 0, at most 1.
+    """
+
+    rule: ThresholdRule
+    share: float
+
+    def check(self, photos: Sequence[Photo]) -> None:
+        """Refuse, before a training, a limit that cannot be counted after it.
+
+        Raises:
+            DatasetError: The rule needs good parts, and there is none.
+        """
+        if self.rule is ThresholdRule.OVERKILL and not any(p.is_good for p in photos):
+            raise DatasetError(
+                f"--max-overkill {self.share:.2%}: no good part to count alarms on.",
+                why=f"None of the {len(photos)} photos to measure on is of a good "
+                "part.",
+                fix="Put photos of good parts into the folder good/ of the dataset.",
+            )
+
+
+def allowed_errors(share: float, count: int) -> int:
+    """Return how many photos of a number may be errors.
+
+    >>> allowed_errors(0.29, 100)
+    29
+    """
+    return int(share * count + 1e-9)  # 0.29 * 100 is 28.999...
