@@ -12,8 +12,7 @@ from models.files import write_atomically
 from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset, Photo, read_photo
-from trainer.data.findings import Finding, FindingKind, Level, printable
-from trainer.data.formats.rows import Corners
+from trainer.data.findings import Corners, Finding, FindingKind, Level, printable
 from trainer.report.markup import document, table
 from trainer.report.photos import box_shape, data_uri
 
