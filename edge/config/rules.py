@@ -56,7 +56,7 @@ class RegionSettings(Settings):
     @property
     def region(self) -> Region:
         """The region as the rules use it."""
-        return Region.of(
+        return Region.from_polygon(
             self.name,
             self.kind,
             self.polygon,

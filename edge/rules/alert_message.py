@@ -1,7 +1,7 @@
-"""What a frame's detections mean to the floor: alerts and verdicts. Pure rules.
+"""The content of alert and verdict messages, built from a frame's detections.
 
-Nothing here reads a clock or touches a file: when a frame was captured and decided
-comes in with the frame.
+Pure: no clock, no file. A new field of every alert is declared in
+``models.messages.AlertData`` and filled in ``build_alert``.
 """
 
 from collections.abc import Sequence
@@ -22,21 +22,18 @@ from models.messages import (
 )
 
 NS_PER_MS = 1_000_000
-PX_DECIMALS = 2
+PX_DECIMALS = 2  # more digits would only make the message longer
 SHARE_DECIMALS = 5  # 0.02 px of a 1920 px frame
 
 
 @dataclass(frozen=True, slots=True)
 class StationIdentity:
-    """Who speaks.
+    """The sender of a message.
 
     Attributes:
-        site: Factory.
-        line: Line.
-        station: Station; one daemon.
-        boot_id: New at each start of the daemon.
-        clock_synchronized: The wall clock can be trusted.
-        model: What finds the defects.
+        station: Name of the station; one daemon.
+        boot_id: Random, new at each start of the daemon.
+        clock_synchronized: Whether the wall clock can be trusted.
     """
 
     site: str
@@ -49,17 +46,14 @@ class StationIdentity:
 
 @dataclass(frozen=True, slots=True)
 class FrameContext:
-    """Where and when a frame was taken.
+    """Where and when a frame was captured.
 
     Attributes:
-        camera: Name of the camera.
         frame_id: The source's own frame number, from 0.
-        part_id: Name of the part; none in free run.
+        part_id: Name of the part; None in free run.
         captured_ns: Monotonic clock.
         captured_at: Wall clock, UTC, aware.
         decided_ns: Monotonic clock, when the detections were known.
-        frame_width_px: Width of the frame.
-        frame_height_px: Height of the frame.
     """
 
     camera: str
@@ -78,13 +72,12 @@ class FrameContext:
 
 
 def verdict_kind(detections: Detections | None) -> VerdictKind:
-    """Return what is said of a triggered part.
+    """Return the verdict of a triggered part.
 
     Args:
-        detections: What was found on it; none if it could not be inspected. Never
-            an "ok" for a part that nobody looked at.
+        detections: Defects of the part; None = it could not be inspected.
     """
-    if detections is None:
+    if detections is None:  # never "ok" for a part that was not inspected
         return VerdictKind.NOT_INSPECTED
     return VerdictKind.DEFECT if len(detections) else VerdictKind.OK
 
@@ -103,14 +96,12 @@ def build_alert(
     """Return the content of an alert.
 
     Args:
-        station: Who speaks.
-        frame: Where and when.
         detections: At least one, with ``boxes_frame``.
         label_names: Names of the package's labels.
-        evidence: Relative path of the full picture; none if it could not be kept.
-        thumbnail_sha256: Of the JPEG that goes with the alert; none without one.
+        evidence: Relative path of the full picture; None = it could not be kept.
+        thumbnail_sha256: Hash of the JPEG that goes with the alert; None = no JPEG.
         regions: Name of the region of each detection; empty = no names.
-        suppressed: Alerts of this kind that were held back since the last one.
+        suppressed: Alerts of this kind that were suppressed since the last one.
     """
     return AlertData(
         site=station.site,
@@ -146,11 +137,9 @@ def build_verdict(
     """Return the content of a verdict of a triggered or counted part.
 
     Args:
-        station: Who speaks.
-        frame: Which part, where and when.
-        detections: What was found; none if it was not inspected.
+        detections: Defects of the part; None = it was not inspected.
         reason: Why it was not inspected.
-        verdict: Of a counted part; none = what the detections say.
+        verdict: Verdict of a counted part; None = it follows from the detections.
     """
     return VerdictData(
         site=station.site,
@@ -173,7 +162,7 @@ def _alert_detections(
     label_names: Sequence[str],
     regions: Sequence[str],
 ) -> tuple[AlertDetection, ...]:
-    """Return the detections as the message has them, boxes inside the frame."""
+    """Return the detections in the form of the message, boxes inside the frame."""
     size = (frame.frame_width_px, frame.frame_height_px)
     boxes_px = clip(detections.boxes, *size).astype(np.float64)  # [N, 4]
     boxes_norm = (boxes_px / np.array(size * 2)).clip(0, 1)  # [N, 4]
@@ -182,8 +171,8 @@ def _alert_detections(
         AlertDetection(
             label=label_names[label],
             score=round(score, SHARE_DECIMALS),
-            box_px=_four(box_px, PX_DECIMALS),
-            box_norm=_four(box_norm, SHARE_DECIMALS),
+            box_px=_rounded(box_px, PX_DECIMALS),
+            box_norm=_rounded(box_norm, SHARE_DECIMALS),
             region=region,
         )
         for label, score, box_px, box_norm, region in zip(
@@ -197,7 +186,6 @@ def _alert_detections(
     )
 
 
-def _four(values: list[float], decimals: int) -> tuple[float, float, float, float]:
-    """Return four rounded numbers: more digits would only cost room."""
+def _rounded(values: list[float], decimals: int) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = (round(value, decimals) for value in values)
     return x1, y1, x2, y2

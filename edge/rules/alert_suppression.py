@@ -1,40 +1,45 @@
-"""After an alert, more of the same kind is counted instead of told. Pure.
+"""After an alert, more of the same kind is counted instead of reported. Pure.
 
-A scratched roller scratches every part: one alert a second says no more than one a
-minute that says how many there were. Label and region make the kind. The window starts
-with an alert that is told and is not prolonged by those that are not, so a fault that
-stays is told again and again, each time with the number of those held back.
+A scratched roller scratches every part: one alert a second carries no more information
+than one a minute with the number of alerts it stands for. Label and region make the
+kind. The window starts with a reported alert and suppressed ones do not prolong it, so
+a lasting fault is reported again and again, each time with the number suppressed.
 """
 
 NS_PER_S = 1_000_000_000
 
 
 class AlertSuppression:
-    """Decides which alerts of one camera are told.
+    """Decides which alerts of one camera are reported.
 
     Args:
-        cool_down_s: Seconds after an alert; 0 = every alert is told.
+        cool_down_s: Seconds after a reported alert; 0 = every alert is reported.
     """
 
     def __init__(self, cool_down_s: float) -> None:
         self._window_ns = round(cool_down_s * NS_PER_S)
-        self._told_ns: dict[tuple[str, str], int] = {}
-        self._held_back: dict[tuple[str, str], int] = {}
+        self._reported_ns: dict[tuple[str, str], int] = {}
+        self._suppressed: dict[tuple[str, str], int] = {}
 
     def admit(self, region: str, label: str, now_ns: int) -> int | None:
-        """Return how many were held back before this alert; none = hold it back too.
+        """Decide about one alert.
 
         Args:
-            region: Name of the region that has the defect.
-            label: What it is.
+            region: Name of the region of the defect; empty = no regions are drawn.
+            label: Label of the defect.
             now_ns: Monotonic clock of the frame's capture.
+
+        Returns:
+            How many alerts of this kind were suppressed before this one, which is
+            reported; None = this one is suppressed too.
         """
         if self._window_ns == 0:
             return 0
         kind = region, label
-        told_ns = self._told_ns.get(kind)
-        if told_ns is not None and now_ns - told_ns < self._window_ns:
-            self._held_back[kind] = self._held_back.get(kind, 0) + 1
+        reported_ns = self._reported_ns.get(kind)
+        if reported_ns is not None and now_ns - reported_ns < self._window_ns:
+            # The window is not prolonged: a lasting fault must not become silent.
+            self._suppressed[kind] = self._suppressed.get(kind, 0) + 1
             return None
-        self._told_ns[kind] = now_ns
-        return self._held_back.pop(kind, 0)
+        self._reported_ns[kind] = now_ns
+        return self._suppressed.pop(kind, 0)

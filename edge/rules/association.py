@@ -1,4 +1,4 @@
-"""Pairing boxes of one moment with boxes of an earlier one, by displacement. Pure."""
+"""Pairing boxes of one frame with boxes of an earlier one, by displacement. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,20 +8,24 @@ import numpy as np
 from models.boxes import Boxes, FloatArray, area, iou
 from models.detections import Detections
 
-SAME_PLACE_SHARE = 0.7  # of the smaller box: two labels for one defect
-SIDE_RATIO_MAX, BOTH_RATIO_MAX = 2.5, 6.0  # one side may be cut by the frame's edge
-JITTER_PX = 3.0  # edges of a box tremble so much
-VOTE_SHARE = 0.12  # of a displacement: how far two of one motion may differ
+# Of the smaller box: from here on two labels name one defect in one frame.
+SAME_PLACE_SHARE = 0.7
+# A defect keeps its size. One side may differ more: the frame's edge cuts a box there
+# while it enters or leaves.
+SIDE_RATIO_MAX, BOTH_RATIO_MAX = 2.5, 6.0
+JITTER_PX = 3.0  # edges of a box of an unmoved defect vary by about this much
+# Of a displacement: boxes of one motion differ more the farther they moved.
+VOTE_SHARE = 0.12
 
 
 @dataclass(frozen=True, slots=True)
 class TrackPairs:
-    """Every track with every detection.
+    """Every track (T) with every detection (D).
 
     Attributes:
         shifts: ``[3, T, D, 2]`` displacement of the low edges, centres, high edges.
-        elapsed: ``[T]`` frames since the track was seen.
-        sizes: ``[T, D]`` mean side of the two boxes.
+        elapsed: ``[T]`` frames since the track was last seen, at least 1.
+        sizes: ``[T, D]`` mean side of the two boxes, px.
         compatible: ``[T, D]`` bool: of about the same size.
         resized: ``[T, D]`` logarithm of the larger ratio of their sides, 0 = equal.
         relabelled: ``[T, D]`` bool: of different labels.
@@ -39,9 +43,6 @@ class TrackPairs:
     def residuals(self, expected: FloatArray) -> FloatArray:
         """Return how far each pair is from an expected displacement.
 
-        The nearest of edges and centre counts: a box that is cut by the edge of the
-        frame keeps only its other edge in the right place.
-
         Args:
             expected: ``[..., T, 2]`` or ``[2]`` pixels.
 
@@ -50,11 +51,16 @@ class TrackPairs:
         """
         wanted = np.atleast_2d(expected)[..., None, None, :, :]  # [..., 1, 1, T, 2]
         wanted = np.moveaxis(wanted, -2, -3)  # [..., 1, T, 1, 2]
+        # The nearest of edges and centre counts: where the frame's edge cuts a box,
+        # only its other edge is in the right place.
         off = np.abs(self.shifts - wanted).min(axis=-4)  # [..., T, D, 2]
         return np.asarray(np.hypot(off[..., 0], off[..., 1]), np.float32)
 
     def shift(self, track: int, detection: int, expected: FloatArray) -> FloatArray:
-        """Return the displacement of one pair, ``[2]``, by its steadiest points."""
+        """Return the displacement of one pair, ``[2]`` px.
+
+        Per axis, the edge or centre that is nearest to the expectation counts.
+        """
         shifts = self.shifts[:, track, detection]  # [3, 2]
         steadiest = np.abs(shifts - expected).argmin(axis=0)  # [2]
         result: FloatArray = shifts[steadiest, [0, 1]]
@@ -63,31 +69,39 @@ class TrackPairs:
 
 @dataclass(slots=True)
 class Matching:
-    """Costs of all pairs, and the cheapest way to pair them up."""
+    """Costs of all pairs, and their greedy assignment.
 
-    costs: FloatArray  # [T, D]
-    extra: FloatArray  # [T, D] what speaks against a pair in any case
+    Attributes:
+        costs: ``[T, D]``, infinite where no evidence was offered.
+        penalties: ``[T, D]`` added to every offer for a pair.
+        scale_px: Residual that costs 1.
+        chosen: Index of a track to index of its detection.
+    """
+
+    costs: FloatArray
+    penalties: FloatArray
     scale_px: float
-    chosen: dict[int, int] = field(default_factory=dict)  # track -> detection
+    chosen: dict[int, int] = field(default_factory=dict)
 
-    def offer(self, kind: float, residuals: FloatArray, tolerance: FloatArray) -> None:
+    def offer(self, cost: float, residuals: FloatArray, tolerance: FloatArray) -> None:
         """Lower the costs where a pair is within a tolerance.
 
         Args:
-            kind: What the kind of evidence costs.
+            cost: Cost of this kind of evidence.
             residuals: ``[T, D]`` pixels.
             tolerance: ``[T, D]`` pixels; 0 = this pair has no such evidence.
         """
-        offered = kind + self.extra + residuals / self.scale_px
+        offered = cost + self.penalties + residuals / self.scale_px
         is_near = (residuals <= tolerance) & (tolerance > 0)
         self.costs = np.where(is_near, np.minimum(self.costs, offered), self.costs)
 
     def choose(self) -> dict[int, int]:
-        """Pair up, cheapest first."""
+        """Assign detections to tracks, cheapest pair first."""
+        # A stable sort: equal costs are decided the same way on every machine.
         order = np.argsort(self.costs, axis=None, kind="stable")
         taken: set[int] = set()
-        for place in order.tolist():
-            track, detection = divmod(place, self.costs.shape[1])
+        for flat_index in order.tolist():
+            track, detection = divmod(flat_index, self.costs.shape[1])
             if not np.isfinite(self.costs[track, detection]):
                 break
             if track not in self.chosen and detection not in taken:
@@ -97,23 +111,24 @@ class Matching:
 
 
 def pair_up(
-    before: Boxes, labels: Sequence[int], elapsed: FloatArray, seen: Detections
+    before: Boxes, labels: Sequence[int], elapsed: FloatArray, detections: Detections
 ) -> TrackPairs:
     """Return every track with every detection.
 
     Args:
-        before: ``[T, 4]`` float32, xyxy: where the tracks were last.
-        labels: Their T labels.
+        before: ``[T, 4]`` float32, xyxy: last boxes of the tracks.
+        labels: T last labels of the tracks.
         elapsed: ``[T]`` frames since then, at least 1.
-        seen: The D detections of now.
+        detections: D detections of the current frame.
     """
     points = [
         (boxes[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:])
-        for boxes in (before, seen.boxes)
+        for boxes in (before, detections.boxes)
     ]
     shifts = np.stack([b[None] - a[:, None] for a, b in zip(*points, strict=True)])
+    # A box may have no width; at least 1 px keeps the ratios finite.
     sides_before = (before[:, 2:] - before[:, :2]).clip(1)[:, None]  # [T, 1, 2]
-    sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).clip(1)[None]  # [1, D, 2]
+    sides = (detections.boxes[:, 2:] - detections.boxes[:, :2]).clip(1)[None]
     ratios = np.maximum(sides_before / sides, sides / sides_before)  # [T, D, 2]
     return TrackPairs(
         shifts=shifts.astype(np.float32),
@@ -122,8 +137,8 @@ def pair_up(
         compatible=(ratios.min(axis=-1) <= SIDE_RATIO_MAX)
         & (ratios.max(axis=-1) <= BOTH_RATIO_MAX),
         resized=np.log(ratios.max(axis=-1)),
-        relabelled=np.array(labels)[:, None] != seen.labels[None],
-        overlaps=iou(before, seen.boxes),
+        relabelled=np.array(labels)[:, None] != detections.labels[None],
+        overlaps=iou(before, detections.boxes),
     )
 
 
@@ -140,7 +155,7 @@ def vote_tolerance(pairs: TrackPairs, expected: FloatArray) -> FloatArray:
 
 
 def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
-    """Return how much of the smaller of two boxes the other one covers, pair by pair.
+    """Return the share of the smaller of two boxes that the other one covers.
 
     Args:
         boxes: ``[M, 4]`` float32, xyxy.
@@ -156,8 +171,8 @@ def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
     return np.asarray(overlap / smaller, np.float32)
 
 
-def distinct(detections: Detections) -> np.ndarray:
-    """Return the places of the detections without second labels for one defect.
+def distinct_indices(detections: Detections) -> np.ndarray:
+    """Return the indices of the detections without second labels for one defect.
 
     Args:
         detections: Best first.
@@ -168,7 +183,7 @@ def distinct(detections: Detections) -> np.ndarray:
     boxes = detections.boxes
     covers = (overlap_of_smaller(boxes, boxes) >= SAME_PLACE_SHARE).tolist()
     kept: list[int] = []
-    for place, row in enumerate(covers):
+    for index, row in enumerate(covers):
         if not any(row[better] for better in kept):
-            kept.append(place)
+            kept.append(index)
     return np.array(kept, np.int64)

@@ -1,8 +1,8 @@
-"""States of the daemon: one table, and nothing that is not in it.
+"""States of the daemon: one table; every other transition is refused.
 
-Pure: no clock, no thread, no file. The daemon asks ``next_state`` and announces what
-it is told. ``lost`` is never said by the daemon itself: the broker says it in its name
-(the last will) when it is gone without a word.
+Pure: no clock, no thread, no file. The daemon publishes the state that ``next_state``
+returns. The daemon never publishes ``lost`` itself: the broker does it (the last will)
+when the connection ends without a disconnect.
 
 Source:
     The shape (a dict of dicts, one lookup that refuses everything else) is h11's.
@@ -17,20 +17,20 @@ from models.messages import DaemonState
 class DaemonEvent(StrEnum):
     """What can happen to the daemon."""
 
-    SETTLED_WELL = "settled-well"  # model loaded, every camera is up or has ended
-    SETTLED_ILL = "settled-ill"  # model loaded, but something is wrong
-    FAULT = "fault"  # the first thing that goes wrong
-    CLEARED = "cleared"  # nothing is wrong any more
-    STOPPED = "stopped"  # told to stop, and drained
-    VANISHED = "vanished"  # gone without a word; the broker notices
+    SETTLED = "settled"  # model loaded, every camera is up or has ended
+    SETTLED_WITH_FAULTS = "settled-with-faults"  # model loaded, but there are faults
+    FAULT = "fault"  # the first fault
+    CLEARED = "cleared"  # no faults are left
+    STOPPED = "stopped"  # stopped on request, and drained
+    VANISHED = "vanished"  # ended without a disconnect; the broker reports it
     STARTED = "started"  # a new daemon at the same station
 
 
 S, E = DaemonState, DaemonEvent
 TRANSITIONS: Mapping[DaemonState, Mapping[DaemonEvent, DaemonState]] = {
     S.INIT: {
-        E.SETTLED_WELL: S.READY,
-        E.SETTLED_ILL: S.DEGRADED,
+        E.SETTLED: S.READY,
+        E.SETTLED_WITH_FAULTS: S.DEGRADED,
         E.STOPPED: S.DISCONNECTED,
         E.VANISHED: S.LOST,
     },
@@ -50,18 +50,14 @@ TRANSITIONS: Mapping[DaemonState, Mapping[DaemonEvent, DaemonState]] = {
 
 
 class TransitionError(ValueError):
-    """An event that cannot happen in a state: a bug of ours."""
+    """An event that cannot happen in a state: a bug in the daemon."""
 
 
 def next_state(state: DaemonState, event: DaemonEvent) -> DaemonState:
     """Return the state after an event.
 
-    Args:
-        state: State before.
-        event: What happened.
-
     Raises:
-        TransitionError: The table does not know this pair.
+        TransitionError: The table does not have this pair.
 
     >>> next_state(DaemonState.READY, DaemonEvent.FAULT).value
     'degraded'
@@ -77,22 +73,22 @@ def next_state(state: DaemonState, event: DaemonEvent) -> DaemonState:
 def state_of(
     state: DaemonState, *, is_settled: bool, faults: tuple[str, ...]
 ) -> DaemonState:
-    """Return the state after a look at everything.
+    """Return the state that follows from the current faults.
 
     Args:
         state: State before.
         is_settled: Model loaded, and each camera up, ended or declared lost.
-        faults: What is wrong now; empty = nothing.
+        faults: Current faults; empty = no faults.
 
     >>> state_of(DaemonState.INIT, is_settled=True, faults=()).value
     'ready'
     """
     match state:
         case S.INIT if is_settled:
-            return next_state(state, E.SETTLED_ILL if faults else E.SETTLED_WELL)
+            return next_state(state, E.SETTLED_WITH_FAULTS if faults else E.SETTLED)
         case S.READY if faults:
             return next_state(state, E.FAULT)
         case S.DEGRADED if not faults:
             return next_state(state, E.CLEARED)
-        case _:
+        case _:  # nothing happened, or the daemon has stopped
             return state

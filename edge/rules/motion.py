@@ -1,4 +1,4 @@
-"""The one motion of everything on a belt, learned from what was followed. Pure."""
+"""The common motion of everything on a belt, learned from matched tracks. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,11 @@ import numpy as np
 from edge.rules.association import JITTER_PX
 from models.boxes import FloatArray
 
+# Bounds how slowly a trusted motion adapts, and how many contradictions discard it.
 TRUST_MAX = 4
-UNLIKE_SHARE = 0.75  # of the common velocity: beyond, it is another motion or none
+# Of the common speed: beyond this difference the frame shows another motion, or noise.
+UNLIKE_SHARE = 0.75
+CONTRADICTION_COST = 2  # discards a motion that is wrong about as often as right
 
 
 @dataclass(slots=True)
@@ -16,36 +19,38 @@ class CommonMotion:
     """The common velocity of everything that moves.
 
     Attributes:
-        velocity: ``[2]`` pixels per frame; none while unknown.
-        trust: How often it was right of late.
+        velocity: ``[2]`` pixels per frame; None while unknown.
+        trust: Confirmations of late minus contradictions, 0 to ``TRUST_MAX``.
     """
 
     velocity: FloatArray | None = None
     trust: int = 0
 
-    def seen(self, velocities: list[FloatArray]) -> None:
-        """Learn from what moved in one frame.
+    def update(self, velocities: list[FloatArray]) -> None:
+        """Learn from the velocities of what moved in one frame.
 
-        What is wholly unlike the motion that was right so far does not bend it: it
-        takes trust away, and a motion without trust is learned anew. The more often
-        it was right, the less one frame bends it.
+        Velocities that are wholly unlike the trusted motion do not change it, they
+        only cost trust; without trust the motion is discarded. The higher the trust,
+        the less one frame changes the velocity.
         """
         if not velocities:
             return
-        fresh = np.median(np.stack(velocities), axis=0)  # [2]
-        before = fresh if self.velocity is None else self.velocity
-        if np.linalg.norm(fresh - before) > max(
-            JITTER_PX, UNLIKE_SHARE * float(np.linalg.norm(before))
+        # The median: one false match among several does not move it.
+        measured = np.median(np.stack(velocities), axis=0)  # [2]
+        known = measured if self.velocity is None else self.velocity
+        if np.linalg.norm(measured - known) > max(
+            JITTER_PX, UNLIKE_SHARE * float(np.linalg.norm(known))
         ):
-            self.contradicted()
+            self.contradict()
             return
-        # A box that jumps to another end of its defect looks like motion, for once.
+        # A box that jumps to another end of its defect looks like motion for one frame,
+        # so a new measurement never gets more than half of the weight.
         share = 1 / (1 + max(1, self.trust))
-        self.velocity = np.asarray(before + share * (fresh - before), np.float32)
+        self.velocity = np.asarray(known + share * (measured - known), np.float32)
         self.trust = min(self.trust + 1, TRUST_MAX)
 
-    def contradicted(self) -> None:
-        """Forget it after having been wrong about as often as right."""
-        self.trust -= 2
+    def contradict(self) -> None:
+        """Reduce the trust; discard the velocity when no trust is left."""
+        self.trust -= CONTRADICTION_COST
         if self.trust <= 0:
             self.velocity, self.trust = None, 0

@@ -1,10 +1,9 @@
-"""Counting parts that pass a free-running camera, by what hides the empty belt. Pure.
+"""Counting parts that pass a free-running camera, against the empty belt. Pure.
 
-A picture of the empty belt is compared with each frame at a grid of points of a window;
-where enough of them differ, a part is in view, where hardly any does, it has left. Two
-limits instead of one keep a part that is half in view from being counted twice. The
+A picture of the empty belt is compared with each frame at a grid of points of a window:
+where enough points differ, a part is in view; where hardly any does, it has left. The
 window must show one part at a time and the belt between two of them: a gap that no
-inspected frame shows is not seen. While the belt is empty the picture of it follows the
+inspected frame shows is not seen. While the belt is empty its picture adapts to the
 light.
 
 Every part gets one verdict shortly after it has left: ``defect`` where one was
@@ -22,58 +21,60 @@ from models.messages import VerdictKind
 from models.preprocess import Frame
 
 GRID = 48  # points along each side of the window
-LINGER_FRAMES = 2  # a defect of the part may still be confirmed so much later
-FOLLOW_SHARE = 0.05  # of a change of light, each frame in which the belt is empty
+# A part's defect may still be confirmed in so many frames after the part has left.
+DEFECT_DELAY_FRAMES = 2
+ADAPT_RATE = 0.05  # of a change of light, each frame in which the belt is empty
 
 BeltWindow = tuple[float, float, float, float]  # x1, y1, x2, y2 in shares of the frame
 
 
 class Belt:
-    """The empty belt, and how much of it is hidden.
+    """The empty belt as a background model.
 
     Args:
         empty: ``[H, W, 3]`` uint8 BGR: the belt without a part, from this camera.
-        window: Where parts are looked for, shares of the frame.
+        window: Where parts pass, shares of the frame.
         difference: Grey levels of a colour from which a point is not the belt.
     """
 
     def __init__(self, empty: Frame, window: BeltWindow, difference: float) -> None:
         self._window, self._difference = window, difference
-        self._places: tuple[int, int] = (0, 0)
+        self._frame_size_px: tuple[int, int] = (0, 0)
         self._rows = self._columns = np.zeros(0, np.int64)
-        self._find_points(*empty.shape[:2])
+        self._set_frame_size(*empty.shape[:2])
         rows, columns = self._rows, self._columns
         part = empty[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         # Means, not points: the texture of a belt moves.
         small = cv2.resize(part, (GRID, GRID), interpolation=cv2.INTER_AREA)
-        self._empty = small.astype(np.float32)  # [G, G, 3]
-        self._points = self._empty
-        self._is_hidden = np.zeros((GRID, GRID), np.bool_)
+        self._background = small.astype(np.float32)  # [G, G, 3]
+        self._points = self._background
+        self._is_foreground = np.zeros((GRID, GRID), np.bool_)
 
-    def hidden_share(self, pixels: Frame) -> float:
-        """Return how much of the window is not the belt, 0..1.
+    def foreground_share(self, pixels: Frame) -> float:
+        """Return the share of the window that is not the belt, 0..1.
 
         Args:
             pixels: ``[H, W, 3]`` uint8 BGR, any size.
         """
-        self._find_points(*pixels.shape[:2])
+        self._set_frame_size(*pixels.shape[:2])
         points = pixels[self._rows[:, None], self._columns]  # [G, G, 3]
         self._points = points.astype(np.float32)
-        off = np.abs(self._points - self._empty).max(axis=2)  # [G, G]
-        self._is_hidden = off > self._difference
-        return float(np.count_nonzero(self._is_hidden) / GRID**2)
+        off = np.abs(self._points - self._background).max(axis=2)  # [G, G]
+        self._is_foreground = off > self._difference
+        return float(np.count_nonzero(self._is_foreground) / GRID**2)
 
-    def follow(self) -> None:
-        """Follow the light in the frame last looked at, where the belt is seen."""
-        change = FOLLOW_SHARE * (self._points - self._empty)
-        change[self._is_hidden] = 0
-        self._empty += change
+    def adapt(self) -> None:
+        """Adapt to the light of the last frame, where it shows the belt."""
+        change = ADAPT_RATE * (self._points - self._background)
+        # A crumb on the belt must not become background: parts would vanish there.
+        change[self._is_foreground] = 0
+        self._background += change
 
-    def _find_points(self, height_px: int, width_px: int) -> None:
-        """Find the rows and columns of the grid in frames of a size."""
-        if self._places == (height_px, width_px):
+    def _set_frame_size(self, height_px: int, width_px: int) -> None:
+        """Compute the rows and columns of the grid; kept while the size stays."""
+        if self._frame_size_px == (height_px, width_px):
             return
-        self._places = height_px, width_px
+        self._frame_size_px = height_px, width_px
         steps = (np.arange(GRID) + 0.5) / GRID
         x1, y1, x2, y2 = self._window
         self._rows = ((y1 + steps * (y2 - y1)) * height_px).astype(np.int64)
@@ -85,10 +86,8 @@ class CountedPart:
     """A part that has left.
 
     Attributes:
-        part_id: Its name.
-        stamp: Of the last frame in which it was seen.
-        verdict: What is said of it.
-        reason: Why it was not inspected.
+        stamp: Stamp of the last frame in which it was seen.
+        reason: Why it was not inspected; empty else.
     """
 
     part_id: str
@@ -98,15 +97,21 @@ class CountedPart:
 
 
 @dataclass(slots=True)
-class _Passing:
-    """The part in view, or the one that has just left."""
+class _PartInView:
+    """The part in view, or the one that has just left.
+
+    Attributes:
+        frames: Inspected frames that showed it.
+        frames_gone: Inspected frames since it left; 0 = in view.
+        is_continuous: No frames were missing while it was in view.
+    """
 
     part_id: str
     stamp: Stamp
     frames: int = 1
     frames_gone: int = 0
     has_defect: bool = False
-    is_followed: bool = True
+    is_continuous: bool = True
 
 
 class PartCounter:
@@ -114,13 +119,14 @@ class PartCounter:
 
     Args:
         belt: The empty belt.
-        run: Makes names unique: another one at each start.
-        enter_share: Hidden share of the window from which a part is in view.
-        leave_share: Hidden share below which it has left.
-        frames_min: Inspected frames without which nothing can be said of a part.
+        run: Prefix of the parts' names, different at each start: makes them unique.
+        enter_share: Foreground share of the window from which a part is in view.
+        leave_share: Foreground share below which it has left. Less than
+            ``enter_share``: with one limit a part half in view would count twice.
+        frames_min: Inspected frames below which a part is not inspected.
 
     Attributes:
-        count: Parts until now, the one in view among them.
+        count: Parts until now, the one in view included.
     """
 
     def __init__(
@@ -136,69 +142,73 @@ class PartCounter:
         self._belt, self._run = belt, run
         self._enter_share, self._leave_share = enter_share, leave_share
         self._frames_min = frames_min
-        self._part: _Passing | None = None
+        self._part: _PartInView | None = None
 
     @property
     def part_id(self) -> str | None:
-        """Name of the part in view or just gone; none while the belt is empty."""
+        """Name of the part in view or just gone; None while the belt is empty."""
         return self._part.part_id if self._part else None
 
-    def look(self, pixels: Frame, stamp: Stamp) -> CountedPart | None:
-        """Take the next inspected frame; return the part that is over, if one is.
+    def update(self, pixels: Frame, stamp: Stamp) -> CountedPart | None:
+        """Take the next inspected frame.
 
         Args:
             pixels: ``[H, W, 3]`` uint8 BGR.
-            stamp: Of the frame.
+            stamp: Stamp of the frame.
+
+        Returns:
+            The part whose verdict is final with this frame, if there is one.
         """
-        hidden, part = self._belt.hidden_share(pixels), self._part
+        share, part = self._belt.foreground_share(pixels), self._part
         if part is None or part.frames_gone:
-            return self._wait_for_next(hidden, stamp)
-        if hidden < self._leave_share:
+            return self._update_without_part(share, stamp)
+        if share < self._leave_share:
             part.frames_gone = 1
         else:
             part.frames, part.stamp = part.frames + 1, stamp
         return None
 
-    def found_defect(self) -> None:
+    def add_defect(self) -> None:
         """Note that a defect of the part in view is confirmed."""
         if self._part:
             self._part.has_defect = True
 
-    def lose_sight(self) -> None:
-        """Note that frames are missing: what was in view may be another part now."""
+    def mark_gap(self) -> None:
+        """Note that frames are missing: another part may be in view now."""
         if self._part:
-            self._part.is_followed = False
+            self._part.is_continuous = False
 
     def finish(self) -> CountedPart | None:
-        """Return the part in view as it is known, if there is one: no more frames."""
+        """Return the part in view with its verdict so far: no more frames come."""
         if self._part and not self._part.frames_gone:
-            self.lose_sight()
+            self.mark_gap()  # it was not seen until it left
         return self._close()
 
-    def _wait_for_next(self, hidden: float, stamp: Stamp) -> CountedPart | None:
-        """Take a frame in which the last part is gone."""
-        if hidden >= self._enter_share:
-            before = self._close()
+    def _update_without_part(self, share: float, stamp: Stamp) -> CountedPart | None:
+        """Take a frame after the last part has left."""
+        if share >= self._enter_share:
+            finished = self._close()
             self.count += 1
-            self._part = _Passing(f"{self._run}-{self.count}", stamp)
-            return before
-        self._belt.follow()
+            self._part = _PartInView(f"{self._run}-{self.count}", stamp)
+            return finished
+        self._belt.adapt()
         if self._part is None:
             return None
         self._part.frames_gone += 1
-        return self._close() if self._part.frames_gone > LINGER_FRAMES else None
+        return self._close() if self._part.frames_gone > DEFECT_DELAY_FRAMES else None
 
     def _close(self) -> CountedPart | None:
-        """Return the last word on the part in view or just gone."""
+        """Return the part in view or just gone with its final verdict."""
         part, self._part = self._part, None
         if part is None:
             return None
         reason = ""
         if part.has_defect:
             verdict = VerdictKind.DEFECT
-        elif not part.is_followed:
+        elif not part.is_continuous:
             verdict, reason = VerdictKind.NOT_INSPECTED, "not seen until it had left"
         elif part.frames < self._frames_min:
+            # Fewer frames than confirm a defect: "ok" would not be proven.
             seen, least = part.frames, self._frames_min
             reason = f"inspected in {seen} frames, a defect needs {least}"
             verdict = VerdictKind.NOT_INSPECTED

@@ -1,17 +1,17 @@
 """Where in the picture a defect counts, and from which score and size. Pure.
 
-A detection belongs to the region that holds the centre of its box:
+A detection belongs to the region that contains the centre of its box:
 
-* inside a mask it is ignored, whatever else is drawn there;
+* inside a mask it is ignored, whichever other regions overlap there;
 * of several inspect regions the first in the file has it;
-* outside every inspect region it is ignored; where none is drawn, the whole picture
+* outside every inspect region it is ignored; without inspect regions the whole picture
   is one region without a name.
 
 A region's threshold may be above or below the package's. So the graph's output is
-decoded with the lowest threshold in force at this camera, and what is too weak for its
-own region is dropped here. Suppression goes from the best box down inside each label:
-a weaker candidate never removes a stronger one, and a region that lowers nothing sees
-exactly what it would see without the others.
+decoded with the lowest threshold in force at this camera, and a detection below the
+threshold of its own region is dropped here. NMS goes from the best box down inside each
+label: a weaker candidate never removes a stronger one, so a region that lowers nothing
+gets exactly the detections that it would get without the others.
 """
 
 import math
@@ -25,9 +25,9 @@ import numpy as np
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
 
-CORNERS_MAX = 64
+CORNERS_MAX = 64  # bounds the time of a frame: each edge is compared with each box
 AREA_MIN_SHARE = 1e-6  # of the frame: 2 px of a full-HD picture
-NOWHERE = -1
+NO_REGION = -1
 
 Vertex = tuple[float, float]
 
@@ -45,10 +45,9 @@ class Region:
 
     Attributes:
         name: Name in alerts; empty = the whole picture.
-        kind: What it is for.
         corners: ``[P, 2]`` float64, shares of the frame.
-        thresholds: Label to its score threshold here.
-        min_size_px: Least longer side of a box, frame pixels.
+        thresholds: Label to its score threshold here; other labels have the package's.
+        min_size_px: Smallest longer side of a box that counts, frame pixels.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Region:
     min_size_px: float = 0
 
     @classmethod
-    def of(
+    def from_polygon(
         cls,
         name: str,
         kind: RegionKind,
@@ -67,26 +66,18 @@ class Region:
         thresholds: Mapping[str, float] | None = None,
         min_size_px: float = 0,
     ) -> "Region":
-        """Return a region from its corners.
-
-        Args:
-            name: Name in alerts.
-            kind: What it is for.
-            polygon: Corners in shares of the frame.
-            thresholds: Label to its score threshold here.
-            min_size_px: Least longer side of a box, frame pixels.
-        """
+        """Return a region from its corners, given in shares of the frame."""
         corners = np.array(polygon, np.float64)
         return cls(name, kind, corners, thresholds or {}, min_size_px)
 
-    def holds(self, points: np.ndarray) -> np.ndarray:
+    def contains(self, points: np.ndarray) -> np.ndarray:
         """Return which points are inside.
 
         Args:
             points: ``[N, 2]`` float64, shares of the frame.
 
         Returns:
-            ``[N]`` bool; of two regions that share an edge one has its points.
+            ``[N]`` bool; of two regions that share an edge one contains its points.
 
         Source:
             Crossings of a ray (even-odd rule): M. Shimrat, "Algorithm 112: Position
@@ -96,24 +87,26 @@ class Region:
         x1, y1 = self.corners.T  # [P]
         x2, y2 = np.roll(self.corners, -1, axis=0).T
         spans = (y1 > y) != (y2 > y)  # [N, P]
-        rise = np.where(y1 == y2, 1.0, y2 - y1)  # a level edge spans nothing
+        rise = np.where(y1 == y2, 1.0, y2 - y1)  # a level edge spans no y: no crossing
         crossing = x1 + (y - y1) * (x2 - x1) / rise
         return np.asarray(((x < crossing) & spans).sum(axis=1) % 2 == 1)
 
 
-_EVERYWHERE = Region.of("", RegionKind.INSPECT, [(0, 0), (1, 0), (1, 1), (0, 1)])
+_WHOLE_PICTURE = Region.from_polygon(
+    "", RegionKind.INSPECT, [(0, 0), (1, 0), (1, 1), (0, 1)]
+)
 
 
 class RegionMap:
-    """The regions of one camera, for the labels of one model.
+    """The regions of one camera, for the labels and thresholds of one model.
 
     Args:
         regions: In the order of the file.
-        labels: Names of the model's labels.
+        labels: Names of the model's C labels.
         score_thresholds: ``[C]`` float32, the package's own.
 
     Attributes:
-        lowest: ``[C]`` float32: what the graph's output is to be decoded with.
+        lowest_thresholds: ``[C]`` float32: the graph's output is decoded with these.
     """
 
     def __init__(
@@ -122,63 +115,66 @@ class RegionMap:
         labels: Sequence[str],
         score_thresholds: FloatArray,
     ) -> None:
+        self.labels = tuple(labels)
         self._masks = [r for r in regions if r.kind is RegionKind.MASK]
-        looked_at = [r for r in regions if r.kind is RegionKind.INSPECT]
-        self._is_whole = not looked_at
-        self._inspected = looked_at or [_EVERYWHERE]
+        inspected = [r for r in regions if r.kind is RegionKind.INSPECT]
+        self._is_whole = not inspected
+        self._inspected = inspected or [_WHOLE_PICTURE]
         self._thresholds = np.stack(
             [_thresholds_of(r, labels, score_thresholds) for r in self._inspected]
         )  # [R, C]
         self._sizes_px = np.array([r.min_size_px for r in self._inspected])  # [R]
-        self.lowest: FloatArray = self._thresholds.min(axis=0)
+        self.lowest_thresholds: FloatArray = self._thresholds.min(axis=0)
 
-    def keep(self, found: Detections, width_px: int, height_px: int) -> Detections:
-        """Return what counts, order kept.
+    def filter(
+        self, detections: Detections, width_px: int, height_px: int
+    ) -> Detections:
+        """Return the detections that count, order kept.
 
         Args:
-            found: With ``boxes_frame``, decoded with ``lowest``.
+            detections: With ``boxes_frame``, decoded with ``lowest_thresholds``.
             width_px: Width of the frame.
             height_px: Height of the frame.
         """
-        if not len(found):
-            return found
-        places = self._places(found, width_px, height_px)
-        longer_px = (found.boxes[:, 2:] - found.boxes[:, :2]).max(axis=1)  # [N]
+        if not len(detections):
+            return detections
+        indices = self._region_indices(detections, width_px, height_px)
+        longer_px = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(axis=1)
         counts = (
-            (places != NOWHERE)
-            & (found.scores >= self._thresholds[places, found.labels])
-            & (longer_px >= self._sizes_px[places])
+            (indices != NO_REGION)
+            & (detections.scores >= self._thresholds[indices, detections.labels])
+            & (longer_px >= self._sizes_px[indices])
         )
-        return found if counts.all() else found.take(counts)
+        return detections if counts.all() else detections.take(counts)
 
-    def names(self, found: Detections, width_px: int, height_px: int) -> list[str]:
-        """Return the region of each detection that ``keep`` kept.
+    def region_names(
+        self, detections: Detections, width_px: int, height_px: int
+    ) -> list[str]:
+        """Return the name of the region of each detection that ``filter`` kept."""
+        indices = self._region_indices(detections, width_px, height_px)
+        return [self._inspected[index].name for index in indices]
 
-        Args:
-            found: With ``boxes_frame``.
-            width_px: Width of the frame.
-            height_px: Height of the frame.
-        """
-        places = self._places(found, width_px, height_px)
-        return [self._inspected[place].name for place in places]
-
-    def _places(self, found: Detections, width_px: int, height_px: int) -> IntArray:
-        """Return which inspect region has each detection, ``[N]``."""
+    def _region_indices(
+        self, detections: Detections, width_px: int, height_px: int
+    ) -> IntArray:
+        """Return the index of the inspect region of each detection, ``[N]``."""
         if self._is_whole:
-            places = np.zeros(len(found), np.int64)
+            indices = np.zeros(len(detections), np.int64)
         else:
-            places = np.full(len(found), NOWHERE, np.int64)
+            indices = np.full(len(detections), NO_REGION, np.int64)
         if self._is_whole and not self._masks:
-            return places
+            return indices
         size = np.array([width_px, height_px], np.float64)
-        boxes = found.boxes.astype(np.float64)
+        boxes = detections.boxes.astype(np.float64)
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2 / size  # [N, 2]
         if not self._is_whole:
-            for place in reversed(range(len(self._inspected))):
-                places[self._inspected[place].holds(centres)] = place
+            # Last to first: where regions overlap, the first in the file wins.
+            for index in reversed(range(len(self._inspected))):
+                indices[self._inspected[index].contains(centres)] = index
+        # Masks last: they win wherever they stand in the file.
         for mask in self._masks:
-            places[mask.holds(centres)] = NOWHERE
-        return places
+            indices[mask.contains(centres)] = NO_REGION
+        return indices
 
 
 def _thresholds_of(
@@ -193,12 +189,7 @@ def _thresholds_of(
 
 
 def unknown_labels(regions: Sequence[Region], labels: Sequence[str]) -> list[str]:
-    """Return, as phrases, the thresholds for labels that a model does not have.
-
-    Args:
-        regions: Of one camera.
-        labels: Names of the model's labels.
-    """
+    """Return, as phrases, the thresholds for labels that a model does not have."""
     return [
         f"region {region.name} has a threshold for {label!r}"
         for region in regions
@@ -208,11 +199,7 @@ def unknown_labels(regions: Sequence[Region], labels: Sequence[str]) -> list[str
 
 
 def polygon_fault(polygon: Sequence[Vertex]) -> str:
-    """Return why a polygon cannot be used; empty if it can.
-
-    Args:
-        polygon: Corners in shares of the frame.
-    """
+    """Return why a polygon cannot be used; empty if it can."""
     if not 3 <= len(polygon) <= CORNERS_MAX:
         return f"a polygon has 3 to {CORNERS_MAX} corners, got {len(polygon)}"
     for x, y in polygon:

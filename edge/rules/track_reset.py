@@ -1,34 +1,34 @@
-"""Whether a frame can still show what the frame before it showed.
+"""Whether tracks from before a gap in the frames of one camera still hold. Pure.
 
-A defect out of sight is forgotten after some inspected frames (``track_max_missed``).
-While a camera is away no frame is inspected and nothing would be forgotten: the part
-that lies there an hour later would pass for the one that was reported. So what is
-remembered is thrown away when
+A track without a match is deleted after some inspected frames (``track_max_missed``).
+While a camera is away no frame is inspected and no track would be deleted: the part
+that lies there an hour later would pass for the one that was reported. So all tracks
+are reset when
 
-* the camera's process was started anew, or
-* frames have another size: boxes of before mean another place, or
-* the time between two captures is more than twice what ``track_max_missed`` inspected
-  frames take of late, and more than a second.
+* the camera's process was restarted, or
+* frames have another size: earlier boxes mean another place, or
+* the time between two captures exceeds what ``track_max_missed`` inspected frames take
+  (times ``GAP_FACTOR``, at least ``GAP_MIN_NS``).
 
-A defect that still lies there is then reported again: better twice than never. Pure.
+A defect that still lies there is then reported again: better twice than never.
 """
 
 from dataclasses import dataclass
 
-GAP_MIN_NS = 1_000_000_000  # below, it may be a busy machine
-GAP_FACTOR = 2  # against frames that come unevenly
-NEW_PERIOD_SHARE = 0.5
+GAP_MIN_NS = 1_000_000_000  # shorter gaps are a busy machine, not an outage
+GAP_FACTOR = 2  # frames come unevenly: twice the expected time is no outage yet
+NEW_PERIOD_SHARE = 0.5  # weight of the newest gap in the average period
 
 
 @dataclass(slots=True)
 class TrackReset:
-    """Watches the captures of one camera.
+    """Follows the capture times of one camera.
 
     Attributes:
         captured_ns: Monotonic clock of the last capture; 0 before the first.
-        period_ns: Time between two inspected frames of late; 0 while unknown.
-        restarts: Of the camera's process, at the last capture.
-        size_px: Height and width of the last frame.
+        period_ns: Average time between two inspected frames; 0 while unknown.
+        restarts: Restarts of the camera's process, at the last capture.
+        size_px: Width and height of the last frame.
     """
 
     captured_ns: int = 0
@@ -36,7 +36,7 @@ class TrackReset:
     restarts: int = 0
     size_px: tuple[int, int] | None = None
 
-    def is_broken_by(
+    def update(
         self,
         captured_ns: int,
         *,
@@ -44,24 +44,25 @@ class TrackReset:
         max_missed: int,
         size_px: tuple[int, int] | None = None,
     ) -> bool:
-        """Return whether nothing from before this capture counts any more.
+        """Take the next capture; return whether earlier tracks must be reset.
 
         Args:
             captured_ns: Monotonic clock of the capture.
-            restarts: Of the camera's process until then.
-            max_missed: Inspected frames after which a defect is forgotten.
-            size_px: Height and width of the frame, where they are known.
+            restarts: Restarts of the camera's process until then.
+            max_missed: Inspected frames after which an unmatched track is deleted.
+            size_px: Width and height of the frame; None = unknown.
         """
         is_first = self.captured_ns == 0
-        is_anew = restarts != self.restarts or size_px != self.size_px
+        is_new_stream = restarts != self.restarts or size_px != self.size_px
         gap_ns, self.captured_ns = captured_ns - self.captured_ns, captured_ns
         self.restarts, self.size_px = restarts, size_px
         if is_first:
             return False
         limit_ns = max(GAP_MIN_NS, GAP_FACTOR * max_missed * self.period_ns)
-        if not is_anew:
-            # A gap counts up to the limit: a camera that became slow is learnt.
+        if not is_new_stream:
+            # A gap counts up to the limit: one outage does not make every later gap
+            # look normal, and a camera that became slow is learned in a few frames.
             usual_ns = min(gap_ns, limit_ns) if self.period_ns else gap_ns
             before_ns = self.period_ns or usual_ns
             self.period_ns = before_ns + NEW_PERIOD_SHARE * (usual_ns - before_ns)
-        return is_anew or gap_ns > limit_ns
+        return is_new_stream or gap_ns > limit_ns

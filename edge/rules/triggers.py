@@ -1,4 +1,4 @@
-"""Which frame is a part: the rules of triggered cameras. Pure.
+"""Which frame shows which part: the rules of triggered cameras. Pure.
 
 * ``free``: no frame is a part.
 * ``command``: each command makes one frame a part: the first one captured after it
@@ -6,10 +6,10 @@
   part, so the command's part is then *not inspected*. Each command has exactly one
   outcome, in the order of the commands.
 * ``hardware``: every frame that the camera delivers is a part. A gap in the camera's
-  own frame numbers is as many parts that nobody saw.
+  own frame numbers is as many parts that were not inspected.
 
-What was missed is told as a frame without pixels: it goes the way of all frames and
-ends as a verdict ``not-inspected`` with its reason.
+A missed part becomes a frame without pixels: it takes the path of all frames and ends
+as a verdict ``not-inspected`` with its reason.
 """
 
 from collections import deque
@@ -17,21 +17,22 @@ from dataclasses import dataclass, replace
 
 from edge.frame import CameraFrame, Stamp
 
-WAITING_MAX = 256  # commands of one camera without a frame
-TOLD_GAP_MAX = 1000  # parts of one gap; a camera whose numbers jump has started anew
+WAITING_MAX = 256  # commands of one camera without a frame: bounded memory
+# Missed parts of one gap. A larger jump is a camera that started its numbers again.
+GAP_PARTS_MAX = 1000
 NS_PER_MS = 1_000_000
 TOO_MANY = f"more than {WAITING_MAX} triggers were waiting for a frame"
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One part that is to be looked at.
+    """A command to inspect one part.
 
     Attributes:
-        part_id: Its name.
+        part_id: Name of the part.
         arrived_ns: Monotonic clock of the command.
         arrived_wall_ns: Wall clock of the command, since 1970 UTC.
-        timeout_ms: A frame captured later than this after it is too late.
+        timeout_ms: A frame captured later than this after the command is too late.
         fault: Why it will not be inspected, known from the start; empty else.
     """
 
@@ -46,12 +47,12 @@ class Trigger:
         """Monotonic clock of the last capture that shows the part."""
         return self.arrived_ns + self.timeout_ms * NS_PER_MS
 
-    def missed(self, reason: str, frame_id: int) -> CameraFrame:
-        """Return the part as a frame that was not inspected.
+    def missed_frame(self, reason: str, frame_id: int) -> CameraFrame:
+        """Return the part as a frame without pixels.
 
         Args:
-            reason: Why.
-            frame_id: Number of the last frame before.
+            reason: Why it was not inspected.
+            frame_id: Number of the camera's last frame.
         """
         stamp = Stamp(frame_id, self.arrived_ns, self.arrived_wall_ns, self.part_id)
         return CameraFrame(None, stamp, reason)
@@ -65,31 +66,28 @@ class CommandTriggers:
         self._last_frame_id = 0
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return how many commands wait."""
         return len(self._waiting)
 
     def add(self, trigger: Trigger) -> None:
-        """Take a command; one too many has its outcome already, told in its turn.
+        """Take a command, later than all before it.
 
-        Args:
-            trigger: Later than all before it.
+        A command beyond ``WAITING_MAX`` gets its outcome in its turn, as the others.
         """
         is_full = len(self._waiting) >= WAITING_MAX
         self._waiting.append(replace(trigger, fault=TOO_MANY) if is_full else trigger)
 
-    def part_of(self, frame: CameraFrame) -> tuple[list[CameraFrame], str | None]:
-        """Return the parts that were missed before a frame, and the frame's own.
-
-        Args:
-            frame: The newest one.
+    def assign_part(self, frame: CameraFrame) -> tuple[list[CameraFrame], str | None]:
+        """Assign the next frame to the command that it answers.
 
         Returns:
-            Parts that will not be inspected, in order; and the name of the part that
-            the frame shows, none if it shows none.
+            Parts that were missed before the frame, in order; and the name of the part
+            that the frame shows, None = no command asked for it.
         """
         stamp = frame.stamp
         self._last_frame_id = stamp.frame_id
         missed: list[CameraFrame] = []
+        # A frame captured before a command arrived shows the part before.
         while self._waiting and self._waiting[0].arrived_ns < stamp.captured_ns:
             trigger = self._waiting.popleft()
             if not trigger.fault and stamp.captured_ns <= trigger.deadline_ns:
@@ -98,15 +96,16 @@ class CommandTriggers:
             late = f"its frame came {late_ms:.0f} ms after the trigger"
             limit = f", later than trigger_timeout_ms = {trigger.timeout_ms}"
             reason = trigger.fault or late + limit
-            missed.append(trigger.missed(reason, stamp.frame_id))
+            missed.append(trigger.missed_frame(reason, stamp.frame_id))
         return missed, None
 
-    def overdue(self, now_ns: int, camera_fault: str) -> list[CameraFrame]:
-        """Return the parts for which no frame came in time.
+    def pop_overdue(self, now_ns: int, camera_fault: str) -> list[CameraFrame]:
+        """Remove and return the parts for which no frame came in time.
 
         Args:
-            now_ns: Monotonic clock, from before the newest frame was looked for.
-            camera_fault: Why there are no frames; empty if nothing is known.
+            now_ns: Monotonic clock, read before the newest frame was requested: a
+                frame that was captured in time must not find its command removed.
+            camera_fault: Why there are no frames; empty = unknown.
         """
         missed = []
         while self._waiting and self._waiting[0].deadline_ns < now_ns:
@@ -116,28 +115,24 @@ class CommandTriggers:
                 or camera_fault
                 or (f"no frame within trigger_timeout_ms = {trigger.timeout_ms}")
             )
-            missed.append(trigger.missed(reason, self._last_frame_id))
+            missed.append(trigger.missed_frame(reason, self._last_frame_id))
         return missed
 
-    def give_up(self, reason: str) -> list[CameraFrame]:
-        """Return every part that waits: there will be no frame for it.
-
-        Args:
-            reason: Why.
-        """
+    def abandon(self, reason: str) -> list[CameraFrame]:
+        """Remove and return every part that waits: there will be no frame for it."""
         waiting, self._waiting = self._waiting, deque()
         return [
-            trigger.missed(trigger.fault or reason, self._last_frame_id)
+            trigger.missed_frame(trigger.fault or reason, self._last_frame_id)
             for trigger in waiting
         ]
 
 
-class EveryFrame:
-    """A camera that is triggered by hardware: each frame is a part.
+class HardwareTriggers:
+    """The parts of a camera that is triggered by hardware: each frame is one.
 
     Args:
         prefix: Start of the parts' names, different for each such object: cameras
-            begin their numbers anew.
+            start their frame numbers again.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -145,22 +140,23 @@ class EveryFrame:
         self._parts = 0
         self._last_frame_id: int | None = None
 
-    def part_of(self, frame: CameraFrame) -> tuple[list[CameraFrame], str]:
-        """Return the parts that were missed before a frame, and the frame's own.
+    def assign_part(self, frame: CameraFrame) -> tuple[list[CameraFrame], str]:
+        """Name the part of the next frame.
 
-        Args:
-            frame: The next one.
+        Returns:
+            Parts that were missed before the frame, in order; and the name of the part
+            that the frame shows.
         """
         stamp, before = frame.stamp, self._last_frame_id
         self._last_frame_id = stamp.frame_id
         missed: list[CameraFrame] = []
-        if before is not None and stamp.frame_id - before - 1 <= TOLD_GAP_MAX:
+        if before is not None and stamp.frame_id - before - 1 <= GAP_PARTS_MAX:
             gap = range(before + 1, stamp.frame_id)
-            missed = [self._missed(number, stamp) for number in gap]
+            missed = [self._missed_frame(number, stamp) for number in gap]
         return missed, self._next_name()
 
-    def _missed(self, frame_id: int, after: Stamp) -> CameraFrame:
-        """Return a frame that the camera counted and that never came."""
+    def _missed_frame(self, frame_id: int, after: Stamp) -> CameraFrame:
+        """Return a frame that the camera counted and did not deliver."""
         stamp = replace(after, frame_id=frame_id, part_id=self._next_name())
         return CameraFrame(None, stamp, f"frame {frame_id} of the camera never came")
 
@@ -170,10 +166,5 @@ class EveryFrame:
 
 
 def with_part(frame: CameraFrame, part_id: str) -> CameraFrame:
-    """Return a frame that shows a part.
-
-    Args:
-        frame: The frame; its pixels are not copied.
-        part_id: Name of the part.
-    """
+    """Return the frame with the name of its part; its pixels are not copied."""
     return replace(frame, stamp=replace(frame.stamp, part_id=part_id))

@@ -1,4 +1,4 @@
-"""What a frame's detections mean to the floor."""
+"""The content of alert and verdict messages."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -67,7 +67,7 @@ def test_part_without_detections_is_ok() -> None:
     assert verdict_kind(no_detections()) is VerdictKind.OK
 
 
-def test_part_that_nobody_looked_at_is_never_ok() -> None:
+def test_part_that_was_not_inspected_is_never_ok() -> None:
     verdict = build_verdict(STATION, FRAME, None, reason="late")
     assert verdict.verdict is VerdictKind.NOT_INSPECTED
     assert verdict.reason == "late"
@@ -79,7 +79,7 @@ def test_verdict_with_a_long_reason_is_still_a_verdict() -> None:
     assert len(verdict.reason) == 500
 
 
-def test_verdict_says_whether_the_clock_can_be_trusted() -> None:
+def test_verdict_states_whether_the_clock_can_be_trusted() -> None:
     for is_synchronized in (True, False):
         station = replace(STATION, clock_synchronized=is_synchronized)
         verdict = build_verdict(station, FRAME, no_detections())
@@ -95,7 +95,7 @@ def test_alert_lists_every_detection_in_pixels_and_shares() -> None:
     assert alert.detections[0].score == pytest.approx(0.9, abs=1e-5)
 
 
-def test_alert_says_who_when_and_with_which_model() -> None:
+def test_alert_names_station_time_and_model() -> None:
     alert = alert_of(found((1, 2, 3, 4)))
     assert (alert.site, alert.line, alert.station) == ("plant", "line-1", "station-1")
     assert (alert.camera, alert.frame_id, alert.part_id) == ("top", 42, "part-9")

@@ -1,4 +1,4 @@
-"""After an alert, more of its kind is counted and not told."""
+"""After an alert, more of its kind is counted and not reported."""
 
 import pytest
 
@@ -7,22 +7,22 @@ from edge.rules.alert_suppression import AlertSuppression
 S = 1_000_000_000
 
 
-def test_without_a_cool_down_every_alert_is_told() -> None:
+def test_without_a_cool_down_every_alert_is_reported() -> None:
     rule = AlertSuppression(0)
     assert [rule.admit("rim", "dent", 5) for _ in range(4)] == [0, 0, 0, 0]
 
 
-def test_what_was_held_back_is_told_with_the_next_alert() -> None:
+def test_number_suppressed_comes_with_the_next_alert() -> None:
     rule = AlertSuppression(10)
     answers = [rule.admit("rim", "dent", t * S) for t in (0, 1, 9, 10, 11, 19, 20, 40)]
     assert answers == [0, None, None, 2, None, None, 2, 0]
 
 
-def test_defect_that_comes_all_the_time_is_told_once_a_window() -> None:
+def test_defect_that_comes_all_the_time_is_reported_once_a_window() -> None:
     rule = AlertSuppression(10)
     answers = [rule.admit("", "dent", t * S) for t in range(100)]
-    told = [t for t, answer in enumerate(answers) if answer is not None]
-    assert told == list(range(0, 100, 10))
+    reported = [t for t, answer in enumerate(answers) if answer is not None]
+    assert reported == list(range(0, 100, 10))
     assert sum(answer + 1 for answer in answers if answer is not None) == 91
 
 

@@ -39,7 +39,7 @@ def test_every_state_can_be_reached_from_every_other() -> None:
         assert reached == set(DaemonState)
 
 
-def test_daemon_that_lives_can_always_stop_or_vanish() -> None:
+def test_running_daemon_can_always_stop_or_vanish() -> None:
     for state in (DaemonState.INIT, DaemonState.READY, DaemonState.DEGRADED):
         assert next_state(state, DaemonEvent.STOPPED) is DaemonState.DISCONNECTED
         assert next_state(state, DaemonEvent.VANISHED) is DaemonState.LOST
@@ -59,7 +59,7 @@ def test_daemon_that_lives_can_always_stop_or_vanish() -> None:
         (DaemonState.DISCONNECTED, True, ("x",), DaemonState.DISCONNECTED),
     ],
 )
-def test_state_after_a_look(
+def test_state_follows_from_the_faults(
     before: DaemonState, is_settled: bool, faults: tuple[str, ...], after: DaemonState
 ) -> None:
     assert state_of(before, is_settled=is_settled, faults=faults) is after

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.frame import Stamp
-from edge.rules.part_counter import LINGER_FRAMES, Belt, CountedPart, PartCounter
+from edge.rules.part_counter import DEFECT_DELAY_FRAMES, Belt, CountedPart, PartCounter
 from models.messages import VerdictKind
 from models.preprocess import Frame
 from trainer.data.synthetic.line import PartLine, make_station
@@ -39,18 +39,18 @@ def counter(frames_min: int = 2, window: tuple[float, ...] = WHOLE) -> PartCount
 def passage(step_px: int = 20) -> list[Frame]:
     """Return the frames of one part, from an empty belt to an empty belt."""
     places = range(-60, WIDTH_PX + 1, step_px)
-    return [frame(), *map(frame, places), *[frame()] * (LINGER_FRAMES + 1)]
+    return [frame(), *map(frame, places), *[frame()] * (DEFECT_DELAY_FRAMES + 1)]
 
 
-def look(rule: PartCounter, frames: list[Frame], first: int = 0) -> list[CountedPart]:
+def update(rule: PartCounter, frames: list[Frame], first: int = 0) -> list[CountedPart]:
     """Return the parts that are over."""
-    answers = (rule.look(f, Stamp(n, n, n)) for n, f in enumerate(frames, first))
+    answers = (rule.update(f, Stamp(n, n, n)) for n, f in enumerate(frames, first))
     return [answer for answer in answers if answer]
 
 
 def test_part_that_passes_is_counted_once_and_is_ok() -> None:
     rule = counter()
-    (part,) = look(rule, passage())
+    (part,) = update(rule, passage())
     assert (part.part_id, part.verdict, part.reason) == ("run-1", VerdictKind.OK, "")
     assert rule.count == 1
     assert rule.part_id is None
@@ -59,12 +59,12 @@ def test_part_that_passes_is_counted_once_and_is_ok() -> None:
 def test_verdict_names_the_last_frame_that_shows_the_part() -> None:
     rule = counter()
     frames = [frame(), frame(40), frame(60), frame(), frame(), frame(), frame()]
-    (part,) = look(rule, frames)
+    (part,) = update(rule, frames)
     assert part.stamp.frame_id == 2
 
 
 def test_every_part_has_its_own_name() -> None:
-    parts = look(counter(), passage() * 5)
+    parts = update(counter(), passage() * 5)
     assert [part.part_id for part in parts] == [f"run-{n}" for n in range(1, 6)]
 
 
@@ -72,10 +72,10 @@ def test_defect_of_the_part_in_view_makes_its_verdict_and_no_other() -> None:
     rule, verdicts = counter(), []
     for number in range(3):
         half = passage()[: len(passage()) // 2]
-        verdicts += look(rule, half)
+        verdicts += update(rule, half)
         if number == 1:
-            rule.found_defect()
-        verdicts += look(rule, passage()[len(half) :])
+            rule.add_defect()
+        verdicts += update(rule, passage()[len(half) :])
     kinds = [part.verdict.value for part in verdicts]
     assert kinds == ["ok", "defect", "ok"]
 
@@ -84,39 +84,39 @@ def test_defect_that_is_confirmed_just_after_the_part_has_left_is_still_its_own(
     None
 ):
     rule = counter()
-    gone = [frame()] * LINGER_FRAMES
-    assert not look(rule, [frame(), frame(40), frame(60), *gone])
+    gone = [frame()] * DEFECT_DELAY_FRAMES
+    assert not update(rule, [frame(), frame(40), frame(60), *gone])
     assert rule.part_id == "run-1"
-    rule.found_defect()
-    (part,) = look(rule, [frame()])
+    rule.add_defect()
+    (part,) = update(rule, [frame()])
     assert part.verdict is VerdictKind.DEFECT
 
 
 def test_defect_on_the_empty_belt_belongs_to_no_part() -> None:
     rule = counter()
-    look(rule, [frame()] * 3)
-    rule.found_defect()
-    (part,) = look(rule, passage())
+    update(rule, [frame()] * 3)
+    rule.add_defect()
+    (part,) = update(rule, passage())
     assert part.verdict is VerdictKind.OK
 
 
 def test_part_that_trembles_at_the_edge_of_the_window_is_one() -> None:
     rule = counter(window=(0, 0, 0.5, 1))
     edge = [frame(left) for left in (76, 70, 76, 70, 76, 60, 76, 30)]
-    parts = look(rule, [frame(), *edge, *passage()[-LINGER_FRAMES - 1 :]])
+    parts = update(rule, [frame(), *edge, *passage()[-DEFECT_DELAY_FRAMES - 1 :]])
     assert len(parts) == 1
 
 
 def test_next_part_right_after_one_gap_frame_is_another() -> None:
     rule = counter()
     frames = [frame(40), frame(90), frame(), frame(20), frame(60)]
-    parts = look(rule, [frame(), *frames, *[frame()] * 4])
+    parts = update(rule, [frame(), *frames, *[frame()] * 4])
     assert [part.part_id for part in parts] == ["run-1", "run-2"]
 
 
 def test_part_seen_too_rarely_is_not_inspected_and_says_why() -> None:
     rule = counter(frames_min=3)
-    (part,) = look(rule, [frame(), frame(40), frame(70), *[frame()] * 4])
+    (part,) = update(rule, [frame(), frame(40), frame(70), *[frame()] * 4])
     assert part.verdict is VerdictKind.NOT_INSPECTED
     assert part.reason == "inspected in 2 frames, a defect needs 3"
 
@@ -129,22 +129,22 @@ def test_part_that_was_out_of_sight_is_never_ok(
     is_found: bool, verdict: VerdictKind
 ) -> None:
     rule = counter()
-    look(rule, [frame(), frame(20), frame(40)])
-    rule.lose_sight()
+    update(rule, [frame(), frame(20), frame(40)])
+    rule.mark_gap()
     if is_found:
-        rule.found_defect()
-    (part,) = look(rule, [frame(60), frame(80), *[frame()] * 4])
+        rule.add_defect()
+    (part,) = update(rule, [frame(60), frame(80), *[frame()] * 4])
     assert part.verdict is verdict
 
 
 def test_part_in_view_at_the_end_is_not_inspected_and_one_that_left_is_ok() -> None:
     rule = counter()
     assert rule.finish() is None
-    look(rule, [frame(), frame(20), frame(40)])
+    update(rule, [frame(), frame(20), frame(40)])
     part = rule.finish()
     assert part is not None
     assert part.verdict is VerdictKind.NOT_INSPECTED
-    look(rule, [frame(), frame(20), frame(40), frame()])
+    update(rule, [frame(), frame(20), frame(40), frame()])
     part = rule.finish()
     assert part is not None
     assert part.verdict is VerdictKind.OK
@@ -154,24 +154,24 @@ def test_part_in_view_at_the_end_is_not_inspected_and_one_that_left_is_ok() -> N
 def test_light_that_fades_slowly_is_no_part() -> None:
     rule = counter()
     levels = np.linspace(BELT, BELT + 60, 600).round().astype(int)
-    assert not look(rule, [frame(belt=int(level)) for level in levels])
+    assert not update(rule, [frame(belt=int(level)) for level in levels])
     assert rule.count == 0
-    assert len(look(rule, [frame(40, belt=110)] * 3 + [frame(belt=110)] * 4)) == 1
+    assert len(update(rule, [frame(40, belt=110)] * 3 + [frame(belt=110)] * 4)) == 1
 
 
 def test_what_hides_little_of_the_belt_is_not_learned_as_belt() -> None:
     rule = counter()
     crumb = frame(40, side_px=12)  # less than enter_share
-    assert not look(rule, [crumb] * 200)
-    assert look(rule, passage())
-    assert rule._belt.hidden_share(crumb) > 0  # noqa: SLF001 (a crumb is still seen)
+    assert not update(rule, [crumb] * 200)
+    assert update(rule, passage())
+    assert rule._belt.foreground_share(crumb) > 0  # noqa: SLF001 (a crumb is still seen)
 
 
 def test_resolution_may_change_while_a_part_passes() -> None:
     rule = counter()
     large = [f.repeat(2, axis=0).repeat(2, axis=1) for f in passage()]
     small = passage()
-    (part,) = look(rule, small[:5] + large[5:])
+    (part,) = update(rule, small[:5] + large[5:])
     assert part.verdict is VerdictKind.OK
 
 
@@ -198,7 +198,7 @@ def test_parts_of_a_drawn_line_are_counted_exactly(seed: int, dropped: float) ->
             frames_min=3,
         )
         if rng.random() >= dropped:
-            over += rule.look(pixels, Stamp(number, number, number)) is not None
+            over += rule.update(pixels, Stamp(number, number, number)) is not None
         passed += is_over
         assert 0 <= passed - over <= 1  # never ahead, never more than one behind
     assert rule is not None

@@ -24,11 +24,11 @@ BOW_TIE = [(0, 0), (1, 1), (1, 0), (0, 1)]
 
 
 def inspect(name: str, polygon: list[tuple[float, float]], **rules: object) -> Region:
-    return Region.of(name, RegionKind.INSPECT, polygon, **rules)  # type: ignore[arg-type]
+    return Region.from_polygon(name, RegionKind.INSPECT, polygon, **rules)  # type: ignore[arg-type]
 
 
 def mask(polygon: list[tuple[float, float]]) -> Region:
-    return Region.of("mask", RegionKind.MASK, polygon)
+    return Region.from_polygon("mask", RegionKind.MASK, polygon)
 
 
 def seen(*defects: tuple[float, float, int, float], side_px: float = 10) -> Detections:
@@ -44,8 +44,8 @@ def seen(*defects: tuple[float, float, int, float], side_px: float = 10) -> Dete
 def kept(regions: list[Region], found: Detections) -> list[tuple[float, str]]:
     """Return centre x and region of what is kept."""
     drawn = RegionMap(regions, LABELS, PACKAGE)
-    left = drawn.keep(found, WIDTH_PX, HEIGHT_PX)
-    names = drawn.names(left, WIDTH_PX, HEIGHT_PX)
+    left = drawn.filter(found, WIDTH_PX, HEIGHT_PX)
+    names = drawn.region_names(left, WIDTH_PX, HEIGHT_PX)
     centres = (left.boxes[:, 0] + left.boxes[:, 2]) / 2
     return list(zip(centres.tolist(), names, strict=True))
 
@@ -53,7 +53,7 @@ def kept(regions: list[Region], found: Detections) -> list[tuple[float, str]]:
 def test_without_regions_the_whole_picture_counts_as_the_package_says() -> None:
     found = seen((20, 50, 0, 0.9), (180, 50, 1, 0.6), (100, 50, 1, 0.55))
     assert kept([], found) == [(20, ""), (180, "")]
-    assert RegionMap([], LABELS, PACKAGE).lowest.tolist() == PACKAGE.tolist()
+    assert RegionMap([], LABELS, PACKAGE).lowest_thresholds.tolist() == PACKAGE.tolist()
 
 
 def test_outside_every_inspect_region_nothing_counts() -> None:
@@ -99,11 +99,11 @@ def test_region_raises_and_lowers_the_threshold_of_one_label_only() -> None:
 
 def test_output_is_decoded_with_the_lowest_threshold_in_force() -> None:
     left = inspect("left", SQUARE, thresholds={"scratch": 0.8, "dent": 0.2})
-    assert RegionMap([left], LABELS, PACKAGE).lowest.tolist() == pytest.approx(
-        [0.8, 0.2]
-    )
+    assert RegionMap(
+        [left], LABELS, PACKAGE
+    ).lowest_thresholds.tolist() == pytest.approx([0.8, 0.2])
     drawn = RegionMap([left, inspect("right", RIGHT)], LABELS, PACKAGE)
-    assert drawn.lowest.tolist() == pytest.approx([0.5, 0.2])
+    assert drawn.lowest_thresholds.tolist() == pytest.approx([0.5, 0.2])
 
 
 @pytest.mark.parametrize(("side_px", "counts"), [(29, False), (30, True)])
@@ -115,8 +115,8 @@ def test_longer_side_decides_about_the_size(side_px: float, counts: bool) -> Non
 def test_region_stays_on_the_part_when_the_resolution_changes() -> None:
     drawn = RegionMap([inspect("left", SQUARE)], LABELS, PACKAGE)
     found = seen((90, 50, 0, 0.9))
-    assert len(drawn.keep(found, 200, 100)) == 1
-    assert len(drawn.keep(found, 100, 100)) == 0
+    assert len(drawn.filter(found, 200, 100)) == 1
+    assert len(drawn.filter(found, 100, 100)) == 0
 
 
 def test_frame_without_detections_costs_nothing() -> None:
@@ -125,13 +125,15 @@ def test_frame_without_detections_costs_nothing() -> None:
 
 def test_concave_polygon_has_its_notch_outside() -> None:
     notch = [(0.0, 0.0), (1, 0), (1, 1), (0.5, 0.3), (0, 1)]
-    inside = inspect("v", notch).holds(np.array([[0.1, 0.5], [0.5, 0.8], [0.5, 0.2]]))
+    inside = inspect("v", notch).contains(
+        np.array([[0.1, 0.5], [0.5, 0.8], [0.5, 0.2]])
+    )
     assert inside.tolist() == [True, False, True]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 6.28), min_size=3, max_size=9, unique=True), st.data())
-def test_point_is_inside_exactly_where_opencv_says_so(
+def test_point_is_inside_exactly_where_opencv_puts_it(
     angles: list[float], data: st.DataObject
 ) -> None:
     cv2 = pytest.importorskip("cv2")
@@ -143,7 +145,7 @@ def test_point_is_inside_exactly_where_opencv_says_so(
         st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=9)
     )
     corners = np.array(polygon, np.float32)
-    inside = inspect("x", polygon).holds(np.array(points, float).reshape(-1, 2))
+    inside = inspect("x", polygon).contains(np.array(points, float).reshape(-1, 2))
     for point, is_inside in zip(points, inside.tolist(), strict=True):
         distance = cv2.pointPolygonTest(corners, point, measureDist=True)
         if abs(distance) > 1e-4:  # float32 corners: on the edge it may say either
@@ -152,7 +154,10 @@ def test_point_is_inside_exactly_where_opencv_says_so(
 
 def test_points_of_a_common_edge_belong_to_one_of_two_neighbours() -> None:
     points = np.array([[0.5, y] for y in (0.0, 0.25, 0.5, 0.99)])
-    sides = [inspect("l", SQUARE).holds(points), inspect("r", RIGHT).holds(points)]
+    sides = [
+        inspect("l", SQUARE).contains(points),
+        inspect("r", RIGHT).contains(points),
+    ]
     assert np.sum(sides, axis=0).tolist() == [1, 1, 1, 1]
 
 
@@ -163,7 +168,7 @@ def test_threshold_for_a_label_that_the_model_lacks_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("polygon", "told"),
+    ("polygon", "expected"),
     [
         (SQUARE, ""),
         ([(0, 0), (1, 0), (0.2, 0.2), (0, 1)], ""),  # concave
@@ -181,8 +186,8 @@ def test_threshold_for_a_label_that_the_model_lacks_is_named() -> None:
     ],
 )
 def test_polygon_without_an_inside_is_refused(
-    polygon: list[tuple[float, float]], told: str
+    polygon: list[tuple[float, float]], expected: str
 ) -> None:
     fault = polygon_fault(polygon)
-    assert told in fault
-    assert bool(fault) is bool(told)
+    assert expected in fault
+    assert bool(fault) is bool(expected)

@@ -13,6 +13,10 @@ from models.detections import Detections, no_detections
 WIDTH_PX, HEIGHT_PX = 1280, 720
 
 
+def tracker_of(k: int, n: int, max_missed: int = 15) -> Tracker:
+    return Tracker(k, n, iou_threshold=0.2, max_missed=max_missed)
+
+
 @dataclass(frozen=True)
 class Defect:
     """A defect on a part: where on it, how large, and in which frames it is seen."""
@@ -66,7 +70,7 @@ def alerts(
     dropped: tuple[int, ...] = (),
 ) -> dict[tuple[int, int], int]:
     """Return how often each defect of a line was reported."""
-    tracker = Tracker(k, n)
+    tracker = tracker_of(k, n)
     counts = {(p, d): 0 for p, (_, ds) in enumerate(line.parts) for d in range(len(ds))}
     for number in range(frames):
         found, who = line.frame(number)
@@ -93,19 +97,19 @@ def test_moving_defect_gives_one_alert_at_any_speed(step_px: float) -> None:
 
 
 def test_alert_comes_with_the_kth_sighting() -> None:
-    tracker = Tracker(3, 5)
+    tracker = tracker_of(3, 5)
     reports = [len(tracker.update(one(100 + 40 * i, 50), i)) for i in range(6)]
     assert reports == [0, 0, 1, 0, 0, 0]
 
 
 def test_k_of_one_reports_at_once_and_only_once() -> None:
-    tracker = Tracker(1, 1)
+    tracker = tracker_of(1, 1)
     reports = [len(tracker.update(one(100 + 40 * i, 50), i)) for i in range(6)]
     assert reports == [1, 0, 0, 0, 0, 0]
 
 
 def test_fewer_sightings_than_k_in_n_frames_give_no_alert() -> None:
-    tracker = Tracker(3, 4)
+    tracker = tracker_of(3, 4)
     reports = [
         len(tracker.update(one(300, 50) if i % 2 == 0 else no_detections(), i))
         for i in range(20)
@@ -131,8 +135,8 @@ def test_defect_that_flickers_trembles_and_flips_gives_exactly_one_alert(
 
 def test_two_defects_that_cross_give_two_alerts() -> None:
     # Flies on a belt that stands still: as near as 6 px, without ever overlapping.
-    tracker = Tracker(3, 5)
-    told: list[int] = []
+    tracker = tracker_of(3, 5)
+    reported: list[int] = []
     for number in range(40):
         along = 30.0 * number
         pair = [one(60 + along, 100, label=0), one(1230 - along, 118, label=1)]
@@ -142,13 +146,13 @@ def test_two_defects_that_cross_give_two_alerts() -> None:
             np.array([0, 1]),
         )
         seen = tracker.update(found, number, frame_width_px=WIDTH_PX)
-        told += seen.labels.tolist()
-    assert sorted(told) == [0, 1]
+        reported += seen.labels.tolist()
+    assert sorted(reported) == [0, 1]
 
 
 def test_k_of_n_counts_inspected_frames_and_not_those_that_were_dropped() -> None:
     # Every third frame is inspected: three sightings lie within five inspected frames.
-    tracker = Tracker(3, 5)
+    tracker = tracker_of(3, 5)
     reports = [
         len(tracker.update(one(100 + 12 * i, 50), i, frame_width_px=WIDTH_PX))
         for i in range(0, 60, 3)
@@ -182,7 +186,7 @@ def test_label_that_flips_between_frames_gives_one_alert() -> None:
 
 
 def test_two_labels_for_one_defect_in_one_frame_give_one_alert() -> None:
-    tracker = Tracker(2, 3)
+    tracker = tracker_of(2, 3)
     count = 0
     for i in range(10):
         x = 100 + 30 * i
@@ -197,7 +201,7 @@ def test_two_labels_for_one_defect_in_one_frame_give_one_alert() -> None:
 def test_scratch_boxed_whole_and_by_its_ends_gives_one_alert() -> None:
     whole, front, rear = (0, 38), (0, 20), (14, 38)  # px along the scratch
     patterns = [(front,), (whole, rear), (front, rear), (rear,), (front, whole)]
-    tracker = Tracker(3, 5)
+    tracker = tracker_of(3, 5)
     counts = []
     for frame in range(10):
         pieces = patterns[frame % len(patterns)]
@@ -216,12 +220,12 @@ def test_chip_boxed_by_either_end_gives_one_alert() -> None:
     low, high, middle = 122.0, 106.5, 117.0  # px: the middle of what is boxed
     ends = [low, low - 1, low - 1.5, high, 126.5, 121.5, middle]
     chip = [one(37.5 + 35 * i, y, 17) for i, y in enumerate(ends)]
-    tracker = Tracker(3, 5)
-    told = [
+    tracker = tracker_of(3, 5)
+    reported = [
         len(tracker.update(found, number, frame_width_px=320))
         for number, found in enumerate(belt * 3 + chip)
     ]
-    assert sum(told[len(belt) * 3 :]) == 1
+    assert sum(reported[len(belt) * 3 :]) == 1
 
 
 def test_two_defects_on_one_part_give_two_alerts() -> None:
@@ -242,7 +246,7 @@ def test_defect_at_the_same_place_of_the_next_part_gives_its_own_alert() -> None
 
 
 def test_next_part_at_the_same_place_after_a_pause_gives_its_own_alert() -> None:
-    tracker = Tracker(2, 3, max_missed=5)
+    tracker = tracker_of(2, 3, max_missed=5)
     seen = [one(300, 200)] * 8 + [no_detections()] * 6 + [one(300, 200)] * 8
     assert sum(len(tracker.update(each, i)) for i, each in enumerate(seen)) == 2
 
@@ -259,7 +263,7 @@ def test_large_gap_right_after_the_first_sighting_gives_one_alert() -> None:
 
 
 def test_conveyor_that_stops_and_starts_gives_one_alert() -> None:
-    tracker = Tracker(2, 4)
+    tracker = tracker_of(2, 4)
     x, count = 50.0, 0
     speeds = [40] * 6 + [20] + [0] * 10 + [15, 30] + [40] * 8
     for i, speed in enumerate(speeds):
@@ -269,7 +273,7 @@ def test_conveyor_that_stops_and_starts_gives_one_alert() -> None:
 
 
 def test_conveyor_that_runs_faster_later_still_gives_every_alert() -> None:
-    tracker = Tracker(2, 4)
+    tracker = tracker_of(2, 4)
     count, number = 0, 0
     for step in (12, 12, 12, 60, 60, 60, 130, 130):
         for x in range(20, WIDTH_PX - 10, step):
@@ -304,12 +308,12 @@ def belt_in_a_narrow_frame(nuisances: dict[int, tuple[float, float]]) -> int:
     frames = before * 3 + [nothing] * 4  # the motion of the belt is known, and trusted
     for number, place in nuisances.items():
         frames[len(before) * 3 + number] = one(*place, 17)
-    tracker = Tracker(3, 5)
-    told = [
+    tracker = tracker_of(3, 5)
+    reported = [
         len(tracker.update(found, number, frame_width_px=width_px))
         for number, found in enumerate(frames + part)
     ]
-    return sum(told[len(before) * 3 :])
+    return sum(reported[len(before) * 3 :])
 
 
 def test_nuisances_at_the_edge_do_not_bend_the_motion_of_the_belt() -> None:
@@ -318,7 +322,7 @@ def test_nuisances_at_the_edge_do_not_bend_the_motion_of_the_belt() -> None:
 
 
 def test_what_was_seen_far_away_is_not_followed_in_a_narrow_frame() -> None:
-    tracker = Tracker(2, 3)
+    tracker = tracker_of(2, 3)
     found = [one(100, y, 12) for y in (50, 100, 150)]  # 50 px = 16 % of the frame
     assert [
         len(tracker.update(one_, i, frame_width_px=320)) for i, one_ in enumerate(found)
@@ -326,7 +330,7 @@ def test_what_was_seen_far_away_is_not_followed_in_a_narrow_frame() -> None:
 
 
 def test_reported_detection_is_that_of_this_frame() -> None:
-    tracker = Tracker(2, 2)
+    tracker = tracker_of(2, 2)
     tracker.update(one(100, 50, label=1), 0)
     found = one(140, 50, label=2)
     reported = tracker.update(found, 1)
@@ -335,14 +339,14 @@ def test_reported_detection_is_that_of_this_frame() -> None:
 
 
 def test_frame_numbers_that_start_again_do_no_harm() -> None:
-    tracker = Tracker(2, 3)
+    tracker = tracker_of(2, 3)
     counts = [len(tracker.update(one(200, 90), i)) for i in (50, 51, 0, 1, 2)]
     assert counts == [0, 1, 0, 0, 0]
 
 
 def test_k_beyond_n_is_refused() -> None:
     with pytest.raises(ValueError, match=r"k = 4, n = 3"):
-        Tracker(4, 3)
+        tracker_of(4, 3)
 
 
 @st.composite
