@@ -1,7 +1,4 @@
-"""The verb ``run``: the daemon on the line PC.
-
-The verb ``doctor``: is this line PC fit to inspect?
-"""
+"""The verbs of the line PC: ``run`` (the daemon) and ``doctor`` (its checks)."""
 
 import argparse
 import json
@@ -10,19 +7,13 @@ import sys
 from pathlib import Path
 
 from edge.config.station import load_edge_config, render_config
-from edge.doctor.finding import CheckResult, Grade, exit_code_of
+from edge.doctor.check_result import CheckResult, Grade, exit_code_of
 from models.errors import ExitCode
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``graftline run``.
-
-    Args:
-        parser: The verb's parser.
-    """
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="configuration, TOML"
-    )
+    """Declare the arguments of ``graftline run``."""
+    _add_config_argument(parser)
     parser.add_argument(
         "--exit-at-end",
         action="store_true",
@@ -38,11 +29,22 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``graftline doctor``."""
+    _add_config_argument(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON on stdout, no table"
+    )
+
+
+def _add_config_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="configuration, TOML"
+    )
+
+
 def run_run(args: argparse.Namespace) -> int:
     """Run the daemon.
-
-    Args:
-        args: From ``add_run_arguments``.
 
     Returns:
         Exit code: 0, or 130 after Ctrl-C.
@@ -57,7 +59,10 @@ def run_run(args: argparse.Namespace) -> int:
     from edge.daemon import run_daemon  # noqa: PLC0415 (--help needs none of it)
 
     result = run_daemon(
-        settings, config=args.config, exits_at_end=args.exit_at_end, tell=_tell
+        settings,
+        config=args.config,
+        exits_at_end=args.exit_at_end,
+        show_progress=_print_progress,
     )
     if args.json:
         print(json.dumps(result.summary))
@@ -67,65 +72,44 @@ def run_run(args: argparse.Namespace) -> int:
     return ExitCode.INTERRUPTED if interrupted else ExitCode.OK
 
 
-def _tell(line: str) -> None:
-    """Show a line to the person at the terminal."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``graftline doctor``.
-
-    Args:
-        parser: The verb's parser.
-    """
-    parser.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="configuration, TOML"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON on stdout, no table"
-    )
-
-
 def run_doctor(args: argparse.Namespace) -> int:
-    """Examine the line PC and print what was found.
-
-    Args:
-        args: From ``add_doctor_arguments``.
+    """Check the line PC and print the results.
 
     Returns:
-        Exit code of the first broken part; 0 where nothing is broken.
+        Exit code of the first failed check; 0 where no check failed.
 
     Raises:
         ConfigError: The configuration cannot be read.
     """
-    from edge.config.station import load_edge_config  # noqa: PLC0415 (--help needs none of it)
-    from edge.doctor.examination import examine  # noqa: PLC0415
+    from edge.doctor.checks import run_doctor_checks  # noqa: PLC0415 (--help needs none of it)
 
-    findings = examine(load_edge_config(args.config))
-    code = exit_code_of(findings)
+    results = run_doctor_checks(load_edge_config(args.config))
+    code = exit_code_of(results)
     if args.json:
-        rows = [finding.document() for finding in findings]
+        rows = [result.document() for result in results]
         print(json.dumps({"exit_code": code, "findings": rows}))
         return code
-    _print_table(findings)
-    broken = sum(finding.grade is Grade.FAIL for finding in findings)
-    print(
-        f"{broken} of {len(findings)} checks failed." if broken else "Fit to inspect."
-    )
+    _print_table(results)
+    failed = sum(result.grade is Grade.FAIL for result in results)
+    print(f"{failed} of {len(results)} checks failed." if failed else "Fit to inspect.")
     return code
 
 
-def _print_table(findings: list[CheckResult]) -> None:
-    """Print what was found, one check in a row, with why and fix below it."""
+def _print_progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_table(results: list[CheckResult]) -> None:
+    """Print one check in a row, with why and fix below it."""
     from rich.console import Console  # noqa: PLC0415 (not for --json)
     from rich.table import Table  # noqa: PLC0415
 
     table = Table()
     for heading in ("check", "", "what was found"):
         table.add_column(heading, overflow="fold")
-    for finding in findings:
-        lines = [finding.what]
-        lines += [finding.why] if finding.why else []
-        lines += [f"Fix: {finding.fix}"] if finding.fix else []
-        table.add_row(finding.check, finding.grade.value, "\n".join(lines))
+    for result in results:
+        lines = [result.what]
+        lines += [result.why] if result.why else []
+        lines += [f"Fix: {result.fix}"] if result.fix else []
+        table.add_row(result.check, result.grade.value, "\n".join(lines))
     Console(markup=False).print(table)

@@ -1,10 +1,10 @@
 """The daemon: the only place where its parts are built and joined.
 
-Order matters. The outbox first: it refuses a second daemon. Then the cameras'
-processes, which take their time to come up while the model is compiled; they hold
-their frames back until somebody can look at them. On the way out the same in reverse:
-no more frames, decisions to the disk, events to the broker as far as time allows, and
-the last word ``disconnected``.
+The order of the start matters. The outbox first: it refuses a second daemon. Then the
+cameras' processes, which open their sources while the model is compiled; they hold
+their frames back until the pipeline can inspect them. The shutdown is the reverse: no
+more frames, decisions to the disk, events to the broker as far as time allows, and
+the state ``disconnected`` last.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from edge.cameras.supervisor import CameraProcess
 from edge.config.station import EdgeSettings
-from edge.control.command_queue import PER_TURN, QUEUE_COMMANDS, CommandQueue
+from edge.control.command_queue import PER_POLL, QUEUE_COMMANDS, CommandQueue
 from edge.control.command_validation import Refused
 from edge.control.reload import Configuration, ReloadRequest
 from edge.control.signals import StopSignal
@@ -28,37 +28,42 @@ from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.recorder import DecisionRecorder
 from edge.inspection.camera_set import CameraSet, check_labels
-from edge.inspection.model import ModelWatch, load_model, useful_streams
+from edge.inspection.model import (
+    LoadedModel,
+    ModelWatcher,
+    load_model,
+    useful_streams,
+)
 from edge.inspection.pipeline import Pipeline
 from edge.monitoring.metrics import DaemonMetrics
 from edge.monitoring.metrics_server import MetricsServer
 from edge.monitoring.status import DaemonStatus, StatusReporter, is_clock_synchronized
-from edge.monitoring.systemd import Heartbeat, SystemdNotifier, WatchdogReporter
-from edge.monitoring.thermal import ThermalWatch
+from edge.monitoring.systemd import Heartbeats, SystemdNotifier, WatchdogReporter
+from edge.monitoring.thermal import ThermalMonitor
 from models.commands import CommandRefusal, CommandVerb
 from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
 from models.slot_files import SlotFolder
-from models.topics import StationTopics
 
 logger = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 0.1
-DRAIN_LIMIT_S = 10.0  # of a stop on request
-GIVE_UP_FAILURES = 3  # starts in a row: with --exit-at-end such a camera has ended
-LOOK_AGAIN_S = 0.05
-LAST_WORD_LIMIT_S = 2.0
-LASTING_THREADS = ("outbox", "recorder", "publisher", "model-watch", "health")
+SHUTDOWN_LIMIT_S = 10.0  # of a stop on request
+# Failed starts in a row after which --exit-at-end counts a camera as ended.
+START_FAILURES_MAX = 3
+DELIVERY_POLL_S = 0.05
+DRAIN_LIMIT_S = 2.0  # frames in flight, and the last status to the broker
+CRITICAL_THREADS = ("outbox", "recorder", "publisher", "model-watch", "health")
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run of the daemon went.
+    """The result of one run of the daemon.
 
     Attributes:
-        summary: Figures, for JSON.
-        signal_number: What stopped it; 0 = its sources ended.
-        error: What a person must know although it ended in order.
+        summary: State and counters, for JSON.
+        signal_number: The signal that stopped it; 0 = its sources ended.
+        error: What a person must know although it ended in order; None = nothing.
     """
 
     summary: dict[str, object]
@@ -71,18 +76,18 @@ def run_daemon(
     *,
     config: Path,
     exits_at_end: bool,
-    tell: Callable[[str], None],
+    show_progress: Callable[[str], None],
 ) -> RunResult:
-    """Run the daemon until its sources have ended or it is told to stop.
+    """Run the daemon until its sources have ended or a signal stops it.
 
     Args:
         settings: The configuration.
-        config: The file that it was read from; a reload reads it anew.
+        config: The file that it was read from; a reload reads it again.
         exits_at_end: End when every source has ended and everything is delivered.
-        tell: Takes a line for the person at the terminal.
+        show_progress: Shows a line at the terminal.
 
     Returns:
-        Figures, and what a person must know: a camera that was never there, events
+        Summary, and what a person must know: a camera that never delivered, events
         that could not be delivered.
 
     Raises:
@@ -94,7 +99,28 @@ def run_daemon(
     stop, reload = StopSignal(), ReloadRequest()
     with stop.listening(), reload.listening(), contextlib.ExitStack() as clean_up:
         configuration = Configuration(config, settings)
-        daemon = _Daemon(configuration, stop, reload, tell, clean_up)
+        outbox = Outbox(
+            settings.outbox.path, settings.station.topics, settings.outbox.max_bytes
+        )
+        outbox.start()
+        clean_up.callback(outbox.close)
+        evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)
+        cameras = CameraSet(settings.camera)
+        clean_up.callback(cameras.stop)
+        cameras.supervise(time.monotonic_ns())
+        slot = SlotFolder(settings.model.slot)
+        model = load_model(slot, settings.model.threads, _streams_max(cameras))
+        check_labels(settings.camera, model)
+        daemon = _Daemon(
+            configuration,
+            outbox=outbox,
+            evidence=evidence,
+            cameras=cameras,
+            model=model,
+            signals=(stop, reload),
+            show_progress=show_progress,
+        )
+        daemon.start(clean_up)
         daemon.inspect(exits_at_end=exits_at_end)
         return daemon.finish()
 
@@ -103,174 +129,190 @@ class _Daemon:
     """All parts of one run.
 
     Args:
-        configuration: In force.
-        stop: Set by a signal.
-        reload: Set by a signal.
-        tell: Takes a line for the person at the terminal.
-        clean_up: Ends what was started, whatever happens.
+        outbox: Started.
+        cameras: Started; they hold their frames back.
+        model: Loaded; the rules of all cameras fit its labels.
+        signals: Set by SIGTERM or SIGINT, and by SIGHUP.
+        show_progress: Shows a line at the terminal.
     """
 
     def __init__(
         self,
         configuration: Configuration,
-        stop: StopSignal,
-        reload: ReloadRequest,
-        tell: Callable[[str], None],
-        clean_up: contextlib.ExitStack,
+        *,
+        outbox: Outbox,
+        evidence: EvidenceStore,
+        cameras: CameraSet,
+        model: LoadedModel,
+        signals: tuple[StopSignal, ReloadRequest],
+        show_progress: Callable[[str], None],
     ) -> None:
-        settings, self._configuration = configuration.settings, configuration
-        self._stop, self._reload, self._tell = stop, reload, tell
+        settings = configuration.settings
+        topics, boot_id, version = settings.station.topics, uuid.uuid4().hex, _version()
         self._started_s = time.monotonic()
-        topics, boot_id = settings.station.topics, uuid.uuid4().hex
-        version = _version()
-        self._outbox = Outbox(settings.outbox.path, topics, settings.outbox.max_bytes)
-        self._outbox.start()
-        clean_up.callback(self._outbox.close)
-        evidence = EvidenceStore(settings.evidence.folder, settings.evidence.max_bytes)
-        self._lanes = CameraSet(settings.camera)
-        clean_up.callback(self._lanes.stop)
-        self._lanes.supervise(time.monotonic_ns())
-        slot = SlotFolder(settings.model.slot)
-        streams_max = useful_streams(
-            [lane.makes_parts for lane in self._lanes.in_force]
+        self._configuration, self._outbox = configuration, outbox
+        self._cameras, self._show_progress = cameras, show_progress
+        self._stop, self._reload = signals
+        self._commands = CommandQueue(
+            topics, cameras.trigger_timeout_ms, is_clock_synchronized
         )
-        model = load_model(slot, settings.model.threads, streams_max)
-        check_labels(settings.camera, model)
         will = StationStatus(state=DaemonState.LOST, boot_id=boot_id, version=version)
-        self._desk = CommandQueue(
-            topics, self._lanes.trigger_timeout_ms, is_clock_synchronized
-        )
         self._publisher = Publisher(
-            *(settings.broker, self._outbox, topics, will),
-            commands=(topics.commands, self._desk.receive),
+            *(settings.broker, outbox, topics, will),
+            commands=(topics.commands, self._commands.enqueue),
         )
-        self._recorder = DecisionRecorder(evidence, self._outbox, topics, boot_id)
-        self._pipeline = Pipeline(model, self._lanes.in_force, self._recorder)
-        self._pipeline.hear = self._hear
-        self._watch = ModelWatch(settings.model, model.in_force.sha256, streams_max)
-        vitals = DaemonStatus(
-            boot_id=boot_id,
-            version=version,
-            topics=topics,
-            slot=slot,
-            pipeline=self._pipeline,
-            recorder=self._recorder,
-            outbox=self._outbox,
-            watch=self._watch,
-            publisher=self._publisher,
-            configuration=configuration,
-            thermal=ThermalWatch(settings.thermal),
+        self._recorder = DecisionRecorder(
+            evidence, outbox, topics, boot_id, is_clock_synchronized
         )
-        self._health = StatusReporter(
-            settings.health, vitals, self._publisher, self._tell
+        thermal = ThermalMonitor(settings.thermal)
+        self._pipeline = Pipeline(
+            model,
+            cameras.channels,
+            self._recorder,
+            poll_commands=self._poll_commands,
+            sheds_frames=lambda: thermal.sheds_frames,
         )
-        self._announcer = self._announced(topics, version)
-        self._service, self._pulse = self._watched(vitals, clean_up)
-
-    def _announced(self, topics: StationTopics, version: str) -> HomeAssistantDiscovery:
-        """Return who announces the station to Home Assistant."""
-        settings = self._configuration.settings
-        return HomeAssistantDiscovery(
+        self._model_watcher = ModelWatcher(
+            settings.model, model.in_force.sha256, _streams_max(cameras)
+        )
+        status = self._daemon_status(boot_id, version, thermal)
+        self._status_reporter = StatusReporter(
+            settings.health,
+            status,
+            self._publisher,
+            thermal=thermal,
+            health_file=SlotFolder(settings.model.slot).health,
+            show_progress=show_progress,
+        )
+        self._home_assistant = HomeAssistantDiscovery(
             settings.home_assistant,
             topics,
-            lambda: [camera.name for camera in self._lanes.cameras],
+            lambda: [camera.name for camera in cameras.cameras],
             version,
             settings.outbox.path.parent,
             self._publisher,
         )
-
-    def _watched(
-        self, vitals: DaemonStatus, clean_up: contextlib.ExitStack
-    ) -> tuple[WatchdogReporter, Heartbeat]:
-        """Return who tells systemd, and the loops; open the figures."""
-        pulse = Heartbeat(
+        self._heartbeats = Heartbeats(
             {
-                "outbox": lambda: self._outbox.turns,
+                "outbox": lambda: outbox.turns,
                 "recorder": lambda: self._recorder.turns,
             }
         )
-        service = WatchdogReporter(
+        self._watchdog = WatchdogReporter(
             SystemdNotifier.from_environment(),
-            pulse,
-            LASTING_THREADS,
-            state=lambda: self._health.state,
-            line=self._health.progress_line,
+            self._heartbeats,
+            CRITICAL_THREADS,
+            state=lambda: self._status_reporter.state,
+            status_line=self._status_reporter.progress_line,
         )
+        self._metrics_server = self._build_metrics_server(status, thermal)
+
+    def _daemon_status(
+        self, boot_id: str, version: str, thermal: ThermalMonitor
+    ) -> DaemonStatus:
+        return DaemonStatus(
+            boot_id=boot_id,
+            version=version,
+            topics=self._configuration.settings.station.topics,
+            pipeline=self._pipeline,
+            outbox=self._outbox,
+            part_faults=lambda: (
+                self._pipeline.fault,
+                self._model_watcher.fault,
+                self._recorder.fault,
+                self._publisher.alarm,
+                self._configuration.fault,
+                thermal.fault,
+            ),
+        )
+
+    def _build_metrics_server(
+        self, status: DaemonStatus, thermal: ThermalMonitor
+    ) -> MetricsServer:
         settings = self._configuration.settings
-        figures = DaemonMetrics(
-            vitals=vitals,
+        metrics = DaemonMetrics(
+            status=status,
             publisher=self._publisher,
-            state=lambda: self._health.state,
-            stuck=lambda: service.stuck,
+            state=lambda: self._status_reporter.state,
+            stuck=lambda: self._watchdog.stuck,
+            is_throttled=lambda: thermal.is_throttled,
             outbox_path=settings.outbox.path,
         )
-        metrics = MetricsServer(settings.metrics, figures)
-        metrics.start()
-        clean_up.callback(metrics.stop)
-        return service, pulse
+        return MetricsServer(settings.metrics, metrics)
+
+    def start(self, clean_up: contextlib.ExitStack) -> None:
+        """Start the threads and let the cameras deliver frames.
+
+        Args:
+            clean_up: Stops what ``finish`` does not stop, also after an error.
+
+        Raises:
+            ConfigError: The address of the metrics cannot be used.
+        """
+        self._metrics_server.start()
+        clean_up.callback(self._metrics_server.stop)
+        self._publisher.start()
+        self._home_assistant.start()
+        self._recorder.start()
+        self._model_watcher.start()
+        self._status_reporter.start()
+        self._watchdog.start()  # last: it checks the threads of the others
+        self._cameras.admit_frames()
+        logger.info("inspecting cameras=%d", len(self._cameras.cameras))
 
     def inspect(self, *, exits_at_end: bool) -> None:
         """Inspect frames until there is a reason to stop."""
-        self._publisher.start()
-        self._announcer.start()
-        self._recorder.start()
-        self._watch.start()
-        self._health.start()
-        self._service.start()
-        self._lanes.admit_frames()
-        logger.info("inspecting cameras=%d", len(self._lanes.cameras))
         while not self._stop:
-            self._lanes.supervise(time.monotonic_ns())
-            self._pulse.beat("cameras")
+            self._cameras.supervise(time.monotonic_ns())
+            self._heartbeats.beat("cameras")
             self._swap_model()
-            self._hear()
-            self._reload_if_wanted()
-            busy = self._pipeline.turn()
-            self._pulse.beat("inference")
+            self._poll_commands()
+            self._reload_if_requested()
+            busy = self._pipeline.run_once()
+            self._heartbeats.beat("inference")
             if busy == 0:
                 is_idle = exits_at_end and self._pipeline.is_idle
-                if is_idle and all(map(_has_ended, self._lanes.cameras)):
+                if is_idle and all(map(_has_ended, self._cameras.cameras)):
                     return
                 self._pipeline.wait(IDLE_WAIT_S)
 
     def finish(self) -> RunResult:
-        """Stop in order: what was decided is written, what is written delivered."""
-        deadline_s = time.monotonic() + DRAIN_LIMIT_S
-        self._service.stop()
-        self._lanes.stop()
-        self._watch.stop()
-        self._hear(QUEUE_COMMANDS)
-        self._pipeline.drain(LAST_WORD_LIMIT_S)
-        for lane in self._pipeline.lanes:
-            self._pipeline.give_up(lane, "the daemon was stopped")
-        self._recorder.close(DRAIN_LIMIT_S / 2)
-        undelivered = self._undelivered()
-        error = _nothing_from(self._lanes.cameras) or undelivered
-        left_s = max(LAST_WORD_LIMIT_S, deadline_s - time.monotonic())
-        limit_s = min(DRAIN_LIMIT_S / 2, left_s) if self._stop else LAST_WORD_LIMIT_S
-        self._announcer.stop()
-        self._tell(self._health.progress_line())
-        self._publisher.stop(self._health.stop(), limit_s)
+        """Stop in order: decisions are written, what is written is delivered."""
+        deadline_s = time.monotonic() + SHUTDOWN_LIMIT_S
+        self._watchdog.stop()
+        self._cameras.stop()
+        self._model_watcher.stop()
+        self._poll_commands(QUEUE_COMMANDS)
+        self._pipeline.drain(DRAIN_LIMIT_S)
+        for channel in self._pipeline.channels:
+            self._pipeline.abandon_parts(channel, "the daemon was stopped")
+        self._recorder.close(SHUTDOWN_LIMIT_S / 2)
+        delivery_error = self._wait_for_delivery()
+        error = _lost_cameras_error(self._cameras.cameras) or delivery_error
+        left_s = max(DRAIN_LIMIT_S, deadline_s - time.monotonic())
+        limit_s = min(SHUTDOWN_LIMIT_S / 2, left_s) if self._stop else DRAIN_LIMIT_S
+        self._home_assistant.stop()
+        self._show_progress(self._status_reporter.progress_line())
+        self._publisher.stop(self._status_reporter.stop(), limit_s)
         signal_number = self._stop.signal_number
         return RunResult(
             self._summary(), signal_number, None if signal_number else error
         )
 
-    def _undelivered(self) -> DeliveryError | None:
-        """Wait until everything is delivered; return why not if nothing moves."""
-        settings, publisher = self._configuration.settings, self._publisher
-        limit_s = settings.outbox.stalled_after_s
-        before, moved_s = -1, time.monotonic()
-        while not self._stop and (left := publisher.undelivered()):
+    def _wait_for_delivery(self) -> DeliveryError | None:
+        """Wait until everything is delivered; return why it is not if it stalls."""
+        limit_s = self._configuration.settings.outbox.stalled_after_s
+        before, changed_s = -1, time.monotonic()
+        while not self._stop and (left := self._publisher.undelivered()):
             if left != before:
-                before, moved_s = left, time.monotonic()
-            if time.monotonic() - moved_s > limit_s:
+                before, changed_s = left, time.monotonic()
+            if time.monotonic() - changed_s > limit_s:
                 return self._delivery_error(left)
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(DELIVERY_POLL_S)
         return self._delivery_error(0) if self._recorder.unwritten else None
 
     def _delivery_error(self, undelivered: int) -> DeliveryError:
-        """Return the error that says what was not delivered, or not even written."""
+        """Return the error that states what was not delivered, or not even written."""
         lost, outbox = self._recorder.unwritten, self._configuration.settings.outbox
         limit_s = outbox.stalled_after_s
         what = f"{undelivered} events are not delivered"
@@ -284,18 +326,18 @@ class _Daemon:
         )
 
     def _summary(self) -> dict[str, object]:
-        """Return the figures of the run."""
-        model = self._pipeline.model.in_force
+        """Return state and counters of the run."""
         return {
-            "state": self._health.state.value,
+            "state": self._status_reporter.state.value,
             "seconds": round(time.monotonic() - self._started_s, 3),
-            "model": model.model_dump(),
+            "model": self._pipeline.model.in_force.model_dump(),
             "cameras": {
-                lane.camera.name: lane.summary() for lane in self._pipeline.lanes
+                channel.camera.name: channel.summary()
+                for channel in self._pipeline.channels
             },
             "commands": {
-                "accepted": dict(self._desk.accepted),
-                "refused": self._desk.refused,
+                "accepted": dict(self._commands.accepted),
+                "refused": self._commands.refused,
             },
             "outbox": {
                 "stream": self._outbox.stream,
@@ -305,16 +347,15 @@ class _Daemon:
             },
         }
 
-    def _hear(self, limit: int = PER_TURN) -> None:
-        """Take commands that have arrived; a reload waits until the turn is over."""
-        for topic, reply in self._desk.hear(self._pipeline.lanes, limit):
+    def _poll_commands(self, limit: int = PER_POLL) -> None:
+        """Execute commands that have arrived; a reload waits for the next round."""
+        for topic, reply in self._commands.poll(self._pipeline.channels, limit):
             self._publisher.publish_state(topic, reply, retain=False)
 
-    def _reload_if_wanted(self) -> None:
-        """Read the configuration anew if a signal or a command asks for it."""
-        commands = [
-            self._desk.reloads.popleft() for _ in range(len(self._desk.reloads))
-        ]
+    def _reload_if_requested(self) -> None:
+        """Reload the configuration if a signal or a command requests it."""
+        queue = self._commands.reloads
+        commands = [queue.popleft() for _ in range(len(queue))]
         if not self._reload.take() and not commands:
             return
         fault = self._reload_now()
@@ -322,39 +363,44 @@ class _Daemon:
             refused = None
             if fault:
                 refused = Refused(CommandRefusal.NOT_POSSIBLE, fault, command.id)
-            for topic, reply in self._desk.answer(CommandVerb.RELOAD, command, refused):
+            replies = self._commands.reply(CommandVerb.RELOAD, command, refused)
+            for topic, reply in replies:
                 self._publisher.publish_state(topic, reply, retain=False)
 
     def _reload_now(self) -> str:
-        """Put the file in force as a whole, or nothing of it; return why not."""
+        """Put the whole file in force, or no part of it; return why not."""
         try:
-            fresh = self._configuration.read()
-            check_labels(fresh.camera, self._pipeline.model)
-            connects_anew = self._configuration.accept(fresh)
+            new = self._configuration.read()
+            check_labels(new.camera, self._pipeline.model)
+            reconnects = self._configuration.accept(new)
         except ConfigError as error:
             self._configuration.refuse(error)
             return str(error)
-        self._pipeline.drain(LAST_WORD_LIMIT_S)
-        for lane in self._lanes.swap(fresh.camera):
-            self._pipeline.give_up(lane, "a reload changed or removed its camera")
-        self._pipeline.lanes = self._lanes.in_force
-        self._announcer.start()
-        if connects_anew:
-            self._publisher.renew(fresh.broker)
-        logger.info(
-            "reloaded cameras=%d connects_anew=%s", len(fresh.camera), connects_anew
-        )
+        # No frame of a replaced channel may be in flight when its parts are abandoned.
+        self._pipeline.drain(DRAIN_LIMIT_S)
+        for channel in self._cameras.swap(new.camera):
+            reason = "a reload changed or removed its camera"
+            self._pipeline.abandon_parts(channel, reason)
+        self._pipeline.swap_channels(self._cameras.channels)
+        self._home_assistant.start()
+        if reconnects:
+            self._publisher.renew(new.broker)
+        logger.info("reloaded cameras=%d connects_anew=%s", len(new.camera), reconnects)
         return ""
 
     def _swap_model(self) -> None:
         """Put a new model in force; called between two frames."""
-        fresh = self._watch.take()
-        if fresh is not None:
-            self._pipeline.model = fresh
+        model = self._model_watcher.take()
+        if model is not None:
+            self._pipeline.swap_model(model)
             logger.info(
                 "model_swapped name=%s build=%d sha256=%s",
-                *(fresh.in_force.name, fresh.in_force.build, fresh.in_force.sha256),
+                *(model.in_force.name, model.in_force.build, model.in_force.sha256),
             )
+
+
+def _streams_max(cameras: CameraSet) -> int:
+    return useful_streams([channel.inspects_parts for channel in cameras.channels])
 
 
 def _version() -> str:
@@ -366,13 +412,13 @@ def _version() -> str:
 
 
 def _has_ended(camera: CameraProcess) -> bool:
-    """Return whether no more frames are to be expected of a camera."""
-    gives_up = camera.failures >= GIVE_UP_FAILURES
-    return camera.state is CameraState.ENDED or gives_up
+    """Return whether no more frames are expected of a camera."""
+    has_failed = camera.failures >= START_FAILURES_MAX
+    return camera.state is CameraState.ENDED or has_failed
 
 
-def _nothing_from(cameras: Sequence[CameraProcess]) -> CameraError | None:
-    """Return the error that names every camera that was lost, if any."""
+def _lost_cameras_error(cameras: Sequence[CameraProcess]) -> CameraError | None:
+    """Return the error that names every camera that is lost; None = no camera is."""
     errors = [c.error() for c in cameras if c.state is CameraState.LOST]
     if len(errors) <= 1:
         return errors[0] if errors else None

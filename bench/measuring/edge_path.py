@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, FrameBufferWriter
+from edge.config.camera import CameraSettings
 from edge.delivery.recorder import Decision
 from edge.frame import CameraFrame, Stamp
 from edge.inspection.camera_channel import CameraChannel
+from edge.inspection.camera_set import build_channel
 from edge.inspection.model import LoadedModel, load_model
 from edge.inspection.pipeline import Pipeline
-from edge.rules.tracker import Tracker
 from models.boxes import FloatArray
 from models.inference import DirectInference, Inference
 from models.preprocess import Frame, letterbox_image
@@ -30,7 +31,7 @@ SLOW_S = 0.2  # 5 frames/s
 CAMERA_FPS = 30
 
 
-class Desk:
+class CountingRecorder:
     """Takes decisions as the recorder's queue does, and only counts them."""
 
     def __init__(self) -> None:
@@ -139,10 +140,11 @@ class SlowRequest:
 
 def _pipeline(
     model: LoadedModel, *cameras: MemoryCamera
-) -> tuple[Pipeline, list[CameraChannel], Desk]:
-    desk = Desk()
-    lanes = [CameraChannel(camera, Tracker(3, 5)) for camera in cameras]
-    return Pipeline(model, lanes, desk), lanes, desk
+) -> tuple[Pipeline, list[CameraChannel], CountingRecorder]:
+    recorder = CountingRecorder()
+    settings = CameraSettings(name="memory", source="rtsp://memory/1")
+    channels = [build_channel(settings, camera) for camera in cameras]
+    return Pipeline(model, channels, recorder), channels, recorder
 
 
 def _alone_fps(model: LoadedModel, seconds: float) -> float:
@@ -166,13 +168,13 @@ def _path_fps(
 ) -> float:
     """Return what the pipeline reaches from frames in memory to decisions."""
     camera = MemoryCamera(frames, is_triggered=is_triggered)
-    pipeline, (lane,), _ = _pipeline(model, camera)
+    pipeline, (channel,), _ = _pipeline(model, camera)
     begun = time.perf_counter()
     while time.perf_counter() - begun < seconds:
-        if pipeline.turn() == 0:
+        if pipeline.run_once() == 0:
             pipeline.wait(0.1)
     pipeline.drain(5)
-    return lane.counters.inspected / (time.perf_counter() - begun)
+    return channel.counters.inspected / (time.perf_counter() - begun)
 
 
 def measure_throughput(slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
@@ -219,7 +221,7 @@ def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]
     model.requests = (DirectInference(known),)
     memory = FrameBuffer.create()
     writer, camera = FrameBufferWriter(memory), SlotCamera(memory)
-    pipeline, (lane,), desk = _pipeline(model, camera)
+    pipeline, (channel,), recorder = _pipeline(model, camera)
     spent_ms, cpu_ms, begun = list[float](), list[float](), time.monotonic()
     gc.collect()
     while time.monotonic() - begun < seconds:
@@ -227,15 +229,15 @@ def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]
         stamp = Stamp(number, time.monotonic_ns(), time.time_ns())
         writer.publish(frames[number % len(frames)], stamp)
         started_ns, cpu_ns = time.perf_counter_ns(), time.thread_time_ns()
-        pipeline.turn()
+        pipeline.run_once()
         spent_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
         cpu_ms.append((time.thread_time_ns() - cpu_ns) / 1e6)
     candidates = [
         int((a[4:].max(0) >= model.score_thresholds.min()).sum()) for a in answers
     ]
     return {
-        "frames": lane.counters.inspected,
-        "decisions_handed_over": desk.decisions,
+        "frames": channel.counters.inspected,
+        "decisions_handed_over": recorder.decisions,
         "boxes_before_nms_mean": statistics.mean(candidates),
         "ms_p50": float(np.percentile(spent_ms, 50)),
         "ms_p99": float(np.percentile(spent_ms, 99)),
@@ -268,20 +270,20 @@ def measure_age(slot: Path, seconds: float) -> dict[str, Any]:
         target=_write_frames, args=(memory, seconds), name="camera", daemon=True
     )
     writer.start()
-    pipeline, (lane,), _ = _pipeline(model, SlotCamera(memory))
+    pipeline, (channel,), _ = _pipeline(model, SlotCamera(memory))
     rss, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
-        if pipeline.turn() == 0:
+        if pipeline.run_once() == 0:
             pipeline.wait(0.1)
-        elif lane.counters.inspected % 10 == 0:
+        elif channel.counters.inspected % 10 == 0:
             rss.append(_rss_bytes())
     pipeline.drain(5)
     writer.join(10)
-    p99 = lane.counters.latency.percentile_ms(0.99)
+    p99 = channel.counters.latency.percentile_ms(0.99)
     return {
-        "frames_inspected": lane.counters.inspected,
+        "frames_inspected": channel.counters.inspected,
         "inference_ms": SLOW_S * 1000,
-        "age_ms_p50": lane.counters.latency.percentile_ms(0.5),
+        "age_ms_p50": channel.counters.latency.percentile_ms(0.5),
         "age_ms_p99": p99,
         "age_p99_in_inference_times": p99 / (SLOW_S * 1000),
         "rss_growth_bytes": rss[-1] - rss[len(rss) // 4] if rss else 0,

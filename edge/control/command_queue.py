@@ -1,8 +1,7 @@
-"""Where commands from the network wait, are judged, and are answered.
+"""Commands from the network: their queue, their execution, and their replies.
 
-The network thread only puts a payload down; the loop that inspects frames picks it up,
-so no command is carried out beside a frame, and a fault in one cannot end the network
-thread.
+The network thread only enqueues a payload; the loop that inspects frames polls it, so
+no command is executed beside a frame, and a fault in one cannot end the network thread.
 """
 
 import logging
@@ -10,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import assert_never
 
 from edge.config.camera import TriggerMode
 from edge.control.command_validation import AnyCommand, CommandGate, RawCommand, Refused
@@ -27,25 +27,25 @@ from models.errors import ConfigError
 from models.messages import fit_reason
 from models.topics import StationTopics, check_name
 
-QUEUE_COMMANDS = 4096  # 16 MiB
-PER_TURN = 256  # a frame may wait for so many: 10 ms
-SHOWN_CHARS = 60  # of a verb in the log: it may be any text
+QUEUE_COMMANDS = 4096  # 16 MiB at the largest payload
+PER_POLL = 256  # a frame waits at most for so many: 10 ms
+LOGGED_CHARS = 60  # of a verb: it may be any text
 logger = logging.getLogger(__name__)
 
-Answer = tuple[str, CommandReply]  # topic, reply
+TopicReply = tuple[str, CommandReply]
 
 
 class CommandQueue:
-    """Takes commands, judges them, and hands triggers to their cameras.
+    """Validates commands, and hands triggers to their cameras.
 
     Args:
-        topics: Of this station.
-        timeout_ms_of: ``trigger_timeout_ms`` of a camera, by its name.
-        is_clock_synchronized: Whether the wall clock can be trusted.
+        topics: Topics of this station.
+        timeout_ms_of: Returns ``trigger_timeout_ms`` of a camera by its name.
+        is_clock_synchronized: Returns whether the wall clock can be trusted.
 
     Attributes:
-        accepted: Commands that were carried out, by verb.
-        reloads: Reload commands that the daemon's loop has to carry out.
+        accepted: Number of executed commands, by verb.
+        reloads: Reload commands that the daemon's loop has to execute and answer.
     """
 
     def __init__(
@@ -65,38 +65,41 @@ class CommandQueue:
 
     @property
     def refused(self) -> dict[CommandRefusal, int]:
-        """Commands that were not carried out, by reason."""
+        """Number of commands that were not executed, by reason."""
         counts = dict(self._refused)
         if self._overflowed:
             full = CommandRefusal.QUEUE_FULL
             counts[full] = counts.get(full, 0) + self._overflowed
         return counts
 
-    def receive(self, topic: str, payload: bytes, is_retained: bool) -> None:  # noqa: FBT001 (called by the publisher)
-        """Put a message down; called by the network thread, returns at once.
+    def enqueue(self, topic: str, payload: bytes, is_retained: bool) -> None:  # noqa: FBT001 (called by the publisher)
+        """Add a message; called by the network thread, returns at once.
 
         Args:
             topic: One of the command topics.
-            payload: Any bytes; of too many only the start is kept.
-            is_retained: The broker had kept it.
+            payload: Any bytes.
+            is_retained: The broker had retained it.
         """
         if len(self._queue) >= QUEUE_COMMANDS:
             self._overflowed += 1
-            if self._overflowed == 1:  # the rest is counted
+            if self._overflowed == 1:  # the rest is counted, not logged
                 logger.warning("commands_overflow queue=%d", QUEUE_COMMANDS)
             return
         verb = topic.rpartition("/")[2]
+        # One byte more than allowed shows that the payload is oversized.
         kept = bytes(payload[: COMMAND_MAX_BYTES + 1])
         self._queue.append(RawCommand(verb, kept, is_retained, time.monotonic_ns()))
 
-    def hear(
-        self, lanes: Sequence[CameraChannel], limit: int = PER_TURN
-    ) -> Iterator[Answer]:
-        """Judge what has arrived; yield the answers that can be given now.
+    def poll(
+        self, channels: Sequence[CameraChannel], limit: int = PER_POLL
+    ) -> Iterator[TopicReply]:
+        """Validate and execute what has arrived; yield the replies.
+
+        A reload is not executed here: it is added to ``reloads``.
 
         Args:
-            lanes: The cameras.
-            limit: Most commands.
+            channels: The cameras in force.
+            limit: Largest number of commands.
         """
         if not self._queue:
             return
@@ -105,53 +108,58 @@ class CommandQueue:
             raw = self._queue.popleft()
             now = datetime.now(UTC)
             command = self._gate.admit(raw, now, clock_synchronized=is_synchronized)
-            outcome: Refused | None
+            refused: Refused | None
             match command:
                 case Refused():
-                    outcome = command
+                    refused = command
                 case TriggerCommand():
-                    outcome = self._trigger(command, raw, lanes)
+                    refused = self._trigger(command, raw, channels)
                 case ReloadCommand():
-                    self.reloads.append(command)  # answered when it is done
+                    self.reloads.append(command)
                     continue
-            yield from self.answer(raw.verb, command, outcome)
+                case _:
+                    assert_never(command)
+            yield from self.reply(raw.verb, command, refused)
 
-    def answer(
-        self, verb: str, command: AnyCommand | Refused, outcome: Refused | None
-    ) -> Iterator[Answer]:
-        """Count an outcome, and yield its answer if somebody can be answered.
+    def reply(
+        self, verb: str, command: AnyCommand | Refused, refused: Refused | None
+    ) -> Iterator[TopicReply]:
+        """Count a command, and yield its reply if it has an id to reply to.
 
         Args:
             verb: Last level of the topic: any text.
-            command: What was asked; its id is answered.
-            outcome: Why it is refused; none if it is carried out.
+            command: The command; its id goes into the reply.
+            refused: Why it is refused; None = it was executed.
         """
-        if outcome is None:
+        if refused is None:
             self.accepted[CommandVerb(verb)] += 1
         else:
-            self._note_refused(verb, outcome)
-        if not command.id or not _is_name(verb):
+            self._count_refused(verb, refused)
+        if not command.id or not _is_topic_level(verb):
             return
         reply = CommandReply(
             id=command.id,
             verb=verb,
-            accepted=outcome is None,
-            refusal=outcome.refusal if outcome else None,
-            reason=fit_reason(outcome.reason) if outcome else "",
+            accepted=refused is None,
+            refusal=refused.refusal if refused else None,
+            reason=fit_reason(refused.reason) if refused else "",
             at=datetime.now(UTC),
         )
         yield self._topics.reply(verb, command.id), reply
 
     def _trigger(
-        self, command: TriggerCommand, raw: RawCommand, lanes: Sequence[CameraChannel]
+        self,
+        command: TriggerCommand,
+        raw: RawCommand,
+        channels: Sequence[CameraChannel],
     ) -> Refused | None:
-        """Hand a trigger to its camera; return why not."""
+        """Hand a trigger to its camera; return why it cannot be."""
         name = command.camera
-        lane = next((lane for lane in lanes if lane.camera.name == name), None)
-        if lane is None or lane.triggers is None:
+        channel = next((each for each in channels if each.camera.name == name), None)
+        if channel is None or channel.command_triggers is None:
             fault = f"camera {name} is not triggered by commands"
             fix = f'set trigger = "{TriggerMode.COMMAND}" in its [[camera]]'
-            reason = f"{fault}: {fix}" if lane else f"there is no camera {name}"
+            reason = f"{fault}: {fix}" if channel else f"there is no camera {name}"
             return Refused(CommandRefusal.NOT_POSSIBLE, reason, command.id)
         age_ns = time.monotonic_ns() - raw.received_ns
         trigger = Trigger(
@@ -160,23 +168,23 @@ class CommandQueue:
             arrived_wall_ns=time.time_ns() - age_ns,
             timeout_ms=self._timeout_ms_of(name),
         )
-        lane.triggers.add(trigger)
+        channel.command_triggers.add(trigger)
         return None
 
-    def _note_refused(self, verb: str, outcome: Refused) -> None:
-        """Count a refusal; the log names the first of each reason."""
-        self._refused[outcome.refusal] += 1
-        is_first = self._refused[outcome.refusal] == 1
+    def _count_refused(self, verb: str, refused: Refused) -> None:
+        """Count a refusal; only the first of each reason is a warning in the log."""
+        self._refused[refused.refusal] += 1
+        is_first = self._refused[refused.refusal] == 1
         level = logging.WARNING if is_first else logging.DEBUG
         logger.log(
             level,
             "command_refused verb=%r id=%r refusal=%s reason=%r",
-            *(verb[:SHOWN_CHARS], outcome.id, outcome.refusal, outcome.reason),
+            *(verb[:LOGGED_CHARS], refused.id, refused.refusal, refused.reason),
         )
 
 
-def _is_name(verb: str) -> bool:
-    """Return whether a verb is fit for the topic of an answer."""
+def _is_topic_level(verb: str) -> bool:
+    """Return whether a verb may be a level of the reply's topic."""
     try:
         check_name("verb", verb)
     except ConfigError:

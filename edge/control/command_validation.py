@@ -1,10 +1,10 @@
-"""Whether a payload from the network is a command to carry out. Pure.
+"""Whether a payload from the network is a command to execute. Pure.
 
-Whoever can reach the broker can send anything, so the cheap questions come first: size
-and nesting are bounded before the JSON is parsed, and what is kept from one command to
-the next is bounded too. A command is carried out once and only in its time; by which
-clock that was judged is said in the refusal, because a station whose clock is wrong
-refuses good commands, and its owner must be able to see why.
+A client of the broker can send anything, so the cheap checks come first: size and
+nesting are bounded before the JSON is parsed, and the state that is kept from one
+command to the next is bounded too. A command is executed once and only in its time. The
+refusal states the station's clock, because a station whose clock is wrong refuses valid
+commands, and its owner must be able to see why.
 """
 
 import json
@@ -28,7 +28,8 @@ from models.commands import (
     TriggerCommand,
 )
 
-IDS_KEPT = 20_000  # unexpired ones; ten minutes at 33 commands a second
+# Ids of unexpired commands: ten minutes (the longest life) at 33 commands a second.
+IDS_KEPT = 20_000
 ASCII_RULE = "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"
 AnyCommand = TriggerCommand | ReloadCommand
 
@@ -40,7 +41,7 @@ class RawCommand:
     Attributes:
         verb: Last level of the topic: any text.
         payload: Any bytes.
-        is_retained: The broker had kept it from before the subscription.
+        is_retained: The broker had retained it from before the subscription.
         received_ns: Monotonic clock.
     """
 
@@ -52,12 +53,11 @@ class RawCommand:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command that is not carried out.
+    """A command that is not executed.
 
     Attributes:
-        refusal: The rule.
-        reason: For a person.
-        id: Who is answered; empty where none could be read.
+        reason: Explanation for a person.
+        id: Id of the command; empty where it could not be read: there is no reply.
     """
 
     refusal: CommandRefusal
@@ -66,10 +66,10 @@ class Refused:
 
 
 class CommandGate:
-    """Lets each command through once, within its time."""
+    """Admits each command once, within its time."""
 
     def __init__(self) -> None:
-        self._taken: dict[str, datetime] = {}  # id: when it may be forgotten
+        self._admitted: dict[str, datetime] = {}  # id: expires_at
 
     def admit(
         self, raw: RawCommand, now: datetime, *, clock_synchronized: bool
@@ -77,9 +77,9 @@ class CommandGate:
         """Return the command, or why it is refused.
 
         Args:
-            raw: As received.
+            raw: The message as received.
             now: Wall clock of the station, aware.
-            clock_synchronized: It can be trusted.
+            clock_synchronized: Whether that clock can be trusted.
         """
         command = read_command(raw)
         if isinstance(command, Refused):
@@ -94,37 +94,36 @@ class CommandGate:
         if command.expires_at > now + timedelta(seconds=COMMAND_MAX_LIFE_S):
             reason = f"expires_at is more than {COMMAND_MAX_LIFE_S} s away; {clock}"
             return Refused(CommandRefusal.TOO_FAR, reason, command.id)
-        return self._once(command, now)
+        return self._admit_once(command, now)
 
-    def _once(self, command: AnyCommand, now: datetime) -> AnyCommand | Refused:
-        """Let an id through that was not taken before."""
-        if command.id in self._taken:
+    def _admit_once(self, command: AnyCommand, now: datetime) -> AnyCommand | Refused:
+        if command.id in self._admitted:
             reason = "this id was taken before; it is not carried out again"
             return Refused(CommandRefusal.REPLAYED, reason, command.id)
-        if len(self._taken) >= IDS_KEPT:
-            self._taken = {i: end for i, end in self._taken.items() if end > now}
-        if len(self._taken) >= IDS_KEPT:
+        if len(self._admitted) >= IDS_KEPT:
+            self._admitted = {i: end for i, end in self._admitted.items() if end > now}
+        if len(self._admitted) >= IDS_KEPT:
+            # Dropping the oldest id would let its command be executed twice.
             reason = f"{IDS_KEPT} commands have not expired yet"
             return Refused(CommandRefusal.QUEUE_FULL, reason, command.id)
-        self._taken[command.id] = command.expires_at
+        self._admitted[command.id] = command.expires_at
         return command
 
 
 def read_command(raw: RawCommand) -> AnyCommand | Refused:
-    """Return what a payload says, whatever it is; no clock is asked.
+    """Return the command in a payload of any bytes, or why it is refused.
 
-    Args:
-        raw: As received.
+    Expiry is not checked here.
     """
     try:
-        document = _document(raw.payload)
-        return _understood(raw, document, _id_of(document))
+        document = _parse_json(raw.payload)
+        return _parse_command(raw, document, _id_of(document))
     except _RefusedError as error:
         return error.refused
 
 
 class _RefusedError(Exception):
-    """Ends the reading of a command."""
+    """Ends the parsing of a command."""
 
     def __init__(
         self, refusal: CommandRefusal, reason: str, command_id: str = ""
@@ -133,28 +132,27 @@ class _RefusedError(Exception):
         self.refused = Refused(refusal, reason, command_id)
 
 
-def _document(payload: bytes) -> dict[str, object]:
-    """Return the JSON object in a payload of any bytes."""
+def _parse_json(payload: bytes) -> dict[str, object]:
     if len(payload) > COMMAND_MAX_BYTES:
         reason = f"more than {COMMAND_MAX_BYTES} bytes"
         raise _RefusedError(CommandRefusal.OVERSIZED, reason)
+    # Counted before parsing: deep nesting exhausts the parser's stack.
     if payload.count(b"{") + payload.count(b"[") > COMMAND_MAX_NESTING:
         reason = f"more than {COMMAND_MAX_NESTING} brackets"
         raise _RefusedError(CommandRefusal.MALFORMED, reason)
     try:
         document = json.loads(payload)
-    except ValueError as exc:  # also: not UTF-8, an endless number
+    except ValueError as exc:  # also: not UTF-8, a number with too many digits
         raise _RefusedError(CommandRefusal.MALFORMED, f"not JSON: {exc}") from exc
     if not isinstance(document, dict):
         raise _RefusedError(CommandRefusal.MALFORMED, "not a JSON object")
     return document
 
 
-def _understood(
+def _parse_command(
     raw: RawCommand, document: dict[str, object], command_id: str
 ) -> AnyCommand:
-    """Return the command in a JSON object."""
-    if raw.is_retained:
+    if raw.is_retained:  # the broker delivers it again at each reconnect
         reason = "it is retained: a command is an event; send it without retain"
         raise _RefusedError(CommandRefusal.RETAINED, reason, command_id)
     if raw.verb not in set(CommandVerb):
@@ -167,22 +165,23 @@ def _understood(
     try:
         return LAYOUTS[CommandVerb(raw.verb)].model_validate(document)
     except ValidationError as exc:
-        reason = _told(exc)
+        reason = _explain(exc)
         raise _RefusedError(CommandRefusal.MALFORMED, reason, command_id) from exc
 
 
 def _id_of(document: Mapping[str, object]) -> str:
-    """Return the id if it is one that can be answered."""
+    """Return the id if it may be a level of a reply's topic; empty else."""
     value = document.get("id")
-    is_one = isinstance(value, str) and re.fullmatch(ID_PATTERN.strip("^$"), value)
-    return value if is_one and isinstance(value, str) else ""
+    if isinstance(value, str) and re.fullmatch(ID_PATTERN.strip("^$"), value):
+        return value
+    return ""
 
 
-def _told(error: ValidationError) -> str:
-    """Return what is wrong with a command, in the sender's words."""
+def _explain(error: ValidationError) -> str:
+    """Return the faults of a command by field, for its sender."""
     faults = []
     for fault in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(step) for step in fault["loc"])
-        told = f"expected {ASCII_RULE}" if place == "id" else fault["msg"]
-        faults.append(f"{place}: {told}")
+        field = ".".join(str(step) for step in fault["loc"])
+        text = f"expected {ASCII_RULE}" if field == "id" else fault["msg"]
+        faults.append(f"{field}: {text}")
     return "; ".join(faults)

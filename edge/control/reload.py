@@ -1,10 +1,10 @@
 """A new configuration while the daemon runs: validate all of it, then swap.
 
 A file with any fault changes nothing: the old configuration stays in force as a whole,
-and the station says that it is degraded until the file is mended. Cameras and the
-broker can be swapped between two frames; what others rely on (the station's name, the
-outbox, the model's slot) cannot, and a file that changes it is refused with the way
-out: a restart.
+and the station reports ``degraded`` until the file is corrected. Cameras and the broker
+can be swapped between two frames; settings that other parts hold since the start (the
+station's name, the outbox, the model's slot) cannot: a file that changes them is
+refused, with the advice to restart.
 """
 
 import contextlib
@@ -25,23 +25,23 @@ from models.broker import (
 from models.errors import ConfigError
 
 STDIN = 0
-SWAPPED = ("broker", "camera")
-BROKER_FIXED = ("collector_ack", "reconnect_max_s")
+SWAPPABLE = ("broker", "camera")
+BROKER_FIXED = ("collector_ack", "reconnect_max_s")  # the publisher keeps these
 logger = logging.getLogger(__name__)
 
 
 class ReloadRequest:
-    """A request to read the configuration anew, from SIGHUP."""
+    """A request to reload the configuration, from SIGHUP."""
 
     def __init__(self) -> None:
-        self._is_wanted = False
+        self._is_requested = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Catch SIGHUP inside the block.
 
-        At a terminal the signal keeps its first meaning, that the terminal is gone:
-        a daemon that a person started there ends with it.
+        At a terminal the signal keeps its original meaning, that the terminal is gone:
+        a daemon that was started there ends with it.
         """
         if os.isatty(STDIN):
             yield
@@ -53,12 +53,12 @@ class ReloadRequest:
             signal.signal(signal.SIGHUP, before)
 
     def take(self) -> bool:
-        """Return whether there was one, once."""
-        was_wanted, self._is_wanted = self._is_wanted, False
-        return was_wanted
+        """Return whether a reload was requested since the last call."""
+        was_requested, self._is_requested = self._is_requested, False
+        return was_requested
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_wanted = True
+        self._is_requested = True
 
 
 class Configuration:
@@ -66,12 +66,12 @@ class Configuration:
 
     Args:
         path: The file.
-        settings: As it was read at the start.
+        settings: Its content at the start.
 
     Attributes:
-        settings: In force.
-        fault: Why the file that lies there now is not in force; empty else.
-        login: Fingerprint of the broker's credentials, with the files' contents.
+        fault: Why the current content of the file is not in force; empty else.
+        login: Fingerprint of the broker's credentials and the contents of their
+            files.
 
     Raises:
         ConfigError: A file with credentials cannot be read.
@@ -84,53 +84,44 @@ class Configuration:
         self._path = path
 
     def read(self) -> EdgeSettings:
-        """Return what the file says now, if all of it can be put in force.
+        """Return the current content of the file, if all of it can be put in force.
 
         Raises:
-            ConfigError: It cannot; all faults of one kind are told together.
+            ConfigError: It cannot; all faults of one kind are reported together.
         """
-        fresh = load_edge_config(self._path)
-        refuse_fixed(self._path, self.settings, fresh)
-        check_login(fresh.broker)
-        return fresh
+        new = load_edge_config(self._path)
+        refuse_fixed(self._path, self.settings, new)
+        check_login(new.broker)
+        return new
 
-    def accept(self, fresh: EdgeSettings) -> bool:
-        """Note what is in force from now on; return whether to connect anew.
+    def accept(self, new: EdgeSettings) -> bool:
+        """Put settings from ``read`` in force.
 
-        Args:
-            fresh: From ``read``.
+        Returns:
+            Whether the publisher has to reconnect.
 
         Raises:
-            ConfigError: A file with credentials vanished this very moment.
+            ConfigError: A file with credentials has vanished since ``read``.
         """
-        login = login_fingerprint(fresh.broker)
-        is_other = login != self.login or fresh.broker != self.settings.broker
-        self.settings, self.login, self.fault = fresh, login, ""
-        return is_other
+        login = login_fingerprint(new.broker)
+        reconnects = login != self.login or new.broker != self.settings.broker
+        self.settings, self.login, self.fault = new, login, ""
+        return reconnects
 
     def refuse(self, error: ConfigError) -> None:
-        """Note that the file is not in force, for status and log.
-
-        Args:
-            error: Why not.
-        """
+        """Note why the file is not in force, for status and log."""
         self.fault = f"configuration not in force: {error.what}"
-        # Without a traceback: the operator's file, told in full.
+        # Without a traceback: the fault is in the operator's file.
         logger.error("reload_refused path=%s reason=%s", self._path, error)
 
 
 def refuse_fixed(path: Path, old: EdgeSettings, new: EdgeSettings) -> None:
     """Refuse a configuration that only a restart can put in force.
 
-    Args:
-        path: The file, for the message.
-        old: In force.
-        new: Wanted.
-
     Raises:
-        ConfigError: It changes what cannot be swapped; all places are named.
+        ConfigError: It changes what cannot be swapped; all settings are named.
     """
-    fixed = [name for name in EdgeSettings.model_fields if name not in SWAPPED]
+    fixed = [name for name in EdgeSettings.model_fields if name not in SWAPPABLE]
     changed = [
         f"[{name}]" for name in fixed if getattr(old, name) != getattr(new, name)
     ]
@@ -150,11 +141,8 @@ def refuse_fixed(path: Path, old: EdgeSettings, new: EdgeSettings) -> None:
 def check_login(login: BrokerLogin) -> None:
     """Refuse credentials that cannot be used.
 
-    Args:
-        login: Of the broker.
-
     Raises:
-        ConfigError: A file is missing, or is not what it should be.
+        ConfigError: A file is missing, or is not a password or certificate.
     """
     read_password(login)
     make_tls_context(login)

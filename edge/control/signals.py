@@ -1,4 +1,4 @@
-"""How the daemon is told to stop."""
+"""The signals that stop the daemon."""
 
 import contextlib
 import signal
@@ -7,10 +7,10 @@ from types import FrameType
 
 
 class StopSignal:
-    """A request to stop, from a signal. The second signal is not caught.
+    """A request to stop, from SIGTERM or SIGINT. The second signal is not caught.
 
     Attributes:
-        signal_number: Which one; 0 while there was none.
+        signal_number: The signal received; 0 = no signal yet.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,11 @@ class StopSignal:
                 signal.signal(number, handler)
 
     def __bool__(self) -> bool:
-        """Return whether there was one."""
+        """Return whether a signal was received."""
         return self.signal_number != 0
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.signal_number = number
+        # A second signal ends a daemon that hangs in its shutdown.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

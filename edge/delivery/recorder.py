@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,9 @@ class DecisionRecorder:
         outbox: Where events go.
         topics: Of this station.
         boot_id: Of this start of the daemon.
+        is_clock_synchronized: Returns whether the wall clock can be trusted.
 
     Attributes:
-        clock_synchronized: The wall clock can be trusted; set from outside.
         unwritten: Events that neither disk nor memory could take.
         turns: Grows while its thread lives.
     """
@@ -92,12 +93,13 @@ class DecisionRecorder:
         outbox: Outbox,
         topics: StationTopics,
         boot_id: str,
+        is_clock_synchronized: Callable[[], bool],
     ) -> None:
-        self.clock_synchronized = False
         self.unwritten = 0
         self.turns = 0
         self._evidence, self._outbox = evidence, outbox
         self._topics, self._boot_id = topics, boot_id
+        self._is_clock_synchronized = is_clock_synchronized
         self._queue: queue.Queue[Decision] = queue.Queue(QUEUE_DECISIONS)
         self._uncommitted: deque[tuple[Future[int], CameraCounters | None]] = deque()
         self._is_without_evidence = False
@@ -180,7 +182,7 @@ class DecisionRecorder:
             self._topics.line,
             self._topics.station,
             self._boot_id,
-            self.clock_synchronized,
+            self._is_clock_synchronized(),
             decision.model,
         )
         if found is not None and decision.pixels is not None:

@@ -1,1 +1,1 @@
-"""Is this line PC fit to inspect? Checks side by side, in five seconds."""
+"""Checks whether this line PC is fit to inspect, in five seconds."""

@@ -1,13 +1,13 @@
-"""Can events reach the broker? Name, TCP, TLS, login, and the rights on our topics.
+"""Whether events can reach the broker: name, TCP, TLS, login, rights on our topics.
 
-One step after the other, so that the first that fails is named. Nobody is disturbed:
-the client has a name of its own, and what it publishes is empty and not kept.
+One step after the other, so that the first failing one is named. Other clients are not
+disturbed: the client has its own id, and its message is empty and not retained.
 """
 
 from edge.config.station import BrokerSettings
 from edge.delivery.publisher.connection_diagnosis import explain_connection
 from edge.delivery.publisher.probe import probe_broker
-from edge.doctor.finding import CheckResult, Grade
+from edge.doctor.check_result import CheckResult, Grade
 from models.errors import DeliveryError
 from models.topics import StationTopics
 
@@ -18,15 +18,15 @@ CHECK = "broker"
 def check_broker(
     settings: BrokerSettings, topics: StationTopics, limit_s: float
 ) -> CheckResult:
-    """Go the whole way to the broker and back.
+    """Connect, publish to the station's topics, and receive the message back.
 
     Args:
-        settings: Of the broker.
-        topics: Of this station, which it must be allowed to use.
-        limit_s: For the MQTT part.
+        settings: Settings of the broker.
+        topics: Topics of this station, which it must be allowed to use.
+        limit_s: Limit of the MQTT steps.
 
     Raises:
-        DeliveryError: Where the way ends.
+        DeliveryError: A step failed.
         ConfigError: A password or certificate cannot be read.
     """
     name = f"{settings.host}:{settings.port}"
@@ -34,17 +34,17 @@ def check_broker(
     if explained is not None:
         raise DeliveryError(
             f"broker {name}: {explained}.",
-            why="Seen on the way to it, before MQTT.",
-            fix="Look at [broker] host, port and tls_* files, and at the broker.",
+            why="The connection failed before MQTT.",
+            fix="Check [broker] host, port and tls_* files, and the broker.",
         )
     answer = probe_broker(settings, topics, limit_s)
     if answer.problem:
         raise DeliveryError(
             f"broker {name}: {answer.problem}.",
-            why="The way to it is open; this is its own answer.",
-            fix="Look at [broker] username, password_file and the broker's rights "
+            why="The connection works; this is the broker's own answer.",
+            fix="Check [broker] username, password_file and the broker's rights "
             f"(ACL) for {topics.root}/#.",
         )
     secured = "TLS" if settings.tls_ca_file else "no TLS"
-    what = f"{name}: {answer.protocol}, {secured}, may publish and hear"
+    what = f"{name}: {answer.protocol}, {secured}, may publish and subscribe"
     return CheckResult(CHECK, Grade.OK, what)

@@ -1,4 +1,4 @@
-"""Does a camera deliver? It is opened as the daemon does, in a process of its own."""
+"""Whether a camera delivers frames; it is opened as in the daemon, in a process."""
 
 import time
 
@@ -7,13 +7,13 @@ from edge.cameras.settings import ControlSettings
 from edge.cameras.source import SourceKind
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.config.camera import CameraSettings
-from edge.doctor.finding import CheckResult, Grade
+from edge.doctor.check_result import CheckResult, Grade
 from models.errors import CameraError
 from models.messages import CameraState
 
 MEASURED_S = 1.0  # window in which frames are counted
 WAIT_S = 0.05
-SLOW_SHARE = 0.8  # of the configured pace: fewer frames are worth a word
+SLOW_SHARE = 0.8  # of the configured pace: fewer frames are a warning
 
 
 def check_camera(
@@ -22,9 +22,9 @@ def check_camera(
     """Open a camera, take a frame, and count frames for a moment.
 
     Args:
-        settings: Of the camera.
-        deadline_s: Monotonic clock by which it must be done.
-        daemon_runs: A daemon may be holding the camera.
+        settings: Settings of the camera.
+        deadline_s: Monotonic clock.
+        daemon_runs: A running daemon may hold the camera.
     """
     source = settings.parsed_source
     plan = CapturePlan(
@@ -57,15 +57,15 @@ def check_camera(
             check,
             Grade.WARN,
             what,
-            f"The configuration says fps = {settings.fps:g}.",
-            "Look at exposure time, USB port or network of the camera.",
+            f"The configuration sets fps = {settings.fps:g}.",
+            "Check exposure time, USB port or network of the camera.",
             figures=figures,
         )
     return CheckResult(check, Grade.OK, what, figures=figures)
 
 
 def _first_frame(camera: CameraProcess, deadline_s: float) -> tuple[int, int] | None:
-    """Return width and height of the first frame, none if there was none."""
+    """Return width and height of the first frame; None = no frame came."""
     while time.monotonic() < deadline_s and camera.state is not CameraState.LOST:
         frame = camera.take_frame()
         if frame is not None and frame.pixels is not None:
@@ -81,10 +81,10 @@ def _first_frame(camera: CameraProcess, deadline_s: float) -> tuple[int, int] | 
 
 
 def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
-    """Return the pace at which frames come now; 0 where it could not be seen."""
-    began_s, before = time.monotonic(), camera.frames_captured
-    end_s = min(began_s + MEASURED_S, deadline_s)
-    last_s = began_s
+    """Return the current frame rate; 0 = it could not be measured."""
+    started_s, before = time.monotonic(), camera.frames_captured
+    end_s = min(started_s + MEASURED_S, deadline_s)
+    last_s = started_s
     while time.monotonic() < end_s and camera.state is CameraState.UP:
         wait_for_frames([camera], WAIT_S)
         if camera.take_frame() is not None:
@@ -92,7 +92,8 @@ def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
         camera.release()
         camera.supervise(time.monotonic_ns())
     frames = camera.frames_captured - before
-    return frames / (last_s - began_s) if last_s > began_s else 0.0
+    # Until the last frame, not until the end: at 1 frame/s the rest would count too.
+    return frames / (last_s - started_s) if last_s > started_s else 0.0
 
 
 def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckResult:
@@ -101,16 +102,16 @@ def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckRe
         return CheckResult.of_error(
             check,
             CameraError(
-                f"{camera.plan.source.redacted}: not one frame that can be read.",
-                why="The source came to its end at once.",
+                f"{camera.plan.source.redacted}: it has no readable frame.",
+                why="The source ended at once.",
                 fix="Give a source with pictures in it.",
             ),
         )
     if camera.state is not CameraState.LOST:
         error = CameraError(
             f"{camera.plan.source.redacted}: no frame in time.",
-            why="It was not open, or had no frame, when the doctor had to end.",
-            fix="Look at cable, power and network of the camera.",
+            why="It was not open, or had no frame, at the doctor's time limit.",
+            fix="Check cable, power and network of the camera.",
         )
     else:
         error = camera.error()
@@ -120,6 +121,6 @@ def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckRe
             Grade.WARN,
             error.what,
             "A daemon is running, and a USB camera serves one program at a time.",
-            "Look at `systemctl status graftline-edge`, or stop the daemon first.",
+            "Read `systemctl status graftline-edge`, or stop the daemon first.",
         )
     return CheckResult.of_error(check, error)

@@ -1,4 +1,4 @@
-"""Is there room, may the daemon write, and is its outbox whole?"""
+"""Whether the daemon's folders are writable, have space, and the outbox is intact."""
 
 import fcntl
 import os
@@ -9,72 +9,72 @@ from contextlib import closing
 from pathlib import Path
 
 from edge.config.station import EdgeSettings
-from edge.doctor.finding import CheckResult, Grade
+from edge.doctor.check_result import CheckResult, Grade
 from models.errors import ConfigError, DeliveryError
 
-ROOM_MIN_BYTES = 64 << 20  # below this, evidence and outbox stop within hours
+FREE_MIN_BYTES = 64 << 20  # below this, evidence and outbox stop within hours
 INODES_MIN = 1000
-STEPS_PER_LOOK = 10_000  # SQLite's own steps between two looks at the clock
+STEPS_PER_CLOCK_CHECK = 10_000  # virtual machine instructions of SQLite
 CHECK = "disk"
 
 
 def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
-    """Return whether a folder of the daemon can be written, and has room.
+    """Check whether a folder of the daemon is writable and has space.
 
     Args:
-        name: What it is for.
-        folder: It is made by the daemon where it does not exist.
-        wanted_bytes: What may come to lie in it.
+        name: Its use, for the report.
+        folder: The daemon creates it if it does not exist.
+        wanted_bytes: Largest size that the configuration allows for its content.
 
     Raises:
         ConfigError: It cannot be written.
     """
     check = f"{CHECK} {name}"
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        with tempfile.TemporaryFile(dir=place) as probe:
+        with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(b"0" * 4096)
             probe.flush()
-        stat = os.statvfs(place)
+        stat = os.statvfs(existing)
     except OSError as exc:
         raise ConfigError(
             f"{folder}: cannot be written.",
             why=exc.strerror or str(exc),
-            fix="Make it writable for the user of the daemon, or make room.",
+            fix="Make it writable for the user of the daemon, or free space.",
         ) from exc
-    room_bytes = stat.f_bavail * stat.f_frsize
-    figures = {"room_bytes": float(room_bytes), "inodes": float(stat.f_favail)}
-    what = f"{folder}: {room_bytes / 1e9:.1f} GB free"
-    if room_bytes < ROOM_MIN_BYTES or (stat.f_files and stat.f_favail < INODES_MIN):
+    free_bytes = stat.f_bavail * stat.f_frsize
+    figures = {"room_bytes": float(free_bytes), "inodes": float(stat.f_favail)}
+    what = f"{folder}: {free_bytes / 1e9:.1f} GB free"
+    if free_bytes < FREE_MIN_BYTES or (stat.f_files and stat.f_favail < INODES_MIN):
         return CheckResult(
             check,
             Grade.FAIL,
             what,
-            f"Less than {ROOM_MIN_BYTES >> 20} MiB or {INODES_MIN} files are left.",
-            "Make room on the disk.",
+            f"Less than {FREE_MIN_BYTES >> 20} MiB or {INODES_MIN} files are left.",
+            "Free space on the disk.",
             DeliveryError.exit_code,
             figures,
         )
-    if room_bytes < wanted_bytes:
+    if free_bytes < wanted_bytes:
         return CheckResult(
             check,
             Grade.WARN,
             what,
             f"The configuration lets it grow to {wanted_bytes / 1e9:.1f} GB.",
-            "Make room, or set a smaller max_bytes.",
+            "Free space, or set a smaller max_bytes.",
             figures=figures,
         )
     return CheckResult(check, Grade.OK, what, figures=figures)
 
 
 def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
-    """Return whether the outbox is whole; it is only read.
+    """Check whether the outbox is intact; it is only read.
 
     Args:
         settings: The configuration.
-        deadline_s: Monotonic clock by which it must be done.
+        deadline_s: Monotonic clock.
 
     Raises:
         DeliveryError: It cannot be read, or is damaged.
@@ -83,7 +83,7 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
     check = f"{CHECK} outbox file"
     if not path.exists():
         return CheckResult(
-            check, Grade.OK, f"{path}: not there yet, the daemon makes it"
+            check, Grade.OK, f"{path}: not there yet, the daemon creates it"
         )
     user = " (a daemon is using it)" if is_daemon_running(path) else ""
     try:
@@ -93,7 +93,7 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
             return CheckResult(
                 check,
                 Grade.WARN,
-                f"{path}: too large to be looked through in time{user}",
+                f"{path}: too large to be checked in time{user}",
                 "The doctor ends within seconds.",
                 "Nothing; the daemon checks it at each start.",
             )
@@ -102,36 +102,32 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
         raise DeliveryError(
             f"outbox {path}: damaged{user}.",
             why=verdict,
-            fix="Start the daemon: it puts the file aside, with what can be saved, "
-            "and begins a new one. Look at the disk.",
+            fix="Start the daemon: it moves the file away, saves readable events, "
+            "and creates a new one. Check the disk.",
         )
-    what = f"{path}: whole, {rows} events wait{user}"
+    what = f"{path}: intact, {rows} events wait{user}"
     return CheckResult(check, Grade.OK, what, figures={"events": float(rows)})
 
 
 def is_daemon_running(outbox: Path) -> bool:
-    """Return whether a daemon holds the lock of an outbox; it is left as it is.
-
-    Args:
-        outbox: Its file.
-    """
+    """Return whether a daemon holds the lock of an outbox file."""
     lock = outbox.with_name(f"{outbox.name}.lock")
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # no daemon has ever run, or it is not ours to see
+    except OSError:  # no daemon has ever run, or its file is not readable for us
         return False
     return False
 
 
 def _read(path: Path, deadline_s: float) -> tuple[int, str]:
-    """Return the number of events and SQLite's own verdict on the file."""
+    """Return the number of events, and "ok" or SQLite's description of the damage."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
         connection.set_progress_handler(
-            lambda: int(time.monotonic() > deadline_s), STEPS_PER_LOOK
+            lambda: int(time.monotonic() > deadline_s), STEPS_PER_CLOCK_CHECK
         )
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         rows = connection.execute("SELECT count(*) FROM event").fetchone()[0]

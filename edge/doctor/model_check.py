@@ -1,32 +1,29 @@
-"""Does the installed model load, and does it still give its golden answers?"""
+"""Whether the installed model loads and still reproduces its golden frames."""
 
 import time
 
 from edge.config.station import ModelSettings
-from edge.doctor.finding import CheckResult, Grade
+from edge.doctor.check_result import CheckResult, Grade
 from edge.inspection.model import load_model
 from models.errors import PackageError
 from models.golden import read_golden, run_golden
 from models.package import open_package
 from models.slot_files import ProofFile, SlotFolder, read_file
 
-GOLDEN_LIMIT_S = 1.0  # flashing ran every golden frame; this is a quick look
+GOLDEN_LIMIT_S = 1.0  # flashing ran every golden frame; a few are enough here
 CHECK = "model"
 
 
 def check_model(settings: ModelSettings) -> CheckResult:
     """Load the model in force and run a few golden frames.
 
-    Args:
-        settings: Its slot.
-
     Raises:
-        GraftlineError: It cannot be run, or answers otherwise than it should.
+        GraftlineError: It cannot be run, or does not reproduce a golden frame.
     """
     slot = SlotFolder(settings.slot)
-    began_s = time.monotonic()
+    started_s = time.monotonic()
     model = load_model(slot, settings.threads)
-    loaded_s = time.monotonic() - began_s
+    loaded_s = time.monotonic() - started_s
     name = f"{model.in_force.name} build {model.in_force.build}"
     package = open_package(slot.store / model.in_force.sha256)
     known = read_file(slot.proof, ProofFile)
@@ -34,20 +31,19 @@ def check_model(settings: ModelSettings) -> CheckResult:
         raise PackageError(f"{slot.proof}: gone.", fix="Flash the package again.")
     mode = known.proofs[package.sha256].chosen
     tolerance = package.variant(mode.variant).tolerances[mode.precision_hint]
-    # Frames that show most: an empty one says little of a model.
+    # Frames with the most detections first: an empty one proves little.
     pairs = sorted(read_golden(package), key=lambda pair: -len(pair[0].detections))
-    began_s, frames, spent_s = time.monotonic(), 0, 0.0
+    started_s, frames, spent_s = time.monotonic(), 0, 0.0
     while frames < len(pairs) and spent_s < GOLDEN_LIMIT_S:
         pair = pairs[frames]
         result = run_golden(model.detector, [pair], package.manifest, tolerance)
         if not result.passed:
             raise PackageError(
-                f"{name} does not give its golden answers: {result.faults[0]}.",
-                why="They were given when it was flashed; memory, disk or runtime "
-                "changed.",
-                fix="Flash the package again; look at the machine if that fails too.",
+                f"{name} does not reproduce its golden frames: {result.faults[0]}.",
+                why="It did when it was flashed; memory, disk or runtime changed.",
+                fix="Flash the package again; check the machine if that fails too.",
             )
-        frames, spent_s = frames + 1, time.monotonic() - began_s
+        frames, spent_s = frames + 1, time.monotonic() - started_s
     frame_ms = spent_s / frames * 1000
     what = f"{name}, {mode.variant.value} {mode.precision_hint}: "
     what += f"{frames} golden frames as expected, {frame_ms:.0f} ms each"

@@ -1,12 +1,12 @@
-"""One camera on its way through the daemon: source, rules, memory, figures.
+"""One camera in the daemon: its process, its rules, their state, and its counters.
 
-What the model saw in a frame goes through the rules in this order::
+The detections of a frame go through the rules in this order::
 
-    found ─▶ regions ─▶ k of n ─▶ cool-down ─▶ told
-             masks      tracker    counted
-             thresholds (free run) (free run)
+    detections ─▶ regions ─▶ k of n ─▶ suppression ─▶ RuleResult
+                  masks      tracker   counted
+                  thresholds (free run) (free run)
 
-Every part of a triggered camera is told in full: neither tracker nor cool-down.
+A triggered part is reported in full: neither tracker nor suppression apply.
 """
 
 import logging
@@ -25,7 +25,7 @@ from edge.rules.part_counter import CountedPart, PartCounter
 from edge.rules.regions import Region, RegionMap, unknown_labels
 from edge.rules.track_reset import TrackReset
 from edge.rules.tracker import Tracker
-from edge.rules.triggers import CommandTriggers, EveryFrame, with_part
+from edge.rules.triggers import CommandTriggers, HardwareTriggers, with_part
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.messages import CameraState, VerdictKind
@@ -35,218 +35,252 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What is said of one frame.
+    """What is reported of one frame.
 
     Attributes:
-        detections: The defects, with ``boxes_frame``.
-        regions: Name of the region of each; empty where none is drawn.
-        suppressed: Alerts of the same kind that were held back before each.
-        part_id: Name of the part that shows them, where parts are known.
-        left: The part that is over with this frame, where parts are counted.
+        detections: The reported defects, with ``boxes_frame``.
+        regions: Name of the region of each; empty names where no region is drawn.
+        suppressed: Alerts of the same kind that were suppressed before each.
+        part_id: Name of the part that shows them; None where parts are unknown.
+        finished_part: The part whose verdict is final with this frame, where parts
+            are counted.
     """
 
     detections: Detections
     regions: tuple[str, ...]
     suppressed: tuple[int, ...]
     part_id: str | None = None
-    left: CountedPart | None = None
+    finished_part: CountedPart | None = None
 
 
 @dataclass(slots=True)
 class CameraChannel:
-    """One camera, its rules, and what is remembered of it from frame to frame.
+    """One camera, its rules, and their state from frame to frame.
 
     Attributes:
-        camera: Where frames come from.
-        tracker: Which defects were seen before; of no use for parts.
-        regions: Where its picture is looked at, in the order of the file.
-        cool_down: Which of its alerts are told.
-        streak: Whether there are too many defects.
-        parts: Counts parts in free run, where that is asked for.
-        counters: Its figures.
-        continuity: Whether the tracker's memory still holds.
-        triggers: Commands that wait for a frame; none where commands make no parts.
-        every_frame: Names of parts, where hardware triggers the camera; else none.
-        streak_since_ns: Wall clock since 1970, when the streak was raised or ended.
-        is_second: The frame last offered to ``sheds`` was skipped.
+        tracker: Unused where each frame shows a part.
+        regions: In the order of the file.
+        part_counter: Counts parts in free run; None = parts are not counted.
+        command_triggers: Commands that wait for a frame; None = no command triggers.
+        hardware_triggers: Names of parts; None = hardware does not trigger the camera.
+        alarm_since_wall_ns: Wall clock since 1970, when the defect rate alarm was
+            raised or ended.
+        was_skipped: ``should_skip`` skipped the last frame that it was asked about.
     """
 
     camera: CameraProcess
     tracker: Tracker
-    regions: tuple[Region, ...] = ()
-    cool_down: AlertSuppression = field(default_factory=lambda: AlertSuppression(0))
-    streak: DefectRateAlarm = field(default_factory=DefectRateAlarm)
-    parts: PartCounter | None = None
+    regions: tuple[Region, ...]
+    suppression: AlertSuppression
+    defect_rate: DefectRateAlarm
+    part_counter: PartCounter | None = None
     counters: CameraCounters = field(default_factory=CameraCounters)
-    continuity: TrackReset = field(default_factory=TrackReset)
-    triggers: CommandTriggers | None = None
-    every_frame: EveryFrame | None = None
-    is_second: bool = False
-    streak_since_ns: int = 0
+    track_reset: TrackReset = field(default_factory=TrackReset)
+    command_triggers: CommandTriggers | None = None
+    hardware_triggers: HardwareTriggers | None = None
+    was_skipped: bool = False
+    alarm_since_wall_ns: int = 0
     _map: RegionMap | None = None
-    _map_is_for: tuple[tuple[str, ...], bytes] = ((), b"")
+    _map_thresholds: FloatArray | None = None
 
     @property
-    def makes_parts(self) -> bool:
-        """Whether what is inspected is a part, and gets a verdict."""
-        has_trigger = self.triggers is not None or self.every_frame is not None
-        return has_trigger or self.camera.is_triggered
+    def inspects_parts(self) -> bool:
+        """Whether each inspected frame is a part, and gets a verdict."""
+        return (
+            self.command_triggers is not None
+            or self.hardware_triggers is not None
+            or self.camera.is_triggered
+        )
 
-    def admit(self, frame: CameraFrame) -> tuple[list[CameraFrame], CameraFrame | None]:
-        """Return parts that were missed before a frame, and the frame to inspect.
-
-        Args:
-            frame: As the camera gave it.
+    def assign_part(
+        self, frame: CameraFrame
+    ) -> tuple[list[CameraFrame], CameraFrame | None]:
+        """Assign the next frame of the camera to the part that it shows.
 
         Returns:
-            Parts without pixels, in order; and the frame with the part that it
-            shows, none if nobody asked for it.
+            Parts that were missed before, without pixels, in order; and the frame
+            with its part, None = it is not inspected: no command asked for it.
         """
-        if self.triggers is not None:
-            missed, part_id = self.triggers.part_of(frame)
+        if self.command_triggers is not None:
+            missed, part_id = self.command_triggers.assign_part(frame)
             return missed, None if part_id is None else with_part(frame, part_id)
-        if self.every_frame is not None:
-            missed, part_id = self.every_frame.part_of(frame)
+        if self.hardware_triggers is not None:
+            missed, part_id = self.hardware_triggers.assign_part(frame)
             return missed, with_part(frame, part_id)
         return [], frame
 
-    def overdue(self, now_ns: int) -> list[CameraFrame]:
-        """Return parts for which no frame came in time.
+    def pop_overdue_parts(self, now_ns: int) -> list[CameraFrame]:
+        """Remove and return the parts for which no frame came in time.
 
         Args:
-            now_ns: Monotonic clock, from before the newest frame was looked for.
+            now_ns: Monotonic clock, read before the newest frame was requested.
         """
-        if self.triggers is None:
+        if self.command_triggers is None:
             return []
         camera, fault = self.camera, ""
         if camera.state is not CameraState.UP:
             fault = f"camera {camera.name} {camera.state.value}: {camera.reason}"
-        return self.triggers.overdue(now_ns, " ".join(fault.split()))
+        return self.command_triggers.pop_overdue(now_ns, " ".join(fault.split()))
 
-    def thresholds(self, model: LoadedModel) -> FloatArray:
-        """Return what a model's output is to be decoded with here, ``[C]`` float32.
+    def abandon_parts(self, reason: str) -> list[CameraFrame]:
+        """Remove and return the parts that wait for a frame: none will come."""
+        return self.command_triggers.abandon(reason) if self.command_triggers else []
 
-        Args:
-            model: The model that looks at the frame.
+    def finish_part(self) -> CountedPart | None:
+        """Return the counted part that is still in view: no more frames come."""
+        return self.part_counter.finish() if self.part_counter else None
+
+    def region_map(self, model: LoadedModel) -> RegionMap:
+        """Return the regions for a model's labels and thresholds.
+
+        The map is kept while the model stays. The model is recognized by its
+        thresholds, so that a camera without frames does not hold a replaced one.
         """
-        return self._regions_for(model).lowest
+        thresholds = model.score_thresholds
+        if (
+            self._map is None
+            or self._map_thresholds is not thresholds
+            or self._map.labels != model.labels
+        ):
+            self._map = RegionMap(self.regions, model.labels, thresholds)
+            self._map_thresholds = thresholds
+        return self._map
 
-    def decide(
-        self, found: Detections, stamp: Stamp, pixels: Pixels, model: LoadedModel
+    def apply_rules(
+        self,
+        detections: Detections,
+        stamp: Stamp,
+        pixels: Pixels,
+        region_map: RegionMap,
     ) -> RuleResult:
-        """Return what is to be told of a frame; called once for each, in order.
+        """Return what is reported of a frame; called once for each, in order.
 
         Args:
-            found: What the model saw, with ``boxes_frame``, decoded with
-                ``thresholds``.
-            stamp: Of the frame.
+            detections: With ``boxes_frame``, decoded with the map's
+                ``lowest_thresholds``.
+            stamp: Stamp of the frame.
             pixels: ``[H, W, 3]`` uint8 BGR, the frame.
-            model: The model that looked at it.
+            region_map: For the model that inspected the frame.
         """
         height_px, width_px = pixels.shape[:2]
-        regions, size_px = self._regions_for(model), (width_px, height_px)
-        seen = regions.keep(found, *size_px)
-        if self.makes_parts:
-            names = tuple(regions.names(seen, *size_px))
-            return RuleResult(seen, names, (0,) * len(seen), stamp.part_id)
-        fresh = self._confirm(seen, stamp, size_px)
-        before = self.streak.reason
-        self.streak.defects(len(fresh), stamp.captured_ns)
-        self._note_streak(before, stamp.captured_wall_ns)
-        told = self._cooled(fresh, regions.names(fresh, *size_px), stamp, model)
-        if self.parts is None:
-            return told
-        left = self.parts.look(pixels, stamp)
-        if len(fresh):
-            self.parts.found_defect()
-        return replace(told, part_id=self.parts.part_id, left=left)
+        size_px = (width_px, height_px)
+        detections = region_map.filter(detections, *size_px)
+        if self.inspects_parts:
+            names = tuple(region_map.region_names(detections, *size_px))
+            return RuleResult(detections, names, (0,) * len(detections), stamp.part_id)
+        confirmed = self._confirm(detections, stamp, size_px)
+        reason_before = self.defect_rate.reason
+        # Before the suppression: suppressed alerts are defects too.
+        self.defect_rate.add_defects(len(confirmed), stamp.captured_ns)
+        self._log_defect_rate(reason_before, stamp.captured_wall_ns)
+        names_confirmed = region_map.region_names(confirmed, *size_px)
+        result = self._suppress(confirmed, names_confirmed, stamp, region_map.labels)
+        if self.part_counter is None:
+            return result
+        finished = self.part_counter.update(pixels, stamp)
+        if len(confirmed):
+            self.part_counter.add_defect()
+        part_id = self.part_counter.part_id
+        return replace(result, part_id=part_id, finished_part=finished)
 
     def count_verdict(self, verdict: VerdictKind, stamp: Stamp) -> None:
-        """Count the verdict of a part; called once for each, in order.
+        """Count the verdict of a part; called once for each, in order."""
+        self.counters.verdicts[verdict] += 1
+        reason_before = self.defect_rate.reason
+        self.defect_rate.add_verdict(verdict)
+        self._log_defect_rate(reason_before, stamp.captured_wall_ns)
+
+    def should_skip(self) -> bool:
+        """Return whether the next frame is skipped to save work: every second one."""
+        if self.inspects_parts:  # a part is never skipped
+            return False
+        self.was_skipped = not self.was_skipped
+        self.counters.shed += self.was_skipped
+        return self.was_skipped
+
+    def take_over(self, old: "CameraChannel", *, has_same_parts: bool) -> None:
+        """Take the state that outlives a change of the rules from the old channel.
+
+        What is taken is removed there: its parts are not given up.
 
         Args:
-            verdict: What is said of it.
-            stamp: Of its frame.
+            old: Channel of the same camera; of the same process, or only the counters
+                are taken.
+            has_same_parts: The settings of the part counter did not change.
         """
-        self.counters.verdicts[verdict] += 1
-        before = self.streak.reason
-        self.streak.part(verdict)
-        self._note_streak(before, stamp.captured_wall_ns)
-
-    def finish(self) -> CountedPart | None:
-        """Return the counted part that is still in view: no more frames come."""
-        return self.parts.finish() if self.parts else None
+        self.counters = old.counters  # one name, one set of counters
+        if self.camera is not old.camera:
+            return
+        if self.command_triggers is not None and old.command_triggers is not None:
+            # Commands that wait were sent for this camera, whatever its rules.
+            self.command_triggers, old.command_triggers = old.command_triggers, None
+        if self.part_counter is not None and has_same_parts:
+            self.part_counter, old.part_counter = old.part_counter, None
+        if self.hardware_triggers is not None:
+            self.hardware_triggers = old.hardware_triggers
 
     def faults(self, labels: Sequence[str]) -> list[str]:
-        """Return, as phrases, what is wrong with this camera now.
+        """Return, as phrases, the current faults of this camera.
 
         Args:
             labels: Names of the labels of the model in force.
         """
         camera = self.camera
         is_lost = camera.state is CameraState.LOST
-        what = ("lost",) if is_lost else camera.conditions
-        told = [f"camera {camera.name} {phrase}" for phrase in what]
+        conditions = ("lost",) if is_lost else camera.conditions
+        faults = [f"camera {camera.name} {phrase}" for phrase in conditions]
         if camera.warning and not is_lost:
-            told.append(f"camera {camera.name}: {camera.warning}")
-        return told + self.label_faults(labels)
-
-    def label_faults(self, labels: Sequence[str]) -> list[str]:
-        """Return, as phrases, what this camera's rules ask of a model in vain.
-
-        Args:
-            labels: Names of the model's labels.
-        """
-        name = self.camera.name
+            faults.append(f"camera {camera.name}: {camera.warning}")
         unknown = unknown_labels(self.regions, labels)
-        return [f"camera {name}: {phrase}, unknown to the model" for phrase in unknown]
-
-    def _regions_for(self, model: LoadedModel) -> RegionMap:
-        """Return the regions for a model's labels; made anew when another comes."""
-        wanted = model.labels, model.score_thresholds.tobytes()
-        if self._map is None or self._map_is_for != wanted:
-            self._map = RegionMap(self.regions, model.labels, model.score_thresholds)
-            self._map_is_for = wanted
-        return self._map
+        return faults + [
+            f"camera {camera.name}: {phrase}, unknown to the model"
+            for phrase in unknown
+        ]
 
     def _confirm(
-        self, seen: Detections, stamp: Stamp, size_px: tuple[int, int]
+        self, detections: Detections, stamp: Stamp, size_px: tuple[int, int]
     ) -> Detections:
         """Return the defects that a frame of a free-running camera confirms."""
-        if self.continuity.is_broken_by(
+        if self.track_reset.update(
             stamp.captured_ns,
             restarts=self.camera.restarts,
             max_missed=self.tracker.max_missed,
             size_px=size_px,
         ):
-            self.tracker.forget()
-            if self.parts:
-                self.parts.lose_sight()
-        return self.tracker.update(seen, stamp.frame_id, frame_width_px=size_px[0])
-
-    def _cooled(
-        self, fresh: Detections, names: list[str], stamp: Stamp, model: LoadedModel
-    ) -> RuleResult:
-        """Return the new defects without those that the cool-down holds back."""
-        labels = [model.labels[label] for label in fresh.labels.tolist()]
-        answers = [
-            self.cool_down.admit(name, label, stamp.captured_ns)
-            for name, label in zip(names, labels, strict=True)
-        ]
-        told = [place for place, answer in enumerate(answers) if answer is not None]
-        self.counters.suppressed += len(answers) - len(told)
-        return RuleResult(
-            fresh.take(np.array(told, np.int64)),
-            tuple(names[place] for place in told),
-            tuple(answer for answer in answers if answer is not None),
+            self.tracker.reset()
+            if self.part_counter:
+                self.part_counter.mark_gap()
+        return self.tracker.update(
+            detections, stamp.frame_id, frame_width_px=size_px[0]
         )
 
-    def _note_streak(self, before: str, wall_ns: int) -> None:
-        """Log a streak when it is raised and when it ends."""
-        reason = self.streak.reason
-        if bool(reason) == bool(before):
+    def _suppress(
+        self,
+        confirmed: Detections,
+        region_names: list[str],
+        stamp: Stamp,
+        label_names: Sequence[str],
+    ) -> RuleResult:
+        """Return the confirmed defects without those that are suppressed."""
+        labels = [label_names[label] for label in confirmed.labels.tolist()]
+        counts = [
+            self.suppression.admit(region, label, stamp.captured_ns)
+            for region, label in zip(region_names, labels, strict=True)
+        ]
+        reported = [index for index, count in enumerate(counts) if count is not None]
+        self.counters.suppressed += len(counts) - len(reported)
+        return RuleResult(
+            confirmed.take(np.array(reported, np.int64)),
+            tuple(region_names[index] for index in reported),
+            tuple(count for count in counts if count is not None),
+        )
+
+    def _log_defect_rate(self, reason_before: str, wall_ns: int) -> None:
+        """Log the defect rate alarm when it is raised and when it ends."""
+        reason = self.defect_rate.reason
+        if bool(reason) == bool(reason_before):
             return
-        self.streak_since_ns = wall_ns
+        self.alarm_since_wall_ns = wall_ns
         if reason:
             logger.warning(
                 "streak_raised camera=%s reason=%r", self.camera.name, reason
@@ -256,38 +290,30 @@ class CameraChannel:
 
     @property
     def state(self) -> CameraState:
-        """State of the camera; a streak of defects degrades one that is up."""
+        """State of the camera; the defect rate alarm degrades one that is up."""
         state = self.camera.state
-        is_alarmed = state is CameraState.UP and self.streak.reason
+        is_alarmed = state is CameraState.UP and self.defect_rate.reason
         return CameraState.DEGRADED if is_alarmed else state
 
     @property
     def reason(self) -> str:
-        """Why it is in this state; empty where there is nothing to say."""
-        causes = (" ".join(self.camera.reason.split()), self.streak.reason)
+        """Why it is in this state; empty where there is no reason to give."""
+        causes = (" ".join(self.camera.reason.split()), self.defect_rate.reason)
         return "; ".join(cause for cause in causes if cause)
 
     @property
     def since_wall_ns(self) -> int:
         """Wall clock, since 1970 UTC, of the last change of state."""
-        return max(self.camera.since_wall_ns, self.streak_since_ns)
-
-    def sheds(self) -> bool:
-        """Return whether a frame is skipped to save work: every second, no part."""
-        if self.makes_parts:
-            return False
-        self.is_second = not self.is_second
-        self.counters.shed += self.is_second
-        return self.is_second
+        return max(self.camera.since_wall_ns, self.alarm_since_wall_ns)
 
     @property
     def frames_dropped(self) -> int:
-        """Frames that came and were never decided."""
+        """Frames that were captured and got no decision."""
         counters = self.counters
         return self.camera.frames_dropped + counters.torn + counters.shed
 
     def summary(self) -> dict[str, object]:
-        """Return the figures of this camera, for JSON."""
+        """Return the counters of this camera, for JSON."""
         counters = self.counters
         return {
             "state": self.camera.state.value,

@@ -1,8 +1,8 @@
 """The cameras in force, built from their configuration, and swapped by a reload.
 
-A camera that did not change keeps everything: its process, its memory, its figures. One
+A camera that did not change keeps everything: process, rules' state, counters. One
 whose rules changed keeps its process. One whose source changed gets a new process; the
-old one is killed and taken leave of later, so that no other camera waits for it.
+old one is killed, and its exit is awaited later, so that no other camera waits for it.
 """
 
 import logging
@@ -22,95 +22,85 @@ from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import GRID, Belt, PartCounter
 from edge.rules.regions import unknown_labels
 from edge.rules.tracker import Tracker
-from edge.rules.triggers import CommandTriggers, EveryFrame
+from edge.rules.triggers import CommandTriggers, HardwareTriggers
 from models.errors import ConfigError
 from models.pictures import DamagedPictureError, read_picture
 from models.preprocess import Frame
 
 logger = logging.getLogger(__name__)
 
-RUN_CHARS = 8  # of a random name: unlikely to be drawn twice at one camera
+RUN_CHARS = 8  # of a random name: 32 bits, unlikely to repeat at one camera
 
 
 class CameraSet:
     """All cameras of a daemon. Used by one thread.
 
-    Args:
-        settings: Of the cameras.
-
     Attributes:
-        in_force: The lanes; replaced as a whole.
+        channels: The cameras in force; replaced as a whole.
+
+    Raises:
+        ConfigError: The picture of an empty belt cannot be used.
     """
 
     def __init__(self, settings: Sequence[CameraSettings]) -> None:
-        self.in_force = tuple(build_lane(camera) for camera in settings)
+        self.channels = tuple(build_channel(camera) for camera in settings)
         self._settings = {camera.name: camera for camera in settings}
-        self._leaving: list[CameraProcess] = []
+        self._ending: list[CameraProcess] = []
 
     @property
     def cameras(self) -> list[CameraProcess]:
-        """The cameras in force."""
-        return [lane.camera for lane in self.in_force]
+        """The processes of the cameras in force."""
+        return [channel.camera for channel in self.channels]
 
     def admit_frames(self) -> None:
-        """Let frames come: whoever inspects them is ready."""
+        """Let the cameras deliver frames."""
         for camera in self.cameras:
             camera.enable()
 
     def supervise(self, now_ns: int) -> None:
-        """Watch every camera, and take leave of those that a reload removed.
+        """Start, check and restart every camera; await those that a reload removed.
 
         Args:
             now_ns: Monotonic clock.
         """
-        for camera in (*self.cameras, *self._leaving):
+        for camera in (*self.cameras, *self._ending):
             camera.supervise(now_ns)
-        self._leaving = [camera for camera in self._leaving if not camera.is_terminated]
+        self._ending = [camera for camera in self._ending if not camera.is_terminated]
 
     def stop(self) -> None:
-        """End every camera's process."""
-        for camera in (*self.cameras, *self._leaving):
+        """Stop every camera's process and wait until it is gone."""
+        for camera in (*self.cameras, *self._ending):
             camera.stop()
 
     def trigger_timeout_ms(self, name: str) -> int:
-        """Return how long a command may wait for its frame.
-
-        Args:
-            name: Of a camera in force.
-        """
+        """Return how long a command may wait for a frame of a camera in force."""
         return self._settings[name].trigger_timeout_ms
 
     def swap(self, settings: Sequence[CameraSettings]) -> list[CameraChannel]:
         """Put other settings in force.
 
-        Args:
-            settings: Of all cameras.
-
         Returns:
-            Lanes that are no more; of the parts that they know, nobody will see any.
+            Channels that are no longer in force: no frame will come for the parts that
+            still wait in them.
         """
-        old = {lane.camera.name: lane for lane in self.in_force}
-        self.in_force = tuple(
-            rebuild_lane(old.get(each.name), self._settings.get(each.name), each)
+        old = {channel.camera.name: channel for channel in self.channels}
+        self.channels = tuple(
+            rebuild_channel(old.get(each.name), self._settings.get(each.name), each)
             for each in settings
         )
         self._settings = {camera.name: camera for camera in settings}
         kept = set(map(id, self.cameras))
-        for lane in old.values():
-            if id(lane.camera) not in kept:
-                lane.camera.terminate()
-                self._leaving.append(lane.camera)
+        for channel in old.values():
+            if id(channel.camera) not in kept:
+                channel.camera.terminate()
+                self._ending.append(channel.camera)
         self.admit_frames()
-        stays = set(map(id, self.in_force))
-        return [lane for lane in old.values() if id(lane) not in stays]
+        in_force = set(map(id, self.channels))
+        return [channel for channel in old.values() if id(channel) not in in_force]
 
 
 def capture_plan(settings: CameraSettings) -> CapturePlan:
-    """Return what a camera's process is told; the same plan needs no new process.
-
-    Args:
-        settings: Of the camera.
-    """
+    """Return what a camera's process does; the same plan needs no new process."""
     return CapturePlan(
         camera=settings.name,
         source=settings.parsed_source,
@@ -126,14 +116,14 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
     )
 
 
-def build_lane(
+def build_channel(
     settings: CameraSettings, camera: CameraProcess | None = None
 ) -> CameraChannel:
-    """Return one camera with what belongs to it.
+    """Return one camera with its rules.
 
     Args:
-        settings: Of the camera.
-        camera: Its process where that runs already; none = a new one, not started.
+        settings: Settings of the camera.
+        camera: Its process if it exists already; None = a new one, not started.
 
     Raises:
         ConfigError: The picture of the empty belt cannot be used.
@@ -145,62 +135,55 @@ def build_lane(
         max_missed=settings.track_max_missed,
     )
     streak, parts = settings.streak, settings.parts
-    lane = CameraChannel(
+    channel = CameraChannel(
         camera or CameraProcess(capture_plan(settings)),
         tracker,
         tuple(region.region for region in settings.region),
         AlertSuppression(settings.cool_down_s),
-        DefectRateAlarm(streak.parts, streak.alerts, streak.window_s),
+        DefectRateAlarm(
+            parts=streak.parts, alerts=streak.alerts, window_s=streak.window_s
+        ),
         _part_counter(parts, frames_min=settings.k) if parts else None,
     )
     match settings.trigger:
         case TriggerMode.FREE:
             pass
         case TriggerMode.COMMAND:
-            lane.triggers = CommandTriggers()
+            channel.command_triggers = CommandTriggers()
         case TriggerMode.HARDWARE:
-            lane.every_frame = EveryFrame(f"{settings.name}-{_random_name()}")
+            prefix = f"{settings.name}-{_random_name()}"
+            channel.hardware_triggers = HardwareTriggers(prefix)
         case _:
             assert_never(settings.trigger)
-    return lane
+    return channel
 
 
-def rebuild_lane(
-    lane: CameraChannel | None, before: CameraSettings | None, fresh: CameraSettings
+def rebuild_channel(
+    old: CameraChannel | None, before: CameraSettings | None, after: CameraSettings
 ) -> CameraChannel:
-    """Return a camera's lane after a reload: the old one as far as it fits.
+    """Return a camera's channel after a reload: the old one if nothing changed.
 
     Args:
-        lane: The old one, if there was a camera of this name. What the new one goes
-            on with is taken out of it.
+        old: Its channel, if there was a camera of this name. State that still holds
+            is moved from it to the new one.
         before: Its settings.
-        fresh: The settings from now on.
+        after: The settings from now on.
 
     Raises:
         ConfigError: The picture of the empty belt cannot be used.
     """
-    if lane is None or before is None:
-        return build_lane(fresh)
-    if before == fresh:
-        return lane
-    if capture_plan(before) != capture_plan(fresh):
-        new = build_lane(fresh)
-    else:
-        new = build_lane(fresh, lane.camera)
-        if new.triggers is not None and lane.triggers is not None:
-            # commands that wait are for this very camera
-            new.triggers, lane.triggers = lane.triggers, None
-        if new.parts is not None and before.parts == fresh.parts:
-            new.parts, lane.parts = lane.parts, None  # the part in view goes on
-        if new.every_frame is not None:
-            new.every_frame = lane.every_frame
-    new.counters = lane.counters
+    if old is None or before is None:
+        return build_channel(after)
+    if before == after:
+        return old
+    keeps_process = capture_plan(before) == capture_plan(after)
+    new = build_channel(after, old.camera if keeps_process else None)
+    new.take_over(old, has_same_parts=before.parts == after.parts)
     return new
 
 
 def _part_counter(settings: PartsSettings, *, frames_min: int) -> PartCounter:
-    """Return what counts the parts of a camera."""
-    belt = Belt(_picture(settings.empty), settings.window, settings.difference)
+    belt = Belt(_read_picture(settings.empty), settings.window, settings.difference)
     return PartCounter(
         belt,
         _random_name(),
@@ -210,7 +193,7 @@ def _part_counter(settings: PartsSettings, *, frames_min: int) -> PartCounter:
     )
 
 
-def _picture(path: Path) -> Frame:
+def _read_picture(path: Path) -> Frame:
     """Return the picture in a file, ``[H, W, 3]`` uint8 BGR."""
     try:
         picture = read_picture(path)
@@ -234,14 +217,10 @@ def _random_name() -> str:
 
 
 def check_labels(cameras: Sequence[CameraSettings], model: LoadedModel) -> None:
-    """Refuse rules for labels that the model does not have.
-
-    Args:
-        cameras: Settings of all cameras.
-        model: The model that is to run.
+    """Refuse thresholds for labels that the model does not have.
 
     Raises:
-        ConfigError: There are such rules; all are told together.
+        ConfigError: There are such thresholds; all are reported together.
     """
     faults = [
         f"camera {camera.name}: {phrase}, unknown to the model"

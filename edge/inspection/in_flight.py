@@ -1,15 +1,14 @@
-"""Frames on their way through the model, and the bell that says one has landed.
+"""Frames in flight through the model: their queue, their buffers, and the wake-up.
 
-A frame is copied out of the camera's slot when it takes off: from then on the camera
-may use the slot again, whatever becomes of the frame. The copies are used again and
-again, because new memory costs page faults; only a frame that shows a defect gives its
-copy away.
+A frame is copied out of the camera's buffer when it is submitted: from then on the
+camera may use its buffer again. The copies come from a pool, because new memory costs
+page faults; only a frame that shows a defect keeps its copy, for the evidence.
 """
 
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ from models.errors import PackageError
 from models.inference import Inference
 from models.preprocess import Letterbox
 
-SPARE_COPIES = 8  # more than ever fly at once on the processors of line PCs
+POOL_BUFFERS = 8  # more than are ever in flight on the processors of line PCs
 
 
 @dataclass(slots=True)
@@ -31,132 +30,127 @@ class InFlightFrame:
     """One frame between the camera and its decision.
 
     Attributes:
-        lane: Its camera.
-        frame: With its own copy of the pixels; without any it needs no inference.
-        model: The model that looks at it.
-        box: How it was put into the model's input.
-        request: Where it is; none once it has landed.
-        output: What the graph said, ``[4 + C, A]``.
-        fault: Why the graph said nothing.
-        started_ns: Monotonic clock, when the graph began to look at it.
-        landed_ns: Monotonic clock, when its answer was taken.
-        was_seen: The camera gave the frame; else it is a part that was missed.
+        frame: With its own copy of the pixels; without pixels it needs no inference.
+        model: The model that inspects it, also when another one is swapped in.
+        letterbox: How it was put into the model's input; None = not submitted.
+        request: The running inference; None once it is completed.
+        output: Output of the graph, ``[4 + C, A]``; None = no output.
+        fault: Why the graph gave no output.
+        is_captured: The camera delivered the frame; else it is a missed part.
+        started_ns: Monotonic clock at the start of the inference.
+        completed_ns: Monotonic clock when its output was collected.
     """
 
-    lane: CameraChannel
+    channel: CameraChannel
     frame: CameraFrame
     model: LoadedModel
-    box: Letterbox | None = None
+    letterbox: Letterbox | None = None
     request: Inference | None = None
     output: FloatArray | None = None
     fault: PackageError | None = None
-    was_seen: bool = True
+    is_captured: bool = True
     started_ns: int = 0
-    landed_ns: int = 0
+    completed_ns: int = 0
 
-    def land(self) -> None:
-        """Take the answer if there is one, so that the request is free again."""
+    def collect(self) -> None:
+        """Take the output if the inference is done; the request is free again."""
         if self.request is None or not self.request.is_done:
             return
         try:
             self.output = self.request.take()
-        except PackageError as error:  # told where the frame is decided
+        except PackageError as error:  # reported where the frame is decided
             self.fault = error
-        self.request, self.landed_ns = None, time.monotonic_ns()
+        self.request, self.completed_ns = None, time.monotonic_ns()
 
-    def found(self) -> Detections:
-        """Return what the model found, with ``boxes_frame``.
-
-        Raises:
-            PackageError: The model gave no answer, or none that means something.
-        """
-        if self.output is None or self.box is None:
-            raise self.fault or PackageError("A frame was decided without an answer.")
-        thresholds = self.lane.thresholds(self.model)
-        return self.model.decode(self.output, self.box, thresholds)
-
-
-class InFlightQueues:
-    """The flights of every camera, each camera's in the order of its frames."""
-
-    def __init__(self) -> None:
-        self._flights: dict[int, deque[InFlightFrame]] = {}  # by identity of the lane
-
-    def add(self, flight: InFlightFrame) -> None:
-        """Put a flight behind those of its camera.
+    def decode(self, score_thresholds: FloatArray) -> Detections:
+        """Return the detections of the frame, with ``boxes_frame``.
 
         Args:
-            flight: New.
+            score_thresholds: ``[C]`` float32.
+
+        Raises:
+            PackageError: The model gave no output, or one that is not finite.
         """
-        self._flights.setdefault(id(flight.lane), deque()).append(flight)
+        if self.output is None or self.letterbox is None:
+            raise self.fault or PackageError("A frame was decided without an answer.")
+        return self.model.decode(self.output, self.letterbox, score_thresholds)
 
-    def land(self) -> None:
-        """Let every flight land whose answer is there."""
-        for queue in self._flights.values():
-            for flight in queue:
-                flight.land()
 
-    def landed(self) -> Iterable[InFlightFrame]:
-        """Yield and forget flights that have landed behind no other of the camera."""
-        for queue in self._flights.values():
+class InFlightQueue:
+    """The frames in flight of all cameras, each camera's in the order of capture."""
+
+    def __init__(self) -> None:
+        # By identity of the channel: a reload replaces a channel under the same name.
+        self._queues: dict[int, deque[InFlightFrame]] = {}
+
+    def append(self, in_flight: InFlightFrame) -> None:
+        """Add a frame behind those of its camera."""
+        queue = self._queues.setdefault(id(in_flight.channel), deque())
+        queue.append(in_flight)
+
+    def collect(self) -> None:
+        """Collect the output of every inference that is done, in any order."""
+        for queue in self._queues.values():
+            for in_flight in queue:
+                in_flight.collect()
+
+    def pop_completed(self) -> Iterator[InFlightFrame]:
+        """Remove and yield completed frames, each camera's in the order of capture.
+
+        A completed frame waits for those of its camera that were captured before it.
+        """
+        for queue in self._queues.values():
             while queue and queue[0].request is None:
                 yield queue.popleft()
 
-    def of(self, lane: CameraChannel) -> int:
-        """Return how many frames of a camera are on their way.
-
-        Args:
-            lane: The camera.
-        """
-        return len(self._flights.get(id(lane), ()))
+    def count(self, channel: CameraChannel) -> int:
+        """Return how many frames of a camera are in flight."""
+        return len(self._queues.get(id(channel), ()))
 
     def __len__(self) -> int:
-        """Return how many frames are on their way."""
-        return sum(map(len, self._flights.values()))
+        """Return how many frames are in flight."""
+        return sum(map(len, self._queues.values()))
 
 
 class FrameBufferPool:
-    """Memory for copies of frames, used again."""
+    """Buffers for copies of frames, used again."""
 
     def __init__(self) -> None:
-        self._spare: deque[Pixels] = deque(maxlen=SPARE_COPIES)
+        # Beyond the limit the oldest is dropped: cameras may change their frame size.
+        self._free: deque[Pixels] = deque(maxlen=POOL_BUFFERS)
 
-    def copy(self, pixels: Pixels) -> Pixels:
-        """Return a copy.
+    def acquire_copy(self, pixels: Pixels) -> Pixels:
+        """Return a copy of a frame.
 
         Args:
-            pixels: ``[H, W, 3]`` uint8, in the camera's slot.
+            pixels: ``[H, W, 3]`` uint8, in the camera's buffer.
         """
-        for index, memory in enumerate(self._spare):
-            if memory.shape == pixels.shape:
-                del self._spare[index]
-                np.copyto(memory, pixels)
-                return memory
+        for index, buffer in enumerate(self._free):
+            if buffer.shape == pixels.shape:
+                del self._free[index]
+                np.copyto(buffer, pixels)
+                return buffer
         return pixels.copy()
 
-    def give_back(self, pixels: Pixels | None) -> None:
-        """Take memory back that nobody looks at any more.
-
-        Args:
-            pixels: From ``copy``.
-        """
+    def release(self, pixels: Pixels | None) -> None:
+        """Give a buffer back; it must not be read any more. None is ignored."""
         if pixels is not None:
-            self._spare.append(pixels)  # of too many the oldest goes
+            self._free.append(pixels)
 
 
 class WakeupEvent:
-    """Becomes readable when an answer has come; rung by threads of the runtime."""
+    """Becomes readable when an inference is done; set by threads of the runtime."""
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
-    def ring(self) -> None:
-        """Say that there is an answer."""
+    def set(self) -> None:
+        """Make the descriptor readable."""
         os.eventfd_write(self.fd, 1)
 
-    def silence(self) -> None:
-        """Take all rings."""
+    def clear(self) -> None:
+        """Make the descriptor unreadable, however often it was set."""
         try:
             os.eventfd_read(self.fd)
-        except BlockingIOError:  # it had not rung
+        except BlockingIOError:  # it was not set
             return

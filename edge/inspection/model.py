@@ -1,8 +1,8 @@
 """The model in force: loaded from the slot, and swapped when flashing switches it.
 
-What runs is what flashing proved on this machine: variant, precision and the number of
+Only what flashing proved on this machine runs: variant, precision and the number of
 streams come from ``proof.json``. A package without a proof is not run. A new one is
-opened, verified and compiled in a thread of its own while the old one goes on; the
+opened, verified and compiled in a thread of its own while the old one inspects; the
 pipeline takes it between two frames. If it cannot be opened, the old one stays.
 """
 
@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 FLASH_IT = "Run `graftline flash PACKAGE local:{root}`."
 STOP_LIMIT_S = 5.0
-STREAMS_MAX = 64  # flashing never measures more
+STREAMS_MAX = 64  # no limit in practice: flashing never measures more
+NO_REFUSAL = ("", 0)
 
 
 @dataclass(slots=True)
@@ -37,12 +38,11 @@ class LoadedModel:
     """A model that is ready to inspect. Used by one thread.
 
     Attributes:
-        detector: The graph.
-        labels: Names of its labels.
-        score_thresholds: ``[C]`` float32.
+        labels: Names of its C labels.
+        score_thresholds: ``[C]`` float32, the package's own.
         iou_threshold: Overlap at which NMS drops a box.
-        in_force: What messages say of it.
-        requests: What may be on its way through the graph at the same time.
+        in_force: Its description in messages.
+        requests: As many as may be in flight at the same time.
     """
 
     detector: Detector
@@ -53,17 +53,14 @@ class LoadedModel:
     requests: tuple[Inference, ...]
 
     def decode(
-        self,
-        output: FloatArray,
-        box: Letterbox,
-        score_thresholds: FloatArray | None = None,
+        self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
     ) -> Detections:
-        """Return what the graph found in one frame, as ``models.detector.detect`` does.
+        """Return the detections of one frame, as ``models.detector.detect`` does.
 
         Args:
-            output: From one of the requests.
-            box: How the frame was put into its input.
-            score_thresholds: ``[C]`` float32 where not the package's own hold.
+            output: ``[4 + C, A]``, from one of the requests.
+            letterbox: How the frame was put into its input.
+            score_thresholds: ``[C]`` float32.
 
         Returns:
             Detections with ``boxes_frame``.
@@ -72,12 +69,10 @@ class LoadedModel:
             PackageError: The output is not finite.
         """
         found = decode_output(
-            self.detector,
-            output,
-            self.score_thresholds if score_thresholds is None else score_thresholds,
-            iou_threshold=self.iou_threshold,
+            self.detector, output, score_thresholds, iou_threshold=self.iou_threshold
         )
-        return Detections(box.boxes_to_frame(found.boxes), found.scores, found.labels)
+        boxes_frame = letterbox.boxes_to_frame(found.boxes)
+        return Detections(boxes_frame, found.scores, found.labels)
 
 
 def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedModel:
@@ -86,7 +81,7 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
     Args:
         slot: Folder that flashing installs into.
         threads: Threads of inference, 0 = all cores.
-        streams_max: Most pictures that can be of use at the same time.
+        streams_max: Most frames that are useful in flight at the same time.
 
     Raises:
         InstallError: Nothing is installed, or without a proof on this machine.
@@ -116,8 +111,8 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
         package, mode.variant, mode.precision_hint, threads, streams
     )
     requests = open_requests(detector, streams)
-    for request in requests:  # the first run is slow: not at the cost of a frame
-        request.start(_nothing)
+    for request in requests:  # the first run is slow: no frame should wait for it
+        request.start(lambda: None)
         request.take()
     return LoadedModel(
         detector,
@@ -135,27 +130,27 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
 
 
 def useful_streams(are_triggered: Sequence[bool]) -> int:
-    """Return how many frames it pays to look at at the same time.
+    """Return how many frames are useful in flight at the same time.
 
-    One camera in free run wants each answer as soon as possible; parts do not grow
-    old, and want as many answers as possible.
+    One camera in free run needs each output as soon as possible: one frame at a time.
+    Parts do not grow old: throughput counts.
 
     Args:
-        are_triggered: Of every camera, whether its frames are parts.
+        are_triggered: Whether the frames of each camera are parts.
     """
     return STREAMS_MAX if any(are_triggered) else len(are_triggered)
 
 
-class ModelWatch:
-    """Watches the slot and has a new model ready when flashing switched.
+class ModelWatcher:
+    """Watches the slot and loads a new model when flashing switched.
 
     Args:
-        settings: Slot and threads.
+        settings: Slot, threads and interval.
         running: SHA-256 of the package that runs.
-        streams_max: Of ``load_model``.
+        streams_max: As in ``load_model``.
 
     Attributes:
-        fault: Why the model that flashing wants does not run; empty else.
+        fault: Why the model that flashing switched to does not run; empty else.
     """
 
     def __init__(
@@ -165,63 +160,57 @@ class ModelWatch:
         self._settings, self._streams_max = settings, streams_max
         self._slot = SlotFolder(settings.slot)
         self._latest = running
-        self._refused = ("", 0)  # package, and time of the proofs it was judged by
-        self._fresh: queue.SimpleQueue[LoadedModel] = queue.SimpleQueue()
+        # Package, and modification time of the proofs: a new proof is tried again.
+        self._refused = NO_REFUSAL
+        self._loaded: queue.SimpleQueue[LoadedModel] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="model-watch", daemon=True
         )
 
     def start(self) -> None:
-        """Start to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop to watch."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(STOP_LIMIT_S)
 
     def take(self) -> LoadedModel | None:
-        """Return a new model, once; nothing while there is none."""
+        """Return a new model, once; None = there is no new one."""
         with contextlib.suppress(queue.Empty):
-            return self._fresh.get_nowait()
+            return self._loaded.get_nowait()
         return None
 
     def _run(self) -> None:
-        """Look again and again."""
         while not self._stop.wait(self._settings.poll_interval_s):
             try:
-                self._look()
-            # The top of the thread: the old model goes on, whatever is wrong.
+                self._check()
+            # The top of the thread: the old model keeps running, whatever the fault.
             except Exception as error:
                 logger.exception("model_watch_failed slot=%s", self._slot.root)
                 self.fault = f"model: {type(error).__name__}"
 
-    def _look(self) -> None:
-        """Load what ``current`` names if that is new."""
+    def _check(self) -> None:
+        """Load the model that ``current`` names if that is new."""
         wanted = self._slot.package_of(self._slot.current)
         if not wanted or wanted == self._latest:
-            self.fault, self._refused = "", ("", 0)
+            self.fault, self._refused = "", NO_REFUSAL
             return
         proofs = self._slot.proof
-        judged_by = proofs.stat().st_mtime_ns if proofs.exists() else 0
-        if (wanted, judged_by) == self._refused:
+        proofs_changed_ns = proofs.stat().st_mtime_ns if proofs.exists() else 0
+        if (wanted, proofs_changed_ns) == self._refused:
             return
         try:
-            self._fresh.put(
+            self._loaded.put(
                 load_model(self._slot, self._settings.threads, self._streams_max)
             )
         except GraftlineError as error:
-            self.fault, self._refused = (
-                f"model {wanted[:12]} refused",
-                (wanted, judged_by),
-            )
-            # Without a traceback: an expected failure, told in full.
+            self.fault = f"model {wanted[:12]} refused"
+            self._refused = (wanted, proofs_changed_ns)
+            # Without a traceback: an expected failure, its text is complete.
             logger.error("model_refused sha256=%s reason=%s", wanted[:12], error)  # noqa: TRY400
             return
         self.fault, self._latest = "", wanted
-
-
-def _nothing() -> None:
-    """Take the word that a run has ended where somebody waits for it anyway."""

@@ -2,15 +2,16 @@
 
 ::
 
-    camera ──slot──▶ turn ──▶ take off ──▶ land ──▶ decide ──▶ recorder ──▶ evidence,
-    (process)        fair     one model    in       k of n     (thread)     outbox
-                     round    for all      order    or part
+    camera ──buffer──▶ submit ──▶ collect ──▶ decide ──▶ recorder ──▶ evidence,
+    (process)          fair       one model   rules in   (thread)     outbox
+                       rounds     for all     order
 
 One thread does all of this for all cameras, and nothing here waits for the network.
-Inference runs beside it: as soon as an answer is there, the next frame takes off, and
-only then is the answer decided. A frame never waits for a free place in the model: it
-is taken, the newest, when there is one. Several frames of one camera are on their way
-only where its frames cannot grow old meanwhile, or where it is alone.
+Inference runs beside it: as soon as an output is there, the next frame is submitted,
+and only then is the completed frame decided. A frame never waits for a free request of
+the model: the newest one is taken when a request is free. Several frames of one camera
+are in flight only where its frames cannot grow old meanwhile (parts), or where it is
+the only camera.
 """
 
 import logging
@@ -26,7 +27,7 @@ from edge.inspection.camera_channel import CameraChannel, RuleResult
 from edge.inspection.in_flight import (
     FrameBufferPool,
     InFlightFrame,
-    InFlightQueues,
+    InFlightQueue,
     WakeupEvent,
 )
 from edge.inspection.model import LoadedModel
@@ -36,57 +37,65 @@ from models.errors import PackageError
 from models.inference import Inference
 from models.preprocess import letterbox_into
 
-TORN = "the frame was overwritten while it was looked at"
+TORN = "the frame was overwritten while it was copied"
 logger = logging.getLogger(__name__)
 
-LOOK_AGAIN_S = 0.05
+DRAIN_POLL_S = 0.05
 
 
 class Pipeline:
     """Inspects the frames of all cameras with one model.
 
     Args:
-        model: The model to begin with.
-        lanes: The cameras.
-        recorder: Who writes decisions down.
+        model: The first model.
+        channels: The first channels.
+        recorder: Writes the decisions.
+        poll_commands: Executes the commands that have arrived. Called after a frame
+            was taken and before it is assigned to a part, so that no frame overtakes
+            its command.
+        sheds_frames: Returns whether free-running cameras skip every second frame.
 
     Attributes:
-        model: The model in force; frames on their way keep the one they began with.
-        fault: Why it gives no answers; empty = it does.
-        lanes: The cameras; replaced as a whole, between two turns.
-        hear: Takes commands that have arrived; called after a frame was taken and
-            before it is known whose it is, so that none overtakes its command.
-        infer_latency: What a frame takes in the model.
-        sheds_frames: Free-running cameras skip every second frame.
+        model: The model in force; frames in flight keep the one they started with.
+        fault: Why the model gives no output; empty = it does.
+        channels: The cameras in force.
+        infer_latency: Durations of one frame in the model.
     """
 
     def __init__(
         self,
         model: LoadedModel,
-        lanes: Sequence[CameraChannel],
+        channels: Sequence[CameraChannel],
         recorder: DecisionRecorder,
+        *,
+        poll_commands: Callable[[], None] = lambda: None,
+        sheds_frames: Callable[[], bool] = lambda: False,
     ) -> None:
         self.model = model
         self.fault = ""
-        self.lanes = tuple(lanes)
-        self.hear: Callable[[], None] = _hear_nothing
+        self.channels = tuple(channels)
         self.infer_latency = LatencyHistogram()
-        self.sheds_frames = False
         self._recorder = recorder
-        self._first = 0  # the lane whose turn it is
-        self._queues, self._copies, self._bell = (
-            InFlightQueues(),
-            FrameBufferPool(),
-            WakeupEvent(),
-        )
+        self._poll_commands, self._sheds_frames = poll_commands, sheds_frames
+        self._first = 0  # index of the channel that is served first
+        self._in_flight, self._buffers = InFlightQueue(), FrameBufferPool()
+        self._wakeup = WakeupEvent()
+
+    def swap_model(self, model: LoadedModel) -> None:
+        """Inspect with another model from the next frame on."""
+        self.model = model
+
+    def swap_channels(self, channels: Sequence[CameraChannel]) -> None:
+        """Replace all channels; called between two rounds."""
+        self.channels = tuple(channels)
 
     @property
     def is_idle(self) -> bool:
-        """Whether no frame is on its way."""
-        return len(self._queues) == 0
+        """Whether no frame is in flight."""
+        return len(self._in_flight) == 0
 
-    def turn(self) -> int:
-        """Start the newest frame of each camera for which there is room, decide others.
+    def run_once(self) -> int:
+        """Submit the newest frame of each camera, as requests are free; decide others.
 
         No camera gets a second frame before every other had its first: a fast one
         cannot starve a slow one.
@@ -94,160 +103,202 @@ class Pipeline:
         Returns:
             Number of frames taken or decided, whichever is more; 0 = nothing to do.
         """
-        self._bell.silence()
+        self._wakeup.clear()
+        # Before the frames are taken: a frame that is there in time must win.
         now_ns = time.monotonic_ns()
-        taken = self._take_off()
-        for lane in self.lanes:
-            self._miss(lane, lane.overdue(now_ns))
-        self._queues.land()
-        decided = 0
-        for flight in self._queues.landed():
-            self._finish(flight)
-            decided += 1
-        return max(taken, decided)
+        taken = self._submit_round()
+        for channel in self.channels:
+            self._append_missed(channel, channel.pop_overdue_parts(now_ns))
+        return max(taken, self._decide_completed())
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until an answer is there, or a frame for which there is room.
-
-        Args:
-            timeout_s: Longest wait.
-        """
-        bells = [self._bell.fd]
-        if self._room() is not None:
-            open_ = [lane.camera for lane in self.lanes if self._may_take_off(lane)]
-            bells += [fd for camera in open_ if (fd := camera.wakeup_fd) is not None]
-        select.select(bells, [], [], timeout_s)
+        """Wait until an output is there, or a frame for which a request is free."""
+        fds = [self._wakeup.fd]
+        if self._free_request() is not None:
+            ready = [each.camera for each in self.channels if self._may_submit(each)]
+            fds += [fd for camera in ready if (fd := camera.wakeup_fd) is not None]
+        select.select(fds, [], [], timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
-        """Decide what is on its way; take no more.
-
-        Args:
-            timeout_s: Longest wait.
+        """Decide the frames in flight; take no more.
 
         Returns:
-            Whether nothing is on its way any more.
+            Whether no frame is in flight any more.
         """
         deadline = time.monotonic() + timeout_s
         while not self.is_idle and time.monotonic() < deadline:
-            select.select([self._bell.fd], [], [], LOOK_AGAIN_S)
-            self._bell.silence()
-            self._queues.land()
-            for flight in self._queues.landed():
-                self._finish(flight)
+            select.select([self._wakeup.fd], [], [], DRAIN_POLL_S)
+            self._wakeup.clear()
+            self._decide_completed()
         return self.is_idle
 
-    def _take_off(self) -> int:
-        """Start one frame of each camera, as far as there is room for them."""
-        taken, count = 0, len(self.lanes)
+    def abandon_parts(self, channel: CameraChannel, reason: str) -> None:
+        """Record the verdicts of parts that wait at a camera, or are in view, now.
+
+        Args:
+            channel: Its camera; none of its frames is in flight any more.
+            reason: Why they are not inspected.
+        """
+        for part in channel.abandon_parts(reason):
+            in_flight = InFlightFrame(channel, part, self.model, is_captured=False)
+            self._record(in_flight, None, reason=part.fault)
+        finished = channel.finish_part()
+        if finished:
+            self._record_counted_part(channel, finished)
+
+    def _submit_round(self) -> int:
+        """Submit one frame of each camera while requests are free; return how many."""
+        taken, count = 0, len(self.channels)
         for position in range(self._first, self._first + count):
-            lane = self.lanes[position % count]
-            request = self._room()
+            channel = self.channels[position % count]
+            request = self._free_request()
             if request is None:
-                self._first = position % count  # it is the first one next time
+                self._first = position % count  # it is served first in the next round
                 break
-            if not self._may_take_off(lane):
+            if not self._may_submit(channel):
                 continue
-            frame = lane.camera.take_frame()
+            frame = channel.camera.take_frame()
             if frame is not None:
                 taken += 1
-                self._admit(lane, frame, request)
+                self._admit(channel, frame, request)
         return taken
 
     def _admit(
-        self, lane: CameraChannel, frame: CameraFrame, request: Inference
+        self, channel: CameraChannel, frame: CameraFrame, request: Inference
     ) -> None:
-        """Start a frame if it is wanted, behind the parts that were missed before."""
-        self.hear()
-        missed, wanted = lane.admit(frame)
-        self._miss(lane, missed)
-        if wanted is None or (self.sheds_frames and lane.sheds()):
-            lane.camera.release()
+        """Submit a frame if it is to be inspected, behind the parts missed before."""
+        self._poll_commands()
+        missed, wanted = channel.assign_part(frame)
+        self._append_missed(channel, missed)
+        if wanted is None or (self._sheds_frames() and channel.should_skip()):
+            channel.camera.release()
         else:
-            self._start(lane, wanted, request)
+            self._submit(channel, wanted, request)
 
-    def _miss(self, lane: CameraChannel, parts: Iterable[CameraFrame]) -> None:
-        """Have each part that nobody will inspect get its verdict, in its turn."""
+    def _append_missed(
+        self, channel: CameraChannel, parts: Iterable[CameraFrame]
+    ) -> None:
+        """Queue missed parts, so that each gets its verdict in its turn."""
         for part in parts:
-            self._queues.add(InFlightFrame(lane, part, self.model, was_seen=False))
+            in_flight = InFlightFrame(channel, part, self.model, is_captured=False)
+            self._in_flight.append(in_flight)
 
-    def give_up(self, lane: CameraChannel, reason: str) -> None:
-        """Give the parts that wait at a camera, or are in view, their verdicts now.
-
-        Args:
-            lane: Its camera; nothing of it is on its way any more.
-            reason: Why they are not inspected.
-        """
-        if lane.triggers is not None:
-            for part in lane.triggers.give_up(reason):
-                flight = InFlightFrame(lane, part, self.model, was_seen=False)
-                self._decide(flight, None, reason=part.fault)
-        left = lane.finish()
-        if left:
-            self._judge(lane, left)
-
-    def _room(self) -> Inference | None:
-        """Return a request of the model that is idle."""
+    def _free_request(self) -> Inference | None:
+        """Return an idle request of the model; None = all are busy."""
         requests = self.model.requests
         if not any(request.is_idle for request in requests):
-            self._queues.land()
+            self._in_flight.collect()
         return next((request for request in requests if request.is_idle), None)
 
-    def _may_take_off(self, lane: CameraChannel) -> bool:
-        """Return whether a camera may send one more frame on its way."""
-        is_patient = lane.makes_parts or len(self.lanes) == 1
-        return is_patient or self._queues.of(lane) == 0
+    def _may_submit(self, channel: CameraChannel) -> bool:
+        """Return whether a camera may have one more frame in flight."""
+        # Parts do not grow old, and a single camera takes a place from no other.
+        is_patient = channel.inspects_parts or len(self.channels) == 1
+        return is_patient or self._in_flight.count(channel) == 0
 
-    def _start(
-        self, lane: CameraChannel, frame: CameraFrame, request: Inference
+    def _submit(
+        self, channel: CameraChannel, frame: CameraFrame, request: Inference
     ) -> None:
-        """Copy one frame out of the slot, give the slot back, and start."""
-        flight = InFlightFrame(lane, frame, self.model)
+        """Copy one frame out of the camera's buffer, release it, and start."""
+        in_flight = InFlightFrame(channel, frame, self.model)
         if frame.pixels is not None:
-            pixels = self._copies.copy(frame.pixels)
-            if not lane.camera.is_whole():  # overwritten meanwhile: two moments in one
-                lane.counters.torn += 1
-                lane.camera.release()
-                self._copies.give_back(pixels)
-                if lane.makes_parts:
-                    self._miss(lane, [replace(frame, pixels=None, fault=TORN)])
+            pixels = self._buffers.acquire_copy(frame.pixels)
+            if not channel.camera.is_whole():  # overwritten meanwhile: mixed frames
+                channel.counters.torn += 1
+                channel.camera.release()
+                self._buffers.release(pixels)
+                if channel.inspects_parts:
+                    torn = replace(frame, pixels=None, fault=TORN)
+                    self._append_missed(channel, [torn])
                 return
-            flight.frame = replace(frame, pixels=pixels)
-        lane.camera.release()
-        if flight.frame.pixels is not None:
-            flight.box = letterbox_into(request.image, flight.frame.pixels)
-            flight.request = request
-            flight.started_ns = time.monotonic_ns()
-            request.start(self._bell.ring)
-        self._queues.add(flight)
+            in_flight.frame = replace(frame, pixels=pixels)
+        channel.camera.release()
+        if in_flight.frame.pixels is not None:
+            in_flight.letterbox = letterbox_into(request.image, in_flight.frame.pixels)
+            in_flight.request = request
+            in_flight.started_ns = time.monotonic_ns()
+            request.start(self._wakeup.set)
+        self._in_flight.append(in_flight)
 
-    def _finish(self, flight: InFlightFrame) -> None:
-        """Decide one frame that has landed."""
-        lane, frame = flight.lane, flight.frame
+    def _decide_completed(self) -> int:
+        """Decide all completed frames; return how many."""
+        self._in_flight.collect()
+        decided = 0
+        for in_flight in self._in_flight.pop_completed():
+            self._decide(in_flight)
+            decided += 1
+        return decided
+
+    def _decide(self, in_flight: InFlightFrame) -> None:
+        """Apply the rules to one completed frame and record the result."""
+        channel, frame = in_flight.channel, in_flight.frame
         if frame.pixels is None:
-            lane.counters.unreadable += flight.was_seen
-            self._decide(flight, None, reason=frame.fault)
+            channel.counters.unreadable += in_flight.is_captured
+            self._record(in_flight, None, reason=frame.fault)
             return
+        regions = channel.region_map(in_flight.model)
         try:
-            found = flight.found()
-            self.infer_latency.record(flight.landed_ns - flight.started_ns)
-        except PackageError as exc:  # no answer is not the answer "ok"
-            self._note_fault(str(exc))
-            lane.counters.unreadable += 1
-            self._decide(flight, None, reason=exc.what)
-        else:
-            self._note_fault("")
-            told = lane.decide(found, frame.stamp, frame.pixels, flight.model)
-            if told.left:
-                self._judge(lane, told.left)
-            self._decide(flight, told)
+            detections = in_flight.decode(regions.lowest_thresholds)
+            latency_ns = in_flight.completed_ns - in_flight.started_ns
+            self.infer_latency.record(latency_ns)
+        except PackageError as exc:  # no output is not the verdict "ok"
+            self._set_fault(str(exc))
+            channel.counters.unreadable += 1
+            self._record(in_flight, None, reason=exc.what)
+            return
+        self._set_fault("")
+        result = channel.apply_rules(detections, frame.stamp, frame.pixels, regions)
+        if result.finished_part:
+            self._record_counted_part(channel, result.finished_part)
+        self._record(in_flight, result)
 
-    def _judge(self, lane: CameraChannel, part: CountedPart) -> None:
-        """Hand over the verdict of a counted part."""
-        lane.count_verdict(part.verdict, part.stamp)
+    def _set_fault(self, fault: str) -> None:
+        """Keep the model's fault; log it when it changes."""
+        if fault != self.fault:
+            self.fault = fault
+            if fault:
+                logger.error("model_failed reason=%r", fault)
+            else:
+                logger.info("model_recovered")
+
+    def _record(
+        self, in_flight: InFlightFrame, result: RuleResult | None, reason: str = ""
+    ) -> None:
+        """Count the decision; record it if it is a part or shows a defect."""
+        channel, frame = in_flight.channel, in_flight.frame
+        decided_ns = time.monotonic_ns()
+        is_part = channel.inspects_parts
+        detections = result.detections if result else None
+        if detections is not None:
+            channel.counters.record_decision(frame.stamp.captured_ns, decided_ns)
+        if is_part:
+            channel.count_verdict(verdict_kind(detections), frame.stamp)
+        shows_defect = detections is not None and len(detections) > 0
+        if not shows_defect:
+            self._buffers.release(frame.pixels)
+        if is_part or shows_defect:
+            part_id = result.part_id if result else None
+            decision = Decision(
+                frame=_context(channel, frame, decided_ns, part_id),
+                counters=channel.counters,
+                model=in_flight.model.in_force,
+                label_names=in_flight.model.labels,
+                detections=detections,
+                pixels=frame.pixels if shows_defect else None,
+                is_part=is_part,
+                reason=reason,
+                regions=result.regions if result else (),
+                suppressed=result.suppressed if result else (),
+            )
+            self._recorder.record(decision)
+
+    def _record_counted_part(self, channel: CameraChannel, part: CountedPart) -> None:
+        """Count and record the verdict of a counted part."""
+        channel.count_verdict(part.verdict, part.stamp)
         frame = CameraFrame(None, part.stamp)
         decision = Decision(
-            frame=_context(lane, frame, time.monotonic_ns(), part.part_id),
-            counters=lane.counters,
+            frame=_context(channel, frame, time.monotonic_ns(), part.part_id),
+            counters=channel.counters,
             model=self.model.in_force,
             label_names=self.model.labels,
             detections=None,
@@ -258,57 +309,14 @@ class Pipeline:
         )
         self._recorder.record(decision)
 
-    def _note_fault(self, fault: str) -> None:
-        """Remember what is wrong with the model; log it when it changes."""
-        if fault != self.fault:
-            self.fault = fault
-            if fault:
-                logger.error("model_failed reason=%r", fault)
-            else:
-                logger.info("model_recovered")
-
-    def _decide(
-        self, flight: InFlightFrame, told: RuleResult | None, reason: str = ""
-    ) -> None:
-        """Count the decision, and hand it over if it is worth a word."""
-        lane, frame = flight.lane, flight.frame
-        decided_ns = time.monotonic_ns()
-        is_part = lane.makes_parts
-        found = told.detections if told else None
-        if found is not None:
-            lane.counters.record_decision(frame.stamp.captured_ns, decided_ns)
-        if is_part:
-            lane.count_verdict(verdict_kind(found), frame.stamp)
-        shows_defect = found is not None and len(found) > 0
-        if not shows_defect:
-            self._copies.give_back(frame.pixels)
-        if is_part or shows_defect:
-            decision = Decision(
-                frame=_context(lane, frame, decided_ns, told.part_id if told else None),
-                counters=lane.counters,
-                model=flight.model.in_force,
-                label_names=flight.model.labels,
-                detections=found,
-                pixels=frame.pixels if shows_defect else None,
-                is_part=is_part,
-                reason=reason,
-                regions=told.regions if told else (),
-                suppressed=told.suppressed if told else (),
-            )
-            self._recorder.record(decision)
-
-
-def _hear_nothing() -> None:
-    """Stand for commands where there are none."""
-
 
 def _context(
-    lane: CameraChannel, frame: CameraFrame, decided_ns: int, part_id: str | None
+    channel: CameraChannel, frame: CameraFrame, decided_ns: int, part_id: str | None
 ) -> FrameContext:
-    """Return where and when a frame was taken, in the words of messages."""
+    """Return where and when a frame was captured, in the form of messages."""
     height, width = frame.pixels.shape[:2] if frame.pixels is not None else (0, 0)
     return FrameContext(
-        camera=lane.camera.name,
+        camera=channel.camera.name,
         frame_id=frame.stamp.frame_id,
         part_id=part_id or frame.stamp.part_id,
         captured_ns=frame.stamp.captured_ns,

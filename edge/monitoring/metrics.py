@@ -1,8 +1,8 @@
-"""Figures of the daemon in the words of Prometheus, read when somebody asks.
+"""Metrics of the daemon for Prometheus, read when they are scraped.
 
 Nothing is counted here: a collector reads the counters that the daemon keeps anyway.
 Labels are names of the configuration or closed choices, so that their number is
-bounded. It has a registry of its own and touches no global one.
+bounded. The registry is created for each scrape; no global one is touched.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -27,55 +27,64 @@ from edge.inspection.camera_channel import CameraChannel
 from edge.monitoring.status import DaemonStatus
 from models.messages import CameraState, DaemonState
 
-LIMITS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Upper limits of the buckets of both histograms."""
+# Upper limits of the buckets of both histograms.
+BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 CAMERA_COUNTERS: tuple[tuple[str, str, Callable[[CameraChannel], int]], ...] = (
-    ("edge_frames", "Frames captured.", lambda lane: lane.camera.frames_captured),
+    (
+        "edge_frames",
+        "Frames captured by the camera since the daemon started.",
+        lambda channel: channel.camera.frames_captured,
+    ),
     (
         "edge_frames_inspected",
-        "Frames with a decision.",
-        lambda lane: lane.counters.inspected,
+        "Frames that were inspected and decided.",
+        lambda channel: channel.counters.inspected,
     ),
     (
         "edge_frames_dropped",
-        "Frames that came and were never decided.",
-        lambda lane: lane.frames_dropped,
+        "Frames that were captured but not inspected.",
+        lambda channel: channel.frames_dropped,
     ),
     (
         "edge_frames_unreadable",
-        "Frames that could not be read.",
-        lambda lane: lane.counters.unreadable,
+        "Frames that could not be read or inspected.",
+        lambda channel: channel.counters.unreadable,
     ),
-    ("edge_alerts", "Alerts on disk.", lambda lane: lane.counters.alerts),
+    (
+        "edge_alerts",
+        "Alerts written to the outbox.",
+        lambda channel: channel.counters.alerts,
+    ),
     (
         "edge_camera_restarts",
-        "Starts of its process after a fault.",
-        lambda lane: lane.camera.restarts,
+        "Restarts of the camera's process after a fault.",
+        lambda channel: channel.camera.restarts,
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonMetrics:
-    """Where the figures come from.
+    """The sources of all metrics.
 
     Attributes:
-        vitals: Cameras, model and outbox.
-        publisher: The broker.
+        status: Cameras, model and outbox.
         state: Reads the daemon's state.
-        stuck: Reads which loops hang.
+        stuck: Reads the names of loops that hang.
+        is_throttled: Reads whether the processor is too hot.
         outbox_path: The outbox's file, for its size.
     """
 
-    vitals: DaemonStatus
+    status: DaemonStatus
     publisher: Publisher
     state: Callable[[], DaemonState]
     stuck: Callable[[], tuple[str, ...]]
+    is_throttled: Callable[[], bool]
     outbox_path: Path
 
     def render(self) -> bytes:
-        """Return all figures in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(DaemonCollector(self))
@@ -83,43 +92,45 @@ class DaemonMetrics:
 
 
 class DaemonCollector(Collector):
-    """Reads the figures of one daemon.
+    """Collects the metrics of one daemon."""
 
-    Args:
-        figures: Where they come from.
-    """
-
-    def __init__(self, figures: DaemonMetrics) -> None:
-        self._figures = figures
+    def __init__(self, metrics: DaemonMetrics) -> None:
+        self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        """Return every figure of this moment."""
-        lanes = self._figures.vitals.lanes
+        """Yield every metric with its current value."""
+        channels = self._metrics.status.channels
         for name, text, read in CAMERA_COUNTERS:
             counter = CounterMetricFamily(name, text, labels=["camera"])
-            for lane in lanes:
-                counter.add_metric([lane.camera.name], read(lane))
+            for channel in channels:
+                counter.add_metric([channel.camera.name], read(channel))
             yield counter
-        yield from self._cameras(lanes)
+        yield from self._cameras(channels)
         yield from self._delivery()
         yield from self._daemon()
 
-    def _cameras(self, lanes: tuple[CameraChannel, ...]) -> Iterator[Metric]:
-        """Yield what is more than a counter of each camera."""
+    def _cameras(self, channels: tuple[CameraChannel, ...]) -> Iterator[Metric]:
+        """Yield the metrics of cameras that are more than one counter."""
         states = GaugeMetricFamily(
-            "edge_camera_state", "1 = it is so.", labels=["camera", "state"]
+            "edge_camera_state",
+            "State of the camera: 1 for the current state, 0 for every other.",
+            labels=["camera", "state"],
         )
         verdicts = CounterMetricFamily(
-            "edge_verdicts", "Parts decided.", labels=["camera", "verdict"]
+            "edge_verdicts",
+            "Verdicts of parts, by kind.",
+            labels=["camera", "verdict"],
         )
         age = HistogramMetricFamily(
-            "edge_frame_age_seconds", "Capture to decision.", labels=["camera"]
+            "edge_frame_age_seconds",
+            "Time from the capture of a frame to its decision.",
+            labels=["camera"],
         )
-        for lane in lanes:
-            name, counters = lane.camera.name, lane.counters
-            now = lane.camera.state
+        for channel in channels:
+            name, counters = channel.camera.name, channel.counters
+            current = channel.camera.state
             for state in CameraState:
-                states.add_metric([name, state.value], float(state is now))
+                states.add_metric([name, state.value], float(state is current))
             for kind, count in sorted(counters.verdicts.items()):
                 verdicts.add_metric([name, kind.value], count)
             buckets = _buckets(counters.latency)
@@ -127,52 +138,93 @@ class DaemonCollector(Collector):
         yield from (states, verdicts, age)
 
     def _delivery(self) -> Iterator[Metric]:
-        """Yield what waits, and how the broker is."""
-        outbox, publisher = self._figures.vitals.outbox, self._figures.publisher
-        yield _gauge("edge_outbox_rows", "Events not delivered.", outbox.depth())
+        """Yield the metrics of outbox and broker."""
+        outbox, publisher = self._metrics.status.outbox, self._metrics.publisher
         yield _gauge(
-            "edge_outbox_bytes", "Size of its file.", _size(self._figures.outbox_path)
+            "edge_outbox_rows",
+            "Events in the outbox that are not delivered yet.",
+            outbox.depth(),
+        )
+        yield _gauge(
+            "edge_outbox_bytes",
+            "Size of the outbox's file and its write-ahead log.",
+            _size_bytes(self._metrics.outbox_path),
         )
         yield _gauge(
             "edge_outbox_oldest_seconds",
-            "Age of the oldest event that waits; 0 = none does.",
+            "Age of the oldest event that is not delivered yet; 0 = no such event.",
             self._oldest_s(),
         )
-        yield _gauge("edge_outbox_failing", "1 = disk full.", outbox.is_failing)
-        yield _counter("edge_events_refused", "Kept nowhere.", outbox.refused)
-        yield _counter("edge_events_delivered", "By the rule.", publisher.delivered)
-        yield _gauge("edge_mqtt_connected", "1 = it is.", publisher.connected)
+        yield _gauge(
+            "edge_outbox_failing",
+            "1 while the outbox cannot be written, for example on a full disk; else 0.",
+            outbox.is_failing,
+        )
+        yield _counter(
+            "edge_events_refused",
+            "Events that were lost: neither disk nor memory could take them.",
+            outbox.refused,
+        )
+        yield _counter(
+            "edge_events_delivered",
+            "Events delivered, as collector_ack defines delivery.",
+            publisher.delivered,
+        )
+        yield _gauge(
+            "edge_mqtt_connected",
+            "1 while the daemon is connected to the broker; else 0.",
+            publisher.connected,
+        )
         yield _counter(
             "edge_mqtt_reconnects",
-            "Connections after the first.",
+            "Connections to the broker after the first.",
             max(0, publisher.connects - 1),
         )
 
     def _daemon(self) -> Iterator[Metric]:
-        """Yield the daemon's state and its model."""
-        figures, vitals = self._figures, self._figures.vitals
-        states = GaugeMetricFamily("edge_state", "1 = it is so.", labels=["state"])
+        """Yield the metrics of the daemon and its model."""
+        metrics, status = self._metrics, self._metrics.status
+        states = GaugeMetricFamily(
+            "edge_state",
+            "State of the daemon: 1 for the current state, 0 for every other.",
+            labels=["state"],
+        )
+        current = metrics.state()
         for state in DaemonState:
-            states.add_metric([state.value], float(state is figures.state()))
+            states.add_metric([state.value], float(state is current))
         yield states
-        throttled = bool(vitals.thermal.fault)
-        yield _gauge("edge_cpu_throttled", "1 = the processor is too hot.", throttled)
-        yield _gauge("edge_loops_stuck", "Loops that hang.", len(figures.stuck()))
-        infer, model = vitals.pipeline.infer_latency, vitals.pipeline.model.in_force
+        yield _gauge(
+            "edge_cpu_throttled",
+            "1 while the processor is too hot or slowed down by heat; else 0.",
+            metrics.is_throttled(),
+        )
+        yield _gauge(
+            "edge_loops_stuck",
+            "Critical loops without progress, and critical threads that ended.",
+            len(metrics.stuck()),
+        )
+        pipeline = status.pipeline
+        infer, model = pipeline.infer_latency, pipeline.model.in_force
         yield HistogramMetricFamily(
             "edge_infer_seconds",
-            "One frame through the model.",
+            "Time of one frame in the model, from start to collected output.",
             _buckets(infer),
             infer.sum_s(),
         )
-        words = {"name": model.name, "build": str(model.build)}
-        words |= {"sha256": model.sha256, "variant": model.variant}
-        words["version"] = vitals.version
-        yield InfoMetricFamily("edge_model", "The model in force.", value=words)
+        labels = {
+            "name": model.name,
+            "build": str(model.build),
+            "sha256": model.sha256,
+            "variant": model.variant,
+            "version": status.version,
+        }
+        yield InfoMetricFamily(
+            "edge_model", "Model in force and version of the daemon.", value=labels
+        )
 
     def _oldest_s(self) -> float:
         """Return the age of the oldest event, never negative: clocks may jump."""
-        outbox = self._figures.vitals.outbox
+        outbox = self._metrics.status.outbox
         found = [
             event
             for was_sent in (False, True)
@@ -181,7 +233,7 @@ class DaemonCollector(Collector):
         if not found:
             return 0.0
         oldest = min(found, key=lambda queued: queued.seq)
-        with suppress(ValueError):  # damaged: its time is no time
+        with suppress(ValueError):  # a damaged event
             at = datetime.fromisoformat(oldest.event.time)
             return max(0.0, (datetime.now(UTC) - at).total_seconds())
         return 0.0
@@ -189,8 +241,8 @@ class DaemonCollector(Collector):
 
 def _buckets(latency: LatencyHistogram) -> list[tuple[str, float]]:
     """Return cumulative buckets in the form of Prometheus."""
-    counts = latency.counts_up_to([round(limit * 1e9) for limit in LIMITS_S])
-    pairs = [(str(s), float(n)) for s, n in zip(LIMITS_S, counts, strict=True)]
+    counts = latency.counts_up_to([round(limit * 1e9) for limit in BUCKETS_S])
+    pairs = [(str(s), float(n)) for s, n in zip(BUCKETS_S, counts, strict=True)]
     return [*pairs, ("+Inf", float(len(latency)))]
 
 
@@ -202,10 +254,10 @@ def _counter(name: str, text: str, value: int) -> CounterMetricFamily:
     return CounterMetricFamily(name, text, value=value)
 
 
-def _size(path: Path) -> int:
-    """Return the bytes of the outbox with its log; 0 where it is not there."""
+def _size_bytes(path: Path) -> int:
+    """Return the size of the outbox with its log; 0 where there is no file."""
     total = 0
-    for end in ("", "-wal"):
-        with suppress(OSError):  # put aside at this very moment
-            total += path.with_name(path.name + end).stat().st_size
+    for suffix in ("", "-wal"):
+        with suppress(OSError):  # moved away at this moment
+            total += path.with_name(path.name + suffix).stat().st_size
     return total

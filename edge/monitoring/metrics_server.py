@@ -1,7 +1,7 @@
 """``/metrics``, ``/healthz`` and ``/readyz`` over HTTP, in threads of their own.
 
-What answers here only reads. A few requests at a time are served, each with a time
-limit; more are hung up on, so that no client can fill the daemon with threads.
+The answers only read. A few requests at a time are served, each with a time limit;
+further connections are closed, so that no client can fill the daemon with threads.
 """
 
 import json
@@ -30,20 +30,15 @@ logger = logging.getLogger(__name__)
 
 
 class MetricsServer:
-    """Answers who asks how the daemon is.
+    """Serves the metrics and the health of the daemon over HTTP."""
 
-    Args:
-        settings: Where to listen.
-        figures: What to answer.
-    """
-
-    def __init__(self, settings: MetricsSettings, figures: DaemonMetrics) -> None:
-        self._settings, self._figures = settings, figures
+    def __init__(self, settings: MetricsSettings, metrics: DaemonMetrics) -> None:
+        self._settings, self._metrics = settings, metrics
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start to listen, unless it is switched off.
+        """Start to listen, unless the port is 0.
 
         Raises:
             ConfigError: Address or port cannot be used.
@@ -51,7 +46,7 @@ class MetricsServer:
         settings = self._settings
         if settings.port == 0:
             return
-        handler = type("Handler", (_Handler,), {"figures": self._figures})
+        handler = type("Handler", (_Handler,), {"metrics": self._metrics})
         try:
             self._server = _Server((settings.listen, settings.port), handler)
         except OSError as exc:
@@ -71,7 +66,7 @@ class MetricsServer:
         logger.info("metrics_open listen=%s port=%d", settings.listen, settings.port)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop to listen."""
         if self._server is None or self._thread is None:
             return
         self._server.shutdown()
@@ -83,35 +78,35 @@ class _Server(ThreadingHTTPServer):
     """Serves a bounded number of requests at a time."""
 
     daemon_threads = True
-    block_on_close = False  # a slow client does not hold the end up
+    block_on_close = False  # a slow client does not delay the shutdown
 
     def __init__(
         self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]
     ) -> None:
-        self._room = threading.BoundedSemaphore(REQUESTS_MAX)
+        self._free = threading.BoundedSemaphore(REQUESTS_MAX)
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
-        """Bind without asking a name server for the machine's name."""
+        """Bind; the library's method would ask a name server, which may hang."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "graftline", self.server_address[1]
 
     def admit(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
-        """Serve in a thread, or hang up where too many are served already."""
-        if self._room.acquire(blocking=False):
+        """Serve in a thread, or close where too many are served already."""
+        if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def serve(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
-        """Serve one request; its room is free afterwards."""
+        """Serve one request, then free its place."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._free.release()
 
-    # The names that the library calls.
+    # The names that the library calls; ours must not start with "process_".
     process_request = admit
     process_request_thread = serve
 
@@ -126,31 +121,35 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request."""
 
-    figures: ClassVar[DaemonMetrics]
+    metrics: ClassVar[DaemonMetrics]
     timeout = REQUEST_LIMIT_S
 
     def answer(self) -> None:
         """Answer by path."""
+        metrics = self.metrics
         match self.path.partition("?")[0]:
             case "/metrics":
-                self._answer(HTTPStatus.OK, TEXT, self.figures.render())
+                self._answer(HTTPStatus.OK, TEXT, metrics.render())
             case "/healthz":
-                stuck = self.figures.stuck()
-                self._say(is_well=not stuck, word={"stuck": stuck})
+                stuck = metrics.stuck()
+                self._answer_health(is_healthy=not stuck, details={"stuck": stuck})
             case "/readyz":
-                state = self.figures.state()
-                faults = self.figures.vitals.faults
-                word = {"state": state.value, "faults": faults}
-                self._say(is_well=state in INSPECTING, word=word)
+                state = metrics.state()
+                self._answer_health(
+                    is_healthy=state in INSPECTING,
+                    details={"state": state.value, "faults": metrics.status.faults},
+                )
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
     do_GET = answer  # noqa: N815 (the name that the library calls)
 
-    def _say(self, *, is_well: bool, word: Mapping[str, object]) -> None:
-        """Answer 200 or 503, with a JSON that says why."""
-        status = HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE
-        self._answer(status, JSON, json.dumps(word).encode() + b"\n")
+    def _answer_health(
+        self, *, is_healthy: bool, details: Mapping[str, object]
+    ) -> None:
+        """Answer 200 or 503, with the details as JSON."""
+        status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
+        self._answer(status, JSON, json.dumps(details).encode() + b"\n")
 
     def _answer(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)
@@ -160,5 +159,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (stdlib's)
-        """Log a request for those who look for it."""
+        """Log a request, at debug level only."""
         logger.debug("metrics_request %s", format % args)

@@ -1,27 +1,25 @@
-"""The daemon's word on itself: state, ``health.json``, status and statistics.
+"""The daemon's state: ``health.json``, MQTT status and statistics.
 
-A thread of its own looks at everything a few times a second: what it writes and sends
-never delays a frame. It reads counters that other threads write; each figure is right,
-and a set of them is of about the same moment.
+A thread collects the state a few times a second: what it writes and sends never delays
+a frame. It reads counters that other threads write; each value is right, and a set of
+them is of about the same moment.
 """
 
 import ctypes
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from edge.config.station import HealthSettings
-from edge.control.reload import Configuration
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
-from edge.delivery.recorder import DecisionRecorder
 from edge.inspection.camera_channel import CameraChannel
-from edge.inspection.model import ModelWatch
 from edge.inspection.pipeline import Pipeline
-from edge.monitoring.thermal import ThermalWatch
+from edge.monitoring.thermal import ThermalMonitor
 from edge.rules.lifecycle import DaemonEvent, next_state, state_of
 from models.messages import (
     CameraState,
@@ -31,74 +29,57 @@ from models.messages import (
     StationStatus,
     fit_reason,
 )
-from models.slot_files import Health, SlotFolder, write_file
+from models.slot_files import Health, write_file
 from models.topics import StationTopics
 
 logger = logging.getLogger(__name__)
 
-LOOK_INTERVAL_S = 0.2
-STATUS_INTERVAL_S = 10.0  # said again, though nothing changed
+UPDATE_INTERVAL_S = 0.2
+STATUS_INTERVAL_S = 10.0  # published again though nothing changed
 STOP_LIMIT_S = 2.0
 TIMEX_BYTES = 512  # more than struct timex has on any architecture
-MADE_S = 1_767_225_600  # 2026: a clock before this program was made is wrong
+# 2026-01-01: a clock before this program was written is wrong, whatever the kernel
+# reports: one with an empty battery starts in 1970.
+CLOCK_MIN_S = 1_767_225_600
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """Where the figures come from.
+    """The current state of the daemon's parts.
 
     Attributes:
-        boot_id: Of this start.
-        version: Of Graftline.
-        topics: Of this station.
-        slot: Where ``health.json`` goes.
-        pipeline: The model in force, the cameras and their counters.
-        recorder: Decisions on their way to the disk.
-        outbox: Events on their way to the collector.
-        watch: The model that flashing wants.
-        publisher: Way to the broker.
-        configuration: The file, and whether it is in force.
-        thermal: Heat of the processor.
+        boot_id: Random, new at each start.
+        version: Version of Graftline.
+        part_faults: Reads the fault of each part that is no camera; empty = no fault.
     """
 
     boot_id: str
     version: str
     topics: StationTopics
-    slot: SlotFolder
     pipeline: Pipeline
-    recorder: DecisionRecorder
     outbox: Outbox
-    watch: ModelWatch
-    thermal: ThermalWatch
-    publisher: Publisher
-    configuration: Configuration
+    part_faults: Callable[[], Iterable[str]]
 
     @property
-    def lanes(self) -> tuple[CameraChannel, ...]:
-        """The cameras and their counters; a reload replaces them."""
-        return self.pipeline.lanes
+    def channels(self) -> tuple[CameraChannel, ...]:
+        """The cameras in force; a reload replaces them."""
+        return self.pipeline.channels
 
     @property
     def is_settled(self) -> bool:
         """Whether every camera is up, ended or declared lost."""
-        return all(lane.camera.is_settled for lane in self.lanes)
+        return all(channel.camera.is_settled for channel in self.channels)
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong now, for a person."""
+        """The current faults, as phrases for a person."""
         labels = self.pipeline.model.labels
-        cameras = [fault for lane in self.lanes for fault in lane.faults(labels)]
-        others = [self.pipeline.fault, self.watch.fault, self.recorder.fault]
-        others += [self.publisher.alarm, self.configuration.fault, self.thermal.fault]
-        return tuple(cameras + [fault for fault in others if fault])
+        cameras = [fault for each in self.channels for fault in each.faults(labels)]
+        return tuple(cameras + [fault for fault in self.part_faults() if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:
-        """Return what is published as the station's state.
-
-        Args:
-            state: The state.
-        """
+        """Return the message that publishes a state of the station."""
         return StationStatus(
             state=state,
             reason=fit_reason(*self.faults) if state is DaemonState.DEGRADED else "",
@@ -112,13 +93,15 @@ class DaemonStatus:
 
 
 class StatusReporter:
-    """Looks, and tells whoever wants to know.
+    """Publishes the daemon's state and statistics.
 
     Args:
-        settings: How often.
-        vitals: Where the figures come from.
-        publisher: Way to the broker.
-        tell: Takes a line for the person at the terminal.
+        settings: Intervals.
+        status: The daemon's parts.
+        publisher: Connection to the broker.
+        thermal: Checked in the thread of the reporter.
+        health_file: Where ``health.json`` is written.
+        show_progress: Shows a line at the terminal.
 
     Attributes:
         state: State of the daemon.
@@ -127,121 +110,122 @@ class StatusReporter:
     def __init__(
         self,
         settings: HealthSettings,
-        vitals: DaemonStatus,
+        status: DaemonStatus,
         publisher: Publisher,
-        tell: Callable[[str], None],
+        *,
+        thermal: ThermalMonitor,
+        health_file: Path,
+        show_progress: Callable[[str], None],
     ) -> None:
         self.state = DaemonState.INIT
-        self._settings, self._vitals = settings, vitals
-        self._publisher, self._tell = publisher, tell
+        self._settings, self._status, self._publisher = settings, status, publisher
+        self._thermal, self._health_file = thermal, health_file
+        self._show_progress = show_progress
         self._faults: tuple[str, ...] = ()
-        self._said: object = None
-        self._said_s = 0.0
+        self._published: object = None  # what the last station status depended on
+        self._published_s = 0.0
+        self._published_of: dict[str, object] = {}  # the same by camera
         self._is_unwritable = False
-        self._said_of: dict[str, object] = {}
         self._inspected_before: dict[str, int] = {}
-        self._figures_ns = time.monotonic_ns()
+        self._stats_ns = time.monotonic_ns()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
     def start(self) -> None:
-        """Start to look; the state is ``init``."""
-        self._say_station()
+        """Publish the state ``init`` and start the thread."""
+        self._publish_station()
         self._thread.start()
 
     def stop(self) -> StationStatus:
-        """Stop, and return the last word: ``disconnected``."""
+        """Stop the thread; return the last status, ``disconnected``."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(STOP_LIMIT_S)
-        self._look()  # a camera may have ended since the last look
+        self.update()  # a camera may have ended since the last update
         self.state = next_state(self.state, DaemonEvent.STOPPED)
-        self._write_figures()
-        return self._vitals.station_status(self.state)
+        self.write_stats()
+        return self._status.station_status(self.state)
 
     def _run(self) -> None:
-        """Look again and again, and tell when it is time."""
-        figures_s = progress_s = 0.0
-        while not self._stop.wait(LOOK_INTERVAL_S):
+        stats_s = progress_s = 0.0
+        while not self._stop.wait(UPDATE_INTERVAL_S):
             try:
-                self._look()
+                self.update()
                 now_s = time.monotonic()
-                if now_s - figures_s >= self._settings.interval_s:
-                    figures_s = now_s
-                    self._write_figures()
+                if now_s - stats_s >= self._settings.interval_s:
+                    stats_s = now_s
+                    self.write_stats()
                 if now_s - progress_s >= self._settings.progress_interval_s:
                     progress_s = now_s
-                    self._tell(self.progress_line())
-            # The top of the thread: without health the frames still go on.
+                    self._show_progress(self.progress_line())
+            # The top of the thread: frames are inspected without a status too.
             except Exception:
                 logger.exception("health_failed")
 
-    def _look(self) -> None:
-        """Announce what changed."""
-        vitals = self._vitals
-        vitals.thermal.look(time.monotonic_ns())
-        vitals.pipeline.sheds_frames = vitals.thermal.sheds_frames
-        before, faults = self.state, vitals.faults
+    def update(self) -> None:
+        """Determine the state; publish what changed."""
+        status = self._status
+        self._thermal.check(time.monotonic_ns())
+        before, faults = self.state, status.faults
         self._faults = faults
-        self.state = state_of(before, is_settled=vitals.is_settled, faults=faults)
+        self.state = state_of(before, is_settled=status.is_settled, faults=faults)
         if self.state is not before:
             why = f" reason={', '.join(faults)!r}" if faults else ""
             logger.info("state_changed from=%s to=%s%s", before, self.state, why)
-        word = (self.state, faults, vitals.pipeline.model.in_force)
-        is_old = time.monotonic() - self._said_s > STATUS_INTERVAL_S
-        if word != self._said or is_old:
-            self._said, self._said_s = word, time.monotonic()
-            self._say_station()
-        for lane in vitals.lanes:
-            word_of = lane.state, lane.streak.reason, lane.camera.conditions
-            if self._said_of.get(lane.camera.name) != word_of:
-                self._said_of[lane.camera.name] = word_of
-                self._say_camera(lane)
-        for name in self._said_of.keys() - {lane.camera.name for lane in vitals.lanes}:
-            self._say_gone(name)
+        content = (self.state, faults, status.pipeline.model.in_force)
+        is_old = time.monotonic() - self._published_s > STATUS_INTERVAL_S
+        if content != self._published or is_old:
+            self._published, self._published_s = content, time.monotonic()
+            self._publish_station()
+        for channel in status.channels:
+            name, alarm = channel.camera.name, channel.defect_rate.reason
+            content_of = channel.state, alarm, channel.camera.conditions
+            if self._published_of.get(name) != content_of:
+                self._published_of[name] = content_of
+                self._publish_camera(channel)
+        names = {channel.camera.name for channel in status.channels}
+        for name in self._published_of.keys() - names:
+            self._publish_removed(name)
 
-    def _say_station(self) -> None:
-        """Publish the state of the station."""
-        status = self._vitals.station_status(self.state)
-        self._publisher.publish_state(self._vitals.topics.status, status)
+    def _publish_station(self) -> None:
+        status = self._status.station_status(self.state)
+        self._publisher.publish_state(self._status.topics.status, status)
 
-    def _say_camera(self, lane: CameraChannel) -> None:
-        """Publish the state of a camera."""
-        name = lane.camera.name
+    def _publish_camera(self, channel: CameraChannel) -> None:
+        name = channel.camera.name
         status = CameraStatus(
-            state=lane.state,
-            reason=fit_reason(lane.reason),
-            conditions=lane.camera.conditions,
-            fps=round(lane.counters.fps, 3),
-            since=datetime.fromtimestamp(lane.since_wall_ns / 1e9, UTC),
+            state=channel.state,
+            reason=fit_reason(channel.reason),
+            conditions=channel.camera.conditions,
+            fps=round(channel.counters.fps, 3),
+            since=datetime.fromtimestamp(channel.since_wall_ns / 1e9, UTC),
         )
-        topic = self._vitals.topics.camera(name, "status")
+        topic = self._status.topics.camera(name, "status")
         self._publisher.publish_state(topic, status)
 
-    def _say_gone(self, name: str) -> None:
-        """Publish that a camera was taken out of the configuration."""
-        del self._said_of[name]
+    def _publish_removed(self, name: str) -> None:
+        """Publish that a camera was removed from the configuration."""
+        del self._published_of[name]
         status = CameraStatus(
             state=CameraState.ENDED,
             reason="it is no longer in the configuration",
             since=datetime.now(UTC),
         )
-        topic = self._vitals.topics.camera(name, "status")
+        topic = self._status.topics.camera(name, "status")
         self._publisher.publish_state(topic, status)
 
-    def _write_figures(self) -> None:
-        """Publish statistics and write ``health.json``."""
-        vitals = self._vitals
-        vitals.recorder.clock_synchronized = is_clock_synchronized()
+    def write_stats(self) -> None:
+        """Publish statistics of every camera and write ``health.json``."""
         now_ns = time.monotonic_ns()
-        elapsed_s, self._figures_ns = (now_ns - self._figures_ns) / 1e9, now_ns
-        every = [self._camera_stats(lane, elapsed_s) for lane in vitals.lanes]
+        elapsed_s, self._stats_ns = (now_ns - self._stats_ns) / 1e9, now_ns
+        channels = self._status.channels
+        every = [self._publish_stats(channel, elapsed_s) for channel in channels]
         health = Health(
             at=datetime.now(UTC),
-            boot_id=vitals.boot_id,
+            boot_id=self._status.boot_id,
             state=self.state.value,
-            reason=fit_reason(*self._faults),  # of the look that chose the state
-            package_sha256=vitals.pipeline.model.in_force.sha256,
+            reason=fit_reason(*self._faults),  # the faults that the state follows from
+            package_sha256=self._status.pipeline.model.in_force.sha256,
             fps=round(sum(stats.fps for stats in every), 3),
             latency_ms_p50=max(stats.latency_ms_p50 for stats in every),
             latency_ms_p99=max(stats.latency_ms_p99 for stats in every),
@@ -251,59 +235,58 @@ class StatusReporter:
         self._write(health)
 
     def _write(self, health: Health) -> None:
-        """Write ``health.json``; a disk that takes nothing is told once."""
-        path = self._vitals.slot.health
+        """Write ``health.json``; a failing disk is logged once."""
         try:
-            write_file(path, health)
+            write_file(self._health_file, health)
         except OSError as exc:
             if not self._is_unwritable:
-                logger.warning("health_not_written path=%s reason=%s", path, exc)
+                logger.warning(
+                    "health_not_written path=%s reason=%s", self._health_file, exc
+                )
             self._is_unwritable = True
         else:
             self._is_unwritable = False
 
-    def _camera_stats(self, lane: CameraChannel, elapsed_s: float) -> CameraStats:
+    def _publish_stats(self, channel: CameraChannel, elapsed_s: float) -> CameraStats:
         """Publish the statistics of one camera and return them."""
-        name, counters = lane.camera.name, lane.counters
+        name, counters = channel.camera.name, channel.counters
         before = self._inspected_before.get(name, 0)
         self._inspected_before[name] = counters.inspected
-        of_late = counters.reset_recent_latency()
+        recent = counters.reset_recent_latency()
         stats = CameraStats(
             at=datetime.now(UTC),
-            frames_captured=lane.camera.frames_captured,
+            frames_captured=channel.camera.frames_captured,
             frames_inspected=counters.inspected,
-            frames_dropped=lane.frames_dropped,
+            frames_dropped=channel.frames_dropped,
             frames_unreadable=counters.unreadable,
-            frames_damaged=lane.camera.frames_damaged,
+            frames_damaged=channel.camera.frames_damaged,
             alerts=counters.alerts,
             alerts_suppressed=counters.suppressed,
+            # Never negative: a reload may bring fresh counters under an old name.
             fps=round(max(0, counters.inspected - before) / max(elapsed_s, 1e-3), 3),
-            latency_ms_p50=round(of_late.percentile_ms(0.5), 3),
-            latency_ms_p99=round(of_late.percentile_ms(0.99), 3),
+            latency_ms_p50=round(recent.percentile_ms(0.5), 3),
+            latency_ms_p99=round(recent.percentile_ms(0.99), 3),
         )
-        self._publisher.publish_stats(self._vitals.topics.camera(name, "stats"), stats)
+        self._publisher.publish_stats(self._status.topics.camera(name, "stats"), stats)
         return stats
 
     def progress_line(self) -> str:
-        """Return how it goes, on one line."""
-        vitals = self._vitals
+        """Return the state of daemon, cameras, outbox and broker, on one line."""
         cameras = "; ".join(
-            f"{lane.camera.name} {lane.state.value}: "
-            f"{lane.counters.inspected} frames ({lane.counters.fps:.1f}/s), "
-            f"{lane.frames_dropped} dropped, {lane.counters.alerts} alerts, "
-            f"p99 {lane.counters.latency.percentile_ms(0.99):.0f} ms"
-            for lane in vitals.lanes
+            f"{each.camera.name} {each.state.value}: "
+            f"{each.counters.inspected} frames ({each.counters.fps:.1f}/s), "
+            f"{each.frames_dropped} dropped, {each.counters.alerts} alerts, "
+            f"p99 {each.counters.latency.percentile_ms(0.99):.0f} ms"
+            for each in self._status.channels
         )
         broker = "connected" if self._publisher.connected else "not connected"
         broker += f" ({problem})" if (problem := self._publisher.problem) else ""
-        depth = vitals.outbox.depth()
+        depth = self._status.outbox.depth()
         return f"{self.state.value} | {cameras} | outbox {depth} | broker {broker}"
 
 
 def is_clock_synchronized() -> bool:
-    """Return whether the kernel's clock is disciplined (NTP, PTP or GPS).
-
-    A clock with an empty battery says 1970, whatever the kernel believes of it.
+    """Return whether the wall clock can be trusted (NTP, PTP or GPS).
 
     Source:
         adjtimex(2): called without modes it changes nothing and returns
@@ -311,4 +294,4 @@ def is_clock_synchronized() -> bool:
     """
     timex = ctypes.create_string_buffer(TIMEX_BYTES)
     state: int = ctypes.CDLL(None).adjtimex(timex)
-    return 0 <= state < TIME_ERROR and time.time() >= MADE_S
+    return 0 <= state < TIME_ERROR and time.time() >= CLOCK_MIN_S

@@ -1,23 +1,18 @@
-"""The daemon's word to systemd: one datagram to the socket in ``NOTIFY_SOCKET``.
+"""The daemon as a systemd service: notifications, and the watchdog of its loops.
 
-Without that variable (a terminal, a test) nothing is sent. A word that cannot be sent
-is logged once and never stops anything.
+Notifications are datagrams to the socket in ``NOTIFY_SOCKET``. Without that variable (a
+terminal, a test) nothing is sent. A datagram that cannot be sent is logged once and
+never stops anything.
+
+A thread compares the iterations of the critical loops: cameras, inference, recorder and
+outbox. While one of them hangs, or a critical thread has ended, the watchdog is not
+notified and systemd restarts the daemon; without systemd it is only logged. A loop
+iterates also while it has nothing to do, so no iteration means that it hangs. A slow
+loop is not stuck: one iteration since all was well is enough, however long it took. The
+broker does not count: a restart does not bring it back.
 
 Source:
     sd_notify(3); the socket's name is a path, or abstract where it begins with ``@``.
-
-The daemon as a service: ready when it is, and fed only while it makes progress.
-
-A thread of its own compares the turns of the critical loops: cameras, inference,
-recorder and outbox. Where one of them hangs, or a thread has ended, systemd hears
-nothing any more and starts the daemon anew; without systemd the log says it.
-
-When the daemon may say that it lives: every loop has turned, no thread has ended.
-
-Pure: no clock, no thread. A loop turns also while it has nothing to do, so no turn
-means that it hangs. Who is slow but turns is not stuck: what counts is one turn since
-the last time that all was well, however long it took. The broker has no say in this: a
-restart does not bring it back.
 """
 
 import logging
@@ -38,14 +33,20 @@ SOCKET_VARIABLE = "NOTIFY_SOCKET"
 PERIOD_VARIABLE = "WATCHDOG_USEC"
 PID_VARIABLE = "WATCHDOG_PID"
 
+CHECK_INTERVAL_S = 1.0
+CHECKS_PER_PERIOD = 4  # a late check must not be too late for systemd's period
+STATUS_INTERVAL_S = 5.0
+STUCK_AFTER_MS = 5000  # logged as an error from here on
+STOP_LIMIT_S = 1.0
+
 
 class SystemdNotifier:
-    """Tells the service manager how the daemon is.
+    """Sends notifications to the service manager.
 
     Args:
-        address: Of its socket; empty = there is none.
-        watchdog_s: It restarts the daemon when ``feed`` was not called for so long;
-            0 = it does not.
+        address: Path or abstract name of its socket; empty = no service manager.
+        watchdog_s: It restarts the daemon when ``notify_watchdog`` was not called for
+            so long; 0 = it does not.
     """
 
     def __init__(self, address: str = "", watchdog_s: float = 0) -> None:
@@ -55,47 +56,39 @@ class SystemdNotifier:
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str] = os.environ) -> Self:
-        """Return the one that systemd asks for.
-
-        Args:
-            variables: Of this process.
-        """
+        """Return a notifier as the variables of this process require it."""
         period = variables.get(PERIOD_VARIABLE, "")
-        is_ours = variables.get(PID_VARIABLE, str(os.getpid())) == str(os.getpid())
-        watchdog_s = int(period) / 1e6 if period.isdecimal() and is_ours else 0
+        pid = str(os.getpid())
+        is_for_us = variables.get(PID_VARIABLE, pid) == pid
+        watchdog_s = int(period) / 1e6 if period.isdecimal() and is_for_us else 0
         return cls(variables.get(SOCKET_VARIABLE, ""), watchdog_s)
 
-    def ready(self) -> None:
-        """Say that the start is complete."""
+    def notify_ready(self) -> None:
+        """Report that the start is complete."""
         self._send("READY=1")
 
-    def feed(self) -> None:
-        """Say that the daemon makes progress."""
+    def notify_watchdog(self) -> None:
+        """Report that the daemon makes progress."""
         self._send("WATCHDOG=1")
 
-    def status(self, line: str) -> None:
-        """Say how it goes.
-
-        Args:
-            line: For ``systemctl status``.
-        """
+    def notify_status(self, line: str) -> None:
+        """Send a line for ``systemctl status``."""
         self._send(f"STATUS={' '.join(line.split())}")
 
-    def stopping(self) -> None:
-        """Say that the daemon ends in order."""
+    def notify_stopping(self) -> None:
+        """Report that the daemon shuts down in order."""
         self._send("STOPPING=1")
 
-    def _send(self, word: str) -> None:
-        """Send a word, without waiting."""
+    def _send(self, message: str) -> None:
         if not self._address:
             return
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
-                door.settimeout(0)
-                door.sendto(word.encode(), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
+                notify_socket.settimeout(0)  # a full socket must not block
+                notify_socket.sendto(message.encode(), self._address)
         except OSError as exc:
             if not self._is_failing:
-                logger.warning("notify_failed word=%s reason=%s", word, exc)
+                logger.warning("notify_failed word=%s reason=%s", message, exc)
             self._is_failing = True
         else:
             self._is_failing = False
@@ -103,11 +96,11 @@ class SystemdNotifier:
 
 @dataclass(frozen=True, slots=True)
 class WatchdogResult:
-    """What one look found.
+    """The result of one check.
 
     Attributes:
-        stuck: Loops that have not turned since all was well, and threads that ended.
-        since_ms: For how long all is not well; 0 where it is.
+        stuck: Loops without an iteration since all was well, and threads that ended.
+        since_ms: Time since all was well; 0 = all is well.
     """
 
     stuck: tuple[str, ...]
@@ -115,54 +108,49 @@ class WatchdogResult:
 
     @property
     def is_well(self) -> bool:
-        """Whether the watchdog may be fed."""
+        """Whether systemd's watchdog may be notified."""
         return not self.stuck
 
 
 class Watchdog:
-    """Compares the turns of loops with those of the last time that all was well."""
+    """Compares the iterations of loops with those when all was well. Pure."""
 
     def __init__(self) -> None:
-        self._turns: dict[str, int] = {}
+        self._iterations: dict[str, int] = {}
         self._well_ns = 0
 
-    def look(
-        self, turns: Mapping[str, int], ended: Collection[str], now_ns: int
+    def check(
+        self, iterations: Mapping[str, int], ended: Collection[str], now_ns: int
     ) -> WatchdogResult:
-        """Return whether every loop made progress.
+        """Return which loops made no progress.
 
         Args:
-            turns: Name of a loop to how often it has turned.
-            ended: Threads that are gone and should not be.
+            iterations: Name of a loop to its number of iterations.
+            ended: Names of critical threads that have ended.
             now_ns: Monotonic clock.
 
         >>> watchdog = Watchdog()
-        >>> watchdog.look({"outbox": 1}, (), 0).is_well
+        >>> watchdog.check({"outbox": 1}, (), 0).is_well
         True
-        >>> watchdog.look({"outbox": 1}, (), 3_000_000_000)
-        Look(stuck=('outbox',), since_ms=3000)
-        >>> watchdog.look({"outbox": 2}, (), 4_000_000_000).is_well
+        >>> watchdog.check({"outbox": 1}, (), 3_000_000_000)
+        WatchdogResult(stuck=('outbox',), since_ms=3000)
+        >>> watchdog.check({"outbox": 2}, (), 4_000_000_000).is_well
         True
         """
-        still = {
-            name for name, count in turns.items() if self._turns.get(name) == count
+        unchanged = {
+            name
+            for name, count in iterations.items()
+            if self._iterations.get(name) == count
         }
-        stuck = tuple(sorted(still.union(ended)))
+        stuck = tuple(sorted(unchanged.union(ended)))
         if not stuck:
-            self._turns, self._well_ns = dict(turns), now_ns
+            self._iterations, self._well_ns = dict(iterations), now_ns
             return WatchdogResult((), 0)
         return WatchdogResult(stuck, (now_ns - self._well_ns) // 1_000_000)
 
 
-LOOK_INTERVAL_S = 1.0
-LOOKS_PER_PERIOD = 4  # one that comes late must not be one too late
-STATUS_INTERVAL_S = 5.0
-STUCK_AFTER_MS = 5000  # worth a word in the log
-STOP_LIMIT_S = 1.0
-
-
-class Heartbeat:
-    """How often each critical loop has turned.
+class Heartbeats:
+    """Number of iterations of each critical loop.
 
     Args:
         counters: Loops that count for themselves: name to a reader of the count.
@@ -173,28 +161,28 @@ class Heartbeat:
         self._beats: Counter[str] = Counter()
 
     def beat(self, loop: str) -> None:
-        """Count one turn; a loop is known from its first.
+        """Count one iteration; a loop is watched from its first.
 
         Args:
-            loop: Its name; each is counted by one thread only.
+            loop: Name of the loop; each is counted by one thread only.
         """
         self._beats[loop] += 1
 
-    def turns(self) -> dict[str, int]:
-        """Return the count of every loop."""
+    def counts(self) -> dict[str, int]:
+        """Return the number of iterations of every loop."""
         read = {name: counter() for name, counter in self._counters.items()}
         return {**self._beats.copy(), **read}
 
 
 class WatchdogReporter:
-    """Looks at the loops and tells the service manager.
+    """Checks the loops in a thread and notifies the service manager.
 
     Args:
-        notifier: Way to systemd.
-        pulse: The loops.
+        notifier: Connection to systemd.
+        heartbeats: The critical loops.
         threads: Names of threads that live as long as the daemon.
         state: Reads the daemon's state.
-        line: Makes the line for a person.
+        status_line: Returns the line for ``systemctl status``.
 
     Attributes:
         stuck: Loops that have hung for a while, and threads that ended.
@@ -203,69 +191,71 @@ class WatchdogReporter:
     def __init__(
         self,
         notifier: SystemdNotifier,
-        pulse: Heartbeat,
+        heartbeats: Heartbeats,
         threads: tuple[str, ...],
         state: Callable[[], DaemonState],
-        line: Callable[[], str],
+        status_line: Callable[[], str],
     ) -> None:
         self.stuck: tuple[str, ...] = ()
-        self._notifier, self._pulse, self._threads = notifier, pulse, threads
-        self._state, self._line = state, line
+        self._notifier, self._heartbeats = notifier, heartbeats
+        self._threads = threads
+        self._state, self._status_line = state, status_line
         self._watchdog = Watchdog()
         self._is_ready = self._is_stuck = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="service", daemon=True)
 
     def start(self) -> None:
-        """Start to look; every thread that it watches has been started."""
+        """Start to check; every thread that is watched has been started."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Say that the daemon ends in order, and look no more."""
+        """Report the shutdown and stop the thread."""
         self._stop.set()
-        self._notifier.stopping()
+        self._notifier.notify_stopping()
         if self._thread.is_alive():
             self._thread.join(STOP_LIMIT_S)
 
     def _run(self) -> None:
-        """Look again and again."""
-        period_s = self._notifier.watchdog_s or LOOKS_PER_PERIOD
-        interval_s = min(LOOK_INTERVAL_S, period_s / LOOKS_PER_PERIOD)
-        told_s = 0.0
+        period_s = self._notifier.watchdog_s or CHECKS_PER_PERIOD
+        interval_s = min(CHECK_INTERVAL_S, period_s / CHECKS_PER_PERIOD)
+        sent_s = 0.0
         while not self._stop.wait(interval_s):
             try:
-                self._look()
-                if time.monotonic() - told_s >= STATUS_INTERVAL_S:
-                    told_s = time.monotonic()
-                    self._notifier.status(self._line())
-            # The top of the thread: a fault of ours leaves systemd unfed, no more.
+                self._check()
+                if time.monotonic() - sent_s >= STATUS_INTERVAL_S:
+                    sent_s = time.monotonic()
+                    self._notifier.notify_status(self._status_line())
+            # The top of the thread: a bug here leaves systemd's watchdog unnotified.
             except Exception:
                 logger.exception("service_report_failed")
 
-    def _look(self) -> None:
-        """Feed the watchdog if everything turns."""
+    def _check(self) -> None:
+        """Notify systemd's watchdog if every loop makes progress."""
         alive = {thread.name for thread in threading.enumerate()}
         ended = [name for name in self._threads if name not in alive]
-        look = self._watchdog.look(self._pulse.turns(), ended, time.monotonic_ns())
-        self._tell(look)
+        counts = self._heartbeats.counts()
+        result = self._watchdog.check(counts, ended, time.monotonic_ns())
+        self._log(result)
         if not self._is_ready and self._state() is not DaemonState.INIT:
             self._is_ready = True
-            self._notifier.ready()
-        if look.is_well:
-            self._notifier.feed()
+            self._notifier.notify_ready()
+        if result.is_well:
+            self._notifier.notify_watchdog()
 
-    def _tell(self, look: WatchdogResult) -> None:
+    def _log(self, result: WatchdogResult) -> None:
         """Log that something hangs, and that it does no longer; once each."""
+        # At half of systemd's period at the latest: before the daemon is killed.
         limit_ms = min(
             STUCK_AFTER_MS, self._notifier.watchdog_s * 500 or STUCK_AFTER_MS
         )
-        self.stuck = look.stuck if look.since_ms > limit_ms else ()
+        self.stuck = result.stuck if result.since_ms > limit_ms else ()
         if self.stuck and not self._is_stuck:
             self._is_stuck = True
             logger.error(
                 "watchdog_not_fed stuck=%s for_ms=%d",
-                *(",".join(look.stuck), look.since_ms),
+                *(",".join(result.stuck), result.since_ms),
             )
-        elif look.is_well and self._is_stuck:
+        elif result.is_well and self._is_stuck:
             self._is_stuck = False
             logger.warning("watchdog_fed_again")

@@ -1,9 +1,9 @@
-"""Is the processor too hot? Sensors and clocks as the kernel shows them, and the rule.
+"""Whether the processor is thermally throttled: sensors in sysfs, and the rule.
 
-A zone is too hot from its lowest trip point on where the kernel itself begins to slow
+A zone is too hot from its lowest trip point at which the kernel slows the processor
 down (``passive`` or ``hot``). Intel processors also count how often they slowed down by
-themselves. It is over only when both were calm for a while and the zone is some degrees
-below its trip point, so that the daemon does not change its mind with every breath.
+themselves. The throttling ends only when both were calm for a while and the zone is
+some degrees below its trip point, so that the state does not flap.
 
 Source:
     Linux: Documentation/driver-api/thermal/sysfs-api.rst (millidegrees, trip points),
@@ -19,18 +19,18 @@ from pathlib import Path
 
 from edge.config.monitoring import ThermalSettings
 
-SLOWING_TRIPS = {"passive", "hot"}
-COOLER_C = 5.0  # below the trip point it counts as cool again
+SLOWING_TRIPS = {"passive", "hot"}  # at "active" only a fan starts
+# Hysteresis: below the trip point by so much, a throttled zone counts as cool again.
+COOLER_C = 5.0
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
+class ThermalZone:
     """One thermal zone.
 
     Attributes:
         name: Its type, for example ``x86_pkg_temp``.
-        temperature_c: Now.
         trip_c: From here on the kernel slows down; infinite where it never does.
     """
 
@@ -40,45 +40,44 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What the kernel shows at one moment; empty on a machine without sensors.
+class ThermalReading:
+    """The sensors at one moment; without zones on a machine without sensors.
 
     Attributes:
-        zones: Thermal zones.
         throttles: How often the processor slowed down since it was switched on.
-        frequency_hz: Of the slowest core, now; 0 = unknown.
-        frequency_max_hz: What it could run at; 0 = unknown.
+        frequency_hz: Current frequency of the slowest core; 0 = unknown.
+        frequency_max_hz: Highest frequency of that core; 0 = unknown.
     """
 
-    zones: tuple[Zone, ...]
+    zones: tuple[ThermalZone, ...]
     throttles: int
     frequency_hz: float
     frequency_max_hz: float
 
     def describe(self, throttles_before: int) -> str:
-        """Return it for a person, on one line.
+        """Return the reading for a person, on one line.
 
         Args:
-            throttles_before: Count of the reading before.
+            throttles_before: ``throttles`` of the reading before.
         """
         hot = [z for z in self.zones if z.temperature_c >= z.trip_c]
-        words = [f"{z.name} {z.temperature_c:.0f} of {z.trip_c:.0f} C" for z in hot]
+        parts = [f"{z.name} {z.temperature_c:.0f} of {z.trip_c:.0f} C" for z in hot]
         if self.throttles > throttles_before:
-            words.append(f"slowed down {self.throttles - throttles_before} times")
+            parts.append(f"slowed down {self.throttles - throttles_before} times")
         if self.frequency_max_hz:
             now, most = self.frequency_hz / 1e9, self.frequency_max_hz / 1e9
-            words.append(f"{now:.1f} of {most:.1f} GHz")
-        return ", ".join(words)
+            parts.append(f"{now:.1f} of {most:.1f} GHz")
+        return ", ".join(parts)
 
 
 class ThermalRule:
     """When the processor counts as throttled. Pure: time comes in.
 
     Args:
-        calm_ns: How long it must be calm before it is over.
+        calm_ns: How long it must be calm before the throttling ends.
 
     Attributes:
-        reason: Figures of the moment when it began; empty = not throttled.
+        reason: Reading at the start of the throttling; empty = not throttled.
     """
 
     def __init__(self, calm_ns: int) -> None:
@@ -87,58 +86,62 @@ class ThermalRule:
         self._throttles: int | None = None
         self._hot_ns = 0
 
-    def look(self, reading: Reading, now_ns: int) -> bool:
+    def update(self, reading: ThermalReading, now_ns: int) -> bool:
         """Return whether the processor is throttled.
 
         Args:
-            reading: What the kernel shows.
+            reading: The current sensors.
             now_ns: Monotonic clock.
         """
+        # The count at the first reading is of an earlier time: only a rise is heat.
         before = reading.throttles if self._throttles is None else self._throttles
         self._throttles = reading.throttles
         margin_c = COOLER_C if self.reason else 0.0
         is_hot = any(z.temperature_c >= z.trip_c - margin_c for z in reading.zones)
         if is_hot or reading.throttles > before:
             self._hot_ns = now_ns
+            # The first reason stays: each new text would be published as a change.
             self.reason = self.reason or reading.describe(before) or "too hot"
         elif self.reason and now_ns - self._hot_ns >= self._calm_ns:
             self.reason = ""
         return bool(self.reason)
 
 
-class ThermalWatch:
-    """Looks every few seconds, in the thread of whoever asks.
-
-    Args:
-        settings: Where and how often.
+class ThermalMonitor:
+    """Reads the sensors at an interval, in the thread of the caller.
 
     Attributes:
-        sheds_frames: Free-running cameras are to skip every second frame.
+        sheds_frames: Whether free-running cameras skip every second frame.
     """
 
     def __init__(self, settings: ThermalSettings) -> None:
         self.sheds_frames = False
         self._settings = settings
         self._rule = ThermalRule(round(settings.calm_s * 1e9))
-        self._looked_ns: int | None = None
+        self._checked_ns: int | None = None
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the processor is throttled."""
+        return bool(self._rule.reason)
 
     @property
     def fault(self) -> str:
-        """What is wrong, with figures; empty while nothing is."""
+        """Why the processor is throttled; empty while it is not."""
         return f"cpu throttled: {self._rule.reason}" if self._rule.reason else ""
 
-    def look(self, now_ns: int) -> None:
-        """Look, if it is time.
+    def check(self, now_ns: int) -> None:
+        """Read the sensors if the interval is over.
 
         Args:
             now_ns: Monotonic clock.
         """
         interval_ns = self._settings.poll_interval_s * 1e9
-        if self._looked_ns is not None and now_ns - self._looked_ns < interval_ns:
+        if self._checked_ns is not None and now_ns - self._checked_ns < interval_ns:
             return
-        self._looked_ns = now_ns
-        was_throttled = bool(self._rule.reason)
-        is_throttled = self._rule.look(read_sensors(self._settings.sysfs), now_ns)
+        self._checked_ns = now_ns
+        was_throttled = self.is_throttled
+        is_throttled = self._rule.update(read_sensors(self._settings.sysfs), now_ns)
         self.sheds_frames = is_throttled and self._settings.sheds_frames
         if is_throttled and not was_throttled:
             logger.warning("cpu_throttled reason=%r", self._rule.reason)
@@ -146,12 +149,8 @@ class ThermalWatch:
             logger.info("cpu_cool")
 
 
-def read_sensors(sysfs: Path) -> Reading:
-    """Return what the kernel shows now.
-
-    Args:
-        sysfs: ``/sys``.
-    """
+def read_sensors(sysfs: Path) -> ThermalReading:
+    """Return the current sensors below ``/sys``."""
     zones = tuple(_zones(sysfs / "class" / "thermal"))
     cores = sorted((sysfs / "devices" / "system" / "cpu").glob("cpu[0-9]*"))
     counts = [
@@ -165,10 +164,10 @@ def read_sensors(sysfs: Path) -> Reading:
     ]
     now_khz, max_khz = min(clocks, default=(0, 0))
     throttles = sum(count for count in counts if count is not None)
-    return Reading(zones, throttles, now_khz * 1e3, max_khz * 1e3)
+    return ThermalReading(zones, throttles, now_khz * 1e3, max_khz * 1e3)
 
 
-def _zones(folder: Path) -> Iterator[Zone]:
+def _zones(folder: Path) -> Iterator[ThermalZone]:
     """Yield the zones whose temperature can be read."""
     for zone in sorted(folder.glob("thermal_zone*")):
         temperature = _number(zone / "temp")
@@ -181,18 +180,18 @@ def _zones(folder: Path) -> Iterator[Zone]:
             and (trip := _number(zone / kind.name.replace("_type", "_temp")))
         ]
         name = _text(zone / "type") or zone.name
-        yield Zone(name, temperature / 1000, min(trips, default=float("inf")))
+        yield ThermalZone(name, temperature / 1000, min(trips, default=float("inf")))
 
 
 def _text(path: Path) -> str:
-    """Return a line of sysfs; empty where there is none: not every sensor answers."""
+    """Return a line of sysfs; empty where it cannot be read: some sensors fail."""
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="ascii").strip()
     return ""
 
 
 def _number(path: Path) -> int | None:
-    """Return a number of sysfs, none where there is none."""
+    """Return a number of sysfs; None where it cannot be read."""
     with suppress(ValueError):
         return int(_text(path))
     return None

@@ -59,8 +59,8 @@ HYPOTHESES_MAX = 64  # of a common displacement: bounds the time of a frame
 # Boxes kept of a reported defect: whole, one end, the other end. A chip boxed by one
 # end and later by the other was reported twice with only its last box.
 BOXES_MAX = 3
-# Of the smaller box, from which it is a piece of the other. Detectors box a long scratch
-# whole and by its ends: without this, 4 defects in 200 parts were reported twice.
+# Of the smaller box, from which it is a piece of the other. A detector boxes a long
+# scratch whole and by its ends: without this, 4 defects in 200 parts came twice.
 SAME_DEFECT_SHARE = 0.25
 VOTES_MIN = 2  # pairs with the same displacement that make it a common motion
 _NO_MOTION = np.zeros(2, np.float32)
@@ -132,7 +132,7 @@ class Tracker:
             detections: With ``boxes_frame``.
             frame_id: The source's own frame number; missing numbers are frames that
                 were dropped.
-            frame_width_px: Width of the frame; 0 = the farthest right edge of a box so far.
+            frame_width_px: Width of the frame; 0 = unknown, estimated from the boxes.
 
         Returns:
             The defects that this frame confirms for the first time, each once in

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from edge.doctor.examination import Check, run_checks
-from edge.doctor.finding import CheckResult, Grade
+from edge.doctor.check_result import CheckResult, Grade
+from edge.doctor.checks import Check, run_checks
 from models.errors import (
     CameraError,
     ConfigError,
@@ -71,7 +71,7 @@ def test_healthy_line_pc_is_fit_to_inspect(pc: DaemonPc) -> None:
     assert (camera["figures"]["width_px"], camera["figures"]["height_px"]) == (320, 320)
     assert 2 < camera["figures"]["fps"] < 60
     assert "golden frames as expected" in found["model"]["what"]
-    assert "MQTTv5, no TLS, may publish and hear" in found["broker"]["what"]
+    assert "MQTTv5, no TLS, may publish and subscribe" in found["broker"]["what"]
     assert found["clock"]["grade"] in {"ok", "warn"}
     words = ("doctor", "--config", pc.config)
     shown = graftline(*words, cwd=pc.folder)
@@ -108,7 +108,7 @@ def test_model_that_answers_otherwise_than_when_flashed_is_found(pc: DaemonPc) -
     other = reseal(package, pc.folder / "other", expect_what_is_not_there)
     install_package(pc.slot.root, other)  # with a proof, as if flashed long ago
     answer = doctor(pc)
-    assert "does not give its golden answers" in broken_in(answer)["model"]
+    assert "does not reproduce its golden frames" in broken_in(answer)["model"]
     assert answer.code == PackageError.exit_code
 
 

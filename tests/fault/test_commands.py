@@ -58,18 +58,18 @@ VERBS = st.sampled_from(["trigger", "reload"]) | st.text(max_size=8)
 def test_whatever_comes_is_refused_counted_and_ends_nothing(
     messages: list[tuple[str, bytes, bool]],
 ) -> None:
-    desk = CommandQueue(TOPICS, lambda _: 100, lambda: False)
+    queue = CommandQueue(TOPICS, lambda _: 100, lambda: False)
     for verb, payload, is_retained in messages:
-        desk.receive(f"{TOPICS.root}/cmd/{verb}", payload, is_retained)
-    answers = list(desk.hear([]))
-    accepted = len(desk.reloads)
-    assert sum(desk.refused.values()) + accepted == len(messages)
-    assert len(answers) <= sum(desk.refused.values())
+        queue.enqueue(f"{TOPICS.root}/cmd/{verb}", payload, is_retained)
+    answers = list(queue.poll([]))
+    accepted = len(queue.reloads)
+    assert sum(queue.refused.values()) + accepted == len(messages)
+    assert len(answers) <= sum(queue.refused.values())
     for topic, reply in answers:
         assert topic.startswith(f"{TOPICS.root}/cmd/")
         assert topic.count("/") == TOPICS.root.count("/") + 4  # one level each
         assert not reply.accepted
-        assert reply.refusal in desk.refused
+        assert reply.refusal in queue.refused
 
 
 @pytest.mark.fault(27)
@@ -85,12 +85,12 @@ def test_command_is_admitted_only_before_its_end(extra: str, life_s: int) -> Non
 
 @pytest.mark.fault(27)
 def test_flood_of_commands_is_bounded_in_memory_and_counted() -> None:
-    desk = CommandQueue(TOPICS, lambda _: 100, lambda: True)
+    queue = CommandQueue(TOPICS, lambda _: 100, lambda: True)
     for _ in range(QUEUE_COMMANDS + 7):
-        desk.receive(f"{TOPICS.root}/cmd/trigger", b"x" * 100_000, False)
-    assert desk.refused == {CommandRefusal.QUEUE_FULL: 7}
-    assert list(desk.hear([], QUEUE_COMMANDS)) == []
-    oversized = desk.refused[CommandRefusal.OVERSIZED]
+        queue.enqueue(f"{TOPICS.root}/cmd/trigger", b"x" * 100_000, False)
+    assert queue.refused == {CommandRefusal.QUEUE_FULL: 7}
+    assert list(queue.poll([], QUEUE_COMMANDS)) == []
+    oversized = queue.refused[CommandRefusal.OVERSIZED]
     assert oversized == QUEUE_COMMANDS
 
 

@@ -32,21 +32,21 @@ def order(file: Path) -> tuple[str, str]:
     return (words[0], words[1]) if len(words) == 2 else ("", "")
 
 
-def breakable(loop: str, turn: Callable[..., Any], file: Path) -> Callable[..., Any]:
-    """Return a method that hangs or fails when it is told to."""
+def breakable(loop: str, method: Callable[..., Any], file: Path) -> Callable[..., Any]:
+    """Return a method that hangs or fails on request."""
 
-    def turn_or_break(*args: Any) -> Any:
+    def run_or_break(*args: Any) -> Any:
         how, which = order(file)
         if which == loop and how == "hang":
             time.sleep(HANG_LIMIT_S)
         if which == loop and how == "raise":
             raise BrokenError(loop)
-        return turn(*args)
+        return method(*args)
 
-    return turn_or_break
+    return run_or_break
 
 
-def kill_thread_when_told(file: Path) -> None:
+def kill_thread_on_request(file: Path) -> None:
     """End a thread from within, as an error that nobody caught would."""
     while order(file)[0] != "kill":
         time.sleep(0.05)
@@ -58,13 +58,13 @@ def kill_thread_when_told(file: Path) -> None:
 
 if __name__ == "__main__":
     order_file = Path(sys.argv[1])
-    Pipeline.turn = breakable(  # type: ignore[method-assign]
-        "inference", Pipeline.turn, order_file
+    Pipeline.run_once = breakable(  # type: ignore[method-assign]
+        "inference", Pipeline.run_once, order_file
     )
     CameraProcess.supervise = breakable(  # type: ignore[method-assign]
         "cameras", CameraProcess.supervise, order_file
     )
     threading.Thread(
-        target=kill_thread_when_told, args=(order_file,), name="breaker", daemon=True
+        target=kill_thread_on_request, args=(order_file,), name="breaker", daemon=True
     ).start()
     sys.exit(main(sys.argv[2:]))

@@ -5,7 +5,10 @@ from collections import deque
 
 import numpy as np
 
+from edge.config.camera import CameraSettings
 from edge.frame import CameraFrame, Stamp
+from edge.inspection.camera_channel import CameraChannel
+from edge.inspection.camera_set import build_channel
 from edge.inspection.model import LoadedModel
 from models.boxes import FloatArray
 from models.inference import open_requests
@@ -93,3 +96,10 @@ def sim_model(build: int = 1) -> LoadedModel:
         ModelInForce(name="sim", build=build, sha256="0" * 64),
         open_requests(detector, 1),
     )
+
+
+def sim_channel(camera: SimCamera, **rules: object) -> CameraChannel:
+    """Return the channel of a simulated camera, with the given ``[[camera]]`` rules."""
+    values = {"name": camera.name, "source": "rtsp://camera/1", **rules}
+    settings = CameraSettings.model_validate(values)
+    return build_channel(settings, camera)  # type: ignore[arg-type]

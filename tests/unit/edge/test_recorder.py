@@ -35,7 +35,7 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 @pytest.fixture
 def recorder(tmp_path: Path, outbox: Outbox) -> Iterator[DecisionRecorder]:
     evidence = EvidenceStore(tmp_path / "evidence", 1 << 24)
-    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot")
+    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot", lambda: False)
     recorder.start()
     yield recorder
     recorder.close(5)
@@ -175,7 +175,7 @@ def test_alert_is_raised_even_where_evidence_cannot_be_written(
     evidence = EvidenceStore(tmp_path / "evidence", 1 << 24)
     shutil.rmtree(tmp_path / "evidence")
     (tmp_path / "evidence").write_text("a file where the folder was")
-    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot")
+    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot", lambda: False)
     recorder.start()
     recorder.record(decision(1, two_defects(), is_part=True))
     assert recorder.close(5)
@@ -205,9 +205,8 @@ def test_pipeline_waits_while_the_disk_is_slower_than_defects_come(
     outbox: Outbox, tmp_path: Path
 ) -> None:
     evidence = EvidenceStore(tmp_path / "evidence", 1 << 24)
-    recorder = DecisionRecorder(
-        evidence, outbox, TOPICS, "boot"
-    )  # not started: no disk
+    recorder = DecisionRecorder(evidence, outbox, TOPICS, "boot", lambda: False)
+    # not started: as a disk that takes nothing
     for number in range(QUEUE_DECISIONS):
         recorder.record(decision(number, no_detections(), is_part=True))
     late = threading.Thread(

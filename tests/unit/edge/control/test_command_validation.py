@@ -88,7 +88,7 @@ def test_refused_command_can_be_answered(
         json.dumps({"id": [[[[[[[[1]]]]]]]] * 8}).encode(),
     ],
 )
-def test_rubbish_is_malformed_and_nobody_is_answered(payload: bytes) -> None:
+def test_rubbish_is_malformed_and_has_no_id_to_reply_to(payload: bytes) -> None:
     result = read_command(
         RawCommand("trigger", payload, is_retained=False, received_ns=0)
     )
@@ -113,7 +113,7 @@ def test_command_that_would_live_too_long_is_refused() -> None:
     assert isinstance(gate.admit(command, NOW, clock_synchronized=True), TriggerCommand)
 
 
-def test_refusal_by_a_clock_that_is_wrong_says_so() -> None:
+def test_refusal_by_a_clock_that_is_wrong_states_it() -> None:
     command = raw(expires_at=(NOW - timedelta(hours=1)).isoformat())
     trusted = refused(command)
     assert "3600 s ago" in trusted.reason
@@ -122,7 +122,7 @@ def test_refusal_by_a_clock_that_is_wrong_says_so() -> None:
     assert "NOT SYNCHRONIZED" in refused(command, clock_synchronized=False).reason
 
 
-def test_refused_command_may_be_mended_and_sent_again_under_its_id() -> None:
+def test_refused_command_may_be_corrected_and_sent_again_under_its_id() -> None:
     gate = CommandGate()
     late = raw(expires_at=NOW.isoformat())
     assert isinstance(gate.admit(late, NOW, clock_synchronized=True), Refused)

@@ -1,4 +1,4 @@
-"""All rules of one camera together: what is told of a frame."""
+"""All rules of one camera together: what is reported of a frame."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ import pytest
 from edge.config.camera import CameraSettings
 from edge.frame import Stamp
 from edge.inspection.camera_channel import CameraChannel, RuleResult
-from edge.inspection.camera_set import build_lane, capture_plan, check_labels
+from edge.inspection.camera_set import build_channel, capture_plan, check_labels
+from edge.inspection.model import LoadedModel
 from edge.rules.alert_suppression import AlertSuppression
 from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import Belt, PartCounter
@@ -27,25 +28,33 @@ LEFT = [(0.0, 0.0), (0.5, 0), (0.5, 1), (0, 1)]
 SCRATCH, DENT = 0, 1
 
 
-def lane(
+def alarm(*, parts: int = 0, alerts: int = 0) -> DefectRateAlarm:
+    return DefectRateAlarm(parts=parts, alerts=alerts, window_s=20)
+
+
+def channel(
     *regions: Region,
     is_triggered: bool = False,
     cool_down_s: float = 0,
-    streak: DefectRateAlarm | None = None,
+    defect_rate: DefectRateAlarm | None = None,
 ) -> CameraChannel:
-    """Return a lane that confirms a defect at once."""
+    """Return a channel that confirms a defect at once."""
     camera = SimCamera("top", is_triggered=is_triggered)
     return CameraChannel(
         camera,  # type: ignore[arg-type]
-        Tracker(1, 1, max_missed=0),
+        Tracker(1, 1, iou_threshold=0.2, max_missed=0),
         regions,
         AlertSuppression(cool_down_s),
-        streak or DefectRateAlarm(),
+        defect_rate or alarm(),
     )
 
 
+def lowest(made: CameraChannel, model: LoadedModel) -> list[float]:
+    return made.region_map(model).lowest_thresholds.tolist()
+
+
 def region(name: str = "rim", **rules: object) -> Region:
-    return Region.of(name, RegionKind.INSPECT, LEFT, **rules)  # type: ignore[arg-type]
+    return Region.from_polygon(name, RegionKind.INSPECT, LEFT, **rules)  # type: ignore[arg-type]
 
 
 def seen(x_px: float, label: int = SCRATCH, score: float = 0.9) -> Detections:
@@ -58,9 +67,9 @@ def seen(x_px: float, label: int = SCRATCH, score: float = 0.9) -> Detections:
 def show(
     made: CameraChannel, number: int, found: Detections, *, period_s: float = 1
 ) -> RuleResult:
-    """Let a lane decide one frame; frames come once a second."""
+    """Let a channel decide one frame; frames come once a second."""
     stamp = Stamp(number, round(number * period_s * S) + S, number * S, None)
-    return made.decide(found, stamp, PIXELS, sim_model())
+    return made.apply_rules(found, stamp, PIXELS, made.region_map(sim_model()))
 
 
 def flicker(numbers: Sequence[int], x_px: float) -> list[Detections]:
@@ -69,44 +78,44 @@ def flicker(numbers: Sequence[int], x_px: float) -> list[Detections]:
 
 
 def test_alert_names_its_region() -> None:
-    told = show(lane(region()), 0, seen(100))
-    assert told.regions == ("rim",)
-    assert told.suppressed == (0,)
+    results = show(channel(region()), 0, seen(100))
+    assert results.regions == ("rim",)
+    assert results.suppressed == (0,)
 
 
 def test_what_no_region_holds_is_neither_told_nor_confirmed_later() -> None:
-    made = lane(region())
+    made = channel(region())
     assert [len(show(made, n, seen(600)).detections) for n in range(4)] == [0] * 4
 
 
 def test_weak_detection_counts_where_a_region_lowers_the_threshold() -> None:
-    made = lane(region(thresholds={"scratch": 0.2}))
-    assert made.thresholds(sim_model()).tolist() == pytest.approx([0.2, 0.5])
+    made = channel(region(thresholds={"scratch": 0.2}))
+    assert lowest(made, sim_model()) == pytest.approx([0.2, 0.5])
     assert len(show(made, 0, seen(100, score=0.3)).detections) == 1
-    assert len(show(lane(region()), 0, seen(100, score=0.3)).detections) == 0
+    assert len(show(channel(region()), 0, seen(100, score=0.3)).detections) == 0
 
 
 def test_cool_down_counts_what_it_holds_back_and_says_so() -> None:
-    made = lane(cool_down_s=7)
-    told = [show(made, n, found) for n, found in enumerate(flicker(range(12), 100))]
-    assert [len(each.detections) for each in told] == [1, *[0] * 7, 1, 0, 0, 0]
-    assert told[8].suppressed == (3,)
+    made = channel(cool_down_s=7)
+    results = [show(made, n, found) for n, found in enumerate(flicker(range(12), 100))]
+    assert [len(each.detections) for each in results] == [1, *[0] * 7, 1, 0, 0, 0]
+    assert results[8].suppressed == (3,)
     assert made.counters.suppressed == 4
 
 
 def test_triggered_part_is_told_in_full_whatever_the_cool_down() -> None:
-    made = lane(region(), is_triggered=True, cool_down_s=1000)
+    made = channel(region(), is_triggered=True, cool_down_s=1000)
     for number in range(3):
-        told = show(made, number, seen(100))
-        assert (len(told.detections), told.suppressed) == (1, (0,))
-        assert told.regions == ("rim",)
+        results = show(made, number, seen(100))
+        assert (len(results.detections), results.suppressed) == (1, (0,))
+        assert results.regions == ("rim",)
 
 
 def test_streak_degrades_the_camera_and_quiet_ends_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    made = lane(cool_down_s=1000, streak=DefectRateAlarm(alerts=2, window_s=20))
+    made = channel(cool_down_s=1000, defect_rate=alarm(alerts=2))
     for number, found in enumerate(flicker(range(5), 100)):
         show(made, number, found)
     assert made.counters.suppressed == 2  # held back, but defects all the same
@@ -122,7 +131,7 @@ def test_streak_degrades_the_camera_and_quiet_ends_it(
 
 
 def test_defective_parts_in_a_row_degrade_the_camera_until_a_good_one() -> None:
-    made = lane(is_triggered=True, streak=DefectRateAlarm(parts=2))
+    made = channel(is_triggered=True, defect_rate=alarm(parts=2))
     states = []
     for number, kind in enumerate([VerdictKind.DEFECT] * 3 + [VerdictKind.OK]):
         made.count_verdict(kind, Stamp(number, number, number))
@@ -132,7 +141,7 @@ def test_defective_parts_in_a_row_degrade_the_camera_until_a_good_one() -> None:
 
 
 def test_lost_camera_stays_lost_and_says_both_reasons() -> None:
-    made = lane(is_triggered=True, streak=DefectRateAlarm(parts=1))
+    made = channel(is_triggered=True, defect_rate=alarm(parts=1))
     made.count_verdict(VerdictKind.DEFECT, Stamp(0, 0, 0))
     made.camera.state, made.camera.reason = CameraState.LOST, "no frame\nfor 2 s"
     assert made.state is CameraState.LOST
@@ -140,53 +149,55 @@ def test_lost_camera_stays_lost_and_says_both_reasons() -> None:
 
 
 def test_new_model_with_other_labels_gets_its_own_thresholds() -> None:
-    made = lane(region(thresholds={"dent": 0.1}))
+    made = channel(region(thresholds={"dent": 0.1}))
     model = sim_model()
-    assert made.thresholds(model).tolist() == pytest.approx([0.5, 0.1])
+    assert lowest(made, model) == pytest.approx([0.5, 0.1])
     swapped = replace(model, labels=("dent", "scratch"))
-    assert made.thresholds(swapped).tolist() == pytest.approx([0.1, 0.5])
+    assert lowest(made, swapped) == pytest.approx([0.1, 0.5])
     stricter = replace(model, score_thresholds=np.array([0.7, 0.7], np.float32))
-    assert made.thresholds(stricter).tolist() == pytest.approx([0.7, 0.1])
+    assert lowest(made, stricter) == pytest.approx([0.7, 0.1])
 
 
-def belt_lane() -> CameraChannel:
-    """Return a lane that counts parts on a black belt."""
+def belt_channel() -> CameraChannel:
+    """Return a channel that counts parts on a black belt."""
     belt = Belt(PIXELS, (0, 0, 1, 1), 30)
     counter = PartCounter(belt, "run", enter_share=0.05, leave_share=0.02, frames_min=2)
-    return replace(lane(cool_down_s=1000), parts=counter)
+    return replace(channel(cool_down_s=1000), part_counter=counter)
 
 
 def pass_by(
     made: CameraChannel, first: int, found: Detections, restarts: int = 0
 ) -> list[RuleResult]:
     """Let a part pass in three frames, followed by the empty belt."""
-    told = []
+    results = []
     for number in range(first, first + 8):
         pixels = PIXELS + np.uint8(200 if number < first + 3 else 0)
         is_seen = number == first + 1
         made.camera.restarts += restarts * is_seen
         stamp = Stamp(number, number * S + S, number * S, None)
         seen_now = found if is_seen else no_detections()
-        told.append(made.decide(seen_now, stamp, pixels, sim_model()))
-    return told
+        results.append(
+            made.apply_rules(seen_now, stamp, pixels, made.region_map(sim_model()))
+        )
+    return results
 
 
 def test_alert_carries_the_counted_part_and_the_cool_down_spares_no_verdict() -> None:
-    made = belt_lane()
+    made = belt_channel()
     for number, found in enumerate([seen(100), seen(100), no_detections()]):
-        told = pass_by(made, 8 * number, found)
-        alerts = [each.part_id for each in told if len(each.detections)]
+        results = pass_by(made, 8 * number, found)
+        alerts = [each.part_id for each in results if len(each.detections)]
         assert alerts == (["run-1"] if number == 0 else [])
-        (left,) = [each.left for each in told if each.left]
+        (left,) = [each.finished_part for each in results if each.finished_part]
         verdict = VerdictKind.DEFECT if len(found) else VerdictKind.OK
         assert (left.part_id, left.verdict) == (f"run-{number + 1}", verdict)
         assert left.stamp.frame_id == 8 * number + 2
-    assert made.finish() is None
+    assert made.finish_part() is None
 
 
 def test_counted_part_is_never_ok_when_the_camera_was_away_meanwhile() -> None:
-    told = pass_by(belt_lane(), 0, no_detections(), restarts=1)
-    (left,) = [each.left for each in told if each.left]
+    results = pass_by(belt_channel(), 0, no_detections(), restarts=1)
+    (left,) = [each.finished_part for each in results if each.finished_part]
     assert left.verdict is VerdictKind.NOT_INSPECTED
 
 
@@ -207,10 +218,10 @@ def test_rule_for_an_unknown_label_is_refused_with_what_the_model_knows() -> Non
 
 def test_new_rules_keep_the_process_of_the_camera() -> None:
     text = {"name": "top", "source": "folder:parts"}
-    before = build_lane(CameraSettings.model_validate(text))
+    before = build_channel(CameraSettings.model_validate(text))
     rules = {"region": [{"name": "rim", "polygon": LEFT}], "cool_down_s": 5}
     changed = CameraSettings.model_validate({**text, **rules})
     assert capture_plan(changed) == before.camera.plan
-    after = build_lane(changed, before.camera)
+    after = build_channel(changed, before.camera)
     assert after.camera is before.camera
     assert [each.name for each in after.regions] == ["rim"]

@@ -10,58 +10,58 @@ def camera(name: str = "top", **fields: object) -> CameraSettings:
 
 
 def test_camera_that_did_not_change_keeps_its_memory() -> None:
-    lanes = CameraSet([camera(), camera("side")])
-    before = lanes.in_force
-    assert lanes.swap([camera(), camera("side"), camera("third")]) == []
-    assert lanes.in_force[0] is before[0]
-    assert lanes.in_force[1] is before[1]
-    assert [each.name for each in lanes.cameras] == ["top", "side", "third"]
+    channels = CameraSet([camera(), camera("side")])
+    before = channels.channels
+    assert channels.swap([camera(), camera("side"), camera("third")]) == []
+    assert channels.channels[0] is before[0]
+    assert channels.channels[1] is before[1]
+    assert [each.name for each in channels.cameras] == ["top", "side", "third"]
 
 
-def test_other_rules_keep_process_figures_and_waiting_commands() -> None:
-    lanes = CameraSet([camera(trigger="command", k=2)])
-    (before,) = lanes.in_force
-    waiting = before.triggers
+def test_other_rules_keep_process_counters_and_waiting_commands() -> None:
+    channels = CameraSet([camera(trigger="command", k=2)])
+    (before,) = channels.channels
+    waiting = before.command_triggers
     assert waiting is not None
     waiting.add(Trigger("a", 0, 0, 100))
     fresh = camera(trigger="command", k=1, n=1, trigger_timeout_ms=77)
-    (gone,) = lanes.swap([fresh])
-    assert gone.triggers is None, "they wait on, for the new rules"
-    (after,) = lanes.in_force
+    (gone,) = channels.swap([fresh])
+    assert gone.command_triggers is None, "they wait on, for the new rules"
+    (after,) = channels.channels
     assert after is not before
     assert after.camera is before.camera
     assert after.counters is before.counters
-    assert after.triggers is waiting
-    assert lanes.trigger_timeout_ms("top") == 77
+    assert after.command_triggers is waiting
+    assert channels.trigger_timeout_ms("top") == 77
 
 
 def test_other_source_is_another_process_and_gives_up_what_waits() -> None:
-    lanes = CameraSet([camera(trigger="command")])
-    (before,) = lanes.in_force
-    assert before.triggers is not None
-    before.triggers.add(Trigger("a", 0, 0, 100))
-    orphans = lanes.swap([camera(trigger="command", source="rtsp://cam/2")])
+    channels = CameraSet([camera(trigger="command")])
+    (before,) = channels.channels
+    assert before.command_triggers is not None
+    before.command_triggers.add(Trigger("a", 0, 0, 100))
+    orphans = channels.swap([camera(trigger="command", source="rtsp://cam/2")])
     assert orphans == [before]
-    (after,) = lanes.in_force
+    (after,) = channels.channels
     assert after.camera is not before.camera
     assert before.camera.state is CameraState.ENDED
-    assert after.counters is before.counters  # one name, one set of figures
-    assert after.triggers is not None
-    assert len(after.triggers) == 0
+    assert after.counters is before.counters  # one name, one set of counters
+    assert after.command_triggers is not None
+    assert len(after.command_triggers) == 0
 
 
 def test_commands_of_a_camera_that_becomes_free_are_given_up() -> None:
-    lanes = CameraSet([camera(trigger="command")])
-    (before,) = lanes.in_force
-    assert lanes.swap([camera()]) == [before]
-    assert not lanes.in_force[0].makes_parts
+    channels = CameraSet([camera(trigger="command")])
+    (before,) = channels.channels
+    assert channels.swap([camera()]) == [before]
+    assert not channels.channels[0].inspects_parts
 
 
 def test_hardware_trigger_needs_a_process_that_keeps_every_frame() -> None:
-    lanes = CameraSet([camera()])
-    (before,) = lanes.in_force
-    lanes.swap([camera(trigger="hardware")])
-    (after,) = lanes.in_force
+    channels = CameraSet([camera()])
+    (before,) = channels.channels
+    channels.swap([camera(trigger="hardware")])
+    (after,) = channels.channels
     assert after.camera is not before.camera
     assert after.camera.plan.keeps_every_frame
-    assert after.makes_parts
+    assert after.inspects_parts

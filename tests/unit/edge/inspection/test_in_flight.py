@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.delivery.recorder import Decision
-from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.pipeline import Pipeline
-from edge.rules.tracker import Tracker
 from models.boxes import FloatArray
 from models.errors import PackageError
-from tests.simulators.cameras import INPUT_PX, SimCamera, SimDetector, sim_model
+from tests.simulators.cameras import (
+    INPUT_PX,
+    SimCamera,
+    SimDetector,
+    sim_channel,
+    sim_model,
+)
 
 if TYPE_CHECKING:
     from models.preprocess import Frame
@@ -45,7 +49,7 @@ class HeldRequest:
 
 
 @dataclass
-class Desk:
+class SimRecorder:
     decisions: list[Decision] = field(default_factory=list)
 
     def record(self, decision: Decision) -> None:
@@ -63,9 +67,9 @@ class Line:
         self.requests = [HeldRequest() for _ in range(requests)]
         model = sim_model()
         model.requests = tuple(self.requests)
-        self.desk = Desk()
-        self.lanes = [CameraChannel(camera, Tracker(k, 3)) for camera in cameras]  # type: ignore[arg-type]
-        self.pipeline = Pipeline(model, self.lanes, self.desk)  # type: ignore[arg-type]
+        self.recorder = SimRecorder()
+        self.channels = [sim_channel(camera, k=k, n=3) for camera in cameras]
+        self.pipeline = Pipeline(model, self.channels, self.recorder)  # type: ignore[arg-type]
 
 
 def parts(name: str, count: int, *, defect: bool = False) -> SimCamera:
@@ -77,38 +81,38 @@ def parts(name: str, count: int, *, defect: bool = False) -> SimCamera:
 
 def test_frames_of_one_camera_are_decided_in_their_order() -> None:
     line = Line(2, parts("top", 2))
-    line.pipeline.turn()
-    line.pipeline.turn()
+    line.pipeline.run_once()
+    line.pipeline.run_once()
     line.requests[1].answer()  # the second part is ready first
-    assert line.pipeline.turn() == 0
-    assert line.desk.decisions == []
+    assert line.pipeline.run_once() == 0
+    assert line.recorder.decisions == []
     line.requests[0].answer()
-    line.pipeline.turn()
-    assert line.desk.parts == ["part-0", "part-1"]
+    line.pipeline.run_once()
+    assert line.recorder.parts == ["part-0", "part-1"]
 
 
 def test_part_that_cannot_be_read_waits_for_the_one_before() -> None:
     camera = parts("top", 1)
     camera.fail(1, "cut off")
     line = Line(2, camera)
-    line.pipeline.turn()
-    line.pipeline.turn()
-    assert line.desk.decisions == []
+    line.pipeline.run_once()
+    line.pipeline.run_once()
+    assert line.recorder.decisions == []
     line.requests[0].answer()
-    line.pipeline.turn()
-    assert line.desk.parts == ["part-0", "part-1"]
+    line.pipeline.run_once()
+    assert line.recorder.parts == ["part-0", "part-1"]
 
 
 def test_frame_stays_with_the_camera_while_there_is_no_room() -> None:
     camera = SimCamera("belt")
     camera.show(0)
     line = Line(1, camera)
-    line.pipeline.turn()
+    line.pipeline.run_once()
     camera.show(1)
-    assert line.pipeline.turn() == 0
+    assert line.pipeline.run_once() == 0
     assert len(camera.frames) == 1
     line.requests[0].answer()
-    line.pipeline.turn()
+    line.pipeline.run_once()
     assert len(camera.frames) == 0
 
 
@@ -117,23 +121,23 @@ def test_one_camera_of_several_in_free_run_has_one_frame_on_its_way() -> None:
     for number in range(3):
         fast.show(number)
     line = Line(2, fast, slow)
-    line.pipeline.turn()
-    line.pipeline.turn()
+    line.pipeline.run_once()
+    line.pipeline.run_once()
     assert len(fast.frames) == 2
     slow.show(0)
-    line.pipeline.turn()
+    line.pipeline.run_once()
     assert len(slow.frames) == 0
 
 
 def test_camera_that_found_no_room_is_the_first_when_there_is_some() -> None:
     greedy, other = parts("greedy", 4), parts("other", 1)
     line = Line(1, greedy, other)
-    line.pipeline.turn()
+    line.pipeline.run_once()
     line.requests[0].answer()
-    line.pipeline.turn()
+    line.pipeline.run_once()
     line.requests[0].answer()
-    line.pipeline.turn()
-    assert [d.frame.camera for d in line.desk.decisions] == ["greedy", "other"]
+    line.pipeline.run_once()
+    assert [d.frame.camera for d in line.recorder.decisions] == ["greedy", "other"]
 
 
 def test_slot_is_given_back_before_the_answer_and_the_evidence_is_whole() -> None:
@@ -141,13 +145,13 @@ def test_slot_is_given_back_before_the_answer_and_the_evidence_is_whole() -> Non
     pixels = camera.frames[0].pixels
     assert pixels is not None
     line = Line(1, camera)
-    line.pipeline.turn()
+    line.pipeline.run_once()
     assert camera.released == 1
     before = pixels.copy()
     pixels[:] = 7  # the camera uses the buffer again
     line.requests[0].answer()
-    line.pipeline.turn()
-    (decision,) = line.desk.decisions
+    line.pipeline.run_once()
+    (decision,) = line.recorder.decisions
     assert decision.pixels is not None
     np.testing.assert_array_equal(decision.pixels, before)
 
@@ -156,10 +160,10 @@ def test_evidence_is_not_overwritten_by_the_next_frame() -> None:
     camera = parts("top", 3, defect=True)
     line = Line(1, camera)
     for _ in range(4):
-        line.pipeline.turn()
+        line.pipeline.run_once()
         if not line.requests[0].is_idle:
             line.requests[0].answer()
-    kept = [d.pixels for d in line.desk.decisions]
+    kept = [d.pixels for d in line.recorder.decisions]
     assert len(kept) == 3
     for one, other in pairwise(kept):
         assert one is not None
@@ -170,16 +174,16 @@ def test_evidence_is_not_overwritten_by_the_next_frame() -> None:
 def test_memory_of_a_good_frame_is_used_again_by_one_frame_only() -> None:
     camera = parts("top", 1)
     line = Line(2, camera)
-    line.pipeline.turn()
+    line.pipeline.run_once()
     line.requests[0].answer()
-    line.pipeline.turn()
+    line.pipeline.run_once()
     for number in (1, 2):
         camera.show(number, defect=True)
-        line.pipeline.turn()
+        line.pipeline.run_once()
     for request in line.requests:
         request.answer()
-    line.pipeline.turn()
-    _, one, other = (d.pixels for d in line.desk.decisions)
+    line.pipeline.run_once()
+    _, one, other = (d.pixels for d in line.recorder.decisions)
     assert one is not None
     assert other is not None
     assert not np.shares_memory(one, other)
@@ -188,39 +192,39 @@ def test_memory_of_a_good_frame_is_used_again_by_one_frame_only() -> None:
 def test_failure_of_the_runtime_is_not_inspected_and_the_next_part_is() -> None:
     line = Line(1, parts("top", 2))
     line.requests[0].fails = True
-    line.pipeline.turn()
+    line.pipeline.run_once()
     line.requests[0].answer()
-    line.pipeline.turn()
+    line.pipeline.run_once()
     line.requests[0].fails = False
     line.requests[0].answer()
-    line.pipeline.turn()
-    assert [d.reason for d in line.desk.decisions] == ["the runtime failed", ""]
+    line.pipeline.run_once()
+    assert [d.reason for d in line.recorder.decisions] == ["the runtime failed", ""]
 
 
 def test_frame_on_its_way_is_decided_by_the_model_it_began_with() -> None:
     line = Line(1, parts("top", 2))
-    line.pipeline.turn()
-    line.pipeline.model = sim_model(build=2)
-    line.pipeline.turn()
+    line.pipeline.run_once()
+    line.pipeline.swap_model(sim_model(build=2))
+    line.pipeline.run_once()
     line.requests[0].answer()
-    line.pipeline.turn()
-    assert [d.model.build for d in line.desk.decisions] == [1, 2]
+    line.pipeline.run_once()
+    assert [d.model.build for d in line.recorder.decisions] == [1, 2]
 
 
 def test_what_is_on_its_way_is_decided_at_the_end() -> None:
     line = Line(1, parts("top", 2))
-    line.pipeline.turn()
+    line.pipeline.run_once()
     assert not line.pipeline.is_idle
     assert not line.pipeline.drain(0.05)
     line.requests[0].answer()
     assert line.pipeline.drain(5)
-    assert line.desk.parts == ["part-0"]
+    assert line.recorder.parts == ["part-0"]
 
 
 def test_wait_ends_when_an_answer_comes() -> None:
     line = Line(1, parts("top", 1))
-    line.pipeline.turn()
+    line.pipeline.run_once()
     line.requests[0].answer()
     line.pipeline.wait(60)  # the test's own limit would end it
-    line.pipeline.turn()
-    assert line.desk.parts == ["part-0"]
+    line.pipeline.run_once()
+    assert line.recorder.parts == ["part-0"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.config.station import ModelSettings
-from edge.inspection.model import LoadedModel, ModelWatch, load_model, useful_streams
+from edge.inspection.model import LoadedModel, ModelWatcher, load_model, useful_streams
 from models.backends import open_detector
 from models.detections import Detections
 from models.detector import detect
@@ -39,7 +39,7 @@ def detections_of(model: LoadedModel, frame: Frame) -> Detections:
     request = model.requests[0]
     box = letterbox_into(request.image, frame)
     request.start(lambda: None)
-    return model.decode(request.take(), box)
+    return model.decode(request.take(), box, model.score_thresholds)
 
 
 def test_model_in_force_is_the_installed_package(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_watch_has_the_new_model_after_a_switch_and_the_old_one_after_a_rollback
     second = make_package(tmp_path / "second", build=2)
     slot = install_package(tmp_path / "slot", first)
     settings = ModelSettings(slot=slot.root, threads=1, poll_interval_s=0.02)
-    watch = ModelWatch(settings, first.sha256)
+    watch = ModelWatcher(settings, first.sha256)
     watch.start()
     install_package(slot.root, second)
     fresh = wait_for(watch.take)
@@ -115,7 +115,7 @@ def test_new_model_without_proof_is_refused_until_it_is_proven(tmp_path: Path) -
     second = make_package(tmp_path / "second", build=2)
     slot = install_package(tmp_path / "slot", first)
     settings = ModelSettings(slot=slot.root, threads=1, poll_interval_s=0.02)
-    watch = ModelWatch(settings, first.sha256)
+    watch = ModelWatcher(settings, first.sha256)
     watch.start()
     shutil.copytree(second.folder, slot.store / second.sha256)
     point_current_at(slot, second.sha256)

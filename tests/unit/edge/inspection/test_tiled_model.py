@@ -1,4 +1,4 @@
-"""The daemon looks at a frame tile by tile, as everybody else does."""
+"""The daemon inspects a frame tile by tile, as the trainer does."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def frame_with(*corners: tuple[int, int]) -> Frame:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_daemon_finds_small_defects_where_everybody_finds_them(
+def test_daemon_finds_small_defects_where_detect_finds_them(
     tmp_path: Path, threads: int
 ) -> None:
     package = make_tiled_package(tmp_path / "package")
@@ -46,7 +46,7 @@ def test_daemon_finds_small_defects_where_everybody_finds_them(
         request = model.requests[0]
         box = letterbox_into(request.image, frame)
         request.start(lambda: None)
-        got = model.decode(request.take(), box)
+        got = model.decode(request.take(), box, model.score_thresholds)
         assert request.is_idle
         expected = [[2 * x, 2 * y, 2 * (x + 32), 2 * (y + 32)] for x, y in corners]
         np.testing.assert_allclose(sorted(got.boxes.tolist()), sorted(expected))
@@ -59,7 +59,7 @@ def test_daemon_finds_small_defects_where_everybody_finds_them(
         np.testing.assert_array_equal(got.scores, same.scores)
 
 
-def test_tiles_that_older_daemons_would_overlook_are_refused(tmp_path: Path) -> None:
+def test_tiles_that_older_daemons_would_ignore_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="tiles need schema 2"):
         make_tiled_package(tmp_path / "package", schema_version=1)
 

@@ -1,8 +1,7 @@
-"""All checks of one line PC, side by side, each with a deadline.
+"""All checks of one line PC, in parallel, with one deadline.
 
-A check that does not come back (a name server that is silent, a disk that hangs) is
-left behind in its thread and reported as such: the report comes in time whatever
-happens.
+A check that does not return (a silent name server, a hanging disk) is left in its
+thread and reported as such: the report is always in time.
 """
 
 import queue
@@ -15,10 +14,10 @@ from datetime import UTC, datetime
 from edge.config.station import EdgeSettings
 from edge.doctor.broker_check import check_broker
 from edge.doctor.camera_check import check_camera
+from edge.doctor.check_result import CheckResult, Grade
 from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
-from edge.doctor.finding import CheckResult, Grade
 from edge.doctor.model_check import check_model
-from edge.monitoring.status import is_clock_synchronized
+from edge.monitoring.status import CLOCK_MIN_S, is_clock_synchronized
 from models.errors import (
     CameraError,
     ConfigError,
@@ -28,68 +27,71 @@ from models.errors import (
     PackageError,
 )
 
-LIMIT_S = 4.0  # of the whole examination; Python needs the rest of five seconds
-SPARE_S = 0.4  # a check ends so much sooner by itself, to say more than "too slow"
+LIMIT_S = 4.0  # of all checks; the start of Python takes the rest of five seconds
+# A check ends by itself so much before the deadline, to report more than "too slow".
+SPARE_S = 0.4
 BROKER_LIMIT_S = 1.5
-EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)  # a clock before this was never set
+CLOCK_MIN = datetime.fromtimestamp(CLOCK_MIN_S, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at.
+    """One check.
 
     Attributes:
-        name: In the report.
-        exit_code: Of the command, where it does not come back.
-        look: Looks.
+        name: Name in the report.
+        exit_code: Exit code of the command, where the check does not return.
+        run: Returns the result; may raise a ``GraftlineError``.
     """
 
     name: str
     exit_code: int
-    look: Callable[[], CheckResult]
+    run: Callable[[], CheckResult]
 
 
-def examine(settings: EdgeSettings, limit_s: float = LIMIT_S) -> list[CheckResult]:
-    """Return what was found, what matters most first.
+def run_doctor_checks(
+    settings: EdgeSettings, limit_s: float = LIMIT_S
+) -> list[CheckResult]:
+    """Return the results of all checks of a line PC, the most important first.
 
     Args:
         settings: The configuration.
-        limit_s: Longest time for everything.
+        limit_s: Longest time for all checks together.
     """
     deadline_s = time.monotonic() + limit_s
     return run_checks(_checks(settings, deadline_s - SPARE_S), deadline_s)
 
 
 def run_checks(checks: list[Check], deadline_s: float) -> list[CheckResult]:
-    """Return the finding of every check, in order.
+    """Return the result of every check, in order.
 
     Args:
-        checks: What to look at.
-        deadline_s: Monotonic clock; who is not back by then is reported as such.
+        checks: Run in parallel.
+        deadline_s: Monotonic clock; a check that is not done by then has failed.
     """
     answers: queue.SimpleQueue[tuple[int, CheckResult]] = queue.SimpleQueue()
     for number, check in enumerate(checks):
         threading.Thread(
-            target=_look,
+            target=_run_check,
             args=(number, check, answers),
             name=f"doctor-{check.name}",
             daemon=True,
         ).start()
-    found: dict[int, CheckResult] = {}
-    while len(found) < len(checks):
+    results: dict[int, CheckResult] = {}
+    while len(results) < len(checks):
         try:
             left_s = max(0.0, deadline_s - time.monotonic())
-            number, finding = answers.get(timeout=left_s)
+            number, result = answers.get(timeout=left_s)
         except queue.Empty:
             break
-        found[number] = finding
+        results[number] = result
     return [
-        found.get(number) or _too_slow(check) for number, check in enumerate(checks)
+        results.get(number) or _too_slow(check) for number, check in enumerate(checks)
     ]
 
 
 def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
-    """Return what to look at; cameras need their time, and start first."""
+    """Return all checks; cameras take longest, so they start first."""
     daemon_runs = is_daemon_running(settings.outbox.path)
     cameras = [
         Check(
@@ -137,13 +139,17 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
 
 
 def check_clock() -> CheckResult:
-    """Return whether the time of alerts can be believed."""
+    """Check whether the time of alerts can be trusted.
+
+    Raises:
+        ConfigError: The clock was never set.
+    """
     now = datetime.now(UTC)
     what = f"{now:%Y-%m-%d %H:%M:%S} UTC"
-    if now < EARLIEST:
+    if now < CLOCK_MIN:
         raise ConfigError(
-            f"the clock says {what}.",
-            why="It was never set; certificates look as if they began in the future.",
+            f"the clock shows {what}.",
+            why="It was never set; certificates seem to be valid only in the future.",
             fix="Set the clock, and let chrony or systemd-timesyncd keep it.",
         )
     if not is_clock_synchronized():
@@ -151,35 +157,37 @@ def check_clock() -> CheckResult:
             "clock",
             Grade.WARN,
             f"{what}, not synchronized",
-            "No time server has been heard; alerts say so, and are kept in order.",
+            "No time server answered; alerts are marked, and stay in order.",
             "Start chrony or systemd-timesyncd.",
         )
     return CheckResult("clock", Grade.OK, f"{what}, synchronized")
 
 
-def _look(
+def _run_check(
     number: int, check: Check, answers: "queue.SimpleQueue[tuple[int, CheckResult]]"
 ) -> None:
-    """Run one check and hand over what came of it."""
     try:
-        finding = check.look()
+        result = check.run()
     except GraftlineError as error:
-        finding = CheckResult.of_error(check.name, error)
+        result = CheckResult.of_error(check.name, error)
     except Exception as error:  # noqa: BLE001 - top of the thread: reported as our bug
         what = f"the check itself failed: {type(error).__name__}: {error}"
-        finding = CheckResult(
-            check.name, Grade.FAIL, what, fix="Send us this.", exit_code=ExitCode.BUG
+        result = CheckResult(
+            check.name,
+            Grade.FAIL,
+            what,
+            fix="Report this as a bug.",
+            exit_code=ExitCode.BUG,
         )
-    answers.put((number, finding))
+    answers.put((number, result))
 
 
 def _too_slow(check: Check) -> CheckResult:
-    """Return the finding of a check that did not come back."""
     return CheckResult(
         check.name,
         Grade.FAIL,
         "no answer in time.",
         "It hangs, or the machine is too busy.",
-        "Run the doctor again; look at what hangs.",
+        "Run the doctor again; if it fails again, check what hangs.",
         check.exit_code,
     )
