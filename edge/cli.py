@@ -20,12 +20,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="end when all sources have ended and everything is delivered",
     )
     parser.add_argument(
-        "--json", action="store_true", help="at the end, print the figures as one JSON"
+        "--json",
+        action="store_true",
+        help="at the end, print state and counters as one JSON",
     )
     parser.add_argument(
         "--print-config",
         action="store_true",
-        help="print what is understood of the configuration, and end",
+        help="print the configuration with all defaults, and exit",
     )
 
 

@@ -44,6 +44,7 @@ from models.commands import CommandRefusal, CommandVerb
 from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
 from models.slot_files import SlotFolder
+from models.topics import StationTopics
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ class _Daemon:
         self._model_watcher = ModelWatcher(
             settings.model, model.in_force.sha256, _streams_max(cameras)
         )
-        status = self._daemon_status(boot_id, version, thermal)
+        status = self._build_status(boot_id, version, thermal)
         self._status_reporter = StatusReporter(
             settings.health,
             status,
@@ -184,30 +185,17 @@ class _Daemon:
             health_file=SlotFolder(settings.model.slot).health,
             show_progress=show_progress,
         )
-        self._home_assistant = HomeAssistantDiscovery(
-            settings.home_assistant,
-            topics,
-            lambda: [camera.name for camera in cameras.cameras],
-            version,
-            settings.outbox.path.parent,
-            self._publisher,
-        )
+        self._home_assistant = self._build_home_assistant(topics, version)
         self._heartbeats = Heartbeats(
             {
                 "outbox": lambda: outbox.turns,
                 "recorder": lambda: self._recorder.turns,
             }
         )
-        self._watchdog = WatchdogReporter(
-            SystemdNotifier.from_environment(),
-            self._heartbeats,
-            CRITICAL_THREADS,
-            state=lambda: self._status_reporter.state,
-            status_line=self._status_reporter.progress_line,
-        )
+        self._watchdog = self._build_watchdog()
         self._metrics_server = self._build_metrics_server(status, thermal)
 
-    def _daemon_status(
+    def _build_status(
         self, boot_id: str, version: str, thermal: ThermalMonitor
     ) -> DaemonStatus:
         return DaemonStatus(
@@ -224,6 +212,28 @@ class _Daemon:
                 self._configuration.fault,
                 thermal.fault,
             ),
+        )
+
+    def _build_home_assistant(
+        self, topics: StationTopics, version: str
+    ) -> HomeAssistantDiscovery:
+        settings = self._configuration.settings
+        return HomeAssistantDiscovery(
+            settings.home_assistant,
+            topics,
+            lambda: [camera.name for camera in self._cameras.cameras],
+            version,
+            settings.outbox.path.parent,
+            self._publisher,
+        )
+
+    def _build_watchdog(self) -> WatchdogReporter:
+        return WatchdogReporter(
+            SystemdNotifier.from_environment(),
+            self._heartbeats,
+            CRITICAL_THREADS,
+            state=lambda: self._status_reporter.state,
+            status_line=self._status_reporter.progress_line,
         )
 
     def _build_metrics_server(

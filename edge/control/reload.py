@@ -40,7 +40,7 @@ class ReloadRequest:
     def listening(self) -> Iterator[None]:
         """Catch SIGHUP inside the block.
 
-        At a terminal the signal keeps its original meaning, that the terminal is gone:
+        At a terminal the signal keeps its original meaning (the terminal was closed):
         a daemon that was started there ends with it.
         """
         if os.isatty(STDIN):

@@ -27,8 +27,8 @@ def check_model(settings: ModelSettings) -> CheckResult:
     name = f"{model.in_force.name} build {model.in_force.build}"
     package = open_package(slot.store / model.in_force.sha256)
     known = read_file(slot.proof, ProofFile)
-    if known is None:  # removed since: load_model had read it
-        raise PackageError(f"{slot.proof}: gone.", fix="Flash the package again.")
+    if known is None:  # removed since load_model read it
+        raise PackageError(f"{slot.proof}: removed.", fix="Flash the package again.")
     mode = known.proofs[package.sha256].chosen
     tolerance = package.variant(mode.variant).tolerances[mode.precision_hint]
     # Frames with the most detections first: an empty one proves little.

@@ -212,7 +212,7 @@ class CameraChannel:
         if self.camera is not old.camera:
             return
         if self.command_triggers is not None and old.command_triggers is not None:
-            # Commands that wait were sent for this camera, whatever its rules.
+            # Commands that wait were sent for this camera, not for its rules.
             self.command_triggers, old.command_triggers = old.command_triggers, None
         if self.part_counter is not None and has_same_parts:
             self.part_counter, old.part_counter = old.part_counter, None

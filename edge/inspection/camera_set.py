@@ -68,7 +68,7 @@ class CameraSet:
         self._ending = [camera for camera in self._ending if not camera.is_terminated]
 
     def stop(self) -> None:
-        """Stop every camera's process and wait until it is gone."""
+        """Stop every camera's process and wait until it has ended."""
         for camera in (*self.cameras, *self._ending):
             camera.stop()
 

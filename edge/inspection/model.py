@@ -188,7 +188,7 @@ class ModelWatcher:
         while not self._stop.wait(self._settings.poll_interval_s):
             try:
                 self._check()
-            # The top of the thread: the old model keeps running, whatever the fault.
+            # The top of the thread: the old model keeps running after any fault.
             except Exception as error:
                 logger.exception("model_watch_failed slot=%s", self._slot.root)
                 self.fault = f"model: {type(error).__name__}"

@@ -106,7 +106,7 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._free.release()
 
-    # The names that the library calls; ours must not start with "process_".
+    # The names that the library calls; our own must not start with "process_".
     process_request = admit
     process_request_thread = serve
 

@@ -38,8 +38,8 @@ UPDATE_INTERVAL_S = 0.2
 STATUS_INTERVAL_S = 10.0  # published again though nothing changed
 STOP_LIMIT_S = 2.0
 TIMEX_BYTES = 512  # more than struct timex has on any architecture
-# 2026-01-01: a clock before this program was written is wrong, whatever the kernel
-# reports: one with an empty battery starts in 1970.
+# 2026-01-01: a clock before this program was written is wrong, also if the kernel
+# reports it as synchronized: one with an empty battery starts in 1970.
 CLOCK_MIN_S = 1_767_225_600
 TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
 

@@ -222,7 +222,7 @@ class WatchdogReporter:
         sent_s = 0.0
         while not self._stop.wait(interval_s):
             try:
-                self._check()
+                self.check()
                 if time.monotonic() - sent_s >= STATUS_INTERVAL_S:
                     sent_s = time.monotonic()
                     self._notifier.notify_status(self._status_line())
@@ -230,8 +230,8 @@ class WatchdogReporter:
             except Exception:
                 logger.exception("service_report_failed")
 
-    def _check(self) -> None:
-        """Notify systemd's watchdog if every loop makes progress."""
+    def check(self) -> None:
+        """Check the loops once; notify systemd's watchdog if all make progress."""
         alive = {thread.name for thread in threading.enumerate()}
         ended = [name for name in self._threads if name not in alive]
         counts = self._heartbeats.counts()

@@ -43,7 +43,7 @@ class CommonMotion:
         ):
             self.contradict()
             return
-        # A box that jumps to another end of its defect looks like motion for one frame,
+        # A box that jumps to another end of its defect resembles motion for one frame,
         # so a new measurement never gets more than half of the weight.
         share = 1 / (1 + max(1, self.trust))
         self.velocity = np.asarray(known + share * (measured - known), np.float32)

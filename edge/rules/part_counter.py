@@ -146,7 +146,7 @@ class PartCounter:
 
     @property
     def part_id(self) -> str | None:
-        """Name of the part in view or just gone; None while the belt is empty."""
+        """Name of the part in view or that just left; None while the belt is empty."""
         return self._part.part_id if self._part else None
 
     def update(self, pixels: Frame, stamp: Stamp) -> CountedPart | None:
@@ -198,7 +198,7 @@ class PartCounter:
         return self._close() if self._part.frames_gone > DEFECT_DELAY_FRAMES else None
 
     def _close(self) -> CountedPart | None:
-        """Return the part in view or just gone with its final verdict."""
+        """Return the part in view, or that just left, with its final verdict."""
         part, self._part = self._part, None
         if part is None:
             return None

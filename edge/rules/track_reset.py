@@ -61,7 +61,7 @@ class TrackReset:
         limit_ns = max(GAP_MIN_NS, GAP_FACTOR * max_missed * self.period_ns)
         if not is_new_stream:
             # A gap counts up to the limit: one outage does not make every later gap
-            # look normal, and a camera that became slow is learned in a few frames.
+            # seem normal, and a camera that became slow is learned in a few frames.
             usual_ns = min(gap_ns, limit_ns) if self.period_ns else gap_ns
             before_ns = self.period_ns or usual_ns
             self.period_ns = before_ns + NEW_PERIOD_SHARE * (usual_ns - before_ns)

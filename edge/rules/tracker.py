@@ -40,12 +40,12 @@ from models.detections import Detections
 
 FRAME_WIDTH_PX = 640  # assumed while the width is unknown and no box is wider
 # Of the frame's width: the longest way between two frames. A defect that moves farther
-# cannot be told from a new one: in a frame of 320 px, 50 px (16 %) are not followed.
+# is a new one: in a frame of 320 px, 50 px (16 %) are not followed.
 STEP_SHARE = 0.12
 DRIFT_SHARE = 0.02  # of the frame's width: error of a prediction, per elapsed frame
 # After a longer gap the uncertainty grows no more: else every box would be in reach.
 GAP_MAX_FRAMES = 3
-# Multiples of the velocity at which a track is looked up: a conveyor stops, slows down
+# Multiples of the velocity at which a track is searched: a conveyor stops, slows down
 # or speeds up within one frame.
 SPEED_FACTORS = np.array([0.0, 0.5, 1.5], np.float32)
 WIDE_FACTORS = np.array([0.0, 0.5, 1.5, 2.0, 2.5], np.float32)
@@ -98,7 +98,7 @@ class Tracker:
         k: Sightings that confirm a defect, from 1.
         n: Inspected frames that they must lie in, ``n >= k``.
         iou_threshold: Overlap in 0..1 from which boxes of successive frames are the
-            same defect whatever the motion.
+            same defect, independent of the motion.
         max_missed: Inspected frames without a match after which a track is deleted.
 
     Raises:

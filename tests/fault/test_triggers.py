@@ -11,7 +11,7 @@ import pytest
 from edge.cameras.backlog import PICTURES_MAX, TOO_BUSY
 from edge.cameras.supervisor import CameraProcess, wait_for_frames
 from edge.frame import CameraFrame
-from edge.rules.triggers import EveryFrame
+from edge.rules.triggers import HardwareTriggers
 from models.messages import CameraState
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
@@ -192,10 +192,10 @@ def test_parts_that_die_with_the_camera_s_process_leave_a_gap(
         kill(camera.pid)
         take(camera, lambda: camera.state is CameraState.LOST)
         after = take(camera, lambda: camera.frames_taken >= 10)
-    every = EveryFrame("top")
+    every = HardwareTriggers("top")
     outcomes = []
     for frame in [*before, *after]:
-        missed, part_id = every.part_of(frame)
+        missed, part_id = every.assign_part(frame)
         outcomes += [*(each.stamp.part_id for each in missed), part_id]
     first, last = before[0].stamp.frame_id, after[-1].stamp.frame_id
     assert len(outcomes) == len(set(outcomes)) == last - first + 1

@@ -2,10 +2,18 @@
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from edge.monitoring.systemd import SystemdNotifier, Watchdog
+from edge.monitoring import systemd
+from edge.monitoring.systemd import (
+    Heartbeats,
+    SystemdNotifier,
+    Watchdog,
+    WatchdogReporter,
+)
+from models.messages import DaemonState
 
 SECOND_NS = 1_000_000_000
 
@@ -74,3 +82,76 @@ def test_socket_that_is_gone_is_logged_once(
     notifier.notify_watchdog()
     notifier.notify_watchdog()
     assert caplog.text.count("notify_failed") == 1
+
+
+class SimNotifier(SystemdNotifier):
+    """Keeps what systemd would receive."""
+
+    def __init__(self, watchdog_s: float = 0) -> None:
+        super().__init__("", watchdog_s)
+        self.messages: list[str] = []
+
+    def _send(self, message: str) -> None:
+        self.messages.append(message)
+
+
+def reporter(
+    notifier: SystemdNotifier,
+    heartbeats: Heartbeats,
+    *threads: str,
+    state: DaemonState = DaemonState.READY,
+) -> WatchdogReporter:
+    return WatchdogReporter(
+        notifier, heartbeats, threads, lambda: state, lambda: "a line"
+    )
+
+
+def test_heartbeats_join_beats_and_counters_of_loops() -> None:
+    heartbeats = Heartbeats({"outbox": lambda: 5})
+    heartbeats.beat("cameras")
+    heartbeats.beat("cameras")
+    assert heartbeats.counts() == {"cameras": 2, "outbox": 5}
+
+
+def test_daemon_that_makes_progress_is_ready_once_and_notified_each_time() -> None:
+    notifier, heartbeats = SimNotifier(), Heartbeats({})
+    report = reporter(notifier, heartbeats)
+    for _ in range(3):
+        heartbeats.beat("cameras")
+        report.check()
+    assert notifier.messages == ["READY=1", *["WATCHDOG=1"] * 3]
+
+
+def test_daemon_in_its_start_is_not_ready_but_notified() -> None:
+    notifier = SimNotifier()
+    reporter(notifier, Heartbeats({}), state=DaemonState.INIT).check()
+    assert notifier.messages == ["WATCHDOG=1"]
+
+
+def test_watchdog_is_not_notified_while_a_loop_hangs(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, now_s = 1, 0
+    clock = SimpleNamespace(monotonic_ns=lambda: now_s * SECOND_NS)
+    monkeypatch.setattr(systemd, "time", clock)
+    notifier = SimNotifier(watchdog_s=8)
+    report = reporter(notifier, Heartbeats({"outbox": lambda: count}))
+    stuck = []
+    for now_s in range(7):
+        report.check()
+        stuck.append(report.stuck)
+    # Reported after half of systemd's period.
+    assert stuck == [()] * 5 + [("outbox",)] * 2
+    assert notifier.messages.count("WATCHDOG=1") == 1
+    assert caplog.text.count("watchdog_not_fed") == 1
+    count = 2
+    report.check()
+    assert notifier.messages.count("WATCHDOG=1") == 2
+    assert report.stuck == ()
+    assert "watchdog_fed_again" in caplog.text
+
+
+def test_thread_that_is_not_running_stops_the_notifications() -> None:
+    notifier = SimNotifier()
+    reporter(notifier, Heartbeats({}), "no such thread").check()
+    assert notifier.messages == ["READY=1"]

@@ -1,0 +1,85 @@
+import fcntl
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge.doctor.check_result import Grade
+from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
+from models.errors import ConfigError, DeliveryError
+
+SOON_S = 60.0
+
+
+def settings(path: Path) -> Any:
+    return SimpleNamespace(outbox=SimpleNamespace(path=path))
+
+
+def write_outbox(path: Path, events: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE event (id INTEGER)")
+        rows = [(number,) for number in range(events)]
+        connection.executemany("INSERT INTO event VALUES (?)", rows)
+        connection.commit()
+
+
+def test_folder_that_does_not_exist_yet_is_checked_where_it_will_be(
+    tmp_path: Path,
+) -> None:
+    result = check_folder("evidence", tmp_path / "a" / "b", 0)
+    assert (result.check, result.grade) == ("disk evidence", Grade.OK)
+    assert result.figures["room_bytes"] > 0
+    assert not (tmp_path / "a").exists()
+
+
+def test_folder_that_may_grow_beyond_the_disk_is_a_warning(tmp_path: Path) -> None:
+    result = check_folder("evidence", tmp_path, 1 << 60)
+    assert result.grade is Grade.WARN
+    assert "max_bytes" in result.fix
+
+
+def test_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evidence").write_text("a file", "utf-8")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        check_folder("evidence", tmp_path / "evidence", 0)
+
+
+def test_outbox_is_intact_with_its_number_of_events(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    write_outbox(path, 3)
+    result = check_outbox(settings(path), time.monotonic() + SOON_S)
+    assert (result.grade, result.figures) == (Grade.OK, {"events": 3.0})
+
+
+def test_outbox_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    result = check_outbox(settings(path), time.monotonic() + SOON_S)
+    assert result.grade is Grade.OK
+    assert not path.exists()
+
+
+def test_damaged_outbox_has_failed(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(b"not a database" * 500)
+    with pytest.raises(DeliveryError, match="damaged"):
+        check_outbox(settings(path), time.monotonic() + SOON_S)
+
+
+def test_outbox_too_large_to_be_checked_in_time_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    write_outbox(path, 50_000)
+    result = check_outbox(settings(path), deadline_s=0)
+    assert result.grade is Grade.WARN
+
+
+def test_daemon_is_running_while_its_lock_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    assert not is_daemon_running(path), "no daemon has ever run"
+    with path.with_name("outbox.sqlite.lock").open("wb") as lock:
+        assert not is_daemon_running(path)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert is_daemon_running(path)
