@@ -102,7 +102,6 @@ def _print_progress(line: str) -> None:
 
 
 def _print_table(results: list[CheckResult]) -> None:
-    """Print one check in a row, with why and fix below it."""
     from rich.console import Console  # noqa: PLC0415 (not for --json)
     from rich.table import Table  # noqa: PLC0415
 

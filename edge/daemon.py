@@ -322,7 +322,6 @@ class _Daemon:
         return self._delivery_error(0) if self._recorder.unwritten else None
 
     def _delivery_error(self, undelivered: int) -> DeliveryError:
-        """Return the error that states what was not delivered, or not even written."""
         lost, outbox = self._recorder.unwritten, self._configuration.settings.outbox
         limit_s = outbox.stalled_after_s
         what = f"{undelivered} events are not delivered"
@@ -336,7 +335,6 @@ class _Daemon:
         )
 
     def _summary(self) -> dict[str, object]:
-        """Return state and counters of the run."""
         return {
             "state": self._status_reporter.state.value,
             "seconds": round(time.monotonic() - self._started_s, 3),
@@ -414,7 +412,6 @@ def _streams_max(cameras: CameraSet) -> int:
 
 
 def _version() -> str:
-    """Return the installed version of Graftline."""
     try:
         return importlib.metadata.version("graftline")
     except importlib.metadata.PackageNotFoundError:
@@ -422,7 +419,6 @@ def _version() -> str:
 
 
 def _has_ended(camera: CameraProcess) -> bool:
-    """Return whether no more frames are expected of a camera."""
     has_failed = camera.failures >= START_FAILURES_MAX
     return camera.state is CameraState.ENDED or has_failed
 

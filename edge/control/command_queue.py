@@ -153,7 +153,6 @@ class CommandQueue:
         raw: RawCommand,
         channels: Sequence[CameraChannel],
     ) -> Refused | None:
-        """Hand a trigger to its camera; return why it cannot be."""
         name = command.camera
         channel = next((each for each in channels if each.camera.name == name), None)
         if channel is None or channel.command_triggers is None:

@@ -53,14 +53,9 @@ def check_camera(
     figures = {"width_px": width, "height_px": height, "fps": round(fps, 1)}
     what = f"{source.redacted}: {width} x {height} px, {fps:.1f} frames/s"
     if 0 < fps < settings.fps * SLOW_SHARE:
-        return CheckResult(
-            check,
-            Grade.WARN,
-            what,
-            f"The configuration sets fps = {settings.fps:g}.",
-            "Check exposure time, USB port or network of the camera.",
-            figures=figures,
-        )
+        why = f"The configuration sets fps = {settings.fps:g}."
+        fix = "Check exposure time, USB port or network of the camera."
+        return CheckResult(check, Grade.WARN, what, why, fix, figures=figures)
     return CheckResult(check, Grade.OK, what, figures=figures)
 
 
@@ -97,30 +92,24 @@ def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
 
 
 def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckResult:
-    """Return why there was no frame."""
+    source = camera.plan.source
     if camera.state is CameraState.ENDED:
-        return CheckResult.of_error(
-            check,
-            CameraError(
-                f"{camera.plan.source.redacted}: it has no readable frame.",
-                why="The source ended at once.",
-                fix="Give a source with pictures in it.",
-            ),
+        error = CameraError(
+            f"{source.redacted}: it has no readable frame.",
+            why="The source ended at once.",
+            fix="Give a source with pictures in it.",
         )
+        return CheckResult.of_error(check, error)
     if camera.state is not CameraState.LOST:
         error = CameraError(
-            f"{camera.plan.source.redacted}: no frame in time.",
+            f"{source.redacted}: no frame in time.",
             why="It was not open, or had no frame, at the doctor's time limit.",
             fix="Check cable, power and network of the camera.",
         )
     else:
         error = camera.error()
-    if daemon_runs and camera.plan.source.kind is SourceKind.USB:
-        return CheckResult(
-            check,
-            Grade.WARN,
-            error.what,
-            "A daemon is running, and a USB camera serves one program at a time.",
-            "Read `systemctl status graftline-edge`, or stop the daemon first.",
-        )
+    if daemon_runs and source.kind is SourceKind.USB:
+        why = "A daemon is running, and a USB camera serves one program at a time."
+        fix = "Read `systemctl status graftline-edge`, or stop the daemon first."
+        return CheckResult(check, Grade.WARN, error.what, why, fix)
     return CheckResult.of_error(check, error)

@@ -153,13 +153,10 @@ def check_clock() -> CheckResult:
             fix="Set the clock, and let chrony or systemd-timesyncd keep it.",
         )
     if not is_clock_synchronized():
-        return CheckResult(
-            "clock",
-            Grade.WARN,
-            f"{what}, not synchronized",
-            "No time server answered; alerts are marked, and stay in order.",
-            "Start chrony or systemd-timesyncd.",
-        )
+        what += ", not synchronized"
+        why = "No time server answered; alerts are marked, and stay in order."
+        fix = "Start chrony or systemd-timesyncd."
+        return CheckResult("clock", Grade.WARN, what, why, fix)
     return CheckResult("clock", Grade.OK, f"{what}, synchronized")
 
 
@@ -172,22 +169,12 @@ def _run_check(
         result = CheckResult.of_error(check.name, error)
     except Exception as error:  # noqa: BLE001 - top of the thread: reported as our bug
         what = f"the check itself failed: {type(error).__name__}: {error}"
-        result = CheckResult(
-            check.name,
-            Grade.FAIL,
-            what,
-            fix="Report this as a bug.",
-            exit_code=ExitCode.BUG,
-        )
+        fix, code = "Report this as a bug.", ExitCode.BUG
+        result = CheckResult(check.name, Grade.FAIL, what, fix=fix, exit_code=code)
     answers.put((number, result))
 
 
 def _too_slow(check: Check) -> CheckResult:
-    return CheckResult(
-        check.name,
-        Grade.FAIL,
-        "no answer in time.",
-        "It hangs, or the machine is too busy.",
-        "Run the doctor again; if it fails again, check what hangs.",
-        check.exit_code,
-    )
+    what, why = "no answer in time.", "It hangs, or the machine is too busy."
+    fix = "Run the doctor again; if it fails again, check what hangs."
+    return CheckResult(check.name, Grade.FAIL, what, why, fix, check.exit_code)

@@ -48,24 +48,13 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
     figures = {"room_bytes": float(free_bytes), "inodes": float(stat.f_favail)}
     what = f"{folder}: {free_bytes / 1e9:.1f} GB free"
     if free_bytes < FREE_MIN_BYTES or (stat.f_files and stat.f_favail < INODES_MIN):
-        return CheckResult(
-            check,
-            Grade.FAIL,
-            what,
-            f"Less than {FREE_MIN_BYTES >> 20} MiB or {INODES_MIN} files are left.",
-            "Free space on the disk.",
-            DeliveryError.exit_code,
-            figures,
-        )
+        why = f"Less than {FREE_MIN_BYTES >> 20} MiB or {INODES_MIN} files are left."
+        fix, code = "Free space on the disk.", DeliveryError.exit_code
+        return CheckResult(check, Grade.FAIL, what, why, fix, code, figures)
     if free_bytes < wanted_bytes:
-        return CheckResult(
-            check,
-            Grade.WARN,
-            what,
-            f"The configuration lets it grow to {wanted_bytes / 1e9:.1f} GB.",
-            "Free space, or set a smaller max_bytes.",
-            figures=figures,
-        )
+        why = f"The configuration lets it grow to {wanted_bytes / 1e9:.1f} GB."
+        fix = "Free space, or set a smaller max_bytes."
+        return CheckResult(check, Grade.WARN, what, why, fix, figures=figures)
     return CheckResult(check, Grade.OK, what, figures=figures)
 
 
@@ -82,21 +71,17 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
     path = settings.outbox.path
     check = f"{CHECK} outbox file"
     if not path.exists():
-        return CheckResult(
-            check, Grade.OK, f"{path}: not there yet, the daemon creates it"
-        )
+        what = f"{path}: not there yet, the daemon creates it"
+        return CheckResult(check, Grade.OK, what)
     user = " (a daemon is using it)" if is_daemon_running(path) else ""
     try:
         rows, verdict = _read(path, deadline_s)
     except sqlite3.DatabaseError as exc:
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-            return CheckResult(
-                check,
-                Grade.WARN,
-                f"{path}: too large to be checked in time{user}",
-                "The doctor ends within seconds.",
-                "Nothing; the daemon checks it at each start.",
-            )
+            what = f"{path}: too large to be checked in time{user}"
+            why = "The doctor ends within seconds."
+            fix = "Nothing; the daemon checks it at each start."
+            return CheckResult(check, Grade.WARN, what, why, fix)
         verdict, rows = str(exc), 0
     if verdict != "ok":
         raise DeliveryError(

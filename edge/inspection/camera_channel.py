@@ -276,7 +276,6 @@ class CameraChannel:
         )
 
     def _log_defect_rate(self, reason_before: str, wall_ns: int) -> None:
-        """Log the defect rate alarm when it is raised and when it ends."""
         reason = self.defect_rate.reason
         if bool(reason) == bool(reason_before):
             return

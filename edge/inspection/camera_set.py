@@ -212,7 +212,6 @@ def _read_picture(path: Path) -> Frame:
 
 
 def _random_name() -> str:
-    """Return a short name that no earlier run has used."""
     return uuid.uuid4().hex[:RUN_CHARS]
 
 

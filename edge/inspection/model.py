@@ -194,7 +194,6 @@ class ModelWatcher:
                 self.fault = f"model: {type(error).__name__}"
 
     def _check(self) -> None:
-        """Load the model that ``current`` names if that is new."""
         wanted = self._slot.package_of(self._slot.current)
         if not wanted or wanted == self._latest:
             self.fault, self._refused = "", NO_REFUSAL

@@ -293,7 +293,6 @@ class Pipeline:
             self._recorder.record(decision)
 
     def _record_counted_part(self, channel: CameraChannel, part: CountedPart) -> None:
-        """Count and record the verdict of a counted part."""
         channel.count_verdict(part.verdict, part.stamp)
         frame = CameraFrame(None, part.stamp)
         decision = Decision(
@@ -313,7 +312,6 @@ class Pipeline:
 def _context(
     channel: CameraChannel, frame: CameraFrame, decided_ns: int, part_id: str | None
 ) -> FrameContext:
-    """Return where and when a frame was captured, in the form of messages."""
     height, width = frame.pixels.shape[:2] if frame.pixels is not None else (0, 0)
     return FrameContext(
         camera=channel.camera.name,

@@ -110,7 +110,6 @@ class DaemonCollector(Collector):
         yield from self._daemon()
 
     def _cameras(self, channels: tuple[CameraChannel, ...]) -> Iterator[Metric]:
-        """Yield the metrics of cameras that are more than one counter."""
         states = GaugeMetricFamily(
             "edge_camera_state",
             "State of the camera: 1 for the current state, 0 for every other.",
@@ -138,7 +137,6 @@ class DaemonCollector(Collector):
         yield from (states, verdicts, age)
 
     def _delivery(self) -> Iterator[Metric]:
-        """Yield the metrics of outbox and broker."""
         outbox, publisher = self._metrics.status.outbox, self._metrics.publisher
         yield _gauge(
             "edge_outbox_rows",
@@ -182,7 +180,6 @@ class DaemonCollector(Collector):
         )
 
     def _daemon(self) -> Iterator[Metric]:
-        """Yield the metrics of the daemon and its model."""
         metrics, status = self._metrics, self._metrics.status
         states = GaugeMetricFamily(
             "edge_state",

@@ -147,7 +147,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer_health(
         self, *, is_healthy: bool, details: Mapping[str, object]
     ) -> None:
-        """Answer 200 or 503, with the details as JSON."""
         status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
         self._answer(status, JSON, json.dumps(details).encode() + b"\n")
 

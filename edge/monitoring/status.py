@@ -248,7 +248,6 @@ class StatusReporter:
             self._is_unwritable = False
 
     def _publish_stats(self, channel: CameraChannel, elapsed_s: float) -> CameraStats:
-        """Publish the statistics of one camera and return them."""
         name, counters = channel.camera.name, channel.counters
         before = self._inspected_before.get(name, 0)
         self._inspected_before[name] = counters.inspected

@@ -162,7 +162,6 @@ def _alert_detections(
     label_names: Sequence[str],
     regions: Sequence[str],
 ) -> tuple[AlertDetection, ...]:
-    """Return the detections in the form of the message, boxes inside the frame."""
     size = (frame.frame_width_px, frame.frame_height_px)
     boxes_px = clip(detections.boxes, *size).astype(np.float64)  # [N, 4]
     boxes_norm = (boxes_px / np.array(size * 2)).clip(0, 1)  # [N, 4]

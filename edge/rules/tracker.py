@@ -311,7 +311,6 @@ class Tracker:
         return common
 
     def _offer_overlap(self, matching: Matching, pairs: TrackPairs) -> None:
-        """Offer pairs that overlap in successive frames."""
         is_recent = (pairs.elapsed <= 1) | np.array(
             [t.velocity is None for t in self._tracks]
         )
@@ -368,7 +367,6 @@ class Tracker:
     def _update_motion(
         self, pairs: TrackPairs, chosen: dict[int, int], common: FloatArray | None
     ) -> None:
-        """Update the velocities of tracks, and the common motion, from the matches."""
         moving: list[FloatArray] = []
         for number, index in chosen.items():
             track, elapsed = self._tracks[number], pairs.elapsed[number]

@@ -156,7 +156,6 @@ class HardwareTriggers:
         return missed, self._next_name()
 
     def _missed_frame(self, frame_id: int, after: Stamp) -> CameraFrame:
-        """Return a frame that the camera counted and did not deliver."""
         stamp = replace(after, frame_id=frame_id, part_id=self._next_name())
         return CameraFrame(None, stamp, f"frame {frame_id} of the camera never came")
 
