@@ -83,7 +83,7 @@ def test_alert_names_its_region() -> None:
     assert results.suppressed == (0,)
 
 
-def test_what_no_region_holds_is_neither_told_nor_confirmed_later() -> None:
+def test_defect_outside_every_region_is_neither_reported_nor_confirmed_later() -> None:
     made = channel(region())
     assert [len(show(made, n, seen(600)).detections) for n in range(4)] == [0] * 4
 
@@ -95,7 +95,7 @@ def test_weak_detection_counts_where_a_region_lowers_the_threshold() -> None:
     assert len(show(channel(region()), 0, seen(100, score=0.3)).detections) == 0
 
 
-def test_cool_down_counts_what_it_holds_back_and_says_so() -> None:
+def test_cool_down_reports_how_many_alerts_it_suppressed() -> None:
     made = channel(cool_down_s=7)
     results = [show(made, n, found) for n, found in enumerate(flicker(range(12), 100))]
     assert [len(each.detections) for each in results] == [1, *[0] * 7, 1, 0, 0, 0]
@@ -103,7 +103,7 @@ def test_cool_down_counts_what_it_holds_back_and_says_so() -> None:
     assert made.counters.suppressed == 4
 
 
-def test_triggered_part_is_told_in_full_whatever_the_cool_down() -> None:
+def test_triggered_part_is_reported_in_full_despite_the_cool_down() -> None:
     made = channel(region(), is_triggered=True, cool_down_s=1000)
     for number in range(3):
         results = show(made, number, seen(100))
@@ -118,7 +118,7 @@ def test_streak_degrades_the_camera_and_quiet_ends_it(
     made = channel(cool_down_s=1000, defect_rate=alarm(alerts=2))
     for number, found in enumerate(flicker(range(5), 100)):
         show(made, number, found)
-    assert made.counters.suppressed == 2  # held back, but defects all the same
+    assert made.counters.suppressed == 2  # suppressed, but defects all the same
     assert made.state is CameraState.DEGRADED
     assert made.reason == "defect streak: more than 2 defects in 20 s"
     assert made.since_wall_ns == 4 * S
@@ -140,7 +140,7 @@ def test_defective_parts_in_a_row_degrade_the_camera_until_a_good_one() -> None:
     assert made.counters.verdicts[VerdictKind.DEFECT] == 3
 
 
-def test_lost_camera_stays_lost_and_says_both_reasons() -> None:
+def test_lost_camera_stays_lost_and_gives_both_reasons() -> None:
     made = channel(is_triggered=True, defect_rate=alarm(parts=1))
     made.count_verdict(VerdictKind.DEFECT, Stamp(0, 0, 0))
     made.camera.state, made.camera.reason = CameraState.LOST, "no frame\nfor 2 s"
@@ -175,9 +175,9 @@ def pass_by(
         is_seen = number == first + 1
         made.camera.restarts += restarts * is_seen
         stamp = Stamp(number, number * S + S, number * S, None)
-        seen_now = found if is_seen else no_detections()
+        detections = found if is_seen else no_detections()
         results.append(
-            made.apply_rules(seen_now, stamp, pixels, made.region_map(sim_model()))
+            made.apply_rules(detections, stamp, pixels, made.region_map(sim_model()))
         )
     return results
 

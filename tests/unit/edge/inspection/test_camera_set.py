@@ -1,6 +1,13 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
 from edge.config.camera import CameraSettings
 from edge.inspection.camera_set import CameraSet
 from edge.rules.triggers import Trigger
+from models.errors import ConfigError
 from models.messages import CameraState
 
 
@@ -9,40 +16,42 @@ def camera(name: str = "top", **fields: object) -> CameraSettings:
     return CameraSettings.model_validate(values)
 
 
-def test_camera_that_did_not_change_keeps_its_memory() -> None:
-    channels = CameraSet([camera(), camera("side")])
-    before = channels.channels
-    assert channels.swap([camera(), camera("side"), camera("third")]) == []
-    assert channels.channels[0] is before[0]
-    assert channels.channels[1] is before[1]
-    assert [each.name for each in channels.cameras] == ["top", "side", "third"]
+def test_camera_that_did_not_change_keeps_its_channel() -> None:
+    cameras = CameraSet([camera(), camera("side")])
+    before = cameras.channels
+    assert cameras.swap([camera(), camera("side"), camera("third")]) == []
+    assert cameras.channels[0] is before[0]
+    assert cameras.channels[1] is before[1]
+    assert [each.name for each in cameras.cameras] == ["top", "side", "third"]
 
 
 def test_other_rules_keep_process_counters_and_waiting_commands() -> None:
-    channels = CameraSet([camera(trigger="command", k=2)])
-    (before,) = channels.channels
+    cameras = CameraSet([camera(trigger="command", k=2)])
+    (before,) = cameras.channels
     waiting = before.command_triggers
     assert waiting is not None
     waiting.add(Trigger("a", 0, 0, 100))
-    fresh = camera(trigger="command", k=1, n=1, trigger_timeout_ms=77)
-    (gone,) = channels.swap([fresh])
-    assert gone.command_triggers is None, "they wait on, for the new rules"
-    (after,) = channels.channels
+    changed = camera(trigger="command", k=1, n=1, trigger_timeout_ms=77)
+    (removed,) = cameras.swap([changed])
+    assert removed.command_triggers is None, "they wait for the new rules"
+    (after,) = cameras.channels
     assert after is not before
     assert after.camera is before.camera
     assert after.counters is before.counters
     assert after.command_triggers is waiting
-    assert channels.trigger_timeout_ms("top") == 77
+    assert cameras.trigger_timeout_ms("top") == 77
 
 
-def test_other_source_is_another_process_and_gives_up_what_waits() -> None:
-    channels = CameraSet([camera(trigger="command")])
-    (before,) = channels.channels
+def test_other_source_is_another_process_and_returns_the_channel_with_what_waits() -> (
+    None
+):
+    cameras = CameraSet([camera(trigger="command")])
+    (before,) = cameras.channels
     assert before.command_triggers is not None
     before.command_triggers.add(Trigger("a", 0, 0, 100))
-    orphans = channels.swap([camera(trigger="command", source="rtsp://cam/2")])
+    orphans = cameras.swap([camera(trigger="command", source="rtsp://cam/2")])
     assert orphans == [before]
-    (after,) = channels.channels
+    (after,) = cameras.channels
     assert after.camera is not before.camera
     assert before.camera.state is CameraState.ENDED
     assert after.counters is before.counters  # one name, one set of counters
@@ -50,18 +59,43 @@ def test_other_source_is_another_process_and_gives_up_what_waits() -> None:
     assert len(after.command_triggers) == 0
 
 
-def test_commands_of_a_camera_that_becomes_free_are_given_up() -> None:
-    channels = CameraSet([camera(trigger="command")])
-    (before,) = channels.channels
-    assert channels.swap([camera()]) == [before]
-    assert not channels.channels[0].inspects_parts
+def test_commands_of_a_camera_that_becomes_free_are_returned_to_be_abandoned() -> None:
+    cameras = CameraSet([camera(trigger="command")])
+    (before,) = cameras.channels
+    assert cameras.swap([camera()]) == [before]
+    assert not cameras.channels[0].inspects_parts
 
 
 def test_hardware_trigger_needs_a_process_that_keeps_every_frame() -> None:
-    channels = CameraSet([camera()])
-    (before,) = channels.channels
-    channels.swap([camera(trigger="hardware")])
-    (after,) = channels.channels
+    cameras = CameraSet([camera()])
+    (before,) = cameras.channels
+    cameras.swap([camera(trigger="hardware")])
+    (after,) = cameras.channels
     assert after.camera is not before.camera
     assert after.camera.plan.keeps_every_frame
     assert after.inspects_parts
+
+
+def counting(folder: Path, **fields: object) -> CameraSettings:
+    """Return a camera that counts parts on an empty belt."""
+    path = folder / "empty.png"
+    cv2.imwrite(str(path), np.zeros((64, 64, 3), np.uint8))
+    return camera(parts={"empty": str(path)}, **fields)
+
+
+def test_part_in_view_stays_in_view_when_other_rules_change(tmp_path: Path) -> None:
+    cameras = CameraSet([counting(tmp_path)])
+    (before,) = cameras.channels
+    counter = before.part_counter
+    assert cameras.swap([counting(tmp_path, cool_down_s=9)]) == [before]
+    assert cameras.channels[0].part_counter is counter
+    assert before.part_counter is None, "its part is not finished twice"
+
+
+def test_camera_without_a_readable_picture_of_the_belt_is_refused(
+    tmp_path: Path,
+) -> None:
+    settings = counting(tmp_path)
+    (tmp_path / "empty.png").write_bytes(b"no picture")
+    with pytest.raises(ConfigError, match="empty.png: cannot be used"):
+        CameraSet([settings])

@@ -1,4 +1,4 @@
-"""Frames that overlap in the model: order, fairness, and whose memory is whose."""
+"""Frames that overlap in the model: order, fairness, and who owns which buffer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class HeldRequest:
-    """A request whose answer comes when the test says so."""
+    """A request whose answer comes when the test gives it."""
 
     def __init__(self) -> None:
         self.image: Frame = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
@@ -103,7 +103,7 @@ def test_part_that_cannot_be_read_waits_for_the_one_before() -> None:
     assert line.recorder.parts == ["part-0", "part-1"]
 
 
-def test_frame_stays_with_the_camera_while_there_is_no_room() -> None:
+def test_frame_stays_with_the_camera_while_no_request_is_free() -> None:
     camera = SimCamera("belt")
     camera.show(0)
     line = Line(1, camera)
@@ -116,7 +116,7 @@ def test_frame_stays_with_the_camera_while_there_is_no_room() -> None:
     assert len(camera.frames) == 0
 
 
-def test_one_camera_of_several_in_free_run_has_one_frame_on_its_way() -> None:
+def test_one_camera_of_several_in_free_run_has_one_frame_in_flight() -> None:
     fast, slow = SimCamera("fast"), SimCamera("slow")
     for number in range(3):
         fast.show(number)
@@ -129,7 +129,7 @@ def test_one_camera_of_several_in_free_run_has_one_frame_on_its_way() -> None:
     assert len(slow.frames) == 0
 
 
-def test_camera_that_found_no_room_is_the_first_when_there_is_some() -> None:
+def test_camera_that_found_no_free_request_is_served_first() -> None:
     greedy, other = parts("greedy", 4), parts("other", 1)
     line = Line(1, greedy, other)
     line.pipeline.run_once()
@@ -140,7 +140,7 @@ def test_camera_that_found_no_room_is_the_first_when_there_is_some() -> None:
     assert [d.frame.camera for d in line.recorder.decisions] == ["greedy", "other"]
 
 
-def test_slot_is_given_back_before_the_answer_and_the_evidence_is_whole() -> None:
+def test_buffer_is_released_before_the_output_and_the_evidence_is_intact() -> None:
     camera = parts("top", 1, defect=True)
     pixels = camera.frames[0].pixels
     assert pixels is not None
@@ -171,7 +171,7 @@ def test_evidence_is_not_overwritten_by_the_next_frame() -> None:
         assert not np.shares_memory(one, other)
 
 
-def test_memory_of_a_good_frame_is_used_again_by_one_frame_only() -> None:
+def test_buffer_of_a_good_frame_is_reused_by_one_frame_only() -> None:
     camera = parts("top", 1)
     line = Line(2, camera)
     line.pipeline.run_once()
@@ -201,7 +201,7 @@ def test_failure_of_the_runtime_is_not_inspected_and_the_next_part_is() -> None:
     assert [d.reason for d in line.recorder.decisions] == ["the runtime failed", ""]
 
 
-def test_frame_on_its_way_is_decided_by_the_model_it_began_with() -> None:
+def test_frame_in_flight_is_decided_by_the_model_it_started_with() -> None:
     line = Line(1, parts("top", 2))
     line.pipeline.run_once()
     line.pipeline.swap_model(sim_model(build=2))
@@ -211,7 +211,7 @@ def test_frame_on_its_way_is_decided_by_the_model_it_began_with() -> None:
     assert [d.model.build for d in line.recorder.decisions] == [1, 2]
 
 
-def test_what_is_on_its_way_is_decided_at_the_end() -> None:
+def test_frames_in_flight_are_decided_at_the_end() -> None:
     line = Line(1, parts("top", 2))
     line.pipeline.run_once()
     assert not line.pipeline.is_idle

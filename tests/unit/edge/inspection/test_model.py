@@ -50,9 +50,7 @@ def test_model_in_force_is_the_installed_package(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(320, 320), (480, 640), (64, 90), (700, 300)])
-def test_same_detections_as_everywhere_else(
-    tmp_path: Path, shape: tuple[int, int]
-) -> None:
+def test_detections_are_those_of_detect(tmp_path: Path, shape: tuple[int, int]) -> None:
     package = make_package(tmp_path / "package")
     model = load_model(install_package(tmp_path / "slot", package), threads=1)
     rng = np.random.default_rng(3)
@@ -67,7 +65,7 @@ def test_same_detections_as_everywhere_else(
         np.testing.assert_array_equal(got.scores, expected.scores)
 
 
-def test_empty_slot_says_flash_it(tmp_path: Path) -> None:
+def test_error_of_an_empty_slot_advises_to_flash(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match="graftline flash"):
         load_model(SlotFolder(tmp_path), threads=1)
 
@@ -144,7 +142,7 @@ def test_defect_is_found_where_it_was_painted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("streams_max", "threads", "expected"), [(1, 0, 1), (64, 0, 2), (64, 1, 1)]
 )
-def test_streams_are_what_flashing_measured_as_far_as_they_are_of_use(
+def test_streams_are_those_that_flashing_measured_up_to_the_useful_ones(
     streams_max: int, threads: int, expected: int, tmp_path: Path
 ) -> None:
     slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))

@@ -101,7 +101,7 @@ def test_defect_at_the_same_place_after_an_outage_is_reported_again(
     assert [d.frame.frame_id for d in line.recorder.decisions] == [1, 5]
 
 
-def test_picture_of_a_decision_outlives_the_slot() -> None:
+def test_picture_of_a_decision_outlives_the_buffer() -> None:
     camera = SimCamera("top", is_triggered=True)
     camera.show(0, defect=True)
     pixels = camera.frames[0].pixels
@@ -139,7 +139,7 @@ def test_no_camera_gets_a_second_frame_before_every_other_had_its_first() -> Non
     assert names == ["fast", "slow", "fast", "fast", "fast", "fast"]
 
 
-def test_every_frame_is_given_back() -> None:
+def test_every_frame_is_released() -> None:
     camera = SimCamera("top", is_triggered=True)
     camera.show(0)
     camera.fail(1, "x")
@@ -265,7 +265,7 @@ def trigger(part_id: str, *, age_ms: float = 0, timeout_ms: int = 60_000) -> Tri
     return Trigger(part_id, arrived_ns, time.time_ns(), timeout_ms)
 
 
-def test_frame_that_no_command_asked_for_is_not_inspected() -> None:
+def test_frame_without_a_command_is_not_inspected() -> None:
     camera, line, triggers = triggered()
     camera.show(0, defect=True)
     line.run()

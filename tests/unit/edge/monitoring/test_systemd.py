@@ -75,7 +75,7 @@ def test_watchdog_of_another_process_is_ignored() -> None:
     assert SystemdNotifier.from_environment(variables).watchdog_s == 0
 
 
-def test_socket_that_is_gone_is_logged_once(
+def test_missing_socket_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     notifier = SystemdNotifier(str(tmp_path / "gone"))

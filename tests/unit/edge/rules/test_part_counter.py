@@ -114,7 +114,7 @@ def test_next_part_right_after_one_gap_frame_is_another() -> None:
     assert [part.part_id for part in parts] == ["run-1", "run-2"]
 
 
-def test_part_seen_too_rarely_is_not_inspected_and_says_why() -> None:
+def test_part_seen_too_rarely_is_not_inspected_with_a_reason() -> None:
     rule = counter(frames_min=3)
     (part,) = update(rule, [frame(), frame(40), frame(70), *[frame()] * 4])
     assert part.verdict is VerdictKind.NOT_INSPECTED

@@ -50,7 +50,7 @@ def kept(regions: list[Region], found: Detections) -> list[tuple[float, str]]:
     return list(zip(centres.tolist(), names, strict=True))
 
 
-def test_without_regions_the_whole_picture_counts_as_the_package_says() -> None:
+def test_without_regions_the_whole_picture_counts_by_the_package() -> None:
     found = seen((20, 50, 0, 0.9), (180, 50, 1, 0.6), (100, 50, 1, 0.55))
     assert kept([], found) == [(20, ""), (180, "")]
     assert RegionMap([], LABELS, PACKAGE).lowest_thresholds.tolist() == PACKAGE.tolist()
