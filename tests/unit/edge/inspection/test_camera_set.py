@@ -42,7 +42,7 @@ def test_other_rules_keep_process_counters_and_waiting_commands() -> None:
     assert cameras.trigger_timeout_ms("top") == 77
 
 
-def test_other_source_is_another_process_and_returns_the_channel_with_what_waits() -> (
+def test_other_source_is_another_process_and_its_channel_is_returned() -> (
     None
 ):
     cameras = CameraSet([camera(trigger="command")])
@@ -97,5 +97,5 @@ def test_camera_without_a_readable_picture_of_the_belt_is_refused(
 ) -> None:
     settings = counting(tmp_path)
     (tmp_path / "empty.png").write_bytes(b"no picture")
-    with pytest.raises(ConfigError, match="empty.png: cannot be used"):
+    with pytest.raises(ConfigError, match=r"empty\.png: cannot be used"):
         CameraSet([settings])
