@@ -97,7 +97,7 @@ def run_daemon(
         InstallError: No model is installed, or it was not proven here.
         PackageError: The model is damaged or cannot be run.
     """
-    stop, reload = StopSignal(), ReloadRequest()
+    started_s, stop, reload = time.monotonic(), StopSignal(), ReloadRequest()
     with stop.listening(), reload.listening(), contextlib.ExitStack() as clean_up:
         configuration = Configuration(config, settings)
         outbox = Outbox(
@@ -120,6 +120,7 @@ def run_daemon(
             model=model,
             signals=(stop, reload),
             show_progress=show_progress,
+            started_s=started_s,
         )
         daemon.start(clean_up)
         daemon.inspect(exits_at_end=exits_at_end)
@@ -135,6 +136,7 @@ class _Daemon:
         model: Loaded; the rules of all cameras fit its labels.
         signals: Set by SIGTERM or SIGINT, and by SIGHUP.
         show_progress: Shows a line at the terminal.
+        started_s: Monotonic clock at the start of the run.
     """
 
     def __init__(
@@ -147,10 +149,11 @@ class _Daemon:
         model: LoadedModel,
         signals: tuple[StopSignal, ReloadRequest],
         show_progress: Callable[[str], None],
+        started_s: float,
     ) -> None:
         settings = configuration.settings
         topics, boot_id, version = settings.station.topics, uuid.uuid4().hex, _version()
-        self._started_s = time.monotonic()
+        self._started_s = started_s
         self._configuration, self._outbox = configuration, outbox
         self._cameras, self._show_progress = cameras, show_progress
         self._stop, self._reload = signals
@@ -267,7 +270,7 @@ class _Daemon:
         self._model_watcher.start()
         self._status_reporter.start()
         self._watchdog.start()  # last: it checks the threads of the others
-        self._cameras.admit_frames()
+        self._cameras.enable()
         logger.info("inspecting cameras=%d", len(self._cameras.cameras))
 
     def inspect(self, *, exits_at_end: bool) -> None:

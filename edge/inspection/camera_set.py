@@ -52,7 +52,7 @@ class CameraSet:
         """The processes of the cameras in force."""
         return [channel.camera for channel in self.channels]
 
-    def admit_frames(self) -> None:
+    def enable(self) -> None:
         """Let the cameras deliver frames."""
         for camera in self.cameras:
             camera.enable()
@@ -94,7 +94,7 @@ class CameraSet:
             if id(channel.camera) not in kept:
                 channel.camera.terminate()
                 self._ending.append(channel.camera)
-        self.admit_frames()
+        self.enable()
         in_force = set(map(id, self.channels))
         return [channel for channel in old.values() if id(channel) not in in_force]
 
@@ -134,8 +134,19 @@ def build_channel(
         iou_threshold=settings.track_iou_threshold,
         max_missed=settings.track_max_missed,
     )
+    command_triggers: CommandTriggers | None = None
+    hardware_triggers: HardwareTriggers | None = None
+    match settings.trigger:
+        case TriggerMode.FREE:
+            pass
+        case TriggerMode.COMMAND:
+            command_triggers = CommandTriggers()
+        case TriggerMode.HARDWARE:
+            hardware_triggers = HardwareTriggers(f"{settings.name}-{_random_name()}")
+        case _:
+            assert_never(settings.trigger)
     streak, parts = settings.streak, settings.parts
-    channel = CameraChannel(
+    return CameraChannel(
         camera or CameraProcess(capture_plan(settings)),
         tracker,
         tuple(region.region for region in settings.region),
@@ -144,18 +155,9 @@ def build_channel(
             parts=streak.parts, alerts=streak.alerts, window_s=streak.window_s
         ),
         _part_counter(parts, frames_min=settings.k) if parts else None,
+        command_triggers=command_triggers,
+        hardware_triggers=hardware_triggers,
     )
-    match settings.trigger:
-        case TriggerMode.FREE:
-            pass
-        case TriggerMode.COMMAND:
-            channel.command_triggers = CommandTriggers()
-        case TriggerMode.HARDWARE:
-            prefix = f"{settings.name}-{_random_name()}"
-            channel.hardware_triggers = HardwareTriggers(prefix)
-        case _:
-            assert_never(settings.trigger)
-    return channel
 
 
 def rebuild_channel(
