@@ -8,13 +8,13 @@ import numpy as np
 from models.boxes import Boxes, FloatArray, area, iou
 from models.detections import Detections
 
-# Of the smaller box: from here on two labels name one defect in one frame.
+# Share of the smaller box: from here on two labels name one defect in one frame.
 SAME_PLACE_SHARE = 0.7
 # A defect keeps its size. One side may differ more: the frame's edge cuts a box there
 # while it enters or leaves.
 SIDE_RATIO_MAX, BOTH_RATIO_MAX = 2.5, 6.0
 JITTER_PX = 3.0  # edges of a box of an unmoved defect vary by about this much
-# Of a displacement: boxes of one motion differ more the farther they moved.
+# Share of a displacement: boxes of one motion differ more the farther they moved.
 VOTE_SHARE = 0.12
 
 

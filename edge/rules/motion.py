@@ -9,7 +9,7 @@ from models.boxes import FloatArray
 
 # Bounds how slowly a trusted motion adapts, and how many contradictions discard it.
 TRUST_MAX = 4
-# Of the common speed: beyond this difference the frame shows another motion, or noise.
+# Share of the common speed: a larger difference is another motion, or noise.
 UNLIKE_SHARE = 0.75
 CONTRADICTION_COST = 2  # discards a motion that is wrong about as often as right
 
@@ -20,7 +20,7 @@ class CommonMotion:
 
     Attributes:
         velocity: ``[2]`` pixels per frame; None while unknown.
-        trust: Confirmations of late minus contradictions, 0 to ``TRUST_MAX``.
+        trust: Recent confirmations minus contradictions, 0 to ``TRUST_MAX``.
     """
 
     velocity: FloatArray | None = None

@@ -39,10 +39,10 @@ from models.boxes import FloatArray
 from models.detections import Detections
 
 FRAME_WIDTH_PX = 640  # assumed while the width is unknown and no box is wider
-# Of the frame's width: the longest way between two frames. A defect that moves farther
-# is a new one: in a frame of 320 px, 50 px (16 %) are not followed.
+# Share of the frame's width: the longest way between two frames. A defect that moves
+# farther is a new one: in a frame of 320 px, 50 px (16 %) are not followed.
 STEP_SHARE = 0.12
-DRIFT_SHARE = 0.02  # of the frame's width: error of a prediction, per elapsed frame
+DRIFT_SHARE = 0.02  # error of a prediction per elapsed frame, share of the width
 # After a longer gap the uncertainty grows no more: else every box would be in reach.
 GAP_MAX_FRAMES = 3
 # Multiples of the velocity at which a track is searched: a conveyor stops, slows down
@@ -59,8 +59,8 @@ HYPOTHESES_MAX = 64  # of a common displacement: bounds the time of a frame
 # Boxes kept of a reported defect: whole, one end, the other end. A chip boxed by one
 # end and later by the other was reported twice with only its last box.
 BOXES_MAX = 3
-# Of the smaller box, from which it is a piece of the other. A detector boxes a long
-# scratch whole and by its ends: without this, 4 defects in 200 parts came twice.
+# Share of the smaller box from which it is a piece of the other. A detector boxes a
+# long scratch whole and by its ends: without this, 4 defects of 200 parts came twice.
 SAME_DEFECT_SHARE = 0.25
 VOTES_MIN = 2  # pairs with the same displacement that make it a common motion
 _NO_MOTION = np.zeros(2, np.float32)
@@ -356,7 +356,7 @@ class Tracker:
         )  # [H]
         if votes.max() < VOTES_MIN:
             return None
-        # Of equal votes the smallest change of the known motion wins.
+        # With equal votes the smallest change of the known motion wins.
         before = self._motion.velocity
         change = np.linalg.norm(
             rates - (_NO_MOTION if before is None else before), axis=1
