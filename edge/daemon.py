@@ -82,7 +82,6 @@ def run_daemon(
     """Run the daemon until its sources have ended or a signal stops it.
 
     Args:
-        settings: The configuration.
         config: The file that it was read from; a reload reads it again.
         exits_at_end: End when every source has ended and everything is delivered.
         show_progress: Shows a line at the terminal.

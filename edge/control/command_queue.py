@@ -39,7 +39,6 @@ class CommandQueue:
     """Validates commands, and hands triggers to their cameras.
 
     Args:
-        topics: Topics of this station.
         timeout_ms_of: Returns ``trigger_timeout_ms`` of a camera by its name.
         is_clock_synchronized: Returns whether the wall clock can be trusted.
 

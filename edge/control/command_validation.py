@@ -42,7 +42,6 @@ class RawCommand:
         verb: Last level of the topic: any text.
         payload: Any bytes.
         is_retained: The broker had retained it from before the subscription.
-        received_ns: Monotonic clock.
     """
 
     verb: str

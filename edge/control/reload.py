@@ -65,7 +65,6 @@ class Configuration:
     """The configuration in force, and the file that it came from.
 
     Args:
-        path: The file.
         settings: Its content at the start.
 
     Attributes:

@@ -21,7 +21,6 @@ def check_broker(
     """Connect, publish to the station's topics, and receive the message back.
 
     Args:
-        settings: Settings of the broker.
         topics: Topics of this station, which it must be allowed to use.
         limit_s: Limit of the MQTT steps.
 

@@ -22,8 +22,6 @@ def check_camera(
     """Open a camera, take a frame, and count frames for a moment.
 
     Args:
-        settings: Settings of the camera.
-        deadline_s: Monotonic clock.
         daemon_runs: A running daemon may hold the camera.
     """
     source = settings.parsed_source

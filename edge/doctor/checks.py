@@ -55,7 +55,6 @@ def run_doctor_checks(
     """Return the results of all checks of a line PC, the most important first.
 
     Args:
-        settings: The configuration.
         limit_s: Longest time for all checks together.
     """
     deadline_s = time.monotonic() + limit_s

@@ -61,10 +61,6 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
 def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
     """Check whether the outbox is intact; it is only read.
 
-    Args:
-        settings: The configuration.
-        deadline_s: Monotonic clock.
-
     Raises:
         DeliveryError: It cannot be read, or is damaged.
     """

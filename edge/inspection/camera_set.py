@@ -58,11 +58,7 @@ class CameraSet:
             camera.enable()
 
     def supervise(self, now_ns: int) -> None:
-        """Start, check and restart every camera; await those that a reload removed.
-
-        Args:
-            now_ns: Monotonic clock.
-        """
+        """Start, check and restart every camera; await those that a reload removed."""
         for camera in (*self.cameras, *self._ending):
             camera.supervise(now_ns)
         self._ending = [camera for camera in self._ending if not camera.is_terminated]
@@ -122,7 +118,6 @@ def build_channel(
     """Return one camera with its rules.
 
     Args:
-        settings: Settings of the camera.
         camera: Its process if it exists already; None = a new one, not started.
 
     Raises:
@@ -168,7 +163,6 @@ def rebuild_channel(
     Args:
         old: Its channel, if there was a camera of this name. State that still holds
             is moved from it to the new one.
-        before: Its settings.
         after: The settings from now on.
 
     Raises:

@@ -47,9 +47,6 @@ class Pipeline:
     """Inspects the frames of all cameras with one model.
 
     Args:
-        model: The first model.
-        channels: The first channels.
-        recorder: Writes the decisions.
         poll_commands: Executes the commands that have arrived. Called after a frame
             was taken and before it is assigned to a part, so that no frame overtakes
             its command.

@@ -70,7 +70,6 @@ class DaemonMetrics:
 
     Attributes:
         status: Cameras, model and outbox.
-        state: Reads the daemon's state.
         stuck: Reads the names of loops that hang.
         is_throttled: Reads whether the processor is too hot.
         outbox_path: The outbox's file, for its size.

@@ -50,7 +50,6 @@ class DaemonStatus:
 
     Attributes:
         boot_id: Random, new at each start.
-        version: Version of Graftline.
         part_faults: Reads the fault of each part that is no camera; empty = no fault.
     """
 
@@ -96,9 +95,6 @@ class StatusReporter:
     """Publishes the daemon's state and statistics.
 
     Args:
-        settings: Intervals.
-        status: The daemon's parts.
-        publisher: Connection to the broker.
         thermal: Checked in the thread of the reporter.
         health_file: Where ``health.json`` is written.
         show_progress: Shows a line at the terminal.

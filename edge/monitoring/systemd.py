@@ -127,7 +127,6 @@ class Watchdog:
         Args:
             iterations: Name of a loop to its number of iterations.
             ended: Names of critical threads that have ended.
-            now_ns: Monotonic clock.
 
         >>> watchdog = Watchdog()
         >>> watchdog.check({"outbox": 1}, (), 0).is_well
@@ -178,10 +177,7 @@ class WatchdogReporter:
     """Checks the loops in a thread and notifies the service manager.
 
     Args:
-        notifier: Connection to systemd.
-        heartbeats: The critical loops.
         threads: Names of threads that live as long as the daemon.
-        state: Reads the daemon's state.
         status_line: Returns the line for ``systemctl status``.
 
     Attributes:

@@ -87,12 +87,7 @@ class ThermalRule:
         self._hot_ns = 0
 
     def update(self, reading: ThermalReading, now_ns: int) -> bool:
-        """Return whether the processor is throttled.
-
-        Args:
-            reading: The current sensors.
-            now_ns: Monotonic clock.
-        """
+        """Return whether the processor is throttled."""
         # The count at the first reading is of an earlier time: only a rise is heat.
         before = reading.throttles if self._throttles is None else self._throttles
         self._throttles = reading.throttles
@@ -131,11 +126,7 @@ class ThermalMonitor:
         return f"cpu throttled: {self._rule.reason}" if self._rule.reason else ""
 
     def check(self, now_ns: int) -> None:
-        """Read the sensors if the interval is over.
-
-        Args:
-            now_ns: Monotonic clock.
-        """
+        """Read the sensors if the interval is over."""
         interval_ns = self._settings.poll_interval_s * 1e9
         if self._checked_ns is not None and now_ns - self._checked_ns < interval_ns:
             return

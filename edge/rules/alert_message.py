@@ -51,7 +51,6 @@ class FrameContext:
     Attributes:
         frame_id: The source's own frame number, from 0.
         part_id: Name of the part; None in free run.
-        captured_ns: Monotonic clock.
         captured_at: Wall clock, UTC, aware.
         decided_ns: Monotonic clock, when the detections were known.
     """

@@ -76,7 +76,6 @@ def state_of(
     """Return the state that follows from the current faults.
 
     Args:
-        state: State before.
         is_settled: Model loaded, and each camera up, ended or declared lost.
         faults: Current faults; empty = no faults.
 

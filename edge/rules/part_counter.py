@@ -118,7 +118,6 @@ class PartCounter:
     """Counts the parts of one camera.
 
     Args:
-        belt: The empty belt.
         run: Prefix of the parts' names, different at each start: makes them unique.
         enter_share: Foreground share of the window from which a part is in view.
         leave_share: Foreground share below which it has left. Less than
@@ -154,7 +153,6 @@ class PartCounter:
 
         Args:
             pixels: ``[H, W, 3]`` uint8 BGR.
-            stamp: Stamp of the frame.
 
         Returns:
             The part whose verdict is final with this frame, if there is one.

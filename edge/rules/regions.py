@@ -133,8 +133,6 @@ class RegionMap:
 
         Args:
             detections: With ``boxes_frame``, decoded with ``lowest_thresholds``.
-            width_px: Width of the frame.
-            height_px: Height of the frame.
         """
         if not len(detections):
             return detections

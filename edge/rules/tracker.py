@@ -72,7 +72,6 @@ class _Track:
 
     Attributes:
         box: ``[4]`` last box.
-        label: Last label.
         frame_id: Frame number of the last box.
         sightings: Inspected frames in which it was seen: the last k, counted from 1.
         velocity: ``[2]`` pixels per frame; None after one sighting.
