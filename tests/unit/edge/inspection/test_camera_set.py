@@ -42,9 +42,7 @@ def test_other_rules_keep_process_counters_and_waiting_commands() -> None:
     assert cameras.trigger_timeout_ms("top") == 77
 
 
-def test_other_source_is_another_process_and_its_channel_is_returned() -> (
-    None
-):
+def test_other_source_is_another_process_and_its_channel_is_returned() -> None:
     cameras = CameraSet([camera(trigger="command")])
     (before,) = cameras.channels
     assert before.command_triggers is not None
