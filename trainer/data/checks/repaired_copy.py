@@ -5,7 +5,6 @@ The copy is COCO for every format of the original: one JSON a split, its photos 
 pictures are copied byte for byte.
 """
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -13,10 +12,12 @@ from pathlib import Path
 
 from models.errors import DatasetError, TrainingError
 from models.files import ForeignFolderError, replaced_folder, write_atomically
+from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.checks.repair import Repair, repaired
 from trainer.data.dataset import GOOD_FOLDER, Dataset, OnPhoto, Photo
 from trainer.data.formats.rows import split_name
+from trainer.data.formats.writers import LabelledBox, LabelledPicture, coco_text
 from trainer.data.paths import UnusableNameError, file_below
 
 IMAGES_FOLDER = "images"
@@ -96,17 +97,22 @@ def write_repaired_copy(
 def _write(dataset: Dataset, folder: Path) -> None:
     taken: set[str] = set()
     for number, (split, photos) in enumerate(dataset.splits.items(), 1):
-        listed: list[tuple[str, Photo]] = []
+        listed: list[LabelledPicture] = []
         for photo in photos:
             name = _free_name(dataset.root, photo, taken)
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(photo.path, target)
             if not name.startswith(f"{GOOD_FOLDER}/"):
-                listed.append((name, photo))
-        document = json.dumps(_coco(listed, dataset.labels), indent=1)
+                listed.append(_labelled(name, photo, dataset.labels))
         path = _split_file(folder, split, number)
-        write_atomically(path, document.encode())
+        write_atomically(path, coco_text(listed, dataset.labels).encode())
+
+
+def _labelled(name: str, photo: Photo, labels: tuple[str, ...]) -> LabelledPicture:
+    boxes = zip(photo.labels, photo.boxes, strict=True)
+    labelled = tuple(LabelledBox(labels[label], corners(box)) for label, box in boxes)
+    return LabelledPicture(name, photo.width_px, photo.height_px, labelled)
 
 
 def _split_file(folder: Path, split: str, number: int) -> Path:
@@ -133,33 +139,3 @@ def _free_name(root: Path, photo: Photo, taken: set[str]) -> str:
         name = wanted.with_stem(f"{wanted.stem}-{number}").as_posix()
     taken.add(name.casefold())
     return name
-
-
-def _coco(
-    photos: list[tuple[str, Photo]], labels: tuple[str, ...]
-) -> dict[str, object]:
-    images = [
-        {"id": i, "file_name": name, "width": p.width_px, "height": p.height_px}
-        for i, (name, p) in enumerate(photos, 1)
-    ]
-    annotations = [
-        _annotation(i, int(label) + 1, [float(side) for side in box])
-        for i, (_, photo) in enumerate(photos, 1)
-        for box, label in zip(photo.boxes, photo.labels, strict=True)
-    ]
-    categories = [{"id": i, "name": name} for i, name in enumerate(labels, 1)]
-    numbered = [{"id": i, **one} for i, one in enumerate(annotations, 1)]
-    return {"images": images, "annotations": numbered, "categories": categories}
-
-
-def _annotation(image: int, category: int, box: list[float]) -> dict[str, object]:
-    """Return one box as COCO has it, unrounded: it is read back to the last digit."""
-    x1, y1, x2, y2 = box
-    width, height = x2 - x1, y2 - y1
-    return {
-        "image_id": image,
-        "category_id": category,
-        "bbox": [x1, y1, width, height],
-        "area": width * height,
-        "iscrowd": 0,
-    }

@@ -62,7 +62,17 @@ def write_coco(path: Path, pictures: Sequence[LabelledPicture]) -> None:
     Raises:
         DatasetError: The file cannot be written.
     """
-    numbers = {name: number for number, name in enumerate(_labels(pictures), 1)}
+    _write(path, coco_text(pictures, _labels(pictures)))
+
+
+def coco_text(pictures: Sequence[LabelledPicture], labels: Sequence[str]) -> str:
+    """Return pictures as COCO, in ASCII; boxes are read back to the last digit.
+
+    Args:
+        pictures: In the order of the file.
+        labels: Class names in the order of the file, also those without a box.
+    """
+    numbers = {name: number for number, name in enumerate(labels, 1)}
     annotations: list[dict[str, object]] = []
     for image, picture in enumerate(pictures, 1):
         for box in picture.boxes:
@@ -87,7 +97,7 @@ def write_coco(path: Path, pictures: Sequence[LabelledPicture]) -> None:
     ]
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     document = {"images": images, "annotations": annotations, "categories": categories}
-    _write(path, json.dumps(document, indent=1))
+    return json.dumps(document, indent=1)
 
 
 def write_cvat(path: Path, pictures: Sequence[LabelledPicture]) -> None:
