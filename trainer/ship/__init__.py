@@ -1,1 +1,1 @@
-"""Shipping: export, quantization, proof, and the package that the line PC gets."""
+"""Shipping: export, quantization, validation, and the package for the line PC."""

@@ -1,14 +1,11 @@
 """The accuracy gate: what a variant may lose against the trained network.
 
-On average, in the field's terms (mAP) and in the factory's (recall, overkill and
-escapes at the chosen thresholds), and photo by photo: a part whose defects are all
-lost is named, because an average hides it. A share of few photos moves in large
-steps, so one box or one photo is always allowed: below that nothing is measured.
+Compared are averages (mAP; recall, overkill and escapes at the chosen thresholds) and
+single photos: a part whose defects are all lost is named, because an average hides it.
 
 Thresholds fit the photos that chose them: 1 of 75 good boards alarmed was 6 where the
 thresholds were chosen without them. Any other arithmetic moves scores a little and
-falls back to the honest figure. So the limited share may rise to its cross-checked
-value: that is not lost by the variant, it was never there.
+loses that optimism. So the limited share may rise to its cross-checked value.
 """
 
 from collections.abc import Sequence
@@ -22,9 +19,12 @@ from models.manifest import Metrics, ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import true_positives
 
-LARGEST_DROP = 0.005  # half a point, of every figure
-ROUNDING = 1e-9  # of shares that are calculated from counts
-NAMED = 3  # lost photos in one sentence
+# Both limits are shares of every figure. An INT8 variant beyond its limit is left out
+# of the package (ADR 0004); a float32 variant beyond its limit stops the packing.
+LARGEST_INT8_DROP = 0.005
+LARGEST_FLOAT32_DROP = 0.005
+ROUNDING = 1e-9  # error of shares that are calculated from counts
+NAMED_PHOTOS = 3  # lost photos that one message names
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,19 @@ class AccuracyDrops:
     """What a variant loses against the trained network; below 0 = it gains.
 
     Attributes:
-        map_50: Of mAP@.5, absolute.
-        map_75: Of mAP@.75, absolute.
-        recall: Of the share of boxes found at the thresholds.
-        overkill: How much more good photos are alarmed, as a share.
-        escapes: How much more defective photos have no detection, as a share.
-        lost: Names of the defective photos on which a right detection is expected
-            and nothing at all is left.
+        map_50: Drop in mAP@.5, absolute.
+        map_75: Drop in mAP@.75, absolute.
+        recall: Drop in the share of boxes found at the thresholds.
+        overkill: Rise in the share of good photos that are alarmed.
+        escapes: Rise in the share of defective photos without a detection.
+        lost: Names of the defective photos on which the trained network has a true
+            positive and the variant has no detection.
         box_step: Share of one labelled box.
         good_step: Share of one good photo.
         defective_step: Share of one defective photo.
-        flattered_overkill: By how much overkill is higher on photos that had no say
-            in the thresholds, as cross-checked; 0 = unknown.
-        flattered_escapes: The same of escapes.
+        overkill_optimism: By how much overkill rises on photos that did not choose
+            the thresholds (cross-checked); 0 = unknown.
+        escapes_optimism: The same for escapes.
     """
 
     map_50: float
@@ -56,11 +56,16 @@ class AccuracyDrops:
     box_step: float
     good_step: float
     defective_step: float
-    flattered_overkill: float = 0.0
-    flattered_escapes: float = 0.0
+    overkill_optimism: float = 0.0
+    escapes_optimism: float = 0.0
 
-    def faults(self) -> list[str]:
-        """Return what was lost beyond what is allowed, a few words for each."""
+    def faults(self, limit: float) -> list[str]:
+        """Return one phrase for each figure that loses more than the limit.
+
+        Args:
+            limit: Share that every figure may lose.
+        """
+        # figure: drop, smallest step that can be measured, optimism of the thresholds
         shares = {
             "mAP@.5 loses": (self.map_50, 0.0, 0.0),
             "mAP@.75 loses": (self.map_75, 0.0, 0.0),
@@ -68,38 +73,43 @@ class AccuracyDrops:
             "overkill rises by": (
                 self.overkill,
                 self.good_step,
-                self.flattered_overkill,
+                self.overkill_optimism,
             ),
             "escapes rise by": (
                 self.escapes,
                 self.defective_step,
-                self.flattered_escapes,
+                self.escapes_optimism,
             ),
         }
-        told = [
+        # a share of few photos moves in large steps: one box or photo is always allowed
+        faults = [
             f"{name} {100 * drop:.1f} points"
-            for name, (drop, step, flattered) in shares.items()
-            if drop > flattered + max(LARGEST_DROP, step) + ROUNDING
+            for name, (drop, step, optimism) in shares.items()
+            if drop > optimism + max(limit, step) + ROUNDING
         ]
-        if len(self.lost) > max(1, LARGEST_DROP / self.defective_step):
-            told.append(f"{len(self.lost)} parts escape ({_named(self.lost)})")
-        return told
+        if len(self.lost) > max(1, limit / self.defective_step):
+            faults.append(f"{len(self.lost)} parts escape ({_named(self.lost)})")
+        return faults
 
-    def refusal(self) -> str:
-        """Return one sentence on what was lost if it is too much, else nothing."""
-        faults = self.faults()
+    def refusal(self, limit: float) -> str:
+        """Return one sentence on what exceeds the limit, or an empty string.
+
+        Args:
+            limit: Share that every figure may lose.
+        """
+        faults = self.faults(limit)
         if not faults:
             return ""
-        allowed = f"{100 * LARGEST_DROP} points, or one box or photo, are allowed."
+        allowed = f"{100 * limit} points, or one box or photo, are allowed."
         return f"{', '.join(faults)}; {allowed}"
 
-    def excess(self) -> float:
-        """Return by how much the worst mAP or recall exceeds what is allowed."""
+    def worst_drop(self) -> float:
+        """Return the largest drop of mAP or recall, to compare attempts by."""
         return max(self.map_50, self.map_75, self.recall - self.box_step)
 
 
 def measure_drops(
-    torch: Metrics,
+    trained: Metrics,
     metrics: Metrics,
     *,
     photos: Sequence[Photo],
@@ -111,31 +121,30 @@ def measure_drops(
     """Return what a variant loses.
 
     Args:
-        torch: Figures of the trained network.
+        trained: Figures of the trained network.
         metrics: Figures of the variant.
-        photos: Validation photos, which both were measured on.
-        expected: What the model finds in float32, one for each photo.
-        found: What the variant finds.
-        labels: Class names.
-        thresholds: From which a detection counts, and what they prove.
+        photos: Validation photos that both were measured on.
+        expected: Detections of the model in float32, one for each photo.
+        found: Detections of the variant, one for each photo.
+        thresholds: The scores, and how far their limited share is optimistic.
     """
     scores = np.array([thresholds.scores[label] for label in labels], np.float32)
-    flattered = max(0.0, (thresholds.cross_checked or 0) - (thresholds.reached or 0))
+    optimism = max(0.0, (thresholds.cross_checked or 0) - (thresholds.reached or 0))
     limits_escapes = thresholds.rule is ThresholdRule.ESCAPES
     defective = sum(not photo.is_good for photo in photos)
     boxes = sum(len(photo.labels) for photo in photos)
     return AccuracyDrops(
-        map_50=torch.map_50 - metrics.map_50,
-        map_75=torch.map_75 - metrics.map_75,
-        recall=torch.recall - metrics.recall,
-        overkill=metrics.overkill - torch.overkill,
-        escapes=metrics.escapes - torch.escapes,
+        map_50=trained.map_50 - metrics.map_50,
+        map_75=trained.map_75 - metrics.map_75,
+        recall=trained.recall - metrics.recall,
+        overkill=metrics.overkill - trained.overkill,
+        escapes=metrics.escapes - trained.escapes,
         lost=lost_photos(photos, expected, found, scores),
         box_step=1 / max(1, boxes),
         good_step=1 / max(1, len(photos) - defective),
         defective_step=1 / max(1, defective),
-        flattered_overkill=0.0 if limits_escapes else flattered,
-        flattered_escapes=flattered if limits_escapes else 0.0,
+        overkill_optimism=0.0 if limits_escapes else optimism,
+        escapes_optimism=optimism if limits_escapes else 0.0,
     )
 
 
@@ -145,13 +154,13 @@ def lost_photos(
     found: Sequence[Detections],
     thresholds: FloatArray,
 ) -> tuple[str, ...]:
-    """Return the names of photos whose right detections are all lost.
+    """Return the names of photos that have a true positive before and nothing after.
 
     Args:
-        photos: With the ground truth.
-        expected: What the model finds in float32, one for each photo.
-        found: What the variant finds.
-        thresholds: ``[C]`` float32, from which a detection counts.
+        photos: With their ground truth.
+        expected: Detections of the model in float32, one for each photo.
+        found: Detections of the variant, one for each photo.
+        thresholds: ``[C]`` float32.
     """
     return tuple(
         photo.path.name
@@ -162,6 +171,5 @@ def lost_photos(
 
 
 def _named(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - NAMED_PHOTOS
+    return ", ".join(names[:NAMED_PHOTOS]) + (f" and {more} more" if more > 0 else "")

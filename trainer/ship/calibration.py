@@ -1,7 +1,7 @@
-"""Which photos INT8 is calibrated with, and how they reach the quantizer.
+"""Which photos INT8 is calibrated with, and how they become the model's input.
 
-The ranges of activations are taken from the product's own training photos, through
-the daemon's own letterbox. Good parts belong to it: they are what the line sees.
+The ranges of activations come from the training photos, through the letterbox that the
+daemon uses. Good parts are included: most parts on the line are good.
 """
 
 import random
@@ -19,7 +19,7 @@ from trainer.data.sampling.tiles import PhotoTile, cut_photo, read_tile
 
 CALIBRATION_PHOTOS = 128  # NNCF's authors advise 100 to 300
 LEAST_PHOTOS = 100  # or all that the run was trained with
-LEAST_GOOD_SHARE = 0.25  # where there are that many
+LEAST_GOOD_SHARE = 0.25  # where there are so many good photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,7 @@ class Calibration:
 
     Attributes:
         photos: In the order in which they are used.
-        seed: That chose them.
-        input_height_px: Height of the graph's input.
-        input_width_px: Width of the graph's input.
+        seed: Seed of their choice, for the manifest.
         tiles: How photos are cut; None = not at all.
     """
 
@@ -41,11 +39,7 @@ class Calibration:
     tiles: Tiles | None = None
 
     def read(self, photo: Photo) -> FloatArray:
-        """Return one photo, or a tile of it, as the input, ``[1, 3, H, W]`` float32.
-
-        Args:
-            photo: One of ``photos``.
-        """
+        """Return one photo, or a tile of it, as the input, ``[1, 3, H, W]`` float32."""
         if self.tiles:
             return planar(read_tile(_tile_of(photo, self.tiles), self.tiles))
         images, _ = letterbox(
@@ -54,7 +48,7 @@ class Calibration:
         return images
 
     def record(self) -> dict[str, object]:
-        """Return what the manifest keeps of it."""
+        """Return the entry of the manifest."""
         return {
             "seed": self.seed,
             "images": len(self.photos),
@@ -64,7 +58,7 @@ class Calibration:
 
 
 def _tile_of(photo: Photo, tiles: Tiles) -> PhotoTile:
-    """Return one tile of a photo, with a defect where it has any."""
+    """Return one tile of a photo, one with a defect where the photo has any."""
     cut = cut_photo(photo, tiles) or [PhotoTile(photo, tiles.corners()[0], photo)]
     fitting = [tile for tile in cut if tile.as_photo.is_good == photo.is_good] or cut
     return fitting[int(photo.sha256[:8], 16) % len(fitting)]
@@ -85,10 +79,6 @@ def choose_calibration(
     """Choose calibration photos: a seeded sample, good parts included.
 
     Args:
-        photos: Training photos.
-        seed: Of the shuffle.
-        input_height_px: Height of the graph's input.
-        input_width_px: Width of the graph's input.
         tiles: How photos are cut; None = not at all.
         count: At most this many; all where there are fewer.
     """
@@ -110,11 +100,11 @@ def own_photos(folder: Path, photos: Sequence[Photo]) -> tuple[Photo, ...]:
     """Return the training photos that a folder holds copies of.
 
     Args:
-        folder: Searched with its sub-folders; hidden files do not count.
+        folder: Searched with its sub-folders; hidden files are skipped.
         photos: Training photos of the run.
 
     Raises:
-        DatasetError: A file there is none of them, or there are too few.
+        DatasetError: A file there is not one of them, or there are too few.
     """
     try:
         files = sorted(
@@ -135,7 +125,8 @@ def own_photos(folder: Path, photos: Sequence[Photo]) -> tuple[Photo, ...]:
         raise DatasetError(
             f"--calibration {folder}: {len(foreign)} of {len(files)} files are not "
             f"photos that this run was trained with, for example {foreign[0].name}.",
-            why="Ranges from other photos fit another product: INT8 would be blind.",
+            why="Ranges from other photos fit another product, and INT8 would miss "
+            "defects.",
             fix="Give unchanged training photos only, or leave --calibration out.",
         )
     chosen = {sha256: known[sha256] for sha256 in hashes.values()}

@@ -1,8 +1,8 @@
-"""From a trained detector to model files that need no torch.
+"""Export of a trained detector to model files that need no torch.
 
 torch → ONNX (the tracing exporter: one fixed shape, no control flow) → OpenVINO IR,
-read from that very ONNX file, so that there is one graph and not two. Nothing is
-compressed to half precision: parity with torch is proven in float32.
+read from the same ONNX file, so that both hold the same graph. Nothing is compressed
+to half precision: parity with torch is tested in float32.
 """
 
 import warnings
@@ -35,13 +35,10 @@ def export_onnx(
 
     Args:
         model: A trained detector; put into evaluation mode.
-        path: Where to write.
-        input_height_px: Height of the graph's input.
-        input_width_px: Width of the graph's input.
         info: Metadata from ``trainer.ship.metadata.model_info``.
 
     Returns:
-        Number of candidates (anchors) that the graph gives for each image.
+        Number of candidates (anchors) that the graph returns for each image.
 
     Raises:
         PackageError: The graph is not valid, or breaks the graph contract.
@@ -50,7 +47,7 @@ def export_onnx(
     graph = DetectionGraph(model).cpu()
     images = torch.zeros(1, 3, input_height_px, input_width_px)
     with warnings.catch_warnings(), torch.no_grad():
-        # the tracing exporter is deprecated, but the other one needs onnxscript
+        # the tracing exporter is deprecated, but the newer one needs onnxscript
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             graph,
@@ -74,8 +71,7 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
     """Write an ONNX file as OpenVINO IR (``.xml`` and ``.bin``) in float32.
 
     Args:
-        onnx_path: From ``export_onnx``.
-        xml_path: Where to write; the weights go beside it.
+        xml_path: The weights go beside it.
         info: Metadata from ``trainer.ship.metadata.model_info``.
 
     Raises:
@@ -83,8 +79,8 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
     """
     # not ov.convert_model: it reports its use over the network
     model = ov.Core().read_model(str(onnx_path))
-    # the reader leaves a bias as a sum over computed shapes, in which NNCF sees none:
-    # it then corrects none, which cost 1.7 points of mAP@.75 in INT8
+    # The reader leaves a bias as a sum over computed shapes. NNCF does not recognize
+    # it as a bias and corrects none, which cost 1.7 points of mAP@.75 in INT8.
     folding = Manager()
     folding.register_pass(ConstantFolding())
     folding.run_passes(model)
@@ -92,10 +88,9 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
 
 
 def save_openvino(model: ov.Model, path: Path, info: Mapping[str, str]) -> None:
-    """Write an OpenVINO model, its weights as they are.
+    """Write an OpenVINO model with its weights uncompressed.
 
     Args:
-        model: What to write.
         path: ``.xml``; the weights go beside it.
         info: Metadata from ``trainer.ship.metadata.model_info``.
 
@@ -105,7 +100,7 @@ def save_openvino(model: ov.Model, path: Path, info: Mapping[str, str]) -> None:
     describe_openvino(model, info)
     try:
         ov.save_model(model, str(path), compress_to_fp16=False)
-    except RuntimeError as exc:  # a full disk, too
+    except RuntimeError as exc:  # also on a full disk
         raise OSError(str(exc).strip().splitlines()[-1]) from exc
 
 
@@ -129,7 +124,7 @@ def lift_constants(model: onnx.ModelProto) -> None:
 
 
 def _check(model: onnx.ModelProto, path: Path, channels: int) -> int:
-    """Return the anchors of a graph that keeps the contract."""
+    """Return the number of anchors, or refuse a graph that breaks the contract."""
     try:
         onnx.checker.check_model(model, full_check=True)
     except (
@@ -141,8 +136,8 @@ def _check(model: onnx.ModelProto, path: Path, channels: int) -> int:
             why=str(exc).strip().splitlines()[0],
             fix="Report this with the versions of torch and onnx.",
         ) from exc
-    sides = model.graph.output[0].type.tensor_type.shape.dim
-    shape = [int(side.dim_value) for side in sides]
+    dimensions = model.graph.output[0].type.tensor_type.shape.dim
+    shape = [int(dimension.dim_value) for dimension in dimensions]
     if len(shape) != 3 or shape[:2] != [1, channels] or shape[2] < 1:
         raise PackageError(
             f"{path}: the graph's output is {shape}.",

@@ -1,8 +1,8 @@
-"""Which frames become golden, and what the trained network says of them.
+"""Which frames become golden, and what the trained network detects on them.
 
-Sixteen validation photos, at least four of good parts: every label, and strong,
-middling and weak scores, because weak ones break first. The choice depends on the
-photos and scores only, so packing twice chooses the same.
+They are validation photos, some of them of good parts, with every label and with high,
+middle and low scores, because low ones change first. The choice depends on the photos
+and scores only, so packing twice chooses the same.
 """
 
 from collections.abc import Sequence
@@ -32,15 +32,14 @@ def choose_golden(
     """Return the positions of the golden photos, ascending.
 
     Args:
-        photos: Validation photos.
-        found: What a detector found on each, down to a low score.
-        thresholds: ``[C]`` float32, from which a detection counts.
+        found: Detections on each photo, down to a low score.
+        thresholds: ``[C]`` float32.
     """
     best = [float(d.scores.max(initial=0)) for d in found]
     good = [i for i, photo in enumerate(photos) if photo.is_good]
     defective = [i for i, photo in enumerate(photos) if not photo.is_good]
     wanted = max(GOOD_FRAMES, GOLDEN_FRAMES - len(defective))
-    # of the good ones those that look most like a defect, and a calm one
+    # of the good photos those with the highest scores, and the one with the lowest
     hardest = sorted(good, key=lambda i: (-best[i], photos[i].sha256))
     chosen = hardest[: wanted - 1] + hardest[-1:] if len(good) > wanted else good
     rest = GOLDEN_FRAMES - len(chosen)
@@ -56,20 +55,17 @@ def _spread_over_labels(
     thresholds: FloatArray,
     count: int,
 ) -> list[int]:
-    """Return photos of every label in turn, spread over that label's scores.
-
-    Photos whose detection is sure enough to be compared come first: a frame on
-    which nothing is expected proves little.
-    """
+    """Return photos of every label in turn, spread over that label's scores."""
     queues = []
     for label in sorted({int(n) for i in defective for n in photos[i].labels}):
         holders = [i for i in defective if label in photos[i].labels]
         scores = {i: _best_score(found[i], label) for i in holders}
         holders.sort(key=lambda i: (scores[i], photos[i].sha256))
+        # only detections above this score are compared: such photos come first
         limit = float(thresholds[label]) + STRICT.score
-        sure = [i for i in holders if scores[i] >= limit]
-        unsure = [i for i in holders if scores[i] < limit]
-        queues.append([*_far_apart(sure), *_far_apart(unsure)])
+        compared = [i for i in holders if scores[i] >= limit]
+        others = [i for i in holders if scores[i] < limit]
+        queues.append([*_far_apart(compared), *_far_apart(others)])
     chosen: list[int] = []
     while len(chosen) < count:
         for queue in queues:
@@ -86,7 +82,7 @@ def _best_score(detections: Detections, label: int) -> float:
 
 
 def _far_apart(items: Sequence[int]) -> list[int]:
-    """Return items reordered so that every beginning of them is spread out.
+    """Return items reordered so that the first N of them are spread out, for every N.
 
     Source:
         van der Corput's sequence in base 2.
@@ -106,14 +102,11 @@ def write_golden(
     labels: Sequence[str],
     thresholds: Thresholds,
 ) -> None:
-    """Write the frames as lossless PNG, and what must be found on them.
+    """Write the frames as lossless PNG, and the detections expected on them.
 
     Args:
         folder: The package's folder.
-        photos: The golden photos.
         detector: The trained network.
-        labels: Class names.
-        thresholds: As the package stores them.
 
     Raises:
         OSError: The folder cannot be written.

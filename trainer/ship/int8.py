@@ -1,10 +1,13 @@
-"""The search for an INT8 variant that passes the gate, in a bounded number of tries.
+"""The search for an INT8 variant that passes the accuracy gate.
 
-First the whole graph, with each way of taking ranges. Where both lose too much, the
-layers are ranked by what each does to the detections, and the fewest that carry half,
-then nine tenths of the noise stay in float32: the first such graph that passes is kept.
-ONNX gets what OpenVINO passed with; where OpenVINO passed whole, ONNX gets the other
-ranges too, but no layers are ranked for it alone: it is not what line PCs run first.
+The number of attempts is bounded. First the whole graph is quantized, once for each
+kind of activation range. Where both lose too much, the layers are ranked by how far
+each moves the detections, and the fewest layers that carry half, then nine tenths of
+that noise stay in float32. The first graph that passes is kept.
+
+ONNX first gets the attempt that OpenVINO ended with. Where OpenVINO passed with the
+whole graph, ONNX gets the other ranges too, but no ranking of its own, which takes a
+minute: it is not what line PCs run first.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,20 +31,20 @@ from trainer.ship.variants import (
     Dropped,
     VariantEvaluator,
     VariantResult,
-    prove_int8,
+    validate_int8,
 )
 
-SHARES = (0.5, 0.9)  # of the noise, taken out by layers in float32
-MOST_TRIES = len(Ranges) + len(SHARES)
-RANKING_PHOTOS = 6  # those with most boxes: more ranked the same layers first
+NOISE_SHARES = (0.5, 0.9)  # of all noise, removed by layers that stay in float32
+MOST_ATTEMPTS = len(Ranges) + len(NOISE_SHARES)
+RANKING_PHOTOS = 6  # those with most boxes; more photos ranked the same layers first
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizationAttempt:
-    """One way of quantizing.
+    """One way to quantize the graph.
 
     Attributes:
-        ranges: How the photos set the ranges.
+        ranges: How the photos set the ranges of activations.
         in_float: ONNX names of the layers that stay in float32.
     """
 
@@ -49,135 +52,131 @@ class QuantizationAttempt:
     in_float: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return it in a few words."""
         if not self.in_float:
             return self.ranges.value
         return f"{self.ranges}, {len(self.in_float)} layers in float"
 
 
 def make_int8(
-    trial: VariantEvaluator,
+    evaluator: VariantEvaluator,
     calibration: Calibration,
     on_progress: Callable[[str], None],
 ) -> dict[VariantName, VariantResult]:
     """Make both INT8 variants; one that never passes is left out with its reason.
 
     Args:
-        trial: What to try them with.
-        calibration: Photos that set the ranges.
-        on_progress: Told of each step.
+        calibration: Photos that set the ranges of activations.
+        on_progress: Called with one short sentence at each step.
     """
-    search = _Search(trial, calibration, on_progress)
+    search = _Search(evaluator, calibration, on_progress)
     names = VariantName.OPENVINO_INT8, VariantName.ONNX_INT8
     return {name: search.run(name) for name in names}
 
 
 class _Search:
-    """Remembers between the two variants what was found out with the first."""
+    """Keeps what the first variant has shown for the second one."""
 
     def __init__(
         self,
-        trial: VariantEvaluator,
+        evaluator: VariantEvaluator,
         calibration: Calibration,
         on_progress: Callable[[str], None],
     ) -> None:
-        self._trial = trial
+        self._evaluator = evaluator
         self._calibration = calibration
         self._on_progress = on_progress
-        self._inputs: dict[Ranges, InputRanges] = {}
-        self._excess: dict[Ranges, float] = {}
+        self._inputs: dict[Ranges, InputRanges] = {}  # of the whole graph in OpenVINO
+        self._worst_drop: dict[Ranges, float] = {}  # likewise
         self._ranked: list[Sensitivity] = []
-        self._last: QuantizationAttempt | None = (
-            None  # that the first variant ended with
-        )
+        self._last: QuantizationAttempt | None = None  # the first variant ended with it
 
     def run(self, name: VariantName) -> VariantResult:
-        """Return the proof of the first way that passes, else of the last one."""
-        proof = VariantResult(None, {}, (Dropped(name, "it could not be made."),))
-        way = None
-        for number, way in enumerate(self._ways(), 1):
+        """Return the result of the first attempt that passes, else of the last one."""
+        result = VariantResult(None, {}, (Dropped(name, "it could not be made."),))
+        attempt = None
+        for number, attempt in enumerate(self._attempts(), 1):
             self._on_progress(
                 f"quantizing {name} with {len(self._calibration.photos)} photos "
-                f"({way}; try {number} of at most {MOST_TRIES})"
+                f"({attempt}; attempt {number} of at most {MOST_ATTEMPTS})"
             )
-            proof = self._attempt(name, way)
-            for dropped in proof.dropped:
+            result = self._make(name, attempt)
+            for dropped in result.dropped:
                 self._on_progress(str(dropped))
-            if proof.variant or way.ranges not in self._inputs:
+            # NNCF refused the whole graph: no other attempt can succeed
+            if result.variant or attempt.ranges not in self._inputs:
                 break
-        self._last = way
-        return proof
+        self._last = attempt
+        return result
 
-    def _ways(self) -> Iterator[QuantizationAttempt]:
-        """Return what to try in turn; each is decided when the last one failed."""
+    def _attempts(self) -> Iterator[QuantizationAttempt]:
+        """Yield the attempts in turn; each is decided when the last one has failed."""
         tried = set()
-        begin = [QuantizationAttempt(ranges) for ranges in Ranges]
+        whole_graph = [QuantizationAttempt(ranges) for ranges in Ranges]
         if self._last:
-            others = begin if not self._last.in_float else []
-            begin = [self._last, *(way for way in others if way != self._last)]
-        for way in begin:
-            tried.add(way.in_float)
-            yield way
+            others = whole_graph if not self._last.in_float else []
+            whole_graph = [self._last, *(a for a in others if a != self._last)]
+        for attempt in whole_graph:
+            tried.add(attempt.in_float)
+            yield attempt
         if self._last and not self._ranked:
-            return  # the first variant passed whole: ranking for this one is a minute
-        ranges = min(self._excess, key=self._excess.__getitem__)
-        least = max(len(layers) for layers in tried)
-        for share in SHARES:
+            return  # OpenVINO passed with the whole graph: nothing is ranked for ONNX
+        ranges = min(self._worst_drop, key=self._worst_drop.__getitem__)
+        most = max(len(layers) for layers in tried)
+        for share in NOISE_SHARES:
             layers = fewest_layers(self._ranking(ranges), share)
-            if len(layers) > least:
-                least = len(layers)
+            if len(layers) > most:
+                most = len(layers)
                 yield QuantizationAttempt(ranges, layers)
 
-    def _attempt(self, name: VariantName, way: QuantizationAttempt) -> VariantResult:
-        """Make one variant in one way and try it."""
-        trial = self._trial
-        info = model_info(trial.manifest.labels, trial.manifest.thresholds)
-        target = trial.folder / MODEL_FILES[name]
+    def _make(self, name: VariantName, attempt: QuantizationAttempt) -> VariantResult:
+        """Quantize one variant in one way and measure it."""
+        evaluator = self._evaluator
+        info = model_info(evaluator.manifest.labels, evaluator.manifest.thresholds)
+        target = evaluator.folder / MODEL_FILES[name]
         is_openvino = name is VariantName.OPENVINO_INT8
         source = VariantName.OPENVINO_FP32 if is_openvino else VariantName.ONNX_FP32
         quantize = quantize_openvino if is_openvino else quantize_onnx
         try:
             quantize(
-                trial.folder / MODEL_FILES[source],
+                evaluator.folder / MODEL_FILES[source],
                 target,
                 self._calibration,
-                way.ranges,
+                attempt.ranges,
                 info,
-                way.in_float,
+                attempt.in_float,
             )
-        except PackageError as exc:  # the package is good without it
+        except PackageError as exc:  # the package is complete without INT8
             return VariantResult(None, {}, (Dropped(name, exc.why or exc.what),))
-        if is_openvino and not way.in_float:
-            self._inputs[way.ranges] = input_ranges(target)
-        proof = prove_int8(trial, name)
-        if is_openvino and not way.in_float and proof.drops:
-            self._excess[way.ranges] = proof.drops.excess()
-        if proof.variant is None:
-            return proof
+        if is_openvino and not attempt.in_float:
+            self._inputs[attempt.ranges] = input_ranges(target)
+        result = validate_int8(evaluator, name)
+        if is_openvino and not attempt.in_float and result.drops:
+            self._worst_drop[attempt.ranges] = result.drops.worst_drop()
+        if result.variant is None:
+            return result
         update = {
-            "activation_ranges": way.ranges.value,
-            "layers_in_float": way.in_float,
+            "activation_ranges": attempt.ranges.value,
+            "layers_in_float": attempt.in_float,
         }
-        return replace(proof, variant=proof.variant.model_copy(update=update))
+        return replace(result, variant=result.variant.model_copy(update=update))
 
     def _ranking(self, ranges: Ranges) -> list[Sensitivity]:
-        """Return the layers, worst first; compared once."""
+        """Return the layers, most noise first; calculated once."""
         if not self._ranked:
             photos = sorted(
                 self._calibration.photos, key=lambda photo: -len(photo.labels)
             )[:RANKING_PHOTOS]
             self._on_progress(
-                f"comparing layer by layer on {len(photos)} photos what INT8 hurts"
+                f"comparing layer by layer on {len(photos)} photos what INT8 costs"
             )
             self._ranked = rank_layers(
-                self._trial.folder / MODEL_FILES[VariantName.ONNX_FP32],
+                self._evaluator.folder / MODEL_FILES[VariantName.ONNX_FP32],
                 self._inputs[ranges],
                 [self._calibration.read(photo) for photo in photos],
-                self._tell_layer,
+                self._report_layer,
             )
         return self._ranked
 
-    def _tell_layer(self, done: int, total: int) -> None:
-        """Say every quarter how far the comparison is."""
-        if done * 4 // total > (done - 1) * 4 // total:
+    def _report_layer(self, done: int, total: int) -> None:
+        if done * 4 // total > (done - 1) * 4 // total:  # at every quarter
             self._on_progress(f"compared {done} of {total} layers")

@@ -1,4 +1,4 @@
-"""Whose work is inside a package, and on which terms it may be passed on."""
+"""The copyright notices and licences of the work inside a package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ RULE = "\n\n" + "=" * 78 + "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Where an architecture comes from.
+    """The origin of an architecture.
 
     Attributes:
         license: SPDX identifier of code and published weights.
-        text: Who made it, to be passed on.
+        text: Copyright notice that must be passed on.
     """
 
     license: str
@@ -25,11 +25,7 @@ class Notice:
 
 
 def notice_of(detector: Architecture) -> Notice:
-    """Return the notice for one architecture.
-
-    Args:
-        detector: Which.
-    """
+    """Return the notice for one architecture."""
     match detector:
         case Architecture.GRAFT_N | Architecture.GRAFT_S:
             return Notice(
@@ -45,7 +41,7 @@ def notice_of(detector: Architecture) -> Notice:
                 "Detector: YOLOX (arXiv:2107.08430).\n"
                 "Copyright (c) 2021-2022 Megvii Inc. All rights reserved.\n"
                 "Licensed under the Apache License, Version 2.0.\n"
-                "Implemented anew in Graftline; weights may descend from Megvii's.",
+                "Reimplemented in Graftline; weights may descend from Megvii's.",
             )
         case Architecture.SSDLITE:
             return Notice(
@@ -62,14 +58,13 @@ def licences_text(detector: Architecture, pretrained: str) -> str:
     """Return the content of the package's ``LICENSES``.
 
     Args:
-        detector: Architecture of the model.
-        pretrained: What its training started from.
+        pretrained: Weights that the training started from.
     """
     notice = notice_of(detector)
     head = (
         "This package was made by Graftline (Apache-2.0).\n"
-        "The photos in golden/ and what the model learned from them belong to whoever\n"
-        "trained it; the licences below cover the detector, not the photos.\n\n"
+        "The photos in golden/ and what the model learned from them belong to those\n"
+        "who trained it; the licences below cover the detector, not the photos.\n\n"
         f"{notice.text}\n"
         f"Training started from: {pretrained}"
     )

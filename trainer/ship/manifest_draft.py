@@ -29,25 +29,27 @@ NAME = re.compile(rf"[a-z0-9-]{{1,{LONGEST_NAME}}}")
 
 
 def model_name(wanted: str | None, record: RunRecord) -> str:
-    """Return the name that a package gets.
+    """Return the name of the model.
 
     Args:
-        wanted: What the user asked for; None = made from the run's name.
-        record: Of the run.
+        wanted: Given by the user; None = made from the run's name.
 
     Raises:
         ConfigError: The wanted name cannot be part of an MQTT topic.
     """
     if wanted is None:
-        plain = re.sub(r"[^a-z0-9]+", "-", record.name.lower())
-        return plain[:LONGEST_NAME].strip("-") or "model"
+        return _plain_name(record.name)[:LONGEST_NAME].strip("-") or "model"
     if not NAME.fullmatch(wanted):
         raise ConfigError(
-            f"--name {wanted}: not a model's name.",
-            why="Lower-case letters, digits and dashes, at most 32.",
-            fix=f"For example --name {re.sub('[^a-z0-9]+', '-', wanted.lower())[:32]}",
+            f"--name {wanted}: not a valid model name.",
+            why=f"Lower-case letters, digits and dashes, at most {LONGEST_NAME}.",
+            fix=f"For example --name {_plain_name(wanted)[:LONGEST_NAME]}",
         )
     return wanted
+
+
+def _plain_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())
 
 
 def draft_manifest(
@@ -59,14 +61,12 @@ def draft_manifest(
     calibration: Mapping[str, object] | None,
     variants: Mapping[VariantName, Variant],
 ) -> Manifest:
-    """Return a manifest that is complete but for its list of files.
+    """Return a manifest that is complete except for its list of files.
 
     Args:
-        record: Of the run.
-        name: Of the model.
         now: Time of packing, aware.
-        anchors: Candidates that the graph gives for each image.
-        calibration: Which photos INT8 was calibrated with; None = no INT8.
+        anchors: Candidates that the graph returns for each image.
+        calibration: Photos that INT8 was calibrated with; None = no INT8.
         variants: At least one.
     """
     return Manifest(
@@ -95,7 +95,6 @@ def draft_manifest(
 
 
 def _lineage(record: RunRecord, calibration: Mapping[str, object] | None) -> Lineage:
-    """Return where the weights of a run come from; see ``draft_manifest``."""
     lineage: dict[str, object] = {
         "dataset_sha256": record.dataset_sha256,
         "dataset_images": record.dataset_images,
@@ -119,7 +118,6 @@ def _lineage(record: RunRecord, calibration: Mapping[str, object] | None) -> Lin
 
 
 def _tiles_info(tiles: Tiles | None) -> TilesInfo | None:
-    """Return what the manifest says of tiles."""
     if tiles is None:
         return None
     return TilesInfo(

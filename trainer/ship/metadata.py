@@ -1,4 +1,4 @@
-"""The ecosystem's own words inside the model files.
+"""Standard metadata inside the model files.
 
 OpenVINO's Model API, DL Streamer and others configure themselves from
 ``rt_info/model_info`` of an IR and from ``metadata_props`` of an ONNX file. With
@@ -24,24 +24,21 @@ SECTION = "model_info"
 def model_info(labels: tuple[str, ...], thresholds: Thresholds) -> dict[str, str]:
     """Return the keys and values for one detector.
 
-    Model API knows one threshold for all labels: it gets the lowest of ours, so
-    that nothing is lost there.
-
     Args:
         labels: Class names; the index is the label.
-        thresholds: As the package stores them.
     """
     return {
         "model_type": "YOLOv8",
         "task_type": "detection",
         "labels": " ".join("_".join(label.split()) for label in labels),
         "label_ids": " ".join(str(index) for index in range(len(labels))),
+        # Model API has one threshold for all labels: the lowest one loses nothing
         "confidence_threshold": str(min(thresholds.scores.values())),
         "iou_threshold": str(thresholds.iou_threshold),
         "agnostic_nms": "False",
         "resize_type": "fit_to_window",
         "pad_value": str(PAD_VALUE),
-        "reverse_input_channels": "False",  # BGR is what cv2 reads and we expect
+        "reverse_input_channels": "False",  # cv2 reads BGR, and the graph expects it
         "mean_values": "0.0 0.0 0.0",
         "scale_values": "1.0 1.0 1.0",
     }
@@ -52,7 +49,6 @@ def describe_openvino(model: ov.Model, info: Mapping[str, str]) -> None:
 
     Args:
         model: Changed in place.
-        info: From ``model_info``.
     """
     for key, value in info.items():
         model.set_rt_info(value, [SECTION, key])
@@ -63,7 +59,6 @@ def describe_onnx(model: onnx.ModelProto, info: Mapping[str, str]) -> None:
 
     Args:
         model: Changed in place.
-        info: From ``model_info``.
     """
     onnx.helper.set_model_props(
         model, {f"{SECTION} {key}": value for key, value in info.items()}

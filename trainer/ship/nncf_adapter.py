@@ -1,8 +1,8 @@
-"""The door to NNCF, which behaves only behind one.
+"""The only module that calls NNCF.
 
-Left to itself NNCF reports each use over the network without having asked, writes
-to standard output, and changes the class of everybody's loggers. A factory's
-workstation must do none of that.
+NNCF reports each use over the network without asking, writes to standard output, and
+changes the logger class of the whole process. A workstation in a factory must do none
+of these: this adapter switches them off.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ TELEMETRY = "openvino_telemetry"
 
 
 class Ranges(StrEnum):
-    """Which activations INT8 can still tell apart, in the order to try them.
+    """How the range of an activation follows from the photos, in the order of attempts.
 
-    A defect is on few photos and small. Where it is answered by the strongest
-    activations of all, the mean over photos cuts that answer off, the more so the
-    more good parts there are. Where it is not, the whole range wastes steps on
-    activations that hardly occur: on a trained YOLOX-nano it cost 2 points of
-    mAP@.5 and the mean cost nothing. The range with the least square error over a
-    histogram lost as much and took five times as long to find.
+    A defect is small and on few photos. Where it causes the strongest activations of
+    all, the mean over photos clips them, the more so the more good parts there are.
+    Where it does not, the whole range wastes steps on activations that hardly occur:
+    on a trained YOLOX-nano it cost 2 points of mAP@.5 and the mean cost nothing. The
+    range with the least square error over a histogram lost as much and took five
+    times as long to find.
     """
 
     TYPICAL = "mean-of-extremes"
@@ -37,13 +37,13 @@ class Ranges(StrEnum):
 
 
 def load_nncf() -> ModuleType:
-    """Return NNCF, with its telemetry and its own log handlers switched off."""
+    """Return NNCF with its telemetry and its own log handlers switched off."""
     if "nncf" not in sys.modules:
         logger_class = logging.getLoggerClass()
         with _unimportable(TELEMETRY), contextlib.redirect_stdout(io.StringIO()):
             import nncf  # noqa: PLC0415, F401 (slow; and only here without telemetry)
         logging.setLoggerClass(logger_class)
-        # NNCF makes torch look for a CUDA compiler, and torch complains about none
+        # NNCF makes torch search for a CUDA compiler, and torch warns where none is
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         logger = logging.getLogger("nncf")
         logger.handlers.clear()
@@ -63,10 +63,8 @@ def quantize(
 
     Args:
         model: OpenVINO or ONNX model in float32.
-        samples: What calibration goes through.
         transform: Makes the model's input from one sample.
         ignored: Names of the nodes that stay in float32.
-        ranges: How the range of each activation is taken from the samples.
 
     Raises:
         PackageError: NNCF cannot quantize this model.
@@ -102,11 +100,7 @@ def quantize(
 
 
 def _parameters(ranges: Ranges) -> Any:  # noqa: ANN401 - NNCF has no types
-    """Return how NNCF takes the ranges of activations and corrects biases.
 
-    Every bias is corrected. By default NNCF leaves those of a layer as they are where
-    one of them would more than double, which a bias near zero always does.
-    """
     from nncf.quantization.advanced_parameters import (  # noqa: PLC0415 (see above)
         AdvancedBiasCorrectionParameters,
         AdvancedQuantizationParameters,
@@ -116,6 +110,8 @@ def _parameters(ranges: Ranges) -> Any:  # noqa: ANN401 - NNCF has no types
         RangeEstimatorParametersSet,
     )
 
+    # NNCF skips a layer's bias correction where one bias would more than double, which
+    # a bias near zero always does. An infinite threshold corrects every bias.
     estimators = {
         Ranges.TYPICAL: RangeEstimatorParameters(),  # NNCF's default
         Ranges.WHOLE: RangeEstimatorParametersSet.MINMAX,
@@ -128,7 +124,7 @@ def _parameters(ranges: Ranges) -> Any:  # noqa: ANN401 - NNCF has no types
 
 @contextlib.contextmanager
 def _unimportable(name: str) -> Iterator[None]:
-    """Make a module look as if it were not installed."""
+    """Make imports of a module fail as if it were not installed."""
     before = sys.modules.get(name)
     sys.modules[name] = None  # type: ignore[assignment]  # Source: importlib's docs
     try:

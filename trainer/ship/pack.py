@@ -1,13 +1,14 @@
-"""Packing: from a finished run to the folder that the line PC gets.
+"""Packing: from a finished run to the package for the line PC.
 
-Export, golden frames, then every variant is made, measured on the validation photos
-with the daemon's own code, compared with the golden frames in each of its run modes,
-and kept or dropped. What the package holds has been proven here; which of it is the
-fastest, the line PC finds out itself.
+After export and golden frames every variant is made, measured on the validation photos
+with the code of the daemon, compared with the golden frames in each of its run modes,
+and kept or dropped. All that the package holds has passed here. Which variant is the
+fastest depends on the processor: the line PC measures it.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,8 +41,8 @@ from trainer.ship.variants import (
     MODEL_FILES,
     VariantEvaluator,
     VariantResult,
-    entry,
-    prove_float,
+    unmeasured_variant,
+    validate_float32,
 )
 
 logger = logging.getLogger(__name__)
@@ -62,21 +63,20 @@ def pack_run(
     """Make a package of a finished run.
 
     Args:
-        run: From ``graftline train``.
         dataset: The one that the run was trained with.
         out: Folder of the package; an older package there is replaced.
-        on_progress: Told of each step in one short sentence.
+        on_progress: Called with one short sentence at each step.
         int8: Whether to make the INT8 variants.
-        name: Of the model; None = made from the run's name.
+        name: Name of the model; None = made from the run's name.
         calibration_folder: Photos of the run to calibrate INT8 with; None = a
             sample of the training photos.
 
     Raises:
-        ConfigError: The name is not one.
+        ConfigError: The name is not valid.
         DatasetError: Not the dataset of the run, or calibration photos that are
             not of its training set, or too few.
-        PackageError: An exported model does not say what the trained network says.
-        TrainingError: ``out`` cannot be written, or is something else.
+        PackageError: An exported model does not agree with the trained network.
+        TrainingError: ``out`` cannot be written, or is not a package.
     """
     model = model_name(name, run.record)
     photos, held_out = _photos(run.record, dataset)
@@ -85,29 +85,35 @@ def pack_run(
     calibration = _calibration(run.record, photos) if int8 else None
     with whole_folder(out) as folder:
         manifest = _export(run, folder, model, calibration, on_progress)
-        trial, found, metrics = _try_out(run, folder, manifest, held_out, on_progress)
-        proofs = {
-            VariantName.OPENVINO_FP32: prove_float(
-                trial, VariantName.OPENVINO_FP32, metrics
+        evaluator, found, metrics = _evaluate_float32(
+            run, folder, manifest, held_out, on_progress
+        )
+        results = {
+            VariantName.OPENVINO_FP32: validate_float32(
+                evaluator, VariantName.OPENVINO_FP32, metrics
             ),
-            VariantName.ONNX_FP32: prove_float(trial, VariantName.ONNX_FP32, None),
+            VariantName.ONNX_FP32: validate_float32(
+                evaluator, VariantName.ONNX_FP32, None
+            ),
         }
         if calibration:
-            proofs |= make_int8(trial, calibration, on_progress)
-        _write_papers(run.record, folder, manifest, held_out, found)
-        kept = {key: proof.variant for key, proof in proofs.items() if proof.variant}
+            results |= make_int8(evaluator, calibration, on_progress)
+        _write_documents(run.record, folder, manifest, held_out, found)
+        kept = {
+            key: result.variant for key, result in results.items() if result.variant
+        }
         on_progress("measuring how long each variant takes here")
         latency_ms = measure_latency(
-            {key: trial.open(key, PrecisionHint.F32) for key in kept}
+            {key: evaluator.open(key, PrecisionHint.F32) for key in kept}
         )
         update = {"variants": kept, "files": list_files(folder)}
         write_manifest(folder, manifest.model_copy(update=update))
     package = open_package(out)
-    dropped = tuple(entry for proof in proofs.values() for entry in proof.dropped)
+    dropped = tuple(one for result in results.values() for one in result.dropped)
     logger.info(
         "packed name=%s build=%d variants=%s", model, manifest.build, ",".join(kept)
     )
-    return PackReport(package, dropped, _parity(proofs), latency_ms)
+    return PackReport(package, dropped, _parity(results), latency_ms)
 
 
 def _photos(
@@ -125,7 +131,6 @@ def _photos(
 
 
 def _calibration(record: RunRecord, photos: tuple[Photo, ...]) -> Calibration:
-    """Return the photos that INT8 is calibrated with."""
     return choose_calibration(
         photos,
         seed=record.seed,
@@ -142,7 +147,6 @@ def _export(
     calibration: Calibration | None,
     on_progress: OnStage,
 ) -> Manifest:
-    """Write the float32 models and return the draft of the manifest."""
     on_progress("exporting to ONNX and OpenVINO")
     info = model_info(run.record.labels, run.record.thresholds)
     onnx_path = folder / MODEL_FILES[VariantName.ONNX_FP32]
@@ -162,23 +166,23 @@ def _export(
         anchors=anchors,
         calibration=calibration.record() if calibration else None,
         variants={
-            key: entry(folder, key)
+            key: unmeasured_variant(folder, key)
             for key in (VariantName.OPENVINO_FP32, VariantName.ONNX_FP32)
         },
     )
 
 
-def _try_out(
+def _evaluate_float32(
     run: Run,
     folder: Path,
     manifest: Manifest,
     photos: tuple[Photo, ...],
     on_progress: OnStage,
 ) -> tuple[VariantEvaluator, list[Detections], Metrics]:
-    """Measure OpenVINO in float32 and record the golden frames from torch."""
+    """Measure OpenVINO in float32 and record the golden frames with torch."""
     on_progress(f"measuring {VariantName.OPENVINO_FP32} on {len(photos)} photos")
-    before = VariantEvaluator(folder, manifest, photos, [])
-    metrics, found = before.look(VariantName.OPENVINO_FP32)
+    evaluator = VariantEvaluator(folder, manifest, photos, [])
+    metrics, found = evaluator.evaluate(VariantName.OPENVINO_FP32)
     chosen = choose_golden(photos, found, manifest.score_thresholds())
     golden = [photos[index] for index in chosen]
     on_progress(f"recording {len(golden)} golden frames")
@@ -187,17 +191,16 @@ def _try_out(
     write_golden(folder, golden, torch_detector, manifest.labels, manifest.thresholds)
     listed = manifest.model_copy(update={"files": list_files(folder)})
     pairs = read_golden(Package(folder, listed, sha256=""))
-    return VariantEvaluator(folder, manifest, photos, pairs, found), found, metrics
+    return replace(evaluator, pairs=pairs, expected=found), found, metrics
 
 
-def _write_papers(
+def _write_documents(
     record: RunRecord,
     folder: Path,
     manifest: Manifest,
     photos: tuple[Photo, ...],
     found: list[Detections],
 ) -> None:
-    """Write what people and monitors read: statistics, bill of materials, licences."""
     scores, tiles = manifest.thresholds.scores, manifest.tiling()
     size_px = manifest.input.height_px, manifest.input.width_px
     height_px, width_px = tiles.picture_size_px if tiles else size_px
@@ -217,10 +220,9 @@ def _write_papers(
     (folder / licences.FILE).write_text(text, "utf-8")
 
 
-def _parity(proofs: dict[VariantName, VariantResult]) -> dict[str, GoldenResult]:
-    """Return the parity of all run modes that were tried."""
+def _parity(results: dict[VariantName, VariantResult]) -> dict[str, GoldenResult]:
     return {
         run_mode_name(name, hint): result
-        for name, proof in proofs.items()
-        for hint, result in proof.parity.items()
+        for name, result in results.items()
+        for hint, result in result.parity.items()
     }

@@ -1,4 +1,4 @@
-"""What packing made, in words and as JSON."""
+"""The result of packing, as text and as JSON."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ FLOAT_SIBLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """What packing made, and what it left out.
+    """What the package holds, and what was left out.
 
     Attributes:
         package: The finished package; its manifest holds each variant's metrics.
-        dropped: Variants and run modes that did not pass, each with its reason.
-        parity: Run mode, for example ``openvino-int8 (bf16)``, to how it reproduces
-            the golden frames; those that could be tried on this machine.
-        latency_ms: Variant to the middle time of one picture here, all its tiles
+        dropped: Variants and run modes that did not pass.
+        parity: By run mode, for example ``openvino-int8 (bf16)``, how it reproduces
+            the golden frames; only those that this machine can run.
+        latency_ms: Median time of one picture on this machine, all its tiles
             included, in float32 where it is not quantized.
     """
 
@@ -32,7 +32,6 @@ class PackReport:
     latency_ms: dict[VariantName, float]
 
     def __str__(self) -> str:
-        """Return some lines for the terminal."""
         manifest = self.package.manifest
         head = f"{self.package.folder}: {manifest.name}, build {manifest.build}"
         if tiles := manifest.tiling():
@@ -45,16 +44,16 @@ class PackReport:
         return "\n".join([head, *rows, *left_out])
 
     def _speed(self, name: VariantName) -> str:
-        """Return how long a variant takes, and whether that is no gain."""
-        taken = self.latency_ms[name]
+        """Return how long a variant takes, and whether it is faster than float32."""
+        latency_ms = self.latency_ms[name]
         sibling = FLOAT_SIBLINGS.get(name)
-        told = f"  {taken:.1f} ms here"
-        if sibling and taken >= self.latency_ms[sibling]:
-            told += f", not faster than {sibling}; the line PC measures and chooses"
-        return told
+        text = f"  {latency_ms:.1f} ms here"
+        if sibling and latency_ms >= self.latency_ms[sibling]:
+            text += f", not faster than {sibling}; the line PC measures and chooses"
+        return text
 
     def as_json(self) -> dict[str, object]:
-        """Return the same for machines."""
+        """Return the same as plain values."""
         manifest, tiles = self.package.manifest, self.package.manifest.tiling()
         return {
             "package": str(self.package.folder),
@@ -84,7 +83,6 @@ class PackReport:
 
 
 def _row(name: str, variant: Variant) -> str:
-    """Return one line about one variant."""
     modes = " and ".join(variant.tolerances)
     figures = "same as torch on the golden frames"
     if variant.metrics:

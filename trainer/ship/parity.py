@@ -1,9 +1,8 @@
-"""Parity: the packed model says what the trained network said.
+"""Parity: the packed model detects what the trained network detected.
 
-In float32 it must, within a score of 0.05 and an overlap of 0.9, or nothing is
-packed. bf16 and INT8 calculate less exactly: each such run mode gets the tolerance
-that was measured here, with a margin for other processors, and is left out where
-even the widest allowed one is not kept.
+A float32 variant must agree within ``STRICT``, or nothing is packed. bf16 and INT8
+calculate less exactly: each such run mode gets the tolerance that was measured here,
+with a margin for other processors, and is left out where it exceeds ``WIDEST``.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ STRICT = Tolerance(score=0.05, iou=0.9)
 WIDEST = Tolerance(score=0.25, iou=0.7)
 # bf16 alone moved scores by up to 0.10 on real frames
 UNMEASURED_BF16 = Tolerance(score=0.15, iou=0.8)
-MARGIN = 1.5  # other processors round elsewhere
+MARGIN = 1.5  # other processors round differently
 STEPS = 4  # from a measured tolerance to the widest one
 
 
@@ -36,10 +35,9 @@ def require_parity(
         detector: The variant, in float32.
         pairs: Golden frames and their pictures.
         manifest: For the thresholds.
-        name: Of the variant.
 
     Raises:
-        PackageError: It does not.
+        PackageError: It does not reproduce them within ``STRICT``.
     """
     result = run_golden(detector, pairs, manifest, STRICT)
     if not result.passed:
@@ -63,8 +61,8 @@ def measure_tolerance(
         manifest: For the thresholds.
 
     Returns:
-        The tolerance and the result within it, or None where even the widest
-        tolerance is not kept.
+        The tolerance and the result within it, or None where even ``WIDEST`` is
+        exceeded.
     """
     widest = run_golden(detector, pairs, manifest, WIDEST)
     if not widest.passed:
@@ -77,10 +75,10 @@ def measure_tolerance(
 
 
 def _candidates(widest: GoldenResult) -> Sequence[Tolerance]:
-    """Return tolerances from what was measured on sure detections to the widest.
+    """Return tolerances from the one measured with ``WIDEST`` up to ``WIDEST``.
 
     A narrow tolerance also compares detections close to the threshold, which move
-    more than the sure ones, so the first one may not do.
+    more than those above it, so the first tolerance may be exceeded.
     """
     first = _with_margin(widest, STRICT)
     return [
@@ -93,7 +91,7 @@ def _candidates(widest: GoldenResult) -> Sequence[Tolerance]:
 
 
 def _with_margin(result: GoldenResult, at_least: Tolerance) -> Tolerance:
-    """Return a tolerance with room for what other processors do differently."""
+    """Return a tolerance with room for the rounding of other processors."""
     score = max(at_least.score, MARGIN * result.worst_score_difference)
     iou = min(at_least.iou, 1 - MARGIN * (1 - result.worst_iou))
     return Tolerance(
@@ -102,10 +100,5 @@ def _with_margin(result: GoldenResult, at_least: Tolerance) -> Tolerance:
 
 
 def run_mode_name(name: VariantName, hint: PrecisionHint) -> str:
-    """Return how people call a run mode, for example ``openvino-int8 (bf16)``.
-
-    Args:
-        name: Variant.
-        hint: Arithmetic of what is not quantized.
-    """
+    """Return the name of a run mode, for example ``openvino-int8 (bf16)``."""
     return f"{name} ({hint})"

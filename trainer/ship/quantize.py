@@ -6,8 +6,7 @@ concatenation of pixels (0..640) with scores (0..1). One INT8 scale cannot hold
 both. Quantizing it cost 10 to 12 points of mAP@.5 and 20 to 30 at mAP@.75, and was
 slower; leaving it out cost less than half a point.
 
-What is decoding is found by walking back from the output, so that it holds for
-every detector.
+The decoding is found by walking back from the output, which works for every detector.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
@@ -40,10 +39,8 @@ def quantize_openvino(
     """Write the INT8 IR of a float32 IR.
 
     Args:
-        source: ``.xml`` in float32.
-        target: ``.xml`` to write; the weights go beside it.
-        calibration: Photos that set the ranges.
-        ranges: How the photos set them.
+        source: ``.xml``.
+        target: ``.xml``; the weights go beside it.
         info: Metadata from ``trainer.ship.metadata.model_info``.
         in_float: ONNX names of more layers that stay in float32.
 
@@ -74,10 +71,6 @@ def quantize_onnx(
     """Write the INT8 (QuantizeLinear, DequantizeLinear) ONNX of a float32 one.
 
     Args:
-        source: ``.onnx`` in float32.
-        target: ``.onnx`` to write.
-        calibration: Photos that set the ranges.
-        ranges: How the photos set them.
         info: Metadata from ``trainer.ship.metadata.model_info``.
         in_float: ONNX names of more layers that stay in float32.
 
@@ -98,11 +91,7 @@ def quantize_onnx(
 
 
 def openvino_decoding(model: ov.Model) -> list[str]:
-    """Return the names of the nodes behind the last convolutions.
-
-    Args:
-        model: The detection graph.
-    """
+    """Return the names of the nodes behind the last convolutions."""
     found = _walk_back(
         (value.get_node() for value in model.get_results()[0].input_values()),
         key=lambda node: node.get_friendly_name(),
@@ -117,11 +106,7 @@ def openvino_decoding(model: ov.Model) -> list[str]:
 
 
 def onnx_decoding(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes behind the last convolutions.
-
-    Args:
-        model: The detection graph.
-    """
+    """Return the names of the nodes behind the last convolutions."""
     maker = {name: node for node in model.graph.node for name in node.output}
     found = _walk_back(
         [maker[output.name] for output in model.graph.output],
@@ -139,7 +124,7 @@ def _walk_back(
     stop: Callable[[Node], bool],
     sources: Callable[[Node], Iterable[Node]],
 ) -> list[Node]:
-    """Return all nodes from the starts back to, not including, where to stop."""
+    """Return all nodes from the starts back to those where to stop, these excluded."""
     found: dict[Hashable, Node] = {}
     waiting = list(starts)
     while waiting:

@@ -1,8 +1,7 @@
-"""``reference.json``: what validation photos looked like, to notice drift later.
+"""``reference.json``: statistics of the validation photos, to notice drift later.
 
-On the line the same figures are taken of each frame. When they leave the range seen
-here, the lamp has aged, the lens is dirty or the product has changed, before anybody
-misses a defect.
+On the line the same figures are measured on each frame. When they leave the range
+recorded here, the lamp has aged, the lens is dirty or the product has changed.
 """
 
 from collections.abc import Sequence
@@ -65,12 +64,10 @@ class Reference(BaseModel):
 def brightness_and_sharpness(
     frame: Frame, input_height_px: int, input_width_px: int
 ) -> tuple[float, float]:
-    """Return a frame's mean grey level and how sharp it is.
+    """Return a frame's mean grey level and sharpness, at the size of the model's input.
 
     Args:
         frame: ``[H, W, 3]`` uint8 BGR.
-        input_height_px: Height of the model's input.
-        input_width_px: Width of the model's input.
 
     Returns:
         Mean grey level in 0..255, and the variance of the Laplacian.
@@ -96,14 +93,11 @@ def measure_reference(
     """Return the figures of a set of photos.
 
     Args:
-        photos: Validation photos.
         found: One for each photo, down to a low score.
         split: Name of the set.
-        thresholds: Label to score threshold, in the order of the labels.
-        input_height_px: Height of the model's input.
-        input_width_px: Width of the model's input.
+        thresholds: Score threshold by label, in the order of the labels.
     """
-    looks = [
+    figures = [
         brightness_and_sharpness(read_photo(photo), input_height_px, input_width_px)
         for photo in photos
     ]
@@ -121,15 +115,15 @@ def measure_reference(
     return Reference(
         split=split,
         photos=len(photos),
-        brightness=_spread([brightness for brightness, _ in looks]),
-        sharpness=_spread([sharpness for _, sharpness in looks]),
+        brightness=_spread([brightness for brightness, _ in figures]),
+        sharpness=_spread([sharpness for _, sharpness in figures]),
         detections_per_photo=_spread([len(detections) for detections in kept]),
         labels=labels,
     )
 
 
 def _spread(values: Sequence[float] | np.ndarray) -> Spread:
-    """Return how values are distributed; zeros where there is none."""
+    """Return how values are distributed; zeros where there are none."""
     array = np.asarray(values if len(values) else [0.0], np.float64)
     p01, p05, p50, p95, p99 = np.percentile(array, [1, 5, 50, 95, 99])
     figures = {"mean": array.mean(), "std": array.std()}

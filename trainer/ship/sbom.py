@@ -1,4 +1,4 @@
-"""``sbom.cdx.json``: what a package is made of, for those who must know.
+"""``sbom.cdx.json``: the bill of materials of a package.
 
 Source:
     CycloneDX 1.6, with a machine-learning-model component and its model card.
@@ -22,7 +22,8 @@ PACKING_LIBRARIES = (
     "torch",
     "torchvision",
 )
-NAMESPACE = uuid.UUID("8a5e1f0c-7d0b-4d8e-9b38-2a1c54f4f3b1")  # ours, drawn once
+# drawn once; the same model gets the same serial number
+NAMESPACE = uuid.UUID("8a5e1f0c-7d0b-4d8e-9b38-2a1c54f4f3b1")
 
 
 def library_versions() -> dict[str, str]:
@@ -37,12 +38,7 @@ def library_versions() -> dict[str, str]:
 
 
 def bill_of_materials(manifest: Manifest, model_sha256: str) -> str:
-    """Return the CycloneDX document of a package as JSON.
-
-    Args:
-        manifest: Of the package, without the list of files.
-        model_sha256: Of its ``model.onnx``.
-    """
+    """Return the CycloneDX document of a package as JSON."""
     libraries = manifest.lineage.versions
     document = {
         "bomFormat": "CycloneDX",
@@ -69,7 +65,6 @@ def bill_of_materials(manifest: Manifest, model_sha256: str) -> str:
 
 
 def _model(manifest: Manifest, model_sha256: str) -> dict[str, object]:
-    """Return the model itself, with its model card."""
     metrics = manifest.metrics
     figures = {
         "mAP@.33": metrics.map_33,
@@ -113,7 +108,6 @@ def _model(manifest: Manifest, model_sha256: str) -> dict[str, object]:
 
 
 def _pretrained(manifest: Manifest) -> list[dict[str, object]]:
-    """Return the weights that training started from, if any."""
     sha256 = manifest.lineage.pretrained_sha256
     if sha256 is None:
         return []
@@ -128,7 +122,6 @@ def _pretrained(manifest: Manifest) -> list[dict[str, object]]:
 
 
 def _libraries(libraries: Mapping[str, str]) -> list[dict[str, object]]:
-    """Return the libraries, by name."""
     return [
         {
             "type": "library",
@@ -144,7 +137,7 @@ def _libraries(libraries: Mapping[str, str]) -> list[dict[str, object]]:
 
 
 def _licence_of(library: str) -> dict[str, object]:
-    """Return a library's licence as it states it itself."""
+    """Return a library's licence as its own metadata states it."""
     try:
         stated = metadata(library)
     except PackageNotFoundError:
@@ -152,6 +145,6 @@ def _licence_of(library: str) -> dict[str, object]:
     if "License-Expression" in stated:
         return {"licenses": [{"expression": stated["License-Expression"]}]}
     name = stated["License"].strip() if "License" in stated else ""
-    if name and "\n" not in name and len(name) < 64:
+    if name and "\n" not in name and len(name) < 64:  # some hold the whole text
         return {"licenses": [{"license": {"name": name}}]}
     return {}

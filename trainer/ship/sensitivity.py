@@ -1,12 +1,12 @@
-"""Which layers INT8 hurts: each is quantized alone, and the detections are compared.
+"""Which layers INT8 degrades: each is quantized alone, and the detections are compared.
 
-The noise of the layers is nearly independent, so what single layers do to the output
-about adds up to what the whole INT8 graph does. A few layers carry most of it: left in
-float32 they give the accuracy back, and the others stay fast.
+The noise of the layers is nearly independent, so the noise of single layers about adds
+up to that of the whole INT8 graph. A few layers carry most of it: left in float32 they
+restore the accuracy, and the others stay fast.
 
 A layer's input gets the range that NNCF chose, its weights one scale for each output
-channel, as in the real variant. What is compared are the places where the network
-sees most: overlap of the boxes and difference of the scores, both 0..1.
+channel, as in the real variant. Compared are the candidates with the highest scores:
+overlap of the boxes and difference of the scores, both 0..1.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,22 +23,22 @@ from models.boxes import FloatArray, cxcywh_to_xyxy, iou
 from trainer.ship.export import INPUT_NAME
 from trainer.ship.quantize import ONNX_TAIL
 
-PLACES = 30  # candidates of a photo that are compared, best first
+CANDIDATES = 30  # of a photo, highest score first; they are compared
 CONVOLUTIONS = {"Convolution", "GroupConvolution"}
 ValueRange = tuple[FloatArray, FloatArray]  # [1] or [channels]: lowest, highest value
 InputRanges = dict[str, ValueRange]  # by the name of the ONNX node
 LEVELS = 255  # steps of an 8 bit number
-SMALLEST_STEP = 1e-30  # of an input or a weight that is always zero
-LARGEST_WEIGHT = 127  # of a signed 8 bit number; -128 is not used
+SMALLEST_STEP = 1e-30  # avoids 0 / 0 for an input or a weight that is always zero
+LARGEST_WEIGHT = 127  # symmetric signed 8 bit number; -128 is not used
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What quantizing one layer alone does to the detections.
+    """How far quantizing one layer alone moves the detections.
 
     Attributes:
         layer: Name of the ONNX node.
-        noise: Mean square of lost overlap plus that of the score's difference.
+        noise: Mean square of the lost overlap plus that of the score difference.
     """
 
     layer: str
@@ -51,13 +51,13 @@ def rank_layers(
     images: Sequence[FloatArray],
     on_layer: Callable[[int, int], None],
 ) -> list[Sensitivity]:
-    """Return the convolutions, the one that hurts most first.
+    """Return the convolutions, most noise first.
 
     Args:
         onnx_path: The graph in float32.
-        ranges: Of the inputs, from ``input_ranges``.
+        ranges: From ``input_ranges``.
         images: ``[1, 3, H, W]`` float32 each, to compare on.
-        on_layer: Told after each layer how many are done, and of how many.
+        on_layer: Called after each layer with the number done and the total.
     """
     model = onnx.load(onnx_path)
     layers = [
@@ -79,7 +79,6 @@ def fewest_layers(ranked: Sequence[Sensitivity], share: float) -> tuple[str, ...
 
     Args:
         ranked: From ``rank_layers``.
-        share: In 0..1.
 
     >>> fewest_layers([Sensitivity("a", 6), Sensitivity("b", 3)], 0.7)
     ('a', 'b')
@@ -101,8 +100,8 @@ def input_ranges(int8_path: Path) -> InputRanges:
         int8_path: ``.xml`` of a quantized OpenVINO IR.
 
     Returns:
-        Name of the ONNX node to the lowest and highest value, of all or of each
-        channel.
+        By name of the ONNX node, the lowest and highest value, for all channels
+        together or for each.
     """
     model = ov.Core().read_model(str(int8_path))
     found = {}
@@ -120,7 +119,7 @@ def input_ranges(int8_path: Path) -> InputRanges:
 
 
 def _quantizer_before(node: ov.Node) -> ov.Node | None:
-    """Return what quantizes a layer's input, through concatenation and pooling."""
+    """Return the quantizer of a layer's input, through concatenation and pooling."""
     source = node.input_value(0).get_node()
     while source.get_type_name() != "FakeQuantize":
         if source.get_type_name() in CONVOLUTIONS or not source.get_input_size():
@@ -130,18 +129,18 @@ def _quantizer_before(node: ov.Node) -> ov.Node | None:
 
 
 def detection_noise(exact: Sequence[FloatArray], noisy: Sequence[FloatArray]) -> float:
-    """Return how far detections moved, where the exact ones are strongest.
+    """Return how far the candidates with the highest scores moved.
 
     Args:
         exact: ``[4 + C, A]`` float32 for each photo.
-        noisy: The same places, calculated less exactly.
+        noisy: The same shapes, calculated less exactly.
     """
     total = 0.0
     for right, other in zip(exact, noisy, strict=True):
-        best = np.argsort(-right[4:].max(axis=0), kind="stable")[:PLACES]
+        best = np.argsort(-right[4:].max(axis=0), kind="stable")[:CANDIDATES]
         boxes, moved = (cxcywh_to_xyxy(out[:4, best].T) for out in (right, other))
-        lost = 1 - np.diag(iou(boxes, moved))  # [PLACES]
-        scores = np.abs(right[4:, best] - other[4:, best]).max(axis=0)  # [PLACES]
+        lost = 1 - np.diag(iou(boxes, moved))  # [CANDIDATES]
+        scores = np.abs(right[4:, best] - other[4:, best]).max(axis=0)  # [CANDIDATES]
         total += float((lost**2).mean() + (scores**2).mean())
     return total / max(1, len(exact))
 
@@ -162,7 +161,7 @@ def _outputs(model: onnx.ModelProto, images: Sequence[FloatArray]) -> list[Float
 def _with_quantized(
     model: onnx.ModelProto, layer: str, limits: ValueRange
 ) -> onnx.ModelProto:
-    """Return the graph with one convolution calculated as INT8 would."""
+    """Return the graph with one convolution calculated as in INT8."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
     position, node = next(
@@ -170,10 +169,10 @@ def _with_quantized(
     )
     names = [f"{layer}/{part}" for part in ("scale", "zero", "whole", "rounded")]
     scale, zero, whole, rounded = names
-    low, high = np.minimum(limits[0], 0), np.maximum(limits[1], 0)
+    low, high = np.minimum(limits[0], 0), np.maximum(limits[1], 0)  # 0 stays exact
     step = np.maximum((high - low) / LEVELS, SMALLEST_STEP).astype(np.float32)
     origin = np.round(-low / step).astype(np.uint8)
-    if step.size == 1:  # else one scale for each channel, as depthwise layers get
+    if step.size == 1:  # depthwise layers have one scale for each channel instead
         step, origin = step.reshape(()), origin.reshape(())
     changed.graph.initializer.extend(
         (numpy_helper.from_array(step, scale), numpy_helper.from_array(origin, zero))
@@ -194,7 +193,7 @@ def _with_quantized(
 
 
 def _rounded_weights(weights: np.ndarray) -> FloatArray:
-    """Return weights as INT8 keeps them, ``[out, in, rows, columns]``."""
+    """Return weights rounded as INT8 stores them, ``[out, in, rows, columns]``."""
     axes = tuple(range(1, weights.ndim))
     largest = np.abs(weights).max(axis=axes, keepdims=True)
     step = np.maximum(largest, SMALLEST_STEP) / LARGEST_WEIGHT

@@ -1,4 +1,4 @@
-"""A variant is kept when it has proven itself, and dropped with a reason if not."""
+"""Each variant of the model is measured, then kept or dropped with a reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,12 @@ from models.openvino_detector import OpenVinoDetector, supports_bf16
 from models.tiled_detector import tiled
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import measure, predict_photos
-from trainer.ship.accuracy_gate import AccuracyDrops, measure_drops
+from trainer.ship.accuracy_gate import (
+    LARGEST_FLOAT32_DROP,
+    LARGEST_INT8_DROP,
+    AccuracyDrops,
+    measure_drops,
+)
 from trainer.ship.parity import (
     STRICT,
     UNMEASURED_BF16,
@@ -39,33 +44,33 @@ MODEL_FILES = {
     VariantName.ONNX_INT8: "int8.onnx",
 }
 
+OUTSIDE_TOLERANCE = "it does not reproduce the golden frames."
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A variant or run mode that the package does not hold.
 
     Attributes:
-        what: Its name.
-        reason: Why not, one sentence.
+        reason: One sentence.
     """
 
     what: str
     reason: str
 
     def __str__(self) -> str:
-        """Return both in one line."""
         return f"{self.what} left out: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class VariantResult:
-    """What was found out about one variant.
+    """The outcome for one variant.
 
     Attributes:
         variant: Its entry in the manifest; None = dropped.
-        parity: Run mode to how it reproduces the golden frames.
+        parity: By run mode, how it reproduces the golden frames.
         dropped: The variant itself, or run modes of it.
-        drops: What it loses, where that was measured.
+        drops: None = not measured.
     """
 
     variant: Variant | None
@@ -76,14 +81,14 @@ class VariantResult:
 
 @dataclass(frozen=True, slots=True)
 class VariantEvaluator:
-    """What all variants of one package are tried with.
+    """Measures the variants of one package on the same photos.
 
     Attributes:
-        folder: Of the package that is being made.
-        manifest: Its draft: thresholds, labels, and torch's own metrics.
+        folder: The package that is being made.
+        manifest: Its draft: thresholds, labels, and the metrics of the torch model.
         photos: Validation photos.
         pairs: Golden frames and their pictures.
-        expected: What OpenVINO finds in float32, one for each photo.
+        expected: Detections of OpenVINO in float32, one for each photo.
     """
 
     folder: Path
@@ -96,8 +101,7 @@ class VariantEvaluator:
         """Return a variant, ready to run in one mode.
 
         Args:
-            name: Which.
-            hint: Arithmetic of what is not quantized (OpenVINO only).
+            hint: Arithmetic of the layers that are not quantized (OpenVINO only).
         """
         path, tiles = self.folder / MODEL_FILES[name], self.manifest.tiling()
         match name:
@@ -108,11 +112,10 @@ class VariantEvaluator:
             case _:
                 assert_never(name)
 
-    def look(self, name: VariantName) -> tuple[Metrics, list[Detections]]:
-        """Return a variant's figures on the validation photos.
+    def evaluate(self, name: VariantName) -> tuple[Metrics, list[Detections]]:
+        """Return a variant's metrics and detections on the validation photos.
 
-        Args:
-            name: Which; calculated in float32 where it is not quantized.
+        What is not quantized is calculated in float32.
         """
         thresholds = self.manifest.thresholds
         found = predict_photos(
@@ -134,8 +137,8 @@ class VariantEvaluator:
         """Return what a variant loses against the trained network.
 
         Args:
-            metrics: Of the variant.
-            found: By the variant, from ``look``.
+            metrics: From ``evaluate``.
+            found: From ``evaluate``.
         """
         return measure_drops(
             self.manifest.metrics,
@@ -148,13 +151,8 @@ class VariantEvaluator:
         )
 
 
-def entry(folder: Path, name: VariantName) -> Variant:
-    """Return the manifest's entry of a variant that has not been tried yet.
-
-    Args:
-        folder: Of the package; holds the variant's files.
-        name: Which.
-    """
+def unmeasured_variant(folder: Path, name: VariantName) -> Variant:
+    """Return the manifest's entry of a variant that has not been measured yet."""
     path = folder / MODEL_FILES[name]
     runtime, precision = name.split("-")
     return Variant.model_validate(
@@ -168,101 +166,96 @@ def entry(folder: Path, name: VariantName) -> Variant:
     )
 
 
-def prove_float(
-    trial: VariantEvaluator, name: VariantName, metrics: Metrics | None
+def validate_float32(
+    evaluator: VariantEvaluator, name: VariantName, metrics: Metrics | None
 ) -> VariantResult:
-    """Return the proof of a float32 variant: it says what torch says.
+    """Return the result of a float32 variant, which must agree with torch.
 
     Args:
-        trial: What to try it with.
-        name: Which.
-        metrics: On validation photos, where they were measured.
+        metrics: On the validation photos; None = only the golden frames are compared.
 
     Raises:
-        PackageError: It does not.
+        PackageError: It does not agree with torch.
     """
-    exact = trial.open(name, PrecisionHint.F32)
+    exact = evaluator.open(name, PrecisionHint.F32)
     parity = {
-        PrecisionHint.F32: require_parity(exact, trial.pairs, trial.manifest, name)
+        PrecisionHint.F32: require_parity(
+            exact, evaluator.pairs, evaluator.manifest, name
+        )
     }
-    drops = trial.compare(metrics, trial.expected) if metrics else None
-    reason = drops.refusal() if drops else ""
+    drops = evaluator.compare(metrics, evaluator.expected) if metrics else None
+    reason = drops.refusal(LARGEST_FLOAT32_DROP) if drops else ""
     if reason:
         raise PackageError(
             f"{name}: differs from the trained network.",
             why=reason,
             fix="Report this with the versions of torch, onnx and openvino.",
         )
-    proof = VariantResult(_measured(trial, name, metrics, drops), parity, (), drops)
+    result = VariantResult(
+        _with_metrics(evaluator, name, metrics, drops), parity, (), drops
+    )
     if name is VariantName.ONNX_FP32:
-        return proof
-    return _with_bf16(trial, name, proof)
+        return result
+    return _with_bf16(evaluator, name, result)
 
 
-def prove_int8(trial: VariantEvaluator, name: VariantName) -> VariantResult:
-    """Return the proof of an INT8 variant; its files are removed if dropped.
-
-    Args:
-        trial: What to try it with.
-        name: Which.
-    """
-    metrics, found = trial.look(name)
-    drops = trial.compare(metrics, found)
-    if reason := drops.refusal():
-        return _drop(trial, name, reason, drops)
-    exact = trial.open(name, PrecisionHint.F32)
-    measured = measure_tolerance(exact, trial.pairs, trial.manifest)
+def validate_int8(evaluator: VariantEvaluator, name: VariantName) -> VariantResult:
+    """Return the result of an INT8 variant; its files are removed if it is dropped."""
+    metrics, found = evaluator.evaluate(name)
+    drops = evaluator.compare(metrics, found)
+    if reason := drops.refusal(LARGEST_INT8_DROP):
+        return _drop_variant(evaluator, name, reason, drops)
+    exact = evaluator.open(name, PrecisionHint.F32)
+    measured = measure_tolerance(exact, evaluator.pairs, evaluator.manifest)
     if measured is None:
-        return _drop(trial, name, "it does not reproduce the golden frames.", drops)
-    tolerance, result = measured
-    variant = _measured(trial, name, metrics, drops)
+        return _drop_variant(evaluator, name, OUTSIDE_TOLERANCE, drops)
+    tolerance, golden = measured
+    variant = _with_metrics(evaluator, name, metrics, drops)
     variant = variant.model_copy(update={"tolerances": {PrecisionHint.F32: tolerance}})
-    proof = VariantResult(variant, {PrecisionHint.F32: result}, (), drops)
+    result = VariantResult(variant, {PrecisionHint.F32: golden}, (), drops)
     if name is VariantName.ONNX_INT8:
-        return proof
-    return _with_bf16(trial, name, proof)
+        return result
+    return _with_bf16(evaluator, name, result)
 
 
 def _with_bf16(
-    trial: VariantEvaluator, name: VariantName, proof: VariantResult
+    evaluator: VariantEvaluator, name: VariantName, result: VariantResult
 ) -> VariantResult:
-    """Return the proof with the bf16 run mode tried, where this processor has it."""
-    variant = proof.variant
+    """Return the result with bf16 added, measured where this processor has it."""
+    variant = result.variant
     if variant is None:
-        return proof
+        return result
     bf16 = PrecisionHint.BF16
-    if not supports_bf16():
+    if not supports_bf16():  # the line PC may have it: allow what bf16 usually moves
         wider = _wider(variant.tolerances[PrecisionHint.F32], UNMEASURED_BF16)
-        return replace(proof, variant=_allowing(variant, wider))
-    detector = trial.open(name, bf16)
-    measured = measure_tolerance(detector, trial.pairs, trial.manifest)
+        return replace(result, variant=_with_bf16_tolerance(variant, wider))
+    detector = evaluator.open(name, bf16)
+    measured = measure_tolerance(detector, evaluator.pairs, evaluator.manifest)
     if measured is None:
-        reason = "it does not reproduce the golden frames."
-        dropped = Dropped(run_mode_name(name, bf16), reason)
-        return replace(proof, dropped=(dropped,))
-    tolerance, result = measured
-    parity = {**proof.parity, bf16: result}
-    return replace(proof, variant=_allowing(variant, tolerance), parity=parity)
+        dropped = Dropped(run_mode_name(name, bf16), OUTSIDE_TOLERANCE)
+        return replace(result, dropped=(dropped,))
+    tolerance, golden = measured
+    parity = {**result.parity, bf16: golden}
+    return replace(
+        result, variant=_with_bf16_tolerance(variant, tolerance), parity=parity
+    )
 
 
-def _allowing(variant: Variant, bf16: Tolerance) -> Variant:
-    """Return the variant with bf16 among its run modes."""
+def _with_bf16_tolerance(variant: Variant, bf16: Tolerance) -> Variant:
     tolerances = {**variant.tolerances, PrecisionHint.BF16: bf16}
     return variant.model_copy(update={"tolerances": tolerances})
 
 
 def _wider(a: Tolerance, b: Tolerance) -> Tolerance:
-    """Return a tolerance that allows what either does."""
     return Tolerance(score=max(a.score, b.score), iou=min(a.iou, b.iou))
 
 
-def _measured(
-    trial: VariantEvaluator,
+def _with_metrics(
+    evaluator: VariantEvaluator,
     name: VariantName,
     metrics: Metrics | None,
     drops: AccuracyDrops | None,
 ) -> Variant:
-    """Return the manifest's entry with its figures."""
     figures: dict[str, object] = {"metrics": metrics}
     if drops:
         figures |= {
@@ -273,18 +266,17 @@ def _measured(
             "escapes_rise": round(drops.escapes, 6),
             "lost_photos": drops.lost,
         }
-    return entry(trial.folder, name).model_copy(update=figures)
+    return unmeasured_variant(evaluator.folder, name).model_copy(update=figures)
 
 
-def _drop(
-    trial: VariantEvaluator, name: VariantName, reason: str, drops: AccuracyDrops
+def _drop_variant(
+    evaluator: VariantEvaluator, name: VariantName, reason: str, drops: AccuracyDrops
 ) -> VariantResult:
-    """Return the proof of a variant that failed, and remove its files."""
-    for path in _files(trial.folder / MODEL_FILES[name]):
+    """Remove the files of a variant that failed, and return its result."""
+    for path in _files(evaluator.folder / MODEL_FILES[name]):
         path.unlink()
     return VariantResult(None, {}, (Dropped(name.value, reason),), drops)
 
 
 def _files(model: Path) -> list[Path]:
-    """Return the files that a variant consists of."""
     return [model, model.with_suffix(".bin")] if model.suffix == ".xml" else [model]

@@ -1,4 +1,4 @@
-"""What a variant may lose, on average and photo by photo."""
+"""The accuracy gate limits what a variant may lose on average and photo by photo."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ NOTHING = AccuracyDrops(
     defective_step=0.001,
 )
 THRESHOLDS = np.array([0.5], np.float32)
+LIMIT = 0.005
 
 
 def photo(name: str, *, good: bool = False) -> Photo:
@@ -43,43 +44,44 @@ def test_half_a_point_of_each_figure_is_allowed() -> None:
     edge = replace(
         NOTHING, map_50=0.005, map_75=0.005, recall=0.005, overkill=0.005, escapes=0.005
     )
-    assert edge.refusal() == ""
+    assert edge.refusal(LIMIT) == ""
 
 
-def test_every_figure_that_loses_more_is_told() -> None:
+def test_each_figure_that_loses_more_is_named() -> None:
     lost = replace(
         NOTHING, map_50=0.012, map_75=0.2, recall=0.03, overkill=0.04, escapes=0.05
     )
-    told = lost.refusal()
-    assert "mAP@.5 loses 1.2 points" in told
-    assert "mAP@.75 loses 20.0 points" in told
-    assert "recall loses 3.0 points" in told
-    assert "overkill rises by 4.0 points" in told
-    assert "escapes rise by 5.0 points" in told
+    refusal = lost.refusal(LIMIT)
+    assert "mAP@.5 loses 1.2 points" in refusal
+    assert "mAP@.75 loses 20.0 points" in refusal
+    assert "recall loses 3.0 points" in refusal
+    assert "overkill rises by 4.0 points" in refusal
+    assert "escapes rise by 5.0 points" in refusal
+    assert refusal.endswith("; 0.5 points, or one box or photo, are allowed.")
 
 
 def test_one_box_of_few_is_allowed_and_two_are_not() -> None:
     few = replace(NOTHING, box_step=0.02)
-    assert replace(few, recall=0.02).refusal() == ""
-    assert "recall loses 4.0 points" in replace(few, recall=0.04).refusal()
+    assert replace(few, recall=0.02).refusal(LIMIT) == ""
+    assert "recall loses 4.0 points" in replace(few, recall=0.04).refusal(LIMIT)
 
 
 def test_one_alarmed_good_photo_of_few_is_allowed_and_two_are_not() -> None:
     few = replace(NOTHING, good_step=0.1)
-    assert replace(few, overkill=0.1).refusal() == ""
-    assert "overkill rises" in replace(few, overkill=0.2).refusal()
+    assert replace(few, overkill=0.1).refusal(LIMIT) == ""
+    assert "overkill rises" in replace(few, overkill=0.2).refusal(LIMIT)
 
 
-def test_overkill_may_rise_to_what_unseen_photos_were_alarmed_at() -> None:
-    flattered = replace(NOTHING, flattered_overkill=0.06)
-    assert replace(flattered, overkill=0.06).refusal() == ""
-    assert replace(flattered, overkill=0.065).refusal() == ""
-    assert "overkill rises by 7.0" in replace(flattered, overkill=0.07).refusal()
-    assert "escapes" in replace(flattered, escapes=0.03).refusal()
+def test_overkill_may_rise_to_its_cross_checked_value() -> None:
+    optimistic = replace(NOTHING, overkill_optimism=0.06)
+    assert replace(optimistic, overkill=0.06).refusal(LIMIT) == ""
+    assert replace(optimistic, overkill=0.065).refusal(LIMIT) == ""
+    assert "overkill rises by 7.0" in replace(optimistic, overkill=0.07).refusal(LIMIT)
+    assert "escapes" in replace(optimistic, escapes=0.03).refusal(LIMIT)
 
 
 @pytest.mark.parametrize("rule", [ThresholdRule.OVERKILL, ThresholdRule.ESCAPES])
-def test_flattery_is_what_the_limited_share_lacks_of_the_cross_checked_one(
+def test_optimism_is_the_cross_checked_share_minus_the_one_reached(
     rule: ThresholdRule,
 ) -> None:
     thresholds = Thresholds(
@@ -105,19 +107,19 @@ def test_flattery_is_what_the_limited_share_lacks_of_the_cross_checked_one(
         labels=["a"],
         thresholds=thresholds,
     )
-    shares = drops.flattered_overkill, drops.flattered_escapes
+    shares = drops.overkill_optimism, drops.escapes_optimism
     wanted = (0.07, 0) if rule is ThresholdRule.OVERKILL else (0, 0.07)
     assert shares == pytest.approx(wanted)
 
 
-def test_parts_that_escape_are_named_even_where_others_make_up_for_them() -> None:
+def test_escaped_parts_are_named_even_where_the_average_improves() -> None:
     few = replace(NOTHING, escapes=-0.1, defective_step=0.1)
-    assert replace(few, lost=("a.png",)).refusal() == ""
-    told = replace(few, lost=("a.png", "b.png", "c.png", "d.png")).refusal()
-    assert "4 parts escape (a.png, b.png, c.png and 1 more)" in told
+    assert replace(few, lost=("a.png",)).refusal(LIMIT) == ""
+    refusal = replace(few, lost=("a.png", "b.png", "c.png", "d.png")).refusal(LIMIT)
+    assert "4 parts escape (a.png, b.png, c.png and 1 more)" in refusal
 
 
-def test_photo_is_lost_when_nothing_right_is_left_on_it() -> None:
+def test_photo_is_lost_when_its_true_positives_leave_no_detection() -> None:
     photos = [photo("lost"), photo("kept"), photo("never"), photo("good", good=True)]
     before = [scored(0.9), scored(0.9), scored(0.9, left_px=11), scored(0.9)]
     after = [scored(0.4), scored(0.6), no_detections(), no_detections()]

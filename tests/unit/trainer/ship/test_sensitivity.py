@@ -1,6 +1,5 @@
 """Which layers INT8 hurts, found on a detector whose weights are known."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import onnx
 import openvino as ov
 import pytest
 
-from models.errors import DatasetError
 from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.ship.calibration import Calibration, choose_calibration, own_photos
+from trainer.ship.calibration import Calibration, choose_calibration
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.nncf_adapter import Ranges
 from trainer.ship.quantize import quantize_onnx, quantize_openvino
@@ -76,23 +74,23 @@ def test_layer_with_a_range_that_cuts_its_input_is_the_worst(
 ) -> None:
     images = [calibration.read(photo) for photo in calibration.photos[:3]]
     ranges = input_ranges(folder / "int8.xml")
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     first, second = layers_of(folder)
     for spoilt, other in ((first, second), (second, first)):
         cut = ranges | {spoilt: (ranges[spoilt][0], ranges[spoilt][1] / 4)}
         ranked = rank_layers(
-            folder / "fp32.onnx", cut, images, lambda n, of: told.append((n, of))
+            folder / "fp32.onnx", cut, images, lambda n, of: calls.append((n, of))
         )
         assert [entry.layer for entry in ranked] == [spoilt, other]
         assert ranked[0].noise > 10 * ranked[1].noise
         assert ranked[1].noise > 0
-    assert told == [(1, 2), (2, 2)] * 2
+    assert calls == [(1, 2), (2, 2)] * 2
 
 
 def test_noise_counts_lost_overlap_and_scores() -> None:
     exact = np.array([[5, 5, 4, 4, 0.9]], np.float32).T
     moved, fainter = exact.copy(), exact.copy()
-    moved[0] += 2  # half of the width: an overlap of one third
+    moved[0] += 2  # half of the width: an IoU of one third
     fainter[4] -= 0.5
     assert detection_noise([exact], [exact]) == 0
     assert detection_noise([exact], [moved]) == pytest.approx((2 / 3) ** 2)
@@ -113,9 +111,9 @@ def test_layer_in_float_is_not_quantized_in_either_format(
 ) -> None:
     first, second = layers_of(folder)
     names = tmp_path / "int8.xml", tmp_path / "int8.onnx"
-    words = calibration, Ranges.WHOLE, {}, (second,)
-    quantize_openvino(folder / "fp32.xml", names[0], *words)
-    quantize_onnx(folder / "fp32.onnx", names[1], *words)
+    arguments = calibration, Ranges.WHOLE, {}, (second,)
+    quantize_openvino(folder / "fp32.xml", names[0], *arguments)
+    quantize_onnx(folder / "fp32.onnx", names[1], *arguments)
     assert set(input_ranges(names[0])) == {first}
     kinds = [node.get_type_name() for node in ov.Core().read_model(names[0]).get_ops()]
     assert "FakeQuantize" in kinds
@@ -124,35 +122,3 @@ def test_layer_in_float_is_not_quantized_in_either_format(
     inputs = {n.name: maker.get(n.input[0]) for n in graph.node if n.op_type == "Conv"}
     assert inputs[first] == "DequantizeLinear"
     assert inputs[second] != "DequantizeLinear"
-
-
-def test_calibration_photos_of_the_run_are_taken(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    photos = dataset.splits["train"]
-    for number, photo in enumerate(photos):
-        (tmp_path / f"{number}.png").write_bytes(photo.path.read_bytes())
-    chosen = own_photos(tmp_path, photos)
-    assert {photo.sha256 for photo in chosen} == {photo.sha256 for photo in photos}
-
-
-def test_foreign_calibration_photo_is_refused(dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "theirs.png").write_bytes(dataset.splits["val"][0].path.read_bytes())
-    with pytest.raises(DatasetError, match=r"not photos .* example theirs\.png") as bad:
-        own_photos(tmp_path, dataset.splits["train"])
-    assert "another product" in bad.value.why
-
-
-def test_too_few_calibration_photos_are_refused(
-    dataset: Dataset, tmp_path: Path
-) -> None:
-    first, *_ = photos = dataset.splits["train"]
-    for name in ("a.png", "the-same.png"):
-        (tmp_path / name).write_bytes(first.path.read_bytes())
-    with pytest.raises(DatasetError, match="1 different photos are too few") as few:
-        own_photos(tmp_path, photos)
-    assert f"At least {len(photos)}" in few.value.why
-    many = [replace(first, sha256=f"{n:064x}") for n in range(300)]
-    with pytest.raises(DatasetError) as enough:
-        own_photos(tmp_path, [first, *many])
-    assert "At least 100" in enough.value.why

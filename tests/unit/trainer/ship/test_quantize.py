@@ -13,7 +13,7 @@ from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
 from models.preprocess import letterbox_image
 from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
-from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
+from trainer.data.dataset import Dataset, open_dataset, read_photo
 from trainer.ship.calibration import Calibration, choose_calibration
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.nncf_adapter import Ranges, load_nncf
@@ -34,16 +34,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def calibration(dataset: Dataset) -> Calibration:
-    return choose(dataset.splits["train"])
-
-
-def choose(photos: tuple[Photo, ...], count: int = 100, seed: int = 0) -> Calibration:
     return choose_calibration(
-        photos,
-        seed=seed,
+        dataset.splits["train"],
+        seed=0,
         input_height_px=HEIGHT_PX,
         input_width_px=WIDTH_PX,
-        count=count,
+        count=100,
     )
 
 
@@ -68,41 +64,6 @@ def quantized(
     return folder
 
 
-def test_all_photos_calibrate_where_there_are_few(dataset: Dataset) -> None:
-    photos = dataset.splits["train"]
-    assert set(map(id, choose(photos).photos)) == set(map(id, photos))
-
-
-def test_a_quarter_of_a_small_sample_are_good_parts(dataset: Dataset) -> None:
-    photos = dataset.splits["train"]
-    defective = [photo for photo in photos if not photo.is_good]
-    good = [photo for photo in photos if photo.is_good][:2]
-    chosen = choose((*defective, *good), count=8)
-    assert len(chosen.photos) == 8
-    assert chosen.record()["good_images"] == 2
-
-
-def test_few_defective_photos_leave_the_room_to_good_ones(dataset: Dataset) -> None:
-    photos = dataset.splits["train"]
-    defective = [photo for photo in photos if not photo.is_good][:2]
-    good = [photo for photo in photos if photo.is_good]
-    chosen = choose((*defective, *good), count=7)
-    assert len(chosen.photos) == 7
-    assert chosen.record()["good_images"] == 5
-
-
-def test_same_seed_chooses_the_same_photos_in_any_order(dataset: Dataset) -> None:
-    photos = dataset.splits["train"]
-    first, second = choose(photos, 8).record(), choose(photos[::-1], 8).record()
-    assert first == second
-    assert choose(photos, 8, seed=1).record() != first
-
-
-def test_record_names_the_photos_by_their_hash(calibration: Calibration) -> None:
-    hashes = calibration.record()["photos_sha256"]
-    assert hashes == [photo.sha256 for photo in calibration.photos]
-
-
 def test_openvino_decoding_stays_in_float(quantized: Path) -> None:
     model = ov.Core().read_model(quantized / "int8.xml")
     kinds = {node.get_friendly_name(): node.get_type_name() for node in model.get_ops()}
@@ -121,7 +82,7 @@ def test_onnx_decoding_stays_in_float(quantized: Path) -> None:
     assert "QuantizeLinear" in kinds.values()
 
 
-def test_int8_says_nearly_the_same(quantized: Path, calibration: Calibration) -> None:
+def test_int8_detects_the_same(quantized: Path, calibration: Calibration) -> None:
     exact = OpenVinoDetector(quantized / "fp32.xml", "f32")
     others = (
         OpenVinoDetector(quantized / "int8.xml", "f32"),
@@ -136,7 +97,7 @@ def test_int8_says_nearly_the_same(quantized: Path, calibration: Calibration) ->
             found = other.infer(image)
             np.testing.assert_allclose(found[4:], expected[4:], rtol=0, atol=0.05)
             np.testing.assert_allclose(found[:4], expected[:4], rtol=0, atol=0.01)
-    assert strongest > 0.9  # a rare, strong answer was not cut off
+    assert strongest > 0.9  # a rare, strong activation was not clipped
 
 
 def test_int8_models_carry_the_metadata(quantized: Path) -> None:
@@ -146,10 +107,10 @@ def test_int8_models_carry_the_metadata(quantized: Path) -> None:
     assert ("model_info model_type", "YOLOv8") in [(p.key, p.value) for p in props]
 
 
-def test_nncf_sends_nothing_and_keeps_its_hands_off_logging(quantized: Path) -> None:
+def test_nncf_sends_no_telemetry_and_leaves_logging_unchanged(quantized: Path) -> None:
     load_nncf()
     wrapper = sys.modules["nncf.telemetry.wrapper"]
-    assert not hasattr(wrapper, "Telemetry")  # it was not to be found
+    assert not hasattr(wrapper, "Telemetry")  # its import failed
     assert sys.modules.get("openvino_telemetry", "absent") is not None
     assert logging.getLoggerClass() is logging.Logger
     assert logging.getLogger("nncf").handlers == []
@@ -166,12 +127,12 @@ def test_quantizing_prints_nothing(
     assert capfd.readouterr().out == ""
 
 
-def test_what_nncf_cannot_do_is_a_package_error(
+def test_refusal_of_nncf_is_a_package_error(
     quantized: Path, calibration: Calibration, tmp_path: Path
 ) -> None:
-    nobody = replace(calibration, photos=())
+    no_photos = replace(calibration, photos=())
     files = quantized / "fp32.xml", tmp_path / "int8.xml"
     with pytest.raises(PackageError, match="cannot quantize") as caught:
-        quantize_openvino(*files, nobody, Ranges.TYPICAL, {})
+        quantize_openvino(*files, no_photos, Ranges.TYPICAL, {})
     assert caught.value.fix == "Pack with --no-int8."
     assert list(tmp_path.iterdir()) == []

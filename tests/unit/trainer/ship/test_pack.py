@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,15 +9,13 @@ import pytest
 import torch
 
 from models.backends import open_detector
-from models.detections import Detections, no_detections
 from models.errors import ConfigError, DatasetError, PackageError, TrainingError
 from models.golden import read_golden, run_golden
 from models.manifest import PrecisionHint, Variant, VariantName
 from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
-from trainer.data.dataset import Dataset, Photo, open_dataset, read_photo
+from trainer.data.dataset import Dataset, open_dataset, read_photo
 from trainer.run import Ancestor, Run
-from trainer.ship.golden_frames import choose_golden
 from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack import pack_run
@@ -43,9 +40,9 @@ def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def packed(
     dataset: Dataset, run: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[PackReport, list[str]]:
-    said: list[str] = []
+    progress: list[str] = []
     out = tmp_path_factory.mktemp("packages") / "spots"
-    return pack_run(run, dataset, out, on_progress=said.append), said
+    return pack_run(run, dataset, out, on_progress=progress.append), progress
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ def package(packed: tuple[PackReport, list[str]]) -> Package:
 
 
 def silent(_: str) -> None:
-    """Progress that nobody reads."""
+    """Ignore the progress."""
 
 
 def test_package_holds_what_the_architecture_names(package: Package) -> None:
@@ -79,7 +76,7 @@ def test_package_holds_what_the_architecture_names(package: Package) -> None:
     assert on_disk == held | {"manifest.json"}
 
 
-def test_manifest_tells_lineage_and_accuracy(package: Package, run: Run) -> None:
+def test_manifest_holds_lineage_and_accuracy(package: Package, run: Run) -> None:
     manifest = open_package(package.folder).manifest
     assert manifest.name == "spots-1"
     assert manifest.metrics == run.record.metrics
@@ -95,7 +92,7 @@ def test_manifest_tells_lineage_and_accuracy(package: Package, run: Run) -> None
     assert set(int8.tolerances) == set(PrecisionHint)
 
 
-def test_manifest_names_the_runs_that_training_went_on_from(run: Run) -> None:
+def test_manifest_names_the_earlier_runs(run: Run) -> None:
     earlier = Ancestor(
         name="last-year",
         folder="/home/ann/runs/last-year",
@@ -121,7 +118,7 @@ def test_manifest_names_the_runs_that_training_went_on_from(run: Run) -> None:
     assert ancestor.name == "last-year"
     assert ancestor.weights_sha256 == "a" * 64
     assert ancestor.dataset_sha256 == "b" * 64
-    assert "ann" not in manifest.model_dump_json()  # a package leaves the house
+    assert "ann" not in manifest.model_dump_json()  # a package leaves the company
 
 
 @pytest.mark.parametrize("name", list(VariantName))
@@ -151,24 +148,23 @@ def test_golden_frames_are_lossless_and_four_are_good(
 def test_progress_and_report_name_every_variant(
     packed: tuple[PackReport, list[str]],
 ) -> None:
-    report, said = packed
-    told = "\n".join(said)
-    assert "quantizing openvino-int8 with 18 photos" in told
+    report, progress = packed
+    assert "quantizing openvino-int8 with 18 photos" in "\n".join(progress)
     assert all(name in str(report) for name in VariantName)
     document = json.loads(json.dumps(report.as_json()))
     assert document["parity"]["onnx-fp32 (f32)"]["matched"] > 10
     assert report.dropped == ()
 
 
-def test_second_way_of_quantizing_is_tried_when_the_first_is_not_good_enough(
+def test_second_kind_of_ranges_is_tried_when_the_first_fails_the_gate(
     packed: tuple[PackReport, list[str]],
 ) -> None:
-    report, said = packed
-    steps = [step for step in said if "openvino-int8" in step]
-    assert len(steps) == 3  # the mean cuts off the few bright cells
+    report, progress = packed
+    steps = [step for step in progress if "openvino-int8" in step]
+    assert len(steps) == 3  # the mean clips the few bright cells
     assert "mean-of-extremes" in steps[0]
     assert steps[1].startswith("openvino-int8 left out: ")
-    assert "(extremes; try 2" in steps[2]
+    assert "(extremes; attempt 2" in steps[2]
     variant = report.package.manifest.variants[VariantName.OPENVINO_INT8]
     assert variant.model_dump()["activation_ranges"] == "extremes"
 
@@ -335,59 +331,3 @@ def test_float_variant_that_differs_is_a_package_error(package: Package) -> None
             Shifted(package, 0.2), pairs, package.manifest, VariantName.ONNX_FP32
         )
     assert "not found" in caught.value.why
-
-
-def photo(number: int, *labels: int) -> Photo:
-    boxes = np.tile(np.array([[0, 0, 9, 9]], np.float32), (len(labels), 1))
-    name = f"{number:064x}"
-    return Photo(Path(name), name, 20, 20, boxes, np.array(labels, np.int64))
-
-
-def scored(label: int, score: float) -> Detections:
-    if not score:
-        return no_detections()
-    return Detections(
-        np.array([[0, 0, 9, 9]], np.float32),
-        np.array([score], np.float32),
-        np.array([label], np.int64),
-    )
-
-
-@pytest.fixture
-def many() -> tuple[list[Photo], list[Detections]]:
-    """40 photos of a common label, 2 of a rare one, 20 good; scores 0..1."""
-    photos = [photo(n, 0) for n in range(40)]
-    photos += [photo(n, 1) for n in range(40, 42)]
-    photos += [photo(n) for n in range(42, 62)]
-    rows = [scored(0, n / 40) for n in range(40)]
-    rows += [scored(1, 0.9), scored(1, 0.2)]
-    rows += [scored(0, (n - 42) / 40) for n in range(42, 62)]
-    return photos, rows
-
-
-def test_golden_frames_hold_rare_labels_weak_scores_and_good_parts(
-    many: tuple[list[Photo], list[Detections]],
-) -> None:
-    photos, found = many
-    chosen = choose_golden(photos, found, np.array([0.2, 0.1], np.float32))
-    assert len(chosen) == len(set(chosen)) == 16
-    assert {40, 41} <= set(chosen)
-    common = [n for n in chosen if n < 40]
-    assert len(common) == 10
-    assert 10 <= min(common) < 14  # just sure enough: threshold 0.2 and a bit
-    assert max(common) > 35
-    good = [n for n in chosen if n >= 42]
-    assert good == [42, 59, 60, 61]  # the calmest and the three most doubtful
-
-
-@pytest.mark.parametrize(
-    "keep",
-    [lambda p: p.is_good, lambda p: not p.is_good, lambda p: int(p.sha256, 16) < 3],
-)
-def test_any_mixture_gives_as_many_golden_frames_as_it_can(
-    many: tuple[list[Photo], list[Detections]], keep: Callable[[Photo], bool]
-) -> None:
-    kept = [(p, d) for p, d in zip(*many, strict=True) if keep(p)]
-    thresholds = np.array([0.2, 0.1], np.float32)
-    chosen = choose_golden([p for p, _ in kept], [d for _, d in kept], thresholds)
-    assert len(chosen) == min(16, len(kept))

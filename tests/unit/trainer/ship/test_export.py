@@ -12,7 +12,6 @@ from tests.simulators.runs import CELL_PX, HEIGHT_PX, WIDTH_PX, CellDetector
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
 from trainer.ship.export import OPSET, convert_openvino, export_onnx, lift_constants
-from trainer.ship.licences import licences_text, notice_of
 from trainer.ship.metadata import model_info
 
 THRESHOLDS = Thresholds(
@@ -109,14 +108,6 @@ def test_graph_that_breaks_the_contract_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"output is \[1, 6, 24\]") as caught:
         export(tmp_path / "model.onnx", model)
     assert "1, 9" in caught.value.why
-
-
-def test_each_architecture_has_its_licence_in_full() -> None:
-    for detector in Architecture:
-        text = licences_text(detector, "none")
-        assert notice_of(detector).text in text
-        assert "Apache License" in text
-        assert ("Redistribution and use" in text) == (detector is Architecture.SSDLITE)
 
 
 def test_every_bias_is_a_constant_that_the_quantizer_can_correct(
