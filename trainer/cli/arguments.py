@@ -1,6 +1,6 @@
-"""Numbers on the command line with bounds: wrong ones are usage errors.
+"""Types of values on the command line, and the options of a split.
 
-How a dataset is divided, asked on the command line of ``train`` and ``check``.
+A value out of its bounds is a usage error.
 """
 
 import argparse
@@ -11,102 +11,25 @@ from pathlib import Path
 from trainer.data.splitting.split_record import SplitOptions, read_split_record
 from trainer.fit.tiling import TileMode, TileOption
 
-LARGEST_SEED = 2**32 - 1  # what every generator of random numbers takes
+LARGEST_SEED = 2**32 - 1  # the largest one that every random generator accepts
 
 
 def positive_int(text: str) -> int:
-    """Return a whole number of 1 or more.
-
-    Args:
-        text: As typed.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
+    """Return a whole number of 1 or more."""
     return _bounded_int(text, 1, None)
 
 
 def fold_int(text: str) -> int:
-    """Return a number of folds, 2 or more.
-
-    Args:
-        text: As typed.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
+    """Return a number of folds, 2 or more."""
     return _bounded_int(text, 2, None)
 
 
 def seed_int(text: str) -> int:
-    """Return a seed, 0 to 2**32 - 1.
-
-    Args:
-        text: As typed.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
+    """Return a seed, 0 to 2**32 - 1."""
     return _bounded_int(text, 0, LARGEST_SEED)
 
 
-def positive_float(text: str) -> float:
-    """Return a finite number above 0.
-
-    Args:
-        text: As typed.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        message = f"expected a number above 0, got {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return value
-
-
-def share(text: str) -> float:
-    """Return a share above 0 and below 1, typed as 1% or 0.01.
-
-    Args:
-        text: As typed.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        message = f"expected a share such as 1% or 0.01, got {text!r}"
-        raise argparse.ArgumentTypeError(message)
-    return value
-
-
-def tiles_wish(text: str) -> TileOption:
-    """Return whether to cut photos into tiles, or the tiles' height and width.
-
-    Args:
-        text: As typed.
-
-    Raises:
-        argparse.ArgumentTypeError: It is something else.
-    """
-    if text in list(TileMode):
-        return TileMode(text)
-    if size := re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", text):
-        return int(size[1]), int(size[2])
-    message = f"expected auto, off or a size such as 640x640, got {text!r}"
-    raise argparse.ArgumentTypeError(message)
-
-
 def _bounded_int(text: str, least: int, most: int | None) -> int:
-    """Return a whole number within bounds."""
     bounds = f"of {least} or more" if most is None else f"from {least} to {most}"
     message = f"expected a whole number {bounds}, got {text!r}"
     try:
@@ -118,37 +41,76 @@ def _bounded_int(text: str, least: int, most: int | None) -> int:
     return value
 
 
-def add_split_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of a division.
+def positive_float(text: str) -> float:
+    """Return a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        message = f"expected a number above 0, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value
 
-    Args:
-        parser: Of the verb.
-    """
+
+def share(text: str) -> float:
+    """Return a share above 0 and below 1, typed as 1% or 0.01."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        message = f"expected a share such as 1% or 0.01, got {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def tile_option(text: str) -> TileOption:
+    """Return whether to cut photos into tiles, or the tiles' height and width."""
+    if text in list(TileMode):
+        return TileMode(text)
+    if size := re.fullmatch(r"([1-9][0-9]{1,4})x([1-9][0-9]{1,4})", text):
+        return int(size[1]), int(size[2])
+    message = f"expected auto, off or a size such as 640x640, got {text!r}"
+    raise argparse.ArgumentTypeError(message)
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as exc:
+        message = f"not a regular expression: {exc}, got {text!r}"
+        raise argparse.ArgumentTypeError(message) from exc
+    return text
+
+
+def add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that decide which photos are held out."""
     parser.add_argument(
         "--group",
         type=_pattern,
         metavar="REGEX",
-        help="names the photos that stay together: its first group in their path",
+        help="keep photos together whose paths match with the same first group",
     )
     parser.add_argument(
-        "--split-seed", type=seed_int, default=0, help="of what is held out"
+        "--split-seed",
+        type=seed_int,
+        default=0,
+        help="seed of the choice of held-out photos (default: 0)",
     )
     parser.add_argument(
         "--split-like",
         type=Path,
         metavar="RUN",
-        help="keep the sides that the photos had in an earlier run",
+        help="keep each photo in the split that it had in an earlier run",
     )
 
 
-def split_wishes(args: argparse.Namespace) -> SplitOptions:
-    """Return what was asked for.
-
-    Args:
-        args: Parsed.
+def split_options(args: argparse.Namespace) -> SplitOptions:
+    """Return the options of the split.
 
     Raises:
-        DatasetError: The earlier run's division cannot be read.
+        DatasetError: The split record of the earlier run cannot be read.
     """
     like = args.split_like
     return SplitOptions(
@@ -157,13 +119,3 @@ def split_wishes(args: argparse.Namespace) -> SplitOptions:
         like=read_split_record(like) if like else None,
         like_name=str(like) if like else None,
     )
-
-
-def _pattern(text: str) -> str:
-    """Return a regular expression that compiles."""
-    try:
-        re.compile(text)
-    except re.error as exc:
-        message = f"not a regular expression: {exc}, got {text!r}"
-        raise argparse.ArgumentTypeError(message) from exc
-    return text

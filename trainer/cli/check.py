@@ -1,4 +1,4 @@
-"""The verb ``check``: what is wrong with a dataset, before anybody trains on it."""
+"""The verb ``check``: the faults of a dataset, before it is trained on."""
 
 import argparse
 import sys
@@ -6,51 +6,60 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.cli.arguments import add_split_arguments, positive_int, split_wishes
-from trainer.cli.output import SHOWN, PhotoBar, finding_lines, print_json
-from trainer.cli.progress import ticking, unpack_visibly
+from trainer.cli.arguments import add_split_arguments, positive_int, split_options
+from trainer.cli.output import SHOWN, finding_lines, print_json
+from trainer.cli.progress import PhotoBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
+from trainer.full_check import run_full_check
 from trainer.report.check_page import write_check_page
-from trainer.study.full_check import inspect
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``graftline check``."""
+    """Add the options of ``graftline check``."""
     parser.add_argument(
         "dataset", type=Path, help="folder of photos and labels, or a zip"
     )
     add_split_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="findings as JSON")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="page with the photos to write"
+        "--json", action="store_true", help="print the findings as JSON"
     )
     parser.add_argument(
-        "--fix", type=Path, metavar="OUT", help="new folder for a repaired copy"
+        "--html", type=Path, metavar="FILE", help="write a page that shows the photos"
     )
     parser.add_argument(
-        "--run", type=Path, help="run or package that looks at unlabelled photos"
+        "--fix", type=Path, metavar="OUT", help="write a repaired copy to a new folder"
+    )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        help="run or package to search for defects in photos without a label",
     )
     parser.add_argument(
         "--size",
         type=positive_int,
-        help="longer side of the input, pixels (default: what train would choose)",
+        help="longer side of the model's input, pixels (default: as train chooses)",
     )
 
 
 def run_check(args: argparse.Namespace) -> int:
-    """Print every finding; the exit code is 4 where training would be wrong."""
+    """Check a dataset and print the findings.
+
+    Returns:
+        0, or the exit code of a dataset error where there are errors; with ``--fix``
+        the copy decides.
+    """
     unpack_visibly(args.dataset)
     bar = PhotoBar()
     try:
-        report = inspect(
+        report = run_full_check(
             args.dataset,
             size_px=args.size,
             run=args.run,
-            ticking=ticking,
+            progress_bar=ticking,
             on_photo=bar,
-            split=split_wishes(args),
+            split=split_options(args),
         )
         if args.html:
             write_check_page(args.html, report)
@@ -61,12 +70,11 @@ def run_check(args: argparse.Namespace) -> int:
         print_json(report.as_json() | (copy.as_json() if copy else {}))
     else:
         _print(report, copy, args.html)
-    judged = copy.report if copy else report
-    return DatasetError.exit_code if judged.errors else 0
+    decisive = copy.report if copy else report
+    return DatasetError.exit_code if decisive.errors else 0
 
 
 def _print(report: CheckReport, copy: RepairedCopy | None, page: Path | None) -> None:
-    """Print findings and counts, and those of the copy."""
     _print_report(report)
     if page:
         sys.stdout.write(f"page: {page}\n")
@@ -76,14 +84,13 @@ def _print(report: CheckReport, copy: RepairedCopy | None, page: Path | None) ->
 
 
 def _print_report(report: CheckReport) -> None:
-    """Print the findings of one dataset and what it holds."""
     for line in finding_lines(report):
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(_counts(report))
 
 
 def _repairs(repairs: Sequence[Repair]) -> str:
-    """Return what was repaired; in full what a person must still do."""
+    """Return the first repairs, and all repairs that a person must complete."""
     lines = [str(repair) for repair in repairs if repair.left]
     others = [str(repair) for repair in repairs if not repair.left]
     lines += others[:SHOWN]
@@ -93,7 +100,6 @@ def _repairs(repairs: Sequence[Repair]) -> str:
 
 
 def _counts(report: CheckReport) -> str:
-    """Return what the dataset holds, one line for each split."""
     rows = [
         f"{name}: {len(photos)} photos, {sum(p.is_good for p in photos)} good, "
         f"{sum(len(p.labels) for p in photos)} boxes\n"

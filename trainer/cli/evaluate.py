@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: the same figures for a run and every variant of a package."""
+"""The verb ``evaluate``: the same metrics for a run and every variant of a package."""
 
 import argparse
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.manifest import VariantName
 from trainer.cli.output import finding_lines, print_json, print_metrics
-from trainer.cli.progress import say, ticking, unpack_visibly
+from trainer.cli.progress import print_status, ticking, unpack_visibly
 from trainer.data.checks.check import faultless_dataset
 from trainer.evaluation.evaluate import evaluate, open_model
 from trainer.evaluation.leakage import without_trained
@@ -14,17 +14,22 @@ from trainer.report.page import write_report
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``graftline evaluate``."""
+    """Add the options of ``graftline evaluate``."""
     parser.add_argument("subject", type=Path, help="run or package")
     parser.add_argument(
         "dataset", type=Path, help="folder of photos and labels, or a zip"
     )
-    parser.add_argument("--split", help="default: val if there is one, else everything")
     parser.add_argument(
-        "--variant", type=VariantName, choices=list(VariantName), help="of a package"
+        "--split", help="split to evaluate (default: val if there is one, else all)"
     )
-    parser.add_argument("--report", type=Path, help="HTML file to write")
-    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+    parser.add_argument(
+        "--variant",
+        type=VariantName,
+        choices=list(VariantName),
+        help="variant of a package",
+    )
+    parser.add_argument("--report", type=Path, help="HTML report to write")
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
@@ -33,12 +38,12 @@ def run_evaluate(args: argparse.Namespace) -> int:
     unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=False)
     for line in finding_lines(report):
-        say(line)
+        print_status(line)
     dataset, note = report.dataset, ""
     if args.split is None:
         dataset, note = without_trained(dataset, args.subject)
     if note:
-        say(note)
+        print_status(note)
     _, photos = dataset.split(args.split)
     with ticking("measure", len(photos)) as tick:
         outcome = evaluate(model, dataset, args.split, tick)

@@ -1,11 +1,11 @@
-"""The verb ``pack``: a run in, a sealed package out."""
+"""The verb ``pack``: makes a package of a run."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from trainer.cli.output import print_json
-from trainer.cli.progress import say, unpack_visibly
+from trainer.cli.progress import print_status, unpack_visibly
 from trainer.data.dataset import open_dataset
 from trainer.data.splitting.split_record import split_options_of
 from trainer.run import open_run
@@ -13,29 +13,35 @@ from trainer.ship.pack import pack_run
 
 
 def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``graftline pack``."""
-    parser.add_argument("run", type=Path, help="from graftline train")
+    """Add the options of ``graftline pack``."""
+    parser.add_argument("run", type=Path, help="folder of a run of graftline train")
     parser.add_argument("--out", type=Path, required=True, help="package to write")
-    parser.add_argument("--dataset", type=Path, help="where the photos are now")
-    parser.add_argument("--name", help="of the model (default: the run's)")
-    parser.add_argument("--no-int8", action="store_true", help="leave INT8 out")
     parser.add_argument(
-        "--calibration", type=Path, help="folder of training photos for INT8's ranges"
+        "--dataset", type=Path, help="dataset of the run, where it has moved"
     )
-    parser.add_argument("--json", action="store_true", help="outcome as JSON")
+    parser.add_argument("--name", help="name of the model (default: that of the run)")
+    parser.add_argument(
+        "--no-int8", action="store_true", help="leave the INT8 variants out"
+    )
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        help="folder of training photos to calibrate INT8 with (default: a sample)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run_pack(args: argparse.Namespace) -> int:
-    """Export, quantize and seal a package."""
+    """Export and quantize a run, and write the package."""
     run = open_run(args.run)
-    place = args.dataset or Path(run.record.dataset)
-    unpack_visibly(place)
-    dataset = open_dataset(place, split=split_options_of(run.folder))
+    path = args.dataset or Path(run.record.dataset)
+    unpack_visibly(path)
+    dataset = open_dataset(path, split=split_options_of(run.folder))
     report = pack_run(
         run,
         dataset,
         args.out,
-        on_progress=say,
+        on_progress=print_status,
         int8=not args.no_int8,
         name=args.name,
         calibration_folder=args.calibration,

@@ -1,7 +1,4 @@
-"""What a person sees of long work: bars on a terminal, plain lines elsewhere.
-
-What the verbs that read a dataset have in common: a zip is unpacked visibly.
-"""
+"""Progress on stderr: bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -21,7 +18,7 @@ from rich.progress import (
 
 from trainer.data.archive import is_archive, unpacked
 
-if TYPE_CHECKING:  # check shows progress, and loads no training library
+if TYPE_CHECKING:  # check shows progress and must not load a training library
     from trainer.detectors.weights import TransferReport
     from trainer.fit.engine import StepReport
     from trainer.fit.options import Recipe
@@ -29,8 +26,8 @@ if TYPE_CHECKING:  # check shows progress, and loads no training library
 LINE_EVERY_S = 10.0  # where there is no terminal
 
 
-def say(text: str) -> None:
-    """Print a line for people, on stderr.
+def print_status(text: str) -> None:
+    """Print a line on stderr.
 
     Args:
         text: Without a line end.
@@ -40,16 +37,16 @@ def say(text: str) -> None:
 
 
 class Ticker:
-    """A bar on a terminal, else a line every ten seconds.
+    """A bar on a terminal, else a line every ``LINE_EVERY_S``.
 
     Args:
-        title: What is going on.
+        title: Name of the work.
         total: Number of ticks.
     """
 
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total, self._done = title, total, 0
-        self._said = self._begun = time.monotonic()
+        self._started_s = self._last_line_s = time.monotonic()
         self._progress: Progress | None = None
         if sys.stderr.isatty():
             self._progress = Progress(
@@ -68,30 +65,29 @@ class Ticker:
 
         Args:
             done: In all; None = one more.
-            note: Shown behind.
+            note: Shown at the end of the line.
         """
         self._done = self._done + 1 if done is None else done
         if self._progress:
             self._progress.update(self._task, completed=self._done, note=note)
             return
-        now = time.monotonic()
-        if now - self._said >= LINE_EVERY_S:
-            self._said = now
-            left_s = (now - self._begun) / self._done * (self._total - self._done)
-            say(f"{self._title} {self._done}/{self._total} {note} {left_s:.0f} s left")
+        now_s = time.monotonic()
+        if now_s - self._last_line_s >= LINE_EVERY_S:
+            self._last_line_s = now_s
+            each_s = (now_s - self._started_s) / self._done
+            left_s = each_s * (self._total - self._done)
+            print_status(
+                f"{self._title} {self._done}/{self._total} {note} {left_s:.0f} s left"
+            )
 
-    def retotal(self, total: int) -> None:
-        """Change how many there are.
-
-        Args:
-            total: Number of ticks.
-        """
+    def set_total(self, total: int) -> None:
+        """Change the number of ticks."""
         self._total = total
         if self._progress:
             self._progress.update(self._task, total=total)
 
     def close(self) -> None:
-        """End the bar."""
+        """Remove the bar."""
         if self._progress:
             self._progress.stop()
             self._progress = None
@@ -99,11 +95,11 @@ class Ticker:
 
 @contextmanager
 def ticking(title: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar around some work.
+    """Show a bar for some work.
 
     Args:
-        title: What is going on.
-        total: Number of ticks.
+        title: Name of the work.
+        total: Number of items.
 
     Yields:
         Function to call after each item.
@@ -113,6 +109,27 @@ def ticking(title: str, total: int) -> Iterator[Callable[[], None]]:
         yield ticker.tick
     finally:
         ticker.close()
+
+
+class PhotoBar:
+    """A bar for photos that are read, opened when their number is known."""
+
+    def __init__(self) -> None:
+        self._ticker: Ticker | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` photos are read."""
+        if self._ticker is None:
+            self._ticker = Ticker("read", total)
+        self._ticker.tick(done)
+        if done == total:
+            self._ticker.close()
+            self._ticker = None
+
+    def close(self) -> None:
+        """Remove the bar, also after an error."""
+        if self._ticker:
+            self._ticker.close()
 
 
 class TerminalObserver:
@@ -126,7 +143,7 @@ class TerminalObserver:
     def begin(
         self, recipe: "Recipe", transfer: "TransferReport | None", steps: int
     ) -> None:
-        """Say what is going to happen."""
+        """Print what is trained, from what, and for how long."""
         start = "random weights"
         if transfer:
             total = transfer.transferred + len(transfer.reset)
@@ -136,72 +153,75 @@ class TerminalObserver:
         length = f"{recipe.epochs} epochs, {steps} steps"
         if recipe.minutes is not None:
             length = f"{recipe.minutes:g} minutes"
-        say(
+        print_status(
             f"training {recipe.detector} ({recipe.activation}) from {start}: "
             f"{recipe.input_width_px} x {recipe.input_height_px} px, "
             f"{length} of {recipe.batch} photos a step"
         )
         if recipe.freeze == "trunk":
-            say("the trunk stays as it came, neck and head learn")
+            print_status("the backbone is frozen, neck and head are trained")
         if recipe.tiles:
-            say(f"each photo takes {recipe.tiles.count} inferences: {recipe.tiles}")
+            print_status(
+                f"each photo takes {recipe.tiles.count} inferences: {recipe.tiles}"
+            )
         self._ticker = Ticker("train", steps)
 
     def step(self, epoch: int, report: "StepReport") -> None:
         """Move the bar."""
-        now = time.monotonic()
-        self._recent = [*self._recent[-20:], (now, report.images)]
-        elapsed = now - self._recent[0][0]
-        speed = sum(n for _, n in self._recent[1:]) / elapsed if elapsed else 0.0
-        first = self._loss == 0
-        self._loss = report.loss if first else 0.95 * self._loss + 0.05 * report.loss
+        now_s = time.monotonic()
+        self._recent = [*self._recent[-20:], (now_s, report.images)]
+        elapsed_s = now_s - self._recent[0][0]
+        speed = sum(n for _, n in self._recent[1:]) / elapsed_s if elapsed_s else 0.0
+        is_first = self._loss == 0
+        # single batches vary too much to be read: show a running average
+        self._loss = report.loss if is_first else 0.95 * self._loss + 0.05 * report.loss
         note = f"epoch {epoch} loss {self._loss:.2f} {speed:.1f} photos/s"
         if report.map_50 is not None:
             note += f" mAP@.5 {report.map_50:.3f}"
         if self._ticker:
             if report.planned:
-                self._ticker.retotal(report.planned)
+                self._ticker.set_total(report.planned)
             self._ticker.tick(report.step, note)
 
     def measuring(self, photos: int) -> Callable[[], None]:
-        """Change to the bar of the validation."""
+        """Replace the bar by that of the validation."""
         self.close()
         self._ticker = Ticker("measure", photos)
         return self._ticker.tick
 
     def close(self) -> None:
-        """End the bar, also after an error."""
+        """Remove the bar, also after an error."""
         if self._ticker:
             self._ticker.close()
 
 
 class SilentObserver:
-    """Watches a training whose leader already tells of it."""
+    """Ignores a training that another process of the group reports."""
 
     def begin(
         self, recipe: "Recipe", transfer: "TransferReport | None", steps: int
     ) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def step(self, epoch: int, report: "StepReport") -> None:
-        """Say nothing."""
+        """Print nothing."""
 
-    def measuring(self, photos: int) -> Callable[[], None]:  # noqa: ARG002 (as the others)
-        """Say nothing, photo by photo."""
+    def measuring(self, photos: int) -> Callable[[], None]:  # noqa: ARG002 (protocol)
+        """Print nothing."""
         return self.close
 
     def close(self) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def unpack_visibly(dataset: Path) -> None:
-    """Unpack a zip, with progress; what opens it afterwards finds it unpacked.
+    """Unpack a zip with a progress bar; opening it later finds it unpacked.
 
     Args:
-        dataset: A folder, with which nothing is done, or a zip.
+        dataset: A zip; for a folder nothing is done.
 
     Raises:
-        DatasetError: The zip is damaged, harmful, or there is no room for it.
+        DatasetError: The zip is damaged or harmful, or the disk is full.
     """
     if not is_archive(dataset):
         return

@@ -1,6 +1,7 @@
-"""What ``train`` trains besides the run itself, and what that tells.
+"""The studies of ``train``: further trainings, and what their results show.
 
-``train --folds``: more trainings, and what they say of the labels.
+``--folds`` lists labels that look wrong, ``--learning-curve`` estimates how many more
+photos are needed, ``--compare scratch`` measures what the pretrained weights gain.
 """
 
 import argparse
@@ -8,11 +9,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from models.files import write_atomically
 from trainer.cli.arguments import fold_int, share
-from trainer.cli.progress import TerminalObserver, say
+from trainer.cli.progress import TerminalObserver, print_status
 from trainer.data.dataset import Dataset
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
@@ -39,61 +41,52 @@ from trainer.report.learning_curve import (
 from trainer.run import unwritable
 from trainer.study import folds
 from trainer.study.folds import divide_photos
-from trainer.study.learning_curve import PARTS, learn_again, nested_photos
+from trainer.study.learning_curve import PARTS, nested_photos, train_curve
 from trainer.study.pooled import pooled_metrics
 from trainer.study.scratch import refuse_random_start, train_from_scratch
 from trainer.study.trainings import ObserverFactory
 
-GOAL = 0.95
+GOAL_RECALL = 0.95
+RESULT_NAME = "result.json"
 
 
-def add_studies(parser: argparse.ArgumentParser) -> None:
-    """Describe what is trained besides the run itself.
-
-    Args:
-        parser: Of ``train``.
-    """
+def add_study_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the studies."""
     parser.add_argument(
         "--folds",
         type=fold_int,
-        help="also train so many detectors, each on all photos but a fold, and list "
-        "the labels that look wrong (that many times longer)",
+        help="also train this many detectors, each on all photos except one fold, and "
+        "list the labels that look wrong (takes that many times longer)",
     )
     parser.add_argument(
         "--learning-curve",
         action="store_true",
-        help="also train on 25, 50 and 75%% of the photos, and say how many more are "
-        "needed (four times as long)",
+        help="also train on 25, 50 and 75%% of the photos, and estimate how many more "
+        "are needed (takes four times as long)",
     )
     parser.add_argument(
         "--goal-recall",
         type=share,
-        default=GOAL,
+        default=GOAL_RECALL,
         metavar="SHARE",
-        help="recall that --learning-curve counts the missing photos for (default: "
-        "95%%)",
+        help="recall for which --learning-curve estimates the missing photos "
+        f"(default: {GOAL_RECALL:.0%}%)",
     )
     parser.add_argument(
         "--compare",
         choices=["scratch"],
-        help="also train from random weights with the same schedule, and show both "
-        "(twice as long)",
+        help="also train from random weights with the same schedule, and compare "
+        "(takes twice as long)",
     )
 
 
 def prepare_studies(
     args: argparse.Namespace,
     dataset: Dataset,
-    wishes: TrainOptions,
-    tell: Callable[[str], None],
+    options: TrainOptions,
+    report: Callable[[str], None],
 ) -> None:
-    """Stop before any training where a study cannot be made; say what it takes.
-
-    Args:
-        args: Options of ``train``.
-        dataset: Checked.
-        wishes: Of the run.
-        tell: Told what it takes.
+    """Refuse studies that cannot be made, before any training; report the effort.
 
     Raises:
         DatasetError: Too few photos with a defect.
@@ -101,74 +94,70 @@ def prepare_studies(
     """
     more = []
     if args.folds:
-        divide_photos(dataset, args.folds, wishes.seed)
+        divide_photos(dataset, args.folds, options.seed)
         more.append((f"--folds {args.folds}", int(args.folds)))
     if args.learning_curve:
-        nested_photos(dataset, wishes.seed)
+        nested_photos(dataset, options.seed)
         more.append(("--learning-curve", PARTS - 1))
     if args.compare:
-        refuse_random_start(wishes)
+        refuse_random_start(options)
         more.append(("--compare scratch", 1))
     if not more:
         return
     shares = ", ".join(f"{number} for {option}" for option, number in more)
     total = 1 + sum(number for _, number in more)
-    took = ""
-    if wishes.minutes is not None:
-        took = (
-            f"; --minutes {wishes.minutes:g} is for each of them, about "
-            f"{wishes.minutes * total:g} in all"
+    minutes = ""
+    if options.minutes is not None:
+        minutes = (
+            f"; --minutes {options.minutes:g} is for each of them, about "
+            f"{options.minutes * total:g} in all"
         )
-    tell(f"{total} trainings of about the same length: the run, {shares}{took}")
+    report(f"{total} trainings of about the same length: the run, {shares}{minutes}")
 
 
 def run_studies(
-    args: argparse.Namespace, dataset: Dataset, wishes: TrainOptions, outcome: Outcome
+    args: argparse.Namespace, dataset: Dataset, options: TrainOptions, outcome: Outcome
 ) -> Iterator[Study]:
-    """Yield what each study told, once it is made.
+    """Yield the result of each study when it is finished.
 
     Args:
-        args: Options of ``train``.
-        dataset: That the run was trained on.
-        wishes: Of the run.
-        outcome: The run.
+        dataset: The one that the run was trained on.
+        options: The ones that the run was trained with.
 
     Raises:
         TrainingError: Other trainings are there, or the folder cannot be written.
     """
     if args.folds:
-        yield run_folds(dataset, wishes, args.out, args.folds)
+        yield _cross_training(dataset, options, args.out, args.folds)
     if args.learning_curve:
-        yield _learning_curve(dataset, wishes, outcome, args.goal_recall)
+        yield _learning_curve(dataset, options, outcome, args.goal_recall)
     if args.compare:
-        yield _from_scratch(dataset, wishes, outcome)
+        yield _from_scratch(dataset, options, outcome)
 
 
 def _learning_curve(
-    dataset: Dataset, wishes: TrainOptions, outcome: Outcome, goal: float
+    dataset: Dataset, options: TrainOptions, outcome: Outcome, goal: float
 ) -> Study:
-    """Train on parts of the photos, and say how many more are needed."""
-    sizes = [len(subset) for subset in nested_photos(dataset, wishes.seed)]
+    sizes = [len(subset) for subset in nested_photos(dataset, options.seed)]
     names = [f"learning curve, {size} photos" for size in sizes]
-    watch = _watching(names, outcome)
-    measured = learn_again(dataset, wishes, outcome, watch)
+    observe = _timed_observers(names, outcome)
+    measured = train_curve(dataset, options, outcome, observe)
     record = outcome.run.record
     series = measured_series(measured, outcome.photos, record.labels, record.seed)
-    told = [extrapolate(one, goal, record.seed) for one in series]
+    found = [extrapolate(one, goal, record.seed) for one in series]
     steps = record.schedule.steps if record.schedule else 0
     return Study(
         "learning_curve",
-        (learning_curve_section(told, steps),),
-        learning_curve_document(told, steps),
-        tuple(extrapolation_text(one) for one in told),
+        (learning_curve_section(found, steps),),
+        learning_curve_document(found, steps),
+        tuple(extrapolation_text(one) for one in found),
     )
 
 
-def _from_scratch(dataset: Dataset, wishes: TrainOptions, outcome: Outcome) -> Study:
-    """Train from random weights, and compare."""
-    watch = _watching(["from random weights"], outcome)
+def _from_scratch(dataset: Dataset, options: TrainOptions, outcome: Outcome) -> Study:
+    observe = _timed_observers(["from random weights"], outcome)
     run = outcome.run.record
-    scratch = train_from_scratch(dataset, wishes, outcome, watch).run.record
+    scratch = train_from_scratch(dataset, options, outcome, observe).run.record
     return Study(
         "scratch",
         (scratch_section(run, scratch),),
@@ -177,56 +166,45 @@ def _from_scratch(dataset: Dataset, wishes: TrainOptions, outcome: Outcome) -> S
     )
 
 
-def _watching(names: list[str], outcome: Outcome) -> ObserverFactory:
-    """Return who watches trainings that each take as long as the run did."""
+def _timed_observers(names: list[str], outcome: Outcome) -> ObserverFactory:
+    """Return observers of trainings that each take about as long as the run."""
     each_s = outcome.run.record.seconds
 
     @contextmanager
-    def watch(number: int) -> Iterator[TerminalObserver]:
+    def observe(number: int) -> Iterator[TerminalObserver]:
         nonlocal each_s
         left_s = each_s * (len(names) - number)
-        say(
+        print_status(
             f"training {number + 1} of {len(names)}: {names[number]}; about "
-            f"{left_s / 60:.1f} minutes for what is left"
+            f"{left_s / 60:.1f} minutes left"
         )
-        observer, begun = TerminalObserver(), time.monotonic()
+        observer, started_s = TerminalObserver(), time.monotonic()
         try:
             yield observer
         finally:
             observer.close()
-        each_s = max(each_s, time.monotonic() - begun)
+        each_s = max(each_s, time.monotonic() - started_s)
 
-    return watch
-
-
-RESULT_NAME = "result.json"
+    return observe
 
 
-def run_folds(dataset: Dataset, wishes: TrainOptions, out: Path, count: int) -> Study:
-    """Train all folds, write the suspects, and return what to show.
+@contextmanager
+def _fold_observer(number: int, count: int) -> Iterator[TerminalObserver]:
+    print_status(f"fold {number + 1} of {count}")
+    observer = TerminalObserver()
+    try:
+        yield observer
+    finally:
+        observer.close()
 
-    Args:
-        dataset: Checked.
-        wishes: Of each of the trainings.
-        out: Folder of the run; finished folds there are not trained again.
-        count: Folds.
 
-    Raises:
-        DatasetError: Too few photos with a defect.
-        TrainingError: Other folds are there, or the folder cannot be written.
-    """
-
-    @contextmanager
-    def watch(number: int) -> Iterator[TerminalObserver]:
-        say(f"fold {number + 1} of {count}")
-        observer = TerminalObserver()
-        try:
-            yield observer
-        finally:
-            observer.close()
-
-    crossed = folds.cross_train(dataset, wishes, out, watch, count=count)
-    judged = CrossValidation(
+def _cross_training(
+    dataset: Dataset, options: TrainOptions, out: Path, count: int
+) -> Study:
+    """Train all folds, write the label issues and the result, and return the study."""
+    observe = partial(_fold_observer, count=count)
+    crossed = folds.cross_train(dataset, options, out, observe, count=count)
+    result = CrossValidation(
         count,
         crossed.photos,
         crossed.found,
@@ -234,37 +212,32 @@ def run_folds(dataset: Dataset, wishes: TrainOptions, out: Path, count: int) -> 
         find_label_issues(crossed.photos, crossed.found, len(dataset.labels)),
     )
     write_label_issues(
-        out / SUSPECTS, dataset, judged.photos, judged.found, judged.issues
+        out / SUSPECTS, dataset, result.photos, result.found, result.issues
     )
-    document = _document(judged)
+    document = {
+        "folds": result.folds,
+        "metrics": result.metrics.model_dump(mode="json"),
+        "suspects": len(result.issues),
+        "more_likely_wrong": count_likely_wrong(result.issues),
+    }
     path = out / folds.FOLDER_NAME / RESULT_NAME
     try:
         write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
     except OSError as exc:
         raise unwritable(path.parent, exc) from exc
-    sections = (folds_section(judged), label_issues_section(dataset, judged))
-    return Study("folds", sections, document, tuple(_lines(judged, out / SUSPECTS)))
+    sections = (folds_section(result), label_issues_section(dataset, result))
+    return Study("folds", sections, document, tuple(_lines(result, out / SUSPECTS)))
 
 
-def _document(judged: CrossValidation) -> dict[str, object]:
-    """Return the figures for programs."""
-    return {
-        "folds": judged.folds,
-        "metrics": judged.metrics.model_dump(mode="json"),
-        "suspects": len(judged.issues),
-        "more_likely_wrong": count_likely_wrong(judged.issues),
-    }
-
-
-def _lines(judged: CrossValidation, folder: Path) -> Iterator[str]:
-    """Yield the figures for people."""
-    metrics, total = judged.metrics, len(judged.issues)
+def _lines(result: CrossValidation, folder: Path) -> Iterator[str]:
+    """Yield the result of a cross-training as text."""
+    metrics, total = result.metrics, len(result.issues)
     low, high = metrics.recall_interval
     yield (
-        f"over {judged.folds} folds, {metrics.images} photos: defects found "
+        f"over {result.folds} folds, {metrics.images} photos: defects found "
         f"{metrics.recall:.1%} ({low:.1%} to {high:.1%})"
     )
     yield (
-        f"labels that look wrong: {count_likely_wrong(judged.issues)} more likely than "
-        f"not, {total} to look at: {folder}"
+        f"labels that look wrong: {count_likely_wrong(result.issues)} more likely than "
+        f"not, {total} to review: {folder}"
     )

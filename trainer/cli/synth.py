@@ -1,4 +1,4 @@
-"""The verb ``synth``: arguments in, one call, what was written out."""
+"""The verb ``synth``: draws a dataset and a video of a line."""
 
 import argparse
 import json
@@ -25,18 +25,14 @@ _DEFAULTS = LineSettings()
 
 
 def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``graftline synth``.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the options of ``graftline synth``."""
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     numbers = {
-        "seed": (_DEFAULTS.seed, "same seed, same parts"),
+        "seed": (_DEFAULTS.seed, "the same seed draws the same parts"),
         "photos": (_DEFAULTS.photos, "labelled photos, train and val together"),
         "good": (_DEFAULTS.good, "photos of good parts"),
         "parts": (_DEFAULTS.parts, "parts in the video"),
-        "size": (_DEFAULTS.size_px, "edge of photos and video in pixels"),
+        "size": (_DEFAULTS.size_px, "side of photos and video in pixels"),
         "fps": (_DEFAULTS.fps, "frames per second of the video"),
     }
     for name, (default, meaning) in numbers.items():
@@ -53,13 +49,7 @@ def add_synth_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_synth(args: argparse.Namespace) -> int:
-    """Write the data set and the video, and say what is there.
-
-    Args:
-        args: As ``add_synth_arguments`` describes them.
-
-    Returns:
-        The exit code, 0.
+    """Write the dataset and the video, and print a summary.
 
     Raises:
         ConfigError: A number is out of bounds.
@@ -94,7 +84,6 @@ def _bar(console: Console) -> Progress:
 
 
 def _bar_report(progress: Progress) -> Report:
-    """Return a report that gives each kind of output its own bar."""
     tasks = {}
 
     def report(what: str, done: int, total: int) -> None:
@@ -106,7 +95,7 @@ def _bar_report(progress: Progress) -> Report:
 
 
 def _plain_report(what: str, done: int, total: int) -> None:
-    """Print a line when a kind of output is complete."""
+    """Print a line when all of one kind are written."""
     if done == total:
         print(f"{what}: {total}", file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""The verb ``train``: photos in, a run out."""
+"""The verb ``train``: fine-tunes a detector on a dataset."""
 
 import argparse
 import sys
@@ -13,13 +13,19 @@ from trainer.cli.arguments import (
     positive_float,
     positive_int,
     seed_int,
-    split_wishes,
-    tiles_wish,
+    share,
+    split_options,
+    tile_option,
 )
-from trainer.cli.options import add_limits, read_wishes
+from trainer.cli.options import read_options
 from trainer.cli.output import finding_lines, print_json, print_metrics
-from trainer.cli.progress import SilentObserver, TerminalObserver, say, unpack_visibly
-from trainer.cli.studies import add_studies, prepare_studies, run_studies
+from trainer.cli.progress import (
+    SilentObserver,
+    TerminalObserver,
+    print_status,
+    unpack_visibly,
+)
+from trainer.cli.studies import add_study_arguments, prepare_studies, run_studies
 from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.detectors.base import Architecture
@@ -31,37 +37,44 @@ from trainer.fit.frozen_trunk import Freeze
 from trainer.fit.options import BATCH, LEARNING_RATE, TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.fit.tiling import TileMode
+from trainer.full_check import with_small_boxes
 from trainer.report.document import Study
 from trainer.report.page import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
-from trainer.study.full_check import with_small_boxes
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``graftline train``."""
+    """Add the options of ``graftline train``."""
     parser.add_argument(
         "dataset", type=Path, help="folder of photos and labels, or a zip"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the run to write"
+    )
     parser.add_argument(
         "--weights",
-        help="name, file, or none (default: the shipped checkpoint)",
+        help="name or file of the pretrained weights, or none for random weights "
+        "(default: the shipped checkpoint)",
     )
     parser.add_argument(
         "--from",
         dest="earlier",
         metavar="RUN",
         type=Path,
-        help="go on from an earlier run: its network, and its classes by name",
+        help="continue from the weights of an earlier run: the same network, classes "
+        "matched by name",
     )
     parser.add_argument(
         "--schedule",
         metavar="RUN",
         type=Path,
-        help="repeat a run to the step: its recipe, seed and schedule",
+        help="repeat the recipe, seed and schedule of a run, to the step",
     )
     parser.add_argument(
-        "--detector", type=Architecture, choices=list(Architecture), help="network"
+        "--detector",
+        type=Architecture,
+        choices=list(Architecture),
+        help="network (default: that of the weights)",
     )
     parser.add_argument(
         "--activation",
@@ -70,105 +83,124 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         help="non-linearity (default: relu for graft, hardswish for yolox)",
     )
     parser.add_argument(
-        "--size", type=positive_int, help="longer side of the input, pixels"
+        "--size",
+        type=positive_int,
+        help="longer side of the model's input, pixels (default: chosen by the photos)",
     )
     _add_tiles(parser)
     _add_schedule(parser)
-    add_limits(parser)
-    add_studies(parser)
+    _add_limits(parser)
+    add_study_arguments(parser)
     add_split_arguments(parser)
-    parser.add_argument("--resume", action="store_true", help="go on where it stopped")
-    parser.add_argument("--json", action="store_true", help="metrics as JSON")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue an interrupted training"
+    )
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
 
 
 def _add_schedule(parser: argparse.ArgumentParser) -> None:
-    """Describe how long, how fast and what of the network is trained."""
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive_int, help="passes over the photos")
     length.add_argument(
         "--minutes",
         type=positive_float,
-        help="time for everything, measuring included: as many steps as fit",
+        help="time for the whole training, validation included",
     )
     parser.add_argument(
         "--batch",
         type=positive_int,
-        help=f"photos a step (default: {BATCH}, fewer where memory is short)",
+        help=f"photos per step (default: {BATCH}, fewer where memory is short)",
     )
     parser.add_argument(
         "--learning-rate",
         type=positive_float,
-        help=f"highest one (default: {LEARNING_RATE})",
+        help=f"highest learning rate (default: {LEARNING_RATE})",
     )
     parser.add_argument(
         "--freeze",
         type=Freeze,
         choices=list(Freeze),
-        help="trunk: train only neck and head; the trunk's features of eight views a "
-        "photo at most are computed once (default: nothing)",
+        help="trunk: freeze the backbone, and train only neck and head (default: "
+        "nothing)",
     )
     parser.add_argument(
-        "--seed", type=seed_int, help="of everything random (default: 0)"
+        "--seed", type=seed_int, help="seed of all random numbers (default: 0)"
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--max-overkill",
+        type=share,
+        metavar="SHARE",
+        help="share of good parts that may be alarmed, for example 1%% (default: 2%% "
+        "where there are 30 good parts to measure on)",
+    )
+    limits.add_argument(
+        "--max-escape",
+        type=share,
+        metavar="SHARE",
+        help="share of defective parts that may escape, for example 0.5%%",
     )
 
 
 def _add_tiles(parser: argparse.ArgumentParser) -> None:
-    """Describe how large photos are cut."""
     parser.add_argument(
         "--tiles",
-        type=tiles_wish,
+        type=tile_option,
         metavar="auto|off|HxW",
-        help="cut large photos into overlapping tiles, each one inference: where small "
-        "defects would be lost (auto, without --size), never, or of this size",
+        help="cut large photos into overlapping tiles, each one inference: auto where "
+        "small defects would be lost (and --size is not given), off, or this size "
+        "(default: auto)",
     )
 
 
 def run_train(args: argparse.Namespace) -> int:
-    """Fine-tune a detector and print how good it became."""
+    """Fine-tune a detector and print its metrics."""
     return run_in_team(partial(_train, args, time.monotonic()))
 
 
-def _train(args: argparse.Namespace, begun_s: float, team: ProcessGroup) -> int:
-    """Train in this process; only the leader writes and prints."""
-    tell = say if team.is_leader else _say_nothing
+def _train(args: argparse.Namespace, started_s: float, team: ProcessGroup) -> int:
+    """Train in this process; only the leader of the group writes and prints."""
+    report_status = print_status if team.is_leader else _print_nothing
     with team.first_on_machine():
         unpack_visibly(args.dataset)
-    report = faultless_dataset(args.dataset, trains=True, split=split_wishes(args))
+    report = faultless_dataset(args.dataset, trains=True, split=split_options(args))
     if team.is_leader:
-        _prepare(args.out, resume=args.resume)
+        _prepare_folder(args.out, resume=args.resume)
     small = with_small_boxes(report, args.size, args.tiles or TileMode.AUTO)
     for line in finding_lines(small):
-        tell(line)
-    wishes = read_wishes(args, report.dataset, tell)
-    prepare_studies(args, report.dataset, wishes, tell)
+        report_status(line)
+    options = read_options(args, report.dataset, report_status)
+    prepare_studies(args, report.dataset, options, report_status)
     observer = TerminalObserver() if team.is_leader else SilentObserver()
     try:
         outcome = recipe.train(
             report.dataset,
-            wishes,
+            options,
             args.out,
             observer,
             resume=args.resume,
-            begun_s=begun_s,
+            begun_s=started_s,
             team=team,
         )
     finally:
         observer.close()
-    return _finish(args, wishes, report.dataset, outcome)
+    return _finish(args, options, report.dataset, outcome)
 
 
-def _say_nothing(_: str) -> None:
-    """Leave it to the leader."""
+def _print_nothing(_: str) -> None:
+    """Leave the output to the leader."""
 
 
 def _finish(
-    args: argparse.Namespace, wishes: TrainOptions, dataset: Dataset, outcome: Outcome
+    args: argparse.Namespace, options: TrainOptions, dataset: Dataset, outcome: Outcome
 ) -> int:
-    """Write the report, do the studies that were asked for, and print."""
     record = outcome.run.record
     _write_report(args.out, dataset, outcome, ())
     studies: list[Study] = []
-    for study in run_studies(args, dataset, wishes, outcome):
+    for study in run_studies(args, dataset, options, outcome):
         studies.append(study)
         _write_report(args.out, dataset, outcome, studies)
     if args.json:
@@ -185,7 +217,6 @@ def _finish(
 def _write_report(
     out: Path, dataset: Dataset, outcome: Outcome, studies: Sequence[Study]
 ) -> None:
-    """Write the report of the run."""
     record = outcome.run.record
     write_report(
         out / REPORT_NAME,
@@ -200,15 +231,14 @@ def _write_report(
     )
 
 
-def _prepare(out: Path, *, resume: bool) -> None:
-    """Make the run's folder, and refuse to write over another run."""
+def _prepare_folder(out: Path, *, resume: bool) -> None:
     if not resume and any(
         (out / name).exists() for name in (RECORD_NAME, CHECKPOINT_NAME)
     ):
         raise TrainingError(
             f"{out}: there is a run already.",
-            why="It would be written over.",
-            fix="Go on with --resume, or choose another folder with --out.",
+            why="It would be overwritten.",
+            fix="Continue it with --resume, or choose another folder with --out.",
         )
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Trainings of trainings: what one run alone cannot tell."""
+"""Studies: further trainings beside a run, for figures that one run cannot give."""

@@ -1,18 +1,18 @@
-"""Cross-training: every photo is judged by a detector that has not seen it.
+"""Cross-training: every photo is evaluated by a detector that was not trained on it.
 
 The photos are divided into K folds. K detectors are trained, each on all folds but one,
-and each looks at the fold that it was not trained on::
+and each is evaluated on the fold that it was not trained on::
 
     RUN/folds/
         plan.json           what the folds were made with
         0/ .. K-1/          runs, each held out from its own fold
 
 A fold that is finished is not trained again. Its training runs to the end of its
-schedule: the photos that it is going to judge neither end it nor choose among its
-averages. Photos to train on and photos to measure on take part alike: labels of both
-can be wrong, and K small sets measured together have tighter intervals than one. The
-run itself is not touched: it is trained on its own photos and measured on its own val.
-Splits that training does not use (test) stay out.
+schedule: the held-out photos neither stop it early nor select its weights. Photos of
+train and val both take part: labels of both can be wrong, and K small sets measured
+together have tighter intervals than one. The run itself does not change: it is trained
+on its own photos and measured on its own val. Splits that training does not use (test)
+do not take part.
 """
 
 import hashlib
@@ -30,19 +30,19 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.assign import shows_defect
 from trainer.data.splitting.stratify import Fold, folds
 from trainer.fit.options import TrainOptions
-from trainer.study.trainings import ObserverFactory, keep_plan, train_once
+from trainer.study.trainings import ObserverFactory, require_same_plan, train_once
 
 FOLDER_NAME = "folds"
 
 
 @dataclass(frozen=True, slots=True)
 class CrossTraining:
-    """Every photo with what a detector says that was not trained on it.
+    """Every photo with the detections of a detector that was not trained on it.
 
     Attributes:
         photos: All that took part, fold by fold.
         found: One for each photo, down to a low score.
-        fold_of: ``[N]`` int64, number of the fold that held the photo out.
+        fold_of: ``[N]`` int64, number of the fold that the photo was held out in.
     """
 
     photos: tuple[Photo, ...]
@@ -51,10 +51,7 @@ class CrossTraining:
 
 
 def cross_photos(dataset: Dataset) -> tuple[Photo, ...]:
-    """Return the photos that take part: those to train on, then those to measure on.
-
-    Args:
-        dataset: Checked.
+    """Return the photos that take part: train, then val.
 
     Raises:
         DatasetError: Nothing to train on.
@@ -69,11 +66,9 @@ def divide_photos(
     """Return the folds of a dataset, each with a defect inside and outside.
 
     Args:
-        dataset: Checked.
         count: Folds, at least 2.
-        seed: Of the division.
-        groups: ``[N]`` group of each of ``cross_photos``; none is torn apart; None =
-            those of the dataset's division.
+        groups: ``[N]`` group of each of ``cross_photos``, kept together; None = the
+            groups of the dataset.
 
     Raises:
         DatasetError: Too few photos with a defect for so many folds.
@@ -94,35 +89,34 @@ def divide_photos(
 
 def cross_train(
     dataset: Dataset,
-    wishes: TrainOptions,
+    options: TrainOptions,
     out: Path,
-    watch: ObserverFactory,
+    observe: ObserverFactory,
     *,
     count: int,
 ) -> CrossTraining:
-    """Train on all folds but one, in turn, and look at the one.
+    """Train on all folds but one, in turn, and evaluate that one.
 
     Args:
-        dataset: Checked.
-        wishes: Of every one of the trainings.
         out: Folder of the run that they belong to; exists.
-        watch: Gives who watches the fold of a number, from 0.
+        observe: Opens the observer of a fold by its number, from 0.
         count: Folds, at least 2.
 
     Raises:
         DatasetError: Too few photos with a defect for so many folds.
-        TrainingError: The folds in ``out`` were made with something else.
+        TrainingError: The folds in ``out`` were made with other photos or options.
     """
-    divided = divide_photos(dataset, count, wishes.seed)
+    divided = divide_photos(dataset, count, options.seed)
     root = out / FOLDER_NAME
-    honest = replace(wishes, selects=False)
-    keep_plan(root, _plan(dataset, honest, divided), FOLDER_NAME)
+    # the held-out photos must not select the weights that are evaluated on them
+    unselected = replace(options, selects=False)
+    require_same_plan(root, _plan(dataset, unselected, divided), FOLDER_NAME)
     found: list[Detections] = []
     for number, fold in enumerate(divided):
-        with watch(number) as observer:
+        with observe(number) as observer:
+            fold_dataset = _dataset_of(dataset, fold)
             folder = root / str(number)
-            alone = _dataset_of(dataset, fold)
-            found += train_once(alone, honest, folder, observer).found
+            found += train_once(fold_dataset, unselected, folder, observer).found
     sizes = [len(fold.held_out) for fold in divided]
     return CrossTraining(
         tuple(photo for fold in divided for photo in fold.held_out),
@@ -132,7 +126,6 @@ def cross_train(
 
 
 def _dataset_of(dataset: Dataset, fold: Fold[Photo]) -> Dataset:
-    """Return a dataset whose val is one fold."""
     splits = {"train": fold.train, "val": fold.held_out}
     division = dataset.split_assignment.with_held_out(fold.held_out)
     content = _hash(dataset, fold)
@@ -148,10 +141,10 @@ def _hash(dataset: Dataset, fold: Fold[Photo]) -> str:
 
 
 def _plan(
-    dataset: Dataset, wishes: TrainOptions, divided: Sequence[Fold[Photo]]
+    dataset: Dataset, options: TrainOptions, divided: Sequence[Fold[Photo]]
 ) -> dict[str, object]:
-    """Return what must be the same for folds that were trained at another time."""
-    plain = json.loads(json.dumps(asdict(wishes), default=str))
+    """Return what must be the same for folds that were trained earlier."""
+    plain = json.loads(json.dumps(asdict(options), default=str))
     return {
         "folds": len(divided),
         "photos": [len(fold.held_out) for fold in divided],

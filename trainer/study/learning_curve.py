@@ -1,17 +1,16 @@
 """The same training on a quarter, a half and three quarters of the photos.
 
-The photos trained on are divided into four parts that show the same, whole groups at a
-time; each training gets one part more than the one before. The last training is the
-run itself::
+The training photos are divided into four parts of the same mixture, keeping groups
+together. Each training gets one part more than the one before. The last training is
+the run itself::
 
     RUN/curve/
         plan.json       what the trainings were made with
         25/ 50/ 75/     runs
 
-All take the recipe and the schedule of the run, to the step: the same time on fewer
-photos, so that what differs is the photos alone. All are measured on the same photos,
-each at thresholds that were chosen on them by the same rule. A training that is
-finished is not trained again.
+All use the recipe and the schedule of the run, to the step, so that they differ in the
+photos only. All are measured on the same photos, each at thresholds that were chosen on
+them by the same rule. A training that is finished is not trained again.
 """
 
 import hashlib
@@ -28,25 +27,21 @@ from trainer.fit.recipe import Outcome
 from trainer.learning_curve.series import CurveTraining
 from trainer.study.trainings import (
     ObserverFactory,
-    keep_plan,
-    repeating,
+    repeated_options,
+    require_same_plan,
     run_plan,
     train_once,
 )
 
 FOLDER_NAME = "curve"
 PARTS = 4
-FEWEST_DEFECTIVE = 2  # in the smallest part: a batch of one photo has no statistics
+FEWEST_DEFECTIVE = 2  # in the smallest part: one photo gives no batch statistics
 
 Subset = tuple[Photo, ...]
 
 
 def nested_photos(dataset: Dataset, seed: int) -> tuple[Subset, ...]:
-    """Return the photos of each training but the last, each inside the next.
-
-    Args:
-        dataset: Checked.
-        seed: Of the division.
+    """Return the photos of each training except the last, each inside the next.
 
     Raises:
         DatasetError: Too few photos with a defect, or too few groups of them.
@@ -73,41 +68,41 @@ def nested_photos(dataset: Dataset, seed: int) -> tuple[Subset, ...]:
     )
 
 
-def learn_again(
-    dataset: Dataset, wishes: TrainOptions, outcome: Outcome, watch: ObserverFactory
+def train_curve(
+    dataset: Dataset, options: TrainOptions, outcome: Outcome, observe: ObserverFactory
 ) -> list[CurveTraining]:
-    """Train on ever more of the photos, and return what each training became.
+    """Train on more and more of the photos, and return the result of each training.
 
     Args:
-        dataset: That the run was trained on.
-        wishes: Of the run.
-        outcome: The run; its folder gets the trainings.
-        watch: Gives who watches the training of a number, from 0.
+        dataset: The one that the run was trained on.
+        outcome: The run; the trainings are written to its folder.
+        observe: Opens the observer of a training by its number, from 0.
 
     Returns:
         Ascending in photos; the last one is the run itself.
 
     Raises:
         DatasetError: Too few photos with a defect.
-        TrainingError: The trainings there were made with something else.
+        TrainingError: The trainings there were made with other photos or options.
     """
-    subsets = nested_photos(dataset, wishes.seed)
+    subsets = nested_photos(dataset, options.seed)
     root = outcome.run.folder / FOLDER_NAME
-    again = repeating(outcome.run.record, wishes)
-    inside = [_dataset_of(dataset, subset) for subset in subsets]
-    parts: dict[str, object] = {"photos_sha256": [part.sha256 for part in inside]}
-    keep_plan(root, parts | run_plan(outcome.run.record), "trainings of the curve")
+    repeated = repeated_options(outcome.run.record, options)
+    parts = [_dataset_of(dataset, subset) for subset in subsets]
+    plan: dict[str, object] = {"photos_sha256": [part.sha256 for part in parts]}
+    require_same_plan(
+        root, plan | run_plan(outcome.run.record), "trainings of the curve"
+    )
     measured = []
-    for number, subset in enumerate(subsets):
-        with watch(number) as observer:
+    for number, (subset, part) in enumerate(zip(subsets, parts, strict=True)):
+        with observe(number) as observer:
             folder = root / str(100 * (number + 1) // PARTS)
-            one = train_once(inside[number], again, folder, observer)
+            one = train_once(part, repeated, folder, observer)
         measured.append(_measured(subset, one))
     return [*measured, _measured(dataset.for_training()[0], outcome)]
 
 
 def _measured(photos: Sequence[Photo], outcome: Outcome) -> CurveTraining:
-    """Return what the curve is drawn from."""
     record = outcome.run.record
     scores = [record.thresholds.scores[label] for label in record.labels]
     return CurveTraining(
@@ -116,7 +111,7 @@ def _measured(photos: Sequence[Photo], outcome: Outcome) -> CurveTraining:
 
 
 def _dataset_of(dataset: Dataset, subset: Subset) -> Dataset:
-    """Return a dataset that trains on some photos and measures on the same as ever."""
+    """Return a dataset that trains on some photos and keeps val as it is."""
     held_out = dataset.for_training()[1]
     known = {photo.sha256 for photo in (*subset, *held_out)}
     record = dataset.split_assignment.record

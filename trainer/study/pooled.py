@@ -1,7 +1,8 @@
-"""The figures over all folds of a cross-training together.
+"""The metrics over all folds of a cross-training together.
 
-Each fold is measured at thresholds that were chosen on the other folds: no photo takes
-part in the choice of the threshold that it is counted at, so the intervals are honest.
+Each fold is measured at thresholds that were chosen on the other folds. No photo takes
+part in the choice of the threshold that it is counted at, so the intervals are not
+optimistic.
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,7 @@ SPLIT_NAME = "folds"
 
 
 def pooled_metrics(crossed: CrossTraining, labels: Sequence[str]) -> Metrics:
-    """Return the figures of one set that is as large as all folds.
-
-    Args:
-        crossed: Every photo with what was found on it out of fold.
-        labels: Class names.
-    """
+    """Return the metrics of one set that is as large as all folds."""
     total = np.zeros(len(fields(Counts)), np.int64)
     for fold in np.unique(crossed.fold_of):
         inside, outside = crossed.fold_of == fold, crossed.fold_of != fold
@@ -39,6 +35,5 @@ def pooled_metrics(crossed: CrossTraining, labels: Sequence[str]) -> Metrics:
 def _part(
     crossed: CrossTraining, chosen: np.ndarray
 ) -> tuple[list[Detections], list[Photo]]:
-    """Return detections and photos of some folds."""
-    places = np.flatnonzero(chosen)
-    return [crossed.found[i] for i in places], [crossed.photos[i] for i in places]
+    indexes = np.flatnonzero(chosen)
+    return [crossed.found[i] for i in indexes], [crossed.photos[i] for i in indexes]

@@ -1,7 +1,7 @@
-"""Trainings beside a run: each in its own folder, and none of them twice.
+"""Trainings beside a run: each in its own folder, and each made only once.
 
-A plan beside them says what they were made with. Where the plan of today is another
-one, nothing is mixed: it stops, and says what changed.
+A plan beside them records what they were made with. Where it differs from what is
+asked for now, the study stops and names the difference, so that nothing is mixed.
 """
 
 import json
@@ -23,19 +23,21 @@ from trainer.run import CHECKPOINT_NAME, RECORD_NAME, RunRecord, open_run, unwri
 PLAN_NAME = "plan.json"
 
 ObserverFactory = Callable[[int], AbstractContextManager[Observer]]
-"""Gives who watches the training of a number, from 0."""
+"""Opens the observer of a training by its number, from 0."""
+
+# keys of plan.json that the user knows by another name
+OPTION_NAMES = {"wishes": "options"}
 
 
 def train_once(
-    dataset: Dataset, wishes: TrainOptions, out: Path, observer: Observer
+    dataset: Dataset, options: TrainOptions, out: Path, observer: Observer
 ) -> Outcome:
-    """Train, go on with a training, or open it where it is finished.
+    """Train, continue a training, or open it where it is finished.
 
     Args:
-        dataset: Checked; the same as when it was begun.
-        wishes: Likewise.
+        dataset: The same as when the training was started.
+        options: Likewise.
         out: Folder of the training; made if it does not exist.
-        observer: Told of every step.
 
     Raises:
         TrainingError: As ``train``, or the finished run is damaged.
@@ -55,17 +57,17 @@ def train_once(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise unwritable(out, exc) from exc
-    begun = (out / CHECKPOINT_NAME).exists()
-    return train(dataset, wishes, out, observer, resume=begun)
+    is_started = (out / CHECKPOINT_NAME).exists()
+    return train(dataset, options, out, observer, resume=is_started)
 
 
-def keep_plan(root: Path, plan: dict[str, object], what: str) -> None:
-    """Write the plan, or stop where the trainings there follow another one.
+def require_same_plan(root: Path, plan: dict[str, object], what: str) -> None:
+    """Write the plan, or raise where the trainings there follow another one.
 
     Args:
         root: Folder of the trainings; made if it does not exist.
-        plan: What must be the same; plain values of JSON.
-        what: The trainings, in the user's words.
+        plan: What must be the same, as JSON values.
+        what: Name of the trainings for the message.
 
     Raises:
         TrainingError: The plan there is another one, or cannot be written.
@@ -86,22 +88,22 @@ def keep_plan(root: Path, plan: dict[str, object], what: str) -> None:
     changed = [key for key, value in plan.items() if earlier.get(key) != value]
     if changed:
         raise TrainingError(
-            f"{path}: the {what} there were made with other {changed[0]}.",
+            f"{path}: the {what} there were made with other "
+            f"{OPTION_NAMES.get(changed[0], changed[0])}.",
             why=f"Then {earlier.get(changed[0])}, now {plan[changed[0]]}.",
             fix="Resume with the same photos and options, or remove the folder "
-            f"{root} to train the {what} anew.",
+            f"{root} to train the {what} again.",
         )
 
 
-def repeating(record: RunRecord, wishes: TrainOptions) -> TrainOptions:
-    """Return the wish to train as a run was trained, to the step.
+def repeated_options(record: RunRecord, options: TrainOptions) -> TrainOptions:
+    """Return the options to train as a finished run was trained, to the step.
 
     Args:
-        record: Of the finished run.
-        wishes: That it was trained with.
+        options: The ones that the run was trained with.
 
     Raises:
-        TrainingError: It does not say for how long.
+        TrainingError: Its schedule is not recorded.
     """
     if record.schedule is None:
         raise TrainingError(
@@ -112,16 +114,12 @@ def repeating(record: RunRecord, wishes: TrainOptions) -> TrainOptions:
     repeat = Repeat(record.name, record, record.schedule)
     weights = str(record.recipe["weights"])
     return TrainOptions(
-        weights=weights, repeats=repeat, limit=wishes.limit, seed=record.seed
+        weights=weights, repeats=repeat, limit=options.limit, seed=record.seed
     )
 
 
 def run_plan(record: RunRecord) -> dict[str, object]:
-    """Return what of a run must be the same for trainings that repeat it.
-
-    Args:
-        record: Of the finished run.
-    """
+    """Return the parts of a run that trainings which repeat it must share."""
     whole: dict[str, object] = record.model_dump(mode="json")
     plan = {key: whole[key] for key in ("detector", "activation", "recipe", "schedule")}
     rule = record.thresholds

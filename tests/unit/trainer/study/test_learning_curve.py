@@ -19,10 +19,10 @@ from trainer.fit.engine import StepReport
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.run import open_run
-from trainer.study.learning_curve import learn_again, nested_photos
+from trainer.study.learning_curve import nested_photos, train_curve
 from trainer.study.scratch import train_from_scratch
 
-WISHES = TrainOptions(
+OPTIONS = TrainOptions(
     weights="graft-n-synthetic",
     detector=Architecture.GRAFT_N,
     activation=Activation.RELU,
@@ -33,7 +33,7 @@ WISHES = TrainOptions(
 )
 
 
-class Stopped(TerminalObserver):
+class StoppingObserver(TerminalObserver):
     """Counts steps, and can interrupt as Ctrl-C would."""
 
     def __init__(self, stop: bool = False) -> None:
@@ -47,15 +47,15 @@ class Stopped(TerminalObserver):
 
 
 class Counter:
-    """Watches all trainings; may interrupt one of them."""
+    """Observes all trainings, and can interrupt one of them."""
 
     def __init__(self, stop_in: int | None = None) -> None:
         self.steps: dict[int, int] = {}
         self._stop_in = stop_in
 
     @contextmanager
-    def watch(self, number: int) -> Iterator[Stopped]:
-        one = Stopped(number == self._stop_in)
+    def observe(self, number: int) -> Iterator[StoppingObserver]:
+        one = StoppingObserver(number == self._stop_in)
         yield one
         if one.steps:
             self.steps[number] = one.steps
@@ -70,17 +70,17 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def run(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     out = tmp_path_factory.mktemp("run")
-    return recipe.train(dataset, WISHES, out, Stopped(), resume=False)
+    return recipe.train(dataset, OPTIONS, out, StoppingObserver(), resume=False)
 
 
-def test_photos_are_nested_and_never_those_that_are_measured_on(
+def test_subsets_are_nested_and_never_hold_validation_photos(
     dataset: Dataset,
 ) -> None:
     trained, measured = dataset.for_training()
     names = [{p.sha256 for p in subset} for subset in nested_photos(dataset, 0)]
-    everything = {p.sha256 for p in trained}
-    assert names[0] < names[1] < names[2] < everything
-    assert not everything & {p.sha256 for p in measured}
+    all_names = {p.sha256 for p in trained}
+    assert names[0] < names[1] < names[2] < all_names
+    assert not all_names & {p.sha256 for p in measured}
     assert [len(part) for part in names] == pytest.approx([3.5, 7, 10.5], abs=1)
     for subset in nested_photos(dataset, 0):
         assert {int(v) for photo in subset for v in photo.labels} == {0, 1}
@@ -89,15 +89,15 @@ def test_photos_are_nested_and_never_those_that_are_measured_on(
         assert not groups & set(dataset.split_assignment.groups_of(left))
 
 
-def test_interrupted_curve_continues_and_trains_nothing_twice(
+def test_curve_continues_after_an_interruption_and_trains_nothing_twice(
     dataset: Dataset, run: Outcome
 ) -> None:
     stopped = Counter(stop_in=1)
     with pytest.raises(KeyboardInterrupt):
-        learn_again(dataset, WISHES, run, stopped.watch)
+        train_curve(dataset, OPTIONS, run, stopped.observe)
     assert set(stopped.steps) == {0}
     again = Counter()
-    measured = learn_again(dataset, WISHES, run, again.watch)
+    measured = train_curve(dataset, OPTIONS, run, again.observe)
     assert set(again.steps) == {1, 2}
     assert run.run.record.schedule is not None
     steps = run.run.record.schedule.steps
@@ -114,14 +114,14 @@ def test_interrupted_curve_continues_and_trains_nothing_twice(
         type(run.run)(run.run.folder, other, run.run.model), run.found, run.photos
     )
     with pytest.raises(TrainingError, match="made with other recipe"):
-        learn_again(dataset, WISHES, changed, Counter().watch)
+        train_curve(dataset, OPTIONS, changed, Counter().observe)
 
 
 def test_scratch_repeats_the_schedule_from_random_weights_once(
     dataset: Dataset, run: Outcome
 ) -> None:
     first = Counter()
-    scratch = train_from_scratch(dataset, WISHES, run, first.watch).run.record
+    scratch = train_from_scratch(dataset, OPTIONS, run, first.observe).run.record
     assert scratch.pretrained == "none"
     assert scratch.pretrained_sha256 is None
     assert scratch.schedule is not None
@@ -134,7 +134,7 @@ def test_scratch_repeats_the_schedule_from_random_weights_once(
         k: v for k, v in ours.items() if k not in same
     }
     again = Counter()
-    train_from_scratch(dataset, WISHES, run, again.watch)
+    train_from_scratch(dataset, OPTIONS, run, again.observe)
     assert again.steps == {}
 
 
@@ -142,19 +142,19 @@ def test_too_few_photos_are_refused_before_any_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_coco(tmp_path / "d", {"train": 4, "val": 2})
-    words = ["train", str(data), "--out", str(tmp_path / "run"), "--learning-curve"]
-    assert main(words) == DatasetError.exit_code
-    error = capsys.readouterr().err
-    assert "too few photos for --learning-curve" in error
-    assert "training" not in error
+    command = ["train", str(data), "--out", str(tmp_path / "run"), "--learning-curve"]
+    assert main(command) == DatasetError.exit_code
+    message = capsys.readouterr().err
+    assert "too few photos for --learning-curve" in message
+    assert "training" not in message
 
 
 def test_comparison_of_random_weights_with_themselves_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_coco(tmp_path / "d")
-    words = ["train", str(data), "--out", str(tmp_path / "run"), "--weights", "none"]
-    assert main([*words, "--compare", "scratch"]) == ConfigError.exit_code
+    command = ["train", str(data), "--out", str(tmp_path / "run"), "--weights", "none"]
+    assert main([*command, "--compare", "scratch"]) == ConfigError.exit_code
     assert "nothing to compare" in capsys.readouterr().err
 
 
@@ -163,23 +163,24 @@ def test_train_shows_both_studies_in_report_and_json(
 ) -> None:
     data = write_coco(tmp_path / "d", {"train": 9, "val": 8})
     run = tmp_path / "run"
-    words = ["train", str(data), "--out", str(run), "--learning-curve", "--compare"]
-    words += ["scratch", "--size", "64", "--epochs", "1", "--batch", "4", "--json"]
-    assert main(words) == 0
+    command = ["train", str(data), "--out", str(run), "--learning-curve", "--compare"]
+    command += ["scratch", "--size", "64", "--epochs", "1", "--batch", "4", "--json"]
+    assert main(command) == 0
     output = capsys.readouterr()
     assert "5 trainings of about the same length" in output.err
     printed = json.loads(output.out)
     figures = json.loads((run / "report.json").read_text("utf-8"))["studies"]
     assert figures["learning_curve"] == printed["learning_curve"]
     assert figures["scratch"] == printed["scratch"]
-    curves = printed["learning_curve"]["outlooks"]
-    assert [one["label"] for one in curves] == [None, "dot", "bar"]
-    assert [len(one["points"]) for one in curves] == [4, 4, 4]
-    assert curves[0]["points"][-1]["photos"] == 9
+    outlooks = printed["learning_curve"]["outlooks"]
+    assert [one["label"] for one in outlooks] == [None, "dot", "bar"]
+    assert [len(one["points"]) for one in outlooks] == [4, 4, 4]
+    assert outlooks[0]["points"][-1]["photos"] == 9
     assert printed["scratch"]["scratch"]["pretrained"] == "none"
     page = (run / "report.html").read_text("utf-8")
     assert "How many more photos?" in page
-    assert curves[1]["words"] in page
+    assert outlooks[1]["words"] in page
     assert "With and without pretrained weights" in page
-    assert main([*words, "--resume"]) == 0
-    assert json.loads(capsys.readouterr().out)["learning_curve"]["outlooks"] == curves
+    assert main([*command, "--resume"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["learning_curve"]["outlooks"] == outlooks

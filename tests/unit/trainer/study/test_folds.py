@@ -1,4 +1,4 @@
-"""Cross-training on pictures of 64 px: a few steps a fold."""
+"""Cross-training on pictures of 64 px, a few steps a fold."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from trainer.run import open_run
 from trainer.study.folds import CrossTraining, cross_photos, cross_train, divide_photos
 from trainer.study.pooled import pooled_metrics
 
-WISHES = TrainOptions(weights="none", size_px=64, epochs=1, batch=4)
+OPTIONS = TrainOptions(weights="none", size_px=64, epochs=1, batch=4)
 
 
 class Counter:
@@ -34,14 +34,14 @@ class Counter:
         self._fold, self._stop_in_fold = 0, stop_in_fold
 
     @contextmanager
-    def watch(self, number: int) -> Iterator[Observer]:
+    def observe(self, number: int) -> Iterator[Observer]:
         self._fold = number
         yield self
 
     def begin(
         self, recipe: Recipe, transfer: TransferReport | None, steps: int
     ) -> None:
-        """Remember nothing."""
+        """Ignore the start."""
 
     def step(self, epoch: int, report: StepReport) -> None:
         """Count, and interrupt as Ctrl-C would."""
@@ -51,16 +51,16 @@ class Counter:
         self.steps[self._fold] = self.steps.get(self._fold, 0) + report.images
 
     def measuring(self, photos: int) -> Callable[[], None]:
-        """Look at nothing."""
+        """Ignore the photos."""
         assert photos > 0
         return lambda: None
 
 
 class Silent(Counter):
-    """An observer of as many epochs as it takes."""
+    """An observer of any number of epochs."""
 
     def step(self, epoch: int, report: StepReport) -> None:
-        """Remember nothing."""
+        """Ignore the step."""
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +73,17 @@ def finished(
     dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, CrossTraining]:
     out = tmp_path_factory.mktemp("run")
-    return out, cross_train(dataset, WISHES, out, Counter().watch, count=2)
+    return out, cross_train(dataset, OPTIONS, out, Counter().observe, count=2)
 
 
-def test_every_photo_is_judged_once_by_a_detector_that_has_not_seen_it(
+def test_every_photo_is_evaluated_once_by_a_detector_not_trained_on_it(
     dataset: Dataset, finished: tuple[Path, CrossTraining]
 ) -> None:
     out, crossed = finished
-    judged = sorted(photo.sha256 for photo in crossed.photos)
-    assert judged == sorted(photo.sha256 for photo in cross_photos(dataset))
+    evaluated = sorted(photo.sha256 for photo in crossed.photos)
+    assert evaluated == sorted(photo.sha256 for photo in cross_photos(dataset))
     assert len(crossed.found) == len(crossed.photos) == dataset.photo_count == 14
-    divided = divide_photos(dataset, 2, WISHES.seed)
+    divided = divide_photos(dataset, 2, OPTIONS.seed)
     for number, fold in enumerate(divided):
         held_out = {photo.sha256 for photo in fold.held_out}
         assert not held_out & {photo.sha256 for photo in fold.train}
@@ -97,15 +97,15 @@ def test_every_photo_is_judged_once_by_a_detector_that_has_not_seen_it(
         assert record.metrics.images == len(fold.held_out)
 
 
-def test_finished_fold_is_not_trained_again_and_says_the_same(
+def test_finished_fold_is_not_trained_again_and_detects_the_same(
     dataset: Dataset, finished: tuple[Path, CrossTraining], tmp_path: Path
 ) -> None:
     stopped = Counter(stop_in_fold=1)
     with pytest.raises(KeyboardInterrupt):
-        cross_train(dataset, WISHES, tmp_path, stopped.watch, count=2)
+        cross_train(dataset, OPTIONS, tmp_path, stopped.observe, count=2)
     assert set(stopped.steps) == {0}
     again = Counter()
-    crossed = cross_train(dataset, WISHES, tmp_path, again.watch, count=2)
+    crossed = cross_train(dataset, OPTIONS, tmp_path, again.observe, count=2)
     assert set(again.steps) == {1}
     for one, other in zip(crossed.found, finished[1].found, strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
@@ -113,9 +113,9 @@ def test_finished_fold_is_not_trained_again_and_says_the_same(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "name"),
     [
-        ({"wishes": replace(WISHES, epochs=2)}, "wishes"),
+        ({"options": replace(OPTIONS, epochs=2)}, "options"),
         ({"count": 3}, "folds"),
     ],
 )
@@ -123,11 +123,11 @@ def test_folds_of_other_options_are_refused(
     dataset: Dataset,
     finished: tuple[Path, CrossTraining],
     change: dict[str, object],
-    said: str,
+    name: str,
 ) -> None:
-    asked = {"wishes": WISHES, "count": 2} | change
-    with pytest.raises(TrainingError, match=f"made with other {said}"):
-        cross_train(dataset, out=finished[0], watch=Counter().watch, **asked)  # type: ignore[arg-type]
+    asked = {"options": OPTIONS, "count": 2} | change
+    with pytest.raises(TrainingError, match=f"made with other {name}"):
+        cross_train(dataset, out=finished[0], observe=Counter().observe, **asked)  # type: ignore[arg-type]
 
 
 def test_folds_of_other_labels_are_refused(
@@ -135,7 +135,7 @@ def test_folds_of_other_labels_are_refused(
 ) -> None:
     corrected = replace(dataset, sha256="0" * 64)
     with pytest.raises(TrainingError, match="made with other held_out_sha256"):
-        cross_train(corrected, WISHES, finished[0], Counter().watch, count=2)
+        cross_train(corrected, OPTIONS, finished[0], Counter().observe, count=2)
 
 
 def test_damaged_plan_is_refused(
@@ -145,21 +145,21 @@ def test_damaged_plan_is_refused(
     (tmp_path / "folds").mkdir()
     (tmp_path / "folds" / "plan.json").write_bytes(plan[:20])
     with pytest.raises(TrainingError, match=r"plan\.json"):
-        cross_train(dataset, WISHES, tmp_path, Counter().watch, count=2)
+        cross_train(dataset, OPTIONS, tmp_path, Counter().observe, count=2)
 
 
 def test_more_folds_than_defective_photos_are_refused_before_any_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_coco(tmp_path / "d", {"train": 2, "val": 2}, good=2)
-    words = ["train", str(data), "--out", str(tmp_path / "run"), "--folds", "5"]
-    assert main(words) == DatasetError.exit_code
-    said = capsys.readouterr().err
-    assert "too few photos for --folds 5" in said
-    assert "training" not in said
+    command = ["train", str(data), "--out", str(tmp_path / "run"), "--folds", "5"]
+    assert main(command) == DatasetError.exit_code
+    message = capsys.readouterr().err
+    assert "too few photos for --folds 5" in message
+    assert "training" not in message
 
 
-def test_no_group_is_torn_apart(dataset: Dataset) -> None:
+def test_photos_of_a_group_stay_together(dataset: Dataset) -> None:
     photos = cross_photos(dataset)
     groups = [number // 3 for number in range(len(photos))]
     group_of = {p.sha256: g for p, g in zip(photos, groups, strict=True)}
@@ -212,7 +212,7 @@ def test_pooled_figures_use_thresholds_of_the_other_folds() -> None:
     assert (perfect.true_positives, perfect.alarmed) == (2, 0)
 
 
-def test_train_with_folds_writes_suspects_and_tells_them(
+def test_train_with_folds_writes_and_reports_label_issues(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_coco(tmp_path / "d", {"train": 3, "val": 3})
@@ -222,11 +222,11 @@ def test_train_with_folds_writes_suspects_and_tells_them(
     (data / "train.json").write_text(json.dumps(document), "utf-8")
     run = tmp_path / "run"
     options = ["--weights", "none", "--size", "64", "--epochs", "1", "--batch", "4"]
-    words = ["train", str(data), "--out", str(run), "--folds", "2", *options]
-    assert main([*words, "--json"]) == 0
+    command = ["train", str(data), "--out", str(run), "--folds", "2", *options]
+    assert main([*command, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["folds"]["metrics"]["images"] == 6
-    assert printed["metrics"]["images"] == 3  # val is what it was
+    assert printed["metrics"]["images"] == 3  # val did not change
     suspects = json.loads((run / "suspects" / "suspects.json").read_text("utf-8"))
     [one] = [s for s in suspects["suspects"] if s["kind"] == "duplicate-label"]
     assert one["photo"] == "images/train-0.png"
@@ -235,7 +235,7 @@ def test_train_with_folds_writes_suspects_and_tells_them(
     assert "Which labels are wrong?" in page
     assert "duplicate label" in page
     assert "Over all 2 folds" in page
-    assert main([*words, "--resume"]) == 0
+    assert main([*command, "--resume"]) == 0
     output = capsys.readouterr()
     assert "labels that look wrong: 1 more likely than not" in output.out
 
@@ -246,12 +246,12 @@ def test_folds_do_not_select_on_the_photos_that_they_predict(
     """A training as long as this one is measured, unless it is a fold's."""
     monkeypatch.setattr("trainer.fit.validation.TIME_SHARE", 1e6)
     data = open_dataset(write_coco(tmp_path / "d", {"train": 4, "val": 4}))
-    wishes = replace(WISHES, epochs=10, batch=2)
+    options = replace(OPTIONS, epochs=10, batch=2)
     (tmp_path / "run").mkdir()
-    alone = train(data, wishes, tmp_path / "run", Silent(), resume=False)
+    alone = train(data, options, tmp_path / "run", Silent(), resume=False)
     assert any(point.map_50 is not None for point in alone.run.record.curve)
     cross_train(
-        data, wishes, tmp_path / "run", lambda _: nullcontext(Silent()), count=2
+        data, options, tmp_path / "run", lambda _: nullcontext(Silent()), count=2
     )
     for number in range(2):
         record = open_run(tmp_path / "run" / "folds" / str(number)).record
