@@ -28,9 +28,9 @@ def drawn_per_s(workers: int, first: int) -> float:
         workers: Processes.
         first: Number of the first batch.
     """
-    lesson = StreamConfig((SIZE_PX,), BATCH, seed=0)
+    config = StreamConfig((SIZE_PX,), BATCH, seed=0)
     batches = numbered_batches(
-        lesson, range(first, first + 3 * CHUNK), workers, ahead=False
+        config, range(first, first + 3 * CHUNK), workers, ahead=False
     )
     for _ in range(CHUNK):
         next(batches)
@@ -47,17 +47,17 @@ def learned_per_s(recipe: PretrainRecipe, workers: int) -> float:
         recipe: As usual; its first steps are done.
         workers: Processes that draw.
     """
-    pretraining = pretrain.begin(recipe)
-    lesson = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
+    pretraining = pretrain.start_training(recipe)
+    config = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
     numbers = range(4 * CHUNK)
     gpu = pretraining.training.device.type == "cuda"
     begun = 0.0
     for number, rows in enumerate(
-        numbered_batches(lesson, numbers, workers, ahead=gpu)
+        numbered_batches(config, numbers, workers, ahead=gpu)
     ):
         if number == CHUNK:
             begun = time.perf_counter()
-        pretrain.learn(pretraining, rows)
+        pretrain.train_batch(pretraining, rows)
     return 3 * CHUNK * recipe.batch / (time.perf_counter() - begun)
 
 

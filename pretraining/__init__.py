@@ -1,1 +1,4 @@
-"""Makes the shipped checkpoint: our detector, trained on drawn defects."""
+"""Makes the shipped checkpoint: the graft detector, trained on drawn defects.
+
+A tool of its own outside the wheel, run by ``make pretrain``.
+"""

@@ -1,4 +1,4 @@
-"""The closed list of defect kinds, where each can occur, and how it is drawn."""
+"""The kinds of defects, where each can occur, and the function that draws it."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -6,14 +6,14 @@ from enum import StrEnum
 import numpy as np
 
 from pretraining import edits, marks
-from pretraining.edits import Edit, Terrain
+from pretraining.edits import Edit, IndexedMask
 from pretraining.marks import MarkSpot
 from pretraining.structures import Structure
 from pretraining.surfaces import Material
 
 
 class DefectKind(StrEnum):
-    """What a box can be labelled with; the order is the label's number."""
+    """The labels of boxes; the order is the label's number."""
 
     SCRATCH = "scratch"
     CRACK = "crack"
@@ -36,8 +36,9 @@ class DefectKind(StrEnum):
 KINDS: tuple[DefectKind, ...] = tuple(DefectKind)
 LABEL_OF: dict[DefectKind, int] = {kind: index for index, kind in enumerate(KINDS)}
 
+# kinds that change the structure's mask
 EDITS: dict[
-    DefectKind, Callable[[np.random.Generator, Terrain, float], Edit | None]
+    DefectKind, Callable[[np.random.Generator, IndexedMask, float], Edit | None]
 ] = {
     DefectKind.CHIP: edits.bite,
     DefectKind.BURR: edits.spur,
@@ -47,8 +48,8 @@ EDITS: dict[
     DefectKind.SHORT: edits.bridge,
     DefectKind.MISPRINT: edits.smudge,
 }
-"""Kinds that change the structure's mask."""
 
+# kinds that are painted over the picture
 MARKS: dict[DefectKind, Callable[[np.random.Generator, MarkSpot], None]] = {
     DefectKind.SCRATCH: marks.scratch,
     DefectKind.CRACK: marks.crack,
@@ -60,7 +61,6 @@ MARKS: dict[DefectKind, Callable[[np.random.Generator, MarkSpot], None]] = {
     DefectKind.BLISTER: marks.blister,
     DefectKind.FOREIGN_BODY: marks.foreign_body,
 }
-"""Kinds that are painted over the picture."""
 
 _SOLID = (
     DefectKind.CHIP,

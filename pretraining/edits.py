@@ -1,7 +1,7 @@
 """Defects of geometry: opens, shorts, bites, spurs, holes, drawn into the mask.
 
-They need no knowledge of how the structure was made. A place is found from the mask
-itself: a point inside, the narrowest chord through it, or a point on the contour.
+They do not depend on how the structure was made. Their position follows from the mask
+alone: a point inside, the narrowest chord through it, or a point on the contour.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from trainer.data.synthetic.raster import (
     blob_outline,
     draw_line,
     draw_polygon,
-    wander,
+    random_path,
     window_around,
 )
 
@@ -40,8 +40,8 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Terrain:
-    """A mask with the indices that places are drawn from.
+class IndexedMask:
+    """A mask with the indices that positions are drawn from.
 
     Attributes:
         mask: ``[S, S]`` uint8.
@@ -56,14 +56,14 @@ class Terrain:
     contour: npt.NDArray[np.intp]
 
 
-def survey(mask: Mask) -> Terrain:
-    """Return the mask with its places indexed once per picture."""
+def index_mask(mask: Mask) -> IndexedMask:
+    """Return the mask with its positions indexed, once per picture."""
     solid = mask > 127
     eroded = cv2.erode(mask, np.ones((3, 3), np.uint8))
     contour = solid & (np.asarray(eroded) <= 127)
     contour[[0, 1, -2, -1], :] = False
     contour[:, [0, 1, -2, -1]] = False
-    return Terrain(
+    return IndexedMask(
         mask=mask,
         inside=np.flatnonzero(solid),
         outside=np.flatnonzero(~solid),
@@ -89,7 +89,7 @@ def narrowest_chord(
         solid: ``[H, W]`` bool, the region.
         x: A column inside the region.
         y: A row inside the region.
-        reach_px: Longest half of a chord to look for.
+        reach_px: Longest half of a chord to search for.
 
     Returns:
         The two end points just outside the region ``[2, 2]`` and the length in
@@ -127,14 +127,14 @@ def _bowed(rng: np.random.Generator, chord: Points, overshoot_px: float) -> Poin
 
 
 def _across(
-    rng: np.random.Generator, terrain: Terrain, size_px: float, *, cut: bool
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float, *, cut: bool
 ) -> Edit | None:
     """Cut a narrow piece (an open), or bridge a narrow gap (a short)."""
-    mask = terrain.mask
+    mask = indexed.mask
     solid = mask > 127 if cut else mask <= 127
     reach = int(min(size_px, 0.16 * mask.shape[0])) + 3
     for _ in range(_TRIES):
-        place = _pick(rng, terrain.inside if cut else terrain.outside, mask)
+        place = _pick(rng, indexed.inside if cut else indexed.outside, mask)
         found = place and narrowest_chord(solid, *place, reach)
         if not place or not found:
             continue
@@ -159,31 +159,35 @@ def _merge(mask: Mask, window: PixelWindow, drawn: Mask, *, add: bool) -> Edit:
     return Edit(window, after.astype(np.uint8))
 
 
-def open_gap(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
+def open_gap(
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float
+) -> Edit | None:
     """Cut a thin piece of the structure in two."""
-    return _across(rng, terrain, size_px, cut=True)
+    return _across(rng, indexed, size_px, cut=True)
 
 
-def bridge(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
+def bridge(
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float
+) -> Edit | None:
     """Join two pieces of the structure across a narrow gap."""
-    return _across(rng, terrain, size_px, cut=False)
+    return _across(rng, indexed, size_px, cut=False)
 
 
-def bite(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
+def bite(rng: np.random.Generator, indexed: IndexedMask, size_px: float) -> Edit | None:
     """Take a piece out of an edge (a chip, a mouse bite)."""
-    return _at_edge(rng, terrain, size_px, add=False)
+    return _at_edge(rng, indexed, size_px, add=False)
 
 
-def spur(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
-    """Let something grow out of an edge (a burr, a spur)."""
-    return _at_edge(rng, terrain, size_px, add=True)
+def spur(rng: np.random.Generator, indexed: IndexedMask, size_px: float) -> Edit | None:
+    """Add material to an edge (a burr, a spur)."""
+    return _at_edge(rng, indexed, size_px, add=True)
 
 
 def _at_edge(
-    rng: np.random.Generator, terrain: Terrain, size_px: float, *, add: bool
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float, *, add: bool
 ) -> Edit | None:
-    mask = terrain.mask
-    place = _pick(rng, terrain.contour, mask)
+    mask = indexed.mask
+    place = _pick(rng, indexed.contour, mask)
     if place is None:
         return None
     window = window_around(*place, size_px + 4, mask.shape)
@@ -191,7 +195,7 @@ def _at_edge(
     x, y = window.local(*place)
     if rng.random() < 0.35:
         thick = max(2, round(size_px * rng.uniform(0.12, 0.35)))
-        path = wander(
+        path = random_path(
             rng, x, y, size_px, steps=3, bend=0.4, heading=rng.uniform(0, 6.3)
         )
         draw_line(drawn, path, thick)
@@ -204,12 +208,12 @@ def _at_edge(
 
 
 def _blob(
-    rng: np.random.Generator, terrain: Terrain, size_px: float, *, add: bool
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float, *, add: bool
 ) -> Edit | None:
     """Put an island beside the structure, or a hole into it."""
-    mask = terrain.mask
+    mask = indexed.mask
     for _ in range(_TRIES):
-        place = _pick(rng, terrain.outside if add else terrain.inside, mask)
+        place = _pick(rng, indexed.outside if add else indexed.inside, mask)
         if place is None:
             return None
         window = window_around(*place, size_px * 0.5 + 2, mask.shape)
@@ -220,7 +224,7 @@ def _blob(
         drawn = np.zeros((window.height_px, window.width_px), np.uint8)
         x, y = window.local(*place)
         if rng.random() < 0.2 and size_px > 10:
-            path = wander(rng, x, y, size_px * 0.8, steps=4, bend=0.5)
+            path = random_path(rng, x, y, size_px * 0.8, steps=4, bend=0.5)
             draw_line(drawn, path, max(2, round(size_px * rng.uniform(0.1, 0.3))))
         else:
             outline = blob_outline(
@@ -231,20 +235,24 @@ def _blob(
     return None
 
 
-def hole(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
+def hole(rng: np.random.Generator, indexed: IndexedMask, size_px: float) -> Edit | None:
     """Take material out of the inside of the structure (a pinhole, a void)."""
-    return _blob(rng, terrain, size_px, add=False)
+    return _blob(rng, indexed, size_px, add=False)
 
 
-def island(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
-    """Leave material where none belongs (spurious copper, an ink splash)."""
-    return _blob(rng, terrain, size_px, add=True)
+def island(
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float
+) -> Edit | None:
+    """Add material beside the structure (spurious copper, an ink splash)."""
+    return _blob(rng, indexed, size_px, add=True)
 
 
-def smudge(rng: np.random.Generator, terrain: Terrain, size_px: float) -> Edit | None:
+def smudge(
+    rng: np.random.Generator, indexed: IndexedMask, size_px: float
+) -> Edit | None:
     """Shift, thicken or wipe away a piece of print."""
-    mask = terrain.mask
-    place = _pick(rng, terrain.inside, mask)
+    mask = indexed.mask
+    place = _pick(rng, indexed.inside, mask)
     if place is None:
         return None
     window = window_around(*place, size_px * 0.5, mask.shape)

@@ -1,7 +1,7 @@
 """Defects that are painted: scratches, cracks, dents, stains, foreign bodies.
 
-Each function changes a patch of the picture in place. ``contrast`` is the change in
-grey levels that it aims at; what is really visible is measured afterwards.
+Each function changes a patch of the picture in place. ``contrast`` is the intended
+change in grey levels; what is visible is measured afterwards.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.synthetic.noise import Texture, cut
+from pretraining.textures import Texture, cut_texture
 from trainer.data.synthetic.raster import (
     FloatImage,
     Mask,
@@ -20,15 +20,15 @@ from trainer.data.synthetic.raster import (
     draw_disc,
     draw_line,
     draw_polygon,
-    spread,
+    random_path,
+    to_channels,
     unit,
-    wander,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MarkSpot:
-    """Where and how strongly a mark is painted.
+    """Position and strength of a painted mark.
 
     Attributes:
         patch: ``[h, w, 3]`` float32, changed in place.
@@ -57,7 +57,7 @@ def _add(spot: MarkSpot, alpha: Plane, tone: npt.ArrayLike) -> None:
 
 def _cover(spot: MarkSpot, alpha: Plane, other: npt.ArrayLike) -> None:
     change = np.asarray(other, np.float32) - spot.patch
-    change *= spread(alpha.astype(np.float32))
+    change *= to_channels(alpha.astype(np.float32))
     spot.patch[:] += change
 
 
@@ -79,14 +79,14 @@ def _slope(bump: Plane, angle: float) -> Plane:
 def _flecks(rng: np.random.Generator, spot: MarkSpot, texture: Texture) -> Plane:
     """Return texture of the patch's size, deviation about 1."""
     height, width = spot.patch.shape[:2]
-    return np.asarray(cut(rng, texture, max(height, width))[:height, :width])
+    return np.asarray(cut_texture(rng, texture, max(height, width))[:height, :width])
 
 
 def scratch(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Draw one thin line, or a few parallel ones, light or dark or both."""
     sign = _direction(rng, spot)
     bend = rng.choice([0.02, 0.12])
-    path = wander(rng, spot.x, spot.y, spot.size_px, steps=7, bend=bend)
+    path = random_path(rng, spot.x, spot.y, spot.size_px, steps=7, bend=bend)
     mask = spot.blank()
     thick = 1 if rng.random() < 0.6 else int(rng.integers(2, 4))
     draw_line(mask, path, thick)
@@ -109,13 +109,15 @@ def crack(rng: np.random.Generator, spot: MarkSpot) -> None:
     x = spot.x - np.cos(heading) * spot.size_px / 2
     y = spot.y - np.sin(heading) * spot.size_px / 2
     steps = max(4, int(spot.size_px / 5))
-    trunk = wander(rng, x, y, spot.size_px, steps=steps, bend=0.35, heading=heading)
-    draw_line(mask, trunk, 2 if rng.random() < 0.3 else 1)
+    stem = random_path(rng, x, y, spot.size_px, steps=steps, bend=0.35, heading=heading)
+    draw_line(mask, stem, 2 if rng.random() < 0.3 else 1)
     for _ in range(int(rng.integers(0, 4))):
-        start = trunk[int(rng.integers(len(trunk)))]
+        start = stem[int(rng.integers(len(stem)))]
         turn = heading + rng.choice([-1, 1]) * rng.uniform(0.4, 1.2)
         reach = spot.size_px * rng.uniform(0.15, 0.4)
-        twig = wander(rng, start[0], start[1], reach, steps=4, bend=0.35, heading=turn)
+        twig = random_path(
+            rng, start[0], start[1], reach, steps=4, bend=0.35, heading=turn
+        )
         draw_line(mask, twig, 1, 210)
     sign = -1 if rng.random() < 0.85 else 1
     _add(spot, unit(mask), sign * spot.contrast * 1.2)
@@ -209,7 +211,7 @@ def foreign_body(rng: np.random.Generator, spot: MarkSpot) -> None:
     """Lay a hair, fibre, flake or drop on top, with its shadow."""
     mask = spot.blank()
     if rng.random() < 0.5:
-        path = wander(rng, spot.x, spot.y, spot.size_px * 1.2, steps=10, bend=0.35)
+        path = random_path(rng, spot.x, spot.y, spot.size_px * 1.2, steps=10, bend=0.35)
         draw_line(mask, path, 1 if rng.random() < 0.6 else 2)
         reach = 1.2
     else:

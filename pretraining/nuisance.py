@@ -1,14 +1,14 @@
-"""What looks like a defect and is none: reflections, dust, tool marks, shadows.
+"""Effects that resemble defects: reflections, dust, tool marks, shadows.
 
-None of it is labelled. It is drawn into the light (so that it lies over the defects
-too), or into the surface before any defect is.
+They are not labelled. They are drawn into the light, which also covers the defects, or
+into the surface before any defect is drawn.
 """
 
 import cv2
 import numpy as np
 
-from trainer.data.synthetic.camera import Light, even_light, gradient
-from trainer.data.synthetic.noise import Texture, cut
+from pretraining.camera import Light, even_light, gradient
+from pretraining.textures import Texture, cut_texture
 from trainer.data.synthetic.raster import (
     FloatImage,
     Mask,
@@ -20,12 +20,11 @@ from trainer.data.synthetic.raster import (
     draw_line,
     draw_polygon,
     resize,
-    spread,
+    to_channels,
     unit,
 )
 
-_COARSE = 4
-"""Soft light is drawn at a quarter of the size: nobody sees the difference."""
+_COARSE = 4  # soft light is drawn at a quarter of the size: nobody sees the difference
 
 
 def _soft(mask: Mask, sigma_px: float, size_px: int) -> Plane:
@@ -51,7 +50,7 @@ def _shadow(rng: np.random.Generator, light: Light, size_px: int) -> None:
         draw_polygon(mask, np.array(corners, np.float32))
     sigma = size_px * rng.uniform(0.01, 0.12)
     depth = np.float32(rng.uniform(0.1, 0.45))
-    dimmed = spread(1 - _soft(mask, sigma, size_px) * depth)
+    dimmed = to_channels(1 - _soft(mask, sigma, size_px) * depth)
     np.multiply(light.gain, dimmed, out=light.gain)
 
 
@@ -77,7 +76,7 @@ def _dust(rng: np.random.Generator, light: Light, size_px: int) -> None:
     for x, y in rng.uniform(0, size_px, (int(rng.integers(4, 50)), 2)):
         draw_disc(mask, x, y, rng.uniform(0.3, 1.0), int(rng.integers(60, 256)))
     level = rng.choice([-1, 1]) * rng.uniform(15, 60)
-    specks = spread(unit(mask) * np.float32(level))
+    specks = to_channels(unit(mask) * np.float32(level))
     np.add(light.glow, specks, out=light.glow)
 
 
@@ -103,8 +102,8 @@ def tool_marks(rng: np.random.Generator, picture: FloatImage) -> None:
     level = rng.choice([-1, 1]) * rng.uniform(4, 18)
     plane = unit(mask) * np.float32(level)
     if rng.random() < 0.5:
-        plane = plane * np.clip(cut(rng, Texture.CLOUD, size_px), 0, 1.5)
-    picture += spread(plane.astype(np.float32))
+        plane = plane * np.clip(cut_texture(rng, Texture.CLOUD, size_px), 0, 1.5)
+    picture += to_channels(plane.astype(np.float32))
 
 
 def border(rng: np.random.Generator, picture: FloatImage) -> None:
@@ -118,15 +117,10 @@ def border(rng: np.random.Generator, picture: FloatImage) -> None:
 
 
 def draw_light(rng: np.random.Generator, size_px: int) -> Light:
-    """Return a random light with its reflections, shadows and dust.
-
-    Args:
-        rng: Source of chance.
-        size_px: Edge of the square picture.
-    """
+    """Return a random light with its reflections, shadows and dust."""
     light = even_light(size_px)
     if rng.random() < 0.8:
-        np.multiply(light.gain, spread(gradient(rng, size_px)), out=light.gain)
+        np.multiply(light.gain, to_channels(gradient(rng, size_px)), out=light.gain)
     if rng.random() < 0.22:
         _shadow(rng, light, size_px)
     if rng.random() < 0.25:

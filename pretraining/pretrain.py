@@ -1,39 +1,29 @@
-"""Grows the shipped trunk: our detector on an endless stream of synthetic defects.
+"""Trains the shipped checkpoint on an endless stream of synthetic defects.
 
 ``python -m pretraining.pretrain --steps 60000`` (``make pretrain``). The stream is
-numbered, so an interrupted training goes on where it was (same ``--state``); until the
-rate begins to fall, also with another number of steps. The result is float16
-safetensors and a JSON card with recipe and log.
-
-The numbered batches that a trunk is pretrained on.
-
-Batch ``i`` of seed ``s`` is always the same, whoever draws it and in which order, so
-that an interrupted training goes on where it was.
+numbered, so an interrupted training continues where it stopped (same ``--state``);
+before the learning rate starts to fall also with another number of steps. The result
+is float16 safetensors and a JSON card with recipe and log.
 """
 
 import argparse
 import json
 import logging
-import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from models.files import sha256_of, write_atomically
+from pretraining.batches import Sample, StreamConfig, numbered_batches
 from pretraining.defects import KINDS
-from pretraining.stream import sample
 from trainer.data.sample import Batch, BoxTarget
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
@@ -47,108 +37,12 @@ from trainer.fit.engine import (
 
 logger = logging.getLogger(__name__)
 
-
-ENLARGED_SHARE = 0.4
-LARGEST_SCALE = 2.2
-SMALLEST_SCENE_PX = 80
-CHUNK = 16
-
-Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamConfig:
-    """What decides the pictures of a stream.
-
-    Attributes:
-        sizes_px: Sides of the square pictures; each batch has one of them.
-        batch: Pictures in a batch.
-        seed: Of everything.
-    """
-
-    sizes_px: tuple[int, ...]
-    batch: int
-    seed: int
-
-
-def draw_row(rng: np.random.Generator, size_px: int) -> Sample:
-    """Return one picture, perhaps enlarged.
-
-    Args:
-        rng: Source of chance.
-        size_px: Side of the picture, multiple of 32.
-    """
-    scale = 1.0
-    if rng.random() < ENLARGED_SHARE:
-        scale = min(rng.uniform(1.0, LARGEST_SCALE), size_px / SMALLEST_SCENE_PX)
-    scene_px = round(size_px / scale)
-    image, boxes, labels = sample(rng, scene_px)
-    if scene_px == size_px:
-        return image, boxes, labels
-    method = cv2.INTER_CUBIC if rng.random() < 0.5 else cv2.INTER_LINEAR
-    large = cv2.resize(image, (size_px, size_px), interpolation=method)
-    boxes = (boxes * (size_px / scene_px)).astype(np.float32)
-    return np.asarray(large, np.uint8), boxes, labels
-
-
-def draw_batch(lesson: StreamConfig, number: int) -> list[Sample]:
-    """Return one batch of a stream.
-
-    Args:
-        lesson: Which stream.
-        number: Of the batch, from 0.
-
-    Returns:
-        ``lesson.batch`` pictures of one size; no box is below 4 px.
-    """
-    rng = np.random.default_rng([lesson.seed, number])
-    size_px = int(rng.choice(lesson.sizes_px))
-    return [draw_row(rng, size_px) for _ in range(lesson.batch)]
-
-
-def numbered_batches(
-    lesson: StreamConfig, numbers: Sequence[int], workers: int, *, ahead: bool
-) -> Iterator[list[Sample]]:
-    """Yield batches in order, drawn by other processes.
-
-    Args:
-        lesson: Which stream.
-        numbers: Of the batches.
-        workers: Processes that draw.
-        ahead: Draw the next ones while these are used: right beside a GPU. On a CPU
-            training wants all cores to itself (it is three times slower beside
-            another process), so there one waits for the other.
-
-    Yields:
-        One batch a number.
-    """
-    spawn = multiprocessing.get_context("spawn")
-    chunks = [numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK)]
-    with ProcessPoolExecutor(workers, spawn, _one_thread) as pool:
-
-        def order(index: int) -> list[Future[list[Sample]]]:
-            chunk = chunks[index] if index < len(chunks) else ()
-            return [pool.submit(draw_batch, lesson, number) for number in chunk]
-
-        ordered = order(0)
-        for index in range(len(chunks)):
-            batches = [batch.result() for batch in ordered]
-            ordered = order(index + 1) if ahead else []
-            yield from batches
-            ordered = ordered or order(index + 1)
-
-
-def _one_thread() -> None:
-    """Keep OpenCV's own threads off: the workers are the threads."""
-    cv2.setNumThreads(0)
-
-
-PRETRAINED = Path(__file__).resolve().parents[2] / "models" / "pretrained"
+PRETRAINED = Path(__file__).resolve().parents[1] / "models" / "pretrained"
 AVERAGE_DECAY = 0.9995
 REPORT_EVERY_STEPS = 100
 SAVE_EVERY_S = 60
-COOLDOWN_SHARE = 0.25
-LOSS_MEMORY = 0.99
+COOLDOWN_SHARE = 0.25  # of the steps: the fall of the learning rate at the end
+LOSS_MEMORY = 0.99  # of the running mean that is logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +50,12 @@ class PretrainRecipe:
     """All that decides the result, written into the card.
 
     Attributes:
-        detector: Which network.
         sizes_px: Sides of the square pictures, one for a whole batch.
-        batch: Pictures a step.
-        steps: Optimizer steps.
-        agnostic_steps: The first steps, in which every defect is just a defect: where
-            it is comes before what it is.
-        learning_rate: Peak.
-        weight_decay: Of convolution weights.
-        seed: Of stream and initial weights.
-        start: Weights to go on from, a name or a file; with another seed the
-            pictures are new ones.
+        batch: Pictures per step.
+        agnostic_steps: The first steps, in which all defects have the same class: the
+            network learns to locate before it learns to classify.
+        start: Weights to continue from, a name or a file; another seed draws new
+            pictures.
     """
 
     detector: Architecture = Architecture.GRAFT_N
@@ -189,11 +78,11 @@ class PretrainRecipe:
 class LongSchedule(Schedule):
     """Warm-up, a long plateau, and a short fall at the end.
 
-    The plateau does not know where the end is, so a training may be made longer.
+    The plateau does not depend on the number of steps: a training can be made longer.
 
     Source:
         Hägele et al., arXiv:2405.18392: as good as a cosine of the same length, with
-        the root of what is left as the fall.
+        a fall by the square root.
     """
 
     def at(self, step: int) -> float:
@@ -210,15 +99,13 @@ class LongSchedule(Schedule):
 
 @dataclass(slots=True)
 class Pretraining:
-    """A training and what is told about it.
+    """A training with its progress.
 
     Attributes:
-        recipe: What is done.
-        training: What changes.
-        earlier: Card of the weights that were gone on from, without their log; None
-            for weights without a card, and for none.
+        earlier: Card of the weights that it started from, without their log; None
+            for weights without a card, and for random weights.
         loss: Running mean.
-        log: One entry a report.
+        log: One entry for each ``REPORT_EVERY_STEPS``.
     """
 
     recipe: PretrainRecipe
@@ -228,32 +115,30 @@ class Pretraining:
     log: list[dict[str, float]] = field(default_factory=list)
 
 
-def collate(rows: list[Sample], *, agnostic: bool) -> Batch:
-    """Return a batch of the stream's rows.
+def collate(samples: list[Sample], *, agnostic: bool) -> Batch:
+    """Return a batch of the stream's samples.
 
     Args:
-        rows: Image ``[S, S, 3]``, boxes ``[G, 4]``, labels ``[G]`` each.
+        samples: Image ``[S, S, 3]``, boxes ``[G, 4]``, labels ``[G]`` each.
         agnostic: Call every defect class 0.
 
     Returns:
         ``[N, 3, S, S]`` uint8 and N targets.
     """
-    images = torch.from_numpy(np.stack([row[0] for row in rows])).permute(0, 3, 1, 2)
+    pictures = np.stack([image for image, _, _ in samples])
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     targets = [
         BoxTarget(torch.from_numpy(boxes), torch.from_numpy(labels * (not agnostic)))
-        for _, boxes, labels in rows
+        for _, boxes, labels in samples
     ]
     return images, targets
 
 
-def begin(recipe: PretrainRecipe) -> Pretraining:
+def start_training(recipe: PretrainRecipe) -> Pretraining:
     """Return a training that has not done a step.
 
-    Args:
-        recipe: What to do.
-
     Raises:
-        TrainingError: The weights to go on from do not fit.
+        TrainingError: The weights to continue from do not fit.
     """
     torch.manual_seed(recipe.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -272,12 +157,7 @@ def begin(recipe: PretrainRecipe) -> Pretraining:
 
 
 def save_state(pretraining: Pretraining, path: Path) -> None:
-    """Write what going on needs; a crash leaves the file before, whole.
-
-    Args:
-        pretraining: What to keep.
-        path: Where.
-    """
+    """Write all that is needed to resume; a crash leaves the previous file intact."""
     training = pretraining.training
     state = {
         "step": training.step,
@@ -295,12 +175,7 @@ def save_state(pretraining: Pretraining, path: Path) -> None:
 
 
 def load_state(pretraining: Pretraining, path: Path) -> None:
-    """Go on from a saved state.
-
-    Args:
-        pretraining: Changed in place.
-        path: From ``save_state``.
-    """
+    """Restore a training in place from a saved state."""
     training = pretraining.training
     state = torch.load(path, map_location=training.device, weights_only=True)
     training.step = training.average.steps = state["step"]
@@ -311,30 +186,25 @@ def load_state(pretraining: Pretraining, path: Path) -> None:
     pretraining.earlier = state["earlier"]
 
 
-def learn(pretraining: Pretraining, rows: list[Sample]) -> None:
-    """Do one step.
-
-    Args:
-        pretraining: Changed in place.
-        rows: One batch.
+def train_batch(pretraining: Pretraining, samples: list[Sample]) -> None:
+    """Train one step.
 
     Raises:
         TrainingError: The loss is not finite.
     """
     training, recipe = pretraining.training, pretraining.recipe
     agnostic = training.step < recipe.agnostic_steps
-    loss = train_step(training, *collate(rows, agnostic=agnostic))
+    loss = train_step(training, *collate(samples, agnostic=agnostic))
     first = training.step == 1
     memory = 0.0 if first else LOSS_MEMORY
     pretraining.loss = memory * pretraining.loss + (1 - memory) * loss
 
 
-def report(pretraining: Pretraining, images_per_s: float) -> None:
-    """Add an entry to the log and print it.
+def log_progress(pretraining: Pretraining, images_per_s: float) -> None:
+    """Append an entry to the log and print it.
 
     Args:
-        pretraining: Changed in place.
-        images_per_s: Since the last report, drawing included.
+        images_per_s: Since the last entry, drawing included.
     """
     training, recipe = pretraining.training, pretraining.recipe
     entry = {
@@ -359,8 +229,7 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
     """Train to the last step of the recipe, saving the state as it goes.
 
     Args:
-        recipe: What to do.
-        state: Checkpoint file; gone on from where it exists.
+        state: Checkpoint file; training resumes from it where it exists.
         workers: Processes that draw pictures.
 
     Returns:
@@ -369,32 +238,32 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
     Raises:
         TrainingError: The loss is not finite.
     """
-    pretraining = begin(recipe)
+    pretraining = start_training(recipe)
     if state.exists():
         load_state(pretraining, state)
     training = pretraining.training
-    lesson = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
+    config = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
     numbers = range(training.step, recipe.steps)
-    gpu = training.device.type == "cuda"
-    reported = saved = time.monotonic()
-    for rows in numbered_batches(lesson, numbers, workers, ahead=gpu):
-        learn(pretraining, rows)
-        now = time.monotonic()
+    on_gpu = training.device.type == "cuda"
+    logged_s = saved_s = time.monotonic()
+    for samples in numbered_batches(config, numbers, workers, ahead=on_gpu):
+        train_batch(pretraining, samples)
+        now_s = time.monotonic()
         if training.step % REPORT_EVERY_STEPS == 0:
-            report(pretraining, REPORT_EVERY_STEPS * recipe.batch / (now - reported))
-            reported = now
-        if now - saved > SAVE_EVERY_S:
+            images = REPORT_EVERY_STEPS * recipe.batch
+            log_progress(pretraining, images / (now_s - logged_s))
+            logged_s = now_s
+        if now_s - saved_s > SAVE_EVERY_S:
             save_state(pretraining, state)
-            saved = now
+            saved_s = now_s
     save_state(pretraining, state)
     return pretraining
 
 
-def ship(pretraining: Pretraining, folder: Path) -> Path:
+def export_checkpoint(pretraining: Pretraining, folder: Path) -> Path:
     """Write the averaged weights as float16 safetensors, with card and log.
 
     Args:
-        pretraining: Finished, or as far as it came.
         folder: Made if it does not exist.
 
     Returns:
@@ -406,7 +275,7 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{recipe.name}.safetensors"
     weights = {
-        name: _in_half(value).contiguous()
+        name: _as_float16(value).contiguous()
         for name, value in training.average.model.state_dict().items()
     }
     save_file(weights, path)
@@ -433,19 +302,18 @@ def ship(pretraining: Pretraining, folder: Path) -> Path:
 
 
 def _card_of(start: str) -> dict[str, Any] | None:
-    """Return what is known of the weights to go on from, without their log."""
     if start == zoo.NO_WEIGHTS:
         return None
     path = zoo.find_weights(start).with_suffix(".json")
     if not path.is_file():
         return None
     card: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    told = ("sha256", "images", "recipe", "earlier")
-    return {key: card.get(key) for key in told} if "images" in card else None
+    keys = ("sha256", "images", "recipe", "earlier")
+    return {key: card.get(key) for key in keys} if "images" in card else None
 
 
-def _in_half(value: Tensor) -> Tensor:
-    """Return a float tensor as float16, but for the rare one that is too large for it.
+def _as_float16(value: Tensor) -> Tensor:
+    """Return a float tensor as float16, unless a value is too large for it.
 
     Behind pictures of 0 to 255 the first convolution's variance may pass 65,504.
     """
@@ -454,23 +322,18 @@ def _in_half(value: Tensor) -> Tensor:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: Without the program's name.
-
-    Returns:
-        Exit code.
-    """
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="pretraining.pretrain", description=__doc__)
-    usual = PretrainRecipe()
-    parser.add_argument("--detector", type=Architecture, default=usual.detector)
-    parser.add_argument("--steps", type=int, default=usual.steps)
-    parser.add_argument("--sizes", type=int, nargs="+", default=usual.sizes_px)
-    parser.add_argument("--batch", type=int, default=usual.batch)
-    parser.add_argument("--agnostic-steps", type=int, default=usual.agnostic_steps)
-    parser.add_argument("--seed", type=int, default=usual.seed)
-    parser.add_argument("--start", default=usual.start, help="weights to go on from")
+    defaults = PretrainRecipe()
+    parser.add_argument("--detector", type=Architecture, default=defaults.detector)
+    parser.add_argument("--steps", type=int, default=defaults.steps)
+    parser.add_argument("--sizes", type=int, nargs="+", default=defaults.sizes_px)
+    parser.add_argument("--batch", type=int, default=defaults.batch)
+    parser.add_argument("--agnostic-steps", type=int, default=defaults.agnostic_steps)
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument(
+        "--start", default=defaults.start, help="weights to continue from"
+    )
     parser.add_argument("--workers", type=int, default=max(1, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=PRETRAINED)
     parser.add_argument("--state", type=Path, default=Path("pretrain.state.pt"))
@@ -485,13 +348,10 @@ def main(arguments: list[str]) -> int:
         seed=args.seed,
         start=args.start,
     )
-    path = ship(pretrain(recipe, args.state, args.workers), args.out)
+    path = export_checkpoint(pretrain(recipe, args.state, args.workers), args.out)
     logger.info("pretrain_done file=%s bytes=%d", path, path.stat().st_size)
     return 0
 
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-"""Share of pictures that are drawn smaller and enlarged: the same defects, coarser."""
-"""Batches that are ordered at once."""
-"""Image ``[S, S, 3]`` BGR, boxes ``[G, 4]`` xyxy px, labels ``[G]``."""

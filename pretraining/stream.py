@@ -1,9 +1,8 @@
-"""The endless stream of pictures that a detector's trunk is pretrained on.
+"""The pictures that a detector's backbone is pretrained on.
 
-One picture: a material, perhaps a structure on it, defects of the structure's
-geometry, defects painted on top, light, camera. A box is the tight box of the pixels
-that the defect really changed, seen through the same light and lens; a defect that
-nobody could see is dropped.
+A picture is a material, perhaps a structure on it, defects of the structure's geometry,
+defects painted on top, light, and camera. A box is the tight box of the pixels that the
+defect changed, after the same light and lens; an invisible defect is dropped.
 """
 
 from dataclasses import dataclass
@@ -13,6 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pretraining import nuisance
+from pretraining.camera import (
+    Camera,
+    Light,
+    apply_lens,
+    draw_camera,
+    even_light,
+    expose,
+    read_sensor,
+)
 from pretraining.defects import (
     EDITS,
     LABEL_OF,
@@ -21,20 +29,11 @@ from pretraining.defects import (
     geometric_kinds,
     painted_kinds,
 )
-from pretraining.edits import survey
+from pretraining.edits import index_mask
 from pretraining.marks import MarkSpot
 from pretraining.structures import Structure, shape
 from pretraining.surfaces import Material, Surface, paint
-from trainer.data.synthetic.camera import (
-    Camera,
-    Light,
-    draw_camera,
-    even_light,
-    expose,
-    observe,
-    sense,
-)
-from trainer.data.synthetic.noise import grain
+from pretraining.textures import grain
 from trainer.data.synthetic.raster import (
     FloatImage,
     FrameImage,
@@ -43,8 +42,8 @@ from trainer.data.synthetic.raster import (
     Plane,
     blur,
     bounding_box,
-    spread,
-    strongest,
+    max_channel,
+    to_channels,
     unit,
     window_around,
 )
@@ -54,21 +53,19 @@ SMALLEST_PX = 4
 LARGEST_SHARE = 0.4
 EMPTY_SHARE = 0.12
 
-_SPREAD_PX = 6
-"""How far the softness and the rim of an edge reach."""
+_SPREAD_PX = 6  # how far the softness and the rim of an edge reach
 
-_EDIT_SCALE = 0.7
-"""Changes of geometry are smaller than stains and scratches."""
+_EDIT_SCALE = 0.7  # changes of geometry are smaller than stains and scratches
 
 _STRUCTURES = tuple(Structure)
 _STRUCTURE_ODDS = (0.44, 0.16, 0.12, 0.13, 0.05, 0.10)
 _STRUCTURED_SHARE = 0.68
+# share of circuits shown by a binary camera: black and white, no grey
 _BINARY_SHARE = 0.35
-"""Share of circuits shown by a binary camera: black and white, no grey."""
 
 
-class Finish(StrEnum):
-    """How a structure differs from what it lies on."""
+class LayerStyle(StrEnum):
+    """How a structure differs from the ground below it."""
 
     FLAT = "flat"
     INK = "ink"
@@ -78,13 +75,13 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DrawnScene:
-    """Two surfaces and the mask that says which one is seen where.
+    """Two surfaces and the mask that selects one of them for each pixel.
 
     Attributes:
-        ground: Seen where the mask is 0.
-        top: Seen where the mask is 255, or None without a structure.
+        ground: Visible where the mask is 0.
+        top: Visible where the mask is 255; None = no structure.
         mask: ``[S, S]`` uint8.
-        structure: What the mask shows, or None.
+        structure: What the mask shows; None = no structure.
         edge_px: Softness of the structure's edge.
         relief: Grey levels of the light and dark rim; 0 = flat.
         rim: Light's direction for the rim, radians.
@@ -101,10 +98,9 @@ class DrawnScene:
 
 @dataclass(frozen=True, slots=True)
 class DrawnDefect:
-    """A defect as drawn, before it is known whether it can be seen.
+    """A defect as drawn, before its visibility is measured.
 
     Attributes:
-        kind: What it is.
         window: Where the picture changed.
         before: ``[h, w, 3]`` float32, the window without the defect.
     """
@@ -121,23 +117,18 @@ def _compose(scene: DrawnScene, mask: Mask, window: PixelWindow) -> FloatImage:
         return ground.copy()
     alpha: Plane = blur(unit(mask), scene.edge_px)
     shown = scene.top.picture[window.slices] - ground
-    shown *= spread(alpha)
+    shown *= to_channels(alpha)
     shown += ground
     if scene.relief:
         bump = blur(alpha, 1.2)
         shading = np.cos(scene.rim) * (np.roll(bump, 1, 1) - np.roll(bump, -1, 1))
         shading += np.sin(scene.rim) * (np.roll(bump, 1, 0) - np.roll(bump, -1, 0))
-        shown += spread((shading * scene.relief).astype(np.float32))
+        shown += to_channels((shading * scene.relief).astype(np.float32))
     return shown
 
 
 def draw_scene(rng: np.random.Generator, size_px: int) -> tuple[DrawnScene, Camera]:
-    """Return a scene without any defect, and the camera that looks at it.
-
-    Args:
-        rng: Source of chance.
-        size_px: Edge of the square picture.
-    """
+    """Return a scene without any defect, and its camera."""
     blank = np.zeros((size_px, size_px), np.uint8)
     if rng.random() >= _STRUCTURED_SHARE:
         materials = [m for m in Material if m is not Material.FLAT]
@@ -147,37 +138,37 @@ def draw_scene(rng: np.random.Generator, size_px: int) -> tuple[DrawnScene, Came
     structure = _STRUCTURES[int(rng.choice(len(_STRUCTURES), p=_STRUCTURE_ODDS))]
     mask = shape(rng, structure, size_px)
     binary = structure is Structure.CIRCUIT and rng.random() < _BINARY_SHARE
-    finish = Finish.FLAT if binary else _draw_finish(rng, structure)
-    ground, top = _draw_layers(rng, structure, finish, size_px)
+    style = LayerStyle.FLAT if binary else _draw_style(rng, structure)
+    ground, top = _draw_layers(rng, structure, style, size_px)
     scene = DrawnScene(
         ground,
         top,
         mask,
         structure,
         edge_px=rng.uniform(0, 0.9),
-        relief=rng.uniform(20, 110) if finish is Finish.RELIEF else 0.0,
+        relief=rng.uniform(20, 110) if style is LayerStyle.RELIEF else 0.0,
         rim=rng.uniform(0, 2 * np.pi),
     )
     return scene, draw_camera(rng, binary=binary)
 
 
-def _draw_finish(rng: np.random.Generator, structure: Structure) -> Finish:
+def _draw_style(rng: np.random.Generator, structure: Structure) -> LayerStyle:
     match structure:
         case Structure.PRINT | Structure.CODE:
-            return Finish.INK if rng.random() < 0.8 else Finish.RELIEF
+            return LayerStyle.INK if rng.random() < 0.8 else LayerStyle.RELIEF
         case Structure.CIRCUIT:
             odds = (0.2, 0.2, 0.4, 0.2)
         case _:
             odds = (0.05, 0.15, 0.5, 0.3)
-    return tuple(Finish)[int(rng.choice(4, p=odds))]
+    return tuple(LayerStyle)[int(rng.choice(4, p=odds))]
 
 
 def _draw_layers(
-    rng: np.random.Generator, structure: Structure, finish: Finish, size_px: int
+    rng: np.random.Generator, structure: Structure, style: LayerStyle, size_px: int
 ) -> tuple[Surface, Surface]:
     """Return what lies below and on top of a structure's mask."""
     light, dark = (205.0, 255.0), (0.0, 45.0)
-    if finish is Finish.FLAT:
+    if style is LayerStyle.FLAT:
         levels = (dark, light) if rng.random() < 0.5 else (light, dark)
         below, above = (
             paint(rng, Material.FLAT, size_px, grey=grey) for grey in levels
@@ -186,14 +177,14 @@ def _draw_layers(
     materials = tuple(Material)
     ground = paint(rng, materials[int(rng.integers(len(materials)))], size_px)
     level = float(ground.picture.mean())
-    if finish is Finish.RELIEF:
+    if style is LayerStyle.RELIEF:
         lifted = ground.picture * np.float32(rng.uniform(0.8, 1.25))
         return ground, Surface(lifted, ground.roughness, ground.material)
     away = rng.uniform(35, 150)
     target = level + away if level + away < 245 and rng.random() < 0.5 else level - away
     target = float(np.clip(target if target > 8 else level + away, 5, 250))
     grey = (target, target)
-    if finish is Finish.INK:
+    if style is LayerStyle.INK:
         return ground, paint(rng, Material.FLAT, size_px, grey=grey)
     metals = (Material.CAST_METAL, Material.BRUSHED_METAL, Material.FLAT)
     pool = metals if structure is Structure.CIRCUIT else materials
@@ -213,15 +204,14 @@ def _draw_count(rng: np.random.Generator) -> int:
     return min(MAX_DEFECTS, 1 + int(rng.exponential(4.5)))
 
 
-def carve(
+def draw_geometry_defects(
     rng: np.random.Generator, scene: DrawnScene, count: int
 ) -> tuple[FloatImage, list[DrawnDefect]]:
-    """Return the composed picture and the defects carved into its geometry.
+    """Return the composed picture and the defects drawn into its geometry.
 
     Args:
-        rng: Source of chance.
         scene: A scene without defects.
-        count: Wanted number; fewer where they find no place.
+        count: Wanted number; fewer where there is no room.
 
     Returns:
         The picture ``[S, S, 3]`` float32 before light and lens, and the defects.
@@ -230,7 +220,7 @@ def carve(
     whole = PixelWindow(0, 0, size_px, size_px)
     if scene.structure is None or count == 0:
         return _compose(scene, scene.mask, whole), []
-    terrain = survey(scene.mask)
+    indexed = index_mask(scene.mask)
     kinds = geometric_kinds(scene.structure)
     edited = scene.mask.copy()
     found: list[tuple[DefectKind, PixelWindow]] = []
@@ -239,18 +229,19 @@ def carve(
             break
         kind = kinds[int(rng.integers(len(kinds)))]
         extent = _draw_extent(rng, size_px) * _EDIT_SCALE
-        edit = EDITS[kind](rng, terrain, extent)
+        edit = EDITS[kind](rng, indexed, extent)
         if edit is None or any(_touch(edit.window, other) for _, other in found):
             continue
         edited[edit.window.slices] = edit.mask
         found.append((kind, edit.window))
-    findings = [
-        DrawnDefect(kind, window, _before(scene, window)) for kind, window in found
+    defects = [
+        DrawnDefect(kind, window, _without_defects(scene, window))
+        for kind, window in found
     ]
-    return _compose(scene, edited, whole), findings
+    return _compose(scene, edited, whole), defects
 
 
-def _before(scene: DrawnScene, window: PixelWindow) -> FloatImage:
+def _without_defects(scene: DrawnScene, window: PixelWindow) -> FloatImage:
     """Return a window of the scene without defects, right up to its border."""
     wide = window.grown(_SPREAD_PX, scene.mask.shape)
     composed = _compose(scene, scene.mask[wide.slices], wide)
@@ -272,13 +263,13 @@ def _paint_marks(
     taken: list[DrawnDefect],
     noise: float,
 ) -> list[DrawnDefect]:
-    """Paint defects over the picture, in place, beside those already there."""
+    """Paint defects over the picture, in place, apart from those already there."""
     kinds = painted_kinds(scene.ground.material)
-    windows = [finding.window for finding in taken]
-    findings: list[DrawnDefect] = []
-    rough = max(5.0, float(np.hypot(scene.ground.roughness, noise)))
+    windows = [defect.window for defect in taken]
+    defects: list[DrawnDefect] = []
+    roughness = max(5.0, float(np.hypot(scene.ground.roughness, noise)))
     for _ in range(2 * count):
-        if len(findings) == count:
+        if len(defects) == count:
             break
         kind = kinds[int(rng.integers(len(kinds)))]
         extent = _draw_extent(rng, picture.shape[0])
@@ -287,65 +278,63 @@ def _paint_marks(
         if any(_touch(window, other) for other in windows):
             continue
         before = picture[window.slices].copy()
-        contrast = min(130.0, rough * float(np.exp(rng.uniform(0.8, 2.4))))
+        contrast = min(130.0, roughness * float(np.exp(rng.uniform(0.8, 2.4))))
         spot = MarkSpot(picture[window.slices], *window.local(x, y), extent, contrast)
         MARKS[kind](rng, spot)
         windows.append(window)
-        findings.append(DrawnDefect(kind, window, before))
-    return findings
+        defects.append(DrawnDefect(kind, window, before))
+    return defects
 
 
 def visible_box(
-    finding: DrawnDefect,
+    defect: DrawnDefect,
     picture: FloatImage,
     light: Light,
     camera: Camera,
-    rough: float,
+    roughness: float,
 ) -> npt.NDArray[np.float32] | None:
-    """Return the tight box of what a defect changed, or None if nobody sees it.
+    """Return the tight box of what a defect changed, or None if it is invisible.
 
     Args:
-        finding: The defect.
         picture: ``[S, S, 3]`` the scene with all its defects, before light and lens.
         light: The scene's light.
         camera: The scene's camera.
-        rough: Grey levels of texture and noise that the change must stand out of.
+        roughness: Grey levels of texture and noise that the change must exceed.
 
     Returns:
         ``[4]`` float32 xyxy in pixels, or None.
     """
-    window = finding.window
-    after = observe(expose(picture[window.slices], light, window), camera)
-    before = observe(expose(finding.before, light, window), camera)
-    change = strongest(np.abs(after - before))  # [h, w]
+    window = defect.window
+    after = apply_lens(expose(picture[window.slices], light, window), camera)
+    before = apply_lens(expose(defect.before, light, window), camera)
+    change = max_channel(np.abs(after - before))  # [h, w]
     peak = float(change.max())
-    if peak < 10 + rough:
+    if peak < 10 + roughness:
         return None
     seen = change > max(5.0, 0.3 * peak)
     box = bounding_box(seen)
     if box is None or max(box[2] - box[0], box[3] - box[1]) < SMALLEST_PX:
         return None
-    if float(change[seen].mean()) < 7 + 0.6 * rough or np.count_nonzero(seen) < 6:
+    if float(change[seen].mean()) < 7 + 0.6 * roughness or np.count_nonzero(seen) < 6:
         return None
     corner = (window.left, window.top) * 2
     return np.add(box, corner).astype(np.float32)
 
 
-def sample(
+def draw_sample(
     rng: np.random.Generator, size_px: int
 ) -> tuple[FrameImage, npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return one picture with its defects.
 
     Args:
         rng: Source of chance; the same state gives the same bytes.
-        size_px: Edge of the square picture, at least 64.
 
     Returns:
         The picture ``[S, S, 3]`` uint8 BGR, boxes ``[N, 4]`` float32 xyxy in pixels,
         and labels ``[N]`` int64, indices into ``defects.KINDS``; N is 0..12.
     """
     scene, camera = draw_scene(rng, size_px)
-    light = light_scene(rng, camera, size_px)
+    light = draw_scene_light(rng, camera, size_px)
     if camera.threshold is None:
         if rng.random() < 0.12:
             nuisance.tool_marks(rng, scene.ground.picture)
@@ -357,32 +346,26 @@ def sample(
         carved = int(rng.binomial(count, 0.5))
     elif camera.threshold is None:
         carved = int(rng.binomial(count, 0.8))
-    picture, findings = carve(rng, scene, carved)
+    picture, defects = draw_geometry_defects(rng, scene, carved)
     if camera.threshold is None:
-        rest = count - len(findings)
-        findings += _paint_marks(rng, scene, picture, rest, findings, camera.noise)
-    rough = float(np.hypot(scene.ground.roughness * 0.5, camera.noise))
+        rest = count - len(defects)
+        defects += _paint_marks(rng, scene, picture, rest, defects, camera.noise)
+    roughness = float(np.hypot(scene.ground.roughness * 0.5, camera.noise))
     kept = [
-        (box, LABEL_OF[finding.kind])
-        for finding in findings
-        if (box := visible_box(finding, picture, light, camera, rough)) is not None
+        (box, LABEL_OF[defect.kind])
+        for defect in defects
+        if (box := visible_box(defect, picture, light, camera, roughness)) is not None
     ]
-    frame = sense(rng, observe(expose(picture, light), camera), camera)
+    frame = read_sensor(rng, apply_lens(expose(picture, light), camera), camera)
     boxes = np.array([box for box, _ in kept], np.float32).reshape(-1, 4)
     return frame, boxes, np.array([label for _, label in kept], np.int64)
 
 
-def light_scene(rng: np.random.Generator, camera: Camera, size_px: int) -> Light:
-    """Return a scene's light; a binary camera's is even, its edges are ragged.
-
-    Args:
-        rng: Source of chance.
-        camera: The camera that looks at the scene.
-        size_px: Edge of the square picture.
-    """
+def draw_scene_light(rng: np.random.Generator, camera: Camera, size_px: int) -> Light:
+    """Return a scene's light; for a binary camera it is even and edges are ragged."""
     if camera.threshold is None:
         return nuisance.draw_light(rng, size_px)
     light = even_light(size_px)
     ragged = np.float32(rng.uniform(0, 16))
-    np.add(light.glow, spread(grain(rng, size_px) * ragged), out=light.glow)
+    np.add(light.glow, to_channels(grain(rng, size_px) * ragged), out=light.glow)
     return light

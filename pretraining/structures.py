@@ -1,4 +1,4 @@
-"""Shapes that carry geometry: parts, holes, print, stripes, as one mask each."""
+"""Structures: circuits, parts, holes, print, stripes, as one mask each."""
 
 from enum import StrEnum
 from typing import assert_never
@@ -17,7 +17,7 @@ from trainer.data.synthetic.raster import (
 
 
 class Structure(StrEnum):
-    """Kinds of geometry that lie on, or cut, a surface."""
+    """Kinds of geometry on a surface."""
 
     CIRCUIT = "circuit"
     PART = "part"
@@ -181,11 +181,6 @@ def _stripes(rng: np.random.Generator, size_px: int) -> Mask:
 
 def shape(rng: np.random.Generator, structure: Structure, size_px: int) -> Mask:
     """Return the mask of one structure.
-
-    Args:
-        rng: Source of chance.
-        structure: What to draw.
-        size_px: Edge of the square mask.
 
     Returns:
         ``[S, S]`` uint8: 255 on the structure, 0 beside it, edges anti-aliased.

@@ -1,7 +1,7 @@
-"""Materials: what a picture shows where nothing is printed, etched or broken.
+"""Materials: the surface of a picture without structures and defects.
 
-A material is a base colour plus one or two textures from the bank. How strong the
-texture is (``roughness``) is handed on, because a defect must stand out of it.
+A material is a base colour plus one or two textures from the bank. The strength of the
+texture (``roughness``) is passed on, because a defect must be stronger to be visible.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from trainer.data.synthetic.noise import Texture, cut
+from pretraining.textures import Texture, cut_texture
 from trainer.data.synthetic.raster import FloatImage, Plane
 
 
@@ -85,7 +85,6 @@ def tint(
 
     Args:
         texture: ``[S, S]`` with deviation about 1.
-        base: BGR, 0..255.
         amplitude: Grey levels per unit of texture.
         chroma: 0 = all channels alike, 1 = in proportion to the base colour.
 
@@ -110,6 +109,7 @@ def tint(
 
 
 _USUAL_ZOOM = (0.7, 2.5)
+# family of tiles, magnification, amplitude in grey levels
 _TEXTURES: dict[Material, tuple[Texture, tuple[float, float], tuple[float, float]]] = {
     Material.CAST_METAL: (Texture.ROUGH, _USUAL_ZOOM, (3, 18)),
     Material.BRUSHED_METAL: (Texture.STREAK, _USUAL_ZOOM, (3, 16)),
@@ -125,7 +125,6 @@ _TEXTURES: dict[Material, tuple[Texture, tuple[float, float], tuple[float, float
     Material.PATTERN: (Texture.MESH, (0.7, 2.2), (8, 45)),
     Material.LACQUER: (Texture.CLOUD, (1.5, 4), (0.5, 7)),
 }
-"""Family of tiles, magnification, amplitude in grey levels."""
 
 
 def _texture(
@@ -135,9 +134,9 @@ def _texture(
     if material is Material.FLAT:
         return np.zeros((size_px, size_px), np.float32), 0.0
     family, zoom, amplitude = _TEXTURES[material]
-    texture = cut(rng, family, size_px, zoom=zoom)
+    texture = cut_texture(rng, family, size_px, zoom=zoom)
     if material is Material.CONCRETE:
-        texture = texture + np.float32(0.7) * cut(rng, Texture.GRAIN, size_px)
+        texture = texture + np.float32(0.7) * cut_texture(rng, Texture.GRAIN, size_px)
     return texture, rng.uniform(*amplitude)
 
 
@@ -156,9 +155,6 @@ def paint(
     """Return one surface.
 
     Args:
-        rng: Source of chance.
-        material: What to show.
-        size_px: Edge of the square picture.
         grey: Range of the mean level, or None for what suits the material.
 
     Returns:
@@ -175,7 +171,7 @@ def paint(
     if rng.random() < 0.45:
         second = Texture.CLOUD if rng.random() < 0.6 else Texture.ROUGH
         extra = rng.uniform(2, 12)
-        texture = texture * amplitude + cut(rng, second, size_px) * extra
+        texture = texture * amplitude + cut_texture(rng, second, size_px) * extra
         roughness, amplitude = float(np.hypot(amplitude, extra * 0.5)), 1.0
     return Surface(
         tint(texture, base, amplitude, rng.uniform(0, 1)), roughness, material

@@ -1,6 +1,6 @@
 """Circuit-like structures: traces, pads and planes as one mask.
 
-The mask is the geometry; which side of it is copper, and how it looks, is decided
+The mask is the geometry; which side of it is copper, and its material, are chosen
 later. Defects such as opens and shorts are then cut out of, or drawn into, the mask.
 """
 
@@ -34,8 +34,8 @@ def _bus(rng: np.random.Generator, mask: Mask, width_px: int) -> None:
     normals = np.array([(-_HEADINGS[t % 8][1], _HEADINGS[t % 8][0]) for t in turns])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     pads = rng.random() < 0.6
-    for lane in range(count):
-        points = (np.array(path) + normals * pitch * lane).astype(np.float32)
+    for number in range(count):
+        points = (np.array(path) + normals * pitch * number).astype(np.float32)
         draw_line(mask, points, width_px)
         if pads:
             end = points[-1] + (0, rng.choice([0.0, pitch]))
@@ -102,7 +102,7 @@ def _discs(rng: np.random.Generator, mask: Mask, value: int) -> None:
 
 
 def _meander(rng: np.random.Generator, mask: Mask, width_px: int, value: int) -> None:
-    """Draw a square-wave trace, or carve it out of a plane."""
+    """Draw a square-wave trace, or draw_geometry_defects it out of a plane."""
     size = mask.shape[0]
     pitch = width_px * rng.uniform(2, 7)
     height = rng.uniform(0.05, 0.25) * size
@@ -118,19 +118,14 @@ def _meander(rng: np.random.Generator, mask: Mask, width_px: int, value: int) ->
 
 
 def _is_apart(layer: Mask, mask: Mask, width_px: int) -> bool:
-    """Tell whether a new piece keeps its distance: crossings look like shorts."""
+    """Return whether a new piece keeps its distance: a crossing would be a short."""
     reach = width_px // 2 * 2 + 3
     halo = cv2.dilate(layer, np.ones((reach, reach), np.uint8))
     return not bool(cv2.bitwise_and(halo, mask).any())
 
 
 def circuit(rng: np.random.Generator, size_px: int) -> Mask:
-    """Return the mask of a piece of circuit, ``[S, S]`` uint8.
-
-    Args:
-        rng: Source of chance.
-        size_px: Edge of the square mask.
-    """
+    """Return the mask of a piece of circuit, ``[S, S]`` uint8."""
     plane = rng.random() < 0.2
     mask = np.full((size_px, size_px), 255 if plane else 0, np.uint8)
     width_px = round(float(np.exp(rng.uniform(np.log(3), np.log(0.05 * size_px)))))

@@ -1,6 +1,5 @@
-"""Procedural pictures of industrial surfaces with exactly known defects.
+"""Drawn photos and a video of one family of parts with exactly known defects.
 
-Two uses. ``stream`` feeds pretraining with endless varied pictures; ``line``
-draws one family of parts that the stream never shows, for the demo's photos and
-video. Both draw from a seeded generator, so that a seed is a picture.
+``graftline synth`` and the demo use them. The same seed draws the same pictures. The
+pictures for pretraining are drawn by ``pretraining``; they never show these parts.
 """

@@ -1,7 +1,7 @@
-"""The demo's line: plans photos and a video of one family of parts.
+"""The photos and the video of the demo's line.
 
 Photos and video show the same station (belt, lamp, camera) but never the same part:
-each draws from its own branch of the seed.
+each is drawn from its own branch of the seed.
 """
 
 from collections.abc import Iterator
@@ -18,30 +18,27 @@ from trainer.data.synthetic.line_defects import (
 )
 from trainer.data.synthetic.line_part import polar
 from trainer.data.synthetic.line_scene import (
-    Laid,
+    PlacedPart,
     Station,
     build_station,
-    lay,
-    shoot,
+    capture_frame,
+    place_part,
 )
 from trainer.data.synthetic.raster import FrameImage
 
-GOOD_SHARE = 0.55
-"""Share of good parts in the video."""
+GOOD_SHARE = 0.55  # share of good parts in the video
+# how far the belt moves from one frame to the next, in picture widths
 STEP_SHARE = 0.11
-"""How far the belt moves from one frame to the next, in picture widths."""
-_WANDER_SHARE = 0.07
-"""How far parts lie beside the belt's middle, in picture widths."""
-_CUT_SHARE = 0.25
-"""Share of photos where the picture's border may cut the part."""
+_WANDER_SHARE = 0.07  # how far parts lie beside the belt's middle, in picture widths
+_CUT_SHARE = 0.25  # share of photos where the picture's border may cut the part
+# part of a defect's box that must be in the picture for it to be labelled
 _LEAST_SHOWN = 0.6
-"""Part of a defect's box that must be in the picture for it to be labelled."""
 _LEAST_SIDE_PX = 6
 _PLACES = 12
 _LABEL_ODDS = (0.26, 0.2, 0.22, 0.2, 0.12)
 
 
-class Branch(IntEnum):
+class SeedBranch(IntEnum):
     """Branches of the seed: each kind of output has its own parts."""
 
     STATION = 0
@@ -70,7 +67,7 @@ class PassingDefect:
 
     Attributes:
         label: What it is.
-        boxes: Frame number to ``[4]`` xyxy, in frames where most of it is visible.
+        boxes: By frame number, ``[4]`` xyxy, in frames where most of it is visible.
     """
 
     label: LineDefect
@@ -79,12 +76,12 @@ class PassingDefect:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One part's way through the picture.
+    """One part while it moves through the picture.
 
     Attributes:
         part_id: Number of the part, from 0.
-        first_frame: First frame in which any of it can be seen.
-        last_frame: Last such frame; no other part is seen from first to last.
+        first_frame: First frame in which any of it is visible.
+        last_frame: Last such frame; no other part is visible from first to last.
         defects: Its defects; empty for a good part.
     """
 
@@ -94,18 +91,18 @@ class Passage:
     defects: tuple[PassingDefect, ...]
 
 
-def chance(seed: int, branch: Branch, index: int = 0) -> np.random.Generator:
-    """Return the source of chance of one part: same seed, same part."""
+def seeded_rng(seed: int, branch: SeedBranch, index: int = 0) -> np.random.Generator:
+    """Return the random generator of one part: same seed, same part."""
     sequence = np.random.SeedSequence(seed, spawn_key=(int(branch), index))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
 def make_station(seed: int, size_px: int) -> Station:
     """Return the station of a data set."""
-    return build_station(chance(seed, Branch.STATION), size_px)
+    return build_station(seeded_rng(seed, SeedBranch.STATION), size_px)
 
 
-def draw_labels(rng: np.random.Generator, most: int) -> tuple[LineDefect, ...]:
+def choose_labels(rng: np.random.Generator, most: int) -> tuple[LineDefect, ...]:
     """Return one to ``most`` defects for a part, at most one missing hole."""
     count = 1 + int(rng.integers(most))
     drawn = rng.choice(len(_LABEL_ODDS), count, p=_LABEL_ODDS)
@@ -117,8 +114,8 @@ def draw_labels(rng: np.random.Generator, most: int) -> tuple[LineDefect, ...]:
     )
 
 
-def _shown(flaw: Flaw, corner: tuple[int, int], size_px: int) -> tuple[Flaw, float]:
-    """Return a flaw in the picture's pixels, cut, and how much of it is left."""
+def _clipped(flaw: Flaw, corner: tuple[int, int], size_px: int) -> tuple[Flaw, float]:
+    """Return a flaw clipped to the picture, and the share of it that is visible."""
     box = flaw.box + np.array(corner * 2, np.float32)
     clipped = np.clip(box, 0, size_px).astype(np.float32)
     whole = float((box[2] - box[0]) * (box[3] - box[1]))
@@ -128,18 +125,18 @@ def _shown(flaw: Flaw, corner: tuple[int, int], size_px: int) -> tuple[Flaw, flo
     return Flaw(flaw.label, clipped), share
 
 
-def _labelled(
-    laid: Laid, corner: tuple[int, int], size_px: int
+def _visible_flaws(
+    placed: PlacedPart, corner: tuple[int, int], size_px: int
 ) -> tuple[Flaw, ...] | None:
-    """Return the labels at a place, or None where one is neither in nor out."""
-    shown = [_shown(flaw, corner, size_px) for flaw in laid.part.flaws]
+    """Return the labels at a position, or None where one is only partly visible."""
+    shown = [_clipped(flaw, corner, size_px) for flaw in placed.part.flaws]
     if any(0 < share < _LEAST_SHOWN for _, share in shown):
         return None
     kept = tuple(flaw for flaw, share in shown if share)
-    return kept if kept or not laid.part.flaws else None
+    return kept if kept or not placed.part.flaws else None
 
 
-def _row(rng: np.random.Generator, size_px: int, patch_px: int) -> int:
+def _random_row(rng: np.random.Generator, size_px: int, patch_px: int) -> int:
     middle = (size_px - patch_px) / 2
     return round(middle + rng.uniform(-1, 1) * _WANDER_SHARE * size_px)
 
@@ -150,29 +147,29 @@ def take_photo(
     """Return a photo of one new part somewhere in the field of view.
 
     Args:
-        rng: Source of chance.
-        station: Belt, lamp and camera.
         labels: The part's defects, none for a good part.
     """
     size = station.size_px
-    laid = lay(rng, make_part(rng, size, labels))
-    patch = laid.cover.shape[0]
+    placed = place_part(rng, make_part(rng, size, labels))
+    patch = placed.cover.shape[0]
     cut = round(0.45 * patch) if rng.random() < _CUT_SHARE else 0
     corner, flaws = (0, 0), None
     for attempt in range(_PLACES):
         reach = cut if attempt < _PLACES - 1 else 0
         left = int(rng.integers(-reach, size - patch + reach + 1))
-        corner = left, _row(rng, size, patch)
-        flaws = _labelled(laid, corner, size)
+        corner = left, _random_row(rng, size, patch)
+        flaws = _visible_flaws(placed, corner, size)
         if flaws is not None:
             break
     travel = int(rng.integers(station.belt.shape[1]))
-    return PlannedPhoto(shoot(rng, station, travel, laid, corner), flaws or ())
+    return PlannedPhoto(
+        capture_frame(rng, station, travel, placed, corner), flaws or ()
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    """When and where one part passes."""
+class _PartPlan:
+    """Time and position of one part in the video."""
 
     start_px: int
     row: int
@@ -193,90 +190,82 @@ class PartLine:
         self._seed, self._size_px = seed, size_px
         self._step_px = max(1, round(STEP_SHARE * size_px))
         self._patch_px = polar(size_px).size_px
-        rng = chance(seed, Branch.VIDEO)
+        rng = seeded_rng(seed, SeedBranch.VIDEO)
         good = np.zeros(parts, np.bool_)
         good[: round(GOOD_SHARE * parts)] = True
         self._good = rng.permutation(good)
-        self._slots = self._schedule(rng, parts)
-
-    @property
-    def good_count(self) -> int:
-        """Parts without any defect."""
-        return int(np.count_nonzero(self._good))
+        self._plans = self._schedule(rng, parts)
 
     @property
     def frame_count(self) -> int:
         """Frames of the video; it ends with an empty belt."""
-        return self._slots[-1].last_frame + 3
+        return self._plans[-1].last_frame + 3
 
     @property
     def step_px(self) -> int:
         """Pixels that a part moves to the right from frame to frame."""
         return self._step_px
 
-    def _schedule(self, rng: np.random.Generator, parts: int) -> list[_Slot]:
-        """Let parts follow each other so that two are never in one frame."""
-        slots = []
+    def _schedule(self, rng: np.random.Generator, parts: int) -> list[_PartPlan]:
+        """Return parts one after the other, so that two are never in one frame."""
+        plans = []
         frame = 2
         span = self._size_px + self._patch_px
         for _ in range(parts):
             offset = int(rng.integers(1, self._step_px + 1))
             start_px = frame * self._step_px + self._patch_px - offset
             last = frame + (span - offset - 1) // self._step_px
-            row = _row(rng, self._size_px, self._patch_px)
-            slots.append(_Slot(start_px, row, frame, last))
+            row = _random_row(rng, self._size_px, self._patch_px)
+            plans.append(_PartPlan(start_px, row, frame, last))
             frame = last + 2 + int(rng.random() < 0.25)
-        return slots
+        return plans
 
     def render(self, station: Station) -> Iterator[tuple[FrameImage, Passage | None]]:
         """Yield each frame, and with the last one of a part its passage.
-
-        Args:
-            station: Belt, lamp and camera.
 
         Yields:
             The frame ``[S, S, 3]`` uint8 BGR and a finished passage or None.
         """
         frame = 0
-        for index, slot in enumerate(self._slots):
-            rng = chance(self._seed, Branch.VIDEO, index + 1)
-            while frame < slot.first_frame:
-                yield self._shoot(rng, station, frame, None, slot), None
+        for index, plan in enumerate(self._plans):
+            rng = seeded_rng(self._seed, SeedBranch.VIDEO, index + 1)
+            while frame < plan.first_frame:
+                yield self._capture(rng, station, frame, None, plan), None
                 frame += 1
-            labels = () if self._good[index] else draw_labels(rng, 2)
-            laid = lay(rng, make_part(rng, self._size_px, labels))
-            passage = self._passage(index, slot, laid)
-            while frame <= slot.last_frame:
-                shot = self._shoot(rng, station, frame, laid, slot)
-                yield shot, passage if frame == slot.last_frame else None
+            labels = () if self._good[index] else choose_labels(rng, 2)
+            placed = place_part(rng, make_part(rng, self._size_px, labels))
+            passage = self._passage(index, plan, placed)
+            while frame <= plan.last_frame:
+                shot = self._capture(rng, station, frame, placed, plan)
+                yield shot, passage if frame == plan.last_frame else None
                 frame += 1
-        rng = chance(self._seed, Branch.VIDEO, len(self._slots) + 1)
+        rng = seeded_rng(self._seed, SeedBranch.VIDEO, len(self._plans) + 1)
         while frame < self.frame_count:
-            yield self._shoot(rng, station, frame, None, self._slots[-1]), None
+            yield self._capture(rng, station, frame, None, self._plans[-1]), None
             frame += 1
 
-    def _corner(self, slot: _Slot, frame: int) -> tuple[int, int]:
-        return frame * self._step_px - slot.start_px, slot.row
+    def _corner(self, plan: _PartPlan, frame: int) -> tuple[int, int]:
+        return frame * self._step_px - plan.start_px, plan.row
 
-    def _shoot(
+    def _capture(
         self,
         rng: np.random.Generator,
         station: Station,
         frame: int,
-        laid: Laid | None,
-        slot: _Slot,
+        placed: PlacedPart | None,
+        plan: _PartPlan,
     ) -> FrameImage:
-        corner = self._corner(slot, frame)
-        return shoot(rng, station, frame * self._step_px, laid, corner)
+        corner = self._corner(plan, frame)
+        return capture_frame(rng, station, frame * self._step_px, placed, corner)
 
-    def _passage(self, index: int, slot: _Slot, laid: Laid) -> Passage:
+    def _passage(self, index: int, plan: _PartPlan, placed: PlacedPart) -> Passage:
         defects = []
-        for flaw in laid.part.flaws:
+        for flaw in placed.part.flaws:
             boxes = {}
-            for frame in range(slot.first_frame, slot.last_frame + 1):
-                corner = self._corner(slot, frame)
-                shown, share = _shown(flaw, corner, self._size_px)
+            for frame in range(plan.first_frame, plan.last_frame + 1):
+                corner = self._corner(plan, frame)
+                shown, share = _clipped(flaw, corner, self._size_px)
                 if share >= _LEAST_SHOWN:
                     boxes[frame] = shown.box
             defects.append(PassingDefect(flaw.label, boxes))
-        return Passage(index, slot.first_frame, slot.last_frame, tuple(defects))
+        return Passage(index, plan.first_frame, plan.last_frame, tuple(defects))

@@ -1,7 +1,7 @@
 """The demo's five kinds of defect, drawn into a cap and boxed.
 
-Each is retried until a person would see it and its box is 6 to 40 px; the box is what
-really changed, plus the two pixels of margin that people leave.
+Each is retried until it is clearly visible and its box is within the limits below. The
+box holds what changed, plus the margin that people leave when they label.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from trainer.data.synthetic.line_part import (
     FACE,
     HOLE_RADIUS,
     HOLES,
-    Blank,
+    PartDrawing,
     Polar,
-    draw_blank,
+    draw_part,
     hole_centre,
     polar,
 )
@@ -31,21 +31,19 @@ from trainer.data.synthetic.raster import (
     draw_disc,
     draw_line,
     draw_polygon,
-    spread,
-    strongest,
+    max_channel,
+    random_path,
+    to_channels,
     unit,
-    wander,
 )
 
 SMALLEST_PX = 6
 LARGEST_PX = 40
 MARGIN_PX = 2
-LENS_PX = 0.7
-"""Deviation of the line camera's blur."""
-_LEAST_MEAN = 18.0
-"""Grey levels, mean over the changed pixels."""
+LENS_PX = 0.7  # deviation of the line camera's blur
+_LEAST_MEAN = 18.0  # grey levels, mean over the changed pixels
+# grey levels at the strongest pixel, after the lens: below it people disagree
 _LEAST_CONTRAST = 40.0
-"""Grey levels at the strongest pixel, after the lens: below it people disagree."""
 _TRIES = 30
 
 
@@ -64,7 +62,6 @@ class Flaw:
     """One labelled defect of a part.
 
     Attributes:
-        label: What it is.
         box: ``[4]`` float32 xyxy in pixels of the part's patch.
     """
 
@@ -74,7 +71,7 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class DrawnPart:
-    """A finished part, ready to be laid on the belt.
+    """A finished part, ready to be placed on the belt.
 
     Attributes:
         picture: ``[P, P, 3]`` float32 BGR after the lens, before the light.
@@ -87,7 +84,7 @@ class DrawnPart:
     flaws: tuple[Flaw, ...]
 
 
-def _scratch(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
+def _scratch(rng: np.random.Generator, grid: Polar, drawing: PartDrawing) -> None:
     """Draw a thin line that does not run along the tool marks."""
     angle = rng.uniform(0, 2 * np.pi)
     x, y = grid.point(rng.uniform(*FACE), angle)
@@ -97,35 +94,39 @@ def _scratch(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
         x - np.cos(across) * length / 2,
         y - np.sin(across) * length / 2,
     )
-    path = wander(rng, start_x, start_y, length, steps=5, bend=0.06, heading=across)
-    mask: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    path = random_path(
+        rng, start_x, start_y, length, steps=5, bend=0.06, heading=across
+    )
+    mask: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     draw_line(mask, path, 1 if rng.random() < 0.3 else 2)
-    level = rng.uniform(70, 125) * (1 if blank.tone < 130 else rng.choice([-1, -1, 1]))
-    blank.picture += spread(unit(mask) * np.float32(level))
+    level = rng.uniform(70, 125) * (
+        1 if drawing.tone < 130 else rng.choice([-1, -1, 1])
+    )
+    drawing.picture += to_channels(unit(mask) * np.float32(level))
 
 
-def _chip(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
+def _chip(rng: np.random.Generator, grid: Polar, drawing: PartDrawing) -> None:
     """Break a piece out of the rim; the fracture is bare metal."""
     x, y = grid.point(rng.uniform(0.955, 0.99), rng.uniform(0, 2 * np.pi))
     reach = rng.uniform(3, 10)
-    facet: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    facet: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     outline = blob_outline(rng, x, y, reach, ragged=0.3, stretch=rng.uniform(0.7, 1))
     draw_polygon(facet, outline)
-    bare = rng.uniform(135, 185) if blank.tone < 130 else rng.uniform(70, 110)
+    bare = rng.uniform(135, 185) if drawing.tone < 130 else rng.uniform(70, 110)
     alpha = unit(facet)
-    blank.picture += spread(alpha) * (np.float32(bare) - blank.picture)
-    gap: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    drawing.picture += to_channels(alpha) * (np.float32(bare) - drawing.picture)
+    gap: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     middle = (grid.size_px - 1) / 2
     away = 1 + 0.35 * reach / grid.radius_px
     moved = (outline - (x, y)) * 0.85 + (x - middle, y - middle) * np.array(away)
     draw_polygon(gap, (moved + middle).astype(np.float32))
-    blank.alpha *= 1 - unit(gap)
+    drawing.alpha *= 1 - unit(gap)
 
 
-def _stain(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
+def _stain(rng: np.random.Generator, grid: Polar, drawing: PartDrawing) -> None:
     """Leave an oily or burnt patch: darker, soft, a little coloured."""
     x, y = grid.point(rng.uniform(0.25, 0.84), rng.uniform(0, 2 * np.pi))
-    mask: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    mask: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     reach = rng.uniform(4.5, 14)
     for _ in range(int(rng.integers(1, 4))):
         shift_x, shift_y = rng.normal(0, reach * 0.25, 2)
@@ -137,15 +138,15 @@ def _stain(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
     factor = 1 - rng.uniform(0.3, 0.6) * np.array(
         [rng.uniform(0.9, 1.3), rng.uniform(0.8, 1.1), rng.uniform(0.5, 0.9)]
     )
-    if blank.tone < 90:
+    if drawing.tone < 90:
         factor = 1 + rng.uniform(0.6, 1.2) * np.array([0.5, 0.8, 1.0])
-    blank.picture *= 1 + spread(alpha) * (factor - 1).astype(np.float32)
+    drawing.picture *= 1 + to_channels(alpha) * (factor - 1).astype(np.float32)
 
 
-def _dent(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
+def _dent(rng: np.random.Generator, grid: Polar, drawing: PartDrawing) -> None:
     """Press a small hollow into the face: dark towards the lamp, light away."""
     x, y = grid.point(rng.uniform(*FACE), rng.uniform(0, 2 * np.pi))
-    mask: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    mask: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     reach = rng.uniform(3, 9)
     outline = blob_outline(rng, x, y, reach, ragged=0.12, stretch=rng.uniform(0.6, 1))
     draw_polygon(mask, outline)
@@ -154,21 +155,21 @@ def _dent(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
     shading = rows * 0.64 - columns * 0.76
     shading /= float(np.abs(shading).max()) + 1e-6
     level = rng.uniform(55, 95)
-    blank.picture += spread((shading * level - bump * 8).astype(np.float32))
+    drawing.picture += to_channels((shading * level - bump * 8).astype(np.float32))
 
 
 def _draw(
-    rng: np.random.Generator, label: LineDefect, grid: Polar, blank: Blank
+    rng: np.random.Generator, label: LineDefect, grid: Polar, drawing: PartDrawing
 ) -> None:
     match label:
         case LineDefect.SCRATCH:
-            _scratch(rng, grid, blank)
+            _scratch(rng, grid, drawing)
         case LineDefect.CHIP:
-            _chip(rng, grid, blank)
+            _chip(rng, grid, drawing)
         case LineDefect.STAIN:
-            _stain(rng, grid, blank)
+            _stain(rng, grid, drawing)
         case LineDefect.DENT:
-            _dent(rng, grid, blank)
+            _dent(rng, grid, drawing)
         case LineDefect.MISSING_HOLE:
             pass
         case _:
@@ -191,16 +192,16 @@ def _padded(box: tuple[int, ...], size_px: int) -> npt.NDArray[np.float32] | Non
     return np.array([left, top, right, bottom], np.float32)
 
 
-def _changed(before: Blank, after: Blank) -> Flaw | None:
+def _changed(before: PartDrawing, after: PartDrawing) -> Flaw | None:
     """Return the visible change as a flaw without a proper label yet."""
     difference = after.picture - before.picture
-    difference *= spread(after.alpha)
+    difference *= to_channels(after.alpha)
     lost = np.abs(after.alpha - before.alpha)
-    touched = bounding_box((strongest(np.abs(difference)) > 0) | (lost > 0))
+    touched = bounding_box((max_channel(np.abs(difference)) > 0) | (lost > 0))
     if touched is None:
         return None
     window = PixelWindow(*touched).grown(4, lost.shape)
-    change = strongest(np.abs(blur(difference[window.slices], LENS_PX)))
+    change = max_channel(np.abs(blur(difference[window.slices], LENS_PX)))
     change = np.maximum(change, blur(lost[window.slices], LENS_PX) * 60)
     peak = float(change.max())
     seen = change > max(4.0, 0.3 * peak)
@@ -215,8 +216,8 @@ def _changed(before: Blank, after: Blank) -> Flaw | None:
     return None if padded is None else Flaw(LineDefect.SCRATCH, padded)
 
 
-def _apart(box: npt.NDArray[np.float32], flaws: list[Flaw]) -> bool:
-    """Tell whether a box keeps 4 px of distance from the others."""
+def _is_apart(box: npt.NDArray[np.float32], flaws: list[Flaw]) -> bool:
+    """Return whether a box keeps 4 px of distance from the others."""
     return all(
         bool((box[:2] > other.box[2:] + 4).any() or (box[2:] < other.box[:2] - 4).any())
         for other in flaws
@@ -224,7 +225,7 @@ def _apart(box: npt.NDArray[np.float32], flaws: list[Flaw]) -> bool:
 
 
 def _clear_of_holes(box: npt.NDArray[np.float32], grid: Polar, turn: float) -> bool:
-    """Tell whether a box, without its margin, touches none of the holes."""
+    """Return whether a box, without its margin, touches no hole."""
     reach = HOLE_RADIUS * grid.radius_px
     for index in range(HOLES):
         centre = np.array(hole_centre(grid, turn, index))
@@ -234,16 +235,18 @@ def _clear_of_holes(box: npt.NDArray[np.float32], grid: Polar, turn: float) -> b
     return True
 
 
-def _punch(rng: np.random.Generator, grid: Polar, blank: Blank, hole: int) -> Flaw:
+def _draw_punch_mark(
+    rng: np.random.Generator, grid: Polar, drawing: PartDrawing, hole: int
+) -> Flaw:
     """Leave the punch mark of a hole that was not drilled, and box its place."""
-    x, y = hole_centre(grid, blank.turn, hole)
-    mark: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    x, y = hole_centre(grid, drawing.turn, hole)
+    mark: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     reach = HOLE_RADIUS * grid.radius_px
     draw_disc(mark, x, y, reach * 1.15)
     draw_disc(mark, x, y, reach * 0.95, 0)
     draw_disc(mark, x, y, 1.3, 230)
-    level = -rng.uniform(22, 45) if blank.tone > 100 else rng.uniform(22, 45)
-    blank.picture += spread(unit(mark) * np.float32(level))
+    level = -rng.uniform(22, 45) if drawing.tone > 100 else rng.uniform(22, 45)
+    drawing.picture += to_channels(unit(mark) * np.float32(level))
     half = reach * 1.2 + MARGIN_PX
     box = np.array([x - half, y - half, x + half, y + half], np.float32)
     return Flaw(LineDefect.MISSING_HOLE, box)
@@ -255,46 +258,47 @@ def make_part(
     """Return one part with the wanted defects.
 
     Args:
-        rng: Source of chance.
         frame_px: Edge of the camera's picture.
         labels: Wanted defects, none for a good part; at most one missing hole.
 
     Returns:
-        The part; a defect that found no place after 30 tries is left out, unless it
-        was the only one: then the last is a chip, which always fits.
+        The part. A defect without room after ``_TRIES`` tries is left out; the only
+        defect becomes a chip instead, which always fits.
     """
     grid = polar(frame_px)
     hole = int(rng.integers(HOLES)) if LineDefect.MISSING_HOLE in labels else None
-    blank = draw_blank(rng, frame_px, undrilled=hole)
-    flaws = [] if hole is None else [_punch(rng, grid, blank, hole)]
+    drawing = draw_part(rng, frame_px, undrilled=hole)
+    flaws = [] if hole is None else [_draw_punch_mark(rng, grid, drawing, hole)]
     for label in labels:
         if label is LineDefect.MISSING_HOLE:
             continue
-        blank = _flaw(rng, label, grid, blank, flaws)
-    picture = blur(blank.picture, LENS_PX)
+        drawing = _add_flaw(rng, label, grid, drawing, flaws)
+    picture = blur(drawing.picture, LENS_PX)
     np.clip(picture, 0, 255, out=picture)
-    return DrawnPart(picture, blur(blank.alpha, LENS_PX), tuple(flaws))
+    return DrawnPart(picture, blur(drawing.alpha, LENS_PX), tuple(flaws))
 
 
-def _flaw(
+def _add_flaw(
     rng: np.random.Generator,
     label: LineDefect,
     grid: Polar,
-    blank: Blank,
+    drawing: PartDrawing,
     flaws: list[Flaw],
-) -> Blank:
-    """Return the part with one more defect, and note it in ``flaws``."""
-    # highlights beyond white would count as changed once the trial is clipped
-    np.clip(blank.picture, 0, 255, out=blank.picture)
+) -> PartDrawing:
+    """Return the part with one more defect, and append it to ``flaws``."""
+    # highlights beyond white would count as a change once the changed part is clipped
+    np.clip(drawing.picture, 0, 255, out=drawing.picture)
     for attempt in range(_TRIES):
         kind = label if attempt < _TRIES // 2 or flaws else LineDefect.CHIP
-        trial = Blank(blank.picture.copy(), blank.alpha.copy(), blank.turn, blank.tone)
-        _draw(rng, kind, grid, trial)
-        np.clip(trial.picture, 0, 255, out=trial.picture)
-        seen = _changed(blank, trial)
-        if seen is None or not _apart(seen.box, flaws):
+        changed = PartDrawing(
+            drawing.picture.copy(), drawing.alpha.copy(), drawing.turn, drawing.tone
+        )
+        _draw(rng, kind, grid, changed)
+        np.clip(changed.picture, 0, 255, out=changed.picture)
+        seen = _changed(drawing, changed)
+        if seen is None or not _is_apart(seen.box, flaws):
             continue
-        if kind is LineDefect.STAIN or _clear_of_holes(seen.box, grid, blank.turn):
+        if kind is LineDefect.STAIN or _clear_of_holes(seen.box, grid, drawing.turn):
             flaws.append(Flaw(kind, seen.box))
-            return trial
-    return blank
+            return changed
+    return drawing

@@ -1,8 +1,8 @@
 """The demo's part: a turned, anodised cap with a knurled rim, holes and a marking.
 
-This family is held out of the pretraining stream: nothing here calls a surface or a
-structure of it. Everything is drawn in polar coordinates around the cap's axis; the
-light stays with the camera while the cap is turned.
+This family is held out of the pretraining stream: no surface and no structure of it is
+used here. All is drawn in polar coordinates around the cap's axis; the light stays with
+the camera while the cap is turned.
 """
 
 import functools
@@ -18,19 +18,17 @@ from trainer.data.synthetic.raster import (
     blur,
     draw_disc,
     draw_line,
-    spread,
+    to_channels,
     unit,
     window_around,
 )
 
-RADIUS_SHARE = 0.36
-"""Radius of the cap divided by the edge of the camera's picture."""
+RADIUS_SHARE = 0.36  # radius of the cap divided by the edge of the camera's picture
 MARGIN_SHARE = 0.02
 HOLES = 6
 HOLE_CIRCLE = 0.65
 HOLE_RADIUS = 0.08
-FACE = (0.44, 0.84)
-"""Inner and outer radius of the flat face, in radii of the cap."""
+FACE = (0.44, 0.84)  # inner and outer radius of the flat face, in radii of the cap
 _KNURLS = 44
 _LAMP = -0.7  # radians: the lamp stands above the belt's left side
 _FINISHES = ((168, 166, 162), (158, 98, 52))
@@ -64,7 +62,7 @@ class Polar:
 
 
 @dataclass(slots=True)
-class Blank:
+class PartDrawing:
     """A cap while it is being drawn.
 
     Attributes:
@@ -139,16 +137,16 @@ def _finish(rng: np.random.Generator, grid: Polar, tone: float, face: Plane) -> 
     return np.asarray(face * shine * (40 + 0.5 * tone), np.float32)
 
 
-def _drill(grid: Polar, blank: Blank, index: int) -> None:
+def _drill(grid: Polar, drawing: PartDrawing, index: int) -> None:
     """Cut one hole: chamfer, dark inside, a lit far wall."""
-    x, y = hole_centre(grid, blank.turn, index)
+    x, y = hole_centre(grid, drawing.turn, index)
     reach = HOLE_RADIUS * grid.radius_px
-    window = window_around(x, y, reach * 1.22 + 3, blank.alpha.shape)
+    window = window_around(x, y, reach * 1.22 + 3, drawing.alpha.shape)
     x, y = window.local(x, y)
-    patch = blank.picture[window.slices]
+    patch = drawing.picture[window.slices]
     rim: Mask = np.zeros(patch.shape[:2], np.uint8)
     draw_disc(rim, x, y, reach * 1.22)
-    _blend(patch, rim, blank.tone * 1.18 + 12)
+    _blend(patch, rim, drawing.tone * 1.18 + 12)
     inside: Mask = np.zeros(patch.shape[:2], np.uint8)
     draw_disc(inside, x, y, reach)
     _blend(patch, inside, 17)
@@ -157,7 +155,7 @@ def _drill(grid: Polar, blank: Blank, index: int) -> None:
     shift = reach * 0.32
     near_x, near_y = x + shift * np.cos(_LAMP), y + shift * np.sin(_LAMP)
     draw_disc(wall, near_x, near_y, reach * 0.9, 0)
-    _blend(patch, wall, blank.tone * 0.42 + 14)
+    _blend(patch, wall, drawing.tone * 0.42 + 14)
 
 
 def hole_centre(grid: Polar, turn: float, index: int) -> tuple[float, float]:
@@ -166,26 +164,26 @@ def hole_centre(grid: Polar, turn: float, index: int) -> tuple[float, float]:
 
 
 def _blend(patch: FloatImage, mask: Mask, level: float) -> None:
-    alpha = spread(unit(mask))
+    alpha = to_channels(unit(mask))
     patch += alpha * (np.float32(level) - patch)
 
 
-def _ribs(grid: Polar, blank: Blank) -> None:
+def _ribs(grid: Polar, drawing: PartDrawing) -> None:
     """Raise a short, soft rib between each two holes."""
-    light: Mask = np.zeros(blank.alpha.shape, np.uint8)
-    dark: Mask = np.zeros(blank.alpha.shape, np.uint8)
+    light: Mask = np.zeros(drawing.alpha.shape, np.uint8)
+    dark: Mask = np.zeros(drawing.alpha.shape, np.uint8)
     thick = max(2, round(grid.radius_px * 0.028))
     offset = np.array([np.cos(_LAMP), np.sin(_LAMP)]) * grid.radius_px * 0.014
     for index in range(HOLES):
-        angle = blank.turn + (index + 0.5) * 2 * np.pi / HOLES
+        angle = drawing.turn + (index + 0.5) * 2 * np.pi / HOLES
         ends = np.array([grid.point(0.53, angle), grid.point(0.77, angle)])
         draw_line(light, (ends - offset).astype(np.float32), thick)
         draw_line(dark, (ends + offset).astype(np.float32), thick)
     shading = unit(light) - unit(dark)
-    blank.picture += spread(blur(shading * np.float32(20), 1.2))
+    drawing.picture += to_channels(blur(shading * np.float32(20), 1.2))
 
 
-def _mark(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
+def _mark(rng: np.random.Generator, grid: Polar, drawing: PartDrawing) -> None:
     """Print a type and a lot number on the hub, turned with the cap."""
     size = grid.size_px
     mask: Mask = np.zeros((size, size), np.uint8)
@@ -198,20 +196,22 @@ def _mark(rng: np.random.Generator, grid: Polar, blank: Blank) -> None:
         cv2.putText(
             mask, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, 1, cv2.LINE_AA
         )
-    turn = cv2.getRotationMatrix2D((middle, middle), -np.degrees(blank.turn), 1.0)
+    turn = cv2.getRotationMatrix2D((middle, middle), -np.degrees(drawing.turn), 1.0)
     turned = unit(np.asarray(cv2.warpAffine(mask, turn, (size, size)), np.uint8))
-    ink = 235.0 if blank.tone < 125 else 38.0
+    ink = 235.0 if drawing.tone < 125 else 38.0
     strength = rng.uniform(0.55, 0.95)
-    blank.picture += spread(turned * np.float32(strength)) * (ink - blank.picture)
+    drawing.picture += to_channels(turned * np.float32(strength)) * (
+        ink - drawing.picture
+    )
 
 
-def draw_blank(
+def draw_part(
     rng: np.random.Generator, frame_px: int, *, undrilled: int | None = None
-) -> Blank:
+) -> PartDrawing:
     """Return one good cap, or one whose hole ``undrilled`` was forgotten.
 
     Args:
-        rng: Source of chance: finish, turn, tool marks, lot number.
+        rng: Source of seeded_rng: finish, turn, tool marks, lot number.
         frame_px: Edge of the camera's picture.
         undrilled: Index of a hole to leave out, or None.
     """
@@ -225,13 +225,13 @@ def draw_blank(
     knurl = np.cos(_KNURLS * (grid.angle - turn)) * rim * 22
     relief = shading * (0.55 + tone / 250) + knurl + _tool_texture(rng, grid) * face
     relief += _finish(rng, grid, tone, face)
-    picture = spread(relief.astype(np.float32)) + base
+    picture = to_channels(relief.astype(np.float32)) + base
     soft = 1.2 / grid.radius_px
     alpha = np.clip((1.0 - grid.radius) / soft + 0.5, 0, 1).astype(np.float32)
-    blank = Blank(picture.astype(np.float32), alpha, turn, tone)
-    _ribs(grid, blank)
+    drawing = PartDrawing(picture.astype(np.float32), alpha, turn, tone)
+    _ribs(grid, drawing)
     for index in range(HOLES):
         if index != undrilled:
-            _drill(grid, blank, index)
-    _mark(rng, grid, blank)
-    return blank
+            _drill(grid, drawing, index)
+    _mark(rng, grid, drawing)
+    return drawing

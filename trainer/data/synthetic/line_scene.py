@@ -1,7 +1,7 @@
 """The demo's station: a belt, a lamp, one camera. Photos and video share it.
 
-The belt's texture is a long loop that scrolls with the parts. The camera stands
-still, so light, vignetting and the reflections of the lamp are the same in each frame.
+The belt's texture is a long loop that scrolls with the parts. The camera does not move,
+so light, vignetting and the reflections of the lamp are the same in each frame.
 """
 
 from dataclasses import dataclass
@@ -20,15 +20,13 @@ from trainer.data.synthetic.raster import (
     draw_disc,
     draw_line,
     draw_polygon,
-    spread,
+    random_path,
+    to_channels,
     unit,
-    wander,
 )
 
-_BELT_LOOPS = 4
-"""Length of the belt's loop in picture widths."""
-_GAIN_ONE = 160
-"""The level of the 8-bit light field that changes nothing."""
+_BELT_LOOPS = 4  # length of the belt's loop in picture widths
+_GAIN_ONE = 160  # the level of the 8-bit light field that changes nothing
 _NOISE_TILES = 12
 _NOISE_LEVELS = 1.8
 _SHADOW_SHARE = 0.018
@@ -37,7 +35,7 @@ _DARKEST = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What stays the same while parts pass.
+    """The parts of the scene that do not change.
 
     Attributes:
         size_px: Edge of the camera's picture.
@@ -54,7 +52,7 @@ class Station:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class PlacedPart:
     """A part as it lies on the belt: bytes ready to be copied into frames.
 
     Attributes:
@@ -62,7 +60,6 @@ class Laid:
         cover: ``[P, P]`` float32, 1 = the part.
         uncovered: ``[P, P]`` float32, ``1 - cover``.
         shadow: ``[P, P, 3]`` uint8: gain of the belt below, 255 = 1.
-        part: The part.
     """
 
     picture: FrameImage
@@ -83,7 +80,7 @@ def _belt(rng: np.random.Generator, size_px: int) -> FrameImage:
     scuffs: Mask = np.zeros((size_px, length), np.uint8)
     for _ in range(int(rng.integers(14, 24))):
         x, y = rng.uniform(0, length), rng.uniform(0, size_px)
-        path = wander(rng, x, y, rng.uniform(12, 90), steps=6, bend=0.15)
+        path = random_path(rng, x, y, rng.uniform(12, 90), steps=6, bend=0.15)
         draw_line(scuffs, path, 1, int(rng.integers(60, 200)))
     for _ in range(90):
         x, y = rng.uniform(0, length), rng.uniform(0, size_px)
@@ -95,7 +92,7 @@ def _belt(rng: np.random.Generator, size_px: int) -> FrameImage:
     plane -= unit(seam) * np.float32(18)
     soft = blur(plane.astype(np.float32), LENS_PX)
     tone = np.array([58, 66, 54], np.float32)
-    return np.asarray(np.clip(spread(soft) + tone, 0, 255), np.uint8)
+    return np.asarray(np.clip(to_channels(soft) + tone, 0, 255), np.uint8)
 
 
 def _light(size_px: int) -> FrameImage:
@@ -103,7 +100,7 @@ def _light(size_px: int) -> FrameImage:
     steps = np.linspace(-1, 1, size_px, dtype=np.float32)
     x, y = steps[None, :], steps[:, None]
     gain = 1.04 - 0.05 * x - 0.08 * y - 0.1 * (x * x + y * y)
-    tint = spread((gain * _GAIN_ONE).astype(np.float32))
+    tint = to_channels((gain * _GAIN_ONE).astype(np.float32))
     tint *= np.array([1.0, 1.0, 1.01], np.float32)
     return np.clip(tint, 0, 255).astype(np.uint8)
 
@@ -118,10 +115,9 @@ def _noise(rng: np.random.Generator, size_px: int) -> tuple[FrameImage, FrameIma
 
 
 def build_station(rng: np.random.Generator, size_px: int) -> Station:
-    """Return the station; one per data set, so that photos match the video.
+    """Return the station; one per dataset, so that photos match the video.
 
     Args:
-        rng: Source of chance.
         size_px: Edge of the camera's picture.
     """
     noise = tuple(_noise(rng, size_px) for _ in range(_NOISE_TILES))
@@ -151,18 +147,18 @@ def _dust(rng: np.random.Generator, shape: tuple[int, ...]) -> Plane:
     return blur(unit(mask) * np.float32(level), LENS_PX)
 
 
-def lay(rng: np.random.Generator, part: DrawnPart) -> Laid:
+def place_part(rng: np.random.Generator, part: DrawnPart) -> PlacedPart:
     """Return a part with its dust and reflections, ready for the camera."""
     dirt = (_reflect(rng, part.alpha) + _dust(rng, part.alpha.shape)) * part.alpha
-    lit = part.picture * np.float32(rng.uniform(0.96, 1.04)) + spread(dirt)
+    lit = part.picture * np.float32(rng.uniform(0.96, 1.04)) + to_channels(dirt)
     picture = np.clip(lit, 0, 255).astype(np.uint8)
     shift = max(2, round(part.alpha.shape[0] * _SHADOW_SHARE))
     moved = np.zeros_like(part.alpha)
     moved[shift:, shift:] = part.alpha[:-shift, :-shift]
     shade = 1 - _DARKEST * blur(moved, shift * 0.8)
     shade[[0, -1], :], shade[:, [0, -1]] = 1, 1
-    shadow = np.clip(spread(shade) * 255, 0, 255).astype(np.uint8)
-    return Laid(picture, part.alpha, 1 - part.alpha, shadow, part)
+    shadow = np.clip(to_channels(shade) * 255, 0, 255).astype(np.uint8)
+    return PlacedPart(picture, part.alpha, 1 - part.alpha, shadow, part)
 
 
 def belt_view(station: Station, travel_px: int) -> FrameImage:
@@ -177,28 +173,27 @@ def belt_view(station: Station, travel_px: int) -> FrameImage:
     )
 
 
-def shoot(
+def capture_frame(
     rng: np.random.Generator,
     station: Station,
     travel_px: int,
-    laid: Laid | None,
+    placed: PlacedPart | None,
     corner: tuple[int, int],
 ) -> FrameImage:
     """Return one frame of the camera.
 
     Args:
         rng: Source of the sensor's noise.
-        station: Belt, lamp and camera.
         travel_px: How far the belt has moved.
-        laid: The part in view, or None.
+        placed: The part in view, or None.
         corner: Left and top of the part's patch in the frame; may lie outside.
 
     Returns:
         ``[S, S, 3]`` uint8 BGR.
     """
     frame = belt_view(station, travel_px)
-    if laid is not None:
-        _place(frame, laid, corner)
+    if placed is not None:
+        _place(frame, placed, corner)
     cv2.multiply(frame, station.light, dst=frame, scale=1 / _GAIN_ONE)
     added, taken = station.noise[int(rng.integers(len(station.noise)))]
     cv2.add(frame, added, dst=frame)
@@ -206,9 +201,9 @@ def shoot(
     return frame
 
 
-def _place(frame: FrameImage, laid: Laid, corner: tuple[int, int]) -> None:
+def _place(frame: FrameImage, placed: PlacedPart, corner: tuple[int, int]) -> None:
     """Copy a part with its shadow into a frame, cut at the frame's border."""
-    size, patch = frame.shape[0], laid.cover.shape[0]
+    size, patch = frame.shape[0], placed.cover.shape[0]
     left, top = max(0, corner[0]), max(0, corner[1])
     right, bottom = min(size, corner[0] + patch), min(size, corner[1] + patch)
     if right <= left or bottom <= top:
@@ -216,10 +211,10 @@ def _place(frame: FrameImage, laid: Laid, corner: tuple[int, int]) -> None:
     rows = slice(top - corner[1], bottom - corner[1])
     columns = slice(left - corner[0], right - corner[0])
     below = frame[top:bottom, left:right]
-    dimmed = cv2.multiply(below, laid.shadow[rows, columns], scale=1 / 255)
+    dimmed = cv2.multiply(below, placed.shadow[rows, columns], scale=1 / 255)
     frame[top:bottom, left:right] = cv2.blendLinear(
-        laid.picture[rows, columns],
+        placed.picture[rows, columns],
         dimmed,
-        laid.cover[rows, columns],
-        laid.uncovered[rows, columns],
+        placed.cover[rows, columns],
+        placed.uncovered[rows, columns],
     )

@@ -1,7 +1,7 @@
-"""Typed drawing primitives on NumPy planes: the one place that wraps cv2 calls.
+"""Typed drawing primitives on NumPy planes, which wrap calls of cv2.
 
-Everything is drawn inside a ``PixelWindow``, so that a small defect costs a few
-hundred pixels and never the whole picture.
+Small defects are drawn inside a ``PixelWindow`` of a few hundred pixels, not in the
+whole picture, which would be slow.
 """
 
 from dataclasses import dataclass
@@ -74,13 +74,13 @@ def unit(mask: Mask) -> Plane:
     return np.multiply(mask, np.float32(1 / 255), dtype=np.float32)
 
 
-def strongest(change: FloatImage) -> Plane:
+def max_channel(change: FloatImage) -> Plane:
     """Return the largest channel of each pixel (``max`` over axis 2 is slow)."""
     first = np.maximum(change[:, :, 0], change[:, :, 1])
     return np.asarray(np.maximum(first, change[:, :, 2]), np.float32)
 
 
-def spread(plane: Plane) -> FloatImage:
+def to_channels(plane: Plane) -> FloatImage:
     """Return the plane as three equal channels (quicker than broadcasting)."""
     return np.asarray(cv2.merge([plane, plane, plane]), np.float32)
 
@@ -162,9 +162,6 @@ def blob_outline(
     """Return an irregular closed outline around a point.
 
     Args:
-        rng: Source of chance.
-        x: Centre, pixels.
-        y: Centre, pixels.
         radius_px: Mean radius along the long axis.
         ragged: 0 = ellipse, 0.6 = jagged.
         stretch: Short axis divided by the long one, 0..1.
@@ -182,7 +179,7 @@ def blob_outline(
     return np.stack([xs, ys], axis=1).astype(np.float32)
 
 
-def wander(
+def random_path(
     rng: np.random.Generator,
     x: float,
     y: float,
@@ -195,9 +192,7 @@ def wander(
     """Return a path that starts near a point and changes its heading by chance.
 
     Args:
-        rng: Source of chance.
         x: Middle of the path where ``heading`` is None, else its start.
-        y: Same, pixels.
         length_px: Length along the path.
         steps: Number of straight pieces, at least 1.
         bend: Standard deviation of the turn between two pieces, radians.

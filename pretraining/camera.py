@@ -1,8 +1,7 @@
 """Light, lens and sensor: from a rendered scene to the bytes of a camera.
 
-A picture becomes ``blur(clip(picture * gain + glow))`` plus noise. The first two
-steps are the same for a patch with and without its defect, which is how the visible
-change is measured.
+A picture becomes ``blur(clip(picture * gain + glow))`` plus noise. Light and lens can
+be applied to a patch with and without its defect, to measure the visible change.
 """
 
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from trainer.data.synthetic.noise import grain
+from pretraining.textures import grain
 from trainer.data.synthetic.raster import (
     FloatImage,
     FrameImage,
     PixelWindow,
     Plane,
     blur,
-    spread,
+    to_channels,
 )
 
 _JPEG_SHARE = 0.3
@@ -26,7 +25,7 @@ _NOISE_CLIP = 3.5
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """What the light does to each pixel.
+    """The effect of the light on each pixel.
 
     Attributes:
         gain: ``[S, S, 3]`` float32 factor: gradient, vignetting, shadows.
@@ -45,7 +44,7 @@ class Camera:
         blur_px: Deviation of the lens blur.
         noise: Deviation of the sensor noise in grey levels.
         colour: Whether the sensor sees colours.
-        threshold: Level above which a binary camera answers white, or None.
+        threshold: Level above which a binary camera returns white; None = grey levels.
         jpeg_quality: JPEG quality 1..100, or None for an uncompressed picture.
     """
 
@@ -87,10 +86,6 @@ def even_light(size_px: int) -> Light:
 def gradient(rng: np.random.Generator, size_px: int) -> Plane:
     """Return a smooth light field around 1: slope, vignette, slow clouds.
 
-    Args:
-        rng: Source of chance.
-        size_px: Edge of the square field.
-
     Returns:
         ``[S, S]`` float32, about 0.4..1.5.
     """
@@ -130,8 +125,8 @@ def expose(
     return lit
 
 
-def observe(picture: FloatImage, camera: Camera) -> FloatImage:
-    """Return what the lens and the colour filter leave of an exposed picture."""
+def apply_lens(picture: FloatImage, camera: Camera) -> FloatImage:
+    """Return an exposed picture after the lens and the colour filter."""
     seen = blur(picture, camera.blur_px)
     if camera.threshold is not None:
         high = seen.mean(axis=2, keepdims=True) > camera.threshold
@@ -142,20 +137,20 @@ def observe(picture: FloatImage, camera: Camera) -> FloatImage:
     return seen
 
 
-def sense(rng: np.random.Generator, seen: FloatImage, camera: Camera) -> FrameImage:
+def read_sensor(
+    rng: np.random.Generator, seen: FloatImage, camera: Camera
+) -> FrameImage:
     """Return the sensor's bytes: noise, rounding, compression.
 
     Args:
-        rng: Source of chance.
-        seen: ``[S, S, 3]`` float32 from ``observe``.
-        camera: The camera.
+        seen: ``[S, S, 3]`` float32 from ``apply_lens``.
 
     Returns:
         ``[S, S, 3]`` uint8 BGR.
     """
     size_px = seen.shape[0]
     if camera.noise > 0.3:
-        speckle = spread(grain(rng, size_px))
+        speckle = to_channels(grain(rng, size_px))
         frame = cv2.addWeighted(seen, 1.0, speckle, camera.noise, 0.0, dtype=cv2.CV_8U)
     else:
         frame = cv2.convertScaleAbs(seen)

@@ -1,4 +1,4 @@
-"""The verb ``synth``: a whole folder or none, and never somebody else's."""
+"""``synth`` writes a whole folder or nothing, and replaces only its own."""
 
 import argparse
 import hashlib
@@ -39,13 +39,13 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def run(*words: str) -> int:
+def run(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
     add_synth_arguments(parser)
-    return run_synth(parser.parse_args(words))
+    return run_synth(parser.parse_args(arguments))
 
 
-def test_the_folder_has_splits_good_parts_video_and_truth(written: Path) -> None:
+def test_folder_has_splits_good_parts_video_and_truth(written: Path) -> None:
     names = {path.name for path in written.iterdir()}
     expected = {"train.json", "val.json", "truth.json", "line.mp4", "images", "good"}
     assert names == {*expected, MARKER}
@@ -53,7 +53,7 @@ def test_the_folder_has_splits_good_parts_video_and_truth(written: Path) -> None
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 6), ("val", 2)])
-def test_a_split_is_coco_with_boxes_inside_its_photos(
+def test_split_is_coco_with_boxes_inside_its_photos(
     written: Path, split: str, count: int
 ) -> None:
     coco = json.loads((written / f"{split}.json").read_text("utf-8"))
@@ -73,7 +73,7 @@ def test_a_split_is_coco_with_boxes_inside_its_photos(
         assert 1 <= annotation["category_id"] <= len(names)
 
 
-def test_the_truth_matches_the_video(written: Path) -> None:
+def test_truth_matches_the_video(written: Path) -> None:
     truth = json.loads((written / "truth.json").read_text("utf-8"))
     video = cv2.VideoCapture(str(written / "line.mp4"))
     frames = 0
@@ -97,13 +97,13 @@ def test_same_seed_writes_the_same_bytes(written: Path, tmp_path: Path) -> None:
     assert digests(written) == digests(tmp_path / "again")
 
 
-def test_the_same_data_set_is_not_written_twice(written: Path) -> None:
+def test_same_dataset_is_not_written_twice(written: Path) -> None:
     before = (written / "train.json").stat().st_mtime_ns
     assert write_line(written, SMALL, silent).already_there
     assert (written / "train.json").stat().st_mtime_ns == before
 
 
-def test_other_settings_replace_our_own_folder(tmp_path: Path) -> None:
+def test_other_settings_replace_an_own_folder(tmp_path: Path) -> None:
     out = tmp_path / "line"
     tiny = LineSettings(seed=1, photos=4, good=0, parts=2, size_px=256)
     write_line(out, tiny, silent)
@@ -113,7 +113,7 @@ def test_other_settings_replace_our_own_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["line"]
 
 
-def test_a_lost_photo_is_written_again(tmp_path: Path) -> None:
+def test_lost_photo_is_written_again(tmp_path: Path) -> None:
     out = tmp_path / "line"
     tiny = LineSettings(seed=1, photos=4, good=0, parts=2, size_px=256)
     write_line(out, tiny, silent)
@@ -122,7 +122,7 @@ def test_a_lost_photo_is_written_again(tmp_path: Path) -> None:
     assert (out / "images" / "train-00000.jpg").exists()
 
 
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_folder_not_written_by_synth_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"mine")
     with pytest.raises(DatasetError, match="not written by synth") as caught:
         write_line(tmp_path, SMALL, silent)
@@ -130,7 +130,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "photo.jpg").read_bytes() == b"mine"
 
 
-def test_our_folder_with_somebodys_work_in_it_is_refused(tmp_path: Path) -> None:
+def test_own_folder_with_changed_files_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "line"
     tiny = LineSettings(seed=1, photos=4, good=0, parts=2, size_px=256)
     write_line(out, tiny, silent)
@@ -140,19 +140,19 @@ def test_our_folder_with_somebodys_work_in_it_is_refused(tmp_path: Path) -> None
     assert (out / "train.json").read_text("utf-8") == '{"images": []}'
 
 
-def test_a_file_as_output_is_refused(tmp_path: Path) -> None:
+def test_file_as_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "line").write_text("a file", "utf-8")
     with pytest.raises(DatasetError, match="is a file"):
         write_line(tmp_path / "line", SMALL, silent)
 
 
-def test_an_unwritable_place_is_a_dataset_error(tmp_path: Path) -> None:
+def test_unwritable_folder_is_a_dataset_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file", "utf-8")
     with pytest.raises(DatasetError, match="cannot be written"):
         write_line(tmp_path / "file" / "line", SMALL, silent)
 
 
-def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     def interrupt(what: str, done: int, total: int) -> None:
         if what == "val photos":
             raise KeyboardInterrupt
@@ -162,7 +162,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_keeps_the_earlier_folder(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_earlier_folder(tmp_path: Path) -> None:
     out = tmp_path / "line"
     with whole_or_nothing(out, {"seed": 1}) as folder:
         (folder / "a").write_text("first", "utf-8")
@@ -201,8 +201,18 @@ def test_numbers_out_of_range_are_named(
 def test_json_summary_is_one_object_on_stdout(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--photos", "4", "--good", "1", "--parts", "2", "--size", "256", "--json"]
-    assert run("--out", str(tmp_path / "line"), *words) == 0
+    options = [
+        "--photos",
+        "4",
+        "--good",
+        "1",
+        "--parts",
+        "2",
+        "--size",
+        "256",
+        "--json",
+    ]
+    assert run("--out", str(tmp_path / "line"), *options) == 0
     captured = capsys.readouterr()
     summary = json.loads(captured.out)
     assert summary["train_photos"] + summary["val_photos"] == 4
