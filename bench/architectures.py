@@ -1,10 +1,11 @@
-"""Which convolutions and activation does a small detector want on this CPU?
+"""The speed of convolutions and activations of small detectors on this CPU.
 
 ``python bench/architectures.py``: networks of YOLOX's shape with random weights. Each
 is exported and quantized as ``pack`` does (decoding in float), and timed at 640 px in
-OpenVINO: all variants of all networks in turns, several rounds, so that a busy moment
-hits all alike. Beside it one step of training at 320 px, in float32 and in bfloat16.
-``bench/results/architectures.json``; what counts are ratios to YOLOX-nano's best.
+OpenVINO: all variants of all networks in turns, several rounds, so that other load on
+the machine affects all alike. One training step at 320 px is timed as well, in float32
+and in bfloat16. Result: ``bench/results/architectures.json``; read the ratios to the
+best of YOLOX-nano.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import openvino as ov
 import torch
 from measuring.machine import RESULTS, describe_machine, write_result
 
-from pretraining.stream import sample
+from pretraining.stream import draw_sample
 from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox import YOLOX
@@ -40,13 +41,13 @@ TIMED_S = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network to look at; see ``trainer.detectors.yolox.Size``.
+    """A network to measure; see ``trainer.detectors.yolox.Size``.
 
     Attributes:
         width: Channels as a multiple of YOLOX-l's.
         convolutions: Kind of 3 x 3 convolutions.
         activation: Behind each convolution.
-        note: What it is called elsewhere.
+        note: Its name elsewhere.
     """
 
     width: float
@@ -56,12 +57,12 @@ class Candidate:
 
     @property
     def architecture(self) -> Architecture:
-        """Never asked here."""
+        """Required by the protocol; not read here."""
         return Architecture.YOLOX_NANO
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """Name in the result."""
         return f"{self.activation} {self.convolutions} {self.width:g}"
 
     @property
@@ -70,7 +71,7 @@ class Candidate:
         return self.convolutions == "depthwise"
 
     def build(self) -> YOLOX:
-        """Return it with random weights, always the same."""
+        """Return the network with the same random weights each time."""
         torch.manual_seed(0)
         return YOLOX(self, LABELS, self.activation)
 
@@ -89,8 +90,9 @@ CANDIDATES = (
 
 def pictures() -> list[np.ndarray]:
     """Return drawn pictures ``[1, 3, S, S]`` float32 to calibrate on."""
-    seen = [sample(np.random.default_rng(i), SIZE_PX)[0] for i in range(CALIBRATED_ON)]
-    return [frame.transpose(2, 0, 1)[None].astype(np.float32) for frame in seen]
+    generators = [np.random.default_rng(seed) for seed in range(CALIBRATED_ON)]
+    drawn = [draw_sample(rng, SIZE_PX)[0] for rng in generators]
+    return [frame.transpose(2, 0, 1)[None].astype(np.float32) for frame in drawn]
 
 
 def variants(network: YOLOX, folder: Path) -> dict[str, ov.CompiledModel]:
@@ -98,7 +100,6 @@ def variants(network: YOLOX, folder: Path) -> dict[str, ov.CompiledModel]:
 
     Args:
         network: With random weights.
-        folder: For files.
     """
     onnx, xml = folder / "model.onnx", folder / "model.xml"
     export_onnx(network, onnx, input_height_px=SIZE_PX, input_width_px=SIZE_PX, info={})
@@ -127,8 +128,8 @@ def inference_ms(compiled: ov.CompiledModel) -> float:
     """
     request = compiled.create_infer_request()
     request.infer()
-    took, begun = [], time.perf_counter()
-    while time.perf_counter() - begun < TIMED_S:
+    took, started_s = [], time.perf_counter()
+    while time.perf_counter() - started_s < TIMED_S:
         before = time.perf_counter()
         request.infer()
         took.append(1e3 * (time.perf_counter() - before))
@@ -136,15 +137,10 @@ def inference_ms(compiled: ov.CompiledModel) -> float:
 
 
 def training_step(network: YOLOX, *, half: bool) -> Callable[[], float]:
-    """Return what does one step and says how many milliseconds it took.
-
-    Args:
-        network: Changed in place.
-        half: In bfloat16.
-    """
+    """Return a function that trains one step and returns its milliseconds."""
     network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = make_optimizer(network, 1e-3, 0.05)
-    drawn = [sample(np.random.default_rng(i), TRAINED_PX) for i in range(BATCH)]
+    drawn = [draw_sample(np.random.default_rng(i), TRAINED_PX) for i in range(BATCH)]
     stack = np.stack([frame for frame, _, _ in drawn]).transpose(0, 3, 1, 2)
     images = (
         torch.from_numpy(stack).float().contiguous(memory_format=torch.channels_last)
@@ -155,13 +151,13 @@ def training_step(network: YOLOX, *, half: bool) -> Callable[[], float]:
     ]
 
     def step() -> float:
-        begun = time.perf_counter()
+        started_s = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             raw = network(images)
         optimizer.zero_grad()
         network.loss_of_raw(raw, targets).total.backward()
         optimizer.step()
-        return 1e3 * (time.perf_counter() - begun)
+        return 1e3 * (time.perf_counter() - started_s)
 
     return step
 
@@ -204,18 +200,11 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     ]
 
 
-def main(words: list[str]) -> int:
-    """Measure every candidate.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
+def main(arguments: list[str]) -> int:
+    """Measure every candidate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     machine, rows = describe_machine(), measure(args.rounds)
     for row in rows:
         print(row)

@@ -1,9 +1,9 @@
-"""Ten minutes of kill -9: is every alert in the history, once and in order?
+"""Alerts lost, duplicated or out of order while programs are killed by kill -9.
 
 ``python bench/chaos.py --seconds 600 --seed 1``: broker, daemon, dashboard and cameras
-are killed at random moments; ends with 1 if an alert was lost, told twice or out of
-order, or if there were too few. Result: ``bench/results/chaos.json``. What is compared
-with what: ``tests/simulators/chaos.py``.
+are killed at random moments. The exit code is 1 if an alert was lost, duplicated or out
+of order, or if there were too few. Result: ``bench/results/chaos.json``. The comparison
+is in ``tests/simulators/chaos.py``.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from tests.simulators.chaos import Chaos
 
 
 def main() -> int:
-    """Run, and write the result."""
+    """Run and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=660)
     parser.add_argument("--fps", type=float, default=40, help="of each of two cameras")

@@ -1,10 +1,10 @@
 """How long ``graftline check`` takes for many photos.
 
 ``python bench/check.py --photos 10000``: photos of 640 px with a few boxes, as JPEG and
-COCO in a temporary folder, then the command in a fresh process, as a user types it.
-Three times: photos that have nothing in common, bursts of five shots of each part, and
-shots of a single part, where each looks like all others and the search for repeated
-parts has most to do. Result: ``bench/results/check.json``.
+COCO in a temporary folder, then the command in a new process, as a user starts it.
+Three cases: photos that have nothing in common, bursts of five shots of each part, and
+shots of a single part, where every photo is similar to all others and the search for
+repeated parts has the most work. Result: ``bench/results/check.json``.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from measuring.machine import RESULTS, configuration, describe_machine, write_re
 
 from models.preprocess import Frame
 
-GRAIN = 8  # grey levels of what differs between shots of one part
-MOVED_PX = 6  # how far a part lies from where it should
+GRAIN = 8  # grey levels of noise that differ between shots of one part
+MOVED_PX = 6  # largest shift between shots of one part
 SHOTS = 5  # of one part in a burst
 BOXES = 3
 LIMIT_S = 600
@@ -33,15 +33,14 @@ def draw(part: int, shot: int, size_px: int) -> Frame:
     """Draw one photo: a part with blobs, a little moved, with a grain of its own.
 
     Args:
-        part: Seed of what the part looks like.
-        shot: Seed of what differs between shots of it.
-        size_px: Side.
+        part: Seed of the part.
+        shot: Seed of the difference between shots of it.
 
     Returns:
         uint8 ``[H, W, 3]``.
     """
-    look, rng = np.random.default_rng(part), np.random.default_rng(1 << 32 | shot)
-    coarse = look.uniform(40, 210, (24, 24, 3)).astype(np.float32)
+    part_rng, rng = np.random.default_rng(part), np.random.default_rng(1 << 32 | shot)
+    coarse = part_rng.uniform(40, 210, (24, 24, 3)).astype(np.float32)
     moved = np.eye(2, 3, dtype=np.float32)
     moved[:, 2] = rng.uniform(-MOVED_PX, MOVED_PX, 2)
     large = cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
@@ -56,9 +55,7 @@ def write_dataset(root: Path, photos: int, size_px: int, shots: int) -> int:
     """Write photos, all different, and their boxes.
 
     Args:
-        root: Empty folder.
         photos: How many; nine of ten train.
-        size_px: Side.
         shots: How many photos show one part.
 
     Returns:
@@ -94,17 +91,13 @@ def write_dataset(root: Path, photos: int, size_px: int, shots: int) -> int:
 
 
 def measure(root: Path) -> dict[str, Any]:
-    """Run the command once.
-
-    Args:
-        root: The dataset.
-    """
+    """Run the command once."""
     command = [sys.executable, "-m", "graftline", "check", str(root), "--json"]
-    began_s = time.perf_counter()
+    started_s = time.perf_counter()
     done = subprocess.run(
         command, capture_output=True, check=False, timeout=LIMIT_S, text=True
     )
-    seconds = time.perf_counter() - began_s
+    seconds = time.perf_counter() - started_s
     report = json.loads(done.stdout)
     return {"seconds": round(seconds, 2), "ok": report["ok"], "kinds": report["kinds"]}
 

@@ -43,12 +43,8 @@ PARTS: dict[str, Part] = {
 }
 
 
-def parse(words: list[str]) -> argparse.Namespace:
-    """Return the options.
-
-    Args:
-        words: After the program's name.
-    """
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--peer", action="store_true", help="time a peer as well")
@@ -58,21 +54,14 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, default=weights)
     parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out/edge")
     parser.add_argument("--results", type=Path, default=RESULTS / "edge")
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     args.pictures = args.dataset / "images"
     return args
 
 
-def main(words: list[str]) -> int:
-    """Measure what was asked for.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        0.
-    """
-    args = parse(words)
+def main(arguments: list[str]) -> int:
+    """Measure the parts that were asked for."""
+    args = parse(arguments)
     slot = bench_slot(args.out, args.dataset, args.weights)
     parts: dict[str, Part] = {name: PARTS[name] for name in args.only}
     if args.peer:

@@ -1,10 +1,10 @@
-"""Does the list of suspects find labels that are wrong? Faults planted, then counted.
+"""How many planted label errors the list of label issues names.
 
 ``python bench/label_errors.py DATASET --weights FILE.pth --photos 160 --folds 3``: one
-label of twenty is deleted, relabelled, moved or made up, the detectors are trained on
-the spoilt labels in folds, and the list is held against what was planted. A suspect
-that names no planted fault counts as false, even if the data set's own label is wrong
-there: the precision is a lower bound. One JSON in ``bench/results/label_errors.json``;
+label of twenty is deleted, relabelled, moved or added, the detectors are trained on the
+spoilt labels in folds, and the list is compared with the planted faults. A suspect that
+names no planted fault counts as false, even if the original label is wrong there: the
+precision is a lower bound. One JSON in ``bench/results/label_errors.json``;
 folds that are finished in ``bench/out`` are not trained again.
 """
 
@@ -48,13 +48,11 @@ BANDS = ((0.9, 1.01), (0.7, 0.9), (0.5, 0.7), (0.3, 0.5), (0.1, 0.3), (0.05, 0.1
 def spoilt(
     dataset: Dataset, count: int, share: float, seed: int
 ) -> tuple[Dataset, list[Fault]]:
-    """Return a part of the photos to train on, with planted faults.
+    """Return a part of the training photos, with planted faults.
 
     Args:
         dataset: With a split train.
         count: Photos, good ones in their proportion.
-        share: Of the labels that is spoilt.
-        seed: Of everything random.
     """
     photos = sorted(dataset.splits["train"], key=lambda photo: photo.sha256)[:count]
     changed, faults = plant(photos, share, len(dataset.labels), seed)
@@ -64,7 +62,7 @@ def spoilt(
 
 
 @contextmanager
-def watching(number: int) -> Iterator[TerminalObserver]:
+def observe_fold(number: int) -> Iterator[TerminalObserver]:
     """Show one fold on the terminal."""
     print("fold", number, flush=True)
     observer = TerminalObserver()
@@ -74,13 +72,13 @@ def watching(number: int) -> Iterator[TerminalObserver]:
         observer.close()
 
 
-def judged(
+def evaluate_list(
     crossed: CrossTraining,
     suspects: Sequence[LabelIssue],
     named: Sequence[int | None],
     faults: Sequence[Fault],
 ) -> dict[str, Any]:
-    """Return how good the list is, from its top to its end."""
+    """Return precision and recall of the list, from its top to its end."""
     right = np.array([one is not None for one in named], bool)
     sure = np.array([suspect.confidence for suspect in suspects])
     listed = [s for s in suspects if s.confidence >= LIKELY_WRONG]
@@ -138,7 +136,6 @@ def _counts(
     suspects: Sequence[LabelIssue],
     right: np.ndarray,
 ) -> dict[str, int]:
-    """Return how many suspects are of a kind, and how many of those are right."""
     of_kind = np.array([suspect.kind is kind for suspect in suspects], bool)
     return {
         all_name: int(of_kind.sum()),
@@ -147,19 +144,11 @@ def _counts(
 
 
 def _found(named: Sequence[int | None]) -> set[int]:
-    """Return the planted faults that are named."""
     return {number for number in named if number is not None}
 
 
-def main(words: list[str]) -> int:
-    """Plant, train, list and count.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
+def main(arguments: list[str]) -> int:
+    """Plant, train, list and count."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset(parser)
     parser.add_argument("--weights", default=str(COCO))
@@ -170,22 +159,22 @@ def main(words: list[str]) -> int:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     machine = describe_machine()
     opened = faultless_dataset(args.dataset, trains=True).dataset
     dataset, faults = spoilt(opened, args.photos, args.share, args.seed)
-    wishes = TrainOptions(
+    options = TrainOptions(
         weights=args.weights, size_px=args.size, epochs=args.epochs, seed=args.seed
     )
     name = f"{args.photos}x{args.epochs}-{args.folds}-{args.size}px-{args.seed}"
     out = REPOSITORY / "bench" / "out" / f"label-errors-{name}"
     out.mkdir(parents=True, exist_ok=True)
-    crossed = cross_train(dataset, wishes, out, watching, count=args.folds)
+    crossed = cross_train(dataset, options, out, observe_fold, count=args.folds)
     runs = [open_run(out / FOLDER_NAME / str(n)).record for n in range(args.folds)]
     suspects = find_label_issues(crossed.photos, crossed.found, len(dataset.labels))
     named = named_faults(suspects, crossed.photos, crossed.found, faults)
-    measured = judged(crossed, suspects, named, faults)
+    measured = evaluate_list(crossed, suspects, named, faults)
     metrics = pooled_metrics(crossed, dataset.labels).model_dump(mode="json")
     result = {
         "machine": machine,

@@ -1,11 +1,11 @@
-"""Are shots of one part found as such, and are different parts kept apart?
+"""Recall and false pairs of the search for shots of the same part.
 
-``python bench/near_duplicates.py``: of the real boards and of generated parts every
-photo is another part. Some of them get a second shot, changed as a camera changes it,
-one kind of change a row; recall is the share of these pairs that come into one group,
-and a false pair is any other pair that does (some boards show one place of a repeated
-pattern: another part, and yet the same picture). Of the videos, four frames one
-behind the other are a burst. Result: ``bench/results/near_duplicates.json``.
+``python bench/near_duplicates.py``: every photo of the real boards and of the generated
+parts shows another part. Some get a second shot with the changes of a real camera, one
+kind of change in each row. Recall is the share of these pairs that are grouped, and a
+false pair is any other pair that is grouped (some boards show one section of a repeated
+pattern: different parts with the same picture). Four consecutive frames of a video are
+a burst. Result: ``bench/results/near_duplicates.json``.
 """
 
 import argparse
@@ -39,12 +39,11 @@ from trainer.data.splitting.near_duplicates import (
 
 Rng = np.random.Generator
 Change = Callable[[Frame, Rng], Frame]
-EDGE = 0.04  # of the side: what a shift brings in must come from the photo
+EDGE = 0.04  # of the side: a shift must bring in pixels of the photo itself
 BURST_FRAMES, BURST_EVERY = 4, 60
 
 
 def _moved(picture: Frame, shift_px: float, degrees: float, rng: Rng) -> Frame:
-    """Return a shot of a part that lies elsewhere, or is turned."""
     height, width = picture.shape[:2]
     turn = degrees * rng.choice((-1, 1))
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1)
@@ -55,24 +54,21 @@ def _moved(picture: Frame, shift_px: float, degrees: float, rng: Rng) -> Frame:
 
 
 def _noisy(picture: Frame, sigma: float, rng: Rng) -> Frame:
-    """Return a shot with a camera's noise, in levels."""
     noise = rng.normal(0, sigma, picture.shape)
     return np.asarray((picture + noise).clip(0, 255), np.uint8)
 
 
 def _coded(picture: Frame, quality: int) -> Frame:
-    """Return a photo as JPEG makes it."""
     content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _exposed(picture: Frame, factor: float) -> Frame:
-    """Return a shot of another exposure."""
     return np.asarray((picture * factor).clip(0, 255), np.uint8)
 
 
 def _burst(picture: Frame, rng: Rng) -> Frame:
-    """Return a shot with a little of everything, as of a part held by hand."""
+    """Return a shot with all changes combined, as of a part held by hand."""
     moved = _moved(picture, rng.uniform(1, 4), rng.uniform(0, 1), rng)
     return _coded(_noisy(_exposed(moved, rng.uniform(0.92, 1.08)), 3, rng), 85)
 
@@ -107,11 +103,7 @@ def seen(picture: Frame) -> Fingerprint:
 
 
 def joined_pairs(groups: Sequence[int]) -> int:
-    """Return how many pairs of photos share a group.
-
-    Args:
-        groups: Number of each photo's group.
-    """
+    """Return how many pairs of photos share a group."""
     return sum(count * (count - 1) // 2 for count in Counter(groups).values())
 
 
@@ -146,11 +138,7 @@ def measure_parts(paths: Sequence[Path], pairs: int) -> dict[str, Any]:
 
 
 def measure_video(path: Path) -> dict[str, Any]:
-    """Return recall of bursts, by how far two frames are apart.
-
-    Args:
-        path: The video.
-    """
+    """Return recall of bursts, by how far two frames are apart."""
     frames = list(_bursts(path))
     groups = near_duplicates([fingerprint(frame) for frame in frames]).tolist()
     bursts = [
@@ -176,7 +164,7 @@ def measure_video(path: Path) -> dict[str, Any]:
 
 
 def _bursts(path: Path) -> Iterator[Frame]:
-    """Yield frames of a video, four in a row and then a pause."""
+    """Yield frames of a video: ``BURST_FRAMES`` in a row, then a pause."""
     video, number = cv2.VideoCapture(str(path)), 0
     try:
         while True:
@@ -191,15 +179,10 @@ def _bursts(path: Path) -> Iterator[Frame]:
 
 
 def generated(folder: Path, count: int) -> list[Path]:
-    """Return photos of generated parts, each another one.
-
-    Args:
-        folder: Empty.
-        count: How many.
-    """
+    """Return photos of generated parts, each another one."""
     numbers = ("--photos", count // 2, "--good", count - count // 2, "--parts", 12)
-    words = ["synth", "--out", folder, *numbers, "--size", 320]
-    command = [sys.executable, "-m", "graftline", *map(str, words)]
+    arguments = ["synth", "--out", folder, *numbers, "--size", 320]
+    command = [sys.executable, "-m", "graftline", *map(str, arguments)]
     subprocess.run(command, check=True, capture_output=True, cwd=REPOSITORY)
     return pictures_below(folder)
 
@@ -213,7 +196,7 @@ def main() -> int:
     parser.add_argument("--generated", type=int, default=160)
     parser.add_argument("--out", type=Path, default=RESULTS / "near_duplicates.json")
     args = parser.parse_args()
-    machine, began_s = describe_machine(), time.perf_counter()
+    machine, started_s = describe_machine(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         parts = {
             "real boards": pictures_below(args.data / "pcb"),
@@ -226,7 +209,7 @@ def main() -> int:
         "config": configuration(args),
         "parts": measured,
         "videos": {path.name: measure_video(path) for path in videos},
-        "seconds": round(time.perf_counter() - began_s, 1),
+        "seconds": round(time.perf_counter() - started_s, 1),
     }
     write_result(args.out, document)
     print(json.dumps(document, indent=2))

@@ -1,10 +1,10 @@
 """How fast alerts are committed, and how fast a backlog reaches the history.
 
 ``python bench/outbox.py --commit 50000 --drain 100000``. Committed: real alerts of
-about 1 kB, put by one thread into an empty outbox, until the last one is on the disk.
-Drained: that many queued alerts, from the moment when the publisher starts until the
-dashboard has acknowledged every one, through mosquitto. Everything is on this machine,
-so the three programs share its cores. Result: ``bench/results/outbox.json``.
+about 1 kB, put by one thread into an empty outbox, until the last one is on disk.
+Drained: queued alerts, from the start of the publisher until the dashboard has
+acknowledged all of them, through mosquitto. The three programs share the cores of one
+machine. Result: ``bench/results/outbox.json``.
 """
 
 import argparse
@@ -41,23 +41,18 @@ LOOK_S = 0.02
 
 
 def commit(outbox: Outbox, count: int) -> float:
-    """Put alerts and return the seconds until the last one is committed.
-
-    Args:
-        outbox: Started.
-        count: How many.
-    """
+    """Put alerts and return the seconds until the last one is committed."""
     topic = TOPICS.camera("top", "alert")
     alerts = [make_alert(number, datetime.now(UTC)) for number in range(1000)]
     pending: deque[Future[int]] = deque()
-    began_s = time.perf_counter()
+    started_s = time.perf_counter()
     for number in range(count):
         pending.append(outbox.put(EventKind.ALERT, topic, alerts[number % 1000]))
         if len(pending) == PENDING_MAX:
             pending.popleft().result(START_LIMIT_S)
     while pending:
         pending.popleft().result(START_LIMIT_S)
-    return time.perf_counter() - began_s
+    return time.perf_counter() - started_s
 
 
 def measure_commit(folder: Path, count: int) -> dict[str, Any]:
@@ -65,7 +60,6 @@ def measure_commit(folder: Path, count: int) -> dict[str, Any]:
 
     Args:
         folder: For the outbox.
-        count: Alerts.
     """
     outbox = Outbox(folder / "outbox.sqlite3", TOPICS, MAX_BYTES)
     outbox.start()
@@ -85,12 +79,7 @@ def measure_commit(folder: Path, count: int) -> dict[str, Any]:
 
 
 def measure_drain(folder: Path, count: int) -> dict[str, Any]:
-    """Return how fast a backlog reaches the history of a real dashboard.
-
-    Args:
-        folder: For everything.
-        count: Alerts.
-    """
+    """Return how fast a backlog reaches the history of a real dashboard."""
     outbox = Outbox(folder / "outbox.sqlite3", TOPICS, MAX_BYTES)
     outbox.start()
     with ExitStack() as clean_up:
@@ -101,11 +90,11 @@ def measure_drain(folder: Path, count: int) -> dict[str, Any]:
         settings = BrokerSettings(port=port, collector_ack=CollectorAck.REQUIRED)
         will = StationStatus(state=DaemonState.LOST, boot_id="bench", version="bench")
         publisher = Publisher(settings, outbox, TOPICS, will)
-        began_s = time.perf_counter()
+        started_s = time.perf_counter()
         publisher.start()
-        while outbox.depth() and time.perf_counter() - began_s < DRAIN_LIMIT_S:
+        while outbox.depth() and time.perf_counter() - started_s < DRAIN_LIMIT_S:
             time.sleep(LOOK_S)
-        seconds = time.perf_counter() - began_s
+        seconds = time.perf_counter() - started_s
         left = outbox.depth()
         publisher.stop(will, 5)
     return {
@@ -123,15 +112,21 @@ def _start_line(folder: Path, children: Children) -> int:
     page = free_port()
     config = folder / "dashboard.toml"
     config.write_text(f"[broker]\nport = {port}\n[server]\nport = {page}\n", "utf-8")
-    words = (sys.executable, "-m", "graftline", "dashboard", "--config", str(config))
-    children.start(ChildCommand("dashboard", words))
+    arguments = (
+        sys.executable,
+        "-m",
+        "graftline",
+        "dashboard",
+        "--config",
+        str(config),
+    )
+    children.start(ChildCommand("dashboard", arguments))
     client = HistoryClient(page)
     children.wait_until(lambda: client.is_ready, "dashboard", START_LIMIT_S)
     return port
 
 
 def _count(history: Path) -> int:
-    """Return how many alerts a history holds."""
     with sqlite3.connect(history) as connection:
         row = connection.execute("SELECT count(*) FROM alerts").fetchone()
     connection.close()

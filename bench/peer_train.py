@@ -1,15 +1,15 @@
-"""A peer trains on the same boards, from the same weights, for the same ten minutes.
+"""A peer trained on the same boards, from the same weights, for the same ten minutes.
 
 ``python bench/peer_train.py DATASET --weights FILE.pth --minutes 10``: the peer is
 pixeltable-yolox, the maintained packaging of Megvii's YOLOX (Apache-2.0), with the
-network that ours is, YOLOX-nano. What differs is the recipe. It is trained by its own
-trainer with its own settings on the photos that ``graftline train`` trains on; its pace
-is measured first, and the number of epochs chosen so that its schedule ends in time.
-Its checkpoint (the moving average) is measured on the same val photos, through its own
-pre- and postprocessing, with the metrics of ``graftline evaluate``.
+same network, YOLOX-nano, and another recipe. It is trained by its own trainer with its
+own settings on the photos that ``graftline train`` trains on; its pace is measured
+first, and the number of epochs chosen so that its schedule ends in time. Its checkpoint
+(the moving average) is measured on the same val photos, through its own pre- and
+postprocessing, with the metrics of ``graftline evaluate``.
 
-Everything lies in ``bench/out/peer-yolox``; a training that is finished there is not
-done again. ``--prepare`` only installs the peer and lays the photos.
+All files are in ``bench/out/peer-yolox``; a training that is finished there is not
+repeated. ``--prepare`` only installs the peer and writes the photos.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from measuring.machine import REPOSITORY, RESULTS, describe_machine, write_result
-from measuring.peer_data import as_detections, lay_photos
+from measuring.peer_data import as_detections, write_photos
 from measuring.peer_environment import PEER, peer_python
 
 from trainer.data.dataset import Photo, open_dataset
@@ -36,8 +36,8 @@ from trainer.report.operating_point import operating_curve
 BATCH = 8  # of the fine-tuning commands in the peer's documentation, and ours
 ITS_EPOCHS, ITS_WARM_UP, ITS_UNMIXED = 300, 5, 15  # its default schedule
 SAME_INPUT = ("input_size=640,640", "test_size=640,640", "random_size=15,25")
-# Name: settings that differ from the peer's defaults, and whether the epochs of warm-up
-# and without mosaic keep their share of a schedule this short.
+# by name: settings that differ from the peer's defaults, and whether the epochs of
+# warm-up and without mosaic keep their share of this shorter schedule
 TRAININGS: dict[str, tuple[tuple[str, ...], bool]] = {
     "defaults": ((), False),
     "in-proportion": ((), True),
@@ -59,7 +59,7 @@ CHILD = Path(__file__).parent / "measuring" / "peer_yolox.py"
 
 
 class Peer:
-    """The peer at work in one folder.
+    """Runs the peer in one folder.
 
     Args:
         folder: For its environment, the photos and its trainings.
@@ -72,11 +72,10 @@ class Peer:
         self._label_count = label_count
         self._python = peer_python(self.folder / "environment")
 
-    def words(self, name: str, checkpoint: Path, settings: list[str]) -> list[str]:
-        """Return the words of its command ``yolox train``.
+    def arguments(self, name: str, checkpoint: Path, settings: list[str]) -> list[str]:
+        """Return the arguments of its command ``yolox train``.
 
         Args:
-            name: Of the training, and of its folder.
             checkpoint: To start from, or to measure.
             settings: That differ from its defaults.
         """
@@ -86,21 +85,19 @@ class Peer:
             f"output_dir={self.folder}",
             f"data_num_workers={len(os.sched_getaffinity(0))}",
         ]
-        words = ["-c", "yolox_nano", "-n", name, "-b", str(BATCH)]
-        words += ["--ckpt", str(checkpoint)]
-        return words + [word for one in own + settings for word in ("-D", one)]
+        arguments = ["-c", "yolox_nano", "-n", name, "-b", str(BATCH)]
+        arguments += ["--ckpt", str(checkpoint)]
+        return arguments + [part for one in own + settings for part in ("-D", one)]
 
-    def run(self, verb: str, name: str, words: list[str]) -> dict[str, Any]:
-        """Do one thing, or take its result where it was done already.
+    def run(self, verb: str, name: str, arguments: list[str]) -> dict[str, Any]:
+        """Run one verb, or return its result where it is finished.
 
         Args:
             verb: ``pace``, ``train`` or ``detect``.
-            name: Of the training.
-            words: From ``words``.
         """
         path = self.folder / f"{name}-{verb}.json"
         if not path.exists():
-            command = [str(self._python), str(CHILD), verb, str(path), *words]
+            command = [str(self._python), str(CHILD), verb, str(path), *arguments]
             print("$", shlex.join(command), flush=True)
             subprocess.run(command, check=True, cwd=self.folder)
         result: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -124,8 +121,6 @@ def schedule(pace: dict[str, Any], minutes: float, *, in_proportion: bool) -> li
     """Return the settings of a schedule that ends in time.
 
     Args:
-        pace: As measured.
-        minutes: Of training.
         in_proportion: Shorten warm-up and the epochs without mosaic as well.
     """
     epoch_s = pace["seconds_per_step"] * pace["steps_per_epoch"]
@@ -138,15 +133,14 @@ def schedule(pace: dict[str, Any], minutes: float, *, in_proportion: bool) -> li
     return settings
 
 
-def judged(
+def evaluate_peer(
     found: dict[str, Any], photos: tuple[Photo, ...], labels: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the metrics of what the peer found, by the code that judges ours.
+    """Return the metrics of the peer's detections, by the code that measures ours.
 
     Args:
         found: From the verb ``detect``.
         photos: That were looked at.
-        labels: Class names.
     """
     detections = as_detections(found["found"], len(photos))
     thresholds = choose_thresholds(detections, photos, labels, "val")
@@ -177,22 +171,19 @@ def train(peer: Peer, name: str, start: Path, minutes: float) -> dict[str, Any]:
     """Train once and return what it took, with what was found on val.
 
     Args:
-        peer: Ready.
-        name: Of ``TRAININGS``.
         start: Checkpoint to start from.
-        minutes: Of training.
     """
     different, in_proportion = TRAININGS[name]
     label = f"{name}-{minutes:g}min"
-    pace_words = peer.words(f"{label}-pace", start, list(different))
-    pace = peer.run("pace", label, pace_words)
+    pace_arguments = peer.arguments(f"{label}-pace", start, list(different))
+    pace = peer.run("pace", label, pace_arguments)
     settings = [*different, *schedule(pace, minutes, in_proportion=in_proportion)]
-    words = peer.words(label, start, settings)
-    trained = peer.run("train", label, words)
+    arguments = peer.arguments(label, start, settings)
+    trained = peer.run("train", label, arguments)
     checkpoint = Path(trained["checkpoint"])
-    found = peer.run("detect", label, peer.words(label, checkpoint, settings))
+    found = peer.run("detect", label, peer.arguments(label, checkpoint, settings))
     return {
-        "command": shlex.join(["yolox", "train", *words]),
+        "command": shlex.join(["yolox", "train", *arguments]),
         "settings": settings,
         "pace": pace,
         "train_minutes": round(trained["seconds"] / 60, 2),
@@ -203,32 +194,25 @@ def train(peer: Peer, name: str, start: Path, minutes: float) -> dict[str, Any]:
     }
 
 
-def main(words: list[str]) -> int:
-    """Train and measure the peer.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
-    args = _parse(words)
+def main(arguments: list[str]) -> int:
+    """Train and measure the peer."""
+    args = _parse(arguments)
     dataset = open_dataset(args.dataset)
     pool, held_out = dataset.for_training()
     args.out.mkdir(parents=True, exist_ok=True)
     peer = Peer(args.out, len(dataset.labels))
-    lay_photos(peer.photos, {"train": pool, "val": held_out}, dataset.labels)
+    write_photos(peer.photos, {"train": pool, "val": held_out}, dataset.labels)
     start = wrapped(args.weights, args.out)
     if args.prepare:
-        print(f"{PEER} is installed, {len(pool)} photos to train on are laid.")
+        print(f"{PEER} is installed, {len(pool)} training photos are written.")
         return 0
     trainings = {}
-    if args.result.exists():  # those of before that are not asked for
+    if args.result.exists():  # keep the trainings that are not repeated now
         trainings = json.loads(args.result.read_text("utf-8"))["trainings"]
     for name in args.trainings:
         machine = describe_machine()
         done = train(peer, name, start, args.minutes)
-        figures = judged(done.pop("found"), held_out, dataset.labels)
+        figures = evaluate_peer(done.pop("found"), held_out, dataset.labels)
         trainings[name] = {"machine": machine, **done, **figures}
         print(name, json.dumps(figures["metrics"]), flush=True)
     document = {
@@ -246,7 +230,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
+def _parse(arguments: list[str]) -> argparse.Namespace:
     shared = Path(os.environ.get("GRAFTLINE_SHARED", "../shared"))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -263,7 +247,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
     result = RESULTS / "train" / "peer_yolox.json"
     parser.add_argument("--result", type=Path, default=result)
     parser.add_argument("--prepare", action="store_true", help="train nothing")
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole line on real boards: train, pack, flash, run, and what the history holds.
+"""The whole line on real boards: train, pack, flash, run, and compare the history.
 
 ``python bench/real_line.py --weights FILE.pth``; ``--run RUN`` takes a finished run
 instead of training. Cameras: a folder of validation and held-out good boards, and both
@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from measuring.boards import lay_boards, score_boards
+from measuring.board_score import link_boards, score_boards
 from measuring.machine import (
     REPOSITORY,
     RESULTS,
@@ -61,12 +61,8 @@ source = "file:{path}"
 """
 
 
-def parse(words: list[str]) -> argparse.Namespace:
-    """Return the options.
-
-    Args:
-        words: After the program's name.
-    """
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     data = SHARED / "data"
     parser.add_argument("--dataset", type=Path, default=data / "pcb")
@@ -82,16 +78,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--out", type=Path, default=REPOSITORY / "bench" / "out" / "real-line"
     )
     parser.add_argument("--result", type=Path, default=RESULTS / "real_line.json")
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 class RealLine:
-    """One measurement.
-
-    Args:
-        args: Options.
-        children: Runs the commands.
-    """
+    """One measurement."""
 
     def __init__(self, args: argparse.Namespace, children: Children) -> None:
         self._args, self._children = args, children
@@ -107,8 +98,8 @@ class RealLine:
         evaluated = {"torch": self._json("evaluate", run, data, "--split", "val")}
         packed = self._json("pack", run, "--out", package, "--dataset", data)
         for variant in open_package(package).manifest.variants:
-            words = (package, data, "--split", "val", "--variant", variant)
-            evaluated[variant] = self._json("evaluate", *words)
+            arguments = (package, data, "--split", "val", "--variant", variant)
+            evaluated[variant] = self._json("evaluate", *arguments)
         flashed = self._json("flash", package, f"local:{self._out / 'line-pc'}")
         return {
             "machine": machine,
@@ -129,10 +120,9 @@ class RealLine:
         )
 
     def _inspect(self) -> dict[str, Any]:
-        """Run broker, dashboard and daemon; join history and truth."""
-        boards = lay_boards(self._args.dataset, self._out / BOARDS)
+        boards = link_boards(self._args.dataset, self._out / BOARDS)
         port, page_port = (
-            start_broker(self._out, self._children, tell, READY_LIMIT_S),
+            start_broker(self._out, self._children, print_line, READY_LIMIT_S),
             free_port(),
         )
         history = self._open_dashboard(port, page_port)
@@ -160,19 +150,18 @@ class RealLine:
         config = self._out / "dashboard.toml"
         text = f"[broker]\nport = {port}\n[server]\nport = {page_port}\n"
         config.write_text(text, "utf-8")
-        words = ("graftline", "dashboard", "--config", str(config))
-        self._children.start(ChildCommand("dashboard", words))
+        arguments = ("graftline", "dashboard", "--config", str(config))
+        self._children.start(ChildCommand("dashboard", arguments))
         history = HistoryClient(page_port)
         self._children.wait_until(lambda: history.is_ready, "page", READY_LIMIT_S)
         return history
 
-    def _json(self, verb: str, *words: object) -> dict[str, Any]:
-        """Run a verb, time it, and return its JSON."""
+    def _json(self, verb: str, *arguments: object) -> dict[str, Any]:
         name = f"{len(self._steps):02}-{verb}"
         output = self._out / f"{name}.json"
-        typed = ("graftline", verb, *map(str, words), "--json")
+        typed = ("graftline", verb, *map(str, arguments), "--json")
         command = ChildCommand(name, typed, output)
-        tell(f"$ {command}")
+        print_line(f"$ {command}")
         with self._timed(name):
             self._children.run(command, STEP_LIMIT_S)
         document: dict[str, Any] = json.loads(output.read_text("utf-8"))
@@ -180,12 +169,12 @@ class RealLine:
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        begun = time.monotonic()
+        started_s = time.monotonic()
         yield
-        self._steps[name] = round(time.monotonic() - begun, 1)
+        self._steps[name] = round(time.monotonic() - started_s, 1)
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Show a line.
 
     Args:
@@ -194,31 +183,30 @@ def tell(line: str) -> None:
     print(line, flush=True)
 
 
-def main(words: list[str]) -> int:
-    """Measure, write the result, and say whether every alert arrived.
-
-    Args:
-        words: After the program's name.
+def main(arguments: list[str]) -> int:
+    """Measure and write the result.
 
     Returns:
         0; 1 where an alert is missing or there twice; else of the failed command.
     """
-    args = parse(words)
+    args = parse(arguments)
     if args.run and args.run.resolve().is_relative_to(args.out.resolve()):
-        tell(f"--run {args.run} lies in {args.out}, which is made anew: move it first.")
+        print_line(
+            f"--run {args.run} lies in {args.out}, which is replaced: move it first."
+        )
         return 2
     stop = CtrlC()
     try:
         with ExitStack() as stack:
             stack.enter_context(stop.listening())
             out = stack.enter_context(demo_folder(args.out))
-            children = stack.enter_context(Children(out / "logs", stop, tell))
+            children = stack.enter_context(Children(out / "logs", stop, print_line))
             result = RealLine(args, children).measure()
     except GraftlineError as error:
-        tell(str(error))
+        print_line(str(error))
         return error.exit_code
     write_result(args.result, result)
-    tell(json.dumps(result["boards"], indent=2))
+    print_line(json.dumps(result["boards"], indent=2))
     arrived = result["alerts_published"] == result["alerts_in_history"]
     return 0 if arrived and not result["ids_twice"] else 1
 

@@ -1,7 +1,7 @@
-"""What each part of the recipe brings: the same steps on real boards, one part changed.
+"""The gain of each part of the recipe: the same steps on real boards, one part changed.
 
 ``python bench/recipe.py DATASET --epochs 7``: 320 steps of eight photos' worth of
-pixels each, 640 px, from the COCO weights, one seed. One JSON a variant in
+pixels each, 640 px, from the COCO weights, one seed. One JSON for each variant in
 ``bench/results/recipe``; a run that is finished in ``bench/out`` is not trained again.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 from measuring.boards import COCO, add_dataset, add_out
-from measuring.head_first import head_first
 from measuring.machine import RESULTS, describe_machine, write_result
 from measuring.recall import recalls
 
@@ -30,38 +29,28 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "close-ups": {"pastes": False, "mines": False},
     "both": {"mines": False},
     "mined": {},
-    "head-first": {},
 }
-HEAD_FIRST = 0.15  # of the steps
 
 
-def main(words: list[str]) -> int:
-    """Measure every variant.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
+def main(arguments: list[str]) -> int:
+    """Measure every variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset(parser)
     parser.add_argument("--weights", default=str(COCO))
     parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     add_out(parser)
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     dataset = open_dataset(args.dataset)
-    asked = TrainOptions(weights=args.weights, epochs=args.epochs)
+    common = TrainOptions(weights=args.weights, epochs=args.epochs)
     for name in args.only:
         run = args.out / f"recipe-{name}"
         machine = describe_machine()
         if not (run / RECORD_NAME).exists():
             run.mkdir(parents=True, exist_ok=True)
-            wishes = replace(asked, **VARIANTS[name])
-            begun = (run / CHECKPOINT_NAME).exists()
-            with head_first(HEAD_FIRST if name == "head-first" else 0.0):
-                train(dataset, wishes, run, TerminalObserver(), resume=begun)
+            options = replace(common, **VARIANTS[name])
+            is_started = (run / CHECKPOINT_NAME).exists()
+            train(dataset, options, run, TerminalObserver(), resume=is_started)
         finished = open_run(run)
         record = finished.record
         size_px = record.input_height_px, record.input_width_px

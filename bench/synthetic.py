@@ -1,8 +1,8 @@
-"""How fast pictures for pretraining are drawn, and how fast they are learned from.
+"""How fast pictures for pretraining are drawn, and how fast they are trained on.
 
 ``python bench/synthetic.py``: the stream of ``make pretrain`` at 320 px, drawn by one
-process and by one a core (bar: 150 pictures a second on two cores), several rounds in
-turns; then whole steps of the pretraining as it is run, drawing included.
+process and by one per core (bar: 150 pictures a second on two cores), several rounds in
+turns; then whole steps of the pretraining, drawing included. Result:
 ``bench/results/synthetic.json``.
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 from measuring.machine import RESULTS, describe_machine, write_result
 
 from pretraining import pretrain
-from pretraining.pretrain import CHUNK, PretrainRecipe, StreamConfig, numbered_batches
+from pretraining.batches import CHUNK, StreamConfig, numbered_batches
+from pretraining.pretrain import PretrainRecipe
 
 SIZE_PX, BATCH = 320, 16
 
@@ -25,7 +26,6 @@ def drawn_per_s(workers: int, first: int) -> float:
     """Return how many pictures a second some processes draw once they have started.
 
     Args:
-        workers: Processes.
         first: Number of the first batch.
     """
     config = StreamConfig((SIZE_PX,), BATCH, seed=0)
@@ -34,45 +34,38 @@ def drawn_per_s(workers: int, first: int) -> float:
     )
     for _ in range(CHUNK):
         next(batches)
-    begun, count = time.perf_counter(), 0
-    for rows in batches:
-        count += len(rows)
-    return count / (time.perf_counter() - begun)
+    started_s, count = time.perf_counter(), 0
+    for samples in batches:
+        count += len(samples)
+    return count / (time.perf_counter() - started_s)
 
 
-def learned_per_s(recipe: PretrainRecipe, workers: int) -> float:
-    """Return how many pictures a second a training draws and learns from.
+def trained_per_s(recipe: PretrainRecipe, workers: int) -> float:
+    """Return how many pictures a second a training draws and trains on.
 
     Args:
-        recipe: As usual; its first steps are done.
+        recipe: Its first steps are trained.
         workers: Processes that draw.
     """
     pretraining = pretrain.start_training(recipe)
     config = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
     numbers = range(4 * CHUNK)
     gpu = pretraining.training.device.type == "cuda"
-    begun = 0.0
-    for number, rows in enumerate(
+    started_s = 0.0
+    for number, samples in enumerate(
         numbered_batches(config, numbers, workers, ahead=gpu)
     ):
         if number == CHUNK:
-            begun = time.perf_counter()
-        pretrain.train_batch(pretraining, rows)
-    return 3 * CHUNK * recipe.batch / (time.perf_counter() - begun)
+            started_s = time.perf_counter()
+        pretrain.train_batch(pretraining, samples)
+    return 3 * CHUNK * recipe.batch / (time.perf_counter() - started_s)
 
 
-def main(words: list[str]) -> int:
-    """Measure both.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
+def main(arguments: list[str]) -> int:
+    """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     cores = len(os.sched_getaffinity(0))
     machine = describe_machine()
     drawn: dict[int, list[float]] = {1: [], cores: []}
@@ -86,7 +79,7 @@ def main(words: list[str]) -> int:
             f"{workers} processes": round(statistics.median(rates), 1)
             for workers, rates in drawn.items()
         },
-        "pretraining_images_per_s": round(learned_per_s(PretrainRecipe(), cores), 1),
+        "pretraining_images_per_s": round(trained_per_s(PretrainRecipe(), cores), 1),
     }
     print(document)
     write_result(RESULTS / "synthetic.json", document)

@@ -1,9 +1,9 @@
-"""Small defects on large photos: looked at as a whole, and in tiles.
+"""Small defects on large photos, inspected as a whole and in tiles.
 
 ``python bench/tiles.py DATASET --minutes 3``: 36 real boards in a square make one
 large photo (3840 px) whose defects are small in it. ``graftline train`` with ``--tiles
 off`` at 640 and at 1024 px, and with its own choice, from the same weights for the same
-minutes; mAP on mosaics of the boards of val, and what a look at one photo takes.
+minutes. CurveTraining are mAP on mosaics of the boards of val and the time for one photo.
 """
 
 import argparse
@@ -39,7 +39,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 def mosaics(
     photos: Sequence[Photo], labels: Sequence[str]
 ) -> Iterator[tuple[Frame, tuple[LabelledBox, ...]]]:
-    """Yield large photos and their boxes; boards that are left over are left out."""
+    """Yield large photos and their boxes; surplus boards are left out."""
     per_photo = SIDE * SIDE
     for start in range(0, len(photos) - per_photo + 1, per_photo):
         large = np.zeros((SIDE * BOARD_PX, SIDE * BOARD_PX, 3), np.uint8)
@@ -63,7 +63,6 @@ def lay_mosaics(folder: Path, source: Path) -> None:
 
     Args:
         folder: To write; kept where it is finished.
-        source: Of the boards.
     """
     if (folder / "val.json").exists():
         return
@@ -83,14 +82,14 @@ def lay_mosaics(folder: Path, source: Path) -> None:
 
 
 def measured(run: Path, dataset: Path) -> dict[str, Any]:
-    """Return what a run finds on val, and how long it looks at a photo."""
+    """Return the metrics of a run on val, and its time for one photo."""
     finished, photos = open_run(run), open_dataset(dataset)
     record, held_out = finished.record, photos.splits["val"]
     size_px = record.input_height_px, record.input_width_px
     detector = tiled(TorchDetector(finished.model, *size_px), record.tiles)
-    begun = time.monotonic()
+    started_s = time.monotonic()
     found = predict_photos(detector, held_out, len(photos.labels))
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - started_s
     metrics = measure(found, held_out, photos.labels, record.thresholds, "val")
     return {
         "recipe": record.recipe,
@@ -101,21 +100,14 @@ def measured(run: Path, dataset: Path) -> dict[str, Any]:
     }
 
 
-def main(words: list[str]) -> int:
-    """Measure every way to look.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
+def main(arguments: list[str]) -> int:
+    """Measure every variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset(parser)
     parser.add_argument("--weights", default=str(COCO))
     parser.add_argument("--minutes", type=float, default=3)
     add_out(parser)
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     machine, large = describe_machine(), args.out / "mosaics"
     lay_mosaics(large, args.dataset)
     rows = {}

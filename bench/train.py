@@ -1,10 +1,10 @@
-"""Real boards, ten minutes: the commands of a user, from several weights.
+"""The commands of a user on real boards, ten minutes, from several weights.
 
 ``python bench/train.py DATASET --weights FILE.pth none --minutes 10``: ``graftline
 train``, ``pack``, and ``evaluate`` of every variant in the package on the photos that
-were not trained on. ``--epochs`` gives a shared machine as many steps as minutes give a
-quiet one; ``--seed`` shows how far figures move by chance; ``--freeze trunk`` and
-``--minutes 3`` what the new branch alone reaches. One JSON for each of these in
+were not trained on. ``--epochs`` allows a busy machine as many steps as minutes allow a
+quiet one; ``--seed`` measures the random variation; ``--freeze trunk`` and
+``--minutes 3`` measure neck and head alone. One JSON for each of these in
 ``bench/results/train``; a run that is finished in ``bench/out`` is not trained again.
 """
 
@@ -31,14 +31,14 @@ NOTHING = "none"
 MINUTES = 10
 
 
-def graftline(*words: object) -> str:
+def graftline(*arguments: object) -> str:
     """Run one command and return what it printed.
 
     Args:
-        words: Verb and arguments.
+        arguments: Verb and arguments.
     """
-    command = [sys.executable, "-m", "graftline", *map(str, words)]
-    print("$", "graftline", *words, flush=True)
+    command = [sys.executable, "-m", "graftline", *map(str, arguments)]
+    print("$", "graftline", *arguments, flush=True)
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     return done.stdout.decode()
 
@@ -51,15 +51,15 @@ def measure(
     Args:
         dataset: With a val split and good parts.
         weights: For ``train --weights``.
-        options: More words of the command: length, seed and so on.
+        options: More arguments of the command: length, seed and so on.
         run: Folder of the run.
     """
     seconds = None
     if not (run / RECORD_NAME).exists():
-        begun = time.monotonic()
-        words = ("--weights", weights, *options, "--out", run)
-        graftline("train", dataset, *words)
-        seconds = round(time.monotonic() - begun, 1)
+        started_s = time.monotonic()
+        arguments = ("--weights", weights, *options, "--out", run)
+        graftline("train", dataset, *arguments)
+        seconds = round(time.monotonic() - started_s, 1)
     printed = graftline("evaluate", run, dataset, "--split", "val", "--json")
     finished = open_run(run)
     record = finished.record
@@ -86,22 +86,20 @@ def measure_package(dataset: Path, run: Path, package: Path) -> dict[str, Any]:
 
     Args:
         dataset: The one of the run.
-        run: Finished.
         package: Folder to write.
     """
     printed = json.loads(graftline("pack", run, "--out", package, "--json"))
     variants = {}
     for name in open_package(package).manifest.variants:
-        words = ("--variant", name, "--split", "val", "--json")
-        variants[name] = json.loads(graftline("evaluate", package, dataset, *words))
+        arguments = ("--variant", name, "--split", "val", "--json")
+        variants[name] = json.loads(graftline("evaluate", package, dataset, *arguments))
     return {"report": printed, "variants": variants}
 
 
 def case_name(args: argparse.Namespace, weights: str) -> str:
-    """Return what a case is called: its start, and what differs from the usual.
+    """Return the name of a case: its weights, and what differs from the default.
 
     Args:
-        args: Of the command line.
         weights: Where it starts.
     """
     parts = [Path(weights).stem]
@@ -114,15 +112,8 @@ def case_name(args: argparse.Namespace, weights: str) -> str:
     return "-".join(parts)
 
 
-def main(words: list[str]) -> int:
-    """Measure every start.
-
-    Args:
-        words: After the program's name.
-
-    Returns:
-        Exit code.
-    """
+def main(arguments: list[str]) -> int:
+    """Measure every start."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset(parser)
     parser.add_argument("--weights", nargs="+", default=[str(COCO), NOTHING])
@@ -132,7 +123,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--freeze", choices=("trunk",))
     parser.add_argument("--no-package", action="store_true", help="train only")
     add_out(parser)
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     options: list[object] = ["--seed", args.seed]
     options += ["--epochs", args.epochs] if args.epochs else ["--minutes", args.minutes]
     options += ["--freeze", args.freeze] if args.freeze else []

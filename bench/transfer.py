@@ -1,10 +1,10 @@
-"""Does the shipped checkpoint transfer? The same fine-tuning from several starts.
+"""Transfer of the shipped checkpoint: the same fine-tuning from several weights.
 
 ``python bench/transfer.py DATASET --starts graft coco --photos 50 --seeds 0 1 2``:
-the recipe of ``graftline train`` at 320 px until so many photos were looked at
-(``--looks``), however few there are; nothing is chosen on the photos that are measured
-on. The seed also draws which photos there are, the same ones for every start. One JSON
-a cell in ``bench/results/transfer/``; a cell that is there is not measured again.
+the recipe of ``graftline train`` at 320 px for the same number of training samples
+(``--looks``), however few photos there are; nothing is selected on the photos that are
+measured. The seed also selects the photos, the same ones for every start. One JSON for
+each cell in ``bench/results/transfer/``; a cell that is there is not measured again.
 ``summary.json`` beside them holds mean and spread.
 """
 
@@ -51,7 +51,6 @@ class Cell:
         start: Key of ``STARTS``, or weights of one's own of the network in front of
             it: ``graft-n:FILE``.
         photos: Defective photos to train on.
-        seed: Of the choice of photos and of the training.
         norms: Batch statistics: ``frozen`` = those of the weights, ``usual`` = as the
             recipe chooses.
     """
@@ -94,20 +93,18 @@ def subset(dataset: Dataset, cell: Cell) -> Dataset:
 
 
 def measure_cell(
-    dataset: Dataset, cell: Cell, looks: int, asked: TrainOptions
+    dataset: Dataset, cell: Cell, looks: int, common: TrainOptions
 ) -> dict[str, Any]:
     """Train one cell and return what came out.
 
     Args:
-        dataset: Whole.
-        cell: Which.
-        looks: Photos looked at in all.
-        asked: Size, and what else all cells share.
+        looks: Training samples in all.
+        common: Options that all cells share.
     """
     some = subset(dataset, cell)
     detector, weights = cell.network
-    wishes = replace(
-        asked,
+    options = replace(
+        common,
         weights=weights,
         detector=detector,
         activation=zoo.usual_activation(detector),
@@ -119,7 +116,7 @@ def measure_cell(
     machine, observer = describe_machine(), TerminalObserver()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            outcome = train(some, wishes, Path(folder), observer, resume=False)
+            outcome = train(some, options, Path(folder), observer, resume=False)
         finally:
             observer.close()
     record = outcome.run.record
@@ -162,14 +159,7 @@ def summarize() -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure every cell that is not there yet.
-
-    Args:
-        arguments: Without the program's name.
-
-    Returns:
-        Exit code.
-    """
+    """Measure every cell that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_dataset(parser)
     parser.add_argument("--starts", nargs="+", default=["graft", "coco", "random"])
@@ -184,7 +174,7 @@ def main(arguments: Sequence[str]) -> int:
         help="batch statistics: those of the weights, or as the recipe chooses",
     )
     args = parser.parse_args(arguments)
-    asked = TrainOptions(weights=zoo.NO_WEIGHTS, size_px=args.size)
+    common = TrainOptions(weights=zoo.NO_WEIGHTS, size_px=args.size)
     dataset = faultless_dataset(args.dataset, trains=True).dataset
     for photos in args.photos:
         for seed in args.seeds:
@@ -192,7 +182,7 @@ def main(arguments: Sequence[str]) -> int:
                 cell = Cell(start, photos, seed, args.norms)
                 if cell.path.exists():
                     continue
-                result = measure_cell(dataset, cell, args.looks, asked)
+                result = measure_cell(dataset, cell, args.looks, common)
                 write_result(cell.path, result)
                 print(cell.path.stem, json.dumps(result["metrics"]), flush=True)
     write_result(SUMMARY, summarize())

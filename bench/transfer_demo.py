@@ -1,4 +1,4 @@
-"""Do the shipped weights pay? The demo with them, and from nothing, same budget.
+"""The demo from the shipped weights and from random ones, with the same budget.
 
 ``python bench/transfer_demo.py --seeds 0 1``: runs ``graftline demo --once`` twice for
 each seed; one that is finished in ``bench/out`` is not run again. Result:
@@ -29,7 +29,6 @@ def run_demo(start: str, seed: int, out: Path) -> dict[str, Any]:
 
     Args:
         start: Key of ``STARTS``.
-        seed: Of parts and training.
         out: Folder of the demo.
 
     Returns:
@@ -38,36 +37,33 @@ def run_demo(start: str, seed: int, out: Path) -> dict[str, Any]:
     finished = out.with_suffix(".json")
     if finished.exists():
         return dict(json.loads(finished.read_text("utf-8")))
-    words = ["demo", "--once", "--json", "--seed", str(seed), "--out", str(out)]
-    print(f"$ graftline {' '.join([*words, *STARTS[start]])}", flush=True)
+    arguments = ["demo", "--once", "--json", "--seed", str(seed), "--out", str(out)]
+    print(f"$ graftline {' '.join([*arguments, *STARTS[start]])}", flush=True)
     done = subprocess.run(
-        [sys.executable, "-m", "graftline", *words, *STARTS[start]],
+        [sys.executable, "-m", "graftline", *arguments, *STARTS[start]],
         stdout=subprocess.PIPE,
         check=False,
         timeout=LIMIT_S,
     )
     summary: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
-    # From nothing the demo is expected to end with an error: it catches too little.
+    # from random weights the demo ends with an error: it catches too few parts
     result = {"exit_code": done.returncode, **summary}
     finished.parent.mkdir(parents=True, exist_ok=True)
     finished.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     return result
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run all demos and write the result.
 
-    Args:
-        words: After the program's name.
-
     Returns:
-        0; 1 where the shipped weights did not catch more, or a demo broke down.
+        0; 1 where the shipped weights did not catch more, or a demo failed.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")
     parser.add_argument("--result", type=Path, default=RESULTS / "transfer_demo.json")
-    args = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     machine = describe_machine()
     demos = [
         {"start": start, **run_demo(start, seed, args.out / f"demo-{start}-{seed}")}
@@ -94,7 +90,7 @@ def main(words: list[str]) -> int:
 
 
 def _mean(demos: list[dict[str, Any]], start: str, key: str) -> float:
-    """Return the mean of a figure; 0 for a demo that broke down."""
+    """Return the mean of a figure; 0 for a demo that failed."""
     figures = [float(demo.get(key, 0)) for demo in demos if demo["start"] == start]
     return sum(figures) / len(figures)
 

@@ -1,9 +1,9 @@
-"""Real videos as cameras that never end: are they ``up`` throughout, without alarms?
+"""Real videos as endless cameras, which must stay ``up`` without alarms.
 
 ``python bench/videos.py --package PACKAGE``: flashes the package into a folder (else
 that of ``bench/edge.py``), runs the daemon with every video looped, each at ``--pace``
 times its own pace, until each camera has shown ``--minutes`` minutes of its own time.
-Every word of every camera on its status topic is kept. Result:
+Every change of state on the status topics is recorded. Result:
 ``bench/results/videos.json``.
 """
 
@@ -59,15 +59,11 @@ fps = {fps}
 """
 
 
-class Words:
-    """What cameras said of themselves.
-
-    Args:
-        port: Of the broker on this machine.
-    """
+class CameraStates:
+    """Records the states that cameras publish."""
 
     def __init__(self, port: int) -> None:
-        self.of_camera: dict[str, list[str]] = {}
+        self.by_camera: dict[str, list[str]] = {}
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
         self._client.on_message = self._note
         self._client.connect(LOOPBACK, port)
@@ -75,24 +71,20 @@ class Words:
         self._client.loop_start()
 
     def _note(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
-        name, said = message.topic.split("/")[-2], json.loads(message.payload)
-        word = f"{said['state']} {said['reason']}".strip()
-        words = self.of_camera.setdefault(name, [])
-        if not words or words[-1] != word:
-            words.append(word)
+        name, status = message.topic.split("/")[-2], json.loads(message.payload)
+        state = f"{status['state']} {status['reason']}".strip()
+        states = self.by_camera.setdefault(name, [])
+        if not states or states[-1] != state:
+            states.append(state)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
 
-def parse(words: list[str]) -> argparse.Namespace:
-    """Return the options.
-
-    Args:
-        words: After the program's name.
-    """
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     made = REPOSITORY / "bench" / "out" / "edge" / "package"
     parser.add_argument("--package", type=Path, default=made, help="edge.py makes one")
@@ -103,15 +95,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--out", type=Path, default=REPOSITORY / "bench" / "out" / "videos"
     )
     parser.add_argument("--result", type=Path, default=RESULTS / "videos.json")
-    return parser.parse_args(words)
+    return parser.parse_args(arguments)
 
 
 def own_fps(path: Path) -> float:
-    """Return a video's own pace, frames per second.
-
-    Args:
-        path: The file.
-    """
+    """Return a video's own pace, frames per second."""
     capture = cv2.VideoCapture(str(path))
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     capture.release()
@@ -119,17 +107,12 @@ def own_fps(path: Path) -> float:
 
 
 def measure(args: argparse.Namespace, children: Children) -> dict[str, Any]:
-    """Run the daemon over the videos and return what it and its cameras said.
-
-    Args:
-        args: Options.
-        children: Runs the commands.
-    """
+    """Run the daemon over the videos and return its figures and the states."""
     machine, out = describe_machine(), args.out
     target = f"local:{out / 'line-pc'}"
     flash = ChildCommand("flash", ("graftline", "flash", str(args.package), target))
     children.run(flash, READY_LIMIT_S)
-    port = start_broker(out, children, tell, READY_LIMIT_S)
+    port = start_broker(out, children, print_line, READY_LIMIT_S)
     videos = {f"video-{n}": p for n, p in enumerate(sorted(args.videos.glob("*.mp4")))}
     fps = {name: own_fps(path) for name, path in videos.items()}
     edge = out / "edge.toml"
@@ -138,9 +121,9 @@ def measure(args: argparse.Namespace, children: Children) -> dict[str, Any]:
         for n, p in videos.items()
     )
     edge.write_text(EDGE_TOML.format(port=port) + "".join(cameras), "utf-8")
-    words = Words(port)
+    states = CameraStates(port)
     ran = run_for(args.minutes * 60 / args.pace, edge, out / "run.json", children)
-    words.close()
+    states.close()
     shown = {
         name: {
             "file": path.name,
@@ -148,7 +131,7 @@ def measure(args: argparse.Namespace, children: Children) -> dict[str, Any]:
             "minutes_of_its_time": round(
                 ran["cameras"][name]["frames_captured"] / fps[name] / 60, 2
             ),
-            "said": words.of_camera.get(name, []),
+            "said": states.by_camera.get(name, []),
             **ran["cameras"][name],
         }
         for name, path in videos.items()
@@ -167,14 +150,11 @@ def run_for(
     """Run the daemon for a while, stop it in order, and return its figures.
 
     Args:
-        seconds: How long.
-        edge: Its configuration.
         output: File for its JSON.
-        children: Runs it.
     """
-    words = ("graftline", "run", "--config", str(edge), "--json")
-    daemon = children.start(ChildCommand("run", words, output))
-    tell(f"inspecting for {seconds:.0f} s")
+    arguments = ("graftline", "run", "--config", str(edge), "--json")
+    daemon = children.start(ChildCommand("run", arguments, output))
+    print_line(f"inspecting for {seconds:.0f} s")
     deadline = time.monotonic() + seconds
     children.wait_until(
         lambda: time.monotonic() > deadline, "end", seconds + READY_LIMIT_S
@@ -184,7 +164,7 @@ def run_for(
     return document
 
 
-def tell(line: str) -> None:
+def print_line(line: str) -> None:
     """Show a line.
 
     Args:
@@ -193,29 +173,28 @@ def tell(line: str) -> None:
     print(line, flush=True)
 
 
-def main(words: list[str]) -> int:
-    """Measure, write the result, and say whether all was quiet.
-
-    Args:
-        words: After the program's name.
+def main(arguments: list[str]) -> int:
+    """Measure and write the result.
 
     Returns:
-        0; 1 where a camera said anything but that it opens, is up, and has ended.
+        0; 1 where a camera had another state than opening or up.
     """
-    args, stop = parse(words), CtrlC()
+    args, stop = parse(arguments), CtrlC()
     try:
         with ExitStack() as stack:
             stack.enter_context(stop.listening())
             out = stack.enter_context(demo_folder(args.out))
-            children = stack.enter_context(Children(out / "logs", stop, tell))
+            children = stack.enter_context(Children(out / "logs", stop, print_line))
             result = measure(args, children)
     except GraftlineError as error:
-        tell(str(error))
+        print_line(str(error))
         return error.exit_code
     write_result(args.result, result)
-    tell(json.dumps(result["cameras"], indent=2))
-    said = {word for camera in result["cameras"].values() for word in camera["said"]}
-    return 0 if said <= {"degraded opening", "up"} else 1
+    print_line(json.dumps(result["cameras"], indent=2))
+    states = {
+        state for camera in result["cameras"].values() for state in camera["said"]
+    }
+    return 0 if states <= {"degraded opening", "up"} else 1
 
 
 if __name__ == "__main__":

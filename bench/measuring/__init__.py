@@ -1,7 +1,7 @@
-"""What the benches share: the machine in words, and real boards with their truth.
+"""What the benches share: the description of the machine, and real boards with labels.
 
-Imported before the product: the script ``edge.py`` beside it must not be taken for the
-package ``edge``.
+It is imported before the product and puts the repository first in ``sys.path``, so that
+``import edge`` finds the package and not the script ``bench/edge.py``.
 """
 
 import sys

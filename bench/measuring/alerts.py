@@ -13,7 +13,6 @@ def make_alert(number: int, captured_at: datetime) -> AlertData:
     """Return an alert of one part with three defects.
 
     Args:
-        number: Of the part.
         captured_at: Wall clock, UTC.
     """
     return AlertData(

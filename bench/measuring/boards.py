@@ -12,18 +12,10 @@ COCO = SHARED / "weights" / "yolox_nano_coco.pth"
 
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
-    """Describe what is measured on: the real boards unless another one is named.
-
-    Args:
-        parser: Of a measurement.
-    """
+    """Add the dataset to measure on, by default the real boards."""
     parser.add_argument("dataset", type=Path, nargs="?", default=BOARDS)
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
-    """Describe where runs are kept that are not trained again.
-
-    Args:
-        parser: Of a measurement.
-    """
+    """Add the folder of finished runs, which are not trained again."""
     parser.add_argument("--out", type=Path, default=REPOSITORY / "bench" / "out")

@@ -1,4 +1,4 @@
-"""The real daemon under the bench: start, memory, cameras, publishing, soak."""
+"""Measurements of the real daemon: start, memory, cameras, publishing, soak."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 
-from measuring.edge_model import lay_photos
+from measuring.edge_model import link_photos
 from measuring.machine import REPOSITORY
 from measuring.mqtt_line import AlertClock, SlowWire, start_broker
 from models.slot_files import Health, SlotFolder, read_file
@@ -46,10 +46,7 @@ class Daemon:
     """One run of the daemon, with everything that it writes in a fresh folder.
 
     Args:
-        folder: Made anew.
-        slot: Of the model.
         cameras: Source of each camera, and its options as lines of TOML.
-        port: Of the broker; 1 = nobody listens.
         ends: Whether it ends with its sources.
     """
 
@@ -74,11 +71,11 @@ class Daemon:
             text += f'[[camera]]\nname = "c{number}"\nsource = "{source}"\n{options}\n'
         config = folder / "edge.toml"
         config.write_text(text, "utf-8")
-        words = ["-m", "graftline", "run", "--config", str(config), "--json"]
+        arguments = ["-m", "graftline", "run", "--config", str(config), "--json"]
         self.started = time.monotonic()
         with (folder / "daemon.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *words, *(["--exit-at-end"] if ends else [])],
+                [sys.executable, *arguments, *(["--exit-at-end"] if ends else [])],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=REPOSITORY,
@@ -99,13 +96,13 @@ class Daemon:
     def figures(self) -> dict[str, Any]:
         """Return its summary when it has ended.
 
-        Events that nobody took are no fault here: there may be no broker.
+        Unpublished events are no fault here: there may be no broker.
         """
         out, _ = self.process.communicate(timeout=LIMIT_S)
         return dict(json.loads(out))
 
     def stop(self) -> dict[str, Any]:
-        """End it as a person would, and return its summary."""
+        """Stop it by SIGTERM and return its summary."""
         self.process.send_signal(signal.SIGTERM)
         return self.figures()
 
@@ -141,14 +138,8 @@ def _usage(pid: int) -> dict[str, float]:
 
 
 def measure_start(out: Path, slot: Path, photos: Path) -> dict[str, Any]:
-    """Measure from the start of the process to the first decision on disk.
-
-    Args:
-        out: Folder of the bench.
-        slot: Slot folder.
-        photos: Folder with JPEG files.
-    """
-    camera = lay_photos(photos, out / "start-photos", 8)
+    """Measure from the start of the process to the first decision on disk."""
+    camera = link_photos(photos, out / "start-photos", 8)
     seconds = []
     for _ in range(STARTS):
         daemon = Daemon(out / "start", slot, [(f"folder:{camera}", "")])
@@ -160,12 +151,9 @@ def measure_start(out: Path, slot: Path, photos: Path) -> dict[str, Any]:
 def measure_cameras(
     out: Path, slot: Path, photos: Path, seconds: float
 ) -> dict[str, Any]:
-    """Measure processor time and memory with 1, 2, 4, 8 cameras, and with a sick one.
+    """Measure processor time and memory with 1, 2, 4, 8 cameras, and a failing one.
 
     Args:
-        out: Folder of the bench.
-        slot: Slot folder.
-        photos: Folder with JPEG files.
         seconds: Length of each run.
     """
     video = _write_video(photos, out / "cameras.avi", int(seconds + 10) * VIDEO_FPS)
@@ -176,9 +164,9 @@ def measure_cameras(
     for name, cameras in runs.items():
         daemon = Daemon(out / "cameras", slot, cameras, ends=False)
         daemon.wait_for_frames(2 * len(cameras))
-        before, begun = daemon.usage(), time.monotonic()
+        before, started_s = daemon.usage(), time.monotonic()
         time.sleep(seconds)
-        after, spent_s = daemon.usage(), time.monotonic() - begun
+        after, spent_s = daemon.usage(), time.monotonic() - started_s
         figures = daemon.stop()["cameras"]
         cpu_s = after["all"]["cpu_s"] - before["all"]["cpu_s"]
         result[name] = {
@@ -194,7 +182,6 @@ def measure_cameras(
 
 
 def _write_video(photos: Path, path: Path, frames: int) -> Path:
-    """Write a video of real photos, each frame a JPEG for itself."""
     files = sorted(photos.glob("*.jpg"))
     code = cv2.VideoWriter.fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), code, VIDEO_FPS, (640, 640))
@@ -207,22 +194,19 @@ def _write_video(photos: Path, path: Path, frames: int) -> Path:
 def measure_publish(
     out: Path, slot: Path, photos: Path, seconds: float
 ) -> dict[str, Any]:
-    """Measure the way of an alert, and inspection while nobody takes the alerts.
+    """Measure the delay of an alert, and inspection while the broker takes no alerts.
 
     Args:
-        out: Folder of the bench.
-        slot: Slot folder.
-        photos: Folder with JPEG files.
         seconds: About the length of each run.
     """
     shutil.rmtree(out / "broker", ignore_errors=True)
     with start_broker(out / "broker") as broker, SlowWire(broker.port) as slow:
-        paced = lay_photos(photos, out / "paced-photos", int(seconds * 4) + 8)
+        paced = link_photos(photos, out / "paced-photos", int(seconds * 4) + 8)
         with AlertClock(broker.port) as clock:
             source = (f"folder:{paced}", "fps = 4")
             Daemon(out / "publish", slot, [source], broker.port).figures()
         way = clock.summary()
-        many = lay_photos(photos, out / "many-photos", int(seconds * 15) + 20)
+        many = link_photos(photos, out / "many-photos", int(seconds * 15) + 20)
         conditions: dict[str, list[float]] = {"down": [], "frozen": [], "slow": []}
         for _ in range(PAIRS):
             for name, ratios in conditions.items():
@@ -242,15 +226,8 @@ def _inspection_fps(out: Path, slot: Path, camera: Path, port: int) -> float:
 
 
 def measure_soak(out: Path, slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
-    """Measure what grows while alerts are raised as fast as possible.
-
-    Args:
-        out: Folder of the bench.
-        slot: Slot folder.
-        photos: Folder with JPEG files.
-        seconds: How long.
-    """
-    camera = lay_photos(photos, out / "soak-photos", int(seconds * 100))
+    """Measure what grows while alerts are raised as fast as possible."""
+    camera = link_photos(photos, out / "soak-photos", int(seconds * 100))
     shutil.rmtree(out / "broker", ignore_errors=True)
     with start_broker(out / "broker") as broker:
         source = (f"folder:{camera}", "")

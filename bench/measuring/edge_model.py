@@ -1,4 +1,4 @@
-"""The model that the edge bench runs: a real graph, trained briefly, flashed here."""
+"""The model of the edge bench: a real graph, trained briefly and flashed here."""
 
 import json
 import subprocess
@@ -14,11 +14,10 @@ STEP_LIMIT_S = 1800.0
 def bench_slot(out: Path, photos: Path, weights: Path) -> Path:
     """Return the slot folder of a YOLOX-nano at 640 px, made where it is missing.
 
-    A short training is enough: speed does not depend on how good the answers are, but
-    the number of boxes before NMS is that of real photos and chosen thresholds.
+    A short training is enough: speed does not depend on the accuracy, but the number of
+    boxes before NMS is that of real photos and chosen thresholds.
 
     Args:
-        out: Folder of the bench.
         photos: COCO dataset with splits train and val, and ``good/``.
         weights: To start from.
     """
@@ -26,8 +25,8 @@ def bench_slot(out: Path, photos: Path, weights: Path) -> Path:
     if not (slot / "current").exists():
         small = _small_dataset(photos.resolve(), out / "photos")
         run, package = out / "run", out / "package"
-        words = ("--weights", weights, "--size", 640, "--epochs", 3)
-        _graftline("train", small, "--out", run, *words)
+        arguments = ("--weights", weights, "--size", 640, "--epochs", 3)
+        _graftline("train", small, "--out", run, *arguments)
         _graftline("pack", run, "--out", package)
         _graftline("flash", package, f"local:{slot}")
     return slot
@@ -52,11 +51,10 @@ def _small_dataset(photos: Path, folder: Path) -> Path:
     return folder
 
 
-def lay_photos(photos: Path, folder: Path, count: int) -> Path:
-    """Return a folder with so many pictures: links to real ones, again and again.
+def link_photos(photos: Path, folder: Path, count: int) -> Path:
+    """Return a folder of ``count`` pictures, which are links to real ones in turn.
 
     Args:
-        photos: Folder with JPEG files.
         folder: Folder to make; links that are there stay.
         count: How many pictures.
     """
@@ -72,9 +70,9 @@ def _link(link: Path, target: Path) -> None:
         link.symlink_to(target)
 
 
-def _graftline(*words: object) -> None:
-    print("$ graftline", *words, flush=True)
-    command = [sys.executable, "-m", "graftline", *map(str, words)]
+def _graftline(*arguments: object) -> None:
+    print("$ graftline", *arguments, flush=True)
+    command = [sys.executable, "-m", "graftline", *map(str, arguments)]
     subprocess.run(
         command, check=True, stdout=sys.stderr, cwd=REPOSITORY, timeout=STEP_LIMIT_S
     )

@@ -43,7 +43,7 @@ class CountingRecorder:
 
 
 class MemoryCamera:
-    """A camera whose next frame is always there.
+    """A camera whose next frame is always ready.
 
     Args:
         frames: Shown in turn.
@@ -64,7 +64,7 @@ class MemoryCamera:
         return CameraFrame(self._frames[number % len(self._frames)], stamp)
 
     def is_whole(self) -> bool:
-        """Return that nobody overwrites it."""
+        """Return True: nothing overwrites it."""
         return True
 
     def release(self) -> None:
@@ -88,7 +88,7 @@ class SlotCamera(MemoryCamera):
 
 
 class KnownAnswers:
-    """A detector that gives real answers of before in no time."""
+    """A detector that returns recorded answers at once."""
 
     def __init__(self, size_px: tuple[int, int], answers: list[FloatArray]) -> None:
         self.input_size_px = size_px
@@ -101,7 +101,7 @@ class KnownAnswers:
 
 
 class SlowRequest:
-    """A request whose answer takes at least so long.
+    """A request whose answer takes at least ``SLOW_S``.
 
     Args:
         inner: The real one.
@@ -123,7 +123,7 @@ class SlowRequest:
 
     @property
     def is_done(self) -> bool:
-        """Whether the answer is there and the time is over."""
+        """Whether the answer is ready and the time is over."""
         is_over = self._timer is not None and self._timer.finished.is_set()
         return is_over and self._inner.is_done
 
@@ -148,11 +148,11 @@ def _pipeline(
 
 
 def _alone_fps(model: LoadedModel, seconds: float) -> float:
-    """Return what the same requests reach when nothing else is done."""
-    begun, done = time.perf_counter(), 0
+    """Return frames per second of the same requests when nothing else is done."""
+    started_s, done = time.perf_counter(), 0
     for request in model.requests:
         request.start(_nothing)
-    while time.perf_counter() - begun < seconds:
+    while time.perf_counter() - started_s < seconds:
         for request in model.requests:
             request.take()
             request.start(_nothing)
@@ -160,29 +160,27 @@ def _alone_fps(model: LoadedModel, seconds: float) -> float:
     for request in model.requests:
         request.take()
         done += 1
-    return done / (time.perf_counter() - begun)
+    return done / (time.perf_counter() - started_s)
 
 
 def _path_fps(
     model: LoadedModel, frames: list[Frame], seconds: float, *, is_triggered: bool
 ) -> float:
-    """Return what the pipeline reaches from frames in memory to decisions."""
+    """Return frames per second of the pipeline, from frames in memory to decisions."""
     camera = MemoryCamera(frames, is_triggered=is_triggered)
     pipeline, (channel,), _ = _pipeline(model, camera)
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds:
+    started_s = time.perf_counter()
+    while time.perf_counter() - started_s < seconds:
         if pipeline.run_once() == 0:
             pipeline.wait(0.1)
     pipeline.drain(5)
-    return channel.counters.inspected / (time.perf_counter() - begun)
+    return channel.counters.inspected / (time.perf_counter() - started_s)
 
 
 def measure_throughput(slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
     """Compare frames in memory to decision with OpenVINO alone, pair by pair.
 
     Args:
-        slot: Slot folder.
-        photos: Folder with JPEG files.
         seconds: Length of each of the measurements.
     """
     frames = [np.asarray(cv2.imread(str(p)), np.uint8) for p in _first(photos, 64)]
@@ -206,12 +204,7 @@ def measure_throughput(slot: Path, photos: Path, seconds: float) -> dict[str, An
 def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
     """Measure everything that is not inference, of a 1080p frame in a real slot.
 
-    The graph's answers are real ones, given in no time.
-
-    Args:
-        slot: Slot folder.
-        photos: Folder with JPEG files.
-        seconds: How long.
+    The graph's answers are recorded ones and take no time.
     """
     model = load_model(SlotFolder(slot), 0)
     frames = _belt(_first(photos, 4))
@@ -222,9 +215,9 @@ def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]
     memory = FrameBuffer.create()
     writer, camera = FrameBufferWriter(memory), SlotCamera(memory)
     pipeline, (channel,), recorder = _pipeline(model, camera)
-    spent_ms, cpu_ms, begun = list[float](), list[float](), time.monotonic()
+    spent_ms, cpu_ms, started_s = list[float](), list[float](), time.monotonic()
     gc.collect()
-    while time.monotonic() - begun < seconds:
+    while time.monotonic() - started_s < seconds:
         number = len(spent_ms)
         stamp = Stamp(number, time.monotonic_ns(), time.time_ns())
         writer.publish(frames[number % len(frames)], stamp)
@@ -247,7 +240,7 @@ def measure_overhead(slot: Path, photos: Path, seconds: float) -> dict[str, Any]
 
 
 def _belt(photos: list[Path]) -> list[Frame]:
-    """Return 1080p frames in which each photo moves on, as on a belt."""
+    """Return 1080p frames in which each photo moves as on a belt."""
     stills = [cv2.resize(cv2.imread(str(path)), (1920, 1080)) for path in photos]
     return [
         np.asarray(np.roll(still, step * 16, axis=1), np.uint8)
@@ -257,12 +250,7 @@ def _belt(photos: list[Path]) -> list[Frame]:
 
 
 def measure_age(slot: Path, seconds: float) -> dict[str, Any]:
-    """Measure the age of frames at their decision, camera 30 fps and model 5 fps.
-
-    Args:
-        slot: Slot folder.
-        seconds: How long.
-    """
+    """Measure the age of frames at their decision, camera 30 fps and model 5 fps."""
     model = load_model(SlotFolder(slot), 0)
     model.requests = tuple(map(SlowRequest, model.requests))
     memory = FrameBuffer.create()
@@ -294,9 +282,9 @@ def _write_frames(slot: FrameBuffer, seconds: float) -> None:
     """Publish 1080p frames at the camera's pace; runs in a process of its own."""
     writer = FrameBufferWriter(slot)
     frame = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3)).astype(np.uint8)
-    begun = time.monotonic()
+    started_s = time.monotonic()
     for number in range(int(seconds * CAMERA_FPS)):
-        time.sleep(max(0.0, begun + number / CAMERA_FPS - time.monotonic()))
+        time.sleep(max(0.0, started_s + number / CAMERA_FPS - time.monotonic()))
         writer.publish(frame, Stamp(number, time.monotonic_ns(), time.time_ns()))
 
 
@@ -310,4 +298,4 @@ def _rss_bytes() -> int:
 
 
 def _nothing() -> None:
-    """Take the word that an answer is there."""
+    """Ignore that an answer is ready."""

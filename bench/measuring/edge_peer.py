@@ -1,10 +1,10 @@
 """A peer's own OpenVINO loop over the same JPEG files, in an environment of its own.
 
-Ultralytics is AGPL: it is installed for this measurement alone, into a folder of the
-bench, and is no dependency of anything. OpenVINO, OpenCV and torch are those of our
-environment, so that both run on the same versions. Its weights may not be to be had
-without the Internet; then its network is built from its description, with random
-weights, which have the same speed and nothing to suppress afterwards.
+Ultralytics is AGPL: it is installed for this measurement only, into a folder of the
+bench, and is no dependency. OpenVINO, OpenCV and torch are those of this environment,
+so that both run on the same versions. Without the Internet its weights may not be
+available; then its network is built from its description, with random weights, which
+have the same speed and nothing to suppress afterwards.
 """
 
 import json
@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from measuring.edge_daemon import Daemon
-from measuring.edge_model import lay_photos
+from measuring.edge_model import link_photos
 
 PEER = "ultralytics"
-# What it needs besides the libraries that both share (OpenVINO, OpenCV, torch).
+# its requirements besides the libraries that both share (OpenVINO, OpenCV, torch)
 NEEDS = ("matplotlib", "pillow", "pyyaml", "requests", "scipy", "psutil", "polars")
 PICTURES = 150
 PAIRS = 3
@@ -39,10 +39,10 @@ model = YOLO("yolo11n_openvino_model", task="detect")
 files = sorted(map(str, Path(sys.argv[1]).iterdir()))
 for path in files[:5]:
     model.predict(path, imgsz=640, verbose=False)
-begun = time.perf_counter()
+started_s = time.perf_counter()
 for path in files:
     model.predict(path, imgsz=640, verbose=False)
-fps = len(files) / (time.perf_counter() - begun)
+fps = len(files) / (time.perf_counter() - started_s)
 print(json.dumps({"fps": fps, "version": __version__}))
 """
 
@@ -51,13 +51,11 @@ def measure_peer(out: Path, slot: Path, photos: Path) -> dict[str, Any]:
     """Time the peer's predict loop and the real daemon on the same files, in pairs.
 
     Args:
-        out: Folder of the bench.
-        slot: Slot folder.
         photos: Folder with JPEG files of 640 x 640.
     """
     folder = out / "peer"
     python = _environment(folder)
-    files = lay_photos(photos, out / "peer-photos", PICTURES).resolve()
+    files = link_photos(photos, out / "peer-photos", PICTURES).resolve()
     pairs = []
     for _ in range(PAIRS):
         peer = json.loads(_run(folder, python, "-c", PREDICT, files).splitlines()[-1])
@@ -73,7 +71,6 @@ def measure_peer(out: Path, slot: Path, photos: Path) -> dict[str, Any]:
 
 
 def _environment(folder: Path) -> Path:
-    """Return the Python that has the peer; made where it is missing."""
     python = folder.resolve() / "venv" / "bin" / "python"
     if not (folder / "weights.txt").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,9 +86,8 @@ def _environment(folder: Path) -> Path:
     return python
 
 
-def _run(folder: Path, python: Path, *words: object) -> str:
-    """Run Python in the peer's folder, and return what it printed."""
-    command = [str(python), *map(str, words)]
+def _run(folder: Path, python: Path, *arguments: object) -> str:
+    command = [str(python), *map(str, arguments)]
     done = subprocess.run(
         command,
         cwd=folder,

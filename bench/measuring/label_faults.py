@@ -1,4 +1,4 @@
-"""Faults put into labels on purpose, and how well a list of suspects finds them."""
+"""Faults planted into labels, and which of them a list of label issues names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +11,11 @@ from models.detections import Detections
 from trainer.data.dataset import Photo
 from trainer.label_errors.issues import LabelIssue
 
-SAME_IOU = 0.3  # a suspect's box is about the planted fault
+SAME_IOU = 0.3  # from here on an issue's box belongs to the planted fault
 
 
 class FaultKind(StrEnum):
-    """What was done to a label."""
+    """How a label was changed."""
 
     DELETED = "deleted"
     RELABELLED = "relabelled"
@@ -29,9 +29,8 @@ class Fault:
 
     Attributes:
         kind: What was done.
-        photo_sha256: Of the photo.
-        true_box: ``[4]`` as it was; where nothing was, the box that was added.
-        labelled: Index into the photo's boxes now; None where the box is gone.
+        true_box: ``[4]`` before the change; for an added box that box.
+        labelled: Index into the photo's boxes after the change; None = deleted.
     """
 
     kind: FaultKind
@@ -46,10 +45,8 @@ def plant(
     """Return photos with a share of their labels spoilt, the four kinds in turn.
 
     Args:
-        photos: With labels that are taken for right.
-        share: Of all labels, 0..1.
+        photos: With labels that count as correct.
         label_count: Number of classes.
-        seed: Of which ones.
     """
     rng = np.random.default_rng(seed)
     places = [(i, g) for i, photo in enumerate(photos) for g in range(len(photo.boxes))]
@@ -72,7 +69,6 @@ def _spoil(
     label_count: int,
     rng: np.random.Generator,
 ) -> tuple[Photo, list[Fault]]:
-    """Return one photo with its faults."""
     boxes: list[np.ndarray] = []
     labels: list[int] = []
     faults = []
@@ -129,13 +125,11 @@ def named_faults(
     found: Sequence[Detections],
     faults: Sequence[Fault],
 ) -> list[int | None]:
-    """Return for each suspect the planted fault that it names, None for none.
+    """Return for each suspect the planted fault that it names, or None.
 
     Args:
-        suspects: From ``find_label_issues``.
-        photos: As they were looked at.
+        photos: As they were trained on.
         found: One for each photo.
-        faults: Planted.
     """
     by_photo: dict[str, list[int]] = {}
     for number, fault in enumerate(faults):
@@ -154,7 +148,6 @@ def named_faults(
 
 
 def _names(suspect: LabelIssue, seen: Detections, fault: Fault) -> bool:
-    """Return whether a suspect points at a planted fault."""
     if fault.labelled is not None and suspect.label == fault.labelled:
         return True
     if suspect.detection is None or fault.kind is FaultKind.ADDED:

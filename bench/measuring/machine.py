@@ -1,4 +1,4 @@
-"""The machine, the versions and the commit: no number without them."""
+"""The machine, the versions and the commit, for every result."""
 
 import argparse
 import importlib.metadata
@@ -47,11 +47,7 @@ def write_result(path: Path, document: dict[str, Any]) -> None:
 
 
 def configuration(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of a bench as JSON.
-
-    Args:
-        args: Parsed.
-    """
+    """Return the options of a bench as JSON."""
     return {
         name: value if isinstance(value, int | float) else str(value)
         for name, value in vars(args).items()

@@ -1,4 +1,4 @@
-"""A broker that can be frozen, a slow wire to it, and a clock at its other end."""
+"""A broker that can be frozen, a slow connection to it, and a timing subscriber."""
 
 import contextlib
 import json
@@ -27,7 +27,6 @@ class Broker:
     """A running mosquitto.
 
     Args:
-        process: Its process.
         port: On the loopback interface.
     """
 
@@ -36,21 +35,17 @@ class Broker:
         self._process = process
 
     def freeze(self) -> None:
-        """Stop it in the middle of whatever it does."""
+        """Stop it in the middle of its work."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         self._process.send_signal(signal.SIGCONT)
 
 
 @contextlib.contextmanager
 def start_broker(folder: Path) -> Iterator[Broker]:
-    """Run mosquitto inside the block.
-
-    Args:
-        folder: Of its files; made.
-    """
+    """Run mosquitto inside the block."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -84,13 +79,10 @@ def _wait_for(port: int) -> None:
 
 
 class AlertClock:
-    """Notes how long after its decision each alert comes out of the broker.
+    """Records how long after its decision each alert is received from the broker.
 
-    The broker acknowledges a message before it hands it on, so this is an upper bound
+    The broker acknowledges a message before it delivers it, so this is an upper bound
     of the time to the acknowledgement.
-
-    Args:
-        port: Of the broker.
     """
 
     def __init__(self, port: int) -> None:
@@ -127,11 +119,7 @@ class AlertClock:
 
 
 class SlowWire:
-    """Passes bytes on to a broker, a few at a time.
-
-    Args:
-        port: Of the broker.
-    """
+    """Forwards bytes to a broker, a few at a time."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -143,7 +131,6 @@ class SlowWire:
         self._thread = threading.Thread(target=self._run, name="slow-wire", daemon=True)
 
     def _run(self) -> None:
-        """Move one slice on each connection, then pause."""
         while not self._stop.wait(SLICE_S):
             for key, _ in self._selector.select(SLICE_S):
                 if key.data is None:
@@ -163,7 +150,7 @@ class SlowWire:
             if piece:
                 target.sendall(piece)
                 return
-        except OSError:  # one end is gone: so is the wire
+        except OSError:  # one end is closed: close the other one too
             piece = b""
         for end in (source, target):
             self._selector.unregister(end)

@@ -1,4 +1,4 @@
-"""Our photos in the layout the peer wants, and what it found as our detections."""
+"""Photos in the layout of the peer, and its COCO results as detections."""
 
 import json
 import shutil
@@ -15,15 +15,13 @@ from trainer.data.formats.writers import LabelledBox, LabelledPicture, write_coc
 SPLITS = ("train", "val")
 
 
-def lay_photos(
+def write_photos(
     folder: Path, photos: dict[str, tuple[Photo, ...]], labels: Sequence[str]
 ) -> None:
     """Write ``annotations/instances_SPLIT2017.json`` and links in ``SPLIT2017/``.
 
     Args:
         folder: To write, whatever is there.
-        photos: Of ``train`` and ``val``; good parts are pictures without boxes.
-        labels: Class names.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "annotations").mkdir(parents=True)
@@ -49,7 +47,7 @@ def _picture(name: str, photo: Photo, labels: Sequence[str]) -> LabelledPicture:
 
 
 def _number_categories(path: Path, labels: Sequence[str]) -> None:
-    """Give every class its own number in each split, be it shown there or not.
+    """Give every class the same number in each split, also where it does not occur.
 
     The peer counts classes by the sorted numbers of a file: numbers in the order in
     which classes appear would mean other classes in val than in train.
@@ -68,9 +66,9 @@ def as_detections(rows: Sequence[dict[str, Any]], photo_count: int) -> list[Dete
     """Return COCO results as detections, one for each photo.
 
     Args:
-        rows: ``image_id`` and ``category_id`` as ``lay_photos`` numbered them, ``bbox``
-            x, y, width, height in pixels of the photo, ``score``.
-        photo_count: Photos of the split, in the order that they were laid in.
+        rows: ``image_id`` and ``category_id`` as ``write_photos`` numbered them,
+            ``bbox`` x, y, width, height in pixels of the photo, ``score``.
+        photo_count: Photos of the split, in the order in which they were written.
     """
     by_photo: dict[int, list[dict[str, Any]]] = {}
     for row in rows:

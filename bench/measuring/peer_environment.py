@@ -1,7 +1,8 @@
-"""A Python of its own for a peer that is measured and never depended on.
+"""A Python environment for a peer that is measured and is no dependency.
 
-It sees our libraries (torch, OpenCV, pycocotools), so that both run on the same
-versions; what the peer needs besides lies in a folder of the bench.
+It imports the libraries of this environment (torch, OpenCV, pycocotools), so that both
+run on the same versions; the other requirements of the peer are installed into a folder
+of the bench.
 """
 
 import shutil
@@ -11,24 +12,20 @@ import sysconfig
 from pathlib import Path
 
 PEER = "pixeltable-yolox==0.4.3"
-# What its trainer imports and we do not have; the rest of its requirements serves
-# export. "thop" asks for a torch of its own: it is installed without its requirements.
+# What its trainer imports and is missing here; the rest of its requirements is for
+# export. "thop" requires another torch: it is installed without its requirements.
 NEEDS = ("loguru", "tensorboard", "tqdm")
-ALONE = (PEER, "thop==0.1.1.post2209072238")
+WITHOUT_REQUIREMENTS = (PEER, "thop==0.1.1.post2209072238")
 READY = "ready"
 LIMIT_S = 1800.0
 
 
 def peer_python(folder: Path) -> Path:
-    """Return the Python that has the peer; made where it is missing.
-
-    Args:
-        folder: Of the environment.
-    """
+    """Return the Python of the peer's environment, made where it is missing."""
     python = folder.resolve() / "bin" / "python"
     if (folder / READY).exists():
         return python
-    shutil.rmtree(folder, ignore_errors=True)  # half made
+    shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted installation
     _run(sys.executable, "-m", "venv", folder)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     site = folder / "lib" / version / "site-packages"
@@ -36,11 +33,10 @@ def peer_python(folder: Path) -> Path:
     (site / "same-runtime.pth").write_text(f"{ours}\n", "utf-8")
     pip = (python, "-m", "pip", "install", "--quiet")
     _run(*pip, *NEEDS)
-    _run(*pip, "--no-deps", *ALONE)
+    _run(*pip, "--no-deps", *WITHOUT_REQUIREMENTS)
     (folder / READY).touch()
     return python
 
 
-def _run(*words: object) -> None:
-    """Run one program to its end."""
-    subprocess.run([str(word) for word in words], check=True, timeout=LIMIT_S)
+def _run(*arguments: object) -> None:
+    subprocess.run([str(word) for word in arguments], check=True, timeout=LIMIT_S)

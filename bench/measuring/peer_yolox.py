@@ -1,16 +1,16 @@
 """The peer's side of ``peer_train.py``: runs under the peer's own Python, on a CPU.
 
-``python peer_yolox.py pace|train|detect RESULT.json WORDS``: the words are those of the
-peer's own command ``yolox train``, read by its own parser into its own configuration.
-Its trainer asks for CUDA in five places; here each gets the same for a CPU, and nothing
-of its recipe is touched:
+``python peer_yolox.py pace|train|detect RESULT.json ARGUMENTS``: ARGUMENTS are those of
+the peer's own command ``yolox train``, read by its own parser into its own configuration.
+Its trainer uses CUDA in five places; each is replaced for a CPU, and its recipe does not
+change:
 
 * ``Trainer.device`` is ``cpu``, and ``torch.cuda.set_device`` is not called;
 * ``DataPrefetcher`` takes the next batch without a CUDA stream;
 * ``YoloxConfig.random_resize`` draws the same size without a CUDA tensor to share it;
-* evaluation between epochs (a CUDA tensor) is left out: it only names the best
-  checkpoint and moves no weight. Its time goes into more training.
-* evaluation after training is its loader, network, NMS and coordinates, in its order.
+* evaluation between epochs (a CUDA tensor) is left out: it only selects the best
+  checkpoint and changes no weight. Its time is used for more training;
+* evaluation after training uses its loader, network, NMS and coordinates, in its order.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from yolox.utils import configure_module, postprocess
 
 STRIDE_PX = 32
 LIBRARIES = ("pixeltable-yolox", "torch", "torchvision", "opencv-python-headless")
-# The workers' queues are full at the start: eight batches are not the pace.
+# the workers' queues are full at the start: the first batches are faster than the rest
 WARM_UP_STEPS = 10
 MEASURED_STEPS = 6  # at each of three sizes
 
@@ -47,7 +47,7 @@ class CpuPrefetcher:
     """The peer's ``DataPrefetcher``: one batch ahead, without a stream.
 
     Args:
-        loader: Endless batches of images, targets and what is not needed.
+        loader: Endless batches of images, targets and two unused values.
     """
 
     def __init__(self, loader: Iterable[tuple[Tensor, Tensor, Any, Any]]) -> None:
@@ -55,7 +55,7 @@ class CpuPrefetcher:
         self._ahead = self._take()
 
     def next(self) -> tuple[Tensor | None, Tensor | None]:
-        """Return the batch that was taken ahead, and take another."""
+        """Return the batch that was read ahead, and read another."""
         batch, self._ahead = self._ahead, self._take()
         return batch
 
@@ -65,23 +65,23 @@ class CpuPrefetcher:
 
 
 class CpuTrainer(Trainer):  # type: ignore[misc]  # the peer ships no types
-    """The peer's trainer without CUDA; it notes the time of every epoch."""
+    """The peer's trainer without CUDA; it records the time of every epoch."""
 
     def __init__(self, config: YoloxConfig, args: argparse.Namespace) -> None:
         super().__init__(config, args)
         self.device = "cpu"
         self.curve: list[dict[str, float]] = []
-        self.begun_s = time.monotonic()
+        self.started_s = time.monotonic()
 
     def before_train(self) -> None:
-        """Build everything; no GPU is chosen."""
-        with _no_gpu_to_choose():
+        """Build everything without choosing a GPU."""
+        with _without_gpu_choice():
             super().before_train()
 
     def after_epoch(self) -> None:
-        """Note the time and the loss of the last batch; save as the peer does."""
+        """Record the time and the loss of the last batch; save as the peer does."""
         super().after_epoch()
-        seconds = time.monotonic() - self.begun_s
+        seconds = time.monotonic() - self.started_s
         loss = float(self.meter["total_loss"].latest or 0.0)
         step = (self.epoch + 1) * self.max_iter
         self.curve.append(
@@ -89,12 +89,11 @@ class CpuTrainer(Trainer):  # type: ignore[misc]  # the peer ships no types
         )
 
     def evaluate_and_save_model(self) -> None:
-        """Measure nothing between epochs: see the module."""
+        """Evaluate nothing between epochs; the module text gives the reason."""
 
 
 @contextmanager
-def _no_gpu_to_choose() -> Iterator[None]:
-    """Let ``torch.cuda.set_device`` do nothing for a while."""
+def _without_gpu_choice() -> Iterator[None]:
     choose: Callable[..., None] = torch.cuda.set_device
     torch.cuda.set_device = lambda *_: None
     try:
@@ -113,13 +112,9 @@ def _random_resize(config: YoloxConfig, *_: object) -> tuple[int, int]:
     return STRIDE_PX * size, STRIDE_PX * int(size * width / height)
 
 
-def read_words(words: list[str]) -> tuple[YoloxConfig, argparse.Namespace]:
-    """Return configuration and arguments as ``yolox train`` makes them.
-
-    Args:
-        words: Of the command, without ``train``.
-    """
-    args = make_parser().parse_args(words)
+def read_arguments(arguments: list[str]) -> tuple[YoloxConfig, argparse.Namespace]:
+    """Return configuration and arguments as ``yolox train`` makes them."""
+    args = make_parser().parse_args(arguments)
     config = resolve_config(args.config)
     config.update(parse_model_config_opts(args.D))
     config.validate()
@@ -129,12 +124,7 @@ def read_words(words: list[str]) -> tuple[YoloxConfig, argparse.Namespace]:
 
 
 def measure_pace(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Return seconds of a step, at three input sizes and on average over all.
-
-    Args:
-        config: Of the training; its weights are thrown away.
-        args: Of the command.
-    """
+    """Return seconds of a step, at three input sizes and on average over all."""
     trainer = CpuTrainer(config, args)
     trainer.before_train()
     trainer.epoch, trainer.iter = 0, 0
@@ -147,10 +137,10 @@ def measure_pace(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any
         trainer.input_size = (STRIDE_PX * size, STRIDE_PX * size)
         for _ in range(0 if measured else WARM_UP_STEPS):
             trainer.train_one_iter()
-        begun = time.monotonic()
+        started_s = time.monotonic()
         for _ in range(MEASURED_STEPS):
             trainer.train_one_iter()
-        measured[size] = (time.monotonic() - begun) / MEASURED_STEPS
+        measured[size] = (time.monotonic() - started_s) / MEASURED_STEPS
     sizes = np.arange(low, high + 1)
     line = np.polyfit(np.square(list(measured)), list(measured.values()), 1)
     return {
@@ -161,12 +151,7 @@ def measure_pace(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any
 
 
 def train_whole(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Train to the end of the schedule and return what it took.
-
-    Args:
-        config: Of the training.
-        args: Of the command.
-    """
+    """Train to the end of the schedule and return what it took."""
     trainers: list[CpuTrainer] = []
 
     def keep(args: argparse.Namespace) -> CpuTrainer:
@@ -174,10 +159,10 @@ def train_whole(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]
         return trainers[0]
 
     config.get_trainer = keep
-    begun = time.monotonic()
+    started_s = time.monotonic()
     train(config, args)
     return {
-        "seconds": round(time.monotonic() - begun, 1),
+        "seconds": round(time.monotonic() - started_s, 1),
         "checkpoint": str(Path(trainers[0].file_name) / "latest_ckpt.pth"),
         "curve": trainers[0].curve,
         "torch_threads": torch.get_num_threads(),
@@ -185,13 +170,8 @@ def train_whole(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]
     }
 
 
-def find(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]:
-    """Return what a checkpoint finds on the validation photos, as COCO results.
-
-    Args:
-        config: Of the training.
-        args: Of the command; ``--ckpt`` is what is measured.
-    """
+def detect(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the detections on the validation photos, as COCO results."""
     model = YoloxModule.from_pretrained(args.ckpt, config)
     evaluator = config.get_evaluator(args.batch_size, is_distributed=False)
     rows: list[dict[str, Any]] = []
@@ -207,20 +187,17 @@ def find(config: YoloxConfig, args: argparse.Namespace) -> dict[str, Any]:
     return {"nms": evaluator.nmsthre, "lowest": evaluator.confthre, "found": rows}
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Do one thing and write its result.
 
     Args:
-        words: Verb, path of the result, and the words of ``yolox train``.
-
-    Returns:
-        Exit code.
+        arguments: Verb, path of the result, and the arguments of ``yolox train``.
     """
-    verb, path, *command = words
+    verb, path, *command = arguments
     configure_module()
     yolox.core.trainer.DataPrefetcher = CpuPrefetcher
-    verbs = {"pace": measure_pace, "train": train_whole, "detect": find}
-    result = verbs[verb](*read_words(command))
+    verbs = {"pace": measure_pace, "train": train_whole, "detect": detect}
+    result = verbs[verb](*read_arguments(command))
     Path(path).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return 0
 

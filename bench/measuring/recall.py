@@ -1,7 +1,7 @@
-"""Recall of defects where so many good parts may be alarmed.
+"""Recall of defects at given numbers of alarmed good parts.
 
 The thresholds are the best ones for exactly the photos that are measured: an upper
-bound of what a package can promise, and the way to compare two trainings.
+bound of what a package can reach, used to compare two trainings.
 """
 
 from collections.abc import Sequence

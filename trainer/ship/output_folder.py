@@ -11,10 +11,7 @@ from models.manifest import MANIFEST_NAME
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``out`` when nothing failed.
-
-    Args:
-        out: The package to make; an older package there is replaced.
+    """Yield an empty folder that replaces ``out`` when the block succeeds.
 
     Raises:
         TrainingError: It cannot be written, or ``out`` is not a package.

@@ -222,7 +222,7 @@ def _write_documents(
 
 def _parity(results: dict[VariantName, VariantResult]) -> dict[str, GoldenResult]:
     return {
-        run_mode_name(name, hint): result
+        run_mode_name(name, hint): golden
         for name, result in results.items()
-        for hint, result in result.parity.items()
+        for hint, golden in result.parity.items()
     }

@@ -1,8 +1,7 @@
-"""Who owns an output folder: finished before it is seen, never someone else's.
+"""The output folder of ``synth``: written as a whole, and only replaced if unchanged.
 
-Everything is written into a hidden sibling and renamed when it is complete. A marker
-lists what was written, so that a later run knows its own folder and leaves any other
-alone, also one of its own in which somebody has worked since.
+A marker lists the files that were written. A later run replaces only a folder with a
+marker in which no file was added or changed.
 """
 
 import json
@@ -16,13 +15,11 @@ from models.files import ForeignFolderError, replaced_folder
 
 MARKER = ".synth.json"
 SCHEMA_VERSION = 1
-_OTHER_FOLDER = "Name another folder with --out, or delete this one yourself."
+_OTHER_FOLDER = "Choose another folder with --out, or remove this one yourself."
 
 
 @dataclass(frozen=True, slots=True)
 class _Marker:
-    """What a finished folder says about itself."""
-
     settings: dict[str, object]
     files: dict[str, int]
 
@@ -44,18 +41,18 @@ def _files(folder: Path) -> dict[str, int]:
 
 
 def is_complete(folder: Path, settings: Mapping[str, object]) -> bool:
-    """Tell whether the folder already holds what these settings would write.
+    """Return whether the folder already holds what these settings would write.
 
     Args:
         folder: The output folder; it may be missing.
         settings: What decides the content, as stored in the marker.
 
     Returns:
-        True where each file is there with its size, and no other; False where the
+        True where exactly the listed files are there with their sizes; False where the
         folder is missing, empty, or may be replaced.
 
     Raises:
-        DatasetError: Something is there that this program did not write.
+        DatasetError: The folder holds files that this program did not write.
     """
     if not folder.exists():
         return False
@@ -80,7 +77,7 @@ def is_complete(folder: Path, settings: Mapping[str, object]) -> bool:
         raise DatasetError(
             f"--out {folder} holds {len(foreign)} files that synth did not write, "
             f"{foreign[0]} among them.",
-            why="Somebody has added or changed them since; they would be lost.",
+            why="They were added or changed since, and would be lost.",
             fix=_OTHER_FOLDER,
         )
     return marker.settings == dict(settings) and present == written
@@ -88,7 +85,7 @@ def is_complete(folder: Path, settings: Mapping[str, object]) -> bool:
 
 @contextmanager
 def whole_or_nothing(folder: Path, settings: Mapping[str, object]) -> Iterator[Path]:
-    """Give a hidden folder to write into, and put it in place at the end.
+    """Yield a hidden folder to write into, and move it into place at the end.
 
     Args:
         folder: The output folder; ``is_complete`` has allowed it to be replaced.
@@ -98,7 +95,7 @@ def whole_or_nothing(folder: Path, settings: Mapping[str, object]) -> Iterator[P
         The folder to write into. It is removed if the block fails.
 
     Raises:
-        DatasetError: The disk refused.
+        DatasetError: The folder cannot be written, or must not be replaced.
     """
     try:
         with replaced_folder(folder, marker=MARKER) as partial:

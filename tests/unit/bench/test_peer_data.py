@@ -1,4 +1,4 @@
-"""What a peer is given and what it says are the photos and boxes that we judge."""
+"""A peer gets the same photos and boxes, and its results are read back unchanged."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.measuring.peer_data import as_detections, lay_photos
+from bench.measuring.peer_data import as_detections, write_photos
 from trainer.data.dataset import Photo, read_photo
 from trainer.evaluation.metrics import average_precisions
 
@@ -43,7 +43,7 @@ def test_labelled_boxes_given_back_by_the_peer_are_all_right(tmp_path: Path) -> 
         photo(tmp_path / "good" / "1.png"),
         photo(tmp_path / "c" / "1.png", 0),
     )
-    lay_photos(tmp_path / "laid", {"train": train, "val": val}, LABELS)
+    write_photos(tmp_path / "laid", {"train": train, "val": val}, LABELS)
     rows = [
         row | {"score": 0.9}
         for row in annotations(tmp_path / "laid", "val")["annotations"]
@@ -56,7 +56,7 @@ def test_labelled_boxes_given_back_by_the_peer_are_all_right(tmp_path: Path) -> 
 def test_classes_have_the_same_numbers_in_both_splits(tmp_path: Path) -> None:
     train = (photo(tmp_path / "a" / "1.png", 1, 0),)
     val = (photo(tmp_path / "b" / "1.png", 2),)
-    lay_photos(tmp_path / "laid", {"train": train, "val": val}, LABELS)
+    write_photos(tmp_path / "laid", {"train": train, "val": val}, LABELS)
     both = [annotations(tmp_path / "laid", split) for split in ("train", "val")]
     assert both[0]["categories"] == both[1]["categories"]
     assert [row["category_id"] for row in both[0]["annotations"]] == [2, 1]
@@ -65,7 +65,7 @@ def test_classes_have_the_same_numbers_in_both_splits(tmp_path: Path) -> None:
 
 def test_photos_of_one_name_from_two_folders_stay_two(tmp_path: Path) -> None:
     val = (photo(tmp_path / "b" / "1.png", 1), photo(tmp_path / "good" / "1.png"))
-    lay_photos(tmp_path / "laid", {"train": val, "val": val}, LABELS)
+    write_photos(tmp_path / "laid", {"train": val, "val": val}, LABELS)
     names = [
         str(row["file_name"]) for row in annotations(tmp_path / "laid", "val")["images"]
     ]
