@@ -1,9 +1,9 @@
 """The peer's side of ``peer_train.py``: runs under the peer's own Python, on a CPU.
 
 ``python peer_yolox.py pace|train|detect RESULT.json ARGUMENTS``: ARGUMENTS are those of
-the peer's own command ``yolox train``, read by its own parser into its own configuration.
-Its trainer uses CUDA in five places; each is replaced for a CPU, and its recipe does not
-change:
+the peer's own command ``yolox train``, read by its own parser into its own
+configuration. Its trainer uses CUDA in five places; each is replaced for a CPU, and its
+recipe is unchanged:
 
 * ``Trainer.device`` is ``cpu``, and ``torch.cuda.set_device`` is not called;
 * ``DataPrefetcher`` takes the next batch without a CUDA stream;

@@ -90,7 +90,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "--group",
         type=_pattern,
         metavar="REGEX",
-        help="keep photos together whose paths match with the same first group",
+        help="keep photos together in whose paths its first group is the same",
     )
     parser.add_argument(
         "--split-seed",

@@ -1,16 +1,20 @@
 """Options of the command line: numbers out of bounds are wrong usage."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
+from models.errors import DatasetError
+from trainer.cli.arguments import split_options, tile_option
 from trainer.cli.train import add_train_arguments
+from trainer.fit.tiling import TileMode
 
 
-def parse(*words: str) -> argparse.Namespace:
+def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_train_arguments(parser)
-    return parser.parse_args(["photos", "--out", "run", *words])
+    return parser.parse_args(["photos", "--out", "run", *arguments])
 
 
 @pytest.mark.parametrize(
@@ -60,3 +64,25 @@ def test_limit_is_a_share_with_or_without_a_percent_sign() -> None:
 def test_one_limit_at_a_time() -> None:
     with pytest.raises(SystemExit):
         parse("--max-overkill", "1%", "--max-escape", "1%")
+
+
+def test_tiles_are_a_mode_or_a_height_and_width() -> None:
+    assert tile_option("auto") is TileMode.AUTO
+    assert tile_option("640x320") == (640, 320)
+    with pytest.raises(argparse.ArgumentTypeError, match="such as 640x640"):
+        tile_option("640")
+
+
+def test_split_options_come_from_the_command_line(tmp_path: Path) -> None:
+    options = split_options(parse("--group", r"(part-\d+)", "--split-seed", "4"))
+    assert (options.pattern, options.seed, options.like) == (r"(part-\d+)", 4, None)
+    with pytest.raises(DatasetError):
+        split_options(parse("--split-like", str(tmp_path)))
+
+
+def test_group_that_is_no_regular_expression_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse("--group", "(")
+    assert "not a regular expression" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""Options of train that exclude each other are refused, the others are resolved."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from models.errors import ConfigError
+from models.manifest import ThresholdRule
+from tests.simulators.runs import make_run, write_spots
+from trainer.cli.options import SHIPPED_WEIGHTS, read_options
+from trainer.cli.train import add_train_arguments
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.detectors.base import Architecture
+from trainer.detectors.yolox_blocks import Activation
+from trainer.evaluation.thresholds.choose import ErrorLimit
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("spots")
+    write_spots(folder, train=2, val=2, good=2)
+    return open_dataset(folder)
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    return parser.parse_args(["photos", "--out", "run", *arguments])
+
+
+def test_default_is_the_shipped_checkpoint_with_its_network(dataset: Dataset) -> None:
+    options = read_options(parse(), dataset, pytest.fail)
+    assert options.weights == SHIPPED_WEIGHTS
+    assert options.detector is Architecture.GRAFT_N
+    assert options.activation is Activation.RELU
+    assert options.limit is None
+
+
+def test_weights_of_a_file_are_of_yolox_nano(dataset: Dataset) -> None:
+    options = read_options(parse("--weights", "mine.pth"), dataset, pytest.fail)
+    assert options.detector is Architecture.YOLOX_NANO
+
+
+def test_limit_becomes_a_rule_with_its_target(dataset: Dataset) -> None:
+    overkill = read_options(parse("--max-overkill", "1%"), dataset, pytest.fail).limit
+    escape = read_options(parse("--max-escape", "0.5%"), dataset, pytest.fail).limit
+    assert overkill == ErrorLimit(ThresholdRule.OVERKILL, 0.01)
+    assert escape == ErrorLimit(ThresholdRule.ESCAPES, 0.005)
+
+
+def test_earlier_run_gives_weights_and_network(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path, dataset)
+    monkeypatch.setattr("trainer.cli.options.open_run", lambda _: run)
+    options = read_options(parse("--from", str(tmp_path)), dataset, pytest.fail)
+    assert options.earlier == tmp_path
+    assert options.weights == str(tmp_path.resolve())
+    assert options.detector is run.record.detector
+
+
+def test_weights_and_an_earlier_run_exclude_each_other(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    args = parse("--from", str(tmp_path), "--weights", "none")
+    with pytest.raises(ConfigError, match="--weights and --from"):
+        read_options(args, dataset, pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--batch", "4"), ("--from", "run"), ("--tiles", "off")]
+)
+def test_schedule_excludes_what_it_repeats(
+    dataset: Dataset, option: str, value: str
+) -> None:
+    args = parse("--schedule", "run", option, value)
+    with pytest.raises(ConfigError, match=f"{option} and --schedule run"):
+        read_options(args, dataset, pytest.fail)

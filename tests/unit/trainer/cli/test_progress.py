@@ -1,0 +1,87 @@
+"""Without a terminal, progress is plain lines at intervals."""
+
+from pathlib import Path
+
+import pytest
+
+from trainer.cli import progress
+from trainer.cli.progress import (
+    PhotoBar,
+    SilentObserver,
+    TerminalObserver,
+    Ticker,
+    print_status,
+    ticking,
+    unpack_visibly,
+)
+from trainer.fit.engine import StepReport
+
+
+@pytest.fixture
+def _every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+
+
+def test_status_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    print_status("packing")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "packing\n")
+
+
+def test_no_line_is_printed_before_the_interval(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with ticking("read", 3) as tick:
+        tick()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("_every_tick")
+def test_line_shows_count_note_and_remaining_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ticker = Ticker("train", 4)
+    ticker.tick(2, "epoch 1")
+    ticker.set_total(8)
+    ticker.tick()
+    ticker.close()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("train 2/4 epoch 1 ")
+    assert first.endswith(" s left")
+    assert second.startswith("train 3/8 ")
+
+
+@pytest.mark.usefixtures("_every_tick")
+def test_photo_bar_opens_when_the_number_of_photos_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = PhotoBar()
+    bar(1, 2)
+    bar(2, 2)
+    bar.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:8] for line in lines] == ["read 1/2", "read 2/2"]
+
+
+@pytest.mark.usefixtures("_every_tick")
+def test_observer_shows_loss_and_validation(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = TerminalObserver()
+    observer.measuring(2)()
+    observer.close()
+    assert capsys.readouterr().err.startswith("measure 1/2")
+
+
+def test_silent_observer_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = SilentObserver()
+    observer.step(1, StepReport(1, 4, 2.0, 0.001))
+    observer.measuring(3)()
+    observer.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_folder_is_not_unpacked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unpack_visibly(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err == ""

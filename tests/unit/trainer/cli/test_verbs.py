@@ -1,0 +1,105 @@
+"""The verbs check, evaluate and pack print their result and return an exit code."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from models.errors import DatasetError
+from tests.simulators.runs import make_run, write_spots
+from trainer.cli.check import add_check_arguments, run_check
+from trainer.cli.evaluate import add_evaluate_arguments, run_evaluate
+from trainer.cli.pack import add_pack_arguments, run_pack
+from trainer.data.dataset import open_dataset
+from trainer.run import Run
+from trainer.ship.pack import pack_run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "spots"
+    write_spots(folder, train=4, val=6, good=4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("run"), open_dataset(data))
+
+
+@pytest.fixture(scope="module")
+def package(data: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("packages") / "spots"
+    pack_run(run, open_dataset(data), out, on_progress=len, int8=False)
+    return out
+
+
+def parse(
+    add: Callable[[argparse.ArgumentParser], None], *arguments: object
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add(parser)
+    return parser.parse_args(list(map(str, arguments)))
+
+
+def test_check_of_a_good_dataset_returns_0(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_check(parse(add_check_arguments, data)) == 0
+    assert "0 errors" in capsys.readouterr().out
+
+
+def test_check_with_an_error_returns_its_exit_code_and_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_spots(tmp_path / "d", train=2, val=2, good=2)
+    next((tmp_path / "d" / "images").glob("train-0*")).write_bytes(b"no picture")
+    args = parse(add_check_arguments, tmp_path / "d", "--json")
+    assert run_check(args) == DatasetError.exit_code
+    assert not json.loads(capsys.readouterr().out)["ok"]
+
+
+def test_check_with_a_run_evaluates_photos_without_a_label(
+    data: Path, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_check(parse(add_check_arguments, data, "--run", package, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+
+
+def test_evaluate_prints_the_metrics_of_a_package(
+    data: Path, package: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = parse(add_evaluate_arguments, package, data, "--split", "val")
+    assert run_evaluate(args) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("val: 8 photos, 2 good\nmAP@.33 ")
+    assert "good parts alarmed" in printed
+    assert run_evaluate(argparse.Namespace(**vars(args) | {"json": True})) == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "val"
+
+
+def test_pack_writes_a_package_and_prints_its_variants(
+    data: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("trainer.cli.pack.open_run", lambda _: run)
+    out = tmp_path / "package"
+    args = parse(
+        add_pack_arguments,
+        run.folder,
+        "--out",
+        out,
+        "--dataset",
+        data,
+        "--no-int8",
+        "--json",
+    )
+    assert run_pack(args) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["package"] == str(out)
+    assert set(printed["variants"]) == {"openvino-fp32", "onnx-fp32"}
