@@ -33,11 +33,12 @@ def test_number_of_trainings_and_minutes_are_reported(dataset: Dataset) -> None:
     lines: list[str] = []
     args = studies(folds=2, learning_curve=True, compare="scratch")
     prepare_studies(args, dataset, OPTIONS, lines.append)
-    assert lines == [
+    (line,) = lines
+    assert line == (
         "7 trainings of about the same length: the run, 2 for --folds 2, 3 for "
         "--learning-curve, 1 for --compare scratch; --minutes 5 is for each of them, "
         "about 35 in all"
-    ]
+    )
 
 
 def test_more_folds_than_defective_photos_are_refused(tmp_path: Path) -> None:
@@ -49,5 +50,8 @@ def test_more_folds_than_defective_photos_are_refused(tmp_path: Path) -> None:
 def test_random_start_has_nothing_to_compare_with(dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match="nothing to compare"):
         prepare_studies(
-            studies(compare="scratch"), dataset, TrainOptions("none"), pytest.fail
+            studies(compare="scratch"),
+            dataset,
+            TrainOptions(weights="none"),
+            pytest.fail,
         )
