@@ -77,7 +77,7 @@ class Peer:
 
         Args:
             checkpoint: To start from, or to measure.
-            settings: That differ from its defaults.
+            settings: Only those that differ from its defaults.
         """
         own = [
             f"num_classes={self._label_count}",
@@ -140,7 +140,7 @@ def evaluate_peer(
 
     Args:
         found: From the verb ``detect``.
-        photos: That were looked at.
+        photos: The ones that it was run on.
     """
     detections = as_detections(found["found"], len(photos))
     thresholds = choose_thresholds(detections, photos, labels, "val")

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 
 from pretraining import edits, marks
-from pretraining.edits import Edit, IndexedMask
+from pretraining.edits import Edit, MaskIndex
 from pretraining.marks import MarkSpot
 from pretraining.structures import Structure
 from pretraining.surfaces import Material
@@ -38,7 +38,7 @@ LABEL_OF: dict[DefectKind, int] = {kind: index for index, kind in enumerate(KIND
 
 # kinds that change the structure's mask
 EDITS: dict[
-    DefectKind, Callable[[np.random.Generator, IndexedMask, float], Edit | None]
+    DefectKind, Callable[[np.random.Generator, MaskIndex, float], Edit | None]
 ] = {
     DefectKind.CHIP: edits.bite,
     DefectKind.BURR: edits.spur,

@@ -40,7 +40,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexedMask:
+class MaskIndex:
     """A mask with the indices that positions are drawn from.
 
     Attributes:
@@ -56,14 +56,14 @@ class IndexedMask:
     contour: npt.NDArray[np.intp]
 
 
-def index_mask(mask: Mask) -> IndexedMask:
-    """Return the mask with its positions indexed, once per picture."""
+def index_mask(mask: Mask) -> MaskIndex:
+    """Return the mask with its positions index, once per picture."""
     solid = mask > 127
     eroded = cv2.erode(mask, np.ones((3, 3), np.uint8))
     contour = solid & (np.asarray(eroded) <= 127)
     contour[[0, 1, -2, -1], :] = False
     contour[:, [0, 1, -2, -1]] = False
-    return IndexedMask(
+    return MaskIndex(
         mask=mask,
         inside=np.flatnonzero(solid),
         outside=np.flatnonzero(~solid),
@@ -127,14 +127,14 @@ def _bowed(rng: np.random.Generator, chord: Points, overshoot_px: float) -> Poin
 
 
 def _across(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float, *, cut: bool
+    rng: np.random.Generator, index: MaskIndex, size_px: float, *, cut: bool
 ) -> Edit | None:
     """Cut a narrow piece (an open), or bridge a narrow gap (a short)."""
-    mask = indexed.mask
+    mask = index.mask
     solid = mask > 127 if cut else mask <= 127
     reach = int(min(size_px, 0.16 * mask.shape[0])) + 3
     for _ in range(_TRIES):
-        place = _pick(rng, indexed.inside if cut else indexed.outside, mask)
+        place = _pick(rng, index.inside if cut else index.outside, mask)
         found = place and narrowest_chord(solid, *place, reach)
         if not place or not found:
             continue
@@ -159,35 +159,31 @@ def _merge(mask: Mask, window: PixelWindow, drawn: Mask, *, add: bool) -> Edit:
     return Edit(window, after.astype(np.uint8))
 
 
-def open_gap(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float
-) -> Edit | None:
+def open_gap(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Cut a thin piece of the structure in two."""
-    return _across(rng, indexed, size_px, cut=True)
+    return _across(rng, index, size_px, cut=True)
 
 
-def bridge(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float
-) -> Edit | None:
+def bridge(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Join two pieces of the structure across a narrow gap."""
-    return _across(rng, indexed, size_px, cut=False)
+    return _across(rng, index, size_px, cut=False)
 
 
-def bite(rng: np.random.Generator, indexed: IndexedMask, size_px: float) -> Edit | None:
+def bite(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Take a piece out of an edge (a chip, a mouse bite)."""
-    return _at_edge(rng, indexed, size_px, add=False)
+    return _at_edge(rng, index, size_px, add=False)
 
 
-def spur(rng: np.random.Generator, indexed: IndexedMask, size_px: float) -> Edit | None:
+def spur(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Add material to an edge (a burr, a spur)."""
-    return _at_edge(rng, indexed, size_px, add=True)
+    return _at_edge(rng, index, size_px, add=True)
 
 
 def _at_edge(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float, *, add: bool
+    rng: np.random.Generator, index: MaskIndex, size_px: float, *, add: bool
 ) -> Edit | None:
-    mask = indexed.mask
-    place = _pick(rng, indexed.contour, mask)
+    mask = index.mask
+    place = _pick(rng, index.contour, mask)
     if place is None:
         return None
     window = window_around(*place, size_px + 4, mask.shape)
@@ -208,12 +204,12 @@ def _at_edge(
 
 
 def _blob(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float, *, add: bool
+    rng: np.random.Generator, index: MaskIndex, size_px: float, *, add: bool
 ) -> Edit | None:
     """Put an island beside the structure, or a hole into it."""
-    mask = indexed.mask
+    mask = index.mask
     for _ in range(_TRIES):
-        place = _pick(rng, indexed.outside if add else indexed.inside, mask)
+        place = _pick(rng, index.outside if add else index.inside, mask)
         if place is None:
             return None
         window = window_around(*place, size_px * 0.5 + 2, mask.shape)
@@ -235,24 +231,20 @@ def _blob(
     return None
 
 
-def hole(rng: np.random.Generator, indexed: IndexedMask, size_px: float) -> Edit | None:
+def hole(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Take material out of the inside of the structure (a pinhole, a void)."""
-    return _blob(rng, indexed, size_px, add=False)
+    return _blob(rng, index, size_px, add=False)
 
 
-def island(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float
-) -> Edit | None:
+def island(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Add material beside the structure (spurious copper, an ink splash)."""
-    return _blob(rng, indexed, size_px, add=True)
+    return _blob(rng, index, size_px, add=True)
 
 
-def smudge(
-    rng: np.random.Generator, indexed: IndexedMask, size_px: float
-) -> Edit | None:
+def smudge(rng: np.random.Generator, index: MaskIndex, size_px: float) -> Edit | None:
     """Shift, thicken or wipe away a piece of print."""
-    mask = indexed.mask
-    place = _pick(rng, indexed.inside, mask)
+    mask = index.mask
+    place = _pick(rng, index.inside, mask)
     if place is None:
         return None
     window = window_around(*place, size_px * 0.5, mask.shape)

@@ -220,7 +220,7 @@ def draw_geometry_defects(
     whole = PixelWindow(0, 0, size_px, size_px)
     if scene.structure is None or count == 0:
         return _compose(scene, scene.mask, whole), []
-    indexed = index_mask(scene.mask)
+    index = index_mask(scene.mask)
     kinds = geometric_kinds(scene.structure)
     edited = scene.mask.copy()
     found: list[tuple[DefectKind, PixelWindow]] = []
@@ -229,7 +229,7 @@ def draw_geometry_defects(
             break
         kind = kinds[int(rng.integers(len(kinds)))]
         extent = _draw_extent(rng, size_px) * _EDIT_SCALE
-        edit = EDITS[kind](rng, indexed, extent)
+        edit = EDITS[kind](rng, index, extent)
         if edit is None or any(_touch(edit.window, other) for _, other in found):
             continue
         edited[edit.window.slices] = edit.mask
@@ -327,7 +327,7 @@ def draw_sample(
     """Return one picture with its defects.
 
     Args:
-        rng: Source of chance; the same state gives the same bytes.
+        rng: Random generator; the same state draws the same bytes.
 
     Returns:
         The picture ``[S, S, 3]`` uint8 BGR, boxes ``[N, 4]`` float32 xyxy in pixels,

@@ -158,7 +158,7 @@ def paint(
         grey: Range of the mean level, or None for what suits the material.
 
     Returns:
-        The surface; every call gives another one.
+        The surface; each call draws another one.
     """
     usual_grey, chroma = _TINTS[material]
     base = (

@@ -42,7 +42,7 @@ def run_full_check(
         split: How to divide the photos; None = the default.
 
     Raises:
-        DatasetError: There is no dataset, or none of its photos can be used.
+        DatasetError: There is no dataset, or no photo of it can be used.
         TrainingError: No such run.
         PackageError: The package is damaged.
     """

@@ -21,7 +21,8 @@ def write_photos(
     """Write ``annotations/instances_SPLIT2017.json`` and links in ``SPLIT2017/``.
 
     Args:
-        folder: To write, whatever is there.
+        folder: Replaced.
+        photos: By split; good parts are pictures without boxes.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "annotations").mkdir(parents=True)

@@ -29,6 +29,7 @@ SKELETON = {
     "trainer/ship/export.py": "import openvino, onnxruntime",
     "trainer/evaluation/__init__.py": "",
     "trainer/run.py": "",
+    "trainer/full_check.py": "",
     "trainer/detectors/__init__.py": "",
     "trainer/data/__init__.py": "",
     "edge/__init__.py": "",

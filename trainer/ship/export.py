@@ -80,7 +80,7 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
     # not ov.convert_model: it reports its use over the network
     model = ov.Core().read_model(str(onnx_path))
     # The reader leaves a bias as a sum over computed shapes. NNCF does not recognize
-    # it as a bias and corrects none, which cost 1.7 points of mAP@.75 in INT8.
+    # it as a bias and does not correct it, which cost 1.7 points of mAP@.75 in INT8.
     folding = Manager()
     folding.register_pass(ConstantFolding())
     folding.run_passes(model)

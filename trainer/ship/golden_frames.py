@@ -77,7 +77,7 @@ def _spread_over_labels(
 
 
 def _best_score(detections: Detections, label: int) -> float:
-    """Return the highest score of one label, 0 where there is none."""
+    """Return the highest score of one label, 0 without a detection."""
     return float(detections.scores[detections.labels == label].max(initial=0))
 
 

@@ -43,7 +43,7 @@ def load_nncf() -> ModuleType:
         with _unimportable(TELEMETRY), contextlib.redirect_stdout(io.StringIO()):
             import nncf  # noqa: PLC0415, F401 (slow; and only here without telemetry)
         logging.setLoggerClass(logger_class)
-        # NNCF makes torch search for a CUDA compiler, and torch warns where none is
+        # NNCF makes torch search for a CUDA compiler, and torch warns if it is missing
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         logger = logging.getLogger("nncf")
         logger.handlers.clear()

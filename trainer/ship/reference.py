@@ -123,7 +123,7 @@ def measure_reference(
 
 
 def _spread(values: Sequence[float] | np.ndarray) -> Spread:
-    """Return how values are distributed; zeros where there are none."""
+    """Return how values are distributed; zeros where there are no values."""
     array = np.asarray(values if len(values) else [0.0], np.float64)
     p01, p05, p50, p95, p99 = np.percentile(array, [1, 5, 50, 95, 99])
     figures = {"mean": array.mean(), "std": array.std()}

@@ -147,7 +147,7 @@ def take_photo(
     """Return a photo of one new part somewhere in the field of view.
 
     Args:
-        labels: The part's defects, none for a good part.
+        labels: The part's defects; empty for a good part.
     """
     size = station.size_px
     placed = place_part(rng, make_part(rng, size, labels))

@@ -259,7 +259,7 @@ def make_part(
 
     Args:
         frame_px: Edge of the camera's picture.
-        labels: Wanted defects, none for a good part; at most one missing hole.
+        labels: Wanted defects, empty for a good part; at most one missing hole.
 
     Returns:
         The part. A defect without room after ``_TRIES`` tries is left out; the only
