@@ -108,7 +108,7 @@ def _moved(box: np.ndarray, photo: Photo, rng: np.random.Generator) -> np.ndarra
 
 
 def _elsewhere(box: np.ndarray, photo: Photo, rng: np.random.Generator) -> np.ndarray:
-    """Return a box of the same size that overlaps the labelled ones as little as possible."""
+    """Return a box of the same size with as little overlap with labels as possible."""
     size = box[2:] - box[:2]
     limit = np.array([photo.width_px, photo.height_px], np.float32) - size
     tries = []
