@@ -3,7 +3,7 @@
 ``python bench/tiles.py DATASET --minutes 3``: 36 real boards in a square make one
 large photo (3840 px) whose defects are small in it. ``graftline train`` with ``--tiles
 off`` at 640 and at 1024 px, and with its own choice, from the same weights for the same
-minutes. CurveTraining are mAP on mosaics of the boards of val and the time for one photo.
+minutes. Measured are mAP on mosaics of the boards of val and the time for one photo.
 """
 
 import argparse

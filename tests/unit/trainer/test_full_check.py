@@ -8,7 +8,7 @@ from tests.simulators.photos import write_coco
 from tests.simulators.runs import make_run, write_spots
 from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import open_dataset
-from trainer.data.formats.kinds import Kind
+from trainer.data.findings import FindingKind
 from trainer.full_check import run_full_check, with_small_boxes
 from trainer.ship.pack import pack_run
 
@@ -19,8 +19,8 @@ def no_bar(_title: str, _total: int) -> nullcontext[object]:
 
 def test_boxes_that_the_input_shrinks_are_found(tmp_path: Path) -> None:
     report = check_dataset(write_coco(tmp_path / "d"))
-    assert Kind.SMALL_BOX not in with_small_boxes(report, 64).by_kind
-    assert Kind.SMALL_BOX in with_small_boxes(report, 32).by_kind
+    assert FindingKind.SMALL_BOX not in with_small_boxes(report, 64).by_kind
+    assert FindingKind.SMALL_BOX in with_small_boxes(report, 32).by_kind
 
 
 def test_dataset_without_training_photos_is_checked_too(tmp_path: Path) -> None:
@@ -38,6 +38,6 @@ def test_run_finds_defects_on_photos_without_a_label(tmp_path: Path) -> None:
     defective = tmp_path / "other" / "images" / "train-0.png"
     (tmp_path / "d" / "good" / "bad.png").write_bytes(defective.read_bytes())
     check = partial(run_full_check, tmp_path / "d", size_px=96, progress_bar=no_bar)
-    assert Kind.LOOKS_DEFECTIVE not in check(run=None).by_kind
-    (issue,) = check(run=package).by_kind[Kind.LOOKS_DEFECTIVE]
+    assert FindingKind.LOOKS_DEFECTIVE not in check(run=None).by_kind
+    (issue,) = check(run=package).by_kind[FindingKind.LOOKS_DEFECTIVE]
     assert issue.file.name == "bad.png"

@@ -81,7 +81,7 @@ def test_killed_in_the_middle_of_an_epoch_and_resumed_gives_the_same(
     code = (
         "import os, signal, sys\n"
         "from trainer.fit import loop\n"
-        "from trainer.cli import progress as cli_progress\n"
+        "from trainer import cli_progress\n"
         "loop.CHECKPOINT_EVERY_S = 0.0\n"
         "step = cli_progress.TerminalObserver.step\n"
         "def dying(self, epoch, report):\n"
@@ -106,7 +106,7 @@ def test_killed_before_the_first_epoch_ends_goes_on(data: Path, tmp_path: Path) 
     words = ["train", str(data), "--out", str(tmp_path), *SMALL, "--epochs", "1"]
     code = (
         "import os, signal, sys\n"
-        "from trainer.cli import progress as cli_progress\n"
+        "from trainer import cli_progress\n"
         "def dying(self, epoch, report):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "cli_progress.TerminalObserver.step = dying\n"
