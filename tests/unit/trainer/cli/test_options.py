@@ -13,7 +13,7 @@ from trainer.cli.train import add_train_arguments
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.evaluation.thresholds.choose import ErrorLimit
+from trainer.evaluation.thresholds.limits import ErrorLimit
 
 
 @pytest.fixture(scope="module")
