@@ -1,4 +1,4 @@
-"""``graftline dashboard``: builds the parts, joins them, and runs them."""
+"""``graftline dashboard``: builds the parts, connects them, and runs them."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from dashboard.config import BrokerSettings, DashboardSettings, ServerSettings
+from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
 from dashboard.history.queries import History
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
@@ -25,11 +25,7 @@ from models.errors import ExitCode
 
 
 def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``graftline dashboard``.
-
-    Args:
-        parser: Of this verb.
-    """
+    """Declare the arguments of ``graftline dashboard``."""
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="the TOML file; none: defaults"
     )
@@ -39,17 +35,11 @@ def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_dashboard(args: argparse.Namespace) -> int:
-    """Collect and serve until SIGTERM or Ctrl-C.
-
-    Args:
-        args: As declared.
-
-    Returns:
-        The exit code.
+    """Collect and serve until SIGTERM or Ctrl-C, and return the exit code.
 
     Raises:
         ConfigError: The file is wrong, the port is in use, or the history cannot be
-            opened. A broker that is not there is no error: the page says so.
+            opened. A broker that is away is no error: the page shows it.
     """
     settings, folder = DashboardSettings(), Path.cwd()
     if args.config is not None:
@@ -63,7 +53,7 @@ def run_dashboard(args: argparse.Namespace) -> int:
 
 
 def _run(settings: DashboardSettings) -> int:
-    """Open what must be there, run, and close it again."""
+    """Open the port and the history, run, and close them again."""
     with open_socket(settings.server) as listener:
         store = Store(settings.history.path, settings.history.max_mb)
         try:
@@ -76,48 +66,50 @@ def _run(settings: DashboardSettings) -> int:
 def _collect_and_serve(
     settings: DashboardSettings, store: Store, listener: socket.socket
 ) -> signal.Signals | None:
-    """Build the parts, join them, and run them until a signal comes."""
+    """Build the parts, connect them, and run them until a signal comes."""
     history = History(settings.history.path)
     hub = Hub(settings.server.max_viewers)
-    recorder = HistoryWriter(store, settings.history)
+    writer = HistoryWriter(store, settings.history)
     client_id, is_first = session_of(settings.broker, store)
     collector = Collector(
-        settings.broker, client_id, is_first=is_first, take=recorder.take
+        settings.broker, client_id, is_first=is_first, enqueue=writer.enqueue
     )
 
-    def vitals() -> CollectorStatus:
+    def status() -> CollectorStatus:
         return CollectorStatus(
-            link=collector.link,
-            failure=recorder.failure,
-            recorder_age_s=time.monotonic() - recorder.heartbeat_s,
-            duplicates=recorder.duplicates,
-            dropped=recorder.dropped,
-            rejected=dict(recorder.rejected),
+            broker=collector.status,
+            failure=writer.failure,
+            writer_age_s=time.monotonic() - writer.heartbeat_s,
+            duplicates=writer.duplicates,
+            dropped=writer.dropped,
+            rejected=dict(writer.rejected),
             connections=collector.connections,
         )
 
-    announcer = EventBroadcaster(history, hub, settings.page, vitals)
-    app = create_app(history, hub, announcer, settings.server)
-    recorder.start(on_done=collector.acknowledge, on_commit=announcer.announce)
-    collector.start(on_change=announcer.note)
+    broadcaster = EventBroadcaster(history, hub, settings.page, status)
+    app = create_app(history, hub, broadcaster, settings.server)
+    writer.start(on_done=collector.acknowledge, on_commit=broadcaster.broadcast)
+    collector.start(on_change=broadcaster.note_change)
     try:
         return asyncio.run(
-            serve(app, listener, hub, announcer, lambda: _greet(settings.server))
+            serve(
+                app, listener, hub, broadcaster, lambda: _print_address(settings.server)
+            )
         )
     finally:
-        recorder.stop()  # commits what has arrived ...
+        writer.stop()  # commits what has arrived ...
         collector.stop()  # ... which is then still acknowledged
 
 
-def session_of(settings: BrokerSettings, store: Store) -> tuple[str, bool]:
-    """Return our name at the broker, and whether this history never used it before.
+def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bool]:
+    """Return our client id, and whether this history has never used it before.
 
-    The name must be the same after a restart, and differ between two dashboards: two
-    clients of one name throw each other out for ever.
+    The id must be the same after a restart, and differ between two dashboards: two
+    clients of one id disconnect each other without end.
 
     Args:
-        settings: The broker.
-        store: Remembers the name.
+        settings: ``[broker]``; an empty id is made up.
+        store: Keeps a made-up id.
     """
     made_up = f"graftline-dashboard-{secrets.token_hex(4)}"
     client_id = settings.client_id or store.remember("client_id", made_up)
@@ -126,13 +118,13 @@ def session_of(settings: BrokerSettings, store: Store) -> tuple[str, bool]:
     return client_id, store.remember(session, mark) == mark
 
 
-def _greet(server: ServerSettings) -> None:
-    """Say where the page is."""
+def _print_address(server: ServerSettings) -> None:
     host = f"[{server.host}]" if ":" in server.host else server.host
     print(f"dashboard: http://{host}:{server.port}/", flush=True)
     if server.served_names == ("*",):
         print(
-            f"warning: everybody who reaches {host}:{server.port} may look; the page "
-            "has no login. [server] host = 127.0.0.1 keeps it on this machine.",
+            "warning: the page has no login: everybody who reaches "
+            f"{host}:{server.port} can read it. [server] host = 127.0.0.1 keeps it on "
+            "this machine.",
             file=sys.stderr,
         )

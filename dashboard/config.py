@@ -9,12 +9,12 @@ from models.broker import BrokerLogin
 from models.config import Settings
 
 LOOPBACK_ADDRESSES = ("127.0.0.1", "localhost", "::1")
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as browsers ask for them
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as in a Host header
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class BrokerSettings(BrokerLogin):
+class CollectorBrokerSettings(BrokerLogin):
     """``[broker]``: where the stations' messages come from."""
 
     client_id: str = Field(
@@ -51,7 +51,7 @@ class ServerSettings(Settings):
 
 
 class HistorySettings(Settings):
-    """``[history]``: the SQLite file of everything that was seen."""
+    """``[history]``: the SQLite file of everything that was received."""
 
     path: Path = Field(
         default=Path("history.sqlite3"),
@@ -94,17 +94,13 @@ class PageSettings(Settings):
 class DashboardSettings(Settings):
     """The whole file."""
 
-    broker: BrokerSettings = BrokerSettings()
+    broker: CollectorBrokerSettings = CollectorBrokerSettings()
     server: ServerSettings = ServerSettings()
     history: HistorySettings = HistorySettings()
     page: PageSettings = PageSettings()
 
     def beside(self, folder: Path) -> Self:
-        """Return the settings with relative paths taken from a folder.
-
-        Args:
-            folder: Folder of the configuration file.
-        """
+        """Return the settings with relative paths taken from the file's folder."""
         history = {"path": folder / self.history.path}
         return self.model_copy(
             update={

@@ -1,8 +1,8 @@
-"""From what came over MQTT to what the history can keep.
+"""Parses what comes over MQTT into records for the history. Pure.
 
-Every topic and every payload is hostile until it has passed here: whoever may
-publish under ``graftline/`` may send anything. Nothing in this module touches a
-file, a socket or a clock; what does not fit is a ``Rejection``, never an exception.
+Every topic and every payload is hostile until it has passed here: any client that may
+publish under ``graftline/`` can send anything. What does not fit is a ``Rejection``,
+never an exception.
 """
 
 import hashlib
@@ -30,16 +30,16 @@ from models.topics import ParsedTopic, StationTopics, parse_topic
 JSON_MAX_BYTES = 256 * 1024  # an alert with 100 boxes is 20 kB
 TEXT_MAX_CHARS = 500  # a class name, a reason, a file name
 INTEGER_MAX = 2**63 - 1  # what SQLite can hold
-CLOCK_TOLERANCE_MS = 5 * 60 * 1000
+CLOCK_TOLERANCE_MS = 5 * 60 * 1000  # a station may be ahead of us by this
 EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
-# What makes the slow look at every value worth it: an escape, a long text, digits
-# beyond 64 bits, an exponent beyond a double's. None of it is in an alert of ours.
-SUSPECT = re.compile(rb'\\|"[^"]{501}|[0-9]{19}|[0-9.][eE]\+?[0-9]{3}')
+# Every value is checked, which is slow, only where one of these occurs: an escape, a
+# long text, digits beyond 64 bits, an exponent beyond a double's. No station sends any.
+NEEDS_VALUE_CHECK = re.compile(rb'\\|"[^"]{501}|[0-9]{19}|[0-9.][eE]\+?[0-9]{3}')
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 INFINITE = float("inf")
 JPEG_START = b"\xff\xd8\xff"
-# Leaves of our topics that are not for the collector.
-NOT_OURS = ("ack", "cmd", "model")
+# Leaves of a station's topics that are not for the collector.
+OTHER_LEAVES = ("ack", "cmd", "model")
 
 
 class RejectionReason(StrEnum):
@@ -79,7 +79,7 @@ class Rejection:
 
     Attributes:
         reason: What is wrong with it.
-        topic: Where it came from.
+        topic: As received.
         detail: One sentence for the log; may hold text from the message.
     """
 
@@ -90,10 +90,10 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent it, as the topic says it; what the broker's rules protect.
+    """The sender by the topic, which the broker's access rules protect.
 
     Attributes:
-        topics: The station.
+        topics: Of the station.
         camera: Name of the camera; empty for the station itself.
         received_ms: Wall clock of the collector, UTC.
         is_retained: An old message, no sign of life.
@@ -107,27 +107,27 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert that fits; ``happened_ms`` is when, by the most trustworthy clock."""
+    """An alert; ``happened_ms`` is its time by the most trustworthy clock."""
 
-    place: Sender
+    sender: Sender
     event: AlertEvent
     happened_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class PartVerdict:
-    """A verdict that fits."""
+    """A verdict; ``happened_ms`` as in ``Alert``."""
 
-    place: Sender
+    sender: Sender
     event: VerdictEvent
     happened_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss record that fits."""
+    """A loss record."""
 
-    place: Sender
+    sender: Sender
     event: LossEvent
 
 
@@ -135,7 +135,7 @@ class Loss:
 class Image:
     """The picture of an alert: a JPEG of at most 128 kB."""
 
-    place: Sender
+    sender: Sender
     event_id: str
     sha256: str
     jpeg: bytes
@@ -143,9 +143,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a station or a camera says about itself; the last one counts."""
+    """State of a station or a camera; the last one is kept."""
 
-    place: Sender
+    sender: Sender
     message: StationStatus | CameraStatus | CameraStats
 
 
@@ -163,63 +163,58 @@ class _RefusedError(Exception):
 
 
 def read_message(message: Message) -> Record | Rejection | None:
-    """Return what a message says.
-
-    Args:
-        message: As received.
+    """Parse a message.
 
     Returns:
-        A record for the history; a rejection if it does not fit; nothing if it is
-        one of our topics that is meant for others.
+        A record for the history; a rejection if it does not fit; None if it is meant
+        for another reader.
     """
     parsed = parse_topic(message.topic)
     if parsed is None:
         return Rejection(
             RejectionReason.TOPIC, message.topic, "not a topic of a station"
         )
-    if not parsed.camera and parsed.leaf.partition("/")[0] in NOT_OURS:
+    if not parsed.camera and parsed.leaf.partition("/")[0] in OTHER_LEAVES:
         return None
-    place = Sender(
+    sender = Sender(
         parsed.topics, parsed.camera, message.received_ms, message.is_retained
     )
     try:
-        return _read(parsed, place, message.payload)
+        return _read(parsed, sender, message.payload)
     except _RefusedError as refused:
         return Rejection(refused.reason, message.topic, refused.detail)
 
 
-def _read(parsed: ParsedTopic, place: Sender, payload: bytes) -> Record:
-    """Return the record of one of our topics."""
+def _read(parsed: ParsedTopic, sender: Sender, payload: bytes) -> Record:
     kind, _, rest = parsed.leaf.partition("/")
     record: Record
     match ("camera" if parsed.camera else "station", kind, rest):
         case ("camera", "image", event_id):
-            record = _read_image(place, event_id, payload)
+            record = _read_image(sender, event_id, payload)
         case ("camera", "alert", ""):
             alert = _parse(payload, AlertEvent)
-            _check_sender(place, alert)
-            record = Alert(place, alert, _happened_ms(place, alert))
+            _check_sender(sender, alert)
+            record = Alert(sender, alert, _happened_ms(sender, alert))
         case ("camera", "verdict", ""):
             verdict = _parse(payload, VerdictEvent)
-            _check_sender(place, verdict)
-            record = PartVerdict(place, verdict, _happened_ms(place, verdict))
+            _check_sender(sender, verdict)
+            record = PartVerdict(sender, verdict, _happened_ms(sender, verdict))
         case ("camera", "status", ""):
-            record = State(place, _parse(payload, CameraStatus))
+            record = State(sender, _parse(payload, CameraStatus))
         case ("camera", "stats", ""):
-            record = State(place, _parse(payload, CameraStats))
+            record = State(sender, _parse(payload, CameraStats))
         case ("station", "status", ""):
-            record = State(place, _parse(payload, StationStatus))
+            record = State(sender, _parse(payload, StationStatus))
         case ("station", "loss", ""):
             loss = _parse(payload, LossEvent)
-            _check_sender(place, loss)
-            record = Loss(place, loss)
+            _check_sender(sender, loss)
+            record = Loss(sender, loss)
         case _:
             raise _RefusedError(RejectionReason.TOPIC, "no such topic of a station")
     return record
 
 
-def _read_image(place: Sender, event_id: str, payload: bytes) -> Image:
-    """Return a picture if it can be one."""
+def _read_image(sender: Sender, event_id: str, payload: bytes) -> Image:
     if not EVENT_ID.fullmatch(event_id):
         raise _RefusedError(RejectionReason.TOPIC, "not an event id")
     if len(payload) > THUMBNAIL_MAX_BYTES:
@@ -228,11 +223,11 @@ def _read_image(place: Sender, event_id: str, payload: bytes) -> Image:
         )
     if not payload.startswith(JPEG_START):
         raise _RefusedError(RejectionReason.NOT_A_PICTURE, "not a JPEG")
-    return Image(place, event_id, hashlib.sha256(payload).hexdigest(), payload)
+    return Image(sender, event_id, hashlib.sha256(payload).hexdigest(), payload)
 
 
 def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
-    """Return a payload as one of our messages, with values that can be stored."""
+    """Return a payload as a message, with values that can be stored."""
     if len(payload) > JSON_MAX_BYTES:
         raise _RefusedError(RejectionReason.TOO_LARGE, f"{len(payload)} bytes of JSON")
     try:
@@ -248,9 +243,9 @@ def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
             f"schema {version} is newer than this dashboard's ({SCHEMA_VERSION})",
         )
     try:
-        if SUSPECT.search(payload):
+        if NEEDS_VALUE_CHECK.search(payload):
             _check_values(document)
-        return layout.model_validate_json(payload)
+        return layout.model_validate(document)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -267,7 +262,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _check_values(document: object) -> None:
-    """Refuse what no message of ours holds and no database can."""
+    """Refuse values that no database can hold."""
     stack = [document]
     while stack:
         here = stack.pop()
@@ -292,14 +287,14 @@ def _check_values(document: object) -> None:
             raise _RefusedError(RejectionReason.WRONG_SHAPE, "a number beyond 64 bits")
 
 
-def _check_sender(place: Sender, event: AlertEvent | VerdictEvent | LossEvent) -> None:
+def _check_sender(sender: Sender, event: AlertEvent | VerdictEvent | LossEvent) -> None:
     """Refuse an event whose content names another sender than its topic."""
     data = event.data
-    said = (data.site, data.line, data.station, getattr(data, "camera", ""))
-    topics = place.topics
-    if said != (topics.site, topics.line, topics.station, place.camera):
+    content = (data.site, data.line, data.station, getattr(data, "camera", ""))
+    topics = sender.topics
+    if content != (topics.site, topics.line, topics.station, sender.camera):
         raise _RefusedError(
-            RejectionReason.WRONG_STATION, f"the content says {'/'.join(said)}"
+            RejectionReason.WRONG_STATION, f"the content is of {'/'.join(content)}"
         )
     if data.seq < 1 or not data.stream or event.id != f"{data.stream}:{data.seq}":
         raise _RefusedError(RejectionReason.WRONG_SHAPE, "id is not <stream>:<seq>")
@@ -307,25 +302,21 @@ def _check_sender(place: Sender, event: AlertEvent | VerdictEvent | LossEvent) -
         raise _RefusedError(RejectionReason.WRONG_SHAPE, "not an event id")
 
 
-def _happened_ms(place: Sender, event: AlertEvent | VerdictEvent) -> int:
+def _happened_ms(sender: Sender, event: AlertEvent | VerdictEvent) -> int:
     """Return when it happened: by the line PC's clock where that can be trusted.
 
     A clock that is not synchronized, or ahead of ours, would put the event into
-    the wrong hour of the chart; then the time of its arrival is the better guess.
+    the wrong hour of the chart; then the time of its arrival is the better estimate.
     """
     captured_ms = int(event.data.captured_at.timestamp() * 1000)
     trusted = event.data.clock_synchronized
-    is_ahead = captured_ms > place.received_ms + CLOCK_TOLERANCE_MS
+    is_ahead = captured_ms > sender.received_ms + CLOCK_TOLERANCE_MS
     if not trusted or is_ahead or captured_ms < 0:
-        return place.received_ms
+        return sender.received_ms
     return captured_ms
 
 
 def iso_utc(ms: int) -> str:
-    """Return a wall clock in milliseconds as ISO 8601 text, UTC.
-
-    Args:
-        ms: Milliseconds since 1970.
-    """
+    """Return milliseconds since 1970 as ISO 8601 text, UTC."""
     text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")

@@ -1,7 +1,4 @@
-"""How the collector itself is doing, for the page and for /healthz.
-
-The wall clock of this machine, in the unit of the history.
-"""
+"""Status of the collector itself, for the page and for /healthz."""
 
 import time
 from dataclasses import dataclass
@@ -29,35 +26,35 @@ class BrokerStatus:
 
 @dataclass(frozen=True, slots=True)
 class CollectorStatus:
-    """How the collector itself is doing.
+    """Status of connection and history. Counters are since the start.
 
     Attributes:
-        link: Connection to the broker.
+        broker: Connection to the broker.
         failure: Why the history cannot be written; empty when it can.
-        recorder_age_s: Since the recorder was last seen turning.
-        duplicates: Events that came again, since start.
-        dropped: Messages that there was no room for, since start.
-        rejected: Messages that did not fit, by reason, since start.
-        connections: How often the broker was reached, since start.
+        writer_age_s: Since the writer's thread last ran.
+        duplicates: Events that came again.
+        dropped: Messages that there was no room for.
+        rejected: Messages that did not fit, by reason.
+        connections: Logins that the broker has accepted.
     """
 
-    link: BrokerStatus
+    broker: BrokerStatus
     failure: str
-    recorder_age_s: float
+    writer_age_s: float
     duplicates: int
     dropped: int
     rejected: dict[str, int]
     connections: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the page shows of it."""
+        """Return the part that the page shows."""
         return {
             "broker": {
-                "address": self.link.address,
-                "is_up": self.link.is_up,
-                "since_ms": self.link.since_ms,
-                "reason": self.link.reason,
-                "mqtt": self.link.protocol,
+                "address": self.broker.address,
+                "is_up": self.broker.is_up,
+                "since_ms": self.broker.since_ms,
+                "reason": self.broker.reason,
+                "mqtt": self.broker.protocol,
                 "connections": self.connections,
             },
             "history": {"failure": self.failure},

@@ -1,7 +1,7 @@
 """Which events of which stream are complete, kept as ranges of ``seq``.
 
-A stream belongs to the station that used it first: nobody else can put events into
-it, or have it acknowledged. Ranges are merged as they grow, so that a stream without
+A stream belongs to the station that used it first: no other can put events into it, or
+have it acknowledged. Ranges are merged as they grow, so that a stream without
 gaps is one row however long it runs, and they outlive the retention of the events.
 """
 
@@ -12,11 +12,11 @@ from dashboard.messages import RejectionReason
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
-MAX_STREAMS = 4096  # a station begins one when its disk was wiped: seldom
+MAX_STREAMS = 4096  # a station starts one when its disk was wiped: seldom
 RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB
 
 
-class NotTakenError(Exception):
+class RecordRefusedError(Exception):
     """A record contradicts the history, or there is no room for its sender.
 
     Args:
@@ -43,11 +43,11 @@ class AcknowledgedRanges:
         """Return the row of a stream; a new one belongs to this station.
 
         Args:
-            topics: Who sent something of the stream.
+            topics: The sender's.
             stream: Its name.
 
         Raises:
-            NotTakenError: It belongs to another station, or there are too many.
+            RecordRefusedError: It belongs to another station, or there are too many.
         """
         owner = (topics.site, topics.line, topics.station)
         row = self._db.execute(
@@ -57,11 +57,11 @@ class AcknowledgedRanges:
         if row is not None:
             if tuple(row[1:]) != owner:
                 detail = f"stream belongs to {'/'.join(row[1:])}"
-                raise NotTakenError(RejectionReason.WRONG_STATION, detail)
+                raise RecordRefusedError(RejectionReason.WRONG_STATION, detail)
             return int(row[0])
         (known,) = self._db.execute("SELECT count(*) FROM streams").fetchone()
         if known >= MAX_STREAMS:
-            raise NotTakenError(
+            raise RecordRefusedError(
                 RejectionReason.TOO_MANY, f"more than {MAX_STREAMS} streams"
             )
         new = self._db.execute(
@@ -76,7 +76,7 @@ class AcknowledgedRanges:
 
         Args:
             stream_id: From ``claim``.
-            seqs: Positions in the stream, from 1.
+            seqs: Positions, from 1.
         """
         for first, last in _runs(seqs):
             self._add_run(stream_id, first, last)
@@ -105,11 +105,11 @@ class AcknowledgedRanges:
     def acknowledgements(
         self, stream_id: int, seqs: set[int]
     ) -> Iterator[tuple[StationTopics, Acknowledgement]]:
-        """Yield what to tell the owner of a stream about some complete events.
+        """Yield the acknowledgements of some complete events, for the stream's station.
 
-        ``high_water`` counts from 1: a station may forget everything up to it, so
-        events that were never seen here must not lie below. For a collector that
-        came late it stays 0, and ``ranges``, which are whole, say the same.
+        ``high_water`` counts from 1: a station may delete everything up to it, so
+        events that were never received here must not lie below. For a collector that
+        came late it stays 0, and ``ranges`` hold everything.
 
         Args:
             stream_id: From ``claim``.
@@ -145,7 +145,7 @@ class AcknowledgedRanges:
 
 
 def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """Return positions as unbroken runs, ascending; both ends belong to them."""
+    """Return positions as unbroken runs, ascending, both ends included."""
     runs: list[tuple[int, int]] = []
     for seq in sorted(seqs):
         if runs and seq <= runs[-1][1] + 1:

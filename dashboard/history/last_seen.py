@@ -1,19 +1,19 @@
-"""The last word of every station and camera, and when each was last heard."""
+"""The last state of every station and camera, and when each was last seen."""
 
 import sqlite3
 from typing import assert_never
 
-from dashboard.history.acknowledged_ranges import NotTakenError
+from dashboard.history.acknowledged_ranges import RecordRefusedError
 from dashboard.messages import RejectionReason, Sender, State
 from models.messages import CameraStats, CameraStatus, DaemonState, StationStatus
 
-# Of the whole plant; more is an attack or a mistake, and no page could show it.
+# Of the whole plant; more is an attack or a mistake, and no page could show them.
 MAX_STATIONS = 256
 MAX_CAMERAS = 512
 
 
 class LastSeen:
-    """Who is there. Every call is inside the caller's transaction.
+    """The senders. Every call is inside the caller's transaction.
 
     Args:
         connection: The connection that writes.
@@ -22,72 +22,69 @@ class LastSeen:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
-    def hear(self, place: Sender, *, is_alive: bool = True) -> None:
-        """Note who spoke.
+    def note(self, sender: Sender, *, is_alive: bool = True) -> None:
+        """Note that a sender was seen.
 
         Args:
-            place: The sender. A retained message is no sign of life.
-            is_alive: False for a last will, which the broker says.
+            sender: A retained message is no sign of life.
+            is_alive: False for a last will, which the broker publishes.
 
         Raises:
-            NotTakenError: There are too many senders already.
+            RecordRefusedError: There are too many senders already.
         """
-        heard_ms = place.received_ms if is_alive and not place.is_retained else 0
-        topics = place.topics
+        seen_ms = sender.received_ms if is_alive and not sender.is_retained else 0
+        topics = sender.topics
         station = (topics.site, topics.line, topics.station)
         known = self._db.execute(
             "UPDATE stations SET heard_ms = max(heard_ms, ?)"
             " WHERE site = ? AND line = ? AND station = ?",
-            (heard_ms, *station),
+            (seen_ms, *station),
         )
         if not known.rowcount:
             self._check_room("stations", MAX_STATIONS)
             self._db.execute(
                 "INSERT INTO stations (site, line, station, heard_ms)"
                 " VALUES (?, ?, ?, ?)",
-                (*station, heard_ms),
+                (*station, seen_ms),
             )
-        if place.camera:
-            self._hear_camera((*station, place.camera), heard_ms)
+        if sender.camera:
+            self._note_camera((*station, sender.camera), seen_ms)
 
     def keep(self, record: State) -> None:
-        """Keep the last word of a station or a camera.
-
-        Args:
-            record: What it said.
+        """Keep the last state of a station or a camera.
 
         Raises:
-            NotTakenError: There are too many senders already.
+            RecordRefusedError: There are too many senders already.
         """
-        place, message = record.place, record.message
-        where = (place.topics.site, place.topics.line, place.topics.station)
+        sender, message = record.sender, record.message
+        topics = sender.topics
+        where = (topics.site, topics.line, topics.station)
         text = message.model_dump_json()
         match message:
             case StationStatus():
-                self.hear(place, is_alive=message.state is not DaemonState.LOST)
+                self.note(sender, is_alive=message.state is not DaemonState.LOST)
                 self._db.execute(
                     "UPDATE stations SET said_ms = CASE WHEN status IS ?1 THEN said_ms"
                     " ELSE ?2 END, status = ?1"
                     " WHERE site = ?3 AND line = ?4 AND station = ?5",
-                    (text, place.received_ms, *where),
+                    (text, sender.received_ms, *where),
                 )
             case CameraStatus() | CameraStats():
-                self.hear(place)
+                self.note(sender)
                 column = "status" if isinstance(message, CameraStatus) else "stats"
                 self._db.execute(
-                    f"UPDATE cameras SET {column} = ?"  # noqa: S608 - one of two words
+                    f"UPDATE cameras SET {column} = ?"  # noqa: S608 - one of two
                     " WHERE site = ? AND line = ? AND station = ? AND camera = ?",
-                    (text, *where, place.camera),
+                    (text, *where, sender.camera),
                 )
             case _:
                 assert_never(message)
 
-    def _hear_camera(self, camera: tuple[str, str, str, str], heard_ms: int) -> None:
-        """Note that a camera's station spoke of it."""
+    def _note_camera(self, camera: tuple[str, str, str, str], seen_ms: int) -> None:
         known = self._db.execute(
             "UPDATE cameras SET heard_ms = max(heard_ms, ?)"
             " WHERE site = ? AND line = ? AND station = ? AND camera = ?",
-            (heard_ms, *camera),
+            (seen_ms, *camera),
         )
         if known.rowcount:
             return
@@ -95,11 +92,13 @@ class LastSeen:
         self._db.execute(
             "INSERT INTO cameras (site, line, station, camera, heard_ms)"
             " VALUES (?, ?, ?, ?, ?)",
-            (*camera, heard_ms),
+            (*camera, seen_ms),
         )
 
     def _check_room(self, table: str, limit: int) -> None:
-        """Refuse one more sender than the page could ever show."""
+        """Refuse one more sender than a page could show."""
         count = self._db.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - ours
         if count.fetchone()[0] >= limit:
-            raise NotTakenError(RejectionReason.TOO_MANY, f"more than {limit} {table}")
+            raise RecordRefusedError(
+                RejectionReason.TOO_MANY, f"more than {limit} {table}"
+            )

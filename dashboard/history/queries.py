@@ -1,7 +1,7 @@
-"""Answers questions about the history; reads only, from any thread.
+"""Queries of the history; reads only, from any thread.
 
-Every question opens its own read-only connection (0.2 ms): no pool, no thread rules,
-and a page that hangs can hold nothing open.
+Every query opens its own read-only connection (0.2 ms): no pool, no thread rules, and a
+page that hangs can hold nothing open.
 """
 
 import json
@@ -16,7 +16,7 @@ from dashboard.history.schema import open_for_reading
 from dashboard.messages import iso_utc
 
 PAGE_MAX_ROWS = 500
-PARETO_MAX_CLASSES = 12  # the rest is summed up: a chart of 40 bars tells nothing
+PARETO_MAX_CLASSES = 12  # the rest is summed up: a chart of 40 bars is unreadable
 MS_PER_MINUTE = 60 * 1000
 MS_PER_HOUR = 60 * MS_PER_MINUTE
 RATE_WINDOW_MINUTES = 10
@@ -44,7 +44,7 @@ class StoredImage:
 
 
 class History:
-    """Questions about the history file.
+    """Queries of the history file.
 
     Every method raises ``sqlite3.Error`` when the file cannot be read now.
 
@@ -64,7 +64,7 @@ class History:
             limit: Number of alerts, at most 500.
             before: Only alerts with a smaller cursor ``n``.
             after: Only alerts with a larger ``n``; these come oldest first, so that
-                reading on from the last one misses nothing.
+                a query after the last one misses none.
 
         Returns:
             Newest first, or oldest first with ``after``.
@@ -86,11 +86,7 @@ class History:
             return [_alert(row) for row in rows]
 
     def alert(self, event_id: str) -> Json | None:
-        """Return one alert.
-
-        Args:
-            event_id: Its id, any text.
-        """
+        """Return one alert by its id, any text; None if there is none."""
         with self._open() as db:
             row = db.execute(
                 f"SELECT {ALERT_COLUMNS} WHERE a.id = ?",
@@ -99,11 +95,7 @@ class History:
         return _alert(row) if row is not None else None
 
     def picture(self, event_id: str) -> StoredImage | None:
-        """Return the picture of an alert, if it is the one that the alert announced.
-
-        Args:
-            event_id: Id of the alert, any text.
-        """
+        """Return the picture of an alert, if it is the one that the alert announced."""
         with self._open() as db:
             row = db.execute(
                 "SELECT i.sha256, i.jpeg FROM images i JOIN alerts a"
@@ -120,7 +112,7 @@ class History:
         return int(n)
 
     def stations(self, now_ms: int) -> list[Json]:
-        """Return every station with its cameras: last words and counters.
+        """Return every station with its cameras: last states and counters.
 
         Args:
             now_ms: Wall clock, UTC; the counters are of the hour before it.
@@ -140,7 +132,7 @@ class History:
                     **_where(row),
                     "heard_ms": row["heard_ms"] or None,
                     "said_ms": row["said_ms"] or None,
-                    "status": _loaded(row["status"]),
+                    "status": _parsed(row["status"]),
                     "missing": _missing(db, row),
                     "cameras": [
                         each for each in cameras if _where(each) == _where(row)
@@ -161,7 +153,8 @@ class History:
             ``start_s`` of each bucket (Unix seconds), ``per_minute`` and ``alerts``.
         """
         step_ms = max(minutes * MS_PER_MINUTE // buckets, 1)
-        start_ms = (now_ms // step_ms - buckets + 1) * step_ms  # buckets do not slide
+        # Whole steps, so that the same alert stays in the same bucket.
+        start_ms = (now_ms // step_ms - buckets + 1) * step_ms
         with self._open() as db:
             counts = dict(
                 db.execute(
@@ -171,7 +164,7 @@ class History:
                 ).fetchall()
             )
         alerts = [int(counts.get(bucket, 0)) for bucket in range(buckets)]
-        # The last bucket is not over yet: divide by the part that has passed.
+        # The last bucket is not complete: divide by the part that has passed.
         passed_ms = [step_ms] * (buckets - 1) + [
             max(now_ms - start_ms - (buckets - 1) * step_ms, MS_PER_MINUTE)
         ]
@@ -190,7 +183,7 @@ class History:
 
         Args:
             now_ms: Wall clock, UTC.
-            minutes: How far back.
+            minutes: Length of the period that ends now.
 
         Returns:
             ``classes`` with ``label``, ``count`` and cumulated ``share`` 0..1, the
@@ -213,11 +206,7 @@ class History:
         return {"classes": classes, "other": total - cumulated, "total": total}
 
     def totals(self, now_ms: int) -> Json:
-        """Return what the whole history holds, in numbers.
-
-        Args:
-            now_ms: Wall clock, UTC.
-        """
+        """Return the totals of the whole history, at a wall clock in UTC."""
         with self._open() as db:
             row = db.execute(
                 "SELECT (SELECT count(*) FROM alerts) AS alerts,"
@@ -246,7 +235,7 @@ class History:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one question, which sees one moment of it."""
+        """Open the file for one query, which reads one snapshot of it."""
         connection = open_for_reading(self._path)
         try:
             connection.execute("BEGIN")
@@ -260,13 +249,12 @@ def _where(row: sqlite3.Row | Json) -> Json:
     return {name: row[name] for name in ("site", "line", "station")}
 
 
-def _loaded(text: str | None) -> Json | None:
-    """Return stored JSON of ours."""
+def _parsed(text: str | None) -> Json | None:
     return json.loads(text) if text else None
 
 
 def _absent(row: sqlite3.Row) -> int:
-    """Return how many events are missing between the first and the last one seen."""
+    """Return how many events are missing between the first and the last one."""
     return int(row["last_seq"] - row["first_seq"] + 1 - row["events"])
 
 
@@ -283,7 +271,7 @@ def _missing(db: sqlite3.Connection, station: sqlite3.Row) -> int:
 
 
 def _camera(db: sqlite3.Connection, row: sqlite3.Row, now_ms: int) -> Json:
-    """Return a camera: its last words, its counters, its last alert."""
+    """Return a camera: its last states, its counters, its last alert."""
     where = (row["site"], row["line"], row["station"], row["camera"])
     mine = "site = ? AND line = ? AND station = ? AND camera = ?"
     (last_hour, last_minutes) = db.execute(
@@ -307,8 +295,8 @@ def _camera(db: sqlite3.Connection, row: sqlite3.Row, now_ms: int) -> Json:
         **_where(row),
         "camera": row["camera"],
         "heard_ms": row["heard_ms"] or None,
-        "status": _loaded(row["status"]),
-        "stats": _loaded(row["stats"]),
+        "status": _parsed(row["status"]),
+        "stats": _parsed(row["stats"]),
         "alerts_last_hour": last_hour,
         "alerts_per_minute": round(last_minutes / RATE_WINDOW_MINUTES, 2),
         "verdicts_last_hour": verdicts,
@@ -321,7 +309,7 @@ def _alert(row: sqlite3.Row) -> Json:
     event = json.loads(row["event"])
     data = event["data"]
     return {
-        **data,  # first: what a sender adds must not pass for ours
+        **data,  # first: a key that a sender adds must not replace one of these
         "n": row["n"],
         "id": row["id"],
         "happened_ms": row["happened_ms"],

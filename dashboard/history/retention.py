@@ -1,16 +1,16 @@
-"""What is too old, by a clock that no wrong clock can hurry.
+"""Removes what is too old, by a clock that a wrong wall clock cannot advance.
 
-What goes here is gone for ever: the stations have forgotten it. So the wall clock
-alone may not decide. A machine that comes up two years ahead would delete everything,
-and one that comes up in 1970 would write rows that are too old as soon as its clock is
-set. Retention has a clock of its own, which is kept in the history:
+What is removed here is lost: the stations have deleted it. So the wall clock alone may
+not decide. A machine that starts two years ahead would delete everything, and one that
+starts in 1970 would write rows that are too old as soon as its clock is set. Retention
+has a clock of its own, which is kept in the history:
 
 * it is never ahead of the wall clock when something is deleted;
 * it never goes back;
-* it goes at most eight times as fast as the time for which the dashboard ran: it
-  catches up with the nights and weekends of a machine that is switched off, and a
-  clock that is years ahead needs months to do harm;
-* nothing is written as older than it, so that nothing is too old when it comes.
+* it advances at most ``SPEED_MAX`` times as fast as the time for which the dashboard
+  ran: it catches up with the nights and weekends of a machine that is switched off, and
+  a clock that is years ahead needs months to do harm;
+* no row is written as older than it, so that no row is too old when it comes.
 """
 
 import sqlite3
@@ -18,7 +18,7 @@ import sqlite3
 MS_PER_DAY = 24 * 3600 * 1000
 PRUNE_CHUNK = 500  # rows per transaction: messages do not wait for retention
 SPEED_MAX = 8  # a machine that runs one shift on five days needs 4.2
-BEGINNING_MS = 1_735_689_600_000  # 2025-01-01: before the first history there was
+EPOCH_MS = 1_735_689_600_000  # 2025-01-01: no history is older
 CLOCK = "retention_ms"
 
 
@@ -33,13 +33,13 @@ class Retention:
         self._db = connection
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (CLOCK,))
         (kept,) = row.fetchone() or (self._newest_ms(),)
-        self._clock_ms = max(int(kept), BEGINNING_MS)
+        self._clock_ms = max(int(kept), EPOCH_MS)
 
     def stamp(self, received_ms: int) -> int:
-        """Return the time to write a row with: never one that is too old already.
+        """Return the time to write a row with, which is never too old already.
 
         Args:
-            received_ms: Wall clock when it came.
+            received_ms: Wall clock when the message came, UTC.
         """
         return max(received_ms, self._clock_ms)
 
@@ -83,7 +83,7 @@ class Retention:
         return removed
 
     def _newest_ms(self) -> int:
-        """Return when the last row came, in a history that has no such clock yet."""
+        """Return when the last row came, for a history that has no such clock yet."""
         (newest_ms,) = self._db.execute(
             "SELECT max((SELECT coalesce(max(received_ms), 0) FROM alerts),"
             " (SELECT coalesce(max(received_ms), 0) FROM verdicts),"

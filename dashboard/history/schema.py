@@ -1,7 +1,7 @@
 """The history file: its tables, and how it is opened.
 
 One SQLite file in WAL mode: readers never wait for the writer. ``synchronous=FULL``,
-because what was committed is acknowledged, and the station then forgets it.
+because what was committed is acknowledged, and the station then deletes it.
 """
 
 import sqlite3
@@ -79,15 +79,15 @@ CREATE TABLE cameras (
 def open_for_writing(
     path: Path, max_mb: int = 0, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> sqlite3.Connection:
-    """Return the one connection that writes; makes the file if it is not there.
+    """Return the one connection that writes; create the file if it does not exist.
 
     Args:
         path: The history file.
-        max_mb: Largest size in MiB, 0 = no limit of ours.
+        max_mb: Largest size in MiB; 0 = no limit but the disk's.
         busy_timeout_s: How long to wait for another writer.
 
     Raises:
-        ConfigError: It cannot be opened, is no history, or is of a newer version.
+        ConfigError: It cannot be opened, is no history, or a newer version wrote it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def open_for_writing(
             path,
             timeout=busy_timeout_s,
             isolation_level=None,
-            check_same_thread=False,  # made by the main thread, used by the recorder
+            check_same_thread=False,  # opened by the main thread, used by the writer
         )
     except (sqlite3.Error, OSError) as exc:
         raise _unusable(path, exc) from exc
@@ -111,7 +111,6 @@ def open_for_writing(
 
 
 def _unusable(path: Path, cause: Exception) -> ConfigError:
-    """Return the error of a file that cannot be the history."""
     return ConfigError(
         f"[history] path = {path}: cannot be used.",
         why=str(cause),
@@ -120,7 +119,7 @@ def _unusable(path: Path, cause: Exception) -> ConfigError:
 
 
 def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
-    """Set the pragmas, and make the tables in a new file."""
+    """Set the pragmas, and create the tables in a new file."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
@@ -146,7 +145,7 @@ def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Return a connection that cannot write, for one question.
+    """Return a connection that cannot write, for one query.
 
     Args:
         path: The history file, which exists.

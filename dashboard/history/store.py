@@ -5,7 +5,7 @@ acknowledge only what is committed here. An alert that announces a picture count
 complete only when that very picture (by its sha256) is stored too.
 
 Per stream the complete events are kept as ranges of ``seq``: gaps are visible, and
-the acknowledgement can be made anew at any time, also for events that retention has
+the acknowledgement can be repeated at any time, also for events that retention has
 removed since.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
-from dashboard.history.acknowledged_ranges import AcknowledgedRanges, NotTakenError
+from dashboard.history.acknowledged_ranges import AcknowledgedRanges, RecordRefusedError
 from dashboard.history.last_seen import LastSeen
 from dashboard.history.retention import Retention
 from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
@@ -36,8 +36,8 @@ from dashboard.messages import (
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
-# What a single bad row can raise, as opposed to a full or locked database.
 CLOSE_LIMIT_S = 10.0
+# What a single bad row can raise, as opposed to a full or locked database.
 BAD_ROW = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -53,19 +53,19 @@ class Committed:
 
     Attributes:
         alerts: Cursors ``n`` of the new alerts, ascending.
-        pictured: Cursors of older alerts whose picture came now.
+        completed: Cursors of alerts whose picture came now.
         duplicates: Events that were in the history already.
-        acks: What to tell which station.
+        acks: Acknowledgements to stations.
         rejections: Records that the history cannot hold.
-        has_news: Some state, counter or picture changed.
+        has_changed: Some state, counter or picture changed.
     """
 
     alerts: list[int] = field(default_factory=list)
-    pictured: list[int] = field(default_factory=list)
+    completed: list[int] = field(default_factory=list)
     duplicates: int = 0
     acks: list[tuple[StationTopics, Acknowledgement]] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
-    has_news: bool = False
+    has_changed: bool = False
 
 
 @dataclass(slots=True)
@@ -73,10 +73,10 @@ class _Batch:
     """What is being written in one transaction.
 
     Attributes:
-        result: What to tell the caller.
+        result: For the caller.
         complete: Per stream the events that may be acknowledged.
         streams: Rows of the streams that were looked up.
-        heard: Last word of everybody who spoke.
+        seen: Last message of each sender.
     """
 
     result: Committed = field(default_factory=Committed)
@@ -84,7 +84,7 @@ class _Batch:
         default_factory=lambda: defaultdict(set)
     )
     streams: dict[tuple[StationTopics, str], int] = field(default_factory=dict)
-    heard: dict[tuple[StationTopics, str, bool], Sender] = field(default_factory=dict)
+    seen: dict[tuple[StationTopics, str, bool], Sender] = field(default_factory=dict)
 
 
 class Store:
@@ -92,7 +92,7 @@ class Store:
 
     Args:
         path: The history file.
-        max_mb: Largest size in MiB, 0 = no limit of ours.
+        max_mb: Largest size in MiB; 0 = no limit but the disk's.
         busy_timeout_s: How long to wait for another writer.
 
     Raises:
@@ -104,15 +104,15 @@ class Store:
     ) -> None:
         self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
         self._db = open_for_writing(path, max_mb, busy_timeout_s)
-        self._sequences = AcknowledgedRanges(self._db)
-        self._presence = LastSeen(self._db)
+        self._ranges = AcknowledgedRanges(self._db)
+        self._last_seen = LastSeen(self._db)
         self._retention = Retention(self._db)
 
     def close(self) -> None:
-        """Close the file; the log is folded into it.
+        """Close the file; SQLite writes the log into it.
 
-        A writer in another thread ends its commit first. One that hangs in a dead disk
-        keeps the file open until the process ends.
+        A commit in another thread ends first. One that hangs in a dead disk keeps the
+        file open until the process ends.
         """
         if self._in_use.acquire(timeout=CLOSE_LIMIT_S):
             try:
@@ -121,12 +121,7 @@ class Store:
                 self._in_use.release()
 
     def remember(self, key: str, value: str) -> str:
-        """Keep a value for ever, and return the one that was kept first.
-
-        Args:
-            key: Its name.
-            value: Kept if there is none of this name yet.
-        """
+        """Keep a value under a name, and return the one that was kept first."""
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, value)
         )
@@ -137,7 +132,7 @@ class Store:
         """Write records in one commit.
 
         When this returns, everything in ``acks`` is on the disk. A record that no
-        database could hold is left out and told; it never blocks the others.
+        database could hold is left out and reported; it never blocks the others.
 
         Args:
             records: In the order of their arrival.
@@ -150,7 +145,7 @@ class Store:
         except BAD_ROW as exc:
             if len(records) > 1:
                 return _joined(self.record([record]) for record in records)
-            topic = records[0].place.topics.root
+            topic = records[0].sender.topics.root
             rejection = Rejection(RejectionReason.UNSTORABLE, topic, str(exc))
             return Committed(rejections=[rejection])
 
@@ -182,7 +177,7 @@ class Store:
             try:
                 yield
                 self._db.execute("COMMIT")
-            except BaseException:  # whatever it was: leave no transaction open
+            except BaseException:  # after any fault: leave no transaction open
                 if self._db.in_transaction:  # SQLite may have given it up by itself
                     self._db.execute("ROLLBACK")
                 raise
@@ -194,55 +189,55 @@ class Store:
             for record in records:
                 try:
                     self._write(batch, record)
-                except NotTakenError as exc:
-                    topic = record.place.topics.root
+                except RecordRefusedError as exc:
+                    topic = record.sender.topics.root
                     rejection = Rejection(exc.reason, topic, exc.detail)
                     batch.result.rejections.append(rejection)
-            for place in batch.heard.values():
-                self._presence.hear(place)
+            for sender in batch.seen.values():
+                self._last_seen.note(sender)
             for stream_id, seqs in batch.complete.items():
-                self._sequences.add(stream_id, seqs)
-                acks = self._sequences.acknowledgements(stream_id, seqs)
+                self._ranges.add(stream_id, seqs)
+                acks = self._ranges.acknowledgements(stream_id, seqs)
                 batch.result.acks.extend(acks)
         return batch.result
 
     def _write(self, batch: _Batch, record: Record) -> None:
         """Write one record; nothing of it if its sender may not send it."""
         if isinstance(record, State):
-            self._presence.keep(record)
+            self._last_seen.keep(record)
         else:
-            self._hear(batch, record.place)
+            self._note_sender(batch, record.sender)
         match record:
             case Alert():
                 self._write_alert(batch, record)
             case PartVerdict() | Loss():
-                self._write_small(batch, record)
+                self._write_verdict_or_loss(batch, record)
             case Image():
                 self._write_image(batch, record)
             case State():
                 pass
             case _:
                 assert_never(record)
-        batch.result.has_news = True
+        batch.result.has_changed = True
 
-    def _hear(self, batch: _Batch, place: Sender) -> None:
-        """Note who spoke: refused at once, written once for the whole batch."""
-        who = (place.topics, place.camera, place.is_retained)
-        if who not in batch.heard:
-            self._presence.hear(place)
-        batch.heard[who] = place
+    def _note_sender(self, batch: _Batch, sender: Sender) -> None:
+        """Note a sender: refused at once, written once for the whole batch."""
+        who = (sender.topics, sender.camera, sender.is_retained)
+        if who not in batch.seen:
+            self._last_seen.note(sender)
+        batch.seen[who] = sender
 
     def _claim(self, batch: _Batch, topics: StationTopics, stream: str) -> int:
         """Return the row of a stream, which belongs to its first sender."""
         key = (topics, stream)
         if key not in batch.streams:
-            batch.streams[key] = self._sequences.claim(topics, stream)
+            batch.streams[key] = self._ranges.claim(topics, stream)
         return batch.streams[key]
 
     def _write_alert(self, batch: _Batch, record: Alert) -> None:
         """Write an alert once; it is complete when its picture is there."""
         data, event_id = record.event.data, record.event.id
-        stream_id = self._claim(batch, record.place.topics, data.stream)
+        stream_id = self._claim(batch, record.sender.topics, data.stream)
         new = self._db.execute(
             "INSERT INTO alerts (id, stream_id, seq, site, line, station, camera,"
             " happened_ms, received_ms, thumbnail_sha256, event)"
@@ -251,14 +246,14 @@ class Store:
             (
                 *(event_id, stream_id, data.seq, data.site, data.line, data.station),
                 *(data.camera, record.happened_ms),
-                self._retention.stamp(record.place.received_ms),
+                self._retention.stamp(record.sender.received_ms),
                 *(data.thumbnail_sha256, record.event.model_dump_json()),
             ),
         ).fetchone()
         if new is None:
             batch.result.duplicates += 1
             if data.thumbnail_sha256 is None:
-                self._give_up_image(event_id)
+                self._forget_image(event_id)
         else:
             batch.result.alerts.append(new[0])
             self._db.executemany(
@@ -268,14 +263,14 @@ class Store:
                     for position, each in enumerate(data.detections)
                 ],
             )
-        # Sent again without its picture: the station had to drop it for good.
+        # Sent again without its picture: the station has evicted it.
         if data.thumbnail_sha256 is None or self._has_image(
             event_id, data.thumbnail_sha256
         ):
             batch.complete[stream_id].add(data.seq)
 
-    def _give_up_image(self, event_id: str) -> None:
-        """Wait no longer for a picture that its station had to drop."""
+    def _forget_image(self, event_id: str) -> None:
+        """Wait no longer for a picture that its station had to evict."""
         self._db.execute(
             "UPDATE alerts SET thumbnail_sha256 = NULL WHERE id = ? AND NOT EXISTS"
             " (SELECT 1 FROM images WHERE event_id = id AND sha256 = thumbnail_sha256)",
@@ -289,20 +284,20 @@ class Store:
         )
         return found.fetchone() is not None
 
-    def _write_small(self, batch: _Batch, record: PartVerdict | Loss) -> None:
+    def _write_verdict_or_loss(self, batch: _Batch, record: PartVerdict | Loss) -> None:
         """Write a verdict or a loss record once."""
         stream = record.event.data.stream
-        stream_id = self._claim(batch, record.place.topics, stream)
-        received_ms = self._retention.stamp(record.place.received_ms)
+        stream_id = self._claim(batch, record.sender.topics, stream)
+        received_ms = self._retention.stamp(record.sender.received_ms)
         if isinstance(record, PartVerdict):
-            said = record.event.data
+            data = record.event.data
             changes = self._db.execute(
                 "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (id) DO NOTHING",
                 (
-                    *(record.event.id, stream_id, said.seq, said.site, said.line),
-                    *(said.station, said.camera, record.happened_ms, received_ms),
-                    *(said.verdict, record.event.model_dump_json()),
+                    *(record.event.id, stream_id, data.seq, data.site, data.line),
+                    *(data.station, data.camera, record.happened_ms, received_ms),
+                    *(data.verdict, record.event.model_dump_json()),
                 ),
             )
         else:
@@ -322,12 +317,12 @@ class Store:
         """Write a picture, and complete its alert if that was waiting for it."""
         stream, _, seq = record.event_id.rpartition(":")
         if not stream or not seq.isdecimal():
-            raise NotTakenError(
-                RejectionReason.TOPIC, "picture of something that is no event"
+            raise RecordRefusedError(
+                RejectionReason.TOPIC, "a picture whose id is no event's"
             )
-        self._claim(batch, record.place.topics, stream)
-        received_ms = self._retention.stamp(record.place.received_ms)
-        # A picture that its alert does not know may be replaced, the right one never.
+        self._claim(batch, record.sender.topics, stream)
+        received_ms = self._retention.stamp(record.sender.received_ms)
+        # Only a picture that its alert did not announce may be replaced.
         self._db.execute(
             "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
             " SET sha256 = excluded.sha256, received_ms = excluded.received_ms,"
@@ -342,7 +337,7 @@ class Store:
         ).fetchone()
         if waiting is not None:
             batch.complete[waiting[0]].add(waiting[1])
-            batch.result.pictured.append(waiting[2])
+            batch.result.completed.append(waiting[2])
 
 
 def _joined(parts: Iterable[Committed]) -> Committed:
@@ -350,9 +345,9 @@ def _joined(parts: Iterable[Committed]) -> Committed:
     whole = Committed()
     for part in parts:
         whole.alerts += part.alerts
-        whole.pictured += part.pictured
+        whole.completed += part.completed
         whole.duplicates += part.duplicates
         whole.acks += part.acks
         whole.rejections += part.rejections
-        whole.has_news |= part.has_news
+        whole.has_changed |= part.has_changed
     return whole

@@ -1,56 +1,50 @@
-"""The dashboard's only door to MQTT: one thread that receives and acknowledges.
+"""The thread that receives what the stations publish, and acknowledges it.
 
-Everything that touches paho happens in this thread; others hand over what is to be
-acknowledged and wake it through a socket pair. A message is acknowledged to the
-broker (PUBACK) only after its commit, then to its station (``ack``). The session
-outlives the process: what arrives while the dashboard is down waits in the broker,
-and what was committed but not acknowledged comes again and makes no second row.
-
-MQTT 5 is tried first. A broker that refuses it, or hangs up on it without a word, is
-tried with 3.1.1 in turn.
+The session with the broker lives in this thread; others hand over what is to be
+acknowledged and wake it. A message is acknowledged to the broker (PUBACK) only after
+its commit, then to its station (``ack``). The broker keeps the session when the process
+ends: what arrives while the dashboard is down waits in the broker, and what was
+committed but not acknowledged comes again and makes no second row.
 """
 
 import logging
 import random
-import selectors
-import socket
-import ssl
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from paho.mqtt.client import (
-    Client,
-    ConnectFlags,
-    DisconnectFlags,
-    MQTTMessage,
-)
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
-
-from dashboard.config import BrokerSettings
-from dashboard.ingest.writer import Delivery, Done, Receipt
+from dashboard.config import CollectorBrokerSettings
+from dashboard.ingest.writer import AckRequest, Delivery, Receipt
 from dashboard.messages import Message
 from dashboard.status import BrokerStatus, now_ms
+from models.backoff import Backoff
 from models.broker import make_tls_context, read_password
+from models.mqtt_session import (
+    CLOSED,
+    BrokerQueue,
+    ConnectionLostError,
+    MqttSession,
+    MqttVersion,
+    PublishAnswer,
+    ReceivedMessage,
+    SessionEvent,
+    SessionWakeup,
+    SubscribeAnswer,
+    open_session,
+)
 from models.topics import ROOT
 
 SUBSCRIPTION = f"{ROOT}/+/+/+/#"
 SESSION_EXPIRY_S = 7 * 24 * 3600
 RECEIVE_MAXIMUM = 200  # unacknowledged messages that the broker may send us
-PACKET_MAX_BYTES = 512 * 1024  # four times the largest message of ours
+PACKET_MAX_BYTES = 512 * 1024  # four times the largest message of a station
 CONNECT_LIMIT_S = 5.0
-CONNACK_LIMIT_S = 5.0
-RETRY_FIRST_S, RETRY_LAST_S = 0.5, 10.0
-LOOP_S = 0.5
+LOGIN_ANSWER_LIMIT_S = 5.0
+RECONNECT_FIRST_S, RECONNECT_MAX_S = 0.5, 10.0
+RECONNECT_SHARES = (0.5, 1.0)  # of a pause: clients must not reconnect in step
+TURN_S = 0.5
 STOP_LIMIT_S = 8.0
-CUT = "the connection was cut"
-UNSUPPORTED_VERSION = "Unsupported protocol version"
 
 logger = logging.getLogger(__name__)
 
@@ -59,11 +53,15 @@ class Collector:
     """Receives what the stations publish, in a thread of its own.
 
     Args:
-        settings: The broker.
-        client_id: Stable over restarts: the session in the broker has its name.
-        is_first: No session of this name was ever used with this history: whatever
-            the broker keeps under it belongs to another one.
-        take: Accepts a message without waiting; false if there is no room.
+        settings: ``[broker]``.
+        client_id: The same after a restart: the broker keeps the session by it.
+        is_first: This history has never used the session: whatever the broker keeps
+            in it belongs to another one, and is discarded.
+        enqueue: Accepts a message without waiting; false if there is no room.
+
+    Attributes:
+        status: State of the connection.
+        connections: Logins that the broker has accepted.
 
     Raises:
         ConfigError: The password or a certificate cannot be used.
@@ -71,40 +69,38 @@ class Collector:
 
     def __init__(
         self,
-        settings: BrokerSettings,
+        settings: CollectorBrokerSettings,
         client_id: str,
         *,
         is_first: bool,
-        take: Callable[[Delivery], bool],
+        enqueue: Callable[[Delivery], bool],
     ) -> None:
+        read_password(settings)
+        make_tls_context(settings)
+        address = f"{settings.host}:{settings.port}"
+        self.status = BrokerStatus(
+            address, is_up=False, since_ms=now_ms(), reason="connecting"
+        )
+        self.connections = 0
         self._settings, self._client_id = settings, client_id
-        self._is_first, self._take = is_first, take
+        self._is_first, self._enqueue = is_first, enqueue
         self._on_change: Callable[[], None] = lambda: None
-        self._password = read_password(settings)
-        self._tls = make_tls_context(settings)
-        self._protocol = MQTTProtocolVersion.MQTTv5
-        self._connection = 0  # message ids start anew with each connection
+        # To try, in order.
+        self._versions: Sequence[MqttVersion] = (MqttVersion.V5, MqttVersion.V311)
+        self._connection = 0  # packet ids mean nothing in another one
         self._is_accepted = False
-        self._done: deque[Done] = deque()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)  # noqa: FBT003 - its signature
-        self._wake_write.setblocking(False)  # noqa: FBT003 - its signature
+        self._requests: deque[AckRequest] = deque()
+        self._wakeup = SessionWakeup()
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="dashboard-collector", daemon=True
         )
-        address = f"{settings.host}:{settings.port}"
-        self.link = BrokerStatus(
-            address, is_up=False, since_ms=now_ms(), reason="connecting"
-        )
-        self.callback_errors = 0
-        self.connections = 0
 
     def start(self, on_change: Callable[[], None] = lambda: None) -> None:
         """Start the thread.
 
         Args:
-            on_change: Called in it when the link changed.
+            on_change: Called in it when ``status`` has changed.
         """
         self._on_change = on_change
         self._thread.start()
@@ -112,278 +108,137 @@ class Collector:
     def stop(self) -> None:
         """Acknowledge what is committed, disconnect, and end the thread."""
         self._stop.set()
-        self._wake()
+        self._wakeup.cancel()
         self._thread.join(STOP_LIMIT_S)
         if not self._thread.is_alive():
-            self._wake_read.close()
-            self._wake_write.close()
+            self._wakeup.close()
 
-    def acknowledge(self, done: Done) -> None:
-        """Hand over what is committed; may be called from any thread.
-
-        Args:
-            done: Messages of the broker, and events of the stations.
-        """
-        self._done.append(done)
-        self._wake()
-
-    def _wake(self) -> None:
-        """Let the thread look at what it was handed."""
-        try:
-            self._wake_write.send(b"\0")
-        except BlockingIOError:
-            pass  # it has not read the last wake-ups yet: it is awake
-        except OSError as exc:
-            logger.debug("collector_not_woken reason=%s", exc)
+    def acknowledge(self, request: AckRequest) -> None:
+        """Hand over what is committed; may be called from any thread."""
+        self._requests.append(request)
+        self._wakeup.set()
 
     def _run(self) -> None:
         """Stay connected until stopped."""
-        retry_s = RETRY_FIRST_S
+        pauses = Backoff(
+            RECONNECT_FIRST_S, RECONNECT_MAX_S, random.random, RECONNECT_SHARES
+        )
         while not self._stop.is_set():
             self._is_accepted = False
+            reason = CLOSED
             try:
-                reason = self._stay_connected()
-            except (OSError, ValueError) as exc:
-                text = exc.strerror if isinstance(exc, OSError) else ""
-                reason = text or str(exc) or type(exc).__name__
-            # The top of the thread: whatever a broker sends must not end it.
+                self._connect_and_serve()
+            except ConnectionLostError as exc:
+                reason = str(exc)
+            # The top of the thread: no message of a broker may end it.
             except Exception as exc:
                 logger.exception("collector_failed")
                 reason = f"{type(exc).__name__}: {exc}"
-            self._set_link(is_up=False, reason=reason)
-            retry_s = (
-                RETRY_FIRST_S if self._is_accepted else min(retry_s * 2, RETRY_LAST_S)
-            )
-            # Spread: a hundred clients must not come back in the same moment.
-            self._stop.wait(retry_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            if self._is_accepted:
+                pauses.reset()
+                # A subscription that was refused is the reason to show.
+                reason = reason if self.status.is_up else self.status.reason
+            self._set_status(is_up=False, reason=reason)
+            self._stop.wait(pauses.next_s())
 
-    def _stay_connected(self) -> str:
-        """Connect and serve one connection; returns why it ended."""
+    def _connect_and_serve(self) -> None:
+        """Hold one connection.
+
+        Raises:
+            ConnectionLostError: It ended, or could not be made.
+        """
+        session = open_session(self._make_session, self._versions, self._wakeup)
+        try:
+            self._note_accepted(session)
+            session.subscribe((SUBSCRIPTION,), own_messages=False)
+            while not self._stop.is_set():
+                for event in session.turn(TURN_S):
+                    self._handle(session, event)
+                self._send_acknowledgements(session)
+            self._send_acknowledgements(session)
+        finally:
+            session.close()
+
+    def _make_session(self, version: MqttVersion) -> MqttSession:
         self._connection += 1
-        client = self._make_client()
-        with selectors.DefaultSelector() as selector:
-            try:
-                self._connect(client)
-                connection = client.socket()
-                if not isinstance(connection, socket.socket):
-                    return "the broker hung up"
-                selector.register(connection, selectors.EVENT_READ)
-                selector.register(self._wake_read, selectors.EVENT_READ)
-                self._serve(client, connection, selector)
-            finally:
-                client.disconnect()
-                if client.want_write():
-                    client.loop_write()
-                _close(client)
-        if not self._is_accepted and self.link.reason != UNSUPPORTED_VERSION:
-            self._use_other_protocol()  # hung up on our greeting, or never answered
-        return self.link.reason if not self.link.is_up else CUT
-
-    def _serve(
-        self,
-        client: Client,
-        connection: socket.socket,
-        selector: selectors.BaseSelector,
-    ) -> None:
-        """Move packets until the connection ends or we are stopped."""
-        answer_by_s = time.monotonic() + CONNACK_LIMIT_S
-        while not self._stop.is_set() and client.socket() is connection:
-            events = selectors.EVENT_READ
-            events |= selectors.EVENT_WRITE * client.want_write()
-            selector.modify(connection, events)
-            is_pending = isinstance(connection, ssl.SSLSocket) and connection.pending()
-            for key, mask in selector.select(0 if is_pending else LOOP_S):
-                if key.fileobj is self._wake_read:
-                    _drain(self._wake_read)
-                elif mask & selectors.EVENT_WRITE:
-                    client.loop_write()
-            # Reading without data is cheap, and TLS may hold some that select() misses.
-            client.loop_read()
-            client.loop_misc()
-            self._send_acknowledgements(client)
-            if not self._is_accepted and time.monotonic() > answer_by_s:
-                self._set_link(is_up=False, reason="the broker does not answer")
-                return
-        self._send_acknowledgements(client)
-
-    def _make_client(self) -> Client:
-        """Return a client for one connection."""
-        is_v5 = self._protocol is MQTTProtocolVersion.MQTTv5
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            clean_session=None if is_v5 else self._is_first,
-            protocol=self._protocol,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        client.suppress_exceptions = True  # we count and log them ourselves
-        client.connect_timeout = CONNECT_LIMIT_S
-        if self._settings.username:
-            client.username_pw_set(self._settings.username, self._password)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
-        client.user_data_set(self._connection)
-        client.on_connect = self._when_connected
-        client.on_subscribe = self._when_subscribed
-        client.on_message = self._when_received
-        client.on_disconnect = self._when_disconnected
-        return client
-
-    def _connect(self, client: Client) -> None:
-        """Open the connection and send the greeting, acknowledgements undelayed."""
-        self._greet(client)
-        opened = client.socket()
-        if isinstance(opened, socket.socket):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def _greet(self, client: Client) -> None:
-        """Send CONNECT in the version of MQTT that is tried now."""
-        if self._protocol is not MQTTProtocolVersion.MQTTv5:
-            client.connect(
-                self._settings.host, self._settings.port, self._settings.keepalive_s
-            )
-            return
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
-        properties.MaximumPacketSize = PACKET_MAX_BYTES
-        client.connect(
-            self._settings.host,
-            self._settings.port,
-            self._settings.keepalive_s,
-            clean_start=self._is_first,
-            properties=properties,
+        return MqttSession(
+            self._settings,
+            self._client_id,
+            version,
+            connect_limit_s=CONNECT_LIMIT_S,
+            answer_limit_s=LOGIN_ANSWER_LIMIT_S,
+            queue=BrokerQueue(
+                is_fresh=self._is_first,
+                expiry_s=SESSION_EXPIRY_S,
+                receive_maximum=RECEIVE_MAXIMUM,
+                packet_max_bytes=PACKET_MAX_BYTES,
+            ),
         )
 
-    def _when_connected(
-        self,
-        client: Client,
-        _connection: int,
-        flags: ConnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        """Subscribe, or remember why the broker refused."""
-        if reason.is_failure:
-            text = str(reason)
-            self._set_link(is_up=False, reason=text)
-            if text == UNSUPPORTED_VERSION:
-                self._use_other_protocol()
-            return
+    def _note_accepted(self, session: MqttSession) -> None:
         self._is_accepted, self._is_first = True, False
         self.connections += 1
-        logger.info("broker_connected session_present=%s", flags.session_present)
-        if self._protocol is MQTTProtocolVersion.MQTTv5:
-            options = SubscribeOptions(qos=1, noLocal=True)  # not our own acks
-            client.subscribe(SUBSCRIPTION, options=options)
-        else:
-            client.subscribe(SUBSCRIPTION, qos=1)
+        # The version that was accepted is tried first the next time.
+        others = (each for each in MqttVersion if each is not session.version)
+        self._versions = (session.version, *others)
+        logger.info("broker_connected session_present=%s", session.is_resumed)
 
-    def _when_subscribed(
-        self,
-        _client: Client,
-        _connection: int,
-        _mid: int,
-        reasons: list[ReasonCode],
-        _properties: Properties | None,
-    ) -> None:
-        """Be up, or say that the broker's rules do not let us read."""
-        refused = [str(each) for each in reasons if each.is_failure]
-        if refused:
-            self._set_link(is_up=False, reason=f"subscription refused: {refused[0]}")
-        else:
-            self._set_link(is_up=True)
+    def _handle(self, session: MqttSession, event: SessionEvent) -> None:
+        match event:
+            case ReceivedMessage():
+                self._receive(session, event)
+            case SubscribeAnswer(refusals):
+                refused = [each for each in refusals.values() if each]
+                if refused:
+                    reason = f"subscription refused: {refused[0]}"
+                    self._set_status(is_up=False, reason=reason)
+                else:
+                    self._set_status(is_up=True, version=session.version)
+            case PublishAnswer():
+                pass  # a station that misses an acknowledgement sends again
 
-    def _when_received(
-        self, client: Client, connection: int, message: MQTTMessage
-    ) -> None:
-        """Pass a message on to the recorder."""
-        try:
-            received = Message(
-                message.topic,
-                bytes(message.payload),
-                now_ms(),
-                is_retained=message.retain,
-            )
-            receipt = Receipt(connection, message.mid, message.qos)
-            self._take(Delivery(received, receipt))
-        except UnicodeDecodeError:
-            # A topic that is no text: nobody's; let the broker forget it.
-            self.callback_errors += 1
-            client.ack(message.mid, message.qos)
-        # The top of a callback: paho would hide what goes wrong here.
-        except Exception:
-            self.callback_errors += 1
-            logger.exception("message_failed mid=%d", message.mid)
-
-    def _when_disconnected(
-        self,
-        _client: Client,
-        _connection: int,
-        _flags: DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        """Remember what the broker said when it hung up."""
-        if self.link.is_up:
-            text = str(reason)
-            # What paho says when the broker said nothing.
-            is_silent = text == "Unspecified error"
-            self._set_link(is_up=False, reason=CUT if is_silent else text)
-
-    def _send_acknowledgements(self, client: Client) -> None:
-        """Send what was committed: to the broker, then to the stations."""
-        while self._done:
-            done = self._done.popleft()
-            for receipt in done.receipts:
-                if receipt.connection == self._connection and receipt.qos:
-                    client.ack(receipt.mid, receipt.qos)
-            if not self._is_accepted:
-                continue  # the stations will send again, and be told then
-            for topics, acknowledgement in done.acks:
-                client.publish(topics.ack, acknowledgement.model_dump_json(), qos=1)
-
-    def _use_other_protocol(self) -> None:
-        """Try the other version of MQTT next."""
-        if self._protocol is MQTTProtocolVersion.MQTTv5:
-            self._protocol = MQTTProtocolVersion.MQTTv311
-        else:
-            self._protocol = MQTTProtocolVersion.MQTTv5
-
-    def _set_link(self, *, is_up: bool, reason: str = "") -> None:
-        """Publish the state of the link; logged once when it changes."""
-        changed = is_up != self.link.is_up
-        if not changed and reason == self.link.reason:
+    def _receive(self, session: MqttSession, message: ReceivedMessage) -> None:
+        """Pass a message on to the writer."""
+        if not message.topic:  # not UTF-8, so of no station: let the broker delete it
+            session.acknowledge(message.mid, message.qos)
             return
-        protocol = self.link.protocol
-        if is_up:
-            is_v5 = self._protocol is MQTTProtocolVersion.MQTTv5
-            protocol = "5" if is_v5 else "3.1.1"
-        since_ms = now_ms() if changed else self.link.since_ms
-        self.link = replace(
-            self.link, is_up=is_up, since_ms=since_ms, reason=reason, protocol=protocol
+        received = Message(
+            message.topic, message.payload, now_ms(), is_retained=message.is_retained
+        )
+        receipt = Receipt(self._connection, message.mid, message.qos)
+        self._enqueue(Delivery(received, receipt))
+
+    def _send_acknowledgements(self, session: MqttSession) -> None:
+        """Send what was committed: to the broker, then to the stations."""
+        while self._requests:
+            request = self._requests.popleft()
+            for receipt in request.receipts:
+                if receipt.connection == self._connection:
+                    session.acknowledge(receipt.mid, receipt.qos)
+            for topics, acknowledgement in request.acks:
+                payload = acknowledgement.model_dump_json().encode()
+                session.publish(topics.ack, payload)
+
+    def _set_status(
+        self, *, is_up: bool, reason: str = "", version: MqttVersion | None = None
+    ) -> None:
+        """Set the state of the connection; it is logged once when it changes."""
+        changed = is_up != self.status.is_up
+        if not changed and reason == self.status.reason:
+            return
+        protocol = version.value if version is not None else self.status.protocol
+        since_ms = now_ms() if changed else self.status.since_ms
+        self.status = replace(
+            self.status,
+            is_up=is_up,
+            since_ms=since_ms,
+            reason=reason,
+            protocol=protocol,
         )
         if is_up:
-            logger.info("broker_up address=%s mqtt=%s", self.link.address, protocol)
+            logger.info("broker_up address=%s mqtt=%s", self.status.address, protocol)
         elif not self._stop.is_set():
             logger.warning(
-                "broker_down address=%s reason=%s", self.link.address, reason
+                "broker_down address=%s reason=%s", self.status.address, reason
             )
         self._on_change()
-
-
-def _drain(wake: socket.socket) -> None:
-    """Read all wake-ups."""
-    try:
-        while wake.recv(4096):
-            pass
-    except BlockingIOError:
-        return
-
-
-def _close(client: Client) -> None:
-    """Close the connection even where paho waits for a last packet to leave."""
-    connection = client.socket()
-    if connection is not None:
-        connection.close()

@@ -3,7 +3,7 @@
 While one batch is being committed the next one gathers: the load makes its own group
 commit. When the history cannot be written (disk full, file locked) the batch is kept
 and tried again; nothing is acknowledged meanwhile, the broker's window fills up, and
-the stations hold their alerts.
+the stations keep their alerts.
 """
 
 import logging
@@ -19,12 +19,14 @@ from dashboard.config import HistorySettings
 from dashboard.history.store import Committed, Store
 from dashboard.messages import Message, Record, Rejection, read_message
 from dashboard.status import now_ms
+from models.backoff import Backoff
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
 BATCH_MESSAGES = 200
-WAITING_MESSAGES = 4000  # beyond: live messages are dropped, queued ones stay unacked
-RETRY_FIRST_S, RETRY_LAST_S = 0.25, 5.0
+QUEUE_MESSAGES = 4000  # beyond: live messages are dropped, queued ones stay unacked
+GATHER_S = 0.5  # wait for a first message
+RETRY_FIRST_S, RETRY_MAX_S = 0.25, 5.0
 PRUNE_EVERY_S = 600.0
 LOG_REJECTIONS = 20  # of one reason per hour: a flood must not fill the log
 FORGET_REJECTIONS_S = 3600.0
@@ -35,12 +37,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the broker wants back for a message.
+    """What acknowledges a message to the broker.
 
     Attributes:
         connection: Number of the connection; ``mid`` means nothing in another one.
-        mid: Message id of MQTT.
-        qos: 0 wants nothing back.
+        mid: Packet id of MQTT.
+        qos: 0: the broker wants no acknowledgement.
     """
 
     connection: int
@@ -57,12 +59,12 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class AckRequest:
     """What the network thread may acknowledge now.
 
     Attributes:
-        receipts: Of messages that are committed, or will never be.
-        acks: What to tell which station.
+        receipts: Of messages that are committed, or never will be.
+        acks: Acknowledgements to stations.
     """
 
     receipts: list[Receipt]
@@ -79,13 +81,20 @@ class HistoryWriter:
     Args:
         store: Used by this thread alone from ``start`` to ``stop``.
         settings: What is kept for how long.
+
+    Attributes:
+        rejected: Messages that did not fit, by reason.
+        duplicates: Events that were in the history already.
+        dropped: Messages that there was no room for.
+        failure: Why the history cannot be written; empty when it can.
+        heartbeat_s: When the thread last ran, monotonic clock.
     """
 
     def __init__(self, store: Store, settings: HistorySettings) -> None:
         self._store, self._settings = store, settings
-        self._on_done: Callable[[Done], None] = lambda _: None
+        self._on_done: Callable[[AckRequest], None] = lambda _: None
         self._on_commit: Callable[[Committed], None] = lambda _: None
-        self._waiting: queue.Queue[Delivery] = queue.Queue(WAITING_MESSAGES)
+        self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_MESSAGES)
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="dashboard-recorder", daemon=True
@@ -101,7 +110,7 @@ class HistoryWriter:
 
     def start(
         self,
-        on_done: Callable[[Done], None],
+        on_done: Callable[[AckRequest], None],
         on_commit: Callable[[Committed], None],
     ) -> None:
         """Start the thread.
@@ -118,19 +127,15 @@ class HistoryWriter:
         self._stop.set()
         self._thread.join(STOP_LIMIT_S)
 
-    def take(self, delivery: Delivery) -> bool:
-        """Accept a message without waiting; false if there is no room for it.
-
-        Args:
-            delivery: As received.
-        """
+    def enqueue(self, delivery: Delivery) -> bool:
+        """Accept a message without waiting; return false if there is no room for it."""
         # The broker's window bounds what has QoS 1; statistics must not crowd it out.
-        is_crowded = self._waiting.qsize() > WAITING_MESSAGES // 2
+        is_crowded = self._queue.qsize() > QUEUE_MESSAGES // 2
         if is_crowded and not delivery.receipt.qos:
             self.dropped += 1
             return False
         try:
-            self._waiting.put_nowait(delivery)
+            self._queue.put_nowait(delivery)
         except queue.Full:
             self.dropped += 1
             return False
@@ -140,68 +145,73 @@ class HistoryWriter:
         """Write batches until stopped."""
         next_prune_s = self._pruned_s = time.monotonic()
         try:
-            while not (self._stop.is_set() and self._waiting.empty()):
+            while not (self._stop.is_set() and self._queue.empty()):
                 self.heartbeat_s = time.monotonic()
                 if self.heartbeat_s >= next_prune_s and not self._stop.is_set():
+                    # A chunk that was full: more is too old, so prune again at once.
                     is_done = self._prune() == 0
                     next_prune_s = self.heartbeat_s + PRUNE_EVERY_S * is_done
-                batch = self._gather(0.0 if next_prune_s <= self.heartbeat_s else 0.5)
+                is_pruning = next_prune_s <= self.heartbeat_s
+                batch = self._gather(0.0 if is_pruning else GATHER_S)
                 if batch:
                     self._write(batch)
-        # The top of a thread: a bug of ours must be seen, on the page too.
+        # The top of a thread: a bug must be visible, on the page too.
         except Exception as exc:
             self.failure = f"the recorder has stopped: {exc}"
             logger.exception("recorder_died")
 
     def _gather(self, wait_s: float) -> list[Delivery]:
-        """Return what has arrived; waits a little if there is nothing."""
+        """Return what has arrived; wait for a first message only."""
         batch: list[Delivery] = []
         try:
-            batch.append(self._waiting.get(timeout=max(wait_s, 0.001)))
+            batch.append(self._queue.get(timeout=max(wait_s, 0.001)))
             while len(batch) < BATCH_MESSAGES:
-                batch.append(self._waiting.get_nowait())
+                batch.append(self._queue.get_nowait())
         except queue.Empty:
             pass
         return batch
 
     def _write(self, batch: list[Delivery]) -> None:
-        """Read, commit, acknowledge; without a commit nothing is acknowledged."""
-        read: list[tuple[Receipt, Record | None]] = []
+        """Parse, commit, acknowledge; without a commit nothing is acknowledged."""
+        parsed: list[tuple[Receipt, Record | None]] = []
         for delivery in batch:
             record = read_message(delivery.message)
             if isinstance(record, Rejection):
                 self._reject(record)
                 record = None
-            read.append((delivery.receipt, record))
-        self._deliver(read)
+            parsed.append((delivery.receipt, record))
+        self._commit_and_acknowledge(parsed)
 
-    def _deliver(self, read: list[tuple[Receipt, Record | None]]) -> None:
+    def _commit_and_acknowledge(
+        self, parsed: list[tuple[Receipt, Record | None]]
+    ) -> None:
         """Commit and acknowledge; in halves where the whole does not fit."""
-        records = [record for _, record in read if record is not None]
+        records = [record for _, record in parsed if record is not None]
         try:
             committed = self._commit(records) if records else Committed()
         except _NoRoomError:
-            half = len(read) // 2
-            self._deliver(read[:half])
-            self._deliver(read[half:])
+            half = len(parsed) // 2
+            self._commit_and_acknowledge(parsed[:half])
+            self._commit_and_acknowledge(parsed[half:])
             return
         if committed is None:
             return
         self.duplicates += committed.duplicates
         for rejection in committed.rejections:
             self._reject(rejection)
-        self._on_done(Done([receipt for receipt, _ in read], committed.acks))
+        receipts = [receipt for receipt, _ in parsed]
+        self._on_done(AckRequest(receipts, committed.acks))
         self._on_commit(committed)
 
     def _commit(self, records: list[Record]) -> Committed | None:
-        """Commit, trying again until it works; nothing if stopped before.
+        """Commit, trying again until it works; None if stopped before.
 
         What is too old is removed meanwhile: it may be what the history is full of.
 
         Raises:
             _NoRoomError: A part of it may still fit.
         """
-        retry_s = RETRY_FIRST_S
+        pauses = Backoff(RETRY_FIRST_S, RETRY_MAX_S, chance=None)
         while True:
             try:
                 committed = self._store.record(records)
@@ -215,9 +225,8 @@ class HistoryWriter:
                         continue
                     if len(records) > 1:
                         raise _NoRoomError from exc
-                if self._stop.wait(retry_s):
+                if self._stop.wait(pauses.next_s()):
                     return None
-                retry_s = min(retry_s * 2, RETRY_LAST_S)
                 self.heartbeat_s = time.monotonic()
                 continue
             if self.failure:
@@ -241,7 +250,7 @@ class HistoryWriter:
             return 0
 
     def _reject(self, rejection: Rejection) -> None:
-        """Count what was not taken, and tell it as long as that is of use."""
+        """Count a rejected message, and log the first ones of each hour."""
         self.rejected[rejection.reason] += 1
         now_s = time.monotonic()
         if now_s >= self._forget_at_s:
@@ -258,5 +267,5 @@ class HistoryWriter:
 
 
 def _is_full(error: sqlite3.Error) -> bool:
-    """Return whether the history has reached its largest size, or the disk its."""
+    """Return whether the history has reached its largest size, or the disk its end."""
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

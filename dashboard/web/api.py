@@ -1,8 +1,8 @@
-"""The web side: JSON for programs, live events and one page for people.
+"""The web application: JSON for programs, live events and one page for people.
 
 Everything is read-only. Ids and numbers in an address are hostile until checked; the
-page may load nothing from anywhere else (Content-Security-Policy) and no script may
-stand in its text.
+page may load nothing from elsewhere (Content-Security-Policy) and its text may hold no
+script.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ WEEK_MINUTES = 7 * 24 * 60
 YEAR_MINUTES = 366 * 24 * 60
 RATE_POINTS = 60
 SSE_PING_S = 15
-SSE_SEND_LIMIT_S = 20.0  # a page that does not read for so long is gone
+SSE_SEND_LIMIT_S = 20.0  # a page that does not read for so long is closed
 SSE_RETRY_MS = 2000
-RECORDER_LIMIT_S = 30.0
+WRITER_LIMIT_S = 30.0  # a writer that did not run for so long hangs
 SAFE_HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'; object-src 'none'",
@@ -52,17 +52,13 @@ SAFE_HEADERS = {
 
 
 class SafeHeaders:
-    """Puts the safe headers on every answer, errors and files too.
-
-    Args:
-        app: What answers.
-    """
+    """Adds the safe headers to every answer, errors and files too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, with the headers added."""
+        """Serve a request."""
 
         async def send_safe(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -76,16 +72,18 @@ class SafeHeaders:
 
 
 class Api:
-    """The answers.
+    """The handlers of the routes.
 
     Args:
-        history: What was seen.
+        history: Queried for every answer.
         hub: The open pages.
-        announcer: The state of everything.
+        broadcaster: Gives the state of stations and collector.
     """
 
-    def __init__(self, history: History, hub: Hub, announcer: EventBroadcaster) -> None:
-        self._history, self._hub, self._announcer = history, hub, announcer
+    def __init__(
+        self, history: History, hub: Hub, broadcaster: EventBroadcaster
+    ) -> None:
+        self._history, self._hub, self._broadcaster = history, hub, broadcaster
 
     async def page(self, _request: Request) -> Response:
         """``GET /``: the page."""
@@ -126,8 +124,8 @@ class Api:
         return Response(picture.jpeg, media_type="image/jpeg", headers=headers)
 
     def cameras(self, _request: Request) -> Response:
-        """``GET /api/cameras``: stations and cameras, last words and counters."""
-        return _json(self._announcer.state())
+        """``GET /api/cameras``: stations and cameras, last states and counters."""
+        return _json(self._broadcaster.state())
 
     def rate(self, request: Request) -> Response:
         """``GET /api/rate?minutes=60``: alerts per minute over time."""
@@ -141,24 +139,24 @@ class Api:
         return _json(self._history.pareto(now_ms(), minutes))
 
     def summary(self, _request: Request) -> Response:
-        """``GET /api/summary``: what the history holds, and how the collector is."""
-        vitals = self._announcer.vitals().as_json()
+        """``GET /api/summary``: totals of the history, and the collector's status."""
+        status = self._broadcaster.collector_status().as_json()
         at_ms = now_ms()
-        return _json({"now_ms": at_ms, **self._history.totals(at_ms), **vitals})
+        return _json({"now_ms": at_ms, **self._history.totals(at_ms), **status})
 
     def health(self, _request: Request) -> Response:
         """``GET /healthz``: 200 while alerts can be kept; a broker may be away."""
-        vitals = self._announcer.vitals()
+        collector = self._broadcaster.collector_status()
         self._history.newest()  # raises if the history cannot be read
-        is_well = not vitals.failure and vitals.recorder_age_s < RECORDER_LIMIT_S
-        status = "ok" if is_well and vitals.link.is_up else "degraded"
+        is_well = not collector.failure and collector.writer_age_s < WRITER_LIMIT_S
+        status = "ok" if is_well and collector.broker.is_up else "degraded"
         return _json(
-            {"status": status if is_well else "failing", **vitals.as_json()},
+            {"status": status if is_well else "failing", **collector.as_json()},
             200 if is_well else 503,
         )
 
     async def events(self, request: Request) -> Response:
-        """``GET /api/events?after=N``: live; ``Last-Event-ID`` goes on from N."""
+        """``GET /api/events?after=N``: live; ``Last-Event-ID`` continues after N."""
         if self._hub.is_full:
             raise HTTPException(503, "too many open pages")
         cursor = request.headers.get("last-event-id") or request.query_params.get(
@@ -170,7 +168,7 @@ class Api:
         )
 
     async def _stream(self, after: int | None) -> AsyncIterator[dict[str, Any]]:
-        """Yield what was missed, the state, and then whatever happens."""
+        """Yield what was missed, the state, and then the live events."""
         viewer = self._hub.join()
         if viewer is None:
             return
@@ -183,14 +181,14 @@ class Api:
                 self._history.alerts, PAGE_MAX_ROWS, after=min(after, newest)
             )
             if after > newest or len(missed) == PAGE_MAX_ROWS:
-                # Another history than the page's, or too much of it: load anew.
+                # Another history than the page's, or too much of it: the page reloads.
                 after = newest
                 yield as_sse(LiveEvent(RESET, "{}"))
             else:
                 for alert in missed:
                     after = alert["n"]
                     yield as_sse(LiveEvent(ALERT, json.dumps(alert), alert["n"]))
-            state = await asyncio.to_thread(self._announcer.state)
+            state = await asyncio.to_thread(self._broadcaster.state)
             yield as_sse(LiveEvent(STATE, json.dumps(state)))
             while (event := await viewer.queue.get()) is not None:
                 if event.n and event.n <= after:
@@ -201,17 +199,17 @@ class Api:
 
 
 def create_app(
-    history: History, hub: Hub, announcer: EventBroadcaster, settings: ServerSettings
+    history: History, hub: Hub, broadcaster: EventBroadcaster, settings: ServerSettings
 ) -> Starlette:
     """Return the web application.
 
     Args:
-        history: What was seen.
+        history: Queried for every answer.
         hub: The open pages.
-        announcer: The state of everything.
+        broadcaster: Gives the state of stations and collector.
         settings: Names under which it is served.
     """
-    api = Api(history, hub, announcer)
+    api = Api(history, hub, broadcaster)
     routes = [
         Route("/", api.page),
         Route("/healthz", api.health),
@@ -233,8 +231,8 @@ def create_app(
             Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
         ],
         exception_handlers={
-            HTTPException: _tell_refusal,
-            sqlite3.Error: _tell_unreadable,
+            HTTPException: _answer_refusal,
+            sqlite3.Error: _answer_unreadable,
         },
     )
 
@@ -263,13 +261,13 @@ def _number(request: Request, name: str, default: int, low: int, high: int) -> i
     return int(text)
 
 
-async def _tell_refusal(_request: Request, exc: Exception) -> Response:
+async def _answer_refusal(_request: Request, exc: Exception) -> Response:
     """Answer a request that is refused."""
     status = exc.status_code if isinstance(exc, HTTPException) else 500
     detail = exc.detail if isinstance(exc, HTTPException) else ""
     return _json({"error": detail}, status)
 
 
-async def _tell_unreadable(_request: Request, exc: Exception) -> Response:
+async def _answer_unreadable(_request: Request, exc: Exception) -> Response:
     """Answer while the history cannot be read."""
     return _json({"error": f"the history cannot be read now: {exc}"}, 503)

@@ -1,4 +1,8 @@
-"""Tells the open pages what is new: each alert at once, the state once a second."""
+"""Sends the open pages what is new: each alert at once, the state once a second.
+
+Only committed rows are shown: what a page gets is read back from the history, never
+taken from the message, so that no alert is on a page that a crash could still undo.
+"""
 
 import asyncio
 import json
@@ -23,10 +27,10 @@ class EventBroadcaster:
     """Turns commits into live events.
 
     Args:
-        history: To read what was committed.
+        history: Read for every event.
         hub: The open pages.
         page: Title, and when a camera is stale.
-        vitals: How the collector is doing now.
+        collector_status: Returns the collector's status now.
     """
 
     def __init__(
@@ -34,11 +38,11 @@ class EventBroadcaster:
         history: History,
         hub: Hub,
         page: PageSettings,
-        vitals: Callable[[], CollectorStatus],
+        collector_status: Callable[[], CollectorStatus],
     ) -> None:
         self._history, self._hub = history, hub
-        self._page, self._vitals = page, vitals
-        self._has_news = True
+        self._page, self._collector_status = page, collector_status
+        self._has_changed = True
 
     def state(self) -> dict[str, Any]:
         """Return the state of everything, as ``/api/cameras`` and live events give it.
@@ -51,38 +55,33 @@ class EventBroadcaster:
             "now_ms": at_ms,
             "title": self._page.title,
             "stale_after_s": self._page.stale_after_s,
-            **self._vitals().as_json(),
+            **self._collector_status().as_json(),
             "stations": self._history.stations(at_ms),
         }
 
-    def vitals(self) -> CollectorStatus:
-        """Return how the collector is doing now."""
-        return self._vitals()
+    def collector_status(self) -> CollectorStatus:
+        """Return the collector's status now."""
+        return self._collector_status()
 
-    def note(self) -> None:
-        """Send the state with the next tick; from any thread."""
-        self._has_news = True
+    def note_change(self) -> None:
+        """Send the state with the next tick; may be called from any thread."""
+        self._has_changed = True
 
-    def announce(self, committed: Committed) -> None:
-        """Send the alerts of a commit; called in the recorder's thread.
-
-        Args:
-            committed: What the commit brought.
-        """
-        self._has_news |= committed.has_news
+    def broadcast(self, committed: Committed) -> None:
+        """Send the alerts of a commit; called in the writer's thread."""
+        self._has_changed |= committed.has_changed
         if not self._hub.viewers:
             return
         events: list[LiveEvent] = []
         try:
             if committed.alerts:
-                alerts = self._history.alerts(
-                    PAGE_MAX_ROWS, after=committed.alerts[0] - 1
-                )
+                after = committed.alerts[0] - 1
+                alerts = self._history.alerts(PAGE_MAX_ROWS, after=after)
                 events += [
                     LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts
                 ]
-            for n in set(committed.pictured) - set(committed.alerts):
-                # No cursor: a page must not think that it has seen all before it.
+            for n in set(committed.completed) - set(committed.alerts):
+                # No cursor: the page may not have all alerts before this one.
                 alerts = self._history.alerts(1, after=n - 1)
                 events += [LiveEvent(ALERT, json.dumps(alert)) for alert in alerts]
         except sqlite3.Error as exc:
@@ -92,15 +91,15 @@ class EventBroadcaster:
         self._hub.publish_from_thread(events)
 
     async def run(self) -> None:
-        """Send the state whenever there are news, and now and then without."""
+        """Send the state when it has changed, and every ``QUIET_TICKS`` without."""
         quiet_ticks = 0
         while True:
             await asyncio.sleep(TICK_S)
             quiet_ticks += 1
-            is_due = self._has_news or quiet_ticks >= QUIET_TICKS
+            is_due = self._has_changed or quiet_ticks >= QUIET_TICKS
             if not is_due or not self._hub.viewers:
                 continue
-            quiet_ticks, self._has_news = 0, False
+            quiet_ticks, self._has_changed = 0, False
             try:
                 state = await asyncio.to_thread(self.state)
             except sqlite3.Error as exc:

@@ -1,8 +1,8 @@
 """Live events for the open pages: one queue per page, bounded.
 
-A page that does not read fast enough is dropped, not waited for. Its browser comes
-back with the cursor of the last alert it saw and gets the rest from the history, so
-that nothing is lost and no page can fill the memory.
+A page that does not read fast enough is closed. Its browser connects again with the
+cursor of the last alert it has and gets the rest from the history, so that no alert is
+lost and no page can fill the memory.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class LiveEvent:
     """One event for the pages.
 
     Attributes:
-        kind: ``alert``, ``state`` or ``reset`` (too much was missed: load anew).
+        kind: ``alert``, ``state`` or ``reset`` (too much was missed: reload the page).
         text: JSON.
         n: Cursor of an alert; 0 for the other kinds.
     """
@@ -41,10 +41,13 @@ class Viewer:
 
 
 class Hub:
-    """Gives every event to every page. Lives in the server's event loop.
+    """Queues every event for every page. Used in the server's event loop.
 
     Args:
         max_viewers: More pages than this are refused.
+
+    Attributes:
+        dropped: Pages that were closed because they did not read.
     """
 
     def __init__(self, max_viewers: int) -> None:
@@ -61,19 +64,15 @@ class Hub:
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no place for one more page."""
+        """Whether no more pages are accepted."""
         return self._is_closed or len(self._viewers) >= self._max_viewers
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the loop that the pages live in.
-
-        Args:
-            loop: The server's.
-        """
+        """Set the server's event loop, for ``publish_from_thread``."""
         self._loop = loop
 
     def join(self) -> Viewer | None:
-        """Return a place for one more page; nothing if there is none left."""
+        """Add a page; None if no more are accepted."""
         if self.is_full:
             return None
         viewer = Viewer()
@@ -81,19 +80,11 @@ class Hub:
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
-        """Forget a page.
-
-        Args:
-            viewer: From ``join``; leaving twice is no fault.
-        """
+        """Remove a page; removing it twice is no error."""
         self._viewers.discard(viewer)
 
     def publish(self, events: list[LiveEvent]) -> None:
-        """Queue events for every page. Call it in the server's loop.
-
-        Args:
-            events: In the order in which they are to be seen.
-        """
+        """Queue events for every page, in order. Call it in the server's loop."""
         for viewer in list(self._viewers):
             try:
                 for event in events:
@@ -101,30 +92,26 @@ class Hub:
             except asyncio.QueueFull:
                 self.dropped += 1
                 logger.warning("viewer_dropped queued=%d", viewer.queue.qsize())
-                self._dismiss(viewer)
+                self._close_viewer(viewer)
 
     def publish_from_thread(self, events: list[LiveEvent]) -> None:
-        """Queue events for every page, from any thread.
-
-        Args:
-            events: In the order in which they are to be seen.
-        """
+        """Queue events for every page, in order, from any thread."""
         loop = self._loop
         if loop is None or loop.is_closed() or not events:
             return
         try:
             loop.call_soon_threadsafe(self.publish, events)
-        except RuntimeError:  # the loop closed just now: nobody is left to see it
+        except RuntimeError:  # the loop closed just now: no page is left
             logger.debug("live_events_unseen count=%d", len(events))
 
     def close(self) -> None:
-        """Close every page's connection, and let none in any more."""
+        """Close every page's connection, and accept no more."""
         self._is_closed = True
         for viewer in list(self._viewers):
-            self._dismiss(viewer)
+            self._close_viewer(viewer)
 
-    def _dismiss(self, viewer: Viewer) -> None:
-        """Let a page's connection end; what it has not read yet is forgotten."""
+    def _close_viewer(self, viewer: Viewer) -> None:
+        """Let a page's connection end; what it has not read yet is dropped."""
         self._viewers.discard(viewer)
         while not viewer.queue.empty():
             viewer.queue.get_nowait()
@@ -132,11 +119,7 @@ class Hub:
 
 
 def as_sse(event: LiveEvent) -> dict[str, Any]:
-    """Return an event in the form that sse-starlette sends.
-
-    Args:
-        event: Any.
-    """
+    """Return an event in the form that sse-starlette sends."""
     message: dict[str, Any] = {"event": event.kind, "data": event.text}
     if event.n:
         message["id"] = str(event.n)

@@ -1,4 +1,4 @@
-"""Runs the web application until it is told to stop."""
+"""Runs the web application until a signal stops it."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class _QuietServer(uvicorn.Server):
-    """Leaves the signals to us: its own way ends the process with the signal."""
+    """Leaves the signals to ``serve``: uvicorn would end the process with them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -32,15 +32,12 @@ class _QuietServer(uvicorn.Server):
 
 
 def open_socket(settings: ServerSettings) -> socket.socket:
-    """Return a socket that listens where the page is to be.
-
-    Args:
-        settings: Address and port.
+    """Return a socket that listens at the page's address and port.
 
     Raises:
         ConfigError: The port is in use, or the address is not of this machine.
     """
-    place = f"[server] host = {settings.host}, port = {settings.port}"
+    where = f"[server] host = {settings.host}, port = {settings.port}"
     try:
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM
@@ -49,7 +46,7 @@ def open_socket(settings: ServerSettings) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
     except OSError as exc:
         raise ConfigError(
-            f"{place}: no such address.",
+            f"{where}: no such address.",
             why=str(exc),
             fix="Give an address of this machine, or 127.0.0.1.",
         ) from exc
@@ -61,7 +58,7 @@ def open_socket(settings: ServerSettings) -> socket.socket:
         listener.close()
         in_use = exc.errno == errno.EADDRINUSE
         raise ConfigError(
-            f"{place}: cannot listen there.",
+            f"{where}: cannot listen there.",
             why="Another program uses this port." if in_use else str(exc),
             fix="Stop that program (is a dashboard running already?), or give "
             "another [server] port."
@@ -75,7 +72,7 @@ async def serve(
     app: Starlette,
     listener: socket.socket,
     hub: Hub,
-    announcer: EventBroadcaster,
+    broadcaster: EventBroadcaster,
     when_up: Callable[[], None] = lambda: None,
 ) -> signal.Signals | None:
     """Serve until SIGTERM or SIGINT, then close every page in order.
@@ -84,7 +81,7 @@ async def serve(
         app: The web application.
         listener: From ``open_socket``.
         hub: The open pages.
-        announcer: Sends the state to them.
+        broadcaster: Sends the state to them.
         when_up: Called once the page can be opened.
 
     Returns:
@@ -113,8 +110,8 @@ async def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-    ticker = asyncio.create_task(announcer.run(), name="announcer")
-    ticker.add_done_callback(_tell_death)
+    ticker = asyncio.create_task(broadcaster.run(), name="broadcaster")
+    ticker.add_done_callback(_log_death)
     loop.call_soon(when_up)  # the socket listens already
     try:
         await server.serve(sockets=[listener])
@@ -125,7 +122,7 @@ async def serve(
     return received[0] if received else None
 
 
-def _tell_death(ticker: asyncio.Task[None]) -> None:
-    """Log why the ticker ended, unless we ended it."""
+def _log_death(ticker: asyncio.Task[None]) -> None:
+    """Log why the ticker ended, unless it was cancelled."""
     if not ticker.cancelled() and ticker.exception() is not None:
         logger.error("announcer_died", exc_info=ticker.exception())

@@ -25,6 +25,7 @@ from edge.cameras.health.condition import names_of
 from edge.cameras.reachability import ReachabilityProbe
 from edge.cameras.worker import REASON_SEPARATOR, run_camera
 from edge.frame import CameraFrame
+from models.backoff import Backoff
 from models.errors import CameraError
 from models.messages import CameraState
 
@@ -36,40 +37,9 @@ logger = logging.getLogger(__name__)
 START_LIMIT_NS = 20_000_000_000  # Python and OpenCV on a machine that is very busy
 PAUSE_MIN_S, PAUSE_MAX_S = 0.5, 30.0
 PAUSE_PATIENT_S = 1.0  # after an attempt that waited as long as it may
-JITTER = 0.5  # share of the pause: cameras of one switch do not come back in step
 STOP_LIMIT_S = 2.0
 DEATHS_TO_POISON = 2
 OPENING = "opening"
-
-
-class Pause:
-    """The growing pause between two starts.
-
-    Args:
-        dice: Where the jitter comes from.
-    """
-
-    def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
-        self.failures = 0
-
-    def next_ns(self, *, was_patient: bool = False) -> int:
-        """Return the pause after one more failure.
-
-        Args:
-            was_patient: The attempt waited for the camera as long as it may: such
-                attempts follow each other slowly by themselves, and the next one
-                sees the camera at once when it comes back meanwhile.
-        """
-        longest_s = PAUSE_PATIENT_S if was_patient else PAUSE_MAX_S
-        # beyond 2**10 it is over the maximum anyway
-        pause_s: float = min(longest_s, PAUSE_MIN_S * 2 ** min(self.failures, 10))
-        self.failures += 1
-        return round(pause_s * self._dice.uniform(1 - JITTER, 1 + JITTER) * 1e9)
-
-    def reset(self) -> None:
-        """Forget the failures: there are frames."""
-        self.failures = 0
 
 
 class CameraProcess:
@@ -93,7 +63,9 @@ class CameraProcess:
         self.since_wall_ns = time.time_ns()
         self.restarts = 0
         self.warning = ""
-        self._pause = Pause(dice or random.Random())  # noqa: S311 (jitter)
+        # The random share keeps the cameras of one switch from reconnecting in step.
+        chance = (dice or random.Random()).random  # noqa: S311 - no secret
+        self._pause = Backoff(PAUSE_MIN_S, PAUSE_MAX_S, chance)
         self._process: BaseProcess | None = None
         self._terminating: list[BaseProcess] = []
         self._frame_buffer: FrameBuffer | None = None
@@ -275,7 +247,10 @@ class CameraProcess:
         self.restarts += 1
         waited_ms = (now_ns - self._started_ns) / 1e6
         was_patient = waited_ms >= self.plan.open_timeout_ms
-        pause_ns = self._pause.next_ns(was_patient=was_patient)
+        # An attempt that waited as long as it may is slow by itself, and the next one
+        # sees the camera at once when it comes back meanwhile.
+        at_most_s = PAUSE_PATIENT_S if was_patient else None
+        pause_ns = round(self._pause.next_s(at_most_s=at_most_s) * 1e9)
         self._probe.start()
         self._start_at_ns = now_ns + pause_ns
         self._change(CameraState.LOST, reason)

@@ -39,7 +39,7 @@ CLOCK_METHODS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.toda
 DOORS = {
     "openvino": ("models.openvino_detector", "trainer.ship"),
     "onnxruntime": ("models.onnx_detector", "trainer.ship"),
-    "paho": ("edge.delivery.publisher", "dashboard.ingest.mqtt"),
+    "paho": ("models.mqtt_session",),
     "subprocess": ("deploy.target", "deploy.selftest", "demo"),
     "tuf": ("deploy.trust",),
 }

@@ -26,21 +26,21 @@ from pathlib import Path
 from dashboard.cli import session_of
 from dashboard.ingest.mqtt import Collector
 from dashboard.config import DashboardSettings
-from dashboard.ingest.writer import Recorder
+from dashboard.ingest.writer import HistoryWriter
 from dashboard.history.store import Store
 from models.config import load_config
 
 config = Path(sys.argv[1])
 settings = load_config(config, DashboardSettings).beside(config.parent)
 store = Store(settings.history.path)
-recorder = Recorder(store, settings.history)
+writer = HistoryWriter(store, settings.history)
 name, is_first = session_of(settings.broker, store)
-collector = Collector(settings.broker, name, is_first=is_first, take=recorder.take)
-def die(done):
-    if done.acks:
+collector = Collector(settings.broker, name, is_first=is_first, enqueue=writer.enqueue)
+def die(request):
+    if request.acks:
         os.kill(os.getpid(), signal.SIGKILL)
-    collector.acknowledge(done)
-recorder.start(on_done=die, on_commit=lambda committed: None)
+    collector.acknowledge(request)
+writer.start(on_done=die, on_commit=lambda committed: None)
 collector.start()
 time.sleep(60)
 """

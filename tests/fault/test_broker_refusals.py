@@ -190,11 +190,11 @@ def test_wrong_password_is_an_alarm_without_a_rush_and_heals(
 
 @pytest.mark.fault(20)
 def test_pauses_between_refused_logins_stay_within_a_minute() -> None:
-    from edge.backoff import Backoff
     from edge.config.station import BrokerSettings
+    from models.backoff import Backoff
 
     longest_s = BrokerSettings().reconnect_max_s
-    pauses = Backoff(0.25, longest_s, chance=lambda: 1.0)
+    pauses = Backoff(0.25, longest_s, lambda: 1.0)
     assert max(pauses.next_s() for _ in range(50)) <= 60
 
 

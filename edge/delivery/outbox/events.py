@@ -1,8 +1,8 @@
-"""What is queued for the collector, and how it looks on the wire.
+"""Events that are queued for the collector, and their CloudEvents.
 
 A row of the outbox holds the content without its position. The CloudEvent around it
-is made when it is sent: only then are sequence number, identity and whether it is a
-repetition known, and whether its picture is still there.
+is made when it is sent: only then are position, id and whether it is a repetition
+known, and whether its picture was evicted.
 """
 
 import json
@@ -35,11 +35,10 @@ class NewEvent:
     """An event that has no position yet.
 
     Attributes:
-        kind: What it is.
-        topic: Where it goes.
+        topic: Where it is published.
         time: Wall clock of the event, ISO 8601 with offset.
         data: Content, JSON object.
-        image: JPEG that goes before it; none for most kinds.
+        image: JPEG that is sent before it; None for all kinds but alerts.
     """
 
     kind: EventKind
@@ -50,7 +49,7 @@ class NewEvent:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that it needs, about."""
+        """Bytes that it takes, about."""
         return len(self.data) + len(self.image or b"") + len(self.topic)
 
 
@@ -60,9 +59,8 @@ class QueuedEvent:
 
     Attributes:
         seq: Position in the stream, from 1.
-        event: What it is.
         was_sent: A broker has confirmed it once.
-        is_whole: The disk gave back what it was given.
+        is_whole: The disk has not changed it.
     """
 
     seq: int
@@ -71,19 +69,11 @@ class QueuedEvent:
     is_whole: bool = True
 
     def id_in(self, stream: str) -> str:
-        """Return its identity.
-
-        Args:
-            stream: Name of the stream.
-        """
+        """Return its id in a stream."""
         return f"{stream}:{self.seq}"
 
     def image_topic(self, stream: str) -> str:
-        """Return where its JPEG goes.
-
-        Args:
-            stream: Name of the stream.
-        """
+        """Return the topic of its JPEG."""
         root = self.event.topic.removesuffix(ALERT_LEAF)
         return f"{root}/image/{self.id_in(stream)}"
 
@@ -95,9 +85,9 @@ def render(
 
     Args:
         queued: Event of the outbox.
-        stream: Name of the stream.
+        stream: Its stream.
         replayed: It may have been transmitted before.
-        with_image: Its JPEG goes with it; else the event says that there is none.
+        with_image: Its JPEG is sent too; else the event announces no JPEG.
     """
     content: dict[str, Any] = json.loads(queued.event.data)
     for name in _FILLED_IN:

@@ -1,8 +1,8 @@
 """The outbox: an alert is raised when it is committed here, and stays until delivered.
 
-One thread writes. It takes whatever has been put since its last commit and commits
+One thread writes. It takes everything that was put since its last commit and commits
 it at once (group commit): under load one disk synchronization serves many events, and
-a lone event does not wait for company. Nobody who puts an event ever waits.
+a single event is committed immediately. ``put`` never waits.
 
 Source:
     Group commit of 50 rows of 1 kB reached 13,968 rows/s where single commits
@@ -18,8 +18,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
+from edge.delivery.outbox.database import OutboxDatabase
 from edge.delivery.outbox.events import EventKind, NewEvent, QueuedEvent
-from edge.delivery.outbox.outbox_file import OutboxFile
 from edge.delivery.outbox.recovery import is_damage, lock_outbox
 from edge.delivery.outbox.write_queue import WriteBatch, WriteQueue
 from edge.delivery.outbox.writer import OutboxWriter
@@ -39,30 +39,28 @@ class Outbox:
     """Events on disk, in order, until they are delivered.
 
     Args:
-        path: SQLite file; its folder is made.
+        path: SQLite file; its folder is created.
         topics: Of the station; its name and the file's epoch name the stream.
-        max_bytes: Largest size of the file; beyond it the least important is shed.
+        max_bytes: Largest size of the file; what is beyond is evicted.
 
     Attributes:
         refused: Events that could not be kept, neither on the disk nor in memory.
         turns: Grows while the writer lives.
-        forget_sent: What a broker has confirmed may go when room is needed, and is
-            no loss: the publisher's policy.
     """
 
     def __init__(self, path: Path, topics: StationTopics, max_bytes: int) -> None:
         self.refused = 0
         self.turns = 0
-        self.forget_sent = False
         self._path, self._max_bytes = path, max_bytes
-        self._waiting = WriteQueue()
+        self._write_queue = WriteQueue()
         self._writer = OutboxWriter(path, topics, max_bytes)
         self._lock_descriptor: int | None = None
         self._reading = threading.Lock()
-        self._reader: OutboxFile | None = None
+        self._reader: OutboxDatabase | None = None
         self._reader_epoch = ""
         self._is_open = False
-        self._is_suspect = False
+        self._needs_check = False
+        self._forgets_sent = False
         self._collector_known = False
         self._listeners: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
@@ -82,7 +80,7 @@ class Outbox:
             self._lock_descriptor = None
             raise
         self._collector_known = self._writer.collector_known
-        self._waiting.written(self._writer.rows)
+        self._write_queue.written(self._writer.rows)
         self._is_open = True
         self._thread.start()
         logger.info(
@@ -94,12 +92,12 @@ class Outbox:
         """Commit what was put, and close.
 
         Args:
-            timeout_s: Longest wait; what is not on disk then is reported as failed.
+            timeout_s: Longest wait; the futures of what is not on disk then fail.
         """
-        self._waiting.close()
+        self._write_queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
-        for _, done in self._waiting.drain().puts:
+        for _, done in self._write_queue.drain().puts:
             done.set_exception(self._not_kept("The daemon stopped."))
         if self._thread.is_alive():
             logger.error("outbox_stuck path=%s: left as it is", self._path)
@@ -113,12 +111,20 @@ class Outbox:
             self._lock_descriptor = None
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Have something called after each commit, in the writer's thread.
+        """Call a function after each commit, in the writer's thread.
 
         Args:
             listener: Must return at once.
         """
         self._listeners.append(listener)
+
+    def treat_confirmed_as_delivered(self, *, is_delivered: bool) -> None:
+        """Set whether confirmed events go first when room is needed, and are no loss.
+
+        Args:
+            is_delivered: The broker's confirmation is enough, by the rule in force.
+        """
+        self._forgets_sent = is_delivered
 
     @property
     def stream(self) -> str:
@@ -132,7 +138,7 @@ class Outbox:
 
     @property
     def collector_known(self) -> bool:
-        """Whether a collector has ever shown itself to this stream."""
+        """Whether a collector has ever answered to this stream."""
         return self._collector_known
 
     @property
@@ -155,41 +161,41 @@ class Outbox:
         """Queue an event; never waits.
 
         Args:
-            kind: What it is.
-            topic: Where it goes.
+            kind: Kind of the event.
+            topic: Where it is published.
             data: Content; ``seq``, ``stream`` and ``replayed`` are filled in later.
             image: JPEG that is sent before it, at most ``THUMBNAIL_MAX_BYTES``.
 
         Returns:
             A future of its position, done when it is committed. While the disk takes
             nothing and memory is full too, the future of the least important event
-            fails with a ``DeliveryError``, and a loss record will tell of it.
+            fails with a ``DeliveryError``, and a loss record will name it.
         """
         if image is not None and len(image) > THUMBNAIL_MAX_BYTES:
             logger.error("image_too_large bytes=%d topic=%s", len(image), topic)
-            image = None  # no collector takes it, and its alert would wait for ever
+            image = None  # no collector takes it, and its alert would never be complete
         content = data.model_dump_json(exclude={"seq", "stream", "replayed"})
         event = NewEvent(
             kind, topic, data.captured_at.isoformat(), content.encode(), image
         )
-        done = self._waiting.add_event(event)
-        dropped = self._waiting.take_dropped()
+        done = self._write_queue.add_event(event)
+        evicted = self._write_queue.take_evicted()
         if done is None:
             done = Future()
-            dropped.append(done)
-        self.refused += len(dropped)
-        for each in dropped:
+            evicted.append(done)
+        self.refused += len(evicted)
+        for each in evicted:
             each.set_exception(self._not_kept("Disk and memory are full."))
         return done
 
     def depth(self) -> int:
         """Return the number of events that are not delivered, on disk or not yet."""
-        return self._waiting.depth
+        return self._write_queue.depth
 
     def unsent(self) -> int:
         """Return the number of events that no broker has confirmed."""
-        return self._waiting.events + self._ask(
-            lambda file: file.unsent, otherwise=self._writer.rows
+        return self._write_queue.events + self._query(
+            lambda database: database.unsent, otherwise=self._writer.rows
         )
 
     def read(
@@ -200,23 +206,25 @@ class Outbox:
         Args:
             after: Position.
             limit: Most events to return.
-            was_sent: Those that a broker has confirmed, else those that none has.
+            was_sent: Return those that a broker has confirmed, else those that none
+                has.
 
         Returns:
-            The events; none at all if the file cannot be read now.
+            The events; None if the file cannot be read now.
         """
-        return self._ask(
-            lambda file: file.read(after, limit, was_sent=was_sent), otherwise=None
+        return self._query(
+            lambda database: database.read(after, limit, was_sent=was_sent),
+            otherwise=None,
         )
 
     def mark_sent(self, stream: str, seq: int) -> None:
         """Note that a broker has confirmed an event; it stays.
 
         Args:
-            stream: In which it was sent; another than the file's is dropped.
+            stream: Events of another stream than the file's are ignored.
             seq: Its position.
         """
-        self._waiting.add_confirmed(stream, seq)
+        self._write_queue.add_confirmed(stream, seq)
 
     def acknowledge(
         self, stream: str, high_water: int, ranges: Sequence[tuple[int, int]]
@@ -224,62 +232,61 @@ class Outbox:
         """Delete what is delivered.
 
         Args:
-            stream: Of which; another than the file's is dropped.
-            high_water: Position up to which everything is.
+            stream: Positions of another stream than the file's are ignored.
+            high_water: Position up to which everything is delivered.
             ranges: Further inclusive ranges of positions.
         """
         below = [(1, high_water)] if high_water else []
-        self._waiting.add_acknowledged(stream, [*below, *ranges])
+        self._write_queue.add_acknowledged(stream, [*below, *ranges])
 
     def note_collector(self) -> None:
-        """Remember, also after a restart, that there is a collector."""
+        """Keep, also over a restart, that there is a collector."""
         self._collector_known = True
-        self._waiting.add_collector()
+        self._write_queue.add_collector()
 
     def _run(self) -> None:
-        """Write until told to stop and nothing is left."""
+        """Write until closed and nothing is left."""
         while True:
-            group = self._waiting.take()
+            batch = self._write_queue.take()
             self.turns += 1
             try:
-                first = self._write(group)
-            # The top of the thread: whatever is wrong, the next event is written.
+                first = self._write(batch)
+            # The top of the thread: after any fault the next event is written.
             except Exception:
                 logger.exception("outbox_writer_failed path=%s", self._path)
-                self._waiting.written(self._writer.rows)
-                for _, done in group.puts:
+                self._write_queue.written(self._writer.rows)
+                for _, done in batch.puts:
                     done.set_exception(self._not_kept("A bug; see the log."))
                 continue
             if first is None:
-                if self._waiting.is_closing:
-                    self._waiting.give_back(group, 0)
+                if self._write_queue.is_closing:
+                    self._write_queue.give_back(batch, 0)
                     return
-                self._waiting.give_back(group, RETRY_INTERVAL_S)
+                self._write_queue.give_back(batch, RETRY_INTERVAL_S)
                 continue
-            for seq, (_, done) in enumerate(group.puts, first):
+            for seq, (_, done) in enumerate(batch.puts, first):
                 done.set_result(seq)
             for listener in self._listeners:
                 listener()
-            if self._waiting.is_closing and not group:
+            if self._write_queue.is_closing and not batch:
                 return
 
-    def _write(self, group: WriteBatch) -> int | None:
-        """Commit a group and return its first position, none if nothing was taken."""
-        if self._is_suspect:
-            self._is_suspect = False
+    def _write(self, batch: WriteBatch) -> int | None:
+        """Commit a batch; return its first position, None if the disk took nothing."""
+        if self._needs_check:
+            self._needs_check = False
             self._writer.check()
-        if not group:
+        if not batch:
             return self.last_seq + 1
-        self._writer.forget_sent = self.forget_sent
-        first = self._writer.commit(group)
+        first = self._writer.commit(batch, forget_sent=self._forgets_sent)
         if first is not None:
-            self._waiting.written(self._writer.rows)
+            self._write_queue.written(self._writer.rows)
         return first
 
-    def _ask(
-        self, question: Callable[[OutboxFile], Answer], otherwise: Default
+    def _query(
+        self, query: Callable[[OutboxDatabase], Answer], otherwise: Default
     ) -> Answer | Default:
-        """Return what the file says; the other answer if it cannot be read."""
+        """Return the result of a query; ``otherwise`` if the file cannot be read."""
         with self._reading:
             if not self._is_open or self._writer.is_failing:
                 return otherwise
@@ -287,12 +294,12 @@ class Outbox:
                 self._close_reader()
             try:
                 if self._reader is None:
-                    self._reader = OutboxFile(self._path, self._max_bytes)
+                    self._reader = OutboxDatabase(self._path, self._max_bytes)
                     self._reader_epoch = self._writer.epoch
-                return question(self._reader)
+                return query(self._reader)
             except sqlite3.DatabaseError as exc:
                 logger.warning("outbox_unreadable path=%s reason=%s", self._path, exc)
-                self._is_suspect |= is_damage(exc)
+                self._needs_check |= is_damage(exc)
                 self._close_reader()
                 return otherwise
 
@@ -305,5 +312,5 @@ class Outbox:
         return DeliveryError(
             f"outbox {self._path}: an event could not be kept.",
             why=why,
-            fix="Make room on the disk, or mend it; see the log.",
+            fix="Make room on the disk, or repair it; see the log.",
         )

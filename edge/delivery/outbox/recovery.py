@@ -1,4 +1,4 @@
-"""Who may use the outbox's file, and what becomes of a damaged one."""
+"""Locks the outbox's file, checks it, and replaces a damaged one."""
 
 import fcntl
 import logging
@@ -8,26 +8,26 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.delivery.outbox.outbox_file import OutboxFile, Transaction
+from edge.delivery.outbox.database import OutboxDatabase, Transaction
 from models.errors import ConfigError, DeliveryError
 from models.files import fsync_folder
 from models.topics import StationTopics
 
-QUARANTINED_KEPT = 2  # each may be as large as the cap
+QUARANTINED_KEPT = 2  # each may be as large as the largest size
 OWNER = "owner"
-LOOKED_AT = 20  # events, to find one that the disk has not changed
-DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+READ_FOR_SENDER = 20  # events, to find one that the disk has not changed
+DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 logger = logging.getLogger(__name__)
 
 
 def lock_outbox(path: Path) -> int:
-    """Take the outbox for this process alone and return the lock's descriptor.
+    """Lock the outbox for this process and return the lock's descriptor.
 
     Args:
         path: File of the outbox; the lock is a file beside it.
 
     Raises:
-        DeliveryError: Another process has it, or the folder cannot be written.
+        DeliveryError: Another process has locked it, or the folder cannot be written.
     """
     lock = path.with_name(f"{path.name}.lock")
     try:
@@ -48,15 +48,15 @@ def lock_outbox(path: Path) -> int:
     return descriptor
 
 
-def open_outbox(path: Path, max_bytes: int) -> OutboxFile:
-    """Open the file, and put it aside and begin a new one if it is damaged.
+def open_outbox(path: Path, max_bytes: int) -> OutboxDatabase:
+    """Open the file; a damaged one is put aside and replaced by a new one.
 
     Args:
-        path: The file; made if it is not there.
+        path: Created if it does not exist.
         max_bytes: Largest size.
 
     Raises:
-        DeliveryError: It cannot be read or written, or is of a newer version.
+        DeliveryError: It cannot be read or written, or a newer version wrote it.
     """
     try:
         return _open_checked(path, max_bytes)
@@ -70,76 +70,68 @@ def open_outbox(path: Path, max_bytes: int) -> OutboxFile:
         raise cannot_open(path, str(exc)) from exc
 
 
-def claim(file: OutboxFile, path: Path, topics: StationTopics) -> None:
-    """Make the file this station's; what is left of another one begins a new stream.
+def claim(database: OutboxDatabase, path: Path, topics: StationTopics) -> None:
+    """Assign the file to this station; an empty one of another starts a new stream.
 
     A stream belongs to the station that used it first, with its site and line: under
-    another name the collector would refuse every event of it for ever.
+    another name the collector would refuse every event of it.
 
     Args:
-        file: Open for writing.
-        path: Its path.
+        database: Open for writing.
+        path: Its path, for the error.
         topics: This station's.
 
     Raises:
         ConfigError: Events of another station wait in it.
         sqlite3.Error: It cannot be read or written.
     """
-    sender = _sender(file)
+    sender = _sender(database)
     if sender not in {"", topics.root}:
         raise ConfigError(
-            f"outbox {path}: {file.depth} events of {sender} wait in it, but [station] "
-            f"says {topics.root}.",
+            f"outbox {path}: {database.depth} events of {sender} wait in it, but "
+            f"[station] is {topics.root}.",
             why="Its name was changed before they were delivered; a collector takes "
             "events only from the station that made them.",
             fix="Set site, line and station back until they are delivered, or give "
             "this station another outbox.path.",
         )
-    if file.meta(OWNER) != topics.root:
-        with Transaction(file.connection):
-            if file.last_seq and not file.depth:
-                file.begin_stream()
-            file.set_meta(OWNER, topics.root)
+    if database.meta(OWNER) != topics.root:
+        with Transaction(database.connection):
+            if database.last_seq and not database.depth:
+                database.start_stream()
+            database.set_meta(OWNER, topics.root)
 
 
-def _sender(file: OutboxFile) -> str:
-    """Return whose events wait, from one that is whole; empty if there is none."""
+def _sender(database: OutboxDatabase) -> str:
+    """Return the topic root of the first whole event; empty if there is none."""
     for was_sent in (False, True):
-        for queued in file.read(0, LOOKED_AT, was_sent=was_sent):
+        for queued in database.read(0, READ_FOR_SENDER, was_sent=was_sent):
             if queued.is_whole:
                 return "/".join(queued.event.topic.split("/")[:4])
     return ""
 
 
-def _open_checked(path: Path, max_bytes: int) -> OutboxFile:
-    file = OutboxFile(path, max_bytes)
+def _open_checked(path: Path, max_bytes: int) -> OutboxDatabase:
+    database = OutboxDatabase(path, max_bytes)
     try:
-        file.check()
+        database.check()
     except BaseException:
-        file.close()
+        database.close()
         raise
-    return file
+    return database
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether an error says that the content of the file is not whole.
-
-    Args:
-        error: From SQLite, or from ``OutboxFile.check``.
-    """
+    """Return whether an error of SQLite or of ``check`` means a damaged file."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # raised by us
+    if code is None:  # raised by OutboxDatabase
         return True
     lost_table = "no such table" in str(error) or "no such column" in str(error)
-    return (code & 0xFF) in DAMAGED or lost_table
+    return (code & 0xFF) in DAMAGE_CODES or lost_table
 
 
 def quarantine(path: Path, reason: str) -> None:
-    """Move a damaged file aside, with its log, so that a new one can begin.
-
-    Args:
-        path: The file.
-        reason: What is wrong with it.
+    """Rename a damaged file and its log, so that a new one can be created.
 
     Raises:
         DeliveryError: It cannot be renamed.
@@ -167,12 +159,7 @@ def quarantine(path: Path, reason: str) -> None:
 
 
 def cannot_open(path: Path, reason: str) -> DeliveryError:
-    """Return the error for an outbox that cannot be kept.
-
-    Args:
-        path: The file.
-        reason: What was seen.
-    """
+    """Return the error for an outbox that cannot be opened."""
     return DeliveryError(
         f"outbox {path}: cannot be opened.",
         why=reason,

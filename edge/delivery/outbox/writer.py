@@ -1,7 +1,7 @@
-"""Commits groups to the outbox's file, and copes when the disk does not.
+"""Commits batches to the outbox's database, and copes when the disk does not.
 
-A full file sheds and tries again; a damaged one is put aside for a new stream; any
-other fault closes it, and the group is tried again later. A commit whose outcome is
+A full database evicts and tries again; a damaged one is put aside for a new stream; any
+other fault closes it, and the batch is tried again later. A commit whose outcome is
 unknown (the disk failed while it synchronized) is looked up before it is repeated:
 an event is never reported on disk when it is not, and never written twice.
 """
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.delivery.outbox.database import OutboxDatabase, Transaction
 from edge.delivery.outbox.events import NewEvent
 from edge.delivery.outbox.eviction import (
     FULL_SHARE,
@@ -20,14 +21,13 @@ from edge.delivery.outbox.eviction import (
     Eviction,
     make_room,
 )
-from edge.delivery.outbox.outbox_file import OutboxFile, Transaction
 from edge.delivery.outbox.recovery import claim, is_damage, open_outbox, quarantine
 from edge.delivery.outbox.write_queue import WriteBatch
 from models.errors import DeliveryError, GraftlineError
 from models.topics import StationTopics
 
 COLLECTOR_KNOWN = "collector_known"
-IN_NEED_SHARE = 0.5  # down to this when even the last fifth was not enough
+EMERGENCY_SHARE = 0.5  # down to this when even the last fifth was not enough
 logger = logging.getLogger(__name__)
 
 
@@ -36,7 +36,7 @@ class OutboxWriter:
 
     Args:
         path: The SQLite file.
-        topics: Of the station, which the file is to belong to.
+        topics: Of the station that the file is to belong to.
         max_bytes: Its largest size.
 
     Attributes:
@@ -44,9 +44,8 @@ class OutboxWriter:
         last_seq: Highest committed position.
         rows: Events in the file.
         is_failing: The disk takes nothing at the moment.
-        collector_known: The file remembers that there is a collector.
+        collector_known: A collector has answered to this file's stream.
         acknowledged: Events deleted because a collector has them.
-        forget_sent: See ``shedding.make_room``.
     """
 
     def __init__(self, path: Path, topics: StationTopics, max_bytes: int) -> None:
@@ -56,9 +55,8 @@ class OutboxWriter:
         self.is_failing = False
         self.collector_known = False
         self.acknowledged = 0
-        self.forget_sent = False
         self._path, self._topics, self._max_bytes = path, topics, max_bytes
-        self._file: OutboxFile | None = None
+        self._database: OutboxDatabase | None = None
         self._attempted = 0  # events of a commit whose outcome is unknown
 
     @property
@@ -73,41 +71,43 @@ class OutboxWriter:
             ConfigError: Events of another station wait in it.
             DeliveryError: It cannot be opened.
         """
-        file = open_outbox(self._path, self._max_bytes)
+        database = open_outbox(self._path, self._max_bytes)
         try:
-            claim(file, self._path, self._topics)
-            epoch, last_seq, rows = file.meta("epoch"), file.last_seq, file.depth
-            self.collector_known = bool(file.meta(COLLECTOR_KNOWN))
+            claim(database, self._path, self._topics)
+            epoch, last_seq = database.meta("epoch"), database.last_seq
+            rows = database.depth
+            self.collector_known = bool(database.meta(COLLECTOR_KNOWN))
             if self._attempted:
-                file.connection.execute("PRAGMA wal_checkpoint(FULL)")
+                database.connection.execute("PRAGMA wal_checkpoint(FULL)")
         except BaseException:
-            file.close()
+            database.close()
             raise
         if epoch != self.epoch:
             self._attempted, self.last_seq = 0, last_seq
-        self.epoch, self.rows, self._file = epoch, rows, file
+        self.epoch, self.rows, self._database = epoch, rows, database
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
-    def commit(self, group: WriteBatch) -> int | None:
-        """Write a group.
+    def commit(self, batch: WriteBatch, *, forget_sent: bool) -> int | None:
+        """Write a batch.
 
         Args:
-            group: What; acknowledgements of another stream than the file's are
-                dropped: they speak of events that are gone.
+            batch: Acknowledgements of another stream than the file's are dropped: their
+                events are gone.
+            forget_sent: See ``eviction.make_room``.
 
         Returns:
-            Position of its first event; none if the disk took nothing.
+            Position of its first event; None if the disk took nothing.
 
         Raises:
-            sqlite3.Error: The group itself cannot be written, on any disk.
+            sqlite3.Error: The batch itself cannot be written, on any disk.
         """
         try:
-            first = self._commit_or_shed(group)
+            first = self._commit(batch, forget_sent=forget_sent)
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError):
             raise
         except (sqlite3.DatabaseError, GraftlineError) as exc:
@@ -119,9 +119,9 @@ class OutboxWriter:
         return first
 
     def check(self) -> None:
-        """Open the file anew, and put it aside if it is damaged.
+        """Open the file again, and put it aside if it is damaged.
 
-        The connection's own memory would hide what the disk has lost.
+        The open connection's cache would hide what the disk has lost.
         """
         self.close()
         try:
@@ -129,85 +129,102 @@ class OutboxWriter:
         except (sqlite3.DatabaseError, GraftlineError) as exc:
             self._fail(exc)
 
-    def _commit_or_shed(self, group: WriteBatch) -> int:
-        """Write a group, with an emergency shedding if the file is full."""
-        if self._file is None:
+    def _commit(self, batch: WriteBatch, *, forget_sent: bool) -> int:
+        """Write a batch, unless the last attempt has already done so."""
+        if self._database is None:
             self.open()
-        file = self._opened()
+        database = self._opened()
         attempted, self._attempted = self._attempted, 0
-        if attempted and file.last_seq >= self.last_seq + attempted:
-            self.rows = file.depth  # the commit had succeeded after all
+        if attempted and database.last_seq >= self.last_seq + attempted:
+            self.rows = database.depth  # that commit had succeeded after all
         else:
-            self.rows = self._write(file, group)
-        first, self.last_seq = self.last_seq + 1, file.last_seq
+            self.rows = self._write(database, batch, forget_sent=forget_sent)
+        first, self.last_seq = self.last_seq + 1, database.last_seq
         return first
 
-    def _write(self, file: OutboxFile, group: WriteBatch) -> int:
-        """Write a group; in need, fold the log, and then shed what must go.
+    def _write(
+        self, database: OutboxDatabase, batch: WriteBatch, *, forget_sent: bool
+    ) -> int:
+        """Write a batch; on a full disk checkpoint the log, evict more and try again.
 
         Raises:
             sqlite3.Error: Not even then; the outcome of a commit may be unknown.
         """
         try:
-            return self._transact(file, group, FULL_SHARE, ROOMY_SHARE, ROWS_PER_COMMIT)
+            return self._transact(
+                database,
+                batch,
+                forget_sent=forget_sent,
+                full_share=FULL_SHARE,
+                roomy_share=ROOMY_SHARE,
+                max_rows=ROWS_PER_COMMIT,
+            )
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                self._attempted = len(group.puts)
+                self._attempted = len(batch.puts)
                 raise
         try:
-            file.meet_full_disk()
-            return self._transact(file, group, 0, IN_NEED_SHARE, None)
+            database.shrink_to_disk()
+            return self._transact(
+                database,
+                batch,
+                forget_sent=forget_sent,
+                full_share=0,
+                roomy_share=EMERGENCY_SHARE,
+                max_rows=None,
+            )
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                self._attempted = len(group.puts)
+                self._attempted = len(batch.puts)
             raise
 
     def _transact(
         self,
-        file: OutboxFile,
-        group: WriteBatch,
+        database: OutboxDatabase,
+        batch: WriteBatch,
+        *,
+        forget_sent: bool,
         full_share: float,
         roomy_share: float,
         max_rows: int | None,
     ) -> int:
-        """Write a group in one transaction and return how many events there are.
+        """Write a batch in one transaction and return how many events there are.
 
         Above ``full_share`` of the largest size room is made first, down to
         ``roomy_share`` or by ``max_rows`` events; the loss records come after the
-        group's own events.
+        batch's own events.
         """
-        with Transaction(file.connection):
-            deleted = file.delete(group.acknowledged_in(self.stream))
-            file.mark_sent(group.confirmed_in(self.stream))  # of those that are left
+        with Transaction(database.connection):
+            deleted = database.delete(batch.acknowledged_in(self.stream))
+            # After the deletion: most confirmed events are acknowledged by now.
+            database.mark_sent(batch.confirmed_in(self.stream))
             rows = self.rows - deleted
-            if group.collector_seen:
-                file.set_meta(COLLECTOR_KNOWN, "yes")
-            events = [event for event, _ in group.puts]
-            events += _records_of(group.lost)
-            if group.puts and file.used_share > full_share:
-                events += self._shed(file, roomy_share, max_rows)
-                rows = file.depth
-            file.insert(file.last_seq + 1, events)
+            if batch.collector_seen:
+                database.set_meta(COLLECTOR_KNOWN, "yes")
+            events = [event for event, _ in batch.puts]
+            events += _records_of(batch.lost)
+            if batch.puts and database.used_share > full_share:
+                evicted = make_room(
+                    database,
+                    forget_sent=forget_sent,
+                    down_to_share=roomy_share,
+                    max_rows=max_rows,
+                )
+                events += self._logged(evicted)
+                rows = database.depth
+            database.insert(database.last_seq + 1, events)
         self.acknowledged += deleted
         return rows + len(events)
 
-    def _shed(
-        self, file: OutboxFile, roomy_share: float, max_rows: int | None
-    ) -> list[NewEvent]:
-        """Make room and return the loss records."""
-        shed = make_room(
-            file,
-            forget_sent=self.forget_sent,
-            down_to_share=roomy_share,
-            max_rows=max_rows,
-        )
-        for lost in shed:
+    def _logged(self, evicted: list[Eviction]) -> list[NewEvent]:
+        """Log what was evicted and return the loss records."""
+        for lost in evicted:
             logger.error(
                 "outbox_shed kind=%s count=%d first_seq=%d last_seq=%d path=%s",
                 *(lost.kind, lost.count, lost.first_seq, lost.last_seq, self._path),
             )
         now = datetime.now(UTC)
-        return [lost.record(now) for lost in shed]
+        return [lost.record(now) for lost in evicted]
 
     def _fail(self, error: sqlite3.DatabaseError | GraftlineError) -> None:
         """Close the file after a fault, and put it aside if it is damaged."""
@@ -221,10 +238,10 @@ class OutboxWriter:
             except DeliveryError as exc:
                 logger.exception("outbox_not_put_aside reason=%s", exc.why)
 
-    def _opened(self) -> OutboxFile:
-        if self._file is None:
+    def _opened(self) -> OutboxDatabase:
+        if self._database is None:
             raise sqlite3.OperationalError("the outbox is closed")
-        return self._file
+        return self._database
 
 
 def _records_of(lost: Mapping[str, tuple[int, bytes]]) -> list[NewEvent]:

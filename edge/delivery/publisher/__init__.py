@@ -1,4 +1,4 @@
-"""MQTT: the only door to paho in the daemon."""
+"""From the outbox to the broker."""
 
 from edge.delivery.publisher.publisher import Publisher
 

@@ -1,78 +1,61 @@
-"""Why a broker cannot be used, in words.
+"""Why a broker cannot be used, in one sentence.
 
-MQTT libraries tell less than they know. With TLS 1.3 the broker judges our certificate
-after our side of the handshake is over, so that a refusal looks like a connection that
-was closed. Here a connection is opened by hand, as far as the broker's answer to a
-login, and closed again. Its client id is a random one: it takes nobody's place.
+An MQTT client reports less than there is to know. With TLS 1.3 the broker checks our
+certificate after our side of the handshake is over, so that a refusal looks like a
+connection that was closed. Here a TLS connection is opened without MQTT and waits for
+that check; then a session logs in and ends. Its client id is a random one, so that no
+other client is disconnected.
 
 Source:
     paho 2.2: a wrong, expired or revoked client certificate is "Unspecified error".
-    RFC 8446 section 6.2 (alerts), MQTT 3.1.1 sections 3.1 and 3.2.
+    RFC 8446 section 6.2 (alerts), MQTT 3.1.1 section 3.2.
 """
 
 import secrets
 import select
 import socket
 import ssl
-import struct
 from contextlib import suppress
+from typing import NoReturn
 
 from models.broker import BrokerLogin, make_tls_context, read_password
 from models.errors import ConfigError
+from models.mqtt_session import (
+    CLOSED,
+    ConnectionLostError,
+    ConnectionRefusedByBrokerError,
+    MqttSession,
+    MqttVersion,
+    OtherVersionError,
+)
+from models.tls_errors import explain_tls
 
-CONNECT, CONNACK, DISCONNECT = 0x10, 0x20, b"\xe0\x00"
-CONNACK_BYTES = 4
-TLS_ALERT = 0x15  # what a TLS port answers to plain bytes
-HAS_USER, HAS_PASSWORD, CLEAN_SESSION = 0x80, 0x40, 0x02
-KEEPALIVE_S = 10
-VERDICT_LIMIT_S = 1.0  # for the broker to judge our certificate
+FIRST_BYTE_OF_CONNACK = 0x20
+FIRST_BYTE_OF_TLS_ALERT = 0x15  # what a TLS port answers to plain bytes
+CERTIFICATE_CHECK_LIMIT_S = 1.0  # for the broker's check of our certificate
+# paho's names of the return codes 2, 4 and 5 of MQTT 3.1.1.
 LOGIN_REFUSALS = {
-    2: "the broker refuses client ids that it does not know",
-    4: "the broker refuses the login: bad user name or password",
-    5: "the broker refuses the login: not authorized",
-}
-# Names of OpenSSL's reasons after "ALERT_"; what is before changed between versions.
-ALERT_WORDS = {
-    "CERTIFICATE_EXPIRED": "our certificate has expired",
-    "CERTIFICATE_REVOKED": "our certificate is revoked",
-    "CERTIFICATE_REQUIRED": "it wants a certificate, and we gave none",
-    "HANDSHAKE_FAILURE": "it wants a certificate that we did not give, or a cipher "
-    "that we do not have",
-    "UNKNOWN_CA": "it does not know the authority that signed our certificate",
-    "BAD_CERTIFICATE": "our certificate is not one that it can use",
-    "CERTIFICATE_UNKNOWN": "our certificate is not one that it can use",
-    "UNSUPPORTED_CERTIFICATE": "our certificate is not made for clients",
-    "DECRYPT_ERROR": "our certificate and our key do not go together",
-    "PROTOCOL_VERSION": "it speaks no TLS 1.2 or newer",
-}
-# X509_V_ERR_* of OpenSSL
-VERIFY_WORDS = {
-    2: "it is signed by an authority that is not in tls_ca_file",
-    9: "it is not valid yet, or our clock is slow",
-    10: "it has expired, or our clock is fast",
-    18: "it is signed by itself and not in tls_ca_file",
-    19: "it is signed by an authority that is not in tls_ca_file",
-    20: "it is signed by an authority that is not in tls_ca_file",
-    21: "it is signed by an authority that is not in tls_ca_file",
-    23: "it is revoked",
-    62: "it is made out to another name than host",
-    64: "it is made out to another address than host",
+    "Client identifier not valid": "the broker refuses client ids that it does not "
+    "know",
+    "Bad user name or password": "the broker refuses the login: bad user name or "
+    "password",
+    "Not authorized": "the broker refuses the login: not authorized",
 }
 
 
 class RefusalError(Exception):
-    """A person must mend something; its text says what."""
+    """Only a person can remove the cause, which is the error's text."""
 
 
-def explain_connection(settings: BrokerLogin, timeout_s: float) -> str | None:
-    """Return why no connection can be made; none if all is well.
+def explain_connection(login: BrokerLogin, timeout_s: float) -> str | None:
+    """Return why no connection can be made; None if one can.
 
     Args:
-        settings: Of the broker.
+        login: Address and credentials.
         timeout_s: Longest wait of each step: connection, handshake, login.
     """
     try:
-        _log_in(settings, timeout_s)
+        _try_connection(login, timeout_s)
     except RefusalError as exc:
         return str(exc)
     except TimeoutError:
@@ -82,15 +65,15 @@ def explain_connection(settings: BrokerLogin, timeout_s: float) -> str | None:
     return None
 
 
-def explain_refusal(settings: BrokerLogin, timeout_s: float) -> str | None:
-    """Return what a person must mend; none also where nobody answers.
+def explain_refusal(login: BrokerLogin, timeout_s: float) -> str | None:
+    """Return what only a person can change; None also where there is no broker.
 
     Args:
-        settings: Of the broker.
+        login: Address and credentials.
         timeout_s: Longest wait of each step: connection, handshake, login.
     """
     try:
-        _log_in(settings, timeout_s)
+        _try_connection(login, timeout_s)
     except RefusalError as exc:
         return str(exc)
     except OSError:  # it is away, and may come back
@@ -98,119 +81,116 @@ def explain_refusal(settings: BrokerLogin, timeout_s: float) -> str | None:
     return None
 
 
-def explain_tls(error: ssl.SSLError) -> str:
-    """Return what a failed handshake means.
-
-    Args:
-        error: As raised.
-    """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        words = VERIFY_WORDS.get(error.verify_code, error.verify_message)
-        return (
-            f"the broker's certificate is not accepted: {words} "
-            f"(certificate verify failed: {error.verify_message})"
-        )
-    reason = error.reason or str(error)
-    alert = reason.upper().replace(" ", "_").rpartition("ALERT_")[2]
-    if alert in ALERT_WORDS:
-        return f"the broker refuses us: {ALERT_WORDS[alert]} ({reason})"
-    if "WRONG_VERSION" in reason or "PACKET_LENGTH" in reason:
-        return f"the port does not speak TLS ({reason})"
-    return f"no TLS connection: {reason}"
-
-
-def _log_in(settings: BrokerLogin, timeout_s: float) -> None:
+def _try_connection(login: BrokerLogin, timeout_s: float) -> None:
     """Connect, shake hands, log in and leave.
 
     Raises:
-        RefusalError: Of what a person must mend.
-        OSError: The broker is not there, or does not answer.
+        RefusalError: Only a person can remove the cause.
+        OSError: There is no broker, or it does not answer.
     """
     try:
-        context = make_tls_context(settings)
-        password = read_password(settings)
+        context = make_tls_context(login)
+        read_password(login)
     except ConfigError as exc:
         raise RefusalError(str(exc)) from exc
-    address = (settings.host, settings.port)
+    if context is not None:
+        _check_handshake(login, context, timeout_s)
+    try:
+        try:
+            _log_in(login, MqttVersion.V311, timeout_s)
+        except OtherVersionError as exc:
+            if not exc.is_protocol_error:
+                raise
+            _log_in(login, MqttVersion.V5, timeout_s)  # the broker knows no 3.1.1
+    except ConnectionLostError as exc:
+        _raise_cause(exc)
+
+
+def _log_in(login: BrokerLogin, version: MqttVersion, timeout_s: float) -> None:
+    """Open a session and end it.
+
+    Raises:
+        ConnectionLostError: It cannot be opened.
+        RefusalError: What answers is no MQTT broker.
+        OSError: Nothing answers.
+    """
+    session = MqttSession(
+        login,
+        f"graftline-{secrets.token_hex(4)}",
+        version,
+        connect_limit_s=timeout_s,
+        answer_limit_s=timeout_s,
+    )
+    try:
+        session.connect()
+        if login.tls_ca_file is None:
+            _check_first_byte(session.connection, timeout_s)
+        session.await_answer()
+    finally:
+        session.close()
+
+
+def _raise_cause(error: ConnectionLostError) -> NoReturn:
+    """Raise what ended a session as a refusal or as an error of the network."""
+    if isinstance(error, ConnectionRefusedByBrokerError):
+        refusal = str(error).rpartition(": ")[2]
+        raise RefusalError(LOGIN_REFUSALS.get(refusal, str(error))) from error
+    if isinstance(error.__cause__, OSError):
+        raise error.__cause__
+    if error.is_protocol_error:
+        raise RefusalError("there is no MQTT broker at this port") from error
+    if isinstance(error, OtherVersionError) and not error.is_closed:
+        raise TimeoutError(str(error)) from error
+    raise ConnectionResetError(CLOSED) from error
+
+
+def _check_handshake(
+    login: BrokerLogin, context: ssl.SSLContext, timeout_s: float
+) -> None:
+    """Make a TLS connection, and wait for the broker's check of our certificate.
+
+    Nothing is sent before: a broker that closes on bytes that it has not read resets
+    the connection, and the reason is lost. A broker that accepts us sends its session
+    tickets at once.
+
+    Raises:
+        RefusalError: One side does not accept the other's certificate.
+        OSError: There is no broker, or it does not answer.
+    """
+    address = (login.host, login.port)
     with socket.create_connection(address, timeout=timeout_s) as plain:
         try:
-            if context is None:
-                _exchange_plain(plain, settings.username, password)
-                return
-            with context.wrap_socket(plain, server_hostname=settings.host) as secret:
-                _await_verdict(secret)
-                _exchange(secret, settings.username, password)
+            with context.wrap_socket(plain, server_hostname=login.host) as secured:
+                wait_s = CERTIFICATE_CHECK_LIMIT_S
+                readable, _, _ = select.select([secured], [], [], wait_s)
+                secured.settimeout(0)
+                with suppress(ssl.SSLWantReadError):
+                    if readable and not secured.recv(1):
+                        raise ConnectionResetError(CLOSED)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as exc:
-            raise ConnectionResetError("closed the connection") from exc
+            raise ConnectionResetError(CLOSED) from exc
         except ssl.SSLError as exc:
             raise RefusalError(explain_tls(exc)) from exc
 
 
-def _await_verdict(secret: ssl.SSLSocket) -> None:
-    """Wait for what the broker says to our certificate, before anything is sent.
-
-    A broker that closes on bytes that it has not read resets the connection, and the
-    reason is lost. One that accepts us sends its session tickets at once.
+def _check_first_byte(connection: socket.socket, timeout_s: float) -> None:
+    """Check that what answers a login without TLS is an MQTT broker.
 
     Raises:
-        ssl.SSLError: It refuses our certificate.
+        RefusalError: It wants TLS, or is something else.
+        OSError: It does not answer.
     """
-    readable, _, _ = select.select([secret], [], [], VERDICT_LIMIT_S)
-    if readable:
-        timeout_s = secret.gettimeout()
-        secret.settimeout(0)
-        with suppress(ssl.SSLWantReadError):
-            if not secret.recv(1):
-                raise ConnectionResetError("closed the connection")
-        secret.settimeout(timeout_s)
-
-
-def _exchange_plain(
-    connection: socket.socket, username: str, password: str | None
-) -> None:
-    """Log in without TLS; a port that wants it may only hang up."""
-    try:
-        _exchange(connection, username, password)
-    except (ConnectionResetError, BrokenPipeError) as exc:
+    readable, _, _ = select.select([connection], [], [], timeout_s)
+    if not readable:
+        raise TimeoutError
+    first = b""
+    with suppress(ConnectionResetError, BrokenPipeError):
+        first = connection.recv(1, socket.MSG_PEEK)
+    if not first:
         raise ConnectionResetError(
-            "hangs up on our greeting: does the port want TLS (tls_ca_file)?"
-        ) from exc
-
-
-def _exchange(connection: socket.socket, username: str, password: str | None) -> None:
-    """Send the login and read the answer."""
-    connection.sendall(_connect_packet(username, password))
-    answer = connection.recv(CONNACK_BYTES)
-    if not answer:
-        raise ConnectionResetError("closed the connection")
-    if answer[0] == TLS_ALERT:
+            "hangs up on our login: does the port want TLS (tls_ca_file)?"
+        )
+    if first[0] == FIRST_BYTE_OF_TLS_ALERT:
         raise RefusalError("the port must want TLS: give tls_ca_file")
-    if answer[0] != CONNACK or len(answer) < CONNACK_BYTES:
-        raise RefusalError("what answers at this port is no MQTT broker")
-    if refusal := LOGIN_REFUSALS.get(answer[3]):
-        raise RefusalError(refusal)
-    connection.sendall(DISCONNECT)
-
-
-def _connect_packet(username: str, password: str | None) -> bytes:
-    """Return a CONNECT of MQTT 3.1.1, which every broker understands."""
-    flags, fields = CLEAN_SESSION, [f"graftline-{secrets.token_hex(4)}"]
-    if username:
-        flags, fields = flags | HAS_USER, [*fields, username]
-    if username and password is not None:
-        flags, fields = flags | HAS_PASSWORD, [*fields, password]
-    body = b"\0\x04MQTT\x04" + struct.pack("!BH", flags, KEEPALIVE_S)
-    for field in fields:
-        text = field.encode()
-        body += struct.pack("!H", len(text)) + text
-    return bytes([CONNECT]) + _length(len(body)) + body
-
-
-def _length(number: int) -> bytes:
-    """Return a number in MQTT's own coding: seven bits a byte, lowest first."""
-    coded = bytearray()
-    while True:
-        number, low = divmod(number, 0x80)
-        coded.append(low | (0x80 if number else 0))
-        if not number:
-            return bytes(coded)
+    if first[0] != FIRST_BYTE_OF_CONNACK:
+        raise RefusalError("there is no MQTT broker at this port")

@@ -1,8 +1,8 @@
-"""What keeps events from their goal and a person must mend.
+"""Faults of the delivery that only a person can fix.
 
 A broker that is away comes back by itself and is no alarm. A refusal is one: an access
-list that denies a topic, a login or a certificate that is not taken, a second client
-with our name, a collector that does not answer although the broker does.
+list that denies a topic, a login or a certificate that is not accepted, a second client
+with our id, a collector that does not answer although the broker does.
 """
 
 import logging
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class DeliveryFaults:
-    """The alarms that stand now; each is logged when it comes and when it goes.
+    """The alarms that stand now; each is logged when it is raised and when it ends.
 
     One thread raises and clears, any thread may read ``text``.
 
     Attributes:
-        text: All of them on one line; empty = none.
+        text: All of them on one line; empty = no alarm.
     """
 
     def __init__(self) -> None:
@@ -27,10 +27,10 @@ class DeliveryFaults:
         self._standing: dict[str, str] = {}
 
     def raise_alarm(self, key: str, text: str) -> None:
-        """Have an alarm stand; nothing happens if it stands already.
+        """Raise an alarm, or change its text; nothing happens if it stands already.
 
         Args:
-            key: What it is about.
+            key: Identifies it, for ``clear``.
             text: What is wrong, for a person.
         """
         if self._standing.get(key) != text:
@@ -39,21 +39,17 @@ class DeliveryFaults:
             self.text = "; ".join(self._standing.values())
 
     def clear(self, key: str) -> None:
-        """End an alarm, if it stands.
-
-        Args:
-            key: What it is about.
-        """
+        """End an alarm, if it stands."""
         if self._standing and self._standing.pop(key, None) is not None:
             logger.info("delivery_alarm_over about=%s", key)
             self.text = "; ".join(self._standing.values())
 
 
 class FlapDetector:
-    """Tells a connection that is taken away again and again from one that was lost.
+    """Detects connections that end again and again.
 
-    Two clients of one name throw each other out in turn, without end, and the broker
-    gives no reason. So does a very bad network: both need a person.
+    Two clients of one id disconnect each other in turn, without end, and the broker
+    gives no reason. A very bad network looks the same: both need a person.
 
     Source:
         Two paho clients of one id: 9 connects in 8 s, reason "Unspecified error" with
@@ -61,7 +57,7 @@ class FlapDetector:
 
     Attributes:
         is_flapping: ``FLAPS`` connections within ``FLAP_WINDOW_S``, and none since
-            that held for as long.
+            that lasted as long.
     """
 
     def __init__(self) -> None:
@@ -69,21 +65,13 @@ class FlapDetector:
         self._opened_s: deque[float] = deque(maxlen=FLAPS)
 
     def opened(self, now_s: float) -> None:
-        """Note a new connection.
-
-        Args:
-            now_s: Monotonic clock.
-        """
+        """Note a new connection, at a time of the monotonic clock."""
         self._opened_s.append(now_s)
         if len(self._opened_s) == FLAPS and now_s - self._opened_s[0] <= FLAP_WINDOW_S:
             self.is_flapping = True
 
     def holds(self, now_s: float) -> None:
-        """Note that the newest connection still stands.
-
-        Args:
-            now_s: Monotonic clock.
-        """
+        """Note that the newest connection is open, at a time of the monotonic clock."""
         if self.is_flapping and now_s - self._opened_s[-1] >= FLAP_WINDOW_S:
             self.is_flapping = False
             self._opened_s.clear()

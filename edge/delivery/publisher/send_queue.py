@@ -3,7 +3,9 @@
 import json
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 from edge.config.station import CollectorAck
 from edge.delivery.outbox.events import QueuedEvent, render
@@ -12,10 +14,11 @@ from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
 from models.messages import SCHEMA_VERSION, Acknowledgement
 
+WINDOW_EVENTS = 200  # on their way without the collector's acknowledgement
 READ_EVENTS = 50
 ACK_MAX_BYTES = 64 * 1024
 HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
-# In "auto", how long a collector may take to show itself after the last event.
+# In "auto", how long a collector may take to answer after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
 UNLIMITED_BYTES = 1 << 62
 SILENCE_KEY, TOO_LARGE_KEY, KEPT_KEY = "collector", "picture size", "event size"
@@ -28,12 +31,12 @@ class Packet:
 
     Attributes:
         topic: Where.
-        payload: What.
-        seq: Position of the event that it completes; 0 = none.
-        stream: What that is a position of.
+        payload: Any bytes.
+        seq: Position of the event that it completes; 0 = of no event.
+        stream: Stream of that position.
         qos: 0 or 1.
-        retain: The broker keeps it for those who come later.
-        image_of: Position of the event whose picture it is; 0 = it is none.
+        retain: The broker keeps it for later subscribers.
+        image_of: Position of the event whose picture it is; 0 = no picture.
     """
 
     topic: str
@@ -51,44 +54,46 @@ class Packet:
 
 
 class SendQueue:
-    """What of the outbox goes out next. Used by the publisher's thread.
+    """Which packets are sent next. Used by the publisher's thread.
+
+    All times are of the monotonic clock.
 
     Args:
         outbox: Started.
-        collector_ack: Whose word makes an event delivered.
-        alarms: Hears what a person must mend.
+        collector_ack: Whose answer makes an event delivered.
+        alarms: Gets what only a person can fix.
         silent_after_s: A collector that does not answer for so long is an alarm.
+        chance: Returns numbers in 0..1, for the pauses between repetitions.
 
     Attributes:
         bad_acknowledgements: Those that could not be read.
-        callback_errors: Answers of the broker that we failed to take.
     """
 
     def __init__(
         self,
         outbox: Outbox,
         collector_ack: CollectorAck,
-        alarms: DeliveryFaults | None = None,
-        silent_after_s: float = 60.0,
+        alarms: DeliveryFaults,
+        silent_after_s: float,
+        chance: Callable[[], float],
     ) -> None:
         self.bad_acknowledgements = 0
-        self.callback_errors = 0
-        self._alarms, self._silent_after_s = alarms or DeliveryFaults(), silent_after_s
+        self._alarms, self._silent_after_s = alarms, silent_after_s
         self._image_limit_bytes: int | None = None  # learned from a refusal
         self._without_image: set[int] = set()  # events whose picture was refused
         self._was_cut = False  # the refusal ended the connection
         self._outbox, self._rule = outbox, collector_ack
-        self._window = SendWindow()
+        self._window = SendWindow(WINDOW_EVENTS, chance)
         self._stream = ""
         self._ready: deque[Packet] = deque()
         self._max_packet_bytes: int | None = None
         self._confirmed_last_ns = 0
         self._confirmed_finally = 0
-        outbox.forget_sent = not self.awaits_collector
+        self._apply_rule()
 
     @property
     def awaits_collector(self) -> bool:
-        """Whether only the collector's word makes an event delivered."""
+        """Whether only the collector's acknowledgement makes an event delivered."""
         match self._rule:
             case CollectorAck.REQUIRED:
                 return True
@@ -96,6 +101,12 @@ class SendQueue:
                 return False
             case CollectorAck.AUTO:
                 return self._outbox.collector_known
+            case _:
+                assert_never(self._rule)
+
+    def _apply_rule(self) -> None:
+        is_delivered = not self.awaits_collector
+        self._outbox.treat_confirmed_as_delivered(is_delivered=is_delivered)
 
     @property
     def delivered(self) -> int:
@@ -105,11 +116,9 @@ class SendQueue:
     def undelivered(self, now_ns: int) -> int:
         """Return how many events are not delivered, by the rule in force.
 
-        In "auto", while no collector was ever seen, the broker's word is enough, but
-        the last event is given some seconds in which a collector may show itself.
-
-        Args:
-            now_ns: Monotonic clock.
+        In "auto", while no collector has ever answered, the broker's confirmation is
+        enough, but after the last event a collector has ``COLLECTOR_GRACE_NS`` to
+        answer for the first time.
         """
         depth = self._outbox.depth()
         if depth == 0 or self.awaits_collector:
@@ -120,19 +129,21 @@ class SendQueue:
         waited_ns = now_ns - self._confirmed_last_ns
         return 0 if waited_ns >= COLLECTOR_GRACE_NS else 1
 
-    def is_hopeless(self) -> bool:
+    def is_only_unacknowledged(self) -> bool:
         """Return whether only a collector that does not answer is missing."""
         is_waited_for = self.awaits_collector and not self._window.is_silent
         return not is_waited_for and self._outbox.unsent() == 0
 
     def connected(self, now_ns: int, max_packet_bytes: int | None) -> None:
-        """Begin on a new connection.
+        """Start on a new connection.
 
         Args:
-            now_ns: Monotonic clock.
-            max_packet_bytes: The broker's limit, if it said one.
+            now_ns: Time.
+            max_packet_bytes: The broker's limit; None: it announced none.
         """
         self._max_packet_bytes = max_packet_bytes
+        # A limit that was found by a refusal is tried again on each connection, or the
+        # broker's new configuration would never be noticed.
         if not self._was_cut:
             self._image_limit_bytes = None
             self._without_image.clear()
@@ -140,7 +151,7 @@ class SendQueue:
         self._was_cut = False
         self._alarms.clear(KEPT_KEY)
         self._ready.clear()
-        self._window.connected(now_ns, repair=self.awaits_collector)
+        self._window.connected(now_ns, redelivers=self.awaits_collector)
 
     def packets(
         self, limit: int, now_ns: int, limit_bytes: int = UNLIMITED_BYTES
@@ -149,12 +160,12 @@ class SendQueue:
 
         Args:
             limit: Most packets.
-            now_ns: Monotonic clock.
+            now_ns: Time.
             limit_bytes: Most bytes; the packet that passes it is the last.
         """
         self._follow_stream(now_ns)
         self._window.tick(now_ns)
-        self._watch_collector(now_ns)
+        self._check_collector(now_ns)
         packets: list[Packet] = []
         while (
             len(packets) < limit
@@ -169,15 +180,15 @@ class SendQueue:
         return packets
 
     def due_ns(self) -> int | None:
-        """Return when to ask for packets again at the latest."""
+        """Return when to ask for packets again at the latest; None: no time is set."""
         return self._window.due_ns()
 
     def confirmed(self, packet: Packet, now_ns: int) -> None:
         """Note that the broker has an event.
 
         Args:
-            packet: Which completed it; one of an older stream means nothing now.
-            now_ns: Monotonic clock.
+            packet: Completes the event; one of an older stream is ignored.
+            now_ns: Time.
         """
         stream, seq = packet.stream, packet.seq
         if stream != self._stream:
@@ -192,19 +203,14 @@ class SendQueue:
             self._confirmed_finally += 1
 
     def refused(self, packet: Packet, now_ns: int) -> None:
-        """Note that the broker did not take an event; it stays.
-
-        Args:
-            packet: Which would have completed it.
-            now_ns: Monotonic clock.
-        """
+        """Note that the broker did not take an event; it stays in the outbox."""
         if packet.stream == self._stream:
             self._window.refused(packet.seq, now_ns)
 
     def image_refused(
         self, packet: Packet, *, is_too_large: bool, was_cut: bool = False
     ) -> None:
-        """Note that the broker did not take a picture; its alert goes without it.
+        """Note that the broker did not take a picture; its alert is sent without it.
 
         The alert is on its way already and announces the picture. No collector can
         complete it, so it comes up for repetition, and is repeated without.
@@ -212,7 +218,7 @@ class SendQueue:
         Args:
             packet: The picture.
             is_too_large: The broker has a limit that it did not announce.
-            was_cut: The connection ended by it; the next one knows the limit.
+            was_cut: The refusal ended the connection; the next one keeps the limit.
         """
         if packet.stream != self._stream:
             return
@@ -220,14 +226,14 @@ class SendQueue:
         self._without_image.add(packet.image_of)
         if is_too_large:
             self._image_limit_bytes = len(packet.payload) - 1
-            self._note_too_large("pictures", self._image_limit_bytes)
+            self._note_too_large(self._image_limit_bytes)
 
     def acknowledged(self, payload: bytes, now_ns: int) -> None:
         """Take the collector's acknowledgement.
 
         Args:
             payload: As received: any bytes.
-            now_ns: Monotonic clock.
+            now_ns: Time.
         """
         message = self._read_acknowledgement(payload)
         if message is None or message.stream != self._outbox.stream:
@@ -247,10 +253,11 @@ class SendQueue:
             self._window.collector_appeared(now_ns)
         self._window.acknowledged(message.high_water, message.ranges, now_ns)
         self._outbox.acknowledge(message.stream, message.high_water, message.ranges)
-        self._outbox.forget_sent = not self.awaits_collector
+        self._outbox.treat_confirmed_as_delivered(
+            is_delivered=not self.awaits_collector
+        )
 
     def _read_acknowledgement(self, payload: bytes) -> Acknowledgement | None:
-        """Return a message that can be trusted to be one."""
         try:
             if len(payload) > ACK_MAX_BYTES:
                 message = f"{len(payload)} bytes are more than {ACK_MAX_BYTES}"
@@ -270,14 +277,14 @@ class SendQueue:
             logger.warning("acknowledgement_refused reason=%r", reason)
 
     def _follow_stream(self, now_ns: int) -> None:
-        """Start again when the outbox had to begin a new stream."""
+        """Start again when the outbox has started a new stream."""
         if self._stream != self._outbox.stream:
             self._stream = self._outbox.stream
             self._ready.clear()
             self._window.new_stream()
-            self._window.connected(now_ns, repair=self.awaits_collector)
+            self._window.connected(now_ns, redelivers=self.awaits_collector)
 
-    def _watch_collector(self, now_ns: int) -> None:
+    def _check_collector(self, now_ns: int) -> None:
         """Raise an alarm when what the broker confirmed is never acknowledged.
 
         With MQTT 3.1.1 a broker confirms what its access list denies: this is the only
@@ -294,33 +301,35 @@ class SendQueue:
                 "this station write?",
             )
 
-    def _note_too_large(self, what: str, limit_bytes: int) -> None:
-        """Say that a limit of the broker keeps something from being sent."""
+    def _note_too_large(self, limit_bytes: int) -> None:
+        """Raise the alarm that a limit of the broker keeps pictures from being sent."""
         self._alarms.raise_alarm(
             TOO_LARGE_KEY,
-            f"the broker takes no {what} of more than {limit_bytes} bytes: they are "
+            f"the broker takes no pictures of more than {limit_bytes} bytes: they are "
             "left out",
         )
 
     def _refill(self, now_ns: int) -> bool:
         """Make packets of the next events: new ones, else some to repeat."""
         window, limit = self._window, min(self._window.room, READ_EVENTS)
-        last_seq = self._outbox.last_seq  # what comes after the read is for later
+        # Read before the query: what is committed after it is left for the next call.
+        last_seq = self._outbox.last_seq
         if limit and window.cursor < last_seq:
             queued = self._outbox.read(window.cursor, limit, was_sent=False)
             if queued is not None:
-                window.cursor = queued[-1].seq if queued else last_seq
+                window.read_up_to(queued[-1].seq if queued else last_seq)
                 self._add(queued, now_ns)
-        if not self._ready and (limit := min(window.repair_limit(now_ns), READ_EVENTS)):
-            queued = self._outbox.read(window.repair_cursor, limit, was_sent=True)
+        limit = min(window.redelivery_limit(now_ns), READ_EVENTS)
+        if not self._ready and limit:
+            queued = self._outbox.read(window.redelivery_cursor, limit, was_sent=True)
             if queued is not None:
                 self._add(queued, now_ns)
                 seqs = [each.seq for each in queued]
-                window.repaired(seqs, now_ns, is_end=len(queued) < limit)
+                window.redelivered(seqs, now_ns, is_end=len(queued) < limit)
         return bool(self._ready)
 
     def _add(self, queued: list[QueuedEvent], now_ns: int) -> None:
-        """Make the packets of some events that are not on their way."""
+        """Make the packets of those events that are not on their way."""
         for each in queued:
             if each.seq in self._window:
                 continue
@@ -344,13 +353,9 @@ class SendQueue:
                 self._window.refused(each.seq, now_ns)
                 continue
             if image:
+                topic = each.image_topic(self._stream)
                 self._ready.append(
-                    Packet(
-                        each.image_topic(self._stream),
-                        image,
-                        stream=self._stream,
-                        image_of=each.seq,
-                    )
+                    Packet(topic, image, stream=self._stream, image_of=each.seq)
                 )
             self._ready.append(
                 Packet(each.event.topic, payload, each.seq, self._stream)
@@ -358,7 +363,7 @@ class SendQueue:
 
     @property
     def _payload_limit_bytes(self) -> int:
-        """Largest payload that the broker said it takes."""
+        """Largest payload that the broker takes, by its announcement."""
         if self._max_packet_bytes is None:
             return UNLIMITED_BYTES
         return self._max_packet_bytes - HEADER_MAX_BYTES
@@ -373,6 +378,6 @@ class SendQueue:
         if learned_bytes is not None:
             limit_bytes = min(limit_bytes, learned_bytes)
         if len(image) > limit_bytes:
-            self._note_too_large("pictures", limit_bytes)
+            self._note_too_large(limit_bytes)
             return None
         return image

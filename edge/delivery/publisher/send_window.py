@@ -1,33 +1,31 @@
 """Which positions are on their way, and when to send them again. Pure.
 
-New events go out in order, at most ``size`` of them without the collector's
-acknowledgement. A confirmed event that stays without it for three seconds means that
-the collector is silent: from then on the broker's word frees the window, so that
-whoever listens live is served, and a *repair* pass over the confirmed events tries a
-few of them again, less and less often. As soon as an acknowledgement comes, the pass
-goes on at full speed. After each connect the unconfirmed events are sent again, and a
-repair pass begins.
+New events are sent in order, at most ``size`` of them without the collector's
+acknowledgement. A confirmed event that stays without it for ``ANSWER_LIMIT_NS`` means
+that the collector is silent: from then on the broker's confirmation frees the window,
+so that live subscribers are served, and a *redelivery* pass over the confirmed events
+sends a few of them again, less and less often. As soon as an acknowledgement comes, the
+pass continues at full speed. After each connect the unconfirmed events are sent again,
+and a redelivery pass starts.
 
 Source:
     A PUBACK is not durability: 25 % were lost when rows were deleted on it, none
     when they were deleted on the collector's acknowledgement.
 """
 
-import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from edge.backoff import Backoff
+from models.backoff import Backoff
 
-WINDOW_EVENTS = 200
-PROBE_EVENTS = 20
+PROBE_EVENTS = 20  # sent again to a collector that may still be silent
 NS_PER_S = 1_000_000_000
 ANSWER_LIMIT_NS = 3 * NS_PER_S
 REPEAT_FIRST_S, REPEAT_MAX_S = 3.0, 60.0
 
 
 @dataclass(slots=True)
-class _Awaited:
+class _Sent:
     """An event on its way."""
 
     sent_ns: int
@@ -35,88 +33,94 @@ class _Awaited:
 
 
 class SendWindow:
-    """State of one stream on one connection.
+    """State of one stream on one connection. All times are of the monotonic clock.
 
     Args:
         size: Most events on their way.
-        chance: Gives numbers in 0..1, for the pauses.
+        chance: Returns numbers in 0..1, for the pauses.
 
     Attributes:
-        cursor: Position up to which unconfirmed events were sent since the connect.
-        sent_up_to: Highest position ever sent: what is sent again is a repetition.
-        repair_cursor: Position up to which the repair pass has come.
+        sent_up_to: Highest position ever sent: up to it an event is a repetition.
+        redelivery_cursor: Position up to which the redelivery pass has come.
         is_silent: The collector does not answer.
     """
 
-    def __init__(
-        self, size: int = WINDOW_EVENTS, chance: Callable[[], float] = random.random
-    ) -> None:
-        self.cursor = 0
+    def __init__(self, size: int, chance: Callable[[], float]) -> None:
         self.sent_up_to = 0
-        self.repair_cursor = 0
+        self.redelivery_cursor = 0
         self.is_silent = False
+        self._cursor = 0
         self._size = size
-        self._awaited: dict[int, _Awaited] = {}
-        self._unanswered: tuple[int, int] | None = None  # seq, since
-        self._repair_due_ns: int | None = None
-        self._repair_left = 0
+        self._sent: dict[int, _Sent] = {}  # by position, in order of transmission
+        self._unanswered: tuple[int, int] | None = None  # seq, sent_ns
+        self._redelivery_due_ns: int | None = None
+        self._redelivery_left = 0
         self._retry_refused_ns: int | None = None
         self._repeat = Backoff(REPEAT_FIRST_S, REPEAT_MAX_S, chance)
         self._refusal = Backoff(REPEAT_FIRST_S, REPEAT_MAX_S, chance)
 
     def __contains__(self, seq: int) -> bool:
         """Return whether an event is on its way."""
-        return seq in self._awaited
+        return seq in self._sent
+
+    @property
+    def cursor(self) -> int:
+        """Position up to which unconfirmed events were read since the connect."""
+        return self._cursor
 
     @property
     def room(self) -> int:
         """How many more events may be on their way."""
-        return max(0, self._size - len(self._awaited))
+        return max(0, self._size - len(self._sent))
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is on its way."""
-        return not self._awaited
+        return not self._sent
 
     @property
     def unanswered_since_ns(self) -> int | None:
-        """Since when an event is confirmed and not acknowledged; none if all are.
+        """Since when an event is confirmed and not acknowledged; None if all are.
 
         It is the time of one certain event: others that are acknowledged do not hide
         that this one never is. It outlives a reconnect.
         """
         return self._unanswered[1] if self._unanswered else None
 
-    def connected(self, now_ns: int, *, repair: bool) -> None:
-        """Begin anew: what was on its way may be lost.
+    def connected(self, now_ns: int, *, redelivers: bool) -> None:
+        """Start again: what was on its way may be lost.
 
         Args:
-            now_ns: Monotonic clock.
-            repair: A collector is expected to answer for confirmed events.
+            now_ns: Time.
+            redelivers: A collector is expected to acknowledge confirmed events.
         """
-        self._awaited.clear()
-        self.cursor = 0
+        self._sent.clear()
+        self._cursor = 0
         self.is_silent = False
         self._retry_refused_ns = None
         self._repeat.reset()
-        self._repair_due_ns = None
-        if repair:
-            self._begin_repair(now_ns, PROBE_EVENTS)
+        self._redelivery_due_ns = None
+        if redelivers:
+            self._start_redelivery(now_ns, PROBE_EVENTS)
 
     def new_stream(self) -> None:
-        """Forget positions that mean something else now."""
+        """Forget the positions of the stream before."""
         self.sent_up_to = 0
         self._unanswered = None
 
     def collector_appeared(self, now_ns: int) -> None:
-        """Offer it everything that was confirmed before it came."""
+        """Send it everything that was confirmed before it came."""
         self.is_silent = False
-        self._begin_repair(now_ns, self._size)
+        self._start_redelivery(now_ns, self._size)
+
+    def read_up_to(self, seq: int) -> None:
+        """Note that the unconfirmed events up to a position were read."""
+        self._cursor = seq
 
     def transmitted(self, seq: int, now_ns: int) -> None:
         """Note that an event is on its way."""
-        self._awaited.pop(seq, None)  # the order is that of the transmissions
-        self._awaited[seq] = _Awaited(now_ns)
+        self._sent.pop(seq, None)  # the order is that of the transmissions
+        self._sent[seq] = _Sent(now_ns)
         self.sent_up_to = max(self.sent_up_to, seq)
 
     def confirmed(self, seq: int, *, awaits_collector: bool) -> None:
@@ -124,19 +128,19 @@ class SendWindow:
 
         Args:
             seq: Position.
-            awaits_collector: Only the collector's word ends it.
+            awaits_collector: Only the collector's acknowledgement delivers it.
         """
         self._refusal.reset()
-        awaited = self._awaited.get(seq)
-        if awaited is None:
+        sent = self._sent.get(seq)
+        if sent is None:
             return
         if not awaits_collector or self.is_silent:
-            del self._awaited[seq]
-        awaited.is_confirmed = True
+            del self._sent[seq]
+        sent.is_confirmed = True
 
     def refused(self, seq: int, now_ns: int) -> None:
-        """Note that the broker did not take an event: try it again later."""
-        self._awaited.pop(seq, None)
+        """Note that the broker did not take an event: it is sent again later."""
+        self._sent.pop(seq, None)
         if self._retry_refused_ns is None:
             self._retry_refused_ns = now_ns + int(self._refusal.next_s() * NS_PER_S)
 
@@ -148,12 +152,12 @@ class SendWindow:
         Args:
             high_water: Position up to which it has everything.
             ranges: Further inclusive ranges.
-            now_ns: Monotonic clock.
+            now_ns: Time.
         """
         ends = [(0, high_water), *ranges]
-        for seq in list(self._awaited):
+        for seq in list(self._sent):
             if any(first <= seq <= last for first, last in ends):
-                del self._awaited[seq]
+                del self._sent[seq]
         if self._unanswered is not None:
             seq = self._unanswered[0]
             if any(first <= seq <= last for first, last in ends):
@@ -161,83 +165,75 @@ class SendWindow:
         self._repeat.reset()
         if self.is_silent:
             self.is_silent = False
-            self._begin_repair(now_ns, self._size)
-        elif self._repair_due_ns is not None:
-            self._repair_due_ns, self._repair_left = now_ns, self._size
+            self._start_redelivery(now_ns, self._size)
+        elif self._redelivery_due_ns is not None:
+            self._redelivery_due_ns, self._redelivery_left = now_ns, self._size
 
     def tick(self, now_ns: int) -> None:
-        """Let time pass.
-
-        Args:
-            now_ns: Monotonic clock.
-        """
+        """Start what is due, and note a collector that has become silent."""
         if self._retry_refused_ns is not None and now_ns >= self._retry_refused_ns:
             self._retry_refused_ns = None
-            self.cursor = 0
+            self._cursor = 0
         oldest = self._oldest_confirmed()
         if oldest is not None and now_ns >= oldest[1] + ANSWER_LIMIT_NS:
             self._unanswered = self._unanswered or oldest
             self.is_silent = True
-            for seq in [s for s, each in self._awaited.items() if each.is_confirmed]:
-                del self._awaited[seq]
-            self._begin_repair(self._later(now_ns), PROBE_EVENTS)
+            for seq in [s for s, each in self._sent.items() if each.is_confirmed]:
+                del self._sent[seq]
+            self._start_redelivery(self._later(now_ns), PROBE_EVENTS)
 
-    def repair_limit(self, now_ns: int) -> int:
-        """Return how many confirmed events may be sent again now.
-
-        Args:
-            now_ns: Monotonic clock.
-        """
-        if self._repair_due_ns is None or now_ns < self._repair_due_ns:
+    def redelivery_limit(self, now_ns: int) -> int:
+        """Return how many confirmed events may be sent again now."""
+        if self._redelivery_due_ns is None or now_ns < self._redelivery_due_ns:
             return 0
-        return min(self.room, self._repair_left)
+        return min(self.room, self._redelivery_left)
 
-    def repaired(self, seqs: list[int], now_ns: int, *, is_end: bool) -> None:
-        """Note a step of the repair pass.
+    def redelivered(self, seqs: list[int], now_ns: int, *, is_end: bool) -> None:
+        """Note a step of the redelivery pass.
 
         Args:
-            seqs: Confirmed events that were looked at, in order.
-            now_ns: Monotonic clock.
+            seqs: Confirmed events that were read, in order.
+            now_ns: Time.
             is_end: There are no more.
         """
         if seqs:
-            self.repair_cursor = seqs[-1]
-            self._repair_left -= len(seqs)
+            self.redelivery_cursor = seqs[-1]
+            self._redelivery_left -= len(seqs)
         if is_end and not self.is_silent:
-            self._repair_due_ns = None
-        elif is_end or self._repair_left <= 0:
+            self._redelivery_due_ns = None
+        elif is_end or self._redelivery_left <= 0:
             if self.is_silent:
-                self._begin_repair(self._later(now_ns), PROBE_EVENTS)
+                self._start_redelivery(self._later(now_ns), PROBE_EVENTS)
             else:  # wait for the answer to these
-                self._repair_due_ns = now_ns + ANSWER_LIMIT_NS
-                self._repair_left = PROBE_EVENTS
+                self._redelivery_due_ns = now_ns + ANSWER_LIMIT_NS
+                self._redelivery_left = PROBE_EVENTS
 
     def due_ns(self) -> int | None:
-        """Return when there is something to do at the latest; none if never.
+        """Return when there is something to do at the latest; None if never.
 
-        A repair for which there is no room waits for an answer, not for a time: to
-        ask again and again would cost the inference a core.
+        A redelivery for which there is no room waits for an answer, not for a time:
+        asking again and again would cost the inference a core.
         """
-        repair_ns = self._repair_due_ns if self.room else None
+        redelivery_ns = self._redelivery_due_ns if self.room else None
         oldest = self._oldest_confirmed()
         answer_ns = oldest[1] + ANSWER_LIMIT_NS if oldest else None
-        times = (repair_ns, self._retry_refused_ns, answer_ns)
+        times = (redelivery_ns, self._retry_refused_ns, answer_ns)
         return min((each for each in times if each is not None), default=None)
 
     def _oldest_confirmed(self) -> tuple[int, int] | None:
-        """Return what waits for the collector's first answer longest: seq, sent_ns.
+        """Return seq and sent_ns of what waits for an acknowledgement longest.
 
-        The events are in the order of their transmissions, and the broker confirms
-        them in about the same: one of the first is the oldest.
+        The broker confirms in about the order of the transmissions: the first
+        confirmed event is the oldest.
         """
-        for seq, each in self._awaited.items():
+        for seq, each in self._sent.items():
             if each.is_confirmed:
                 return seq, each.sent_ns
         return None
 
-    def _begin_repair(self, due_ns: int, events: int) -> None:
-        self.repair_cursor = 0
-        self._repair_due_ns, self._repair_left = due_ns, events
+    def _start_redelivery(self, due_ns: int, events: int) -> None:
+        self.redelivery_cursor = 0
+        self._redelivery_due_ns, self._redelivery_left = due_ns, events
 
     def _later(self, now_ns: int) -> int:
         return now_ns + int(self._repeat.next_s() * NS_PER_S)

@@ -3,14 +3,24 @@ import random
 import numpy as np
 import pytest
 
-from edge.cameras.supervisor import PAUSE_MAX_S, CameraProcess, Pause
+from edge.cameras.supervisor import (
+    PAUSE_MAX_S,
+    PAUSE_MIN_S,
+    PAUSE_PATIENT_S,
+    CameraProcess,
+)
+from models.backoff import Backoff
 from models.messages import CameraState
 from tests.simulators.plans import plan_of
 
 
-def test_pauses_grow_to_half_a_minute_and_tremble() -> None:
-    pause = Pause(random.Random(0))
-    pauses_s = [pause.next_ns() / 1e9 for _ in range(12)]
+def restart_pauses() -> Backoff:
+    return Backoff(PAUSE_MIN_S, PAUSE_MAX_S, random.Random(0).random)
+
+
+def test_pauses_grow_to_half_a_minute_with_a_random_share() -> None:
+    pause = restart_pauses()
+    pauses_s = [pause.next_s() for _ in range(12)]
     nominal_s = [min(PAUSE_MAX_S, 0.5 * 2**n) for n in range(12)]
     ratios = np.array(pauses_s) / nominal_s
     assert ((ratios >= 0.5) & (ratios <= 1.5)).all()
@@ -19,11 +29,11 @@ def test_pauses_grow_to_half_a_minute_and_tremble() -> None:
 
 
 def test_after_a_frame_the_pause_is_short_again() -> None:
-    pause = Pause(random.Random(0))
+    pause = restart_pauses()
     for _ in range(9):
-        pause.next_ns()
+        pause.next_s()
     pause.reset()
-    assert pause.next_ns() <= 0.75e9
+    assert pause.next_s() <= 0.75
 
 
 @pytest.mark.parametrize(
@@ -42,10 +52,10 @@ def test_frame_numbers_of_a_live_camera_never_decrease(
 
 
 def test_pause_after_a_patient_attempt_stays_short() -> None:
-    pause = Pause(random.Random(0))
-    pauses = [pause.next_ns(was_patient=True) / 1e9 for _ in range(20)]
+    pause = restart_pauses()
+    pauses = [pause.next_s(at_most_s=PAUSE_PATIENT_S) for _ in range(20)]
     assert max(pauses) <= 1.5
-    assert pause.next_ns() / 1e9 > 10
+    assert pause.next_s() > 10
 
 
 def test_camera_without_a_process_has_no_frames_and_is_terminated() -> None:

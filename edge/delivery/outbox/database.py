@@ -1,9 +1,9 @@
-"""The outbox's SQLite file: how it is laid out, read and written.
+"""The outbox's SQLite file: its tables, and how it is read and written.
 
 WAL with ``synchronous=FULL``: what was committed survives a power cut. ``seq`` is
 AUTOINCREMENT: a plain primary key would start again at 1 once the table has drained,
-and the collector would take new events for old ones. The epoch is random and made
-with the file, so that a lost disk is a new stream and never a repeated number.
+and the collector would take new events for old ones. The epoch is random and created
+with the file, so that a lost disk starts a new stream and repeats no position.
 """
 
 import secrets
@@ -21,7 +21,7 @@ from models.errors import DeliveryError
 
 LAYOUT_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
-SMALLEST_BYTES = 1 << 20  # what a full disk leaves of the largest size
+SMALLEST_BYTES = 1 << 20  # of the largest size, on a disk that has no more room
 LOG_PAGES = 1000  # SQLite's own default; less on a small disk
 MAGIC = b"SQLite format 3\0"
 HEADER_BYTES, SCHEMA_FORMAT = 100, 4
@@ -43,11 +43,11 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 _COLUMNS = "seq, sent, checksum, image_checksum, image, kind, topic, time, data"
 
 
-class OutboxFile:
+class OutboxDatabase:
     """One open connection to the file; used by one thread at a time.
 
     Args:
-        path: The file; made if it is not there.
+        path: The file; created if it does not exist.
         max_bytes: Largest size, without the write-ahead log (some 4 MB more).
 
     Raises:
@@ -69,10 +69,10 @@ class OutboxFile:
             raise
 
     def _prepare(self, path: Path) -> None:
-        """Set the connection up, and make the tables of a new file."""
+        """Set the connection up, and create the tables of a new file."""
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
-        self._limit()
+        self._limit_size()
         self.connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
         version = self._number("PRAGMA user_version")
         tables = self._number("SELECT count(*) FROM sqlite_master")
@@ -89,7 +89,7 @@ class OutboxFile:
             with Transaction(self.connection):
                 for statement in filter(str.strip, _LAYOUT.split(";")):
                     self.connection.execute(statement)
-                self.begin_stream()
+                self.start_stream()
                 self.connection.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
 
     def check(self) -> None:
@@ -104,20 +104,20 @@ class OutboxFile:
         if not self.meta("epoch"):
             raise sqlite3.DatabaseError("the epoch is missing")
 
-    def meet_full_disk(self) -> None:
-        """Give the log's room back, and be content with what the disk has.
+    def shrink_to_disk(self) -> None:
+        """Truncate the log, and lower the largest size to what the disk has.
 
         Raises:
-            sqlite3.Error: The log cannot be folded into the file.
+            sqlite3.Error: The log cannot be written into the file.
         """
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._limit()
+        self._limit_size()
 
-    def _limit(self) -> None:
+    def _limit_size(self) -> None:
         """Set the largest size: the cap, or less where the disk has less.
 
-        The log needs room as well, and can only be folded into the file while the file
-        may grow: a disk that both fill up together could never be written again.
+        The log needs room as well, and SQLite can only write it into the file while the
+        file may grow: a disk that both have filled could never be written again.
         """
         page_bytes = self._number("PRAGMA page_size")
         used_bytes = sum(
@@ -126,6 +126,7 @@ class OutboxFile:
             if (each := self._path.with_name(self._path.name + end)).exists()
         )
         room_bytes = used_bytes + shutil.disk_usage(self._path.parent).free
+        # Half of it for the file, half for its log.
         limit = min(self._max_bytes, max(room_bytes // 2, SMALLEST_BYTES))
         pages = limit // page_bytes
         self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
@@ -152,22 +153,22 @@ class OutboxFile:
         return self._number("SELECT count(*) FROM event")
 
     def meta(self, name: str) -> str:
-        """Return a remembered value; empty if there is none."""
+        """Return a kept value; empty if there is none."""
         row = self.connection.execute(
             "SELECT value FROM meta WHERE name = ?", (name,)
         ).fetchone()
         return str(row[0]) if row else ""
 
     def set_meta(self, name: str, value: str) -> None:
-        """Remember a value."""
+        """Keep a value."""
         self.connection.execute(
             "INSERT INTO meta VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
 
-    def begin_stream(self) -> None:
-        """Begin a new epoch with position 1; called while there are no events."""
+    def start_stream(self) -> None:
+        """Start a new epoch at position 1; called while there are no events."""
         self.connection.execute("DELETE FROM meta")
         self.connection.execute("DELETE FROM sqlite_sequence WHERE name = 'event'")
         self.set_meta("layout", str(LAYOUT_VERSION))  # a header alone may be damaged
@@ -191,7 +192,7 @@ class OutboxFile:
         return deleted
 
     def mark_sent(self, seqs: Iterable[int]) -> None:
-        """Note that a broker has confirmed these."""
+        """Note that a broker has confirmed these positions."""
         self.connection.executemany(
             "UPDATE event SET sent = 1 WHERE seq = ?", ((seq,) for seq in seqs)
         )
@@ -202,7 +203,8 @@ class OutboxFile:
         Args:
             after: Position.
             limit: Most events to return.
-            was_sent: Those that a broker has confirmed, else those that none has.
+            was_sent: Return those that a broker has confirmed, else those that none
+                has.
         """
         rows = self.connection.execute(
             f"SELECT {_COLUMNS} FROM event"  # noqa: S608 - our own column names
@@ -225,10 +227,10 @@ class OutboxFile:
 
 
 def _check_header(path: Path) -> None:
-    """Look at what SQLite would take for another kind of file, or for a read-only one.
+    """Check the fields that make SQLite reject a file, or open it read-only.
 
     Raises:
-        sqlite3.DatabaseError: The header is not that of a file that we made.
+        sqlite3.DatabaseError: The header is not that of a file of this class.
 
     Source:
         https://www.sqlite.org/fileformat.html, section 1.3.
@@ -237,7 +239,7 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
     except OSError:
-        return  # not there yet; what else is wrong with it SQLite tells better
+        return  # it does not exist yet, or SQLite reports the reason better
     if not header:
         return
     write_version, read_version = header[18:20]
@@ -248,7 +250,7 @@ def _check_header(path: Path) -> None:
 
 
 def _decode(text: bytes) -> str:
-    """Return text of the file; damage in it shows in the checksum."""
+    """Return text of the file; the checksum finds damage in it."""
     return text.decode(errors="replace")
 
 
@@ -260,7 +262,7 @@ def _row(seq: int, event: NewEvent) -> tuple[Any, ...]:
 
 
 def _queued(row: tuple[Any, ...]) -> QueuedEvent:
-    """Return a row as an event. A disk that rots may have changed any byte of it."""
+    """Return a row as an event. The disk may have changed any byte of it."""
     seq, sent, checksum, image_checksum, image, *content = row
     if checksum != _checksum(*content):
         damaged = NewEvent(EventKind.ALERT, "", "", b"")
@@ -273,7 +275,7 @@ def _queued(row: tuple[Any, ...]) -> QueuedEvent:
 
 
 def _checksum(*values: object) -> int:
-    """Return a checksum of values of a row, whatever their types are now."""
+    """Return a checksum of values of a row, of any type."""
     return zlib.crc32(
         b"\0".join(
             value if isinstance(value, bytes) else str(value).encode()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.delivery.outbox import database
 from edge.delivery.outbox import outbox as outbox_module
-from edge.delivery.outbox import outbox_file
 from edge.delivery.outbox.events import NewEvent, QueuedEvent, render
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from models.errors import ConfigError, DeliveryError
@@ -89,7 +89,7 @@ def test_committed_event_is_on_disk_without_closing(
 
 
 def test_every_commit_is_synchronized(open_outbox: Open) -> None:
-    file = open_outbox()._writer._file  # noqa: SLF001 - no other way to see it
+    file = open_outbox()._writer._database  # noqa: SLF001 - no other way to see it
     assert file is not None
     assert file.connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
@@ -371,7 +371,7 @@ def test_word_about_the_old_stream_does_not_touch_the_new_one(
 def test_events_wait_while_the_disk_takes_nothing_and_are_written_once(
     open_outbox: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_file, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(outbox_module, "RETRY_INTERVAL_S", 0.05)
     outbox = open_outbox()
     fill(outbox, 2)
@@ -393,9 +393,9 @@ def test_events_wait_while_the_disk_takes_nothing_and_are_written_once(
 def test_event_that_neither_disk_nor_memory_can_take_fails_its_future(
     open_outbox: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_file, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     monkeypatch.setattr(outbox_module, "RETRY_INTERVAL_S", 0.05)
-    monkeypatch.setattr("edge.delivery.outbox.write_queue.WAITING_MAX_BYTES", 20_000)
+    monkeypatch.setattr("edge.delivery.outbox.write_queue.MEMORY_MAX_BYTES", 20_000)
     outbox = open_outbox()
     blocker = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
@@ -482,7 +482,7 @@ def test_confirmed_events_go_first_and_are_no_loss_where_nobody_acknowledges(
     open_outbox: Open,
 ) -> None:
     outbox = open_outbox(MEBIBYTE)
-    outbox.forget_sent = True
+    outbox.treat_confirmed_as_delivered(is_delivered=True)
     for start in range(0, 3000, 100):
         for seq in fill(outbox, 100, start):
             outbox.mark_sent(outbox.stream, seq)

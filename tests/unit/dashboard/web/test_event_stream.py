@@ -64,6 +64,7 @@ def test_event_from_a_thread_after_the_loop_ended_is_no_error() -> None:
     hub.attach(loop)
     loop.close()
     hub.publish_from_thread([event(1)])
+    assert hub.viewers == 0
 
 
 def test_only_alerts_carry_a_cursor() -> None:

@@ -3,11 +3,10 @@
 import random
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.backoff import Backoff
+from edge.delivery.publisher.send_queue import WINDOW_EVENTS
 from edge.delivery.publisher.send_window import NS_PER_S, PROBE_EVENTS, SendWindow
 
 
@@ -16,9 +15,9 @@ def steady() -> float:
     return 0.5
 
 
-def window(size: int = 200) -> SendWindow:
+def window(size: int = WINDOW_EVENTS) -> SendWindow:
     result = SendWindow(size, steady)
-    result.connected(0, repair=True)
+    result.connected(0, redelivers=True)
     return result
 
 
@@ -84,14 +83,16 @@ def test_silent_collector_is_tried_less_and_less_often_with_a_few_events() -> No
     now_ns, tries = 0, []
     while now_ns < 600 * NS_PER_S:
         here.tick(now_ns)
-        if limit := here.repair_limit(now_ns):
+        if limit := here.redelivery_limit(now_ns):
             assert limit <= PROBE_EVENTS
             tries.append(now_ns / NS_PER_S)
-            seqs = list(range(here.repair_cursor + 1, here.repair_cursor + limit + 1))
+            seqs = list(
+                range(here.redelivery_cursor + 1, here.redelivery_cursor + limit + 1)
+            )
             for seq in seqs:
                 here.transmitted(seq, now_ns)
                 here.confirmed(seq, awaits_collector=True)
-            here.repaired(seqs, now_ns, is_end=False)
+            here.redelivered(seqs, now_ns, is_end=False)
         now_ns += NS_PER_S // 10
     pauses = [later - earlier for earlier, later in pairwise(tries[2:])]
     assert pauses == sorted(pauses)
@@ -99,21 +100,21 @@ def test_silent_collector_is_tried_less_and_less_often_with_a_few_events() -> No
     assert len(tries) < 20
 
 
-def test_answer_after_silence_starts_the_repair_at_once_and_in_full() -> None:
+def test_answer_after_silence_starts_the_redelivery_at_once_and_in_full() -> None:
     here = window()
     send(here, range(1, 2))
     here.confirmed(1, awaits_collector=True)
     here.tick(3 * NS_PER_S)
-    assert here.repair_limit(3 * NS_PER_S) == 0
+    assert here.redelivery_limit(3 * NS_PER_S) == 0
     here.acknowledged(1, (), 3 * NS_PER_S)
     assert not here.is_silent
-    assert here.repair_limit(3 * NS_PER_S) == 200
-    assert here.repair_cursor == 0
+    assert here.redelivery_limit(3 * NS_PER_S) == 200
+    assert here.redelivery_cursor == 0
 
 
 def test_refused_event_is_tried_again_after_a_pause() -> None:
     here = window()
-    here.cursor = 7
+    here.read_up_to(7)
     send(here, range(7, 8))
     here.refused(7, 0)
     assert 7 not in here
@@ -126,9 +127,9 @@ def test_refused_event_is_tried_again_after_a_pause() -> None:
 
 def test_connect_begins_with_the_first_event_and_remembers_what_was_sent() -> None:
     here = window()
-    here.cursor = 9
+    here.read_up_to(9)
     send(here, range(1, 10))
-    here.connected(0, repair=False)
+    here.connected(0, redelivers=False)
     assert here.cursor == 0
     assert here.is_empty
     assert here.sent_up_to == 9
@@ -137,12 +138,12 @@ def test_connect_begins_with_the_first_event_and_remembers_what_was_sent() -> No
 
 
 def test_nothing_is_due_without_events() -> None:
-    here = SendWindow(chance=steady)
-    here.connected(0, repair=False)
+    here = SendWindow(WINDOW_EVENTS, steady)
+    here.connected(0, redelivers=False)
     assert here.due_ns() is None
 
 
-def test_repair_without_room_waits_for_an_answer_and_not_for_a_time() -> None:
+def test_redelivery_without_room_waits_for_an_answer_and_not_for_a_time() -> None:
     here = window(2)
     assert here.due_ns() == 0
     send(here, range(1, 3), now_ns=NS_PER_S)
@@ -164,20 +165,6 @@ def test_event_sent_again_counts_from_its_last_transmission() -> None:
     assert here.is_silent
 
 
-def test_pauses_double_up_to_the_limit_and_begin_anew() -> None:
-    pauses = Backoff(1, 5, steady)
-    assert [pauses.next_s() for _ in range(5)] == [1, 2, 4, 5, 5]
-    pauses.reset()
-    assert pauses.next_s() == 1
-
-
-@pytest.mark.parametrize(("chance", "expected"), [(0.0, 1.0), (1.0, 3.0)])
-def test_pauses_are_shifted_by_chance_by_up_to_half(
-    chance: float, expected: float
-) -> None:
-    assert Backoff(2, 10, lambda: chance).next_s() == expected
-
-
 class Line:
     """An outbox, a broker and a collector, in which anything may get lost."""
 
@@ -187,7 +174,7 @@ class Line:
         self.rows = dict.fromkeys(range(1, count + 1), False)  # seq -> confirmed
         self.history: set[int] = set()
         self.now_ns = 0
-        self.window.connected(0, repair=True)
+        self.window.connected(0, redelivers=True)
 
     def read(self, after: int, limit: int, *, was_sent: bool) -> list[int]:
         found = [s for s, sent in self.rows.items() if s > after and sent is was_sent]
@@ -199,16 +186,16 @@ class Line:
         here.tick(self.now_ns)
         if limit := here.room:
             seqs = self.read(here.cursor, limit, was_sent=False)
-            here.cursor = seqs[-1] if seqs else len(self.rows) + 1000
-        if not seqs and (limit := here.repair_limit(self.now_ns)):
-            seqs = self.read(here.repair_cursor, limit, was_sent=True)
-            here.repaired(seqs, self.now_ns, is_end=len(seqs) < limit)
+            here.read_up_to(seqs[-1] if seqs else len(self.rows) + 1000)
+        if not seqs and (limit := here.redelivery_limit(self.now_ns)):
+            seqs = self.read(here.redelivery_cursor, limit, was_sent=True)
+            here.redelivered(seqs, self.now_ns, is_end=len(seqs) < limit)
         for seq in [each for each in seqs if each not in here]:
             here.transmitted(seq, self.now_ns)
             self.travel(seq)
         self.now_ns += NS_PER_S // 20
         if self.chance.random() < self.loss / 20:
-            here.connected(self.now_ns, repair=True)
+            here.connected(self.now_ns, redelivers=True)
 
     def travel(self, seq: int) -> None:
         """Bring one event as far as it gets."""

@@ -50,7 +50,7 @@ def feed_of(
     rule: CollectorAck = CollectorAck.REQUIRED,
     max_packet_bytes: int | None = None,
 ) -> SendQueue:
-    feed = SendQueue(outbox, rule)
+    feed = SendQueue(outbox, rule, DeliveryFaults(), 60, lambda: 0.5)
     feed.packets(0, 0)  # learns the stream
     feed.connected(0, max_packet_bytes)
     return feed
@@ -270,7 +270,7 @@ def watched_feed(
     outbox: Outbox, rule: CollectorAck
 ) -> tuple[SendQueue, DeliveryFaults]:
     alarms = DeliveryFaults()
-    feed = SendQueue(outbox, rule, alarms, silent_after_s=30)
+    feed = SendQueue(outbox, rule, alarms, 30, lambda: 0.5)
     feed.packets(0, 0)
     feed.connected(0, None)
     return feed, alarms

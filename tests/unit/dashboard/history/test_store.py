@@ -108,10 +108,12 @@ def test_alert_sent_again_without_its_picture_is_complete(file: HistoryFile) -> 
     assert not file.history.alerts(1)[0]["awaits_image"]
 
 
-def test_later_picture_is_told_to_the_pages(file: HistoryFile) -> None:
+def test_later_picture_is_reported_with_its_alert(
+    file: HistoryFile,
+) -> None:
     event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
     (n,) = file.record(alert_record(event)).alerts
-    assert file.record(image_record(event)).pictured == [n]
+    assert file.record(image_record(event)).completed == [n]
 
 
 def test_high_water_never_covers_what_was_not_seen(file: HistoryFile) -> None:
@@ -184,8 +186,8 @@ def test_loss_record_is_kept_and_acknowledged(file: HistoryFile) -> None:
     )
     now = datetime.now(UTC)
     event = LossEvent(id="press-1-00ff:1", source=PRESS.root, time=now, data=data)
-    place = Sender(PRESS, "", NOW_MS, is_retained=False)
-    assert acked(file, Loss(place, event)) == [(1, 1)]
+    sender = Sender(PRESS, "", NOW_MS, is_retained=False)
+    assert acked(file, Loss(sender, event)) == [(1, 1)]
     assert file.history.totals(NOW_MS)["shed_by_stations"] == 5
 
 
@@ -206,8 +208,8 @@ def test_picture_for_a_foreign_stream_is_refused(file: HistoryFile) -> None:
     event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
     file.record(alert_record(event))
     thief = StationTopics("plant", "line-1", "press-2")
-    place = Sender(thief, "top", NOW_MS, is_retained=False)
-    committed = file.record(Image(place, event.id, JPEG_SHA256, JPEG))
+    sender = Sender(thief, "top", NOW_MS, is_retained=False)
+    committed = file.record(Image(sender, event.id, JPEG_SHA256, JPEG))
     assert [each.reason for each in committed.rejections] == [
         RejectionReason.WRONG_STATION
     ]
@@ -228,8 +230,8 @@ def test_one_row_that_cannot_be_stored_does_not_hold_up_the_others(
     file: HistoryFile,
 ) -> None:
     good = alert_record(alert_event(PRESS, 1))
-    place = Sender(PRESS, "top", 2**70, is_retained=False)  # no 64-bit integer
-    bad = Image(place, "press-1-00ff:2", JPEG_SHA256, JPEG)
+    sender = Sender(PRESS, "top", 2**70, is_retained=False)  # no 64-bit integer
+    bad = Image(sender, "press-1-00ff:2", JPEG_SHA256, JPEG)
     committed = file.record(good, bad, alert_record(alert_event(PRESS, 3)))
     assert [each.reason for each in committed.rejections] == [
         RejectionReason.UNSTORABLE
@@ -242,10 +244,13 @@ def test_full_history_acknowledges_nothing_and_recovers(tmp_path: Path) -> None:
     store = Store(path, max_mb=1)
     event = alert_event(PRESS, 1)
     picture = b"\xff\xd8\xff" + bytes(100_000)
-    place = Sender(PRESS, "top", NOW_MS, is_retained=False)
+    sender = Sender(PRESS, "top", NOW_MS, is_retained=False)
     with pytest.raises(sqlite3.OperationalError, match="full"):
         store.record(
-            [Image(place, f"press-1-00ff:{seq}", "00", picture) for seq in range(2, 20)]
+            [
+                Image(sender, f"press-1-00ff:{seq}", "00", picture)
+                for seq in range(2, 20)
+            ]
         )
     assert store.record([alert_record(event)]).acks  # a small one still fits
     store.close()

@@ -9,7 +9,7 @@ import pytest
 
 from dashboard.config import HistorySettings
 from dashboard.history.store import Committed
-from dashboard.ingest.writer import Delivery, Done, HistoryWriter, Receipt
+from dashboard.ingest.writer import AckRequest, Delivery, HistoryWriter, Receipt
 from dashboard.messages import Image, Message, Sender
 from tests.simulators.station import alert_event, wait_until
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
@@ -18,22 +18,22 @@ TOPIC = PRESS.camera("top", "alert")
 
 
 class Ledger:
-    """A recorder, and what it let be acknowledged."""
+    """A writer, and what it has let be acknowledged."""
 
     def __init__(self, file: HistoryFile) -> None:
         self.file = file
-        self.recorder = HistoryWriter(file.store, HistorySettings(path=file.path))
+        self.writer = HistoryWriter(file.store, HistorySettings(path=file.path))
         self.receipts: list[int] = []
         self.acked: list[int] = []
         self.rows_when_acked: list[int] = []
 
     def start(self) -> None:
-        self.recorder.start(self._when_done, self._when_committed)
+        self.writer.start(self._when_done, self._when_committed)
 
-    def _when_done(self, done: Done) -> None:
+    def _when_done(self, request: AckRequest) -> None:
         self.rows_when_acked.append(len(self.file.history.alerts(500)))
-        self.receipts += [each.mid for each in done.receipts]
-        self.acked += [ack.high_water for _, ack in done.acks]
+        self.receipts += [each.mid for each in request.receipts]
+        self.acked += [ack.high_water for _, ack in request.acks]
 
     def _when_committed(self, committed: Committed) -> None:
         pass
@@ -43,7 +43,7 @@ class Ledger:
 
     def send_to(self, topic: str, mid: int, payload: bytes, qos: int = 1) -> bool:
         message = Message(topic, payload, time.time_ns() // 1_000_000)
-        return self.recorder.take(Delivery(message, Receipt(1, mid, qos)))
+        return self.writer.enqueue(Delivery(message, Receipt(1, mid, qos)))
 
 
 def alert(seq: int) -> bytes:
@@ -55,10 +55,10 @@ def ledger(file: HistoryFile) -> Iterator[Ledger]:
     the_ledger = Ledger(file)
     the_ledger.start()
     yield the_ledger
-    the_ledger.recorder.stop()
+    the_ledger.writer.stop()
 
 
-def test_nothing_is_acknowledged_before_its_row_is_there(ledger: Ledger) -> None:
+def test_nothing_is_acknowledged_before_its_row_is_committed(ledger: Ledger) -> None:
     for seq in range(1, 4):
         ledger.send(seq, alert(seq))
         wait_until(lambda seq=seq: seq in ledger.receipts, "receipt")  # type: ignore[misc]
@@ -70,7 +70,7 @@ def test_hostile_message_is_counted_and_taken_from_the_broker(ledger: Ledger) ->
     ledger.send(1, b"\xff not JSON")
     ledger.send(2, alert(1))
     wait_until(lambda: ledger.receipts == [1, 2], "receipts")
-    assert ledger.recorder.rejected == {"not_json": 1}
+    assert ledger.writer.rejected == {"not_json": 1}
     assert ledger.acked == [1]
 
 
@@ -78,12 +78,12 @@ def test_locked_history_holds_everything_until_it_is_free(ledger: Ledger) -> Non
     other = sqlite3.connect(ledger.file.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     ledger.send(1, alert(1))
-    wait_until(lambda: ledger.recorder.failure, "the failure is told")
+    wait_until(lambda: ledger.writer.failure, "the failure is reported")
     assert ledger.receipts == []
     other.execute("ROLLBACK")
     other.close()
     wait_until(lambda: ledger.receipts == [1], "receipt after the lock")
-    assert ledger.recorder.failure == ""
+    assert ledger.writer.failure == ""
     assert len(ledger.file.history.alerts(9)) == 1
 
 
@@ -92,7 +92,7 @@ def test_stopping_commits_what_has_arrived(file: HistoryFile) -> None:
     for seq in range(1, 301):  # more than one batch
         ledger.send(seq, alert(seq))
     ledger.start()
-    ledger.recorder.stop()
+    ledger.writer.stop()
     assert len(ledger.receipts) == 300
     assert file.history.newest() == 300
 
@@ -102,7 +102,7 @@ def test_statistics_do_not_crowd_out_alerts(file: HistoryFile) -> None:
     taken = sum(ledger.send(0, b"{}", qos=0) for _ in range(3000))
     assert taken == 2001
     assert ledger.send(1, alert(1))
-    assert ledger.recorder.dropped == 999
+    assert ledger.writer.dropped == 999
 
 
 DAY_MS = 24 * 3600 * 1000
@@ -111,20 +111,20 @@ PICTURE = b"\xff\xd8\xff" + bytes(100_000)
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Ledger]:
-    """A recorder, not started, whose history takes eight pictures."""
+    """A writer, not started, whose history takes eight pictures."""
     file = HistoryFile(tmp_path, max_mb=1)
     ledger = Ledger(file)
     yield ledger
-    ledger.recorder.stop()
+    ledger.writer.stop()
     file.store.close()
 
 
 def fill(ledger: Ledger, received_ms: int) -> None:
     """Put pictures into the history until no more fits."""
-    place = Sender(PRESS, "top", received_ms, is_retained=False)
+    sender = Sender(PRESS, "top", received_ms, is_retained=False)
     with contextlib.suppress(sqlite3.OperationalError):
         for seq in range(1000, 2000):
-            ledger.file.record(Image(place, f"press-1-00ff:{seq}", "00", PICTURE))
+            ledger.file.record(Image(sender, f"press-1-00ff:{seq}", "00", PICTURE))
 
 
 def test_full_history_makes_room_of_what_becomes_too_old(small: Ledger) -> None:
@@ -138,9 +138,9 @@ def test_full_history_makes_room_of_what_becomes_too_old(small: Ledger) -> None:
     small.start()
     topic = PRESS.camera("top", "image/press-1-00ff:1")
     small.send_to(topic, 1, PICTURE)
-    wait_until(lambda: small.recorder.failure, "that it is full is told")
+    wait_until(lambda: small.writer.failure, "that it is full is reported")
     wait_until(lambda: small.receipts == [1], "receipt once there is room")
-    assert small.recorder.failure == ""
+    assert small.writer.failure == ""
 
 
 def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
@@ -151,20 +151,20 @@ def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
         small.send_to(topic, seq, PICTURE)
     small.start()
     wait_until(lambda: len(small.receipts) >= 6, "receipts of what fits")
-    wait_until(lambda: small.recorder.failure, "that the rest waits is told")
+    wait_until(lambda: small.writer.failure, "that the rest waits is reported")
     taken = list(small.receipts)
     assert taken == list(range(1, len(taken) + 1))
 
 
 def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> None:
-    place = Sender(PRESS, "top", 0, is_retained=False)
+    sender = Sender(PRESS, "top", 0, is_retained=False)
     errors: list[sqlite3.Error] = []
     written: list[int] = []
 
     def write() -> None:
         try:
             for seq in range(100_000):
-                file.record(Image(place, f"press-1-00ff:{seq}", "00", b"\xff\xd8"))
+                file.record(Image(sender, f"press-1-00ff:{seq}", "00", b"\xff\xd8"))
                 written.append(seq)
         except sqlite3.Error as exc:
             errors.append(exc)

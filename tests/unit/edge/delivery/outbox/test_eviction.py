@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.delivery.outbox.database import OutboxDatabase, Transaction
 from edge.delivery.outbox.events import EventKind, NewEvent
 from edge.delivery.outbox.eviction import make_room
-from edge.delivery.outbox.outbox_file import OutboxFile, Transaction
 from tests.simulators.alerts import VERDICT_TOPIC, verdict
 
 ROWS = 10_000
@@ -15,9 +15,9 @@ INSTRUCTIONS = 1000  # of SQLite's virtual machine, between two counts
 
 
 @pytest.fixture
-def backlog(tmp_path: Path) -> Iterator[OutboxFile]:
+def backlog(tmp_path: Path) -> Iterator[OutboxDatabase]:
     """Verdicts that no broker has confirmed, about half a file full."""
-    file = OutboxFile(tmp_path / "outbox.db", 16 << 20)
+    file = OutboxDatabase(tmp_path / "outbox.db", 16 << 20)
     event = NewEvent(
         EventKind.VERDICT,
         VERDICT_TOPIC,
@@ -31,7 +31,7 @@ def backlog(tmp_path: Path) -> Iterator[OutboxFile]:
 
 
 def test_long_backlog_is_not_gone_through_again_for_every_few_rows(
-    backlog: OutboxFile,
+    backlog: OutboxDatabase,
 ) -> None:
     counts = 0
 
@@ -50,7 +50,7 @@ def test_long_backlog_is_not_gone_through_again_for_every_few_rows(
     assert counts * INSTRUCTIONS < 100 * ROWS
 
 
-def test_one_commit_sheds_a_bounded_number(backlog: OutboxFile) -> None:
+def test_one_commit_sheds_a_bounded_number(backlog: OutboxDatabase) -> None:
     with Transaction(backlog.connection):
         (lost,) = make_room(
             backlog, forget_sent=False, down_to_share=0.0, max_rows=1010
@@ -59,7 +59,7 @@ def test_one_commit_sheds_a_bounded_number(backlog: OutboxFile) -> None:
     assert backlog.depth == ROWS - 1010
 
 
-def test_confirmed_ones_go_before_older_ones(backlog: OutboxFile) -> None:
+def test_confirmed_ones_go_before_older_ones(backlog: OutboxDatabase) -> None:
     backlog.mark_sent(range(5000, 5100))
     with Transaction(backlog.connection):
         (lost,) = make_room(backlog, forget_sent=False, down_to_share=0, max_rows=120)
@@ -68,7 +68,7 @@ def test_confirmed_ones_go_before_older_ones(backlog: OutboxFile) -> None:
     assert (lost.first_seq, lost.last_seq, lost.count) == (1, 5099, 120)
 
 
-def test_what_was_delivered_is_no_loss(backlog: OutboxFile) -> None:
+def test_what_was_delivered_is_no_loss(backlog: OutboxDatabase) -> None:
     backlog.mark_sent(range(1, 101))
     with Transaction(backlog.connection):
         shed = make_room(backlog, forget_sent=True, down_to_share=0, max_rows=100)

@@ -10,6 +10,7 @@ from dashboard.web.api import create_app
 from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from tests.simulators.station import alert_event, detection
+from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.history_file import (
     JPEG,
     JPEG_SHA256,
@@ -18,12 +19,11 @@ from tests.unit.dashboard.history_file import (
     alert_record,
     image_record,
 )
-from tests.unit.dashboard.web import get
 
 UP = CollectorStatus(
-    link=BrokerStatus("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
+    broker=BrokerStatus("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
     failure="",
-    recorder_age_s=0.1,
+    writer_age_s=0.1,
     duplicates=0,
     dropped=0,
     rejected={},
@@ -35,18 +35,20 @@ class Site:
     """The web application over a history, without broker and server."""
 
     def __init__(self, file: HistoryFile, max_viewers: int = 5) -> None:
-        self.file, self.vitals = file, UP
+        self.file, self.status = file, UP
         self.hub = Hub(max_viewers)
-        self.announcer = EventBroadcaster(
-            file.history, self.hub, PageSettings(), lambda: self.vitals
+        self.broadcaster = EventBroadcaster(
+            file.history, self.hub, PageSettings(), lambda: self.status
         )
-        self.app = create_app(file.history, self.hub, self.announcer, ServerSettings())
+        self.app = create_app(
+            file.history, self.hub, self.broadcaster, ServerSettings()
+        )
 
     def add(self, seq: int) -> str:
         event = alert_event(PRESS, seq, thumbnail_sha256=JPEG_SHA256)
         alert = alert_record(event, received_ms=now_ms())
         committed = self.file.record(image_record(event), alert)
-        self.announcer.announce(committed)
+        self.broadcaster.broadcast(committed)
         return event.id
 
 
@@ -174,13 +176,13 @@ def test_cameras_pareto_rate_and_summary_agree(site: Site) -> None:
 
 def test_health_tells_whether_alerts_can_be_kept(site: Site) -> None:
     assert get(site.app, "/healthz").json["status"] == "ok"
-    site.vitals = replace(UP, link=replace(UP.link, is_up=False, reason="gone"))
+    site.status = replace(UP, broker=replace(UP.broker, is_up=False, reason="gone"))
     away = get(site.app, "/healthz")
     assert (away.status, away.json["status"]) == (200, "degraded")
-    site.vitals = replace(UP, failure="database or disk is full")
+    site.status = replace(UP, failure="database or disk is full")
     full = get(site.app, "/healthz")
     assert (full.status, full.json["status"]) == (503, "failing")
-    site.vitals = replace(UP, recorder_age_s=99.0)
+    site.status = replace(UP, writer_age_s=99.0)
     assert get(site.app, "/healthz").status == 503
 
 
