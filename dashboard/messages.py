@@ -93,7 +93,7 @@ class Sender:
     """The sender by the topic, which the broker's access rules protect.
 
     Attributes:
-        topics: Of the station.
+        topics: The station's.
         camera: Name of the camera; empty for the station itself.
         received_ms: Wall clock of the collector, UTC.
         is_retained: An old message, no sign of life.

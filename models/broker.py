@@ -1,7 +1,7 @@
-"""How a program of ours reaches the MQTT broker: address, password, certificates.
+"""Address, password and certificates of the MQTT broker.
 
-Secrets are paths to files. They are read again at every connect, so that a rotated
-certificate is taken up.
+Secrets are paths to files. They are read at every connect, so that a rotated
+certificate is used.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ FILE_FIELDS = ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
 
 
 class BrokerLogin(Settings):
-    """What ``[broker]`` says in every program's configuration."""
+    """The settings of ``[broker]`` that every program has."""
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Name or address.")
     port: int = Field(default=1883, ge=1, le=65535, description="TCP port.")
@@ -55,21 +55,14 @@ class BrokerLogin(Settings):
         return self
 
     def located(self, folder: Path) -> Self:
-        """Return the same settings with relative paths taken from a folder.
-
-        Args:
-            folder: Of the configuration file.
-        """
+        """Return the same settings with relative paths taken from a folder."""
         files = {name: getattr(self, name) for name in FILE_FIELDS}
         found = {name: folder / path for name, path in files.items() if path}
         return self.model_copy(update=found)
 
 
 def read_password(login: BrokerLogin) -> str | None:
-    """Return the password; none if there is no file for it.
-
-    Args:
-        login: Of the broker.
+    """Return the password; None if there is no file for it.
 
     Raises:
         ConfigError: The file cannot be read, or is empty.
@@ -88,13 +81,10 @@ def read_password(login: BrokerLogin) -> str | None:
 
 
 def make_tls_context(login: BrokerLogin) -> ssl.SSLContext | None:
-    """Return how to encrypt; none without TLS.
-
-    Args:
-        login: Of the broker.
+    """Return the TLS context; None without TLS.
 
     Raises:
-        ConfigError: A file cannot be read, or is not what it should be.
+        ConfigError: A file cannot be read, or holds no certificate or key.
     """
     if login.tls_ca_file is None:
         return None
@@ -106,7 +96,7 @@ def make_tls_context(login: BrokerLogin) -> ssl.SSLContext | None:
     certificate, key = login.tls_cert_file, login.tls_key_file
     if certificate is not None:
         try:
-            # The empty answer keeps OpenSSL from asking at the terminal.
+            # The empty password keeps OpenSSL from asking at the terminal.
             context.load_cert_chain(certificate, key, password="")
         except (OSError, ValueError) as exc:
             raise _unusable("tls_cert_file", certificate, exc) from exc
@@ -114,12 +104,9 @@ def make_tls_context(login: BrokerLogin) -> ssl.SSLContext | None:
 
 
 def login_fingerprint(login: BrokerLogin) -> str:
-    """Return a hash of what is read from the files of a login.
+    """Return a hash of the files of a login.
 
     It changes when a password or certificate is rotated under the same name.
-
-    Args:
-        login: Of the broker.
 
     Raises:
         ConfigError: A file cannot be read.

@@ -418,7 +418,7 @@ class MqttSession:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the socket without a farewell, in any state."""
+        """Close the socket without a DISCONNECT, in any state."""
         self._selector.close()
         # Even where paho waits for a last packet to leave.
         connection = self._client.socket()
@@ -532,7 +532,7 @@ def open_session(
     versions: Sequence[MqttVersion],
     wakeup: SessionWakeup | None = None,
 ) -> MqttSession:
-    """Return an open session in the first version that the broker speaks.
+    """Return an open session in the first version that the broker accepts.
 
     Args:
         make: Returns a session that is not open yet.
@@ -540,7 +540,7 @@ def open_session(
         wakeup: Ends a ``turn`` early. None: nothing does.
 
     Raises:
-        OtherVersionError: The broker speaks none of them.
+        OtherVersionError: The broker accepts none of them.
         ConnectionLostError: There is no connection, with the reason.
     """
     for version in versions:

@@ -35,7 +35,7 @@ class StoredImage:
     """A stored picture.
 
     Attributes:
-        sha256: Of the bytes.
+        sha256: Hash of the bytes.
         jpeg: JPEG, at most 128 kB.
     """
 

@@ -75,7 +75,7 @@ class _Batch:
     Attributes:
         result: For the caller.
         complete: Per stream the events that may be acknowledged.
-        streams: Rows of the streams that were looked up.
+        streams: Rows of the streams that were read.
         seen: Last message of each sender.
     """
 

@@ -55,8 +55,8 @@ class Collector:
     Args:
         settings: ``[broker]``.
         client_id: The same after a restart: the broker keeps the session by it.
-        is_first: This history has never used the session: whatever the broker keeps
-            in it belongs to another one, and is discarded.
+        is_first: This history has never used the session: what the broker keeps in
+            it belongs to another one, and is discarded.
         enqueue: Accepts a message without waiting; false if there is no room.
 
     Attributes:

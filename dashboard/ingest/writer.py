@@ -63,7 +63,7 @@ class AckRequest:
     """What the network thread may acknowledge now.
 
     Attributes:
-        receipts: Of messages that are committed, or never will be.
+        receipts: Those of messages that are committed, or never will be.
         acks: Acknowledgements to stations.
     """
 

@@ -1,7 +1,7 @@
-"""Pictures of what was alarmed: the full frame on disk, a thumbnail for the page.
+"""Pictures of alerts: the full frame on disk, a thumbnail for the page.
 
-Boxes are not burnt in: whoever shows a picture draws them from the alert, and whoever
-trains on it later gets it clean. A picture is on disk, synchronized with its folders,
+Boxes are not drawn into a picture: the page draws them from the alert, and a training
+set can use the picture as it is. A picture is on disk, synchronized with its folders,
 before its alert is committed. A full disk costs pictures, never alerts.
 """
 
@@ -24,7 +24,7 @@ from models.messages import THUMBNAIL_MAX_BYTES
 from models.preprocess import Frame
 
 EVIDENCE_QUALITY = 92
-THUMBNAIL_SIDE_PX = 640  # longer side, to begin with
+THUMBNAIL_SIDE_PX = 640  # longer side, at first
 THUMBNAIL_SIDE_MAX_PX = 1600
 DEFECT_SIDE_PX = 16  # a defect should stay this large in the thumbnail
 QUALITIES = (85, 70, 55, 40)
@@ -33,7 +33,7 @@ SHRINK = 0.75
 SMALLEST_SIDE_PX = 32
 DIGEST_CHARS = 8
 WRITE_PROBE = ".writable"
-# <day>/<camera>/<frame or part>-<digest>.jpg, and what `write_atomically` begins with
+# <day>/<camera>/<frame or part>-<digest>.jpg, and the names of `write_atomically`
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 PICTURE = re.compile(r"[A-Za-z0-9._-]*-[0-9a-f]{8}\.jpg")
 HALF_WRITTEN = re.compile(rf"\.{PICTURE.pattern}\.\d+\.tmp")
@@ -45,9 +45,9 @@ class Evidence:
     """The pictures of one alert.
 
     Attributes:
-        path: Full picture, relative to the store; none if the disk took nothing.
+        path: Full picture, relative to the store; None if the disk took nothing.
         thumbnail: JPEG of at most ``THUMBNAIL_MAX_BYTES``; empty where there is none.
-        thumbnail_sha256: 64 lower-case hexadecimal digits; none without thumbnail.
+        thumbnail_sha256: 64 lower-case hexadecimal digits; None without thumbnail.
     """
 
     path: str | None
@@ -56,17 +56,17 @@ class Evidence:
 
 
 class EvidenceStore:
-    """A folder of pictures with a largest size; the oldest go first.
+    """A folder of pictures with a largest size; the oldest are deleted first.
 
     Args:
-        folder: Where; it is made.
+        folder: Created if it does not exist. It must be writable.
         max_bytes: Largest size of all pictures.
 
     Attributes:
         failures: Pictures that the disk did not take.
 
     Raises:
-        ConfigError: The folder cannot be made or written.
+        ConfigError: The folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -76,7 +76,7 @@ class EvidenceStore:
         self._pictures: deque[tuple[Path, int]] = deque()  # oldest first
         self._used_bytes = 0
         try:
-            self._make_folder(folder)
+            self._create_folder(folder)
             self._scan()
             write_atomically(folder / WRITE_PROBE, b"")
         except OSError as exc:
@@ -91,14 +91,14 @@ class EvidenceStore:
 
         Args:
             frame: ``[H, W, 3]`` uint8, BGR.
-            boxes_frame: ``[N, 4]`` float32, xyxy, pixels: what must stay visible in
+            boxes_frame: ``[N, 4]`` float32, xyxy, pixels: these must stay visible in
                 the thumbnail.
-            name: ``<camera>/<frame or part>``; anything unfit for a path is
-                replaced. The picture's hash makes it unique.
+            name: ``<camera>/<frame or part>``; characters that are unfit for a path
+                are replaced. The picture's hash makes it unique.
 
         Returns:
             Path and thumbnail; no path where the disk took nothing, and neither
-            where the frame cannot be a JPEG: its alert goes without.
+            where the frame cannot be a JPEG: its alert is sent without.
         """
         path = None
         try:
@@ -120,7 +120,7 @@ class EvidenceStore:
         path = self._folder / relative
         try:
             self._make_room(len(jpeg))
-            self._make_folder(path.parent)
+            self._create_folder(path.parent)
             write_atomically(path, jpeg)
         except OSError as exc:
             self._note_failure(path, exc.strerror or str(exc))
@@ -133,7 +133,7 @@ class EvidenceStore:
         return relative.as_posix()
 
     def _note_failure(self, what: Path | str, reason: str) -> None:
-        """Count a picture that is not kept; the first one is told."""
+        """Count a picture that is not kept; the first one is logged."""
         self.failures += 1
         if not self._is_failing:
             logger.error(
@@ -153,18 +153,18 @@ class EvidenceStore:
                     with suppress(OSError):  # not empty yet
                         folder.rmdir()
 
-    def _make_folder(self, folder: Path) -> None:
-        """Make a folder so that a power cut cannot take its name away."""
+    def _create_folder(self, folder: Path) -> None:
+        """Create a folder so that its name survives a power cut."""
         if folder.is_dir():
             return
-        self._make_folder(folder.parent)
+        self._create_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         fsync_folder(folder.parent)
 
     def _scan(self) -> None:
-        """Find the pictures of earlier runs: what is named as only we name it.
+        """Find the pictures of earlier runs, by their names.
 
-        The folder may be somebody else's by mistake; nothing of theirs is touched.
+        The folder may belong to something else by mistake; other files stay untouched.
         """
         found: list[tuple[int, Path, int]] = []
         days = [path for path in self._folder.iterdir() if DAY.fullmatch(path.name)]
@@ -180,7 +180,7 @@ class EvidenceStore:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder; nothing behind a link, which is not ours."""
+    """Return the entries of a folder; none of a link, which is not from us."""
     is_ours = folder.is_dir() and not folder.is_symlink()
     return list(folder.iterdir()) if is_ours else []
 
@@ -202,7 +202,7 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
         )
     except cv2.error as exc:
         raise ValueError(msg) from exc
-    if not is_encoded:  # beyond 65,500 px it says so only here
+    if not is_encoded:  # the only sign of a side beyond 65,500 px
         raise ValueError(msg)
     return content.tobytes()
 
@@ -210,9 +210,9 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
 def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
     """Return a small picture of the whole frame, at most ``THUMBNAIL_MAX_BYTES``.
 
-    It is 640 px long, or up to 1600 px where the smallest defect would otherwise be
-    less than 16 px wide. What is too large loses quality, or size where that could
-    not be enough.
+    Its longer side is ``THUMBNAIL_SIDE_PX``, or up to ``THUMBNAIL_SIDE_MAX_PX`` where
+    the smallest defect would otherwise be smaller than ``DEFECT_SIDE_PX``. A thumbnail
+    that is too large loses quality, or size where quality cannot be enough.
 
     Args:
         frame: ``[H, W, 3]`` uint8, BGR.
@@ -239,13 +239,13 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
             excess = len(jpeg) / THUMBNAIL_MAX_BYTES
             if excess <= 1 or max(size_px) <= SMALLEST_SIDE_PX:
                 return jpeg
-            if excess > QUALITY_GAIN:
+            if excess > QUALITY_GAIN:  # no quality can be enough: shrink
                 break
         scale *= min(SHRINK, excess**-0.5)
 
 
 def _safe_parts(name: str) -> list[str]:
-    """Return the levels of a name, fit for any file system, never ``..``."""
+    """Return the levels of a name, valid on any file system, never ``..``."""
     parts = (
         re.sub(r"[^A-Za-z0-9._-]", "_", part)[-100:].lstrip(".")
         for part in name.split("/")

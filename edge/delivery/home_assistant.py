@@ -1,17 +1,14 @@
-"""What Home Assistant must know to show a station: one message, made here. Pure.
+"""Publishes the discovery message of Home Assistant, and removes it.
 
-It names topics that the station speaks on anyway; nothing is published twice for it.
+The message names topics that the station publishes anyway; nothing is published twice
+for it. Its topic is kept in a file beside the outbox: a retained message outlives the
+daemon that sent it, and can only be removed by its topic. Without such a file nothing
+is published to remove it.
 
 Source:
     Home Assistant, "MQTT": device discovery, one retained message
-    ``<prefix>/device/<id>/config`` for all entities of a device; an empty one takes it
-    back. ``image_topic`` may hold a wildcard: it is a topic to subscribe to.
-
-Announces the station to Home Assistant, and takes an announcement back.
-
-What was announced is noted in a file beside the outbox: a retained message outlives the
-daemon that sent it, and only who knows that it is there can take it back. A broker on
-which nothing was ever announced hears nothing about it.
+    ``<prefix>/device/<id>/config`` for all entities of a device; an empty one removes
+    it. ``image_topic`` may hold a wildcard: it is a topic to subscribe to.
 """
 
 import json
@@ -25,16 +22,18 @@ from models.files import write_atomically
 from models.messages import CameraState, DaemonState
 from models.topics import StationTopics
 
-HERE = (DaemonState.INIT, DaemonState.READY, DaemonState.DEGRADED)
+ONLINE = (DaemonState.INIT, DaemonState.READY, DaemonState.DEGRADED)
+TOPIC_FILE = "home-assistant.topic"
 Component = dict[str, object]
+logger = logging.getLogger(__name__)
 
 
 def discovery_topic(prefix: str, topics: StationTopics) -> str:
-    """Return where a station is announced.
+    """Return the topic of the discovery message of a station.
 
     Args:
-        prefix: That Home Assistant is set to.
-        topics: Of the station.
+        prefix: Discovery prefix that is set in Home Assistant.
+        topics: The station's.
 
     >>> discovery_topic("homeassistant", StationTopics("s", "l", "press-1"))
     'homeassistant/device/graftline-s-l-press-1/config'
@@ -45,12 +44,12 @@ def discovery_topic(prefix: str, topics: StationTopics) -> str:
 def build_discovery(
     topics: StationTopics, cameras: Sequence[str], version: str
 ) -> bytes:
-    """Return the announcement of a station.
+    """Return the discovery message of a station.
 
     Args:
-        topics: Of the station.
-        cameras: Names of its cameras.
-        version: Of Graftline.
+        topics: The station's.
+        cameras: Names.
+        version: Version of Graftline.
     """
     identity = _identity(topics)
     components = _station(topics)
@@ -58,7 +57,7 @@ def build_discovery(
         components |= _camera(topics, camera)
     for name, component in components.items():
         component["unique_id"] = f"{identity}-{name}"
-    is_here = " or ".join(f"value_json.state == '{state.value}'" for state in HERE)
+    is_online = " or ".join(f"value_json.state == '{state.value}'" for state in ONLINE)
     document = {
         "device": {
             "identifiers": [identity],
@@ -71,7 +70,7 @@ def build_discovery(
         "availability": [
             {
                 "topic": topics.status,
-                "value_template": "{{ 'online' if " + is_here + " else 'offline' }}",
+                "value_template": "{{ 'online' if " + is_online + " else 'offline' }}",
             }
         ],
         "qos": 1,
@@ -81,12 +80,12 @@ def build_discovery(
 
 
 def _identity(topics: StationTopics) -> str:
-    """Return the name of the device, of letters, digits and dashes."""
+    """Return the id of the device, of letters, digits and dashes."""
     return topics.root.replace("/", "-")
 
 
 def _station(topics: StationTopics) -> dict[str, Component]:
-    """Return what is shown of the station."""
+    """Return the entities of the station."""
     status = topics.status
     return {
         "state": _choice("State", status, [state.value for state in DaemonState]),
@@ -110,7 +109,7 @@ def _station(topics: StationTopics) -> dict[str, Component]:
 
 
 def _camera(topics: StationTopics, camera: str) -> dict[str, Component]:
-    """Return what is shown of a camera."""
+    """Return the entities of a camera."""
     status, stats = (topics.camera(camera, leaf) for leaf in ("status", "stats"))
     alert = topics.camera(camera, "alert")
     states = [state.value for state in CameraState]
@@ -145,25 +144,21 @@ def _sensor(name: str, topic: str, value: str) -> Component:
 
 
 def _choice(name: str, topic: str, options: list[str]) -> Component:
-    """Return a sensor that shows one of some states."""
+    """Return a sensor that shows one of several states."""
     sensor = _sensor(name, topic, "value_json.state")
     return sensor | {"device_class": "enum", "options": options}
 
 
-NOTE_NAME = "home-assistant.topic"
-logger = logging.getLogger(__name__)
-
-
 class HomeAssistantDiscovery:
-    """Keeps the announcement as the configuration wants it.
+    """Keeps the discovery message as it is configured.
 
     Args:
-        settings: Whether, and where.
-        topics: Of this station.
-        cameras: Gives the names of those in force.
-        version: Of Graftline.
-        folder: For the note.
-        publisher: Way to the broker.
+        settings: ``[home_assistant]``.
+        topics: This station's.
+        cameras: Returns the names of the cameras in force.
+        version: Version of Graftline.
+        folder: For the file that keeps the topic.
+        publisher: Publishes the message at each connect.
     """
 
     def __init__(
@@ -178,47 +173,44 @@ class HomeAssistantDiscovery:
         self._settings, self._publisher = settings, publisher
         self._topic = discovery_topic(settings.prefix, topics)
         self._topics, self._cameras, self._version = topics, cameras, version
-        self._note = folder / NOTE_NAME
-        self._taken_back = False
+        self._topic_file = folder / TOPIC_FILE
+        self._is_removed = False
 
     def start(self) -> None:
-        """Announce, or take back; told again by the publisher at each connect.
-
-        Called again when there are other cameras.
-        """
-        before = self._noted()
+        """Publish or remove the message; called again when there are other cameras."""
+        before = self._published_topic()
         wanted = self._topic if self._settings.enabled else ""
         if before and before != wanted:
             self._publisher.publish_retained(before, b"")
-            self._taken_back = not wanted
+            self._is_removed = not wanted
             logger.info("home_assistant_taken_back topic=%s", before)
         if wanted:
-            self._write_note(wanted)
+            self._keep_topic(wanted)
             content = build_discovery(self._topics, self._cameras(), self._version)
             self._publisher.publish_retained(wanted, content)
 
     def stop(self) -> None:
-        """Forget an announcement that the broker was told to drop."""
-        if not (self._taken_back and self._publisher.connected):
+        """Delete the kept topic of a message that was removed."""
+        if not (self._is_removed and self._publisher.connected):
             return
         try:
-            self._note.unlink(missing_ok=True)
-        except OSError as exc:  # it is taken back once more at the next start
-            logger.warning("note_not_removed path=%s reason=%s", self._note, exc)
+            self._topic_file.unlink(missing_ok=True)
+        except OSError as exc:  # the message is removed once more at the next start
+            logger.warning("note_not_removed path=%s reason=%s", self._topic_file, exc)
 
-    def _noted(self) -> str:
-        """Return the topic of an earlier announcement; empty if there is none."""
+    def _published_topic(self) -> str:
+        """Return the topic of an earlier message; empty if there is none."""
         try:
-            return self._note.read_text("utf-8").strip()
+            return self._topic_file.read_text("utf-8").strip()
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as exc:
-            logger.warning("note_unreadable path=%s reason=%s", self._note, exc)
+            logger.warning("note_unreadable path=%s reason=%s", self._topic_file, exc)
             return ""
 
-    def _write_note(self, topic: str) -> None:
-        """Remember an announcement before it is made."""
+    def _keep_topic(self, topic: str) -> None:
+        """Keep the topic of a message before it is published."""
         try:
-            write_atomically(self._note, f"{topic}\n".encode())
+            write_atomically(self._topic_file, f"{topic}\n".encode())
         except OSError as exc:
-            logger.warning("note_not_written path=%s reason=%s", self._note, exc)
+            logger.warning("note_not_written path=%s reason=%s", self._topic_file, exc)

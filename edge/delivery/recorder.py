@@ -1,9 +1,9 @@
-"""From a decision to the disk: evidence first, then the event. One thread.
+"""Writes decisions to the disk: evidence first, then the event. One thread.
 
-The pipeline hands decisions over and goes on with the next frame: pictures are encoded
-and written here. The queue is bounded; when the disk is slower than the defects come,
-the pipeline waits: a triggered camera is then slowed down, a free-running one drops
-frames, and no alert is lost. An alert counts as raised when it is committed.
+The pipeline hands decisions over and continues with the next frame: pictures are
+encoded and written here. The queue is bounded; when the disk is slower than the defects
+come, the pipeline waits: a triggered camera is then slowed down, a free-running one
+drops frames, and no alert is lost. An alert counts as raised when it is committed.
 """
 
 import logging
@@ -38,25 +38,24 @@ logger = logging.getLogger(__name__)
 
 QUEUE_DECISIONS = 8  # frames kept in memory at most: 50 MB in full HD
 POLL_S = 0.5
-COMMIT_POLL_S = 0.02
+COMMIT_POLL_S = 0.02  # while events wait for their commit
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the pipeline decided of one frame.
+    """The pipeline's decision on one frame.
 
     Attributes:
-        frame: Which, where and when.
-        counters: Of its camera.
-        model: Which model decided.
-        label_names: Its labels.
-        detections: What was found; none if the frame was not inspected.
-        pixels: ``[H, W, 3]`` uint8 BGR, a copy, where there is something to show.
+        counters: Those of its camera.
+        model: The one that has decided.
+        label_names: The model's.
+        detections: None if the frame was not inspected.
+        pixels: ``[H, W, 3]`` uint8 BGR, a copy; None where no alert is due.
         is_part: A verdict is due.
         reason: Why it was not inspected.
-        regions: Name of the region of each detection; empty = no names.
-        suppressed: Alerts that were held back before each; empty = none.
-        verdict: Of a counted part; none = what the detections say.
+        regions: Name of the region of each detection; empty = no regions.
+        suppressed: Alerts that were suppressed before each; empty = no alert was.
+        verdict: That of a counted part; None = decided by the detections.
     """
 
     frame: FrameContext
@@ -73,7 +72,7 @@ class Decision:
 
 
 class DecisionRecorder:
-    """Writes decisions down, in the order in which they were made.
+    """Writes decisions, in the order in which they were made.
 
     Args:
         evidence: Where pictures go.
@@ -108,7 +107,7 @@ class DecisionRecorder:
 
     @property
     def fault(self) -> str:
-        """What is wrong with the disk; empty while nothing is."""
+        """What is wrong with the disk; empty: nothing."""
         if self._outbox.is_failing:
             return "outbox not writable"
         return "evidence not writable" if self._is_without_evidence else ""
@@ -118,11 +117,7 @@ class DecisionRecorder:
         self._thread.start()
 
     def record(self, decision: Decision) -> None:
-        """Take a decision over; waits only while the queue is full.
-
-        Args:
-            decision: What was decided.
-        """
+        """Queue a decision; waits only while the queue is full."""
         while not self._stop.is_set():
             try:
                 self._queue.put(decision, timeout=POLL_S)
@@ -132,7 +127,7 @@ class DecisionRecorder:
                 return
 
     def close(self, timeout_s: float) -> bool:
-        """Write what was handed over, then stop.
+        """Write what is queued, then stop.
 
         Args:
             timeout_s: Longest wait.
@@ -153,11 +148,11 @@ class DecisionRecorder:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything that was handed over is committed."""
+        """Whether every recorded decision is committed."""
         return self._queue.unfinished_tasks == 0 and not self._uncommitted
 
     def _run(self) -> None:
-        """Write until told to stop."""
+        """Write until stopped."""
         while not self._stop.is_set():
             self.turns += 1
             self._count_commits()
@@ -168,7 +163,7 @@ class DecisionRecorder:
                 continue
             try:
                 self._write(decision)
-            # The top of the thread: a bug with one decision must not end them all.
+            # The top of the thread: a bug with one decision must not stop the rest.
             except Exception:
                 self.unwritten += 1
                 logger.exception("decision_not_written frame=%s", decision.frame)
@@ -204,24 +199,25 @@ class DecisionRecorder:
     ) -> None:
         """Write the evidence, then one alert for the part, or one for each defect."""
         frame = decision.frame
-        what = frame.part_id if decision.is_part else None
-        name = f"{frame.camera}/{what or f'frame-{frame.frame_id:08}'}"
+        part_id = frame.part_id if decision.is_part else None
+        name = f"{frame.camera}/{part_id or f'frame-{frame.frame_id:08}'}"
         kept = self._evidence.save(pixels, found.boxes, name)
         self._is_without_evidence = kept.path is None
         topic = self._topics.camera(frame.camera, "alert")
         regions = decision.regions or ("",) * len(found)
         suppressed = decision.suppressed or (0,) * len(found)
         every = list(range(len(found)))
-        for places in [every] if decision.is_part else [[place] for place in every]:
+        groups = [every] if decision.is_part else [[index] for index in every]
+        for indexes in groups:
             alert = build_alert(
                 station,
                 frame,
-                found.take(np.array(places)),
+                found.take(np.array(indexes)),
                 decision.label_names,
                 evidence=kept.path,
                 thumbnail_sha256=kept.thumbnail_sha256,
-                regions=[regions[place] for place in places],
-                suppressed=sum(suppressed[place] for place in places),
+                regions=[regions[index] for index in indexes],
+                suppressed=sum(suppressed[index] for index in indexes),
             )
             future = self._outbox.put(
                 EventKind.ALERT, topic, alert, kept.thumbnail or None
@@ -229,7 +225,7 @@ class DecisionRecorder:
             self._uncommitted.append((future, decision.counters))
 
     def _count_commits(self) -> None:
-        """Count events as raised that are committed; they are so in order."""
+        """Count committed events as raised; they are committed in order."""
         while self._uncommitted and self._uncommitted[0][0].done():
             future, counters = self._uncommitted.popleft()
             fault = future.exception()

@@ -198,7 +198,7 @@ def test_silent_camera_is_marked_as_old_and_comes_back(screen: Screen) -> None:
     expect(tile.locator(".tile-over")).to_be_hidden()
     expect(tile).to_have_attribute("data-state", "stale")  # after STALE_AFTER_S
     expect(tile.locator(".tile-over")).to_be_visible()
-    expect(tile.locator(".tile-state")).to_contain_text("No news")
+    expect(tile.locator(".tile-state")).to_contain_text("Stale")
     expect(tile.locator(".over-age")).to_have_text(re.compile(r"for \d+ s"))
     expect(tile.locator(".tile-numbers b").first).to_have_text("\u2013")  # no old fps
     expect(page.locator("#line-word")).to_contain_text("needs attention")

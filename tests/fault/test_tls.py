@@ -10,6 +10,7 @@ import pytest
 
 from edge.config.station import BrokerSettings
 from edge.delivery.publisher.connection_diagnosis import explain_connection
+from models.tls_errors import explain_tls
 from tests.simulators.broker import MOSQUITTO, Broker, free_port
 from tests.simulators.certificates import Authority
 from tests.simulators.edge import SimEdge, until
@@ -237,8 +238,6 @@ def test_explanation_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_alerts_of_every_openssl_have_words() -> None:
-    from edge.delivery.publisher.connection_diagnosis import explain_tls
-
     for prefix in ("SSLV3_ALERT_", "TLSV1_ALERT_", "SSL/TLS_ALERT_"):
         error = ssl.SSLError(1, "x")
         error.reason = f"{prefix}CERTIFICATE_EXPIRED"

@@ -78,7 +78,7 @@ class OutboxDatabase:
         tables = self._number("SELECT count(*) FROM sqlite_master")
         if version != (LAYOUT_VERSION if tables else 0):
             if self.meta("layout") != str(version):
-                raise sqlite3.DatabaseError(f"its header says layout {version}")
+                raise sqlite3.DatabaseError(f"its header has layout {version}")
             raise DeliveryError(
                 f"outbox {path}: its layout {version} is newer than this runtime's "
                 f"({LAYOUT_VERSION}).",

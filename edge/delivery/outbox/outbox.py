@@ -40,7 +40,7 @@ class Outbox:
 
     Args:
         path: SQLite file; its folder is created.
-        topics: Of the station; its name and the file's epoch name the stream.
+        topics: The station's; its name and the file's epoch name the stream.
         max_bytes: Largest size of the file; what is beyond is evicted.
 
     Attributes:

@@ -140,7 +140,7 @@ def quarantine(path: Path, reason: str) -> None:
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     logger.error(
         "outbox_damaged path=%s moved_to=%s reason=%r: its events may be lost;"
-        " a new stream begins",
+        " a new stream starts",
         *(path, aside, reason),
     )
     try:

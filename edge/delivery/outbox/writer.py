@@ -2,7 +2,7 @@
 
 A full database evicts and tries again; a damaged one is put aside for a new stream; any
 other fault closes it, and the batch is tried again later. A commit whose outcome is
-unknown (the disk failed while it synchronized) is looked up before it is repeated:
+unknown (the disk failed while it synchronized) is checked before it is repeated:
 an event is never reported on disk when it is not, and never written twice.
 """
 
@@ -36,7 +36,7 @@ class OutboxWriter:
 
     Args:
         path: The SQLite file.
-        topics: Of the station that the file is to belong to.
+        topics: The station's that the file is to belong to.
         max_bytes: Its largest size.
 
     Attributes:

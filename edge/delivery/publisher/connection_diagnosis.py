@@ -1,7 +1,7 @@
 """Why a broker cannot be used, in one sentence.
 
 An MQTT client reports less than there is to know. With TLS 1.3 the broker checks our
-certificate after our side of the handshake is over, so that a refusal looks like a
+certificate after our side of the handshake is over, so that a refusal appears as a
 connection that was closed. Here a TLS connection is opened without MQTT and waits for
 that check; then a session logs in and ends. Its client id is a random one, so that no
 other client is disconnected.

@@ -49,7 +49,7 @@ class FlapDetector:
     """Detects connections that end again and again.
 
     Two clients of one id disconnect each other in turn, without end, and the broker
-    gives no reason. A very bad network looks the same: both need a person.
+    gives no reason. A very bad network has the same effect: both need a person.
 
     Source:
         Two paho clients of one id: 9 connects in 8 s, reason "Unspecified error" with

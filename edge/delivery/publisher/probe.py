@@ -47,7 +47,7 @@ def probe_broker(
 
     Args:
         settings: Address and credentials.
-        topics: Of the station: those the broker must allow.
+        topics: The station's, which the broker must allow.
         limit_s: Longest wait in each version of MQTT.
 
     Raises:

@@ -48,8 +48,8 @@ from models.topics import StationTopics
 # configuration limits the pauses after a refusal and while connections are taken over.
 RECONNECT_FIRST_S = 0.25
 FLAPPING_FIRST_S = 5.0
-# While the broker does not answer, the pauses stop growing here, whatever
-# ``reconnect_max_s`` is: an attempt at a machine that is away costs nothing, and alerts
+# While the broker does not answer, the pauses stop growing here, even if
+# ``reconnect_max_s`` is larger: an attempt at a machine that is away costs nothing, and alerts
 # wait for its return.
 UNREACHABLE_PAUSE_MAX_S = 5.0
 CONNECT_LIMIT_S = 5.0
@@ -70,7 +70,7 @@ class Publisher:
     Args:
         settings: ``[broker]``.
         outbox: Started.
-        topics: Of this station.
+        topics: This station's.
         will: State that the broker publishes when this daemon's connection breaks.
         commands: None: no commands are taken.
 
@@ -162,7 +162,7 @@ class Publisher:
     def renew(self, settings: BrokerSettings) -> None:
         """Connect again, with new settings or credentials. No event is lost by it.
 
-        The old connection is cut without a farewell: until the new one is open the
+        The old connection is cut without a DISCONNECT: until the new one is open the
         broker publishes the last will, which is then true.
 
         Args:
@@ -264,7 +264,7 @@ class Publisher:
                 refused.reset()
 
     def _connect_and_serve(self) -> None:
-        """Hold one connection, in the first version of MQTT that the broker speaks."""
+        """Hold one connection, in the first version of MQTT that the broker accepts."""
         while self._renewals:
             self._settings = self._renewals.popleft()
         versions = versions_of(self._settings.protocol)

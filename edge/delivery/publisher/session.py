@@ -199,7 +199,7 @@ class DeliverySession:
         self._session.close()
 
     def abandon(self) -> None:
-        """Close the socket without a farewell, in any state."""
+        """Close the socket without a DISCONNECT, in any state."""
         self._session.abandon()
 
     def _confirmed_by(self, event: SessionEvent) -> Packet | None:

@@ -4,7 +4,7 @@ import { byId, make, say } from "./elements.js";
 import { picture } from "./picture.js";
 import { ago, bestScore, duration, labelsOf, partOf, percent, roughly, timeOfDay } from "./words.js";
 
-const ROWS_KEPT = 200; // a shift with more is read in the history
+const ROWS_KEPT = 200; // older ones are loaded from the history
 const LATE_MS = 10_000;
 
 const rows = new Map(); // n → {alert, root, age}
@@ -18,7 +18,7 @@ export function lateMs(alert) {
   return late > LATE_MS ? late : 0;
 }
 
-/** Add alerts, in any order; an alert that is there already is brought up to date. */
+/** Add alerts, in any order; an alert that is shown already is updated. */
 export function addAlerts(alerts, openAlert, { areNew = false } = {}) {
   const list = byId("alerts");
   for (const alert of alerts) {

@@ -1,7 +1,7 @@
-// Keeps the page true: live events in, what is old marked as old.
+// Shows live events, and marks what is old as old.
 //
 // The server's clock is the only one: ages are measured from its "now" of the last
-// state, and go on with the browser's monotonic clock.
+// state, and continued with the browser's monotonic clock.
 
 import { addAlerts, clearAlerts, tickAlerts } from "./alerts.js";
 import { loadCharts, wireCharts } from "./charts.js";
@@ -15,12 +15,12 @@ const TICK_MS = 500;
 const CHARTS_EVERY_MS = 15_000;
 const CHARTS_AFTER_ALERT_MS = 1_500;
 const SILENT_SERVER_MS = 12_000; // it sends its state every five seconds
-const BROKEN_MS = 2_500; // a blink of the network is no news
+const BROKEN_MS = 2_500; // shorter breaks of the network are not shown
 const RETRY_MS = 3_000;
 
-// What was refused since the dashboard's start, and who can do something about it.
+// What was refused since the dashboard's start, and what a person can do about it.
 const REFUSED = {
-  newer_schema: () => "A station speaks a newer version than this dashboard. Update Graftline on this machine.",
+  newer_schema: () => "A station runs a newer version than this dashboard. Update Graftline on this machine.",
   wrong_station: (n) => `${n} messages were refused: they name another station than the one that sends them, or belong to the stream of another one. Was a site, line or station renamed, or a disk copied? See the dashboard's log.`,
   too_many: (n) => `${n} messages were refused: there are more stations, cameras or streams than this dashboard keeps. See its log.`,
   unstorable: (n) => `${n} messages were refused: the history cannot hold them. See the dashboard's log.`,
@@ -34,7 +34,7 @@ let newest = 0;
 let oldest = 0;
 let events = null;
 let chartsTimer = null;
-let heardAt = performance.now(); // when the server last spoke
+let heardAt = performance.now(); // when the server last sent something
 let brokenAt = null; // when the connection to it broke
 
 const nowMs = () => (state ? state.now_ms + (performance.now() - stateAt) : Date.now());
@@ -48,7 +48,7 @@ async function start() {
   await load();
 }
 
-/** Load everything anew, then follow the live events from there. */
+/** Load everything, then follow the live events from there. */
 async function load() {
   events?.close();
   try {
@@ -81,7 +81,7 @@ function follow() {
   events.addEventListener("open", () => { brokenAt = null; });
   events.addEventListener("error", () => {
     brokenAt ??= performance.now();
-    // A browser that was refused (503) does not come back by itself.
+    // A browser that was refused (503) does not connect again by itself.
     if (events.readyState === EventSource.CLOSED) setTimeout(load, RETRY_MS);
   });
 }

@@ -9,7 +9,7 @@ let minutes = 60;
 let rateData = null;
 let plot = null;
 
-/** Join the buttons; draw anew when size or colours change. */
+/** Connect the buttons; draw again when size or colours change. */
 export function wireCharts() {
   const buttons = [...document.querySelectorAll("[data-minutes]")];
   for (const button of buttons) {
@@ -38,7 +38,7 @@ export async function loadCharts() {
     drawRate();
     showPareto(pareto);
   } catch (error) {
-    console.warn("charts not loaded", error); // the banner tells that the server is away
+    console.warn("charts not loaded", error); // the banner shows that the server is away
   }
 }
 

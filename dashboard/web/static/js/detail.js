@@ -1,4 +1,4 @@
-// One alert, large, with everything that is known about it.
+// One alert, large, with all its fields.
 
 import { alertsShown, lateMs } from "./alerts.js";
 import { byId, make, say } from "./elements.js";
@@ -33,7 +33,7 @@ export function openAlert(alert) {
   if (!dialog.open) dialog.showModal();
 }
 
-/** Join the buttons and keys of the large view. */
+/** Connect the buttons and keys of the large view. */
 export function wireDetail() {
   const dialog = byId("detail");
   byId("detail-close").addEventListener("click", () => dialog.close());

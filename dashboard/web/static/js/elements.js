@@ -31,7 +31,7 @@ export function say(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
-// A state is told by colour, by word and by shape: it must be readable without colours.
+// A state is shown by colour, text and shape: it must be readable without colours.
 const SHAPES = {
   ok: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm-1.4 14.6-4.3-4.3 1.8-1.8 2.5 2.5 5.3-5.3 1.8 1.8z",
   degraded: "M12 1.8 23.4 22H.6zM10.7 9l.4 6.6h1.8l.4-6.6zm0 8v2.6h2.6V17z",

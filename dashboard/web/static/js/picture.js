@@ -3,7 +3,7 @@
 import { make, makeSvg } from "./elements.js";
 import { percent } from "./words.js";
 
-const BOXES_SHOWN = 100; // a frame full of boxes says "bad" with fewer
+const BOXES_SHOWN = 100; // more would only cover the picture
 
 export const imageUrl = (alert) => `/api/alerts/${encodeURIComponent(alert.id)}/image`;
 
@@ -11,8 +11,8 @@ export const imageUrl = (alert) => `/api/alerts/${encodeURIComponent(alert.id)}/
  * Return a figure: the picture, and over it the boxes in frame coordinates.
  *
  * least: smallest side of a drawn box, as share of the frame's width: a defect of six
- * pixels must still be seen in a thumbnail. labels: write class and score at each box;
- * the style sheet says how large, as share of the frame (--label).
+ * pixels must stay visible in a thumbnail. labels: write class and score at each box;
+ * the style sheet gives their size, as share of the frame (--label).
  */
 export function picture(alert, { least = 0, labels = false } = {}) {
   const width = alert.frame_width_px;

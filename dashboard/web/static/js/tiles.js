@@ -1,4 +1,4 @@
-// One tile per camera: what it does now, and never something old as if it were live.
+// One tile per camera: its state now; old data is never shown as live.
 
 import { byId, make, say, showState } from "./elements.js";
 import { closeUp, picture } from "./picture.js";
@@ -8,7 +8,7 @@ const WORDS = {
   ok: "Running",
   degraded: "Degraded",
   lost: "Lost",
-  stale: "No news",
+  stale: "Stale",
   stopped: "Stopped",
   ended: "Ended",
   init: "Starting",
@@ -16,12 +16,12 @@ const WORDS = {
 const WORST_FIRST = ["lost", "stale", "degraded", "stopped", "init", "ended", "ok"];
 
 const CLOSE_UPS = 2; // beside the picture, where the tile is wide
-const MANY = 12; // of so many tiles some are below the edge: the bad ones come first
+const MANY = 12; // with so many tiles some are below the edge: the bad ones come first
 const LABELLED_BOXES = 3; // more labels would cover the picture of a tile
 
 const tiles = new Map();
 
-/** Say what state a camera is in: {state, word, why, sinceMs}. */
+/** Return the state of a camera: {state, word, why, sinceMs}. */
 export function stateOf(station, camera, nowMs, staleMs) {
   const said = station.status?.state;
   const saidMs = station.said_ms;
@@ -88,24 +88,24 @@ export function showTiles(state, openAlert) {
 
 const keyOf = (station, camera) => `${station.site}/${station.line}/${station.station}/${camera?.camera ?? ""}`;
 
-/** Cameras that need somebody first; sort() keeps the others in the order of names. */
+/** Cameras that need a person first; sort() keeps the others in the order of names. */
 function urgency([station, camera]) {
   const shown = tiles.get(keyOf(station, camera))?.root.dataset.state;
   return ["lost", "stale", "degraded"].includes(shown) ? 0 : 1;
 }
 
-/** Bring ages and staleness up to date; returns the states of all cameras. */
+/** Update ages and staleness; returns the states of all cameras. */
 export function tickTiles(nowMs, staleMs) {
   return [...tiles.values()].map((tile) => tickTile(tile, nowMs, staleMs));
 }
 
-/** Let a camera's tile show that an alert came in just now. */
+/** Show on a camera's tile that an alert came just now. */
 export function flash(alert) {
   const tile = tiles.get(`${alert.site}/${alert.line}/${alert.station}/${alert.camera}`);
   if (!tile) return;
   showPicture(tile, alert);
   tile.root.classList.remove("hit");
-  void tile.root.offsetWidth; // so that the animation starts anew
+  void tile.root.offsetWidth; // so that the animation starts again
   tile.root.classList.add("hit");
 }
 
@@ -200,7 +200,7 @@ function tickTile(tile, nowMs, staleMs) {
   tile.over.hidden = !isOld;
   if (isOld) {
     say(tile.overWord, word);
-    say(tile.overAge, sinceMs ? `for ${duration(nowMs - sinceMs)}` : "never heard live");
+    say(tile.overAge, sinceMs ? `for ${duration(nowMs - sinceMs)}` : "never seen live");
     say(tile.overWhy, why);
   }
   say(tile.fps, isOld || !tile.camera ? "–" : oneDigit(tile.camera.stats?.fps ?? tile.camera.status?.fps ?? 0));

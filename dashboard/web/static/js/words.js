@@ -31,7 +31,7 @@ export function duration(ms) {
   return `${Math.floor(s / 86400)} d`;
 }
 
-/** 8 s, 2 min, 3 h, 4 d: how long something lasts, in one glance. */
+/** 8 s, 2 min, 3 h, 4 d: how long something lasts, short. */
 export function roughly(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 60) return `${s} s`;
@@ -44,7 +44,7 @@ export const ago = (ms) => (ms < 2000 ? "now" : `${roughly(ms)} ago`);
 
 export const surestFirst = (alert) => [...alert.detections].sort((a, b) => b.score - a.score);
 
-/** scratch; or scratch ×2; or scratch +4 (of several classes): the surest first. */
+/** scratch; or scratch ×2; or scratch +4 (of several classes): the highest score first. */
 export function labelsOf(alert) {
   const found = surestFirst(alert);
   if (found.length === 1) return found[0].label;
