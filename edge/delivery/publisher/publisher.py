@@ -49,8 +49,8 @@ from models.topics import StationTopics
 RECONNECT_FIRST_S = 0.25
 FLAPPING_FIRST_S = 5.0
 # While the broker does not answer, the pauses stop growing here, even if
-# ``reconnect_max_s`` is larger: an attempt at a machine that is away costs nothing, and alerts
-# wait for its return.
+# ``reconnect_max_s`` is larger: an attempt at a machine that is away costs nothing, and
+# alerts wait for its return.
 UNREACHABLE_PAUSE_MAX_S = 5.0
 CONNECT_LIMIT_S = 5.0
 LOGIN_ANSWER_LIMIT_S = 3.0

@@ -30,7 +30,7 @@ def backlog(tmp_path: Path) -> Iterator[OutboxDatabase]:
     file.close()
 
 
-def test_long_backlog_is_not_gone_through_again_for_every_few_rows(
+def test_long_backlog_is_not_walked_again_for_every_few_rows(
     backlog: OutboxDatabase,
 ) -> None:
     counts = 0
@@ -50,7 +50,7 @@ def test_long_backlog_is_not_gone_through_again_for_every_few_rows(
     assert counts * INSTRUCTIONS < 100 * ROWS
 
 
-def test_one_commit_sheds_a_bounded_number(backlog: OutboxDatabase) -> None:
+def test_one_commit_evicts_a_bounded_number(backlog: OutboxDatabase) -> None:
     with Transaction(backlog.connection):
         (lost,) = make_room(
             backlog, forget_sent=False, down_to_share=0.0, max_rows=1010
@@ -59,7 +59,9 @@ def test_one_commit_sheds_a_bounded_number(backlog: OutboxDatabase) -> None:
     assert backlog.depth == ROWS - 1010
 
 
-def test_confirmed_ones_go_before_older_ones(backlog: OutboxDatabase) -> None:
+def test_confirmed_events_are_evicted_before_older_ones(
+    backlog: OutboxDatabase,
+) -> None:
     backlog.mark_sent(range(5000, 5100))
     with Transaction(backlog.connection):
         (lost,) = make_room(backlog, forget_sent=False, down_to_share=0, max_rows=120)
@@ -71,6 +73,6 @@ def test_confirmed_ones_go_before_older_ones(backlog: OutboxDatabase) -> None:
 def test_what_was_delivered_is_no_loss(backlog: OutboxDatabase) -> None:
     backlog.mark_sent(range(1, 101))
     with Transaction(backlog.connection):
-        shed = make_room(backlog, forget_sent=True, down_to_share=0, max_rows=100)
-    assert shed == []
+        evicted = make_room(backlog, forget_sent=True, down_to_share=0, max_rows=100)
+    assert evicted == []
     assert backlog.depth == ROWS - 100

@@ -11,10 +11,10 @@ import pytest
 
 from edge.delivery.outbox import database
 from edge.delivery.outbox import outbox as outbox_module
-from edge.delivery.outbox.events import NewEvent, QueuedEvent, render
+from edge.delivery.outbox.events import QueuedEvent
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from models.errors import ConfigError, DeliveryError
-from models.messages import THUMBNAIL_MAX_BYTES, AlertEvent, LossEvent, VerdictEvent
+from models.messages import THUMBNAIL_MAX_BYTES
 from models.topics import StationTopics
 from tests.simulators.alerts import (
     ALERT_TOPIC,
@@ -64,7 +64,7 @@ def queued(outbox: Outbox, *, was_sent: bool = False) -> list[QueuedEvent]:
 
 
 def settle(outbox: Outbox) -> None:
-    """Wait until everything said before has been written."""
+    """Wait until everything before has been written."""
     outbox.put(EventKind.VERDICT, VERDICT_TOPIC, verdict(0)).result(10)
 
 
@@ -95,7 +95,7 @@ def test_every_commit_is_synchronized(open_outbox: Open) -> None:
 
 
 @pytest.mark.fault(59)
-def test_positions_go_on_after_the_outbox_has_drained_and_restarted(
+def test_positions_continue_after_the_outbox_has_drained_and_restarted(
     open_outbox: Open,
 ) -> None:
     outbox = open_outbox()
@@ -126,7 +126,7 @@ def test_acknowledged_events_are_gone_and_others_stay(open_outbox: Open) -> None
     assert outbox.acknowledged == 6
 
 
-def test_confirmed_events_stay_and_are_told_apart(open_outbox: Open) -> None:
+def test_confirmed_events_stay_and_are_read_apart(open_outbox: Open) -> None:
     outbox = open_outbox()
     fill(outbox, 3)
     outbox.mark_sent(outbox.stream, 2)
@@ -159,7 +159,7 @@ RENAMED = [
 
 
 def forget_owner(path: Path) -> None:
-    """Make it a file of the version that did not write down whose it is."""
+    """Make it a file of the version that did not store its owner."""
     with sqlite3.connect(path) as other:
         other.execute("DELETE FROM meta WHERE name = 'owner'")
     other.close()
@@ -185,7 +185,7 @@ def test_renamed_station_does_not_start_while_events_of_the_old_one_wait(
 
 @pytest.mark.parametrize("is_old", [False, True])
 @pytest.mark.parametrize("topics", RENAMED)
-def test_renamed_station_begins_a_new_stream_once_all_is_delivered(
+def test_renamed_station_starts_a_new_stream_once_all_is_delivered(
     open_outbox: Open, tmp_path: Path, topics: StationTopics, *, is_old: bool
 ) -> None:
     first = open_outbox()
@@ -204,7 +204,7 @@ def test_renamed_station_begins_a_new_stream_once_all_is_delivered(
     assert fill(again, 1) == [1]
 
 
-def test_outbox_of_an_older_version_goes_on_with_its_stream(
+def test_outbox_of_an_older_version_continues_its_stream(
     open_outbox: Open, tmp_path: Path
 ) -> None:
     first = open_outbox()
@@ -221,7 +221,7 @@ def test_outbox_is_free_again_after_close(open_outbox: Open) -> None:
     assert open_outbox().depth() == 0
 
 
-def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     outbox = Outbox(tmp_path / "file" / "outbox.db", TOPICS, MEBIBYTE)
     with pytest.raises(DeliveryError, match="cannot be opened") as caught:
@@ -265,7 +265,7 @@ def test_image_that_no_collector_takes_is_left_out(open_outbox: Open) -> None:
 
 @pytest.mark.fault(17)
 @pytest.mark.parametrize("offset", [0, 20, 100, 4096])
-def test_damaged_file_is_put_aside_and_a_new_stream_begins(
+def test_damaged_file_is_put_aside_and_a_new_stream_starts(
     open_outbox: Open, tmp_path: Path, offset: int
 ) -> None:
     outbox = open_outbox()
@@ -301,7 +301,7 @@ def test_only_the_newest_damaged_files_are_kept(
 
 @pytest.mark.fault(17)
 @pytest.mark.parametrize("seed", range(12))
-def test_bytes_that_rot_anywhere_never_stop_the_daemon(
+def test_bytes_changed_anywhere_never_stop_the_daemon(
     open_outbox: Open, tmp_path: Path, seed: int
 ) -> None:
     outbox = open_outbox()
@@ -346,7 +346,7 @@ def test_file_damaged_while_running_is_put_aside_and_nothing_waiting_is_lost(
     assert outbox.stream != stream
 
 
-def test_word_about_the_old_stream_does_not_touch_the_new_one(
+def test_answer_for_the_old_stream_does_not_touch_the_new_one(
     open_outbox: Open, tmp_path: Path
 ) -> None:
     outbox = open_outbox()
@@ -418,7 +418,7 @@ def test_event_that_neither_disk_nor_memory_can_take_fails_its_future(
     assert lost["image"]["count"] == without + len(failed)
 
 
-# --- shedding ------------------------------------------------------------------------
+# --- eviction ------------------------------------------------------------------------
 
 
 def losses(outbox: Outbox) -> dict[str, dict[str, int]]:
@@ -434,7 +434,7 @@ def losses(outbox: Outbox) -> dict[str, dict[str, int]]:
 
 
 @pytest.mark.fault(14)
-def test_images_are_shed_first_and_the_loss_is_recorded(open_outbox: Open) -> None:
+def test_images_are_evicted_first_and_the_loss_is_recorded(open_outbox: Open) -> None:
     outbox = open_outbox(MEBIBYTE)
     for number in range(60):
         put(outbox, number, jpeg(number, 30_000)).result(10)
@@ -450,7 +450,7 @@ def test_images_are_shed_first_and_the_loss_is_recorded(open_outbox: Open) -> No
 
 
 @pytest.mark.fault(14)
-def test_verdicts_are_shed_before_alerts(open_outbox: Open) -> None:
+def test_verdicts_are_evicted_before_alerts(open_outbox: Open) -> None:
     outbox = open_outbox(MEBIBYTE)
     for number in range(2000):
         outbox.put(EventKind.VERDICT, VERDICT_TOPIC, verdict(number))
@@ -478,7 +478,7 @@ def test_file_never_grows_beyond_its_cap_and_every_loss_is_counted(
     assert outbox.depth() == len(queued(outbox))
 
 
-def test_confirmed_events_go_first_and_are_no_loss_where_nobody_acknowledges(
+def test_confirmed_events_go_first_and_are_no_loss_where_no_collector_acknowledges(
     open_outbox: Open,
 ) -> None:
     outbox = open_outbox(MEBIBYTE)
@@ -499,64 +499,3 @@ def test_confirmed_events_are_a_loss_where_a_collector_must_acknowledge(
         for seq in fill(outbox, 100, start):
             outbox.mark_sent(outbox.stream, seq)
     assert losses(outbox)["alert"]["count"] > 0
-
-
-# --- on the wire ---------------------------------------------------------------------
-
-
-def wire(event: NewEvent, *, replayed: bool = False, with_image: bool = True) -> bytes:
-    each = QueuedEvent(5, event, was_sent=False)
-    return render(each, "station-1-ab", replayed=replayed, with_image=with_image)
-
-
-def test_alert_on_the_wire_is_a_cloud_event_with_position_and_identity(
-    open_outbox: Open,
-) -> None:
-    outbox = open_outbox()
-    image = jpeg(1)
-    put(outbox, 3, image).result(10)
-    (each,) = queued(outbox)
-    event = AlertEvent.model_validate_json(wire(each.event))
-    assert event.id == "station-1-ab:5"
-    assert event.source == TOPICS.root
-    assert (event.data.seq, event.data.stream) == (5, "station-1-ab")
-    assert not event.data.replayed
-    assert event.time == event.data.captured_at
-    expected = alert(3, image).model_dump(exclude={"seq", "stream", "replayed"})
-    assert event.data.model_dump(exclude={"seq", "stream", "replayed"}) == expected
-
-
-def test_alert_whose_image_was_shed_says_that_there_is_none(open_outbox: Open) -> None:
-    outbox = open_outbox()
-    put(outbox, 3, jpeg(1)).result(10)
-    (each,) = queued(outbox)
-    event = AlertEvent.model_validate_json(wire(each.event, with_image=False))
-    assert event.data.thumbnail_sha256 is None
-
-
-def test_repetition_says_so_and_keeps_its_identity(open_outbox: Open) -> None:
-    outbox = open_outbox()
-    put(outbox, 3).result(10)
-    (each,) = queued(outbox)
-    first = AlertEvent.model_validate_json(wire(each.event))
-    again = AlertEvent.model_validate_json(wire(each.event, replayed=True))
-    assert again.data.replayed
-    assert first.id == again.id
-
-
-def test_verdicts_and_losses_have_their_own_types(open_outbox: Open) -> None:
-    outbox = open_outbox(MEBIBYTE)
-    outbox.put(EventKind.VERDICT, VERDICT_TOPIC, verdict(1)).result(10)
-    (each,) = queued(outbox)
-    assert VerdictEvent.model_validate_json(wire(each.event)).data.part_id == "part-1"
-    fill(outbox, 2000)
-    loss = next(e for e in queued(outbox) if e.event.kind is EventKind.LOSS)
-    event = LossEvent.model_validate_json(wire(loss.event))
-    assert event.data.count >= 1
-    assert loss.event.topic == StationTopics("plant", "line-1", "station-1").loss
-
-
-def test_image_goes_to_the_topic_of_its_event() -> None:
-    event = NewEvent(EventKind.ALERT, ALERT_TOPIC, "", b"{}", jpeg())
-    each = QueuedEvent(9, event, was_sent=False)
-    assert each.image_topic("s-1") == TOPICS.camera("top", "image/s-1:9")

@@ -1,0 +1,78 @@
+"""One daemon uses the file, and a damaged one is put aside."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge.delivery.outbox.recovery import (
+    QUARANTINED_KEPT,
+    is_damage,
+    lock_outbox,
+    open_outbox,
+    quarantine,
+)
+from models.errors import DeliveryError
+
+CAP_BYTES = 1 << 20
+
+
+def test_lock_is_held_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "outbox.db"
+    lock = lock_outbox(path)
+    with pytest.raises(DeliveryError, match="another daemon is using it"):
+        lock_outbox(path)
+    os.close(lock)
+    os.close(lock_outbox(path))
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [("SELECT * FROM absent", True), ("nonsense", False)],
+)
+def test_error_of_sqlite_is_damage_or_not(statement: str, *, expected: bool) -> None:
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        connection.execute(statement)
+    connection.close()
+    assert is_damage(caught.value) is expected
+
+
+def test_error_of_the_check_is_damage() -> None:
+    assert is_damage(sqlite3.DatabaseError("its header is damaged"))
+
+
+def test_damaged_file_moves_aside_with_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"rubbish")
+    (tmp_path / "outbox.db-wal").write_bytes(b"log")
+    quarantine(path, "test")
+    assert not path.exists()
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert len(names) == 2
+    assert names[0].startswith("outbox.db.damaged-")
+    assert names[1] == f"{names[0]}-wal"
+
+
+def test_only_the_newest_damaged_files_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    for number in range(QUARANTINED_KEPT + 2):
+        path.write_text(str(number))
+        quarantine(path, "test")
+    kept = sorted(tmp_path.glob("outbox.db.damaged-*Z"))
+    assert [each.read_text() for each in kept] == ["2", "3"]
+
+
+def test_damaged_file_is_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"rubbish" * 1000)
+    database = open_outbox(path, CAP_BYTES)
+    assert database.depth == database.last_seq == 0
+    database.close()
+
+
+def test_folder_in_place_of_the_file_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DeliveryError, match="cannot be opened") as caught:
+        open_outbox(tmp_path, CAP_BYTES)
+    assert "outbox.path" in caught.value.fix
