@@ -109,7 +109,8 @@ class Collector:
         """Acknowledge what is committed, disconnect, and end the thread."""
         self._stop.set()
         self._wakeup.cancel()
-        self._thread.join(STOP_LIMIT_S)
+        if self._thread.is_alive():
+            self._thread.join(STOP_LIMIT_S)
         if not self._thread.is_alive():
             self._wakeup.close()
 

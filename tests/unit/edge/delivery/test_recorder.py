@@ -1,7 +1,6 @@
 import json
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -213,7 +212,7 @@ def test_pipeline_waits_while_the_disk_is_slower_than_defects_come(
         target=recorder.record, args=(decision(99, no_detections(), is_part=True),)
     )
     late.start()
-    time.sleep(0.05)
+    late.join(0.05)
     assert late.is_alive()
     recorder.start()
     late.join(5)

@@ -1,4 +1,4 @@
-"""Alarms of the way to the broker."""
+"""Faults between outbox and broker."""
 
 import logging
 
@@ -7,7 +7,7 @@ import pytest
 from edge.delivery.publisher.delivery_faults import FLAPS, DeliveryFaults, FlapDetector
 
 
-def test_alarm_is_logged_when_it_comes_and_when_it_goes(
+def test_alarm_is_logged_when_it_is_raised_and_when_it_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -31,30 +31,30 @@ def test_alarms_stand_beside_each_other() -> None:
 
 
 def test_five_connections_in_a_minute_are_a_flap() -> None:
-    watch = FlapDetector()
+    detector = FlapDetector()
     for number in range(FLAPS - 1):
-        watch.opened(number * 14.0)
-    assert not watch.is_flapping
-    watch.opened(59.0)
-    assert watch.is_flapping
+        detector.opened(number * 14.0)
+    assert not detector.is_flapping
+    detector.opened(59.0)
+    assert detector.is_flapping
 
 
 def test_connections_that_held_are_no_flap() -> None:
-    watch = FlapDetector()
+    detector = FlapDetector()
     for number in range(20):
-        watch.opened(number * 20.0)
-        watch.holds(number * 20.0 + 19)
-    assert not watch.is_flapping
+        detector.opened(number * 20.0)
+        detector.holds(number * 20.0 + 19)
+    assert not detector.is_flapping
 
 
 def test_flap_is_over_when_a_connection_has_held_for_a_minute() -> None:
-    watch = FlapDetector()
+    detector = FlapDetector()
     for number in range(FLAPS):
-        watch.opened(float(number))
-    watch.opened(40.0)  # the pauses have grown: that alone is no end of it
-    watch.holds(99.0)
-    assert watch.is_flapping
-    watch.holds(101.0)
-    assert not watch.is_flapping
-    watch.opened(102.0)
-    assert not watch.is_flapping, "it begins to count anew"
+        detector.opened(float(number))
+    detector.opened(40.0)  # the pauses have grown, which alone does not end it
+    detector.holds(99.0)
+    assert detector.is_flapping
+    detector.holds(101.0)
+    assert not detector.is_flapping
+    detector.opened(102.0)
+    assert not detector.is_flapping, "it starts to count again"

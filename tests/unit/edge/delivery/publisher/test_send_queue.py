@@ -2,8 +2,8 @@
 
 import json
 import sqlite3
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from tests.simulators.alerts import (
 )
 
 SECOND_NS = 1_000_000_000
+LIMIT_S = 10.0
 
 
 @pytest.fixture
@@ -38,50 +39,61 @@ def put(outbox: Outbox, frame_id: int, image: bytes | None = None) -> int:
     return outbox.put(EventKind.ALERT, ALERT_TOPIC, content, image).result(10)
 
 
+def wait_until(outbox: Outbox, is_done: Callable[[], bool]) -> None:
+    """Wait for commits until a condition holds."""
+    committed = threading.Event()
+    outbox.on_commit(committed.set)
+    while not is_done():
+        assert committed.wait(LIMIT_S)
+        committed.clear()
+
+
 def settle(outbox: Outbox) -> None:
-    """Wait until everything said before has been written."""
-    while outbox.unsent() != len(outbox.read(0, 9999, was_sent=False) or []):
-        time.sleep(0.01)
+    """Wait until everything before has been written."""
+    wait_until(
+        outbox,
+        lambda: outbox.unsent() == len(outbox.read(0, 9999, was_sent=False) or []),
+    )
     outbox.put(EventKind.VERDICT, VERDICT_TOPIC, verdict(0)).result(10)
 
 
-def feed_of(
+def queue_of(
     outbox: Outbox,
     rule: CollectorAck = CollectorAck.REQUIRED,
     max_packet_bytes: int | None = None,
 ) -> SendQueue:
-    feed = SendQueue(outbox, rule, DeliveryFaults(), 60, lambda: 0.5)
-    feed.packets(0, 0)  # learns the stream
-    feed.connected(0, max_packet_bytes)
-    return feed
+    send_queue = SendQueue(outbox, rule, DeliveryFaults(), 60, lambda: 0.5)
+    send_queue.packets(0, 0)  # learns the stream
+    send_queue.connected(0, max_packet_bytes)
+    return send_queue
 
 
 def seqs(packets: list[Packet]) -> list[int]:
     return [packet.seq for packet in packets if packet.seq]
 
 
-def said(packet: Packet) -> dict[str, object]:
+def data_of(packet: Packet) -> dict[str, object]:
     data: dict[str, object] = json.loads(packet.payload)["data"]
     return data
 
 
-def confirm(feed: SendQueue, outbox: Outbox, seq: int, now_ns: int) -> None:
-    feed.confirmed(Packet(ALERT_TOPIC, b"", seq, outbox.stream), now_ns)
+def confirm(send_queue: SendQueue, outbox: Outbox, seq: int, now_ns: int) -> None:
+    send_queue.confirmed(Packet(ALERT_TOPIC, b"", seq, outbox.stream), now_ns)
 
 
 def acknowledge(
-    feed: SendQueue, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
+    send_queue: SendQueue, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
 ) -> None:
     message = Acknowledgement(
         stream=outbox.stream, high_water=high_water, ranges=ranges
     )
-    feed.acknowledged(message.model_dump_json().encode(), 0)
+    send_queue.acknowledged(message.model_dump_json().encode(), 0)
 
 
 def test_image_goes_before_its_alert(outbox: Outbox) -> None:
     image = jpeg(1)
     put(outbox, 1, image)
-    first, second = feed_of(outbox).packets(10, 0)
+    first, second = queue_of(outbox).packets(10, 0)
     assert first.topic == TOPICS.camera("top", f"image/{outbox.stream}:1")
     assert first.payload == image
     assert second.topic == ALERT_TOPIC
@@ -92,16 +104,16 @@ def test_limit_may_part_an_image_from_its_alert_and_both_still_go(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1, jpeg(1))
-    feed = feed_of(outbox)
-    assert seqs(feed.packets(1, 0)) == []
-    assert seqs(feed.packets(1, 0)) == [1]
+    send_queue = queue_of(outbox)
+    assert seqs(send_queue.packets(1, 0)) == []
+    assert seqs(send_queue.packets(1, 0)) == [1]
 
 
 def test_events_go_in_order_and_each_once(outbox: Outbox) -> None:
     for number in range(120):
         put(outbox, number)
-    feed, sent = feed_of(outbox), []
-    while packets := feed.packets(7, 0):
+    send_queue, sent = queue_of(outbox), []
+    while packets := send_queue.packets(7, 0):
         sent += seqs(packets)
     assert sent == list(range(1, 121))
 
@@ -111,34 +123,34 @@ def test_no_more_than_the_window_goes_out_without_an_acknowledgement(
 ) -> None:
     for number in range(250):
         put(outbox, number)
-    feed = feed_of(outbox)
-    assert len(seqs(feed.packets(1000, 0))) == 200
-    acknowledge(feed, outbox, 10)
-    assert seqs(feed.packets(1000, 0)) == list(range(201, 211))
+    send_queue = queue_of(outbox)
+    assert len(seqs(send_queue.packets(1000, 0))) == 200
+    acknowledge(send_queue, outbox, 10)
+    assert seqs(send_queue.packets(1000, 0)) == list(range(201, 211))
 
 
-def test_image_beyond_the_limit_of_the_broker_is_left_out_and_the_alert_says_so(
+def test_image_beyond_the_limit_of_the_broker_is_left_out_and_the_alert_announces_none(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1, jpeg(1, 5000))
     put(outbox, 2, jpeg(2, 1000))
-    packets = feed_of(outbox, max_packet_bytes=4000).packets(10, 0)
+    packets = queue_of(outbox, max_packet_bytes=4000).packets(10, 0)
     assert [packet.seq for packet in packets] == [1, 0, 2]
-    assert said(packets[0])["thumbnail_sha256"] is None
-    assert said(packets[2])["thumbnail_sha256"] is not None
+    assert data_of(packets[0])["thumbnail_sha256"] is None
+    assert data_of(packets[2])["thumbnail_sha256"] is not None
 
 
 def test_unconfirmed_events_go_again_after_a_reconnect_as_repetitions(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox)
-    (first,) = feed.packets(10, 0)
-    feed.connected(0, None)
+    send_queue = queue_of(outbox)
+    (first,) = send_queue.packets(10, 0)
+    send_queue.connected(0, None)
     put(outbox, 2)
-    again, new = feed.packets(10, 0)
+    again, new = send_queue.packets(10, 0)
     assert (first.seq, again.seq, new.seq) == (1, 1, 2)
-    flags = [said(each)["replayed"] for each in (first, again, new)]
+    flags = [data_of(each)["replayed"] for each in (first, again, new)]
     assert flags == [False, True, False]
 
 
@@ -146,57 +158,57 @@ def test_confirmed_events_go_again_after_a_reconnect_until_acknowledged(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox)
-    feed.packets(10, 0)
-    confirm(feed, outbox, 1, 0)
+    send_queue = queue_of(outbox)
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 0)
     settle(outbox)
-    feed.connected(0, None)
-    sent = feed.packets(10, 0) + feed.packets(10, 0)
+    send_queue.connected(0, None)
+    sent = send_queue.packets(10, 0) + send_queue.packets(10, 0)
     assert seqs(sent) == [2, 1]
-    assert said(sent[1])["replayed"] is True
+    assert data_of(sent[1])["replayed"] is True
 
 
 def test_confirmed_events_do_not_go_again_where_no_collector_is_known(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox, CollectorAck.AUTO)
-    feed.packets(10, 0)
-    confirm(feed, outbox, 1, 0)
+    send_queue = queue_of(outbox, CollectorAck.AUTO)
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 0)
     settle(outbox)
-    feed.connected(0, None)
-    assert seqs(feed.packets(10, 0) + feed.packets(10, 0)) == [2]
+    send_queue.connected(0, None)
+    assert seqs(send_queue.packets(10, 0) + send_queue.packets(10, 0)) == [2]
 
 
-def test_collector_that_only_says_hello_is_given_everything(outbox: Outbox) -> None:
+def test_collector_that_acknowledges_nothing_yet_is_sent_everything(
+    outbox: Outbox,
+) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox, CollectorAck.AUTO)
-    feed.packets(10, 0)
-    confirm(feed, outbox, 1, 0)
+    send_queue = queue_of(outbox, CollectorAck.AUTO)
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 0)
     settle(outbox)
-    feed.packets(10, 0)
-    acknowledge(feed, outbox, 0)
+    send_queue.packets(10, 0)
+    acknowledge(send_queue, outbox, 0)
     assert outbox.collector_known
-    assert seqs(feed.packets(10, 0)) == [1]
+    assert seqs(send_queue.packets(10, 0)) == [1]
 
 
 def test_undelivered_counts_by_the_rule_in_force(outbox: Outbox) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox, CollectorAck.AUTO)
-    assert feed.undelivered(0) == 1
-    feed.packets(10, 0)
-    confirm(feed, outbox, 1, 5 * SECOND_NS)
-    while outbox.unsent():
-        time.sleep(0.01)
-    assert feed.undelivered(5 * SECOND_NS) == 1, "a collector may show itself"
-    assert feed.undelivered(5 * SECOND_NS + COLLECTOR_GRACE_NS) == 0
-    acknowledge(feed, outbox, 0)
-    assert feed.undelivered(99 * SECOND_NS) == 1
-    acknowledge(feed, outbox, 1)
-    while outbox.depth():
-        time.sleep(0.01)
-    assert feed.undelivered(99 * SECOND_NS) == 0
-    assert feed.delivered == 1
+    send_queue = queue_of(outbox, CollectorAck.AUTO)
+    assert send_queue.undelivered(0) == 1
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 5 * SECOND_NS)
+    wait_until(outbox, lambda: outbox.unsent() == 0)
+    assert send_queue.undelivered(5 * SECOND_NS) == 1, "a collector may show itself"
+    assert send_queue.undelivered(5 * SECOND_NS + COLLECTOR_GRACE_NS) == 0
+    acknowledge(send_queue, outbox, 0)
+    assert send_queue.undelivered(99 * SECOND_NS) == 1
+    acknowledge(send_queue, outbox, 1)
+    wait_until(outbox, lambda: outbox.depth() == 0)
+    assert send_queue.undelivered(99 * SECOND_NS) == 0
+    assert send_queue.delivered == 1
 
 
 def test_event_that_the_disk_has_changed_is_dropped_and_the_rest_goes(
@@ -207,7 +219,7 @@ def test_event_that_the_disk_has_changed_is_dropped_and_the_rest_goes(
     with sqlite3.connect(tmp_path / "outbox.db") as other:
         other.execute("UPDATE event SET data = x'7b7d' WHERE seq = 2")
     other.close()
-    assert seqs(feed_of(outbox).packets(10, 0)) == [1, 3]
+    assert seqs(queue_of(outbox).packets(10, 0)) == [1, 3]
     assert "event_damaged seq=2" in caplog.text
 
 
@@ -218,15 +230,15 @@ def test_image_that_the_disk_has_changed_is_left_out(
     with sqlite3.connect(tmp_path / "outbox.db") as other:
         other.execute("UPDATE event SET image = x'ffd8ff00'")
     other.close()
-    (packet,) = feed_of(outbox).packets(10, 0)
-    assert said(packet)["thumbnail_sha256"] is None
+    (packet,) = queue_of(outbox).packets(10, 0)
+    assert data_of(packet)["thumbnail_sha256"] is None
 
 
 def test_acknowledgement_of_another_stream_is_ignored(outbox: Outbox) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox)
+    send_queue = queue_of(outbox)
     message = Acknowledgement(stream="station-1-old", high_water=1)
-    feed.acknowledged(message.model_dump_json().encode(), 0)
+    send_queue.acknowledged(message.model_dump_json().encode(), 0)
     put(outbox, 2)
     assert outbox.depth() == 2
     assert not outbox.collector_known
@@ -237,10 +249,10 @@ def test_confirmation_of_another_stream_is_ignored(
     outbox: Outbox, rule: CollectorAck
 ) -> None:
     put(outbox, 1)
-    feed = feed_of(outbox, rule)
-    feed.packets(9, 0)
-    feed.confirmed(Packet(ALERT_TOPIC, b"", 1, "station-1-old"), 0)
-    feed.refused(Packet(ALERT_TOPIC, b"", 1, "station-1-old"), 0)
+    send_queue = queue_of(outbox, rule)
+    send_queue.packets(9, 0)
+    send_queue.confirmed(Packet(ALERT_TOPIC, b"", 1, "station-1-old"), 0)
+    send_queue.refused(Packet(ALERT_TOPIC, b"", 1, "station-1-old"), 0)
     put(outbox, 2)
     assert outbox.depth() == outbox.unsent() == 2
 
@@ -253,27 +265,27 @@ def test_acknowledgement_of_what_was_never_given_is_refused_and_nothing_is_lost(
 ) -> None:
     put(outbox, 1)
     put(outbox, 2)
-    feed = feed_of(outbox)
-    acknowledge(feed, outbox, 0, (1, 1), bad)
-    assert feed.bad_acknowledgements == 1
+    send_queue = queue_of(outbox)
+    acknowledge(send_queue, outbox, 0, (1, 1), bad)
+    assert send_queue.bad_acknowledgements == 1
     assert put(outbox, 3) == 3
     assert outbox.depth() == 3
-    acknowledge(feed, outbox, 1, (3, 3))
+    acknowledge(send_queue, outbox, 1, (3, 3))
     settle(outbox)
     assert outbox.acknowledged == 2
 
 
-# --- what a person must mend ---------------------------------------------------------
+# --- faults for a person ---------------------------------------------------------
 
 
-def watched_feed(
+def watched_queue(
     outbox: Outbox, rule: CollectorAck
 ) -> tuple[SendQueue, DeliveryFaults]:
     alarms = DeliveryFaults()
-    feed = SendQueue(outbox, rule, alarms, 30, lambda: 0.5)
-    feed.packets(0, 0)
-    feed.connected(0, None)
-    return feed, alarms
+    send_queue = SendQueue(outbox, rule, alarms, 30, lambda: 0.5)
+    send_queue.packets(0, 0)
+    send_queue.connected(0, None)
+    return send_queue, alarms
 
 
 def test_event_that_only_the_broker_acknowledges_becomes_an_alarm(
@@ -281,30 +293,30 @@ def test_event_that_only_the_broker_acknowledges_becomes_an_alarm(
 ) -> None:
     put(outbox, 1)
     put(outbox, 2)
-    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
-    assert seqs(feed.packets(10, 0)) == [1, 2]
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    assert seqs(send_queue.packets(10, 0)) == [1, 2]
     for seq in (1, 2):
-        confirm(feed, outbox, seq, 0)
+        confirm(send_queue, outbox, seq, 0)
     settle(outbox)
-    feed.packets(0, 29 * SECOND_NS)
+    send_queue.packets(0, 29 * SECOND_NS)
     assert alarms.text == ""
-    acknowledge(feed, outbox, 0, (2, 3))
-    feed.packets(0, 29 * SECOND_NS)
-    feed.packets(0, 31 * SECOND_NS)
+    acknowledge(send_queue, outbox, 0, (2, 3))
+    send_queue.packets(0, 29 * SECOND_NS)
+    send_queue.packets(0, 31 * SECOND_NS)
     assert "not by the collector for 30 s" in alarms.text, "others do not hide it"
-    acknowledge(feed, outbox, 3)
-    feed.packets(0, 31 * SECOND_NS)
+    acknowledge(send_queue, outbox, 3)
+    send_queue.packets(0, 31 * SECOND_NS)
     assert alarms.text == ""
 
 
 def test_silence_outlives_a_reconnect(outbox: Outbox) -> None:
     put(outbox, 1)
-    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
-    feed.packets(10, 0)
-    confirm(feed, outbox, 1, 0)
-    feed.packets(0, 5 * SECOND_NS)
-    feed.connected(20 * SECOND_NS, None)
-    feed.packets(0, 31 * SECOND_NS)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 0)
+    send_queue.packets(0, 5 * SECOND_NS)
+    send_queue.connected(20 * SECOND_NS, None)
+    send_queue.packets(0, 31 * SECOND_NS)
     assert "not by the collector" in alarms.text
 
 
@@ -313,11 +325,11 @@ def test_silence_is_no_alarm_where_no_collector_is_expected(
     outbox: Outbox, rule: CollectorAck
 ) -> None:
     put(outbox, 1)
-    feed, alarms = watched_feed(outbox, rule)
-    feed.packets(10, 0)
-    confirm(feed, outbox, 1, 0)
-    feed.packets(0, 5 * SECOND_NS)
-    feed.packets(0, 99 * SECOND_NS)
+    send_queue, alarms = watched_queue(outbox, rule)
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 0)
+    send_queue.packets(0, 5 * SECOND_NS)
+    send_queue.packets(0, 99 * SECOND_NS)
     assert alarms.text == ""
 
 
@@ -326,38 +338,38 @@ def test_bytes_on_their_way_are_limited_and_the_last_packet_is_whole(
 ) -> None:
     for number in range(5):
         put(outbox, number, jpeg(number, 10_000))
-    feed = feed_of(outbox)
-    first = feed.packets(100, 0, 15_000)
+    send_queue = queue_of(outbox)
+    first = send_queue.packets(100, 0, 15_000)
     assert [bool(packet.image_of) for packet in first] == [True, False, True]
-    assert seqs(feed.packets(100, 0)) == [2, 3, 4, 5]
+    assert seqs(send_queue.packets(100, 0)) == [2, 3, 4, 5]
 
 
 def test_picture_that_was_refused_is_left_out_and_larger_ones_too(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1, jpeg(1, 5000))
-    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
-    image, _ = feed.packets(10, 0)
-    feed.image_refused(image, is_too_large=True, was_cut=True)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    image, _ = send_queue.packets(10, 0)
+    send_queue.image_refused(image, is_too_large=True, was_cut=True)
     assert "takes no pictures of more than 4999 bytes" in alarms.text
     put(outbox, 2, jpeg(2, 6000))
     put(outbox, 3, jpeg(3, 4000))
-    feed.connected(0, None)  # the refusal ended the connection
-    assert [p.image_of for p in feed.packets(10, 0)] == [0, 0, 3, 0]
-    feed.connected(0, None)  # the broker may have been mended meanwhile
+    send_queue.connected(0, None)  # the refusal ended the connection
+    assert [p.image_of for p in send_queue.packets(10, 0)] == [0, 0, 3, 0]
+    send_queue.connected(0, None)  # the broker may have another limit now
     assert alarms.text == ""
-    assert [p.image_of for p in feed.packets(10, 0)] == [1, 0, 2, 0, 3, 0]
+    assert [p.image_of for p in send_queue.packets(10, 0)] == [1, 0, 2, 0, 3, 0]
 
 
 def test_event_beyond_the_limit_of_the_broker_stays_and_the_rest_goes(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1)
-    feed, alarms = watched_feed(outbox, CollectorAck.REQUIRED)
-    feed.connected(0, 1000)
-    assert feed.packets(10, 0) == []
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    send_queue.connected(0, 1000)
+    assert send_queue.packets(10, 0) == []
     assert "beyond the broker's limit of 488" in alarms.text
     assert outbox.depth() == 1
-    due_ns = feed.due_ns()
+    due_ns = send_queue.due_ns()
     assert due_ns is not None
     assert due_ns > SECOND_NS, "it is tried again, but not at once"

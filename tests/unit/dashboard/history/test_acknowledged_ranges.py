@@ -1,0 +1,89 @@
+"""Complete events as merged ranges, and the acknowledgements made from them."""
+
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from dashboard.history import acknowledged_ranges
+from dashboard.history.acknowledged_ranges import (
+    RANGES_PER_ACK,
+    AcknowledgedRanges,
+    RecordRefusedError,
+)
+from dashboard.history.schema import TABLES
+from models.topics import StationTopics
+from tests.unit.dashboard.history_file import PRESS
+
+STREAM = "press-1-00ff"
+
+
+@pytest.fixture
+def ranges() -> Iterator[AcknowledgedRanges]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(TABLES)
+    yield AcknowledgedRanges(connection)
+    connection.close()
+
+
+def acknowledged(
+    ranges: AcknowledgedRanges, stream_id: int, seqs: set[int]
+) -> tuple[int, list[tuple[int, int]]]:
+    """Add events, and return high water and ranges of their acknowledgements."""
+    ranges.add(stream_id, seqs)
+    acks = [ack for _, ack in ranges.acknowledgements(stream_id, seqs)]
+    assert {ack.stream for ack in acks} == {STREAM}
+    return acks[0].high_water, [each for ack in acks for each in ack.ranges]
+
+
+def test_stream_keeps_its_row(ranges: AcknowledgedRanges) -> None:
+    first = ranges.claim(PRESS, STREAM)
+    assert ranges.claim(PRESS, "press-1-0100") != first
+    assert ranges.claim(PRESS, STREAM) == first
+
+
+def test_stream_of_another_station_is_refused(ranges: AcknowledgedRanges) -> None:
+    ranges.claim(PRESS, STREAM)
+    with pytest.raises(RecordRefusedError, match="belongs to plant/line-1/press-1"):
+        ranges.claim(StationTopics("plant", "line-1", "press-2"), STREAM)
+
+
+def test_too_many_streams_are_refused(
+    ranges: AcknowledgedRanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledged_ranges, "MAX_STREAMS", 1)
+    ranges.claim(PRESS, STREAM)
+    with pytest.raises(RecordRefusedError, match="more than 1 streams"):
+        ranges.claim(PRESS, "press-1-0100")
+
+
+def test_events_from_1_are_high_water(ranges: AcknowledgedRanges) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    assert acknowledged(ranges, stream, {1, 2, 3}) == (3, [])
+
+
+def test_events_beyond_a_gap_are_ranges(ranges: AcknowledgedRanges) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    assert acknowledged(ranges, stream, {5, 6, 9}) == (0, [(5, 6), (9, 9)])
+
+
+def test_event_that_closes_a_gap_joins_both_sides(ranges: AcknowledgedRanges) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    acknowledged(ranges, stream, {1, 2, 4, 5})
+    assert acknowledged(ranges, stream, {3}) == (5, [])
+
+
+def test_event_that_is_noted_again_changes_nothing(ranges: AcknowledgedRanges) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    acknowledged(ranges, stream, {4, 5, 6})
+    assert acknowledged(ranges, stream, {5}) == (0, [(4, 6)])
+
+
+def test_many_ranges_are_spread_over_acknowledgements(
+    ranges: AcknowledgedRanges,
+) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    seqs = {2 * number for number in range(1, RANGES_PER_ACK + 6)}
+    ranges.add(stream, seqs)
+    acks = [ack for _, ack in ranges.acknowledgements(stream, seqs)]
+    assert [len(ack.ranges) for ack in acks] == [RANGES_PER_ACK, 5]

@@ -1,0 +1,118 @@
+"""Committed alerts become live events; what was not committed does not."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+
+from dashboard.config import PageSettings
+from dashboard.history.store import Committed
+from dashboard.status import BrokerStatus, CollectorStatus
+from dashboard.web import broadcaster
+from dashboard.web.broadcaster import EventBroadcaster
+from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
+from tests.simulators.station import alert_event
+from tests.unit.dashboard.history_file import (
+    JPEG_SHA256,
+    PRESS,
+    HistoryFile,
+    alert_record,
+    image_record,
+)
+
+LIMIT_S = 10.0
+STATUS = CollectorStatus(
+    broker=BrokerStatus("127.0.0.1:1883", is_up=True, since_ms=1),
+    failure="",
+    writer_age_s=0.1,
+    duplicates=0,
+    dropped=0,
+    rejected={},
+    connections=1,
+)
+
+
+class Screen:
+    """One open page over a history."""
+
+    def __init__(self, file: HistoryFile) -> None:
+        self.file, self.hub = file, Hub(max_viewers=1)
+        self.broadcaster = EventBroadcaster(
+            file.history, self.hub, PageSettings(title="Plant"), lambda: STATUS
+        )
+
+    def events(self, act: Callable[[], None], count: int) -> list[LiveEvent]:
+        """Return so many events that the page gets."""
+
+        async def scene() -> list[LiveEvent]:
+            self.hub.attach(asyncio.get_running_loop())
+            viewer = self.hub.join()
+            assert viewer
+            act()
+            found = []
+            for _ in range(count):
+                event = await asyncio.wait_for(viewer.queue.get(), LIMIT_S)
+                assert event
+                found.append(event)
+            return found
+
+        return asyncio.run(scene())
+
+
+@pytest.fixture
+def screen(file: HistoryFile) -> Screen:
+    return Screen(file)
+
+
+def test_new_alerts_come_with_their_cursors(screen: Screen) -> None:
+    events = [alert_event(PRESS, seq) for seq in (1, 2)]
+    committed = screen.file.record(*map(alert_record, events))
+    found = screen.events(lambda: screen.broadcaster.broadcast(committed), 2)
+    assert [(each.kind, each.n) for each in found] == [(ALERT, 1), (ALERT, 2)]
+    assert [json.loads(each.text)["id"] for each in found] == [e.id for e in events]
+
+
+def test_alert_whose_picture_came_later_has_no_cursor(screen: Screen) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    screen.file.record(alert_record(event))
+    committed = screen.file.record(image_record(event))
+    (found,) = screen.events(lambda: screen.broadcaster.broadcast(committed), 1)
+    assert (found.kind, found.n) == (ALERT, 0)
+    assert json.loads(found.text)["has_image"]
+
+
+def test_alert_that_is_not_in_the_history_is_not_shown(screen: Screen) -> None:
+    event = alert_event(PRESS, 1)
+    only = screen.file.record(alert_record(event))
+
+    def act() -> None:
+        screen.broadcaster.broadcast(Committed(alerts=[99]))
+        screen.broadcaster.broadcast(only)
+
+    (found,) = screen.events(act, 1)
+    assert json.loads(found.text)["id"] == event.id
+
+
+def test_history_that_cannot_be_read_resets_the_page(screen: Screen) -> None:
+    screen.file.store.close()
+    screen.file.path.unlink()
+    committed = Committed(alerts=[1])
+    (found,) = screen.events(lambda: screen.broadcaster.broadcast(committed), 1)
+    assert found.kind == RESET
+
+
+def test_state_is_sent_when_it_has_changed(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcaster, "TICK_S", 0.001)
+    tasks = []
+
+    def act() -> None:
+        screen.broadcaster.note_change()
+        tasks.append(asyncio.create_task(screen.broadcaster.run()))
+
+    (found,) = screen.events(act, 1)
+    assert found.kind == STATE
+    assert json.loads(found.text)["title"] == "Plant"
+    assert all(each.cancelled() for each in tasks)
