@@ -124,7 +124,7 @@ def test_station_writes_its_own_topics_and_no_others(
         assert not station.may_write("$SYS/x")
 
 
-def test_station_hears_what_is_meant_for_it_and_nothing_else(
+def test_station_receives_what_is_meant_for_it_and_nothing_else(
     tmp_path: Path, plant: Authority
 ) -> None:
     with (
@@ -144,7 +144,9 @@ def test_station_hears_what_is_meant_for_it_and_nothing_else(
         assert topics == ["cmd/restart", "model/desired", "ack"]
 
 
-def test_dashboard_hears_every_station(tmp_path: Path, plant: Authority) -> None:
+def test_dashboard_receives_from_every_station(
+    tmp_path: Path, plant: Authority
+) -> None:
     with (
         broker_of(tmp_path, plant) as broker,
         Person(plant, broker, "collector") as collector,

@@ -228,7 +228,7 @@ def test_hostile_messages_are_counted_and_harm_nothing(
     assert "Traceback" not in dashboard.log
 
 
-def test_port_in_use_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+def test_port_in_use_is_an_error_with_a_fix(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         config = tmp_path / "dashboard.toml"
         port = other.getsockname()[1]

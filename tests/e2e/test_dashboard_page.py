@@ -101,9 +101,9 @@ def screen(tmp_path: Path, browser: Browser) -> Iterator[Screen]:
     page.close()
 
 
-def test_empty_page_says_what_to_do_and_fills_itself(screen: Screen) -> None:
+def test_empty_page_shows_what_to_do_and_fills_itself(screen: Screen) -> None:
     page = screen.open()
-    expect(page.get_by_text("No station has spoken yet")).to_be_visible()
+    expect(page.get_by_text("No station is connected yet")).to_be_visible()
     expect(page.get_by_text("graftline run --config edge.toml")).to_be_visible()
     expect(page.locator("#empty-broker")).to_have_text(
         f"127.0.0.1:{screen.broker.port}"
@@ -112,7 +112,7 @@ def test_empty_page_says_what_to_do_and_fills_itself(screen: Screen) -> None:
     expect(page.locator(".tile-name")).to_have_text("top")
     expect(page.locator(".tile-state")).to_contain_text("Running")
     expect(page.locator("#line-word")).to_have_text("All cameras running")
-    expect(page.get_by_text("No station has spoken yet")).to_be_hidden()
+    expect(page.get_by_text("No station is connected yet")).to_be_hidden()
 
 
 def test_alert_appears_live_with_picture_and_boxes(screen: Screen) -> None:
@@ -230,17 +230,17 @@ def test_station_that_is_gone_is_shown_loudly(
         (CameraState.ENDED, "ended", "Ended"),
     ],
 )
-def test_state_is_told_by_word_and_shape(
+def test_state_is_shown_by_text_and_shape(
     screen: Screen, state: CameraState, shown: str, word: str
 ) -> None:
     screen.station.say()
     screen.station.say_camera("top", state, "frozen picture")
     screen.station.count()
     page = screen.open()
-    told = page.locator(".tile-state")
-    expect(told).to_have_attribute("data-state", shown)
-    expect(told.locator(".tile-word")).to_have_text(word)
-    path = told.locator("svg path").get_attribute("d")
+    shown_state = page.locator(".tile-state")
+    expect(shown_state).to_have_attribute("data-state", shown)
+    expect(shown_state.locator(".tile-word")).to_have_text(word)
+    path = shown_state.locator("svg path").get_attribute("d")
     running = page.evaluate(
         "import('/static/js/elements.js').then(m => "
         "m.shape('ok').firstChild.getAttribute('d'))"
@@ -284,7 +284,7 @@ def test_share_of_defective_parts_is_shown_where_parts_are_counted(
     expect(page.locator("#n-share-label")).to_have_text("of 4 parts defective")
 
 
-def test_broker_that_is_away_is_told_on_the_page(screen: Screen) -> None:
+def test_broker_that_is_away_is_shown_on_the_page(screen: Screen) -> None:
     screen.live()
     page = screen.open()
     expect(page.locator("#live")).to_have_attribute("data-live", "yes")
@@ -296,7 +296,7 @@ def test_broker_that_is_away_is_told_on_the_page(screen: Screen) -> None:
     expect(banner).to_have_count(0)
 
 
-def test_events_that_are_refused_are_told_on_the_page(screen: Screen) -> None:
+def test_events_that_are_refused_are_shown_on_the_page(screen: Screen) -> None:
     screen.live()
     page = screen.open()
     expect(page.locator(".tile")).to_have_count(1)
@@ -354,7 +354,7 @@ def test_page_fits_the_screen(screen: Screen, width: int, height: int) -> None:
         assert page.evaluate("document.documentElement.scrollHeight") <= height
 
 
-def test_page_asks_nobody_else(screen: Screen) -> None:
+def test_page_asks_no_other_server(screen: Screen) -> None:
     screen.live()
     screen.station.alert()
     page = screen.open()

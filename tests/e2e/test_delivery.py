@@ -172,7 +172,7 @@ def test_alerts_are_kept_while_the_collector_is_away_and_delivered_after(
         }
 
 
-def test_without_a_collector_the_word_of_the_broker_is_enough(
+def test_without_a_collector_the_confirmation_of_the_broker_is_enough(
     broker: Broker, start_edge: Start
 ) -> None:
     edge = start_edge(broker.port)
@@ -197,7 +197,7 @@ def test_collector_that_comes_later_is_given_what_was_kept(
         assert until(lambda: edge.outbox.depth() == 0)
 
 
-def test_events_are_deleted_on_the_word_of_the_broker_where_that_is_asked(
+def test_events_are_deleted_on_confirmation_where_that_is_configured(
     broker: Broker, start_edge: Start
 ) -> None:
     edge = start_edge(broker.port, collector_ack=CollectorAck.OFF)
@@ -207,7 +207,7 @@ def test_events_are_deleted_on_the_word_of_the_broker_where_that_is_asked(
     assert edge.publisher.delivered == 100
 
 
-def test_states_are_retained_and_the_last_word_is_the_clean_one(
+def test_states_are_retained_and_the_last_one_is_the_clean_stop(
     tmp_path: Path, broker: Broker, start_edge: Start
 ) -> None:
     edge = start_edge(broker.port)
@@ -222,7 +222,7 @@ def test_states_are_retained_and_the_last_word_is_the_clean_one(
         assert [each["state"] for each in states] == ["ready", "disconnected"]
 
 
-def test_state_is_told_again_after_a_reconnect(
+def test_state_is_published_again_after_a_reconnect(
     tmp_path: Path, broker: Broker, start_edge: Start
 ) -> None:
     edge = start_edge(broker.port)
@@ -253,7 +253,7 @@ def test_frozen_broker_is_noticed_and_nothing_is_lost(
 
 
 @pytest.mark.fault(19)
-def test_denied_topic_is_told_and_its_events_are_kept(
+def test_denied_topic_is_reported_and_its_events_are_kept(
     tmp_path: Path, start_edge: Start
 ) -> None:
     rules = tmp_path / "acl"
@@ -266,7 +266,7 @@ def test_denied_topic_is_told_and_its_events_are_kept(
         assert edge.outbox.depth() == 1
 
 
-def test_wrong_password_is_told_and_the_right_one_is_taken_up(
+def test_wrong_password_is_reported_and_the_right_one_is_used(
     tmp_path: Path, start_edge: Start
 ) -> None:
     users = tmp_path / "users"

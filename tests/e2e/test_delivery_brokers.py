@@ -184,7 +184,7 @@ def test_station_with_its_certificate_delivers_over_tls(
 
 @pytest.mark.fault(21)
 @needs_mosquitto
-def test_station_without_a_certificate_keeps_its_alerts_and_says_so(
+def test_station_without_a_certificate_keeps_its_alerts_and_reports_it(
     tmp_path: Path, outbox: Outbox, authority: Certificates
 ) -> None:
     with (

@@ -1,4 +1,4 @@
-"""Home Assistant finds a station by itself, where it is told to, and loses it again."""
+"""Home Assistant finds a station by itself where enabled, and loses it again."""
 
 import json
 import re
@@ -24,7 +24,7 @@ ENABLED = "[home_assistant]\nenabled = true\n"
 
 
 class Home:
-    """Hears everything on a broker, as a house that subscribes to all would."""
+    """Receives everything on a broker, as Home Assistant would."""
 
     def __init__(self, port: int) -> None:
         self.messages: dict[str, list[bytes]] = {}
@@ -77,7 +77,9 @@ def shown(component: dict[str, Any], home: Home) -> str:
     return template.render(value_json=json.loads(message))
 
 
-def test_every_entity_shows_what_the_daemon_says(pc: DaemonPc, tmp_path: Path) -> None:
+def test_every_entity_shows_what_the_daemon_publishes(
+    pc: DaemonPc, tmp_path: Path
+) -> None:
     (tmp_path / "broker").mkdir()
     pc.tables = ENABLED
     with Broker(tmp_path / "broker") as broker, Home(broker.port) as home:
@@ -129,7 +131,7 @@ def test_announcement_stays_and_is_taken_back_when_switched_off(
     ):
         pc.port = broker.port
         assert pc.run(camera)[0] == 0
-        assert TOPIC not in retained(broker.port)  # nobody asked for it
+        assert TOPIC not in retained(broker.port)  # it was never enabled
         pc.tables = ENABLED
         assert pc.run(camera)[0] == 0
         assert TOPIC in retained(broker.port)

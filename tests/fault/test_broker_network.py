@@ -67,7 +67,7 @@ def test_broker_that_lost_its_database_is_given_everything_again(
         for path in tmp_path.glob("mosquitto.db*"):
             path.unlink()
         broker.start()
-        # It comes only now: whatever it gets, the station has sent again.
+        # It comes only now: everything that it gets was sent again.
         with SimCollector(tmp_path, broker.port) as collector:
             assert collector.wait_for(100, 60) == 100
             assert frames(collector) == list(range(100))
@@ -209,7 +209,7 @@ def test_alerts_that_are_delivered_twice_give_one_row(
 
 @pytest.mark.fault(28)
 @pytest.mark.parametrize("callback", ["confirmed", "acknowledged"])
-def test_callback_that_raises_is_counted_and_the_connection_goes_on(
+def test_answer_whose_handling_raises_is_counted_and_the_connection_stays(
     tmp_path: Path,
     broker: Broker,
     monkeypatch: pytest.MonkeyPatch,

@@ -37,7 +37,7 @@ def log_of(broker: Broker) -> str:
 
 
 def write_user(users: Path, name: str, password: str) -> None:
-    """Make the password file anew, with this user only."""
+    """Replace the password file by one with this user only."""
     tool = Path(MOSQUITTO or "").parent.parent / "bin" / "mosquitto_passwd"
     command = [tool if tool.is_file() else "mosquitto_passwd", "-c", "-b"]
     subprocess.run([*command, users, name, password], check=True, timeout=10)
@@ -69,7 +69,7 @@ def test_denied_topic_is_an_alarm_until_the_broker_allows_it(
         assert until(lambda: edge.publisher.alarm == "")
         assert until(lambda: edge.outbox.depth() == 0)
     raised = [r for r in caplog.records if "delivery_alarm about" in r.getMessage()]
-    assert [record.levelno for record in raised] == [logging.ERROR], "said once"
+    assert [record.levelno for record in raised] == [logging.ERROR], "logged once"
     assert "delivery_alarm_over" in caplog.text
 
 
@@ -92,7 +92,7 @@ def test_silent_denial_of_mqtt_311_shows_as_a_collector_that_does_not_answer(
         broker.signal(SIGHUP)
         time.sleep(0.3)
         edge.put_all(range(1, 4))
-        assert until(lambda: edge.outbox.unsent() == 0), "it says that it has them"
+        assert until(lambda: edge.outbox.unsent() == 0), "it confirms them"
         assert until(lambda: "not by the collector for 4 s" in edge.publisher.alarm)
         assert edge.outbox.depth() == 3
         rules.write_text(ALL)
@@ -127,7 +127,7 @@ def test_alarm_is_in_the_station_status_and_in_health_json(tmp_path: Path) -> No
 
 
 @pytest.mark.fault(20)
-def test_refused_station_says_so_in_health_json_and_on_the_terminal(
+def test_refusal_is_shown_in_health_json_and_on_the_terminal(
     tmp_path: Path,
 ) -> None:
     write_video(tmp_path / "belt.avi", 900, 30, defect_between(5, 200))
@@ -138,7 +138,7 @@ def test_refused_station_says_so_in_health_json_and_on_the_terminal(
             refused = "refused the connection: Not authorized"
             wait_for(lambda: bool(pc.health and refused in pc.health.reason), 60)
             before = pc.health.frames_inspected if pc.health else 0
-            pc.wait_until_inspecting(before + 10)  # it goes on inspecting
+            pc.wait_until_inspecting(before + 10)  # it continues to inspect
             wait_for(
                 lambda: f"not connected (broker 127.0.0.1:{broker.port}" in pc.said
             )
@@ -185,7 +185,7 @@ def test_wrong_password_is_an_alarm_without_a_rush_and_heals(
         assert until(lambda: edge.outbox.depth() == 0, 60)
         assert edge.publisher.alarm == ""
     errors = [r for r in caplog.records if r.levelno == logging.ERROR]
-    assert len(errors) == 1, "said once"
+    assert len(errors) == 1, "logged once"
 
 
 @pytest.mark.fault(20)
@@ -282,15 +282,17 @@ def test_picture_beyond_the_limit_of_the_broker_is_left_out_and_its_alert_goes(
         pictures = [e["data"]["thumbnail_sha256"] for e in collector.history()]
         assert [picture is None for picture in pictures] == [True, True, False]
         assert until(lambda: edge.outbox.depth() == 0)
-        said = re.search(
+        limit = re.search(
             r"takes no pictures of more than (\d+) b", edge.publisher.alarm
         )
-        assert said is not None
+        assert limit is not None
         assert log_of(broker).count("Dropped too large PUBLISH") <= 1, "not tried twice"
 
 
 @pytest.mark.fault(26)
-def test_alert_beyond_the_limit_of_the_broker_is_kept_and_told(tmp_path: Path) -> None:
+def test_alert_beyond_the_limit_of_the_broker_is_kept_and_an_alarm(
+    tmp_path: Path,
+) -> None:
     with (
         Broker(tmp_path, "max_packet_size 1200") as broker,
         SimEdge(tmp_path, broker.port, collector_ack="required") as edge,
@@ -298,5 +300,7 @@ def test_alert_beyond_the_limit_of_the_broker_is_kept_and_told(tmp_path: Path) -
         edge.put(1)
         assert until(lambda: "beyond the broker's limit" in edge.publisher.alarm)
         time.sleep(0.5)
-        assert edge.publisher.connected, "it is not sent, so nobody hangs up"
+        assert edge.publisher.connected, (
+            "it is not sent, so the broker does not hang up"
+        )
         assert edge.outbox.depth() == 1

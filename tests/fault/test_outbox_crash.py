@@ -69,8 +69,8 @@ def test_kill_at_any_call_of_a_write_loses_nothing_that_was_accepted(
             wrapper = strace(folder, "-e", f"trace={call}", "-e", inject)
             done = driver.run(driver.command(folder, 100, 24), wrapper)
             kills += "closed" not in done.stdout
-            told, kept = driver.accepted(done.stdout), driver.stored(folder)
-            assert {**before, **told}.items() <= kept.items(), (call, when)
+            accepted, kept = driver.accepted(done.stdout), driver.stored(folder)
+            assert {**before, **accepted}.items() <= kept.items(), (call, when)
             assert list(kept) == list(range(1, len(kept) + 1)), "no position is skipped"
             again = driver.run(driver.command(folder, 200, 1))
             assert driver.accepted(again.stdout) == {len(kept) + 1: 200}, again.stderr
@@ -83,7 +83,7 @@ def test_kill_at_any_call_of_a_write_loses_nothing_that_was_accepted(
 def test_log_is_synchronized_before_an_event_is_accepted(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     # LazyFS, which drops what was not synchronized, needs a kernel's FUSE and is not
-    # on every machine; that the disk is asked before a word is said is seen here.
+    # on every machine; this test checks that the disk is written before the answer.
     calls = ("-f", "-qq", "-y", "-o", str(trace), "-e", f"trace={WRITES}")
     done = driver.run(driver.command(tmp_path, 0, 40), [str(STRACE), *calls])
     assert len(driver.accepted(done.stdout)) == 40
@@ -112,9 +112,9 @@ def test_disk_that_fails_to_synchronize_is_asked_again_and_nothing_is_doubled(
     wrapper = strace(tmp_path, "-e", "trace=fdatasync,fsync", "-e", inject)
     done = driver.run(driver.command(tmp_path, 100, 24), wrapper)
     assert "EIO" in (tmp_path / "trace").read_text(), "the fault must have happened"
-    told, kept = driver.accepted(done.stdout), driver.stored(tmp_path)
-    assert sorted(told.values()) == list(range(100, 124)), done.stderr
-    assert told.items() <= kept.items()
+    accepted, kept = driver.accepted(done.stdout), driver.stored(tmp_path)
+    assert sorted(accepted.values()) == list(range(100, 124)), done.stderr
+    assert accepted.items() <= kept.items()
     assert list(kept.values()) == [*range(4), *range(100, 124)], "each once, in order"
 
 
@@ -130,16 +130,16 @@ def test_fifty_restarts_go_on_in_one_stream(tmp_path: Path) -> None:
         outbox.acknowledge(outbox.stream, positions[-1], ())  # drained each time
         outbox.close()
     assert positions == list(range(1, RESTARTS + 1))
-    said = "".join(
+    output = "".join(
         driver.run(driver.command(tmp_path, 10 * life, 2)).stdout
         for life in range(PROCESSES)
     )
-    opened = re.findall(r"open (\S+) (\d+)", said)
+    opened = re.findall(r"open (\S+) (\d+)", output)
     assert {stream for stream, _ in opened} == streams
     assert len(streams) == 1
     last = [RESTARTS + 2 * life for life in range(PROCESSES)]
     assert [int(position) for _, position in opened] == last
-    assert list(driver.accepted(said)) == [
+    assert list(driver.accepted(output)) == [
         *range(RESTARTS + 1, RESTARTS + 2 * PROCESSES + 1)
     ]
 
@@ -159,8 +159,8 @@ def test_process_killed_for_its_memory_keeps_what_it_accepted(tmp_path: Path) ->
     finally:
         group.rmdir()
     assert done.returncode == -9, "the kernel must have killed it"
-    told = driver.accepted(done.stdout)
-    assert len(told) == 40
-    assert driver.stored(tmp_path) == told
+    accepted = driver.accepted(done.stdout)
+    assert len(accepted) == 40
+    assert driver.stored(tmp_path) == accepted
     again = driver.run(driver.command(tmp_path, 40, 4))
     assert driver.accepted(again.stdout) == {seq: seq - 1 for seq in range(41, 45)}

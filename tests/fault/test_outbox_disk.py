@@ -57,7 +57,7 @@ def opened(folder: Path) -> Iterator[Outbox]:
 
 
 @pytest.mark.fault(14)
-def test_full_disk_sheds_by_class_and_tells_what_went(small_disk: Path) -> None:
+def test_full_disk_evicts_by_kind_and_records_what_was_lost(small_disk: Path) -> None:
     with opened(small_disk) as outbox:
         done = []
         for number in range(1200):
@@ -105,7 +105,7 @@ def test_disk_that_others_filled_is_waited_for_and_nothing_is_lost(
 
 
 @contextlib.contextmanager
-def disk_says(error: str, pid: int, file: Path) -> Iterator[None]:
+def disk_fails_with(error: str, pid: int, file: Path) -> Iterator[None]:
     """Have every write of a process to a file fail with an error."""
     paths = [word for end in ("", "-wal", "-shm") for word in ("-P", f"{file}{end}")]
     calls = "pwrite64,ftruncate,fdatasync,openat"
@@ -135,7 +135,7 @@ def test_daemon_inspects_on_while_its_disk_takes_nothing(
     try:
         wait_for(lambda: bool(pc.health and pc.health.state == "ready"))
         pc.wait_until_inspecting(5)
-        with disk_says(error, process.pid, pc.folder / "outbox.sqlite"):
+        with disk_fails_with(error, process.pid, pc.folder / "outbox.sqlite"):
             wait_for(lambda: bool(pc.health and pc.health.state == "degraded"))
             seen = pc.health.frames_inspected if pc.health else 0
             pc.wait_until_inspecting(seen + 15)
@@ -146,7 +146,7 @@ def test_daemon_inspects_on_while_its_disk_takes_nothing(
         process.kill()
         process.communicate(timeout=10)
     assert code == 0, pc.said
-    assert pc.said.count("outbox_failing") == 1, "told once, not at each attempt"
+    assert pc.said.count("outbox_failing") == 1, "logged once, not at each attempt"
     assert "reason='outbox not writable'" in pc.said
     assert_every_part_once(pc, figures["cameras"]["top"]["frames_inspected"])
 

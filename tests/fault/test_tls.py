@@ -26,7 +26,7 @@ Files = dict[str, Path]
 
 @dataclass(frozen=True)
 class Plant:
-    """The plant's authority, and another one that nobody here trusts."""
+    """The plant's authority, and another one that no program here trusts."""
 
     ours: Authority
     foreign: Authority

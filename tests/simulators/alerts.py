@@ -69,5 +69,5 @@ def verdict(frame_id: int) -> VerdictData:
 
 
 def station_status(state: DaemonState = DaemonState.READY) -> StationStatus:
-    """Return what a station says of itself."""
+    """Return a station's status."""
     return StationStatus(state=state, boot_id="boot", version="1")

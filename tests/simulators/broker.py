@@ -18,7 +18,7 @@ START_LIMIT_S = 10.0
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody uses now."""
+    """Return a TCP port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -51,7 +51,7 @@ class Authority:
         Args:
             name: Common name; slashes are allowed.
             is_expired: It was valid until yesterday.
-            is_revoked: It is on the authority's list, which is written anew.
+            is_revoked: It is on the authority's list, which is written again.
             hosts: Addresses and names that it is good for.
         """
         key = ec.generate_private_key(ec.SECP256R1())

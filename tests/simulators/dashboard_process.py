@@ -73,11 +73,11 @@ class DashboardProcess:
             return json.load(answer)
 
     def is_connected(self) -> bool:
-        """Whether it says that the broker is reached."""
+        """Whether its broker is connected."""
         return bool(self.get("/api/summary")["broker"]["is_up"])
 
     def wait_connected(self) -> Self:
-        """Wait until it hears what is published."""
+        """Wait until it receives what is published."""
         wait_until(self.is_connected, "the dashboard is connected", LIMIT_S)
         return self
 

@@ -1,9 +1,9 @@
 """The outbox in a process of its own, which can be killed, starved and cheated.
 
 ``python -m tests.simulators.outbox_process FOLDER FIRST COUNT [MEGABYTES]`` puts alerts
-in groups, as the daemon does, and says ``accepted SEQ FRAME_ID`` only when the outbox
-has said so. With megabytes it then fills so much memory. Nothing is buffered: what is
-said was said before the next system call.
+in groups, as the daemon does, and prints ``accepted SEQ FRAME_ID`` only when the outbox
+has committed it. With megabytes it then fills so much memory. Nothing is buffered: a
+line is written before the next system call.
 """
 
 import json
@@ -35,7 +35,7 @@ def command(folder: Path, first: int, count: int, megabytes: int = 0) -> list[st
 def run(
     words: Sequence[str], wrapper: Sequence[str] = (), **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run such a process to its end, whatever that is."""
+    """Run such a process to its end."""
     return subprocess.run(
         [*wrapper, *words],
         cwd=REPOSITORY,
@@ -47,10 +47,10 @@ def run(
     )
 
 
-def accepted(said: str) -> dict[int, int]:
+def accepted(output: str) -> dict[int, int]:
     """Return the frame of each position that was reported as accepted."""
-    words = [line.split() for line in said.splitlines()]
-    return {int(w[1]): int(w[2]) for w in words if len(w) == 3 and w[0] == "accepted"}
+    fields = [line.split() for line in output.splitlines()]
+    return {int(f[1]): int(f[2]) for f in fields if len(f) == 3 and f[0] == "accepted"}
 
 
 def stored(folder: Path) -> dict[int, int]:
@@ -72,21 +72,21 @@ def main() -> None:
     folder, first, count, megabytes = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     outbox = Outbox(folder / FILE, TOPICS, MAX_BYTES)
     outbox.start()
-    _say(f"open {outbox.stream} {outbox.last_seq}")
+    _print(f"open {outbox.stream} {outbox.last_seq}")
     for start in range(first, first + count, GROUP):
         frames = range(start, min(start + GROUP, first + count))
         futures = [
             outbox.put(EventKind.ALERT, ALERT_TOPIC, alert(frame)) for frame in frames
         ]
         for frame, future in zip(frames, futures, strict=True):
-            _say(f"accepted {future.result(COMMIT_LIMIT_S)} {frame}")
+            _print(f"accepted {future.result(COMMIT_LIMIT_S)} {frame}")
     ballast = [bytearray(os.urandom(1 << 20)) for _ in range(megabytes)]
-    _say(f"filled {len(ballast)}")
+    _print(f"filled {len(ballast)}")
     outbox.close()
-    _say("closed")
+    _print("closed")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 

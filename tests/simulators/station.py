@@ -1,4 +1,4 @@
-"""A station that speaks the published language, without cameras and models."""
+"""A station that publishes its messages, without cameras and models."""
 
 import hashlib
 import time
@@ -232,7 +232,7 @@ class SimStation:
         self.publish(topic, event.model_dump_json())
 
     def is_acknowledged(self, seq: int) -> bool:
-        """Whether the collector said that it has this event."""
+        """Whether the collector has acknowledged this event."""
         return any(
             seq <= ack.high_water or any(low <= seq <= high for low, high in ack.ranges)
             for ack in self.acks

@@ -33,7 +33,7 @@ def test_typo_is_an_error_with_a_guess(tmp_path: Path) -> None:
     assert "did you mean stale_after_s" in caught.value.why
 
 
-def test_open_address_serves_every_name_unless_told(tmp_path: Path) -> None:
+def test_open_address_serves_every_name_unless_configured(tmp_path: Path) -> None:
     assert load(tmp_path, '[server]\nhost = "0.0.0.0"').server.served_names == ("*",)
     text = '[server]\nhost = "0.0.0.0"\nallowed_hosts = ["wall.plant"]'
     assert load(tmp_path, text).server.served_names == ("wall.plant",)

@@ -120,14 +120,14 @@ def test_verdict_counts_when_it_happened_only_by_a_clock_that_is_right(
     *, is_synchronized: bool
 ) -> None:
     captured = datetime.fromtimestamp(NOW_MS / 1000 - 7200, UTC).isoformat()
-    said = "true" if is_synchronized else "false"
+    flag = "true" if is_synchronized else "false"
     text = f"""{{
         "id": "press-1-00ff:1", "source": "graftline/plant/line-1/press-1",
         "time": "{captured}", "type": "graftline.verdict.v1", "data": {{
             "seq": 1, "stream": "press-1-00ff", "site": "plant", "line": "line-1",
             "station": "press-1", "boot_id": "b", "camera": "top", "part_id": "p",
             "frame_id": 1, "verdict": "ok", "captured_at": "{captured}",
-            "clock_synchronized": {said}
+            "clock_synchronized": {flag}
         }}
     }}"""
     topics = StationTopics("plant", "line-1", "press-1")

@@ -151,9 +151,9 @@ def test_ranges_are_those_of_all_events_however_they_come(
         batch = set(
             range(first, first + chance.randrange(1, 12), chance.choice([1, 3]))
         )
-        told = acked(file, *(verdict_record(seq) for seq in batch))
+        ranges = acked(file, *(verdict_record(seq) for seq in batch))
         seen |= batch
-        covered = {seq for first, last in told for seq in range(first, last + 1)}
+        covered = {seq for first, last in ranges for seq in range(first, last + 1)}
         assert batch <= covered <= seen
     ends = acked(file, *(verdict_record(seq) for seq in seen))
     apart = [(left[1], right[0]) for left, right in pairwise(ends)]

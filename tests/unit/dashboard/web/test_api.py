@@ -113,7 +113,7 @@ def test_hostile_path_finds_nothing(site: Site, path: str) -> None:
         "alerts?limit=ten",
         "alerts?limit=-1",
         "alerts?limit=1e2",
-        "alerts?limit=%D9%A3",  # a digit, but not one of ours
+        "alerts?limit=%D9%A3",  # a digit, but not ASCII
         "alerts?after=99999999999999999999999",
         "alerts?before=x",
         "rate?minutes=0",
@@ -174,7 +174,7 @@ def test_cameras_pareto_rate_and_summary_agree(site: Site) -> None:
     assert (summary["alerts"], summary["images"], summary["gaps"]) == (2, 2, [])
 
 
-def test_health_tells_whether_alerts_can_be_kept(site: Site) -> None:
+def test_health_shows_whether_alerts_can_be_kept(site: Site) -> None:
     assert get(site.app, "/healthz").json["status"] == "ok"
     site.status = replace(UP, broker=replace(UP.broker, is_up=False, reason="gone"))
     away = get(site.app, "/healthz")
@@ -186,7 +186,7 @@ def test_health_tells_whether_alerts_can_be_kept(site: Site) -> None:
     assert get(site.app, "/healthz").status == 503
 
 
-def test_history_that_cannot_be_read_is_said(site: Site) -> None:
+def test_history_that_cannot_be_read_is_reported(site: Site) -> None:
     site.file.path.rename(site.file.path.with_suffix(".moved"))
     answer = get(site.app, "/api/alerts")
     assert answer.status == 503
@@ -233,7 +233,7 @@ def test_last_event_id_wins_over_the_address(site: Site) -> None:
 def test_new_alert_comes_live(site: Site) -> None:
     async def raise_alert() -> None:
         site.hub.attach(asyncio.get_running_loop())
-        while not site.hub.viewers:  # noqa: ASYNC110 - the hub tells nobody
+        while not site.hub.viewers:  # noqa: ASYNC110 - the hub has no event for it
             await asyncio.sleep(0.01)
         await asyncio.to_thread(site.add, 1)
 
@@ -263,7 +263,7 @@ def test_cursor_of_another_history_or_nonsense_is_survived(
     assert kinds == (["reset", "state"] if cursor == "999" else ["state"])
 
 
-def test_page_that_missed_too_much_loads_anew(site: Site) -> None:
+def test_page_that_missed_too_much_is_reset(site: Site) -> None:
     found = (detection("dent"),)
     site.file.record(
         *(
@@ -279,7 +279,7 @@ def test_page_that_missed_too_much_loads_anew(site: Site) -> None:
     assert [kind for _, kind, _ in events(answer.body)] == ["reset", "state"]
 
 
-def test_page_beyond_the_limit_is_told_so(file: HistoryFile) -> None:
+def test_page_beyond_the_limit_is_refused_with_a_reason(file: HistoryFile) -> None:
     site = Site(file, max_viewers=1)
     assert site.hub.join()
     assert get(site.app, "/api/events").status == 503

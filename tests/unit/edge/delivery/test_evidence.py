@@ -162,7 +162,7 @@ def test_disk_that_takes_nothing_costs_the_picture_and_is_counted(
         assert kept.path is None
         assert kept.thumbnail
     assert store.failures == 3
-    assert caplog.text.count("evidence_not_kept") == 1, "told once"
+    assert caplog.text.count("evidence_not_kept") == 1, "logged once"
     (tmp_path / day).unlink()
     assert store.save(noise(), boxes(), "top/1").path is not None
     assert "evidence_back" in caplog.text

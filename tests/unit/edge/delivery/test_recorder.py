@@ -118,7 +118,7 @@ def test_alerts_of_one_counted_part_keep_their_own_pictures(
     assert len({alert["evidence"] for alert in alerts}) == 2
 
 
-def test_region_and_what_was_held_back_are_told_for_each_defect(
+def test_region_and_suppressed_alerts_are_given_for_each_defect(
     recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     made = decision(4, two_defects(), is_part=False)
@@ -148,7 +148,7 @@ def test_good_part_is_only_a_verdict(
     assert (kind, verdict["verdict"]) == ("verdict", "ok")
 
 
-def test_part_that_was_not_inspected_says_why(
+def test_part_that_was_not_inspected_has_a_reason(
     recorder: DecisionRecorder, outbox: Outbox
 ) -> None:
     recorder.record(decision(1, None, is_part=True))

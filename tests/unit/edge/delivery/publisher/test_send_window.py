@@ -39,7 +39,7 @@ def test_window_is_full_until_the_collector_answers() -> None:
     assert 2 in here
 
 
-def test_word_of_the_broker_frees_the_window_where_no_collector_is_awaited() -> None:
+def test_confirmation_frees_the_window_where_no_collector_is_awaited() -> None:
     here = window(1)
     send(here, range(1, 2))
     here.confirmed(1, awaits_collector=False)
@@ -125,7 +125,7 @@ def test_refused_event_is_tried_again_after_a_pause() -> None:
     assert here.cursor == 0
 
 
-def test_connect_begins_with_the_first_event_and_remembers_what_was_sent() -> None:
+def test_connect_starts_with_the_first_event_and_keeps_what_was_sent() -> None:
     here = window()
     here.read_up_to(9)
     send(here, range(1, 10))
