@@ -53,7 +53,6 @@ def run_dashboard(args: argparse.Namespace) -> int:
 
 
 def _run(settings: DashboardSettings) -> int:
-    """Open the port and the history, run, and close them again."""
     with open_socket(settings.server) as listener:
         store = Store(settings.history.path, settings.history.max_mb)
         try:
@@ -66,7 +65,6 @@ def _run(settings: DashboardSettings) -> int:
 def _collect_and_serve(
     settings: DashboardSettings, store: Store, listener: socket.socket
 ) -> signal.Signals | None:
-    """Build the parts, connect them, and run them until a signal comes."""
     history = History(settings.history.path)
     hub = Hub(settings.server.max_viewers)
     writer = HistoryWriter(store, settings.history)

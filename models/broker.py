@@ -45,7 +45,6 @@ class BrokerLogin(Settings):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        """Refuse half of a pair."""
         if self.password_file is not None and not self.username:
             raise ValueError("password_file needs username")
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
@@ -125,7 +124,6 @@ def login_fingerprint(login: BrokerLogin) -> str:
 
 
 def _unusable(field: str, path: Path, error: Exception) -> ConfigError:
-    """Return the error for a file that is missing or wrong."""
     reason = error.strerror if isinstance(error, OSError) else None
     return ConfigError(
         f"broker.{field} = {path} cannot be used.",

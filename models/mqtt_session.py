@@ -75,18 +75,11 @@ class ConnectionRefusedByBrokerError(ConnectionLostError):
 
 
 class OtherVersionError(ConnectionLostError):
-    """The broker does not speak this version of MQTT, or gave no answer to it.
+    """The broker does not speak this version of MQTT, or does not answer."""
 
-    Attributes:
-        is_closed: It closed the connection without a reason, which may have another
-            cause than the version.
-    """
 
-    def __init__(
-        self, reason: str, *, is_closed: bool = False, is_protocol_error: bool = False
-    ) -> None:
-        super().__init__(reason, is_protocol_error=is_protocol_error)
-        self.is_closed = is_closed
+class HungUpError(OtherVersionError):
+    """The broker closed the connection on the login, for this or any other reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,9 +252,15 @@ class MqttSession:
         if will is not None:
             client.will_set(will.topic, will.payload, qos=QOS, retain=True)
         client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = lambda _c, _d, _f, reason, _p: self._note_end(
+            str(reason)
+        )
+        client.on_publish = lambda _c, _d, mid, reason, _p: self._note_published(
+            mid, reason
+        )
+        client.on_subscribe = lambda _c, _d, mid, reasons, _p: self._note_subscribed(
+            mid, reasons
+        )
         client.on_message = self._on_message
         self._client = client
 
@@ -329,9 +328,8 @@ class MqttSession:
                     break
         except ConnectionLostError as exc:
             # A broker that does not know the version may hang up without a reason.
-            raise OtherVersionError(
-                str(exc), is_closed=True, is_protocol_error=exc.is_protocol_error
-            ) from exc
+            is_protocol_error = exc.is_protocol_error
+            raise HungUpError(str(exc), is_protocol_error=is_protocol_error) from exc
         if self._connack is None and wakeup is not None and wakeup.is_cancelled:
             raise ConnectionLostError("the login was cancelled")
         if self._connack is None:  # amqtt sends nothing when it meets MQTT 5
@@ -477,38 +475,16 @@ class MqttSession:
             self.receive_maximum = min(limit, RECEIVE_MAXIMUM)
             self.max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
 
-    def _on_disconnect(
-        self,
-        _client: mqtt.Client,
-        _data: object,
-        _flags: mqtt.DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._lost_reason = "" if str(reason) == NO_REASON else str(reason)
+    def _note_end(self, reason: str) -> None:
+        self._lost_reason = "" if reason == NO_REASON else reason
 
-    def _on_publish(
-        self,
-        _client: mqtt.Client,
-        _data: object,
-        mid: int,
-        reason: ReasonCode,
-        _properties: Properties | None,
-    ) -> None:
-        self._events.append(PublishAnswer(mid, _refusal(reason)))
-
-    def _on_subscribe(
-        self,
-        _client: mqtt.Client,
-        _data: object,
-        mid: int,
-        reasons: list[ReasonCode],
-        _properties: Properties | None,
-    ) -> None:
+    def _note_subscribed(self, mid: int, reasons: list[ReasonCode]) -> None:
         filters = self._filters.pop(mid, ())
-        refusals = map(_refusal, reasons)
-        answer = SubscribeAnswer(dict(zip(filters, refusals, strict=False)))
-        self._events.append(answer)
+        refusals = dict(zip(filters, map(_refusal, reasons), strict=False))
+        self._events.append(SubscribeAnswer(refusals))
+
+    def _note_published(self, mid: int, reason: ReasonCode) -> None:
+        self._events.append(PublishAnswer(mid, _refusal(reason)))
 
     def _on_message(
         self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage

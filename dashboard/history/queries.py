@@ -245,7 +245,6 @@ class History:
 
 
 def _where(row: sqlite3.Row | Json) -> Json:
-    """Return the three names of a station."""
     return {name: row[name] for name in ("site", "line", "station")}
 
 
@@ -271,7 +270,6 @@ def _missing(db: sqlite3.Connection, station: sqlite3.Row) -> int:
 
 
 def _camera(db: sqlite3.Connection, row: sqlite3.Row, now_ms: int) -> Json:
-    """Return a camera: its last states, its counters, its last alert."""
     where = (row["site"], row["line"], row["station"], row["camera"])
     mine = "site = ? AND line = ? AND station = ? AND camera = ?"
     (last_hour, last_minutes) = db.execute(

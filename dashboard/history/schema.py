@@ -119,7 +119,6 @@ def _unusable(path: Path, cause: Exception) -> ConfigError:
 
 
 def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
-    """Set the pragmas, and create the tables in a new file."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()

@@ -171,7 +171,6 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Commit what happens inside, all or nothing."""
         with self._in_use:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -183,7 +182,6 @@ class Store:
                 raise
 
     def _commit(self, records: Sequence[Record]) -> Committed:
-        """Write all records in one transaction."""
         batch = _Batch()
         with self._transaction():
             for record in records:
@@ -278,14 +276,12 @@ class Store:
         )
 
     def _has_image(self, event_id: str, sha256: str) -> bool:
-        """Return whether the picture of an event is stored."""
         found = self._db.execute(
             "SELECT 1 FROM images WHERE event_id = ? AND sha256 = ?", (event_id, sha256)
         )
         return found.fetchone() is not None
 
     def _write_verdict_or_loss(self, batch: _Batch, record: PartVerdict | Loss) -> None:
-        """Write a verdict or a loss record once."""
         stream = record.event.data.stream
         stream_id = self._claim(batch, record.sender.topics, stream)
         received_ms = self._retention.stamp(record.sender.received_ms)
@@ -341,7 +337,6 @@ class Store:
 
 
 def _joined(parts: Iterable[Committed]) -> Committed:
-    """Return several commits as one."""
     whole = Committed()
     for part in parts:
         whole.alerts += part.alerts

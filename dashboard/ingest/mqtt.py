@@ -120,7 +120,6 @@ class Collector:
         self._wakeup.set()
 
     def _run(self) -> None:
-        """Stay connected until stopped."""
         pauses = Backoff(
             RECONNECT_FIRST_S, RECONNECT_MAX_S, random.random, RECONNECT_SHARES
         )
@@ -199,7 +198,6 @@ class Collector:
                 pass  # a station that misses an acknowledgement sends again
 
     def _receive(self, session: MqttSession, message: ReceivedMessage) -> None:
-        """Pass a message on to the writer."""
         if not message.topic:  # not UTF-8, so of no station: let the broker delete it
             session.acknowledge(message.mid, message.qos)
             return

@@ -142,7 +142,6 @@ class HistoryWriter:
         return True
 
     def _run(self) -> None:
-        """Write batches until stopped."""
         next_prune_s = self._pruned_s = time.monotonic()
         try:
             while not (self._stop.is_set() and self._queue.empty()):

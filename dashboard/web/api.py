@@ -262,12 +262,10 @@ def _number(request: Request, name: str, default: int, low: int, high: int) -> i
 
 
 async def _answer_refusal(_request: Request, exc: Exception) -> Response:
-    """Answer a request that is refused."""
     status = exc.status_code if isinstance(exc, HTTPException) else 500
     detail = exc.detail if isinstance(exc, HTTPException) else ""
     return _json({"error": detail}, status)
 
 
 async def _answer_unreadable(_request: Request, exc: Exception) -> Response:
-    """Answer while the history cannot be read."""
     return _json({"error": f"the history cannot be read now: {exc}"}, 503)

@@ -143,7 +143,6 @@ class EvidenceStore:
         self._is_failing = True
 
     def _make_room(self, wanted_bytes: int) -> None:
-        """Delete the oldest pictures until there is room."""
         while self._pictures and self._used_bytes + wanted_bytes > self._max_bytes:
             path, size_bytes = self._pictures.popleft()
             self._used_bytes -= size_bytes

@@ -85,7 +85,6 @@ def _identity(topics: StationTopics) -> str:
 
 
 def _station(topics: StationTopics) -> dict[str, Component]:
-    """Return the entities of the station."""
     status = topics.status
     return {
         "state": _choice("State", status, [state.value for state in DaemonState]),
@@ -109,7 +108,6 @@ def _station(topics: StationTopics) -> dict[str, Component]:
 
 
 def _camera(topics: StationTopics, camera: str) -> dict[str, Component]:
-    """Return the entities of a camera."""
     status, stats = (topics.camera(camera, leaf) for leaf in ("status", "stats"))
     alert = topics.camera(camera, "alert")
     states = [state.value for state in CameraState]
@@ -134,7 +132,6 @@ def _camera(topics: StationTopics, camera: str) -> dict[str, Component]:
 
 
 def _sensor(name: str, topic: str, value: str) -> Component:
-    """Return a sensor that shows a value of a JSON message."""
     return {
         "platform": "sensor",
         "name": name,
@@ -144,7 +141,6 @@ def _sensor(name: str, topic: str, value: str) -> Component:
 
 
 def _choice(name: str, topic: str, options: list[str]) -> Component:
-    """Return a sensor that shows one of several states."""
     sensor = _sensor(name, topic, "value_json.state")
     return sensor | {"device_class": "enum", "options": options}
 

@@ -152,7 +152,6 @@ class DecisionRecorder:
         return self._queue.unfinished_tasks == 0 and not self._uncommitted
 
     def _run(self) -> None:
-        """Write until stopped."""
         while not self._stop.is_set():
             self.turns += 1
             self._count_commits()

@@ -69,7 +69,6 @@ class OutboxDatabase:
             raise
 
     def _prepare(self, path: Path) -> None:
-        """Set the connection up, and create the tables of a new file."""
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
         self._limit_size()

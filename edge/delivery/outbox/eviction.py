@@ -164,7 +164,6 @@ def _evict_some(
 def _count(
     evicted: dict[str, Eviction], kind: str, rows: list[tuple[int, bytes]]
 ) -> None:
-    """Count rows into the entry of their kind."""
     seqs = [seq for seq, _ in rows]
     entry = evicted.setdefault(kind, Eviction(kind, seqs[0], seqs[0], 0, rows[0][1]))
     entry.first_seq = min(entry.first_seq, *seqs)

@@ -245,7 +245,6 @@ class Outbox:
         self._write_queue.add_collector()
 
     def _run(self) -> None:
-        """Write until closed and nothing is left."""
         while True:
             batch = self._write_queue.take()
             self.turns += 1

@@ -24,6 +24,7 @@ from models.mqtt_session import (
     CLOSED,
     ConnectionLostError,
     ConnectionRefusedByBrokerError,
+    HungUpError,
     MqttSession,
     MqttVersion,
     OtherVersionError,
@@ -98,7 +99,7 @@ def _try_connection(login: BrokerLogin, timeout_s: float) -> None:
     try:
         try:
             _log_in(login, MqttVersion.V311, timeout_s)
-        except OtherVersionError as exc:
+        except HungUpError as exc:
             if not exc.is_protocol_error:
                 raise
             _log_in(login, MqttVersion.V5, timeout_s)  # the broker knows no 3.1.1
@@ -139,9 +140,9 @@ def _raise_cause(error: ConnectionLostError) -> NoReturn:
         raise error.__cause__
     if error.is_protocol_error:
         raise RefusalError("there is no MQTT broker at this port") from error
-    if isinstance(error, OtherVersionError) and not error.is_closed:
-        raise TimeoutError(str(error)) from error
-    raise ConnectionResetError(CLOSED) from error
+    if isinstance(error, HungUpError) or not isinstance(error, OtherVersionError):
+        raise ConnectionResetError(CLOSED) from error
+    raise TimeoutError(str(error)) from error
 
 
 def _check_handshake(

@@ -34,10 +34,10 @@ from models.messages import StationStatus
 from models.mqtt_session import (
     ConnectionLostError,
     ConnectionRefusedByBrokerError,
+    HungUpError,
     LastWill,
     MqttSession,
     MqttVersion,
-    OtherVersionError,
     SessionWakeup,
     open_session,
 )
@@ -229,7 +229,6 @@ class Publisher:
     # --- the publisher's thread ------------------------------------------------
 
     def _run(self) -> None:
-        """Keep a connection until stopped."""
         longest_s = self._settings.reconnect_max_s
         unreachable = _pauses(
             RECONNECT_FIRST_S, min(longest_s, UNREACHABLE_PAUSE_MAX_S)
@@ -270,9 +269,12 @@ class Publisher:
         versions = versions_of(self._settings.protocol)
         try:
             opened = open_session(self._make_session, versions, self._wakeup)
-        except OtherVersionError as exc:
-            self._raise_refusal(exc)
-            raise
+        except HungUpError as exc:
+            # MQTT gives no reason; only a person can remove some of the causes.
+            reason = explain_refusal(self._settings, DIAGNOSIS_STEP_LIMIT_S)
+            if reason is None:
+                raise
+            raise ConnectionRefusedByBrokerError(f"cannot be used: {reason}") from exc
         session = DeliverySession(opened, self._answers)
         try:
             self._note_connected(session, opened.version)
@@ -290,16 +292,7 @@ class Publisher:
             will=self._will,
         )
 
-    def _raise_refusal(self, exc: OtherVersionError) -> None:
-        """Raise the reason why the broker hung up, if only a person can remove it."""
-        if not exc.is_closed:
-            return
-        reason = explain_refusal(self._settings, DIAGNOSIS_STEP_LIMIT_S)
-        if reason is not None:
-            raise ConnectionRefusedByBrokerError(f"cannot be used: {reason}") from exc
-
     def _serve(self, session: DeliverySession) -> None:
-        """Send and receive until the connection or the daemon ends."""
         self._send_queue.connected(time.monotonic_ns(), session.max_packet_bytes)
         self._states_due = dict(self._retained)
         while True:
@@ -350,7 +343,6 @@ class Publisher:
         return self.undelivered() == 0 or self._send_queue.is_only_unacknowledged()
 
     def _disconnect(self, session: DeliverySession) -> None:
-        """Publish the last state, wait for its confirmation, disconnect in order."""
         self._empty_mailbox()
         self._states_due.pop(self._topics.status, None)
         for packet in (*self._states_due.values(), self._final):
@@ -374,7 +366,6 @@ class Publisher:
             self._alarms.clear(FLAP_KEY)
 
     def _note_connected(self, session: DeliverySession, version: MqttVersion) -> None:
-        """Log the change."""
         self.connects += 1
         self._session, self._is_connected, self._problem = session, True, ""
         self._alarms.clear(LOGIN_KEY)
@@ -392,7 +383,6 @@ class Publisher:
             )
 
     def _note_lost(self, reason: str) -> None:
-        """Log the change, once."""
         problem = self._at_broker(reason)
         if problem != self._problem:
             depth = self._outbox.depth()
@@ -400,7 +390,6 @@ class Publisher:
         self._problem = problem
 
     def _at_broker(self, reason: str) -> str:
-        """Return a reason with the broker's address."""
         return f"broker {self._settings.host}:{self._settings.port} {reason}"
 
 

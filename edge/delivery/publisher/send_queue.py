@@ -302,7 +302,6 @@ class SendQueue:
             )
 
     def _note_too_large(self, limit_bytes: int) -> None:
-        """Raise the alarm that a limit of the broker keeps pictures from being sent."""
         self._alarms.raise_alarm(
             TOO_LARGE_KEY,
             f"the broker takes no pictures of more than {limit_bytes} bytes: they are "
