@@ -107,7 +107,6 @@ def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bo
 
     Args:
         settings: ``[broker]``; an empty id is made up.
-        store: Keeps a made-up id.
     """
     made_up = f"graftline-dashboard-{secrets.token_hex(4)}"
     client_id = settings.client_id or store.remember("client_id", made_up)

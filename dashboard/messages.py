@@ -78,8 +78,6 @@ class Rejection:
     """A message that was not taken.
 
     Attributes:
-        reason: What is wrong with it.
-        topic: As received.
         detail: One sentence for the log; may hold text from the message.
     """
 
@@ -93,7 +91,6 @@ class Sender:
     """The sender by the topic, which the broker's access rules protect.
 
     Attributes:
-        topics: The station's.
         camera: Name of the camera; empty for the station itself.
         received_ms: Wall clock of the collector, UTC.
         is_retained: An old message, no sign of life.

@@ -29,7 +29,6 @@ class CollectorStatus:
     """Status of connection and history. Counters are since the start.
 
     Attributes:
-        broker: Connection to the broker.
         failure: Why the history cannot be written; empty when it can.
         writer_age_s: Since the writer's thread last ran.
         duplicates: Events that came again.

@@ -115,7 +115,6 @@ class ReceivedMessage:
 
     Attributes:
         topic: Empty if it is not UTF-8.
-        payload: Any bytes.
         mid: Packet id, valid in this session alone.
         qos: 0 or 1; a message with 0 needs no acknowledgement.
         is_retained: The broker had kept it.
@@ -200,7 +199,6 @@ class MqttSession:
         login: Address and credentials; password and certificates are read at the
             connect, so that rotated files are used.
         client_id: Name of this client at the broker.
-        version: Version of MQTT.
         connect_limit_s: Longest wait for TCP.
         answer_limit_s: Longest wait for the broker's answer to the login.
         will: None: nothing is published when the connection breaks.
@@ -311,35 +309,38 @@ class MqttSession:
         Raises:
             ConnectionLostError: The broker refuses us, or does not answer.
         """
-        deadline_s = time.monotonic() + self._answer_limit_s
         try:
-            connection = self.connection
-            # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._selector.register(connection, selectors.EVENT_READ)
-            if wakeup is not None:
-                self._wakeup = wakeup
-                self._selector.register(wakeup, selectors.EVENT_READ)
-            while self._connack is None and time.monotonic() < deadline_s:
-                self._serve(min(ANSWER_TURN_S, self._answer_limit_s))
-                if self._connack is None:
-                    self.ensure_open()
-                if wakeup is not None and wakeup.is_cancelled:
-                    break
+            reason = self._wait_for_connack(wakeup)
         except ConnectionLostError as exc:
             # A broker that does not know the version may hang up without a reason.
             is_protocol_error = exc.is_protocol_error
             raise HungUpError(str(exc), is_protocol_error=is_protocol_error) from exc
-        if self._connack is None and wakeup is not None and wakeup.is_cancelled:
+        if reason is None and wakeup is not None and wakeup.is_cancelled:
             raise ConnectionLostError("the login was cancelled")
-        if self._connack is None:  # amqtt sends nothing when it meets MQTT 5
+        if reason is None:  # amqtt sends nothing when it meets MQTT 5
             raise OtherVersionError("accepts connections but does not answer")
-        if self._connack.is_failure:
-            if self._connack.getName() == UNSUPPORTED_VERSION:
-                raise OtherVersionError(str(self._connack))
-            raise ConnectionRefusedByBrokerError(
-                f"refused the connection: {self._connack}"
-            )
+        if reason.is_failure and reason.getName() == UNSUPPORTED_VERSION:
+            raise OtherVersionError(str(reason))
+        if reason.is_failure:
+            raise ConnectionRefusedByBrokerError(f"refused the connection: {reason}")
+
+    def _wait_for_connack(self, wakeup: SessionWakeup | None) -> ReasonCode | None:
+        """Return the reason code of the answer; None: it did not come in time."""
+        deadline_s = time.monotonic() + self._answer_limit_s
+        connection = self.connection
+        # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection, selectors.EVENT_READ)
+        if wakeup is not None:
+            self._wakeup = wakeup
+            self._selector.register(wakeup, selectors.EVENT_READ)
+        while self._connack is None and time.monotonic() < deadline_s:
+            self._serve(min(ANSWER_TURN_S, self._answer_limit_s))
+            if self._connack is None:
+                self.ensure_open()
+            if wakeup is not None and wakeup.is_cancelled:
+                break
+        return self._connack
 
     def _extras(self) -> dict[str, Any]:
         """Return the arguments of paho's ``connect`` that only MQTT 5 has."""
@@ -392,7 +393,6 @@ class MqttSession:
         """Ask for messages; ``turn`` returns the ``SubscribeAnswer``.
 
         Args:
-            filters: Topic filters.
             own_messages: False: not what this client publishes (MQTT 5 only).
         """
         if self._is_v5:

@@ -17,12 +17,7 @@ RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB
 
 
 class RecordRefusedError(Exception):
-    """A record contradicts the history, or there is no room for its sender.
-
-    Args:
-        reason: For the counters.
-        detail: One sentence for the log.
-    """
+    """A record contradicts the history, or there is no room for its sender."""
 
     def __init__(self, reason: RejectionReason, detail: str) -> None:
         super().__init__(detail)
@@ -30,21 +25,13 @@ class RecordRefusedError(Exception):
 
 
 class AcknowledgedRanges:
-    """The streams in the history. Every call is inside the caller's transaction.
-
-    Args:
-        connection: The connection that writes.
-    """
+    """The streams in the history. Every call is inside the caller's transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
 
     def claim(self, topics: StationTopics, stream: str) -> int:
         """Return the row of a stream; a new one belongs to this station.
-
-        Args:
-            topics: The sender's.
-            stream: Its name.
 
         Raises:
             RecordRefusedError: It belongs to another station, or there are too many.

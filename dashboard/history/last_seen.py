@@ -13,11 +13,7 @@ MAX_CAMERAS = 512
 
 
 class LastSeen:
-    """The senders. Every call is inside the caller's transaction.
-
-    Args:
-        connection: The connection that writes.
-    """
+    """The senders. Every call is inside the caller's transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection

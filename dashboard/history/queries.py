@@ -35,7 +35,6 @@ class StoredImage:
     """A stored picture.
 
     Attributes:
-        sha256: Hash of the bytes.
         jpeg: JPEG, at most 128 kB.
     """
 
@@ -146,7 +145,6 @@ class History:
 
         Args:
             now_ms: Wall clock, UTC; the last bucket ends with it.
-            minutes: Length of the whole chart.
             buckets: Number of points, at most one per minute is useful.
 
         Returns:

@@ -23,11 +23,7 @@ CLOCK = "retention_ms"
 
 
 class Retention:
-    """Removes what is too old. Every call is inside the caller's transaction.
-
-    Args:
-        connection: The connection that writes.
-    """
+    """Removes what is too old. Every call is inside the caller's transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection

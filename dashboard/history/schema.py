@@ -82,7 +82,6 @@ def open_for_writing(
     """Return the one connection that writes; create the file if it does not exist.
 
     Args:
-        path: The history file.
         max_mb: Largest size in MiB; 0 = no limit but the disk's.
         busy_timeout_s: How long to wait for another writer.
 

@@ -55,7 +55,6 @@ class Committed:
         alerts: Cursors ``n`` of the new alerts, ascending.
         completed: Cursors of alerts whose picture came now.
         duplicates: Events that were in the history already.
-        acks: Acknowledgements to stations.
         rejections: Records that the history cannot hold.
         has_changed: Some state, counter or picture changed.
     """
@@ -73,7 +72,6 @@ class _Batch:
     """What is being written in one transaction.
 
     Attributes:
-        result: For the caller.
         complete: Per stream the events that may be acknowledged.
         streams: Rows of the streams that were read.
         seen: Last message of each sender.
@@ -91,7 +89,6 @@ class Store:
     """The one writer of the history. Used by one thread at a time.
 
     Args:
-        path: The history file.
         max_mb: Largest size in MiB; 0 = no limit but the disk's.
         busy_timeout_s: How long to wait for another writer.
 

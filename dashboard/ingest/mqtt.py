@@ -53,14 +53,12 @@ class Collector:
     """Receives what the stations publish, in a thread of its own.
 
     Args:
-        settings: ``[broker]``.
         client_id: The same after a restart: the broker keeps the session by it.
         is_first: This history has never used the session: what the broker keeps in
             it belongs to another one, and is discarded.
         enqueue: Accepts a message without waiting; false if there is no room.
 
     Attributes:
-        status: State of the connection.
         connections: Logins that the broker has accepted.
 
     Raises:

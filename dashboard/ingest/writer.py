@@ -41,7 +41,6 @@ class Receipt:
 
     Attributes:
         connection: Number of the connection; ``mid`` means nothing in another one.
-        mid: Packet id of MQTT.
         qos: 0: the broker wants no acknowledgement.
     """
 
@@ -64,7 +63,6 @@ class AckRequest:
 
     Attributes:
         receipts: Those of messages that are committed, or never will be.
-        acks: Acknowledgements to stations.
     """
 
     receipts: list[Receipt]

@@ -72,13 +72,7 @@ class SafeHeaders:
 
 
 class Api:
-    """The handlers of the routes.
-
-    Args:
-        history: Queried for every answer.
-        hub: The open pages.
-        broadcaster: Gives the state of stations and collector.
-    """
+    """The handlers of the routes."""
 
     def __init__(
         self, history: History, hub: Hub, broadcaster: EventBroadcaster
@@ -201,14 +195,7 @@ class Api:
 def create_app(
     history: History, hub: Hub, broadcaster: EventBroadcaster, settings: ServerSettings
 ) -> Starlette:
-    """Return the web application.
-
-    Args:
-        history: Queried for every answer.
-        hub: The open pages.
-        broadcaster: Gives the state of stations and collector.
-        settings: Names under which it is served.
-    """
+    """Return the web application."""
     api = Api(history, hub, broadcaster)
     routes = [
         Route("/", api.page),

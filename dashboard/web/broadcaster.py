@@ -24,14 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class EventBroadcaster:
-    """Turns commits into live events.
-
-    Args:
-        history: Read for every event.
-        hub: The open pages.
-        page: Title, and when a camera is stale.
-        collector_status: Returns the collector's status now.
-    """
+    """Turns commits into live events."""
 
     def __init__(
         self,

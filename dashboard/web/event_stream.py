@@ -22,7 +22,6 @@ class LiveEvent:
 
     Attributes:
         kind: ``alert``, ``state`` or ``reset`` (too much was missed: reload the page).
-        text: JSON.
         n: Cursor of an alert; 0 for the other kinds.
     """
 

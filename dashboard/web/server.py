@@ -78,10 +78,7 @@ async def serve(
     """Serve until SIGTERM or SIGINT, then close every page in order.
 
     Args:
-        app: The web application.
         listener: From ``open_socket``.
-        hub: The open pages.
-        broadcaster: Sends the state to them.
         when_up: Called once the page can be opened.
 
     Returns:

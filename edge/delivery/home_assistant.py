@@ -33,7 +33,6 @@ def discovery_topic(prefix: str, topics: StationTopics) -> str:
 
     Args:
         prefix: Discovery prefix that is set in Home Assistant.
-        topics: The station's.
 
     >>> discovery_topic("homeassistant", StationTopics("s", "l", "press-1"))
     'homeassistant/device/graftline-s-l-press-1/config'
@@ -44,13 +43,7 @@ def discovery_topic(prefix: str, topics: StationTopics) -> str:
 def build_discovery(
     topics: StationTopics, cameras: Sequence[str], version: str
 ) -> bytes:
-    """Return the discovery message of a station.
-
-    Args:
-        topics: The station's.
-        cameras: Names.
-        version: Version of Graftline.
-    """
+    """Return the discovery message of a station."""
     identity = _identity(topics)
     components = _station(topics)
     for camera in cameras:
@@ -149,10 +142,7 @@ class HomeAssistantDiscovery:
     """Keeps the discovery message as it is configured.
 
     Args:
-        settings: ``[home_assistant]``.
-        topics: This station's.
         cameras: Returns the names of the cameras in force.
-        version: Version of Graftline.
         folder: For the file that keeps the topic.
         publisher: Publishes the message at each connect.
     """

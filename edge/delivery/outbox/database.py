@@ -284,11 +284,7 @@ def _checksum(*values: object) -> int:
 
 
 class Transaction:
-    """``BEGIN IMMEDIATE`` … ``COMMIT``; rolled back when the block raises.
-
-    Args:
-        connection: A connection without automatic transactions.
-    """
+    """``BEGIN IMMEDIATE`` … ``COMMIT``; rolled back when the block raises."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -35,7 +35,6 @@ class NewEvent:
     """An event that has no position yet.
 
     Attributes:
-        topic: Where it is published.
         time: Wall clock of the event, ISO 8601 with offset.
         data: Content, JSON object.
         image: JPEG that is sent before it; None for all kinds but alerts.
@@ -84,8 +83,6 @@ def render(
     """Return the CloudEvent, JSON in structured mode.
 
     Args:
-        queued: Event of the outbox.
-        stream: Its stream.
         replayed: It may have been transmitted before.
         with_image: Its JPEG is sent too; else the event announces no JPEG.
     """

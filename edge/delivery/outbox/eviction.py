@@ -34,8 +34,6 @@ class Eviction:
     Attributes:
         kind: One of ``EVICTION_ORDER``.
         first_seq: Lowest position; 0: evicted in memory, before it had one.
-        last_seq: Highest position.
-        count: How many.
         data: Content of one of them, JSON; it names the station.
     """
 
@@ -84,7 +82,6 @@ def make_room(
     that takes: the one thread that writes must not stand still over a long backlog.
 
     Args:
-        database: The outbox.
         forget_sent: What a broker has confirmed counts as delivered: it goes first,
             and is no loss.
         down_to_share: Share of the largest size, 0..1, to come down to.

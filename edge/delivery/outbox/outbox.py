@@ -161,8 +161,6 @@ class Outbox:
         """Queue an event; never waits.
 
         Args:
-            kind: Kind of the event.
-            topic: Where it is published.
             data: Content; ``seq``, ``stream`` and ``replayed`` are filled in later.
             image: JPEG that is sent before it, at most ``THUMBNAIL_MAX_BYTES``.
 
@@ -205,7 +203,6 @@ class Outbox:
 
         Args:
             after: Position.
-            limit: Most events to return.
             was_sent: Return those that a broker has confirmed, else those that none
                 has.
 
@@ -222,7 +219,6 @@ class Outbox:
 
         Args:
             stream: Events of another stream than the file's are ignored.
-            seq: Its position.
         """
         self._write_queue.add_confirmed(stream, seq)
 

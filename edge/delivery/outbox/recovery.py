@@ -53,7 +53,6 @@ def open_outbox(path: Path, max_bytes: int) -> OutboxDatabase:
 
     Args:
         path: Created if it does not exist.
-        max_bytes: Largest size.
 
     Raises:
         DeliveryError: It cannot be read or written, or a newer version wrote it.
@@ -75,11 +74,6 @@ def claim(database: OutboxDatabase, path: Path, topics: StationTopics) -> None:
 
     A stream belongs to the station that used it first, with its site and line: under
     another name the collector would refuse every event of it.
-
-    Args:
-        database: Open for writing.
-        path: Its path, for the error.
-        topics: This station's.
 
     Raises:
         ConfigError: Events of another station wait in it.

@@ -28,7 +28,6 @@ class WriteBatch:
         puts: Events, in order, with the futures of their positions.
         acknowledged: Stream, first and last position of delivered ranges.
         confirmed: Stream and position of what a broker has confirmed.
-        collector_seen: A collector has answered.
         lost: Per kind, how many events were evicted before they could be written, and
             the content of one of them.
     """
@@ -187,7 +186,6 @@ class WriteQueue:
         """Have a batch that could not be written returned by the next ``take``.
 
         Args:
-            batch: The batch taken last.
             pause_s: Time until the next attempt; cut short by ``close``.
         """
         with self._changed:

@@ -35,9 +35,7 @@ class OutboxWriter:
     """The one connection that writes. Used by one thread at a time.
 
     Args:
-        path: The SQLite file.
         topics: The station's that the file is to belong to.
-        max_bytes: Its largest size.
 
     Attributes:
         epoch: Random name of the file's life; a new one after damage.

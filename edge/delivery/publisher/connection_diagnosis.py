@@ -52,7 +52,6 @@ def explain_connection(login: BrokerLogin, timeout_s: float) -> str | None:
     """Return why no connection can be made; None if one can.
 
     Args:
-        login: Address and credentials.
         timeout_s: Longest wait of each step: connection, handshake, login.
     """
     try:
@@ -70,7 +69,6 @@ def explain_refusal(login: BrokerLogin, timeout_s: float) -> str | None:
     """Return what only a person can change; None also where there is no broker.
 
     Args:
-        login: Address and credentials.
         timeout_s: Longest wait of each step: connection, handshake, login.
     """
     try:

@@ -46,7 +46,6 @@ def probe_broker(
     """Log in, subscribe and publish as the daemon does, under another client id.
 
     Args:
-        settings: Address and credentials.
         topics: The station's, which the broker must allow.
         limit_s: Longest wait in each version of MQTT.
 

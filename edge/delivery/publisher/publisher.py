@@ -68,9 +68,7 @@ class Publisher:
     No method waits for the network except ``stop``.
 
     Args:
-        settings: ``[broker]``.
         outbox: Started.
-        topics: This station's.
         will: State that the broker publishes when this daemon's connection breaks.
         commands: None: no commands are taken.
 
@@ -136,8 +134,6 @@ class Publisher:
         """Publish a state; of several that wait only the last one is sent.
 
         Args:
-            topic: Where.
-            message: Sent as JSON.
             retain: The broker keeps it, and it is published at each connect.
         """
         self._mailbox.append(_state_packet(topic, message, retain=retain))
@@ -147,7 +143,6 @@ class Publisher:
         """Publish bytes, retained, at each connect.
 
         Args:
-            topic: Where.
             payload: Empty: the broker deletes what it has retained.
         """
         self._mailbox.append(Packet(topic, payload, retain=True))

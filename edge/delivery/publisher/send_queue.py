@@ -30,8 +30,6 @@ class Packet:
     """One message to publish.
 
     Attributes:
-        topic: Where.
-        payload: Any bytes.
         seq: Position of the event that it completes; 0 = of no event.
         stream: Stream of that position.
         qos: 0 or 1.
@@ -138,7 +136,6 @@ class SendQueue:
         """Start on a new connection.
 
         Args:
-            now_ns: Time.
             max_packet_bytes: The broker's limit; None: it announced none.
         """
         self._max_packet_bytes = max_packet_bytes
@@ -159,8 +156,6 @@ class SendQueue:
         """Return what to publish now, in order.
 
         Args:
-            limit: Most packets.
-            now_ns: Time.
             limit_bytes: Most bytes; the packet that passes it is the last.
         """
         self._follow_stream(now_ns)
@@ -188,7 +183,6 @@ class SendQueue:
 
         Args:
             packet: Completes the event; one of an older stream is ignored.
-            now_ns: Time.
         """
         stream, seq = packet.stream, packet.seq
         if stream != self._stream:
@@ -216,7 +210,6 @@ class SendQueue:
         complete it, so it comes up for repetition, and is repeated without.
 
         Args:
-            packet: The picture.
             is_too_large: The broker has a limit that it did not announce.
             was_cut: The refusal ended the connection; the next one keeps the limit.
         """
@@ -233,7 +226,6 @@ class SendQueue:
 
         Args:
             payload: As received: any bytes.
-            now_ns: Time.
         """
         message = self._read_acknowledgement(payload)
         if message is None or message.stream != self._outbox.stream:

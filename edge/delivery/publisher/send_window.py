@@ -91,7 +91,6 @@ class SendWindow:
         """Start again: what was on its way may be lost.
 
         Args:
-            now_ns: Time.
             redelivers: A collector is expected to acknowledge confirmed events.
         """
         self._sent.clear()
@@ -127,7 +126,6 @@ class SendWindow:
         """Note that the broker has an event.
 
         Args:
-            seq: Position.
             awaits_collector: Only the collector's acknowledgement delivers it.
         """
         self._refusal.reset()
@@ -151,8 +149,6 @@ class SendWindow:
 
         Args:
             high_water: Position up to which it has everything.
-            ranges: Further inclusive ranges.
-            now_ns: Time.
         """
         ends = [(0, high_water), *ranges]
         for seq in list(self._sent):
@@ -193,7 +189,6 @@ class SendWindow:
 
         Args:
             seqs: Confirmed events that were read, in order.
-            now_ns: Time.
             is_end: There are no more.
         """
         if seqs:

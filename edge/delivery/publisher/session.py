@@ -44,7 +44,6 @@ class AnswerHandler:
 
     Args:
         send_queue: Gets what is confirmed, refused and acknowledged.
-        ack_topic: Topic of the collector's acknowledgements.
         alarms: Gets what the broker refuses.
         commands: None: no commands are taken.
 
@@ -73,7 +72,6 @@ class AnswerHandler:
         """Handle one answer; a fault in it is counted and ends nothing.
 
         Args:
-            event: From the session.
             packet: What a ``PublishAnswer`` answers.
         """
         try:
@@ -134,7 +132,6 @@ class DeliverySession:
 
     Args:
         session: Open.
-        answers: Handles what the broker sends.
 
     Attributes:
         in_flight: What is sent and not confirmed, by packet id, oldest first.
