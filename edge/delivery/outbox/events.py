@@ -90,7 +90,7 @@ def render(
     for name in _FILLED_IN:
         content.pop(name, None)
     if queued.event.kind is EventKind.ALERT and not with_image:
-        content["thumbnail_sha256"] = None
+        content["thumbnail_sha256"] = None  # else a collector waits for the picture
     data = {"seq": queued.seq, "stream": stream, "replayed": replayed, **content}
     station = (content["site"], content["line"], content["station"])
     event = {

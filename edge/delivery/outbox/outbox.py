@@ -192,6 +192,7 @@ class Outbox:
 
     def unsent(self) -> int:
         """Return the number of events that no broker has confirmed."""
+        # While the file cannot be read, none of its events counts as confirmed.
         return self._write_queue.events + self._query(
             lambda database: database.unsent, otherwise=self._writer.rows
         )
@@ -255,6 +256,7 @@ class Outbox:
                 continue
             if first is None:
                 if self._write_queue.is_closing:
+                    # ``close`` drains it and fails the futures.
                     self._write_queue.give_back(batch, 0)
                     return
                 self._write_queue.give_back(batch, RETRY_INTERVAL_S)

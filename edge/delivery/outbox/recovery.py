@@ -139,6 +139,7 @@ def quarantine(path: Path, reason: str) -> None:
     )
     try:
         path.replace(aside)
+        # A new file must not meet the log of the old one.
         for end in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + end).replace(

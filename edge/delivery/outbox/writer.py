@@ -76,6 +76,7 @@ class OutboxWriter:
             rows = database.depth
             self.collector_known = bool(database.meta(COLLECTOR_KNOWN))
             if self._attempted:
+                # What only the log holds must be on the disk before it counts.
                 database.connection.execute("PRAGMA wal_checkpoint(FULL)")
         except BaseException:
             database.close()
@@ -137,6 +138,7 @@ class OutboxWriter:
             self.rows = database.depth  # that commit had succeeded after all
         else:
             self.rows = self._write(database, batch, forget_sent=forget_sent)
+        # Loss records have positions too, after the batch's own events.
         first, self.last_seq = self.last_seq + 1, database.last_seq
         return first
 

@@ -8,6 +8,7 @@ with our id, a collector that does not answer although the broker does.
 import logging
 from collections import deque
 
+# Two clients of one id reach this within seconds; a broker that restarts does not.
 FLAPS = 5
 FLAP_WINDOW_S = 60.0
 logger = logging.getLogger(__name__)

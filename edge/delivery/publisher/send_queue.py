@@ -322,7 +322,7 @@ class SendQueue:
     def _add(self, queued: list[QueuedEvent], now_ns: int) -> None:
         """Make the packets of those events that are not on their way."""
         for each in queued:
-            if each.seq in self._window:
+            if each.seq in self._window:  # on its way, and perhaps not confirmed yet
                 continue
             if not each.is_whole:
                 logger.error("event_damaged seq=%d: the disk changed it", each.seq)
@@ -343,7 +343,7 @@ class SendQueue:
                 )
                 self._window.refused(each.seq, now_ns)
                 continue
-            if image:
+            if image:  # before its alert, so that the alert is complete on arrival
                 topic = each.image_topic(self._stream)
                 self._ready.append(
                     Packet(topic, image, stream=self._stream, image_of=each.seq)
