@@ -142,7 +142,7 @@ CASES = [
         "broken JPEG",
         TRAIN,
         DATASET,
-        ("photo-0.jpg", "Copy it anew"),
+        ("photo-0.jpg", "Copy it again"),
         lambda folder: cut(folder / "data" / "images" / "photo-0.jpg"),
     ),
     Case(
