@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.synthetic.line_defects import (
+    SMALLEST_PX,
     Flaw,
     LineDefect,
     make_part,
@@ -33,7 +34,7 @@ _WANDER_SHARE = 0.07  # how far parts lie beside the belt's middle, in picture w
 _CUT_SHARE = 0.25  # share of photos where the picture's border may cut the part
 # part of a defect's box that must be in the picture for it to be labelled
 _LEAST_SHOWN = 0.6
-_LEAST_SIDE_PX = 6
+_LEAST_SIDE_PX = SMALLEST_PX  # less of a defect is not labelled
 _PLACES = 12
 _LABEL_ODDS = (0.26, 0.2, 0.22, 0.2, 0.12)
 
@@ -91,9 +92,12 @@ class Passage:
     defects: tuple[PassingDefect, ...]
 
 
-def seeded_rng(seed: int, branch: SeedBranch, index: int = 0) -> np.random.Generator:
-    """Return the random generator of one part: same seed, same part."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(int(branch), index))
+def seeded_rng(
+    seed: int, branch: SeedBranch, index: int = 0, attempt: int = 0
+) -> np.random.Generator:
+    """Return the random generator of one part; ``attempt`` counts redraws of it."""
+    again = (attempt,) if attempt else ()
+    sequence = np.random.SeedSequence(seed, spawn_key=(int(branch), index, *again))
     return np.random.Generator(np.random.PCG64(sequence))
 
 

@@ -1,7 +1,8 @@
 """The demo's five kinds of defect, drawn into a cap and boxed.
 
 Each is retried until it is clearly visible and its box is within the limits below. The
-box holds what changed, plus the margin that people leave when they label.
+box holds what changed, plus the margin that people leave when they label; that of a thin
+scratch is widened to ``SMALLEST_PX``.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ from trainer.data.synthetic.raster import (
     unit,
 )
 
-SMALLEST_PX = 6
+SMALLEST_PX = 8  # of a box; `graftline check` warns of smaller ones
+THINNEST_PX = 6  # of a defect with its margin
 LARGEST_PX = 40
 MARGIN_PX = 2
 LENS_PX = 0.7  # deviation of the line camera's blur
@@ -185,11 +187,14 @@ def _padded(box: tuple[int, ...], size_px: int) -> npt.NDArray[np.float32] | Non
         box[3] + MARGIN_PX,
     )
     sides = right - left, bottom - top
-    if min(sides) < SMALLEST_PX or max(sides) > LARGEST_PX:
+    if min(sides) < THINNEST_PX or max(sides) > LARGEST_PX:
         return None
     if min(left, top) < 0 or max(right, bottom) > size_px:
         return None
-    return np.array([left, top, right, bottom], np.float32)
+    wider, higher = (max(0, SMALLEST_PX - side) / 2 for side in sides)
+    return np.array(
+        [left - wider, top - higher, right + wider, bottom + higher], np.float32
+    )
 
 
 def _changed(before: PartDrawing, after: PartDrawing) -> Flaw | None:
