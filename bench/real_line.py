@@ -25,7 +25,7 @@ from measuring.machine import (
 )
 
 from demo.broker import free_port, start_broker
-from demo.children import ChildCommand, Children, CtrlC
+from demo.children import ChildCommand, Children, StopSignal
 from demo.folder import demo_folder
 from demo.history import HistoryClient
 from models.errors import GraftlineError
@@ -195,10 +195,10 @@ def main(arguments: list[str]) -> int:
             f"--run {args.run} lies in {args.out}, which is replaced: move it first."
         )
         return 2
-    stop = CtrlC()
+    stop = StopSignal()
     try:
         with ExitStack() as stack:
-            stack.enter_context(stop.listening())
+            stack.enter_context(stop.handling_signals())
             out = stack.enter_context(demo_folder(args.out))
             children = stack.enter_context(Children(out / "logs", stop, print_line))
             result = RealLine(args, children).measure()

@@ -27,7 +27,7 @@ from measuring.machine import (
 )
 
 from demo.broker import LOOPBACK, start_broker
-from demo.children import ChildCommand, Children, CtrlC
+from demo.children import ChildCommand, Children, StopSignal
 from demo.folder import demo_folder
 from models.errors import GraftlineError
 
@@ -179,10 +179,10 @@ def main(arguments: list[str]) -> int:
     Returns:
         0; 1 where a camera had another state than opening or up.
     """
-    args, stop = parse(arguments), CtrlC()
+    args, stop = parse(arguments), StopSignal()
     try:
         with ExitStack() as stack:
-            stack.enter_context(stop.listening())
+            stack.enter_context(stop.handling_signals())
             out = stack.enter_context(demo_folder(args.out))
             children = stack.enter_context(Children(out / "logs", stop, print_line))
             result = measure(args, children)

@@ -1,1 +1,1 @@
-"""The whole line in front of your eyes, on one machine."""
+"""The verb ``demo``: every step from photos to alerts, on one machine."""

@@ -1,10 +1,10 @@
 """The processes of the demo: each has a log, and none outlives the demo.
 
 A command runs in a session of its own, so that Ctrl-C reaches the demo alone, which
-then stops everything in order. Its words go straight into its log, and what a person
-sees is read from there: no pipe that could fill up, and the log is whole whatever
-happens. Signals only set a flag, which every wait here looks at: a child cannot be lost
-between its start and the moment when it is remembered.
+then stops everything in order. Its output goes straight into its log, and what the
+demo prints is read from there: there is no pipe that could fill up, and the log is
+complete even if the demo dies. Signals only set a flag, which every wait here checks:
+no child can be lost between its start and the moment when it is registered.
 """
 
 import contextlib
@@ -22,43 +22,43 @@ from typing import Self
 
 from models.errors import DeliveryError, GraftlineError
 
-LOOK_S = 0.05
-STOP_LIMIT_S = 15.0  # the daemon may take 10 s to deliver what it has
+POLL_S = 0.05
+STOP_LIMIT_S = 15.0  # the daemon may take 10 s to deliver its queued events
 LAST_LINES = 12
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class CtrlC:
-    """A wish to end, from Ctrl-C, SIGTERM or a closed terminal."""
+class StopSignal:
+    """Whether Ctrl-C, SIGTERM or the end of the terminal asks the demo to stop."""
 
     def __init__(self) -> None:
-        self._is_wanted = False
+        self._is_set = False
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
+    def handling_signals(self) -> Iterator[None]:
         """Note the signals inside the block instead of dying from them."""
-        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        before = {number: signal.signal(number, self._set) for number in SIGNALS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def pause(self, seconds: float = LOOK_S) -> None:
-        """Wait a moment.
+    def wait(self, seconds: float = POLL_S) -> None:
+        """Sleep, then check the flag.
 
         Args:
-            seconds: How long; short, the wish is looked at afterwards.
+            seconds: Short, because a signal is noticed afterwards only.
 
         Raises:
-            KeyboardInterrupt: There is a wish to end.
+            KeyboardInterrupt: A signal has arrived.
         """
         time.sleep(seconds)
-        if self._is_wanted:
+        if self._is_set:
             raise KeyboardInterrupt
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_wanted = True
+    def _set(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_set = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +67,23 @@ class ChildCommand:
 
     Attributes:
         name: Names its log.
-        words: Program and arguments; ``graftline`` is this installation's.
+        typed: Program and arguments; ``graftline`` is this installation's.
         output: File for its stdout; None = into the log.
     """
 
     name: str
-    words: tuple[str, ...]
+    typed: tuple[str, ...]
     output: Path | None = None
 
     def __str__(self) -> str:
         """Return the line to type."""
-        line = shlex.join(self.words)
+        line = shlex.join(self.typed)
         return f"{line} > {shlex.quote(str(self.output))}" if self.output else line
 
     @property
     def argv(self) -> list[str]:
-        """What is started: the same Python, whatever is on PATH."""
-        program, *rest = self.words
+        """What is started: this Python, not one from PATH."""
+        program, *rest = self.typed
         if program == "graftline":
             # -P: never a file of that name in the current folder.
             return [sys.executable, "-P", "-m", "graftline", *rest]
@@ -95,47 +95,51 @@ class Child:
 
     Args:
         command: What to start.
-        log: File for its words.
+        log: File for stderr, and for stdout unless the command redirects it.
     """
 
     def __init__(self, command: ChildCommand, log: Path) -> None:
         self.command, self.log = command, log
         with contextlib.ExitStack() as files:
-            words = files.enter_context(log.open("ab"))
-            output = words
+            stderr = files.enter_context(log.open("ab"))
+            stdout = stderr
             if command.output:
-                output = files.enter_context(command.output.open("wb"))
+                stdout = files.enter_context(command.output.open("wb"))
             self._process = subprocess.Popen(
                 command.argv,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=words,
+                stdout=stdout,
+                stderr=stderr,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended; it stays a zombie, so that its group is still its."""
+        """Whether it has ended.
+
+        It stays a zombie: as long as it is not reaped, its process group id is not
+        given to another process.
+        """
         if self._process.returncode is not None:
             return True
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self._process.pid, flags) is not None
 
     def stop(self) -> int:
-        """End it and whatever it has started; return its exit code."""
+        """Stop it with all processes it has started, and return its exit code."""
         if self._process.returncode is not None:
             return self._process.returncode
         if not self.has_ended:
             self._send(signal.SIGTERM)
         deadline = time.monotonic() + STOP_LIMIT_S
         while not self.has_ended and time.monotonic() < deadline:
-            time.sleep(LOOK_S)
-        self._send(signal.SIGKILL)  # and its children, whose group it still is
+            time.sleep(POLL_S)
+        self._send(signal.SIGKILL)  # also to its children, which are in its group
         return self._process.wait(timeout=STOP_LIMIT_S)
 
-    def failure(self, what: str) -> GraftlineError:
-        """Return the error that shows its last words.
+    def error(self, what: str) -> GraftlineError:
+        """Return the error that names the command and shows the end of its log.
 
         Args:
             what: What happened to it.
@@ -144,7 +148,7 @@ class Child:
         kind = _error_of(self._process.returncode or 0)
         return kind(
             f"{self.command}: {what}.",
-            why="\n".join(["Its last words:", *lines[-LAST_LINES:]]),
+            why="\n".join(["Last lines of its log:", *lines[-LAST_LINES:]]),
             fix=f"See the message above; the whole log is {self.log}.",
         )
 
@@ -156,7 +160,7 @@ class Child:
 def _error_of(code: int) -> type[GraftlineError]:
     """Return the error class of an exit code, so that the demo ends with the same."""
     known = {kind.exit_code: kind for kind in GraftlineError.__subclasses__()}
-    known[0] = DeliveryError  # a service that ended in order, or never got ready
+    known[0] = DeliveryError  # a service that ended in order, or was never ready
     return known.get(code, GraftlineError)
 
 
@@ -165,44 +169,42 @@ class Children:
 
     Args:
         logs: Folder of their logs.
-        stop: Looked at while waiting.
-        tell: Shows a line to the person.
+        stop: Checked in every wait.
+        show: Prints one line.
     """
 
-    def __init__(self, logs: Path, stop: CtrlC, tell: Callable[[str], None]) -> None:
-        self._logs, self._stop, self._tell = logs, stop, tell
+    def __init__(
+        self, logs: Path, stop: StopSignal, show: Callable[[str], None]
+    ) -> None:
+        self._logs, self._stop, self._show = logs, stop, show
         self._services: list[Child] = []
-        self._kept = contextlib.ExitStack()
+        self._clean_up = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop what still runs, the last one first."""
-        self._kept.close()
+        """Stop what still runs, in reverse order of the starts."""
+        self._clean_up.close()
+
+    def log_of(self, name: str) -> Path:
+        """Return the path of a command's log."""
+        return self._logs / f"{name}.log"
 
     def start(self, command: ChildCommand) -> Child:
-        """Start a command that goes on beside the others.
-
-        Args:
-            command: What to start.
-        """
-        child = self._begin(command)
-        self._kept.callback(child.stop)
+        """Start a service: a command that runs beside the others until the end."""
+        child = Child(command, self.log_of(command.name))
+        self._clean_up.callback(child.stop)
         self._services.append(child)
         return child
 
-    def keep(self, context: contextlib.AbstractContextManager[object]) -> None:
-        """Enter something that is left in its turn at the end of the block.
-
-        Args:
-            context: What to enter.
-        """
-        self._kept.enter_context(context)
+    def enter(self, context: contextlib.AbstractContextManager[object]) -> None:
+        """Enter a context that is left at the end, in reverse order of the starts."""
+        self._clean_up.enter_context(context)
 
     def run(self, command: ChildCommand, limit_s: float) -> None:
-        """Run a command to its end and show its words as they come.
+        """Run a command to its end and print its output as it comes.
 
         Args:
             command: What to run.
@@ -211,39 +213,41 @@ class Children:
         Raises:
             GraftlineError: It failed, or a service ended meanwhile. The class is
                 that of the exit code.
-            KeyboardInterrupt: There is a wish to end.
+            KeyboardInterrupt: A signal has arrived.
         """
-        child = self._begin(command)
+        child = Child(command, self.log_of(command.name))
         try:
-            self._watch(child, time.monotonic() + limit_s)
+            self._follow(child, time.monotonic() + limit_s)
         finally:
             code = child.stop()
         if code < 0:
-            raise child.failure(f"ended by {signal.Signals(-code).name}")
+            raise child.error(f"ended by {signal.Signals(-code).name}")
         if code:
-            raise child.failure(f"exit code {code}")
+            raise child.error(f"exit code {code}")
 
-    def wait_until(self, is_so: Callable[[], bool], what: str, limit_s: float) -> None:
-        """Wait until something is so, while all services run.
+    def wait_until(
+        self, condition: Callable[[], bool], what: str, limit_s: float
+    ) -> None:
+        """Wait until a condition holds, while all services run.
 
         Args:
-            is_so: Asked again and again.
+            condition: Checked again and again.
             what: What is waited for, for the message.
             limit_s: Longest wait.
 
         Raises:
             GraftlineError: A service ended, or the wait was too long.
-            KeyboardInterrupt: There is a wish to end.
+            KeyboardInterrupt: A signal has arrived.
         """
         deadline = time.monotonic() + limit_s
-        while not is_so():
-            self.look_at_services()
+        while not condition():
+            self.check_services()
             if time.monotonic() > deadline:
                 latest = self._services[-1]
-                raise latest.failure(f"no {what} after {limit_s:g} s")
-            self._stop.pause()
+                raise latest.error(f"no {what} after {limit_s:g} s")
+            self._stop.wait()
 
-    def look_at_services(self) -> None:
+    def check_services(self) -> None:
         """Raise the error of a service that has ended.
 
         Raises:
@@ -251,22 +255,20 @@ class Children:
         """
         for child in self._services:
             if child.has_ended:
-                raise child.failure(f"ended by itself with exit code {child.stop()}")
+                raise child.error(f"ended by itself with exit code {child.stop()}")
 
-    def _begin(self, command: ChildCommand) -> Child:
-        return Child(command, self._logs / f"{command.name}.log")
-
-    def _watch(self, child: Child, deadline: float) -> None:
-        """Show the log as it grows, until the child has ended."""
+    def _follow(self, child: Child, deadline: float) -> None:
+        """Print the log as it grows, until the child has ended."""
         with child.log.open("rb") as log:
             rest = b""
             has_ended = False
             while not has_ended:
-                self._stop.pause()
-                self.look_at_services()
-                has_ended = child.has_ended  # asked first: what comes then is the end
+                self._stop.wait()
+                self.check_services()
+                # Before the log is read: what is written until then is the end of it.
+                has_ended = child.has_ended
                 *lines, rest = (rest + log.read()).split(b"\n")
                 for line in [*lines, rest] if has_ended and rest else lines:
-                    self._tell(line.decode("utf-8", errors="replace"))
+                    self._show(line.decode("utf-8", errors="replace"))
                 if time.monotonic() > deadline:
-                    raise child.failure("not finished in time")
+                    raise child.error("not finished in time")

@@ -1,4 +1,4 @@
-"""The verb ``demo``: the whole line on this machine, in front of your eyes."""
+"""The verb ``demo``: every step from photos to alerts, on this machine."""
 
 import argparse
 import json
@@ -16,11 +16,7 @@ _DEFAULTS = DemoSettings()
 
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    """Describe the options of ``graftline demo``.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the arguments of ``graftline demo``."""
     parser.add_argument(
         "--out",
         type=Path,
@@ -29,12 +25,14 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"everything is written into it (default {_DEFAULTS.out})",
     )
     parser.add_argument(
-        "--once", action="store_true", help="end by itself; the page goes too"
+        "--once",
+        action="store_true",
+        help="stop at the end instead of keeping the page up",
     )
     parser.add_argument(
         "--weights",
         default=_DEFAULTS.weights,
-        help="as in train; none = from nothing (default: the shipped checkpoint)",
+        help="as in train; none = random weights (default: the shipped checkpoint)",
     )
     parser.add_argument(
         "--seed",
@@ -51,69 +49,51 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 def run_demo(args: argparse.Namespace) -> int:
     """Run the demo.
 
-    Args:
-        args: As ``add_demo_arguments`` describes them.
-
-    Returns:
-        The exit code, 0.
-
     Raises:
-        GraftlineError: A step failed, or the line did not work.
+        GraftlineError: A step failed, or the figures are outside the limits.
     """
     settings = DemoSettings(out=args.out, weights=args.weights, seed=args.seed)
-    line = DemoLine(settings, DemoLimits(), _tell_beside if args.json else tell)
-    line.run(print_json if args.json else show_summary, keeps_page=not args.once)
+    show = _print_on_stderr if args.json else print_line
+    line = DemoLine(settings, DemoLimits(), show)
+    line.run(print_json if args.json else print_tables, keeps_page=not args.once)
     return ExitCode.OK
 
 
-def tell(text: str) -> None:
-    """Show a line to the person.
-
-    Args:
-        text: Without a line end.
-    """
+def print_line(text: str) -> None:
+    """Print a line at once."""
     print(text, flush=True)
 
 
-def _tell_beside(text: str) -> None:
-    """Show a line where stdout belongs to a program."""
+def _print_on_stderr(text: str) -> None:
+    """Print a line; stdout is for the JSON alone."""
     print(text, file=sys.stderr, flush=True)
 
 
 def print_json(summary: Summary) -> None:
-    """Print the summary for programs.
-
-    Args:
-        summary: What came out.
-    """
+    """Print the summary for programs."""
     print(json.dumps(summary), flush=True)
 
 
-def show_summary(summary: Summary) -> None:
-    """Print the summary for people.
-
-    Args:
-        summary: What came out.
-    """
+def print_tables(summary: Summary) -> None:
+    """Print the summary for people."""
     Console(markup=False).print(_line_table(summary), _time_table(summary))
 
 
 def _line_table(summary: Summary) -> Table:
-    """Return what the line saw."""
     table = Table(title="The line", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     good, defective = summary["good_parts"], summary["defective_parts"]
     recall, share = summary["recall_of_defective_parts"], summary["false_alarm_share"]
     rows = {
-        "parts seen": f"{summary['parts']}",
+        "parts inspected": f"{summary['parts']}",
         "defects on them": f"{summary['defects']}",
         "defective parts caught": f"{summary['caught']} of {defective} ({recall:.1%})",
         "defective parts missed": f"{summary['missed']}",
         "false alarms": f"{summary['false_alarms']} of {good} good ({share:.1%})",
-        "alerts raised": f"{summary['alerts_published']}",
+        "alerts published": f"{summary['alerts_published']}",
         "alerts in the history": f"{summary['alerts_in_history']}",
-        "told twice": f"{summary['duplicates']}",
+        "duplicate alerts": f"{summary['duplicates']}",
         "frames/s": f"{summary['fps']:.1f}",
         "latency p50": f"{summary['latency_ms_p50']:.1f} ms",
         "latency p99": f"{summary['latency_ms_p99']:.1f} ms",

@@ -1,4 +1,4 @@
-"""Writes the two configurations of the demo, short enough to be read by a person."""
+"""Writes the configurations of the daemon and the dashboard of the demo."""
 
 from pathlib import Path
 
@@ -10,12 +10,7 @@ DASHBOARD_NAME = "dashboard.toml"
 
 
 def write_edge_config(settings: DemoSettings, broker_port: int) -> Path:
-    """Write the daemon's configuration and return its path.
-
-    Args:
-        settings: Of the demo.
-        broker_port: Of the broker on this machine.
-    """
+    """Write the daemon's configuration and return its path."""
     text = f"""\
 # The daemon of the demo: graftline run --config {EDGE_NAME}
 # Paths start at the folder of this file.
@@ -41,7 +36,7 @@ folder = "station/evidence"
 [[camera]]
 name = "{CAMERA}"
 source = "file:data/line.mp4"   # a real line: rtsp://..., v4l2:/dev/video0
-k = {settings.k}                           # alarmed when seen in k ...
+k = {settings.k}                           # an alert when a defect is in k ...
 n = {settings.n}                           # ... of the last n frames
 """
     return _write(settings.out / EDGE_NAME, text)
@@ -50,13 +45,7 @@ n = {settings.n}                           # ... of the last n frames
 def write_dashboard_config(
     settings: DemoSettings, broker_port: int, page_port: int
 ) -> Path:
-    """Write the dashboard's configuration and return its path.
-
-    Args:
-        settings: Of the demo.
-        broker_port: Of the broker on this machine.
-        page_port: Of the page.
-    """
+    """Write the dashboard's configuration and return its path."""
     text = f"""\
 # The dashboard of the demo: graftline dashboard --config {DASHBOARD_NAME}
 

@@ -1,6 +1,6 @@
-"""The demo's own folder: made anew each time, never somebody else's, never shared.
+"""The demo's own folder: emptied at each start, never a foreign one, never shared.
 
-A marker says that the folder is a demo's; a lock on it, that one is at work in there.
+A marker file identifies the folder of a demo; a lock on it shows that one is running.
 """
 
 import contextlib
@@ -17,16 +17,13 @@ OTHER_FOLDER = "Name another folder with --out."
 
 @contextlib.contextmanager
 def demo_folder(out: Path) -> Iterator[Path]:
-    """Make an empty folder, and keep it for this demo inside the block.
+    """Yield an empty folder that is locked for this demo inside the block.
 
     Args:
-        out: The folder; what an earlier demo left in it is removed.
-
-    Yields:
-        The folder.
+        out: The folder; the files of an earlier demo are removed.
 
     Raises:
-        ConfigError: It holds something else, is in use, or cannot be written.
+        ConfigError: It holds other files, is in use, or cannot be written.
     """
     # Not models.files.replaced_folder: the children write here while the demo runs,
     # and the lock in the folder must last as long.
@@ -40,9 +37,9 @@ def demo_folder(out: Path) -> Iterator[Path]:
             (out / "logs").mkdir()
         except BlockingIOError as exc:
             raise ConfigError(
-                f"--out {out}: another demo is at work in there.",
+                f"--out {out}: another demo uses this folder.",
                 why="Its page may still be up.",
-                fix=f"End it with Ctrl-C. Or: {OTHER_FOLDER}",
+                fix=f"Stop it with Ctrl-C. Or: {OTHER_FOLDER}",
             ) from exc
         except OSError as exc:
             raise ConfigError(
@@ -54,8 +51,8 @@ def demo_folder(out: Path) -> Iterator[Path]:
 
 
 def _refuse_foreign(out: Path) -> None:
-    """Refuse what is not an earlier demo's."""
-    with contextlib.suppress(OSError):  # what cannot be looked at is told on writing
+    # What cannot be read is reported when the folder is written.
+    with contextlib.suppress(OSError):
         if out.exists() and not out.is_dir():
             raise ConfigError(
                 f"--out {out} is a file.", why="A folder is needed.", fix=OTHER_FOLDER

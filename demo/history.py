@@ -1,4 +1,4 @@
-"""Asks the dashboard what it holds, as any other program would: over HTTP."""
+"""Reads the alerts of the dashboard over its HTTP API, as any other program would."""
 
 import http.client
 import json
@@ -13,11 +13,7 @@ PAGE_ROWS = 500
 
 
 class HistoryClient:
-    """Reads a dashboard on this machine.
-
-    Args:
-        port: Of its page.
-    """
+    """Reads the history of a dashboard on this machine."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -37,9 +33,6 @@ class HistoryClient:
     def alerts(self, camera: str) -> list[ScoredAlert]:
         """Return all alerts of a camera, oldest first.
 
-        Args:
-            camera: Its name.
-
         Raises:
             DeliveryError: The dashboard does not answer.
         """
@@ -54,7 +47,7 @@ class HistoryClient:
         ]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return all alerts as the dashboard tells them, oldest first.
+        """Return all alerts as the dashboard's API returns them, oldest first.
 
         Raises:
             DeliveryError: The dashboard does not answer.

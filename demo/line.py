@@ -1,4 +1,4 @@
-"""The whole line on one machine, with the very commands that a person would type.
+"""The whole line on one machine, with the same commands that a person would type.
 
 ::
 
@@ -7,19 +7,20 @@
                                            line.mp4              ▼
                                                    truth.json ─▶ score ─▶ summary.json
 
-Alerts are read from the dashboard's history, the last place on their way: what is
-counted has passed every station of the line.
+Alerts are read from the dashboard's history, the last place on their way: an alert
+that is counted has passed through every part of the product.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from demo.broker import free_port, start_broker
-from demo.children import ChildCommand, Children, CtrlC
+from demo.children import ChildCommand, Children, StopSignal
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
 from demo.folder import demo_folder
 from demo.history import HOST, HistoryClient
@@ -38,41 +39,41 @@ class DemoLine:
 
     Args:
         settings: What to make.
-        limits: What counts as working.
-        tell: Shows a line to the person.
+        limits: What the line must reach.
+        show: Prints one line.
     """
 
     def __init__(
-        self, settings: DemoSettings, limits: DemoLimits, tell: Callable[[str], None]
+        self, settings: DemoSettings, limits: DemoLimits, show: Callable[[str], None]
     ) -> None:
-        self._settings, self._limits, self._tell = settings, limits, tell
-        self._steps: dict[str, float] = {}
-        self._begun = time.monotonic()
+        self._settings, self._limits, self._show = settings, limits, show
+        self._step_s: dict[str, float] = {}  # duration of each step
+        self._started = time.monotonic()
 
-    def run(self, show: Callable[[Summary], None], *, keeps_page: bool) -> None:
-        """Run the line, show what came out, and stop everything.
+    def run(self, report: Callable[[Summary], None], *, keeps_page: bool) -> None:
+        """Run the line, report its figures, and stop everything.
 
         Args:
-            show: Called with the summary, which is then in ``summary.json`` too.
+            report: Called with the summary, which is then in ``summary.json`` too.
             keeps_page: Leave the page up until Ctrl-C.
 
         Raises:
-            GraftlineError: A step failed, or the line did not work.
-            KeyboardInterrupt: It was told to stop before its end.
+            GraftlineError: A step failed, or the figures are outside the limits.
+            KeyboardInterrupt: A signal stopped it before its end.
         """
-        stop = CtrlC()
+        stop = StopSignal()
         with ExitStack() as stack:
-            stack.enter_context(stop.listening())
+            stack.enter_context(stop.handling_signals())
             out = stack.enter_context(demo_folder(self._settings.out))
-            children = Children(out / "logs", stop, self._tell)
+            children = Children(out / "logs", stop, self._show)
             stack.enter_context(children)
             self._make_model(children)
-            broker_port = start_broker(out, children, self._tell, self._limits.ready_s)
+            broker_port = start_broker(out, children, self._show, self._limits.ready_s)
             history = self._open_page(children, broker_port)
-            ran = self._inspect(children, broker_port)
-            summary = self._sum_up(children, history, ran)
-            show(summary)
-            self._tell(f"the same figures are in {out / SUMMARY_NAME}")
+            figures = self._run_daemon(children, broker_port)
+            summary = self._summarize(children, history, figures)
+            report(summary)
+            self._show(f"the same figures are in {out / SUMMARY_NAME}")
             faults = find_faults(summary, self._limits)
             if keeps_page:
                 self._keep_page(children, stop, faults)
@@ -80,13 +81,13 @@ class DemoLine:
                 raise faults[0]
 
     def _make_model(self, children: Children) -> None:
-        """Make parts, and from their photos a model on the line PC."""
+        """Draw parts, train on their photos, and flash the model to the line PC."""
         settings = self._settings
         data, run, package = (
             str(settings.out / name) for name in ("data", "run", "package")
         )
         weights = ("--weights", settings.weights) if settings.weights else ()
-        self._step(children, "synth", *synth_words(settings, data))
+        self._step(children, "synth", *synth_arguments(settings, data))
         self._step(children, "check", data)
         self._step(
             children,
@@ -100,36 +101,36 @@ class DemoLine:
 
     def _open_page(self, children: Children, broker_port: int) -> HistoryClient:
         """Start the dashboard and wait until it is connected."""
-        wanted = self._settings.page_port
-        port = free_port(wanted)
-        if port != wanted:
-            self._tell(f"port {wanted} is in use; the page is on {port} instead")
+        preferred = self._settings.page_port
+        port = free_port(preferred)
+        if port != preferred:
+            self._show(f"port {preferred} is in use; the page is on {port} instead")
         config = write_dashboard_config(self._settings, broker_port, port)
         command = ChildCommand(
             "dashboard", ("graftline", "dashboard", "--config", str(config))
         )
-        self._tell(f"\n$ {command} &")
+        self._show(f"\n$ {command} &")
         history = HistoryClient(port)
         with self._timed("dashboard"):
             children.start(command)
             children.wait_until(lambda: history.is_ready, "page", self._limits.ready_s)
-        self._tell(f"the page is up: http://{HOST}:{port}/")
+        self._show(f"the page is up: http://{HOST}:{port}/")
         return history
 
-    def _inspect(self, children: Children, broker_port: int) -> Summary:
+    def _run_daemon(self, children: Children, broker_port: int) -> Summary:
         """Run the daemon over the video and return its figures."""
         config = write_edge_config(self._settings, broker_port)
         output = self._settings.out / "run.json"
-        words = ("--config", str(config), "--exit-at-end", "--json")
-        self._step(children, "run", *words, output=output)
+        arguments = ("--config", str(config), "--exit-at-end", "--json")
+        self._step(children, "run", *arguments, output=output)
         figures: Summary = json.loads(output.read_text("utf-8"))
         return figures
 
-    def _sum_up(
-        self, children: Children, history: HistoryClient, ran: Summary
+    def _summarize(
+        self, children: Children, history: HistoryClient, figures: Summary
     ) -> Summary:
-        """Join history and truth, and write the summary."""
-        camera = ran["cameras"][CAMERA]
+        """Compare the history with the truth, and write the summary."""
+        camera = figures["cameras"][CAMERA]
         published = camera["alerts"]
         with self._timed("history"):
             self._wait_for_history(children, history, published)
@@ -139,19 +140,19 @@ class DemoLine:
             **score(truth, alerts).as_json(),
             "alerts_published": published,
             "alerts_in_history": len(alerts),
-            "undelivered": ran["outbox"]["undelivered"],
+            "undelivered": figures["outbox"]["undelivered"],
             "fps": camera["fps"],
             "latency_ms_p50": camera["latency_ms_p50"],
             "latency_ms_p99": camera["latency_ms_p99"],
             "frames_inspected": camera["frames_inspected"],
             "frames_dropped": camera["frames_dropped"],
-            "model": ran["model"],
+            "model": figures["model"],
             "weights": self._settings.weights or "shipped",
             "seed": self._settings.seed,
             "size_px": self._settings.size_px,
             "epochs": self._settings.epochs,
-            "seconds": round(time.monotonic() - self._begun, 1),
-            "steps": self._steps,
+            "seconds": round(time.monotonic() - self._started, 1),
+            "steps": self._step_s,
         }
         text = json.dumps(summary, indent=2)
         (self._settings.out / SUMMARY_NAME).write_text(text + "\n", "utf-8")
@@ -160,53 +161,48 @@ class DemoLine:
     def _wait_for_history(
         self, children: Children, history: HistoryClient, expected: int
     ) -> None:
-        """Give the last alerts time to arrive; what is missing is told later."""
+        """Give the last alerts time to arrive; ``find_faults`` reports missing ones."""
         deadline = time.monotonic() + self._limits.history_s
 
         def is_complete() -> bool:
-            late = time.monotonic() > deadline
-            return late or history.alert_count() >= expected
+            is_late = time.monotonic() > deadline
+            return is_late or history.alert_count() >= expected
 
         children.wait_until(is_complete, "history", 2 * self._limits.history_s)
 
     def _keep_page(
-        self, children: Children, stop: CtrlC, faults: list[GraftlineError]
+        self, children: Children, stop: StopSignal, faults: list[GraftlineError]
     ) -> None:
         """Leave the page up until Ctrl-C, which is then the normal end."""
         for fault in faults:
-            self._tell(f"The line did not work: {fault}")
-        self._tell("The page stays up. Ctrl-C ends the demo and stops everything.")
+            self._show(f"Outside the limits: {fault}")
+        self._show("The page stays up. Ctrl-C stops the demo.")
         try:
             while True:
-                children.look_at_services()
-                stop.pause(0.2)
+                children.check_services()
+                stop.wait(0.2)
         except KeyboardInterrupt:
-            self._tell("stopping")
+            self._show("stopping")
 
     def _step(
-        self, children: Children, verb: str, *words: str, output: Path | None = None
+        self, children: Children, verb: str, *arguments: str, output: Path | None = None
     ) -> None:
         """Print a command and run it to its end."""
-        command = ChildCommand(verb, ("graftline", verb, *words), output)
-        self._tell(f"\n$ {command}")
+        command = ChildCommand(verb, ("graftline", verb, *arguments), output)
+        self._show(f"\n$ {command}")
         with self._timed(verb):
             children.run(command, self._limits.step_s)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        """Note how long a step took."""
-        begun = time.monotonic()
+        """Record the duration of a step."""
+        started = time.monotonic()
         yield
-        self._steps[name] = round(time.monotonic() - begun, 1)
+        self._step_s[name] = round(time.monotonic() - started, 1)
 
 
-def synth_words(settings: DemoSettings, data: str) -> tuple[str, ...]:
-    """Return the arguments of ``synth``.
-
-    Args:
-        settings: Of the demo.
-        data: Folder to write.
-    """
+def synth_arguments(settings: DemoSettings, data: str) -> tuple[str, ...]:
+    """Return the arguments of ``synth``."""
     numbers = {
         "seed": settings.seed,
         "photos": settings.photos,
@@ -214,17 +210,12 @@ def synth_words(settings: DemoSettings, data: str) -> tuple[str, ...]:
         "parts": settings.parts,
         "fps": settings.video_fps,
     }
-    options = (word for name, n in numbers.items() for word in (f"--{name}", str(n)))
-    return "--out", data, *options
+    pairs = ((f"--{name}", str(number)) for name, number in numbers.items())
+    return "--out", data, *chain.from_iterable(pairs)
 
 
 def find_faults(summary: Summary, limits: DemoLimits) -> list[GraftlineError]:
-    """Return everything for which the line did not work, the worst first.
-
-    Args:
-        summary: What came out.
-        limits: What counts as working.
-    """
+    """Return every figure outside the limits, the most serious first."""
     faults: list[GraftlineError] = []
     published, kept = summary["alerts_published"], summary["alerts_in_history"]
     duplicates = summary["duplicates"]
@@ -239,8 +230,8 @@ def find_faults(summary: Summary, limits: DemoLimits) -> list[GraftlineError]:
     if duplicates:
         faults.append(
             DeliveryError(
-                f"{duplicates} alerts tell of a defect that was told before.",
-                why="One defect must be one alert.",
+                f"{duplicates} alerts are duplicates.",
+                why="One defect must raise one alert.",
                 fix="Raise track_max_missed or lower track_iou_threshold.",
             )
         )
@@ -257,7 +248,7 @@ def find_faults(summary: Summary, limits: DemoLimits) -> list[GraftlineError]:
     if share > limits.most_false_alarms:
         faults.append(
             TrainingError(
-                f"{share:.1%} of the good parts were alarmed.",
+                f"{share:.1%} of the good parts raised an alert.",
                 why=f"At most {limits.most_false_alarms:.0%} is expected.",
                 fix="Train with more good parts, or longer.",
             )

@@ -1,8 +1,7 @@
-"""Joins the alerts of the history with the truth of the video. Pure rules.
+"""Compares the alerts of the history with the truth of the video. Pure rules.
 
-An alert names a frame, and no two parts are ever seen in one frame: so each alert
-belongs to one part, or to the empty belt. Only here truth and alerts meet; the daemon
-never sees the truth.
+An alert names a frame, and no frame shows two parts: so each alert belongs to one part,
+or to the empty belt. Only this module reads the truth; the daemon never does.
 """
 
 import json
@@ -14,8 +13,8 @@ from typing import Any
 TruthBox = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the frame."""
 
-REACH_PX = 8.0
-"""How far beside a defect's box the middle of an alert's box may lie."""
+TOLERANCE_PX = 8.0
+"""How far outside a defect's box the centre of an alert's box may lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +30,11 @@ class Defect:
     boxes: dict[int, TruthBox]
 
     def box_at(self, frame: int, step_px: float) -> TruthBox | None:
-        """Return where it is in a frame, also where only a bit of it is visible.
+        """Return where it is in a frame, also where less of it is visible.
 
         Args:
             frame: Number of the frame.
-            step_px: How far parts move to the right from frame to frame.
+            step_px: Pixels that parts move to the right from frame to frame.
         """
         if not self.boxes:
             return None
@@ -47,11 +46,10 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class TruthPart:
-    """A part's way through the picture.
+    """A part while it passes the camera.
 
     Attributes:
-        id: Number of the part.
-        first_frame: First frame in which any of it is seen.
+        first_frame: First frame that shows any of it.
         last_frame: Last such frame.
         defects: Empty for a good part.
     """
@@ -67,8 +65,8 @@ class Truth:
     """What passed the camera.
 
     Attributes:
-        step_px: How far parts move from frame to frame.
-        parts: In the order of their passing.
+        step_px: Pixels that parts move from frame to frame.
+        parts: In the order in which they pass.
     """
 
     step_px: float
@@ -80,7 +78,7 @@ class ScoredAlert:
     """An alert of the history.
 
     Attributes:
-        id: Of the event.
+        id: Id of the event.
         frame_id: Number of the frame.
         boxes: One for each detection.
     """
@@ -92,20 +90,16 @@ class ScoredAlert:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well the line did.
+    """Counts of parts, defects and alerts.
 
     Attributes:
-        parts: That passed.
-        defective_parts: With at least one defect.
-        good_parts: Without.
         caught: Defective parts with an alert.
-        missed: Defective parts without.
+        missed: Defective parts without an alert.
         false_alarms: Good parts with an alert.
         duplicates: Alerts beyond the first for one defect, or with a known id.
-        defects: On all parts.
-        defects_alerted: Defects with an alert on their place.
+        defects_alerted: Defects with an alert at their place.
         alerts_beside_defects: Alerts on defective parts, but on no defect.
-        alerts_on_empty_belt: Alerts where no part is seen.
+        alerts_on_empty_belt: Alerts for frames without a part.
     """
 
     parts: int
@@ -122,12 +116,12 @@ class Score:
 
     @property
     def recall_of_defective_parts(self) -> float:
-        """Share of defective parts that were caught; 1 where there was none."""
+        """Share of defective parts that were caught; 1 where no part is defective."""
         return self.caught / self.defective_parts if self.defective_parts else 1.0
 
     @property
     def false_alarm_share(self) -> float:
-        """Share of good parts with an alert; 0 where there was none."""
+        """Share of good parts with an alert; 0 where no part is good."""
         return self.false_alarms / self.good_parts if self.good_parts else 0.0
 
     def as_json(self) -> dict[str, int | float]:
@@ -140,11 +134,7 @@ class Score:
 
 
 def read_truth(path: Path) -> Truth:
-    """Return the truth that ``graftline synth`` wrote beside the video.
-
-    Args:
-        path: ``truth.json``.
-    """
+    """Return the truth in the ``truth.json`` that ``graftline synth`` wrote."""
     document = json.loads(path.read_text("utf-8"))
     parts = (
         TruthPart(
@@ -164,27 +154,32 @@ def _defect(entry: dict[str, Any]) -> Defect:
 
 
 def score(truth: Truth, alerts: Sequence[ScoredAlert]) -> Score:
-    """Return how well the alerts tell the truth.
+    """Return how well the alerts match the truth.
 
     Args:
         truth: What passed.
-        alerts: What the history holds of this camera, in any order.
+        alerts: All alerts of this camera in the history, in any order.
     """
     by_part: dict[int, list[ScoredAlert]] = {part.id: [] for part in truth.parts}
-    known: set[str] = set()
-    nowhere = again = 0
+    known_ids: set[str] = set()
+    on_empty_belt = repeated = 0
     for alert in sorted(alerts, key=lambda each: each.frame_id):
-        part = _part_at(truth, alert.frame_id)
-        again += alert.id in known
-        nowhere += part is None
-        known.add(alert.id)
-        if part is not None:
+        part = _part_in(truth, alert.frame_id)
+        repeated += alert.id in known_ids
+        known_ids.add(alert.id)
+        if part is None:
+            on_empty_belt += 1
+        else:
             by_part[part.id].append(alert)
     defective = [part for part in truth.parts if part.defects]
     good = [part for part in truth.parts if not part.defects]
     caught = sum(bool(by_part[part.id]) for part in defective)
-    hits = [_hits(part, by_part[part.id], truth.step_px) for part in defective]
-    by_defect = [alerts_of for on_part in hits for alerts_of in on_part.values()]
+    matched = [_match(part, by_part[part.id], truth.step_px) for part in defective]
+    by_defect = [ids for of_part in matched for ids in of_part]
+    beside = sum(
+        len({alert.id for alert in by_part[part.id]} - set().union(*of_part))
+        for part, of_part in zip(defective, matched, strict=True)
+    )
     return Score(
         parts=len(truth.parts),
         defective_parts=len(defective),
@@ -192,40 +187,37 @@ def score(truth: Truth, alerts: Sequence[ScoredAlert]) -> Score:
         caught=caught,
         missed=len(defective) - caught,
         false_alarms=sum(bool(by_part[part.id]) for part in good),
-        duplicates=again + sum(max(0, len(alerts_of) - 1) for alerts_of in by_defect),
+        duplicates=repeated + sum(max(0, len(ids) - 1) for ids in by_defect),
         defects=len(by_defect),
         defects_alerted=sum(map(bool, by_defect)),
-        alerts_beside_defects=sum(
-            len({alert.id for alert in by_part[part.id]} - set().union(*on.values()))
-            for part, on in zip(defective, hits, strict=True)
-        ),
-        alerts_on_empty_belt=nowhere,
+        alerts_beside_defects=beside,
+        alerts_on_empty_belt=on_empty_belt,
     )
 
 
-def _part_at(truth: Truth, frame: int) -> TruthPart | None:
-    """Return the part that is seen in a frame."""
-    seen = (p for p in truth.parts if p.first_frame <= frame <= p.last_frame)
-    return next(seen, None)
+def _part_in(truth: Truth, frame: int) -> TruthPart | None:
+    """Return the part that a frame shows."""
+    parts = (p for p in truth.parts if p.first_frame <= frame <= p.last_frame)
+    return next(parts, None)
 
 
-def _hits(
+def _match(
     part: TruthPart, alerts: Sequence[ScoredAlert], step_px: float
-) -> dict[int, set[str]]:
-    """Return, for each defect of a part, the ids of the alerts on its place."""
-    hits: dict[int, set[str]] = {index: set() for index in range(len(part.defects))}
+) -> list[set[str]]:
+    """Return, for each defect of a part, the ids of the alerts at its place."""
+    matched: list[set[str]] = [set() for _ in part.defects]
     for alert in alerts:
         for box in alert.boxes:
-            index = _defect_under(part, alert.frame_id, box, step_px)
+            index = _nearest_defect(part, alert.frame_id, box, step_px)
             if index is not None:
-                hits[index].add(alert.id)
-    return hits
+                matched[index].add(alert.id)
+    return matched
 
 
-def _defect_under(
+def _nearest_defect(
     part: TruthPart, frame: int, box: TruthBox, step_px: float
 ) -> int | None:
-    """Return the nearest defect on whose place a box lies."""
+    """Return the defect nearest to the centre of a box, if it is near enough."""
     nearest: tuple[float, int] | None = None
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     for index, defect in enumerate(part.defects):
@@ -233,8 +225,8 @@ def _defect_under(
         if place is None:
             continue
         x1, y1, x2, y2 = place
-        beside_px = max(x1 - x, x - x2, y1 - y, y - y2)
-        far = (x - (x1 + x2) / 2) ** 2 + (y - (y1 + y2) / 2) ** 2
-        if beside_px <= REACH_PX and (nearest is None or far < nearest[0]):
-            nearest = far, index
+        outside_px = max(x1 - x, x - x2, y1 - y, y - y2)
+        distance = (x - (x1 + x2) / 2) ** 2 + (y - (y1 + y2) / 2) ** 2
+        if outside_px <= TOLERANCE_PX and (nearest is None or distance < nearest[0]):
+            nearest = distance, index
     return nearest[1] if nearest else None

@@ -1,4 +1,4 @@
-"""What the demo makes and asks for: every number of it in one place.
+"""The numbers of the demo: what it makes and what it expects.
 
 On two slow cores the whole must end within five minutes, so the numbers share a budget:
 about 20 s to draw parts, 130 s to train, 40 s to pack, 10 s to flash, 75 s of video.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHIPPED_WEIGHTS = ""
-"""Nothing is said to ``train``, which then starts from the checkpoint in the box."""
+"""``--weights`` is not given to ``train``, which starts from the shipped checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +18,16 @@ class DemoSettings:
     Attributes:
         out: Folder that everything is written into.
         weights: For ``train --weights``; empty = the shipped checkpoint.
-        seed: Of parts and training.
+        seed: Seed of parts and training.
         photos: Labelled photos, train and val together.
         good: Photos of good parts.
         parts: Parts that pass in the video.
-        video_fps: Pace of the video; a defect is seen in about nine frames.
+        video_fps: Frame rate of the video; a defect is in about nine frames.
         size_px: Longer side of the network's input.
         epochs: Passes over the photos.
-        k: A defect is alarmed when it was seen in k ...
+        k: A defect raises an alert when it was detected in k ...
         n: ... of the last n frames.
-        page_port: Of the dashboard; another one is taken where it is in use.
+        page_port: Port of the dashboard; where it is in use, any free one.
     """
 
     out: Path = Path("demo/out")
@@ -46,11 +46,11 @@ class DemoSettings:
 
 @dataclass(frozen=True, slots=True)
 class DemoLimits:
-    """From where on the line counts as working.
+    """What the demo must reach, and how long it waits.
 
     Attributes:
         least_recall: Share of defective parts that must be caught.
-        most_false_alarms: Share of good parts that may be alarmed.
+        most_false_alarms: Share of good parts that may raise an alert.
         step_s: Longest time that one command may take.
         ready_s: Longest wait for broker and page.
         history_s: Longest wait for the last alerts in the history.

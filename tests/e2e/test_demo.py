@@ -16,8 +16,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from demo.broker import SmallBroker, accepts_connections, find_mosquitto, free_port
-from demo.children import ChildCommand, Children, CtrlC
+from demo.broker import EmbeddedBroker, accepts_connections, find_mosquitto, free_port
+from demo.children import ChildCommand, Children, StopSignal
 from demo.settings import DemoSettings
 from models.errors import DeliveryError, GraftlineError, TrainingError
 from tests.command import environment
@@ -34,19 +34,19 @@ REQUIRED_KEYS = [
 SMALL_DEMO = """
 import sys
 from pathlib import Path
-from demo.cli import show_summary, tell
+from demo.cli import print_line, print_tables
 from demo.line import DemoLine
-from demo.settings import DemoSettings, Limits
+from demo.settings import DemoLimits, DemoSettings
 from models.errors import GraftlineError
 
 settings = DemoSettings(
     out=Path("out"), photos=40, good=40, parts=6, size_px=160, epochs=1,
     page_port={page_port}, weights={weights!r}, k=1, n=1,
 )
-limits = Limits(least_recall=0, most_false_alarms=1)
+limits = DemoLimits(least_recall=0, most_false_alarms=1)
 try:
-    line = DemoLine(settings, limits, tell)
-    line.run(show_summary, keeps_page={keeps_page})
+    line = DemoLine(settings, limits, print_line)
+    line.run(print_tables, keeps_page={keeps_page})
 except GraftlineError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -74,17 +74,17 @@ def processes_of(folder: Path) -> list[str]:
 def small_demo(
     folder: Path, *, weights: str = "", keeps_page: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the small demo in a folder; whatever it forgets is killed at the end."""
+    """Run the small demo in a folder; it is killed at the end."""
     script = SMALL_DEMO.format(
         page_port=free_port(), weights=weights, keeps_page=keeps_page
     )
-    with (folder / "words.txt").open("w") as words:
+    with (folder / "printed.txt").open("w") as printed:
         process = subprocess.Popen(
             [sys.executable, "-c", script],
             cwd=folder,
             env=environment(),
-            stdout=words,
-            stderr=words,
+            stdout=printed,
+            stderr=printed,
             text=True,
         )
         try:
@@ -94,9 +94,9 @@ def small_demo(
             process.wait(timeout=10)
 
 
-def wait_for(is_so: Callable[[], bool], limit_s: float) -> None:
+def wait_for(condition: Callable[[], bool], limit_s: float) -> None:
     deadline = time.monotonic() + limit_s
-    while not is_so():
+    while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
 
@@ -106,14 +106,16 @@ def wait_for(is_so: Callable[[], bool], limit_s: float) -> None:
 def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
     tmp_path: Path,
 ) -> None:
-    words = tmp_path / "words.txt"
+    output = tmp_path / "printed.txt"
     with small_demo(tmp_path, keeps_page=True) as demo:
         wait_for(
-            lambda: "The page stays up" in words.read_text() or demo.poll() is not None,
+            lambda: (
+                "The page stays up" in output.read_text() or demo.poll() is not None
+            ),
             limit_s=250,
         )
-        said = words.read_text()
-        assert demo.poll() is None, said
+        printed = output.read_text()
+        assert demo.poll() is None, printed
         config = (tmp_path / "out" / "dashboard.toml").read_text()
         port = int(config.split("[server]")[1].split("port = ")[1].split()[0])
         page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -121,7 +123,7 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
         assert page.getresponse().status == 200
         page.close()
         demo.send_signal(signal.SIGINT)
-        assert demo.wait(timeout=30) == 0, words.read_text()
+        assert demo.wait(timeout=30) == 0, output.read_text()
     assert processes_of(tmp_path) == []
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert [key for key in REQUIRED_KEYS if key not in summary] == []
@@ -131,21 +133,20 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
     assert summary["alerts_in_history"] == summary["alerts_published"]
     assert summary["fps"] > 0
     verbs = ("synth", "check", "train", "pack", "flash", "dashboard", "run")
-    assert [verb for verb in verbs if f"$ graftline {verb} " not in said] == []
+    assert [verb for verb in verbs if f"$ graftline {verb} " not in printed] == []
     assert [verb for verb in verbs if verb not in summary["steps"]] == []
     assert summary["seconds"] >= sum(summary["steps"].values()) * 0.9
 
 
 @pytest.mark.slow
-def test_failing_step_ends_the_demo_with_its_exit_code_and_last_words(
+def test_failing_step_ends_the_demo_with_its_exit_code_and_the_end_of_its_log(
     tmp_path: Path,
 ) -> None:
     with small_demo(tmp_path, weights="nowhere.pth") as demo:
         code = demo.wait(timeout=110)
-    said = (tmp_path / "words.txt").read_text()
-    assert code == TrainingError.exit_code, said
-    assert "Its last words:" in said
-    assert "nowhere.pth" in said.rpartition("Its last words:")[2]
+    printed = (tmp_path / "printed.txt").read_text()
+    assert code == TrainingError.exit_code, printed
+    assert "nowhere.pth" in printed.partition("Last lines of its log:")[2]
     assert (tmp_path / "out" / "logs" / "train.log").exists()
     assert processes_of(tmp_path) == []
 
@@ -162,9 +163,11 @@ def test_demo_that_is_terminated_stops_its_step(tmp_path: Path) -> None:
 
 
 @contextmanager
-def children(folder: Path, said: list[str] | None = None) -> Iterator[Children]:
+def children(
+    folder: Path, show: Callable[[str], None] = lambda _: None
+) -> Iterator[Children]:
     (folder / "logs").mkdir()
-    with Children(folder / "logs", CtrlC(), (said or []).append) as started:
+    with Children(folder / "logs", StopSignal(), show) as started:
         yield started
 
 
@@ -172,15 +175,15 @@ def shell(name: str, script: str, output: Path | None = None) -> ChildCommand:
     return ChildCommand(name, ("sh", "-c", script), output)
 
 
-def test_words_of_a_command_are_shown_and_kept(tmp_path: Path) -> None:
-    said: list[str] = ["before"]
-    with children(tmp_path, said) as started:
+def test_output_of_a_command_is_printed_and_logged(tmp_path: Path) -> None:
+    printed: list[str] = []
+    with children(tmp_path, printed.append) as started:
         started.run(shell("two", "echo one; echo two >&2; printf three"), 10)
-    assert said == ["before", "one", "two", "three"]
+    assert printed == ["one", "two", "three"]
     assert (tmp_path / "logs" / "two.log").read_text() == "one\ntwo\nthree"
 
 
-def test_output_goes_where_the_typed_line_says(tmp_path: Path) -> None:
+def test_output_is_redirected_as_typed(tmp_path: Path) -> None:
     output = tmp_path / "run.json"
     command = shell("json", "echo {}", output)
     with children(tmp_path) as started:
@@ -196,14 +199,14 @@ def test_child_of_a_child_ends_with_it(tmp_path: Path) -> None:
 
 
 def run_beside_a_service(folder: Path, service: str, step: str, limit_s: float) -> None:
-    with children(folder) as begun:
-        begun.start(shell("service", f"cd {folder}; {service}"))
+    with children(folder) as started:
+        started.start(shell("service", f"cd {folder}; {service}"))
         wait_for((folder / "logs" / "service.log").exists, limit_s=5)
-        begun.run(shell("step", f"cd {folder}; {step}"), limit_s)
+        started.run(shell("step", f"cd {folder}; {step}"), limit_s)
 
 
 def wait_until_alone(folder: Path) -> None:
-    """Wait until the kernel is done with a killed process, which takes a moment."""
+    """Wait until the kernel has removed a killed process, which takes a moment."""
     wait_for(lambda: processes_of(folder) == [], limit_s=5)
 
 
@@ -226,33 +229,76 @@ def test_step_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     wait_until_alone(tmp_path)
 
 
-def test_small_broker_brings_messages_and_ends() -> None:
+def test_embedded_broker_delivers_messages_and_stops(tmp_path: Path) -> None:
     arrived: queue.Queue[bytes] = queue.Queue()
-    with SmallBroker(port := free_port(), 20):
+    with EmbeddedBroker(port := free_port(), tmp_path / "log", 20):
         client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv311)
         client.on_connect = lambda client, *_: client.subscribe("a/b", 1)
-        client.on_subscribe = lambda client, *_: client.publish("a/b", b"words", 1)
+        client.on_subscribe = lambda client, *_: client.publish("a/b", b"payload", 1)
         client.on_message = lambda _client, _data, message: arrived.put(message.payload)
         client.connect("127.0.0.1", port)
         client.loop_start()
-        assert arrived.get(timeout=20) == b"words"
+        assert arrived.get(timeout=20) == b"payload"
         client.disconnect()
         client.loop_stop()
     assert not accepts_connections(port)
 
 
-def test_small_broker_says_why_it_does_not_start() -> None:
+def test_embedded_broker_reports_why_it_does_not_start(tmp_path: Path) -> None:
+    log = tmp_path / "log"
     with (
-        SmallBroker(port := free_port(), 20),
+        EmbeddedBroker(port := free_port(), log, 20),
         pytest.raises(DeliveryError, match="does not start") as caught,
-        SmallBroker(port, 20),
+        EmbeddedBroker(port, log, 20),
     ):
         pytest.fail("it started on a port that is in use")
     assert "in use" in caught.value.why
 
 
-def test_port_that_is_in_use_is_passed_over() -> None:
-    with SmallBroker(taken := free_port(), 20):
+# In a process of its own: amqtt leaves the sockets of refused clients unclosed.
+REFUSED_CLIENTS = """
+import threading
+from pathlib import Path
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from demo.broker import EmbeddedBroker, accepts_connections, free_port
+
+def connect(protocol):
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+    client.will_set("status", b"lost", 1, retain=True)  # as the daemon does
+    answered = threading.Event()
+    client.on_connect = client.on_disconnect = lambda *_: answered.set()
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    assert answered.wait(20)
+    client.disconnect()
+    client.loop_stop()
+
+with EmbeddedBroker(port := free_port(), Path("log"), 20):
+    assert accepts_connections(port)  # and is closed without a CONNECT
+    connect(MQTTProtocolVersion.MQTTv5)
+    connect(MQTTProtocolVersion.MQTTv311)
+"""
+
+
+def test_embedded_broker_prints_nothing_about_clients_that_it_refuses(
+    tmp_path: Path,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", REFUSED_CLIENTS],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert "Failed to initialize client session" in (tmp_path / "log").read_text()
+
+
+def test_port_that_is_in_use_is_passed_over(tmp_path: Path) -> None:
+    with EmbeddedBroker(taken := free_port(), tmp_path / "log", 20):
         assert free_port(taken) != taken
     assert free_port(taken) == taken
 

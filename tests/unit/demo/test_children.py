@@ -6,7 +6,7 @@ from pathlib import Path
 from demo.children import ChildCommand
 
 
-def test_files_in_the_current_folder_are_not_run_in_our_name(tmp_path: Path) -> None:
+def test_files_in_the_current_folder_are_not_run(tmp_path: Path) -> None:
     for name in ("graftline.py", "argparse.py"):
         (tmp_path / name).write_text("raise SystemExit(77)")
     argv = ChildCommand("version", ("graftline", "--version")).argv

@@ -1,4 +1,4 @@
-"""What counts as a line that works, and the configurations that it runs with."""
+"""The limits of the demo, and the configurations that it writes."""
 
 import tomllib
 from pathlib import Path
@@ -24,32 +24,32 @@ WORKING = {
 }
 
 
-def test_line_exactly_at_the_limits_works() -> None:
+def test_figures_exactly_at_the_limits_are_no_faults() -> None:
     assert find_faults(WORKING, DemoLimits()) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "says"),
+    ("change", "error", "text"),
     [
         ({"alerts_in_history": 119}, DeliveryError, "119 of 120"),
         ({"alerts_in_history": 121}, DeliveryError, "121 of 120"),
         ({"undelivered": 2}, DeliveryError, "2 events wait"),
-        ({"duplicates": 1}, DeliveryError, "told before"),
+        ({"duplicates": 1}, DeliveryError, "are duplicates"),
         ({"recall_of_defective_parts": 0.949}, TrainingError, "94.9%"),
         ({"false_alarm_share": 0.0201}, TrainingError, "2.0% of the good parts"),
     ],
 )
-def test_line_that_does_not_work_is_told(
-    change: dict[str, Any], error: type[GraftlineError], says: str
+def test_figure_outside_the_limits_is_a_fault(
+    change: dict[str, Any], error: type[GraftlineError], text: str
 ) -> None:
     (fault,) = find_faults({**WORKING, **change}, DemoLimits())
     assert type(fault) is error
-    assert says in str(fault)
+    assert text in str(fault)
     assert fault.why
     assert fault.fix
 
 
-def test_lost_alerts_are_told_before_a_weak_model() -> None:
+def test_lost_alerts_come_before_a_weak_model() -> None:
     summary = {**WORKING, "alerts_in_history": 0, "recall_of_defective_parts": 0.0}
     assert [type(f) for f in find_faults(summary, DemoLimits())] == [
         DeliveryError,
@@ -57,7 +57,7 @@ def test_lost_alerts_are_told_before_a_weak_model() -> None:
     ]
 
 
-def test_written_configurations_are_what_the_programs_understand(
+def test_written_configurations_are_valid(
     tmp_path: Path,
 ) -> None:
     settings = DemoSettings(out=tmp_path, k=4, n=7)

@@ -1,4 +1,4 @@
-"""The demo's folder is its own."""
+"""The demo writes into a folder of its own."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def test_folder_is_made_with_its_parents(tmp_path: Path) -> None:
         assert (out / "logs").is_dir()
 
 
-def test_what_an_earlier_demo_left_is_replaced(tmp_path: Path) -> None:
+def test_files_of_an_earlier_demo_are_removed(tmp_path: Path) -> None:
     with demo_folder(tmp_path / "out") as out:
         (out / "data").mkdir()
         (out / "summary.json").write_text("{}")
@@ -22,7 +22,7 @@ def test_what_an_earlier_demo_left_is_replaced(tmp_path: Path) -> None:
         assert sorted(path.name for path in out.iterdir()) == [MARKER, "logs"]
 
 
-def test_link_inside_is_removed_and_not_what_it_names(tmp_path: Path) -> None:
+def test_link_inside_is_removed_and_its_target_is_not(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     with demo_folder(tmp_path / "out") as out:
@@ -32,7 +32,7 @@ def test_link_inside_is_removed_and_not_what_it_names(tmp_path: Path) -> None:
     assert kept.is_dir()
 
 
-def test_folder_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_foreign_folder_is_refused_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with (
         pytest.raises(ConfigError, match="not from an earlier demo"),
@@ -42,7 +42,7 @@ def test_folder_of_somebody_else_is_refused_and_left_alone(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_folder_in_which_another_demo_is_at_work_is_refused(tmp_path: Path) -> None:
+def test_folder_of_a_running_demo_is_refused(tmp_path: Path) -> None:
     with demo_folder(tmp_path / "out") as out:
         (out / "data").mkdir()
         with pytest.raises(ConfigError, match="another demo"), demo_folder(out):
@@ -50,7 +50,7 @@ def test_folder_in_which_another_demo_is_at_work_is_refused(tmp_path: Path) -> N
         assert (out / "data").is_dir()
 
 
-def test_file_is_no_folder(tmp_path: Path) -> None:
+def test_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(ConfigError, match="is a file"), demo_folder(file):

@@ -1,4 +1,4 @@
-"""Alerts and truth are joined by frame and place."""
+"""Alerts are matched with defects by frame and place."""
 
 import json
 from pathlib import Path
@@ -29,11 +29,11 @@ def alert_on(defect: Defect, frame: int, name: str = "") -> ScoredAlert:
     return ScoredAlert(name or f"s:{frame}", frame, (box,))
 
 
-def anywhere(frame: int) -> ScoredAlert:
+def elsewhere(frame: int) -> ScoredAlert:
     return ScoredAlert(f"s:{frame}", frame, ((400, 400, 410, 410),))
 
 
-def test_silence_misses_every_defective_part_and_alarms_no_good_one() -> None:
+def test_without_alerts_every_defective_part_is_missed() -> None:
     result = score(TRUTH, [])
     assert (result.parts, result.defective_parts, result.good_parts) == (3, 2, 1)
     assert (result.caught, result.missed, result.false_alarms) == (0, 2, 0)
@@ -65,7 +65,7 @@ def test_defect_that_leaves_the_picture_is_still_the_same_defect() -> None:
     assert score(TRUTH, [alert_on(defect, f) for f in (19, 21)]).duplicates == 1
 
 
-def test_two_boxes_of_one_alert_on_one_defect_are_no_duplicate() -> None:
+def test_two_boxes_of_one_alert_on_one_defect_are_not_duplicates() -> None:
     one = alert_on(SCRATCHED.defects[0], 14)
     assert score(TRUTH, [ScoredAlert(one.id, 14, one.boxes * 2)]).duplicates == 0
 
@@ -77,23 +77,23 @@ def test_two_defects_in_one_alert_are_both_alerted() -> None:
 
 
 def test_same_event_twice_in_the_history_is_a_duplicate() -> None:
-    assert score(TRUTH, [anywhere(30), anywhere(30)]).duplicates == 1
+    assert score(TRUTH, [elsewhere(30), elsewhere(30)]).duplicates == 1
 
 
-def test_alert_on_a_good_part_is_one_false_alarm_however_often() -> None:
-    result = score(TRUTH, [anywhere(3), anywhere(5)])
+def test_two_alerts_on_a_good_part_are_one_false_alarm() -> None:
+    result = score(TRUTH, [elsewhere(3), elsewhere(5)])
     assert result.false_alarms == 1
     assert result.false_alarm_share == 1
 
 
 def test_alert_on_a_defective_part_counts_as_caught_also_beside_its_defect() -> None:
-    result = score(TRUTH, [anywhere(15)])
+    result = score(TRUTH, [elsewhere(15)])
     assert (result.caught, result.alerts_beside_defects) == (1, 1)
     assert result.defects_alerted == 0
 
 
 def test_alert_between_two_parts_belongs_to_no_part() -> None:
-    result = score(TRUTH, [anywhere(10)])
+    result = score(TRUTH, [elsewhere(10)])
     assert (result.caught, result.false_alarms) == (0, 0)
     assert result.alerts_on_empty_belt == 1
 
@@ -105,5 +105,5 @@ def test_truth_is_read_as_synth_writes_it(tmp_path: Path) -> None:
     document = {"schema_version": 1, "fps": 30, "step_px": 64, "parts": [part]}
     path = tmp_path / "truth.json"
     path.write_text(json.dumps(document))
-    seen = Defect("dent", {4: (1, 2, 3, 4)})
-    assert read_truth(path) == Truth(64, (TruthPart(7, 2, 13, (seen,)),))
+    expected = Defect("dent", {4: (1, 2, 3, 4)})
+    assert read_truth(path) == Truth(64, (TruthPart(7, 2, 13, (expected,)),))
