@@ -1,14 +1,13 @@
-"""The one command: ``graftline VERB``, in the order of the work.
+"""The one command, ``graftline VERB``.
 
-This file knows which room a verb lives in and nothing else. Each verb names a
-module; the module offers ``add_<verb>_arguments(parser)`` and
-``run_<verb>(args) -> int`` and is imported only when its verb is asked for, so
-that ``graftline --help`` needs no library and answers at once.
+This file only knows in which package a verb is. Each verb names a module; the module
+offers ``add_<verb>_arguments(parser)`` and ``run_<verb>(args) -> int`` and is imported
+only when its verb is given, so that ``graftline --help`` imports no library.
 
-Exit codes (see ``models/errors.py``): 0 done; 1 a bug of ours; 2 wrong usage;
-3 to 9 an expected failure, by who must act; 130 Ctrl-C; 141 the reader of our
-output went away. A verb whose extra is not installed ends with 3: the
-installation is the operator's configuration.
+Exit codes (see ``models/errors.py``): 0 done; 1 a bug in Graftline; 2 wrong usage;
+3 to 9 an expected failure, by who must act; 130 Ctrl-C; 141 the reader of stdout has
+closed it. A verb whose extra is not installed ends with 3: the installation is the
+operator's configuration.
 """
 
 import argparse
@@ -22,28 +21,40 @@ import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NoReturn
 
 from models.errors import ConfigError, ExitCode, GraftlineError
 
 DEBUG_VARIABLE: Final = "GRAFTLINE_DEBUG"
 EXIT_OUTPUT_CLOSED: Final = 141  # 128 + SIGPIPE, as shells report it
-ROOMS: Final = ("models", "trainer", "edge", "deploy", "dashboard", "demo")
+PACKAGES: Final = ("models", "trainer", "edge", "deploy", "dashboard", "demo")
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class VerbGroup(StrEnum):
+    """Who uses a verb, and where: the headings of ``graftline --help``."""
+
+    TRY_IT = "try it, on one machine"
+    WORKSTATION = "on the workstation, from photos to a model package"
+    LINE_PC = "on the line PC, from a package to alerts"
+    FLOOR = "on the shop floor, for all lines"
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb and the room that it lives in.
+    """One verb and the package that implements it.
 
     Args:
+        group: Where ``graftline --help`` lists it.
         name: What the user types.
         module: The module with ``add_<name>_arguments`` and ``run_<name>``.
-        extras: What ``pip install "graftline[...]"`` must bring for it.
+        extras: What ``pip install "graftline[...]"`` must include for it.
         summary: One line for ``graftline --help``.
-        is_service: It runs until it is told to stop, and logs its state changes.
+        is_service: It runs until it is stopped, and logs its state changes.
     """
 
+    group: VerbGroup
     name: str
     module: str
     extras: str
@@ -58,71 +69,106 @@ class Verb:
 
 VERBS: Final[tuple[Verb, ...]] = (
     Verb(
+        VerbGroup.TRY_IT,
+        "demo",
+        "demo.cli",
+        "trainer,edge,deploy,dashboard,demo",
+        "run everything below once, on drawn parts",
+    ),
+    Verb(
+        VerbGroup.TRY_IT,
         "synth",
         "trainer.cli.synth",
         "trainer",
         "write labelled photos, good parts and a video of a line",
     ),
     Verb(
-        "demo",
-        "demo.cli",
-        "trainer,edge,deploy,dashboard,demo",
-        "the whole line on this machine, in front of your eyes",
+        VerbGroup.WORKSTATION,
+        "check",
+        "trainer.cli.check",
+        "trainer",
+        "find what is wrong with a dataset",
     ),
-    Verb("check", "trainer.cli.check", "trainer", "find what is wrong with a dataset"),
-    Verb("train", "trainer.cli.train", "trainer", "fine-tune a pretrained detector"),
     Verb(
+        VerbGroup.WORKSTATION,
+        "train",
+        "trainer.cli.train",
+        "trainer",
+        "fine-tune a pretrained detector",
+    ),
+    Verb(
+        VerbGroup.WORKSTATION,
         "evaluate",
         "trainer.cli.evaluate",
         "trainer",
         "measure a run or a package on a dataset",
     ),
     Verb(
+        VerbGroup.WORKSTATION,
         "pack",
         "trainer.cli.pack",
         "trainer",
         "export, quantize and seal a model package",
     ),
-    Verb("flash", "deploy.cli", "edge,deploy", "put a package on a line PC"),
-    Verb("status", "deploy.cli", "edge,deploy", "show what a line PC runs"),
     Verb(
+        VerbGroup.LINE_PC,
+        "flash",
+        "deploy.cli",
+        "edge,deploy",
+        "put a package on a line PC",
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
+        "status",
+        "deploy.cli",
+        "edge,deploy",
+        "show what a line PC runs",
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
         "rollback",
         "deploy.cli",
         "edge,deploy",
         "put the previous package back in force",
     ),
     Verb(
-        "broker-config",
-        "deploy.cli_broker",
-        "edge,deploy",
-        "write the files of a mosquitto for a plant",
-    ),
-    Verb(
-        "service",
-        "deploy.cli_service",
-        "edge,deploy",
-        "write the systemd unit of the daemon",
-    ),
-    Verb(
-        "doctor",
-        "edge.cli",
-        "edge,deploy",
-        "is this line PC fit to inspect? camera, model, broker, disk, clock",
-    ),
-    Verb(
-        "run",
-        "edge.cli",
-        "edge,deploy",
-        "the daemon on the line PC: frames in, alerts out",
-        is_service=True,
-    ),
-    Verb(
+        VerbGroup.LINE_PC,
         "selftest",
         "deploy.cli",
         "edge,deploy",
         "run a package's golden frames on this machine",
     ),
     Verb(
+        VerbGroup.LINE_PC,
+        "doctor",
+        "edge.cli",
+        "edge,deploy",
+        "check camera, model, broker, disk and clock of this line PC",
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
+        "run",
+        "edge.cli",
+        "edge,deploy",
+        "run the daemon: frames in, alerts out",
+        is_service=True,
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
+        "service",
+        "deploy.cli_service",
+        "edge,deploy",
+        "write the systemd unit of the daemon",
+    ),
+    Verb(
+        VerbGroup.FLOOR,
+        "broker-config",
+        "deploy.cli_broker",
+        "edge,deploy",
+        "write the files of a mosquitto for a plant",
+    ),
+    Verb(
+        VerbGroup.FLOOR,
         "dashboard",
         "dashboard.cli",
         "dashboard",
@@ -136,20 +182,20 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
     """Run one verb and return the exit code of the command.
 
     Args:
-        argv: The words after ``graftline``; those of this process if None.
-        verbs: What the command can do.
+        argv: The arguments after ``graftline``; None = those of this process.
+        verbs: All verbs of the command.
 
     Returns:
-        0, or the exit code of the failure. Whatever went wrong is on stderr,
-        and stdout holds only what the verb had printed before.
+        0, or the exit code of the failure. The failure is on stderr; stdout holds
+        only what the verb had printed before.
 
     Raises:
         SystemExit: ``--help``, ``--version`` or wrong usage (code 2).
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(words, verbs)
-        sys.stdout.flush()  # a reader that went away shows here, not at exit
+        code = _run(arguments, verbs)
+        sys.stdout.flush()  # a reader that closed the pipe is noticed here, not at exit
     except GraftlineError as error:
         _print_failure(error)
         return error.exit_code
@@ -159,22 +205,22 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
     except BrokenPipeError as error:
         if not _output_is_closed():
             return _report_bug(error)
-        # Python flushes stdout once more at exit: let it write into nothing.
+        # Python flushes stdout once more at exit: into /dev/null, without an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OUTPUT_CLOSED
-    # The top of the process: whatever reaches this line is a bug, and is
+    # The top of the process: an exception that reaches this line is a bug, and is
     # logged with its traceback in a file that the message names.
     except Exception as error:  # noqa: BLE001
         return _report_bug(error)
     return code
 
 
-def _run(words: Sequence[str], verbs: Sequence[Verb]) -> int:
-    """Parse the words, import the room of the verb, and run the verb."""
-    verb = _find_verb(words, verbs)
+def _run(arguments: Sequence[str], verbs: Sequence[Verb]) -> int:
+    """Parse the arguments, import the module of the verb, and run the verb."""
+    verb = _find_verb(arguments, verbs)
     parser = _build_parser(verbs)
-    if verb is None:  # --help, --version, nothing, or a word we do not know
-        parser.parse_args(words)
+    if verb is None:  # --help, --version, nothing, or an unknown verb
+        parser.parse_args(arguments)
         parser.print_help(sys.stderr)
         return ExitCode.USAGE
     try:
@@ -184,19 +230,19 @@ def _run(words: Sequence[str], verbs: Sequence[Verb]) -> int:
             module, f"run_{verb.function_name}"
         )
         parser = _build_parser(verbs, verb, add_arguments)
-        args = parser.parse_args(words)
+        args = parser.parse_args(arguments)
         _configure_logging(verb, verbose=args.verbose)
         return run(args)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if not missing or missing in ROOMS:
-            raise  # a file of ours is missing: a bug, not an extra
+        if not missing or missing in PACKAGES:
+            raise  # a module of Graftline is missing: a bug, not an extra
         raise _missing_extra(verb, missing) from error
 
 
-def _find_verb(words: Sequence[str], verbs: Sequence[Verb]) -> Verb | None:
-    """Return the verb among the words: the first that is no option."""
-    name = next((word for word in words if not word.startswith("-")), None)
+def _find_verb(arguments: Sequence[str], verbs: Sequence[Verb]) -> Verb | None:
+    """Return the verb: the first argument that is not an option."""
+    name = next((each for each in arguments if not each.startswith("-")), None)
     return next((verb for verb in verbs if verb.name == name), None)
 
 
@@ -204,7 +250,7 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser that guesses which verb was meant.
 
     Attributes:
-        verbs: The names to guess from; none for the parser of a verb.
+        verbs: The names to guess from; empty for the parser of a verb.
     """
 
     verbs: Sequence[str] = ()
@@ -212,7 +258,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the usage, the message and a guess, and exit with 2."""
         if self.verbs and "invalid choice" in message:
-            import difflib  # noqa: PLC0415 - only where the user mistyped
+            import difflib  # noqa: PLC0415 - only after a typing error
 
             typed = message.split("'")[1]
             guess = difflib.get_close_matches(typed, self.verbs, n=1)
@@ -226,7 +272,7 @@ class _VersionAction(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Print ``graftline X.Y.Z`` and exit with 0."""
-        import importlib.metadata  # noqa: PLC0415 - slow, and seldom wanted
+        import importlib.metadata  # noqa: PLC0415 - slow, and rarely used
 
         try:
             version = importlib.metadata.version("graftline")
@@ -244,25 +290,35 @@ def _build_parser(
     """Return the parser of all verbs; only the given one has its arguments."""
     parser = _Parser(
         prog="graftline",
-        description="From labelled photos of your own defects to alerts on the floor.",
-        epilog="graftline VERB --help tells more about a verb.",
+        usage="graftline [-h] [--version] [-v] VERB ...",
+        description="From labelled photos of your own defects to alerts on the line.",
+        epilog="graftline VERB --help describes the options of a verb.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.verbs = [each.name for each in verbs]
     parser.add_argument(
         "--version", action=_VersionAction, nargs=0, help="print the version"
     )
     _add_verbose(parser, default=False)
-    choices = parser.add_subparsers(title="verbs", dest="verb", metavar="VERB")
+    # argparse cannot group subparsers: they are not listed, and each group is a text.
+    choices = parser.add_subparsers(
+        dest="verb", prog=parser.prog, help=argparse.SUPPRESS
+    )
+    for group in VerbGroup:
+        if lines := [_help_line(each) for each in verbs if each.group is group]:
+            parser.add_argument_group(group.value, "\n".join(lines))
     for each in verbs:
         subparser = choices.add_parser(
-            each.name,
-            help=each.summary,
-            description=f"{each.summary[0].upper()}{each.summary[1:]}.",
+            each.name, description=f"{each.summary[0].upper()}{each.summary[1:]}."
         )
         if each is verb and add_arguments is not None:
             add_arguments(subparser)
             _add_verbose(subparser, default=argparse.SUPPRESS)
     return parser
+
+
+def _help_line(verb: Verb) -> str:
+    return f"  {verb.name:<15}{verb.summary}"
 
 
 def _add_verbose(parser: argparse.ArgumentParser, *, default: object) -> None:
@@ -277,9 +333,9 @@ def _add_verbose(parser: argparse.ArgumentParser, *, default: object) -> None:
 
 
 def _configure_logging(verb: Verb, *, verbose: bool) -> None:
-    """Log to stderr: our rooms at the verb's level, libraries from WARNING.
+    """Log to stderr: Graftline at the verb's level, libraries from WARNING.
 
-    A service logs for years: what it repeats is bounded.
+    A service logs for years: repeated lines are limited.
     """
     level = logging.INFO if verb.is_service else logging.WARNING
     if verbose:
@@ -290,12 +346,12 @@ def _configure_logging(verb: Verb, *, verbose: bool) -> None:
 
         handler = LimitedHandler(sys.stderr)
     logging.basicConfig(format=LOG_FORMAT, handlers=[handler], level=logging.WARNING)
-    for room in ROOMS:
-        logging.getLogger(room).setLevel(level)
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(level)
 
 
 def _missing_extra(verb: Verb, library: str) -> ConfigError:
-    """Return the error that says which installation brings the library."""
+    """Return the error that names the extra with the missing library."""
     return ConfigError(
         f"graftline {verb.name}: the Python library {library!r} is not installed.",
         why=f"This verb needs the extra [{verb.extras}] of graftline.",
@@ -320,7 +376,7 @@ def _indent(text: str) -> str:
 
 
 def _report_bug(error: BaseException) -> int:
-    """Tell the user that it is our fault; keep the traceback for us."""
+    """Print that this is a bug, and keep the traceback in a file."""
     print(
         f"error: this is a bug in Graftline ({type(error).__name__}: {error}).",
         file=sys.stderr,
@@ -342,14 +398,14 @@ def _report_bug(error: BaseException) -> int:
 
 
 def _output_is_closed() -> bool:
-    """Return whether nobody reads our stdout any more (``graftline ... | head``).
+    """Return whether stdout has no reader any more (``graftline ... | head``).
 
-    A broken pipe may also come from a socket of ours, and that one is a bug.
+    A broken pipe may also come from one of Graftline's sockets, and that is a bug.
     """
     poll = select.poll()
     try:
-        poll.register(sys.stdout.fileno(), 0)  # errors are reported unasked
-    except (OSError, ValueError):  # stdout is closed, or no file at all
+        poll.register(sys.stdout.fileno(), 0)  # POLLERR is always reported
+    except (OSError, ValueError):  # stdout is closed, or not a file
         return True
     return any(event & select.POLLERR for _, event in poll.poll(0))
 

@@ -45,7 +45,7 @@ def help_of(*words: str) -> str:
 
 
 def commands_page() -> str:
-    """Return the page: the command, then each verb in the order of the work."""
+    """Return the page: the command, then each verb in the order of its help."""
 
     def parts() -> Iterator[str]:
         yield "# Commands\n\nMade by `make docs` from the command itself.\n"

@@ -67,6 +67,6 @@ def add_heavy_arguments(_: argparse.ArgumentParser) -> None:
 
 
 def run_heavy(_: argparse.Namespace) -> int:
-    import library_that_nobody_has  # noqa: F401
+    import library_that_is_missing  # noqa: F401
 
     return 0
