@@ -1,1 +1,1 @@
-"""Puts a model package on a line PC, proves it there, and takes it back."""
+"""Installs a model package on a line PC, tests it there, and rolls it back."""

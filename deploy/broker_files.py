@@ -25,8 +25,8 @@ class TlsFiles:
 
     Attributes:
         ca: Authority that signed the stations' certificates.
-        certificate: Of the broker.
-        key: Of that certificate.
+        certificate: The broker's own certificate.
+        key: Private key of that certificate.
     """
 
     ca: Path
@@ -36,16 +36,15 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """What the broker shall be like.
+    """Settings of the broker.
 
     Attributes:
-        folder: Where its files go.
-        port: TCP port.
-        listen: Address or name to listen on.
-        data: Where it keeps what must outlive a restart.
+        folder: Folder of the configuration and the access list.
+        listen: Address or host name to listen on.
+        data: Folder of the state that must outlive a restart.
         collector: Common name of the dashboard's certificate.
         tls: None only on the loopback interface.
-        crl: List of revoked certificates, PEM; none = nobody is revoked.
+        crl: Revoked certificates, PEM; None = no certificate is revoked.
     """
 
     folder: Path
@@ -58,7 +57,7 @@ class BrokerPlan:
 
 
 class FileOutcome(StrEnum):
-    """What became of a file."""
+    """What was done with a file."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
@@ -68,12 +67,9 @@ class FileOutcome(StrEnum):
 def render_broker_files(plan: BrokerPlan) -> dict[Path, str]:
     """Return path and text of each file.
 
-    Args:
-        plan: What the broker shall be like.
-
     Raises:
-        ConfigError: A value cannot be in the file, a certificate is missing, or the
-            network would be let in without TLS.
+        ConfigError: A value is not valid in the file, a certificate is missing, or
+            the broker would listen on the network without TLS.
     """
     _check(plan)
     folder = plan.folder.absolute()
@@ -103,18 +99,16 @@ def render_broker_files(plan: BrokerPlan) -> dict[Path, str]:
 def write_broker_files(
     texts: dict[Path, str], *, is_forced: bool, is_dry_run: bool
 ) -> dict[Path, FileOutcome]:
-    """Write the files, all or none of them; a second time changes nothing.
+    """Write the files; the same call again changes nothing.
 
     Args:
         texts: Path and text of each file.
-        is_forced: Replace a file that says something else.
+        is_forced: Replace files with another content.
         is_dry_run: Write nothing.
 
-    Returns:
-        What became of each.
-
     Raises:
-        ConfigError: A file is there and says something else, or cannot be written.
+        ConfigError: A file exists with another content (no file is written then), or
+            cannot be written.
     """
     try:
         before = {
@@ -127,10 +121,9 @@ def write_broker_files(
         ]
         if others:
             raise ConfigError(
-                f"{', '.join(others)} in {next(iter(texts)).parent}: already there.",
-                why="It says something else than what would be written.",
-                fix="Look at what is new with --dry-run, then give --force, or "
-                "another folder.",
+                f"{', '.join(others)} in {next(iter(texts)).parent}: exists already.",
+                why="Its content differs from what would be written.",
+                fix="Compare with --dry-run, then give --force, or another folder.",
             )
         return {
             path: _write(path, text, before[path], is_dry_run=is_dry_run)
@@ -147,7 +140,6 @@ def write_broker_files(
 def _write(
     path: Path, text: str, before: str | None, *, is_dry_run: bool
 ) -> FileOutcome:
-    """Write one file, if it is to change and to be written."""
     if before == text:
         return FileOutcome.UNCHANGED
     if is_dry_run:
@@ -158,27 +150,26 @@ def _write(
 
 
 def _fill(name: str, values: dict[str, object]) -> str:
-    """Return a template with its values."""
     return Template((TEMPLATES / name).read_text("utf-8")).substitute(values)
 
 
 def _check(plan: BrokerPlan) -> None:
-    """Refuse what mosquitto would read as something else, all faults together."""
+    """Refuse values that mosquitto would misread, all faults together."""
     faults = []
     if not 1 <= plan.port <= 65_535:
         faults.append(f"--port {plan.port} is not in 1..65535")
     if not re.fullmatch(r"[A-Za-z0-9.:_-]{1,253}", plan.listen):
-        faults.append(f"--listen {plan.listen!r} is no address")
+        faults.append(f"--listen {plan.listen!r} is not an address")
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", plan.collector):
         faults.append(f"--collector {plan.collector!r} is not 1 to 64 of a-z 0-9 . _ -")
     if plan.tls is None and plan.listen not in LOOPBACK:
-        faults.append(f"--listen {plan.listen} without --tls: the network gets in")
+        faults.append(f"--listen {plan.listen} without --tls: open to the network")
     if plan.tls is None and plan.crl is not None:
         faults.append("--crl without --tls")
     tls = plan.tls
     certificates = [tls.ca, tls.certificate, tls.key] if tls else []
     certificates += [plan.crl] if plan.crl else []
-    faults += [f"{path} is no file" for path in certificates if not path.is_file()]
+    faults += [f"{path} is not a file" for path in certificates if not path.is_file()]
     paths = [plan.folder, plan.data, *certificates]
     faults += [f"{p!r}: a line break in a path" for p in paths if "\n" in str(p)]
     if faults:

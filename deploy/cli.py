@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.installer import open_installer
-from deploy.report import FlashOutcome, PackageName, SelftestReport, StatusReport
+from deploy.results import FlashOutcome, PackageName, SelftestReport, StatusReport
 from deploy.status import read_status
 from deploy.target import parse_target
 from models.errors import ExitCode, InstallError
 from models.package import open_package
 from models.slot_files import Proof
 
-HEALTH_IS_OLD_S = 30.0  # the daemon writes its word every few seconds
+HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
 OUTCOMES = {
     FlashOutcome.COMMITTED: "flashed: {} is in force on {}",
     FlashOutcome.ALREADY_IN_FORCE: "nothing to do: {} is already in force on {}",
-    FlashOutcome.MENDED: "mended and proven anew: {} was already in force on {}",
+    FlashOutcome.REPAIRED: "repaired and tested again: {} was already in force on {}",
 }
 
 
@@ -35,7 +35,7 @@ def run_flash(args: argparse.Namespace) -> int:
     """Put a package in force on a line PC."""
     target = parse_target(args.target)
     package = open_package(args.package)
-    report = open_installer(target, _tell).flash(package)
+    report = open_installer(target, _print_step).flash(package)
     if args.json:
         return _print_json(report)
     _print_modes(report.proof)
@@ -52,7 +52,7 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_status(args: argparse.Namespace) -> int:
-    """Show what a line PC runs; the exit code says whether all is well."""
+    """Show what a line PC runs; the exit code is not 0 where it has faults."""
     report = read_status(parse_target(args.target))
     if args.json:
         _print_json(report)
@@ -69,11 +69,11 @@ def add_rollback_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_rollback(args: argparse.Namespace) -> int:
     """Put the previous package back in force."""
-    report = open_installer(parse_target(args.target), _tell).rollback()
+    report = open_installer(parse_target(args.target), _print_step).rollback()
     if args.json:
         return _print_json(report)
     print(f"rolled back: {report.current} is in force on {report.target}")
-    print(f"previous: {report.previous or 'none that is readable'}")
+    print(f"previous: {report.previous or 'not readable'}")
     return ExitCode.OK
 
 
@@ -85,14 +85,14 @@ def add_selftest_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_selftest(args: argparse.Namespace) -> int:
     """Run a package's golden frames on this machine, in every run mode."""
-    from deploy.proof import prove  # noqa: PLC0415 - brings the runtimes
+    from deploy.selftest.run_modes import measure_run_modes  # noqa: PLC0415 - imports the runtimes
 
-    report = prove(open_package(args.package))
+    report = measure_run_modes(open_package(args.package))
     if args.json:
         _print_json(report)
     else:
         _print_modes(report)
-    report.proof()  # an error where no run mode passed
+    report.proof()  # raises where no run mode passed
     return ExitCode.OK
 
 
@@ -106,23 +106,20 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON on stdout, the rest not"
+        "--json", action="store_true", help="print one JSON on stdout, and nothing else"
     )
 
 
-def _tell(step: str) -> None:
-    """Show one step to the person who waits."""
+def _print_step(step: str) -> None:
     print(step, file=sys.stderr, flush=True)
 
 
 def _print_json(report: BaseModel) -> int:
-    """Print a report for programs."""
     print(report.model_dump_json())
     return ExitCode.OK
 
 
 def _print_modes(report: Proof | SelftestReport) -> None:
-    """Print what was measured, one run mode in a row."""
     table = Table(
         title=f"Self-test on {report.machine}, {report.golden_frames} golden frames"
     )
@@ -140,7 +137,6 @@ def _print_modes(report: Proof | SelftestReport) -> None:
 
 
 def _print_status(report: StatusReport) -> None:
-    """Print what a line PC runs."""
     print(f"{report.target}: {report.state}", end="")
     print(f" since {report.since:%Y-%m-%d %H:%M:%S} UTC" if report.since else "")
     if report.reason:
@@ -160,7 +156,7 @@ def _print_status(report: StatusReport) -> None:
         old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
         print(
             f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
-            f"said {report.health_age_s:.0f} s ago{old}"
+            f"reported {report.health_age_s:.0f} s ago{old}"
         )
         if health.reason:
             print(f"            {health.reason}")

@@ -34,7 +34,7 @@ def add_broker_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         metavar="ADDRESS",
         default="127.0.0.1",
-        help="where to listen; other than this machine only with --tls "
+        help="address to listen on; other than this machine only with --tls "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -45,7 +45,7 @@ def add_broker_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         default=Path("/var/lib/mosquitto"),
-        help="where the broker keeps its state (default: %(default)s)",
+        help="folder of the broker's state (default: %(default)s)",
     )
     parser.add_argument(
         "--collector",
@@ -54,7 +54,7 @@ def add_broker_config_arguments(parser: argparse.ArgumentParser) -> None:
         help="common name of the dashboard's certificate (default: %(default)s)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace files that say something else"
+        "--force", action="store_true", help="replace files with another content"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="show the files and write nothing"

@@ -8,11 +8,7 @@ from models.errors import ConfigError, ExitCode
 
 
 def add_service_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``graftline service``.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the arguments of ``graftline service``."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -21,13 +17,13 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         help="configuration of the daemon, TOML",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to write; it is made"
+        "--out", type=Path, metavar="DIR", help="folder to write into; it is made"
     )
     parser.add_argument(
         "--user",
         default="graftline",
         metavar="NAME",
-        help="who the daemon runs as (default %(default)s)",
+        help="system user of the daemon (default %(default)s)",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="print the unit, write nothing"
@@ -36,9 +32,6 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_service(args: argparse.Namespace) -> int:
     """Write the unit, or print it.
-
-    Args:
-        args: From ``add_service_arguments``.
 
     Raises:
         ConfigError: See ``deploy.service.make_service``.

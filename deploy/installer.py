@@ -1,12 +1,12 @@
-"""Puts a package in force and takes it back: the place where the parts are joined.
+"""Puts a package in force and rolls it back: the composition root of ``deploy``.
 
 ::
 
     verify package -> store -> self-test -> proof.json -> trial -> previous, current
 
-Whatever fails on the way, the old package stays in force: ``current`` moves last, by
-one rename, to a package that is whole, durable and proven. A flash that was cut off
-at any point is simply repeated.
+If any step fails, the old package stays in force: ``current`` moves last, by one
+rename, to a package that is complete, durable and tested. After a power cut at any
+point the flash is simply repeated.
 """
 
 import logging
@@ -15,9 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deploy.journal import Journal
-from deploy.links import clean_links, locked, referenced, remove_link, switch_link
-from deploy.report import FlashOutcome, FlashReport, PackageName, RollbackReport
-from deploy.selftest import Selftest
+from deploy.links import (
+    clean_links,
+    linked_packages,
+    locked,
+    remove_link,
+    switch_link,
+)
+from deploy.results import FlashOutcome, FlashReport, PackageName, RollbackReport
+from deploy.selftest.process import Selftest
 from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
@@ -37,17 +43,16 @@ class Installer:
 
     Attributes:
         target: As the operator wrote it, with its slot folder.
-        store: The packages.
-        journal: What is written down.
-        selftest: How the self-test is run.
-        tell: Is told each step in a sentence.
+        journal: ``state.json`` and ``proof.json``.
+        selftest: Runs the self-test in a process of its own.
+        on_step: Called with a sentence at each step.
     """
 
     target: FlashTarget
     store: PackageStore
     journal: Journal
     selftest: Selftest
-    tell: StepCallback
+    on_step: StepCallback
 
     @property
     def slot(self) -> SlotFolder:
@@ -55,13 +60,13 @@ class Installer:
         return self.target.slot
 
     def flash(self, package: Package) -> FlashReport:
-        """Put a package in force, if it proves itself on this machine.
+        """Put a package in force, if it passes the self-test of this machine.
 
         Args:
             package: A verified package, anywhere on this machine.
 
         Returns:
-            How it ended; a package that is in force already is only mended.
+            The outcome; a package that is in force already is only repaired.
 
         Raises:
             InstallError: It is older than the one in force, failed the self-test,
@@ -71,47 +76,51 @@ class Installer:
         with self._translated_errors(), locked(self.slot):
             clean_links(self.slot)
             self.store.clean()
+            # One flash hashes the package four times: before (the verb), after the
+            # copy, in the store and in the self-test's process. It is meant: each of
+            # them trusts only the bytes that it reads itself.
             current = self.slot.package_of(self.slot.current)
             self._refuse_older(package, current)
             if current == package.sha256 and (proof := self._proof_in_force(current)):
-                return self._flashed(FlashOutcome.ALREADY_IN_FORCE, package, proof)
-            self.journal.begin(package.sha256)
+                return self._report(FlashOutcome.ALREADY_IN_FORCE, package, proof)
+            self.journal.start(package.sha256)
             stored = self._store(package)
-            proof = self._prove(stored)
+            proof = self._run_selftest(stored)
             self._switch(stored, current)
-            self._forget_old()
+            self._prune()
             outcome = FlashOutcome.COMMITTED
             if current == package.sha256:
-                outcome = FlashOutcome.MENDED
-            return self._flashed(outcome, stored, proof)
+                outcome = FlashOutcome.REPAIRED
+            return self._report(outcome, stored, proof)
 
     def rollback(self) -> RollbackReport:
         """Put the previous package back in force.
 
         Raises:
-            InstallError: There is none, it is damaged, it failed the self-test of
-                this machine, or the slot cannot be written; nothing has changed.
+            InstallError: There is no previous package, it is damaged, it failed the
+                self-test of this machine, or the slot cannot be written; nothing has
+                changed.
         """
         if not self.slot.is_there:
-            raise self._nothing_before()
+            raise self._no_previous()
         with self._translated_errors(), locked(self.slot):
             current = self.slot.package_of(self.slot.current)
             previous = self._open_previous(current)
             self.journal.recover()
             clean_links(self.slot)
-            proof = self._known_proof(previous.sha256)
+            proof = self._valid_proof(previous.sha256)
             if proof is None:
-                self.tell("self-test: the previous package was not proven here")
+                self.on_step("self-test: the previous package was not tested here")
                 proof = self.selftest.run(previous).proof()
-                self.journal.keep_proof(proof)
-            # First what must be in force, then what to go back to: a cut between
-            # the two leaves the wanted package in force.
+                self.journal.save_proof(proof)
+            # ``current`` first: a power cut between the two links leaves the wanted
+            # package in force.
             switch_link(self.slot, self.slot.current, previous.sha256)
             before = self._name_of(current)
             if before:
                 switch_link(self.slot, self.slot.previous, current)
             reason = "Asked for by an operator."
-            self.journal.note(SlotEvent.ROLLBACK_ASKED, current, reason)
+            self.journal.record(SlotEvent.ROLLBACK_ASKED, current, reason)
             return RollbackReport(
                 target=self.target.name,
                 current=PackageName.of(previous),
@@ -120,7 +129,7 @@ class Installer:
             )
 
     def _refuse_older(self, package: Package, current: str) -> None:
-        """Refuse to go back in time by flashing."""
+        """Refuse a package with an older build than the one in force."""
         in_force = self._name_of(current)
         build = package.manifest.build
         if in_force is None or build >= in_force.build:
@@ -136,73 +145,76 @@ class Installer:
         )
 
     def _proof_in_force(self, sha256: str) -> Proof | None:
-        """Return the proof of a package that needs nothing more, else nothing."""
+        """Return the proof of a package that needs no flash; None = it needs one."""
         if is_at_rest(self.journal.state()) and self.store.holds(sha256):
-            return self._known_proof(sha256)
+            return self._valid_proof(sha256)
         return None
 
-    def _known_proof(self, sha256: str) -> Proof | None:
-        """Return the proof of a package if it was measured on this machine."""
+    def _valid_proof(self, sha256: str) -> Proof | None:
+        """Return the proof of a package if it was measured on this machine.
+
+        Run mode and speed are those of one processor: after the disk has moved to
+        another machine the self-test runs again.
+        """
         proof = self.journal.proof_of(sha256)
         return proof if proof and proof.machine == machine_name() else None
 
     def _store(self, package: Package) -> Package:
-        """Bring the package into the store, and trust only what arrived there."""
+        """Copy the package into the store, and verify the copy."""
         sha256 = package.sha256
-        self.tell(f"store: copying {PackageName.of(package)}")
-        self.store.adopt(package)
-        self.journal.note(SlotEvent.FILES_COMPLETE, sha256)
+        self.on_step(f"store: copying {PackageName.of(package)}")
+        self.store.add(package)
+        self.journal.record(SlotEvent.FILES_COMPLETE, sha256)
         try:
             stored = self.store.open(sha256)
         except PackageError as exc:
-            self.journal.note(SlotEvent.REFUSED, sha256, str(exc))
+            self.journal.record(SlotEvent.REFUSED, sha256, str(exc))
             raise
-        self.journal.note(SlotEvent.TRUSTED, sha256)
-        self.tell(f"verified: {len(stored.manifest.files)} files")
+        self.journal.record(SlotEvent.TRUSTED, sha256)
+        self.on_step(f"verified: {len(stored.manifest.files)} files")
         return stored
 
-    def _prove(self, stored: Package) -> Proof:
-        """Run the self-test and keep its proof; its failure ends the flash."""
-        self.journal.note(SlotEvent.SELFTEST_STARTED, stored.sha256)
-        self.tell("self-test: golden frames in every run mode of this machine")
+    def _run_selftest(self, stored: Package) -> Proof:
+        """Run the self-test and save its proof; its failure ends the flash."""
+        self.journal.record(SlotEvent.SELFTEST_STARTED, stored.sha256)
+        self.on_step("self-test: golden frames in every run mode of this machine")
         try:
             proof = self.selftest.run(stored).proof()
         except InstallError as exc:
-            self.journal.note(SlotEvent.GOLDEN_FAILED, stored.sha256, str(exc))
+            self.journal.record(SlotEvent.GOLDEN_FAILED, stored.sha256, str(exc))
             raise
-        self.journal.keep_proof(proof)
+        self.journal.save_proof(proof)
         return proof
 
     def _switch(self, stored: Package, current: str) -> None:
-        """Put a proven package in force.
+        """Put a tested package in force.
 
-        Here the trial is a state that is passed through: the daemon does not yet
-        compare the new package with the old one on live frames.
+        The trial only lasts for a moment here: the daemon does not yet compare the
+        new package with the old one on live frames.
         """
         sha256 = stored.sha256
         switch_link(self.slot, self.slot.trial, sha256)
-        self.journal.note(SlotEvent.GOLDEN_PASSED, sha256)
-        # A damaged package must not push a good one out of ``previous``.
+        self.journal.record(SlotEvent.GOLDEN_PASSED, sha256)
+        # A damaged package must not replace a good one in ``previous``.
         if current != sha256 and self.store.holds(current):
             switch_link(self.slot, self.slot.previous, current)
         switch_link(self.slot, self.slot.current, sha256)
         remove_link(self.slot, self.slot.trial)
-        self.journal.note(SlotEvent.HEALTH_PASSED, sha256)
-        self.tell(f"in force: {PackageName.of(stored)}")
+        self.journal.record(SlotEvent.HEALTH_PASSED, sha256)
+        self.on_step(f"in force: {PackageName.of(stored)}")
 
-    def _forget_old(self) -> None:
-        """Remove old packages; the flash has succeeded, whatever happens here."""
+    def _prune(self) -> None:
+        """Remove old packages; the flash has succeeded even if this fails."""
         try:
-            kept = self.store.prune(referenced(self.slot))
-            self.journal.forget_proofs(kept)
+            kept = self.store.prune(linked_packages(self.slot))
+            self.journal.prune_proofs(kept)
         except OSError as exc:
             logger.warning("old_packages_not_removed why=%s", exc)
 
     def _open_previous(self, current: str) -> Package:
-        """Return the package to go back to."""
         previous = self.slot.package_of(self.slot.previous)
         if not previous or previous == current:
-            raise self._nothing_before()
+            raise self._no_previous()
         try:
             return self.store.open(previous)
         except PackageError as exc:
@@ -212,25 +224,23 @@ class Installer:
                 fix="Flash a good package; the one in force was not touched.",
             ) from exc
 
-    def _nothing_before(self) -> InstallError:
-        """Return the error of a line PC with nothing to go back to."""
+    def _no_previous(self) -> InstallError:
         return InstallError(
             f"{self.target.name}: there is no previous package.",
             why="A rollback needs two packages that were flashed one after another.",
-            fix="Flash the package that shall be in force.",
+            fix="Flash the package that should be in force.",
         )
 
     def _name_of(self, sha256: str) -> PackageName | None:
-        """Return the name of a stored package, or nothing if it is not readable."""
+        """Return the name of a stored package; None where it is not readable."""
         try:
             return PackageName.stored(self.store.folder / sha256) if sha256 else None
         except PackageError:
             return None
 
-    def _flashed(
+    def _report(
         self, outcome: FlashOutcome, package: Package, proof: Proof
     ) -> FlashReport:
-        """Return the answer of a flash."""
         return FlashReport(
             target=self.target.name,
             outcome=outcome,
@@ -241,7 +251,7 @@ class Installer:
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """Say of a disk that failed what that means."""
+        """Translate an error of the disk into an ``InstallError``."""
         try:
             yield
         except GraftlineError:
@@ -250,25 +260,24 @@ class Installer:
             raise InstallError(
                 f"{self.target.name}: the slot cannot be written.",
                 why=str(exc),
-                fix="Mend the disk, its room or its permissions, and try again; the "
+                fix="Check disk, free space and permissions, and try again; the "
                 "package that was in force still is.",
             ) from exc
 
 
 def open_installer(
-    target: FlashTarget, tell: StepCallback, selftest: Selftest | None = None
+    target: FlashTarget, on_step: StepCallback, selftest: Selftest | None = None
 ) -> Installer:
     """Return the installer of one line PC.
 
     Args:
-        target: Which.
-        tell: Is told each step in a sentence.
-        selftest: How the self-test is run; none = the one of this product.
+        on_step: Called with a sentence at each step.
+        selftest: None = ``graftline selftest`` of this installation.
     """
     return Installer(
         target=target,
         store=PackageStore(target.slot.store),
         journal=Journal(target.slot),
         selftest=selftest or Selftest(),
-        tell=tell,
+        on_step=on_step,
     )

@@ -1,7 +1,7 @@
-"""What flashing writes down: ``state.json`` and ``proof.json``.
+"""The journal of flashing: ``state.json`` and ``proof.json``.
 
-Every step is on the disk before the next one begins, so that after a power cut the
-next flash knows that it was interrupted.
+Every step is on the disk before the next one starts, so that after a power cut the
+next flash knows that this one was interrupted.
 """
 
 import logging
@@ -25,16 +25,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The two files of one slot. Its owner holds the slot's lock.
-
-    Attributes:
-        slot: The slot; its folder exists.
-    """
+    """The two files of one slot, whose folder exists. The owner holds its lock."""
 
     slot: SlotFolder
 
     def state(self) -> SlotState:
-        """Return where the last installation stands.
+        """Return the state of the last installation; ``IDLE`` without a valid file.
 
         Raises:
             InstallError: A newer Graftline wrote the file.
@@ -46,21 +42,18 @@ class Journal:
             return SlotState.IDLE
         return record.state if record else SlotState.IDLE
 
-    def begin(self, sha256: str) -> None:
-        """Note that a flash begins, also after one that never ended.
-
-        Args:
-            sha256: The package.
+    def start(self, sha256: str) -> None:
+        """Record the start of a flash, also after one that was interrupted.
 
         Raises:
             InstallError: A newer Graftline wrote the file.
             OSError: The folder cannot be written.
         """
         self.recover()
-        self.note(SlotEvent.FLASH_STARTED, sha256)
+        self.record(SlotEvent.FLASH_STARTED, sha256)
 
     def recover(self) -> None:
-        """Note that the last flash never ended, if that is so.
+        """Record that the last flash was interrupted, if it did not end.
 
         Raises:
             InstallError: A newer Graftline wrote the file.
@@ -69,15 +62,15 @@ class Journal:
         state = self.state()
         if not is_at_rest(state):
             logger.warning("flash_was_interrupted state=%s", state)
-            self.note(SlotEvent.INTERRUPTED, "", f"Interrupted in state {state}.")
+            self.record(SlotEvent.INTERRUPTED, "", f"Interrupted in state {state}.")
 
-    def note(self, event: SlotEvent, sha256: str, reason: str = "") -> None:
-        """Write down what happened.
+    def record(self, event: SlotEvent, sha256: str, reason: str = "") -> None:
+        """Write the state after an event.
 
         Args:
-            event: What; it must be able to happen now.
-            sha256: The package it happened to.
-            reason: Why, where it went wrong.
+            event: Known in the present state, see ``deploy.slots``.
+            sha256: The package that is being installed; empty if it is unknown.
+            reason: Cause of a failure; empty else.
 
         Raises:
             OSError: The folder cannot be written.
@@ -90,21 +83,15 @@ class Journal:
         write_file(self.slot.state, record)
 
     def proof_of(self, sha256: str) -> Proof | None:
-        """Return what the self-test found for a package, if it is known.
-
-        Args:
-            sha256: The package.
+        """Return the proof of a package; None where there is no proof.
 
         Raises:
             InstallError: A newer Graftline wrote the file.
         """
         return self._proofs().get(sha256)
 
-    def keep_proof(self, proof: Proof) -> None:
+    def save_proof(self, proof: Proof) -> None:
         """Add a proof, or replace the package's older one.
-
-        Args:
-            proof: From the self-test.
 
         Raises:
             OSError: The folder cannot be written.
@@ -112,8 +99,8 @@ class Journal:
         proofs = {**self._proofs(), proof.package_sha256: proof}
         write_file(self.slot.proof, ProofFile(proofs=proofs))
 
-    def forget_proofs(self, stored: list[str]) -> None:
-        """Drop the proofs of packages that are no longer in the store.
+    def prune_proofs(self, stored: list[str]) -> None:
+        """Remove the proofs of packages that are no longer in the store.
 
         Args:
             stored: SHA-256 of the packages in the store.

@@ -1,7 +1,7 @@
 """The links of a slot, and the lock that lets one flash at a time move them.
 
-A link is switched by renaming a new one over it: a reader finds the old package or
-the new one, never none.
+A link is switched by renaming a new one over it: a reader always finds the old package
+or the new one.
 """
 
 import fcntl
@@ -21,8 +21,7 @@ TEMPORARY = ".{name}.link"  # one name is enough: the lock is held
 def locked(slot: SlotFolder) -> Iterator[None]:
     """Hold the slot's lock; the kernel frees it when the process dies.
 
-    Args:
-        slot: The slot; its folder is made if it does not exist.
+    The slot's folder is made if it does not exist.
 
     Raises:
         InstallError: Another process holds it.
@@ -35,7 +34,7 @@ def locked(slot: SlotFolder) -> Iterator[None]:
         except BlockingIOError as exc:
             raise InstallError(
                 f"{slot.root}: busy.",
-                why="Another flash or rollback is at work on this line PC.",
+                why="Another flash or rollback is running on this line PC.",
                 fix="Wait until it has ended, then try again.",
             ) from exc
         yield
@@ -45,7 +44,6 @@ def switch_link(slot: SlotFolder, link: Path, sha256: str) -> None:
     """Point a link at a stored package, atomically and durably.
 
     Args:
-        slot: The slot.
         link: ``slot.current``, ``slot.previous`` or ``slot.trial``.
         sha256: A package in the store.
 
@@ -54,18 +52,14 @@ def switch_link(slot: SlotFolder, link: Path, sha256: str) -> None:
     """
     temporary = _temporary(link)
     temporary.unlink(missing_ok=True)
-    # Relative, so that the slot may lie elsewhere tomorrow.
+    # Relative, so that the slot's folder can be moved.
     temporary.symlink_to(Path(slot.store.name) / sha256)
     temporary.replace(link)
     fsync_folder(slot.root)
 
 
 def remove_link(slot: SlotFolder, link: Path) -> None:
-    """Remove a link durably, if it is there.
-
-    Args:
-        slot: The slot.
-        link: One of its links.
+    """Remove a link durably, if it exists.
 
     Raises:
         OSError: The folder cannot be written.
@@ -74,21 +68,14 @@ def remove_link(slot: SlotFolder, link: Path) -> None:
     fsync_folder(slot.root)
 
 
-def referenced(slot: SlotFolder) -> set[str]:
-    """Return the SHA-256 of every package that a link names.
-
-    Args:
-        slot: The slot.
-    """
+def linked_packages(slot: SlotFolder) -> set[str]:
+    """Return the SHA-256 of every package that a link names."""
     links = (slot.current, slot.previous, slot.trial)
     return {sha256 for link in links if (sha256 := slot.package_of(link))}
 
 
 def clean_links(slot: SlotFolder) -> None:
-    """Remove what crashed attempts left behind; ``health.json`` is not ours.
-
-    Args:
-        slot: The slot.
+    """Remove the leftovers of crashed attempts; ``health.json`` is the daemon's.
 
     Raises:
         OSError: The folder cannot be written.
@@ -103,5 +90,4 @@ def clean_links(slot: SlotFolder) -> None:
 
 
 def _temporary(link: Path) -> Path:
-    """Return the name under which a link waits to be renamed."""
     return link.with_name(TEMPORARY.format(name=link.name))

@@ -1,8 +1,8 @@
-"""The daemon as a systemd service: a unit that may do little, and the user it runs as.
+"""The daemon as a systemd service: a sandboxed unit, and the user that it runs as.
 
-The unit is a template, filled in with what the daemon's own configuration names: the
+The unit is a template. Its values come from the daemon's own configuration: the
 program, the file, and the folders that it writes to outside of ``/var/lib/graftline``.
-It is written, never installed: that takes root, and two commands which are shown.
+It is written, never installed: that needs root, and the commands for it are printed.
 
 Source:
     ``systemd-analyze security``: a unit without hardening has an exposure of 9.2, this
@@ -27,29 +27,29 @@ SYSUSERS_NAME = "graftline-sysusers.conf"
 STATE_FOLDER = Path("/var/lib/graftline")  # StateDirectory= of the unit
 HIDDEN_FOLDERS = (Path("/home"), Path("/root"), Path("/run/user"))  # ProtectHome=
 USER_PATTERN = r"[a-z_][a-z0-9_-]{0,30}"
-PLAIN_WORD = r"[A-Za-z0-9_/.+:,@=-]+"
+PLAIN_ARGUMENT = r"[A-Za-z0-9_/.+:,@=-]+"
 
 
-class _Loose(BaseModel):
-    """The part of a table that is of interest here; the daemon checks the rest."""
+class _PartialTable(BaseModel):
+    """The keys of a table that the unit needs; the daemon validates the others."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _Model(_Loose):
+class _Model(_PartialTable):
     slot: Path
 
 
-class _Outbox(_Loose):
+class _Outbox(_PartialTable):
     path: Path
 
 
-class _Evidence(_Loose):
+class _Evidence(_PartialTable):
     folder: Path
 
 
 class _EdgeFile(Settings):
-    """What the unit must know of the daemon's configuration."""
+    """The tables of the daemon's configuration that the unit needs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -60,7 +60,7 @@ class _EdgeFile(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ServiceFiles:
-    """What was made.
+    """The texts of the files.
 
     Attributes:
         unit: Content of ``graftline-edge.service``.
@@ -71,13 +71,10 @@ class ServiceFiles:
     sysusers: str
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write both files and return their paths.
-
-        Args:
-            folder: Where; it is made.
+        """Write both files into a folder, which is made, and return their paths.
 
         Raises:
-            ConfigError: It cannot be written.
+            ConfigError: The folder cannot be written.
         """
         unit, sysusers = folder / UNIT_NAME, folder / SYSUSERS_NAME
         try:
@@ -97,12 +94,12 @@ def make_service(config: Path, user: str) -> ServiceFiles:
     """Return the files that make a configured daemon a service.
 
     Args:
-        config: Its configuration, TOML.
-        user: Who it runs as.
+        config: Configuration of the daemon, TOML.
+        user: Name of the system user that it runs as.
 
     Raises:
-        ConfigError: The configuration cannot be read, the user's name is none, or a
-            path lies where a service may not look.
+        ConfigError: The configuration cannot be read, the user's name is not valid,
+            or a path is in a folder that the unit hides.
     """
     if not re.fullmatch(USER_PATTERN, user):
         raise ConfigError(
@@ -120,11 +117,11 @@ def make_service(config: Path, user: str) -> ServiceFiles:
     python = Path(sys.executable)
     _refuse_hidden({config, python} | written)
     outside = sorted(path for path in written if not path.is_relative_to(STATE_FOLDER))
-    # With "-" a folder that is not there yet does not keep the service from starting.
-    paths = "\n".join(f"ReadWritePaths={_word(f'-{path}')}" for path in outside)
-    words = [str(python), "-P", "-m", "graftline", "run", "--config", str(config)]
+    # With "-" the service also starts where a folder does not exist yet.
+    paths = "\n".join(f"ReadWritePaths={_quoted(f'-{path}')}" for path in outside)
+    command = [str(python), "-P", "-m", "graftline", "run", "--config", str(config)]
     values = {
-        "command": " ".join(_word(word).replace("$", "$$") for word in words),
+        "command": " ".join(_quoted(each).replace("$", "$$") for each in command),
         "config": _one_line(str(config)),
         "read_write_paths": paths or "# (nothing)",
         "user": user,
@@ -133,12 +130,10 @@ def make_service(config: Path, user: str) -> ServiceFiles:
 
 
 def _fill(name: str, values: dict[str, str]) -> str:
-    """Return a template with its values."""
     return Template((TEMPLATES / name).read_text("utf-8")).substitute(values)
 
 
 def _refuse_hidden(paths: set[Path]) -> None:
-    """Refuse what the unit hides from the daemon."""
     hidden = sorted(
         str(path)
         for path in paths
@@ -147,20 +142,20 @@ def _refuse_hidden(paths: set[Path]) -> None:
     if hidden:
         raise ConfigError(
             f"a service cannot use {', '.join(hidden)}.",
-            why="The unit hides the homes of people from the daemon (ProtectHome=).",
+            why="The unit hides home folders from the daemon (ProtectHome=).",
             fix=f"Put configuration and program under /etc and /opt, data under "
             f"{STATE_FOLDER}.",
         )
 
 
-def _word(text: str) -> str:
-    """Return a word as systemd reads it back: quoted, specifiers doubled.
+def _quoted(text: str) -> str:
+    """Return an argument as systemd reads it back: quoted, specifiers doubled.
 
     Source:
         systemd.syntax(7), "Quoting"; systemd.unit(5), "Specifiers".
     """
     text = _one_line(text).replace("%", "%%")
-    if re.fullmatch(PLAIN_WORD, text):
+    if re.fullmatch(PLAIN_ARGUMENT, text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -169,8 +164,8 @@ def _one_line(text: str) -> str:
     """Return a path that is one line; a line break would be a line of the unit."""
     if not text.isprintable():
         raise ConfigError(
-            f"{text!r} cannot stand in a unit file.",
-            why="It holds a character that is no letter, digit or sign.",
+            f"{text!r} cannot be written into a unit file.",
+            why="It has a character that is not printable.",
             fix="Rename it.",
         )
     return text

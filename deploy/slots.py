@@ -1,11 +1,11 @@
 """The states of one installation, as a table. Pure: no file, no clock.
 
-A package moves forward one step at a time, and each step is written down before the
-next one begins. Whatever is not in the table is refused by ``next_state``; the diagram
-in ``docs/reference/slot-states.md`` is drawn from the same table.
+A package moves forward one step at a time, and each step is written to the disk before
+the next one starts. ``next_state`` refuses every pair that is not in the table; the
+diagram in ``docs/reference/slot-states.md`` is drawn from the same table.
 
 Source:
-    A table instead of code, as h11 does it; the words are RAUC's.
+    A table instead of code, as in h11; the terms are RAUC's.
 """
 
 from enum import StrEnum
@@ -69,10 +69,6 @@ TRANSITIONS: dict[SlotState, dict[SlotEvent, SlotState]] = {
 def next_state(state: SlotState, event: SlotEvent) -> SlotState:
     """Return the state after an event.
 
-    Args:
-        state: Where the installation stands.
-        event: What happened.
-
     Raises:
         ValueError: The event cannot happen in this state: a bug of the caller.
     """
@@ -84,11 +80,7 @@ def next_state(state: SlotState, event: SlotEvent) -> SlotState:
 
 
 def is_at_rest(state: SlotState) -> bool:
-    """Return whether no installation is under way in this state.
-
-    Args:
-        state: As read from ``state.json``.
-    """
+    """Return whether no installation is running in this state."""
     return E.INTERRUPTED not in TRANSITIONS[state]
 
 
@@ -104,15 +96,5 @@ def draw_states() -> str:
 
 
 def _mermaid_name(state: SlotState) -> str:
-    """Return a state's name without the dash that mermaid would misread."""
+    # Not the value: mermaid would misread its dash.
     return state.name.lower()
-
-
-def states_page() -> str:
-    """Return ``docs/reference/slot-states.md``."""
-    return (
-        "# States of a flash\n\n"
-        "Drawn from the table in `deploy/slots.py`; `state.json` on the line PC holds "
-        "the state.\nAfter `interrupted` the old package is in force as before: flash "
-        f"again.\n\n```mermaid\n{draw_states()}\n```\n"
-    )

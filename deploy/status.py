@@ -1,9 +1,9 @@
-"""What a line PC runs: read from its slot files, without touching them."""
+"""What a line PC runs, read from its slot files; nothing is written."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.report import PackageName, StatusReport
+from deploy.results import PackageName, StatusReport
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import InstallError, PackageError
@@ -13,13 +13,7 @@ from models.slot_states import SlotState
 
 
 def read_status(target: FlashTarget) -> StatusReport:
-    """Return what a line PC runs, and what is wrong with it.
-
-    Args:
-        target: Which line PC.
-
-    Returns:
-        The report; its faults are empty where all is well.
+    """Return what a line PC runs, and its faults.
 
     Raises:
         InstallError: There is no slot folder, or it cannot be read.
@@ -29,7 +23,7 @@ def read_status(target: FlashTarget) -> StatusReport:
         raise InstallError(
             f"{target.name}: there is no line PC in {slot.root}.",
             why="The folder does not exist.",
-            fix="Flash a package there first, or mend the path.",
+            fix="Flash a package there first, or correct the path.",
         )
     faults: list[str] = []
     record = _read(slot.state, SlotRecord, faults)
@@ -38,7 +32,7 @@ def read_status(target: FlashTarget) -> StatusReport:
     current = slot.package_of(slot.current)
     proof = proofs.proofs.get(current) if proofs else None
     if proof and proof.machine != machine_name():
-        faults.append(f"proven on another machine: {proof.machine}")
+        faults.append(f"tested on another machine: {proof.machine}")
     return StatusReport(
         target=target.name,
         state=record.state if record else SlotState.IDLE,
@@ -56,7 +50,7 @@ def read_status(target: FlashTarget) -> StatusReport:
 
 
 def _read(path: Path, layout: type[AnyFile], faults: list[str]) -> AnyFile | None:
-    """Return a slot file; what is wrong with it is a fault of the report."""
+    """Return a slot file; None and a fault where it is damaged."""
     try:
         return read_file(path, layout)
     except InstallError as exc:
@@ -78,7 +72,7 @@ def _package(target: FlashTarget, link: Path, faults: list[str]) -> PackageName 
 
 
 def _age_s(health: Health | None) -> float | None:
-    """Return how old the daemon's word is; a clock set back counts as now."""
+    """Return the age of ``health.json``; 0 after the clock was set back."""
     if health is None:
         return None
     return max(0.0, round((datetime.now(UTC) - health.at).total_seconds(), 1))

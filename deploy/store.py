@@ -1,12 +1,12 @@
 """Packages on the line PC, each in a folder named by its SHA-256.
 
-A package is copied into a sibling folder, made durable, and renamed into place: under
-its final name it is whole or not there. What a crash leaves behind begins with a dot
-and is removed by the next flash.
+A package is copied into a sibling folder, made durable, and renamed: under its final
+name it is complete or absent. The leftovers of a crash start with a dot and are removed
+by the next flash.
 
 ::
 
-    store/<sha256>/             a whole package
+    store/<sha256>/             a complete package
     store/.incoming-<sha256>/   being copied
     store/.trash-<sha256>/      being removed
 """
@@ -24,7 +24,7 @@ from models.package import Package, copy_package, open_package, read_manifest
 logger = logging.getLogger(__name__)
 
 KEPT_PACKAGES = 3
-SPACE_FACTOR = 2  # the copy, and as much again for what else the line PC writes
+SPACE_FACTOR = 2  # the copy, and as much again for other files of the line PC
 RESERVE_BYTES = 32 << 20  # stays free for the daemon's outbox and evidence
 INCOMING, TRASH, REPAIR = ".incoming-", ".trash-", ".repair-"
 
@@ -34,7 +34,7 @@ class PackageStore:
     """The ``store`` folder. Its owner holds the slot's lock while writing.
 
     Attributes:
-        folder: Where it lies; made when the first package comes.
+        folder: Made with the first package.
         reserve_bytes: Space that stays free on the disk.
     """
 
@@ -44,11 +44,8 @@ class PackageStore:
     def open(self, sha256: str) -> Package:
         """Return a stored package after every file in it was verified.
 
-        Args:
-            sha256: Identity of the package.
-
         Raises:
-            PackageError: It is missing, damaged, or another one.
+            PackageError: It is missing, damaged, or another package.
         """
         package = open_package(self.folder / sha256)
         if package.sha256 != sha256:
@@ -60,11 +57,7 @@ class PackageStore:
         return package
 
     def holds(self, sha256: str) -> bool:
-        """Return whether a package is there, whole and undamaged.
-
-        Args:
-            sha256: Identity of the package; empty is never held.
-        """
+        """Return whether a package is stored, complete and undamaged."""
         if not sha256:
             return False
         try:
@@ -74,17 +67,11 @@ class PackageStore:
             return False
         return True
 
-    def adopt(self, package: Package) -> Package:
-        """Copy a package into the store, or mend the copy that is there.
-
-        Args:
-            package: A verified package, anywhere.
-
-        Returns:
-            The stored package.
+    def add(self, package: Package) -> Package:
+        """Copy a verified package into the store, or repair the copy in it.
 
         Raises:
-            InstallError: The disk has too little room.
+            InstallError: The disk has too little space.
             PackageError: The source changed while it was copied.
             OSError: The store cannot be written.
         """
@@ -102,13 +89,13 @@ class PackageStore:
         try:
             copy = copy_package(package, temporary)
         except (OSError, PackageError):
-            shutil.rmtree(temporary, ignore_errors=True)  # give the room back now
+            shutil.rmtree(temporary, ignore_errors=True)  # free the space now
             raise
         if copy.sha256 != package.sha256:
             raise PackageError(
                 f"{package.folder}: changed while it was copied.",
                 why="Its manifest is not the one that was verified.",
-                fix="Flash again when nothing writes there.",
+                fix="Flash again when no program writes to that folder.",
             )
         fsync_tree(temporary)
         temporary.rename(target)
@@ -126,14 +113,14 @@ class PackageStore:
                 why=f"{free_bytes >> 20} MiB are free, expected "
                 f"{needed_bytes / (1 << 20):.0f} MiB (twice the package and "
                 f"{self.reserve_bytes >> 20} MiB for the daemon).",
-                fix="Make room on that disk and flash again.",
+                fix="Free space on that disk and flash again.",
             )
 
     def _repair(self, package: Package, target: Path) -> None:
-        """Replace each file that is not as packed; the others stay untouched.
+        """Replace each file that differs from the package.
 
-        The folder may be in force, so it is mended file by file: at no moment
-        is it less whole than before.
+        The folder may be in force, so each file is replaced by one rename and the
+        others are not touched: the folder is never less complete than before.
         """
         wanted = {name: f.sha256 for name, f in package.manifest.files.items()}
         for name, sha256 in [*wanted.items(), (MANIFEST_NAME, package.sha256)]:
@@ -149,7 +136,7 @@ class PackageStore:
             fsync_folder(path.parent)
 
     def clean(self) -> None:
-        """Remove what crashed attempts left behind.
+        """Remove the leftovers of crashed attempts.
 
         Raises:
             OSError: The store cannot be written.
@@ -162,11 +149,11 @@ class PackageStore:
         for path in self.folder.rglob(f"{REPAIR}*"):
             path.unlink()
 
-    def prune(self, referenced: set[str]) -> list[str]:
-        """Remove old packages; the newest ones and the referenced ones stay.
+    def prune(self, linked: set[str]) -> list[str]:
+        """Remove old packages; the newest ones and the linked ones stay.
 
         Args:
-            referenced: SHA-256 of packages that a link names.
+            linked: SHA-256 of packages that a link names.
 
         Returns:
             SHA-256 of those that stay, newest first.
@@ -177,11 +164,11 @@ class PackageStore:
         names = [
             path.name for path in self.folder.iterdir() if not path.name.startswith(".")
         ]
-        names.sort(key=self._age, reverse=True)
+        names.sort(key=self._build, reverse=True)
         kept = [
             name
-            for place, name in enumerate(names)
-            if place < KEPT_PACKAGES or name in referenced
+            for rank, name in enumerate(names)
+            if rank < KEPT_PACKAGES or name in linked
         ]
         for name in set(names) - set(kept):
             trash = self.folder / f"{TRASH}{name}"
@@ -190,8 +177,11 @@ class PackageStore:
             logger.info("package_removed sha256=%s", name)
         return kept
 
-    def _age(self, sha256: str) -> int:
-        """Return the build number, the order of packing; -1 where unreadable."""
+    def _build(self, sha256: str) -> int:
+        """Return the build number, which grows with the time of packing.
+
+        A package without a readable manifest is -1: the first to be removed.
+        """
         try:
             return read_manifest(self.folder / sha256 / MANIFEST_NAME).build
         except PackageError:

@@ -1,4 +1,4 @@
-"""Where a package is put: which line PC the operator's word means."""
+"""The line PC that the TARGET of the command line names."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from models.errors import ConfigError
 from models.slot_files import SlotFolder
 
-LATER_SCHEMES = ("ssh", "usb")  # named in the architecture, built by later issues
+LATER_SCHEMES = ("ssh", "usb")  # planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,10 @@ class FlashTarget:
 
 
 def parse_target(text: str) -> FlashTarget:
-    """Return the line PC that a word of the command line means.
-
-    Args:
-        text: ``local:DIR``, or just ``DIR``.
+    """Return the line PC that ``local:DIR``, or just ``DIR``, names.
 
     Raises:
-        ConfigError: It is empty, or of a kind that this version does not know.
+        ConfigError: It is empty, or of a kind that this version does not support.
     """
     scheme, colon, rest = text.partition(":")
     is_scheme = colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme)

@@ -1,7 +1,8 @@
 """Writes the pages that are made from the code: ``make docs``.
 
-``docs/reference/commands.md`` holds the help of every verb, as the command
-prints it; ``tests/contract/test_docs.py`` compares the two.
+``docs/reference/slot-states.md`` is drawn from the table in ``deploy/slots.py``, and
+``docs/reference/commands.md`` holds the help of every verb, as the command prints it;
+``tests/contract/test_docs.py`` compares both.
 """
 
 import contextlib
@@ -12,10 +13,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.slots import draw_states
 from graftline import VERBS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS_PAGE = REPOSITORY / "docs" / "reference" / "commands.md"
+SLOT_STATES_PAGE = REPOSITORY / "docs" / "reference" / "slot-states.md"
 HELP_COLUMNS = "80"
 
 
@@ -56,6 +59,17 @@ def commands_page() -> str:
     return re.sub(r"[ \t]+\n", "\n", "\n".join(parts()))
 
 
+def slot_states_page() -> str:
+    """Return the page with the state diagram of a flash."""
+    return (
+        "# States of a flash\n\n"
+        "Drawn from the table in `deploy/slots.py`; `state.json` on the line PC holds "
+        "the state.\nAfter `interrupted` the old package is in force as before: flash "
+        f"again.\n\n```mermaid\n{draw_states()}\n```\n"
+    )
+
+
 if __name__ == "__main__":
     COMMANDS_PAGE.parent.mkdir(exist_ok=True)
     COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")
+    SLOT_STATES_PAGE.write_text(slot_states_page(), encoding="utf-8")

@@ -177,6 +177,11 @@ def test_every_row_of_the_benchmarks_names_its_file(repository: Path) -> None:
             assert named or ".json)" in row or "the same |" in f"{row}|", row
 
 
+def test_page_of_the_slot_states_is_drawn_from_the_table(reference: ModuleType) -> None:
+    stored = (REPOSITORY / "docs/reference/slot-states.md").read_text("utf-8")
+    assert stored == reference.slot_states_page()
+
+
 def test_every_decision_record_has_its_four_parts() -> None:
     parts = ("Context", "Options", "Outcome", "Negative consequences")
     for page in (REPOSITORY / "docs" / "adr").glob("[0-9]*.md"):

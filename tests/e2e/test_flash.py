@@ -180,6 +180,6 @@ def test_status_of_a_damaged_line_pc_ends_with_an_error(
     status = graftline("status", line_pc)
     assert status.code == InstallError.exit_code
     assert "FAULT: current" in status.output
-    mended = graftline("flash", builds[0].folder, line_pc)
-    assert "mended and proven anew" in mended.output
+    repaired = graftline("flash", builds[0].folder, line_pc)
+    assert "repaired and tested again" in repaired.output
     assert SimTarget(line_pc).current() == builds[0].sha256

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.installer import Installer, open_installer
-from deploy.report import FlashReport
-from deploy.selftest import Selftest
+from deploy.results import FlashReport
+from deploy.selftest.process import Selftest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import GraftlineError

@@ -35,12 +35,12 @@ def lines_of(plan: BrokerPlan, name: str = "mosquitto.conf") -> list[str]:
     return render_broker_files(plan)[plan.folder / name].splitlines()
 
 
-def test_network_is_let_in_only_with_certificates(plan: BrokerPlan) -> None:
+def test_network_is_refused_without_certificates(plan: BrokerPlan) -> None:
     lines = lines_of(plan)
     assert "listener 8883 0.0.0.0" in lines
     assert "require_certificate true" in lines
     assert "allow_anonymous false" in lines
-    with pytest.raises(ConfigError, match="the network gets in"):
+    with pytest.raises(ConfigError, match="open to the network"):
         render_broker_files(replace(plan, tls=None))
     assert "allow_anonymous true" in lines_of(
         replace(plan, tls=None, listen="127.0.0.1")
@@ -62,10 +62,10 @@ def test_every_value_of_the_plan_is_in_the_files(plan: BrokerPlan) -> None:
     ("change", "said"),
     [
         ({"port": 70_000}, "--port 70000"),
-        ({"listen": "0.0.0.0\nallow_anonymous true"}, "is no address"),
+        ({"listen": "0.0.0.0\nallow_anonymous true"}, "is not an address"),
         ({"collector": "x\ntopic readwrite #"}, "--collector"),
         ({"data": Path("a\nb")}, "a line break"),
-        ({"crl": Path("/nowhere/crl.pem")}, "/nowhere/crl.pem is no file"),
+        ({"crl": Path("/nowhere/crl.pem")}, "/nowhere/crl.pem is not a file"),
         ({"tls": None, "listen": "localhost", "crl": Path("x")}, "--crl without --tls"),
     ],
 )
@@ -77,7 +77,7 @@ def test_value_that_mosquitto_would_misread_is_refused(
     assert said in caught.value.why
 
 
-def test_second_time_changes_nothing_and_other_content_is_kept(
+def test_second_call_changes_nothing_and_other_content_is_refused(
     plan: BrokerPlan,
 ) -> None:
     def write(texts: dict[Path, str], *, force: bool = False) -> set[FileOutcome]:
@@ -110,6 +110,6 @@ def test_dry_run_shows_the_files_and_writes_nothing(
     assert not folder.exists()
 
 
-def test_folder_that_is_a_file_is_the_operators_fault(tmp_path: Path) -> None:
+def test_folder_that_is_a_file_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "broker").write_text("")
     assert main(["broker-config", "--out", str(tmp_path / "broker")]) == 3

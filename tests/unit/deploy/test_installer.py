@@ -6,8 +6,8 @@ import pytest
 
 from deploy.installer import open_installer
 from deploy.links import locked
-from deploy.report import FlashOutcome
-from deploy.selftest import Selftest
+from deploy.results import FlashOutcome
+from deploy.selftest.process import Selftest
 from deploy.target import FlashTarget
 from models.errors import InstallError
 from models.package import Package, open_package
@@ -50,9 +50,7 @@ def test_second_flash_keeps_the_first_package_as_previous(
     )
 
 
-def test_steps_are_told_in_their_order(
-    line_pc: SimTarget, builds: list[Package]
-) -> None:
+def test_steps_are_reported_in_order(line_pc: SimTarget, builds: list[Package]) -> None:
     told: list[str] = []
     selftest = line_pc.installer.selftest
     target = FlashTarget("local:here", line_pc.slot)
@@ -71,35 +69,35 @@ def test_same_package_again_changes_nothing(
     assert line_pc.record() == before
 
 
-def test_same_package_again_mends_a_damaged_copy(
+def test_same_package_again_repairs_a_damaged_copy(
     line_pc: SimTarget, builds: list[Package]
 ) -> None:
     line_pc.flash(builds[0])
     line_pc.flash(builds[1])
     damage(line_pc.slot.current)
     report = line_pc.flash(builds[1])
-    assert report.outcome is FlashOutcome.MENDED
+    assert report.outcome is FlashOutcome.REPAIRED
     assert line_pc.current() == builds[1].sha256
     assert line_pc.previous() == builds[0].sha256
 
 
-def test_same_package_again_is_proven_anew_where_its_proof_is_lost(
+def test_same_package_again_is_tested_again_if_its_proof_is_lost(
     line_pc: SimTarget, builds: list[Package]
 ) -> None:
     line_pc.flash(builds[0])
     line_pc.slot.proof.unlink()
-    assert line_pc.flash(builds[0]).outcome is FlashOutcome.MENDED
+    assert line_pc.flash(builds[0]).outcome is FlashOutcome.REPAIRED
     assert line_pc.proven() == {builds[0].sha256}
 
 
-def test_proof_of_another_machine_is_not_believed(
+def test_proof_of_another_machine_is_not_valid(
     line_pc: SimTarget, builds: list[Package]
 ) -> None:
     line_pc.flash(builds[0])
     text = line_pc.slot.proof.read_text()
     machine = line_pc.flash(builds[0]).proof.machine
     line_pc.slot.proof.write_text(text.replace(machine, "another machine"))
-    assert line_pc.flash(builds[0]).outcome is FlashOutcome.MENDED
+    assert line_pc.flash(builds[0]).outcome is FlashOutcome.REPAIRED
 
 
 def test_older_package_is_refused_and_rollback_is_named(
@@ -130,7 +128,7 @@ def test_package_that_fails_the_self_test_leaves_the_old_one_in_force(
     assert "SIGABRT" in record.reason
 
 
-def test_line_pc_that_refused_one_package_takes_the_next(
+def test_line_pc_that_refused_one_package_accepts_the_next(
     line_pc: SimTarget, builds: list[Package]
 ) -> None:
     line_pc.flash(builds[0])
@@ -241,7 +239,7 @@ def test_rollback_to_a_damaged_package_is_refused(
     assert line_pc.current() == builds[1].sha256
 
 
-def test_rollback_to_a_package_without_proof_proves_it_first(
+def test_rollback_to_a_package_without_proof_tests_it_first(
     line_pc: SimTarget, builds: list[Package]
 ) -> None:
     line_pc.flash(builds[0])

@@ -36,35 +36,35 @@ def proof_of(sha256: str) -> Proof:
     )
 
 
-def test_line_pc_without_files_is_idle_and_knows_no_proof(journal: Journal) -> None:
+def test_line_pc_without_files_is_idle_and_has_no_proof(journal: Journal) -> None:
     assert journal.state() is SlotState.IDLE
     assert journal.proof_of("a") is None
 
 
 def test_event_that_cannot_happen_writes_nothing(journal: Journal) -> None:
     with pytest.raises(ValueError, match="cannot happen"):
-        journal.note(SlotEvent.GOLDEN_PASSED, "a")
+        journal.record(SlotEvent.GOLDEN_PASSED, "a")
     assert not journal.slot.state.exists()
 
 
-def test_flash_that_never_ended_is_noted_and_the_next_one_begins(
+def test_interrupted_flash_is_recorded_and_the_next_one_starts(
     journal: Journal, line_pc: SimTarget
 ) -> None:
-    journal.begin("a")
-    journal.note(SlotEvent.FILES_COMPLETE, "a")
+    journal.start("a")
+    journal.record(SlotEvent.FILES_COMPLETE, "a")
     journal.recover()
     assert line_pc.record().reason == "Interrupted in state downloaded."
-    journal.begin("b")
+    journal.start("b")
     assert line_pc.record().package_sha256 == "b"
 
 
-def test_damaged_files_count_as_none(journal: Journal) -> None:
+def test_damaged_files_count_as_missing(journal: Journal) -> None:
     journal.slot.state.write_bytes(b'{"state": "comm')
     journal.slot.proof.write_bytes(b"")
     assert journal.state() is SlotState.IDLE
     assert journal.proof_of("a") is None
-    journal.begin("a")
-    journal.keep_proof(proof_of("a"))
+    journal.start("a")
+    journal.save_proof(proof_of("a"))
     assert journal.proof_of("a") is not None
 
 
@@ -74,21 +74,21 @@ NEWER = '{"schema_version": 2, "word": "unknown"}'
 def test_state_of_a_newer_graftline_is_not_overwritten(journal: Journal) -> None:
     journal.slot.state.write_text(NEWER)
     with pytest.raises(InstallError, match="newer than this runtime"):
-        journal.begin("a")
+        journal.start("a")
     assert journal.slot.state.read_text() == NEWER
 
 
 def test_proofs_of_a_newer_graftline_are_not_overwritten(journal: Journal) -> None:
     journal.slot.proof.write_text(NEWER)
     with pytest.raises(InstallError, match="newer than this runtime"):
-        journal.keep_proof(proof_of("a"))
+        journal.save_proof(proof_of("a"))
     assert journal.slot.proof.read_text() == NEWER
 
 
-def test_proof_of_a_package_outlives_those_of_others(journal: Journal) -> None:
+def test_only_the_proofs_of_stored_packages_are_kept(journal: Journal) -> None:
     for name in ("a", "b", "c"):
-        journal.keep_proof(proof_of(name))
-    journal.forget_proofs(["a", "c"])
+        journal.save_proof(proof_of(name))
+    journal.prune_proofs(["a", "c"])
     assert journal.proof_of("a") == proof_of("a").model_copy(
         update={"at": journal.proof_of("a").at}  # type: ignore[union-attr]
     )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.links import clean_links, locked, referenced, remove_link, switch_link
+from deploy.links import clean_links, linked_packages, locked, remove_link, switch_link
 from models.errors import InstallError
 from models.slot_files import SlotFolder
 
@@ -36,14 +36,14 @@ def test_removed_link_is_gone_and_its_package_is_not(slot: SlotFolder) -> None:
     assert (slot.store / "a").is_dir()
 
 
-def test_every_package_that_a_link_names_is_referenced(slot: SlotFolder) -> None:
-    assert referenced(slot) == set()
+def test_every_package_that_a_link_names_is_returned(slot: SlotFolder) -> None:
+    assert linked_packages(slot) == set()
     switch_link(slot, slot.current, "a")
     switch_link(slot, slot.previous, "b")
-    assert referenced(slot) == {"a", "b"}
+    assert linked_packages(slot) == {"a", "b"}
 
 
-def test_cleaning_leaves_the_daemons_files_alone(slot: SlotFolder) -> None:
+def test_cleaning_keeps_the_daemons_files(slot: SlotFolder) -> None:
     ours = (".state.json.7.tmp", ".proof.json.7.tmp", ".current.link")
     daemons = (".health.json.7.tmp", "health.json")
     for name in (*ours, *daemons):
@@ -53,7 +53,7 @@ def test_cleaning_leaves_the_daemons_files_alone(slot: SlotFolder) -> None:
     assert {path.name for path in slot.root.iterdir()} == {*daemons, "store"}
 
 
-def test_second_holder_of_the_lock_is_told_that_it_is_busy(slot: SlotFolder) -> None:
+def test_second_holder_of_the_lock_gets_the_error_busy(slot: SlotFolder) -> None:
     with (
         locked(slot),
         pytest.raises(InstallError, match="busy") as caught,

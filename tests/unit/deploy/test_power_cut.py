@@ -99,7 +99,7 @@ def test_rollback_cut_at_any_step_leaves_the_one_package_or_the_other(
         assert_flash_converges(target, new, old)
 
 
-def test_mending_cut_at_any_step_ends_mended(
+def test_repair_cut_at_any_step_is_completed_by_the_next_flash(
     builds: list[Package], with_first_build: Path, tmp_path: Path
 ) -> None:
     package = builds[0]

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from deploy.slots import (
@@ -8,7 +6,6 @@ from deploy.slots import (
     draw_states,
     is_at_rest,
     next_state,
-    states_page,
 )
 from models.slot_states import SlotState
 
@@ -26,7 +23,7 @@ FLASH = (
 
 
 @pytest.mark.parametrize(("state", "event"), KNOWN)
-def test_pair_in_the_table_leads_where_the_table_says(
+def test_pair_in_the_table_leads_to_its_state(
     state: SlotState, event: SlotEvent
 ) -> None:
     assert next_state(state, event) is TRANSITIONS[state][event]
@@ -55,7 +52,7 @@ def test_package_is_committed_only_after_its_golden_frames_passed() -> None:
 
 
 @pytest.mark.parametrize("state", SlotState)
-def test_state_can_either_be_interrupted_or_begin_a_flash(state: SlotState) -> None:
+def test_state_can_either_be_interrupted_or_start_a_flash(state: SlotState) -> None:
     events = set(TRANSITIONS[state])
     assert is_at_rest(state) == (SlotEvent.FLASH_STARTED in events)
     assert is_at_rest(state) == (SlotEvent.INTERRUPTED not in events)
@@ -65,8 +62,3 @@ def test_drawing_holds_every_transition_once() -> None:
     lines = draw_states().splitlines()
     assert len(lines) == len(set(lines)) == len(KNOWN) + 2
     assert "    selftest --> rolled_back: golden-failed" in lines
-
-
-def test_page_of_the_states_is_drawn_from_the_table(repository: Path) -> None:
-    stored = (repository / "docs/reference/slot-states.md").read_text("utf-8")
-    assert stored == states_page()

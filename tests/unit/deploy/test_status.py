@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from deploy.installer import open_installer
-from deploy.report import StatusReport
+from deploy.results import StatusReport
 from deploy.status import read_status
 from deploy.target import FlashTarget, parse_target
 from models.errors import InstallError
@@ -18,12 +18,12 @@ def status_of(line_pc: SimTarget) -> StatusReport:
     return read_status(FlashTarget(f"local:{line_pc.root}", line_pc.slot))
 
 
-def test_line_pc_that_is_not_there_is_an_error(line_pc: SimTarget) -> None:
+def test_missing_line_pc_is_an_error(line_pc: SimTarget) -> None:
     with pytest.raises(InstallError, match="there is no line PC"):
         status_of(line_pc)
 
 
-def test_folder_that_cannot_be_looked_at_is_an_error_and_no_bug(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_read_is_an_install_error(tmp_path: Path) -> None:
     """As root there is no permission to miss; a name that is too long fails alike."""
     target = parse_target(f"local:{tmp_path / ('x' * 300)}")
     with pytest.raises(InstallError, match="cannot be read") as caught:
@@ -56,7 +56,7 @@ def test_status_names_both_packages_and_how_the_first_runs(
     assert not status.faults
 
 
-def test_age_of_the_daemons_word_is_told(line_pc: SimTarget) -> None:
+def test_age_of_the_health_file_is_reported(line_pc: SimTarget) -> None:
     line_pc.root.mkdir()
     said_at = datetime.now(UTC) - timedelta(seconds=90)
     write_file(
@@ -68,7 +68,7 @@ def test_age_of_the_daemons_word_is_told(line_pc: SimTarget) -> None:
     assert status.health_age_s == pytest.approx(90, abs=5)
 
 
-def test_word_from_the_future_has_no_negative_age(line_pc: SimTarget) -> None:
+def test_health_file_from_the_future_has_no_negative_age(line_pc: SimTarget) -> None:
     line_pc.root.mkdir()
     said_at = datetime.now(UTC) + timedelta(hours=1)
     write_file(line_pc.slot.health, Health(at=said_at, boot_id="1", state="ready"))
@@ -86,7 +86,7 @@ def test_damaged_package_in_force_is_a_fault(
     assert "00.png is missing" in status.faults[0]
 
 
-def test_damaged_slot_files_are_faults_and_the_rest_is_told(
+def test_damaged_slot_files_are_faults_and_the_rest_is_reported(
     line_pc: SimTarget, builds: list[Package]
 ) -> None:
     line_pc.flash(builds[0])
@@ -106,4 +106,4 @@ def test_proof_of_another_machine_is_a_fault(
     machine = line_pc.flash(builds[0]).proof.machine
     text = line_pc.slot.proof.read_text()
     line_pc.slot.proof.write_text(text.replace(machine, "another machine"))
-    assert status_of(line_pc).faults == ("proven on another machine: another machine",)
+    assert status_of(line_pc).faults == ("tested on another machine: another machine",)

@@ -18,10 +18,10 @@ def names(store: PackageStore) -> set[str]:
     return {path.name for path in store.folder.iterdir()}
 
 
-def test_adopted_package_lies_under_its_hash(
+def test_added_package_is_stored_under_its_hash(
     store: PackageStore, builds: list[Package]
 ) -> None:
-    stored = store.adopt(builds[0])
+    stored = store.add(builds[0])
     assert stored.folder == store.folder / builds[0].sha256
     assert store.open(builds[0].sha256) == stored
     assert names(store) == {builds[0].sha256}
@@ -33,7 +33,7 @@ def test_file_that_the_manifest_does_not_name_is_not_copied(
     folder = tmp_path / "package"
     shutil.copytree(builds[0].folder, folder)
     (folder / "notes.txt").write_text("not part of it")
-    stored = store.adopt(Package(folder, builds[0].manifest, builds[0].sha256))
+    stored = store.add(Package(folder, builds[0].manifest, builds[0].sha256))
     assert not (stored.folder / "notes.txt").exists()
 
 
@@ -44,41 +44,41 @@ def test_package_that_changes_while_it_is_copied_is_refused(
     shutil.copytree(builds[1].folder, folder)
     mixed = Package(folder, builds[0].manifest, builds[0].sha256)
     with pytest.raises(PackageError, match="changed while it was copied"):
-        store.adopt(mixed)
+        store.add(mixed)
     assert builds[0].sha256 not in names(store)
 
 
-def test_package_that_breaks_while_it_is_copied_leaves_nothing(
+def test_package_that_is_damaged_while_it_is_copied_leaves_nothing(
     store: PackageStore, builds: list[Package], tmp_path: Path
 ) -> None:
     folder = tmp_path / "package"
     shutil.copytree(builds[0].folder, folder)
     (folder / "golden" / "00.png").write_bytes(b"cut")
     with pytest.raises(PackageError, match="damaged"):
-        store.adopt(Package(folder, builds[0].manifest, builds[0].sha256))
+        store.add(Package(folder, builds[0].manifest, builds[0].sha256))
     assert names(store) == set()
 
 
-def test_disk_without_twice_the_room_is_refused_before_anything_is_written(
+def test_disk_without_twice_the_space_is_refused_before_the_first_write(
     tmp_path: Path, builds: list[Package]
 ) -> None:
     store = PackageStore(tmp_path / "store", reserve_bytes=1 << 60)
     with pytest.raises(InstallError, match="too full") as caught:
-        store.adopt(builds[0])
+        store.add(builds[0])
     assert "MiB are free" in caught.value.why
     assert names(store) == set()
 
 
-def test_damaged_copy_is_mended_and_only_where_it_is_damaged(
+def test_only_the_damaged_files_of_a_copy_are_replaced(
     store: PackageStore, builds: list[Package]
 ) -> None:
-    folder = store.adopt(builds[0]).folder
+    folder = store.add(builds[0]).folder
     untouched = (folder / "golden" / "01.png").stat().st_ino
     (folder / "golden" / "00.png").unlink()
     (folder / "openvino" / "fp32.bin").write_bytes(b"cut")
     (folder / MANIFEST_NAME).write_bytes(b"{}")
     assert not store.holds(builds[0].sha256)
-    store.adopt(builds[0])
+    store.add(builds[0])
     assert store.holds(builds[0].sha256)
     assert (folder / "golden" / "01.png").stat().st_ino == untouched
 
@@ -86,13 +86,13 @@ def test_damaged_copy_is_mended_and_only_where_it_is_damaged(
 def test_package_under_a_foreign_hash_is_not_held(
     store: PackageStore, builds: list[Package]
 ) -> None:
-    store.adopt(builds[0]).folder.rename(store.folder / builds[1].sha256)
+    store.add(builds[0]).folder.rename(store.folder / builds[1].sha256)
     assert not store.holds(builds[1].sha256)
     with pytest.raises(PackageError, match="another package"):
         store.open(builds[1].sha256)
 
 
-def test_no_name_is_not_held(store: PackageStore) -> None:
+def test_empty_hash_is_not_held(store: PackageStore) -> None:
     store.folder.mkdir()
     assert not store.holds("")
 
@@ -100,7 +100,7 @@ def test_no_name_is_not_held(store: PackageStore) -> None:
 def test_leftovers_of_crashed_attempts_are_removed(
     store: PackageStore, builds: list[Package]
 ) -> None:
-    folder = store.adopt(builds[0]).folder
+    folder = store.add(builds[0]).folder
     for name in (".incoming-abc", ".trash-def"):
         shutil.copytree(folder, store.folder / name)
     (folder / "openvino" / ".repair-fp32.bin").write_bytes(b"half")
@@ -113,9 +113,9 @@ def test_oldest_build_beyond_the_last_three_is_removed(
     store: PackageStore, builds: list[Package]
 ) -> None:
     for package in reversed(builds):
-        store.adopt(package)
+        store.add(package)
     newest_first = [package.sha256 for package in reversed(builds)]
-    assert store.prune(referenced=set()) == newest_first[:KEPT_PACKAGES]
+    assert store.prune(linked=set()) == newest_first[:KEPT_PACKAGES]
     assert names(store) == set(newest_first[:KEPT_PACKAGES])
 
 
@@ -123,6 +123,6 @@ def test_package_that_a_link_names_is_never_removed(
     store: PackageStore, builds: list[Package]
 ) -> None:
     for package in builds:
-        store.adopt(package)
-    store.prune(referenced={builds[0].sha256})
+        store.add(package)
+    store.prune(linked={builds[0].sha256})
     assert names(store) == {package.sha256 for package in builds}

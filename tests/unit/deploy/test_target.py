@@ -20,7 +20,7 @@ def test_relative_folder_is_made_absolute(
     assert parse_target("local:line-pc").slot.root == tmp_path / "line-pc"
 
 
-def test_folder_with_a_colon_is_reached_by_local() -> None:
+def test_folder_with_a_colon_is_given_with_local() -> None:
     assert parse_target("local:/srv/a:b").slot.root == Path("/srv/a:b")
     assert parse_target("/srv/a:b").slot.root == Path("/srv/a:b")
 
@@ -38,7 +38,7 @@ def test_target_without_a_folder_is_refused(text: str) -> None:
         parse_target(text)
 
 
-def test_unknown_kind_of_target_is_refused_with_the_way_out() -> None:
+def test_unknown_kind_of_target_is_refused_with_a_fix() -> None:
     with pytest.raises(ConfigError, match="no kind of target 'ftp'") as caught:
         parse_target("ftp://line")
     assert "local:ftp://line" in caught.value.fix

@@ -1,14 +1,14 @@
 import os
 
-from deploy.proof import prove
-from deploy.streams import measure_streams
+from deploy.selftest.run_modes import measure_run_modes
+from deploy.selftest.streams import measure_streams
 from models.package import Package
 
 
 def test_number_of_streams_is_measured_for_the_chosen_run_mode(
     builds: list[Package],
 ) -> None:
-    report = prove(builds[0])
+    report = measure_run_modes(builds[0])
     assert report.chosen is not None
     assert report.chosen.throughput_fps > 0
     assert 1 <= report.chosen.streams <= len(os.sched_getaffinity(0))
@@ -17,7 +17,7 @@ def test_number_of_streams_is_measured_for_the_chosen_run_mode(
 
 
 def test_no_more_streams_than_cores_are_tried(builds: list[Package]) -> None:
-    report = prove(builds[0])
+    report = measure_run_modes(builds[0])
     assert report.chosen is not None
     mode = report.chosen.model_copy(update={"streams": 1, "throughput_fps": 0.0})
     before = os.sched_getaffinity(0)

@@ -1,9 +1,9 @@
-"""How many pictures at the same time pay on this machine, measured.
+"""Measures how many inference streams are worth it on this machine.
 
 With one stream all cores work on one picture; with several, each stream has its own
-cores, and no core waits for another one in the middle of a picture. That gives more
-pictures a second, each of which takes longer. More streams than needed only cost age
-and memory, so the smallest number is taken that is nearly as fast as the best.
+cores, and no core waits for another one within a picture. That gives more pictures per
+second, each of which takes longer. Unnecessary streams only cost latency and memory, so
+the smallest number is chosen that is nearly as fast as the best.
 """
 
 import logging
@@ -19,15 +19,15 @@ logger = logging.getLogger(__name__)
 
 STREAMS_MAX = 8  # line PCs have few cores, and each stream takes memory
 MEASURED_S = 0.6
-WORTH_IT = 1.05  # gain from which more streams are taken: above what noise gives
+LEAST_GAIN = 1.05  # of the throughput: more than the noise of the measurement
 
 
 def measure_streams(package: Package, mode: RunMode) -> RunMode:
-    """Return a run mode with the number of streams that pays here.
+    """Return a run mode with the number of streams to use on this machine.
 
     Args:
         package: A verified package.
-        mode: One that reproduced the golden frames.
+        mode: A run mode that reproduced the golden frames.
 
     Raises:
         PackageError: The runtime failed.
@@ -36,43 +36,43 @@ def measure_streams(package: Package, mode: RunMode) -> RunMode:
     for streams in _candidates(len(os.sched_getaffinity(0))):
         fps = _throughput_fps(package, mode, streams)
         logger.info("streams_measured streams=%d fps=%.1f", streams, fps)
-        if fps > best.throughput_fps * WORTH_IT:
+        if fps > best.throughput_fps * LEAST_GAIN:
             update = {"streams": streams, "throughput_fps": round(fps, 2)}
             best = mode.model_copy(update=update)
     return best
 
 
 def _candidates(cores: int) -> list[int]:
-    """Return the numbers of streams worth a try: 1, 2, 4, 8, as far as cores go."""
+    """Return the numbers of streams to try: 1, 2, 4, 8, at most one per core."""
     return [n for n in (1, 2, 4, STREAMS_MAX) if n <= max(1, cores)]
 
 
 def _throughput_fps(package: Package, mode: RunMode, streams: int) -> float:
-    """Return pictures a second with every stream always at work."""
+    """Return pictures per second with every stream always busy."""
     detector = open_detector(
         package, mode.variant, mode.precision_hint, streams=streams
     )
     requests = open_requests(detector, streams)
-    _rounds(requests, 0)  # the first run of each is slow
+    _run_for(0, requests)  # the first run of each is slow
     started = time.perf_counter()
-    done = _rounds(requests, MEASURED_S)
+    done = _run_for(MEASURED_S, requests)
     return done / (time.perf_counter() - started)
 
 
-def _rounds(requests: tuple[Inference, ...], seconds: float) -> int:
-    """Keep all requests at work for a while; return how many runs that were."""
+def _run_for(seconds: float, requests: tuple[Inference, ...]) -> int:
+    """Keep all requests busy; return the number of runs."""
     end, done = time.perf_counter() + seconds, 0
     for request in requests:
-        request.start(_nothing)
+        request.start(_ignore)
     while time.perf_counter() < end:
         for request in requests:
             request.take()
-            request.start(_nothing)
+            request.start(_ignore)
             done += 1
     for request in requests:
         request.take()
     return done + len(requests)
 
 
-def _nothing() -> None:
-    """Take the word that a run has ended where somebody waits for it anyway."""
+def _ignore() -> None:
+    """Ignore that a run has ended: ``_run_for`` waits for each result anyway."""

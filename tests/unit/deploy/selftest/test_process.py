@@ -1,4 +1,4 @@
-"""Whatever the self-test's process does, flashing goes on living."""
+"""A self-test that crashes, hangs or leaks memory is an error of the flash."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import selftest as selftest_module
-from deploy.selftest import Selftest
+from deploy.selftest import process
+from deploy.selftest.process import Selftest
 from models.errors import InstallError
 from models.package import Package
 from tests.simulators.target import SimTarget
@@ -113,7 +113,7 @@ def test_files_in_the_current_folder_are_not_run_in_our_name(tmp_path: Path) -> 
     ended = subprocess.run(
         [*program, "--version"],
         cwd=tmp_path,
-        env=selftest_module._environment(),  # noqa: SLF001 - as it is run
+        env=process._environment(),  # noqa: SLF001 - as it is run
         capture_output=True,
         timeout=60,
         check=False,

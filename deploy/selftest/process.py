@@ -1,8 +1,9 @@
-"""Runs the self-test in a process of its own, which may crash, hang or eat memory.
+"""Runs the self-test in a process of its own, which may crash, hang or leak memory.
 
-A model file is code for a big native library. Whatever it does there, flashing sees
-an exit code, and the daemon beside it goes on inspecting: the self-test has a time
-limit, a memory limit, a lower priority, and is the first that the kernel would kill.
+A model file is code for a large native library. Flashing only reads the exit code and
+the report of the process, and a running daemon continues to inspect: the self-test has
+a time limit, a memory limit, a lower priority, and is the first process that the kernel
+kills when memory runs out.
 """
 
 import os
@@ -15,44 +16,41 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from deploy.report import SelftestReport
+from deploy.results import SelftestReport
 from models.errors import InstallError
 from models.package import Package
 
-PRODUCT = Path(__file__).resolve().parent.parent  # where graftline.py lies
+INSTALLED_IN = Path(__file__).resolve().parents[2]  # the folder of graftline.py
 TIMEOUT_S = 300.0  # six run modes of 50 frames at a second each
 MEMORY_BYTES = 4 << 30
 NICENESS = 10
-MAX_OOM_SCORE = b"1000"  # /proc/<pid>/oom_score_adj: "kill me first"
+MAX_OOM_SCORE = b"1000"  # /proc/<pid>/oom_score_adj: killed first
 SHOWN_CHARACTERS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Selftest:
-    """How the self-test is run.
+    """Command and limits of the self-test's process.
 
     Attributes:
         command: Program and first arguments; the package's folder and ``--json``
             follow.
-        timeout_s: After this long it is killed.
-        memory_bytes: What it may allocate (``RLIMIT_DATA``: heap and private
-            mappings; the address space itself is not limited, because the
-            runtimes reserve far more than they use).
+        timeout_s: Time after which it is killed.
+        memory_bytes: Memory that it may allocate (``RLIMIT_DATA``: heap and private
+            mappings; the address space itself is not limited, because the runtimes
+            reserve far more than they use).
     """
 
-    # -P: what lies in the operator's current folder is not run in our name.
+    # -P: modules in the operator's current folder are not imported.
     command: tuple[str, ...] = (sys.executable, "-P", "-m", "graftline", "selftest")
     timeout_s: float = TIMEOUT_S
     memory_bytes: int = MEMORY_BYTES
 
     def run(self, package: Package) -> SelftestReport:
-        """Return what the self-test found.
-
-        Args:
-            package: A verified package.
+        """Run the self-test of a verified package and return its report.
 
         Raises:
-            InstallError: It crashed, hung, or said something else than a report.
+            InstallError: It crashed, hung, or printed something else than a report.
         """
         name = f"{package.manifest.name} build {package.manifest.build}"
         child = subprocess.Popen(
@@ -73,12 +71,12 @@ class Selftest:
                 fix="Train a smaller detector; the line PC keeps the model it has.",
             ) from exc
         finally:
-            _end(child)
+            _kill(child)
         return self._report(name, child.returncode, output, errors)
 
     def _limit(self, pid: int) -> None:
-        """Put limits on a child that has just begun."""
-        # A self-test that outlives a killed flash ends by itself: processor time.
+        """Limit a child that has just started."""
+        # Processor time: a self-test that outlives a killed flash ends by itself.
         cpu_s = int(self.timeout_s * (os.cpu_count() or 1)) + 1
         try:
             resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
@@ -90,17 +88,17 @@ class Selftest:
             os.setpriority(os.PRIO_PROCESS, pid, niceness)
             Path(f"/proc/{pid}/oom_score_adj").write_bytes(MAX_OOM_SCORE)
         except (ProcessLookupError, FileNotFoundError):
-            return  # it has ended already; its exit code says why
+            return  # it has ended already; its exit code is reported
 
     def _report(
         self, name: str, exit_code: int, output: bytes, errors: bytes
     ) -> SelftestReport:
-        """Return the report among a child's last words."""
-        said = _last_words(errors)
+        """Return the report on the child's stdout."""
+        stderr = _end_of(errors)
         if exit_code not in (0, InstallError.exit_code):
             raise InstallError(
-                f"{name}: the self-test {_ending(exit_code)}.",
-                why=f"{said or 'It said nothing.'} (It may use "
+                f"{name}: the self-test {_description(exit_code)}.",
+                why=f"{stderr or 'It printed nothing.'} (It may use "
                 f"{self.memory_bytes >> 20} MiB of memory.)",
                 fix="Run `graftline selftest PACKAGE` here to see more; the line PC "
                 "keeps the model it has.",
@@ -110,7 +108,7 @@ class Selftest:
         except ValidationError as exc:
             raise InstallError(
                 f"{name}: the self-test gave no report.",
-                why=said or f"Expected one JSON, got {output[:80]!r}.",
+                why=stderr or f"Expected one JSON, got {output[:80]!r}.",
                 fix="Run `graftline selftest PACKAGE --json` here to see more.",
             ) from exc
 
@@ -118,12 +116,12 @@ class Selftest:
 def _environment() -> dict[str, str]:
     """Return the child's environment: it must find the same Graftline."""
     before = os.environ.get("PYTHONPATH")
-    path = f"{PRODUCT}{os.pathsep}{before}" if before else str(PRODUCT)
+    path = f"{INSTALLED_IN}{os.pathsep}{before}" if before else str(INSTALLED_IN)
     return {**os.environ, "PYTHONPATH": path}
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Leave nothing behind: no process, no pipe."""
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill the process with all its children, and close its pipes."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate(timeout=10)
@@ -132,8 +130,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def _ending(exit_code: int) -> str:
-    """Return an exit code in words."""
+def _description(exit_code: int) -> str:
     if exit_code >= 0:
         return f"ended with exit code {exit_code}"
     try:
@@ -142,7 +139,7 @@ def _ending(exit_code: int) -> str:
         return f"was killed by signal {-exit_code}"
 
 
-def _last_words(errors: bytes) -> str:
-    """Return the end of what was said on stderr, on one line."""
+def _end_of(errors: bytes) -> str:
+    """Return the end of stderr on one line."""
     text = " ".join(errors.decode(errors="replace").split())
     return text.removeprefix("error: ")[-SHOWN_CHARACTERS:]

@@ -1,4 +1,4 @@
-"""What the verbs of this room answer, as one JSON each."""
+"""The results of the verbs, as ``--json`` prints them: one JSON each."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -15,13 +15,13 @@ SHOWN_FAULTS = 3
 
 
 class _Report(BaseModel):
-    """Immutable."""
+    """Base of all results: immutable."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class PackageName(_Report):
-    """Which package."""
+    """Name, build and identity of a package."""
 
     name: str
     build: int
@@ -29,20 +29,16 @@ class PackageName(_Report):
 
     @classmethod
     def of(cls, package: Package) -> "PackageName":
-        """Return the name of a verified package.
-
-        Args:
-            package: The package.
-        """
+        """Return the name of a verified package."""
         manifest = package.manifest
         return cls(name=manifest.name, build=manifest.build, sha256=package.sha256)
 
     @classmethod
     def stored(cls, folder: Path) -> "PackageName":
-        """Return the name of a package of which only the manifest is read.
+        """Return the name of a package; only its manifest is read.
 
         Args:
-            folder: Its folder, named by its SHA-256.
+            folder: The package's folder, named by its SHA-256.
 
         Raises:
             PackageError: The manifest cannot be read.
@@ -51,7 +47,7 @@ class PackageName(_Report):
         return cls(name=manifest.name, build=manifest.build, sha256=folder.name)
 
     def __str__(self) -> str:
-        """Return the name for people."""
+        """Return the name as people read it."""
         return f"{self.name} build {self.build} ({self.sha256[:12]})"
 
 
@@ -60,11 +56,11 @@ class FlashOutcome(StrEnum):
 
     COMMITTED = "committed"
     ALREADY_IN_FORCE = "already-in-force"
-    MENDED = "mended"  # in force before, but its copy was damaged or not proven
+    REPAIRED = "mended"  # in force before, but its copy was damaged or had no proof
 
 
 class FlashReport(_Report):
-    """Answer of ``flash``."""
+    """Result of ``flash``."""
 
     target: str
     outcome: FlashOutcome
@@ -74,33 +70,33 @@ class FlashReport(_Report):
 
 
 class RollbackReport(_Report):
-    """Answer of ``rollback``."""
+    """Result of ``rollback``."""
 
     target: str
     current: PackageName
-    previous: PackageName | None = Field(description="What was in force until now.")
+    previous: PackageName | None = Field(description="In force until now.")
     proof: Proof
 
 
 class StatusReport(_Report):
-    """Answer of ``status``."""
+    """Result of ``status``."""
 
     target: str
     state: SlotState
-    state_sha256: str = Field(default="", description="Package the state speaks of.")
+    state_sha256: str = Field(default="", description="Package of that state.")
     reason: str = Field(default="", description="Why rolled back or interrupted.")
     since: AwareDatetime | None = None
     current: PackageName | None = None
     previous: PackageName | None = None
     trial: PackageName | None = None
     proof: Proof | None = Field(default=None, description="Of the package in force.")
-    health: Health | None = Field(default=None, description="The daemon's own word.")
+    health: Health | None = Field(default=None, description="The daemon's own report.")
     health_age_s: float | None = None
-    faults: tuple[str, ...] = Field(default=(), description="What a person must mend.")
+    faults: tuple[str, ...] = Field(default=(), description="What a person must fix.")
 
 
 class SelftestReport(_Report):
-    """What ``graftline selftest --json`` prints: every run mode, passed or not."""
+    """Result of ``selftest``: every run mode, passed or not."""
 
     package_sha256: str
     name: str
@@ -109,10 +105,10 @@ class SelftestReport(_Report):
     machine: str = Field(description="Processor and number of cores.")
     golden_frames: int = Field(ge=1)
     modes: tuple[RunMode, ...] = Field(min_length=1)
-    chosen: RunMode | None = Field(description="Fastest that passed; none if none.")
+    chosen: RunMode | None = Field(description="Fastest that passed; null = none.")
 
     def proof(self) -> Proof:
-        """Return the proof to keep on the line PC.
+        """Return the proof to save on the line PC.
 
         Raises:
             InstallError: No run mode reproduced the golden frames.

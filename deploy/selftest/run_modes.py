@@ -1,25 +1,23 @@
-"""Proves a package on this machine: every run mode, right answers, then speed.
+"""Measures every run mode of a package on this machine.
 
 Runs in the self-test's own process. A run mode is a variant with a precision hint.
-One that is wrong on a golden frame is out, however fast; of those that are right the
-fastest is chosen, because no rule of thumb knows which one that is: on some processors
-bf16 beats INT8, on others it does not exist.
+Those that fail on a golden frame are excluded; of the others the fastest is chosen. It
+is measured because it cannot be predicted: on some processors bf16 is faster than INT8,
+on others it does not exist.
 """
 
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from deploy.report import SHOWN_FAULTS, SelftestReport
-from deploy.streams import measure_streams
+from deploy.results import SHOWN_FAULTS, SelftestReport
+from deploy.selftest.streams import measure_streams
 from models.backends import open_detector
-from models.boxes import FloatArray
-from models.detector import Detector, Tiling, detect
+from models.detector import Detector, detect
 from models.errors import PackageError
 from models.golden import GoldenFrame, read_golden, run_golden
 from models.machine import machine_name
@@ -27,48 +25,17 @@ from models.manifest import PrecisionHint, Tolerance, VariantName
 from models.package import Package
 from models.preprocess import Frame
 from models.slot_files import RunMode
-from models.tiles import Tiles
 
 logger = logging.getLogger(__name__)
 
-WARM_UP_RUNS = 5
+WARM_UP_RUNS = 5  # the first runs of a graph allocate memory and are slower
 MEASURED_RUNS = 30
 
 Pictures = list[tuple[GoldenFrame, Frame]]
 
 
-@dataclass(frozen=True, slots=True)
-class _FiniteDetector:
-    """A detector whose every number must be one."""
-
-    inner: Detector
-
-    @property
-    def input_size_px(self) -> tuple[int, int]:
-        """Height and width of the graph's input."""
-        return self.inner.input_size_px
-
-    @property
-    def tiles(self) -> Tiles | None:
-        """See ``models.detector.Tiling``."""
-        return self.inner.tiles if isinstance(self.inner, Tiling) else None
-
-    def infer(self, image: Frame) -> FloatArray:
-        """Run the graph once; see ``models.detector.Detector.infer``."""
-        output = self.inner.infer(image)
-        broken = int(np.count_nonzero(~np.isfinite(output)))
-        if broken:
-            raise PackageError(
-                f"{broken} of {output.size} output values are NaN or infinite"
-            )
-        return output
-
-
-def prove(package: Package) -> SelftestReport:
-    """Return how every allowed run mode of a package does on this machine.
-
-    Args:
-        package: A verified package.
+def measure_run_modes(package: Package) -> SelftestReport:
+    """Return accuracy and speed of every allowed run mode of a verified package.
 
     Raises:
         PackageError: The golden frames cannot be read, or this machine can run
@@ -105,7 +72,7 @@ def prove(package: Package) -> SelftestReport:
 def _run_modes(
     package: Package,
 ) -> Iterator[tuple[VariantName, PrecisionHint, Tolerance]]:
-    """Yield what the manifest allows and this processor has."""
+    """Yield the run modes that the manifest allows and this processor has."""
     for name, variant in package.manifest.variants.items():
         for hint, tolerance in variant.tolerances.items():
             if hint is PrecisionHint.BF16 and not _has_bf16(variant.runtime):
@@ -115,7 +82,6 @@ def _run_modes(
 
 
 def _has_bf16(runtime: str) -> bool:
-    """Return whether a runtime can use bf16 on this processor."""
     if runtime != "openvino":
         return False
     from models.openvino_detector import supports_bf16  # noqa: PLC0415 (lazy)
@@ -130,13 +96,11 @@ def _measure(
     hint: PrecisionHint,
     tolerance: Tolerance,
 ) -> RunMode:
-    """Return one run mode's answer and, where it is right, its speed."""
+    """Return whether a run mode reproduces the golden frames, and its speed if so."""
     p50, p99 = 0.0, 0.0
     try:
         detector = open_detector(package, variant, hint)
-        result = run_golden(
-            _FiniteDetector(detector), pictures, package.manifest, tolerance
-        )
+        result = run_golden(detector, pictures, package.manifest, tolerance)
         reason = "; ".join(result.faults[:SHOWN_FAULTS])
         if result.passed:
             p50, p99 = _latency_ms(detector, pictures, package)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deploy.proof import prove
+from deploy.selftest.run_modes import measure_run_modes
 from models.errors import InstallError, PackageError
 from models.manifest import PrecisionHint, VariantName
 from models.openvino_detector import supports_bf16
@@ -32,7 +32,7 @@ def only_f32(package: Package) -> dict[str, object]:
 
 def test_every_run_mode_of_this_machine_is_measured(tmp_path: Path) -> None:
     variants = (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8)
-    report = prove(make_package(tmp_path / "package", variants=variants))
+    report = measure_run_modes(make_package(tmp_path / "package", variants=variants))
     hints = (PrecisionHint.F32, PrecisionHint.BF16)[: 1 + supports_bf16()]
     assert [(mode.variant, mode.precision_hint) for mode in report.modes] == [
         (variant, hint) for variant in variants for hint in hints
@@ -42,7 +42,7 @@ def test_every_run_mode_of_this_machine_is_measured(tmp_path: Path) -> None:
 
 
 def test_fastest_run_mode_that_passed_is_chosen(builds: list[Package]) -> None:
-    report = prove(builds[0])
+    report = measure_run_modes(builds[0])
     assert report.chosen is not None
     fastest = min(mode.latency_ms_p50 for mode in report.modes if mode.passed)
     assert report.chosen.latency_ms_p50 == fastest
@@ -60,11 +60,11 @@ def test_fastest_run_mode_that_passed_is_chosen(builds: list[Package]) -> None:
         (resealed.answer_another_shape, r"expected [6, A], got (7, 100)"),
     ],
 )
-def test_model_that_answers_wrong_is_refused_with_the_first_fault(
+def test_model_with_wrong_output_is_refused_with_the_first_fault(
     change: object, reason: str, builds: list[Package], tmp_path: Path
 ) -> None:
     wrong = reseal(builds[0], tmp_path / "wrong", change)  # type: ignore[arg-type]
-    report = prove(wrong)
+    report = measure_run_modes(wrong)
     assert report.chosen is None
     assert all(mode.latency_ms_p50 == 0 for mode in report.modes)
     with pytest.raises(InstallError, match="failed in every run mode") as caught:
@@ -79,7 +79,7 @@ def test_run_mode_that_cannot_be_loaded_does_not_end_the_others(tmp_path: Path) 
     def cut(folder: Path) -> None:
         (folder / "openvino" / "fp32.xml").write_bytes(b"<net")
 
-    report = prove(reseal(package, tmp_path / "cut", cut))
+    report = measure_run_modes(reseal(package, tmp_path / "cut", cut))
     assert report.chosen is not None
     assert report.chosen.variant is VariantName.OPENVINO_INT8
     failed = [mode for mode in report.modes if not mode.passed]
@@ -91,14 +91,16 @@ def test_run_mode_that_the_manifest_does_not_allow_is_not_tried(
     builds: list[Package], tmp_path: Path
 ) -> None:
     package = reseal(builds[0], tmp_path / "p", resealed.nothing, **only_f32(builds[0]))
-    assert [m.precision_hint for m in prove(package).modes] == [PrecisionHint.F32]
+    assert [m.precision_hint for m in measure_run_modes(package).modes] == [
+        PrecisionHint.F32
+    ]
 
 
-def test_golden_frame_that_is_no_picture_is_a_package_error(
+def test_golden_frame_that_is_not_a_picture_is_a_package_error(
     builds: list[Package], tmp_path: Path
 ) -> None:
     def blot(folder: Path) -> None:
         (folder / "golden" / "00.png").write_bytes(np.zeros(64, np.uint8).tobytes())
 
     with pytest.raises(PackageError, match="golden frame cannot be read"):
-        prove(reseal(builds[0], tmp_path / "blot", blot))
+        measure_run_modes(reseal(builds[0], tmp_path / "blot", blot))

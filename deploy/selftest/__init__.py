@@ -1,0 +1,1 @@
+"""The self-test of a package: right answers on this machine first, then speed."""
