@@ -101,7 +101,7 @@ class Installer:
                 self-test of this machine, or the slot cannot be written; nothing has
                 changed.
         """
-        if not self.slot.is_there:
+        if not self.slot.exists:
             raise self._no_previous()
         with self._translated_errors(), locked(self.slot):
             current = self.slot.package_of(self.slot.current)

@@ -19,7 +19,7 @@ def read_status(target: FlashTarget) -> StatusReport:
         InstallError: There is no slot folder, or it cannot be read.
     """
     slot = target.slot
-    if not slot.is_there:
+    if not slot.exists:
         raise InstallError(
             f"{target.name}: there is no line PC in {slot.root}.",
             why="The folder does not exist.",

@@ -1,6 +1,6 @@
-"""The contracts that every part of Graftline shares.
+"""The contracts that every part of Graftline shares; the networks are in ``trainer``.
 
-What crosses a process or a machine lives here: the model package and its
-manifest, the MQTT messages, the slot files, the errors, and how a package is
-run. Nothing in here imports a sibling package.
+Data that crosses a process or a machine is defined here (the model package, the MQTT
+messages, the slot files, the errors), and so is the code that runs a package; nothing
+in here imports a sibling package.
 """

@@ -1,7 +1,7 @@
 """Opens a package's variant with the runtime that it names.
 
-The runtimes are imported when one is asked for: a line PC that runs OpenVINO never
-loads ONNX Runtime.
+A runtime is imported when a variant needs it: a line PC that runs OpenVINO never loads
+ONNX Runtime.
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ def open_detector(
     threads: int = 0,
     streams: int = 1,
 ) -> Detector:
-    """Return a graph that is ready to run, tile by tile where the package says so.
+    """Return a graph that is ready to run, tile by tile if the manifest has tiles.
 
     Args:
         package: A verified package.
-        variant: Which of its variants.
-        precision_hint: Arithmetic of what is not quantized (OpenVINO only).
+        variant: Name of one of its variants.
+        precision_hint: Arithmetic of layers that are not quantized (OpenVINO only).
         threads: Number of inference threads, 0 = all cores.
-        streams: Pictures worked on at the same time (OpenVINO only).
+        streams: Pictures that are inferred at the same time (OpenVINO only).
 
     Raises:
         PackageError: The package lacks the variant, the run mode is not allowed, or
@@ -37,7 +37,7 @@ def open_detector(
     if precision_hint not in entry.tolerances:
         allowed = ", ".join(entry.tolerances)
         raise PackageError(
-            f"{variant}: precision hint {precision_hint} was not proven.",
+            f"{variant}: precision hint {precision_hint} was not tested.",
             why=f"The package allows {allowed}.",
             fix=f"Use {allowed}.",
         )

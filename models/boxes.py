@@ -15,7 +15,7 @@ def area(boxes: Boxes) -> FloatArray:
         boxes: ``[N, 4]`` float32, xyxy, pixels.
 
     Returns:
-        ``[N]`` float32, square pixels; 0 for a box that is turned inside out.
+        ``[N]`` float32, square pixels; 0 for a box with ``x2 < x1`` or ``y2 < y1``.
     """
     result: FloatArray = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1)
     return result
@@ -55,15 +55,12 @@ def iou(a: Boxes, b: Boxes) -> FloatArray:
 
 
 def clip(boxes: Boxes, width_px: int, height_px: int) -> Boxes:
-    """Return the boxes cut at the edges of an image.
+    """Return a copy of the boxes, every coordinate inside an image.
 
     Args:
         boxes: ``[N, 4]`` float32, xyxy, pixels.
         width_px: Width of the image.
         height_px: Height of the image.
-
-    Returns:
-        ``[N, 4]`` float32, a copy, every coordinate inside the image.
     """
     limit = np.array([width_px, height_px, width_px, height_px], np.float32)
     result: Boxes = np.clip(boxes, 0, limit).astype(np.float32)

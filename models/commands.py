@@ -1,4 +1,4 @@
-"""The published language, the other way: commands to a station and its answers.
+"""The MQTT commands to a station and its replies.
 
 =============================== ============ ===================================
 topic                           QoS          payload
@@ -9,10 +9,9 @@ topic                           QoS          payload
 =============================== ============ ===================================
 
 The topics are below the station's root, see ``models.topics``. A command is an event,
-not a state: a retained one is refused. Its ``id`` is taken once, its ``expires_at`` is
-judged by the station's clock, and both keep a command that was delayed or recorded from
-being carried out later. Readers keep fields that they do not know and refuse a newer
-``schema_version``.
+not a state: a retained one is refused. An ``id`` is accepted once, and ``expires_at``
+is compared with the station's clock: a command that was delayed or recorded is not
+carried out later. Readers keep unknown fields and refuse a newer ``schema_version``.
 """
 
 from enum import StrEnum
@@ -26,7 +25,7 @@ from models.topics import Name
 COMMAND_SCHEMA_VERSION = 1
 COMMAND_MAX_BYTES = 4096
 COMMAND_MAX_NESTING = 32  # opening brackets; a command has one
-COMMAND_MAX_LIFE_S = 600  # from now to ``expires_at``: ids are kept that long
+COMMAND_MAX_LIFE_S = 600  # from now to ``expires_at``: accepted ids are kept as long
 ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 PART_PATTERN = r"^[^\x00-\x1f\x7f]{1,100}$"
 

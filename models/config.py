@@ -1,7 +1,7 @@
 """One loader for every program's TOML file.
 
-All faults of a file are told at once, each with its place; an unknown key is a
-fault, with the key that was probably meant.
+All faults of a file are reported together, each with its key; an unknown key is a
+fault, reported with the key that was probably meant.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
         layout: Class of the configuration.
 
     Raises:
-        ConfigError: Missing, not TOML, or with faults; all are told together.
+        ConfigError: The file is missing, not TOML, or has faults.
     """
     try:
         if path.stat().st_size > CONFIG_MAX_BYTES:
@@ -57,15 +57,15 @@ def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
         raise ConfigError(
             f"{path}: not UTF-8 text.", why=str(exc), fix="Save it as UTF-8."
         ) from exc
-    except (ValueError, RecursionError) as exc:  # also: a number without an end
+    except (ValueError, RecursionError) as exc:  # also: an integer of too many digits
         raise ConfigError(
-            f"{path}: not TOML.", why=str(exc), fix="Mend that place."
+            f"{path}: not TOML.", why=str(exc), fix="Correct that line."
         ) from exc
     if places := list(_places_of_nul(document)):
         raise ConfigError(
             f"{path}: a NUL character in {', '.join(places)}.",
-            why="No name of a file or a host has one.",
-            fix="Take it out.",
+            why="No file name or host name may have one.",
+            fix="Remove it.",
         )
     return parse_config(document, layout, str(path))
 
@@ -78,10 +78,10 @@ def parse_config(
     Args:
         document: Tables and values.
         layout: Class of the configuration.
-        name: Where it comes from, for messages.
+        name: Source of the document, for messages.
 
     Raises:
-        ConfigError: It has faults; all are told together.
+        ConfigError: The document has faults.
     """
     try:
         return layout.model_validate(document)
@@ -90,12 +90,12 @@ def parse_config(
         raise ConfigError(
             f"{name}: {len(faults)} fault{'s' * (len(faults) > 1)}.",
             why="; ".join(faults) + ".",
-            fix="Mend the file; --print-config shows what is understood.",
+            fix="Correct the file; --print-config shows the resulting values.",
         ) from exc
 
 
 def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
-    """Yield where a text in a document holds NUL, which the system cannot open."""
+    """Yield the keys of texts with NUL: ``open()`` raises ValueError for them."""
     if isinstance(value, str) and "\0" in value:
         yield place
     inner: Iterable[tuple[object, object]] = ()
@@ -108,7 +108,6 @@ def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
 
 
 def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pydantic's)
-    """Return one fault as a sentence with its place."""
     place = ".".join(str(step) for step in error["loc"])
     if error["type"] not in UNKNOWN_KEY:
         got = error.get("input")
@@ -121,7 +120,6 @@ def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pyda
 
 
 def _known_keys(steps: tuple[Any, ...], layout: type[Any]) -> list[str]:
-    """Return the keys that are allowed at a place."""
     here: type[Any] | None = layout
     for step in steps:
         # A number is an index in a list; a name that is not a field is a key of a

@@ -1,4 +1,4 @@
-"""What a detector says of one image, after NMS and thresholds."""
+"""The detections of one image, after NMS and thresholds."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ class Detections:
     """Boxes that a detector found in one image, best first.
 
     Attributes:
-        boxes: ``[N, 4]`` float32, xyxy, pixels; the holder's name says whose
-            (``boxes_frame`` or ``boxes_input``).
+        boxes: ``[N, 4]`` float32, xyxy, in pixels of the frame or of the graph's
+            input; the function that returns them documents which.
         scores: ``[N]`` float32 in 0..1, descending.
         labels: ``[N]`` int64, index into the package's labels.
     """
@@ -31,26 +31,20 @@ class Detections:
 
         Args:
             thresholds: ``[C]`` float32 in 0..1, one for each label.
-
-        Returns:
-            The same detections without those below, order kept.
         """
-        return self.take(self.scores >= thresholds[self.labels])
+        return self.select(self.scores >= thresholds[self.labels])
 
-    def take(self, index: np.ndarray) -> "Detections":
-        """Return a selection.
+    def select(self, index: np.ndarray) -> "Detections":
+        """Return some of the detections, in the order of the index.
 
         Args:
             index: ``[N]`` bool mask or ``[M]`` int positions.
-
-        Returns:
-            The selected detections in the order of the index.
         """
         return Detections(self.boxes[index], self.scores[index], self.labels[index])
 
 
 def no_detections() -> Detections:
-    """Return the empty answer."""
+    """Return empty detections."""
     return Detections(
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
     )

@@ -1,4 +1,4 @@
-"""The seam between a model's runtime and everything that uses it."""
+"""The interface of a model's runtime, and what is computed from its output."""
 
 from typing import Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ from models.tiles import Tiles
 
 
 class Detector(Protocol):
-    """A graph that is ready to run: OpenVINO, ONNX Runtime or torch behind it."""
+    """A graph that is ready to run, by OpenVINO, ONNX Runtime or torch."""
 
     @property
     def input_size_px(self) -> tuple[int, int]:
@@ -23,22 +23,22 @@ class Detector(Protocol):
         """Run the graph once.
 
         Args:
-            image: ``[H, W, 3]`` uint8, BGR, of the input's size; the detector makes
-                the graph's ``[1, 3, H, W]`` float32 of it.
+            image: ``[H, W, 3]`` uint8, BGR, of the input's size; the detector
+                converts it to the graph's ``[1, 3, H, W]`` float32.
 
         Returns:
             ``[4 + C, A]`` float32: centre x, centre y, width, height in input
-            pixels, then ``C`` scores in 0..1. The caller may keep it.
+            pixels, then ``C`` scores in 0..1. The array is the caller's own.
         """
 
 
 @runtime_checkable
 class Tiling(Protocol):
-    """A detector that may look at a picture tile by tile."""
+    """A detector that may run on a picture tile by tile."""
 
     @property
     def tiles(self) -> Tiles | None:
-        """How a picture is cut; None = it is looked at as a whole."""
+        """How a picture is cut; None = it is not."""
 
 
 def decode_output(
@@ -48,16 +48,16 @@ def decode_output(
     *,
     iou_threshold: float = IOU_THRESHOLD,
 ) -> Detections:
-    """Return what an output says, tiles merged where there are any.
+    """Return the detections in an output, those of tiles merged.
 
     Args:
-        detector: That gave the output.
+        detector: The detector that returned the output.
         output: From ``infer``, or from one of its requests.
         score_thresholds: ``[C]`` float32 in 0..1, one for each label.
         iou_threshold: Overlap in 0..1 above which the weaker box is dropped.
 
     Returns:
-        Detections with ``boxes_input``.
+        Detections in pixels of the input.
 
     Raises:
         PackageError: A number is not finite.
@@ -75,16 +75,15 @@ def detect(
     *,
     iou_threshold: float = IOU_THRESHOLD,
 ) -> Detections:
-    """Return what a detector finds in one frame.
+    """Return the detections in one frame.
 
     Args:
-        detector: The graph.
         frame: ``[H, W, 3]`` uint8, BGR, any size.
         score_thresholds: ``[C]`` float32 in 0..1, one for each label.
         iou_threshold: Overlap in 0..1 above which the weaker box is dropped.
 
     Returns:
-        Detections with ``boxes_frame``: pixels of the frame, cut at its edges.
+        Detections in pixels of the frame, cut at its edges.
     """
     image, box = letterbox_image(frame, *detector.input_size_px)
     found = decode_output(
@@ -94,13 +93,5 @@ def detect(
 
 
 def equal_thresholds(score_threshold: float, label_count: int) -> FloatArray:
-    """Return one threshold for every label.
-
-    Args:
-        score_threshold: Score in 0..1.
-        label_count: Number of labels.
-
-    Returns:
-        ``[label_count]`` float32.
-    """
+    """Return the same threshold for every label, ``[label_count]`` float32."""
     return np.full(label_count, score_threshold, np.float32)

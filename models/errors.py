@@ -9,8 +9,8 @@
     * InstallError      8 - a package cannot be put on the line PC
     * TrainingError     9 - weights, output folder, or diverged
 
-The number is the exit code of the command. 1 is a bug of ours, 2 wrong usage,
-130 Ctrl-C. Adapters translate foreign errors with ``from exc``.
+The number is the exit code of the command. 1 is a bug in Graftline, 2 wrong usage,
+130 Ctrl-C. Adapters translate errors of libraries with ``from exc``.
 """
 
 from enum import IntEnum
@@ -30,7 +30,7 @@ class GraftlineError(Exception):
 
     Args:
         what: What failed, with the name and the value at fault.
-        why: What was expected, or the cause seen.
+        why: What was expected, or the cause.
         fix: The next action of the person who reads this.
     """
 
@@ -41,7 +41,7 @@ class GraftlineError(Exception):
         self.what, self.why, self.fix = what, why, fix
 
     def __str__(self) -> str:
-        """Return the three sentences on one line, empty parts left out."""
+        """Return the parts on one line, empty ones left out."""
         parts = (self.what, self.why, self.fix and f"Fix: {self.fix}")
         return " ".join(p for p in parts if p)
 

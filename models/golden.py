@@ -1,9 +1,9 @@
-"""Golden frames: what the model must still say, wherever it runs.
+"""Golden frames: the detections that a model must reproduce on every machine.
 
 The package holds some frames as lossless PNG and the detections that the trained
-network gave for them. Parity: every expected detection well above its threshold is
-found again (overlap and score within the tolerance), and nothing unexpected stands
-well above the threshold. "Well" is the tolerance of the score.
+network returned for them. A run passes if every expected detection well above its
+threshold is found again (overlap and score within the tolerance), and no other
+detection is well above the threshold. "Well" is the tolerance of the score.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from models.package import Package
 from models.pictures import DamagedPictureError, read_picture
 from models.preprocess import Frame
 
-KEPT_BELOW_THRESHOLD = 0.25  # so that a partner below the threshold is still known
+KEPT_BELOW_THRESHOLD = 0.25  # a match may have a lower score than the threshold
 MIN_KEPT_SCORE = 0.01
 
 
@@ -55,12 +55,12 @@ class GoldenSet(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class GoldenResult:
-    """How a run compares with the expectation.
+    """A comparison of detections with the expected ones.
 
     Attributes:
         frames: Number of frames compared.
         matched: Expected detections well above the threshold that were found.
-        faults: One sentence for each that was not, or that came unexpected.
+        faults: One sentence for each that was not found, or was not expected.
         worst_score_difference: Largest difference of a matched score.
         worst_iou: Smallest overlap of a matched pair; 1 where nothing matched.
     """
@@ -73,7 +73,7 @@ class GoldenResult:
 
     @property
     def passed(self) -> bool:
-        """Whether there is no fault."""
+        """Whether there are no faults."""
         return not self.faults
 
 
@@ -90,12 +90,8 @@ def kept_thresholds(thresholds: FloatArray) -> FloatArray:
     return lower.clip(min=MIN_KEPT_SCORE)
 
 
-def record(detections: Detections) -> tuple[GoldenDetection, ...]:
-    """Return detections in the form of the golden file.
-
-    Args:
-        detections: With ``boxes_frame``.
-    """
+def golden_detections(detections: Detections) -> tuple[GoldenDetection, ...]:
+    """Return detections, in pixels of the frame, in the form of the golden file."""
     rows = zip(detections.boxes, detections.scores, detections.labels, strict=True)
     return tuple(
         GoldenDetection(
@@ -107,8 +103,8 @@ def record(detections: Detections) -> tuple[GoldenDetection, ...]:
     )
 
 
-def _detections(frame: GoldenFrame) -> Detections:
-    """Return the expectation as arrays."""
+def _expected(frame: GoldenFrame) -> Detections:
+    """Return the expected detections as arrays."""
     rows = frame.detections
     return Detections(
         np.array([row.box for row in rows], np.float32).reshape(-1, 4),
@@ -118,13 +114,10 @@ def _detections(frame: GoldenFrame) -> Detections:
 
 
 def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
-    """Return a package's golden frames with their pictures.
-
-    Args:
-        package: A verified package.
+    """Return the golden frames of a verified package, each with its picture.
 
     Returns:
-        Pairs of expectation and ``[H, W, 3]`` uint8 BGR.
+        Pairs of expected detections and ``[H, W, 3]`` uint8 BGR.
 
     Raises:
         PackageError: The set or one of its pictures cannot be read, or does not
@@ -153,7 +146,6 @@ def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
 
 
 def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:
-    """Refuse a set that does not fit its package."""
     folder = PurePosixPath(manifest.golden).parent
     for frame in golden.frames:
         if str(folder / frame.file) not in manifest.files:
@@ -162,10 +154,10 @@ def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:
                 why="Only files with a hash in the manifest are trusted.",
                 fix="Pack the run again.",
             )
-        for found in frame.detections:
-            if found.label >= len(manifest.labels):
+        for expected in frame.detections:
+            if expected.label >= len(manifest.labels):
                 raise PackageError(
-                    f"{frame.file}: golden frame expects label {found.label}.",
+                    f"{frame.file}: golden frame expects label {expected.label}.",
                     why=f"The package has {len(manifest.labels)} labels.",
                     fix="Pack the run again.",
                 )
@@ -177,13 +169,13 @@ def run_golden(
     manifest: Manifest,
     tolerance: Tolerance,
 ) -> GoldenResult:
-    """Return how a detector reproduces the golden detections.
+    """Run a detector on golden frames and compare it with the expected detections.
 
     Args:
         detector: The graph under test.
         pairs: From ``read_golden``.
-        manifest: For the thresholds.
-        tolerance: Of the run mode.
+        manifest: Has the thresholds.
+        tolerance: The tolerance of the run mode.
     """
     thresholds = manifest.score_thresholds()
     kept = kept_thresholds(thresholds)
@@ -193,7 +185,7 @@ def run_golden(
         got = detect(
             detector, picture, kept, iou_threshold=manifest.thresholds.iou_threshold
         )
-        result = compare(_detections(frame), got, thresholds, tolerance)
+        result = compare(_expected(frame), got, thresholds, tolerance)
         matched += result.matched
         faults += [f"{frame.file}: {fault}" for fault in result.faults]
         score_difference = max(score_difference, result.worst_score_difference)
@@ -207,13 +199,13 @@ def compare(
     thresholds: FloatArray,
     tolerance: Tolerance,
 ) -> GoldenResult:
-    """Return how one frame's detections compare with the expectation.
+    """Compare the detections of one frame with the expected ones.
 
     Args:
         expected: From the golden file, down to ``kept_thresholds``.
         got: From the detector under test, down to ``kept_thresholds``.
         thresholds: ``[C]`` float32, the package's thresholds.
-        tolerance: Of the run mode.
+        tolerance: The tolerance of the run mode.
     """
     missing = _unmatched(expected, got, thresholds, tolerance)
     surplus = _unmatched(got, expected, thresholds, tolerance)
@@ -240,19 +232,19 @@ class _Matching:
 def _unmatched(
     these: Detections, others: Detections, thresholds: FloatArray, limit: Tolerance
 ) -> _Matching:
-    """Match detections well above the threshold with a close partner each."""
-    sure = np.nonzero(these.scores >= thresholds[these.labels] + limit.score)[0]
+    """Match each detection well above the threshold with a close one of the others."""
+    well_above = np.nonzero(these.scores >= thresholds[these.labels] + limit.score)[0]
     overlaps = iou(these.boxes, others.boxes)  # [N, M]
     same = these.labels[:, None] == others.labels
     difference = np.abs(these.scores[:, None] - others.scores)
     close = same & (overlaps >= limit.iou) & (difference <= limit.score)
     faults, worst_difference, worst_iou = [], 0.0, 1.0
-    for i in sure:
+    for i in well_above:
         if not close[i].any():
             faults.append(int(i))
             continue
         partner = int(np.argmax(np.where(close[i], overlaps[i], -1)))
         worst_difference = max(worst_difference, float(difference[i, partner]))
         worst_iou = min(worst_iou, float(overlaps[i, partner]))
-    matched = len(sure) - len(faults)
+    matched = len(well_above) - len(faults)
     return _Matching(matched, tuple(faults), worst_difference, worst_iou)

@@ -1,8 +1,9 @@
-"""Runs of a graph that overlap: several requests on one compiled model.
+"""Asynchronous inference: several requests on one compiled model.
 
-A request has its own input, which the caller writes a picture into, and gives its
-answer later: meanwhile the next picture is prepared and the last answer is decided.
-A runtime that knows only one run at a time answers before ``start`` returns.
+A request has an input buffer of its own, which the caller writes a picture into, and
+returns its result later: meanwhile the next picture is preprocessed and the last result
+is evaluated. With a runtime that runs one picture at a time, the result is there before
+``start`` returns.
 """
 
 from collections.abc import Callable
@@ -21,33 +22,33 @@ class Inference(Protocol):
 
     @property
     def image(self) -> Frame:
-        """``[H, W, 3]`` uint8 BGR: the input, to be written while the request is idle.
+        """``[H, W, 3]`` uint8 BGR: the input buffer, written while the request is idle.
 
-        It keeps what was written last.
+        It keeps its content from run to run.
         """
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can be started: nothing runs, no answer waits to be taken."""
+        """Whether it can be started: it does not run, and its result was read."""
 
     @property
     def is_done(self) -> bool:
-        """Whether there is an answer to take."""
+        """Whether its result, or its error, is available."""
 
     def start(self, when_done: Callable[[], None]) -> None:
         """Run the graph on ``image``.
 
         Args:
-            when_done: Called once there is an answer, perhaps in another thread and
-                perhaps before ``start`` returns. Must not raise or wait.
+            when_done: Called when the result is available, possibly in another thread
+                and possibly before ``start`` returns. Must not raise or wait.
         """
 
-    def take(self) -> FloatArray:
-        """Return the answer, waiting for it; the request is idle then.
+    def result(self) -> FloatArray:
+        """Wait for the result and return it; the request is idle then.
 
         Returns:
-            ``[4 + C, A]`` float32, as ``models.detector.Detector.infer``; the caller
-            may keep it.
+            ``[4 + C, A]`` float32, as ``models.detector.Detector.infer``; the array is
+            the caller's own.
 
         Raises:
             PackageError: The runtime failed.
@@ -56,50 +57,46 @@ class Inference(Protocol):
 
 @runtime_checkable
 class ParallelDetector(Protocol):
-    """A detector whose runtime works on several pictures at the same time."""
+    """A detector whose runtime runs several pictures at the same time."""
 
     def open_request(self) -> Inference:
         """Return one more request on the same compiled model."""
 
 
 class DirectInference:
-    """A request of a runtime that knows only one run at a time.
-
-    Args:
-        detector: Runs in the caller's thread.
-    """
+    """A request of a runtime that runs one picture at a time, in ``start``."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._answer: FloatArray | PackageError | None = None
+        self._outcome: FloatArray | PackageError | None = None
         self.image: Frame = np.zeros((*detector.input_size_px, 3), np.uint8)
 
     @property
     def is_idle(self) -> bool:
         """See ``Inference.is_idle``."""
-        return self._answer is None
+        return self._outcome is None
 
     @property
     def is_done(self) -> bool:
         """See ``Inference.is_done``."""
-        return self._answer is not None
+        return self._outcome is not None
 
     def start(self, when_done: Callable[[], None]) -> None:
         """Run the graph; see ``Inference.start``."""
         try:
-            self._answer = self._detector.infer(self.image)
+            self._outcome = self._detector.infer(self.image)
         except PackageError as error:
-            self._answer = error  # told where the answer is taken
+            self._outcome = error  # raised by ``result``
         when_done()
 
-    def take(self) -> FloatArray:
-        """Return the answer; see ``Inference.take``."""
-        answer, self._answer = self._answer, None
-        if isinstance(answer, PackageError):
-            raise answer
-        if answer is None:
-            raise RuntimeError("an answer was taken from a request that has none")
-        return answer
+    def result(self) -> FloatArray:
+        """Return the result; see ``Inference.result``."""
+        outcome, self._outcome = self._outcome, None
+        if isinstance(outcome, PackageError):
+            raise outcome
+        if outcome is None:
+            raise RuntimeError("the request was not started")
+        return outcome
 
 
 def open_requests(detector: Detector, count: int) -> tuple[Inference, ...]:
@@ -107,10 +104,10 @@ def open_requests(detector: Detector, count: int) -> tuple[Inference, ...]:
 
     Args:
         detector: The graph.
-        count: How many pictures may be on their way, at least 1.
+        count: Pictures that may be in flight, at least 1.
 
     Returns:
-        So many requests; one where the runtime knows only one run at a time.
+        ``count`` requests; one if the runtime runs one picture at a time.
     """
     if isinstance(detector, ParallelDetector):
         return tuple(detector.open_request() for _ in range(count))

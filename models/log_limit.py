@@ -1,9 +1,12 @@
-"""Bounds what the same line of a program may log.
+"""Limits how often a service may log the same line.
 
-An error that comes with every frame would fill a disk in days, and hide the line that
-matters. Of one event (the format of a log line, which is fixed) only so many lines pass
-in a minute, and of one that says the very same thing only a few. What was swallowed is
-told when the minute is over.
+An error that occurs with every frame would fill a disk in days, and hide the line that
+matters. Of one event (the format of a log line, which is fixed) only so many lines are
+written per minute, and only a few that are identical. The number of suppressed lines is
+logged at the end of the minute.
+
+No contract, and yet in ``models``: its only client is ``graftline.py``, which has no
+package of its own, for the services of ``edge`` and ``dashboard``.
 """
 
 import logging
@@ -14,27 +17,26 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 WINDOW_S = 60.0
-SAME_LINES = 5  # of one event with the same keys in a window
-EVENT_LINES = 60  # of one event with any keys: 64 cameras may each say one
-WINDOWS_MAX = 1000  # a format that is made at run time must not cost memory
-TOLD = "log_repeated event=%r swallowed=%d seconds=%d"
+SAME_LINES = 5  # identical lines in a window
+EVENT_LINES = 60  # lines of one event in a window, about one for each of 64 cameras
+WINDOWS_MAX = 1000  # bounds the memory if a format is built at run time
+SUPPRESSED = "log_repeated event=%r swallowed=%d seconds=%d"
 
 
 @dataclass(slots=True)
 class _Window:
-    """What was said of one event lately."""
+    """The lines of one event in the present minute."""
 
     level: int
-    began_s: float
+    started_s: float
     lines: Counter[str] = field(default_factory=Counter)
-    swallowed: int = 0
+    suppressed: int = 0
 
 
 class LimitedHandler(logging.StreamHandler[TextIO]):
-    """Writes log lines to a stream, a bounded number of each kind.
+    """Writes log lines to a stream, a limited number of each event.
 
     Args:
-        stream: Where to.
         now_s: Monotonic clock, in seconds.
     """
 
@@ -46,49 +48,45 @@ class LimitedHandler(logging.StreamHandler[TextIO]):
         self._windows: dict[tuple[str, str], _Window] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, unless the same was said too often.
-
-        Args:
-            record: What was logged.
-        """
+        """Write a line, unless its event was logged too often."""
         now_s = self._now_s()
         self._end_windows(now_s - WINDOW_S)
         if record.levelno < logging.INFO or self._is_admitted(record, now_s):
             super().emit(record)
 
     def close(self) -> None:
-        """Tell what was swallowed, and close."""
+        """Log what was suppressed, and close."""
         self._end_windows(self._now_s())
         super().close()
 
     def _is_admitted(self, record: logging.LogRecord, now_s: float) -> bool:
-        """Count a line, and return whether it may pass."""
+        """Count a line, and return whether it is written."""
         key = (record.name, str(record.msg))
         if key not in self._windows and len(self._windows) >= WINDOWS_MAX:
             key = (record.name, "")
         window = self._windows.setdefault(key, _Window(record.levelno, now_s))
         text = record.getMessage()
-        is_known = window.lines[text] >= SAME_LINES
-        if is_known or window.lines.total() >= EVENT_LINES:
-            window.swallowed += 1
+        is_repeated = window.lines[text] >= SAME_LINES
+        if is_repeated or window.lines.total() >= EVENT_LINES:
+            window.suppressed += 1
             return False
         window.lines[text] += 1
         return True
 
-    def _end_windows(self, began_before_s: float) -> None:
-        """Forget old windows, and tell what was swallowed in them."""
+    def _end_windows(self, started_before_s: float) -> None:
+        """Remove old windows, and log what was suppressed in them."""
         ended = [
             key
             for key, window in self._windows.items()
-            if window.began_s <= began_before_s
+            if window.started_s <= started_before_s
         ]
         for key in ended:
             window = self._windows.pop(key)
-            if window.swallowed:
+            if window.suppressed:
                 event = key[1].partition(" ")[0]
-                values = (event, window.swallowed, WINDOW_S)
+                values = (event, window.suppressed, WINDOW_S)
                 super().emit(
                     logging.LogRecord(
-                        *(key[0], window.level, __file__, 0, TOLD, values, None)
+                        *(key[0], window.level, __file__, 0, SUPPRESSED, values, None)
                     )
                 )

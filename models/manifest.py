@@ -1,8 +1,8 @@
-"""What a model package says of itself: ``manifest.json``.
+"""The manifest of a model package, ``manifest.json``.
 
-A package is a folder. The manifest names every file with its SHA-256, so the
-SHA-256 of the manifest is the identity of the whole package. Readers keep fields
-they do not know and refuse a newer ``schema_version``.
+A package is a folder. The manifest names every file with its SHA-256, so the SHA-256
+of the manifest is the identity of the whole package. Readers keep unknown fields and
+refuse a newer ``schema_version``.
 
 Every detector keeps one graph contract: input ``images [1, 3, H, W]`` float32, BGR,
 0..255, letterboxed (top left, padded with 114); output ``detections [1, 4 + C, A]``
@@ -28,8 +28,8 @@ from pydantic import (
 from models.boxes import FloatArray
 from models.tiles import Tiles
 
-SCHEMA_VERSION = 2  # the newest that is understood
-UNTILED_SCHEMA = 1  # what packages without tiles say: older daemons run them
+SCHEMA_VERSION = 2  # the newest that this version reads
+UNTILED_SCHEMA = 1  # written without tiles, so that older daemons run the package
 MANIFEST_NAME = "manifest.json"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -49,7 +49,7 @@ RelativePath = Annotated[str, AfterValidator(_stays_inside)]
 
 
 class _Part(BaseModel):
-    """A part of the manifest: immutable, keeps what it does not know."""
+    """A part of the manifest: immutable, keeps unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -261,16 +261,12 @@ class Manifest(_Part):
     files: dict[RelativePath, FileEntry] = Field(description="Every file but this.")
 
     def score_thresholds(self) -> FloatArray:
-        """Return the thresholds in the order of the labels.
-
-        Returns:
-            ``[C]`` float32 in 0..1.
-        """
+        """Return the thresholds in the order of the labels, ``[C]`` float32."""
         scores = [self.thresholds.scores[label] for label in self.labels]
         return np.array(scores, np.float32)
 
     def tiling(self) -> Tiles | None:
-        """Return how a frame is cut; None = it is looked at as a whole."""
+        """Return how a frame is cut; None = it is not."""
         if self.tiles is None:
             return None
         return Tiles(
@@ -283,7 +279,7 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _check_tiles(self) -> Self:
-        """Refuse tiles that do not fit the input, or that older daemons overlook."""
+        """Refuse tiles that do not fit the input, or that older daemons ignore."""
         if self.tiling() is not None and self.schema_version <= UNTILED_SCHEMA:
             msg = f"tiles need schema {UNTILED_SCHEMA + 1}"
             raise ValueError(msg)
@@ -291,12 +287,5 @@ class Manifest(_Part):
 
 
 def build_number(now: datetime) -> int:
-    """Return the build number of a package that is packed now.
-
-    Args:
-        now: Aware time of packing.
-
-    Returns:
-        Seconds since 1970 UTC.
-    """
+    """Return the build number of a package packed at an aware time: UTC seconds."""
     return int(now.timestamp())

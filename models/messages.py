@@ -1,4 +1,4 @@
-"""The published language: MQTT topics and payloads.
+"""The MQTT topics and payloads that stations and dashboards exchange.
 
 One daemon is one **station**. Its topics start with
 ``graftline/<site>/<line>/<station>/``:
@@ -12,15 +12,15 @@ topic                           QoS          payload
 ``camera/<name>/verdict``       1            ``VerdictEvent``
 ``camera/<name>/image/<id>``    1            JPEG, sent before its alert
 ``camera/<name>/stats``         0            ``CameraStats``
-``loss``                        1            ``LossEvent``: what was shed
+``loss``                        1            ``LossEvent``: dropped events
 ``ack``                         1            ``Acknowledgement``, to the station
 ``cmd/<verb>``                  1            to the station, see ``models.commands``
 =============================== ============ ===================================
 
 Alerts, verdicts and loss records are *queued*: they share one sequence per stream
 (station and epoch), ``id`` is ``<stream>:<seq>``, the same id is the same event, and
-the station keeps each until the collector acknowledged it. Readers keep fields they
-do not know and refuse a newer ``schema_version``.
+the station keeps each until the collector acknowledged it. Readers keep unknown fields
+and refuse a newer ``schema_version``.
 """
 
 from enum import StrEnum
@@ -28,18 +28,18 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from models.manifest import Share
 from models.topics import Name
 
 SCHEMA_VERSION = 1
 THUMBNAIL_MAX_BYTES = 128 * 1024
-REASON_MAX_CHARS = 500  # what a collector takes as one text
+REASON_MAX_CHARS = 500  # the longest text that a collector accepts
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Reason = Annotated[str, Field(max_length=REASON_MAX_CHARS)]
 
 
 class _Message(BaseModel):
-    """Immutable; keeps what it does not know."""
+    """Immutable; keeps unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -50,8 +50,8 @@ class DaemonState(StrEnum):
     INIT = "init"
     READY = "ready"
     DEGRADED = "degraded"
-    DISCONNECTED = "disconnected"  # said on a clean stop
-    LOST = "lost"  # said by the broker: the last will
+    DISCONNECTED = "disconnected"  # published on a clean stop
+    LOST = "lost"  # published by the broker: the last will
 
 
 class CameraState(StrEnum):
@@ -60,7 +60,7 @@ class CameraState(StrEnum):
     UP = "up"
     DEGRADED = "degraded"
     LOST = "lost"
-    ENDED = "ended"  # a folder or file came to its end
+    ENDED = "ended"  # a folder or video file is finished
 
 
 class VerdictKind(StrEnum):
@@ -274,19 +274,19 @@ class Acknowledgement(_Message):
 
 
 def fit_reason(*parts: str) -> str:
-    """Return why something is so, short enough for a message.
+    """Return causes as one text, short enough for a message.
 
     Args:
-        parts: The causes, the first ones first; what does not fit is counted.
+        parts: The causes, the most important first; those that do not fit are counted.
 
     >>> fit_reason("camera a lost", "camera b lost")
     'camera a lost, camera b lost'
     """
     text = ", ".join(parts)
-    told = len(parts)
-    while len(text) > REASON_MAX_CHARS and told > 1:
-        told -= 1
-        text = f"{', '.join(parts[:told])} ... and {len(parts) - told} more"
-    return (
-        text if len(text) <= REASON_MAX_CHARS else f"{text[: REASON_MAX_CHARS - 4]} ..."
-    )
+    shown = len(parts)
+    while len(text) > REASON_MAX_CHARS and shown > 1:
+        shown -= 1
+        text = f"{', '.join(parts[:shown])} ... and {len(parts) - shown} more"
+    if len(text) > REASON_MAX_CHARS:
+        text = f"{text[: REASON_MAX_CHARS - 4]} ..."
+    return text

@@ -1,4 +1,4 @@
-"""The door to ONNX Runtime at run time."""
+"""Runs a graph with ONNX Runtime; the only module that imports it at run time."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ class OnnxDetector:
     def __init__(self, path: Path, threads: int = 0) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors only: warnings are not for operators
+        options.log_severity_level = 3  # errors only: warnings need no action
         try:
             self._session = ort.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-        # ONNX Runtime's exceptions have no common base but Exception; all mapped
+        # ONNX Runtime's exceptions have no other common base class than Exception.
         except Exception as exc:
             raise PackageError(
                 f"{path}: ONNX Runtime {ort.__version__} cannot load this model.",
@@ -53,10 +53,10 @@ class OnnxDetector:
         """Run the graph once; see ``models.detector.Detector.infer``."""
         try:
             output = self._session.run(None, {self._input_name: planar(image)})[0]
-        # ONNX Runtime's exceptions have no common base but Exception; all mapped
+        # ONNX Runtime's exceptions have no other common base class than Exception.
         except Exception as exc:
             raise PackageError(
-                "ONNX Runtime failed in the middle of an inference.",
+                "ONNX Runtime failed during an inference.",
                 why=str(exc).strip().splitlines()[0],
                 fix="Run `graftline selftest PACKAGE`, or choose another variant.",
             ) from exc

@@ -1,8 +1,8 @@
-"""The door to OpenVINO at run time.
+"""Runs a graph with OpenVINO; the only module that imports it at run time.
 
-The compiled graph takes the picture as the camera gives it, 8 bit and interleaved: the
-conversion to planar float32 is compiled into it, which is exact and saves the caller a
-copy of four times the size. Its answers are the same to the last bit.
+The input of the compiled graph is the picture as cameras deliver it, 8 bit and
+interleaved: the conversion to planar float32 is compiled into the graph, which is exact
+and saves the caller a copy of four times the size. The outputs are bitwise the same.
 """
 
 from collections.abc import Callable
@@ -16,30 +16,26 @@ from models.boxes import FloatArray
 from models.errors import PackageError
 from models.preprocess import Frame
 
-ANSWER_LIMIT_MS = 60_000  # a large model on a slow, busy machine takes a second
+RESULT_LIMIT_MS = 60_000  # a large model on a slow, busy machine takes a second
 
 
 def supports_bf16() -> bool:
-    """Return whether this processor calculates in bf16.
+    """Return whether this processor computes in bf16.
 
-    Without it OpenVINO accepts the precision hint and quietly uses float32.
+    Without it OpenVINO accepts the precision hint and uses float32 without a warning.
     """
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities
 
 
 class OpenVinoRequest:
-    """One infer request; see ``models.inference.Inference``.
-
-    Args:
-        compiled: The graph.
-    """
+    """One infer request; see ``models.inference.Inference``."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._request = compiled.create_infer_request()
-        self._request.set_callback(self._note, None)
+        self._request.set_callback(self._on_done, None)
         self._when_done: Callable[[], None] | None = None
-        self._has_told = False
+        self._has_result = False
         self.image: Frame = self._request.get_input_tensor(0).data[0]
 
     @property
@@ -50,11 +46,11 @@ class OpenVinoRequest:
     @property
     def is_done(self) -> bool:
         """See ``Inference.is_done``."""
-        if self._when_done is None or self._has_told:
-            return self._has_told
+        if self._when_done is None or self._has_result:
+            return self._has_result
         try:  # OpenVINO does not call back after a failure
             return bool(self._request.wait_for(0))
-        except RuntimeError:  # told where the answer is taken
+        except RuntimeError:  # the error is raised by ``result``
             return True
 
     def start(self, when_done: Callable[[], None]) -> None:
@@ -62,21 +58,21 @@ class OpenVinoRequest:
         self._when_done = when_done
         self._request.start_async()
 
-    def take(self) -> FloatArray:
-        """Return the answer; see ``Inference.take``."""
+    def result(self) -> FloatArray:
+        """Return the result; see ``Inference.result``."""
         try:
-            if not self._request.wait_for(ANSWER_LIMIT_MS):
-                raise _failed(f"No answer within {ANSWER_LIMIT_MS / 1000:g} s.")
+            if not self._request.wait_for(RESULT_LIMIT_MS):
+                raise _failed(f"No result within {RESULT_LIMIT_MS / 1000:g} s.")
         except RuntimeError as exc:
             raise _failed(str(exc).strip().splitlines()[-1]) from exc
         finally:
-            if self.is_done:  # else it still runs, and is of no more use
-                self._when_done, self._has_told = None, False
+            if self.is_done:  # else it still runs and cannot be started again
+                self._when_done, self._has_result = None, False
         return np.array(self._request.get_output_tensor(0).data[0], np.float32)
 
-    def _note(self, _: object) -> None:
-        """Say that there is an answer; called in a thread of OpenVINO."""
-        self._has_told = True
+    def _on_done(self, _: object) -> None:
+        """Called in a thread of OpenVINO."""
+        self._has_result = True
         if self._when_done is not None:
             self._when_done()
 
@@ -88,8 +84,8 @@ class OpenVinoDetector:
         path: ``.xml`` (or ``.onnx``) file of the graph.
         precision_hint: ``f32`` or ``bf16``; empty = the device's own choice.
         threads: Number of inference threads, 0 = all cores.
-        streams: Number of pictures that it works on at the same time; they share the
-            threads. 1 = each as soon as possible.
+        streams: Pictures that are inferred at the same time; they share the threads.
+            1 = lowest latency of each.
 
     Raises:
         PackageError: OpenVINO cannot read or compile the file, or its input is
@@ -110,7 +106,7 @@ class OpenVinoDetector:
             core = ov.Core()
             model = core.read_model(str(path))
             self.input_size_px: tuple[int, int] = _input_size_px(model, path)
-            self._compiled = core.compile_model(_taking_pictures(model), "CPU", config)
+            self._compiled = core.compile_model(_with_u8_input(model), "CPU", config)
         except RuntimeError as exc:
             raise PackageError(
                 f"{path}: OpenVINO {ov.__version__} cannot load this model.",
@@ -129,12 +125,12 @@ class OpenVinoDetector:
         if image.shape != own.image.shape:
             raise _failed(f"The picture is {image.shape}, expected {own.image.shape}.")
         np.copyto(own.image, image, casting="no")
-        own.start(_nothing)
-        return own.take()
+        own.start(_ignore)
+        return own.result()
 
 
 def _input_size_px(model: ov.Model, path: Path) -> tuple[int, int]:
-    """Return height and width of the graph's input; refuse what breaks the contract."""
+    """Return height and width of the graph's input; refuse another layout."""
     partial_shape = model.input(0).partial_shape
     shape = tuple(partial_shape.to_shape()) if partial_shape.is_static else ()
     if len(shape) != 4 or shape[:2] != (1, 3):
@@ -146,7 +142,7 @@ def _input_size_px(model: ov.Model, path: Path) -> tuple[int, int]:
     return shape[2], shape[3]
 
 
-def _taking_pictures(model: ov.Model) -> ov.Model:
+def _with_u8_input(model: ov.Model) -> ov.Model:
     """Return the graph with an input of ``[1, H, W, 3]`` uint8."""
     steps = PrePostProcessor(model)
     picture = steps.input().tensor()
@@ -156,13 +152,12 @@ def _taking_pictures(model: ov.Model) -> ov.Model:
 
 
 def _failed(why: str) -> PackageError:
-    """Return the error of a run that did not end well."""
     return PackageError(
-        "OpenVINO failed in the middle of an inference.",
+        "OpenVINO failed during an inference.",
         why=why,
         fix="Run `graftline selftest PACKAGE`, or choose another variant.",
     )
 
 
-def _nothing() -> None:
-    """Take the word that a run has ended where somebody waits for it anyway."""
+def _ignore() -> None:
+    """Ignore that a run has ended: ``infer`` waits for the result anyway."""

@@ -1,4 +1,4 @@
-"""A model package on disk: opened only when every byte is what was packed."""
+"""A model package on disk; opened only if every file is as it was packed."""
 
 import json
 import shutil
@@ -18,8 +18,8 @@ from models.manifest import (
     VariantName,
 )
 
-MANIFEST_MAX_BYTES = 4 << 20  # a manifest is some 20 kB; more is not ours
-REPACK = "Pack the run again, or copy the package anew."
+MANIFEST_MAX_BYTES = 4 << 20  # a manifest has some 20 kB
+REPACK = "Pack the run again, or copy the package again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,6 @@ class Package:
     """A verified package.
 
     Attributes:
-        folder: Where it lies.
-        manifest: What it says of itself.
         sha256: SHA-256 of the manifest file: the identity of the package.
     """
 
@@ -39,26 +37,20 @@ class Package:
     def variant(self, name: VariantName) -> Variant:
         """Return one variant.
 
-        Args:
-            name: Which.
-
         Raises:
             PackageError: The package does not hold it.
         """
         if name not in self.manifest.variants:
-            held = ", ".join(self.manifest.variants)
+            present = ", ".join(self.manifest.variants)
             raise PackageError(
                 f"{self.folder}: there is no variant {name}.",
-                why=f"The package holds {held}; others lost too much accuracy.",
-                fix=f"Choose one of {held}.",
+                why=f"The package has {present}; others lost too much accuracy.",
+                fix=f"Choose one of {present}.",
             )
         return self.manifest.variants[name]
 
     def model_path(self, name: VariantName) -> Path:
         """Return the file that the runtime opens for a variant.
-
-        Args:
-            name: Which variant.
 
         Raises:
             PackageError: The package does not hold it.
@@ -67,7 +59,7 @@ class Package:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return a manifest, its layout checked but no other file.
+    """Return a valid manifest; the other files of the package are not checked.
 
     Args:
         path: ``manifest.json`` of a package.
@@ -94,7 +86,7 @@ def read_manifest(path: Path) -> Manifest:
         ) from exc
     if len(set(manifest.labels)) < len(manifest.labels):
         raise PackageError(
-            f"{path}: a label is there twice.",
+            f"{path}: a label is listed twice.",
             why=f"Got {', '.join(manifest.labels)}.",
             fix=REPACK,
         )
@@ -109,7 +101,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _read_json(path: Path) -> dict[str, object]:
-    """Return the JSON object in a file of bounded size."""
+    """Return the JSON object in a file of at most ``MANIFEST_MAX_BYTES``."""
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MANIFEST_MAX_BYTES else b""
@@ -135,12 +127,9 @@ def _read_json(path: Path) -> dict[str, object]:
 def open_package(folder: Path) -> Package:
     """Return a package after every file in it was verified.
 
-    Args:
-        folder: The package's folder.
-
     Raises:
-        PackageError: The manifest is wrong, or a file is missing, changed or a
-            link; all faults are told together.
+        PackageError: The manifest is not valid, or a file is missing, changed or a
+            link; all faults are reported together.
     """
     path = folder / MANIFEST_NAME
     manifest = read_manifest(path)
@@ -164,14 +153,14 @@ def open_package(folder: Path) -> Package:
 
 
 def _model_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Return what a runtime opens, the weights beside an OpenVINO graph included."""
+    """Return the files that a runtime opens, with the weights beside a graph."""
     graphs = [variant.model for variant in manifest.variants.values()]
     weights = [str(PurePosixPath(graph).with_suffix(".bin")) for graph in graphs]
     return [*graphs, *(name for name in weights if (folder / name).exists())]
 
 
 def _fault_of(folder: Path, name: str, entry: FileEntry) -> str:
-    """Return what is wrong with one file, or nothing."""
+    """Return what is wrong with one file; empty = nothing."""
     path = folder / name
     inside = [path, *(folder / parent for parent in PurePosixPath(name).parents[:-1])]
     if any(step.is_symlink() for step in inside):
@@ -191,10 +180,7 @@ def _fault_of(folder: Path, name: str, entry: FileEntry) -> str:
 
 
 def list_files(folder: Path) -> dict[str, FileEntry]:
-    """Return every file of a folder that is becoming a package.
-
-    Args:
-        folder: The folder, without a manifest yet.
+    """Return every file of a folder without a manifest yet.
 
     Returns:
         Relative POSIX path to hash and size, sorted.
@@ -209,32 +195,21 @@ def list_files(folder: Path) -> dict[str, FileEntry]:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Package:
-    """Write the manifest, which makes the folder a package, and verify it.
-
-    Args:
-        folder: Folder that holds all other files.
-        manifest: What to write.
-
-    Returns:
-        The package as a reader sees it.
-    """
+    """Write the manifest into a folder with all other files, and open the package."""
     text = manifest.model_dump_json(indent=2, exclude_none=True)
     write_atomically(folder / MANIFEST_NAME, text.encode() + b"\n")
     return open_package(folder)
 
 
 def copy_package(package: Package, target: Path) -> Package:
-    """Copy what the manifest names, nothing else, and verify the copy.
+    """Copy the files that the manifest names, and return the verified copy.
 
     Args:
         package: A verified package.
         target: Folder to make; its parent exists.
 
-    Returns:
-        The copy.
-
     Raises:
-        PackageError: The copy is not whole.
+        PackageError: The copy is damaged.
         OSError: The target cannot be written.
     """
     target.mkdir()

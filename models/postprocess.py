@@ -12,7 +12,7 @@ from models.detections import Detections, no_detections
 from models.errors import PackageError
 
 IOU_THRESHOLD = 0.65  # YOLOX's evaluation default
-MAX_CANDIDATES = 1000  # before NMS; keeps a bad model's flood bounded
+MAX_CANDIDATES = 1000  # before NMS, whose cost grows with the square of it
 MAX_DETECTIONS = 100  # COCO's detections per image
 
 
@@ -34,11 +34,12 @@ def decode(
         max_detections: At most this many, best first.
 
     Returns:
-        Detections with ``boxes_input``.
+        Detections in pixels of the input.
 
     Raises:
         ValueError: The output's channels do not fit the thresholds.
-        PackageError: A number is not finite: silence would read as a good part.
+        PackageError: A number is not finite: NaN is never above a threshold, and the
+            part would count as good.
     """
     if output.ndim != 2 or output.shape[0] != 4 + len(score_thresholds):
         msg = f"expected [{4 + len(score_thresholds)}, A], got {output.shape}"
@@ -46,10 +47,11 @@ def decode(
     if not np.isfinite(output).all():
         raise PackageError(
             "The model's output is not finite.",
-            why="It holds NaN or infinite numbers, so nothing can be said of the part.",
+            why="It has NaN or infinite numbers, so the part cannot be inspected.",
             fix="Go back with `graftline rollback`, and train again.",
         )
-    # of the flat mask: nearly all is False, and two axes cost ten times as much
+    # The mask is flat: nearly all of it is False, and np.nonzero with two axes takes
+    # ten times as long.
     found = np.flatnonzero(output[4:] >= score_thresholds[:, None])
     if len(found) == 0:
         return no_detections()
@@ -73,9 +75,9 @@ def nms(boxes: Boxes, labels: IntArray, iou_threshold: float) -> IntArray:
     Returns:
         ``[K]`` int64, ascending positions of the boxes that stay.
     """
-    rivals = (iou(boxes, boxes) > iou_threshold) & (labels[:, None] == labels)
-    alive = np.ones(len(boxes), bool)  # [N]
+    overlaps = (iou(boxes, boxes) > iou_threshold) & (labels[:, None] == labels)
+    is_kept = np.ones(len(boxes), bool)  # [N]
     for best in range(len(boxes)):
-        if alive[best]:
-            alive[best + 1 :] &= ~rivals[best, best + 1 :]
-    return np.nonzero(alive)[0].astype(np.int64)
+        if is_kept[best]:
+            is_kept[best + 1 :] &= ~overlaps[best, best + 1 :]
+    return np.nonzero(is_kept)[0].astype(np.int64)

@@ -1,9 +1,8 @@
-"""From a camera frame to the input of the graph: one letterbox for everybody.
+"""From a camera frame to the input of the graph, by the one letterbox function.
 
-The frame is scaled by one factor so that it fits, anchored at the top left
-corner, and padded right and below with grey 114. Training, evaluation, the
-self-test and the daemon all call this function: that is what keeps a model from
-being fine on the workstation and blind on the line.
+The frame is scaled by one factor so that it fits, placed at the top left corner, and
+padded right and below with grey 114. Training, evaluation, the self-test and the daemon
+all call this function: a model detects the same on the workstation and on the line.
 
 Source:
     YOLOX's inference preprocessing (arXiv:2107.08430, ``preproc``), which the
@@ -25,14 +24,7 @@ PAD_VALUE = 114  # grey that YOLOX's official checkpoints were trained with
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How one frame size maps into one input size.
-
-    Attributes:
-        frame_height_px: Height of the frame.
-        frame_width_px: Width of the frame.
-        input_height_px: Height of the graph's input.
-        input_width_px: Width of the graph's input.
-    """
+    """How one frame size maps into one size of the graph's input."""
 
     frame_height_px: int
     frame_width_px: int
@@ -106,14 +98,11 @@ def letterbox_image(
 
 
 def letterbox_into(image: Frame, frame: Frame) -> Letterbox:
-    """Write what ``letterbox_image`` returns into memory that is there already.
+    """Write the image of ``letterbox_image`` into a buffer, and return the mapping.
 
     Args:
         image: ``[input_height_px, input_width_px, 3]`` uint8; overwritten.
         frame: ``[H, W, 3]`` uint8, BGR.
-
-    Returns:
-        The mapping.
     """
     box = Letterbox(frame.shape[0], frame.shape[1], image.shape[0], image.shape[1])
     height, width = box.content_size_px
@@ -129,7 +118,7 @@ def letterbox_into(image: Frame, frame: Frame) -> Letterbox:
 
 
 def planar(image: Frame) -> FloatArray:
-    """Return a picture of the input's size as the graph contract wants it.
+    """Return a picture of the input's size as the input tensor of the graph contract.
 
     Args:
         image: ``[H, W, 3]`` uint8, BGR.

@@ -1,6 +1,6 @@
-"""Writes the JSON Schema of every border into ``schemas/``; CI diffs them.
+"""Writes the JSON Schemas of files and messages into ``schemas/``.
 
-``python -m models.schemas`` writes, ``python -m models.schemas FOLDER`` elsewhere.
+``python -m models.schemas FOLDER`` writes them into another folder.
 """
 
 import json
@@ -33,7 +33,7 @@ LAYOUTS: dict[str, type[BaseModel]] = {
 
 
 def render() -> dict[str, str]:
-    """Return file name to JSON Schema, as they should lie in ``schemas/``."""
+    """Return file name to JSON Schema, for all files in ``schemas/``."""
     return {
         f"{name}.schema.json": json.dumps(layout.model_json_schema(), indent=2) + "\n"
         for name, layout in LAYOUTS.items()
@@ -41,11 +41,7 @@ def render() -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Write every schema.
-
-    Args:
-        folder: Made if it does not exist.
-    """
+    """Write every schema into a folder, which is made if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in render().items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -1,15 +1,15 @@
-"""The files through which flashing and the daemon speak: one folder on the line PC.
+"""The slot: the folder of the line PC that flashing and the daemon share.
 
 ::
 
     SLOT/
         store/<sha256>/     packages, never changed once complete
         current             link to the package in force
-        previous            link to the one before
-        trial               link to the one that is proving itself
-        state.json          what flashing knows (SlotRecord)
-        proof.json          what the packages measured here (ProofFile)
-        health.json         what the daemon says of itself (Health)
+        previous            link to the package before
+        trial               link to the package that is being tested
+        state.json          state of the installation (SlotRecord)
+        proof.json          results of the self-tests (ProofFile)
+        health.json         status of the daemon (Health)
 
 ``deploy`` writes all but ``health.json``; ``edge`` writes only that one. The contract
 is these files: neither imports the other.
@@ -31,11 +31,11 @@ SCHEMA_VERSION = 1
 
 
 class SlotFileDamagedError(InstallError):
-    """A slot file cannot be read; flashing writes it anew."""
+    """A slot file cannot be read; the next flash replaces it."""
 
 
 class _File(BaseModel):
-    """Immutable; keeps what it does not know."""
+    """Immutable; keeps unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -106,11 +106,7 @@ AnyFile = TypeVar("AnyFile", bound=_File)
 
 @dataclass(frozen=True, slots=True)
 class SlotFolder:
-    """Paths of one slot folder.
-
-    Attributes:
-        root: The folder; need not exist yet.
-    """
+    """Paths of one slot folder, which need not exist yet."""
 
     root: Path
 
@@ -131,7 +127,7 @@ class SlotFolder:
 
     @property
     def trial(self) -> Path:
-        """Link to the package that is proving itself."""
+        """Link to the package that is being tested."""
         return self.root / "trial"
 
     @property
@@ -150,13 +146,13 @@ class SlotFolder:
         return self.root / "health.json"
 
     def package_of(self, link: Path) -> str:
-        """Return the SHA-256 that a link names; empty where there is none.
+        """Return the SHA-256 that a link names; empty without a link.
 
         Args:
             link: ``current``, ``previous`` or ``trial``.
 
         Raises:
-            InstallError: The folder may not be looked into.
+            InstallError: The folder cannot be read.
         """
         try:
             return link.readlink().name if link.is_symlink() else ""
@@ -164,11 +160,11 @@ class SlotFolder:
             raise _unreadable(link, exc) from exc
 
     @property
-    def is_there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the folder exists.
 
         Raises:
-            InstallError: It may not be looked at.
+            InstallError: It cannot be read.
         """
         try:
             return self.root.is_dir()
@@ -177,14 +173,14 @@ class SlotFolder:
 
 
 def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
-    """Return a slot file, or nothing where it does not exist.
+    """Return a slot file; None where it does not exist.
 
     Args:
         path: One of the JSON files of the slot.
         layout: Its model class.
 
     Raises:
-        SlotFileDamagedError: It is there and not readable, or not valid.
+        SlotFileDamagedError: It exists and is not readable, or not valid.
         InstallError: A newer Graftline wrote it.
     """
     try:
@@ -200,17 +196,14 @@ def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
 
 
 def _unreadable(path: Path, cause: OSError) -> InstallError:
-    """Return the error of a slot folder that gives no answer."""
     return InstallError(
         f"{path}: cannot be read.",
         why=cause.strerror or str(cause),
-        fix="Mend the path or the permissions of the slot folder, or run this as the "
-        "user that it belongs to.",
+        fix="Correct path or permissions of the slot folder, or run this as its owner.",
     )
 
 
 def _refuse_newer(path: Path, document: object) -> None:
-    """Refuse a layout that this runtime cannot know."""
     version = document.get("schema_version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise InstallError(
@@ -221,11 +214,7 @@ def _refuse_newer(path: Path, document: object) -> None:
 
 
 def write_file(path: Path, content: _File) -> None:
-    """Replace a slot file; a crash leaves the old or the new one, whole.
-
-    Args:
-        path: One of the JSON files of the slot.
-        content: What to write.
+    """Replace a slot file atomically.
 
     Raises:
         OSError: It cannot be written.

@@ -1,19 +1,19 @@
 """From the outputs of all tiles to the boxes of one picture.
 
-An object in an overlap is found two or four times: whole in one tile, cut by an inner
-edge in another. Best score first, each box takes in its rivals of the same label:
+An object in an overlap is detected two or four times: complete in one tile, cut by an
+inner edge in another. Best score first, each box absorbs others of the same label:
 
-* those that overlap it as in every NMS;
-* a box that an inner edge cut and that lies mostly on it. Is the better one itself the
-  cut one, it takes the extent of the whole one;
-* is nobody whole, because the object is larger than the overlap, the pieces that go on
-  from one tile to the next become one box around them.
+* those that overlap it, as in every NMS;
+* a box that an inner edge cut and that lies mostly on it. If the better one is itself
+  cut, it gets the extent of the complete one;
+* if no box is complete, because the object is larger than the overlap, the pieces that
+  continue from one tile to the next become one box around them.
 
-A cut box without a partner stays: an alarm too much is better than an escape.
+A cut box without a partner is kept: a false alarm is better than an escape.
 
 Only partners with at least half of its score change a box, so tiles are decoded down to
-half of the threshold. What is reported above a threshold is then the same whether the
-threshold comes before or after the merge: figures of the trainer are those of the line.
+half of the threshold. The detections above a threshold are then the same whether the
+threshold is applied before or after the merge: the trainer's figures hold on the line.
 """
 
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ from models.detections import Detections, no_detections
 from models.postprocess import IOU_THRESHOLD, MAX_DETECTIONS, decode
 from models.tiles import Tiles
 
-PARTNER_SHARE = 0.5  # of a score: a weaker partner does not change a box
+PARTNER_SHARE = 0.5  # of a score: a weaker box does not change a better one
 CUT_MARGIN_PX = 4.0  # half a cell of the finest map: predicted edges are not exact
-MOSTLY = 0.5  # of a piece: on the whole box, or common to two pieces
+MOSTLY = 0.5  # share of a piece on the complete box, or common to two pieces
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -70,7 +70,7 @@ def decode_tiles(
     if not any(map(len, found)):
         return no_detections()
     merged = merge(found, tiles, iou_threshold).above(score_thresholds)
-    return merged.take(np.arange(len(merged))[:max_detections])
+    return merged.select(np.arange(len(merged))[:max_detections])
 
 
 def merge(found: list[Detections], tiles: Tiles, iou_threshold: float) -> Detections:
@@ -79,21 +79,21 @@ def merge(found: list[Detections], tiles: Tiles, iou_threshold: float) -> Detect
     Args:
         found: One for each tile, with boxes in pixels of the tile.
         tiles: How the picture was cut.
-        iou_threshold: Of NMS.
+        iou_threshold: Overlap in 0..1 above which the weaker box is dropped.
 
     Returns:
         Detections with boxes in pixels of the picture, best first.
     """
     pieces = _in_picture(found, tiles)
-    alive = np.ones(len(pieces.scores), bool)
-    boxes, heads = [], []
-    for head in range(len(alive)):
-        if alive[head]:
-            box, taken = _grow(pieces, head, alive, iou_threshold)
-            alive &= ~taken
+    remaining = np.ones(len(pieces.scores), bool)
+    boxes, kept = [], []
+    for best in range(len(remaining)):
+        if remaining[best]:
+            box, absorbed = _absorb(pieces, best, remaining, iou_threshold)
+            remaining &= ~absorbed
             boxes.append(box)
-            heads.append(head)
-    index = np.array(heads, np.int64)
+            kept.append(best)
+    index = np.array(kept, np.int64)
     joined = np.array(boxes, np.float32).reshape(-1, 4)
     return Detections(joined, pieces.scores[index], pieces.labels[index])
 
@@ -102,8 +102,8 @@ def merge(found: list[Detections], tiles: Tiles, iou_threshold: float) -> Detect
 class _Pieces:
     """Boxes of all tiles, best first.
 
-    ``cut`` says for left, top, right, bottom whether an inner edge of the tile ends
-    the box there; ``edges`` is the tile's rectangle.
+    ``cut`` is true for the sides (left, top, right, bottom) where an inner edge of the
+    tile ends the box; ``edges`` is the tile's rectangle.
     """
 
     boxes: Boxes  # [N, 4] pixels of the picture
@@ -136,28 +136,28 @@ def _in_picture(found: list[Detections], tiles: Tiles) -> _Pieces:
     )
 
 
-def _grow(
-    pieces: _Pieces, head: int, alive: BoolArray, iou_threshold: float
+def _absorb(
+    pieces: _Pieces, best: int, remaining: BoolArray, iou_threshold: float
 ) -> tuple[Boxes, BoolArray]:
-    """Return the box that an object gets, and which pieces are of it."""
-    same = alive & (pieces.labels == pieces.labels[head])
-    box = pieces.boxes[head]
-    taken = _duplicates(pieces, box, same, iou_threshold)
-    taken[head] = True
-    elsewhere = (pieces.edges != pieces.edges[head]).any(axis=1)
+    """Return the box of the object of the best piece, and the pieces that are of it."""
+    same = remaining & (pieces.labels == pieces.labels[best])
+    box = pieces.boxes[best]
+    absorbed = _duplicates(pieces, box, same, iou_threshold)
+    absorbed[best] = True
+    elsewhere = (pieces.edges != pieces.edges[best]).any(axis=1)
     is_cut: BoolArray = np.any(pieces.cut, axis=1)
-    if not is_cut[head]:
-        return box, taken | (same & elsewhere & is_cut & _lie_on(pieces.boxes, box))
-    equals = same & (pieces.scores >= PARTNER_SHARE * pieces.scores[head])
+    if not is_cut[best]:
+        return box, absorbed | (same & elsewhere & is_cut & _lie_on(pieces.boxes, box))
+    partners = same & (pieces.scores >= PARTNER_SHARE * pieces.scores[best])
     covers = _lie_on(box[None], pieces.boxes)
-    whole = np.flatnonzero(equals & elsewhere & ~is_cut & covers)
-    if len(whole):
-        box = pieces.boxes[whole[0]]
+    complete = np.flatnonzero(partners & elsewhere & ~is_cut & covers)
+    if len(complete):
+        box = pieces.boxes[complete[0]]
     else:
-        box, members = _joined(pieces, head, equals & is_cut)
-        taken |= members
-    taken |= _duplicates(pieces, box, same, iou_threshold)
-    return box, taken | (same & is_cut & _lie_on(pieces.boxes, box))
+        box, members = _joined(pieces, best, partners & is_cut)
+        absorbed |= members
+    absorbed |= _duplicates(pieces, box, same, iou_threshold)
+    return box, absorbed | (same & is_cut & _lie_on(pieces.boxes, box))
 
 
 def _duplicates(
@@ -178,26 +178,26 @@ def _lie_on(small: Boxes, large: Boxes) -> BoolArray:
 
 
 def _joined(
-    pieces: _Pieces, head: int, candidates: BoolArray
+    pieces: _Pieces, first: int, candidates: BoolArray
 ) -> tuple[Boxes, BoolArray]:
-    """Return the box around pieces that go on from tile to tile, and which they are."""
+    """Return the box around pieces that continue from tile to tile, and which."""
     members = np.zeros(len(candidates), bool)
-    members[head] = True
-    fresh = [head]
-    while fresh:
-        follow = _goes_on(pieces, fresh.pop()) & candidates & ~members
-        members |= follow
-        fresh += np.flatnonzero(follow).tolist()
+    members[first] = True
+    unvisited = [first]
+    while unvisited:
+        following = _continue(pieces, unvisited.pop()) & candidates & ~members
+        members |= following
+        unvisited += np.flatnonzero(following).tolist()
     boxes = pieces.boxes[members]
     around = np.concatenate((boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)))
     return around, members
 
 
-def _goes_on(pieces: _Pieces, index: int) -> BoolArray:
+def _continue(pieces: _Pieces, index: int) -> BoolArray:
     """Return which pieces are the same object beyond an edge that cut a piece.
 
-    Both are cut, on opposite sides; both cross what the two tiles share; and across
-    that they are mostly at the same place.
+    Both are cut, on opposite sides; both cross the overlap of the two tiles; and along
+    it they are mostly at the same place.
     """
     box, cut, edge = pieces.boxes[index], pieces.cut[index], pieces.edges[index]
     result = np.zeros(len(pieces.scores), bool)

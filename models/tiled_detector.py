@@ -1,7 +1,7 @@
-"""A graph that looks at a large picture tile by tile, behind the seam of a small one.
+"""Runs a graph on a large picture tile by tile, with the interface of any detector.
 
-Its input is the whole picture and its output the outputs of all tiles side by side, so
-that whoever runs a graph, the daemon's queue included, need not know of tiles: only
+Its input is the whole picture and its output the outputs of all tiles side by side. The
+callers, the daemon's queue included, need not know of tiles: only
 ``models.detector.decode_output`` does.
 """
 
@@ -21,7 +21,7 @@ class TiledDetector:
     """Runs the tiles of a picture one after the other.
 
     Args:
-        inner: The graph, of a tile's size.
+        inner: The graph; its input has a tile's size.
         tiles: How a picture is cut.
     """
 
@@ -44,17 +44,12 @@ class TiledDetector:
 
 
 class ParallelTiledDetector(TiledDetector):
-    """Runs the tiles of a picture through the runtime's own queue.
-
-    Args:
-        inner: The graph, of a tile's size.
-        tiles: How a picture is cut.
-    """
+    """Runs the tiles of a picture at the same time, if the runtime has the streams."""
 
     def __init__(self, inner: Detector, tiles: Tiles) -> None:
         super().__init__(inner, tiles)
         if not isinstance(inner, ParallelDetector):
-            raise TypeError("the runtime works on one picture at a time")
+            raise TypeError("the runtime runs one picture at a time")
         self._parallel: ParallelDetector = inner
 
     def open_request(self) -> "TiledRequest":
@@ -66,10 +61,10 @@ class ParallelTiledDetector(TiledDetector):
 
 
 class TiledRequest:
-    """One picture on its way; see ``models.inference.Inference``.
+    """One picture in flight; see ``models.inference.Inference``.
 
-    All its tiles are queued at once: the runtime works on as many at the same time as
-    it has streams.
+    All its tiles are queued at once: the runtime runs as many at the same time as it
+    has streams.
 
     Args:
         tiles: How the picture is cut.
@@ -93,19 +88,19 @@ class TiledRequest:
     def start(self, when_done: Callable[[], None]) -> None:
         """Queue every tile; see ``Inference.start``.
 
-        ``when_done`` is called once for each tile: whoever hears it asks ``is_done``.
+        ``when_done`` is called once for each tile; the caller checks ``is_done``.
         """
         pairs = zip(self._inner, self._tiles.corners(), strict=True)
         for request, corner in pairs:
             np.copyto(request.image, self._tiles.cut(self.image, corner))
             request.start(when_done)
 
-    def take(self) -> FloatArray:
-        """Return the answers side by side; see ``Inference.take``."""
+    def result(self) -> FloatArray:
+        """Return the outputs side by side; see ``Inference.result``."""
         outputs, fault = [], None
         for request in self._inner:  # all of them: each must be idle afterwards
             try:
-                outputs.append(request.take())
+                outputs.append(request.result())
             except PackageError as error:
                 fault = error
         if fault:
@@ -114,14 +109,14 @@ class TiledRequest:
 
 
 def tiled(detector: Detector, tiles: Tiles | None) -> Detector:
-    """Return a detector that looks at pictures as the manifest says.
+    """Return a detector that runs a graph on each tile of a picture.
 
     Args:
         detector: The graph.
-        tiles: How a picture is cut; None = it is letterboxed into the input.
+        tiles: How a picture is cut; None = the detector itself is returned.
 
     Raises:
-        ValueError: The graph is not of a tile's size.
+        ValueError: The graph's input does not have a tile's size.
     """
     if tiles is None:
         return detector

@@ -1,9 +1,9 @@
-"""Tiles: a picture that is too large for the input is looked at piece by piece.
+"""Tiles: a picture that is larger than the input is inferred piece by piece.
 
 The frame is letterboxed into a *picture* of fixed size, larger than the input, and the
-picture is cut into overlapping tiles of the input's size. So every frame takes the
-same number of inferences, whatever camera it comes from, and training cuts its photos
-with this very code. A box no larger than the overlap is whole in at least one tile.
+picture is cut into overlapping tiles of the input's size. So frames of every camera
+take the same number of inferences, and training cuts its photos with the same code. A
+box no larger than the overlap is complete in at least one tile.
 
 Source:
     Slicing Aided Hyper Inference, arXiv:2202.06934, for the idea of overlapping
@@ -24,11 +24,11 @@ class Tiles:
     """How pictures are cut.
 
     Attributes:
-        picture_height_px: Of the letterboxed frame, at least a tile's.
-        picture_width_px: Likewise.
-        tile_height_px: Of a tile: the graph's input.
-        tile_width_px: Likewise.
-        overlap_px: Neighbours share at least so much, less than a tile's sides.
+        picture_height_px: Height of the letterboxed frame, at least a tile's.
+        picture_width_px: Its width, at least a tile's.
+        tile_height_px: Height of the graph's input.
+        tile_width_px: Width of the graph's input.
+        overlap_px: Neighbours share at least this much, less than a tile's sides.
     """
 
     picture_height_px: int
@@ -38,7 +38,7 @@ class Tiles:
     overlap_px: int
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be cut."""
+        """Refuse sizes that cannot be cut."""
         smallest = min(self.tile_height_px, self.tile_width_px)
         fits = (
             self.picture_height_px >= self.tile_height_px
@@ -99,7 +99,7 @@ class Tiles:
         return np.array(rows, np.float32)
 
     def __str__(self) -> str:
-        """Return the tiles in words."""
+        """Return number, size and overlap of the tiles as a text."""
         return (
             f"{self.count} tiles of {self.tile_width_px} x {self.tile_height_px} px "
             f"({self.columns} x {self.rows}, overlap {self.overlap_px} px or more) of "
@@ -108,7 +108,7 @@ class Tiles:
 
 
 def _starts(extent_px: int, tile_px: int, tiles: Tiles) -> list[int]:
-    """Return where tiles begin along one side, evenly spread from end to end."""
+    """Return where tiles start along one side, evenly spread from end to end."""
     room = extent_px - tile_px
     steps = math.ceil(room / (tile_px - tiles.overlap_px))
     return [round(room * step / steps) for step in range(steps + 1)] if steps else [0]

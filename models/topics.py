@@ -52,17 +52,17 @@ class StationTopics:
         return f"{self.root}/cmd/+"
 
     def reply(self, verb: str, command_id: str) -> str:
-        """Return where the answer to a command goes.
+        """Return the topic of the reply to a command.
 
         Args:
-            verb: Of the command, fit for a topic.
-            command_id: Of the command, fit for a topic.
+            verb: Verb of the command, valid in a topic.
+            command_id: Id of the command, valid in a topic.
         """
         return f"{self.root}/cmd/{verb}/reply/{command_id}"
 
     @property
     def loss(self) -> str:
-        """Records of what was shed."""
+        """Records of dropped events."""
         return f"{self.root}/loss"
 
     def camera(self, camera: str, leaf: str) -> str:
@@ -81,7 +81,7 @@ class StationTopics:
 
 @dataclass(frozen=True, slots=True)
 class ParsedTopic:
-    """A topic of some station, taken apart.
+    """The levels of a station's topic.
 
     Attributes:
         topics: The station.
@@ -95,10 +95,10 @@ class ParsedTopic:
 
 
 def check_name(field: str, value: str) -> None:
-    """Refuse a name that is not fit for a topic.
+    """Refuse a name that is not valid in a topic.
 
     Args:
-        field: What it names, for the message.
+        field: Which name it is, for the message.
         value: The name.
 
     Raises:
@@ -113,7 +113,7 @@ def check_name(field: str, value: str) -> None:
 
 
 def parse_topic(topic: str) -> ParsedTopic | None:
-    """Return a topic taken apart, or nothing if it is not one of ours.
+    """Return the levels of a topic; None if it is not a topic of a station.
 
     Args:
         topic: As received: any text.
@@ -130,5 +130,5 @@ def parse_topic(topic: str) -> ParsedTopic | None:
             camera, rest = rest[1], rest[2:]
             check_name("camera", camera)
     except ConfigError:
-        return None  # foreign names: not a station of ours
+        return None  # names that no station has
     return ParsedTopic(topics, camera, "/".join(rest))

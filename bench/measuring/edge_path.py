@@ -133,9 +133,9 @@ class SlowRequest:
         self._inner.start(when_done)
         self._timer.start()
 
-    def take(self) -> FloatArray:
+    def result(self) -> FloatArray:
         """Return the answer."""
-        return self._inner.take()
+        return self._inner.result()
 
 
 def _pipeline(
@@ -154,11 +154,11 @@ def _alone_fps(model: LoadedModel, seconds: float) -> float:
         request.start(_nothing)
     while time.perf_counter() - started_s < seconds:
         for request in model.requests:
-            request.take()
+            request.result()
             request.start(_nothing)
             done += 1
     for request in model.requests:
-        request.take()
+        request.result()
         done += 1
     return done / (time.perf_counter() - started_s)
 

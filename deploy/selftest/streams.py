@@ -66,11 +66,11 @@ def _run_for(seconds: float, requests: tuple[Inference, ...]) -> int:
         request.start(_ignore)
     while time.perf_counter() < end:
         for request in requests:
-            request.take()
+            request.result()
             request.start(_ignore)
             done += 1
     for request in requests:
-        request.take()
+        request.result()
     return done + len(requests)
 
 

@@ -211,7 +211,7 @@ class DecisionRecorder:
             alert = build_alert(
                 station,
                 frame,
-                found.take(np.array(indexes)),
+                found.select(np.array(indexes)),
                 decision.label_names,
                 evidence=kept.path,
                 thumbnail_sha256=kept.thumbnail_sha256,

@@ -269,7 +269,7 @@ class CameraChannel:
         reported = [index for index, count in enumerate(counts) if count is not None]
         self.counters.suppressed += len(counts) - len(reported)
         return RuleResult(
-            confirmed.take(np.array(reported, np.int64)),
+            confirmed.select(np.array(reported, np.int64)),
             tuple(region_names[index] for index in reported),
             tuple(count for count in counts if count is not None),
         )

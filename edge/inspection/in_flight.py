@@ -57,7 +57,7 @@ class InFlightFrame:
         if self.request is None or not self.request.is_done:
             return
         try:
-            self.output = self.request.take()
+            self.output = self.request.result()
         except PackageError as error:  # reported where the frame is decided
             self.fault = error
         self.request, self.completed_ns = None, time.monotonic_ns()

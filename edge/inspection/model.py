@@ -113,7 +113,7 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
     requests = open_requests(detector, streams)
     for request in requests:  # the first run is slow: no frame should wait for it
         request.start(lambda: None)
-        request.take()
+        request.result()
     return LoadedModel(
         detector,
         manifest.labels,

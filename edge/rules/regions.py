@@ -143,7 +143,7 @@ class RegionMap:
             & (detections.scores >= self._thresholds[indices, detections.labels])
             & (longer_px >= self._sizes_px[indices])
         )
-        return detections if counts.all() else detections.take(counts)
+        return detections if counts.all() else detections.select(counts)
 
     def region_names(
         self, detections: Detections, width_px: int, height_px: int

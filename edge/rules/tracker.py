@@ -138,7 +138,7 @@ class Tracker:
             its track's life, best first.
         """
         self._inspected += 1
-        detections = detections.take(distinct_indices(detections))
+        detections = detections.select(distinct_indices(detections))
         if len(detections):
             farthest_px = float(detections.boxes[:, 2].max())
             self._width_px = float(frame_width_px) or max(self._width_px, farthest_px)
@@ -161,7 +161,7 @@ class Tracker:
         for _, track in present:
             self._record_box(track, frame_id)
         confirmed = self._newly_confirmed(present, frame_id)
-        return detections.take(np.array(confirmed, np.int64))
+        return detections.select(np.array(confirmed, np.int64))
 
     def _new_track(
         self, detections: Detections, index: int, frame_id: int

@@ -117,7 +117,7 @@ def test_user_that_is_no_name_is_refused(tmp_path: Path, user: str) -> None:
 
 
 def test_path_with_a_line_break_cannot_add_a_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot stand in a unit file"):
+    with pytest.raises(ConfigError, match="cannot be written into a unit file"):
         service(tmp_path / "x\nExecStartPre=")
 
 

@@ -19,7 +19,7 @@ from openvino import opset13 as op
 from models.backends import open_detector
 from models.detector import detect
 from models.files import write_atomically
-from models.golden import GoldenFrame, GoldenSet, kept_thresholds, record
+from models.golden import GoldenFrame, GoldenSet, golden_detections, kept_thresholds
 from models.manifest import (
     DetectorInfo,
     InputInfo,
@@ -266,7 +266,7 @@ def _write_expected(folder: Path, manifest: Manifest, variant: VariantName) -> N
             GoldenFrame(
                 file=f"{number:02}.png",
                 good=number < GOOD_FRAMES,
-                detections=record(found),
+                detections=golden_detections(found),
             )
         )
     text = GoldenSet(frames=tuple(frames)).model_dump_json(indent=1)

@@ -15,7 +15,12 @@ from models.boxes import FloatArray
 from models.detections import Detections
 from models.detector import Detector, detect
 from models.files import write_atomically
-from models.golden import GoldenFrame, GoldenSet, kept_thresholds, record
+from models.golden import (
+    GoldenFrame,
+    GoldenSet,
+    golden_detections,
+    kept_thresholds,
+)
 from models.manifest import Thresholds
 from trainer.data.dataset import Photo, read_photo
 from trainer.ship.parity import STRICT
@@ -126,7 +131,9 @@ def write_golden(
             iou_threshold=thresholds.iou_threshold,
         )
         frames.append(
-            GoldenFrame(file=name, good=photo.is_good, detections=record(found))
+            GoldenFrame(
+                file=name, good=photo.is_good, detections=golden_detections(found)
+            )
         )
     text = GoldenSet(frames=tuple(frames)).model_dump_json(indent=1)
     write_atomically(folder / EXPECTED, text.encode() + b"\n")

@@ -16,8 +16,8 @@ def test_detections_above_their_own_labels_threshold_stay() -> None:
 
 
 def test_selection_is_in_the_order_of_the_index() -> None:
-    assert THREE.take(np.array([2, 0])).labels.tolist() == [0, 0]
-    assert THREE.take(np.array([2, 0])).boxes[0].tolist() == [8, 9, 10, 11]
+    assert THREE.select(np.array([2, 0])).labels.tolist() == [0, 0]
+    assert THREE.select(np.array([2, 0])).boxes[0].tolist() == [8, 9, 10, 11]
 
 
 def test_empty_answer_has_the_shapes_of_a_full_one() -> None:

@@ -14,9 +14,9 @@ from models.errors import PackageError
 from models.golden import (
     GoldenSet,
     compare,
+    golden_detections,
     kept_thresholds,
     read_golden,
-    record,
     run_golden,
 )
 from models.manifest import Tolerance, VariantName
@@ -104,7 +104,7 @@ def test_detections_are_recorded_well_below_the_threshold(
 
 
 def test_recorded_detections_are_those_that_were_found() -> None:
-    (row,) = record(found((BOX, 0.75, 1)))
+    (row,) = golden_detections(found((BOX, 0.75, 1)))
     assert (row.label, row.score, row.box) == (1, 0.75, BOX)
 
 

@@ -29,8 +29,8 @@ def test_requests_that_overlap_answer_for_their_own_picture(sealed: Package) -> 
         for request, picture in zip(requests, pictures, strict=True):
             letterbox_into(request.image, picture)
             request.start(told.release)
-        answers = [request.take() for request in reversed(requests)]
-        for answer, picture in zip(reversed(answers), pictures, strict=True):
+        results = [request.result() for request in reversed(requests)]
+        for answer, picture in zip(reversed(results), pictures, strict=True):
             np.testing.assert_array_equal(answer, detector.infer(picture))
     assert all(told.acquire(timeout=20) for _ in range(15))
 
@@ -45,7 +45,7 @@ def test_answer_is_there_when_its_word_comes(sealed: Package) -> None:
     assert told.wait(20)
     assert seen == [True]
     assert not request.is_idle
-    request.take()
+    request.result()
     assert request.is_idle
     assert not request.is_done
 
@@ -79,7 +79,7 @@ def test_letterbox_into_memory_with_old_content_is_the_letterbox(
     np.testing.assert_array_equal(image, expected)
 
 
-def test_runtime_that_knows_one_run_at_a_time_answers_too(sealed: Package) -> None:
+def test_runtime_that_knows_one_run_at_a_time_results_too(sealed: Package) -> None:
     inner = open_detector(sealed, FP32)
     request = DirectInference(inner)
     picture = part_picture((1, 1))
@@ -87,7 +87,7 @@ def test_runtime_that_knows_one_run_at_a_time_answers_too(sealed: Package) -> No
     words = list[bool]()
     request.start(lambda: words.append(request.is_done))
     assert words == [True]
-    np.testing.assert_array_equal(request.take(), inner.infer(picture))
+    np.testing.assert_array_equal(request.result(), inner.infer(picture))
     assert request.is_idle
 
 
@@ -102,7 +102,7 @@ def test_failure_is_told_where_the_answer_is_taken() -> None:
     request.start(lambda: None)
     assert request.is_done
     with pytest.raises(PackageError, match="no answer"):
-        request.take()
+        request.result()
     assert request.is_idle
 
 

@@ -164,7 +164,7 @@ def test_label_without_a_threshold_is_refused(package: Package) -> None:
 
 def test_label_that_is_there_twice_is_refused(package: Package) -> None:
     path = edit_manifest(package, labels=["bright", "bright"])
-    with pytest.raises(PackageError, match="a label is there twice"):
+    with pytest.raises(PackageError, match="a label is listed twice"):
         read_manifest(path)
 
 

@@ -115,7 +115,7 @@ def _rows(found: Detections) -> tuple[np.ndarray, ...]:
 
 def test_cut_box_without_a_partner_stays() -> None:
     found = seen_in(PLAN, (230, 100, 400, 160))
-    alone = [found[0], *(each.take(np.zeros(len(each), bool)) for each in found[1:])]
+    alone = [found[0], *(each.select(np.zeros(len(each), bool)) for each in found[1:])]
     assert len(merge(alone, PLAN, 0.65)) == 1
 
 

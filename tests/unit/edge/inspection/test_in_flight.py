@@ -40,7 +40,7 @@ class HeldRequest:
         self.is_done = True
         self._when_done()
 
-    def take(self) -> FloatArray:
+    def result(self) -> FloatArray:
         assert self.is_done
         self.is_idle, self.is_done = True, False
         if self.fails:

@@ -39,7 +39,7 @@ def detections_of(model: LoadedModel, frame: Frame) -> Detections:
     request = model.requests[0]
     box = letterbox_into(request.image, frame)
     request.start(lambda: None)
-    return model.decode(request.take(), box, model.score_thresholds)
+    return model.decode(request.result(), box, model.score_thresholds)
 
 
 def test_model_in_force_is_the_installed_package(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_daemon_finds_small_defects_where_detect_finds_them(
         request = model.requests[0]
         box = letterbox_into(request.image, frame)
         request.start(lambda: None)
-        got = model.decode(request.take(), box, model.score_thresholds)
+        got = model.decode(request.result(), box, model.score_thresholds)
         assert request.is_idle
         expected = [[2 * x, 2 * y, 2 * (x + 32), 2 * (y + 32)] for x, y in corners]
         np.testing.assert_allclose(sorted(got.boxes.tolist()), sorted(expected))
