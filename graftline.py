@@ -1,8 +1,8 @@
 """The one command, ``graftline VERB``.
 
-This file only knows in which package a verb is. Each verb names a module; the module
-offers ``add_<verb>_arguments(parser)`` and ``run_<verb>(args) -> int`` and is imported
-only when its verb is given, so that ``graftline --help`` imports no library.
+This file only lists the verbs. Each verb names a module; the module offers
+``add_<verb>_arguments(parser)`` and ``run_<verb>(args) -> int`` and is imported only
+when its verb is given, so that ``graftline --help`` imports no library.
 
 Exit codes (see ``models/errors.py``): 0 done; 1 a bug in Graftline; 2 wrong usage;
 3 to 9 an expected failure, by who must act; 130 Ctrl-C; 141 the reader of stdout has
@@ -268,7 +268,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _VersionAction(argparse.Action):
-    """Print the installed version; looks it up only when asked."""
+    """Print the installed version, which is read only for this option."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         """Print ``graftline X.Y.Z`` and exit with 0."""

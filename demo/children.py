@@ -44,7 +44,7 @@ class StopSignal:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def wait(self, seconds: float = POLL_S) -> None:
+    def sleep(self, seconds: float = POLL_S) -> None:
         """Sleep, then check the flag.
 
         Args:
@@ -245,7 +245,7 @@ class Children:
             if time.monotonic() > deadline:
                 latest = self._services[-1]
                 raise latest.error(f"no {what} after {limit_s:g} s")
-            self._stop.wait()
+            self._stop.sleep()
 
     def check_services(self) -> None:
         """Raise the error of a service that has ended.
@@ -263,7 +263,7 @@ class Children:
             rest = b""
             has_ended = False
             while not has_ended:
-                self._stop.wait()
+                self._stop.sleep()
                 self.check_services()
                 # Before the log is read: what is written until then is the end of it.
                 has_ended = child.has_ended

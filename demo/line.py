@@ -180,7 +180,7 @@ class DemoLine:
         try:
             while True:
                 children.check_services()
-                stop.wait(0.2)
+                stop.sleep(0.2)
         except KeyboardInterrupt:
             self._show("stopping")
 

@@ -1,7 +1,7 @@
 """The journal of flashing: ``state.json`` and ``proof.json``.
 
-Every step is on the disk before the next one starts, so that after a power cut the
-next flash knows that this one was interrupted.
+Every step is on the disk before the next one starts, so that the next flash detects an
+interruption, such as a power cut.
 """
 
 import logging

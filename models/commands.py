@@ -56,7 +56,7 @@ class CommandRefusal(StrEnum):
 
 
 class _Message(BaseModel):
-    """Immutable; keeps what it does not know."""
+    """Immutable; keeps unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 

@@ -31,8 +31,8 @@ def read_picture(path: Path) -> Frame:
 def decode_picture(content: bytes) -> Frame:
     """Return the pixels of a picture file, rotated as its EXIF orientation asks.
 
-    Half a picture is refused: decoders fill the missing rest with grey, which looks
-    like a good part.
+    Half a picture is refused: decoders fill the missing rest with grey, and a model
+    detects no defect there.
 
     Args:
         content: The whole file, in any format that OpenCV reads.

@@ -4,7 +4,7 @@ An object in an overlap is detected two or four times: complete in one tile, cut
 inner edge in another. Best score first, each box absorbs others of the same label:
 
 * those that overlap it, as in every NMS;
-* a box that an inner edge cut and that lies mostly on it. If the better one is itself
+* a box that an inner edge cut and that is mostly inside it. If the better one is itself
   cut, it gets the extent of the complete one;
 * if no box is complete, because the object is larger than the overlap, the pieces that
   continue from one tile to the next become one box around them.
@@ -28,7 +28,7 @@ from models.tiles import Tiles
 
 PARTNER_SHARE = 0.5  # of a score: a weaker box does not change a better one
 CUT_MARGIN_PX = 4.0  # half a cell of the finest map: predicted edges are not exact
-MOSTLY = 0.5  # share of a piece on the complete box, or common to two pieces
+MOSTLY = 0.5  # share of a piece inside the complete box, or common to two pieces
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -147,9 +147,9 @@ def _absorb(
     elsewhere = (pieces.edges != pieces.edges[best]).any(axis=1)
     is_cut: BoolArray = np.any(pieces.cut, axis=1)
     if not is_cut[best]:
-        return box, absorbed | (same & elsewhere & is_cut & _lie_on(pieces.boxes, box))
+        return box, absorbed | (same & elsewhere & is_cut & _inside(pieces.boxes, box))
     partners = same & (pieces.scores >= PARTNER_SHARE * pieces.scores[best])
-    covers = _lie_on(box[None], pieces.boxes)
+    covers = _inside(box[None], pieces.boxes)
     complete = np.flatnonzero(partners & elsewhere & ~is_cut & covers)
     if len(complete):
         box = pieces.boxes[complete[0]]
@@ -157,7 +157,7 @@ def _absorb(
         box, members = _joined(pieces, best, partners & is_cut)
         absorbed |= members
     absorbed |= _duplicates(pieces, box, same, iou_threshold)
-    return box, absorbed | (same & is_cut & _lie_on(pieces.boxes, box))
+    return box, absorbed | (same & is_cut & _inside(pieces.boxes, box))
 
 
 def _duplicates(
@@ -168,8 +168,8 @@ def _duplicates(
     return result
 
 
-def _lie_on(small: Boxes, large: Boxes) -> BoolArray:
-    """Return which boxes lie mostly on another one; one of the two may be single."""
+def _inside(small: Boxes, large: Boxes) -> BoolArray:
+    """Return which boxes are mostly inside another; one argument may be single."""
     top_left = np.maximum(small[..., :2], large[..., :2])
     bottom_right = np.minimum(small[..., 2:], large[..., 2:])
     shared = (bottom_right - top_left).clip(0).prod(axis=-1)

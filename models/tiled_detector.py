@@ -1,7 +1,7 @@
 """Runs a graph on a large picture tile by tile, with the interface of any detector.
 
-Its input is the whole picture and its output the outputs of all tiles side by side. The
-callers, the daemon's queue included, need not know of tiles: only
+Its input is the whole picture and its output the outputs of all tiles side by side. Its
+callers, the daemon's queue included, do not handle tiles: only
 ``models.detector.decode_output`` does.
 """
 

@@ -303,7 +303,7 @@ def test_port_that_is_in_use_is_passed_over(tmp_path: Path) -> None:
     assert free_port(taken) == taken
 
 
-def test_demo_is_large_enough_to_be_believed() -> None:
+def test_demo_has_at_least_200_parts_and_300_photos() -> None:
     assert DemoSettings().parts >= 200
     assert DemoSettings().photos == 300
 

@@ -1,12 +1,7 @@
 """Flash, status and rollback as an operator types them, with the real self-test."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,25 +9,14 @@ from models.errors import InstallError, PackageError
 from models.manifest import VariantName
 from models.package import Package, open_package
 from models.slot_files import SlotFolder
+from tests import command
+from tests.command import Answer
 from tests.simulators import resealed
 from tests.simulators.packages import make_package
 from tests.simulators.resealed import reseal
 from tests.simulators.target import SimTarget
 
 pytestmark = pytest.mark.e2e
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    output: str
-    errors: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        document = json.loads(self.output)
-        assert isinstance(document, dict)
-        return document
 
 
 Graftline = Callable[..., Answer]
@@ -50,17 +34,10 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
 
 @pytest.fixture
 def graftline(repository: Path) -> Graftline:
-    def run(*words: object) -> Answer:
-        done = subprocess.run(
-            [sys.executable, "-m", "graftline", *map(str, words)],
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return Answer(done.returncode, done.stdout, done.stderr)
+    def run(*arguments: object) -> Answer:
+        answer = command.graftline(*arguments, cwd=repository)
+        assert "Traceback" not in answer.errors
+        return answer
 
     return run
 
@@ -129,7 +106,7 @@ def test_package_with_a_flipped_byte_is_refused_before_the_line_pc_is_touched(
         (resealed.answer_nan, "NaN or infinite"),
     ],
 )
-def test_model_that_answers_wrong_here_leaves_the_old_one_in_force(
+def test_model_with_wrong_output_on_this_machine_leaves_the_old_one_in_force(
     change: Callable[[Path], None],
     reason: str,
     graftline: Graftline,
@@ -150,7 +127,7 @@ def test_model_that_answers_wrong_here_leaves_the_old_one_in_force(
     assert reason in status["reason"]
 
 
-def test_self_test_alone_prints_the_same_report_that_flash_reads(
+def test_self_test_prints_the_report_that_flash_reads(
     graftline: Graftline, builds: list[Package], tmp_path: Path
 ) -> None:
     good = graftline("selftest", builds[0].folder, "--json")

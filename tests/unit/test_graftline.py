@@ -36,13 +36,13 @@ TEST_VERBS = (
 )
 
 
-def run(*words: str) -> int:
-    return main(words, TEST_VERBS)
+def run(*arguments: str) -> int:
+    return main(arguments, TEST_VERBS)
 
 
-def start(*words: str, repository: Path) -> subprocess.CompletedProcess[str]:
+def start(*arguments: str, repository: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "graftline.py", *words],
+        [sys.executable, "graftline.py", *arguments],
         cwd=repository,
         capture_output=True,
         text=True,

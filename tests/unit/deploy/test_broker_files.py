@@ -59,7 +59,7 @@ def test_every_value_of_the_plan_is_in_the_files(plan: BrokerPlan) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "fault"),
     [
         ({"port": 70_000}, "--port 70000"),
         ({"listen": "0.0.0.0\nallow_anonymous true"}, "is not an address"),
@@ -70,11 +70,11 @@ def test_every_value_of_the_plan_is_in_the_files(plan: BrokerPlan) -> None:
     ],
 )
 def test_value_that_mosquitto_would_misread_is_refused(
-    plan: BrokerPlan, change: dict[str, object], said: str
+    plan: BrokerPlan, change: dict[str, object], fault: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         render_broker_files(replace(plan, **change))
-    assert said in caught.value.why
+    assert fault in caught.value.why
 
 
 def test_second_call_changes_nothing_and_other_content_is_refused(

@@ -51,12 +51,12 @@ def test_second_flash_keeps_the_first_package_as_previous(
 
 
 def test_steps_are_reported_in_order(line_pc: SimTarget, builds: list[Package]) -> None:
-    told: list[str] = []
+    steps: list[str] = []
     selftest = line_pc.installer.selftest
     target = FlashTarget("local:here", line_pc.slot)
-    open_installer(target, told.append, selftest).flash(builds[0])
-    words = [line.partition(":")[0] for line in told]
-    assert words == ["store", "verified", "self-test", "in force"]
+    open_installer(target, steps.append, selftest).flash(builds[0])
+    names = [line.partition(":")[0] for line in steps]
+    assert names == ["store", "verified", "self-test", "in force"]
 
 
 def test_same_package_again_changes_nothing(

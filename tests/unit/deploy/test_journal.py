@@ -68,7 +68,7 @@ def test_damaged_files_count_as_missing(journal: Journal) -> None:
     assert journal.proof_of("a") is not None
 
 
-NEWER = '{"schema_version": 2, "word": "unknown"}'
+NEWER = '{"schema_version": 2, "field": "unknown"}'
 
 
 def test_state_of_a_newer_graftline_is_not_overwritten(journal: Journal) -> None:

@@ -58,9 +58,9 @@ def test_status_names_both_packages_and_how_the_first_runs(
 
 def test_age_of_the_health_file_is_reported(line_pc: SimTarget) -> None:
     line_pc.root.mkdir()
-    said_at = datetime.now(UTC) - timedelta(seconds=90)
+    written_at = datetime.now(UTC) - timedelta(seconds=90)
     write_file(
-        line_pc.slot.health, Health(at=said_at, boot_id="1", state="ready", fps=12)
+        line_pc.slot.health, Health(at=written_at, boot_id="1", state="ready", fps=12)
     )
     status = status_of(line_pc)
     assert status.health is not None
@@ -70,8 +70,8 @@ def test_age_of_the_health_file_is_reported(line_pc: SimTarget) -> None:
 
 def test_health_file_from_the_future_has_no_negative_age(line_pc: SimTarget) -> None:
     line_pc.root.mkdir()
-    said_at = datetime.now(UTC) + timedelta(hours=1)
-    write_file(line_pc.slot.health, Health(at=said_at, boot_id="1", state="ready"))
+    written_at = datetime.now(UTC) + timedelta(hours=1)
+    write_file(line_pc.slot.health, Health(at=written_at, boot_id="1", state="ready"))
     assert status_of(line_pc).health_age_s == 0
 
 

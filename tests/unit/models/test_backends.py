@@ -24,7 +24,7 @@ def test_defect_is_found_where_it_was_painted(sealed: Package) -> None:
     assert found.labels.tolist() == [0]
 
 
-def test_output_is_the_callers_to_keep(sealed: Package) -> None:
+def test_output_is_the_callers_own(sealed: Package) -> None:
     detector = open_detector(sealed, VariantName.OPENVINO_FP32)
     first = detector.infer(np.zeros((320, 320, 3), np.uint8))
     kept = first.copy()
@@ -45,7 +45,7 @@ def test_run_mode_that_the_manifest_does_not_allow_is_refused(sealed: Package) -
 
 
 @pytest.mark.parametrize("content", [b"", b"<net", b"<net/>"])
-def test_file_that_is_no_openvino_model_is_a_package_error(
+def test_file_that_is_not_an_openvino_model_is_a_package_error(
     content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "model.xml").write_bytes(content)
@@ -54,7 +54,7 @@ def test_file_that_is_no_openvino_model_is_a_package_error(
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\x08junk"])
-def test_file_that_is_no_onnx_model_is_a_package_error(
+def test_file_that_is_not_an_onnx_model_is_a_package_error(
     content: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(content)

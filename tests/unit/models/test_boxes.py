@@ -48,17 +48,17 @@ def test_iou_with_no_boxes_is_empty(n: int, m: int) -> None:
     )
 
 
-def test_iou_refuses_what_is_no_box() -> None:
+def test_iou_refuses_arrays_that_are_not_boxes() -> None:
     with pytest.raises(ValueError, match=r"got \(1, 5\)"):
         iou(np.zeros((1, 5), np.float32), boxes((0, 0, 1, 1)))
 
 
-def test_area_of_a_box_turned_inside_out_is_zero() -> None:
+def test_area_of_a_box_with_negative_sides_is_zero() -> None:
     turned = boxes((0, 0, 2, 3), (2, 0, 0, 3), (2, 3, 0, 0))
     assert area(turned).tolist() == [6, 0, 0]
 
 
-def test_clipped_boxes_lie_inside_and_the_given_ones_are_untouched() -> None:
+def test_clipped_boxes_are_inside_and_the_given_ones_are_unchanged() -> None:
     given = boxes((-5, -5, 5, 5), (90, 40, 120, 70))
     assert clip(given, 100, 50).tolist() == [[0, 0, 5, 5], [90, 40, 100, 50]]
     assert given[0, 0] == -5

@@ -49,7 +49,7 @@ def test_values_of_the_file_win_over_defaults(tmp_path: Path) -> None:
     assert config.region.score_threshold == 0.25
 
 
-def test_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     assert load(tmp_path, '\ufeffstation = "s7"').station == "s7"
 
 
@@ -81,7 +81,7 @@ def test_key_like_no_other_is_refused_with_all_keys(tmp_path: Path) -> None:
     assert "zzz: unknown key; known: cameras, port, region, regions, station" in why
 
 
-def test_all_faults_are_told_together_with_what_was_got(tmp_path: Path) -> None:
+def test_all_faults_are_reported_together_with_their_values(tmp_path: Path) -> None:
     why = fault_of(tmp_path, "port = 70000\nstation = 3\nprot = 1")
     assert "port: Input should be less than or equal to 65535, got 70000" in why
     assert "station: Input should be a valid string, got 3" in why
@@ -99,7 +99,7 @@ def test_all_faults_are_told_together_with_what_was_got(tmp_path: Path) -> None:
     ],
     ids=["cut", "twice", "binary", "deep", "huge"],
 )
-def test_file_that_is_no_configuration_is_refused(
+def test_file_that_is_not_a_configuration_is_refused(
     content: bytes, fault: str, tmp_path: Path
 ) -> None:
     (tmp_path / "edge.toml").write_bytes(content)

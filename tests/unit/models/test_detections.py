@@ -9,7 +9,7 @@ THREE = Detections(
 )
 
 
-def test_detections_above_their_own_labels_threshold_stay() -> None:
+def test_detections_above_their_own_labels_threshold_are_kept() -> None:
     above = THREE.above(np.array([0.5, 0.7], np.float32))
     assert above.scores.tolist() == [np.float32(0.9)]
     assert above.boxes.tolist() == [[0, 1, 2, 3]]
@@ -20,7 +20,7 @@ def test_selection_is_in_the_order_of_the_index() -> None:
     assert THREE.select(np.array([2, 0])).boxes[0].tolist() == [8, 9, 10, 11]
 
 
-def test_empty_answer_has_the_shapes_of_a_full_one() -> None:
+def test_empty_detections_have_the_shapes_of_others() -> None:
     nothing = no_detections()
     assert len(nothing) == 0
     assert len(nothing.above(np.zeros(2, np.float32))) == 0

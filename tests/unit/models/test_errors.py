@@ -27,7 +27,7 @@ def test_every_class_has_an_exit_code_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("each", CLASSES[1:], ids=lambda each: each.__name__)
-def test_class_stands_with_its_code_in_the_drawn_tree(
+def test_class_is_listed_with_its_code_in_the_docstring(
     each: type[GraftlineError],
 ) -> None:
     assert re.search(rf"{each.__name__} +{each.exit_code} - ", errors.__doc__ or "")

@@ -66,7 +66,7 @@ def test_marked_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "content"])
-def test_what_is_not_marked_is_not_replaced(kind: str, tmp_path: Path) -> None:
+def test_folder_without_the_marker_is_not_replaced(kind: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     if kind == "file":
         out.write_text("mine")

@@ -44,7 +44,7 @@ def faults(expected: Detections, got: Detections) -> tuple[str, ...]:
     return compare(expected, got, THRESHOLDS, CLOSE).faults
 
 
-def test_same_answer_has_no_fault() -> None:
+def test_same_detections_have_no_fault() -> None:
     result = compare(found((BOX, 0.9, 0)), found((BOX, 0.9, 0)), THRESHOLDS, CLOSE)
     assert result.passed
     assert (result.matched, result.worst_iou) == (1, 1.0)
@@ -86,11 +86,11 @@ def test_detections_near_the_threshold_may_come_and_go() -> None:
     assert not faults(no_detections(), near)
 
 
-def test_sure_detection_may_have_a_partner_below_the_threshold_of_sureness() -> None:
+def test_match_of_a_detection_may_have_a_lower_score() -> None:
     assert not faults(found((BOX, 0.56, 0)), found((BOX, 0.52, 0)))
 
 
-def test_nothing_expected_and_nothing_found_is_right() -> None:
+def test_nothing_expected_and_nothing_found_passes() -> None:
     result = compare(no_detections(), no_detections(), THRESHOLDS, CLOSE)
     assert result.passed
     assert result.matched == 0
@@ -143,7 +143,7 @@ class Blind:
         return np.full((6, 100), np.nan, np.float32)
 
 
-def test_output_that_is_not_finite_is_no_silence(sealed: Package) -> None:
+def test_output_that_is_not_finite_is_an_error(sealed: Package) -> None:
     pairs = read_golden(sealed)
     with pytest.raises(PackageError, match="not finite"):
         run_golden(Blind(), pairs, sealed.manifest, CLOSE)

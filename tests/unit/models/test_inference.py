@@ -1,4 +1,4 @@
-"""Requests on one graph: what they say, and that they do not mix."""
+"""Requests on one graph: their results, and that they do not mix."""
 
 import threading
 from pathlib import Path
@@ -20,29 +20,31 @@ from tests.simulators.packages import bright_cell_graph, part_picture
 FP32 = VariantName.OPENVINO_FP32
 
 
-def test_requests_that_overlap_answer_for_their_own_picture(sealed: Package) -> None:
+def test_overlapping_requests_return_their_own_results(
+    sealed: Package,
+) -> None:
     detector = open_detector(sealed, FP32, streams=2)
     requests = open_requests(detector, 3)
     pictures = [part_picture((column, 2)) for column in range(3)]
-    told = threading.Semaphore(0)
+    done = threading.Semaphore(0)
     for _ in range(5):
         for request, picture in zip(requests, pictures, strict=True):
             letterbox_into(request.image, picture)
-            request.start(told.release)
+            request.start(done.release)
         results = [request.result() for request in reversed(requests)]
-        for answer, picture in zip(reversed(results), pictures, strict=True):
-            np.testing.assert_array_equal(answer, detector.infer(picture))
-    assert all(told.acquire(timeout=20) for _ in range(15))
+        for result, picture in zip(reversed(results), pictures, strict=True):
+            np.testing.assert_array_equal(result, detector.infer(picture))
+    assert all(done.acquire(timeout=20) for _ in range(15))
 
 
-def test_answer_is_there_when_its_word_comes(sealed: Package) -> None:
+def test_result_is_available_when_the_callback_is_called(sealed: Package) -> None:
     (request,) = open_requests(open_detector(sealed, FP32), 1)
     assert request.is_idle
     assert not request.is_done
-    told = threading.Event()
+    done = threading.Event()
     seen = list[bool]()
-    request.start(lambda: (seen.append(request.is_done), told.set())[0])
-    assert told.wait(20)
+    request.start(lambda: (seen.append(request.is_done), done.set())[0])
+    assert done.wait(20)
     assert seen == [True]
     assert not request.is_idle
     request.result()
@@ -50,7 +52,7 @@ def test_answer_is_there_when_its_word_comes(sealed: Package) -> None:
     assert not request.is_done
 
 
-def test_graph_that_takes_pictures_says_what_the_plain_graph_says(
+def test_graph_with_u8_input_returns_the_output_of_the_plain_graph(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "model.xml"
@@ -68,7 +70,7 @@ def test_graph_that_takes_pictures_says_what_the_plain_graph_says(
 @pytest.mark.parametrize(
     "shape", [(64, 96), (1080, 1920), (700, 300), (300, 700), (640, 640), (1, 9)]
 )
-def test_letterbox_into_memory_with_old_content_is_the_letterbox(
+def test_letterbox_into_a_buffer_with_old_content_is_the_letterbox(
     shape: tuple[int, int],
 ) -> None:
     rng = np.random.default_rng(7)
@@ -79,29 +81,31 @@ def test_letterbox_into_memory_with_old_content_is_the_letterbox(
     np.testing.assert_array_equal(image, expected)
 
 
-def test_runtime_that_knows_one_run_at_a_time_results_too(sealed: Package) -> None:
+def test_synchronous_runtime_has_requests_too(
+    sealed: Package,
+) -> None:
     inner = open_detector(sealed, FP32)
     request = DirectInference(inner)
     picture = part_picture((1, 1))
     letterbox_into(request.image, picture)
-    words = list[bool]()
-    request.start(lambda: words.append(request.is_done))
-    assert words == [True]
+    calls = list[bool]()
+    request.start(lambda: calls.append(request.is_done))
+    assert calls == [True]
     np.testing.assert_array_equal(request.result(), inner.infer(picture))
     assert request.is_idle
 
 
-def test_failure_is_told_where_the_answer_is_taken() -> None:
+def test_failure_is_raised_where_the_result_is_read() -> None:
     class Broken:
         input_size_px = (32, 32)
 
         def infer(self, image: np.ndarray) -> np.ndarray:
-            raise PackageError(f"no answer to {image.shape}")
+            raise PackageError(f"no result for {image.shape}")
 
     (request,) = open_requests(Broken(), 4)
     request.start(lambda: None)
     assert request.is_done
-    with pytest.raises(PackageError, match="no answer"):
+    with pytest.raises(PackageError, match="no result"):
         request.result()
     assert request.is_idle
 

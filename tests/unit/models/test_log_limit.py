@@ -1,4 +1,4 @@
-"""What is said again and again is said a few times, and counted."""
+"""A line that is logged again and again is written a few times, and counted."""
 
 import io
 import logging
@@ -19,7 +19,7 @@ class Log:
         self.stream = io.StringIO()
         self.handler = LimitedHandler(self.stream, lambda: self.now_s)
 
-    def say(self, text: str, *values: object, level: int = ERROR) -> None:
+    def write(self, text: str, *values: object, level: int = ERROR) -> None:
         self.handler.handle(
             logging.LogRecord("edge.x", level, "x.py", 1, text, values, None)
         )
@@ -29,43 +29,41 @@ class Log:
         return self.stream.getvalue().splitlines()
 
 
-def test_same_line_is_swallowed_after_a_few_and_counted_when_the_minute_is_over() -> (
-    None
-):
+def test_same_line_is_suppressed_after_a_few_and_counted_after_the_minute() -> None:
     log = Log()
     for _ in range(1000):
-        log.say("camera_torn camera=%s", "top")
+        log.write("camera_torn camera=%s", "top")
     assert log.lines == ["camera_torn camera=top"] * SAME_LINES
     log.now_s = WINDOW_S
-    log.say("other")
-    swallowed = 1000 - SAME_LINES
-    told = f"log_repeated event='camera_torn' swallowed={swallowed} seconds=60"
-    assert log.lines[SAME_LINES:] == [told, "other"]
-    log.say("camera_torn camera=%s", "top")
+    log.write("other")
+    suppressed = 1000 - SAME_LINES
+    summary = f"log_repeated event='camera_torn' swallowed={suppressed} seconds=60"
+    assert log.lines[SAME_LINES:] == [summary, "other"]
+    log.write("camera_torn camera=%s", "top")
     assert log.lines[-1] == "camera_torn camera=top", "a new minute, new lines"
 
 
-def test_lines_with_other_keys_are_told_apart_up_to_a_bound() -> None:
+def test_lines_with_other_keys_are_written_up_to_a_limit() -> None:
     log = Log()
     for number in range(1000):
-        log.say("decision_not_written frame=%d", number)
+        log.write("decision_not_written frame=%d", number)
     assert len(log.lines) == EVENT_LINES
     log.handler.close()
     assert f"swallowed={1000 - EVENT_LINES}" in log.lines[-1]
 
 
-def test_each_event_has_its_own_bound() -> None:
+def test_each_event_has_its_own_limit() -> None:
     log = Log()
     for number in range(20):
         for _ in range(20):
-            log.say(f"event_{number}")
+            log.write(f"event_{number}")
     assert len(log.lines) == 20 * SAME_LINES
 
 
-def test_debug_is_not_bounded() -> None:
+def test_debug_is_not_limited() -> None:
     log = Log()
     for _ in range(100):
-        log.say("frame_seen", level=logging.DEBUG)
+        log.write("frame_seen", level=logging.DEBUG)
     assert len(log.lines) == 100
 
 
@@ -75,6 +73,6 @@ def test_formats_made_at_run_time_do_not_cost_memory(
     monkeypatch.setattr(log_limit, "WINDOWS_MAX", 50)
     log = Log()
     for number in range(5000):
-        log.say(f"made_up_{number}")
+        log.write(f"made_up_{number}")
     assert len(log.lines) == 50 + EVENT_LINES
     assert len(log.handler._windows) == 51  # noqa: SLF001 - the memory that it costs

@@ -21,7 +21,7 @@ from models.machine import machine_name, processor_name
         ),
     ],
 )
-def test_processor_is_named_as_linux_names_it(
+def test_processor_has_the_name_in_cpuinfo(
     content: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(content)

@@ -11,7 +11,7 @@ PATH: TypeAdapter[str] = TypeAdapter(RelativePath)
 
 
 @pytest.mark.parametrize("path", ["a", "a/b.png", "openvino/fp32.xml", "..a/b", "a..b"])
-def test_path_inside_the_package_is_taken(path: str) -> None:
+def test_path_inside_the_package_is_accepted(path: str) -> None:
     assert PATH.validate_python(path) == path
 
 

@@ -50,7 +50,7 @@ def alert(**changes: Any) -> dict[str, Any]:
     return {"id": "s:1", "source": ROOT, "time": at, "data": data}
 
 
-def test_topics_of_a_station_begin_with_its_names() -> None:
+def test_topics_of_a_station_start_with_its_names() -> None:
     assert STATION.root == ROOT
     assert STATION.status == f"{ROOT}/status"
     assert STATION.ack == f"{ROOT}/ack"
@@ -72,7 +72,7 @@ def test_name_that_would_break_out_of_its_level_is_refused(name: str) -> None:
     ("leaf", "camera"),
     [("status", ""), ("ack", ""), ("alert", "top"), ("image/stream:1", "top")],
 )
-def test_own_topic_is_taken_apart(leaf: str, camera: str) -> None:
+def test_own_topic_is_parsed(leaf: str, camera: str) -> None:
     topic = STATION.camera(camera, leaf) if camera else f"{ROOT}/{leaf}"
     parsed = parse_topic(topic)
     assert parsed is not None
@@ -94,11 +94,11 @@ def test_own_topic_is_taken_apart(leaf: str, camera: str) -> None:
         f"{ROOT}/camera/To p/alert",
     ],
 )
-def test_foreign_topic_is_none_of_ours(topic: str) -> None:
+def test_foreign_topic_is_not_parsed(topic: str) -> None:
     assert parse_topic(topic) is None
 
 
-def test_alert_survives_the_wire_with_fields_of_tomorrow() -> None:
+def test_alert_keeps_unknown_fields_when_it_is_read_and_written() -> None:
     document = {**alert(mood="calm"), "traceparent": "00-1"}
     event = AlertEvent.model_validate_json(json.dumps(document))
     again = json.loads(event.model_dump_json())
@@ -119,12 +119,12 @@ def test_alert_survives_the_wire_with_fields_of_tomorrow() -> None:
         {"frame_width_px": 0},
     ],
 )
-def test_alert_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+def test_alert_with_impossible_values_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         AlertEvent.model_validate(alert(**change))
 
 
-def test_event_of_another_type_is_no_alert() -> None:
+def test_event_of_another_type_is_not_an_alert() -> None:
     with pytest.raises(ValidationError):
         AlertEvent.model_validate({**alert(), "type": "graftline.verdict.v1"})
 
@@ -143,15 +143,15 @@ def test_acknowledged_ranges_are_pairs() -> None:
 
 
 @pytest.mark.parametrize("cameras", [0, 1, 12, 60, 500])
-def test_reason_always_fits_and_tells_how_much_it_leaves_out(cameras: int) -> None:
+def test_reason_always_fits_and_counts_what_it_leaves_out(cameras: int) -> None:
     parts = [f"camera line-1-belt-{number} lost" for number in range(cameras)]
     reason = fit_reason(*parts)
     assert len(reason) <= REASON_MAX_CHARS
     whole, more, count = reason.partition(" ... and ")
-    told = [part for part in whole.split(", ") if part]
-    assert told == parts[: len(told)]
+    shown = [part for part in whole.split(", ") if part]
+    assert shown == parts[: len(shown)]
     left_out = int(count.removesuffix(" more")) if more else 0
-    assert len(told) + left_out == cameras
+    assert len(shown) + left_out == cameras
     StationStatus(state=DaemonState.DEGRADED, reason=reason, boot_id="b", version="1")
 
 

@@ -60,7 +60,7 @@ def test_package_with_a_cut_file_is_refused_with_both_sizes(package: Package) ->
     assert f"{GRAPH} has {size - 1} bytes, expected {size}" in caught.value.why
 
 
-def test_all_faults_of_a_package_are_told_together(package: Package) -> None:
+def test_all_faults_of_a_package_are_reported_together(package: Package) -> None:
     (package.folder / GRAPH).unlink()
     (package.folder / "golden" / "00.png").write_bytes(b"")
     with pytest.raises(PackageError) as caught:
@@ -103,7 +103,7 @@ def test_manifest_that_names_a_file_outside_is_refused(
 
 
 @pytest.mark.parametrize("name", [GRAPH, "openvino/fp32.bin", "golden/expected.json"])
-def test_file_that_is_used_needs_a_hash(name: str, package: Package) -> None:
+def test_file_without_a_hash_is_refused(name: str, package: Package) -> None:
     files = package.manifest.model_dump(mode="json")["files"]
     del files[name]
     edit_manifest(package, files=files)
@@ -112,7 +112,7 @@ def test_file_that_is_used_needs_a_hash(name: str, package: Package) -> None:
     assert f"{name} is not among the package's files" in caught.value.why
 
 
-def test_package_of_a_newer_schema_is_refused_whatever_is_in_it(
+def test_package_of_a_newer_schema_is_refused_before_it_is_validated(
     package: Package,
 ) -> None:
     path = package.folder / MANIFEST_NAME
@@ -121,7 +121,7 @@ def test_package_of_a_newer_schema_is_refused_whatever_is_in_it(
         read_manifest(path)
 
 
-def test_package_with_fields_of_tomorrow_is_opened_and_keeps_them(
+def test_package_with_unknown_fields_is_opened_and_keeps_them(
     package: Package,
 ) -> None:
     edit_manifest(package, mascot="bee")
@@ -141,7 +141,7 @@ def test_package_with_fields_of_tomorrow_is_opened_and_keeps_them(
     ],
     ids=["empty", "cut", "binary", "deep", "huge", "list", "without fields"],
 )
-def test_file_that_is_no_manifest_is_refused(
+def test_file_that_is_not_a_manifest_is_refused(
     content: bytes, fault: str, tmp_path: Path
 ) -> None:
     (tmp_path / MANIFEST_NAME).write_bytes(content)
@@ -162,13 +162,13 @@ def test_label_without_a_threshold_is_refused(package: Package) -> None:
         read_manifest(path)
 
 
-def test_label_that_is_there_twice_is_refused(package: Package) -> None:
+def test_label_that_is_listed_twice_is_refused(package: Package) -> None:
     path = edit_manifest(package, labels=["bright", "bright"])
     with pytest.raises(PackageError, match="a label is listed twice"):
         read_manifest(path)
 
 
-def test_listed_are_all_files_but_the_manifest(tmp_path: Path) -> None:
+def test_all_files_but_the_manifest_are_listed(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("b", "a", MANIFEST_NAME, f"deep/{MANIFEST_NAME}"):
         (tmp_path / name).write_bytes(b"x")
@@ -186,7 +186,7 @@ def test_copy_is_the_same_package_and_holds_nothing_else(
     assert not (copy.folder / "notes.txt").exists()
 
 
-def test_copy_of_a_package_that_was_changed_meanwhile_is_refused(
+def test_copy_of_a_package_that_was_changed_is_refused(
     package: Package, tmp_path: Path
 ) -> None:
     (package.folder / GRAPH).write_bytes(b"other")
@@ -194,7 +194,7 @@ def test_copy_of_a_package_that_was_changed_meanwhile_is_refused(
         copy_package(package, tmp_path / "copy")
 
 
-def test_sealed_anew_package_is_another_package(
+def test_package_that_is_sealed_again_is_another_package(
     sealed: Package, tmp_path: Path
 ) -> None:
     other = reseal(sealed, tmp_path / "other", resealed.nothing, build=9)

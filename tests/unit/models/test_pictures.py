@@ -157,7 +157,7 @@ def cmyk_jpeg(cyan: int, magenta: int, yellow: int, black: int) -> bytes:
         ((0, 0, 0, 255), (0, 0, 0)),
     ],
 )
-def test_printers_colours_become_bgr(
+def test_cmyk_becomes_bgr(
     inks: tuple[int, int, int, int], bgr: tuple[int, int, int]
 ) -> None:
     picture = decode_picture(cmyk_jpeg(*inks))

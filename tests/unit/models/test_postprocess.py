@@ -31,7 +31,7 @@ def test_one_anchor_can_be_of_two_labels() -> None:
     assert found.labels.tolist() == [0, 1]
 
 
-def test_nothing_above_the_threshold_is_the_empty_answer() -> None:
+def test_nothing_above_the_threshold_gives_empty_detections() -> None:
     found = decode(output((10, 10, 4, 4, 0.1, 0.1)), TWO_LABELS)
     assert len(found) == 0
     assert found.boxes.shape == (0, 4)
@@ -43,7 +43,7 @@ def test_weaker_box_of_the_same_label_is_dropped() -> None:
     assert len(decode(close, TWO_LABELS, iou_threshold=0.9)) == 2
 
 
-def test_box_that_a_dropped_box_overlaps_stays() -> None:
+def test_box_that_a_dropped_box_overlaps_is_kept() -> None:
     row = output(
         (10, 10, 10, 10, 0.9, 0), (13, 10, 10, 10, 0.8, 0), (16, 10, 10, 10, 0.7, 0)
     )
@@ -51,13 +51,13 @@ def test_box_that_a_dropped_box_overlaps_stays() -> None:
     assert found.scores.tolist() == pytest.approx([0.9, 0.7])
 
 
-def test_at_most_so_many_detections_are_returned_and_the_best() -> None:
+def test_the_best_detections_are_returned_up_to_the_limit() -> None:
     row = output(*((100 * i, 10, 4, 4, 0.5 + i / 100, 0) for i in range(20)))
     found = decode(row, TWO_LABELS, max_detections=3)
     assert found.scores.tolist() == pytest.approx([0.69, 0.68, 0.67])
 
 
-def test_flood_of_a_bad_model_is_bounded() -> None:
+def test_number_of_candidates_is_bounded() -> None:
     anchors = 3 * MAX_CANDIDATES
     flood = np.full((6, anchors), 0.9, np.float32)
     flood[0] = np.arange(anchors) * 100
@@ -74,5 +74,5 @@ def test_nms_keeps_overlapping_boxes_of_different_labels() -> None:
     assert nms(same, np.array([0, 1, 0]), 0.5).tolist() == [0, 1]
 
 
-def test_nms_of_nothing_is_nothing() -> None:
+def test_nms_without_boxes_returns_no_positions() -> None:
     assert nms(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), 0.5).shape == (0,)

@@ -19,7 +19,7 @@ def plain(height_px: int, width_px: int, value: int = 200) -> Frame:
         (333, 517, (41, 64)),
     ],
 )
-def test_frame_fits_and_lies_at_the_top_left(
+def test_frame_fits_and_is_at_the_top_left(
     height_px: int, width_px: int, content: tuple[int, int]
 ) -> None:
     image, box = letterbox_image(plain(height_px, width_px), 64, 64)
@@ -39,14 +39,14 @@ def test_input_of_the_graph_is_planar_float_in_bgr() -> None:
     assert images[0, :, 0, 0].tolist() == [1, 2, 255]
 
 
-def test_frame_of_the_input_size_is_taken_as_it_is() -> None:
+def test_frame_of_the_input_size_is_not_copied() -> None:
     frame = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     image, box = letterbox_image(frame, 64, 64)
     assert image is frame
     assert box.scale == 1
 
 
-def test_boxes_go_to_the_input_and_come_back() -> None:
+def test_boxes_are_mapped_to_the_input_and_back() -> None:
     box = Letterbox(480, 640, 320, 320)
     boxes_frame = np.array([[10, 20, 300, 400], [0, 0, 640, 480]], np.float32)
     boxes_input = box.boxes_to_input(boxes_frame)

@@ -26,11 +26,11 @@ def test_written_file_is_read_back(tmp_path: Path) -> None:
     assert read_file(slot.health, Health) == HEALTH
 
 
-def test_file_that_does_not_exist_is_none(tmp_path: Path) -> None:
+def test_missing_file_is_none(tmp_path: Path) -> None:
     assert read_file(tmp_path / "state.json", SlotRecord) is None
 
 
-def test_fields_of_tomorrow_are_kept(tmp_path: Path) -> None:
+def test_unknown_fields_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "health.json"
     text = HEALTH.model_dump_json().replace("{", '{"temperature_c": 41,', 1)
     path.write_text(text)
@@ -43,13 +43,13 @@ def test_fields_of_tomorrow_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"state": "new"}', b"[" * 100_000]
 )
-def test_damaged_file_is_named_as_such(content: bytes, tmp_path: Path) -> None:
+def test_damaged_file_is_an_error_of_its_own(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_bytes(content)
     with pytest.raises(SlotFileDamagedError, match=r"state\.json: cannot be read"):
         read_file(tmp_path / "state.json", SlotRecord)
 
 
-def test_newer_file_is_refused_whatever_is_in_it(tmp_path: Path) -> None:
+def test_newer_file_is_refused_before_it_is_validated(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.write_text(f'{{"schema_version": {SCHEMA_VERSION + 1}, "novel": 1}}')
     with pytest.raises(InstallError, match="newer than this runtime") as caught:
@@ -57,7 +57,7 @@ def test_newer_file_is_refused_whatever_is_in_it(tmp_path: Path) -> None:
     assert not isinstance(caught.value, SlotFileDamagedError)
 
 
-def test_state_is_one_of_the_table(tmp_path: Path) -> None:
+def test_unknown_state_is_refused(tmp_path: Path) -> None:
     record = SlotRecord(state=SlotState.TRIAL, at=HEALTH.at)
     write_file(tmp_path / "state.json", record)
     assert '"state": "trial"' in (tmp_path / "state.json").read_text()
@@ -68,11 +68,11 @@ def test_link_names_the_package_behind_it(tmp_path: Path) -> None:
     assert slot.package_of(slot.current) == ""
     slot.current.symlink_to("store/abc")
     assert slot.package_of(slot.current) == "abc"
-    slot.previous.mkdir()  # somebody's folder is no link
+    slot.previous.mkdir()  # a folder, not a link
     assert slot.package_of(slot.previous) == ""
 
 
-def test_paths_are_those_that_both_sides_agreed_on(tmp_path: Path) -> None:
+def test_paths_of_the_slot_are_fixed(tmp_path: Path) -> None:
     slot = SlotFolder(tmp_path)
     names = [
         path.relative_to(tmp_path).as_posix()
@@ -87,7 +87,7 @@ def test_paths_are_those_that_both_sides_agreed_on(tmp_path: Path) -> None:
     ]
 
 
-def test_link_that_cannot_be_looked_at_is_an_install_error(tmp_path: Path) -> None:
+def test_link_that_cannot_be_read_is_an_install_error(tmp_path: Path) -> None:
     slot = SlotFolder(tmp_path / ("x" * 300))
     with pytest.raises(InstallError, match="cannot be read"):
         slot.package_of(slot.current)

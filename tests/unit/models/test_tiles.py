@@ -1,4 +1,4 @@
-"""Tiles: every pixel looked at, every object told once."""
+"""Tiles: every pixel is in one, and every object is reported once."""
 
 import itertools
 
@@ -26,7 +26,7 @@ PLAN = Tiles(600, 800, 320, 320, 64)
 def seen_in(
     tiles: Tiles, box: tuple[float, ...], score: float = 0.9
 ) -> list[Detections]:
-    """Return what an exact detector says of one object in every tile."""
+    """Return the detections of an exact detector for one object in every tile."""
     found = []
     for place, edges in enumerate(tiles.rectangles()):
         x1, y1 = np.maximum(box[:2], edges[:2]) - edges[:2]
@@ -63,7 +63,7 @@ def test_every_pixel_is_in_a_tile_and_neighbours_share_the_overlap(
 
 @settings(max_examples=80, deadline=None)
 @given(plans, st.data())
-def test_box_no_larger_than_the_overlap_is_whole_in_a_tile_and_told_once(
+def test_box_no_larger_than_the_overlap_is_complete_in_a_tile_and_reported_once(
     tiles: Tiles, data: st.DataObject
 ) -> None:
     largest = tiles.overlap_px - 2 * int(CUT_MARGIN_PX)
@@ -95,7 +95,7 @@ def test_object_larger_than_the_overlap_becomes_one_box(box: tuple[int, ...]) ->
     np.testing.assert_allclose(merge(found, PLAN, 0.65).boxes, [box])
 
 
-def test_two_objects_side_by_side_stay_two() -> None:
+def test_two_objects_side_by_side_are_two_boxes() -> None:
     both = [
         Detections(
             *(np.concatenate(rows) for rows in zip(*map(_rows, pair), strict=True))
@@ -113,7 +113,7 @@ def _rows(found: Detections) -> tuple[np.ndarray, ...]:
     return found.boxes, found.scores, found.labels
 
 
-def test_cut_box_without_a_partner_stays() -> None:
+def test_cut_box_without_a_partner_is_kept() -> None:
     found = seen_in(PLAN, (230, 100, 400, 160))
     alone = [found[0], *(each.select(np.zeros(len(each), bool)) for each in found[1:])]
     assert len(merge(alone, PLAN, 0.65)) == 1

@@ -52,7 +52,7 @@ def is_running(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-    return state != "Z"  # an orphan waits for its new parent to look at it
+    return state != "Z"  # an orphan is a zombie until its new parent reaps it
 
 
 @pytest.mark.parametrize(
@@ -75,14 +75,16 @@ def test_process_that_crashes_is_an_install_error(
 
 
 @pytest.mark.parametrize("output", ["", "fine", "{}", "[1]", "\\0" * 9])
-def test_output_that_is_no_report_is_an_install_error(
+def test_output_that_is_not_a_report_is_an_install_error(
     output: str, builds: list[Package]
 ) -> None:
     with pytest.raises(InstallError, match="gave no report"):
         selftest_that(f"sys.stdout.write('{output}')").run(builds[0])
 
 
-def test_process_cannot_take_more_memory_than_its_limit(builds: list[Package]) -> None:
+def test_memory_of_the_process_is_limited(
+    builds: list[Package],
+) -> None:
     eat = "x = bytearray(600 << 20)"
     with pytest.raises(InstallError, match="MemoryError"):
         selftest_that(eat, memory_bytes=256 << 20).run(builds[0])
@@ -91,21 +93,21 @@ def test_process_cannot_take_more_memory_than_its_limit(builds: list[Package]) -
 def test_process_has_a_low_priority_and_is_the_first_to_be_killed(
     builds: list[Package],
 ) -> None:
-    tell = (
+    report = (
         "time.sleep(0.2)\n"
         "score = open('/proc/self/oom_score_adj').read().strip()\n"
         "limit = resource.getrlimit(resource.RLIMIT_CPU)[0]\n"
         "sys.exit(f'nice={os.nice(0)} score={score} cpu={limit}')"
     )
     with pytest.raises(InstallError) as caught:
-        selftest_that(tell, timeout_s=20.0).run(builds[0])
+        selftest_that(report, timeout_s=20.0).run(builds[0])
     cpu_s = 20 * (os.cpu_count() or 1) + 1
     nice = min(19, os.nice(0) + 10)
     assert f"score=1000 cpu={cpu_s}" in caught.value.why
     assert f"nice={nice}" in caught.value.why
 
 
-def test_files_in_the_current_folder_are_not_run_in_our_name(tmp_path: Path) -> None:
+def test_files_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
     for name in ("graftline.py", "argparse.py"):
         (tmp_path / name).write_text("raise SystemExit(77)")
     *program, verb = Selftest().command
