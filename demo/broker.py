@@ -69,7 +69,6 @@ def start_broker(
     Args:
         folder: For its configuration.
         children: Stops it at the end.
-        show: Prints one line.
         limit_s: Longest wait until it accepts connections.
 
     Returns:
@@ -102,7 +101,6 @@ class EmbeddedBroker:
     """A broker in a thread of this process, for machines without mosquitto.
 
     Args:
-        port: Loopback port.
         log: File for the messages of the library, as a child process would have one.
         limit_s: Longest wait for its start.
     """

@@ -94,7 +94,6 @@ class Child:
     """A started command.
 
     Args:
-        command: What to start.
         log: File for stderr, and for stdout unless the command redirects it.
     """
 
@@ -170,7 +169,6 @@ class Children:
     Args:
         logs: Folder of their logs.
         stop: Checked in every wait.
-        show: Prints one line.
     """
 
     def __init__(
@@ -207,7 +205,6 @@ class Children:
         """Run a command to its end and print its output as it comes.
 
         Args:
-            command: What to run.
             limit_s: Longest time.
 
         Raises:

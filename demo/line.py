@@ -38,9 +38,7 @@ class DemoLine:
     """One run of the demo.
 
     Args:
-        settings: What to make.
         limits: What the line must reach.
-        show: Prints one line.
     """
 
     def __init__(

@@ -22,7 +22,6 @@ class Defect:
     """A defect of a part.
 
     Attributes:
-        label: What it is.
         boxes: Frame number to box, where most of it is visible.
     """
 
@@ -157,7 +156,6 @@ def score(truth: Truth, alerts: Sequence[ScoredAlert]) -> Score:
     """Return how well the alerts match the truth.
 
     Args:
-        truth: What passed.
         alerts: All alerts of this camera in the history, in any order.
     """
     by_part: dict[int, list[ScoredAlert]] = {part.id: [] for part in truth.parts}

@@ -104,7 +104,6 @@ def write_broker_files(
     Args:
         texts: Path and text of each file.
         is_forced: Replace files with another content.
-        is_dry_run: Write nothing.
 
     Raises:
         ConfigError: A file exists with another content (no file is written then), or

@@ -23,7 +23,6 @@ def open_detector(
     """Return a graph that is ready to run, tile by tile if the manifest has tiles.
 
     Args:
-        package: A verified package.
         variant: Name of one of its variants.
         precision_hint: Arithmetic of layers that are not quantized (OpenVINO only).
         threads: Number of inference threads, 0 = all cores.

@@ -76,7 +76,6 @@ def parse_config(
     """Return the configuration in a parsed document.
 
     Args:
-        document: Tables and values.
         layout: Class of the configuration.
         name: Source of the document, for messages.
 

@@ -103,7 +103,6 @@ def open_requests(detector: Detector, count: int) -> tuple[Inference, ...]:
     """Return requests on one graph.
 
     Args:
-        detector: The graph.
         count: Pictures that may be in flight, at least 1.
 
     Returns:

@@ -205,7 +205,6 @@ def copy_package(package: Package, target: Path) -> Package:
     """Copy the files that the manifest names, and return the verified copy.
 
     Args:
-        package: A verified package.
         target: Folder to make; its parent exists.
 
     Raises:

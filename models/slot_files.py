@@ -177,7 +177,6 @@ def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
 
     Args:
         path: One of the JSON files of the slot.
-        layout: Its model class.
 
     Raises:
         SlotFileDamagedError: It exists and is not readable, or not valid.

@@ -1,4 +1,7 @@
-"""The states of one installation, as ``state.json`` names them."""
+"""The states of one installation, as ``state.json`` names them.
+
+Not in ``models.slot_files``: that module reads files, and ``deploy.slots`` is pure.
+"""
 
 from enum import StrEnum
 

@@ -112,7 +112,6 @@ def tiled(detector: Detector, tiles: Tiles | None) -> Detector:
     """Return a detector that runs a graph on each tile of a picture.
 
     Args:
-        detector: The graph.
         tiles: How a picture is cut; None = the detector itself is returned.
 
     Raises:

@@ -84,7 +84,6 @@ class ParsedTopic:
     """The levels of a station's topic.
 
     Attributes:
-        topics: The station.
         camera: Name of the camera; empty for the station's own topics.
         leaf: The rest, for example ``alert`` or ``image/<id>``.
     """
@@ -99,7 +98,6 @@ def check_name(field: str, value: str) -> None:
 
     Args:
         field: Which name it is, for the message.
-        value: The name.
 
     Raises:
         ConfigError: It is not ``[a-z0-9-]{1,32}``.

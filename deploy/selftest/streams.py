@@ -26,7 +26,6 @@ def measure_streams(package: Package, mode: RunMode) -> RunMode:
     """Return a run mode with the number of streams to use on this machine.
 
     Args:
-        package: A verified package.
         mode: A run mode that reproduced the golden frames.
 
     Raises:
