@@ -27,12 +27,12 @@ from pydantic import (
 
 from models.boxes import FloatArray
 from models.tiles import Tiles
+from models.value_types import Share
 
 SCHEMA_VERSION = 2  # the newest that this version reads
 UNTILED_SCHEMA = 1  # written without tiles, so that older daemons run the package
 MANIFEST_NAME = "manifest.json"
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

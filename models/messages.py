@@ -28,8 +28,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from models.manifest import Share
 from models.topics import Name
+from models.value_types import Share
 
 SCHEMA_VERSION = 1
 THUMBNAIL_MAX_BYTES = 128 * 1024
