@@ -76,13 +76,13 @@ class Installer:
         with self._translated_errors(), locked(self.slot):
             clean_links(self.slot)
             self.store.clean()
-            # One flash hashes the package four times: before (the verb), after the
-            # copy, in the store and in the self-test's process. It is meant: each of
-            # them trusts only the bytes that it reads itself.
             current = self.slot.package_of(self.slot.current)
             self._refuse_older(package, current)
             if current == package.sha256 and (proof := self._proof_in_force(current)):
                 return self._report(FlashOutcome.ALREADY_IN_FORCE, package, proof)
+            # One flash hashes the package four times: in the verb, after the copy, in
+            # the store and in the self-test's process. This is intended: each of them
+            # trusts only the bytes that it has read itself.
             self.journal.start(package.sha256)
             stored = self._store(package)
             proof = self._run_selftest(stored)

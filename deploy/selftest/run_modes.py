@@ -28,7 +28,7 @@ from models.slot_files import RunMode
 
 logger = logging.getLogger(__name__)
 
-WARM_UP_RUNS = 5  # the first runs of a graph allocate memory and are slower
+WARM_UP_RUNS = 5  # the first runs are slow
 MEASURED_RUNS = 30
 
 Pictures = list[tuple[GoldenFrame, Frame]]
