@@ -84,4 +84,6 @@ def _detections(rows: list[dict[str, Any]]) -> Detections:
     corners[:, 2:] += corners[:, :2]
     scores = np.array([row["score"] for row in rows], np.float32)
     labels = np.array([row["category_id"] - 1 for row in rows], np.int64)
-    return Detections(corners, scores, labels).select(np.argsort(-scores, kind="stable"))
+    return Detections(corners, scores, labels).select(
+        np.argsort(-scores, kind="stable")
+    )

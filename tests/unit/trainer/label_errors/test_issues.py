@@ -220,7 +220,7 @@ def test_undetected_label_is_trusted_where_the_class_is_often_missed(
     blind = []
     for seen in clean[1]:
         kept = (seen.labels != 0) | (rng.uniform(size=len(seen)) < 0.4)
-        blind.append(seen.take(kept))
+        blind.append(seen.select(kept))
     spurious = listed(photos, blind, LabelIssueKind.SPURIOUS)
     mine = [s for s in spurious if photos[s.photo].labels[s.label] == 0]
     assert not mine  # two of three are not detected

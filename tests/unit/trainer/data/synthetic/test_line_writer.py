@@ -8,11 +8,11 @@ from pathlib import Path
 
 import cv2
 import pytest
-from trainer.data.formats.kinds import Kind
 
 from models.errors import ConfigError, DatasetError
 from trainer.cli.synth import add_synth_arguments, run_synth
 from trainer.data.checks.check import check_dataset
+from trainer.data.findings import FindingKind
 from trainer.data.synthetic.line_defects import LineDefect
 from trainer.data.synthetic.line_folder import MARKER, whole_or_nothing
 from trainer.data.synthetic.line_writer import LineSettings, write_line
@@ -222,7 +222,7 @@ def test_json_summary_is_one_object_on_stdout(
     assert "val photos: 1" in captured.err
 
 
-def test_check_has_no_doubt_about_splits_and_boxes(tmp_path: Path) -> None:
+def test_check_warns_neither_of_splits_nor_of_small_boxes(tmp_path: Path) -> None:
     write_line(tmp_path / "line", LineSettings(photos=120, good=60, parts=2), silent)
     kinds = check_dataset(tmp_path / "line").by_kind
-    assert not {Kind.NEAR_IN_TWO_SPLITS, Kind.SMALL_BOX} & set(kinds)
+    assert not {FindingKind.NEAR_IN_TWO_SPLITS, FindingKind.SMALL_BOX} & set(kinds)
