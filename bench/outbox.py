@@ -22,7 +22,7 @@ from measuring.alerts import TOPICS, make_alert
 from measuring.machine import RESULTS, configuration, describe_machine, write_result
 
 from demo.broker import free_port, start_broker
-from demo.children import ChildCommand, Children, StopSignal
+from demo.children import ChildCommand, Children, StopRequest
 from demo.history import HistoryClient
 from edge.config.station import BrokerSettings, CollectorAck
 from edge.delivery.outbox.events import render
@@ -85,7 +85,7 @@ def measure_drain(folder: Path, count: int) -> dict[str, Any]:
     with ExitStack() as clean_up:
         clean_up.callback(outbox.close)
         commit(outbox, count)
-        children = clean_up.enter_context(Children(folder, StopSignal(), print))
+        children = clean_up.enter_context(Children(folder, StopRequest(), print))
         port = _start_line(folder, children)
         settings = BrokerSettings(port=port, collector_ack=CollectorAck.REQUIRED)
         will = StationStatus(state=DaemonState.LOST, boot_id="bench", version="bench")

@@ -25,7 +25,7 @@ from measuring.machine import (
 )
 
 from demo.broker import free_port, start_broker
-from demo.children import ChildCommand, Children, StopSignal
+from demo.children import ChildCommand, Children, StopRequest
 from demo.folder import demo_folder
 from demo.history import HistoryClient
 from models.errors import GraftlineError
@@ -195,7 +195,7 @@ def main(arguments: list[str]) -> int:
             f"--run {args.run} lies in {args.out}, which is replaced: move it first."
         )
         return 2
-    stop = StopSignal()
+    stop = StopRequest()
     try:
         with ExitStack() as stack:
             stack.enter_context(stop.handling_signals())

@@ -27,7 +27,7 @@ from measuring.machine import (
 )
 
 from demo.broker import LOOPBACK, start_broker
-from demo.children import ChildCommand, Children, StopSignal
+from demo.children import ChildCommand, Children, StopRequest
 from demo.folder import demo_folder
 from models.errors import GraftlineError
 
@@ -179,7 +179,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         0; 1 where a camera had another state than opening or up.
     """
-    args, stop = parse(arguments), StopSignal()
+    args, stop = parse(arguments), StopRequest()
     try:
         with ExitStack() as stack:
             stack.enter_context(stop.handling_signals())

@@ -28,7 +28,7 @@ LAST_LINES = 12
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class StopSignal:
+class StopRequest:
     """Whether Ctrl-C, SIGTERM or the end of the terminal asks the demo to stop."""
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class Children:
     """
 
     def __init__(
-        self, logs: Path, stop: StopSignal, show: Callable[[str], None]
+        self, logs: Path, stop: StopRequest, show: Callable[[str], None]
     ) -> None:
         self._logs, self._stop, self._show = logs, stop, show
         self._services: list[Child] = []

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.broker import free_port, start_broker
-from demo.children import ChildCommand, Children, StopSignal
+from demo.children import ChildCommand, Children, StopRequest
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
 from demo.folder import demo_folder
 from demo.history import HOST, HistoryClient
@@ -59,7 +59,7 @@ class DemoLine:
             GraftlineError: A step failed, or the figures are outside the limits.
             KeyboardInterrupt: A signal stopped it before its end.
         """
-        stop = StopSignal()
+        stop = StopRequest()
         with ExitStack() as stack:
             stack.enter_context(stop.handling_signals())
             out = stack.enter_context(demo_folder(self._settings.out))
@@ -169,7 +169,7 @@ class DemoLine:
         children.wait_until(is_complete, "history", 2 * self._limits.history_s)
 
     def _keep_page(
-        self, children: Children, stop: StopSignal, faults: list[GraftlineError]
+        self, children: Children, stop: StopRequest, faults: list[GraftlineError]
     ) -> None:
         """Leave the page up until Ctrl-C, which is then the normal end."""
         for fault in faults:

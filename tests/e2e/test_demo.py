@@ -17,7 +17,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.broker import EmbeddedBroker, accepts_connections, find_mosquitto, free_port
-from demo.children import ChildCommand, Children, StopSignal
+from demo.children import ChildCommand, Children, StopRequest
 from demo.settings import DemoSettings
 from models.errors import DeliveryError, GraftlineError, TrainingError
 from tests.command import environment
@@ -167,7 +167,7 @@ def children(
     folder: Path, show: Callable[[str], None] = lambda _: None
 ) -> Iterator[Children]:
     (folder / "logs").mkdir()
-    with Children(folder / "logs", StopSignal(), show) as started:
+    with Children(folder / "logs", StopRequest(), show) as started:
         yield started
 
 

@@ -1,8 +1,8 @@
 """The demo's five kinds of defect, drawn into a cap and boxed.
 
 Each is retried until it is clearly visible and its box is within the limits below. The
-box holds what changed, plus the margin that people leave when they label; that of a thin
-scratch is widened to ``SMALLEST_PX``.
+box holds what changed, plus the margin that people leave when they label; the box of a
+thin scratch is widened to ``SMALLEST_PX``.
 """
 
 from dataclasses import dataclass
