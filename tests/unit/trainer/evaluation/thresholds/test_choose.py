@@ -119,7 +119,9 @@ def test_few_photos_prove_little_and_state_how_many_are_needed() -> None:
 
 def test_limit_out_of_reach_is_stated() -> None:
     found, photos = scene(np.random.default_rng(5), bad=20, good=10)
-    blind = [d.take(np.arange(len(d)) < 0) if i < 4 else d for i, d in enumerate(found)]
+    blind = [
+        d.select(np.arange(len(d)) < 0) if i < 4 else d for i, d in enumerate(found)
+    ]
     limit = ErrorLimit(ESCAPES, 0.05)
     chosen = choose_thresholds(blind, photos, LABELS, "val", limit)
     assert chosen.reached is not None
