@@ -130,6 +130,9 @@ class RunRecord(BaseModel):
     git_revision: str | None = Field(
         default=None, description="Of this installation; null = not a checkout."
     )
+    split: dict[str, object] | None = Field(
+        default=None, description="How the photos were divided; see split.json."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,18 +66,12 @@ class CellDetector(TrainableDetector):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``[N, 4 + C, rows, columns]``."""
-        return self.branch(self.features(images))
+        found: Tensor = self.predict(self.activation(self.measure(images)))
+        return found
 
     @property
-    def trunk(self) -> nn.Module:
+    def feature_extractor(self) -> nn.Module:
         return self.measure
-
-    def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        return (self.measure(images),)
-
-    def branch(self, features: tuple[Tensor, ...]) -> Tensor:
-        found: Tensor = self.predict(self.activation(features[0]))
-        return found
 
     def loss_of_raw(self, raw: Any, targets: Sequence[BoxTarget]) -> LossParts:
         raise NotImplementedError

@@ -11,7 +11,7 @@ from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.earlier_run import refuse_other_network
-from trainer.fit.frozen_trunk import Freeze
+from trainer.fit.freeze import Freeze
 from trainer.fit.options import LEARNING_RATE, TrainOptions
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.tiling import TileMode

@@ -31,9 +31,9 @@ from trainer.data.dataset import Dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.fit import recipe
-from trainer.fit.distributed.launch import run_in_team
 from trainer.fit.distributed.process_group import ProcessGroup
-from trainer.fit.frozen_trunk import Freeze
+from trainer.fit.distributed.torchrun import run_distributed
+from trainer.fit.freeze import Freeze
 from trainer.fit.options import BATCH, LEARNING_RATE, TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.fit.tiling import TileMode
@@ -158,23 +158,23 @@ def _add_tiles(parser: argparse.ArgumentParser) -> None:
 
 def run_train(args: argparse.Namespace) -> int:
     """Fine-tune a detector and print its metrics."""
-    return run_in_team(partial(_train, args, time.monotonic()))
+    return run_distributed(partial(_train, args, time.monotonic()))
 
 
-def _train(args: argparse.Namespace, started_s: float, team: ProcessGroup) -> int:
+def _train(args: argparse.Namespace, started_s: float, group: ProcessGroup) -> int:
     """Train in this process; only the leader of the group writes and prints."""
-    report_status = print_status if team.is_leader else _print_nothing
-    with team.first_on_machine():
+    report_status = print_status if group.is_leader else _print_nothing
+    with group.first_on_machine():
         unpack_visibly(args.dataset)
     report = faultless_dataset(args.dataset, trains=True, split=split_options(args))
-    if team.is_leader:
+    if group.is_leader:
         _prepare_folder(args.out, resume=args.resume)
     small = with_small_boxes(report, args.size, args.tiles or TileMode.AUTO)
     for line in finding_lines(small):
         report_status(line)
     options = read_options(args, report.dataset, report_status)
     prepare_studies(args, report.dataset, options, report_status)
-    observer = TerminalObserver() if team.is_leader else SilentObserver()
+    observer = TerminalObserver() if group.is_leader else SilentObserver()
     try:
         outcome = recipe.train(
             report.dataset,
@@ -182,8 +182,8 @@ def _train(args: argparse.Namespace, started_s: float, team: ProcessGroup) -> in
             args.out,
             observer,
             resume=args.resume,
-            begun_s=started_s,
-            team=team,
+            started_s=started_s,
+            group=group,
         )
     finally:
         observer.close()

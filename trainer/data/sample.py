@@ -1,4 +1,4 @@
-"""What a network is trained on: images, or their features, and targets."""
+"""What a network is trained on: images and their targets."""
 
 from dataclasses import dataclass
 
@@ -26,29 +26,5 @@ class BoxTarget:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
-    """The backbone's feature maps of a batch.
-
-    Attributes:
-        maps: ``[N, C, h, w]`` each, any floating type.
-    """
-
-    maps: tuple[Tensor, ...]
-
-    def __len__(self) -> int:
-        """Return N."""
-        return len(self.maps[0])
-
-    def to(self, device: torch.device) -> "Features":
-        """Return the same maps in float32 on a device, channels last."""
-        last = torch.channels_last
-        return Features(
-            tuple(
-                m.to(device).float().contiguous(memory_format=last) for m in self.maps
-            )
-        )
-
-
-Batch = tuple[Tensor | Features, list[BoxTarget]]
-"""Images ``[N, 3, H, W]``, BGR, 0..255, or their features, and N targets."""
+Batch = tuple[Tensor, list[BoxTarget]]
+"""Images ``[N, 3, H, W]``, BGR, 0..255, and N targets."""

@@ -95,27 +95,8 @@ class TrainableDetector(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def trunk(self) -> nn.Module:
-        """What ``--freeze trunk`` leaves as it came: the backbone."""
-
-    @abstractmethod
-    def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the trunk's maps.
-
-        Args:
-            images: ``[N, 3, H, W]`` float32, BGR, 0..255.
-
-        Returns:
-            ``[N, C, h, w]`` each; the first one's side tells the input's.
-        """
-
-    @abstractmethod
-    def branch(self, features: tuple[Tensor, ...]) -> Any:  # noqa: ANN401
-        """Return the raw maps of a trunk's maps: ``forward`` is the two in a row.
-
-        Args:
-            features: From ``features``.
-        """
+    def feature_extractor(self) -> nn.Module:
+        """The backbone without neck and head: what ``--freeze trunk`` freezes."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:  # noqa: ANN401 - each detector's own maps

@@ -32,7 +32,6 @@ from trainer.detectors.base import (
 )
 
 MIDDLE_GREY = 127.5  # Source: image_mean = image_std = 0.5 of the builder
-TRUNK_STRIDE = 16  # of the first map; inputs are multiples of 32
 GOOD_PART_NEGATIVES = 3  # as many as torchvision mines for one positive
 
 
@@ -73,38 +72,20 @@ class SSDLite(TrainableDetector):
         """Which network this is."""
         return Architecture.SSDLITE
 
-    def forward(self, images: Tensor) -> RawAnchors:
-        """Return the raw predictions of ``[N, 3, H, W]`` BGR 0..255 images."""
-        return self._predict(self.features(images), static_size(images))
-
     @property
-    def trunk(self) -> nn.Module:
-        """What ``--freeze trunk`` leaves as it came: MobileNetV3."""
-        features: nn.Module = self.network.backbone.features
+    def feature_extractor(self) -> nn.Sequential:
+        """MobileNetV3, as two blocks."""
+        features: nn.Sequential = self.network.backbone.features
         return features
 
-    def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return MobileNetV3's maps of ``[N, 3, H, W]``; see ``TrainableDetector``."""
+    def forward(self, images: Tensor) -> RawAnchors:
+        """Return the raw predictions of ``[N, 3, H, W]`` BGR 0..255 images."""
         x, maps = images[:, [2, 1, 0]] / MIDDLE_GREY - 1, []
-        for block in self.network.backbone.features:
+        for block in (*self.feature_extractor, *self.network.backbone.extra):
             x = block(x)
             maps.append(x)
-        return tuple(maps)
-
-    def branch(self, features: tuple[Tensor, ...]) -> RawAnchors:
-        """Return the predictions of MobileNetV3's maps; see ``TrainableDetector``."""
-        rows, columns = static_size(features[0])
-        return self._predict(features, (rows * TRUNK_STRIDE, columns * TRUNK_STRIDE))
-
-    def _predict(
-        self, features: tuple[Tensor, ...], size: tuple[int, int]
-    ) -> RawAnchors:
-        """Return the predictions of all levels; ``size`` is the input's."""
-        maps = list(features)
-        for block in self.network.backbone.extra:
-            maps.append(block(maps[-1]))
         outputs = self.network.head(maps)
-        anchors = self._anchors(maps, size).to(maps[0].device)
+        anchors = self._anchors(maps, static_size(images)).to(x.device)
         return RawAnchors(outputs["bbox_regression"], outputs["cls_logits"], anchors)
 
     def loss_of_raw(

@@ -179,6 +179,11 @@ class YOLOX(TrainableDetector):
         """True with full convolutions: 1.6 times as fast; depthwise ones gain less."""
         return not self.size.depthwise
 
+    @property
+    def feature_extractor(self) -> nn.Module:
+        """CSPDarknet; what the published names call the backbone has the neck too."""
+        return self.backbone.backbone
+
     def set_activation(self, activation: Activation) -> None:
         """Swap every non-linearity, keeping all weights.
 
@@ -192,21 +197,7 @@ class YOLOX(TrainableDetector):
 
     def forward(self, images: Tensor) -> RawMaps:
         """Return the raw maps of ``[N, 3, H, W]`` BGR 0..255 images."""
-        return self.branch(self.features(images))
-
-    @property
-    def trunk(self) -> nn.Module:
-        """What ``--freeze trunk`` leaves as it came: CSPDarknet."""
-        return self.backbone.backbone
-
-    def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return CSPDarknet's maps of ``[N, 3, H, W]``; see ``TrainableDetector``."""
-        maps: tuple[Tensor, ...] = self.backbone.backbone(images)
-        return maps
-
-    def branch(self, features: tuple[Tensor, ...]) -> RawMaps:
-        """Return the raw maps of CSPDarknet's maps; see ``TrainableDetector``."""
-        maps: list[Tensor] = self.head(self.backbone.join(*features))
+        maps: list[Tensor] = self.head(self.backbone(images))
         # channels_last maps make this permutation free
         rows = [level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps]
         return RawMaps(torch.cat(rows, dim=1), _grid(maps))

@@ -1,9 +1,11 @@
-"""Checkpoints: all that ``--resume`` needs, whole or not there.
+"""Checkpoints: all that ``--resume`` needs, written as a whole or not at all.
 
-Written at the end of each epoch beside the old one and renamed over it, so that kill
--9, Ctrl-C and a full disk leave the last good one.
+Each is written beside the old one and renamed over it, so that kill -9, Ctrl-C and a
+full disk leave the last good one. One is written before the first step, after each
+epoch and every minute between: a kill at any step loses at most a minute.
 """
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,66 @@ import torch
 from models.errors import TrainingError
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
+from trainer.fit.session import TrainingSession
 from trainer.run import unwritable
+
+CHECKPOINT_EVERY_S = 60.0
+
+
+class CheckpointFile:
+    """The checkpoint of one training.
+
+    Args:
+        path: Its folder exists.
+        made_with: What must be the same when the training resumes, by name.
+    """
+
+    def __init__(self, path: Path, made_with: Mapping[str, str]) -> None:
+        self._path, self._made_with = path, dict(made_with)
+        self._saved_s = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the latest checkpoint is a minute old."""
+        return time.monotonic() - self._saved_s > CHECKPOINT_EVERY_S
+
+    def save(self, session: TrainingSession) -> None:
+        """Write the checkpoint, where this process leads.
+
+        Raises:
+            TrainingError: It cannot be written; the old one is still there.
+        """
+        if session.training.group.is_leader:
+            extra = {"made_with": self._made_with} | session.state()
+            save_checkpoint(self._path, session.training, extra)
+            self._saved_s = time.monotonic()
+
+    def resume(self, session: TrainingSession) -> None:
+        """Continue from the checkpoint.
+
+        Args:
+            session: Changed in place.
+
+        Raises:
+            TrainingError: There is none, it is damaged, or made with something else.
+        """
+        extra = load_checkpoint(self._path, session.training, self._made_with)
+        try:
+            session.restore(extra)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise cannot_resume(self._path, exc) from exc
+
+    def remove(self) -> None:
+        """Remove the checkpoint, if there is one."""
+        self._path.unlink(missing_ok=True)
 
 
 def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> None:
     """Write a checkpoint.
 
     Args:
-        path: Where; its folder exists.
-        training: What to keep.
-        extra: Plain values beside it, for example the epoch.
+        path: Its folder exists.
+        extra: Plain values beside network and optimizer.
 
     Raises:
         TrainingError: It cannot be written; the old one is still there.
@@ -49,12 +101,12 @@ def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> No
 def load_checkpoint(
     path: Path, training: Training, made_with: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Go on from a checkpoint.
+    """Restore a training from a checkpoint.
 
     Args:
         path: From ``save_checkpoint``.
         training: Changed in place.
-        made_with: What ``extra["made_with"]`` must hold; looked at before any weight.
+        made_with: What ``extra["made_with"]`` must hold; checked before any weight.
 
     Returns:
         The plain values that were saved beside it.
@@ -81,13 +133,12 @@ def cannot_resume(path: Path, cause: Exception) -> TrainingError:
     """Return the error of a checkpoint that is damaged or not of this product.
 
     Args:
-        path: Of the checkpoint.
-        cause: What reading it raised.
+        cause: Raised while it was read.
     """
-    said = "".join(str(cause).splitlines()[:1])
+    first_line = "".join(str(cause).splitlines()[:1])
     return TrainingError(
         f"{path}: cannot resume.",
-        why=f"{type(cause).__name__}: {said}".removesuffix(": "),
+        why=f"{type(cause).__name__}: {first_line}".removesuffix(": "),
         fix="Train again without --resume.",
     )
 
@@ -95,13 +146,12 @@ def cannot_resume(path: Path, cause: Exception) -> TrainingError:
 def _refuse_change(
     path: Path, made_with: Mapping[str, str], wanted: Mapping[str, str]
 ) -> None:
-    """Stop where something is not as it was when the checkpoint was written."""
     changed = [key for key, value in wanted.items() if made_with.get(key) != value]
     if changed:
         key = changed[0]
         raise TrainingError(
             f"{path}: made with {key} = {made_with.get(key)}.",
             why=f"Now {key} = {wanted[key]}.",
-            fix="Resume with the same photos and options, or train anew without "
+            fix="Resume with the same photos and options, or train again without "
             "--resume.",
         )

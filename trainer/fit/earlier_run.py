@@ -1,8 +1,9 @@
-"""``--from RUN``: training goes on from an earlier product's run.
+"""``--from RUN``: training continues from an earlier product's run.
 
-The network is the run's own: architecture, non-linearity and all weights. Its classes
-are known by name: rows of the class predictions are taken over one by one where the
-new product has a label of the same name, wherever it stands; new labels start afresh.
+The network is the run's own: architecture, non-linearity and all weights. Classes are
+matched by name: rows of the class predictions are taken over one by one where the new
+product has a label of the same name, at any position; new labels start from random
+rows.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ class Inheritance:
 
     Attributes:
         transfer: For people, and for the record.
-        kept: Labels whose class predictions go on.
-        fresh: Labels that start anew.
+        kept: Labels whose class predictions were taken over.
+        fresh: Labels that start from random rows.
     """
 
     transfer: TransferReport
@@ -38,9 +39,8 @@ def inherit(model: TrainableDetector, labels: tuple[str, ...], run: Run) -> Inhe
     """Copy an earlier run's weights into a new detector, class by class.
 
     Args:
-        model: Of the run's architecture and non-linearity; changed in place.
-        labels: Of the new product.
-        run: The earlier one.
+        model: It has the run's architecture and non-linearity; changed in place.
+        labels: Labels of the new product.
     """
     old_labels = run.record.labels
     kept = tuple(label for label in labels if label in old_labels)
@@ -87,23 +87,22 @@ def _with_rows(
 ) -> Tensor:
     """Return the new tensor with rows of the old one, in every anchor alike."""
     mixed = new.clone(memory_format=torch.contiguous_format)
-    mine = mixed.view(-1, counts[0], *new.shape[1:])  # [anchors, classes, ...]
-    theirs = old.reshape(-1, counts[1], *old.shape[1:])
+    target = mixed.view(-1, counts[0], *new.shape[1:])  # [anchors, classes, ...]
+    source = old.reshape(-1, counts[1], *old.shape[1:])
     with torch.no_grad():
-        for to, source in rows:
-            mine[:, to] = theirs[:, source]
+        for new_row, old_row in rows:
+            target[:, new_row] = source[:, old_row]
     return mixed
 
 
 def refuse_other_network(
     record: RunRecord, detector: Architecture | None, activation: str | None
 ) -> None:
-    """Stop where another network was asked for than the run has.
+    """Stop where another network was given than the run has.
 
     Args:
-        record: Of the earlier run.
-        detector: Asked for; None = not asked.
-        activation: Asked for; None = not asked.
+        detector: None = not given.
+        activation: None = not given.
 
     Raises:
         ConfigError: They differ.
@@ -120,11 +119,10 @@ def refuse_other_network(
 
 
 def ancestors(run: Run, found: Inheritance) -> tuple[Ancestor, ...]:
-    """Return the line of descent, the nearest first.
+    """Return the runs that a training descends from, the nearest first.
 
     Args:
-        run: That was gone on from.
-        found: What was taken from it.
+        run: The run that training continues from.
     """
     record = run.record
     parent = Ancestor(

@@ -1,40 +1,38 @@
-"""The training loop in the open: schedule, optimizer, moving average, one epoch.
+"""What one training step needs: schedule, optimizer, moving average, the step itself.
 
-Nothing is hidden in a class hierarchy: ``train_one_epoch`` takes what it needs and
-the reader sees optimizer, clipping and average in order.
+The loop over the steps is in ``recipe.py``.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.errors import TrainingError
-from trainer.data.sample import Batch, BoxTarget, Features
+from trainer.data.sample import BoxTarget
 from trainer.detectors.base import TrainableDetector
-from trainer.fit.distributed.launch import sum_gradients
+from trainer.fit.distributed.data_parallel import sum_gradients
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 
 MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
 FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype
+AVERAGE_DECAY = 0.998  # of the moving average, reached after many steps
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Learning rate over the steps: linear warm-up, then half a cosine.
 
-    The end may be moved while training. The cosine then goes on from the phase that it
-    had, faster or slower, and still reaches its end.
+    The end may be moved while training. The cosine then continues from the phase that
+    it had, faster or slower, and still reaches its end.
 
     Attributes:
         peak: Learning rate after the warm-up.
-        steps: Number of optimizer steps in all.
-        warmup_steps: Steps of the warm-up.
-        past: Until which step another number of steps was planned, in order.
+        steps: Number of optimizer steps in total.
+        past: Earlier ends: ``(until, steps)``, up to step ``until`` the end was
+            planned at ``steps``; in order.
     """
 
     peak: float
@@ -59,6 +57,7 @@ class Schedule:
             step: From 0 to ``steps``.
         """
         begin, phase = 0, 0.0
+        # Each plan covers its share of what the plan before it had left of the cosine.
         for until, steps in (*self.past, (self.steps, self.steps)):
             end = min(step, until)
             phase += (1 - phase) * (end - begin) / max(1, steps - begin)
@@ -71,8 +70,8 @@ class Schedule:
         """Return the same schedule with another end.
 
         Args:
-            steps: Number of steps in all.
-            now: Steps done; their learning rates stay what they were.
+            steps: Number of steps in total.
+            now: Steps done; their learning rates do not change.
         """
         return replace(self, steps=steps, past=(*self.past, (now, self.steps)))
 
@@ -83,7 +82,7 @@ def make_optimizer(
     """Return AdamW that decays convolution weights but no biases or norms.
 
     Args:
-        model: What is trained; frozen parameters are left out.
+        model: Its frozen parameters are left out.
         peak: Learning rate, for the record; the schedule sets it at each step.
         weight_decay: Decoupled weight decay of tensors with two or more axes.
 
@@ -100,33 +99,34 @@ def make_optimizer(
 
 
 class MovingAverage:
-    """Exponential moving average of weights: what is measured and shipped.
+    """Exponential moving average of weights: what is validated and shipped.
 
     Args:
         model: Copied at the start.
-        longest: Decay that is reached after many steps.
+        max_decay: Decay that is reached after many steps.
 
     Source:
         Polyak averaging with the ramp (1 + t) / (10 + t), as in TensorFlow's
         ExponentialMovingAverage, so that few steps already give a useful average.
     """
 
-    def __init__(self, model: TrainableDetector, longest: float = 0.998) -> None:
+    def __init__(
+        self, model: TrainableDetector, max_decay: float = AVERAGE_DECAY
+    ) -> None:
         self.model = copy.deepcopy(model).eval()
         self.steps = 0
-        self._longest = longest
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(False)  # noqa: FBT003 (torch names it mode)
+        self._max_decay = max_decay
+        self.model.requires_grad_(False)  # noqa: FBT003 (torch names it mode)
 
     @torch.no_grad()
     def update(self, model: TrainableDetector) -> None:
-        """Move the average towards the weights of now.
+        """Move the average towards the current weights.
 
         Args:
             model: The model that is being trained.
         """
         self.steps += 1
-        decay = min(self._longest, (1 + self.steps) / (10 + self.steps))
+        decay = min(self._max_decay, (1 + self.steps) / (10 + self.steps))
         averages, values = [], []
         for average, value in zip(
             self.model.state_dict().values(), model.state_dict().values(), strict=True
@@ -134,22 +134,22 @@ class MovingAverage:
             if average.dtype.is_floating_point:
                 averages.append(average)
                 values.append(value)
-            else:
+            else:  # counters of batch norm
                 average.copy_(value)
         torch._foreach_lerp_(averages, values, 1 - decay)  # one kernel
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one step tells the progress bar.
+    """What the observer of a training gets for each step.
 
     Attributes:
-        step: Steps done in all.
-        images: Images in this batch.
-        loss: Total loss of this batch.
-        learning_rate: In force in this step.
-        planned: Steps in all, as planned now; 0 = not planned yet.
-        map_50: Of the latest measurement on validation photos.
+        step: Steps done in total.
+        images: Images in this process's batch.
+        loss: Total loss of the batch, over all processes.
+        learning_rate: Of this step.
+        planned: Steps in total, as planned now; 0 = not planned yet.
+        map_50: Of the latest validation; None = not validated yet.
     """
 
     step: int
@@ -162,18 +162,15 @@ class StepReport:
 
 @dataclass(slots=True)
 class Training:
-    """Everything that changes while training: what a checkpoint holds.
+    """The network and everything that changes with it.
 
     Attributes:
         model: In training mode, on its device.
-        optimizer: Its state.
-        average: Moving average of the weights.
-        schedule: Learning rate over the steps.
-        device: Where the model lives.
-        frozen_norms: Batch norms keep the statistics that they came with.
-        frozen_trunk: The trunk keeps weights and statistics.
+        average: Moving average of the weights; only the leader updates it.
+        frozen_norms: Batch norms keep the statistics that they started with.
+        frozen_backbone: The backbone keeps weights and statistics.
         step: Steps done.
-        team: Who shares the photos of each step.
+        group: The processes that share the photos of each step.
     """
 
     model: TrainableDetector
@@ -182,11 +179,29 @@ class Training:
     schedule: Schedule
     device: torch.device
     frozen_norms: bool = False
-    frozen_trunk: bool = False
+    frozen_backbone: bool = False
     step: int = 0
-    team: ProcessGroup = SINGLE_PROCESS
+    group: ProcessGroup = SINGLE_PROCESS
 
-    def begin_epoch(self) -> None:
+    @property
+    def is_finished(self) -> bool:
+        """Whether the schedule has reached its end."""
+        return self.step >= self.schedule.steps
+
+    @property
+    def phase(self) -> float:
+        """How much of the schedule is done, 0..1."""
+        return self.schedule.phase(self.step)
+
+    def end_at(self, steps: int) -> None:
+        """Move the end of the schedule.
+
+        Args:
+            steps: Number of steps in total.
+        """
+        self.schedule = self.schedule.ending_at(steps, now=self.step)
+
+    def enter_training_mode(self) -> None:
         """Put the model into training mode, its frozen parts excepted.
 
         Statistics of batches of eight photos of one product are noisy and narrow: a
@@ -199,8 +214,8 @@ class Training:
             shift still learn. Measured: bench/results/transfer.
         """
         self.model.train()
-        if self.frozen_trunk:
-            self.model.trunk.eval()
+        if self.frozen_backbone:
+            self.model.feature_extractor.eval()
         if self.frozen_norms:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -208,12 +223,7 @@ class Training:
 
 
 def in_bf16(model: TrainableDetector, device: torch.device) -> bool:
-    """Return whether forward and backward run in bfloat16; weights stay float32.
-
-    Args:
-        model: What is trained.
-        device: Where.
-    """
+    """Return whether forward and backward run in bfloat16; weights stay float32."""
     if device.type == "cuda":
         return True
     able = torch.cpu.get_capabilities()
@@ -222,15 +232,12 @@ def in_bf16(model: TrainableDetector, device: torch.device) -> bool:
     )
 
 
-def train_step(
-    training: Training, images: Tensor | Features, targets: list[BoxTarget]
-) -> float:
+def train_step(training: Training, images: Tensor, targets: list[BoxTarget]) -> float:
     """Do one optimizer step.
 
     Args:
         training: Changed in place.
-        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255, or what a
-            frozen trunk made of them; this process's share.
+        images: ``[N, 3, H, W]`` float32 or uint8, BGR, 0..255; this process's share.
         targets: One for each image; on any device.
 
     Returns:
@@ -244,66 +251,32 @@ def train_step(
     rate = training.schedule.at(training.step)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
+    images = images.to(device, non_blocking=True).float()
+    images = images.contiguous(memory_format=torch.channels_last)
     half = in_bf16(training.model, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
-        raw = _raw_maps(training.model, images, device)
-    parts = training.model.loss_of_raw(raw, targets, training.team.count)
+        raw = training.model(images)
+    # The loss is outside of autocast: its sums over all cells need float32.
+    parts = training.model.loss_of_raw(raw, targets, training.group.sum_number)
     training.optimizer.zero_grad(set_to_none=True)
     parts.total.backward()  # type: ignore[no-untyped-call]  # torch's own
-    loss = sum_gradients(training.model, parts.total.detach(), training.team)
+    loss = sum_gradients(training.model, parts.total.detach(), training.group)
+    # Both checks come before the optimizer: the weights stay usable.
     _refuse_divergence("loss", loss, training.step, rate)
     norm = nn.utils.clip_grad_norm_(training.model.parameters(), MAX_GRADIENT_NORM)
     _refuse_divergence("gradient", float(norm), training.step, rate)
     training.optimizer.step()
-    if training.team.is_leader:
+    if training.group.is_leader:
         training.average.update(training.model)
     training.step += 1
     return loss
 
 
-def _raw_maps(
-    model: TrainableDetector, images: Tensor | Features, device: torch.device
-) -> Any:  # noqa: ANN401 - each detector's own maps
-    """Run the whole network, or only the branch where the trunk has run before."""
-    if isinstance(images, Features):
-        return model.branch(images.to(device).maps)
-    images = images.to(device, non_blocking=True).float()
-    return model(images.contiguous(memory_format=torch.channels_last))
-
-
 def _refuse_divergence(name: str, value: float, step: int, rate: float) -> None:
-    """Stop before a number that is not finite reaches the weights."""
     if not math.isfinite(value):
         raise TrainingError(
             f"The {name} became {value} at step {step + 1}.",
             why=f"Training diverged at learning rate {rate:.2g}.",
-            fix="Lower it with --learning-rate, or look at the data with check.",
+            fix="Lower it with --learning-rate, or check the data with "
+            "`graftline check`.",
         )
-
-
-def train_one_epoch(
-    training: Training,
-    batches: Iterable[Batch],
-    on_step: Callable[[StepReport], None],
-) -> float:
-    """Train once over the batches.
-
-    Args:
-        training: Changed in place.
-        batches: Images ``[N, 3, H, W]`` BGR 0..255 and their targets.
-        on_step: Called after each step.
-
-    Returns:
-        Mean loss over the epoch; 0 where there was no batch.
-
-    Raises:
-        TrainingError: The loss is not finite.
-    """
-    training.begin_epoch()
-    total, count = 0.0, 0
-    for images, targets in batches:
-        loss = train_step(training, images, targets)
-        total, count = total + loss, count + 1
-        rate = training.schedule.at(training.step - 1)
-        on_step(StepReport(training.step, len(images), loss, rate))
-    return total / max(1, count)

@@ -1,7 +1,7 @@
-"""What nobody asked for is chosen from the data: here, the size of the input.
+"""The size of the input, chosen from the photos where it is not given.
 
-A detector of stride 8 sees nothing of a defect that is less than 8 pixels wide. Photos
-are made smaller for speed, so the smallest usual box decides how much smaller.
+A detector of stride 8 misses a defect that is less than 8 pixels wide. Photos are made
+smaller for speed, so the smallest usual box decides how much smaller.
 """
 
 import math
@@ -23,12 +23,14 @@ def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
 
     Args:
         photos: To train on.
-        size_px: Longer side; None = that of the photos, at most 640, or up to 1024
-            where the shorter side of small boxes would be below 8 pixels.
+        size_px: Longer side; None = that of the photos, at most
+            ``USUAL_INPUT_PX``, or up to ``LARGEST_INPUT_PX`` where the shorter side of
+            small boxes would be below ``SMALLEST_BOX_PX``.
     """
     height = float(np.median([photo.height_px for photo in photos]))
     width = float(np.median([photo.width_px for photo in photos]))
     longer = max(height, width)
+    # An enlarged photo shows nothing new.
     side = size_px or min(longer, LARGEST_INPUT_PX, _side_wanted(photos))
     sides = [
         max(1, math.ceil(edge * side / longer / SIZE_MULTIPLE_PX)) * SIZE_MULTIPLE_PX
@@ -38,7 +40,7 @@ def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
 
 
 def _side_wanted(photos: Sequence[Photo]) -> float:
-    """Return the longer side at which small boxes are still seen."""
+    """Return the longer side at which small boxes are still found."""
     small = small_box_share(photos)
     if small is None:
         return USUAL_INPUT_PX

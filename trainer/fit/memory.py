@@ -1,9 +1,9 @@
-"""How many photos a step find room in memory.
+"""How many photos a step fit in memory.
 
 What training needs besides weights is what each layer keeps for its gradient, and that
-grows with the pixels. It is counted once, on a small picture, for the network at hand.
-The room is a share of all memory that the machine has, not of what is free now: a
-training that is resumed must find the same number.
+grows with the pixels. It is counted once, on a small picture, for the given network.
+The memory for training is a share of all memory that the machine has, not of what is
+free now: a training that resumes must find the same number.
 """
 
 import math
@@ -15,38 +15,38 @@ from torch import Tensor
 from models.errors import ConfigError
 from trainer.detectors.base import TrainableDetector
 
-ROOM_SHARE = 0.6  # of all memory: the rest is for photos, other programs and peaks
-BESIDES_BYTES = 1 << 30  # libraries, weights, optimizer and average
-ON_TOP = (
-    2.0  # times what layers keep: gradients and workspace. Measured 1.4: 3.8 GB for
-)
-# eight photos of 640 px through YOLOX-nano, 1 GB of it libraries and decoded photos
+MEMORY_SHARE = 0.6  # of all memory: the rest is for photos, other programs and peaks
+FIXED_BYTES = 1 << 30  # libraries, weights, optimizer and average
+# Times what layers keep: gradients and workspace. Measured 1.4: 3.8 GB for eight
+# photos of 640 px through YOLOX-nano, 1 GB of it libraries and decoded photos.
+OVERHEAD = 2.0
 PROBE_PX = 128
 MEMORY_INFO = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def fitting_batch(
-    model: TrainableDetector, size_px: tuple[int, int], most: int, room_bytes: float
+    model: TrainableDetector,
+    size_px: tuple[int, int],
+    max_batch: int,
+    available_bytes: float,
 ) -> int:
-    """Return the largest batch that finds room, up to a limit.
+    """Return the largest batch that fits in memory, up to a limit.
 
     Args:
-        model: The network.
         size_px: Height and width of the input.
-        most: Photos that are enough.
-        room_bytes: For one training.
+        available_bytes: For one training.
 
     Raises:
-        ConfigError: Not even one photo finds room.
+        ConfigError: Not even one photo fits.
     """
-    needed = ON_TOP * kept_bytes(model) * math.prod(size_px)
-    fitting = min(most, (room_bytes - BESIDES_BYTES) / needed)
+    needed = OVERHEAD * kept_bytes(model) * math.prod(size_px)
+    fitting = min(max_batch, (available_bytes - FIXED_BYTES) / needed)
     if fitting < 1:
         raise ConfigError(
-            f"Not even one photo of {size_px[1]} x {size_px[0]} px finds room.",
-            why=f"A step needs {(needed + BESIDES_BYTES) / 1e9:.1f} GB, "
-            f"{room_bytes / 1e9:.1f} GB of this machine's memory may be used.",
+            f"Not even one photo of {size_px[1]} x {size_px[0]} px fits in memory.",
+            why=f"A step needs {(needed + FIXED_BYTES) / 1e9:.1f} GB, "
+            f"{available_bytes / 1e9:.1f} GB of this machine's memory may be used.",
             fix="Train with a smaller --size, or on a machine with more memory; "
             "--batch 1 tries it nevertheless.",
         )
@@ -57,7 +57,7 @@ def kept_bytes(model: TrainableDetector) -> float:
     """Return what the layers of a network keep for their gradients, bytes a pixel.
 
     Args:
-        model: Left as it is.
+        model: Not changed.
     """
     weights = {parameter.data_ptr() for parameter in model.parameters()}
     kept: dict[int, int] = {}
@@ -69,27 +69,23 @@ def kept_bytes(model: TrainableDetector) -> float:
 
     device = next(model.parameters()).device
     was_training = model.training
-    model.eval()  # keeps the statistics as they are
+    model.eval()  # training mode would move the statistics of the norms
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         held = model(torch.zeros(1, 3, PROBE_PX, PROBE_PX, device=device))
-    del held
+    del held  # until here it kept the storages apart: freed ones are used again
     model.train(was_training)
     return sum(kept.values()) / PROBE_PX**2
 
 
-def room_in_memory(device: torch.device) -> float:
-    """Return the bytes that a training may use.
-
-    Args:
-        device: Where the network will live.
-    """
+def memory_for_training(device: torch.device) -> float:
+    """Return the bytes that a training may use."""
     if device.type == "cuda":
-        return ROOM_SHARE * torch.cuda.get_device_properties(device).total_memory
-    return ROOM_SHARE * min(_memory(MEMORY_INFO), _limit(CONTROL_GROUP))
+        return MEMORY_SHARE * torch.cuda.get_device_properties(device).total_memory
+    return MEMORY_SHARE * min(_machine_bytes(MEMORY_INFO), _limit_bytes(CONTROL_GROUP))
 
 
-def _memory(path: Path) -> float:
-    """Return the memory of the machine, bytes; endless where nothing is known."""
+def _machine_bytes(path: Path) -> float:
+    """Return the memory of the machine; infinite where it is not known."""
     try:
         lines = path.read_text("ascii").splitlines()
     except OSError:  # not Linux
@@ -98,8 +94,8 @@ def _memory(path: Path) -> float:
     return 1024 * float(sizes[0]) if sizes else math.inf
 
 
-def _limit(path: Path) -> float:
-    """Return what a container may use, bytes; endless outside of one."""
+def _limit_bytes(path: Path) -> float:
+    """Return what a container may use; infinite outside of one."""
     try:
         text = path.read_text("ascii").strip()
     except OSError:  # no control groups of version 2

@@ -1,6 +1,6 @@
-"""What was asked for, and the recipe that it becomes for the photos at hand.
+"""The options of a training, and the recipe that they become for the photos at hand.
 
-What nobody asked for is chosen from the data; the recipe is written into the run.
+What is not given is chosen from the data; the recipe is written into the run.
 """
 
 import math
@@ -19,9 +19,9 @@ from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 from trainer.evaluation.thresholds.limits import ErrorLimit
-from trainer.fit.frozen_trunk import Freeze
+from trainer.fit.freeze import Freeze
 from trainer.fit.input_size import input_size
-from trainer.fit.memory import fitting_batch, room_in_memory
+from trainer.fit.memory import fitting_batch, memory_for_training
 from trainer.fit.repeat import Repeat
 from trainer.fit.tiling import TileMode, TileOption, choose_tiles
 
@@ -35,28 +35,26 @@ WARMUP_STEPS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What the user asked for; None = chosen from the data.
+    """What the user asks for; None = chosen from the data.
+
+    The names are stored in the plans of folds.
 
     Attributes:
-        weights: Name, file or ``none``; None = the shipped checkpoint.
-        detector: Architecture; None = the one that the weights are of.
-        activation: Non-linearity; None = Hardswish, which INT8 likes.
+        weights: Name, file or ``none``.
         size_px: Longer side of the input.
         epochs: Passes over the photos.
         minutes: Time that the whole training may take, instead of epochs.
-        batch: Photos a step; None = eight, or as many as find room in memory.
+        batch: Photos a step; None = the usual batch, or as many as fit in memory.
         learning_rate: Peak.
-        frozen_norms: Keep batch statistics; None = those of an earlier run.
-        seed: Of everything random.
+        frozen_norms: Keep batch statistics; None = only after an earlier run.
         limit: Of errors at the thresholds; None = the rule.
-        earlier: Run to go on from; its weights, network and non-linearity win.
-        repeats: Run to do once more; then nothing else counts.
-        pastes: Put defects onto other photos.
-        close_ups: Look at windows around defects where these are small.
-        mines: Look closer at what was taken for a defect on good parts.
-        freeze: What is not trained.
-        selects: The photos to measure on may end the training early and choose among
-            its averages; not where they are to be predicted as never met.
+        earlier: Run to continue from; its weights, network and non-linearity win.
+        repeats: Run to repeat; then nothing else counts.
+        pastes: Paste defects onto other photos.
+        close_ups: Train on windows around defects where these are small.
+        mines: Train on close-ups of false alarms on good parts.
+        selects: The held-out photos may end the training early and choose among its
+            averages; not where they are predicted as never selected on.
         tiles: Cut photos into tiles; AUTO = where small boxes would be lost.
     """
 
@@ -85,30 +83,23 @@ class TrainOptions:
 class Recipe:
     """Everything that decides a training, resolved.
 
+    The names are stored in ``run.json`` and in checkpoints.
+
     Attributes:
-        detector: Architecture.
-        activation: Non-linearity.
         weights: Where training starts from.
-        input_height_px: Of the graph's input.
-        input_width_px: Of the graph's input.
         epochs: Passes over the photos; with a budget, before it is known how many
             fit.
-        batch: Photos a step.
+        batch: Photos a step, over all processes.
         learning_rate: Peak of the cosine.
         weight_decay: Of convolution weights.
-        warmup_steps: Linear warm-up.
-        frozen_norms: Batch statistics stay those of an earlier run; always so in
-            batches of one photo, which have none where a map is one pixel. Those of
-            drawn pictures cost 4 points of mAP@.33 on 50 real boards.
-        seed: Of everything random.
+        frozen_norms: Batch statistics stay those of an earlier run.
         minutes: Time budget; None = the epochs count.
-        earlier: Folder of the run that training goes on from; None = of ``weights``.
-        pastes: Defects are also put onto other photos.
-        close_up_px: Height and width of the windows that most of the training looks
-            at; None = whole photos from the beginning.
-        mines: Close-ups of good parts show what was taken for a defect there.
-        freeze: What is not trained.
-        tiles: How photos and frames are cut; None = they are looked at as a whole.
+        earlier: Folder of the run that training continues from; None = ``weights``.
+        pastes: Defects are also pasted onto other photos.
+        close_up_px: Height and width of the windows that most of the training is on;
+            None = whole photos from the start.
+        mines: Close-ups of good parts show false alarms.
+        tiles: How photos and frames are cut; None = not at all.
     """
 
     detector: Architecture
@@ -137,70 +128,74 @@ class Recipe:
         return CloseUps(*self.close_up_px) if self.close_up_px else None
 
 
-def resolve(wishes: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
+def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
     """Return the recipe for the photos at hand.
 
     Args:
-        wishes: What was asked for.
         photos: To train on.
 
     Raises:
         TrainingError: The run to repeat was made by another version.
     """
-    if wishes.repeats:
-        return _repeated(wishes.repeats)
-    tiles = choose_tiles(photos, wishes.size_px, wishes.tiles)
+    if options.repeats:
+        return _repeated(options.repeats)
+    tiles = choose_tiles(photos, options.size_px, options.tiles)
     if tiles:
         height, width = tiles.tile_height_px, tiles.tile_width_px
         cut = [each.as_photo for photo in photos for each in cut_photo(photo, tiles)]
-        photos = tuple(cut[i] for i in EpochSampler(cut, wishes.seed).order())
+        photos = tuple(cut[i] for i in EpochSampler(cut, options.seed).order())
     else:
-        height, width = input_size(photos, wishes.size_px)
+        height, width = input_size(photos, options.size_px)
     close_ups = None
-    is_whole = not tiles and wishes.freeze is Freeze.NOTHING  # a cache wants few views
-    if wishes.close_ups and is_whole:
+    # Not with a frozen backbone: stored runs have none, and a training resumes and
+    # repeats with the recipe that it started with.
+    is_whole = not tiles and options.freeze is Freeze.NOTHING
+    if options.close_ups and is_whole:
         close_ups = plan_close_ups(photos, height, width)
     defective = sum(not photo.is_good for photo in photos)
-    epochs = wishes.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
-    if wishes.epochs is None:
+    epochs = options.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
+    if options.epochs is None:
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
-    usual = wishes.batch or _batch_in_memory(wishes, (height, width))
+    usual = options.batch or _batch_in_memory(options, (height, width))
     batch = min(usual, max(1, defective))
-    frozen_norms = wishes.frozen_norms
+    frozen_norms = options.frozen_norms
     if frozen_norms is None:
-        frozen_norms = bool(wishes.earlier)  # the same product: they hold
+        # An earlier run saw the same product: its statistics hold. Those of drawn
+        # pictures cost 4 points of mAP@.33 on 50 real boards.
+        frozen_norms = bool(options.earlier)
     return Recipe(
-        wishes.detector,
-        wishes.activation,
-        wishes.weights,
+        options.detector,
+        options.activation,
+        options.weights,
         height,
         width,
         epochs,
         batch,
-        wishes.learning_rate * math.sqrt(min(1, usual / (wishes.batch or BATCH))),
+        # The rate is tuned for the usual batch; where memory allows only a smaller one,
+        # it falls with the root.
+        options.learning_rate * math.sqrt(min(1, usual / (options.batch or BATCH))),
         WEIGHT_DECAY,
         WARMUP_STEPS,
-        frozen_norms or batch == 1,
-        wishes.seed,
-        wishes.minutes,
-        str(wishes.earlier.resolve()) if wishes.earlier else None,
-        pastes=wishes.pastes,
+        frozen_norms or batch == 1,  # one photo has no statistics on a 1 px map
+        options.seed,
+        options.minutes,
+        str(options.earlier.resolve()) if options.earlier else None,
+        pastes=options.pastes,
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
-        mines=wishes.mines and close_ups is not None,
-        freeze=wishes.freeze,
+        mines=options.mines and close_ups is not None,
+        freeze=options.freeze,
         tiles=tiles,
     )
 
 
-def _batch_in_memory(wishes: TrainOptions, size_px: tuple[int, int]) -> int:
+def _batch_in_memory(options: TrainOptions, size_px: tuple[int, int]) -> int:
     """Return the usual batch, or a smaller one where memory is short."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_detector(wishes.detector, 1, wishes.activation)
-    return fitting_batch(model, size_px, BATCH, room_in_memory(device))
+    model = build_detector(options.detector, 1, options.activation)
+    return fitting_batch(model, size_px, BATCH, memory_for_training(device))
 
 
 def _repeated(repeat: Repeat) -> Recipe:
-    """Return the recipe that a run was made with."""
     stored = dict(repeat.record.recipe)
     stored["detector"] = repeat.record.detector
     stored["activation"] = repeat.record.activation
@@ -214,6 +209,6 @@ def _repeated(repeat: Repeat) -> Recipe:
     except TypeError as exc:
         raise TrainingError(
             f"{repeat.name}: cannot be repeated.",
-            why=f"Its recipe is of another version ({exc}).",
+            why=f"Its recipe was written by another version ({exc}).",
             fix="Train it again, then repeat that run.",
         ) from exc

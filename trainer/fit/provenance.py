@@ -8,7 +8,6 @@ import platform
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,21 +21,11 @@ INSTALLED_IN = Path(trainer.__file__).resolve().parents[1]
 REVISION = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1 or SHA-256
 
 
-def made_by() -> dict[str, Any]:
-    """Return what a run's record says of machine and installation."""
-    return {
-        "versions": library_versions(),
-        "machine": this_machine(),
-        "git_revision": git_revision(),
-    }
-
-
 def keep_split(out: Path, division: SplitAssignment) -> None:
-    """Write who is trained on and who is measured on, before the first step.
+    """Write which photos are trained on and which are measured on.
 
     Args:
         out: Folder of the run; made if it does not exist.
-        division: In force.
 
     Raises:
         TrainingError: The folder cannot be written.
@@ -79,7 +68,7 @@ def git_revision(folder: Path = INSTALLED_IN) -> str | None:
     try:
         return _revision(folder / ".git")
     except (OSError, UnicodeDecodeError):
-        return None  # not a checkout, or one that cannot be read: nothing to say
+        return None  # not a checkout, or one that cannot be read
 
 
 def _revision(git: Path) -> str | None:

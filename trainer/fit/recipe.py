@@ -1,35 +1,35 @@
-"""The one recipe: from photos and a few wishes to a finished run.
+"""The one recipe: from photos and a few options to a finished run.
 
-What nobody asked for is chosen from the data: the input size from the photos, the
+Whatever is not given is chosen from the data: the input size from the photos, the
 number of epochs from how many there are. What was chosen is written into the run.
-Then, in order: data, network, weights grafted on, the loop, thresholds and metrics on
+Then, in order: data, network, weights grafted on, the steps, thresholds and metrics on
 photos that were not trained on.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from models.detections import Detections
+from models.errors import ConfigError
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.sample import Batch
 from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, make_loader
+from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.data.sampling.tiles import TrainingTiles
-from trainer.detectors.base import TrainableDetector
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.thresholds.choose import choose_thresholds
-from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import budget_of
-from trainer.fit.distributed.launch import require_share
+from trainer.fit.checkpoint import CheckpointFile
+from trainer.fit.distributed.data_parallel import require_share, synchronize
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from trainer.fit.distributed.synced_norm import share_norms
 from trainer.fit.earlier_run import ancestors, inherit
 from trainer.fit.engine import (
     MovingAverage,
@@ -37,25 +37,33 @@ from trainer.fit.engine import (
     StepReport,
     Training,
     make_optimizer,
+    train_step,
 )
-from trainer.fit.frozen_trunk import (
-    CachedFeatures,
-    Freeze,
-    cached_views,
-    freeze_trunk,
-)
+from trainer.fit.freeze import Freeze, freeze_backbone
 from trainer.fit.hard_negatives import HardNegatives
-from trainer.fit.loop import Loop
 from trainer.fit.options import Recipe, TrainOptions, resolve
-from trainer.fit.provenance import keep_split, made_by
+from trainer.fit.planner import Planner, TrainingClock
+from trainer.fit.provenance import (
+    git_revision,
+    keep_split,
+    library_versions,
+    this_machine,
+)
 from trainer.fit.repeat import Repeat
-from trainer.fit.sampler import ResumableBatchSampler, SeededPhotos, collate_places
+from trainer.fit.sampler import (
+    ResumableBatchSampler,
+    SeededPhotos,
+    collate_samples,
+    steps_in_epoch,
+)
+from trainer.fit.session import TrainingCurve, TrainingSession
 from trainer.fit.validation import Validator
 from trainer.run import (
     CHECKPOINT_NAME,
     Ancestor,
     Run,
     RunRecord,
+    ScheduleRecord,
     open_run,
     write_run,
 )
@@ -64,28 +72,28 @@ WORKERS_FOR_GPU = 8
 
 
 class Observer(Protocol):
-    """Who watches a training: a progress bar, or a test."""
+    """Follows a training: a progress bar, or a test."""
 
     def begin(
         self, recipe: Recipe, transfer: TransferReport | None, steps: int
     ) -> None:
-        """Training starts or goes on."""
+        """Training starts or resumes."""
 
     def step(self, epoch: int, report: StepReport) -> None:
         """One step is done."""
 
     def measuring(self, photos: int) -> Callable[[], None]:
-        """Validation starts; the returned function is called after each photo."""
+        """Evaluation starts; the returned function is called after each photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished training and what it said of the validation photos.
+    """A finished training and its detections on the held-out photos.
 
     Attributes:
         run: On disk and in memory.
-        found: Detections, one for each validation photo.
-        photos: The validation photos.
+        found: One for each held-out photo.
+        photos: The held-out photos.
     """
 
     run: Run
@@ -93,266 +101,302 @@ class Outcome:
     photos: tuple[Photo, ...]
 
 
-def begin_training(
-    recipe: Recipe, labels: tuple[str, ...], steps_per_epoch: int
-) -> tuple[Training, TransferReport | None, tuple[Ancestor, ...]]:
-    """Return a network with its grafted weights, ready for the first step.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A training before its first step.
 
-    Args:
-        recipe: Resolved.
-        labels: Class names.
-        steps_per_epoch: For the schedule.
-
-    Returns:
-        The training, what was grafted, and the runs that it descends from.
-
-    Raises:
-        TrainingError: The weights are not to be had, or do not fit.
+    Attributes:
+        transfer: What was grafted; None = random weights.
+        ancestors: The runs that it descends from, the nearest first.
     """
-    torch.manual_seed(recipe.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_detector(recipe.detector, len(labels), recipe.activation)
-    line: tuple[Ancestor, ...] = ()
-    if recipe.earlier:
-        earlier = open_run(Path(recipe.earlier))
-        inherited = inherit(model, labels, earlier)
-        transfer: TransferReport | None = inherited.transfer
-        line = ancestors(earlier, inherited)
-    else:
-        transfer = load_weights(model, recipe.weights)
-    if recipe.freeze is Freeze.TRUNK:
-        freeze_trunk(model, recipe.weights, recipe.activation)
-    model.to(device).to(memory_format=torch.channels_last)
-    steps = recipe.epochs * steps_per_epoch
-    schedule = Schedule(recipe.learning_rate, steps, recipe.warmup_steps)
-    optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
-    average = MovingAverage(model)
-    training = Training(
-        model,
-        optimizer,
-        average,
-        schedule,
-        device,
-        frozen_norms=recipe.frozen_norms,
-        frozen_trunk=recipe.freeze is Freeze.TRUNK,
-    )
-    return training, transfer, line
+
+    recipe: Recipe
+    training: Training
+    transfer: TransferReport | None
+    ancestors: tuple[Ancestor, ...] = ()
 
 
 def train(
     dataset: Dataset,
-    wishes: TrainOptions,
+    options: TrainOptions,
     out: Path,
     observer: Observer,
     *,
     resume: bool,
-    begun_s: float | None = None,
-    team: ProcessGroup = SINGLE_PROCESS,
+    started_s: float | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Outcome:
     """Fine-tune a detector and write the run.
 
     Args:
         dataset: Checked.
-        wishes: What was asked for.
-        out: Folder of the run; made if it does not exist.
-        observer: Told of every step.
-        resume: Go on from the checkpoint in ``out``.
-        begun_s: Monotonic clock at which a budget of minutes begins; None = now.
-        team: The processes that train together; only the leader comes back.
+        out: Folder of the run; exists.
+        resume: Continue from the checkpoint in ``out``.
+        started_s: Monotonic clock at which a budget of minutes begins; None = now.
+        group: The processes that train together; only the leader returns.
 
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
         DatasetError: Nothing to train on, or a limit that cannot be counted.
         ConfigError: The budget is too small.
-        DismissedError: In processes that do not lead, once trained.
+        WorkerFinishedError: In processes that do not lead, once trained.
     """
-    photos, held_out = dataset.for_training()
-    if wishes.limit:
-        wishes.limit.check(held_out)
-    recipe = resolve(wishes, photos)
-    loop, transfer, line = _loop(
-        recipe, dataset, wishes, out / CHECKPOINT_NAME, observer, begun_s, team
+    trained_on, held_out = dataset.for_training()
+    if options.limit:
+        options.limit.check(held_out)
+    recipe = resolve(options, trained_on)
+    require_share(recipe.batch, group)
+    made_with = _made_with(recipe, dataset, options.repeats)
+    group.require_same("recipe and photos", str(made_with))
+
+    data = _training_data(recipe, trained_on)
+    epoch = EpochSampler(data.photos, recipe.seed)
+    repeated = options.repeats.schedule if options.repeats else None
+    steps_per_epoch = steps_in_epoch(len(epoch), recipe.batch)
+    start = start_training(recipe, dataset.labels, steps_per_epoch, group, repeated)
+    validator = _validator(options, recipe, held_out, len(dataset.labels))
+    budget = budget_of(recipe.minutes, started_s, steps_per_epoch)
+    negatives = HardNegatives(data.photos, validator.predict) if recipe.mines else None
+    clock = TrainingClock()
+    session = TrainingSession(
+        start.training,
+        clock,
+        Planner(start.training, validator, negatives, clock, budget, repeated),
+        validator,
+        negatives,
+        TrainingCurve(),
+        steps_per_epoch,
     )
-    loop.prepare(wishes.repeats.schedule if wishes.repeats else None, resume=resume)
-    observer.begin(recipe, transfer, loop.training.schedule.steps)
-    curve = loop.run()
-    team.dismiss_others()
-    model = loop.training.average.model
-    kept_step = loop.watch.keep_best(model)
-    keep_split(out, dataset.split_assignment)
-    found = _measured(recipe, model, dataset, observer)
-    record = RunRecord(
-        name=out.resolve().name,
-        labels=dataset.labels,
-        pretrained_sha256=transfer.sha256 if transfer else None,
-        seconds=curve[-1].seconds if curve else 0.0,
-        curve=tuple(curve),
-        schedule=loop.record(kept_step),
-        ancestors=line,
-        repeats=wishes.repeats.name if wishes.repeats else None,
-        **_known_by(dataset),
-        **_judged(found, dataset, wishes.limit),
-        **_resolved(recipe),
-        **made_by(),
-    )
-    return Outcome(write_run(out, record, model), found, held_out)
+    checkpoint = CheckpointFile(out / CHECKPOINT_NAME, made_with)
+    if resume:
+        checkpoint.resume(session)
+    group.require_same("steps done", str(start.training.step))
+    observer.begin(recipe, start.transfer, start.training.schedule.steps)
+    if not resume:
+        checkpoint.save(session)
+    batches = _batches(recipe, data, epoch, session)
+    try:
+        _train_steps(session, batches, checkpoint, observer)
+    except ConfigError:  # the budget is too small: nothing can resume from here
+        checkpoint.remove()
+        raise
+    group.leave_to_leader()
+    return _finish(dataset, options, out, observer, start, session)
 
 
-def _loop(
-    recipe: Recipe,
-    dataset: Dataset,
-    wishes: TrainOptions,
-    path: Path,
+def _train_steps(
+    session: TrainingSession,
+    batches: Iterator[Batch],
+    checkpoint: CheckpointFile,
     observer: Observer,
-    begun_s: float | None,
-    team: ProcessGroup,
-) -> tuple[Loop, TransferReport | None, tuple[Ancestor, ...]]:
-    """Return a training ready to run, what was grafted, and what it descends from."""
-    photos, held_out = dataset.for_training()
-    made_with = _made_with(recipe, dataset, wishes.repeats)
-    require_share(recipe.batch, team)
-    team.require_same("recipe and photos", str(made_with))
-    data = _training_data(recipe, photos)
-    watch = _watch(wishes, recipe, held_out, len(dataset.labels))
-    order = _order(recipe, data, watch, team)
-    training, transfer, line = _begin(recipe, dataset.labels, order)
-    loop = Loop(
-        training,
-        _batches(recipe, data, order, training),
-        order,
-        watch=watch,
-        budget=budget_of(recipe.minutes, begun_s, order.steps_per_epoch),
-        path=path,
-        notes={"made_with": made_with},
-        on_step=observer.step,
-    )
-    return loop, transfer, line
+) -> None:
+    """Do the remaining steps.
+
+    Raises:
+        TrainingError: The loss is not finite, or the checkpoint cannot be written.
+        ConfigError: The budget is too small.
+    """
+    training, clock, planner = session.training, session.clock, session.planner
+    validator, curve = session.validator, session.curve
+    training.enter_training_mode()
+    clock.start_step()
+    while not training.is_finished:
+        # Batch.
+        if session.is_epoch_boundary:
+            if session.mine_negatives():
+                checkpoint.save(session)
+            clock.start_step()
+        images, targets = next(batches)
+
+        # Step.
+        loss = train_step(training, images, targets)
+        curve.add_loss(loss)
+
+        # Clock: the end of the schedule follows it.
+        clock.end_step()
+        planner.update()
+        epoch = (training.step - 1) // session.steps_per_epoch + 1
+        rate = training.schedule.at(training.step - 1)
+        observer.step(
+            epoch,
+            StepReport(
+                training.step,
+                len(images),
+                loss,
+                rate,
+                planner.planned_steps,
+                validator.latest_map_50,
+            ),
+        )
+
+        # Validate. The schedule may end in the middle of an epoch.
+        is_epoch_end = session.is_epoch_boundary or training.is_finished
+        if is_epoch_end:
+            measurement = None
+            if validator.is_due(training.schedule, training.step):
+                with clock.paused():
+                    measurement = validator.validate(training)
+                planner.end_early()
+            curve.end_epoch(epoch, training.step, clock.seconds, measurement)
+
+        # Save.
+        if is_epoch_end or checkpoint.is_due:
+            checkpoint.save(session)
 
 
-def _judged(
-    found: list[Detections], dataset: Dataset, limit: ErrorLimit | None
-) -> dict[str, Any]:
-    """Return what the record says of the photos that were not trained on."""
-    held_out, split = dataset.for_training()[1], _held_out_name(dataset)
-    thresholds = choose_thresholds(found, held_out, dataset.labels, split, limit)
-    metrics = measure(found, held_out, dataset.labels, thresholds, split)
-    return {"thresholds": thresholds, "metrics": metrics}
-
-
-def _begin(
-    recipe: Recipe, labels: tuple[str, ...], order: ResumableBatchSampler
-) -> tuple[Training, TransferReport | None, tuple[Ancestor, ...]]:
-    """Return what ``begin_training`` does, as one process of a team."""
-    with order.team.first_on_machine():
-        begun = begin_training(recipe, labels, order.steps_per_epoch)
-    join(begun[0], order.team)
-    return begun
-
-
-def _known_by(dataset: Dataset) -> dict[str, Any]:
-    """Return what the record says of the photos."""
-    return {
-        "dataset": str(dataset.root.resolve()),
-        "dataset_sha256": dataset.sha256,
-        "dataset_images": dataset.photo_count,
-        "split": dataset.split_assignment.summary(),
-    }
-
-
-def _resolved(recipe: Recipe) -> dict[str, Any]:
-    """Return what the record says of the recipe."""
-    return {
-        "detector": recipe.detector,
-        "activation": recipe.activation,
-        "input_height_px": recipe.input_height_px,
-        "input_width_px": recipe.input_width_px,
-        "seed": recipe.seed,
-        "tiles": recipe.tiles,
-        "recipe": asdict(recipe),
-        "pretrained": recipe.weights,
-    }
-
-
-def _watch(
-    wishes: TrainOptions, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
-) -> Validator:
-    """Return what measures while training; it ends no length that was asked for."""
-    unasked = not (wishes.epochs or wishes.minutes or wishes.repeats)
-    return Validator(
-        held_out,
-        labels,
-        (recipe.input_height_px, recipe.input_width_px),
-        tiles=recipe.tiles,
-        may_end_early=unasked,
-        selects=wishes.selects,
-    )
-
-
-def _measured(
-    recipe: Recipe, model: TrainableDetector, dataset: Dataset, observer: Observer
-) -> list[Detections]:
-    """Return what is found on the photos that were not trained on."""
-    held_out = dataset.for_training()[1]
-    size_px = (recipe.input_height_px, recipe.input_width_px)
-    tick = observer.measuring(len(held_out))
-    detector = tiled(TorchDetector(model, *size_px), recipe.tiles)
-    return predict_photos(detector, held_out, len(dataset.labels), on_photo=tick)
-
-
-def join(training: Training, team: ProcessGroup) -> None:
-    """Make a training one of several processes that do the same steps.
+def start_training(
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    steps_per_epoch: int,
+    group: ProcessGroup = SINGLE_PROCESS,
+    repeated: ScheduleRecord | None = None,
+) -> Start:
+    """Return a network with its grafted weights, ready for the first step.
 
     Args:
-        training: Changed in place.
-        team: The processes.
+        labels: Class names.
+        repeated: Schedule of a run to repeat; None = that of the recipe.
+
+    Raises:
+        TrainingError: The weights are not available, or do not fit.
     """
-    training.team = team
-    team.copy_leader(training.model)
-    share_norms(training.model, team)
+    torch.manual_seed(recipe.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = build_detector(recipe.detector, len(labels), recipe.activation)
+    line: tuple[Ancestor, ...] = ()
+    with group.first_on_machine():  # one process downloads, the others find the file
+        if recipe.earlier:
+            earlier = open_run(Path(recipe.earlier))
+            inherited = inherit(model, labels, earlier)
+            transfer: TransferReport | None = inherited.transfer
+            line = ancestors(earlier, inherited)
+        else:
+            transfer = load_weights(model, recipe.weights)
+    if recipe.freeze is Freeze.BACKBONE:
+        freeze_backbone(model, recipe.weights, recipe.activation)
+    model.to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
+    average = MovingAverage(model)
+    # After the average: its copy keeps torch's own norms, which evaluation needs.
+    synchronize(model, group)
+    steps = recipe.epochs * steps_per_epoch
+    past: tuple[tuple[int, int], ...] = ()
+    if repeated:
+        steps, past = repeated.steps, repeated.past
+    training = Training(
+        model,
+        optimizer,
+        average,
+        Schedule(recipe.learning_rate, steps, recipe.warmup_steps, past),
+        device,
+        frozen_norms=recipe.frozen_norms,
+        frozen_backbone=recipe.freeze is Freeze.BACKBONE,
+        group=group,
+    )
+    return Start(recipe, training, transfer, line)
 
 
 def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
-    """Return what is looked at: whole photos, or their tiles."""
+    """Return whole photos, or their tiles."""
     if recipe.tiles:
         return TrainingTiles(photos, recipe.tiles, pastes=recipe.pastes)
     size_px = recipe.input_height_px, recipe.input_width_px
     return TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
 
 
-def _order(
-    recipe: Recipe, data: TrainingPhotos, watch: Validator, team: ProcessGroup
-) -> ResumableBatchSampler:
-    """Return what is looked at when, and how closely."""
-    order = ResumableBatchSampler(
-        EpochSampler(data.photos, recipe.seed),
-        recipe.seed,
-        recipe.batch,
-        recipe.close_ups,
-        HardNegatives(data.photos, watch.look) if recipe.mines else None,
+def _validator(
+    options: TrainOptions, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
+) -> Validator:
+    """Return the validator; it cuts no schedule short whose length was given."""
+    is_length_given = options.epochs or options.minutes or options.repeats
+    return Validator(
+        held_out,
+        labels,
+        (recipe.input_height_px, recipe.input_width_px),
+        tiles=recipe.tiles,
+        may_end_early=not is_length_given,
+        selects=options.selects,
     )
-    order.team = team
-    return order
 
 
 def _batches(
-    recipe: Recipe,
-    data: TrainingPhotos,
-    order: ResumableBatchSampler,
-    training: Training,
-) -> Iterable[Batch]:
-    """Return this process's batches in their order."""
-    size_px = (recipe.input_height_px, recipe.input_width_px)
-    seeded = SeededPhotos(data, recipe.close_ups)
-    if training.frozen_trunk:
-        order.views = cached_views(training, len(data), size_px, recipe.epochs)
-    if order.views:
-        return CachedFeatures(training.model, seeded, order)
+    recipe: Recipe, data: TrainingPhotos, epoch: EpochSampler, session: TrainingSession
+) -> Iterator[Batch]:
+    """Yield this process's batches from the step reached, epoch after epoch."""
+    training = session.training
+    sampler = ResumableBatchSampler(
+        epoch,
+        recipe.seed,
+        recipe.batch,
+        recipe.close_ups,
+        is_close_up=lambda step: training.schedule.phase(step) < CLOSE_UP_PHASE,
+        negatives=session.negatives,
+        group=training.group,
+    )
     workers = WORKERS_FOR_GPU if training.device.type == "cuda" else 0
-    return make_loader(seeded, order, workers, collate_places)
+    loader: Iterable[Batch] = make_loader(
+        SeededPhotos(data, recipe.close_ups), sampler, workers, collate_samples
+    )
+    while True:
+        sampler.seek(training.step)
+        yield from loader
+
+
+def _finish(
+    dataset: Dataset,
+    options: TrainOptions,
+    out: Path,
+    observer: Observer,
+    start: Start,
+    session: TrainingSession,
+) -> Outcome:
+    """Choose the weights and thresholds, measure, and write the run."""
+    recipe, held_out = start.recipe, session.validator.held_out
+    model, labels = session.training.average.model, dataset.labels
+    kept_step = session.validator.restore_best(model)
+    keep_split(out, dataset.split_assignment)
+    size_px = (recipe.input_height_px, recipe.input_width_px)
+    found = predict_photos(
+        tiled(TorchDetector(model, *size_px), recipe.tiles),
+        held_out,
+        len(labels),
+        on_photo=observer.measuring(len(held_out)),
+    )
+    split = _held_out_name(dataset)
+    thresholds = choose_thresholds(found, held_out, labels, split, options.limit)
+    points = session.curve.points
+    record = RunRecord(
+        name=out.resolve().name,
+        detector=recipe.detector,
+        activation=recipe.activation,
+        labels=labels,
+        input_height_px=recipe.input_height_px,
+        input_width_px=recipe.input_width_px,
+        tiles=recipe.tiles,
+        seed=recipe.seed,
+        recipe=asdict(recipe),
+        pretrained=recipe.weights,
+        pretrained_sha256=start.transfer.sha256 if start.transfer else None,
+        dataset=str(dataset.root.resolve()),
+        dataset_sha256=dataset.sha256,
+        dataset_images=dataset.photo_count,
+        versions=library_versions(),
+        seconds=points[-1].seconds if points else 0.0,
+        thresholds=thresholds,
+        metrics=measure(found, held_out, labels, thresholds, split),
+        curve=tuple(points),
+        schedule=session.schedule_record(kept_step),
+        ancestors=start.ancestors,
+        repeats=options.repeats.name if options.repeats else None,
+        machine=this_machine(),
+        git_revision=git_revision(),
+        split=dataset.split_assignment.summary(),
+    )
+    return Outcome(write_run(out, record, model), found, held_out)
 
 
 def _held_out_name(dataset: Dataset) -> str:
-    """Return what the photos that were measured on are called."""
+    """Return the name of the split that is measured on."""
     has_val = "train" in dataset.splits and dataset.splits.get("val")
     return "val" if has_val else "held-out"
 
@@ -360,14 +404,13 @@ def _held_out_name(dataset: Dataset) -> str:
 def _made_with(
     recipe: Recipe, dataset: Dataset, repeat: Repeat | None
 ) -> dict[str, str]:
-    """Return what must be the same when a training is resumed."""
+    """Return what must be the same when a training resumes; stored in checkpoints."""
     values = {key: str(value) for key, value in asdict(recipe).items()}
-    labels = ", ".join(dataset.labels)
     schedule = "the run's own"
     if repeat:
         schedule = f"{repeat.schedule.steps} steps, moved {repeat.schedule.past}"
     return values | {
-        "labels": labels,
+        "labels": ", ".join(dataset.labels),
         "dataset": dataset.sha256[:16],
         "split": dataset.split_assignment.sha256[:16],
         "schedule": schedule,

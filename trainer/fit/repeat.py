@@ -1,8 +1,8 @@
-"""``--schedule RUN``: the same training once more.
+"""``--schedule RUN``: repeats a training.
 
-Recipe, seed and schedule are the run's own, to the step: also what a budget of minutes
-came to, where its end was moved, and when was measured. With the same photos, machine
-and versions the metrics are the same to the last digit.
+Recipe, seed and schedule are the run's own, to the step: also the steps that a budget
+of minutes became, where its end was moved, and when it was validated. With the same
+photos, machine and versions the metrics are the same to the last digit.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,8 @@ class Repeat:
     """A run to repeat.
 
     Attributes:
-        name: Of its folder, for the record.
+        name: Name of its folder, for the record.
         record: Its ``run.json``.
-        schedule: What it came to.
     """
 
     name: str
@@ -49,22 +48,17 @@ def open_repeat(folder: Path) -> Repeat:
 
 
 def differences(repeat: Repeat, dataset: Dataset) -> list[str]:
-    """Return what is not as it was: with any of it the figures differ.
-
-    Args:
-        repeat: The run to repeat.
-        dataset: To train on.
-    """
+    """Return what has changed since the run: with any of it the figures differ."""
     record = repeat.record
-    said = []
+    changes = []
     if record.dataset_sha256 != dataset.sha256:
-        said.append("the photos or labels are others")
+        changes.append("the photos or labels are others")
     for name, now in library_versions().items():
         then = record.versions.get(name)
         if then != now:
-            said.append(f"{name} is {now}, it was {then or 'not recorded'}")
+            changes.append(f"{name} is {now}, it was {then or 'not recorded'}")
     machine = this_machine()
     if record.machine != machine:
         then = str(record.machine) if record.machine else "not recorded"
-        said.append(f"the machine is {machine}, it was {then}")
-    return said
+        changes.append(f"the machine is {machine}, it was {then}")
+    return changes

@@ -1,7 +1,7 @@
-"""The order of photos and of chance: known for every step, without the ones before.
+"""The order of photos and their random numbers: known for every step on its own.
 
-A photo at a place of an epoch is augmented with random numbers of that place. So a
-training that goes on in the middle of an epoch sees what it would have seen, in one
+A sample is augmented with random numbers of its position in its epoch. So a training
+that resumes in the middle of an epoch gets the samples that it would have got, in one
 process or in eight.
 """
 
@@ -16,32 +16,40 @@ from torch.utils.data import Dataset, Sampler
 from trainer.data.sample import Batch, BoxTarget
 from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, collate
 from trainer.data.sampling.crops import CloseUpPhotos, CloseUps, CropCentre, CropRequest
-from trainer.fit.distributed.process_group import SINGLE_PROCESS
+from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from trainer.fit.hard_negatives import HardNegatives
 
 SampleIndex = tuple[tuple[CropRequest, ...], int]
 """One photo, or as many as there are close-ups for a photo, and the seed of their
 augmentation."""
-AROUND_A_SPOT = 0.7  # share of the close-ups of a photo that has spots
+HARD_NEGATIVE_SHARE = 0.7  # of the close-ups of a photo that has hard negatives
 IsCloseUp = Callable[[int], bool]
-"""Whether close-ups are seen at a step."""
+"""Whether a step trains on close-ups."""
+
+
+def steps_in_epoch(photos: int, batch: int) -> int:
+    """Return the number of steps of an epoch; an incomplete last batch is left out.
+
+    Args:
+        photos: Of an epoch.
+        batch: Photos a step over all processes.
+    """
+    return max(1, photos // batch)
 
 
 class ResumableBatchSampler(Sampler[list[SampleIndex]]):
-    """The batches of an epoch from a step on, each photo with a seed of its own.
+    """The batches of an epoch from a step on, each sample with a seed of its own.
 
     Args:
         photos: Their order; its ``epoch`` is set here.
         seed: Of the run.
         batch: Photos a step over all processes; an incomplete last batch is left out
             unless it is the only one.
-        close_ups: For how many photos stand in for one while close-ups are seen.
+        close_ups: How many close-ups replace a photo; None = whole photos only.
+        is_close_up: Which steps train on close-ups; asked when a batch is drawn, as
+            the end of the schedule may have moved since.
         negatives: What most close-ups of good parts show; None = anything.
-
-    Attributes:
-        team: Who shares each batch.
-        views: Augmentations that a photo has in all, used in turn; 0 = a new one each
-            time.
+        group: The processes that share each batch.
     """
 
     def __init__(
@@ -50,11 +58,13 @@ class ResumableBatchSampler(Sampler[list[SampleIndex]]):
         seed: int,
         batch: int,
         close_ups: CloseUps | None = None,
+        *,
+        is_close_up: IsCloseUp = lambda _: False,
         negatives: HardNegatives | None = None,
+        group: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.negatives, self.team, self.views = negatives, SINGLE_PROCESS, 0
-        self.steps_per_epoch = max(1, len(photos) // batch)
-        self.is_close_up: IsCloseUp = lambda _: False
+        self.steps_per_epoch = steps_in_epoch(len(photos), batch)
+        self._is_close_up, self._negatives, self._group = is_close_up, negatives, group
         self._count = close_ups.count if close_ups else 1
         self._photos, self._seed, self._batch, self._first = photos, seed, batch, 0
 
@@ -66,8 +76,8 @@ class ResumableBatchSampler(Sampler[list[SampleIndex]]):
         """
         return step // self.steps_per_epoch + 1
 
-    def go_to(self, step: int) -> None:
-        """Choose where the next pass begins.
+    def seek(self, step: int) -> None:
+        """Set where the next pass begins.
 
         Args:
             step: Steps done, in all epochs.
@@ -80,46 +90,50 @@ class ResumableBatchSampler(Sampler[list[SampleIndex]]):
         return self.steps_per_epoch
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
-        """Yield this process's share of each batch that is left of the epoch."""
+        """Yield this process's share of each remaining batch of the epoch."""
         before = (self._photos.epoch - 1) * self.steps_per_epoch
+        # One order for each close-up of a sample: its close-ups are of several photos,
+        # and each photo is in every order once.
         orders = [self._photos.order(turn) for turn in range(self._count)]
         rows = list(zip(*orders, strict=True))
         for step in range(self._first, self.steps_per_epoch):
-            is_close_up = self.is_close_up(before + step)
+            is_close_up = self._is_close_up(before + step)
             start = step * self._batch
             whole = enumerate(rows[start : start + self._batch], start)
             yield [
-                self._place(place, row, is_close_up=is_close_up)
-                for place, row in list(whole)[self.team.rank :: self.team.size]
+                self._sample(position, photos, is_close_up=is_close_up)
+                for position, photos in list(whole)[
+                    self._group.rank :: self._group.world_size
+                ]
             ]
 
-    def _place(
-        self, place: int, row: tuple[int, ...], *, is_close_up: bool
+    def _sample(
+        self, position: int, photos: tuple[int, ...], *, is_close_up: bool
     ) -> SampleIndex:
-        """Return what is looked at in a place of the epoch."""
-        epoch = self._photos.epoch
-        chance = (row[0], epoch % self.views) if self.views else (epoch, place)
-        sequence = np.random.SeedSequence([self._seed, *chance])
+        """Return the sample at a position of the epoch."""
+        # Seeded by epoch and position, not by what was drawn before: independent of
+        # where the training resumed, and of which process draws it.
+        sequence = np.random.SeedSequence([self._seed, self._photos.epoch, position])
         seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
         if not is_close_up:
-            return ((row[0], None),), seed
+            return ((photos[0], None),), seed
         rng = np.random.default_rng(sequence.spawn(1)[0])
-        return tuple((index, self._spot(index, rng)) for index in row), seed
+        return tuple((index, self._centre(index, rng)) for index in photos), seed
 
-    def _spot(self, index: int, rng: np.random.Generator) -> CropCentre | None:
-        """Return what a close-up of a photo is to show, where there is a choice."""
-        spots = self.negatives.spots.get(index) if self.negatives else None
-        if not spots or rng.random() >= AROUND_A_SPOT:
+    def _centre(self, index: int, rng: np.random.Generator) -> CropCentre | None:
+        """Return the hard negative that a close-up of a photo shows, if any."""
+        centres = self._negatives.centres.get(index) if self._negatives else None
+        if not centres or rng.random() >= HARD_NEGATIVE_SHARE:
             return None
-        return spots[int(rng.integers(len(spots)))]
+        return centres[int(rng.integers(len(centres)))]
 
 
 class SeededPhotos(Dataset[list[tuple[Tensor, BoxTarget]]]):
-    """Photos whose augmentation depends on their place alone.
+    """Photos whose augmentation depends on their sample index alone.
 
     Args:
         photos: Augmented with torch's random numbers.
-        close_ups: What is looked at where a place names several photos.
+        close_ups: Size of the windows of a sample with several photos.
     """
 
     def __init__(
@@ -128,25 +142,25 @@ class SeededPhotos(Dataset[list[tuple[Tensor, BoxTarget]]]):
         self._photos = photos
         self._close_ups = CloseUpPhotos(photos, close_ups) if close_ups else None
 
-    def __getitem__(self, place: Any) -> list[tuple[Tensor, BoxTarget]]:  # noqa: ANN401 (torch's signature)
+    def __getitem__(self, index: Any) -> list[tuple[Tensor, BoxTarget]]:  # noqa: ANN401 (torch's signature)
         """Return one augmented photo, or a close-up of each of several.
 
         Args:
-            place: From a ``ResumableBatchSampler``.
+            index: From a ``ResumableBatchSampler``.
         """
-        looks, seed = place
+        requests, seed = index
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            if len(looks) == 1 or self._close_ups is None:
-                return [self._photos[looks[0][0]]]
+            if len(requests) == 1 or self._close_ups is None:
+                return [self._photos[requests[0][0]]]
             rng = np.random.default_rng(seed)
-            return [self._close_ups.crop(look, rng) for look in looks]
+            return [self._close_ups.crop(request, rng) for request in requests]
 
 
-def collate_places(rows: list[list[tuple[Tensor, BoxTarget]]]) -> Batch:
-    """Return the batch of several places.
+def collate_samples(samples: list[list[tuple[Tensor, BoxTarget]]]) -> Batch:
+    """Return the batch of several samples.
 
     Args:
-        rows: From ``SeededPhotos``.
+        samples: From ``SeededPhotos``.
     """
-    return collate([pair for row in rows for pair in row])
+    return collate([pair for sample in samples for pair in sample])

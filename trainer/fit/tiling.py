@@ -1,9 +1,9 @@
 """Whether photos are cut into tiles, and into how large ones.
 
-At the largest input the small boxes of a large photo may be less than a detector sees.
+At the largest input the small boxes of a large photo may be too small for a detector.
 Then the photo is cut: at a scale where small boxes have ten pixels, into tiles of the
 usual input. The overlap holds nearly every box, so that nearly every defect is whole in
-some tile. What it costs is said: each tile is one inference.
+some tile. Each tile is one inference; the command line reports how many.
 """
 
 import math
@@ -24,16 +24,16 @@ from trainer.fit.input_size import (
     small_box_share,
 )
 
-WANTED_BOX_PX = 10.0  # of small boxes: a cell of the finest map, and some of the next
+WANTED_BOX_PX = 10.0  # of small boxes: a cell of the finest map, and part of the next
 USUAL_BOX = 95  # percentile of the longer sides: nearly every box fits the overlap
 LEAST_OVERLAP_PX = 32
-LARGEST_OVERLAP = 0.4  # of a tile: more would look at everything twice and more
-MOST_TILES = 36  # for one photo; beyond, small boxes stay smaller
-SHRINK = 0.95
+LARGEST_OVERLAP = 0.4  # of a tile: above a half, everything is detected twice
+MAX_TILES = 36  # for one photo; beyond, small boxes stay smaller
+SHRINK = 0.95  # of the picture, until few enough tiles cover it
 
 
 class TileMode(StrEnum):
-    """What is asked for where it is no size."""
+    """What ``--tiles`` takes besides a size."""
 
     AUTO = "auto"
     OFF = "off"
@@ -44,27 +44,26 @@ TileOption = TileMode | tuple[int, int]
 
 
 def choose_tiles(
-    photos: Sequence[Photo], size_px: int | None, wish: TileOption
+    photos: Sequence[Photo], size_px: int | None, option: TileOption
 ) -> Tiles | None:
-    """Return how photos are cut; None = they are looked at as a whole.
+    """Return how photos are cut; None = not at all.
 
     Args:
         photos: To train on.
-        size_px: Longer side of the input that was asked for: then nothing is cut
-            unless tiles were asked for too.
-        wish: What was asked for.
+        size_px: Longer side of the input where it was given: then nothing is cut
+            unless tiles were given too.
 
     Raises:
-        ConfigError: The tiles asked for are no input, or not smaller than the photos.
+        ConfigError: The tiles cannot be an input, or are not smaller than the photos.
     """
-    if wish is TileMode.OFF or (wish is TileMode.AUTO and size_px):
+    if option is TileMode.OFF or (option is TileMode.AUTO and size_px):
         return None
     height = float(np.median([photo.height_px for photo in photos]))
     width = float(np.median([photo.width_px for photo in photos]))
     longer = max(height, width)
-    if isinstance(wish, tuple):
-        _check(wish, height, width)
-        return _plan(photos, (height, width), longer, wish)
+    if isinstance(option, tuple):
+        _check(option, height, width)
+        return _plan(photos, (height, width), longer, option)
     small = small_box_share(photos)
     if small is None or longer <= LARGEST_INPUT_PX:
         return None
@@ -72,7 +71,7 @@ def choose_tiles(
         return None
     side = min(longer, WANTED_BOX_PX / small)
     plan = _plan(photos, (height, width), side, (USUAL_INPUT_PX, USUAL_INPUT_PX))
-    while plan.count > MOST_TILES:
+    while plan.count > MAX_TILES:
         side *= SHRINK
         plan = _plan(photos, (height, width), side, (USUAL_INPUT_PX, USUAL_INPUT_PX))
     return plan
@@ -106,17 +105,17 @@ def _overlap_px(photos: Sequence[Photo], side: float, tile_px: int) -> int:
     return min(max(LEAST_OVERLAP_PX, wanted), int(LARGEST_OVERLAP * tile_px))
 
 
-def _check(wish: tuple[int, int], height: float, width: float) -> None:
+def _check(tile_px: tuple[int, int], height: float, width: float) -> None:
     """Refuse tiles that cannot be an input, or that cut nothing."""
-    shown = f"--tiles {wish[0]}x{wish[1]}"
-    if any(side % SIZE_MULTIPLE_PX or side < 2 * SIZE_MULTIPLE_PX for side in wish):
+    shown = f"--tiles {tile_px[0]}x{tile_px[1]}"
+    if any(side % SIZE_MULTIPLE_PX or side < 2 * SIZE_MULTIPLE_PX for side in tile_px):
         raise ConfigError(
             f"{shown}: cannot be an input.",
             why=f"Sides are multiples of {SIZE_MULTIPLE_PX} px, at least "
             f"{2 * SIZE_MULTIPLE_PX}.",
             fix="For example --tiles 640x640.",
         )
-    if wish[0] >= height and wish[1] >= width:
+    if tile_px[0] >= height and tile_px[1] >= width:
         raise ConfigError(
             f"{shown}: not smaller than the photos.",
             why=f"They have {width:.0f} x {height:.0f} px.",

@@ -1,18 +1,16 @@
-"""Validation during training: cheap, regular, and the judge of when it is enough.
+"""Validation during training: regular and cheap; it decides when training is enough.
 
-The moving average is measured a few times over the schedule, on all validation photos
+The moving average is measured a few times over the schedule, on all held-out photos
 or on an even part of them, for at most about a twentieth of the time. One measurement
-is noisy; what counts is the mean of the last three.
+is noisy; decisions use the mean of the last three.
 
-* A schedule that was chosen by us (neither epochs nor minutes were asked for) is cut
-  short where that mean has not risen for a quarter of the schedule: the rest of the
-  cosine is then run through in a quarter of its steps, because a high learning rate
-  ends no training well.
+* A schedule of our choice (neither epochs nor minutes were given) is cut short where
+  that mean has not risen for a quarter of the schedule.
 * The last average is kept, unless an earlier one was clearly better.
 
 Neither is decided on fewer than ten defective photos and thirty boxes. Nothing is
-measured, and so nothing chosen, where the photos are kept for an honest answer
-afterwards: a fold judges its own photos as a detector that never met them.
+measured, and so nothing chosen, where the photos are kept for an honest result: a fold
+predicts its own photos as a detector that was never selected on them.
 """
 
 import math
@@ -28,30 +26,31 @@ from trainer.data.dataset import Photo
 from trainer.detectors.base import TrainableDetector
 from trainer.evaluation.metrics import average_precisions, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.engine import Schedule
+from trainer.fit.engine import Schedule, Training
 
-TIME_SHARE = 0.04  # of the training, for all measurements together
-USUAL_MEASUREMENTS, MOST_MEASUREMENTS = 10, 20
-FEWEST_PHOTOS = 24  # a part smaller than this says nothing
-FOUND_S = 0.03  # of a processor: what the detections of a trained network add to a
-# photo (suppression, scoring); measured: 0.019 to 0.032, a new network has none
+TIME_SHARE = 0.04  # of the training, for all validations together
+USUAL_VALIDATIONS, MAX_VALIDATIONS = 10, 20
+MIN_PHOTOS = 24  # mAP of a smaller part is noise
+# Seconds of a processor that the detections of a trained network add to a photo
+# (suppression, scoring); a new network has none. Measured: 0.019 to 0.032.
+FOUND_S = 0.03
 PROBED_PHOTOS = 4
 SMOOTHED_OVER = 3
 PATIENCE = 0.25  # of the schedule, without a rise
-RISE = 0.002  # of mAP@.5 that counts as one
+MIN_RISE = 0.002  # of mAP@.5 that counts as a rise
 CLEARLY_BETTER = 0.01  # of smoothed mAP@.5
-JUDGING_DEFECTIVE, JUDGING_BOXES = 10, 30
+RELIABLE_DEFECTIVE, RELIABLE_BOXES = 10, 30
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement.
+    """One validation.
 
     Attributes:
         step: Steps done.
         phase: Of the schedule, 0..1.
-        map_33: On the watched photos.
-        map_50: On the watched photos.
+        map_33: On the chosen photos.
+        map_50: On the chosen photos.
     """
 
     step: int
@@ -60,59 +59,61 @@ class Measurement:
     map_50: float
 
 
-def measurements(train_s: float, photo_s: float, photos: int) -> tuple[int, int]:
-    """Return how often to measure, and on how many photos.
+def plan_validation(train_s: float, photo_s: float, photos: int) -> tuple[int, int]:
+    """Return how often to validate, and on how many photos.
 
     Args:
         train_s: Seconds that the training takes.
-        photo_s: Seconds to look at one photo and to score it.
-        photos: To measure on.
+        photo_s: Seconds to detect and score on one photo.
+        photos: That could be validated on.
 
     Returns:
-        Two zeros where even two measurements would take too long.
+        Two zeros where even two validations would take too long.
 
-    >>> measurements(600, 0.08, 60)
+    >>> plan_validation(600, 0.08, 60)
     (5, 60)
-    >>> measurements(600, 0.08, 2000)
+    >>> plan_validation(600, 0.08, 2000)
     (10, 30)
-    >>> measurements(10, 0.08, 60)
+    >>> plan_validation(10, 0.08, 60)
     (0, 0)
     """
-    looks = int(TIME_SHARE * train_s / photo_s)
-    part = min(photos, max(FEWEST_PHOTOS, looks // USUAL_MEASUREMENTS))
-    if part < photos <= looks // (USUAL_MEASUREMENTS // 2):
+    predictions = int(TIME_SHARE * train_s / photo_s)
+    part = min(photos, max(MIN_PHOTOS, predictions // USUAL_VALIDATIONS))
+    if part < photos <= predictions // (USUAL_VALIDATIONS // 2):
         part = photos  # all of them five times rather than some ten times
-    count = min(MOST_MEASUREMENTS, looks // max(1, part))
+    count = min(MAX_VALIDATIONS, predictions // max(1, part))
     return (count, part) if count >= 2 else (0, 0)
 
 
 def even_part(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """Return an even part of photos, defective and good ones in their proportion.
-
-    Args:
-        photos: All.
-        count: How many to keep.
-    """
+    """Return an even part of photos, defective and good ones in their proportion."""
     ordered = sorted(photos, key=lambda photo: photo.is_good)
     count = min(count, len(ordered))
     return [ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count)]
 
 
 class Validator:
-    """Measures the average while it is trained.
+    """Measures the moving average while it is trained.
 
     Args:
-        photos: To measure on; never trained on.
-        label_count: Number of labels.
+        held_out: Never trained on.
         size_px: Height and width of the input.
         tiles: How photos are cut; None = not at all.
         may_end_early: Whether the schedule may be cut short.
         selects: Whether the photos may decide anything at all.
+
+    Attributes:
+        held_out: All photos that could be validated on.
+        photo_s: Seconds to detect and score on one photo; 0 before ``probe``.
+        count: Validations over the whole schedule.
+        photos: Those that are validated on: all or an even part.
+        history: All validations, in order.
+        ended_early: Whether the schedule was cut short.
     """
 
     def __init__(
         self,
-        photos: Sequence[Photo],
+        held_out: tuple[Photo, ...],
         label_count: int,
         size_px: tuple[int, int],
         *,
@@ -122,50 +123,50 @@ class Validator:
     ) -> None:
         self.photo_s = 0.0
         self.count = 0
-        self.part: list[Photo] = []
-        self.points: list[Measurement] = []
+        self.photos: list[Photo] = []
+        self.history: list[Measurement] = []
         self.ended_early = False
-        self._photos, self._label_count, self._size_px = photos, label_count, size_px
+        self.held_out, self._label_count, self._size_px = held_out, label_count, size_px
         self._tiles, self._may_end_early, self._selects = tiles, may_end_early, selects
         self._best: dict[str, Any] = {}
-        self._best_point = -1
+        self._best_index = -1
 
     @property
-    def photos(self) -> int:
-        """Number of photos that could be measured on."""
-        return len(self._photos)
+    def latest_map_50(self) -> float | None:
+        """Of the latest validation; None before the first."""
+        return self.history[-1].map_50 if self.history else None
 
     def probe(self, model: TrainableDetector) -> float:
-        """Return how long one photo will take once something is found on it.
-
-        The first one looked at does not count. Where others work on this machine,
-        a second of a processor takes longer than a second.
+        """Return how many seconds one photo will take once something is found on it.
 
         Args:
             model: The average, hardly trained.
         """
-        some = even_part(self._photos, PROBED_PHOTOS)
-        self.look(model, some[:1])
-        begun, used = time.monotonic(), time.process_time()
-        self.look(model, some)
-        took_s, used_s = time.monotonic() - begun, time.process_time() - used
-        stretch = max(1.0, took_s / max(used_s, 1e-6))
+        some = even_part(self.held_out, PROBED_PHOTOS)
+        self.predict(model, some[:1])  # the first one is slower and does not count
+        started_s, cpu_started_s = time.monotonic(), time.process_time()
+        self.predict(model, some)
+        took_s = time.monotonic() - started_s
+        cpu_s = time.process_time() - cpu_started_s
+        # Where other programs work on this machine, a second of a processor takes
+        # longer than a second.
+        stretch = max(1.0, took_s / max(cpu_s, 1e-6))
         self.photo_s = took_s / len(some) + FOUND_S * stretch
         return self.photo_s
 
-    def choose(self, count: int, part: int) -> None:
-        """Fix how often, and on how many photos, is measured.
+    def plan(self, count: int, photos: int) -> None:
+        """Set how often, and on how many photos, is validated.
 
         Args:
-            count: Over the whole schedule; 0 = never, as where nothing is selected.
-            part: Number of photos.
+            count: Over the whole schedule; 0 = never.
+            photos: An even part of so many.
         """
         if not self._selects:
-            count = part = 0
-        self.count, self.part = count, even_part(self._photos, part)
+            count = photos = 0
+        self.count, self.photos = count, even_part(self.held_out, photos)
 
     def is_due(self, schedule: Schedule, step: int) -> bool:
-        """Return whether to measure after a step that ended an epoch, or all.
+        """Return whether to validate after a step that ended an epoch, or all.
 
         Args:
             schedule: As planned now.
@@ -173,58 +174,55 @@ class Validator:
         """
         if not self.count:
             return False
-        last = self.points[-1].phase if self.points else 0.0
+        last = self.history[-1].phase if self.history else 0.0
         since = schedule.phase(step) - last
+        # 1e-9: the phase is a sum of quotients, and may miss 1 / count by rounding.
         return step >= schedule.steps or since >= 1 / self.count - 1e-9
 
-    def left_s(self) -> float:
-        """Return what the measurements that are still to come take."""
-        done = self.points[-1].phase if self.points else 0.0
+    def remaining_s(self) -> float:
+        """Return the seconds that the remaining validations take."""
+        done = self.history[-1].phase if self.history else 0.0
         left = math.ceil(self.count * (1 - done) - 1e-6)
-        return left * len(self.part) * self.photo_s
+        return left * len(self.photos) * self.photo_s
 
-    def measure(self, model: TrainableDetector) -> tuple[float, float]:
-        """Return mAP@.33 and mAP@.5 of the average on the chosen photos.
-
-        Args:
-            model: The average.
-        """
-        begun = time.monotonic()
-        found = self.look(model, self.part)
-        precision = average_precisions(found, self.part, self._label_count)
-        self.photo_s = (time.monotonic() - begun) / len(self.part)
-        return precision[0.33], precision[0.5]
-
-    def add(self, point: Measurement, model: TrainableDetector) -> None:
-        """Count a measurement, and keep the average where it is the best one.
-
-        Args:
-            point: The measurement.
-            model: The average that was measured.
-        """
-        self.points.append(point)
-        if self._can_judge and self._smoothed() > self._smoothed(self._best_point):
-            self._best_point = len(self.points) - 1
+    def validate(self, training: Training) -> Measurement:
+        """Measure the leader's average, and keep it where it is the best so far."""
+        model, group = training.average.model, training.group
+        measured = self._evaluate(model) if group.is_leader else (0.0, 0.0)
+        map_33, map_50 = (group.leader_number(value) for value in measured)
+        measurement = Measurement(training.step, training.phase, map_33, map_50)
+        self.history.append(measurement)
+        if self._is_reliable and self._smoothed() > self._smoothed(self._best_index):
+            self._best_index = len(self.history) - 1
             self._best = {k: v.clone() for k, v in model.state_dict().items()}
+        return measurement
+
+    def _evaluate(self, model: TrainableDetector) -> tuple[float, float]:
+        """Return mAP@.33 and mAP@.5 on the chosen photos."""
+        started_s = time.monotonic()
+        found = self.predict(model, self.photos)
+        precision = average_precisions(found, self.photos, self._label_count)
+        self.photo_s = (time.monotonic() - started_s) / len(self.photos)
+        return precision[0.33], precision[0.5]
 
     def should_end(self) -> bool:
         """Return whether more training would most likely be wasted."""
-        if self.ended_early or not (self._may_end_early and self._can_judge):
+        if self.ended_early or not (self._may_end_early and self._is_reliable):
             return False
-        now = self.points[-1].phase
+        now = self.history[-1].phase
         before = [
             self._smoothed(index)
-            for index, point in enumerate(self.points)
-            if point.phase <= now - PATIENCE
+            for index, measurement in enumerate(self.history)
+            if measurement.phase <= now - PATIENCE
         ]
         if len(before) < SMOOTHED_OVER:
             return False
-        since = [self._smoothed(i) for i in range(len(before), len(self.points))]
-        self.ended_early = max(since) < max(before) + RISE
+        since = [self._smoothed(i) for i in range(len(before), len(self.history))]
+        self.ended_early = max(since) < max(before) + MIN_RISE
         return self.ended_early
 
-    def keep_best(self, model: TrainableDetector) -> int | None:
-        """Put back an earlier average that was clearly better than the last.
+    def restore_best(self, model: TrainableDetector) -> int | None:
+        """Load an earlier average that was clearly better than the last.
 
         Args:
             model: The average; changed in place.
@@ -232,57 +230,57 @@ class Validator:
         Returns:
             The step it is of; None = the last one stays.
         """
-        better = self._smoothed(self._best_point) - self._smoothed()
+        better = self._smoothed(self._best_index) - self._smoothed()
         if not self._best or better <= CLEARLY_BETTER:
             return None
         model.load_state_dict(self._best)
-        return self.points[self._best_point].step
+        return self.history[self._best_index].step
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold."""
+        """Return what a checkpoint holds."""
         return {
             "count": self.count,
-            "part": len(self.part),
+            "part": len(self.photos),
             "photo_s": self.photo_s,
             "ended_early": self.ended_early,
-            "points": [(p.step, p.phase, p.map_33, p.map_50) for p in self.points],
+            "points": [(m.step, m.phase, m.map_33, m.map_50) for m in self.history],
             "best": self._best,
-            "best_point": self._best_point,
+            "best_point": self._best_index,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Args:
             state: From ``state``.
         """
-        self.choose(int(state["count"]), int(state["part"]))
+        self.plan(int(state["count"]), int(state["part"]))
         self.photo_s = float(state["photo_s"])
         self.ended_early = bool(state["ended_early"])
-        self.points = [Measurement(*values) for values in state["points"]]
+        self.history = [Measurement(*values) for values in state["points"]]
         self._best = dict(state["best"])
-        self._best_point = int(state["best_point"])
+        self._best_index = int(state["best_point"])
 
-    @property
-    def _can_judge(self) -> bool:
-        defective = [photo for photo in self.part if not photo.is_good]
-        boxes = sum(len(photo.labels) for photo in defective)
-        return len(defective) >= JUDGING_DEFECTIVE and boxes >= JUDGING_BOXES
-
-    def _smoothed(self, index: int | None = None) -> float:
-        """Return the mean of up to three measurements; -1 where there is none."""
-        end = len(self.points) if index is None else index + 1
-        recent = self.points[max(0, end - SMOOTHED_OVER) : end]
-        return sum(p.map_50 for p in recent) / len(recent) if recent else -1.0
-
-    def look(
+    def predict(
         self, model: TrainableDetector, photos: Sequence[Photo]
     ) -> list[Detections]:
-        """Return what a network finds on photos, down to a score of 0.01.
+        """Return the detections on photos, down to a score of 0.01.
 
         Args:
             model: Put into evaluation mode.
-            photos: To look at.
         """
         detector = tiled(TorchDetector(model, *self._size_px), self._tiles)
         return predict_photos(detector, photos, self._label_count)
+
+    @property
+    def _is_reliable(self) -> bool:
+        """Whether there are enough photos and boxes to decide on."""
+        defective = [photo for photo in self.photos if not photo.is_good]
+        boxes = sum(len(photo.labels) for photo in defective)
+        return len(defective) >= RELIABLE_DEFECTIVE and boxes >= RELIABLE_BOXES
+
+    def _smoothed(self, index: int | None = None) -> float:
+        """Return the mean of up to three validations; -1 where there is none."""
+        end = len(self.history) if index is None else index + 1
+        recent = self.history[max(0, end - SMOOTHED_OVER) : end]
+        return sum(m.map_50 for m in recent) / len(recent) if recent else -1.0

@@ -1,7 +1,7 @@
-"""The processes of one training, seen by one of them: sums, agreements, farewells.
+"""The processes of one training, seen by one of them: sums and broadcasts.
 
-Nobody waits for what never comes: while a sum is outstanding, each process looks
-whether another one has failed, and Python keeps seeing Ctrl-C.
+No wait is endless: while a collective is outstanding, each process checks whether
+another one has failed, and Python keeps handling Ctrl-C.
 """
 
 import time
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from models.errors import TrainingError
 
-LONGEST_WAIT_S = 1800.0  # the leader may be measuring on many photos
+MAX_WAIT_S = 1800.0  # the leader may be validating on many photos meanwhile
 POLL_S = 5e-5
-LOOK_EVERY_S = 0.2  # whether another process has failed
-CODE_WAIT_S = 5.0  # a process that failed has said its code by then
+FAILURE_CHECK_S = 0.2  # a check asks the store over TCP: not at every poll
+EXIT_CODE_WAIT_S = 5.0  # between counting a failure and writing its exit code
 FAILURES, EXIT_CODE = "graftline/failures", "graftline/exit_code"
 
 
@@ -31,20 +31,20 @@ class KeyValueStore(Protocol):
         """Add to a number; return the sum."""
 
     def check(self, keys: list[str], /) -> bool:
-        """Return whether all keys are there."""
+        """Return whether all keys exist."""
 
     def get(self, key: str, /) -> bytes:
-        """Return what is under a key."""
+        """Return the value of a key."""
 
     def set(self, key: str, value: str, /) -> None:
         """Write a key."""
 
     def wait(self, keys: list[str], timeout: timedelta, /) -> None:
-        """Wait until all keys are there."""
+        """Wait until all keys exist."""
 
 
 class WorkerFinishedError(Exception):
-    """This process has done its part; what is left is the leader's."""
+    """This process has done its part; the rest is the leader's."""
 
 
 class ProcessLostError(Exception):
@@ -56,64 +56,59 @@ class ProcessGroup:
     """The processes of one training, seen by one of them.
 
     Attributes:
-        rank: Of this process; 0 leads.
-        size: Number of processes.
-        local_rank: Of this process on its machine.
-        store: What all of them can write into; None for a team of one.
+        rank: 0 is the leader.
+        local_rank: Rank among the processes of the same machine.
+        store: Shared by all processes; None for a single process.
     """
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     local_rank: int = 0
     store: KeyValueStore | None = None
 
     @property
     def is_leader(self) -> bool:
-        """Whether this process writes, prints and measures."""
+        """Whether this process writes, prints and validates."""
         return self.rank == 0
 
-    def sum_into(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         """Replace a tensor by its sum over all processes.
 
         Args:
             tensor: Contiguous, of the same shape everywhere; changed in place.
 
         Raises:
-            TeammateLostError: Another process does not come.
+            ProcessLostError: Another process does not take part.
         """
         if self.store is not None:
             self._finish(dist.all_reduce(tensor, async_op=True), tensor.device)
 
-    def count(self, number: int) -> int:
-        """Return a number summed over all processes.
-
-        Args:
-            number: This process's part.
-        """
+    def sum_number(self, number: int) -> int:
+        """Return a number summed over all processes."""
         if self.store is None:
             return number
         total = torch.tensor(number, device=_device())
-        self.sum_into(total)
+        self.all_reduce(total)
         return int(total)
 
-    def of_leader(self, value: float) -> float:
-        """Return the leader's value: for what a clock or a measurement decides.
+    def leader_number(self, value: float) -> float:
+        """Return the leader's value, for decisions that depend on a clock.
 
         Args:
-            value: Counts only where this process leads.
+            value: Ignored where this process is not the leader.
         """
         if self.store is None:
             return value
-        said = torch.tensor(value, dtype=torch.float64, device=_device())
-        self._finish(dist.broadcast(said, 0, async_op=True), said.device)
-        return float(said)
+        shared = torch.tensor(value, dtype=torch.float64, device=_device())
+        self._finish(dist.broadcast(shared, 0, async_op=True), shared.device)
+        return float(shared)
 
-    def text_of_leader(self, name: str, text: str) -> str:
+    def leader_text(self, name: str, text: str) -> str:
         """Return the leader's text.
 
         Args:
-            name: What it is; asked for once.
-            text: Counts only where this process leads.
+            name: Key of the text; used once in a training.
+            text: Ignored where this process is not the leader.
         """
         if self.store is None:
             return text
@@ -123,7 +118,7 @@ class ProcessGroup:
             return text
         return self._read(key)
 
-    def copy_leader(self, module: nn.Module) -> None:
+    def broadcast_weights(self, module: nn.Module) -> None:
         """Give every process the leader's weights and statistics.
 
         Args:
@@ -132,19 +127,20 @@ class ProcessGroup:
         if self.store is None:
             return
         values = list(module.state_dict().values())
-        for exact in (True, False):
-            chosen = [v for v in values if v.is_floating_point() == exact]
+        # One buffer a kind: a broadcast cannot mix integer counters and floats.
+        for is_float in (True, False):
+            chosen = [v for v in values if v.is_floating_point() == is_float]
             if chosen:
                 flat = torch.cat([value.reshape(-1) for value in chosen])
                 self._finish(dist.broadcast(flat, 0, async_op=True), flat.device)
-                spread(flat, chosen)
+                unflatten(flat, chosen)
 
     def require_same(self, name: str, value: str) -> None:
-        """Stop where a process has something else than the leader.
+        """Stop where a process has another value than the leader.
 
         Args:
-            name: What it is, for people; asked for once.
-            value: What this process has.
+            name: Shown in the error; used once in a training.
+            value: This process's value.
 
         Raises:
             TrainingError: It differs.
@@ -166,111 +162,107 @@ class ProcessGroup:
     @contextmanager
     def first_on_machine(self) -> Iterator[None]:
         """Let one process of each machine go first, for example to download."""
+        # A sum is the barrier: it returns when every process has reached it.
         if self.local_rank != 0:
-            self.count(0)
+            self.sum_number(0)
         yield
         if self.local_rank == 0:
-            self.count(0)
+            self.sum_number(0)
 
-    def dismiss_others(self) -> None:
-        """Go on in the leader only.
+    def leave_to_leader(self) -> None:
+        """Return in the leader only.
 
         Raises:
-            DismissedError: In all others, which end with exit code 0.
+            WorkerFinishedError: In all others, which end with exit code 0.
         """
         if not self.is_leader:
             raise WorkerFinishedError
 
-    def claim_failure(self, code: int) -> bool:
-        """Return whether this process failed first and is to say why.
+    def claim_failure(self, exit_code: int) -> bool:
+        """Return whether this process failed first and must report the reason.
 
         Args:
-            code: Exit code that all processes end with.
+            exit_code: The other processes end with it too.
         """
         if self.store is None:
             return True
         try:
             if self.store.add(FAILURES, 1) > 1:
                 return False
-            self.store.set(EXIT_CODE, str(code))
-        except RuntimeError:  # the store is gone: nobody is left to say it
+            self.store.set(EXIT_CODE, str(exit_code))
+        except RuntimeError:  # the store is gone: no other process can report it
             return True
         return True
 
-    def code_of_failure(self) -> int | None:
-        """Return the exit code of the process that failed first; None = none said."""
+    def failure_exit_code(self) -> int | None:
+        """Return the exit code of the process that failed first; None = unknown."""
         if self.store is None:
             return None
         try:
-            self.store.wait([EXIT_CODE], timedelta(seconds=CODE_WAIT_S))
+            self.store.wait([EXIT_CODE], timedelta(seconds=EXIT_CODE_WAIT_S))
             return int(self.store.get(EXIT_CODE))
-        except RuntimeError:  # it was killed, or the store is gone
+        except RuntimeError:  # that process was killed, or the store is gone
             return None
 
     def _finish(self, work: dist.Work | None, device: torch.device) -> None:
-        """Wait for a collective, and for nothing that will never come."""
+        """Wait for a collective while all processes live."""
         if work is None:
             return
-        longest = timedelta(seconds=LONGEST_WAIT_S)
-        if device.type == "cuda":  # orders the stream; NCCL itself watches the time
-            work.wait(longest)
+        timeout = timedelta(seconds=MAX_WAIT_S)
+        if device.type == "cuda":  # orders the stream; NCCL has its own time limit
+            work.wait(timeout)
             return
-        watch = _Watch(self)
+        wait = _BoundedWait(self)
         while not work.is_completed():
-            watch.pause()
+            wait.pause()
         try:
-            work.wait(longest)
+            work.wait(timeout)
         except RuntimeError as exc:
             raise ProcessLostError(str(exc).splitlines()[0]) from exc
 
     def _read(self, key: str) -> str:
-        """Return what the leader writes under a key."""
+        """Return the value that the leader writes under a key."""
         if self.store is None:
             return ""
-        watch = _Watch(self)
+        wait = _BoundedWait(self)
         while not self.store.check([key]):
-            watch.pause()
+            wait.pause()
         return self.store.get(key).decode()
 
 
 SINGLE_PROCESS = ProcessGroup()
 
 
-class _Watch:
-    """Waits in small pauses: for as long as the others live, and not for ever."""
+class _BoundedWait:
+    """Small pauses until another process fails or the time is over."""
 
-    def __init__(self, team: ProcessGroup) -> None:
-        self._store = team.store
-        self._looked = time.monotonic()
-        self._last = self._looked + LONGEST_WAIT_S
+    def __init__(self, group: ProcessGroup) -> None:
+        self._store = group.store
+        self._checked_s = time.monotonic()
+        self._deadline_s = self._checked_s + MAX_WAIT_S
 
     def pause(self) -> None:
-        """Sleep a little.
-
-        Raises:
-            TeammateLostError: Another process failed, or the time is over.
-        """
-        time.sleep(POLL_S)  # Python sees Ctrl-C here
-        now = time.monotonic()
-        if now > self._last:
-            raise ProcessLostError(f"no answer for {LONGEST_WAIT_S:.0f} s")
-        if self._store is None or now - self._looked < LOOK_EVERY_S:
+        time.sleep(POLL_S)  # Python handles Ctrl-C here
+        now_s = time.monotonic()
+        if now_s > self._deadline_s:
+            raise ProcessLostError(f"no answer for {MAX_WAIT_S:.0f} s")
+        if self._store is None or now_s - self._checked_s < FAILURE_CHECK_S:
             return
-        self._looked = now
+        self._checked_s = now_s
         try:
             failed = self._store.check([EXIT_CODE])
         except RuntimeError as exc:
-            raise ProcessLostError("the process that leads is gone") from exc
+            raise ProcessLostError("the leading process is gone") from exc
         if failed:
             raise ProcessLostError("another process failed")
 
 
 def _device() -> torch.device:
-    """Return where this process's backend wants its tensors."""
+    """Return where the backend of this process wants its tensors."""
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
 
 
-def spread(flat: Tensor, into: list[Tensor]) -> None:
+def unflatten(flat: Tensor, into: list[Tensor]) -> None:
     """Copy a flat buffer back into the tensors that it was made of.
 
     Args:

@@ -1,29 +1,47 @@
-"""A run is repeated, interrupted and gone on from, on pictures of 64 px."""
+"""A run is repeated, interrupted, resumed and continued, on pictures of 64 px."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from graftline import main
-from models.errors import ConfigError, TrainingError
+from models.errors import ConfigError, ExitCode, TrainingError
 from models.files import sha256_of
+from tests.command import REPOSITORY, environment
 from tests.simulators.photos import write_coco
+from trainer.cli.progress import SilentObserver, TerminalObserver
 from trainer.data.dataset import open_dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
+from trainer.fit import planner, recipe, validation
 from trainer.fit.earlier_run import inherit
+from trainer.fit.engine import StepReport
+from trainer.fit.options import TrainOptions
 from trainer.fit.repeat import open_repeat
 from trainer.run import Run, open_run
 
 SMALL = ("--size", "64", "--batch", "2", "--weights", "none", "--seed", "3")
+KILLED_AFTER = 14  # in the fourth epoch, once the first run knew its pace
+TICK_S = 0.1  # of the simulated clock
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _every_epoch_is_validated() -> Iterator[None]:
+    """Let no clock decide how often is validated: as often as possible."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "TIME_SHARE", 1e6)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a run of 20 steps, 4 an epoch."""
+    """Return a run of 20 steps, 4 an epoch, validated after the fourth and fifth."""
     out = tmp_path_factory.mktemp("first") / "run"
     assert train(data, out, *SMALL, "--epochs", "5") == 0
     return out
@@ -43,7 +61,7 @@ def train(data: Path, out: Path, *options: str) -> int:
     return main(["train", str(data), "--out", str(out), *options])
 
 
-def said(run: Path) -> dict[str, Any]:
+def figures(run: Path) -> dict[str, Any]:
     """Return what must be the same in a repeated run."""
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     curve = [{k: v for k, v in p.items() if k != "seconds"} for p in record["curve"]]
@@ -56,82 +74,127 @@ def said(run: Path) -> dict[str, Any]:
     }
 
 
-def test_budget_becomes_steps_that_are_written_down(data: Path, tmp_path: Path) -> None:
-    assert train(data, tmp_path / "r", *SMALL, "--minutes", "0.4") == 0
-    record = open_run(tmp_path / "r").record
+def test_budget_becomes_steps_that_are_recorded(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that moves by a tenth of a second each time that it is read."""
+    ticks = itertools.count()
+
+    def now_s() -> float:
+        return next(ticks) * TICK_S
+
+    clock = SimpleNamespace(monotonic=now_s, process_time=now_s)
+    monkeypatch.setattr(planner, "time", clock)
+    monkeypatch.setattr(validation, "time", clock)
+    monkeypatch.setattr(validation, "TIME_SHARE", 0.04)
+    options = TrainOptions(weights="none", size_px=64, batch=2, seed=3, minutes=0.1)
+    recipe.train(
+        open_dataset(data),
+        options,
+        tmp_path,
+        SilentObserver(),
+        resume=False,
+        started_s=0.0,
+    )
+    record = open_run(tmp_path).record
     assert record.schedule
-    assert record.schedule.minutes == pytest.approx(0.4)
+    assert record.schedule.minutes == pytest.approx(0.1)
     assert record.schedule.past
     assert record.curve[-1].step == record.schedule.steps >= 20
+    assert next(ticks) * TICK_S < 6
 
 
 def test_repeated_schedule_gives_the_same_to_the_last_digit(
     data: Path, first: Path, tmp_path: Path
 ) -> None:
     assert train(data, tmp_path / "again", "--schedule", str(first)) == 0
-    assert said(tmp_path / "again") == said(first)
+    assert figures(tmp_path / "again") == figures(first)
     assert open_run(tmp_path / "again").record.repeats == "run"
+
+
+def test_repeated_run_is_validated_at_the_same_steps(first: Path) -> None:
+    """The number of validations is known only once the pace is."""
+    record = open_run(first).record
+    assert record.schedule
+    assert record.schedule.measurements > 2
+    validated = [point.step for point in record.curve if point.map_50 is not None]
+    assert validated == [16, 20]
 
 
 def test_killed_in_the_middle_of_an_epoch_and_resumed_gives_the_same(
     data: Path, first: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
-    words = ["train", str(data), "--out", str(out), "--schedule", str(first)]
+    command = ["train", str(data), "--out", str(out), "--schedule", str(first)]
     code = (
         "import os, signal, sys\n"
-        "from trainer.fit import loop\n"
-        "from trainer import cli_progress\n"
-        "loop.CHECKPOINT_EVERY_S = 0.0\n"
-        "step = cli_progress.TerminalObserver.step\n"
-        "def dying(self, epoch, report):\n"
+        "from trainer.fit import checkpoint\n"
+        "from trainer.cli import progress\n"
+        "checkpoint.CHECKPOINT_EVERY_S = 0.0\n"
+        "step = progress.TerminalObserver.step\n"
+        "def killed(self, epoch, report):\n"
         "    step(self, epoch, report)\n"
-        "    if report.step == 11:\n"
+        f"    if report.step == {KILLED_AFTER}:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "cli_progress.TerminalObserver.step = dying\n"
+        "progress.TerminalObserver.step = killed\n"
         "from graftline import main\n"
-        f"sys.exit(main({words!r}))\n"
+        f"sys.exit(main({command!r}))\n"
     )
-    root = Path(__file__).parents[3]
-    killed = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
+    # Sums depend on the number of threads: the same as in this process.
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    killed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env=environment() | threads,
+        check=False,
+    )
     assert killed.returncode == -signal.SIGKILL
     state = torch.load(out / "checkpoint.pt", weights_only=True)
-    assert state["step"] == 10
+    assert state["step"] == KILLED_AFTER - 1
     assert state["step"] % open_run(first).record.schedule.steps_per_epoch
     assert train(data, out, "--schedule", str(first), "--resume") == 0
-    assert said(out) == said(first)
+    assert figures(out) == figures(first)
 
 
-def test_killed_before_the_first_epoch_ends_goes_on(data: Path, tmp_path: Path) -> None:
-    words = ["train", str(data), "--out", str(tmp_path), *SMALL, "--epochs", "1"]
-    code = (
-        "import os, signal, sys\n"
-        "from trainer import cli_progress\n"
-        "def dying(self, epoch, report):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "cli_progress.TerminalObserver.step = dying\n"
-        "from graftline import main\n"
-        f"sys.exit(main({words!r}))\n"
-    )
-    root = Path(__file__).parents[3]
-    killed = subprocess.run([sys.executable, "-c", code], cwd=root, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert train(data, tmp_path, *SMALL, "--epochs", "1", "--resume") == 0
+def test_interrupted_before_the_first_epoch_ends_resumes(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt writes nothing: on disk it leaves what a kill leaves."""
+
+    def interrupt(_: TerminalObserver, epoch: int, report: StepReport) -> None:
+        assert (epoch, report.step) == (1, 1)
+        raise KeyboardInterrupt
+
+    options = (*SMALL, "--epochs", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(TerminalObserver, "step", interrupt)
+        assert train(data, tmp_path, *options) == ExitCode.INTERRUPTED
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 0
+    assert train(data, tmp_path, *options, "--resume") == 0
 
 
-def test_schedule_refuses_options_that_the_run_decides(
+def test_options_that_the_repeated_run_decides_are_refused(
     data: Path, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--schedule", str(first), "--learning-rate", "0.1")
-    assert train(data, tmp_path / "r", *words) == ConfigError.exit_code
+    options = ("--schedule", str(first), "--learning-rate", "0.1")
+    assert train(data, tmp_path / "r", *options) == ConfigError.exit_code
     assert "--learning-rate and --schedule" in capsys.readouterr().err
 
 
-def test_schedule_says_what_is_not_as_it_was(
-    first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_differences_from_the_repeated_run_are_reported_before_training(
+    first: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe, "train", interrupt)
     other = write_coco(tmp_path / "d", {"train": 9, "val": 4}, seed=1)
-    assert train(other, tmp_path / "r", "--schedule", str(first)) == 0
+    code = train(other, tmp_path / "r", "--schedule", str(first))
+    assert code == ExitCode.INTERRUPTED
     assert "figures will differ from run: the photos" in capsys.readouterr().err
 
 
@@ -149,34 +212,34 @@ def test_run_of_an_older_version_cannot_be_repeated(
 def test_too_small_budget_leaves_nothing_behind(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (*SMALL, "--minutes", "0.001")
-    assert train(data, tmp_path / "r", *words) == ConfigError.exit_code
+    options = (*SMALL, "--minutes", "0.001")
+    assert train(data, tmp_path / "r", *options) == ConfigError.exit_code
     assert "or more" in capsys.readouterr().err
     assert list((tmp_path / "r").iterdir()) == []
 
 
-def test_training_goes_on_from_an_earlier_run(
+def test_training_continues_from_an_earlier_run(
     data: Path, first: Path, tmp_path: Path
 ) -> None:
-    words = ("--from", str(first), "--size", "64", "--epochs", "1")
-    assert train(data, tmp_path / "r", *words) == 0
+    options = ("--from", str(first), "--size", "64", "--epochs", "1")
+    assert train(data, tmp_path / "r", *options) == 0
     record = open_run(tmp_path / "r").record
     (ancestor,) = record.ancestors
     assert ancestor.name == "run"
     assert ancestor.sha256 == sha256_of(first / "model.safetensors")
     assert record.pretrained_sha256 == ancestor.sha256
     assert (ancestor.kept_labels, ancestor.fresh_labels) == (("dot", "bar"), ())
-    words = ("--from", str(tmp_path / "r"), "--size", "64", "--epochs", "1")
-    assert train(data, tmp_path / "grandchild", *words) == 0
-    line = open_run(tmp_path / "grandchild").record.ancestors
-    assert [a.name for a in line] == ["r", "run"]
+    options = ("--from", str(tmp_path / "r"), "--size", "64", "--epochs", "1")
+    assert train(data, tmp_path / "grandchild", *options) == 0
+    descent = open_run(tmp_path / "grandchild").record.ancestors
+    assert [a.name for a in descent] == ["r", "run"]
 
 
 def test_from_refuses_another_network(
     data: Path, first: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("--from", str(first), "--activation", "relu")
-    assert train(data, tmp_path / "r", *words) == ConfigError.exit_code
+    options = ("--from", str(first), "--activation", "relu")
+    assert train(data, tmp_path / "r", *options) == ConfigError.exit_code
     assert "has hardswish" in capsys.readouterr().err
 
 

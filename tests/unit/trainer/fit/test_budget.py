@@ -15,8 +15,8 @@ RESERVE_S = 20.0
 def train_on(
     step_s: Callable[[int, float], float], total_s: float = 600.0
 ) -> tuple[Schedule, float]:
-    """Train on a clock of our own; return the schedule and when all was over."""
-    budget = TimeBudget(total_s, total_s, fewest_steps=20)
+    """Train on a simulated clock; return the schedule and when everything ended."""
+    budget = TimeBudget(total_s, total_s, min_steps=20)
     schedule, pace, now, step = Schedule(1.0, 5000, 10), Pace(), 5.0, 0
     while step < schedule.steps:
         took = step_s(step, now)
@@ -53,7 +53,7 @@ def test_training_ends_with_its_budget(step_s: Callable[[int, float], float]) ->
     assert schedule.at(schedule.steps - 1) < FINAL_LR_SHARE + 0.01
 
 
-def test_steady_machine_is_planned_rarely() -> None:
+def test_end_is_rarely_moved_on_a_steady_machine() -> None:
     schedule, _ = train_on(lambda step, _: noisy(step, 0.6))
     assert len(schedule.past) < 10
 
@@ -83,14 +83,14 @@ def test_moved_end_leaves_no_jump_and_no_past_rate_changed() -> None:
     assert again.phase(90) == 1
 
 
-def test_too_small_budget_says_how_many_minutes_would_do() -> None:
-    small = TimeBudget(30.0, 1030.0, fewest_steps=100)
+def test_too_small_budget_is_refused_with_the_minutes_that_are_enough() -> None:
+    small = TimeBudget(30.0, 1030.0, min_steps=100)
     with pytest.raises(ConfigError, match=r"--minutes 0\.5.*--minutes 1\.4 or more"):
         small.refuse_too_small(1010.0, 13, 0.5, 20.0)
-    enough = TimeBudget(84.0, 1084.0, fewest_steps=100)
+    enough = TimeBudget(84.0, 1084.0, min_steps=100)
     enough.refuse_too_small(1010.0, 13, 0.5, 20.0)
 
 
-def test_measuring_is_part_of_the_budget() -> None:
+def test_evaluation_is_part_of_the_budget() -> None:
     assert closing_s(200, 0.1) > 20
     assert closing_s(0, 0.1) < 3

@@ -1,4 +1,4 @@
-"""Large photos with small defects: cut, learned from, packed and found as tiles."""
+"""Large photos with small defects are cut, trained on, packed and found as tiles."""
 
 import json
 from collections.abc import Callable
@@ -29,18 +29,18 @@ PLAN = Tiles(160, 240, 128, 128, 32)
 
 
 class Silent:
-    """An observer that watches nothing."""
+    """An observer that does nothing."""
 
     def begin(
         self, recipe: Recipe, transfer: TransferReport | None, steps: int
     ) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def step(self, epoch: int, report: StepReport) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def measuring(self, photos: int) -> Callable[[], None]:
-        """Say nothing."""
+        """Do nothing."""
         assert photos
         return lambda: None
 
@@ -80,7 +80,7 @@ def write_small_defects(folder: Path, train_count: int = 8, val: int = 4) -> Pat
     return folder
 
 
-def test_defects_lost_at_the_largest_input_want_tiles() -> None:
+def test_defects_lost_at_the_largest_input_need_tiles() -> None:
     tiles = choose_tiles([photo((100, 100, 112, 114))], None, TileMode.AUTO)
     assert tiles is not None
     assert (tiles.tile_height_px, tiles.tile_width_px) == (640, 640)
@@ -89,7 +89,7 @@ def test_defects_lost_at_the_largest_input_want_tiles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("photos", "size_px", "wish"),
+    ("photos", "size_px", "option"),
     [
         ([photo((100, 100, 130, 130))], None, TileMode.AUTO),  # 12 px at 1024
         ([photo((0, 0, 5, 5), side=800)], None, TileMode.AUTO),  # nothing to gain
@@ -99,18 +99,20 @@ def test_defects_lost_at_the_largest_input_want_tiles() -> None:
     ],
 )
 def test_other_photos_stay_whole(
-    photos: list[Photo], size_px: int | None, wish: TileMode
+    photos: list[Photo], size_px: int | None, option: TileMode
 ) -> None:
-    assert choose_tiles(photos, size_px, wish) is None
+    assert choose_tiles(photos, size_px, option) is None
 
 
-@pytest.mark.parametrize("wish", [(100, 128), (32, 32), (2432, 2432)])
-def test_tiles_that_make_no_sense_are_refused(wish: tuple[int, int]) -> None:
+@pytest.mark.parametrize("option", [(100, 128), (32, 32), (2432, 2432)])
+def test_tiles_that_cannot_be_an_input_or_cut_nothing_are_refused(
+    option: tuple[int, int],
+) -> None:
     with pytest.raises(ConfigError, match="--tiles"):
-        choose_tiles([photo((0, 0, 9, 9))], None, wish)
+        choose_tiles([photo((0, 0, 9, 9))], None, option)
 
 
-def test_tile_with_a_rest_of_a_box_is_neither_good_nor_defective() -> None:
+def test_tile_with_a_cut_box_is_neither_good_nor_defective() -> None:
     # 6 of its 20 px are in the left tiles, all of it is in the others
     wide = replace(photo((122, 40, 142, 60)), width_px=240, height_px=160)
     cut = cut_photo(wide, PLAN)
@@ -119,7 +121,7 @@ def test_tile_with_a_rest_of_a_box_is_neither_good_nor_defective() -> None:
     np.testing.assert_allclose(cut[0].as_photo.boxes, [[66, 40, 86, 60]])
 
 
-def test_what_is_trained_on_has_the_scale_of_what_is_looked_at(
+def test_training_tiles_have_the_scale_of_the_detector(
     tmp_path: Path,
 ) -> None:
     photos = open_dataset(write_small_defects(tmp_path / "d")).splits["train"]
@@ -133,13 +135,13 @@ def test_what_is_trained_on_has_the_scale_of_what_is_looked_at(
         assert (pixels == 240).any() == (not seen.is_good)
 
 
-def test_tiles_are_trained_packed_and_judged_alike(tmp_path: Path) -> None:
-    dataset = open_dataset(write_small_defects(tmp_path / "d"))
-    wishes = TrainOptions(weights="none", epochs=1, batch=4, tiles=(128, 128))
-    recipe = resolve(wishes, dataset.splits["train"])
+def test_tiles_are_trained_packed_and_evaluated_alike(tmp_path: Path) -> None:
+    dataset = open_dataset(write_small_defects(tmp_path / "d", 4, 2))
+    options = TrainOptions(weights="none", epochs=1, batch=4, tiles=(128, 128))
+    recipe = resolve(options, dataset.splits["train"])
     assert recipe.tiles == PLAN
     (tmp_path / "run").mkdir()
-    outcome = train(dataset, wishes, tmp_path / "run", Silent(), resume=False)
+    outcome = train(dataset, options, tmp_path / "run", Silent(), resume=False)
     assert outcome.run.record.tiles == PLAN
     report = pack_run(
         outcome.run, dataset, tmp_path / "p", on_progress=lambda _: None, int8=False

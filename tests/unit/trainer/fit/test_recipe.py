@@ -1,4 +1,4 @@
-"""The loop, the checkpoints and the recipe, on pictures of 64 px."""
+"""Recipe, steps and checkpoints, on pictures of 64 px."""
 
 import json
 import resource
@@ -27,7 +27,6 @@ from trainer.fit.engine import (
     Training,
     in_bf16,
     make_optimizer,
-    train_one_epoch,
     train_step,
 )
 from trainer.fit.input_size import input_size
@@ -35,7 +34,7 @@ from trainer.fit.options import Recipe, TrainOptions, resolve
 from trainer.fit.recipe import Outcome, train
 from trainer.run import open_run, write_run
 
-WISHES = TrainOptions(weights="none", size_px=64, epochs=2, batch=4)
+OPTIONS = TrainOptions(weights="none", size_px=64, epochs=2, batch=4)
 
 
 class Recorder:
@@ -47,7 +46,7 @@ class Recorder:
     def begin(
         self, recipe: Recipe, transfer: TransferReport | None, steps: int
     ) -> None:
-        """Remember nothing."""
+        """Do nothing."""
 
     def step(self, epoch: int, report: StepReport) -> None:
         """Count, and interrupt as Ctrl-C would."""
@@ -73,7 +72,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def run_training(dataset: Dataset, out: Path, *, resume: bool = False) -> Outcome:
     out.mkdir(exist_ok=True)
-    return train(dataset, WISHES, out, Recorder(), resume=resume)
+    return train(dataset, OPTIONS, out, Recorder(), resume=resume)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ def test_biases_and_norms_are_not_decayed() -> None:
     assert others["weight_decay"] == 0
 
 
-def test_average_follows_the_weights() -> None:
+def test_average_moves_towards_the_weights() -> None:
     training = fresh_training()
     before = training.average.model.state_dict()["head.cls_preds.0.bias"].clone()
     with torch.no_grad():
@@ -146,7 +145,9 @@ def test_frozen_norms_keep_their_statistics_and_still_learn_their_scale() -> Non
     training = fresh_training()
     training.frozen_norms = True
     before = {k: v.clone() for k, v in training.model.state_dict().items()}
-    train_one_epoch(training, [batch(), batch()], lambda _: None)
+    training.enter_training_mode()
+    for _ in range(2):
+        train_step(training, *batch())
     after = training.model.state_dict()
     for name, value in before.items():
         if name.endswith(("running_mean", "running_var")):
@@ -167,7 +168,7 @@ def test_frozen_norms_keep_their_statistics_and_still_learn_their_scale() -> Non
         (Architecture.SSDLITE, {"avx512_bf16": True}, False),
     ],
 )
-def test_only_full_convolutions_on_able_processors_learn_in_bf16(
+def test_only_full_convolutions_on_able_processors_train_in_bf16(
     detector: Architecture,
     able: dict[str, bool],
     monkeypatch: pytest.MonkeyPatch,
@@ -180,14 +181,14 @@ def test_only_full_convolutions_on_able_processors_learn_in_bf16(
     assert in_bf16(model, torch.device("cuda"))
 
 
-def test_norms_are_frozen_only_behind_a_run_on_the_same_product(
+def test_norms_are_frozen_only_after_a_run_on_the_same_product(
     dataset: Dataset, finished: Path
 ) -> None:
     photos = dataset.splits["train"]
-    assert resolve(replace(WISHES, earlier=finished), photos).frozen_norms
-    assert not resolve(WISHES, photos).frozen_norms
+    assert resolve(replace(OPTIONS, earlier=finished), photos).frozen_norms
+    assert not resolve(OPTIONS, photos).frozen_norms
     shipped = replace(
-        WISHES, weights="graft-n-synthetic", detector=Architecture.GRAFT_N
+        OPTIONS, weights="graft-n-synthetic", detector=Architecture.GRAFT_N
     )
     assert not resolve(shipped, photos).frozen_norms
     assert resolve(replace(shipped, frozen_norms=True), photos).frozen_norms
@@ -195,11 +196,11 @@ def test_norms_are_frozen_only_behind_a_run_on_the_same_product(
 
 def test_norms_are_frozen_in_batches_of_one_photo(dataset: Dataset) -> None:
     photos = dataset.splits["train"]
-    alone = replace(WISHES, batch=1, frozen_norms=False)
-    assert resolve(alone, photos).frozen_norms
+    single = replace(OPTIONS, batch=1, frozen_norms=False)
+    assert resolve(single, photos).frozen_norms
     one = tuple(photo for photo in photos if not photo.is_good)[:1]
-    assert resolve(WISHES, one).batch == 1
-    assert resolve(WISHES, one).frozen_norms
+    assert resolve(OPTIONS, one).batch == 1
+    assert resolve(OPTIONS, one).frozen_norms
 
 
 @pytest.mark.parametrize(
@@ -210,12 +211,12 @@ def test_two_defective_photos_are_enough_to_train(
     tmp_path: Path, detector: Architecture, size_px: int
 ) -> None:
     few = open_dataset(write_coco(tmp_path / "d", {"train": 2}))
-    wishes = replace(WISHES, detector=detector, size_px=size_px, epochs=1)
-    outcome = train(few, wishes, tmp_path, Recorder(), resume=False)
+    options = replace(OPTIONS, detector=detector, size_px=size_px, epochs=1)
+    outcome = train(few, options, tmp_path, Recorder(), resume=False)
     assert outcome.run.record.recipe["batch"] == 1
 
 
-def test_evaluation_tells_what_was_found_in_the_dataset(
+def test_evaluation_reports_warnings_about_the_dataset(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_coco(tmp_path / "d")
@@ -236,7 +237,7 @@ def test_evaluation_refuses_a_dataset_with_errors(
     assert output.out == ""
 
 
-def test_checkpoint_gives_back_everything(tmp_path: Path) -> None:
+def test_checkpoint_restores_everything(tmp_path: Path) -> None:
     first = fresh_training()
     train_step(first, *batch())
     save_checkpoint(tmp_path / "c.pt", first, {"epoch": 1})
@@ -277,7 +278,7 @@ def test_checkpoint_without_its_curve_is_refused(
     del state["extra"]["curve"]
     torch.save(state, tmp_path / "checkpoint.pt")
     with pytest.raises(TrainingError, match="cannot resume"):
-        train(dataset, WISHES, tmp_path, Recorder(), resume=True)
+        train(dataset, OPTIONS, tmp_path, Recorder(), resume=True)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 20, 1000])
@@ -292,7 +293,7 @@ def test_run_with_damaged_weights_is_refused(
         open_run(tmp_path)
 
 
-def test_disk_that_is_full_while_the_run_is_written_is_told(
+def test_full_disk_while_the_run_is_written_is_reported(
     finished: Path, tmp_path: Path
 ) -> None:
     run = open_run(finished)
@@ -330,7 +331,7 @@ def test_interrupted_training_resumes_to_the_same_weights(
     out.mkdir()
     steps_per_epoch = whole.record.curve[0].step
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, WISHES, out, Recorder(steps_per_epoch + 1), resume=False)
+        train(dataset, OPTIONS, out, Recorder(steps_per_epoch + 1), resume=False)
     with pytest.raises(TrainingError, match="not a finished run"):
         open_run(out)
     resumed = run_training(dataset, out, resume=True).run
@@ -346,23 +347,23 @@ def test_resume_with_another_recipe_is_refused(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     run_training(dataset, tmp_path / "run")
-    wishes = replace(WISHES, learning_rate=1e-4)
+    options = replace(OPTIONS, learning_rate=1e-4)
     with pytest.raises(TrainingError, match="learning_rate"):
-        train(dataset, wishes, tmp_path / "run", Recorder(), resume=True)
+        train(dataset, options, tmp_path / "run", Recorder(), resume=True)
 
 
 def test_resume_with_another_network_names_the_network(
     dataset: Dataset, finished: Path
 ) -> None:
-    wishes = replace(WISHES, detector=Architecture.SSDLITE)
+    options = replace(OPTIONS, detector=Architecture.SSDLITE)
     with pytest.raises(TrainingError, match="made with detector = yolox-nano"):
-        train(dataset, wishes, finished, Recorder(), resume=True)
+        train(dataset, options, finished, Recorder(), resume=True)
 
 
 def test_resume_with_other_photos_is_refused(finished: Path, tmp_path: Path) -> None:
     other = open_dataset(write_coco(tmp_path / "d", good=4, seed=1))
     with pytest.raises(TrainingError, match="made with dataset"):
-        train(other, WISHES, finished, Recorder(), resume=True)
+        train(other, OPTIONS, finished, Recorder(), resume=True)
 
 
 def test_resume_with_renamed_classes_is_refused(
@@ -370,10 +371,10 @@ def test_resume_with_renamed_classes_is_refused(
 ) -> None:
     renamed = replace(dataset, labels=("bar", "dot"))
     with pytest.raises(TrainingError, match="made with labels = dot, bar"):
-        train(renamed, WISHES, finished, Recorder(), resume=True)
+        train(renamed, OPTIONS, finished, Recorder(), resume=True)
 
 
-def test_refused_checkpoint_leaves_the_weights_alone(tmp_path: Path) -> None:
+def test_refused_checkpoint_does_not_change_the_weights(tmp_path: Path) -> None:
     first, second = fresh_training(), fresh_training()
     train_step(first, *batch())
     save_checkpoint(tmp_path / "c.pt", first, {"made_with": {"dataset": "a"}})
@@ -408,8 +409,8 @@ def test_small_boxes_get_a_larger_input(dataset: Dataset) -> None:
 
 def test_few_photos_get_more_epochs(dataset: Dataset) -> None:
     photos = dataset.splits["train"]
-    few = resolve(replace(WISHES, epochs=None), photos)
-    many = resolve(replace(WISHES, epochs=None), photos * 60)
+    few = resolve(replace(OPTIONS, epochs=None), photos)
+    many = resolve(replace(OPTIONS, epochs=None), photos * 60)
     assert (few.epochs, many.epochs) == (100, 12)
 
 
@@ -417,16 +418,16 @@ def test_limit_that_cannot_be_counted_is_refused_before_the_first_step(
     tmp_path: Path,
 ) -> None:
     without_good = open_dataset(write_coco(tmp_path / "d"))
-    wishes = replace(WISHES, limit=ErrorLimit(ThresholdRule.OVERKILL, 0.01))
-    watching = Recorder()
+    options = replace(OPTIONS, limit=ErrorLimit(ThresholdRule.OVERKILL, 0.01))
+    recorder = Recorder()
     with pytest.raises(DatasetError, match="no good part"):
-        train(without_good, wishes, tmp_path, watching, resume=False)
-    assert watching.steps == 0
+        train(without_good, options, tmp_path, recorder, resume=False)
+    assert recorder.steps == 0
 
 
 def test_limit_is_written_into_the_run(tmp_path: Path, dataset: Dataset) -> None:
-    wishes = replace(WISHES, limit=ErrorLimit(ThresholdRule.ESCAPES, 0.25))
-    run = train(dataset, wishes, tmp_path, Recorder(), resume=False).run
+    options = replace(OPTIONS, limit=ErrorLimit(ThresholdRule.ESCAPES, 0.25))
+    run = train(dataset, options, tmp_path, Recorder(), resume=False).run
     thresholds = open_run(run.folder).record.thresholds
     assert (thresholds.rule, thresholds.target) == (ThresholdRule.ESCAPES, 0.25)
     assert thresholds.reached == run.record.metrics.escapes

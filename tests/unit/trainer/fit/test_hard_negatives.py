@@ -1,4 +1,4 @@
-"""Where good parts look defective, and when it is looked for."""
+"""Which false alarms on good parts are mined, and when."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from models.detections import Detections
 from tests.simulators.runs import CellDetector
 from trainer.data.dataset import Photo
 from trainer.detectors.base import TrainableDetector
-from trainer.fit.hard_negatives import MOST_PHOTOS, MOST_SPOTS, HardNegatives
+from trainer.fit.hard_negatives import MAX_CENTRES, MAX_PHOTOS, HardNegatives
 
 
 def photo(number: int, *, is_good: bool) -> Photo:
@@ -47,7 +47,7 @@ def model() -> TrainableDetector:
     return CellDetector()
 
 
-def test_only_good_parts_are_mined_and_only_where_something_is_seen(
+def test_only_good_parts_are_mined_and_only_detections_are_kept(
     model: TrainableDetector,
 ) -> None:
     photos = [photo(n, is_good=n % 2 == 1) for n in range(6)]
@@ -55,22 +55,22 @@ def test_only_good_parts_are_mined_and_only_where_something_is_seen(
     negatives = HardNegatives(photos, find)
     negatives.mine(model, 0.2)
     assert find.seen == [[photos[1], photos[3], photos[5]]]
-    assert negatives.spots == dict.fromkeys((1, 3, 5), ((10.0, 20.0), (30.0, 40.0)))
+    assert negatives.centres == dict.fromkeys((1, 3, 5), ((10.0, 20.0), (30.0, 40.0)))
 
 
-def test_surest_spots_are_kept(model: TrainableDetector) -> None:
+def test_centres_with_the_highest_scores_are_kept(model: TrainableDetector) -> None:
     negatives = HardNegatives([photo(0, is_good=True)], Finder(detections(*[0.5] * 9)))
     negatives.mine(model, 0.2)
-    assert len(negatives.spots[0]) == MOST_SPOTS
+    assert len(negatives.centres[0]) == MAX_CENTRES
 
 
-def test_what_is_no_longer_seen_is_forgotten(model: TrainableDetector) -> None:
+def test_false_alarm_that_is_gone_is_dropped(model: TrainableDetector) -> None:
     find = Finder(detections(0.9))
     negatives = HardNegatives([photo(0, is_good=True)], find)
     negatives.mine(model, 0.2)
     find.found = detections()
     negatives.mine(model, 0.4)
-    assert negatives.spots == {0: ()}
+    assert negatives.centres == {0: ()}
 
 
 def rounds(phases: Sequence[float], model: TrainableDetector) -> list[float]:
@@ -83,33 +83,37 @@ def rounds(phases: Sequence[float], model: TrainableDetector) -> list[float]:
     return mined
 
 
-def test_three_rounds_before_whole_photos_come_back(model: TrainableDetector) -> None:
+def test_three_rounds_are_mined_while_close_ups_are_trained_on(
+    model: TrainableDetector,
+) -> None:
     assert rounds([n / 20 for n in range(21)], model) == [0.2, 0.4, 0.6]
-    assert rounds([0, 0.5, 0.9], model) == [0.5]  # no round is made up for
+    assert rounds([0, 0.5, 0.9], model) == [
+        0.5
+    ]  # a round that was passed over is not made up for
     assert rounds([0, 0.8], model) == []
 
 
 def test_without_good_parts_nothing_is_mined() -> None:
     negatives = HardNegatives([photo(0, is_good=False)], Finder(detections()))
     assert not negatives.is_due(0.5)
-    assert negatives.left_s(0.1, 1) == 0
+    assert negatives.remaining_s(0.1, 1) == 0
 
 
-def test_rounds_that_are_left_are_counted_in_seconds() -> None:
+def test_remaining_rounds_are_counted_in_seconds() -> None:
     photos = [photo(n, is_good=True) for n in range(10)]
     negatives = HardNegatives(photos, Finder(detections()))
-    left = [negatives.left_s(phase, 0.5) for phase in (0.1, 0.3, 0.5, 0.7)]
+    left = [negatives.remaining_s(phase, 0.5) for phase in (0.1, 0.3, 0.5, 0.7)]
     assert left == [15, 10, 5, 0]
 
 
 def test_many_good_parts_take_turns(model: TrainableDetector) -> None:
-    photos = [photo(n, is_good=True) for n in range(2 * MOST_PHOTOS + 1)]
+    photos = [photo(n, is_good=True) for n in range(2 * MAX_PHOTOS + 1)]
     find = Finder(detections())
     negatives = HardNegatives(photos, find)
     for phase in (0.2, 0.4, 0.6):
         negatives.mine(model, phase)
-    assert all(len(seen) <= MOST_PHOTOS for seen in find.seen)
-    assert len(negatives.spots) == len(photos)
+    assert all(len(seen) <= MAX_PHOTOS for seen in find.seen)
+    assert len(negatives.centres) == len(photos)
 
 
 def test_state_survives_a_file(model: TrainableDetector) -> None:
@@ -118,6 +122,6 @@ def test_state_survives_a_file(model: TrainableDetector) -> None:
     negatives.mine(model, 0.45)
     again = HardNegatives(photos, Finder(detections()))
     again.restore(json.loads(json.dumps(negatives.state())))
-    assert again.spots == negatives.spots
+    assert again.centres == negatives.centres
     assert not again.is_due(0.5)
     assert again.is_due(0.6)

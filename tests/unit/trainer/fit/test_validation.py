@@ -20,11 +20,11 @@ def photo(number: int, boxes: int) -> Photo:
     return Photo(Path(f"{number}.png"), "", 64, 64, box, np.zeros(boxes, np.int64))
 
 
-def watch(defective: int = 12, *, may_end_early: bool = True) -> Validator:
-    """Return a watch that measures ten times, on so many photos of three boxes."""
-    photos = [photo(i, 3) for i in range(defective)]
+def validator(defective: int = 12, *, may_end_early: bool = True) -> Validator:
+    """Return one that validates ten times, on so many photos of three boxes."""
+    photos = tuple(photo(i, 3) for i in range(defective))
     result = Validator(photos, 1, (64, 64), may_end_early=may_end_early)
-    result.choose(10, len(photos))
+    result.plan(10, len(photos))
     return result
 
 
@@ -32,7 +32,7 @@ def fill(subject: Validator, values: list[float]) -> bool:
     """Add measurements; return whether one of them would end the training."""
     ended = False
     for number, value in enumerate(values, 1):
-        subject.points.append(Measurement(10 * number, 0.1 * number, value, value))
+        subject.history.append(Measurement(10 * number, 0.1 * number, value, value))
         ended = ended or subject.should_end()
     return ended
 
@@ -41,25 +41,25 @@ RISING = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
 FLAT = [0.1, 0.3, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
 
 
-def test_training_that_rises_goes_on() -> None:
-    assert not fill(watch(), RISING)
+def test_training_that_still_rises_is_not_ended() -> None:
+    assert not fill(validator(), RISING)
 
 
-def test_training_that_rises_no_more_ends() -> None:
-    assert fill(watch(), FLAT)
+def test_training_that_no_longer_rises_is_ended() -> None:
+    assert fill(validator(), FLAT)
 
 
 def test_one_bad_measurement_does_not_end_a_training() -> None:
-    assert not fill(watch(), [0.1, 0.2, 0.3, 0.4, 0.2, 0.6, 0.7, 0.8])
+    assert not fill(validator(), [0.1, 0.2, 0.3, 0.4, 0.2, 0.6, 0.7, 0.8])
 
 
 @pytest.mark.parametrize("defective", [2, 9])
-def test_few_photos_end_nothing(defective: int) -> None:
-    assert not fill(watch(defective), FLAT)
+def test_few_photos_do_not_end_a_training(defective: int) -> None:
+    assert not fill(validator(defective), FLAT)
 
 
-def test_asked_for_length_is_kept() -> None:
-    assert not fill(watch(may_end_early=False), FLAT)
+def test_length_that_was_given_is_kept() -> None:
+    assert not fill(validator(may_end_early=False), FLAT)
 
 
 def test_part_of_the_photos_is_even() -> None:
@@ -70,43 +70,43 @@ def test_part_of_the_photos_is_even() -> None:
     assert len(even_part(photos, 999)) == 300
 
 
-def test_measurements_are_spread_over_the_schedule_and_the_last_step_is_one() -> None:
-    subject = watch()
+def test_validations_are_spread_over_the_schedule_and_end_with_the_last_step() -> None:
+    subject = validator()
     assert not subject.is_due(SCHEDULE, 9)
     assert subject.is_due(SCHEDULE, 10)
-    subject.points.append(Measurement(10, 0.1, 0, 0))
+    subject.history.append(Measurement(10, 0.1, 0, 0))
     assert not subject.is_due(SCHEDULE, 19)
     assert subject.is_due(SCHEDULE, 100)
     subject.photo_s = 0.5
-    assert subject.left_s() == pytest.approx(9 * 12 * 0.5)
+    assert subject.remaining_s() == pytest.approx(9 * 12 * 0.5)
 
 
-def test_earlier_average_comes_back_only_where_it_was_clearly_better() -> None:
+def test_earlier_average_is_restored_only_where_it_was_clearly_better() -> None:
     model = build_detector(Architecture.YOLOX_NANO, 1)
     name = "head.obj_preds.0.bias"
     best = {k: torch.full_like(v, 3) for k, v in model.state_dict().items()}
     for last, kept in ((0.50, 30), (0.595, None)):
-        subject = watch()
+        subject = validator()
         fill(subject, [0.6, 0.6, 0.6, last, last, last])
         state = subject.state() | {"best": best, "best_point": 2}
-        other = watch()
+        other = validator()
         other.restore(state)
         before = model.state_dict()[name].clone()
-        assert other.keep_best(model) == kept
+        assert other.restore_best(model) == kept
         assert bool((model.state_dict()[name] == 3).all()) is (kept is not None)
         model.state_dict()[name].copy_(before)
 
 
-def test_photos_that_select_nothing_are_never_measured() -> None:
+def test_photos_that_select_nothing_are_never_validated_on() -> None:
     subject = Validator(
-        [photo(i, 3) for i in range(12)],
+        tuple(photo(i, 3) for i in range(12)),
         1,
         (64, 64),
         may_end_early=True,
         selects=False,
     )
-    subject.choose(10, 12)
+    subject.plan(10, 12)
     assert not any(subject.is_due(SCHEDULE, step) for step in range(101))
-    assert subject.left_s() == 0
-    subject.restore(watch().state())
+    assert subject.remaining_s() == 0
+    subject.restore(validator().state())
     assert not subject.is_due(SCHEDULE, 100)

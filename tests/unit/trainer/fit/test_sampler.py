@@ -1,4 +1,4 @@
-"""What is seen at a step depends on the seed and the step, not on what was before."""
+"""The sample of a step depends on the seed and the step, not on earlier steps."""
 
 from itertools import chain
 
@@ -17,7 +17,7 @@ from trainer.fit.sampler import (
     ResumableBatchSampler,
     SampleIndex,
     SeededPhotos,
-    collate_places,
+    collate_samples,
 )
 
 
@@ -29,14 +29,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Photo, ...]:
 
 def pictures(photos: tuple[Photo, ...], step: int, workers: int = 0) -> list[float]:
     """Return a number for each batch from a step to the end of its epoch."""
-    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=2)
+    sampler = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=2)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64))
-    order.go_to(step)
-    loader = make_loader(data, order, workers, collate_places)
+    sampler.seek(step)
+    loader = make_loader(data, sampler, workers, collate_samples)
     return [float(images.double().std()) for images, _ in loader]
 
 
-def test_epoch_gone_on_with_shows_the_same_pictures(photos: tuple[Photo, ...]) -> None:
+def test_resumed_epoch_has_the_same_pictures(photos: tuple[Photo, ...]) -> None:
     whole = pictures(photos, 3)
     assert len(whole) == 3
     assert len(set(whole)) == 3
@@ -49,11 +49,11 @@ def test_epochs_differ(photos: tuple[Photo, ...]) -> None:
     assert pictures(photos, 0) != pictures(photos, 3)
 
 
-def test_workers_show_the_same_pictures(photos: tuple[Photo, ...]) -> None:
+def test_workers_make_the_same_pictures(photos: tuple[Photo, ...]) -> None:
     assert pictures(photos, 0, workers=2) == pictures(photos, 0)
 
 
-def test_random_numbers_of_others_are_left_alone(
+def test_global_random_numbers_are_not_changed(
     photos: tuple[Photo, ...],
 ) -> None:
     data = SeededPhotos(TrainingPhotos(photos, 64, 64))
@@ -66,47 +66,51 @@ def test_random_numbers_of_others_are_left_alone(
     assert torch.equal(first, again)
 
 
-def test_step_knows_its_epoch(photos: tuple[Photo, ...]) -> None:
-    order = ResumableBatchSampler(EpochSampler(photos, 0), 0, batch=2)
-    assert order.steps_per_epoch == 3
-    assert [order.epoch_of(step) for step in (0, 2, 3, 8)] == [1, 1, 2, 3]
+def test_epoch_of_a_step(photos: tuple[Photo, ...]) -> None:
+    sampler = ResumableBatchSampler(EpochSampler(photos, 0), 0, batch=2)
+    assert sampler.steps_per_epoch == 3
+    assert [sampler.epoch_of(step) for step in (0, 2, 3, 8)] == [1, 1, 2, 3]
 
 
-def test_close_ups_are_of_different_photos_until_whole_ones_come_back(
+def test_close_ups_of_different_photos_come_before_whole_photos(
     photos: tuple[Photo, ...],
 ) -> None:
     plan = CloseUps(32, 32, 3)
-    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=2, close_ups=plan)
-    order.is_close_up = lambda step: step < 4
-    order.go_to(3)
-    places = list(chain(*order))
-    assert [len(looks) for looks, _ in places] == [3, 3, 1, 1, 1, 1]
-    assert any(len(set(looks)) > 1 for looks, _ in places)
+    sampler = ResumableBatchSampler(
+        EpochSampler(photos, 5), 5, 2, plan, is_close_up=lambda step: step < 4
+    )
+    sampler.seek(3)
+    samples = list(chain(*sampler))
+    assert [len(requests) for requests, _ in samples] == [3, 3, 1, 1, 1, 1]
+    assert any(len(set(requests)) > 1 for requests, _ in samples)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64), plan)
-    loader = make_loader(data, order, 0, collate_places)
+    loader = make_loader(data, sampler, 0, collate_samples)
     shapes = [tuple(images.shape) for images, _ in loader]
     assert shapes == [(6, 3, 32, 32), (2, 3, 64, 64), (2, 3, 64, 64)]
 
 
-def test_every_photo_is_looked_at_once_in_each_turn_of_an_epoch(
+def test_every_photo_is_sampled_once_in_each_turn_of_an_epoch(
     photos: tuple[Photo, ...],
 ) -> None:
-    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, 8, CloseUps(32, 32, 3))
-    order.is_close_up = lambda _: True
-    order.go_to(0)
-    for turn in zip(*(looks for looks, _ in chain(*order)), strict=True):
+    plan = CloseUps(32, 32, 3)
+    sampler = ResumableBatchSampler(
+        EpochSampler(photos, 5), 5, 8, plan, is_close_up=lambda _: True
+    )
+    sampler.seek(0)
+    for turn in zip(*(requests for requests, _ in chain(*sampler)), strict=True):
         assert sorted(index for index, _ in turn) == list(range(len(photos)))
 
 
-def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
+def test_resumed_close_ups_are_the_same(photos: tuple[Photo, ...]) -> None:
     plan = CloseUps(32, 32, 3)
     data = SeededPhotos(TrainingPhotos(photos, 64, 64, pastes=True), plan)
 
     def seen(step: int) -> list[torch.Tensor]:
-        order = ResumableBatchSampler(EpochSampler(photos, 5), 5, 2, plan)
-        order.is_close_up = lambda _: True
-        order.go_to(step)
-        loader = make_loader(data, order, 0, collate_places)
+        sampler = ResumableBatchSampler(
+            EpochSampler(photos, 5), 5, 2, plan, is_close_up=lambda _: True
+        )
+        sampler.seek(step)
+        loader = make_loader(data, sampler, 0, collate_samples)
         return [images for images, _ in loader]
 
     whole, rest = seen(3), seen(4)
@@ -114,62 +118,58 @@ def test_close_ups_gone_on_with_are_the_same(photos: tuple[Photo, ...]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole[1:], rest, strict=True))
 
 
-def test_most_close_ups_of_a_photo_with_spots_show_one_of_them(
+def test_most_close_ups_of_a_photo_with_hard_negatives_show_one(
     photos: tuple[Photo, ...],
 ) -> None:
     negatives = HardNegatives(photos, lambda _, part: [no_detections()] * len(part))
-    negatives.spots[2] = ((3.0, 4.0), (5.0, 6.0))
+    negatives.centres[2] = ((3.0, 4.0), (5.0, 6.0))
     plan = CloseUps(32, 32, 3)
-    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, 2, plan, negatives)
-    order.is_close_up = lambda _: True
+    sampler = ResumableBatchSampler(
+        EpochSampler(photos, 5),
+        5,
+        2,
+        plan,
+        is_close_up=lambda _: True,
+        negatives=negatives,
+    )
     seen = []
     for step in range(0, 3 * 30, 3):
-        order.go_to(step)
-        looks = [look for looks, _ in chain(*order) for look in looks]
-        assert all(spot is None for index, spot in looks if index != 2)
-        seen += [spot for index, spot in looks if index == 2]
+        sampler.seek(step)
+        requests = [request for requests, _ in chain(*sampler) for request in requests]
+        assert all(centre is None for index, centre in requests if index != 2)
+        seen += [centre for index, centre in requests if index == 2]
     assert set(seen) == {None, (3.0, 4.0), (5.0, 6.0)}
-    assert 0.5 < np.mean([spot is not None for spot in seen]) < 0.9
+    assert 0.5 < np.mean([centre is not None for centre in seen]) < 0.9
 
 
 def test_shares_make_up_the_batches_of_one_process(photos: tuple[Photo, ...]) -> None:
     def batches(rank: int, size: int) -> list[list[SampleIndex]]:
-        order = ResumableBatchSampler(
-            EpochSampler(photos, 5), 5, 3, CloseUps(32, 32, 3)
+        sampler = ResumableBatchSampler(
+            EpochSampler(photos, 5),
+            5,
+            3,
+            CloseUps(32, 32, 3),
+            is_close_up=lambda step: step < 1,
+            group=ProcessGroup(rank, size),
         )
-        order.is_close_up = lambda step: step < 1
-        order.team = ProcessGroup(rank, size)
-        return list(order)
+        return list(sampler)
 
     whole, parts = batches(0, 1), [batches(rank, 2) for rank in range(2)]
-    assert [len(places) for places in whole] == [3, 3]
-    for number, places in enumerate(whole):
+    assert [len(samples) for samples in whole] == [3, 3]
+    for number, samples in enumerate(whole):
         shares = [part[number] for part in parts]
         assert [len(share) for share in shares] == [2, 1]
-        assert sorted(chain(*shares)) == sorted(places)
+        assert sorted(chain(*shares)) == sorted(samples)
 
 
 def test_incomplete_batch_is_kept_only_where_it_is_the_only_one(
     photos: tuple[Photo, ...],
 ) -> None:
     def sizes(batch: int) -> list[int]:
-        order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch)
-        order.go_to(0)
-        return [len(places) for places in order]
+        sampler = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch)
+        sampler.seek(0)
+        return [len(samples) for samples in sampler]
 
     assert len(photos) == 7
     assert sizes(3) == [3, 3]
     assert sizes(9) == [7]
-
-
-def test_views_come_back_in_turn(photos: tuple[Photo, ...]) -> None:
-    order = ResumableBatchSampler(EpochSampler(photos, 5), 5, batch=7)
-    order.views = 3
-    seen: dict[int, list[int]] = {}
-    for step in range(9):
-        order.go_to(step)
-        for looks, seed in chain(*order):
-            seen.setdefault(looks[0][0], []).append(seed)
-    for seeds in seen.values():
-        assert len(set(seeds)) == 3
-        assert seeds[:3] == seeds[3:6]

@@ -1,0 +1,46 @@
+"""``--freeze trunk``: the backbone keeps its weights, neck and head learn."""
+
+from enum import StrEnum
+
+from models.errors import TrainingError
+from trainer.detectors.base import TrainableDetector
+from trainer.detectors.yolox_blocks import Activation
+from trainer.detectors.zoo import NO_WEIGHTS, entries
+
+
+class Freeze(StrEnum):
+    """The part that keeps the weights that it starts with."""
+
+    NOTHING = "nothing"
+    BACKBONE = "trunk"  # the value of the option, and of stored recipes
+
+
+def freeze_backbone(
+    model: TrainableDetector, weights: str, activation: Activation
+) -> None:
+    """Let only neck and head learn.
+
+    Args:
+        model: Changed in place.
+        weights: What the backbone came from.
+        activation: Of the network.
+
+    Raises:
+        TrainingError: The backbone is random, or was trained with another
+            non-linearity.
+    """
+    if weights == NO_WEIGHTS:
+        raise TrainingError(
+            "--freeze trunk with --weights none: the backbone would stay random.",
+            why="Only neck and head are trained.",
+            fix="Start from weights, or train everything.",
+        )
+    entry = entries().get(weights)
+    if entry and entry.activation and entry.activation is not activation:
+        raise TrainingError(
+            f"--freeze trunk: {weights} was trained with {entry.activation}, not "
+            f"{activation}.",
+            why="A backbone that does not learn cannot adapt to another activation.",
+            fix=f"Add --activation {entry.activation}, or train everything.",
+        )
+    model.feature_extractor.requires_grad_(False)  # noqa: FBT003 (torch names it mode)

@@ -1,0 +1,147 @@
+"""A training with everything around it: what a checkpoint holds, and how it resumes."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trainer.fit.engine import Training
+from trainer.fit.hard_negatives import HardNegatives
+from trainer.fit.planner import Planner, TrainingClock
+from trainer.fit.validation import Measurement, Validator
+from trainer.run import CurvePoint, ScheduleRecord
+
+
+@dataclass(slots=True)
+class TrainingCurve:
+    """The finished epochs, and the losses of the one in progress."""
+
+    points: list[CurvePoint] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+    def add_loss(self, loss: float) -> None:
+        """Count the loss of one step."""
+        self.loss_sum += loss
+        self.loss_count += 1
+
+    def end_epoch(
+        self, epoch: int, step: int, seconds: float, measurement: Measurement | None
+    ) -> None:
+        """Add a point.
+
+        Args:
+            epoch: Counted from 1.
+            step: Steps done.
+            seconds: Since the start of training.
+            measurement: Of the validation at its end; None = not validated.
+        """
+        self.points.append(
+            CurvePoint(
+                epoch=epoch,
+                step=step,
+                seconds=seconds,
+                loss=self.loss_sum / max(1, self.loss_count),
+                map_33=measurement.map_33 if measurement else None,
+                map_50=measurement.map_50 if measurement else None,
+            )
+        )
+        self.loss_sum, self.loss_count = 0.0, 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSession:
+    """One training: the network, its clock and plan, its validation, its curve.
+
+    Attributes:
+        negatives: None = nothing is mined.
+        steps_per_epoch: Over all processes.
+    """
+
+    training: Training
+    clock: TrainingClock
+    planner: Planner
+    validator: Validator
+    negatives: HardNegatives | None
+    curve: TrainingCurve
+    steps_per_epoch: int
+
+    @property
+    def is_epoch_boundary(self) -> bool:
+        """Whether the next step is the first one of an epoch."""
+        return self.training.step % self.steps_per_epoch == 0
+
+    def mine_negatives(self) -> bool:
+        """Search good photos for false alarms where it is due; return whether it was.
+
+        The leader's centres count: all processes cut the same crops.
+        """
+        training, negatives = self.training, self.negatives
+        if not (negatives and negatives.is_due(training.phase)):
+            return False
+        if training.group.is_leader:
+            negatives.mine(training.average.model, training.phase)
+        name, own = f"negatives {training.step}", json.dumps(negatives.state())
+        negatives.restore(json.loads(training.group.leader_text(name, own)))
+        return True
+
+    def schedule_record(self, kept_step: int | None) -> ScheduleRecord:
+        """Return how long and how was trained.
+
+        Args:
+            kept_step: Step of the weights that were kept; None = the last.
+        """
+        schedule, budget = self.training.schedule, self.planner.budget
+        return ScheduleRecord(
+            steps=schedule.steps,
+            past=schedule.past,
+            steps_per_epoch=self.steps_per_epoch,
+            measurements=self.validator.count,
+            measured_photos=len(self.validator.photos),
+            minutes=budget.total_s / 60 if budget else None,
+            ended_early=self.validator.ended_early,
+            kept_step=kept_step,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds besides network and optimizer."""
+        schedule = self.training.schedule
+        return {
+            "curve": [point.model_dump() for point in self.curve.points],
+            "seconds": self.clock.seconds,
+            "losses": (self.curve.loss_sum, self.curve.loss_count),
+            "is_planned": self.planner.is_planned,
+            "schedule": (schedule.steps, schedule.past),
+            "watch": self.validator.state(),
+            "negatives": self.negatives.state() if self.negatives else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a checkpoint.
+
+        Args:
+            state: From ``state``.
+
+        Raises:
+            KeyError: A part is missing.
+            TypeError: A part has another form.
+            ValueError: Likewise.
+        """
+        curve = [CurvePoint.model_validate(point) for point in state["curve"]]
+        loss_sum, loss_count = state["losses"]
+        steps, past = state["schedule"]
+        schedule = replace(
+            self.training.schedule,
+            steps=int(steps),
+            past=tuple((int(until), int(planned)) for until, planned in past),
+        )
+        earlier_s = float(state["seconds"])
+        is_planned = bool(state["is_planned"])
+        self.validator.restore(state["watch"])
+        if self.negatives:
+            self.negatives.restore(state["negatives"])
+        self.training.schedule = schedule
+        self.curve.points = curve
+        self.curve.loss_sum, self.curve.loss_count = loss_sum, loss_count
+        self.clock.add_earlier(earlier_s)
+        self.planner.resume(is_planned=is_planned, earlier_s=earlier_s)
