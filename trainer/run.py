@@ -1,4 +1,4 @@
-"""A run on disk: what a training leaves behind and everything after it reads.
+"""A run on disk: what a training writes and everything after it reads.
 
 ::
 
@@ -6,7 +6,7 @@
         run.json            RunRecord: resolved recipe, data, metrics, thresholds
         model.safetensors   averaged weights
         checkpoint.pt       for --resume
-        split.json          who is trained on and who is measured on
+        split.json          which photos are trained on and which are measured on
         report.html         for people; report.json has the same figures
 """
 
@@ -43,13 +43,13 @@ class CurvePoint(BaseModel):
     seconds: float = Field(ge=0, description="Since the start of training.")
     loss: float = Field(description="Mean over the epoch.")
     map_33: float | None = Field(
-        default=None, description="On watched validation photos; null = not measured."
+        default=None, description="On the photos validated on; null = not measured."
     )
     map_50: float | None = Field(default=None, description="Likewise.")
 
 
 class ScheduleRecord(BaseModel):
-    """What was trained for how long: what ``--schedule`` repeats."""
+    """How long was trained, and how often validated: repeated by ``--schedule``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,8 +58,8 @@ class ScheduleRecord(BaseModel):
         default=(), description="Until which step another number of steps was planned."
     )
     steps_per_epoch: int = Field(ge=1)
-    measurements: int = Field(default=0, description="Wanted over the schedule.")
-    measured_photos: int = Field(default=0, description="Validation photos watched.")
+    measurements: int = Field(default=0, description="Validations over the schedule.")
+    measured_photos: int = Field(default=0, description="Photos validated on.")
     minutes: float | None = Field(default=None, description="Budget; null = none.")
     ended_early: bool = False
     kept_step: int | None = Field(
@@ -68,19 +68,19 @@ class ScheduleRecord(BaseModel):
 
 
 class Machine(BaseModel):
-    """Where a run was trained."""
+    """The machine that a run was trained on."""
 
     model_config = ConfigDict(frozen=True)
 
     processor: str
     system: str
     cores: int
-    threads: int = Field(description="Of torch; another number sums in another order.")
+    threads: int = Field(description="Threads of torch: sums depend on their number.")
     gpu: str | None = None
 
 
 class Ancestor(BaseModel):
-    """An earlier run that training went on from (``--from``)."""
+    """An earlier run that training continued from (``--from``)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,8 +90,12 @@ class Ancestor(BaseModel):
     dataset_sha256: Sha256
     pretrained: str
     pretrained_sha256: Sha256 | None = None
-    kept_labels: tuple[str, ...] = Field(description="Class predictions that went on.")
-    fresh_labels: tuple[str, ...] = Field(description="Those that started anew.")
+    kept_labels: tuple[str, ...] = Field(
+        description="Class predictions that were taken over."
+    )
+    fresh_labels: tuple[str, ...] = Field(
+        description="Those that started from random values."
+    )
 
 
 class RunRecord(BaseModel):
@@ -111,7 +115,7 @@ class RunRecord(BaseModel):
     )
     seed: int
     recipe: dict[str, object] = Field(description="Resolved recipe.")
-    pretrained: str = Field(description="What --weights was; none = random.")
+    pretrained: str = Field(description="Value of --weights; none = random.")
     pretrained_sha256: Sha256 | None = None
     dataset: str = Field(description="Absolute path at the time of training.")
     dataset_sha256: Sha256
@@ -123,7 +127,7 @@ class RunRecord(BaseModel):
     curve: tuple[CurvePoint, ...]
     schedule: ScheduleRecord | None = None
     ancestors: tuple[Ancestor, ...] = Field(
-        default=(), description="Runs that training went on from, the nearest first."
+        default=(), description="Runs that training continued from, the nearest first."
     )
     repeats: str | None = Field(default=None, description="Run given to --schedule.")
     machine: Machine | None = None
@@ -140,8 +144,6 @@ class Run:
     """A finished run, ready to measure or to pack.
 
     Attributes:
-        folder: Where it lies.
-        record: Its ``run.json``.
         model: Averaged weights, in evaluation mode, on the CPU.
     """
 
@@ -167,7 +169,7 @@ def open_run(folder: Path) -> Run:
         raise TrainingError(
             f"{folder}: not a finished run.",
             why=f"{path.name}: {exc.strerror}.",
-            fix="Go on with `graftline train ... --resume`."
+            fix="Continue with `graftline train ... --resume`."
             if unfinished
             else "Give the folder that `graftline train --out` wrote.",
         ) from exc
@@ -192,7 +194,6 @@ def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:
 
     Args:
         folder: Exists.
-        record: What to say of it.
         model: Averaged weights.
 
     Raises:
@@ -212,12 +213,7 @@ def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:
 
 
 def unwritable(folder: Path, cause: OSError) -> TrainingError:
-    """Return the error of a folder that cannot be written.
-
-    Args:
-        folder: Of the run.
-        cause: What the system said.
-    """
+    """Return the error of a run's folder that cannot be written."""
     return TrainingError(
         f"{folder}: cannot be written.",
         why=cause.strerror or str(cause),

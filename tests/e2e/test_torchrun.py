@@ -5,14 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.command import environment, graftline
+from graftline import main
+from tests.command import environment
 from tests.simulators.photos import write_coco
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
 
@@ -20,9 +21,18 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.
 OPTIONS = ("--size", "64", "--epochs", "8", "--batch", "5")
 LIMIT_S = 170
 FLOAT_NOISE = 1e-3  # of weights, after sixteen steps of Adam
-ONE_BY_ONE = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+ONE_THREAD = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(LIMIT_S * 2)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Sums depend on the number of threads: one in each process of this module."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +41,25 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_coco(root, {"train": 12, "val": 2}, good=4)
 
 
-@pytest.fixture
-def options(shared: Path, photos: Path, tmp_path: Path) -> tuple[object, ...]:
-    """What to train: in float32, from a run that knows these photos.
+@pytest.fixture(scope="module")
+def options(
+    shared: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[object, ...]:
+    """The options of a training in float32, from a run that knows these photos.
 
-    Which anchor answers for a defect is a choice, and noise changes it while the
+    Which anchor is assigned to a defect is a choice, and noise changes it while the
     network does not yet know.
     """
+    before = tmp_path_factory.mktemp("before") / "run"
     coco = shared / "weights" / "yolox_nano_coco.pth"
-    words = ("--weights", coco, "--size", "64", "--epochs", "40", "--batch", "5")
-    code = graftline("train", photos, "--out", "before", *words, cwd=tmp_path).code
-    assert code == 0
-    return ("--from", "before", *OPTIONS)
+    first = ("--weights", coco, "--size", "64", "--epochs", "40", "--batch", "5")
+    assert train(photos, before, first) == 0
+    return ("--from", before, *OPTIONS)
+
+
+def train(photos: Path, out: Path, options: Sequence[object]) -> int:
+    """Train in this process."""
+    return main(["train", str(photos), "--out", str(out), *map(str, options)])
 
 
 def start(
@@ -53,40 +70,47 @@ def start(
     return subprocess.Popen(
         [*launcher, *map(str, words)],
         cwd=cwd,
-        env=environment() | ONE_BY_ONE,
+        env=environment() | ONE_THREAD,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def finish(team: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    output, errors = team.communicate(timeout=LIMIT_S)
-    return team.returncode, output, errors
+def finish(launched: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    output, errors = launched.communicate(timeout=LIMIT_S)
+    return launched.returncode, output, errors
 
 
-def interrupt_after_an_epoch(team: "subprocess.Popen[str]", run: Path) -> None:
+def interrupt_after_an_epoch(launched: "subprocess.Popen[str]", run: Path) -> None:
+    """Send Ctrl-C once the checkpoint is not the one from before the first step."""
     last = time.monotonic() + LIMIT_S
-    while not (run / CHECKPOINT_NAME).exists():
+    checkpoint = run / CHECKPOINT_NAME
+    inodes: set[int] = set()
+    while len(inodes) < 2:
         assert time.monotonic() < last
-        assert team.poll() is None
+        assert launched.poll() is None
+        if checkpoint.exists():
+            inodes.add(checkpoint.stat().st_ino)
         time.sleep(0.01)
-    os.kill(team.pid, signal.SIGINT)
+    os.kill(launched.pid, signal.SIGINT)
 
 
 def test_two_processes_interrupted_and_resumed_make_the_run_of_one(
     photos: Path, options: tuple[object, ...], tmp_path: Path
 ) -> None:
-    assert graftline("train", photos, "--out", "one", *options, cwd=tmp_path).code == 0
+    assert train(photos, tmp_path / "one", options) == 0
     words = ("train", photos, "--out", "two", *options)
-    team = start(words, tmp_path)
-    interrupt_after_an_epoch(team, tmp_path / "two")
-    _, _, errors = finish(team)
+    launched = start(words, tmp_path)
+    interrupt_after_an_epoch(launched, tmp_path / "two")
+    _, _, errors = finish(launched)
     assert errors.count("graftline: interrupted") == 1
     assert not (tmp_path / "two" / RECORD_NAME).exists()
+    state = torch.load(tmp_path / "two" / CHECKPOINT_NAME, weights_only=True)
+    assert state["step"] > 0
     code, output, errors = finish(start((*words, "--resume"), tmp_path))
     assert code == 0, errors
-    assert output.count("mAP@.33") == 1  # one process speaks
+    assert output.count("mAP@.33") == 1  # only the leader prints
     assert errors.count("training yolox-nano") == 1
     one, two = open_run(tmp_path / "one"), open_run(tmp_path / "two")
     losses = [[p.loss for p in run.record.curve] for run in (one, two)]
@@ -101,7 +125,7 @@ def test_two_processes_interrupted_and_resumed_make_the_run_of_one(
         torch.testing.assert_close(got[name], value, atol=FLOAT_NOISE, rtol=FLOAT_NOISE)
 
 
-def test_failure_of_all_is_told_once_with_its_exit_code(
+def test_failure_of_all_is_reported_once_with_its_exit_code(
     photos: Path, tmp_path: Path
 ) -> None:
     words = ("train", photos, "--out", "few", "--size", "64", "--batch", "1")
@@ -125,8 +149,8 @@ def test_failure_of_one_stops_the_other(photos: Path, tmp_path: Path) -> None:
         f"data = {[str(photos), str(other)]!r}[int(os.environ['RANK'])]\n"
         "sys.exit(graftline.main(['train', data, *sys.argv[1:]]))\n"
     )
-    team = start(("--out", "apart", *OPTIONS), tmp_path, (str(script),))
-    code, _, errors = finish(team)
+    launched = start(("--out", "apart", *OPTIONS), tmp_path, (str(script),))
+    code, _, errors = finish(launched)
     assert code == 1
     assert errors.count("error: Process 1 has recipe and photos") == 1
     assert errors.count("\nerror: ") + errors.startswith("error: ") == 1

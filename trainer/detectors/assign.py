@@ -25,7 +25,7 @@ CENTRE_RADIUS_CELLS = 1.5  # Source: YOLOX get_geometry_constraint
 TOP_OVERLAPS = 10  # Source: YOLOX simota_matching
 OVERLAP_WEIGHT = 3.0  # Source: YOLOX get_assignments
 OUTSIDE_COST = 1e5  # Source: YOLOX 0.1 get_assignments
-RESCUE_ROUNDS = 3  # each settles at least one of those that want the same cell
+RESCUE_ROUNDS = 3  # each gives at least one of those that compete its cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,6 @@ class Grid:
 
     def points(self, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Return the cells' indices and sides.
-
-        Args:
-            device: Where the tensors are made.
 
         Returns:
             ``[A, 2]`` float32 column and row of each cell; ``[A]`` float32 its
@@ -183,7 +180,7 @@ def assign(
     """Return which candidate learns which ground truth.
 
     An anchor point serves at most one ground truth. A ground truth with a valid
-    candidate gets at least one, unless more than ``RESCUE_ROUNDS`` others fight
+    candidate gets at least one, unless more than ``RESCUE_ROUNDS`` others compete
     for the same cells.
 
     Args:
@@ -201,7 +198,7 @@ def assign(
     cost = class_cost(scores, truth.labels) - OVERLAP_WEIGHT * (overlap + 1e-8).log()
     cost = cost + OUTSIDE_COST * ~candidates.inside
     cost = cost.masked_fill(~candidates.valid, torch.inf)
-    slots = truth.images[:, None] * anchors + candidates.anchors  # [T, K] batch-wide
+    points = truth.images[:, None] * anchors + candidates.anchors  # [T, K] batch-wide
 
     top = min(TOP_OVERLAPS, overlap.shape[1])
     wanted = overlap.topk(top, dim=1).values.sum(dim=1).int().clamp(min=1)  # [T]
@@ -209,18 +206,18 @@ def assign(
     rank = torch.arange(top, device=cost.device)
     chosen = torch.zeros_like(candidates.valid)
     chosen.scatter_(1, order, (rank < wanted[:, None]) & cheapest.isfinite())
-    chosen = _rescue(_settle(chosen, cost, slots), cost, slots)
+    chosen = _rescue(_settle(chosen, cost, points), cost, points)
     targets, columns = chosen.nonzero(as_tuple=True)
     return Assignment(targets, columns, overlap[targets, columns])
 
 
-def _settle(chosen: Tensor, cost: Tensor, slots: Tensor) -> Tensor:
-    """Leave each slot to the cheapest of those that chose it: [T, K] bool."""
+def _settle(chosen: Tensor, cost: Tensor, points: Tensor) -> Tensor:
+    """Give each anchor point to the cheapest of those that chose it: [T, K] bool."""
     if not chosen.any():
         return chosen
-    size = int(slots.max()) + 1
+    size = int(points.max()) + 1
     targets, columns = chosen.nonzero(as_tuple=True)
-    places, prices = slots[targets, columns], cost[targets, columns]
+    places, prices = points[targets, columns], cost[targets, columns]
     best = prices.new_full((size,), torch.inf).scatter_reduce(0, places, prices, "amin")
     wins = prices == best[places]
     last = len(cost)
@@ -231,15 +228,15 @@ def _settle(chosen: Tensor, cost: Tensor, slots: Tensor) -> Tensor:
     return settled
 
 
-def _rescue(chosen: Tensor, cost: Tensor, slots: Tensor) -> Tensor:
-    """Give each target that was outbid everywhere its cheapest free slot."""
+def _rescue(chosen: Tensor, cost: Tensor, points: Tensor) -> Tensor:
+    """Give each target that lost all its anchor points its cheapest free one."""
     for _ in range(RESCUE_ROUNDS):
         lost = ~chosen.any(dim=1) & cost.isfinite().any(dim=1)
         if not lost.any():
             break
-        taken = torch.isin(slots, slots[chosen])
+        taken = torch.isin(points, points[chosen])
         free = cost.masked_fill(taken | ~lost[:, None], torch.inf)
         price, column = free.min(dim=1, keepdim=True)
         bids = torch.zeros_like(chosen).scatter_(1, column, price.isfinite())
-        chosen = chosen | _settle(bids, cost, slots)
+        chosen = chosen | _settle(bids, cost, points)
     return chosen

@@ -33,27 +33,21 @@ class Architecture(StrEnum):
 
 
 Count = Callable[[int], int]
-"""Makes a number of this process's photos one of the whole batch's."""
+"""Sums a number of this process's share over the whole batch."""
 
 
 def own_count(number: int) -> int:
-    """Return the number itself: one process has the whole batch.
-
-    Args:
-        number: Of its photos.
-    """
+    """Return the number itself: one process has the whole batch."""
     return number
 
 
 @dataclass(frozen=True, slots=True)
 class LossParts:
-    """One training loss and what it is made of; all scalars, float32.
+    """One training loss and its weighted parts; all scalars, float32.
 
     Attributes:
-        total: What is differentiated; the weighted sum of the others.
-        box: Weighted regression part.
-        objectness: Weighted "is there anything" part; 0 where a detector has none.
-        classification: Weighted class part.
+        total: The sum of the others; only this one has a gradient.
+        objectness: 0 where a detector has none.
     """
 
     total: Tensor
@@ -66,16 +60,15 @@ class TrainableDetector(nn.Module, ABC):
     """A network that finds boxes of ``num_classes`` classes.
 
     Images are always ``[N, 3, H, W]`` float32, BGR, 0..255, with H and W
-    multiples of ``size_multiple_px``. A detector that wants other colours, mean
-    or scale converts inside its own graph.
+    multiples of ``size_multiple_px``. A detector that needs other colours, mean or
+    scale converts inside its own graph.
 
     Attributes:
         num_classes: C, without background.
         size_multiple_px: H and W must be multiples of this.
-        published_prefix: What our tensors' names have in front of the names in
-            published checkpoints.
-        class_parts: Beginnings of the names of tensors whose shape depends on
-            the number of classes.
+        published_prefix: Put before the tensor names of published checkpoints.
+        class_parts: Prefixes of the names of tensors whose shape depends on the number
+            of classes.
     """
 
     size_multiple_px: ClassVar[int] = 32
@@ -118,10 +111,10 @@ class TrainableDetector(nn.Module, ABC):
         Every process calls ``count`` as often as the others, in the same order.
 
         Args:
-            raw: What ``forward`` returned.
+            raw: From ``forward``.
             targets: One per image, on the same device.
-            count: What the loss is divided by is counted with it: over all
-                processes, so that their losses add up to that of the whole batch.
+            count: Sums the divisor of the loss over all processes, so that their
+                losses add up to that of the whole batch.
         """
 
     @abstractmethod
@@ -142,9 +135,6 @@ class TrainableDetector(nn.Module, ABC):
         Args:
             images: ``[N, 3, H, W]`` float32, BGR, 0..255.
             targets: N targets, on the same device.
-
-        Returns:
-            The loss and its parts.
         """
         return self.loss_of_raw(self(images), targets)
 
@@ -164,14 +154,7 @@ def traced_constants() -> Iterator[None]:
 
 
 def static_size(feature: Tensor) -> tuple[int, int]:
-    """Return rows and columns as plain numbers, also while a graph is traced.
-
-    Args:
-        feature: ``[N, C, h, w]``.
-
-    Returns:
-        h and w.
-    """
+    """Return h and w of ``[N, C, h, w]`` as plain numbers, also in a traced graph."""
     if not torch.onnx.is_in_onnx_export():
         return feature.shape[2], feature.shape[3]
     with traced_constants():
@@ -179,7 +162,7 @@ def static_size(feature: Tensor) -> tuple[int, int]:
 
 
 class DetectionGraph(nn.Module):
-    """A detector whose ``forward`` is ``detections``: what is exported.
+    """A detector whose ``forward`` is ``detections``: the graph that is exported.
 
     Args:
         detector: Any detector; put into evaluation mode.

@@ -1,6 +1,6 @@
-"""Downloads one file: resumable, verified, never half there under its name.
+"""Downloads one file: resumable, verified, never incomplete under its name.
 
-Bytes go to ``NAME.part`` beside the destination. An interrupted download goes on
+Bytes go to ``NAME.part`` beside the destination. An interrupted download continues
 from there, now or in the next run (HTTP Range, RFC 9110 section 14). Only when
 size and SHA-256 are right is the file renamed.
 """
@@ -21,22 +21,23 @@ from models.files import fsync_folder, sha256_of
 
 logger = logging.getLogger(__name__)
 
-SILENCE_S = 20.0
+TIMEOUT_S = 20.0
 ATTEMPTS = 4
 BLOCK_BYTES = 1 << 18
-DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+# Errors of our own disk; all others of an OSError are the network's and are retried.
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 DownloadProgress = Callable[[int, int | None], None]
-"""Called with the bytes that are here, and the bytes there will be if known."""
+"""Called with the bytes received, and the total if known."""
 
 
 class DownloadError(Exception):
-    """The file could not be brought here; the text says why."""
+    """The file could not be downloaded; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What to bring, and how to know that it is right.
+    """A file to download and to verify.
 
     Attributes:
         url: http or https.
@@ -51,14 +52,10 @@ class Download:
 
 
 def fault_of(path: Path, wanted: Download) -> str | None:
-    """Return what is wrong with a file, or None.
-
-    Args:
-        path: An existing file.
-        wanted: Its size and hash.
+    """Return what is wrong with an existing file.
 
     Returns:
-        "expected ..., got ...", or None if it is the right one.
+        "expected ..., got ...", or None if size and hash are right.
 
     Raises:
         OSError: It cannot be read.
@@ -77,15 +74,14 @@ def fetch(
     destination: Path,
     *,
     progress: DownloadProgress | None = None,
-    silence_s: float = SILENCE_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> None:
-    """Bring a file to its destination.
+    """Download a file.
 
     Args:
-        wanted: URL, hash, size.
-        destination: Where the verified file ends; its folder is made.
-        progress: Told about every block.
-        silence_s: A server that says nothing for so long has failed.
+        destination: Path of the verified file; its folder is made.
+        progress: Called after every block.
+        timeout_s: A server that sends nothing for so long has failed.
 
     Raises:
         DownloadError: Refused, silent, cut off too often, or wrong bytes.
@@ -95,12 +91,12 @@ def fetch(
         raise DownloadError(f"{wanted.url} is neither http nor https")
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
-    began_elsewhere = part.exists()
-    _bring(wanted, part, progress or _no_progress, silence_s)
+    is_continued = part.exists()
+    _receive(wanted, part, progress or _no_progress, timeout_s)
     fault = fault_of(part, wanted)
-    if fault and began_elsewhere:  # the old beginning may be at fault
+    if fault and is_continued:  # the part of an earlier run may be of another file
         part.unlink()
-        _bring(wanted, part, progress or _no_progress, silence_s)
+        _receive(wanted, part, progress or _no_progress, timeout_s)
         fault = fault_of(part, wanted)
     if fault:
         part.unlink()
@@ -108,15 +104,15 @@ def fetch(
     _make_durable(part, destination)
 
 
-def _bring(
-    wanted: Download, part: Path, progress: DownloadProgress, silence_s: float
+def _receive(
+    wanted: Download, part: Path, progress: DownloadProgress, timeout_s: float
 ) -> None:
-    """Ask until the server has sent everything it announced."""
+    """Send requests until the server has sent everything it announced."""
     reason = "no attempt"
     for attempt in range(1, ATTEMPTS + 1):
         before = part.stat().st_size if part.exists() else 0
         try:
-            if _one_request(wanted, part, progress, silence_s):
+            if _one_request(wanted, part, progress, timeout_s):
                 return
             reason = "the connection was cut"
         except HTTPError as error:
@@ -128,11 +124,11 @@ def _bring(
                 continue
             raise DownloadError(f"HTTP {error.code} {error.reason}") from error
         except (TimeoutError, HTTPException) as error:
-            reason = _said(error)
+            reason = _reason(error)
         except OSError as error:  # URLError, reset, unreachable; or our own disk
-            if error.filename or error.errno in DISK_FAULTS:
+            if error.filename or error.errno in DISK_ERRORS:
                 raise
-            reason = _said(error)
+            reason = _reason(error)
         logger.warning(
             "download_interrupted url=%s attempt=%d reason=%r",
             wanted.url,
@@ -143,13 +139,14 @@ def _bring(
 
 
 def _one_request(
-    wanted: Download, part: Path, progress: DownloadProgress, silence_s: float
+    wanted: Download, part: Path, progress: DownloadProgress, timeout_s: float
 ) -> bool:
-    """Append what one request brings; True when nothing is missing."""
+    """Append the bytes of one request; True when nothing is missing."""
     here = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={here}-"} if here else {}
     request = Request(wanted.url, headers=headers)  # noqa: S310 - scheme checked
-    with urlopen(request, timeout=silence_s) as answer:  # noqa: S310
+    with urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
+        # A server without ranges answers 200 with the whole file.
         resumed = answer.status == HTTPStatus.PARTIAL_CONTENT
         here = here if resumed else 0
         total = _total(answer, here)
@@ -174,11 +171,10 @@ def _total(answer: HTTPResponse, here: int) -> int | None:
     return here + int(length) if length.isdigit() else None
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", error)
     return str(reason) or type(error).__name__
 
 
 def _no_progress(here_bytes: int, total_bytes: int | None) -> None:
-    """Ignore the progress."""
     del here_bytes, total_bytes

@@ -1,9 +1,9 @@
 """Graftline's own detector: YOLOX's shape, made of what INT8 fuses.
 
-Full 3 x 3 convolutions and ReLU instead of depthwise ones and SiLU: more weights, and
-yet faster in INT8 and in bf16, because every convolution fuses with what follows it
-and none waits for memory. Head, loss and graph are YOLOX's, so that everything behind
-the detector stays as it is.
+Full 3 x 3 convolutions and ReLU instead of depthwise ones and SiLU: more weights, but
+faster in INT8 and in bf16, because every convolution fuses with what follows it and
+none is bound by memory. Head, loss and graph are YOLOX's, so that all that uses a
+detector is the same.
 
 Source:
     Measured: bench/results/architectures.json.
@@ -30,7 +30,7 @@ class GraftSize(StrEnum):
 
     @property
     def depthwise(self) -> bool:
-        """Never: a depthwise convolution gains nothing from INT8."""
+        """False: a depthwise convolution gains nothing from INT8."""
         return False
 
     @property

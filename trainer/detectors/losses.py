@@ -1,4 +1,4 @@
-"""The parts of the detection loss. All in float32, whatever the network's type."""
+"""The parts of the detection loss. All in float32, in any precision of the network."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention

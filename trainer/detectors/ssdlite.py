@@ -1,9 +1,9 @@
 """torchvision's SSDLite with MobileNetV3-Large behind our interface.
 
-Network, anchors, matching and loss are torchvision's. Ours are the colours
-(BGR 0..255 in, RGB -1..1 inside), the decoding into the one graph contract, and
-that good parts teach: torchvision mines negatives in proportion to positives,
-so an image without boxes would be ignored.
+Network, anchors, matching and loss are torchvision's. Added are the colours
+(BGR 0..255 in, RGB -1..1 inside), the decoding into the common graph, and a loss for
+good parts: torchvision mines negatives in proportion to positives, so an image without
+boxes would be ignored.
 
 Source:
     torchvision.models.detection.ssdlite (BSD-3-Clause); arXiv:1905.02244.
@@ -91,10 +91,10 @@ class SSDLite(TrainableDetector):
     def loss_of_raw(
         self, raw: RawAnchors, targets: Sequence[BoxTarget], count: Count = own_count
     ) -> LossParts:
-        """Return torchvision's loss, plus the hardest cells of good parts.
+        """Return torchvision's loss, plus the hardest anchors of good parts.
 
         Args:
-            raw: What ``forward`` returned, any floating type.
+            raw: From ``forward``, any floating type.
             targets: One per image, on the same device.
             count: See ``TrainableDetector``; called three times.
 
@@ -110,6 +110,7 @@ class SSDLite(TrainableDetector):
                 [raw.anchors] * len(targets),
                 matches,
             )
+            # torchvision divides by the positives of this process's share.
             positives = sum(int((match >= 0).sum()) for match in matches)
             share = max(positives, 1) / max(count(positives), 1)
             box: Tensor = parts["bbox_regression"] * share

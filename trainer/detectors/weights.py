@@ -4,8 +4,8 @@ A checkpoint is a table of named tensors: ``.safetensors``, a torch file with a
 state dict, or an official one with the state dict under ``model``. Torch files
 are read without running any code they contain (``weights_only``).
 
-The trunk must fit completely. The class predictions may have another number of
-classes: then they are left as they were initialized.
+All tensors but the class predictions must fit. These may have another number of
+classes: then they keep their initialization.
 """
 
 import pickle
@@ -40,7 +40,7 @@ UNREADABLE = (
     ValueError,
     pickle.UnpicklingError,
     struct.error,
-)  # what torch.load and safetensors raise on files that are not theirs
+)  # raised by torch.load and safetensors on files in another format
 ACCEPTED = "a .safetensors file or a torch state dict (.pth)"
 
 
@@ -49,9 +49,8 @@ class TransferReport:
     """What a detector took from a checkpoint.
 
     Attributes:
-        source: The file.
         sha256: Of the file, for the lineage in the manifest.
-        transferred: How many tensors were taken.
+        transferred: Number of tensors that were taken.
         reset: Names of tensors that keep their initialization, because the
             checkpoint has other classes.
         unused: Names in the checkpoint that the detector does not have.
@@ -67,7 +66,7 @@ class TransferReport:
         """Return one sentence for people."""
         text = f"{self.transferred} tensors from {self.source.name}"
         if self.reset:
-            text += f", {len(self.reset)} of other classes start anew"
+            text += f", {len(self.reset)} of other classes start from random values"
         if self.unused:
             text += f", {len(self.unused)} unused"
         return text
@@ -78,9 +77,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: ``.safetensors``, or a torch file.
-
-    Returns:
-        Name to tensor.
 
     Raises:
         TrainingError: The file is missing, unreadable, or no checkpoint.
@@ -115,11 +111,7 @@ def graft(detector: TrainableDetector, path: Path) -> TransferReport:
     """Copy a checkpoint's tensors into a detector.
 
     Args:
-        detector: Changed in place, and only if the whole trunk fits.
-        path: The checkpoint.
-
-    Returns:
-        What was taken and what was not.
+        detector: Changed in place, and only if all but the class predictions fit.
 
     Raises:
         TrainingError: The file cannot be read, belongs to another network, or
@@ -148,7 +140,7 @@ def graft(detector: TrainableDetector, path: Path) -> TransferReport:
 def _read(path: Path) -> Any:  # noqa: ANN401 - a foreign file may hold anything
     with path.open("rb") as file:
         start = file.read(9)
-    if start[8:] == b"{":  # 8 bytes of header length, then JSON
+    if start[8:] == b"{":  # safetensors: 8 bytes of header length, then JSON
         return load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -163,8 +155,7 @@ def _is_state_dict(content: object) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Remove what DistributedDataParallel puts before every name."""
-    return name.removeprefix("module.")
+    return name.removeprefix("module.")  # DistributedDataParallel puts it there
 
 
 def _with_prefix(

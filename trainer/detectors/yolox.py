@@ -1,4 +1,4 @@
-"""YOLOX and what has its shape: anchor-free, one grid cell predicts one box.
+"""YOLOX and networks of its shape: anchor-free, one grid cell predicts one box.
 
 Raw maps carry, per cell: x and y offset in cells, log width and height in cells,
 one objectness logit and C class logits. Input is BGR 0..255 without any
@@ -43,7 +43,7 @@ LARGEST_LOG_SIZE = 10.0  # e^10 cells: beyond any image, and finite in float32
 
 
 class Size(Protocol):
-    """What tells one network of this shape from another."""
+    """What distinguishes the networks of this shape."""
 
     @property
     def width(self) -> float:
@@ -86,7 +86,7 @@ DEPTH = 1  # Source: 3 bottlenecks x 0.33, the same for nano, tiny and s
 
 @dataclass(frozen=True, slots=True)
 class RawMaps:
-    """What the head predicts, not decoded.
+    """The predictions of the head, not decoded.
 
     Attributes:
         values: ``[N, A, 5 + C]``: x, y, log w, log h, objectness, classes.
@@ -98,20 +98,19 @@ class RawMaps:
 
 
 class YOLOXHead(nn.Module):
-    """Decoupled head: classes on one branch, box and objectness on the other.
+    """Decoupled head: one tower for classes, one for box and objectness.
 
     Args:
         num_classes: C.
         size: Sets the number of channels.
-        make: Plain or depthwise convolutions.
     """
 
     def __init__(self, num_classes: int, size: Size, make: Convolutions) -> None:
         super().__init__()
         hidden, base = int(256 * size.width), int(64 * size.width)
         levels = range(len(STRIDES_PX))
-        self.cls_convs = nn.ModuleList(_branch(hidden, make) for _ in levels)
-        self.reg_convs = nn.ModuleList(_branch(hidden, make) for _ in levels)
+        self.cls_convs = nn.ModuleList(_tower(hidden, make) for _ in levels)
+        self.reg_convs = nn.ModuleList(_tower(hidden, make) for _ in levels)
         self.cls_preds = nn.ModuleList(
             nn.Conv2d(hidden, num_classes, 1) for _ in levels
         )
@@ -134,19 +133,19 @@ class YOLOXHead(nn.Module):
         maps = []
         for level, feature in enumerate(features):
             x = self.stems[level](feature)
-            what = self.cls_convs[level](x)
-            where = self.reg_convs[level](x)
+            classes = self.cls_convs[level](x)
+            boxes = self.reg_convs[level](x)
             parts = (
-                self.reg_preds[level](where),
-                self.obj_preds[level](where),
-                self.cls_preds[level](what),
+                self.reg_preds[level](boxes),
+                self.obj_preds[level](boxes),
+                self.cls_preds[level](classes),
             )
             maps.append(torch.cat(parts, dim=1))
         return maps
 
 
 class YOLOX(TrainableDetector):
-    """A detector of YOLOX's shape: YOLOX itself, and ours.
+    """A detector of YOLOX's shape: YOLOX itself, and graft.
 
     Args:
         size: Channels and kind of convolution.
@@ -208,7 +207,7 @@ class YOLOX(TrainableDetector):
         """Return SimOTA's loss of a batch, per positive anchor point.
 
         Args:
-            raw: What ``forward`` returned, any floating type.
+            raw: From ``forward``, any floating type.
             targets: One per image, on the same device.
             count: See ``TrainableDetector``; called once.
 
@@ -216,6 +215,7 @@ class YOLOX(TrainableDetector):
             GIoU weighted 5, objectness and classes.
         """
         values = raw.values
+        # Sums over thousands of cells lose digits in bfloat16.
         with torch.autocast(values.device.type, enabled=False):
             return _loss(values.float(), raw.grid, targets, count)
 
@@ -235,7 +235,7 @@ class YOLOX(TrainableDetector):
         return torch.cat((centre, size, scores), dim=1)
 
 
-def _branch(hidden: int, make: Convolutions) -> nn.Sequential:
+def _tower(hidden: int, make: Convolutions) -> nn.Sequential:
     return nn.Sequential(make.spatial(hidden, hidden), make.spatial(hidden, hidden))
 
 
@@ -256,8 +256,8 @@ def _loss(
 ) -> LossParts:
     flat = values.flatten(0, 1)  # [N * A, 5 + C]
     truth = _join(targets)
-    if not len(truth.boxes):  # good parts only: nothing to find
-        none = flat.sum() * 0
+    if not len(truth.boxes):  # good parts only
+        none = flat.sum() * 0  # zero, but all weights get a gradient
         return _parts(none, objectness_loss(flat[:, 4], truth.labels), none, count(0))
     candidates = find_candidates(grid, truth.boxes)
     slots = truth.images[:, None] * grid.anchors + candidates.anchors  # [T, K]

@@ -21,8 +21,8 @@ POOL_SIZES_PX = (5, 9, 13)  # Source: YOLOX SPPBottleneck
 class Activation(StrEnum):
     """The non-linearity behind each convolution.
 
-    SiLU is what official checkpoints were trained with. Hardswish is nearly the
-    same function and lets INT8 convolutions fuse; ReLU is the cheapest.
+    Official checkpoints were trained with SiLU. Hardswish is nearly the same function
+    and lets INT8 convolutions fuse; ReLU is the cheapest.
     """
 
     SILU = "silu"
@@ -30,11 +30,9 @@ class Activation(StrEnum):
     RELU = "relu"
 
     def module(self) -> nn.Module:
-        """Return a new module without parameters that computes it.
-
-        Not in place: autograd needs batch norm's output and would copy it first
-        (7 % of a training step).
-        """
+        """Return a new module without parameters that computes it."""
+        # Not in place: autograd needs batch norm's output and would copy it first
+        # (7 % of a training step).
         match self:
             case Activation.SILU:
                 return nn.SiLU()

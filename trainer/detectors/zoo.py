@@ -1,8 +1,8 @@
-"""Pretrained weights: which there are, where they come from, how to get them.
+"""Pretrained weights: their names, where they come from, how they are found.
 
-A name is looked for in this order: the offline folder, the weights that are
-shipped with the product, the cache, the network. Wherever a file was found, its
-size and hash are checked before anything is read from it.
+A name is searched in this order: the offline folder, the weights that are shipped with
+the product, the cache, the network. In each case size and hash of the file are checked
+before anything is read from it.
 """
 
 import os
@@ -49,14 +49,13 @@ class ZooEntry:
     """One set of pretrained weights.
 
     Attributes:
-        name: What ``--weights`` takes.
-        detector: The network that they fit.
+        name: Value of ``--weights``.
         licence: SPDX identifier of the weights.
-        url: Where they are published; empty for shipped ones.
+        url: Empty for shipped ones.
         file: Name of the file, also in the cache and in an offline folder.
         sha256: 64 hexadecimal digits, or the first ones that a publisher gives.
         size_bytes: None if unknown.
-        activation: What they were trained with; None if the network has no choice.
+        activation: Trained with; None if the network has no choice.
         description: One sentence.
     """
 
@@ -72,7 +71,7 @@ class ZooEntry:
 
     @property
     def wanted(self) -> download.Download:
-        """What to download and to verify."""
+        """The file to download and to verify."""
         return download.Download(self.url, self.sha256, self.size_bytes)
 
 
@@ -147,9 +146,8 @@ def build_detector(
     """Return a new, randomly initialized detector.
 
     Args:
-        architecture: Which network.
         num_classes: C, without background.
-        activation: Of a YOLOX or a graft; SSDLite has its own.
+        activation: SSDLite has its own.
     """
     match architecture:
         case Architecture.GRAFT_N:
@@ -169,11 +167,7 @@ def build_detector(
 
 
 def usual_activation(architecture: Architecture) -> Activation:
-    """Return the non-linearity that a network gets when nobody asks for another.
-
-    Args:
-        architecture: Which network.
-    """
+    """Return the non-linearity of a network where none is given."""
     own = architecture in {size.architecture for size in GraftSize}
     return GRAFT_ACTIVATION if own else Activation.HARDSWISH
 
@@ -202,15 +196,15 @@ def find_weights(
     """Return the local, verified file of a name; or the path that was given.
 
     Args:
-        source: A name of ``entries``, or the path of a file of one's own.
-        offline: Folder looked in first; default ``GRAFTLINE_WEIGHTS_DIR``.
+        source: A name of ``entries``, or the path of a file.
+        offline: Folder searched first; default ``GRAFTLINE_WEIGHTS_DIR``.
         cache: Where downloads are kept; default ``GRAFTLINE_CACHE``, else
             ``~/.cache/graftline/weights``.
         shipped: Folder of the weights that come with the product.
         show_progress: Draw a bar on stderr while downloading.
 
     Raises:
-        TrainingError: Unknown, damaged, or not to be had; says what to put where.
+        TrainingError: Unknown, damaged, or not available; names the file to provide.
     """
     known = entries(shipped)
     if source not in known:
@@ -249,7 +243,7 @@ def load_weights(
         What was taken; None for ``none``.
 
     Raises:
-        TrainingError: Not to be had, damaged, or of another network.
+        TrainingError: Not available, damaged, or of another network.
     """
     if str(source) == NO_WEIGHTS:
         return None
@@ -259,7 +253,7 @@ def load_weights(
         fitting = [e.name for e in known if e.detector is detector.architecture]
         raise TrainingError(
             f"Weights {entry.name} do not fit the detector {detector.architecture}.",
-            why=f"They are of {entry.detector}.",
+            why=f"They fit {entry.detector}.",
             fix=f"train {entry.detector}, or give --weights "
             f"{' or '.join([*fitting, NO_WEIGHTS])}.",
         )

@@ -15,7 +15,7 @@ NOTHING = BoxTarget(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Tiny tensors on a busy machine: threads would wait for each other."""
+    """Tiny tensors: threads would wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -82,7 +82,7 @@ def test_training_maps_and_detections_are_the_same_predictions(nano: YOLOX) -> N
     torch.testing.assert_close(found[0, 4:].T, scores)
 
 
-def test_a_few_steps_learn_two_pictures_by_heart(nano: YOLOX) -> None:
+def test_a_few_steps_overfit_two_pictures(nano: YOLOX) -> None:
     images, targets = two_pictures()
     optimizer = torch.optim.AdamW(nano.parameters(), 5e-3)
     nano.train()
@@ -110,7 +110,7 @@ def test_loss_parts_add_up(nano: YOLOX) -> None:
     torch.testing.assert_close(parts.total, whole)
 
 
-def test_good_parts_alone_teach_that_there_is_nothing(nano: YOLOX) -> None:
+def test_good_parts_alone_have_only_an_objectness_loss(nano: YOLOX) -> None:
     nano.train()
     parts = nano.loss(torch.rand(2, 3, 64, 64) * 255, [NOTHING, NOTHING])
     parts.total.backward()

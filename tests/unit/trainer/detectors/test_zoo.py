@@ -29,7 +29,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Behaviour:
-    """What the server does, and what it was asked."""
+    """What the server does, and the requests that it got."""
 
     content: bytes = CONTENT
     status: int = 200
@@ -115,7 +115,7 @@ def wanted(server: WeightsServer) -> download.Download:
 # --- download --------------------------------------------------------------------
 
 
-def test_download_is_whole_under_its_name_and_told_to_the_bar(
+def test_download_is_complete_under_its_name_and_reports_progress(
     server: WeightsServer, tmp_path: Path
 ) -> None:
     told: list[tuple[int, int | None]] = []
@@ -139,7 +139,7 @@ def test_cut_connection_is_resumed_where_it_was_cut(
     assert "download_interrupted" in caplog.text
 
 
-def test_beginning_of_an_earlier_run_is_not_downloaded_again(
+def test_part_of_an_earlier_run_is_not_downloaded_again(
     server: WeightsServer, tmp_path: Path
 ) -> None:
     (tmp_path / "w.pth.part").write_bytes(CONTENT[:500_000])
@@ -148,7 +148,7 @@ def test_beginning_of_an_earlier_run_is_not_downloaded_again(
     assert server.behaviour.requests == ["bytes=500000-"]
 
 
-def test_complete_beginning_of_an_earlier_run_is_only_renamed(
+def test_complete_part_of_an_earlier_run_is_only_renamed(
     server: WeightsServer, tmp_path: Path
 ) -> None:
     (tmp_path / "w.pth.part").write_bytes(CONTENT)
@@ -157,7 +157,7 @@ def test_complete_beginning_of_an_earlier_run_is_only_renamed(
 
 
 @pytest.mark.parametrize("length", [1000, len(CONTENT) + 7])
-def test_wrong_beginning_of_an_earlier_run_is_thrown_away(
+def test_wrong_part_of_an_earlier_run_is_removed(
     server: WeightsServer, tmp_path: Path, length: int
 ) -> None:
     (tmp_path / "w.pth.part").write_bytes(b"x" * length)
@@ -175,7 +175,7 @@ def test_server_without_ranges_sends_everything_again(
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1] + b"x", CONTENT[:-1], b""])
-def test_wrong_bytes_are_refused_and_nothing_is_left(
+def test_wrong_bytes_are_refused_and_removed(
     server: WeightsServer, tmp_path: Path, content: bytes
 ) -> None:
     server.behaviour.content = content
@@ -184,7 +184,7 @@ def test_wrong_bytes_are_refused_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_file_is_not_asked_for_again(
+def test_missing_file_is_not_requested_again(
     server: WeightsServer, tmp_path: Path
 ) -> None:
     server.behaviour.status = 404
@@ -193,10 +193,10 @@ def test_missing_file_is_not_asked_for_again(
     assert len(server.behaviour.requests) == 1
 
 
-def test_silent_server_is_given_up(server: WeightsServer, tmp_path: Path) -> None:
+def test_silent_server_times_out(server: WeightsServer, tmp_path: Path) -> None:
     server.behaviour.silent = True
     with pytest.raises(download.DownloadError, match="timed out"):
-        download.fetch(wanted(server), tmp_path / "w.pth", silence_s=0.1)
+        download.fetch(wanted(server), tmp_path / "w.pth", timeout_s=0.1)
     assert len(server.behaviour.requests) == download.ATTEMPTS
 
 
@@ -260,7 +260,7 @@ def test_wrong_file_in_the_offline_folder_is_refused(
     assert str(tmp_path) in str(caught.value)
 
 
-def test_no_network_says_which_file_with_which_hash_to_put_where(
+def test_without_a_network_the_error_names_file_hash_and_folder(
     entry: zoo.ZooEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as closed:
@@ -275,7 +275,7 @@ def test_no_network_says_which_file_with_which_hash_to_put_where(
     assert caught.value.exit_code == 9
 
 
-def test_cache_that_cannot_be_written_is_said(
+def test_cache_that_cannot_be_written_is_reported(
     entry: zoo.ZooEntry, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -329,7 +329,7 @@ def test_shipped_weights_are_found_by_name_and_verified(tmp_path: Path) -> None:
         zoo.find_weights(path.stem, shipped=tmp_path)
 
 
-def test_shipped_weights_that_are_missing_are_said(tmp_path: Path) -> None:
+def test_missing_shipped_weights_are_reported(tmp_path: Path) -> None:
     path = ship(tmp_path, YOLOX(YoloxSize.NANO, 4))
     path.unlink()
     with pytest.raises(TrainingError, match="not in this installation"):
@@ -366,7 +366,7 @@ def test_name_of_another_networks_weights_is_refused_before_any_download(
     assert server.behaviour.requests == []
 
 
-def test_who_names_a_network_is_told_the_weights_that_fit_it() -> None:
+def test_error_names_the_weights_that_fit_the_network() -> None:
     """Without --weights a network is given those of the box, which fit graft-n."""
     in_the_box = next(iter(zoo.entries()))
     with pytest.raises(TrainingError) as tiny:
@@ -402,7 +402,7 @@ def test_every_form_of_checkpoint_is_grafted(tmp_path: Path, form: str) -> None:
     assert all(torch.equal(state[name], taken[name]) for name in state)
 
 
-def test_other_classes_keep_the_trunk_and_start_the_class_head_anew(
+def test_other_classes_reset_only_the_class_predictions(
     tmp_path: Path,
 ) -> None:
     torch.manual_seed(1)
@@ -419,7 +419,7 @@ def test_other_classes_keep_the_trunk_and_start_the_class_head_anew(
     assert torch.equal(taker.head.cls_preds[0].weight, before)
     mine, theirs = taker.head.obj_preds[0].weight, giver.head.obj_preds[0].weight
     assert torch.equal(mine, theirs)
-    assert "6 of other classes start anew" in str(report)
+    assert "6 of other classes start from random values" in str(report)
 
 
 def test_torchvisions_own_names_are_grafted_onto_ssdlite(tmp_path: Path) -> None:
