@@ -2,8 +2,8 @@
 
 A photo is a grid of cells; a cell that is brighter or darker than the part is a
 defect. One convolution measures each cell, a second one scores it, and the decoding
-is the one of a real detector. Nothing has to be trained, its scores and boxes mean
-something, and it can be exported and quantized like any other.
+is the one of a real detector. It needs no training, its scores and boxes are
+meaningful, and it can be exported and quantized like any other.
 """
 
 import json

@@ -26,7 +26,7 @@ from trainer.fit.repeat import Repeat
 from trainer.fit.tiling import TileMode, TileOption, choose_tiles
 
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
-FEWEST_EPOCHS, MOST_EPOCHS = 12, 100
+MIN_EPOCHS, MAX_EPOCHS = 12, 100
 BATCH = 8
 LEARNING_RATE = 4e-3  # AdamW; measured: bench/results/recipe
 WEIGHT_DECAY = 0.05
@@ -155,7 +155,7 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
     defective = sum(not photo.is_good for photo in photos)
     epochs = options.epochs or round(PHOTOS_TO_SEE / max(1, len(photos)))
     if options.epochs is None:
-        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, epochs))
+        epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))
     usual = options.batch or _batch_in_memory(options, (height, width))
     batch = min(usual, max(1, defective))
     frozen_norms = options.frozen_norms

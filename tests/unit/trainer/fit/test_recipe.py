@@ -14,23 +14,13 @@ from models.errors import DatasetError, TrainingError
 from models.manifest import ThresholdRule
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
-from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.weights import TransferReport
-from trainer.detectors.zoo import build_detector
 from trainer.evaluation.thresholds.limits import ErrorLimit
-from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
 from trainer.fit.engine import (
-    MovingAverage,
-    Schedule,
     StepReport,
-    Training,
-    in_bf16,
-    make_optimizer,
-    train_step,
 )
-from trainer.fit.input_size import input_size
-from trainer.fit.options import Recipe, TrainOptions, resolve
+from trainer.fit.options import Recipe, TrainOptions
 from trainer.fit.recipe import Outcome, train
 from trainer.run import open_run, write_run
 
@@ -82,127 +72,6 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def fresh_training(rate: float = 1e-3) -> Training:
-    torch.manual_seed(0)
-    model = build_detector(Architecture.YOLOX_NANO, 2).train()
-    return Training(
-        model,
-        make_optimizer(model, rate, 0.05),
-        MovingAverage(model),
-        Schedule(rate, steps=10, warmup_steps=2),
-        torch.device("cpu"),
-    )
-
-
-def batch() -> tuple[torch.Tensor, list[BoxTarget]]:
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (2, 3, 64, 64), generator=generator).byte()
-    box = torch.tensor([[8.0, 8.0, 30.0, 30.0]])
-    return images, [
-        BoxTarget(box, torch.tensor([0])),
-        BoxTarget(box + 9, torch.tensor([1])),
-    ]
-
-
-def test_schedule_warms_up_then_falls_to_two_percent() -> None:
-    schedule = Schedule(peak=1.0, steps=100, warmup_steps=10)
-    rates = [schedule.at(step) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1, rel=0.01)
-    assert max(rates) == pytest.approx(0.97, abs=0.03)
-    assert rates[-1] == pytest.approx(0.02, abs=0.001)
-
-
-def test_biases_and_norms_are_not_decayed() -> None:
-    model = build_detector(Architecture.YOLOX_NANO, 2)
-    decayed, others = make_optimizer(model, 1e-3, 0.05).param_groups
-    assert all(p.ndim > 1 for p in decayed["params"])
-    assert all(p.ndim <= 1 for p in others["params"])
-    assert others["weight_decay"] == 0
-
-
-def test_average_moves_towards_the_weights() -> None:
-    training = fresh_training()
-    before = training.average.model.state_dict()["head.cls_preds.0.bias"].clone()
-    with torch.no_grad():
-        training.model.state_dict()["head.cls_preds.0.bias"].add_(1.0)
-    training.average.update(training.model)
-    after = training.average.model.state_dict()["head.cls_preds.0.bias"]
-    assert torch.allclose(after - before, torch.full_like(after, 1 - 2 / 11))
-
-
-def test_loss_that_is_not_finite_stops_and_keeps_the_weights() -> None:
-    training = fresh_training()
-    train_step(training, *batch())
-    kept = training.model.state_dict()["head.reg_preds.0.weight"].clone()
-    with torch.no_grad():
-        training.model.state_dict()["head.obj_preds.0.bias"].fill_(float("nan"))
-    with pytest.raises(TrainingError, match="became nan at step 2"):
-        train_step(training, *batch())
-    assert torch.equal(kept, training.model.state_dict()["head.reg_preds.0.weight"])
-
-
-def test_frozen_norms_keep_their_statistics_and_still_learn_their_scale() -> None:
-    training = fresh_training()
-    training.frozen_norms = True
-    before = {k: v.clone() for k, v in training.model.state_dict().items()}
-    training.enter_training_mode()
-    for _ in range(2):
-        train_step(training, *batch())
-    after = training.model.state_dict()
-    for name, value in before.items():
-        if name.endswith(("running_mean", "running_var")):
-            assert torch.equal(value, after[name]), name
-    assert not torch.equal(
-        before["backbone.backbone.stem.conv.bn.weight"],
-        after["backbone.backbone.stem.conv.bn.weight"],
-    )
-
-
-@pytest.mark.parametrize(
-    ("detector", "able", "expected"),
-    [
-        (Architecture.GRAFT_N, {"avx512_bf16": True}, True),
-        (Architecture.GRAFT_N, {"amx_bf16": True}, True),
-        (Architecture.GRAFT_N, {"avx512_bf16": False}, False),
-        (Architecture.YOLOX_NANO, {"avx512_bf16": True}, False),
-        (Architecture.SSDLITE, {"avx512_bf16": True}, False),
-    ],
-)
-def test_only_full_convolutions_on_able_processors_train_in_bf16(
-    detector: Architecture,
-    able: dict[str, bool],
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    expected: bool,
-) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    model = build_detector(detector, 2)
-    assert in_bf16(model, torch.device("cpu")) is expected
-    assert in_bf16(model, torch.device("cuda"))
-
-
-def test_norms_are_frozen_only_after_a_run_on_the_same_product(
-    dataset: Dataset, finished: Path
-) -> None:
-    photos = dataset.splits["train"]
-    assert resolve(replace(OPTIONS, earlier=finished), photos).frozen_norms
-    assert not resolve(OPTIONS, photos).frozen_norms
-    shipped = replace(
-        OPTIONS, weights="graft-n-synthetic", detector=Architecture.GRAFT_N
-    )
-    assert not resolve(shipped, photos).frozen_norms
-    assert resolve(replace(shipped, frozen_norms=True), photos).frozen_norms
-
-
-def test_norms_are_frozen_in_batches_of_one_photo(dataset: Dataset) -> None:
-    photos = dataset.splits["train"]
-    single = replace(OPTIONS, batch=1, frozen_norms=False)
-    assert resolve(single, photos).frozen_norms
-    one = tuple(photo for photo in photos if not photo.is_good)[:1]
-    assert resolve(OPTIONS, one).batch == 1
-    assert resolve(OPTIONS, one).frozen_norms
-
-
 @pytest.mark.parametrize(
     ("detector", "size_px"),
     [(Architecture.YOLOX_NANO, 32), (Architecture.SSDLITE, 320)],
@@ -235,40 +104,6 @@ def test_evaluation_refuses_a_dataset_with_errors(
     output = capsys.readouterr()
     assert "outside the photo" in output.err
     assert output.out == ""
-
-
-def test_checkpoint_restores_everything(tmp_path: Path) -> None:
-    first = fresh_training()
-    train_step(first, *batch())
-    save_checkpoint(tmp_path / "c.pt", first, {"epoch": 1})
-    second = fresh_training()
-    assert load_checkpoint(tmp_path / "c.pt", second) == {"epoch": 1}
-    assert train_step(first, *batch()) == train_step(second, *batch())
-    for a, b in zip(
-        first.average.model.state_dict().values(),
-        second.average.model.state_dict().values(),
-        strict=True,
-    ):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize("kept_bytes", [0, 4, 1000])
-def test_damaged_checkpoint_is_refused(tmp_path: Path, kept_bytes: int) -> None:
-    path = tmp_path / "c.pt"
-    save_checkpoint(path, fresh_training(), {})
-    path.write_bytes(path.read_bytes()[:kept_bytes])
-    with pytest.raises(TrainingError, match="cannot resume"):
-        load_checkpoint(path, fresh_training())
-
-
-@pytest.mark.parametrize("content", [[1, 2], {"extra": 5}, {"extra": {}}])
-def test_checkpoint_of_something_else_is_refused(
-    tmp_path: Path, content: object
-) -> None:
-    path = tmp_path / "c.pt"
-    torch.save(content, path)
-    with pytest.raises(TrainingError, match="cannot resume"):
-        load_checkpoint(path, fresh_training(), {"dataset": "a"})
 
 
 def test_checkpoint_without_its_curve_is_refused(
@@ -372,46 +207,6 @@ def test_resume_with_renamed_classes_is_refused(
     renamed = replace(dataset, labels=("bar", "dot"))
     with pytest.raises(TrainingError, match="made with labels = dot, bar"):
         train(renamed, OPTIONS, finished, Recorder(), resume=True)
-
-
-def test_refused_checkpoint_does_not_change_the_weights(tmp_path: Path) -> None:
-    first, second = fresh_training(), fresh_training()
-    train_step(first, *batch())
-    save_checkpoint(tmp_path / "c.pt", first, {"made_with": {"dataset": "a"}})
-    before = {k: v.clone() for k, v in second.model.state_dict().items()}
-    with pytest.raises(TrainingError, match="made with dataset = a"):
-        load_checkpoint(tmp_path / "c.pt", second, {"dataset": "b"})
-    for name, value in second.model.state_dict().items():
-        assert torch.equal(value, before[name])
-
-
-def test_input_follows_the_photos_and_is_never_enlarged(tmp_path: Path) -> None:
-    small = open_dataset(write_coco(tmp_path / "d", {"train": 1}, size_px=80))
-    photos = small.splits["train"]
-    assert input_size(photos, None) == (96, 96)
-    wide = tuple(
-        replace(p, width_px=1280, height_px=720, boxes=p.boxes * 9) for p in photos
-    )
-    assert input_size(wide, None) == (384, 640)
-    assert input_size(wide, 320) == (192, 320)
-
-
-def test_small_boxes_get_a_larger_input(dataset: Dataset) -> None:
-    """Boxes of 12 px and more on photos of 1280 px are 6 px at 640."""
-    dots = [p for p in dataset.splits["train"] if list(p.labels) == [0]]
-    assert dots
-    photos = tuple(replace(p, width_px=1280, height_px=1280) for p in dots)
-    assert input_size(photos, None) == (864, 864)
-    huge = tuple(replace(p, width_px=4000, height_px=4000) for p in dots)
-    assert input_size(huge, None) == (1024, 1024)
-    assert input_size(huge, 640) == (640, 640)
-
-
-def test_few_photos_get_more_epochs(dataset: Dataset) -> None:
-    photos = dataset.splits["train"]
-    few = resolve(replace(OPTIONS, epochs=None), photos)
-    many = resolve(replace(OPTIONS, epochs=None), photos * 60)
-    assert (few.epochs, many.epochs) == (100, 12)
 
 
 def test_limit_that_cannot_be_counted_is_refused_before_the_first_step(

@@ -1,0 +1,56 @@
+"""Checkpoints restore a training, or are refused as a whole."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.errors import TrainingError
+from tests.simulators.trainings import batch, fresh_training
+from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
+from trainer.fit.engine import train_step
+
+
+def test_checkpoint_restores_everything(tmp_path: Path) -> None:
+    first = fresh_training()
+    train_step(first, *batch())
+    save_checkpoint(tmp_path / "c.pt", first, {"epoch": 1})
+    second = fresh_training()
+    assert load_checkpoint(tmp_path / "c.pt", second) == {"epoch": 1}
+    assert train_step(first, *batch()) == train_step(second, *batch())
+    for a, b in zip(
+        first.average.model.state_dict().values(),
+        second.average.model.state_dict().values(),
+        strict=True,
+    ):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 4, 1000])
+def test_damaged_checkpoint_is_refused(tmp_path: Path, kept_bytes: int) -> None:
+    path = tmp_path / "c.pt"
+    save_checkpoint(path, fresh_training(), {})
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    with pytest.raises(TrainingError, match="cannot resume"):
+        load_checkpoint(path, fresh_training())
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"extra": 5}, {"extra": {}}])
+def test_checkpoint_of_something_else_is_refused(
+    tmp_path: Path, content: object
+) -> None:
+    path = tmp_path / "c.pt"
+    torch.save(content, path)
+    with pytest.raises(TrainingError, match="cannot resume"):
+        load_checkpoint(path, fresh_training(), {"dataset": "a"})
+
+
+def test_refused_checkpoint_does_not_change_the_weights(tmp_path: Path) -> None:
+    first, second = fresh_training(), fresh_training()
+    train_step(first, *batch())
+    save_checkpoint(tmp_path / "c.pt", first, {"made_with": {"dataset": "a"}})
+    before = {k: v.clone() for k, v in second.model.state_dict().items()}
+    with pytest.raises(TrainingError, match="made with dataset = a"):
+        load_checkpoint(tmp_path / "c.pt", second, {"dataset": "b"})
+    for name, value in second.model.state_dict().items():
+        assert torch.equal(value, before[name])

@@ -1,0 +1,47 @@
+"""Options become a recipe for the photos at hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.simulators.photos import write_coco
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.detectors.base import Architecture
+from trainer.fit.options import TrainOptions, resolve
+
+OPTIONS = TrainOptions(weights="none", size_px=64, epochs=2, batch=4)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return open_dataset(write_coco(tmp_path_factory.mktemp("data") / "d", good=4))
+
+
+def test_norms_are_frozen_only_after_a_run_on_the_same_product(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    photos = dataset.splits["train"]
+    assert resolve(replace(OPTIONS, earlier=tmp_path), photos).frozen_norms
+    assert not resolve(OPTIONS, photos).frozen_norms
+    shipped = replace(
+        OPTIONS, weights="graft-n-synthetic", detector=Architecture.GRAFT_N
+    )
+    assert not resolve(shipped, photos).frozen_norms
+    assert resolve(replace(shipped, frozen_norms=True), photos).frozen_norms
+
+
+def test_norms_are_frozen_in_batches_of_one_photo(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    single = replace(OPTIONS, batch=1, frozen_norms=False)
+    assert resolve(single, photos).frozen_norms
+    one = tuple(photo for photo in photos if not photo.is_good)[:1]
+    assert resolve(OPTIONS, one).batch == 1
+    assert resolve(OPTIONS, one).frozen_norms
+
+
+def test_few_photos_get_more_epochs(dataset: Dataset) -> None:
+    photos = dataset.splits["train"]
+    few = resolve(replace(OPTIONS, epochs=None), photos)
+    many = resolve(replace(OPTIONS, epochs=None), photos * 60)
+    assert (few.epochs, many.epochs) == (100, 12)

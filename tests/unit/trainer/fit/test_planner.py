@@ -1,0 +1,144 @@
+"""When a training ends and is validated, on a simulated clock."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.simulators.trainings import fresh_training
+from trainer.data.dataset import Photo
+from trainer.fit import planner
+from trainer.fit.budget import PACE_KNOWN_AFTER, TimeBudget
+from trainer.fit.engine import Training
+from trainer.fit.planner import Planner, TrainingClock
+from trainer.fit.validation import Measurement, Validator
+from trainer.run import ScheduleRecord
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(planner, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+def photos(count: int) -> tuple[Photo, ...]:
+    box = np.tile(np.array([[1, 1, 9, 9]], np.float32), (3, 1))
+    labels = np.zeros(3, np.int64)
+    return tuple(Photo(Path(f"{i}"), "", 64, 64, box, labels) for i in range(count))
+
+
+class Probed(Validator):
+    """A validator whose photos take no time."""
+
+    def probe(self, model: object) -> float:
+        assert model
+        self.photo_s = 0.01
+        return self.photo_s
+
+
+def validator() -> Validator:
+    return Probed(photos(12), 1, (64, 64), may_end_early=True)
+
+
+def do_steps(training: Training, clock: TrainingClock, time: Clock, count: int) -> None:
+    for _ in range(count):
+        time.now_s += 0.5
+        clock.end_step()
+        training.step += 1
+
+
+def test_pause_is_not_part_of_a_step(time: Clock) -> None:
+    clock = TrainingClock()
+    for _ in range(PACE_KNOWN_AFTER):
+        time.now_s += 0.5
+        clock.end_step()
+        with clock.paused():
+            time.now_s += 60
+    assert clock.pace.step_s == pytest.approx(0.5)
+    assert clock.seconds == pytest.approx(PACE_KNOWN_AFTER * 60.5)
+
+
+def test_seconds_before_an_interruption_count(time: Clock) -> None:
+    clock = TrainingClock()
+    clock.add_earlier(40)
+    time.now_s += 2
+    assert clock.seconds == 42
+
+
+def test_nothing_is_planned_before_the_pace_is_known(time: Clock) -> None:
+    training, clock, subject = fresh_training(), TrainingClock(), validator()
+    plan = Planner(training, subject, None, clock, None)
+    do_steps(training, clock, time, PACE_KNOWN_AFTER - 1)
+    plan.update()
+    assert not plan.is_planned
+    do_steps(training, clock, time, 1)
+    plan.update()
+    assert plan.is_planned
+    assert plan.planned_steps == 10
+
+
+def test_end_follows_the_budget(time: Clock) -> None:
+    training, clock, subject = fresh_training(), TrainingClock(), validator()
+    budget = TimeBudget(100, time.now_s + 100, min_steps=20)
+    plan = Planner(training, subject, None, clock, budget)
+    assert plan.planned_steps == 0
+    do_steps(training, clock, time, PACE_KNOWN_AFTER)
+    plan.update()
+    planned = training.schedule.steps
+    assert 180 < planned < 200
+    time.now_s += 30
+    plan.update()
+    assert training.schedule.steps == planned  # the clock is read at the end of a step
+    clock.start_step()
+    do_steps(training, clock, time, 1)
+    plan.update()
+    assert training.schedule.steps == pytest.approx(planned - 60, abs=2)
+
+
+def test_repeated_run_is_validated_as_often_from_the_same_step(time: Clock) -> None:
+    training, clock, subject = fresh_training(), TrainingClock(), validator()
+    record = ScheduleRecord(
+        steps=20, steps_per_epoch=4, measurements=5, measured_photos=12
+    )
+    budget = TimeBudget(1, time.now_s + 1, min_steps=20)
+    plan = Planner(training, subject, None, clock, budget, record)
+    assert plan.budget is None
+    training.step = PACE_KNOWN_AFTER - 1
+    plan.update()
+    assert subject.count == 0
+    training.step = PACE_KNOWN_AFTER  # also where it has just resumed
+    plan.update()
+    assert (subject.count, len(subject.photos)) == (5, 12)
+
+
+def test_training_that_no_longer_rises_ends_in_a_quarter_of_its_rest(
+    time: Clock,
+) -> None:
+    assert time.now_s
+    training, subject = fresh_training(), validator()
+    training.schedule = training.schedule.ending_at(100, now=0)
+    plan = Planner(training, subject, None, TrainingClock(), None)
+    subject.plan(10, 12)
+    training.step = 60
+    values = [0.1, 0.3, 0.5, 0.5, 0.5, 0.5]
+    subject.history = [
+        Measurement(10 * i, 0.1 * i, v, v) for i, v in enumerate(values, 1)
+    ]
+    plan.end_early()
+    assert training.schedule.steps == 100  # it rose in the latest quarter
+    subject.history += [Measurement(0, 0.1 * i, 0.5, 0.5) for i in (7, 8, 9)]
+    plan.end_early()
+    assert training.schedule.steps == 70
+    assert training.schedule.phase(70) == 1
