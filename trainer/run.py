@@ -194,7 +194,6 @@ def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:
 
     Args:
         folder: Exists.
-        model: Averaged weights.
 
     Raises:
         TrainingError: The folder cannot be written.

@@ -116,7 +116,6 @@ def find_candidates(grid: Grid, boxes: Tensor) -> Candidates:
     """Return the cells around the centre of each box, on every level.
 
     Args:
-        grid: The anchor points.
         boxes: ``[T, 4]`` float32, xyxy, input pixels.
 
     Returns:
@@ -184,8 +183,6 @@ def assign(
     for the same cells.
 
     Args:
-        candidates: Of all T ground truths of the batch.
-        truth: The T ground truths.
         predicted: ``[T, K, 4]`` float32 xyxy px, predicted at the candidates.
         scores: ``[T, K, C]`` float32 in 0..1, predicted at the candidates.
         anchors: A, the number of anchor points of one image.

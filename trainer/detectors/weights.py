@@ -50,7 +50,6 @@ class TransferReport:
 
     Attributes:
         sha256: Of the file, for the lineage in the manifest.
-        transferred: Number of tensors that were taken.
         reset: Names of tensors that keep their initialization, because the
             checkpoint has other classes.
         unused: Names in the checkpoint that the detector does not have.

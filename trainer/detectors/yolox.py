@@ -90,7 +90,6 @@ class RawMaps:
 
     Attributes:
         values: ``[N, A, 5 + C]``: x, y, log w, log h, objectness, classes.
-        grid: Where the A anchor points are.
     """
 
     values: Tensor
@@ -102,7 +101,6 @@ class YOLOXHead(nn.Module):
 
     Args:
         num_classes: C.
-        size: Sets the number of channels.
     """
 
     def __init__(self, num_classes: int, size: Size, make: Convolutions) -> None:
@@ -148,7 +146,6 @@ class YOLOX(TrainableDetector):
     """A detector of YOLOX's shape: YOLOX itself, and graft.
 
     Args:
-        size: Channels and kind of convolution.
         num_classes: C.
         activation: SiLU for the official function; Hardswish or ReLU keep every
             weight and make INT8 fast.

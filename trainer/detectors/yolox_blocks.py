@@ -48,12 +48,9 @@ class BaseConv(nn.Module):
     """Convolution without bias, batch norm, activation.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
         kernel_px: Odd side of the kernel; padding keeps the size.
         stride: 1 or 2.
         groups: ``inputs`` for a depthwise convolution.
-        activation: What follows batch norm.
     """
 
     def __init__(
@@ -85,15 +82,7 @@ class BaseConv(nn.Module):
 
 
 class DWConv(nn.Module):
-    """A depthwise convolution followed by a pointwise one.
-
-    Args:
-        inputs: Channels in.
-        outputs: Channels out.
-        kernel_px: Side of the depthwise kernel.
-        stride: Of the depthwise convolution.
-        activation: Behind each of the two.
-    """
+    """A depthwise convolution followed by a pointwise one."""
 
     def __init__(
         self,
@@ -119,7 +108,6 @@ class Convolutions:
     """Makes the spatial convolutions of one network: plain or depthwise.
 
     Args:
-        activation: Of every block.
         depthwise: True for YOLOX-nano.
     """
 
@@ -218,7 +206,6 @@ class CSPDarknet(nn.Module):
     Args:
         base: Channels of the stem.
         depth: Bottlenecks in the first stage.
-        make: Plain or depthwise convolutions.
     """
 
     def __init__(self, base: int, depth: int, make: Convolutions) -> None:
@@ -255,7 +242,6 @@ class PAFPN(nn.Module):
     Args:
         base: Channels of the backbone's stem.
         depth: Bottlenecks in each layer.
-        make: Plain or depthwise convolutions.
     """
 
     def __init__(self, base: int, depth: int, make: Convolutions) -> None:

@@ -56,7 +56,6 @@ class ZooEntry:
         sha256: 64 hexadecimal digits, or the first ones that a publisher gives.
         size_bytes: None if unknown.
         activation: Trained with; None if the network has no choice.
-        description: One sentence.
     """
 
     name: str
@@ -201,7 +200,6 @@ def find_weights(
         cache: Where downloads are kept; default ``GRAFTLINE_CACHE``, else
             ``~/.cache/graftline/weights``.
         shipped: Folder of the weights that come with the product.
-        show_progress: Draw a bar on stderr while downloading.
 
     Raises:
         TrainingError: Unknown, damaged, or not available; names the file to provide.

@@ -58,7 +58,6 @@ class TimeBudget:
     """Seconds that a whole training may take.
 
     Attributes:
-        total_s: The budget.
         deadline_s: Its end, on the clock that ``now_s`` is read from.
         min_steps: With fewer, nothing is learned.
     """

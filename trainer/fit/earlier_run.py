@@ -25,9 +25,7 @@ class Inheritance:
     """What a detector took from an earlier run.
 
     Attributes:
-        transfer: For people, and for the record.
         kept: Labels whose class predictions were taken over.
-        fresh: Labels that start from random rows.
     """
 
     transfer: TransferReport
@@ -40,7 +38,6 @@ def inherit(model: TrainableDetector, labels: tuple[str, ...], run: Run) -> Inhe
 
     Args:
         model: It has the run's architecture and non-linearity; changed in place.
-        labels: Labels of the new product.
     """
     old_labels = run.record.labels
     kept = tuple(label for label in labels if label in old_labels)
@@ -119,11 +116,7 @@ def refuse_other_network(
 
 
 def ancestors(run: Run, found: Inheritance) -> tuple[Ancestor, ...]:
-    """Return the runs that a training descends from, the nearest first.
-
-    Args:
-        run: The run that training continues from.
-    """
+    """Return the runs that a training descends from, the nearest first."""
     record = run.record
     parent = Ancestor(
         name=record.name,

@@ -30,7 +30,6 @@ class Schedule:
 
     Attributes:
         peak: Learning rate after the warm-up.
-        steps: Number of optimizer steps in total.
         past: Earlier ends: ``(until, steps)``, up to step ``until`` the end was
             planned at ``steps``; in order.
     """
@@ -103,7 +102,6 @@ class MovingAverage:
 
     Args:
         model: Copied at the start.
-        max_decay: Decay that is reached after many steps.
 
     Source:
         Polyak averaging with the ramp (1 + t) / (10 + t), as in TensorFlow's
@@ -147,7 +145,6 @@ class StepReport:
         step: Steps done in total.
         images: Images in this process's batch.
         loss: Total loss of the batch, over all processes.
-        learning_rate: Of this step.
         planned: Steps in total, as planned now; 0 = not planned yet.
         map_50: Of the latest validation; None = not validated yet.
     """
@@ -169,7 +166,6 @@ class Training:
         average: Moving average of the weights; only the leader updates it.
         frozen_norms: Batch norms keep the statistics that they started with.
         frozen_backbone: The backbone keeps weights and statistics.
-        step: Steps done.
         group: The processes that share the photos of each step.
     """
 

@@ -23,7 +23,6 @@ def freeze_backbone(
     Args:
         model: Changed in place.
         weights: What the backbone came from.
-        activation: Of the network.
 
     Raises:
         TrainingError: The backbone is random, or was trained with another

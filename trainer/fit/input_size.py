@@ -22,7 +22,6 @@ def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
     """Return height and width of the input: the photos' shape, not enlarged.
 
     Args:
-        photos: To train on.
         size_px: Longer side; None = that of the photos, at most
             ``USUAL_INPUT_PX``, or up to ``LARGEST_INPUT_PX`` where the shorter side of
             small boxes would be below ``SMALLEST_BOX_PX``.
@@ -49,9 +48,6 @@ def _side_wanted(photos: Sequence[Photo]) -> float:
 
 def small_box_share(photos: Sequence[Photo]) -> float | None:
     """Return the shorter side of small boxes as a share of their photo's longer side.
-
-    Args:
-        photos: To train on.
 
     Returns:
         Above 0; None where there is no box.

@@ -42,7 +42,6 @@ class TrainOptions:
     Attributes:
         weights: Name, file or ``none``.
         size_px: Longer side of the input.
-        epochs: Passes over the photos.
         minutes: Time that the whole training may take, instead of epochs.
         batch: Photos a step; None = the usual batch, or as many as fit in memory.
         learning_rate: Peak.
@@ -130,9 +129,6 @@ class Recipe:
 
 def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
     """Return the recipe for the photos at hand.
-
-    Args:
-        photos: To train on.
 
     Raises:
         TrainingError: The run to repeat was made by another version.

@@ -69,9 +69,7 @@ class Planner:
 
     Args:
         training: Its schedule is replaced when the end moves.
-        validator: Gets the number of validations.
         negatives: Their mining takes time too; None = nothing is mined.
-        clock: Of the same training.
         budget: None = the schedule is not moved.
         repeated: Schedule of a run to repeat: taken over as it is, to the step; then
             nothing is planned and there is no budget.

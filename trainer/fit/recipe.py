@@ -93,7 +93,6 @@ class Outcome:
     Attributes:
         run: On disk and in memory.
         found: One for each held-out photo.
-        photos: The held-out photos.
     """
 
     run: Run
@@ -215,19 +214,7 @@ def _train_steps(
         # Clock: the end of the schedule follows it.
         clock.end_step()
         planner.update()
-        epoch = (training.step - 1) // session.steps_per_epoch + 1
-        rate = training.schedule.at(training.step - 1)
-        observer.step(
-            epoch,
-            StepReport(
-                training.step,
-                len(images),
-                loss,
-                rate,
-                planner.planned_steps,
-                validator.latest_map_50,
-            ),
-        )
+        observer.step(session.epoch, session.report(len(images), loss))
 
         # Validate. The schedule may end in the middle of an epoch.
         is_epoch_end = session.is_epoch_boundary or training.is_finished
@@ -237,7 +224,7 @@ def _train_steps(
                 with clock.paused():
                     measurement = validator.validate(training)
                 planner.end_early()
-            curve.end_epoch(epoch, training.step, clock.seconds, measurement)
+            curve.end_epoch(session.epoch, training.step, clock.seconds, measurement)
 
         # Save.
         if is_epoch_end or checkpoint.is_due:
@@ -254,7 +241,6 @@ def start_training(
     """Return a network with its grafted weights, ready for the first step.
 
     Args:
-        labels: Class names.
         repeated: Schedule of a run to repeat; None = that of the recipe.
 
     Raises:

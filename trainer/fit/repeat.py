@@ -20,7 +20,6 @@ class Repeat:
 
     Attributes:
         name: Name of its folder, for the record.
-        record: Its ``run.json``.
     """
 
     name: str

@@ -42,14 +42,12 @@ class ResumableBatchSampler(Sampler[list[SampleIndex]]):
 
     Args:
         photos: Their order; its ``epoch`` is set here.
-        seed: Of the run.
         batch: Photos a step over all processes; an incomplete last batch is left out
             unless it is the only one.
         close_ups: How many close-ups replace a photo; None = whole photos only.
         is_close_up: Which steps train on close-ups; asked when a batch is drawn, as
             the end of the schedule may have moved since.
         negatives: What most close-ups of good parts show; None = anything.
-        group: The processes that share each batch.
     """
 
     def __init__(

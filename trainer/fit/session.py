@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trainer.fit.engine import Training
+from trainer.fit.engine import StepReport, Training
 from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.planner import Planner, TrainingClock
 from trainer.fit.validation import Measurement, Validator
@@ -70,6 +70,23 @@ class TrainingSession:
     def is_epoch_boundary(self) -> bool:
         """Whether the next step is the first one of an epoch."""
         return self.training.step % self.steps_per_epoch == 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the latest step, counted from 1."""
+        return (self.training.step - 1) // self.steps_per_epoch + 1
+
+    def report(self, images: int, loss: float) -> StepReport:
+        """Return what the observer gets for the latest step."""
+        training = self.training
+        return StepReport(
+            training.step,
+            images,
+            loss,
+            training.schedule.at(training.step - 1),
+            self.planner.planned_steps,
+            self.validator.latest_map_50,
+        )
 
     def mine_negatives(self) -> bool:
         """Search good photos for false alarms where it is due; return whether it was.

@@ -49,7 +49,6 @@ def choose_tiles(
     """Return how photos are cut; None = not at all.
 
     Args:
-        photos: To train on.
         size_px: Longer side of the input where it was given: then nothing is cut
             unless tiles were given too.
 

@@ -47,10 +47,7 @@ class Measurement:
     """One validation.
 
     Attributes:
-        step: Steps done.
         phase: Of the schedule, 0..1.
-        map_33: On the chosen photos.
-        map_50: On the chosen photos.
     """
 
     step: int
@@ -63,9 +60,7 @@ def plan_validation(train_s: float, photo_s: float, photos: int) -> tuple[int, i
     """Return how often to validate, and on how many photos.
 
     Args:
-        train_s: Seconds that the training takes.
         photo_s: Seconds to detect and score on one photo.
-        photos: That could be validated on.
 
     Returns:
         Two zeros where even two validations would take too long.
@@ -96,14 +91,13 @@ class Validator:
     """Measures the moving average while it is trained.
 
     Args:
-        held_out: Never trained on.
         size_px: Height and width of the input.
         tiles: How photos are cut; None = not at all.
         may_end_early: Whether the schedule may be cut short.
         selects: Whether the photos may decide anything at all.
 
     Attributes:
-        held_out: All photos that could be validated on.
+        held_out: All photos that could be validated on; never trained on.
         photo_s: Seconds to detect and score on one photo; 0 before ``probe``.
         count: Validations over the whole schedule.
         photos: Those that are validated on: all or an even part.
@@ -170,7 +164,6 @@ class Validator:
 
         Args:
             schedule: As planned now.
-            step: Steps done.
         """
         if not self.count:
             return False

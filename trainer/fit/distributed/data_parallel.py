@@ -80,7 +80,6 @@ class SyncedBatchNorm(nn.BatchNorm2d):
 
     Args:
         norm: Its weights and statistics are taken over, not copied.
-        group: The processes that share the batch.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, group: ProcessGroup) -> None:
