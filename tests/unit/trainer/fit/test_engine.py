@@ -1,6 +1,5 @@
 """Schedule, optimizer, moving average and one step."""
 
-
 import pytest
 import torch
 
