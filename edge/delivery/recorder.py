@@ -77,8 +77,8 @@ class DecisionRecorder:
     Args:
         evidence: Where pictures go.
         outbox: Where events go.
-        topics: Of this station.
-        boot_id: Of this start of the daemon.
+        topics: MQTT topics of this station.
+        boot_id: New at each start of the daemon.
         is_clock_synchronized: Returns whether the wall clock can be trusted.
 
     Attributes:

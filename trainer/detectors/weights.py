@@ -49,7 +49,7 @@ class TransferReport:
     """What a detector took from a checkpoint.
 
     Attributes:
-        sha256: Of the file, for the lineage in the manifest.
+        sha256: Hash of the file, for the lineage in the manifest.
         reset: Names of tensors that keep their initialization, because the
             checkpoint has other classes.
         unused: Names in the checkpoint that the detector does not have.

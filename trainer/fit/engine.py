@@ -146,7 +146,7 @@ class StepReport:
         images: Images in this process's batch.
         loss: Total loss of the batch, over all processes.
         planned: Steps in total, as planned now; 0 = not planned yet.
-        map_50: Of the latest validation; None = not validated yet.
+        map_50: Latest validation result; None = not validated yet.
     """
 
     step: int

@@ -32,7 +32,7 @@ class HardNegatives:
     """Centres of false alarms on good photos, and when to mine for them.
 
     Args:
-        photos: Of the training split.
+        photos: Training split.
 
     Attributes:
         centres: By position of the photo in ``photos``.
@@ -48,7 +48,7 @@ class HardNegatives:
         """Return whether to mine now.
 
         Args:
-            phase: Of the schedule, 0..1.
+            phase: Share of the schedule that is done, 0..1.
         """
         # A round that was passed over (few epochs) is not made up for later: any
         # number of them between the last phase and this one is one round.
@@ -59,7 +59,7 @@ class HardNegatives:
         """Return the seconds that the remaining rounds take.
 
         Args:
-            phase: Of the schedule, 0..1.
+            phase: Share of the schedule that is done, 0..1.
             photo_s: Seconds to predict on one photo.
         """
         return sum(at > phase for at in MINED_AT) * len(self._next_part()) * photo_s
@@ -69,7 +69,7 @@ class HardNegatives:
 
         Args:
             model: The moving average.
-            phase: Of the schedule, 0..1.
+            phase: Share of the schedule that is done, 0..1.
         """
         part = self._next_part()
         found = self._predict(model, [self._photos[index] for index in part])

@@ -46,7 +46,7 @@ class TrainOptions:
         batch: Photos a step; None = the usual batch, or as many as fit in memory.
         learning_rate: Peak.
         frozen_norms: Keep batch statistics; None = only after an earlier run.
-        limit: Of errors at the thresholds; None = the rule.
+        limit: Largest error rate at the thresholds; None = the default rule.
         earlier: Run to continue from; its weights, network and non-linearity win.
         repeats: Run to repeat; then nothing else counts.
         pastes: Paste defects onto other photos.
@@ -90,7 +90,7 @@ class Recipe:
             fit.
         batch: Photos a step, over all processes.
         learning_rate: Peak of the cosine.
-        weight_decay: Of convolution weights.
+        weight_decay: For convolution weights only.
         frozen_norms: Batch statistics stay those of an earlier run.
         minutes: Time budget; None = the epochs count.
         earlier: Folder of the run that training continues from; None = ``weights``.

@@ -31,7 +31,7 @@ def steps_in_epoch(photos: int, batch: int) -> int:
     """Return the number of steps of an epoch; an incomplete last batch is left out.
 
     Args:
-        photos: Of an epoch.
+        photos: In one epoch.
         batch: Photos a step over all processes.
     """
     return max(1, photos // batch)

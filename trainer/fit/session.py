@@ -34,7 +34,7 @@ class TrainingCurve:
             epoch: Counted from 1.
             step: Steps done.
             seconds: Since the start of training.
-            measurement: Of the validation at its end; None = not validated.
+            measurement: Validation at its end; None = not validated.
         """
         self.points.append(
             CurvePoint(

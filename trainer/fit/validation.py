@@ -47,7 +47,7 @@ class Measurement:
     """One validation.
 
     Attributes:
-        phase: Of the schedule, 0..1.
+        phase: Share of the schedule that is done, 0..1.
     """
 
     step: int
