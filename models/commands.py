@@ -34,7 +34,7 @@ PartId = Annotated[str, Field(pattern=PART_PATTERN)]
 
 
 class CommandVerb(StrEnum):
-    """What a station can be told to do."""
+    """The commands that a station accepts."""
 
     TRIGGER = "trigger"
     RELOAD = "reload"

@@ -24,7 +24,7 @@ from trainer.data.synthetic.raster import (
     unit,
 )
 
-_COARSE = 4  # soft light is drawn at a quarter of the size: the difference is not visible
+_COARSE = 4  # soft light is drawn at a quarter of the size: it is not visible
 
 
 def _soft(mask: Mask, sigma_px: float, size_px: int) -> Plane:
