@@ -86,7 +86,7 @@ class Ancestor(BaseModel):
 
     name: str
     folder: str = Field(description="Absolute path at the time of training.")
-    sha256: Sha256 = Field(description="Of its weights.")
+    sha256: Sha256 = Field(description="Hash of its weights.")
     dataset_sha256: Sha256
     pretrained: str
     pretrained_sha256: Sha256 | None = None
@@ -132,7 +132,7 @@ class RunRecord(BaseModel):
     repeats: str | None = Field(default=None, description="Run given to --schedule.")
     machine: Machine | None = None
     git_revision: str | None = Field(
-        default=None, description="Of this installation; null = not a checkout."
+        default=None, description="Commit of this installation; null = not a checkout."
     )
     split: dict[str, object] | None = Field(
         default=None, description="How the photos were divided; see split.json."

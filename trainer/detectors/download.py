@@ -43,7 +43,7 @@ class Download:
         url: http or https.
         sha256: 64 hexadecimal digits, or the first ones where the publisher
             gives no more.
-        size_bytes: None if the publisher does not say.
+        size_bytes: None if the publisher does not state it.
     """
 
     url: str

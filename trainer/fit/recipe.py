@@ -1,6 +1,6 @@
 """The one recipe: from photos and a few options to a finished run.
 
-Whatever is not given is chosen from the data: the input size from the photos, the
+What is not given is chosen from the data: the input size from the photos, the
 number of epochs from how many there are. What was chosen is written into the run.
 Then, in order: data, network, weights grafted on, the steps, thresholds and metrics on
 photos that were not trained on.

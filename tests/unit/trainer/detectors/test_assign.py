@@ -1,4 +1,4 @@
-"""SimOTA: what each ground truth may learn at, and that nobody shares."""
+"""SimOTA: which anchor points each ground truth gets, each for itself."""
 
 import torch
 from torch import Tensor

@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -118,14 +118,14 @@ def wanted(server: WeightsServer) -> download.Download:
 def test_download_is_complete_under_its_name_and_reports_progress(
     server: WeightsServer, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
     target = tmp_path / "new" / "w.pth"
-    download.fetch(wanted(server), target, progress=lambda *seen: told.append(seen))
+    download.fetch(wanted(server), target, progress=lambda *seen: reported.append(seen))
     assert target.read_bytes() == CONTENT
     assert [path.name for path in target.parent.iterdir()] == ["w.pth"]
-    assert told[0] == (0, len(CONTENT))
-    assert told[-1] == (len(CONTENT), len(CONTENT))
-    assert len(told) > 3
+    assert reported[0] == (0, len(CONTENT))
+    assert reported[-1] == (len(CONTENT), len(CONTENT))
+    assert len(reported) > 3
 
 
 def test_cut_connection_is_resumed_where_it_was_cut(
@@ -372,9 +372,9 @@ def test_error_names_the_weights_that_fit_the_network() -> None:
     with pytest.raises(TrainingError) as tiny:
         zoo.load_weights(YOLOX(YoloxSize.TINY, 2), in_the_box)
     assert "--weights yolox_tiny or none." in tiny.value.fix
-    with pytest.raises(TrainingError) as ours:
+    with pytest.raises(TrainingError) as refused:
         zoo.load_weights(YOLOX(GraftSize.S, 2), in_the_box)
-    assert "--weights none." in ours.value.fix
+    assert "--weights none." in refused.value.fix
 
 
 # --- grafting --------------------------------------------------------------------

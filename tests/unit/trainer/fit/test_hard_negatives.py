@@ -120,6 +120,7 @@ def test_state_survives_a_file(model: TrainableDetector) -> None:
     photos = [photo(n, is_good=True) for n in range(3)]
     negatives = HardNegatives(photos, Finder(detections(0.9)))
     negatives.mine(model, 0.45)
+    assert list(negatives.state()) == ["rounds", "phase", "spots"]  # stored names
     again = HardNegatives(photos, Finder(detections()))
     again.restore(json.loads(json.dumps(negatives.state())))
     assert again.centres == negatives.centres

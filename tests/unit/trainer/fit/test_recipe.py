@@ -3,7 +3,7 @@
 import json
 import resource
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from trainer.fit.options import Recipe, TrainOptions
 from trainer.fit.recipe import Outcome, train
 from trainer.run import open_run, write_run
 
+MADE_WITH = ("labels", "dataset", "split", "schedule")
 OPTIONS = TrainOptions(weights="none", size_px=64, epochs=2, batch=4)
 
 
@@ -104,6 +105,21 @@ def test_evaluation_refuses_a_dataset_with_errors(
     output = capsys.readouterr()
     assert "outside the photo" in output.err
     assert output.out == ""
+
+
+def test_stored_names_of_a_checkpoint_do_not_change(finished: Path) -> None:
+    """A checkpoint of an earlier version resumes."""
+    state = torch.load(finished / "checkpoint.pt", weights_only=True)
+    stored_parts = ["extra", "step", "model", "average", "average_steps", "optimizer"]
+    assert list(state) == stored_parts
+    extra = state["extra"]
+    stored = ["made_with", "curve", "seconds", "losses", "is_planned", "schedule"]
+    assert list(extra) == [*stored, "watch", "negatives"]
+    watch = ["count", "part", "photo_s", "ended_early", "points", "best", "best_point"]
+    assert list(extra["watch"]) == watch
+    made_with = [field.name for field in fields(Recipe)]
+    assert list(extra["made_with"]) == [*made_with, *MADE_WITH]
+    assert {"freeze", "frozen_norms", "mines", "pastes", "close_up_px"} < {*made_with}
 
 
 def test_checkpoint_without_its_curve_is_refused(
