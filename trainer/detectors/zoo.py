@@ -233,9 +233,7 @@ def load_weights(
     Args:
         detector: Changed in place.
         source: A name of ``entries``, a file, or ``none``.
-        offline: See ``find_weights``.
-        cache: See ``find_weights``.
-        shipped: See ``find_weights``.
+        offline: As for ``find_weights``, like ``cache`` and ``shipped``.
 
     Returns:
         What was taken; None for ``none``.

@@ -68,7 +68,7 @@ from trainer.run import (
     write_run,
 )
 
-WORKERS_FOR_GPU = 8
+WORKERS_FOR_GPU = 8  # a CPU needs its cores for the steps
 
 
 class Observer(Protocol):
@@ -101,7 +101,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class PreparedTraining:
     """A training before its first step.
 
     Attributes:
@@ -152,15 +152,17 @@ def train(
     epoch = EpochSampler(data.photos, recipe.seed)
     repeated = options.repeats.schedule if options.repeats else None
     steps_per_epoch = steps_in_epoch(len(epoch), recipe.batch)
-    start = start_training(recipe, dataset.labels, steps_per_epoch, group, repeated)
+    prepared = prepare_training(
+        recipe, dataset.labels, steps_per_epoch, group, repeated
+    )
     validator = _validator(options, recipe, held_out, len(dataset.labels))
     budget = budget_of(recipe.minutes, started_s, steps_per_epoch)
     negatives = HardNegatives(data.photos, validator.predict) if recipe.mines else None
     clock = TrainingClock()
     session = TrainingSession(
-        start.training,
+        prepared.training,
         clock,
-        Planner(start.training, validator, negatives, clock, budget, repeated),
+        Planner(prepared.training, validator, negatives, clock, budget, repeated),
         validator,
         negatives,
         TrainingCurve(),
@@ -169,8 +171,8 @@ def train(
     checkpoint = CheckpointFile(out / CHECKPOINT_NAME, made_with)
     if resume:
         checkpoint.resume(session)
-    group.require_same("steps done", str(start.training.step))
-    observer.begin(recipe, start.transfer, start.training.schedule.steps)
+    group.require_same("steps done", str(prepared.training.step))
+    observer.begin(recipe, prepared.transfer, prepared.training.schedule.steps)
     if not resume:
         checkpoint.save(session)
     batches = _batches(recipe, data, epoch, session)
@@ -180,7 +182,7 @@ def train(
         checkpoint.remove()
         raise
     group.leave_to_leader()
-    return _finish(dataset, options, out, observer, start, session)
+    return _finish(dataset, options, out, observer, prepared, session)
 
 
 def _train_steps(
@@ -200,10 +202,11 @@ def _train_steps(
     training.enter_training_mode()
     clock.start_step()
     while not training.is_finished:
-        # Batch.
+        # Batch. Negatives are mined at the start of an epoch, never where a training
+        # happens to resume: it gets the samples of the uninterrupted one.
         if session.is_epoch_boundary:
             if session.mine_negatives():
-                checkpoint.save(session)
+                checkpoint.save(session)  # a resumed training does not mine again
             clock.start_step()
         images, targets = next(batches)
 
@@ -231,13 +234,13 @@ def _train_steps(
             checkpoint.save(session)
 
 
-def start_training(
+def prepare_training(
     recipe: Recipe,
     labels: tuple[str, ...],
     steps_per_epoch: int,
     group: ProcessGroup = SINGLE_PROCESS,
     repeated: ScheduleRecord | None = None,
-) -> Start:
+) -> PreparedTraining:
     """Return a network with its grafted weights, ready for the first step.
 
     Args:
@@ -279,7 +282,7 @@ def start_training(
         frozen_backbone=recipe.freeze is Freeze.BACKBONE,
         group=group,
     )
-    return Start(recipe, training, transfer, line)
+    return PreparedTraining(recipe, training, transfer, line)
 
 
 def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
@@ -333,11 +336,11 @@ def _finish(
     options: TrainOptions,
     out: Path,
     observer: Observer,
-    start: Start,
+    prepared: PreparedTraining,
     session: TrainingSession,
 ) -> Outcome:
     """Choose the weights and thresholds, measure, and write the run."""
-    recipe, held_out = start.recipe, session.validator.held_out
+    recipe, held_out = prepared.recipe, session.validator.held_out
     model, labels = session.training.average.model, dataset.labels
     kept_step = session.validator.restore_best(model)
     keep_split(out, dataset.split_assignment)
@@ -362,7 +365,7 @@ def _finish(
         seed=recipe.seed,
         recipe=asdict(recipe),
         pretrained=recipe.weights,
-        pretrained_sha256=start.transfer.sha256 if start.transfer else None,
+        pretrained_sha256=prepared.transfer.sha256 if prepared.transfer else None,
         dataset=str(dataset.root.resolve()),
         dataset_sha256=dataset.sha256,
         dataset_images=dataset.photo_count,
@@ -372,7 +375,7 @@ def _finish(
         metrics=measure(found, held_out, labels, thresholds, split),
         curve=tuple(points),
         schedule=session.schedule_record(kept_step),
-        ancestors=start.ancestors,
+        ancestors=prepared.ancestors,
         repeats=options.repeats.name if options.repeats else None,
         machine=this_machine(),
         git_revision=git_revision(),
