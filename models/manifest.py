@@ -27,7 +27,7 @@ from pydantic import (
 
 from models.boxes import FloatArray
 from models.tiles import Tiles
-from models.value_types import Share
+from models.value_types import PAD_VALUE, Share
 
 SCHEMA_VERSION = 2  # the newest that this version reads
 UNTILED_SCHEMA = 1  # written without tiles, so that older daemons run the package
@@ -89,7 +89,7 @@ class InputInfo(_Part):
     value_range: tuple[float, float] = (0.0, 255.0)
     resize_mode: Literal["letterbox-top-left"] = "letterbox-top-left"
     interpolation: Literal["linear"] = "linear"
-    pad_value: int = 114
+    pad_value: int = PAD_VALUE
 
 
 class TilesInfo(_Part):

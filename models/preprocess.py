@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from models.boxes import Boxes, FloatArray, clip
+from models.value_types import PAD_VALUE
 
 Frame = npt.NDArray[np.uint8]  # [H, W, 3] BGR
-
-PAD_VALUE = 114  # grey that YOLOX's official checkpoints were trained with
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ from models.topics import Name, StationTopics
 
 MEBIBYTE = 1 << 20
 
+# While the broker does not answer, the pauses stop growing here, even if
+# ``reconnect_max_s`` is larger: waiting alerts are delivered soon after it is back.
+UNREACHABLE_PAUSE_MAX_S = 5.0
+
 
 class StationSettings(Settings):
     """``[station]``: place of this daemon in the factory; part of the MQTT topics."""
@@ -70,7 +74,12 @@ class BrokerSettings(BrokerLogin):
     """``[broker]``: the MQTT broker, and when an event is delivered."""
 
     reconnect_max_s: float = Field(
-        default=30, gt=0, le=600, description="Longest pause between two attempts."
+        default=30,
+        gt=0,
+        le=600,
+        description="Longest pause before the next attempt after a refusal; an "
+        f"unreachable broker is tried at least every {UNREACHABLE_PAUSE_MAX_S:g} s. "
+        "Pauses vary by half.",
     )
     protocol: ProtocolChoice = Field(
         default=ProtocolChoice.AUTO,

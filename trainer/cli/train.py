@@ -30,6 +30,7 @@ from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
+from trainer.evaluation.thresholds.limits import ENOUGH_GOOD, OVERKILL_TARGET
 from trainer.fit import recipe
 from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.distributed.torchrun import run_distributed
@@ -134,8 +135,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-overkill",
         type=share,
         metavar="SHARE",
-        help="share of good parts that may be alarmed, for example 1%% (default: 2%% "
-        "where there are 30 good parts to measure on)",
+        help="share of good parts that may be alarmed, for example 1%% (default: "
+        f"{OVERKILL_TARGET:.0%}% where there are {ENOUGH_GOOD} good parts to measure "
+        "on)",
     )
     limits.add_argument(
         "--max-escape",

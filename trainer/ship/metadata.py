@@ -16,7 +16,7 @@ import onnx
 import openvino as ov
 
 from models.manifest import Thresholds
-from models.preprocess import PAD_VALUE
+from models.value_types import PAD_VALUE
 
 SECTION = "model_info"
 

@@ -12,7 +12,7 @@ from collections import deque
 
 from pydantic import BaseModel
 
-from edge.config.station import BrokerSettings, CollectorAck
+from edge.config.station import UNREACHABLE_PAUSE_MAX_S, BrokerSettings, CollectorAck
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher.connection_diagnosis import explain_refusal
 from edge.delivery.publisher.delivery_faults import (
@@ -48,10 +48,6 @@ from models.topics import StationTopics
 # configuration limits the pauses after a refusal and while connections are taken over.
 RECONNECT_FIRST_S = 0.25
 FLAPPING_FIRST_S = 5.0
-# While the broker does not answer, the pauses stop growing here, even if
-# ``reconnect_max_s`` is larger: an attempt at a machine that is away costs nothing, and
-# alerts wait for its return.
-UNREACHABLE_PAUSE_MAX_S = 5.0
 CONNECT_LIMIT_S = 5.0
 LOGIN_ANSWER_LIMIT_S = 3.0
 TURN_S = 0.25

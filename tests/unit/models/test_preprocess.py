@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.preprocess import PAD_VALUE, Frame, Letterbox, letterbox, letterbox_image
+from models.preprocess import Frame, Letterbox, letterbox, letterbox_image
+from models.value_types import PAD_VALUE
 
 
 def plain(height_px: int, width_px: int, value: int = 200) -> Frame:

@@ -16,7 +16,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from models.boxes import Boxes, IntArray
-from models.preprocess import PAD_VALUE, Frame, letterbox_image
+from models.preprocess import Frame, letterbox_image
+from models.value_types import PAD_VALUE
 from trainer.data.dataset import Photo, read_photo
 from trainer.data.sample import Batch, BoxTarget
 from trainer.data.sampling.copy_paste import DefectBank, paste_defects

@@ -20,7 +20,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from models.boxes import Boxes
-from models.preprocess import PAD_VALUE, Frame
+from models.preprocess import Frame
+from models.value_types import PAD_VALUE
 from trainer.data.dataset import Photo
 from trainer.data.sample import BoxTarget
 from trainer.data.sampling.augmentation import (
