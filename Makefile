@@ -32,7 +32,7 @@ lint: env ## ruff, mypy strict, and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fault: env ## the rows of the fault list, by number, the long ones too
+fault: env ## all fault injection tests, the long ones too
 	@tests/install-system.sh
 	$(BIN)/python -m pytest -m fault $(ARGS)
 
