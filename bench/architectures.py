@@ -46,8 +46,6 @@ class Candidate:
     Attributes:
         width: Channels as a multiple of YOLOX-l's.
         convolutions: Kind of 3 x 3 convolutions.
-        activation: Behind each convolution.
-        note: Its name elsewhere.
     """
 
     width: float
@@ -96,11 +94,7 @@ def pictures() -> list[np.ndarray]:
 
 
 def variants(network: YOLOX, folder: Path) -> dict[str, ov.CompiledModel]:
-    """Return the compiled variants of a network.
-
-    Args:
-        network: With random weights.
-    """
+    """Return the compiled variants of a network."""
     onnx, xml = folder / "model.onnx", folder / "model.xml"
     export_onnx(network, onnx, input_height_px=SIZE_PX, input_width_px=SIZE_PX, info={})
     convert_openvino(onnx, xml, {})
@@ -121,11 +115,7 @@ def variants(network: YOLOX, folder: Path) -> dict[str, ov.CompiledModel]:
 
 
 def inference_ms(compiled: ov.CompiledModel) -> float:
-    """Return the median of some inferences.
-
-    Args:
-        compiled: For one picture.
-    """
+    """Return the median of some inferences."""
     request = compiled.create_infer_request()
     request.infer()
     took, started_s = [], time.perf_counter()
@@ -163,11 +153,7 @@ def training_step(network: YOLOX, *, half: bool) -> Callable[[], float]:
 
 
 def measure(rounds: int) -> list[dict[str, Any]]:
-    """Return one row a candidate.
-
-    Args:
-        rounds: How often each is timed.
-    """
+    """Return one row a candidate."""
     timed: dict[tuple[str, str], Callable[[], float]] = {}
     for candidate in CANDIDATES:
         with tempfile.TemporaryDirectory() as folder:

@@ -103,10 +103,6 @@ def measure_cost(frames: list[Pixels], rounds: int) -> dict[str, float]:
 
     It is the CPU time of the thread: other programs slow it down only through memory
     and caches.
-
-    Args:
-        frames: From a real video, enlarged.
-        rounds: How often each is measured.
     """
     measurer, learner = Measurer(), BaselineLearner(len(frames))
     learned = [learner.add(measurer.measure(frame)) for frame in frames][-1]
@@ -198,9 +194,6 @@ def run_spoilt_video(
 
 def main(arguments: list[str]) -> int:
     """Measure and write the result.
-
-    Args:
-        arguments: Without the program's name.
 
     Returns:
         0; 1 where a measurement takes too long, or a good video raised an alarm.

@@ -33,7 +33,6 @@ def draw(part: int, shot: int, size_px: int) -> Frame:
     """Draw one photo: a part with blobs, a little moved, with a grain of its own.
 
     Args:
-        part: Seed of the part.
         shot: Seed of the difference between shots of it.
 
     Returns:
@@ -56,7 +55,6 @@ def write_dataset(root: Path, photos: int, size_px: int, shots: int) -> int:
 
     Args:
         photos: How many; nine of ten train.
-        shots: How many photos show one part.
 
     Returns:
         Bytes of all photos.

@@ -51,7 +51,6 @@ def spoilt(
     """Return a part of the training photos, with planted faults.
 
     Args:
-        dataset: With a split train.
         count: Photos, good ones in their proportion.
     """
     photos = sorted(dataset.splits["train"], key=lambda photo: photo.sha256)[:count]

@@ -108,12 +108,7 @@ def joined_pairs(groups: Sequence[int]) -> int:
 
 
 def measure_parts(paths: Sequence[Path], pairs: int) -> dict[str, Any]:
-    """Return recall by kind of change, and false pairs.
-
-    Args:
-        paths: Photos, each of another part.
-        pairs: How many of them get a second shot.
-    """
+    """Return recall by kind of change, and false pairs."""
     pictures = [np.asarray(cv2.imread(str(path)), np.uint8) for path in paths]
     first = [seen(picture) for picture in pictures]
     chosen = np.random.default_rng(0).permutation(len(paths))[:pairs].tolist()

@@ -56,11 +56,7 @@ def commit(outbox: Outbox, count: int) -> float:
 
 
 def measure_commit(folder: Path, count: int) -> dict[str, Any]:
-    """Return how fast alerts are committed.
-
-    Args:
-        folder: For the outbox.
-    """
+    """Return how fast alerts are committed."""
     outbox = Outbox(folder / "outbox.sqlite3", TOPICS, MAX_BYTES)
     outbox.start()
     try:

@@ -59,12 +59,7 @@ CHILD = Path(__file__).parent / "measuring" / "peer_yolox.py"
 
 
 class Peer:
-    """Runs the peer in one folder.
-
-    Args:
-        folder: For its environment, the photos and its trainings.
-        label_count: Number of classes.
-    """
+    """Runs the peer in one folder."""
 
     def __init__(self, folder: Path, label_count: int) -> None:
         self.folder = folder.resolve()
@@ -76,7 +71,6 @@ class Peer:
         """Return the arguments of its command ``yolox train``.
 
         Args:
-            checkpoint: To start from, or to measure.
             settings: Only those that differ from its defaults.
         """
         own = [
@@ -109,7 +103,6 @@ def wrapped(weights: Path, folder: Path) -> Path:
 
     Args:
         weights: State dict with the official names, bare or under ``model``.
-        folder: For the file.
     """
     state = torch.load(weights, map_location="cpu", weights_only=True)
     path = folder / f"{weights.stem}-as-checkpoint.pth"
@@ -140,7 +133,6 @@ def evaluate_peer(
 
     Args:
         found: From the verb ``detect``.
-        photos: The ones that it was run on.
     """
     detections = as_detections(found["found"], len(photos))
     thresholds = choose_thresholds(detections, photos, labels, "val")
@@ -168,11 +160,7 @@ def evaluate_peer(
 
 
 def train(peer: Peer, name: str, start: Path, minutes: float) -> dict[str, Any]:
-    """Train once and return what it took, with what was found on val.
-
-    Args:
-        start: Checkpoint to start from.
-    """
+    """Train once and return what it took, with what was found on val."""
     different, in_proportion = TRAININGS[name]
     label = f"{name}-{minutes:g}min"
     pace_arguments = peer.arguments(f"{label}-pace", start, list(different))

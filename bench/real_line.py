@@ -175,11 +175,7 @@ class RealLine:
 
 
 def print_line(line: str) -> None:
-    """Show a line.
-
-    Args:
-        line: Without its end.
-    """
+    """Show a line."""
     print(line, flush=True)
 
 

@@ -23,11 +23,7 @@ SIZE_PX, BATCH = 320, 16
 
 
 def drawn_per_s(workers: int, first: int) -> float:
-    """Return how many pictures a second some processes draw once they have started.
-
-    Args:
-        first: Number of the first batch.
-    """
+    """Return how many pictures a second some processes draw once they have started."""
     config = StreamConfig((SIZE_PX,), BATCH, seed=0)
     batches = numbered_batches(
         config, range(first, first + 3 * CHUNK), workers, ahead=False
@@ -41,12 +37,7 @@ def drawn_per_s(workers: int, first: int) -> float:
 
 
 def trained_per_s(recipe: PretrainRecipe, workers: int) -> float:
-    """Return how many pictures a second a training draws and trains on.
-
-    Args:
-        recipe: Its first steps are trained.
-        workers: Processes that draw.
-    """
+    """Return how many pictures a second a training draws and trains on."""
     pretraining = pretrain.start_training(recipe)
     config = StreamConfig(recipe.sizes_px, recipe.batch, recipe.seed)
     numbers = range(4 * CHUNK)

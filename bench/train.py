@@ -32,11 +32,7 @@ MINUTES = 10
 
 
 def graftline(*arguments: object) -> str:
-    """Run one command and return what it printed.
-
-    Args:
-        arguments: Verb and arguments.
-    """
+    """Run one command and return what it printed."""
     command = [sys.executable, "-m", "graftline", *map(str, arguments)]
     print("$", "graftline", *arguments, flush=True)
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
@@ -51,8 +47,6 @@ def measure(
     Args:
         dataset: With a val split and good parts.
         weights: For ``train --weights``.
-        options: More arguments of the command: length, seed and so on.
-        run: Folder of the run.
     """
     seconds = None
     if not (run / RECORD_NAME).exists():
@@ -82,12 +76,7 @@ def measure(
 
 
 def measure_package(dataset: Path, run: Path, package: Path) -> dict[str, Any]:
-    """Pack a run and measure each variant that passed the gate.
-
-    Args:
-        dataset: The one of the run.
-        package: Folder to write.
-    """
+    """Pack a run and measure each variant that passed the gate."""
     printed = json.loads(graftline("pack", run, "--out", package, "--json"))
     variants = {}
     for name in open_package(package).manifest.variants:
@@ -97,11 +86,7 @@ def measure_package(dataset: Path, run: Path, package: Path) -> dict[str, Any]:
 
 
 def case_name(args: argparse.Namespace, weights: str) -> str:
-    """Return the name of a case: its weights, and what differs from the default.
-
-    Args:
-        weights: Where it starts.
-    """
+    """Return the name of a case: its weights, and what differs from the default."""
     parts = [Path(weights).stem]
     if args.minutes != MINUTES and not args.epochs:
         parts.append(f"{args.minutes:g}min")

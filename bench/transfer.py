@@ -80,7 +80,6 @@ def subset(dataset: Dataset, cell: Cell) -> Dataset:
     """Return the dataset with some of its photos to train on, val as it is.
 
     Args:
-        dataset: With splits train and val.
         cell: How many defective photos, good ones in the same proportion.
     """
     photos = dataset.splits["train"]
@@ -99,7 +98,6 @@ def measure_cell(
 
     Args:
         looks: Training samples in all.
-        common: Options that all cells share.
     """
     some = subset(dataset, cell)
     detector, weights = cell.network

@@ -29,7 +29,6 @@ def run_demo(start: str, seed: int, out: Path) -> dict[str, Any]:
 
     Args:
         start: Key of ``STARTS``.
-        out: Folder of the demo.
 
     Returns:
         The summary with the exit code; only the latter where a step failed.

@@ -147,11 +147,7 @@ def measure(args: argparse.Namespace, children: Children) -> dict[str, Any]:
 def run_for(
     seconds: float, edge: Path, output: Path, children: Children
 ) -> dict[str, Any]:
-    """Run the daemon for a while, stop it in order, and return its figures.
-
-    Args:
-        output: File for its JSON.
-    """
+    """Run the daemon for a while, stop it in order, and return its figures."""
     arguments = ("graftline", "run", "--config", str(edge), "--json")
     daemon = children.start(ChildCommand("run", arguments, output))
     print_line(f"inspecting for {seconds:.0f} s")
@@ -165,11 +161,7 @@ def run_for(
 
 
 def print_line(line: str) -> None:
-    """Show a line.
-
-    Args:
-        line: Without its end.
-    """
+    """Show a line."""
     print(line, flush=True)
 
 

@@ -62,7 +62,6 @@ class RunResult:
     """The result of one run of the daemon.
 
     Attributes:
-        summary: State and counters, for JSON.
         signal_number: The signal that stopped it; 0 = its sources ended.
         error: What a person must know although it ended in order; None = nothing.
     """
@@ -84,7 +83,6 @@ def run_daemon(
     Args:
         config: The file that it was read from; a reload reads it again.
         exits_at_end: End when every source has ended and everything is delivered.
-        show_progress: Shows a line at the terminal.
 
     Returns:
         Summary, and what a person must know: a camera that never delivered, events
@@ -134,7 +132,6 @@ class _Daemon:
         cameras: Started; they hold their frames back.
         model: Loaded; the rules of all cameras fit its labels.
         signals: Set by SIGTERM or SIGINT, and by SIGHUP.
-        show_progress: Shows a line at the terminal.
         started_s: Monotonic clock at the start of the run.
     """
 

@@ -31,8 +31,6 @@ class StreamConfig:
 
     Attributes:
         sizes_px: Sides of the square pictures; each batch has one of them.
-        batch: Pictures in a batch.
-        seed: Seed of sizes and pictures.
     """
 
     sizes_px: tuple[int, ...]
@@ -79,8 +77,6 @@ def numbered_batches(
     """Yield batches in order, drawn by other processes.
 
     Args:
-        numbers: Positions in the stream.
-        workers: Number of processes.
         ahead: Draw the next batches while these are used, for training on a GPU. On a
             CPU a training step takes three times as long beside another process, so
             there drawing and training take turns.

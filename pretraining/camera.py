@@ -43,7 +43,6 @@ class Camera:
     Attributes:
         blur_px: Deviation of the lens blur.
         noise: Deviation of the sensor noise in grey levels.
-        colour: Whether the sensor sees colours.
         threshold: Level above which a binary camera returns white; None = grey levels.
         jpeg_quality: JPEG quality 1..100, or None for an uncompressed picture.
     """
@@ -110,7 +109,6 @@ def expose(
 
     Args:
         picture: ``[h, w, 3]`` float32: the whole picture or the window's patch.
-        light: The whole picture's light.
         window: Where the patch lies, or None for the whole picture.
 
     Returns:

@@ -34,7 +34,6 @@ class MarkSpot:
         patch: ``[h, w, 3]`` float32, changed in place.
         x: Centre in the patch, pixels.
         y: Centre in the patch, pixels.
-        size_px: Extent of the mark.
         contrast: Grey levels, above 0.
     """
 

@@ -51,7 +51,6 @@ class PretrainRecipe:
 
     Attributes:
         sizes_px: Sides of the square pictures, one for a whole batch.
-        batch: Pictures per step.
         agnostic_steps: The first steps, in which all defects have the same class: the
             network learns to locate before it learns to classify.
         start: Weights to continue from, a name or a file; another seed draws new
@@ -230,7 +229,6 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
 
     Args:
         state: Checkpoint file; training resumes from it where it exists.
-        workers: Processes that draw pictures.
 
     Returns:
         The finished training.

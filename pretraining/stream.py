@@ -210,7 +210,6 @@ def draw_geometry_defects(
     """Return the composed picture and the defects drawn into its geometry.
 
     Args:
-        scene: A scene without defects.
         count: Wanted number; fewer where there is no room.
 
     Returns:
@@ -297,8 +296,6 @@ def visible_box(
 
     Args:
         picture: ``[S, S, 3]`` the scene with all its defects, before light and lens.
-        light: The scene's light.
-        camera: The scene's camera.
         roughness: Grey levels of texture and noise that the change must exceed.
 
     Returns:

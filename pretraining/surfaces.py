@@ -40,7 +40,6 @@ class Surface:
     Attributes:
         picture: ``[S, S, 3]`` float32 BGR, nominally 0..255.
         roughness: Standard deviation of the texture in grey levels.
-        material: What it shows.
     """
 
     picture: FloatImage

@@ -154,7 +154,6 @@ def cut_texture(
     """Return a turned, zoomed, shifted cut_texture out of one tile of the texture_bank.
 
     Args:
-        texture: Family of tiles.
         zoom: Smallest and largest magnification of the tile.
         turn: Whether the tile is turned by any angle or only by quarter turns.
 

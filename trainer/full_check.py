@@ -71,7 +71,6 @@ def with_small_boxes(
 
     Args:
         size_px: Longer side of the input; None = as ``train`` chooses it.
-        option: Whether photos are cut into tiles.
     """
     photos = _trained_on(report.dataset)
     tiles = choose_tiles(photos, size_px, option)

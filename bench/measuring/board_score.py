@@ -20,7 +20,6 @@ class Board:
     Attributes:
         part_id: Name of its picture in the camera's folder.
         photo: With its labelled boxes; no box for a good board.
-        labels: Class name of each box.
     """
 
     part_id: str
@@ -33,13 +32,8 @@ class BoardScore:
     """The alerts compared with the labels.
 
     Attributes:
-        boards: Number of boards, good ones included.
-        good_boards: Boards without a defect.
         caught: Defective boards with an alert.
         missed: Defective boards without an alert.
-        false_alarms: Good boards with an alert.
-        alerts_of_unknown_parts: Parts with an alert that are not in the folder.
-        parts_alerted_twice: Parts with more than one alert.
         defects: Labelled boxes on defective boards.
         defects_found: Those with a detection of the class and IoU >= 0.33.
         detections: Detections in all alerts of defective boards.
@@ -75,7 +69,6 @@ def link_boards(dataset: Path, camera: Path) -> list[Board]:
 
     Args:
         dataset: With a split val and good boards.
-        camera: Folder to make.
     """
     opened = open_dataset(dataset)
     camera.mkdir(parents=True)
@@ -92,11 +85,7 @@ def link_boards(dataset: Path, camera: Path) -> list[Board]:
 def score_boards(
     boards: Iterable[Board], alerts: Iterable[dict[str, Any]]
 ) -> BoardScore:
-    """Compare the alerts of the camera with the labels.
-
-    Args:
-        alerts: Rows of the history.
-    """
+    """Compare the alerts of the camera with the labels."""
     by_part: dict[str, list[dict[str, Any]]] = {}
     for alert in alerts:
         by_part.setdefault(alert["part_id"], []).append(alert)

@@ -151,11 +151,7 @@ def measure_start(out: Path, slot: Path, photos: Path) -> dict[str, Any]:
 def measure_cameras(
     out: Path, slot: Path, photos: Path, seconds: float
 ) -> dict[str, Any]:
-    """Measure processor time and memory with 1, 2, 4, 8 cameras, and a failing one.
-
-    Args:
-        seconds: Length of each run.
-    """
+    """Measure processor time and memory with 1, 2, 4, 8 cameras, and a failing one."""
     video = _write_video(photos, out / "cameras.avi", int(seconds + 10) * VIDEO_FPS)
     healthy = (f"file:{video}", "")
     runs = {str(n): [healthy] * n for n in CAMERA_COUNTS}
@@ -194,11 +190,7 @@ def _write_video(photos: Path, path: Path, frames: int) -> Path:
 def measure_publish(
     out: Path, slot: Path, photos: Path, seconds: float
 ) -> dict[str, Any]:
-    """Measure the delay of an alert, and inspection while the broker takes no alerts.
-
-    Args:
-        seconds: About the length of each run.
-    """
+    """Measure the delay of an alert, and inspection while the broker is slow."""
     shutil.rmtree(out / "broker", ignore_errors=True)
     with start_broker(out / "broker") as broker, SlowWire(broker.port) as slow:
         paced = link_photos(photos, out / "paced-photos", int(seconds * 4) + 8)

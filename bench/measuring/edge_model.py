@@ -19,7 +19,6 @@ def bench_slot(out: Path, photos: Path, weights: Path) -> Path:
 
     Args:
         photos: COCO dataset with splits train and val, and ``good/``.
-        weights: To start from.
     """
     slot = out / "line-pc"
     if not (slot / "current").exists():
@@ -56,7 +55,6 @@ def link_photos(photos: Path, folder: Path, count: int) -> Path:
 
     Args:
         folder: Folder to make; links that are there stay.
-        count: How many pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = sorted(photos.resolve().glob("*.jpg"))

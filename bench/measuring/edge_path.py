@@ -46,7 +46,6 @@ class MemoryCamera:
     """A camera whose next frame is always ready.
 
     Args:
-        frames: Shown in turn.
         is_triggered: Whether every frame is a part.
     """
 
@@ -72,11 +71,7 @@ class MemoryCamera:
 
 
 class SlotCamera(MemoryCamera):
-    """A camera that reads from a real slot.
-
-    Args:
-        slot: Where another thread or process writes.
-    """
+    """A camera that reads from a real slot."""
 
     def __init__(self, slot: FrameBuffer) -> None:
         super().__init__([], is_triggered=False)
@@ -101,11 +96,7 @@ class KnownAnswers:
 
 
 class SlowRequest:
-    """A request whose answer takes at least ``SLOW_S``.
-
-    Args:
-        inner: The real one.
-    """
+    """A request whose answer takes at least ``SLOW_S``."""
 
     def __init__(self, inner: Inference) -> None:
         self._inner = inner
@@ -178,11 +169,7 @@ def _path_fps(
 
 
 def measure_throughput(slot: Path, photos: Path, seconds: float) -> dict[str, Any]:
-    """Compare frames in memory to decision with OpenVINO alone, pair by pair.
-
-    Args:
-        seconds: Length of each of the measurements.
-    """
+    """Compare frames in memory to decision with OpenVINO alone, pair by pair."""
     frames = [np.asarray(cv2.imread(str(p)), np.uint8) for p in _first(photos, 64)]
     result: dict[str, Any] = {}
     for name, streams_max in (("parts", 64), ("free_run", 1)):

@@ -28,7 +28,6 @@ class Fault:
     """One planted fault.
 
     Attributes:
-        kind: What was done.
         true_box: ``[4]`` before the change; for an added box that box.
         labelled: Index into the photo's boxes after the change; None = deleted.
     """
@@ -42,12 +41,7 @@ class Fault:
 def plant(
     photos: Sequence[Photo], share: float, label_count: int, seed: int
 ) -> tuple[list[Photo], list[Fault]]:
-    """Return photos with a share of their labels spoilt, the four kinds in turn.
-
-    Args:
-        photos: With labels that count as correct.
-        label_count: Number of classes.
-    """
+    """Return photos with a share of their labels spoilt, the four kinds in turn."""
     rng = np.random.default_rng(seed)
     places = [(i, g) for i, photo in enumerate(photos) for g in range(len(photo.boxes))]
     chosen = rng.permutation(len(places))[: round(share * len(places))]
@@ -125,12 +119,7 @@ def named_faults(
     found: Sequence[Detections],
     faults: Sequence[Fault],
 ) -> list[int | None]:
-    """Return for each suspect the planted fault that it names, or None.
-
-    Args:
-        photos: As they were trained on.
-        found: One for each photo.
-    """
+    """Return for each suspect the planted fault that it names, or None."""
     by_photo: dict[str, list[int]] = {}
     for number, fault in enumerate(faults):
         by_photo.setdefault(fault.photo_sha256, []).append(number)

@@ -40,7 +40,6 @@ def write_result(path: Path, document: dict[str, Any]) -> None:
 
     Args:
         path: The file; its folder is made.
-        document: What was measured.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")

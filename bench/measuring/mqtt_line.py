@@ -24,11 +24,7 @@ SLICE_BYTES, SLICE_S = 512, 0.05  # 10 kB/s: slower than alerts with pictures co
 
 
 class Broker:
-    """A running mosquitto.
-
-    Args:
-        port: On the loopback interface.
-    """
+    """A running mosquitto."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
         self.port = port

@@ -19,13 +19,7 @@ ALARMED = (0, 1, 2, 4, 8, 15)  # good parts
 def recalls(
     found: Sequence[Detections], photos: Sequence[Photo], classes: int
 ) -> dict[int, float]:
-    """Return the recall for each number of good parts alarmed.
-
-    Args:
-        found: One for each photo.
-        photos: With the ground truth.
-        classes: Number of labels.
-    """
+    """Return the recall for each number of good parts alarmed."""
     pairs = list(zip(found, photos, strict=True))
     images = score_images(found, photos)
     good = sum(photo.is_good for photo in photos)

@@ -176,11 +176,7 @@ class FrameBufferWriter:
         self._finish(buffer)
 
     def publish_fault(self, fault: str, stamp: Stamp) -> None:
-        """Make an unreadable frame the newest one.
-
-        Args:
-            fault: Why it is unreadable.
-        """
+        """Make an unreadable frame the newest one."""
         self._finish(self._begin(stamp, 0, 0, fault))
 
     def wait_until_taken(self, timeout_s: float) -> bool:

@@ -34,16 +34,12 @@ class CapturePlan:
     """What a camera's process does. Equal plans need no new process.
 
     Attributes:
-        camera: Name of the camera.
         fps: Pace, frames per second; 0 = the source's own.
-        open_timeout_ms: Longest wait for the source.
-        read_timeout_ms: Longest wait for a frame.
         loops: A video file starts again at its end.
         keeps_every_frame: Each frame of a live camera is a part, see ``backlog``.
         health: None = frames are not checked.
         baseline: Learned before; None = not learned yet. It is not compared: a
             process that learned it itself already uses it.
-        first_frame_id: Number of the first frame to deliver.
         poisoned_frame_id: Frame that killed the process before: not read again.
         is_verbose: Native libraries may write on stderr.
         open_capture: Opens a live source; None = through OpenCV. It is pickled with
@@ -117,11 +113,7 @@ class FramePublisher:
         self._frame_buffer.header[HeaderField.DEADLINE_NS] = deadline
 
     def start_read(self, frame_id: int, timeout_ms: float) -> None:
-        """Write which frame is read next, in case it kills the process.
-
-        Args:
-            timeout_ms: Longest time that reading takes.
-        """
+        """Write which frame is read next, in case it kills the process."""
         self._frame_buffer.header[HeaderField.CURRENT_READ] = frame_id + 1
         self.extend_deadline(timeout_ms)
 

@@ -28,11 +28,7 @@ LOGIN_REQUIRED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
 class ReachabilityProbe:
-    """Probes one lost camera at intervals, in a thread that exists only then.
-
-    Args:
-        name: Name of the camera, for the thread's name.
-    """
+    """Probes one lost camera at intervals, in a thread that exists only then."""
 
     def __init__(self, source: Source, name: str) -> None:
         self._source = source

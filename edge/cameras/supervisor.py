@@ -45,9 +45,6 @@ OPENING = "opening"
 class CameraProcess:
     """One camera, as the daemon sees it. Used by one thread.
 
-    Args:
-        dice: For the jitter.
-
     Attributes:
         reason: Why it is degraded or lost; empty while it is up.
         conditions: What the image quality monitor detected, while frames come.
@@ -162,11 +159,7 @@ class CameraProcess:
             self._reader.release()
 
     def supervise(self, now_ns: int) -> None:
-        """Start, check, kill and restart the process; returns at once.
-
-        Args:
-            now_ns: Monotonic clock.
-        """
+        """Start, check, kill and restart the process; returns at once."""
         self._reap()
         if self._process is None:
             if self._probe.has_returned:

@@ -29,7 +29,6 @@ def load_baseline(health: CameraHealthSettings, camera: str) -> Baseline | None:
 
     Args:
         health: With an absolute path.
-        camera: Name of the camera, for the log.
 
     Returns:
         None where frames are not checked, or the baseline is not learned yet.

@@ -40,7 +40,6 @@ class CommandQueue:
 
     Args:
         timeout_ms_of: Returns ``trigger_timeout_ms`` of a camera by its name.
-        is_clock_synchronized: Returns whether the wall clock can be trusted.
 
     Attributes:
         accepted: Number of executed commands, by verb.
@@ -75,9 +74,7 @@ class CommandQueue:
         """Add a message; called by the network thread, returns at once.
 
         Args:
-            topic: One of the command topics.
             payload: Any bytes.
-            is_retained: The broker had retained it.
         """
         if len(self._queue) >= QUEUE_COMMANDS:
             self._overflowed += 1
@@ -95,10 +92,6 @@ class CommandQueue:
         """Validate and execute what has arrived; yield the replies.
 
         A reload is not executed here: it is added to ``reloads``.
-
-        Args:
-            channels: The cameras in force.
-            limit: Largest number of commands.
         """
         if not self._queue:
             return

@@ -55,7 +55,6 @@ class Refused:
     """A command that is not executed.
 
     Attributes:
-        reason: Explanation for a person.
         id: Id of the command; empty where it could not be read: there is no reply.
     """
 
@@ -76,9 +75,7 @@ class CommandGate:
         """Return the command, or why it is refused.
 
         Args:
-            raw: The message as received.
             now: Wall clock of the station, aware.
-            clock_synchronized: Whether that clock can be trusted.
         """
         command = read_command(raw)
         if isinstance(command, Refused):

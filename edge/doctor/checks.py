@@ -39,7 +39,6 @@ class Check:
     """One check.
 
     Attributes:
-        name: Name in the report.
         exit_code: Exit code of the command, where the check does not return.
         run: Returns the result; may raise a ``GraftlineError``.
     """
@@ -65,7 +64,6 @@ def run_checks(checks: list[Check], deadline_s: float) -> list[CheckResult]:
     """Return the result of every check, in order.
 
     Args:
-        checks: Run in parallel.
         deadline_s: Monotonic clock; a check that is not done by then has failed.
     """
     answers: queue.SimpleQueue[tuple[int, CheckResult]] = queue.SimpleQueue()

@@ -22,7 +22,6 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
     """Check whether a folder of the daemon is writable and has space.
 
     Args:
-        name: Its use, for the report.
         folder: The daemon creates it if it does not exist.
         wanted_bytes: Largest size that the configuration allows for its content.
 

@@ -219,11 +219,7 @@ class CameraChannel:
             self.hardware_triggers = old.hardware_triggers
 
     def faults(self, labels: Sequence[str]) -> list[str]:
-        """Return, as phrases, the current faults of this camera.
-
-        Args:
-            labels: Names of the labels of the model in force.
-        """
+        """Return, as phrases, the current faults of this camera."""
         camera = self.camera
         is_lost = camera.state is CameraState.LOST
         conditions = ("lost",) if is_lost else camera.conditions

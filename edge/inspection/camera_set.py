@@ -163,7 +163,6 @@ def rebuild_channel(
     Args:
         old: Its channel, if there was a camera of this name. State that still holds
             is moved from it to the new one.
-        after: The settings from now on.
 
     Raises:
         ConfigError: The picture of the empty belt cannot be used.

@@ -38,9 +38,7 @@ class LoadedModel:
     """A model that is ready to inspect. Used by one thread.
 
     Attributes:
-        labels: Names of its C labels.
         score_thresholds: ``[C]`` float32, the package's own.
-        iou_threshold: Overlap at which NMS drops a box.
         in_force: Its description in messages.
         requests: As many as may be in flight at the same time.
     """
@@ -59,7 +57,6 @@ class LoadedModel:
 
         Args:
             output: ``[4 + C, A]``, from one of the requests.
-            letterbox: How the frame was put into its input.
             score_thresholds: ``[C]`` float32.
 
         Returns:
@@ -134,9 +131,6 @@ def useful_streams(are_triggered: Sequence[bool]) -> int:
 
     One camera in free run needs each output as soon as possible: one frame at a time.
     Parts do not grow old: throughput counts.
-
-    Args:
-        are_triggered: Whether the frames of each camera are parts.
     """
     return STREAMS_MAX if any(are_triggered) else len(are_triggered)
 
@@ -145,7 +139,6 @@ class ModelWatcher:
     """Watches the slot and loads a new model when flashing switched.
 
     Args:
-        settings: Slot, threads and interval.
         running: SHA-256 of the package that runs.
         streams_max: As in ``load_model``.
 

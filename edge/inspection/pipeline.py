@@ -50,12 +50,10 @@ class Pipeline:
         poll_commands: Executes the commands that have arrived. Called after a frame
             was taken and before it is assigned to a part, so that no frame overtakes
             its command.
-        sheds_frames: Returns whether free-running cameras skip every second frame.
 
     Attributes:
         model: The model in force; frames in flight keep the one they started with.
         fault: Why the model gives no output; empty = it does.
-        channels: The cameras in force.
         infer_latency: Durations of one frame in the model.
     """
 
@@ -134,7 +132,6 @@ class Pipeline:
 
         Args:
             channel: Its camera; none of its frames is in flight any more.
-            reason: Why they are not inspected.
         """
         for part in channel.abandon_parts(reason):
             in_flight = InFlightFrame(channel, part, self.model, is_captured=False)

@@ -69,10 +69,7 @@ class DaemonMetrics:
     """The sources of all metrics.
 
     Attributes:
-        status: Cameras, model and outbox.
         stuck: Reads the names of loops that hang.
-        is_throttled: Reads whether the processor is too hot.
-        outbox_path: The outbox's file, for its size.
     """
 
     status: DaemonStatus

@@ -97,10 +97,6 @@ class StatusReporter:
     Args:
         thermal: Checked in the thread of the reporter.
         health_file: Where ``health.json`` is written.
-        show_progress: Shows a line at the terminal.
-
-    Attributes:
-        state: State of the daemon.
     """
 
     def __init__(

@@ -32,8 +32,6 @@ class StationIdentity:
 
     Attributes:
         station: Name of the station; one daemon.
-        boot_id: Random, new at each start of the daemon.
-        clock_synchronized: Whether the wall clock can be trusted.
     """
 
     site: str
@@ -96,7 +94,6 @@ def build_alert(
 
     Args:
         detections: At least one, with ``boxes_frame``.
-        label_names: Names of the package's labels.
         evidence: Relative path of the full picture; None = it could not be kept.
         thumbnail_sha256: Hash of the JPEG that goes with the alert; None = no JPEG.
         regions: Name of the region of each detection; empty = no names.
@@ -137,7 +134,6 @@ def build_verdict(
 
     Args:
         detections: Defects of the part; None = it was not inspected.
-        reason: Why it was not inspected.
         verdict: Verdict of a counted part; None = it follows from the detections.
     """
     return VerdictData(

@@ -26,7 +26,6 @@ class AlertSuppression:
 
         Args:
             region: Name of the region of the defect; empty = no regions are drawn.
-            label: Label of the defect.
             now_ns: Monotonic clock of the frame's capture.
 
         Returns:

@@ -87,7 +87,6 @@ class Matching:
         """Lower the costs where a pair is within a tolerance.
 
         Args:
-            cost: Cost of this kind of evidence.
             residuals: ``[T, D]`` pixels.
             tolerance: ``[T, D]`` pixels; 0 = this pair has no such evidence.
         """

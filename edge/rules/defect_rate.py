@@ -18,7 +18,6 @@ class DefectRateAlarm:
     Args:
         parts: Defective parts in a row that raise the alarm; 0 = never.
         alerts: More defects than this within the window raise it; 0 = never.
-        window_s: Length of the window.
     """
 
     def __init__(self, *, parts: int, alerts: int, window_s: float) -> None:

@@ -102,7 +102,6 @@ class RegionMap:
 
     Args:
         regions: In the order of the file.
-        labels: Names of the model's C labels.
         score_thresholds: ``[C]`` float32, the package's own.
 
     Attributes:

@@ -47,7 +47,6 @@ class TrackReset:
         """Take the next capture; return whether earlier tracks must be reset.
 
         Args:
-            captured_ns: Monotonic clock of the capture.
             restarts: Restarts of the camera's process until then.
             max_missed: Inspected frames after which an unmatched track is deleted.
             size_px: Width and height of the frame; None = unknown.

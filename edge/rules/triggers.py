@@ -29,7 +29,6 @@ class Trigger:
     """A command to inspect one part.
 
     Attributes:
-        part_id: Name of the part.
         arrived_ns: Monotonic clock of the command.
         arrived_wall_ns: Wall clock of the command, since 1970 UTC.
         timeout_ms: A frame captured later than this after the command is too late.
@@ -48,12 +47,7 @@ class Trigger:
         return self.arrived_ns + self.timeout_ms * NS_PER_MS
 
     def missed_frame(self, reason: str, frame_id: int) -> CameraFrame:
-        """Return the part as a frame without pixels.
-
-        Args:
-            reason: Why it was not inspected.
-            frame_id: Number of the camera's last frame.
-        """
+        """Return the part as a frame without pixels."""
         stamp = Stamp(frame_id, self.arrived_ns, self.arrived_wall_ns, self.part_id)
         return CameraFrame(None, stamp, reason)
 

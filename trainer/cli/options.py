@@ -41,7 +41,6 @@ def read_options(
 
     Args:
         args: Parsed by ``train``.
-        dataset: To train on.
         report: Called with each difference from a run that is repeated.
 
     Raises:

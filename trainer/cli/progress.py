@@ -27,22 +27,13 @@ LINE_EVERY_S = 10.0  # where there is no terminal
 
 
 def print_status(text: str) -> None:
-    """Print a line on stderr.
-
-    Args:
-        text: Without a line end.
-    """
+    """Print a line on stderr."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 class Ticker:
-    """A bar on a terminal, else a line every ``LINE_EVERY_S``.
-
-    Args:
-        title: Name of the work.
-        total: Number of ticks.
-    """
+    """A bar on a terminal, else a line every ``LINE_EVERY_S``."""
 
     def __init__(self, title: str, total: int) -> None:
         self._title, self._total, self._done = title, total, 0
@@ -65,7 +56,6 @@ class Ticker:
 
         Args:
             done: In all; None = one more.
-            note: Shown at the end of the line.
         """
         self._done = self._done + 1 if done is None else done
         if self._progress:
@@ -96,10 +86,6 @@ class Ticker:
 @contextmanager
 def ticking(title: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar for some work.
-
-    Args:
-        title: Name of the work.
-        total: Number of items.
 
     Yields:
         Function to call after each item.

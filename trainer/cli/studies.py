@@ -120,10 +120,6 @@ def run_studies(
 ) -> Iterator[Study]:
     """Yield the result of each study when it is finished.
 
-    Args:
-        dataset: The one that the run was trained on.
-        options: The ones that the run was trained with.
-
     Raises:
         TrainingError: Other trainings are there, or the folder cannot be written.
     """

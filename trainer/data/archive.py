@@ -86,10 +86,6 @@ class Member:
 def accepted_members(infos: Sequence[ZipInfo], packed_bytes: int) -> list[Member]:
     """Return the files of a zip if all of them may be unpacked.
 
-    Args:
-        infos: The zip's directory.
-        packed_bytes: Size of the zip itself.
-
     Raises:
         UnsafeMemberError: One may not, or all together are too much.
     """
@@ -196,7 +192,6 @@ def unpacked(path: Path, on_progress: UnpackProgress | None = None) -> Path:
 
     Args:
         path: A folder, which is returned as it is, or a zip.
-        on_progress: Called after every file that is unpacked.
 
     Returns:
         The folder; where the zip holds nothing but one folder, that one.

@@ -57,8 +57,6 @@ class Photo:
         width_px: With the EXIF orientation applied, as is ``height_px``.
         boxes: ``[G, 4]`` float32, xyxy, pixels of the photo; empty for a good part.
         labels: ``[G]`` int64, index into the dataset's labels.
-        source: The annotation file of the boxes.
-        is_grey: It shows no colour.
         places: Where in ``source`` each box is, ``G`` of them.
         fingerprint: ``[S, S]`` uint8, the photo made small and grey.
     """
@@ -90,7 +88,6 @@ class Dataset:
         splits: Name to photos, good ones included.
         findings: What was found while reading; errors make training wrong.
         sha256: Hash of all photos and labels; paths do not count.
-        split_assignment: Which photos are trained on and which are measured on.
     """
 
     root: Path
@@ -211,7 +208,6 @@ def open_dataset(
 
     Args:
         root: Its folder, or a zip of it.
-        on_photo: Called after every photo that was read.
         split: How to divide it where it brings no val.
 
     Returns:

@@ -23,9 +23,6 @@ class FindingKind(StrEnum):
     """What a finding is about, in the order of the reports.
 
     The value is the one in ``check --json``.
-
-    Attributes:
-        heading: The kind as the terminal and the page show it.
     """
 
     heading: str
@@ -72,8 +69,6 @@ class Finding:
         level: Errors stop training.
         file: Photo or annotation file at fault.
         place: Line, annotation id or key inside the file; empty for all of it.
-        why: What is wrong: got and expected.
-        fix: The next action of the person who reads it.
         boxes: Boxes at fault as they were drawn; pixels of the photo.
         photo: The photo that it is about where ``file`` is another file.
     """

@@ -22,7 +22,6 @@ def ends_in_filler(content: bytes, picture: Frame) -> bool:
     that is cut off becomes coarse, not grey, and is not recognized.
 
     Args:
-        content: The whole file.
         picture: ``[H, W, 3]`` uint8, decoded, EXIF orientation applied.
 
     Source:

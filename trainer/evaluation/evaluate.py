@@ -29,8 +29,6 @@ class EvaluatedModel:
         name: As in the run's record or the manifest.
         variant: ``torch``, or a variant of the package.
         labels: Class names in the order of the scores.
-        thresholds: Stored with the run or package.
-        detector: Ready to run.
     """
 
     name: str
@@ -45,7 +43,6 @@ class Evaluation:
     """The figures of a model on photos.
 
     Attributes:
-        model: What was measured.
         metrics: At the model's own thresholds.
         found: Detections, one for each photo.
         photos: Labels in the order of the model's class names.
@@ -115,7 +112,6 @@ def evaluate(
         model: From ``open_model``.
         dataset: Its classes may be in another order than the model's.
         split: None = ``val`` if there is one, else everything.
-        on_photo: Called after each photo.
 
     Raises:
         DatasetError: No such split, or a class that the model does not know.
@@ -139,7 +135,6 @@ def relabelled(
     """Return photos with label indices into another list of class names.
 
     Args:
-        photos: From the dataset.
         dataset: Its class names are what the indices of the photos mean.
         labels: Class names that the new indices mean.
 

@@ -33,7 +33,6 @@ def upper_bound(hits: int, trials: int) -> float:
     """Return the share that is not exceeded with 95 % confidence, one-sided and exact.
 
     Args:
-        hits: Number of events.
         trials: Number of photos; 0 proves nothing and gives 1.
 
     Source:

@@ -14,7 +14,6 @@ def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
     another seed, or not at all, and the run would be measured on its training photos.
 
     Args:
-        dataset: To measure on.
         run: Its folder; a package, or a run of an older version, has no split record.
 
     Returns:

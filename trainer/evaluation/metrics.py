@@ -39,10 +39,8 @@ def predict_photos(
     """Return the detections on each photo, down to ``LOWEST_SCORE``.
 
     Args:
-        detector: Runs in any runtime.
         photos: Read from disk one by one.
         iou_threshold: Two boxes of one class that overlap more are one (NMS).
-        on_photo: Called after each photo.
 
     Returns:
         Boxes in pixels of the photo, one ``Detections`` for each photo.
@@ -163,10 +161,8 @@ class Counts:
     """Detections and photos counted at given thresholds.
 
     Attributes:
-        boxes: Labelled boxes.
         true_positives: Labelled boxes found.
         reported: Detections.
-        good: Photos of good parts.
         alarmed: Good ones with a detection.
         defective: Photos with labelled boxes.
         escaped: Defective ones without any detection.
@@ -218,7 +214,6 @@ def measure(
         found: One for each photo, from ``predict_photos``.
         labels: Class names in the order of the scores.
         thresholds: Recall, precision, overkill and escapes are counted at these.
-        split: Name of the set, as stored in the figures.
     """
     scores = np.array([thresholds.scores[label] for label in labels], np.float32)
     counts = count(found, photos, scores)
@@ -237,7 +232,6 @@ def metrics_of(
     Args:
         found: One for each photo, from ``predict_photos``.
         counts: At the thresholds; from ``count``, or summed over folds.
-        split: Name of the set, as stored in the figures.
     """
     precisions = average_precisions(found, photos, label_count)
     coco = [precisions[threshold] for threshold in AP_IOUS[1:]]

@@ -12,8 +12,6 @@ class TorchDetector:
 
     Args:
         model: Put into evaluation mode; stays on its device.
-        input_height_px: Height of the network's input.
-        input_width_px: Width of the network's input.
     """
 
     def __init__(

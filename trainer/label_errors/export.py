@@ -54,7 +54,6 @@ def write_label_issues(
 
     Args:
         folder: Made if it does not exist.
-        dataset: For the class names and the paths of the photos.
         photos: The issues index into these.
         found: One for each photo.
         issues: From ``find_label_issues``.
@@ -84,13 +83,7 @@ def write_label_issues(
 def issue_text(
     issue: LabelIssue, labels: Sequence[str], photo: Photo, detections: Detections
 ) -> str:
-    """Return what may be wrong, for a person who sees the photo.
-
-    Args:
-        issue: An issue of this photo.
-        photo: With the label in question.
-        detections: On the photo.
-    """
+    """Return what may be wrong, for a person who sees the photo."""
     detected, labelled = "", ""
     if issue.detection is not None:
         detected = labels[detections.labels[issue.detection]]

@@ -61,7 +61,6 @@ class LabelIssue:
     """One label, or one place without a label, that a person should check.
 
     Attributes:
-        kind: What may be wrong.
         photo: Index of the photo.
         confidence: How likely it is wrong, 0..1; the list is sorted by it.
         label: Index into the photo's boxes; None for a missing box.
@@ -91,7 +90,6 @@ def find_label_issues(
     """Return the labels that are probably wrong, highest confidence first.
 
     Args:
-        photos: With the labels in question.
         found: One for each photo, down to a low score, from a detector that was not
             trained on it.
 

@@ -25,7 +25,6 @@ def find_unlabelled_defects(
 
     Args:
         model: At its own thresholds.
-        dataset: Opened.
         on_photo: Called after each photo without a box.
 
     Returns:

@@ -47,9 +47,7 @@ class Extrapolation:
     """What more photos would bring.
 
     Attributes:
-        series: What was measured.
         goal: Recall, or mAP@.33.
-        conclusion: What follows for the goal.
         more: Photos missing to the goal; None where that is not known.
         more_interval: 95 %, where it is known; None = beyond the limit.
         with_twice: Value and its 95 % interval with twice the photos, if there is a
@@ -77,7 +75,6 @@ def extrapolate(series: Series, goal: float, seed: int) -> Extrapolation:
     """Return what more photos would bring.
 
     Args:
-        series: What was measured.
         goal: Recall, or mAP@.33, to reach.
         seed: Draws the training noise that is added.
     """

@@ -20,8 +20,6 @@ class CurveTraining:
     """One training of a learning curve, on the photos that all are measured on.
 
     Attributes:
-        trained_on: Its photos.
-        found: One for each photo measured on.
         thresholds: ``[C]`` its own, chosen by the same rule as all others'.
         map_33: As stored in its record.
     """

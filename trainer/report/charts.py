@@ -17,7 +17,6 @@ class LineSeries:
     """One line of a chart.
 
     Attributes:
-        name: For the legend.
         x: ``[N]`` values.
         y: ``[N]`` values.
         note: Short addition in the legend.
@@ -50,7 +49,6 @@ class Band:
         """Return the area between low and high values.
 
         Args:
-            line: Number of the line.
             x: ``[N]`` values.
             sides: ``[N, 2]`` low and high at each.
         """
@@ -74,7 +72,6 @@ class Axis:
     """One axis.
 
     Attributes:
-        name: Written beside it.
         high: Its end; it starts at 0.
         percent: Write values, 0..1, in percent.
         offset: Added to what is written at the ticks.
@@ -111,8 +108,6 @@ def line_chart(
 
     Args:
         lines: In the order of their colours.
-        x_axis: Horizontal axis.
-        y_axis: Vertical axis.
         marks: Values on the horizontal axis with their tooltip and colour.
         bands: Drawn below the lines.
         points: Drawn above them.

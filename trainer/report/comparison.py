@@ -17,7 +17,6 @@ def scratch_section(run: RunRecord, scratch: RunRecord) -> str:
     """Return the section.
 
     Args:
-        run: From pretrained weights.
         scratch: The same training from random weights.
     """
     columns = "", escape(_start(run)), FROM_SCRATCH

@@ -109,12 +109,7 @@ class Study:
 def report_figures(
     subject: ReportSubject, studies: Mapping[str, dict[str, object]]
 ) -> ReportFigures:
-    """Return the figures of a report.
-
-    Args:
-        subject: What the sections of the page are made from.
-        studies: The document of each study, by name.
-    """
+    """Return the figures of a report."""
     names, scores = subject.dataset.labels, subject.scores
     confused = confusion(subject.matched, len(names))
     worst = worst_photos(subject.matched, WORST_PHOTOS)

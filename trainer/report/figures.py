@@ -22,8 +22,6 @@ class LabelFigures:
     """The figures of one label.
 
     Attributes:
-        label: Index.
-        boxes: Labelled boxes.
         found: Labelled boxes found at the threshold.
         false_positives: Other detections at the threshold.
         recall: ``[N]`` recall down to each score, ascending.

@@ -36,10 +36,7 @@ class CrossValidation:
     """Every photo, measured with a detector that was not trained on it.
 
     Attributes:
-        folds: Number of detectors.
-        photos: All that took part.
         found: One for each photo, from the detector of its fold.
-        metrics: Over all of the photos.
         issues: From ``find_label_issues``.
     """
 
@@ -69,12 +66,7 @@ def folds_section(crossed: CrossValidation) -> str:
 
 
 def label_issues_section(dataset: Dataset, crossed: CrossValidation) -> str:
-    """Return the labels that a person should check.
-
-    Args:
-        dataset: For the class names.
-        crossed: The photos and their issues.
-    """
+    """Return the labels that a person should check."""
     head = f"<h2>Which labels are wrong?</h2><p>{_method(crossed)}</p>"
     if not crossed.issues:
         return f'{head}<p class="none">No label looks wrong.</p>'

@@ -33,11 +33,8 @@ class OperatingCurve:
     Attributes:
         shifts: ``[S]`` -1 lowest, 0 in use, 1 never.
         found: ``[S]`` labelled boxes found.
-        boxes: Labelled boxes.
         alarmed: ``[S]`` good photos with a detection.
-        good: Good photos.
         escaped: ``[S]`` defective photos without one.
-        defective: Defective photos.
     """
 
     shifts: FloatArray
@@ -83,7 +80,6 @@ def with_intervals(hits: IntArray, trials: int) -> tuple[np.ndarray, np.ndarray]
 
     Args:
         hits: ``[S]`` counts.
-        trials: Out of so many.
 
     Returns:
         ``[S]`` shares and ``[S, 2]`` low and high, Wilson's.

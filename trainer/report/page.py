@@ -43,14 +43,9 @@ def write_report(  # noqa: PLR0913 (all are given by name)
 
     Args:
         path: HTML file to write; its folder is made if needed.
-        title: Name of the run or package.
-        dataset: For the class names and where the photos are from.
-        photos: What was measured on.
         found: One for each photo, from ``predict_photos``.
-        thresholds: Stored with the run or package.
         metrics: From ``measure``.
         record: For the training curve; None for a package.
-        studies: Shown below the figures of the run.
 
     Raises:
         TrainingError: The file cannot be written.

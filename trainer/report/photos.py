@@ -23,7 +23,6 @@ def photo_figure(photo: Photo, shapes: Sequence[str], caption: str) -> str:
     """Return one photo with shapes over it and a caption.
 
     Args:
-        photo: Read from disk.
         shapes: From ``box_shape`` and ``text_shape``, the first one lowest.
         caption: HTML below the photo's name.
     """

@@ -92,11 +92,7 @@ class AccuracyDrops:
         return faults
 
     def refusal(self, limit: float) -> str:
-        """Return one sentence on what exceeds the limit, or an empty string.
-
-        Args:
-            limit: Share that every figure may lose.
-        """
+        """Return one sentence on what exceeds the limit, or an empty string."""
         faults = self.faults(limit)
         if not faults:
             return ""
@@ -121,8 +117,6 @@ def measure_drops(
     """Return what a variant loses.
 
     Args:
-        trained: Figures of the trained network.
-        metrics: Figures of the variant.
         photos: Validation photos that both were measured on.
         expected: Detections of the model in float32, one for each photo.
         found: Detections of the variant, one for each photo.
@@ -157,7 +151,6 @@ def lost_photos(
     """Return the names of photos that have a true positive before and nothing after.
 
     Args:
-        photos: With their ground truth.
         expected: Detections of the model in float32, one for each photo.
         found: Detections of the variant, one for each photo.
         thresholds: ``[C]`` float32.

@@ -27,7 +27,6 @@ class Calibration:
     """The photos that set the ranges.
 
     Attributes:
-        photos: In the order in which they are used.
         seed: Seed of their choice, for the manifest.
         tiles: How photos are cut; None = not at all.
     """
@@ -101,7 +100,6 @@ def own_photos(folder: Path, photos: Sequence[Photo]) -> tuple[Photo, ...]:
 
     Args:
         folder: Searched with its sub-folders; hidden files are skipped.
-        photos: Training photos of the run.
 
     Raises:
         DatasetError: A file there is not one of them, or there are too few.

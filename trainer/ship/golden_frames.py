@@ -109,10 +109,6 @@ def write_golden(
 ) -> None:
     """Write the frames as lossless PNG, and the detections expected on them.
 
-    Args:
-        folder: The package's folder.
-        detector: The trained network.
-
     Raises:
         OSError: The folder cannot be written.
     """

@@ -44,7 +44,6 @@ class QuantizationAttempt:
     """One way to quantize the graph.
 
     Attributes:
-        ranges: How the photos set the ranges of activations.
         in_float: ONNX names of the layers that stay in float32.
     """
 
@@ -62,12 +61,7 @@ def make_int8(
     calibration: Calibration,
     on_progress: Callable[[str], None],
 ) -> dict[VariantName, VariantResult]:
-    """Make both INT8 variants; one that never passes is left out with its reason.
-
-    Args:
-        calibration: Photos that set the ranges of activations.
-        on_progress: Called with one short sentence at each step.
-    """
+    """Make both INT8 variants; one that never passes is left out with its reason."""
     search = _Search(evaluator, calibration, on_progress)
     names = VariantName.OPENVINO_INT8, VariantName.ONNX_INT8
     return {name: search.run(name) for name in names}

@@ -17,7 +17,6 @@ class Notice:
 
     Attributes:
         license: SPDX identifier of code and published weights.
-        text: Copyright notice that must be passed on.
     """
 
     license: str
@@ -55,11 +54,7 @@ def notice_of(detector: Architecture) -> Notice:
 
 
 def licences_text(detector: Architecture, pretrained: str) -> str:
-    """Return the content of the package's ``LICENSES``.
-
-    Args:
-        pretrained: Weights that the training started from.
-    """
+    """Return the content of the package's ``LICENSES``."""
     notice = notice_of(detector)
     head = (
         "This package was made by Graftline (Apache-2.0).\n"

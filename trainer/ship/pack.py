@@ -65,7 +65,6 @@ def pack_run(
     Args:
         dataset: The one that the run was trained with.
         out: Folder of the package; an older package there is replaced.
-        on_progress: Called with one short sentence at each step.
         int8: Whether to make the INT8 variants.
         name: Name of the model; None = made from the run's name.
         calibration_folder: Photos of the run to calibrate INT8 with; None = a

@@ -19,7 +19,6 @@ class PackReport:
 
     Attributes:
         package: The finished package; its manifest holds each variant's metrics.
-        dropped: Variants and run modes that did not pass.
         parity: By run mode, for example ``openvino-int8 (bf16)``, how it reproduces
             the golden frames; only those that this machine can run.
         latency_ms: Median time of one picture on this machine, all its tiles

@@ -33,8 +33,6 @@ def require_parity(
 
     Args:
         detector: The variant, in float32.
-        pairs: Golden frames and their pictures.
-        manifest: For the thresholds.
 
     Raises:
         PackageError: It does not reproduce them within ``STRICT``.
@@ -54,11 +52,6 @@ def measure_tolerance(
     detector: Detector, pairs: GoldenPairs, manifest: Manifest
 ) -> tuple[Tolerance, GoldenResult] | None:
     """Return the tolerance of a run mode that calculates less exactly.
-
-    Args:
-        detector: The run mode.
-        pairs: Golden frames and their pictures.
-        manifest: For the thresholds.
 
     Returns:
         The tolerance and the result within it, or None where even ``WIDEST`` is

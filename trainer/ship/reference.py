@@ -94,7 +94,6 @@ def measure_reference(
 
     Args:
         found: One for each photo, down to a low score.
-        split: Name of the set.
         thresholds: Score threshold by label, in the order of the labels.
     """
     figures = [

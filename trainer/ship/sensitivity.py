@@ -37,7 +37,6 @@ class Sensitivity:
     """How far quantizing one layer alone moves the detections.
 
     Attributes:
-        layer: Name of the ONNX node.
         noise: Mean square of the lost overlap plus that of the score difference.
     """
 

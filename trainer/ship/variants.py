@@ -49,11 +49,7 @@ OUTSIDE_TOLERANCE = "it does not reproduce the golden frames."
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A variant or run mode that the package does not hold.
-
-    Attributes:
-        reason: One sentence.
-    """
+    """A variant or run mode that the package does not hold."""
 
     what: str
     reason: str
@@ -84,10 +80,7 @@ class VariantEvaluator:
     """Measures the variants of one package on the same photos.
 
     Attributes:
-        folder: The package that is being made.
         manifest: Its draft: thresholds, labels, and the metrics of the torch model.
-        photos: Validation photos.
-        pairs: Golden frames and their pictures.
         expected: Detections of OpenVINO in float32, one for each photo.
     """
 

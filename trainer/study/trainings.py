@@ -67,7 +67,6 @@ def require_same_plan(root: Path, plan: dict[str, object], what: str) -> None:
     Args:
         root: Folder of the trainings; made if it does not exist.
         plan: What must be the same, as JSON values.
-        what: Name of the trainings for the message.
 
     Raises:
         TrainingError: The plan there is another one, or cannot be written.

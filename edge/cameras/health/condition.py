@@ -123,7 +123,6 @@ class Alarm:
     three frames raises it sooner or later.
 
     Attributes:
-        is_on: Whether it is raised.
         level_s: 0 to the time that raises it.
     """
 

@@ -26,7 +26,6 @@ class Appearance:
     Attributes:
         size_px: Width and height of the frame.
         mean: Mean grey level, 0..255.
-        std: Standard deviation of the grey levels.
         saturated: Share of the scene that is almost white.
         sharpness: Variance of the Laplacian, divided by that of the grey levels.
         is_identical: No byte differs from the frame measured before.
@@ -60,7 +59,6 @@ class Scene:
     """Summary of the usable frames of a camera so far.
 
     Attributes:
-        frames: Their number.
         row_floor: Least range of grey levels of each row, ``[R]``; None = no frame.
         seams: Rows where the scene itself appears cut.
     """

@@ -81,10 +81,6 @@ def load_aravis() -> tuple[Any, type[Exception]]:
 def to_bgr(data: bytes, height: int, width: int, pixel_format: int) -> Pixels | None:
     """Return a camera's raw picture in colour.
 
-    Args:
-        data: The pixels, row by row.
-        pixel_format: GenICam's number of the format.
-
     Returns:
         ``[H, W, 3]`` uint8 BGR; None where the format is unknown or bytes are missing.
     """

@@ -89,7 +89,6 @@ def check_dataset(
     Args:
         root: Its folder, or a zip of it.
         trains: It is to be trained on, not only to be measured with.
-        on_photo: Called after every photo that was read.
         split: How to divide it; None = by the defaults.
 
     Returns:

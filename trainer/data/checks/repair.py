@@ -35,10 +35,8 @@ class Repair:
     """One difference between the copy and the original.
 
     Attributes:
-        kind: Kind of the finding that it repairs.
         file: Photo or annotation file of the original.
         place: Line, annotation id or key inside the file; empty for all of it.
-        done: The change.
         left: What a person must still do; empty for nothing.
     """
 
@@ -67,9 +65,6 @@ class Repair:
 
 def repaired(report: CheckReport) -> tuple[Dataset, list[Repair]]:
     """Return a dataset without the faults that can be repaired without a person.
-
-    Args:
-        report: The check of the original.
 
     Returns:
         Dataset with the photos of the original, fewer or with fewer boxes, and the

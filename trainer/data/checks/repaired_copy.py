@@ -28,7 +28,6 @@ class RepairedCopy:
     """A copy on disk.
 
     Attributes:
-        repairs: Its differences from the original.
         report: The check of the copy: what is left for a person.
     """
 
@@ -50,7 +49,6 @@ def write_repaired_copy(
     """Write a dataset without the faults that can be repaired without a person.
 
     Args:
-        report: The check of the original.
         out: Folder to make; it is there whole or not at all.
         on_photo: Called after every photo of the copy that was read again.
 

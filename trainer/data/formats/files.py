@@ -142,7 +142,6 @@ class PictureFinder:
         Args:
             picture: What was found; None = the name is taken for a path.
             name: As the label file has it.
-            source: The label file.
             place: Where it has the name.
         """
         if picture:

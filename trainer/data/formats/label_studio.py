@@ -49,8 +49,6 @@ class StudioAnnotation:
     """What one person drew on one picture.
 
     Attributes:
-        number: Id of the annotation, as text.
-        regions: The objects of the export.
         is_truth: Marked as ground truth.
         changed_at: ISO 8601, as the tool wrote it; sorts as text.
     """
@@ -71,10 +69,8 @@ class StudioTask:
     """One task: pictures and what people drew on them.
 
     Attributes:
-        number: Id of the task, as text.
         pictures: Names, URLs resolved; more than one where a task shows several.
         annotations: Without skipped ones.
-        skipped: How many were skipped.
     """
 
     number: str
@@ -239,11 +235,7 @@ def _without_prefix(name: str) -> str:
 
 
 class _FileReader:
-    """Reads the tasks of one export.
-
-    Attributes:
-        findings: What was wrong, in the order of the file.
-    """
+    """Reads the tasks of one export."""
 
     def __init__(self, path: Path, finder: PictureFinder) -> None:
         self._path, self._finder = path, finder

@@ -53,7 +53,6 @@ class PhotoRows:
 
     Attributes:
         path: The picture; nothing can be read there if ``fault`` is not empty.
-        source: Annotation file.
         rows: Empty for a good part.
         stated_size_px: Width and height that the annotation file gives the photo, if
             it does; its boxes are right in a picture of this size only.
@@ -74,9 +73,7 @@ class Annotations:
     """A whole dataset as its files have it.
 
     Attributes:
-        splits: Name of the split to photos.
         labels: Class names; the index is the label.
-        findings: What was wrong while reading.
     """
 
     splits: dict[str, list[PhotoRows]] = field(default_factory=dict)

@@ -97,7 +97,6 @@ class Outlines:
     """Shapes of one file that became their bounding boxes.
 
     Attributes:
-        file: The annotation file.
         places: Kind of shape, in the singular, to where they are in the file.
     """
 

@@ -62,7 +62,6 @@ def read(
 
     Args:
         files: From ``find_files``.
-        all_files: Every file of the dataset.
     """
     annotations = Annotations()
     by_file: dict[Path, PhotoRows] = {}

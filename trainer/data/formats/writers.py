@@ -28,7 +28,6 @@ class LabelledBox:
     """One box to show to a person.
 
     Attributes:
-        label: Name of the class.
         box_xyxy: Pixels of the picture.
         score: 0..1 where a detector drew it; None for a person's box.
         note: What the person is to check; may be empty.
@@ -69,7 +68,6 @@ def coco_text(pictures: Sequence[LabelledPicture], labels: Sequence[str]) -> str
     """Return pictures as COCO, in ASCII; boxes are read back to the last digit.
 
     Args:
-        pictures: In the order of the file.
         labels: Class names in the order of the file, also those without a box.
     """
     numbers = {name: number for number, name in enumerate(labels, 1)}
@@ -105,7 +103,6 @@ def write_cvat(path: Path, pictures: Sequence[LabelledPicture]) -> None:
 
     Args:
         path: ``annotations.xml`` by custom.
-        pictures: In the order to write them.
 
     Raises:
         DatasetError: The file cannot be written.

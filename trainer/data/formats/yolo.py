@@ -55,7 +55,6 @@ def sign_of(root: Path, *, is_only: bool) -> Path | None:
     """Return what shows that a folder is a YOLO dataset; None where nothing does.
 
     Args:
-        root: Folder of the dataset.
         is_only: No other format was found: an empty ``labels/`` is sign enough.
     """
     for name in (*SETTINGS_FILES, DARKNET_SETTINGS):

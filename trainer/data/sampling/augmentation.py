@@ -156,7 +156,6 @@ def augmented(
         content: ``[H, W, 3]`` uint8.
         boxes: ``[G, 4]`` float32, xyxy, pixels; they may reach over the edge.
         labels: ``[G]`` int64.
-        transform: Moves picture and boxes.
 
     Returns:
         ``[3, h, w]`` uint8 and the boxes that are still half visible.
@@ -180,8 +179,6 @@ def visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
 
     Args:
         boxes: ``[G, 4]`` float32, xyxy, pixels, not clipped yet; changed.
-        height_px: Height of the picture.
-        width_px: Width of the picture.
 
     Returns:
         ``[G]`` bool: more than ``MIN_VISIBLE_SHARE`` of the box is left.
@@ -247,7 +244,6 @@ def make_loader(
     """Return a loader that gives one pass over ``batches`` each time.
 
     Args:
-        photos: To train on.
         batches: Yields the indices of each batch.
         workers: Processes that augment; 0 = this one.
         collate_fn: Makes a batch of items of ``photos``.

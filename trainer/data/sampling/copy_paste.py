@@ -66,7 +66,6 @@ def cut_patch(picture: Frame, box: Boxes, label: int) -> DefectPatch:
     Args:
         picture: ``[H, W, 3]`` uint8.
         box: ``[4]`` float32, xyxy, pixels, inside the picture.
-        label: Index into the dataset's labels.
     """
     longer = float(max(box[2] - box[0], box[3] - box[1]))
     margin = max(SMALLEST_MARGIN_PX, MARGIN_SHARE * longer)

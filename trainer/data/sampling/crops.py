@@ -52,8 +52,6 @@ class CloseUps:
     """Crops that replace whole photos.
 
     Attributes:
-        height_px: Height of a crop.
-        width_px: Width of a crop.
         count: Crops in the place of one photo, each of another photo: three crops of
             the same photo teach less (mAP@.75 0.73 instead of 0.79 on real boards).
     """
@@ -66,11 +64,7 @@ class CloseUps:
 def plan_close_ups(
     photos: Sequence[Photo], height_px: int, width_px: int
 ) -> CloseUps | None:
-    """Return crops that suit the defects; None where whole photos are better.
-
-    Args:
-        photos: To train on.
-    """
+    """Return crops that suit the defects; None where whole photos are better."""
     sides = [_longer_sides(photo, height_px, width_px) for photo in photos]
     joined = np.concatenate(sides) if sides else np.zeros(0)
     if len(joined) == 0:
@@ -139,7 +133,6 @@ def cut_close_up(
     Args:
         content: ``[H, W, 3]`` uint8.
         boxes: ``[G, 4]`` float32, xyxy, pixels.
-        plan: Size of the crop.
         centre: x and y in ``content`` that the crop shows; None = a defect, or
             anything.
 

@@ -28,7 +28,6 @@ class PhotoTile:
     """One tile of a photo.
 
     Attributes:
-        photo: The whole photo.
         corner: x and y of the tile in the letterboxed photo.
         as_photo: The tile as a photo of its own, with its boxes in its own pixels.
     """
@@ -80,7 +79,6 @@ class TrainingTiles(TrainingPhotos):
     """Tiles of photos, augmented as photos are.
 
     Args:
-        tiles: How they are cut.
         pastes: Put defects of other tiles onto some, most often onto good parts.
     """
 

@@ -35,7 +35,6 @@ def assign_splits(
     """Return the splits with the good parts in them, and the assignment in force.
 
     Args:
-        root: The dataset's folder.
         splits: As the dataset brings them, without ``good/``.
         good: Photos of ``good/``.
         options: How to divide what is not divided yet.
@@ -140,7 +139,6 @@ def hold_out(
     """Return the subset of each photo, ``HELD_OUT_SHARE`` held out in whole groups.
 
     Args:
-        photos: To divide.
         groups: SHA-256 to the group that stays together.
         seed: Decides between groups of equal need.
         known: SHA-256 to the subset of photos that have one; a group follows any of

@@ -61,7 +61,6 @@ def folds(
     """Return k folds; each photo is held out in exactly one of them.
 
     Args:
-        photos: All that take part.
         k: Number of folds, at least 2. Some hold nothing out where there are fewer
             groups than folds.
         seed: Decides between groups of equal need.
@@ -100,7 +99,6 @@ def assign_subsets(
     """Return the subset of each photo, ``[N]`` int64.
 
     Args:
-        photos: All that take part.
         shares: ``[S]`` share of the photos that each subset is to get; together 1.
         seed: Decides between groups of equal need.
         groups: ``[N]`` number of each photo's group; None = each photo on its own.

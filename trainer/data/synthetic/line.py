@@ -67,7 +67,6 @@ class PassingDefect:
     """A defect while it passes the camera.
 
     Attributes:
-        label: What it is.
         boxes: By frame number, ``[4]`` xyxy, in frames where most of it is visible.
     """
 
@@ -185,8 +184,6 @@ class PartLine:
     """The video: a fixed plan of parts, rendered frame by frame.
 
     Args:
-        seed: Seed of the data set.
-        parts: Number of parts that pass.
         size_px: Edge of the camera's picture.
     """
 

@@ -42,7 +42,6 @@ class Polar:
     Attributes:
         radius: ``[P, P]`` float32, 1 = the cap's edge.
         angle: ``[P, P]`` float32 radians.
-        radius_px: The cap's radius in pixels.
     """
 
     radius: Plane
@@ -212,7 +211,6 @@ def draw_part(
 
     Args:
         rng: Source of seeded_rng: finish, turn, tool marks, lot number.
-        frame_px: Edge of the camera's picture.
         undrilled: Index of a hole to leave out, or None.
     """
     grid = polar(frame_px)

@@ -115,11 +115,7 @@ def _noise(rng: np.random.Generator, size_px: int) -> tuple[FrameImage, FrameIma
 
 
 def build_station(rng: np.random.Generator, size_px: int) -> Station:
-    """Return the station; one per dataset, so that photos match the video.
-
-    Args:
-        size_px: Edge of the camera's picture.
-    """
+    """Return the station; one per dataset, so that photos match the video."""
     noise = tuple(_noise(rng, size_px) for _ in range(_NOISE_TILES))
     return Station(size_px, _belt(rng, size_px), _light(size_px), noise)
 
@@ -183,7 +179,6 @@ def capture_frame(
     """Return one frame of the camera.
 
     Args:
-        rng: Source of the sensor's noise.
         travel_px: How far the belt has moved.
         placed: The part in view, or None.
         corner: Left and top of the part's patch in the frame; may lie outside.

@@ -48,8 +48,6 @@ class LineSettings:
     Attributes:
         seed: 0 or more.
         photos: Labelled photos, train and val together.
-        good: Photos of good parts.
-        parts: Parts in the video.
         size_px: Edge of photos and video.
         fps: Frames per second that the video's header names.
     """
@@ -101,7 +99,6 @@ class LineSummary:
 
     Attributes:
         already_there: Nothing was written: the same data set was there.
-        settings: What it was made from.
     """
 
     out: Path
@@ -127,7 +124,6 @@ def write_line(out: Path, settings: LineSettings, report: Report) -> LineSummary
 
     Args:
         out: The folder to write; its parents are made.
-        report: Called with the progress of each kind of file.
 
     Returns:
         What the folder holds now.

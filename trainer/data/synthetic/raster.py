@@ -193,7 +193,6 @@ def random_path(
 
     Args:
         x: Middle of the path where ``heading`` is None, else its start.
-        length_px: Length along the path.
         steps: Number of straight pieces, at least 1.
         bend: Standard deviation of the turn between two pieces, radians.
         heading: Starting direction in radians, or None for any.

@@ -91,7 +91,6 @@ def choose_thresholds(
 
     Args:
         found: One for each photo, from ``predict_photos``.
-        split: Name of the set, as stored in the thresholds.
         limit: As asked for; None = ``OVERKILL_TARGET``, or best F1 with few good parts.
 
     Raises:
@@ -141,9 +140,6 @@ def select_thresholds(
     images: Sequence[ScoredImage], label_count: int, selection: SelectionRule
 ) -> FloatArray:
     """Return the thresholds that a rule selects.
-
-    Args:
-        selection: Limit and way.
 
     Returns:
         ``[C]`` float32, rounded as stored.
