@@ -41,15 +41,10 @@ TIMED_S = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network to measure; see ``trainer.detectors.yolox.Size``.
+    """A network to measure; see ``trainer.detectors.yolox.Size``."""
 
-    Attributes:
-        width: Channels as a multiple of YOLOX-l's.
-        convolutions: Kind of 3 x 3 convolutions.
-    """
-
-    width: float
-    convolutions: Literal["full", "depthwise"]
+    width: float  # channels as a multiple of YOLOX-l's
+    convolutions: Literal["full", "depthwise"]  # kind of 3 x 3 convolutions
     activation: Activation
     note: str = ""
 

@@ -11,19 +11,12 @@ Pixels = npt.NDArray[np.uint8]  # [H, W, 3] BGR
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Number, time and part of a frame.
+    """Number, time and part of a frame."""
 
-    Attributes:
-        frame_id: Counted by the source; never decreases during one run of the daemon.
-        captured_ns: Monotonic clock.
-        captured_wall_ns: Wall clock, since 1970 UTC.
-        part_id: Set by a triggered source only.
-    """
-
-    frame_id: int
-    captured_ns: int
-    captured_wall_ns: int
-    part_id: str | None = None
+    frame_id: int  # counted by the source; never decreases during one run of the daemon
+    captured_ns: int  # monotonic clock
+    captured_wall_ns: int  # wall clock, since 1970 UTC
+    part_id: str | None = None  # set by a triggered source only
 
 
 @dataclass(frozen=True, slots=True)

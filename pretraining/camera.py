@@ -25,15 +25,10 @@ _NOISE_CLIP = 3.5
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """The effect of the light on each pixel.
+    """The effect of the light on each pixel."""
 
-    Attributes:
-        gain: ``[S, S, 3]`` float32 factor: gradient, vignetting, shadows.
-        glow: ``[S, S, 3]`` float32 grey levels added: reflections, dust.
-    """
-
-    gain: FloatImage
-    glow: FloatImage
+    gain: FloatImage  # [S, S, 3] float32 factor: gradient, vignetting, shadows
+    glow: FloatImage  # [S, S, 3] float32 grey levels added: reflections, dust
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,32 +28,20 @@ _TRIES = 14
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of the mask.
+    """A change of the mask."""
 
-    Attributes:
-        window: Where the mask changed.
-        mask: The window's new mask, ``[h, w]`` uint8.
-    """
-
-    window: PixelWindow
-    mask: Mask
+    window: PixelWindow  # where the mask changed
+    mask: Mask  # the window's new mask, [h, w] uint8
 
 
 @dataclass(frozen=True, slots=True)
 class MaskIndex:
-    """A mask with the indices that positions are drawn from.
+    """A mask with the indices that positions are drawn from."""
 
-    Attributes:
-        mask: ``[S, S]`` uint8.
-        inside: Flat indices of the structure's pixels.
-        outside: Flat indices of the other pixels.
-        contour: Flat indices of the structure's outermost pixels.
-    """
-
-    mask: Mask
-    inside: npt.NDArray[np.intp]
-    outside: npt.NDArray[np.intp]
-    contour: npt.NDArray[np.intp]
+    mask: Mask  # [S, S] uint8
+    inside: npt.NDArray[np.intp]  # flat indices of the structure's pixels
+    outside: npt.NDArray[np.intp]  # flat indices of the other pixels
+    contour: npt.NDArray[np.intp]  # flat indices of the structure's outermost pixels
 
 
 def index_mask(mask: Mask) -> MaskIndex:

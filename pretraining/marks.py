@@ -28,20 +28,13 @@ from trainer.data.synthetic.raster import (
 
 @dataclass(frozen=True, slots=True)
 class MarkSpot:
-    """Position and strength of a painted mark.
+    """Position and strength of a painted mark."""
 
-    Attributes:
-        patch: ``[h, w, 3]`` float32, changed in place.
-        x: Centre in the patch, pixels.
-        y: Centre in the patch, pixels.
-        contrast: Grey levels, above 0.
-    """
-
-    patch: FloatImage
-    x: float
-    y: float
+    patch: FloatImage  # [h, w, 3] float32, changed in place
+    x: float  # centre in the patch, pixels
+    y: float  # centre in the patch, pixels
     size_px: float
-    contrast: float
+    contrast: float  # grey levels, above 0
 
     def blank(self) -> Mask:
         """Return an empty mask of the patch's size."""

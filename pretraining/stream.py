@@ -75,39 +75,24 @@ class LayerStyle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DrawnScene:
-    """Two surfaces and the mask that selects one of them for each pixel.
+    """Two surfaces and the mask that selects one of them for each pixel."""
 
-    Attributes:
-        ground: Visible where the mask is 0.
-        top: Visible where the mask is 255; None = no structure.
-        mask: ``[S, S]`` uint8.
-        structure: What the mask shows; None = no structure.
-        edge_px: Softness of the structure's edge.
-        relief: Grey levels of the light and dark rim; 0 = flat.
-        rim: Light's direction for the rim, radians.
-    """
-
-    ground: Surface
-    top: Surface | None
-    mask: Mask
-    structure: Structure | None
-    edge_px: float
-    relief: float
-    rim: float
+    ground: Surface  # visible where the mask is 0
+    top: Surface | None  # visible where the mask is 255; None = no structure
+    mask: Mask  # [S, S] uint8
+    structure: Structure | None  # what the mask shows; None = no structure
+    edge_px: float  # softness of the structure's edge
+    relief: float  # grey levels of the light and dark rim; 0 = flat
+    rim: float  # light's direction for the rim, radians
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnDefect:
-    """A defect as drawn, before its visibility is measured.
-
-    Attributes:
-        window: Where the picture changed.
-        before: ``[h, w, 3]`` float32, the window without the defect.
-    """
+    """A defect as drawn, before its visibility is measured."""
 
     kind: DefectKind
-    window: PixelWindow
-    before: FloatImage
+    window: PixelWindow  # where the picture changed
+    before: FloatImage  # [h, w, 3] float32, the window without the defect
 
 
 def _compose(scene: DrawnScene, mask: Mask, window: PixelWindow) -> FloatImage:

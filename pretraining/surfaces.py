@@ -35,15 +35,10 @@ class Material(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """A rendered material.
+    """A rendered material."""
 
-    Attributes:
-        picture: ``[S, S, 3]`` float32 BGR, nominally 0..255.
-        roughness: Standard deviation of the texture in grey levels.
-    """
-
-    picture: FloatImage
-    roughness: float
+    picture: FloatImage  # [S, S, 3] float32 BGR, nominally 0..255
+    roughness: float  # standard deviation of the texture in grey levels
     material: Material
 
 

@@ -15,42 +15,28 @@ MATCH_IOU = 0.33  # as `graftline evaluate` counts recall and precision
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A board in the camera's folder.
+    """A board in the camera's folder."""
 
-    Attributes:
-        part_id: Name of its picture in the camera's folder.
-        photo: With its labelled boxes; no box for a good board.
-    """
-
-    part_id: str
-    photo: Photo
+    part_id: str  # name of its picture in the camera's folder
+    photo: Photo  # with its labelled boxes; no box for a good board
     labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BoardScore:
-    """The alerts compared with the labels.
-
-    Attributes:
-        caught: Defective boards with an alert.
-        missed: Defective boards without an alert.
-        defects: Labelled boxes on defective boards.
-        defects_found: Those with a detection of the class and IoU >= 0.33.
-        detections: Detections in all alerts of defective boards.
-        detections_right: Those that match a labelled box.
-    """
+    """The alerts compared with the labels."""
 
     boards: int
     good_boards: int
-    caught: int
-    missed: int
+    caught: int  # defective boards with an alert
+    missed: int  # defective boards without an alert
     false_alarms: int
     alerts_of_unknown_parts: int
     parts_alerted_twice: int
-    defects: int
-    defects_found: int
-    detections: int
-    detections_right: int
+    defects: int  # labelled boxes on defective boards
+    defects_found: int  # those with a detection of the class and IoU >= 0.33
+    detections: int  # detections in all alerts of defective boards
+    detections_right: int  # those that match a labelled box
 
     def as_json(self) -> dict[str, float]:
         """Return counts and shares."""

@@ -36,17 +36,11 @@ AnyCommand = TriggerCommand | ReloadCommand
 
 @dataclass(frozen=True, slots=True)
 class RawCommand:
-    """A message on a command topic.
+    """A message on a command topic."""
 
-    Attributes:
-        verb: Last level of the topic: any text.
-        payload: Any bytes.
-        is_retained: The broker had retained it from before the subscription.
-    """
-
-    verb: str
-    payload: bytes
-    is_retained: bool
+    verb: str  # last level of the topic: any text
+    payload: bytes  # any bytes
+    is_retained: bool  # the broker had retained it from before the subscription
     received_ns: int
 
 

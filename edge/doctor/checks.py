@@ -36,16 +36,11 @@ CLOCK_MIN = datetime.fromtimestamp(CLOCK_MIN_S, UTC)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check.
-
-    Attributes:
-        exit_code: Exit code of the command, where the check does not return.
-        run: Returns the result; may raise a ``GraftlineError``.
-    """
+    """One check."""
 
     name: str
-    exit_code: int
-    run: Callable[[], CheckResult]
+    exit_code: int  # exit code of the command, where the check does not return
+    run: Callable[[], CheckResult]  # returns the result; may raise a `GraftlineError`
 
 
 def run_doctor_checks(

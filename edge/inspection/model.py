@@ -35,20 +35,14 @@ NO_REFUSAL = ("", 0)
 
 @dataclass(slots=True)
 class LoadedModel:
-    """A model that is ready to inspect. Used by one thread.
-
-    Attributes:
-        score_thresholds: ``[C]`` float32, the package's own.
-        in_force: Its description in messages.
-        requests: As many as may be in flight at the same time.
-    """
+    """A model that is ready to inspect. Used by one thread."""
 
     detector: Detector
     labels: tuple[str, ...]
-    score_thresholds: FloatArray
+    score_thresholds: FloatArray  # [C] float32, the package's own
     iou_threshold: float
-    in_force: ModelInForce
-    requests: tuple[Inference, ...]
+    in_force: ModelInForce  # its description in messages
+    requests: tuple[Inference, ...]  # as many as may be in flight at the same time
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray

@@ -66,16 +66,12 @@ CAMERA_COUNTERS: tuple[tuple[str, str, Callable[[CameraChannel], int]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class DaemonMetrics:
-    """The sources of all metrics.
-
-    Attributes:
-        stuck: Reads the names of loops that hang.
-    """
+    """The sources of all metrics."""
 
     status: DaemonStatus
     publisher: Publisher
     state: Callable[[], DaemonState]
-    stuck: Callable[[], tuple[str, ...]]
+    stuck: Callable[[], tuple[str, ...]]  # reads the names of loops that hang
     is_throttled: Callable[[], bool]
     outbox_path: Path
 

@@ -27,32 +27,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ThermalZone:
-    """One thermal zone.
+    """One thermal zone."""
 
-    Attributes:
-        name: Its type, for example ``x86_pkg_temp``.
-        trip_c: From here on the kernel slows down; infinite where it never does.
-    """
-
-    name: str
+    name: str  # its type, for example `x86_pkg_temp`
     temperature_c: float
-    trip_c: float
+    trip_c: float  # from here on the kernel slows down; infinite where it never does
 
 
 @dataclass(frozen=True, slots=True)
 class ThermalReading:
-    """The sensors at one moment; without zones on a machine without sensors.
-
-    Attributes:
-        throttles: How often the processor slowed down since it was switched on.
-        frequency_hz: Current frequency of the slowest core; 0 = unknown.
-        frequency_max_hz: Highest frequency of that core; 0 = unknown.
-    """
+    """The sensors at one moment; without zones on a machine without sensors."""
 
     zones: tuple[ThermalZone, ...]
-    throttles: int
-    frequency_hz: float
-    frequency_max_hz: float
+    throttles: int  # how often the processor slowed down since it was switched on
+    frequency_hz: float  # current frequency of the slowest core; 0 = unknown
+    frequency_max_hz: float  # highest frequency of that core; 0 = unknown
 
     def describe(self, throttles_before: int) -> str:
         """Return the reading for a person, on one line.

@@ -28,15 +28,11 @@ SHARE_DECIMALS = 5  # 0.02 px of a 1920 px frame
 
 @dataclass(frozen=True, slots=True)
 class StationIdentity:
-    """The sender of a message.
-
-    Attributes:
-        station: Name of the station; one daemon.
-    """
+    """The sender of a message."""
 
     site: str
     line: str
-    station: str
+    station: str  # name of the station; one daemon
     boot_id: str
     clock_synchronized: bool
     model: ModelInForce
@@ -44,21 +40,14 @@ class StationIdentity:
 
 @dataclass(frozen=True, slots=True)
 class FrameContext:
-    """Where and when a frame was captured.
-
-    Attributes:
-        frame_id: The source's own frame number, from 0.
-        part_id: Name of the part; None in free run.
-        captured_at: Wall clock, UTC, aware.
-        decided_ns: Monotonic clock, when the detections were known.
-    """
+    """Where and when a frame was captured."""
 
     camera: str
-    frame_id: int
-    part_id: str | None
+    frame_id: int  # the source's own frame number, from 0
+    part_id: str | None  # name of the part; None in free run
     captured_ns: int
-    captured_at: datetime
-    decided_ns: int
+    captured_at: datetime  # wall clock, UTC, aware
+    decided_ns: int  # monotonic clock, when the detections were known
     frame_width_px: int
     frame_height_px: int
 

@@ -16,15 +16,10 @@ CONTRADICTION_COST = 2  # discards a motion that is wrong about as often as righ
 
 @dataclass(slots=True)
 class CommonMotion:
-    """The common velocity of everything that moves.
+    """The common velocity of everything that moves."""
 
-    Attributes:
-        velocity: ``[2]`` pixels per frame; None while unknown.
-        trust: Recent confirmations minus contradictions, 0 to ``TRUST_MAX``.
-    """
-
-    velocity: FloatArray | None = None
-    trust: int = 0
+    velocity: FloatArray | None = None  # [2] pixels per frame; None while unknown
+    trust: int = 0  # recent confirmations minus contradictions, 0 to `TRUST_MAX`
 
     def update(self, velocities: list[FloatArray]) -> None:
         """Learn from the velocities of what moved in one frame.

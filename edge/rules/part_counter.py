@@ -83,35 +83,24 @@ class Belt:
 
 @dataclass(frozen=True, slots=True)
 class CountedPart:
-    """A part that has left.
-
-    Attributes:
-        stamp: Stamp of the last frame in which it was seen.
-        reason: Why it was not inspected; empty else.
-    """
+    """A part that has left."""
 
     part_id: str
-    stamp: Stamp
+    stamp: Stamp  # stamp of the last frame in which it was seen
     verdict: VerdictKind
-    reason: str = ""
+    reason: str = ""  # why it was not inspected; empty else
 
 
 @dataclass(slots=True)
 class _PartInView:
-    """The part in view, or the one that has just left.
-
-    Attributes:
-        frames: Inspected frames that showed it.
-        frames_gone: Inspected frames since it left; 0 = in view.
-        is_continuous: No frames were missing while it was in view.
-    """
+    """The part in view, or the one that has just left."""
 
     part_id: str
     stamp: Stamp
-    frames: int = 1
-    frames_gone: int = 0
+    frames: int = 1  # inspected frames that showed it
+    frames_gone: int = 0  # inspected frames since it left; 0 = in view
     has_defect: bool = False
-    is_continuous: bool = True
+    is_continuous: bool = True  # no frames were missing while it was in view
 
 
 class PartCounter:

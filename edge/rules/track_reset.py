@@ -22,19 +22,12 @@ NEW_PERIOD_SHARE = 0.5  # weight of the newest gap in the average period
 
 @dataclass(slots=True)
 class TrackReset:
-    """Follows the capture times of one camera.
+    """Follows the capture times of one camera."""
 
-    Attributes:
-        captured_ns: Monotonic clock of the last capture; 0 before the first.
-        period_ns: Average time between two inspected frames; 0 while unknown.
-        restarts: Restarts of the camera's process, at the last capture.
-        size_px: Width and height of the last frame.
-    """
-
-    captured_ns: int = 0
-    period_ns: float = 0.0
-    restarts: int = 0
-    size_px: tuple[int, int] | None = None
+    captured_ns: int = 0  # monotonic clock of the last capture; 0 before the first
+    period_ns: float = 0.0  # average time between two inspected frames; 0 while unknown
+    restarts: int = 0  # restarts of the camera's process, at the last capture
+    size_px: tuple[int, int] | None = None  # width and height of the last frame
 
     def update(
         self,

@@ -26,20 +26,13 @@ TOO_MANY = f"more than {WAITING_MAX} triggers were waiting for a frame"
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A command to inspect one part.
-
-    Attributes:
-        arrived_ns: Monotonic clock of the command.
-        arrived_wall_ns: Wall clock of the command, since 1970 UTC.
-        timeout_ms: A frame captured later than this after the command is too late.
-        fault: Why it will not be inspected, known from the start; empty else.
-    """
+    """A command to inspect one part."""
 
     part_id: str
-    arrived_ns: int
-    arrived_wall_ns: int
-    timeout_ms: int
-    fault: str = ""
+    arrived_ns: int  # monotonic clock of the command
+    arrived_wall_ns: int  # wall clock of the command, since 1970 UTC
+    timeout_ms: int  # a frame captured later than this after the command is too late
+    fault: str = ""  # why it will not be inspected, known from the start; empty else
 
     @property
     def deadline_ns(self) -> int:

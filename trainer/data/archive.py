@@ -73,14 +73,10 @@ class UnsafeMemberError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file to unpack.
-
-    Attributes:
-        path: Relative to the folder that it is unpacked into.
-    """
+    """One file to unpack."""
 
     info: ZipInfo
-    path: PurePosixPath
+    path: PurePosixPath  # relative to the folder that it is unpacked into
 
 
 def accepted_members(infos: Sequence[ZipInfo], packed_bytes: int) -> list[Member]:

@@ -23,35 +23,23 @@ TORCH = "torch"
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A run or a package, opened for evaluation.
+    """A run or a package, opened for evaluation."""
 
-    Attributes:
-        name: As in the run's record or the manifest.
-        variant: ``torch``, or a variant of the package.
-        labels: Class names in the order of the scores.
-    """
-
-    name: str
-    variant: str
-    labels: tuple[str, ...]
+    name: str  # as in the run's record or the manifest
+    variant: str  # `torch`, or a variant of the package
+    labels: tuple[str, ...]  # class names in the order of the scores
     thresholds: Thresholds
     detector: Detector
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures of a model on photos.
-
-    Attributes:
-        metrics: At the model's own thresholds.
-        found: Detections, one for each photo.
-        photos: Labels in the order of the model's class names.
-    """
+    """The figures of a model on photos."""
 
     model: EvaluatedModel
-    metrics: Metrics
-    found: list[Detections]
-    photos: tuple[Photo, ...]
+    metrics: Metrics  # at the model's own thresholds
+    found: list[Detections]  # detections, one for each photo
+    photos: tuple[Photo, ...]  # labels in the order of the model's class names
 
     def as_json(self) -> dict[str, object]:
         """Return the figures for machines; shares 0..1."""

@@ -158,23 +158,15 @@ def true_positives(detections: Detections, photo: Photo) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Detections and photos counted at given thresholds.
-
-    Attributes:
-        true_positives: Labelled boxes found.
-        reported: Detections.
-        alarmed: Good ones with a detection.
-        defective: Photos with labelled boxes.
-        escaped: Defective ones without any detection.
-    """
+    """Detections and photos counted at given thresholds."""
 
     boxes: int
-    true_positives: int
-    reported: int
+    true_positives: int  # labelled boxes found
+    reported: int  # detections
     good: int
-    alarmed: int
-    defective: int
-    escaped: int
+    alarmed: int  # good ones with a detection
+    defective: int  # photos with labelled boxes
+    escaped: int  # defective ones without any detection
 
 
 def count(

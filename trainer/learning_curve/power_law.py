@@ -23,21 +23,13 @@ EXPONENTS = np.geomspace(0.1, 2.0, 76)  # steps of 4 %; never 0: more photos hel
 
 @dataclass(frozen=True, slots=True)
 class PowerLaws:
-    """B curves, each through its own set of points.
+    """B curves, each through its own set of points."""
 
-    Attributes:
-        floor: ``[B]`` error that stays with any number of photos.
-        scale: ``[B]`` error that photos remove, at the reference.
-        exponent: ``[B]`` how fast it falls.
-        reference: Number of photos that ``scale`` is for.
-        squares: ``[B]`` weighted squared distance of the points from the curve.
-    """
-
-    floor: Numbers
-    scale: Numbers
-    exponent: Numbers
-    reference: float
-    squares: Numbers
+    floor: Numbers  # [B] error that stays with any number of photos
+    scale: Numbers  # [B] error that photos remove, at the reference
+    exponent: Numbers  # [B] how fast it falls
+    reference: float  # number of photos that `scale` is for
+    squares: Numbers  # [B] weighted squared distance of the points from the curve
 
     def at(self, photos: float) -> Numbers:
         """Return the error with so many photos, above 0; ``[B]``."""

@@ -17,17 +17,12 @@ PERCENTILES_95 = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True)
 class CurveTraining:
-    """One training of a learning curve, on the photos that all are measured on.
-
-    Attributes:
-        thresholds: ``[C]`` its own, chosen by the same rule as all others'.
-        map_33: As stored in its record.
-    """
+    """One training of a learning curve, on the photos that all are measured on."""
 
     trained_on: Sequence[Photo]
     found: Sequence[Detections]
-    thresholds: FloatArray
-    map_33: float
+    thresholds: FloatArray  # [C] its own, chosen by the same rule as all others'
+    map_33: float  # as stored in its record
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,17 +32,11 @@ class LineSeries:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """An area where a line may lie.
+    """An area where a line may lie."""
 
-    Attributes:
-        line: Number of the line, for its colour.
-        x: ``[N]`` corners, once around.
-        y: ``[N]`` corners.
-    """
-
-    line: int
-    x: np.ndarray
-    y: np.ndarray
+    line: int  # number of the line, for its colour
+    x: np.ndarray  # [N] corners, once around
+    y: np.ndarray  # [N] corners
 
     @classmethod
     def between(cls, line: int, x: np.ndarray, sides: np.ndarray) -> Self:
@@ -69,18 +63,12 @@ class PointMark:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis.
-
-    Attributes:
-        high: Its end; it starts at 0.
-        percent: Write values, 0..1, in percent.
-        offset: Added to what is written at the ticks.
-    """
+    """One axis."""
 
     name: str
-    high: float = 1.0
-    percent: bool = True
-    offset: float = 0.0
+    high: float = 1.0  # its end; it starts at 0
+    percent: bool = True  # write values, 0..1, in percent
+    offset: float = 0.0  # added to what is written at the ticks
 
     def ticks(self) -> list[float]:
         """Return up to six round values."""

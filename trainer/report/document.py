@@ -91,19 +91,12 @@ class ReportFigures(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The result of an analysis that needs further trainings, ready to be shown.
+    """The result of an analysis that needs further trainings, ready to be shown."""
 
-    Attributes:
-        name: Key in ``report.json``.
-        sections: HTML for the report.
-        document: For programs: plain values of JSON.
-        lines: For the terminal.
-    """
-
-    name: str
-    sections: tuple[str, ...]
-    document: dict[str, object]
-    lines: tuple[str, ...]
+    name: str  # key in `report.json`
+    sections: tuple[str, ...]  # HTML for the report
+    document: dict[str, object]  # for programs: plain values of JSON
+    lines: tuple[str, ...]  # for the terminal
 
 
 def report_figures(

@@ -19,39 +19,25 @@ from trainer.evaluation.metrics import (
 
 @dataclass(frozen=True, slots=True)
 class LabelFigures:
-    """The figures of one label.
-
-    Attributes:
-        found: Labelled boxes found at the threshold.
-        false_positives: Other detections at the threshold.
-        recall: ``[N]`` recall down to each score, ascending.
-        precision: ``[N]`` highest precision at that recall or above.
-        average_precision: At ``RIGHT_IOU``.
-    """
+    """The figures of one label."""
 
     label: int
     boxes: int
-    found: int
-    false_positives: int
-    recall: FloatArray
-    precision: FloatArray
-    average_precision: float
+    found: int  # labelled boxes found at the threshold
+    false_positives: int  # other detections at the threshold
+    recall: FloatArray  # [N] recall down to each score, ascending
+    precision: FloatArray  # [N] highest precision at that recall or above
+    average_precision: float  # at `RIGHT_IOU`
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedPhoto:
-    """One photo, its detections matched with its labels.
-
-    Attributes:
-        found: Detections at the thresholds.
-        right: ``[N]`` bool, which of them are true positives.
-        missed: ``[G]`` bool, which labelled boxes were not found.
-    """
+    """One photo, its detections matched with its labels."""
 
     photo: Photo
-    found: Detections
-    right: np.ndarray
-    missed: np.ndarray
+    found: Detections  # detections at the thresholds
+    right: np.ndarray  # [N] bool, which of them are true positives
+    missed: np.ndarray  # [G] bool, which labelled boxes were not found
 
     @property
     def faults(self) -> int:

@@ -33,18 +33,13 @@ KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """Every photo, measured with a detector that was not trained on it.
-
-    Attributes:
-        found: One for each photo, from the detector of its fold.
-        issues: From ``find_label_issues``.
-    """
+    """Every photo, measured with a detector that was not trained on it."""
 
     folds: int
     photos: Sequence[Photo]
-    found: Sequence[Detections]
+    found: Sequence[Detections]  # one for each photo, from the detector of its fold
     metrics: Metrics
-    issues: Sequence[LabelIssue]
+    issues: Sequence[LabelIssue]  # from `find_label_issues`
 
 
 def folds_section(crossed: CrossValidation) -> str:

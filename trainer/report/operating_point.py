@@ -28,21 +28,14 @@ ALARM_AXIS_ENDS = (0.1, 0.2, 0.5, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class OperatingCurve:
-    """Counts at thresholds that are moved together, from open to closed.
+    """Counts at thresholds that are moved together, from open to closed."""
 
-    Attributes:
-        shifts: ``[S]`` -1 lowest, 0 in use, 1 never.
-        found: ``[S]`` labelled boxes found.
-        alarmed: ``[S]`` good photos with a detection.
-        escaped: ``[S]`` defective photos without one.
-    """
-
-    shifts: FloatArray
-    found: IntArray
+    shifts: FloatArray  # [S] -1 lowest, 0 in use, 1 never
+    found: IntArray  # [S] labelled boxes found
     boxes: int
-    alarmed: IntArray
+    alarmed: IntArray  # [S] good photos with a detection
     good: int
-    escaped: IntArray
+    escaped: IntArray  # [S] defective photos without one
     defective: int
 
 

@@ -24,18 +24,13 @@ LEAST_GOOD_SHARE = 0.25  # where there are so many good photos
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The photos that set the ranges.
-
-    Attributes:
-        seed: Seed of their choice, for the manifest.
-        tiles: How photos are cut; None = not at all.
-    """
+    """The photos that set the ranges."""
 
     photos: tuple[Photo, ...]
-    seed: int
+    seed: int  # seed of their choice, for the manifest
     input_height_px: int
     input_width_px: int
-    tiles: Tiles | None = None
+    tiles: Tiles | None = None  # how photos are cut; None = not at all
 
     def read(self, photo: Photo) -> FloatArray:
         """Return one photo, or a tile of it, as the input, ``[1, 3, H, W]`` float32."""

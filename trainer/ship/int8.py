@@ -41,14 +41,10 @@ RANKING_PHOTOS = 6  # those with most boxes; more photos ranked the same layers 
 
 @dataclass(frozen=True, slots=True)
 class QuantizationAttempt:
-    """One way to quantize the graph.
-
-    Attributes:
-        in_float: ONNX names of the layers that stay in float32.
-    """
+    """One way to quantize the graph."""
 
     ranges: Ranges
-    in_float: tuple[str, ...] = ()
+    in_float: tuple[str, ...] = ()  # ONNX names of the layers that stay in float32
 
     def __str__(self) -> str:
         if not self.in_float:

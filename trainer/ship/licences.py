@@ -13,13 +13,9 @@ RULE = "\n\n" + "=" * 78 + "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The origin of an architecture.
+    """The origin of an architecture."""
 
-    Attributes:
-        license: SPDX identifier of code and published weights.
-    """
-
-    license: str
+    license: str  # SPDX identifier of code and published weights
     text: str
 
 

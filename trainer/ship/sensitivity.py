@@ -34,14 +34,10 @@ LARGEST_WEIGHT = 127  # symmetric signed 8 bit number; -128 is not used
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """How far quantizing one layer alone moves the detections.
-
-    Attributes:
-        noise: Mean square of the lost overlap plus that of the score difference.
-    """
+    """How far quantizing one layer alone moves the detections."""
 
     layer: str
-    noise: float
+    noise: float  # mean square of the lost overlap plus that of the score difference
 
 
 def rank_layers(

@@ -37,17 +37,11 @@ FOLDER_NAME = "folds"
 
 @dataclass(frozen=True, slots=True)
 class CrossTraining:
-    """Every photo with the detections of a detector that was not trained on it.
+    """Every photo with the detections of a detector that was not trained on it."""
 
-    Attributes:
-        photos: All that took part, fold by fold.
-        found: One for each photo, down to a low score.
-        fold_of: ``[N]`` int64, number of the fold that the photo was held out in.
-    """
-
-    photos: tuple[Photo, ...]
-    found: tuple[Detections, ...]
-    fold_of: IntArray
+    photos: tuple[Photo, ...]  # all that took part, fold by fold
+    found: tuple[Detections, ...]  # one for each photo, down to a low score
+    fold_of: IntArray  # [N] int64, number of the fold that the photo was held out in
 
 
 def cross_photos(dataset: Dataset) -> tuple[Photo, ...]:

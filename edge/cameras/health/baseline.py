@@ -34,29 +34,20 @@ LOW, HIGH = 2, 98  # percentiles: up to one frame in fifty is an outlier
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What was learned. Names ending in ``_low`` and ``_high`` are percentiles.
+    """What was learned. Names ending in ``_low`` and ``_high`` are percentiles."""
 
-    Attributes:
-        size_px: Width and height of the frames.
-        looks: Number of measured frames; the name is that in the file.
-        row_floor: Least range of grey levels in each row of the scene.
-        seams: Rows where the scene itself appears cut.
-        background: Median of each pixel, ``[H, W]``.
-        still: Whether a pixel rarely changed, ``[H, W]``.
-    """
-
-    size_px: tuple[int, int]
-    looks: int
+    size_px: tuple[int, int]  # width and height of the frames
+    looks: int  # number of measured frames; the name is that in the file
     mean_low: float
     mean_high: float
     std_low: float
     contrast_low: float
     sharpness_low: float
     saturated_high: float
-    row_floor: tuple[int, ...]
-    seams: tuple[int, ...]
-    background: Grey
-    still: npt.NDArray[np.bool_]
+    row_floor: tuple[int, ...]  # least range of grey levels in each row of the scene
+    seams: tuple[int, ...]  # rows where the scene itself appears cut
+    background: Grey  # median of each pixel, [H, W]
+    still: npt.NDArray[np.bool_]  # whether a pixel rarely changed, [H, W]
 
     def as_document(self) -> dict[str, Any]:
         """Return the document that ``edge.cameras.health.baseline_file`` reads."""

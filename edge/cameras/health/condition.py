@@ -121,13 +121,10 @@ class Alarm:
     The level rises to its maximum in the time that raises the alarm and falls to zero
     in twice that time; in between nothing changes. A condition in more than one of
     three frames raises it sooner or later.
-
-    Attributes:
-        level_s: 0 to the time that raises it.
     """
 
     is_on: bool = False
-    level_s: float = 0
+    level_s: float = 0  # 0 to the time that raises it
 
     def update(
         self, elapsed_s: float, after_s: float, *, is_detected: bool, is_certain: bool

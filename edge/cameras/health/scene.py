@@ -21,32 +21,19 @@ Grey = npt.NDArray[np.uint8]  # [H, W]
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """A measured frame.
+    """A measured frame."""
 
-    Attributes:
-        size_px: Width and height of the frame.
-        mean: Mean grey level, 0..255.
-        saturated: Share of the scene that is almost white.
-        sharpness: Variance of the Laplacian, divided by that of the grey levels.
-        is_identical: No byte differs from the frame measured before.
-        row_range: Range of grey levels in each row of the scene, ``[R]``.
-        fill: Share of the height, from below, that has one and the same colour.
-        fill_color: That colour, BGR.
-        seams: Rows of the scene at which the frame appears cut.
-        scene: The frame, shrunk and grey, ``[R, C]``.
-    """
-
-    size_px: tuple[int, int]
-    mean: float
+    size_px: tuple[int, int]  # width and height of the frame
+    mean: float  # mean grey level, 0..255
     std: float
-    saturated: float
-    sharpness: float
-    is_identical: bool
-    row_range: Grey
-    fill: float
-    fill_color: tuple[int, int, int]
-    seams: tuple[int, ...]
-    scene: Grey
+    saturated: float  # share of the scene that is almost white
+    sharpness: float  # variance of the Laplacian, divided by that of the grey levels
+    is_identical: bool  # no byte differs from the frame measured before
+    row_range: Grey  # range of grey levels in each row of the scene, [R]
+    fill: float  # share of the height, from below, that has one and the same colour
+    fill_color: tuple[int, int, int]  # that colour, BGR
+    seams: tuple[int, ...]  # rows of the scene at which the frame appears cut
+    scene: Grey  # the frame, shrunk and grey, [R, C]
 
     @property
     def contrast(self) -> float:

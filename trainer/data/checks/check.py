@@ -28,15 +28,10 @@ SHOWN_FINDINGS = 5  # in an error message; check prints all
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """A dataset and what was found in it.
+    """A dataset and what was found in it."""
 
-    Attributes:
-        dataset: Without the rows and photos that cannot be used.
-        findings: Errors first, those of one kind together.
-    """
-
-    dataset: Dataset
-    findings: tuple[Finding, ...]
+    dataset: Dataset  # without the rows and photos that cannot be used
+    findings: tuple[Finding, ...]  # errors first, those of one kind together
 
     @property
     def errors(self) -> tuple[Finding, ...]:

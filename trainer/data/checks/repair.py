@@ -32,19 +32,13 @@ LOST_BOX = (
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """One difference between the copy and the original.
-
-    Attributes:
-        file: Photo or annotation file of the original.
-        place: Line, annotation id or key inside the file; empty for all of it.
-        left: What a person must still do; empty for nothing.
-    """
+    """One difference between the copy and the original."""
 
     kind: FindingKind
-    file: Path
-    place: str
+    file: Path  # photo or annotation file of the original
+    place: str  # line, annotation id or key inside the file; empty for all of it
     done: str
-    left: str = ""
+    left: str = ""  # what a person must still do; empty for nothing
 
     def __str__(self) -> str:
         """Return the repair on one line."""

@@ -25,15 +25,11 @@ IMAGES_FOLDER = "images"
 
 @dataclass(frozen=True, slots=True)
 class RepairedCopy:
-    """A copy on disk.
-
-    Attributes:
-        report: The check of the copy: what is left for a person.
-    """
+    """A copy on disk."""
 
     folder: Path
     repairs: tuple[Repair, ...]
-    report: CheckReport
+    report: CheckReport  # the check of the copy: what is left for a person
 
     def as_json(self) -> dict[str, object]:
         """Return repairs and check of the copy as ``check --fix --json`` has them."""

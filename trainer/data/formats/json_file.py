@@ -7,18 +7,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class JsonFile:
-    """One JSON file.
-
-    Attributes:
-        content: The document; None where it could not be read.
-        fault: Why it could not be read; empty if it could.
-        is_readable: The fault is in the content, not in the file system.
-    """
+    """One JSON file."""
 
     path: Path
-    content: object
-    fault: str = ""
-    is_readable: bool = True
+    content: object  # the document; None where it could not be read
+    fault: str = ""  # why it could not be read; empty if it could
+    is_readable: bool = True  # the fault is in the content, not in the file system
 
 
 def read_json(path: Path) -> JsonFile:

@@ -46,17 +46,12 @@ SAME_IOU = 0.5  # two people mean the same defect: as COCO matches boxes
 
 @dataclass(frozen=True, slots=True)
 class StudioAnnotation:
-    """What one person drew on one picture.
-
-    Attributes:
-        is_truth: Marked as ground truth.
-        changed_at: ISO 8601, as the tool wrote it; sorts as text.
-    """
+    """What one person drew on one picture."""
 
     number: str
     regions: tuple[dict[str, Any], ...]
-    is_truth: bool = False
-    changed_at: str = ""
+    is_truth: bool = False  # marked as ground truth
+    changed_at: str = ""  # ISO 8601, as the tool wrote it; sorts as text
 
     @property
     def rank(self) -> tuple[bool, str, int, str]:

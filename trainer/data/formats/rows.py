@@ -34,17 +34,12 @@ def split_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One labelled box as the annotation file has it.
-
-    Attributes:
-        box: xyxy, pixels where ``normalized`` is false, else shares of the photo.
-        place: Line, annotation id or key in the annotation file.
-    """
+    """One labelled box as the annotation file has it."""
 
     label: str
-    box: Corners
+    box: Corners  # xyxy, pixels where `normalized` is false, else shares of the photo
     normalized: bool
-    place: str
+    place: str  # line, annotation id or key in the annotation file
 
 
 @dataclass(slots=True)

@@ -25,34 +25,22 @@ WRITTEN_BY = "graftline"
 
 @dataclass(frozen=True, slots=True)
 class LabelledBox:
-    """One box to show to a person.
-
-    Attributes:
-        box_xyxy: Pixels of the picture.
-        score: 0..1 where a detector drew it; None for a person's box.
-        note: What the person is to check; may be empty.
-    """
+    """One box to show to a person."""
 
     label: str
-    box_xyxy: Corners
-    score: float | None = None
-    note: str = ""
+    box_xyxy: Corners  # pixels of the picture
+    score: float | None = None  # 0..1 where a detector drew it; None for a person's box
+    note: str = ""  # what the person is to check; may be empty
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPicture:
-    """One picture and its boxes.
+    """One picture and its boxes."""
 
-    Attributes:
-        name: Path of the picture as the annotation tool knows it, with ``/``.
-        width_px: With the EXIF orientation applied, as is ``height_px``.
-        boxes: Empty for a good part.
-    """
-
-    name: str
-    width_px: int
+    name: str  # path of the picture as the annotation tool knows it, with `/`
+    width_px: int  # with the EXIF orientation applied, as is `height_px`
     height_px: int
-    boxes: tuple[LabelledBox, ...] = ()
+    boxes: tuple[LabelledBox, ...] = ()  # empty for a good part
 
 
 def write_coco(path: Path, pictures: Sequence[LabelledPicture]) -> None:

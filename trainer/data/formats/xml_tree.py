@@ -25,19 +25,13 @@ class _RefusedError(Exception):
 
 @dataclass(slots=True)
 class Element:
-    """One element.
-
-    Attributes:
-        line: Where it starts, from 1.
-        text: Directly in it, without space around.
-        children: In the order of the file.
-    """
+    """One element."""
 
     tag: str
     attributes: dict[str, str]
-    line: int
-    text: str = ""
-    children: list["Element"] = field(default_factory=list)
+    line: int  # where it starts, from 1
+    text: str = ""  # directly in it, without space around
+    children: list["Element"] = field(default_factory=list)  # in the order of the file
 
     def find_all(self, tag: str) -> list["Element"]:
         """Return the direct children with a tag."""

@@ -33,17 +33,11 @@ LARGEST_SHARE = 0.5  # of the photo's sides: larger ones would hide the part
 
 @dataclass(frozen=True, slots=True)
 class DefectPatch:
-    """A defect with its margin.
+    """A defect with its margin."""
 
-    Attributes:
-        pixels: ``[H, W, 3]`` uint8.
-        box: ``[4]`` float32, xyxy, pixels of the patch.
-        label: Index into the dataset's labels.
-    """
-
-    pixels: Frame
-    box: Boxes
-    label: int
+    pixels: Frame  # [H, W, 3] uint8
+    box: Boxes  # [4] float32, xyxy, pixels of the patch
+    label: int  # index into the dataset's labels
 
     def reoriented(self, rng: np.random.Generator) -> Self:
         """Return it in a random one of the eight orientations."""

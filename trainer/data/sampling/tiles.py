@@ -25,16 +25,11 @@ from trainer.data.sampling.augmentation import (
 
 @dataclass(frozen=True, slots=True)
 class PhotoTile:
-    """One tile of a photo.
-
-    Attributes:
-        corner: x and y of the tile in the letterboxed photo.
-        as_photo: The tile as a photo of its own, with its boxes in its own pixels.
-    """
+    """One tile of a photo."""
 
     photo: Photo
-    corner: tuple[int, int]
-    as_photo: Photo
+    corner: tuple[int, int]  # x and y of the tile in the letterboxed photo
+    as_photo: Photo  # the tile as a photo of its own, with its boxes in its own pixels
 
 
 def cut_photo(photo: Photo, tiles: Tiles) -> list[PhotoTile]:

@@ -33,17 +33,11 @@ class GroupablePhoto(SplittablePhoto, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Three groupings of the same photos, from coarse to fine.
+    """Three groupings of the same photos, from coarse to fine."""
 
-    Attributes:
-        chosen: ``[N]`` groups that stay together: by pattern, else by likeness.
-        near: ``[N]`` near-duplicates; the pattern does not count.
-        same: ``[N]`` photos with the same content.
-    """
-
-    chosen: IntArray
-    near: IntArray
-    same: IntArray
+    chosen: IntArray  # [N] groups that stay together: by pattern, else by likeness
+    near: IntArray  # [N] near-duplicates; the pattern does not count
+    same: IntArray  # [N] photos with the same content
 
 
 def group_photos(

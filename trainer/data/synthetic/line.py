@@ -76,19 +76,12 @@ class PassingDefect:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One part while it moves through the picture.
+    """One part while it moves through the picture."""
 
-    Attributes:
-        part_id: Number of the part, from 0.
-        first_frame: First frame in which any of it is visible.
-        last_frame: Last such frame; no other part is visible from first to last.
-        defects: Its defects; empty for a good part.
-    """
-
-    part_id: int
-    first_frame: int
-    last_frame: int
-    defects: tuple[PassingDefect, ...]
+    part_id: int  # number of the part, from 0
+    first_frame: int  # first frame in which any of it is visible
+    last_frame: int  # last such frame; no other part is visible from first to last
+    defects: tuple[PassingDefect, ...]  # its defects; empty for a good part
 
 
 def seeded_rng(

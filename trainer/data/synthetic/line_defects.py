@@ -61,14 +61,10 @@ class LineDefect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """One labelled defect of a part.
-
-    Attributes:
-        box: ``[4]`` float32 xyxy in pixels of the part's patch.
-    """
+    """One labelled defect of a part."""
 
     label: LineDefect
-    box: npt.NDArray[np.float32]
+    box: npt.NDArray[np.float32]  # [4] float32 xyxy in pixels of the part's patch
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,15 +37,10 @@ _LETTERS = np.array(list("ABCDEFHKLMNPRTUVX0123456789"))
 
 @dataclass(frozen=True, slots=True)
 class Polar:
-    """Polar coordinates of a square patch around its middle.
+    """Polar coordinates of a square patch around its middle."""
 
-    Attributes:
-        radius: ``[P, P]`` float32, 1 = the cap's edge.
-        angle: ``[P, P]`` float32 radians.
-    """
-
-    radius: Plane
-    angle: Plane
+    radius: Plane  # [P, P] float32, 1 = the cap's edge
+    angle: Plane  # [P, P] float32 radians
     radius_px: float
 
     @property
@@ -62,19 +57,12 @@ class Polar:
 
 @dataclass(slots=True)
 class PartDrawing:
-    """A cap while it is being drawn.
+    """A cap while it is being drawn."""
 
-    Attributes:
-        picture: ``[P, P, 3]`` float32 BGR, before light and lens.
-        alpha: ``[P, P]`` float32, 1 = the cap covers the belt.
-        turn: Angle of the cap, radians.
-        tone: Mean grey level of the face.
-    """
-
-    picture: FloatImage
-    alpha: Plane
-    turn: float
-    tone: float
+    picture: FloatImage  # [P, P, 3] float32 BGR, before light and lens
+    alpha: Plane  # [P, P] float32, 1 = the cap covers the belt
+    turn: float  # angle of the cap, radians
+    tone: float  # mean grey level of the face
 
 
 @functools.cache

@@ -53,19 +53,12 @@ class Station:
 
 @dataclass(frozen=True, slots=True)
 class PlacedPart:
-    """A part as it lies on the belt: bytes ready to be copied into frames.
+    """A part as it lies on the belt: bytes ready to be copied into frames."""
 
-    Attributes:
-        picture: ``[P, P, 3]`` uint8, with its dust and reflections.
-        cover: ``[P, P]`` float32, 1 = the part.
-        uncovered: ``[P, P]`` float32, ``1 - cover``.
-        shadow: ``[P, P, 3]`` uint8: gain of the belt below, 255 = 1.
-    """
-
-    picture: FrameImage
-    cover: Plane
-    uncovered: Plane
-    shadow: FrameImage
+    picture: FrameImage  # [P, P, 3] uint8, with its dust and reflections
+    cover: Plane  # [P, P] float32, 1 = the part
+    uncovered: Plane  # [P, P] float32, `1 - cover`
+    shadow: FrameImage  # [P, P, 3] uint8: gain of the belt below, 255 = 1
     part: DrawnPart
 
 

@@ -43,21 +43,14 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What decides each byte of a data set.
+    """What decides each byte of a data set."""
 
-    Attributes:
-        seed: 0 or more.
-        photos: Labelled photos, train and val together.
-        size_px: Edge of photos and video.
-        fps: Frames per second that the video's header names.
-    """
-
-    seed: int = 0
-    photos: int = 300
+    seed: int = 0  # 0 or more
+    photos: int = 300  # labelled photos, train and val together
     good: int = 120
     parts: int = 240
-    size_px: int = 320
-    fps: int = 15
+    size_px: int = 320  # edge of photos and video
+    fps: int = 15  # frames per second that the video's header names
 
     def check(self) -> None:
         """Raise one error that names all values out of bounds.
@@ -95,14 +88,10 @@ class LineSettings:
 
 @dataclass(frozen=True, slots=True)
 class LineSummary:
-    """What a data set holds.
-
-    Attributes:
-        already_there: Nothing was written: the same data set was there.
-    """
+    """What a data set holds."""
 
     out: Path
-    already_there: bool
+    already_there: bool  # nothing was written: the same data set was there
     settings: LineSettings
 
     def as_json(self) -> dict[str, object]:

@@ -16,15 +16,10 @@ ENOUGH_GOOD = 30  # fewer good parts cannot show such a share
 
 @dataclass(frozen=True, slots=True)
 class ErrorLimit:
-    """A share of errors that must not be exceeded.
+    """A share of errors that must not be exceeded."""
 
-    Attributes:
-        rule: ``OVERKILL`` or ``ESCAPES``.
-        share: Good parts alarmed, or defective parts escaped; above 0, at most 1.
-    """
-
-    rule: ThresholdRule
-    share: float
+    rule: ThresholdRule  # `OVERKILL` or `ESCAPES`
+    share: float  # good parts alarmed, or defective parts escaped; above 0, at most 1
 
     def check(self, photos: Sequence[Photo]) -> None:
         """Refuse, before a training, a limit that cannot be counted after it.

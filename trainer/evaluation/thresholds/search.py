@@ -36,16 +36,11 @@ SMALLEST_SPAN = 1e-6  # avoids a division by 0 at a threshold that cannot move
 
 @dataclass(frozen=True, slots=True)
 class ScoredImage:
-    """One photo with its detections.
+    """One photo with its detections."""
 
-    Attributes:
-        found: Detections down to a low score.
-        right: ``[N]`` bool, which detections are true positives.
-    """
-
-    found: Detections
+    found: Detections  # detections down to a low score
     photo: Photo
-    right: np.ndarray
+    right: np.ndarray  # [N] bool, which detections are true positives
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +66,12 @@ class ThresholdCandidates:
 
 @dataclass(frozen=True, slots=True)
 class CandidateCounts:
-    """What combinations of candidates would do, element by element.
+    """What combinations of candidates would do, element by element."""
 
-    Attributes:
-        true_positives: Labelled boxes found.
-        false_positives: Other detections.
-        alarmed: Good photos with a detection.
-        escaped: Defective photos without one.
-    """
-
-    true_positives: IntArray
-    false_positives: IntArray
-    alarmed: IntArray
-    escaped: IntArray
+    true_positives: IntArray  # labelled boxes found
+    false_positives: IntArray  # other detections
+    alarmed: IntArray  # good photos with a detection
+    escaped: IntArray  # defective photos without one
 
 
 Objective = Callable[[CandidateCounts], IntArray]  # higher is better
