@@ -69,31 +69,22 @@ class CameraCounters:
     """Counts for one camera since the daemon started.
 
     Each field is written by one thread only, and read by others as a snapshot.
-
-    Attributes:
-        inspected: Frames with a decision.
-        unreadable: Frames without pixels, or rejected by the image quality monitor.
-        torn: Frames that the camera overwrote while they were inspected.
-        shed: Frames skipped to reduce the load.
-        alerts: Alerts committed to the outbox.
-        suppressed: Alerts not sent because of a cool-down.
-        latency: Capture to decision.
-        recent_latency: The same since the last ``reset_recent_latency``.
-        first_ns: Monotonic clock of the first decision; 0 = no decision.
-        last_ns: Monotonic clock of the last decision; 0 = no decision.
     """
 
-    inspected: int = 0
+    inspected: int = 0  # frames with a decision
+    # frames without pixels, or rejected by the image quality monitor
     unreadable: int = 0
-    torn: int = 0
-    shed: int = 0
-    alerts: int = 0
-    suppressed: int = 0
+    torn: int = 0  # frames that the camera overwrote while they were inspected
+    shed: int = 0  # frames skipped to reduce the load
+    alerts: int = 0  # alerts committed to the outbox
+    suppressed: int = 0  # alerts not sent because of a cool-down
     verdicts: Counter[VerdictKind] = field(default_factory=Counter)
+    # capture to decision
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    # the same since the last `reset_recent_latency`
     recent_latency: LatencyHistogram = field(default_factory=LatencyHistogram)
-    first_ns: int = 0
-    last_ns: int = 0
+    first_ns: int = 0  # monotonic clock of the first decision; 0 = no decision
+    last_ns: int = 0  # monotonic clock of the last decision; 0 = no decision
 
     def record_decision(self, captured_ns: int, decided_ns: int) -> None:
         """Count a decision; both times are of the monotonic clock."""

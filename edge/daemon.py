@@ -59,15 +59,11 @@ CRITICAL_THREADS = ("outbox", "recorder", "publisher", "model-watch", "health")
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of one run of the daemon.
-
-    Attributes:
-        signal_number: The signal that stopped it; 0 = its sources ended.
-        error: What a person must know although it ended in order; None = nothing.
-    """
+    """The result of one run of the daemon."""
 
     summary: dict[str, object]
-    signal_number: int
+    signal_number: int  # the signal that stopped it; 0 = its sources ended
+    # what a person must know although it ended in order; None = nothing
     error: GraftlineError | None
 
 

@@ -21,16 +21,12 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class CameraFrame:
-    """A frame in the shared memory; its pixels are valid until it is released.
+    """A frame in the shared memory; its pixels are valid until it is released."""
 
-    Attributes:
-        pixels: ``[H, W, 3]`` uint8 BGR, a view; None where the frame is unreadable.
-        fault: Why there are no pixels; empty otherwise.
-    """
-
+    # [H, W, 3] uint8 BGR, a view; None where the frame is unreadable
     pixels: Pixels | None
     stamp: Stamp
-    fault: str = ""
+    fault: str = ""  # why there are no pixels; empty otherwise
 
     @property
     def captured_at(self) -> datetime:

@@ -33,20 +33,14 @@ class Light:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One camera's optics and sensor.
+    """One camera's optics and sensor."""
 
-    Attributes:
-        blur_px: Deviation of the lens blur.
-        noise: Deviation of the sensor noise in grey levels.
-        threshold: Level above which a binary camera returns white; None = grey levels.
-        jpeg_quality: JPEG quality 1..100, or None for an uncompressed picture.
-    """
-
-    blur_px: float
-    noise: float
+    blur_px: float  # deviation of the lens blur
+    noise: float  # deviation of the sensor noise in grey levels
     colour: bool
+    # level above which a binary camera returns white; None = grey levels
     threshold: float | None
-    jpeg_quality: int | None
+    jpeg_quality: int | None  # JPEG quality 1..100, or None for an uncompressed picture
 
 
 def draw_camera(rng: np.random.Generator, *, binary: bool) -> Camera:

@@ -25,16 +25,12 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One planted fault.
-
-    Attributes:
-        true_box: ``[4]`` before the change; for an added box that box.
-        labelled: Index into the photo's boxes after the change; None = deleted.
-    """
+    """One planted fault."""
 
     kind: FaultKind
     photo_sha256: str
-    true_box: Boxes
+    true_box: Boxes  # [4] before the change; for an added box that box
+    # index into the photo's boxes after the change; None = deleted
     labelled: int | None
 
 

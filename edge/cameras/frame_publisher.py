@@ -31,34 +31,26 @@ FAULT_EXIT_CODE = 1
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """What a camera's process does. Equal plans need no new process.
-
-    Attributes:
-        fps: Pace, frames per second; 0 = the source's own.
-        loops: A video file starts again at its end.
-        keeps_every_frame: Each frame of a live camera is a part, see ``backlog``.
-        health: None = frames are not checked.
-        baseline: Learned before; None = not learned yet. It is not compared: a
-            process that learned it itself already uses it.
-        poisoned_frame_id: Frame that killed the process before: not read again.
-        is_verbose: Native libraries may write on stderr.
-        open_capture: Opens a live source; None = through OpenCV. It is pickled with
-            the plan, so it must be a function or class of a module.
-    """
+    """What a camera's process does. Equal plans need no new process."""
 
     camera: str
     source: Source
-    fps: float
+    fps: float  # pace, frames per second; 0 = the source's own
     open_timeout_ms: int
     read_timeout_ms: int
-    loops: bool
-    keeps_every_frame: bool
+    loops: bool  # a video file starts again at its end
+    keeps_every_frame: bool  # each frame of a live camera is a part, see `backlog`
     controls: ControlSettings
-    health: CameraHealthSettings | None
+    health: CameraHealthSettings | None  # None = frames are not checked
+    # learned before; None = not learned yet. It is not compared: a process that learned
+    # it itself already uses it.
     baseline: "Baseline | None" = field(default=None, compare=False)
     first_frame_id: int = 0
+    # frame that killed the process before: not read again
     poisoned_frame_id: int | None = None
-    is_verbose: bool = False
+    is_verbose: bool = False  # native libraries may write on stderr
+    # opens a live source; None = through OpenCV. It is pickled with the plan, so it
+    # must be a function or class of a module.
     open_capture: Callable[["CapturePlan"], Any] | None = None
 
     def refuse_missing(self) -> None:

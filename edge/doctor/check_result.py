@@ -16,22 +16,16 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line of the report.
+    """One line of the report."""
 
-    Attributes:
-        check: Name of the check, for example ``camera top``.
-        why: The cause, unless the grade is ``OK``.
-        fix: The next action, unless the grade is ``OK``.
-        exit_code: Exit code of the command if this is the first failed check.
-        figures: Measurements; the names end in the unit.
-    """
-
-    check: str
+    check: str  # name of the check, for example `camera top`
     grade: Grade
     what: str
-    why: str = ""
-    fix: str = ""
+    why: str = ""  # the cause, unless the grade is `OK`
+    fix: str = ""  # the next action, unless the grade is `OK`
+    # exit code of the command if this is the first failed check
     exit_code: int = int(ExitCode.OK)
+    # Measurements; the names end in the unit
     figures: dict[str, float] = field(default_factory=dict)
 
     @classmethod

@@ -27,30 +27,22 @@ POOL_BUFFERS = 8  # more than are ever in flight on the processors of line PCs
 
 @dataclass(slots=True)
 class InFlightFrame:
-    """One frame between the camera and its decision.
-
-    Attributes:
-        frame: With its own copy of the pixels; without pixels it needs no inference.
-        model: The model that inspects it, also when another one is swapped in.
-        letterbox: How it was put into the model's input; None = not submitted.
-        request: The running inference; None once it is completed.
-        output: Output of the graph, ``[4 + C, A]``; None = no output.
-        fault: Why the graph gave no output.
-        is_captured: The camera delivered the frame; else it is a missed part.
-        started_ns: Monotonic clock at the start of the inference.
-        completed_ns: Monotonic clock when its output was collected.
-    """
+    """One frame between the camera and its decision."""
 
     channel: CameraChannel
+    # with its own copy of the pixels; without pixels it needs no inference
     frame: CameraFrame
+    # the model that inspects it, also when another one is swapped in
     model: LoadedModel
+    # how it was put into the model's input; None = not submitted
     letterbox: Letterbox | None = None
-    request: Inference | None = None
+    request: Inference | None = None  # the running inference; None once it is completed
+    # output of the graph, [4 + C, A]; None = no output
     output: FloatArray | None = None
-    fault: PackageError | None = None
-    is_captured: bool = True
-    started_ns: int = 0
-    completed_ns: int = 0
+    fault: PackageError | None = None  # why the graph gave no output
+    is_captured: bool = True  # the camera delivered the frame; else it is a missed part
+    started_ns: int = 0  # monotonic clock at the start of the inference
+    completed_ns: int = 0  # monotonic clock when its output was collected
 
     def collect(self) -> None:
         """Take the output if the inference is done; the request is free again."""

@@ -46,18 +46,14 @@ TIME_ERROR = 5  # adjtimex(2): the clock is not synchronized
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """The current state of the daemon's parts.
+    """The current state of the daemon's parts."""
 
-    Attributes:
-        boot_id: Random, new at each start.
-        part_faults: Reads the fault of each part that is no camera; empty = no fault.
-    """
-
-    boot_id: str
+    boot_id: str  # random, new at each start
     version: str
     topics: StationTopics
     pipeline: Pipeline
     outbox: Outbox
+    # reads the fault of each part that is no camera; empty = no fault
     part_faults: Callable[[], Iterable[str]]
 
     @property

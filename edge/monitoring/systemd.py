@@ -96,15 +96,11 @@ class SystemdNotifier:
 
 @dataclass(frozen=True, slots=True)
 class WatchdogResult:
-    """The result of one check.
+    """The result of one check."""
 
-    Attributes:
-        stuck: Loops without an iteration since all was well, and threads that ended.
-        since_ms: Time since all was well; 0 = all is well.
-    """
-
+    # loops without an iteration since all was well, and threads that ended
     stuck: tuple[str, ...]
-    since_ms: int
+    since_ms: int  # time since all was well; 0 = all is well
 
     @property
     def is_well(self) -> bool:

@@ -20,25 +20,17 @@ VOTE_SHARE = 0.12
 
 @dataclass(frozen=True, slots=True)
 class TrackPairs:
-    """Every track (T) with every detection (D).
+    """Every track (T) with every detection (D)."""
 
-    Attributes:
-        shifts: ``[3, T, D, 2]`` displacement of the low edges, centres, high edges.
-        elapsed: ``[T]`` frames since the track was last seen, at least 1.
-        sizes: ``[T, D]`` mean side of the two boxes, px.
-        compatible: ``[T, D]`` bool: of about the same size.
-        resized: ``[T, D]`` logarithm of the larger ratio of their sides, 0 = equal.
-        relabelled: ``[T, D]`` bool: of different labels.
-        overlaps: ``[T, D]`` intersection over union.
-    """
-
+    # [3, T, D, 2] displacement of the low edges, centres, high edges
     shifts: FloatArray
-    elapsed: FloatArray
-    sizes: FloatArray
-    compatible: np.ndarray
+    elapsed: FloatArray  # [T] frames since the track was last seen, at least 1
+    sizes: FloatArray  # [T, D] mean side of the two boxes, px
+    compatible: np.ndarray  # [T, D] bool: of about the same size
+    # [T, D] logarithm of the larger ratio of their sides, 0 = equal
     resized: FloatArray
-    relabelled: np.ndarray
-    overlaps: FloatArray
+    relabelled: np.ndarray  # [T, D] bool: of different labels
+    overlaps: FloatArray  # [T, D] intersection over union
 
     def residuals(self, expected: FloatArray) -> FloatArray:
         """Return how far each pair is from an expected displacement.
@@ -69,18 +61,12 @@ class TrackPairs:
 
 @dataclass(slots=True)
 class Matching:
-    """Costs of all pairs, and their greedy assignment.
+    """Costs of all pairs, and their greedy assignment."""
 
-    Attributes:
-        costs: ``[T, D]``, infinite where no evidence was offered.
-        penalties: ``[T, D]`` added to every offer for a pair.
-        scale_px: Residual that costs 1.
-        chosen: Index of a track to index of its detection.
-    """
-
-    costs: FloatArray
-    penalties: FloatArray
-    scale_px: float
+    costs: FloatArray  # [T, D], infinite where no evidence was offered
+    penalties: FloatArray  # [T, D] added to every offer for a pair
+    scale_px: float  # residual that costs 1
+    # index of a track to index of its detection
     chosen: dict[int, int] = field(default_factory=dict)
 
     def offer(self, cost: float, residuals: FloatArray, tolerance: FloatArray) -> None:

@@ -41,20 +41,14 @@ class RegionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One region of a camera's picture.
+    """One region of a camera's picture."""
 
-    Attributes:
-        name: Name in alerts; empty = the whole picture.
-        corners: ``[P, 2]`` float64, shares of the frame.
-        thresholds: Label to its score threshold here; other labels have the package's.
-        min_size_px: Smallest longer side of a box that counts, frame pixels.
-    """
-
-    name: str
+    name: str  # name in alerts; empty = the whole picture
     kind: RegionKind
-    corners: np.ndarray
+    corners: np.ndarray  # [P, 2] float64, shares of the frame
+    # label to its score threshold here; other labels have the package's
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    min_size_px: float = 0
+    min_size_px: float = 0  # smallest longer side of a box that counts, frame pixels
 
     @classmethod
     def from_polygon(

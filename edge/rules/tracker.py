@@ -68,25 +68,17 @@ _NO_MOTION = np.zeros(2, np.float32)
 
 @dataclass(slots=True)
 class _Track:
-    """A defect that was seen before.
+    """A defect that was seen before."""
 
-    Attributes:
-        box: ``[4]`` last box.
-        frame_id: Frame number of the last box.
-        sightings: Inspected frames in which it was seen: the last k, counted from 1.
-        velocity: ``[2]`` pixels per frame; None after one sighting.
-        missed: Inspected frames since then.
-        is_reported: It was confirmed, or it is a piece of a confirmed one.
-        boxes: Frame number and box of the last sightings, the newest last.
-    """
-
-    box: FloatArray
+    box: FloatArray  # [4] last box
     label: int
-    frame_id: int
+    frame_id: int  # frame number of the last box
+    # inspected frames in which it was seen: the last k, counted from 1
     sightings: deque[int]
-    velocity: FloatArray | None = None
-    missed: int = 0
-    is_reported: bool = False
+    velocity: FloatArray | None = None  # [2] pixels per frame; None after one sighting
+    missed: int = 0  # inspected frames since then
+    is_reported: bool = False  # it was confirmed, or it is a piece of a confirmed one
+    # frame number and box of the last sightings, the newest last
     boxes: deque[tuple[int, FloatArray]] = field(default_factory=deque)
 
 

@@ -51,25 +51,18 @@ OnPhoto = Callable[[int, int], None]  # photos read so far, photos in all
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One photo and what is labelled on it.
-
-    Attributes:
-        width_px: With the EXIF orientation applied, as is ``height_px``.
-        boxes: ``[G, 4]`` float32, xyxy, pixels of the photo; empty for a good part.
-        labels: ``[G]`` int64, index into the dataset's labels.
-        places: Where in ``source`` each box is, ``G`` of them.
-        fingerprint: ``[S, S]`` uint8, the photo made small and grey.
-    """
+    """One photo and what is labelled on it."""
 
     path: Path
     sha256: str
-    width_px: int
+    width_px: int  # with the EXIF orientation applied, as is `height_px`
     height_px: int
-    boxes: Boxes
-    labels: IntArray
+    boxes: Boxes  # [G, 4] float32, xyxy, pixels of the photo; empty for a good part
+    labels: IntArray  # [G] int64, index into the dataset's labels
     source: Path = Path()
     is_grey: bool = False
-    places: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()  # where in `source` each box is, `G` of them
+    # [S, S] uint8, the photo made small and grey
     fingerprint: Fingerprint = field(default_factory=no_fingerprint, repr=False)
 
     @property
@@ -80,21 +73,14 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Photos by split.
+    """Photos by split."""
 
-    Attributes:
-        root: Its folder, or the zip of it.
-        labels: Class names; the index is the label.
-        splits: Name to photos, good ones included.
-        findings: What was found while reading; errors make training wrong.
-        sha256: Hash of all photos and labels; paths do not count.
-    """
-
-    root: Path
-    labels: tuple[str, ...]
-    splits: dict[str, tuple[Photo, ...]]
+    root: Path  # its folder, or the zip of it
+    labels: tuple[str, ...]  # class names; the index is the label
+    splits: dict[str, tuple[Photo, ...]]  # name to photos, good ones included
+    # what was found while reading; errors make training wrong
     findings: tuple[Finding, ...]
-    sha256: str
+    sha256: str  # hash of all photos and labels; paths do not count
     split_assignment: SplitAssignment
 
     @property

@@ -63,24 +63,17 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to know about a dataset.
+    """One thing to know about a dataset."""
 
-    Attributes:
-        level: Errors stop training.
-        file: Photo or annotation file at fault.
-        place: Line, annotation id or key inside the file; empty for all of it.
-        boxes: Boxes at fault as they were drawn; pixels of the photo.
-        photo: The photo that it is about where ``file`` is another file.
-    """
-
-    level: Level
-    file: Path
-    place: str
+    level: Level  # errors stop training
+    file: Path  # photo or annotation file at fault
+    place: str  # line, annotation id or key inside the file; empty for all of it
     why: str
     fix: str
     kind: FindingKind = FindingKind.ANNOTATION
+    # boxes at fault as they were drawn; pixels of the photo
     boxes: tuple[Corners, ...] = ()
-    photo: Path | None = None
+    photo: Path | None = None  # the photo that it is about where `file` is another file
 
     def __str__(self) -> str:
         """Return the finding on one line."""

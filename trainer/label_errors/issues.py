@@ -58,19 +58,13 @@ class LabelIssueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelIssue:
-    """One label, or one place without a label, that a person should check.
-
-    Attributes:
-        photo: Index of the photo.
-        confidence: How likely it is wrong, 0..1; the list is sorted by it.
-        label: Index into the photo's boxes; None for a missing box.
-        detection: Index into the photo's detections; None where nothing is detected.
-    """
+    """One label, or one place without a label, that a person should check."""
 
     kind: LabelIssueKind
-    photo: int
-    confidence: float
-    label: int | None = None
+    photo: int  # index of the photo
+    confidence: float  # how likely it is wrong, 0..1; the list is sorted by it
+    label: int | None = None  # index into the photo's boxes; None for a missing box
+    # index into the photo's detections; None where nothing is detected
     detection: int | None = None
 
 

@@ -27,25 +27,16 @@ class CurveTraining:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One figure, measured after trainings on more and more photos.
+    """One figure, measured after trainings on more and more photos."""
 
-    Attributes:
-        label: Name of the class; None = all of them together.
-        photos: ``[S]`` trained on, ascending; those that show the class.
-        values: ``[S]`` recall of the class, or mAP@.33.
-        intervals: ``[S]`` 95 %.
-        draws: ``[B, S]`` the same on resampled photos; nan where none shows the class.
-        boxes: Labelled boxes to measure on.
-        photos_with_boxes: Photos to measure on that show them.
-    """
-
-    label: str | None
-    photos: tuple[int, ...]
-    values: tuple[float, ...]
-    intervals: tuple[tuple[float, float], ...]
+    label: str | None  # name of the class; None = all of them together
+    photos: tuple[int, ...]  # [S] trained on, ascending; those that show the class
+    values: tuple[float, ...]  # [S] recall of the class, or mAP@.33
+    intervals: tuple[tuple[float, float], ...]  # [S] 95 %
+    # [B, S] the same on resampled photos; nan where none shows the class
     draws: Numbers
-    boxes: int
-    photos_with_boxes: int
+    boxes: int  # labelled boxes to measure on
+    photos_with_boxes: int  # photos to measure on that show them
 
     @property
     def figure(self) -> str:

@@ -14,19 +14,13 @@ COLORS = 8  # series colours in report.css; more series repeat them, dashed
 
 @dataclass(frozen=True, slots=True)
 class LineSeries:
-    """One line of a chart.
-
-    Attributes:
-        x: ``[N]`` values.
-        y: ``[N]`` values.
-        note: Short addition in the legend.
-        continues: Dashed, continues the line before it beyond what was measured.
-    """
+    """One line of a chart."""
 
     name: str
-    x: np.ndarray
-    y: np.ndarray
-    note: str = ""
+    x: np.ndarray  # [N] values
+    y: np.ndarray  # [N] values
+    note: str = ""  # short addition in the legend
+    # dashed, continues the line before it beyond what was measured
     continues: bool = False
 
 

@@ -29,35 +29,23 @@ NAMED_PHOTOS = 3  # lost photos that one message names
 
 @dataclass(frozen=True, slots=True)
 class AccuracyDrops:
-    """What a variant loses against the trained network; below 0 = it gains.
+    """What a variant loses against the trained network; below 0 = it gains."""
 
-    Attributes:
-        map_50: Drop in mAP@.5, absolute.
-        map_75: Drop in mAP@.75, absolute.
-        recall: Drop in the share of boxes found at the thresholds.
-        overkill: Rise in the share of good photos that are alarmed.
-        escapes: Rise in the share of defective photos without a detection.
-        lost: Names of the defective photos on which the trained network has a true
-            positive and the variant has no detection.
-        box_step: Share of one labelled box.
-        good_step: Share of one good photo.
-        defective_step: Share of one defective photo.
-        overkill_optimism: By how much overkill rises on photos that did not choose
-            the thresholds (cross-checked); 0 = unknown.
-        escapes_optimism: The same for escapes.
-    """
-
-    map_50: float
-    map_75: float
-    recall: float
-    overkill: float
-    escapes: float
+    map_50: float  # drop in mAP@.5, absolute
+    map_75: float  # drop in mAP@.75, absolute
+    recall: float  # drop in the share of boxes found at the thresholds
+    overkill: float  # rise in the share of good photos that are alarmed
+    escapes: float  # rise in the share of defective photos without a detection
+    # names of the defective photos on which the trained network has a true positive and
+    # the variant has no detection
     lost: tuple[str, ...]
-    box_step: float
-    good_step: float
-    defective_step: float
+    box_step: float  # share of one labelled box
+    good_step: float  # share of one good photo
+    defective_step: float  # share of one defective photo
+    # by how much overkill rises on photos that did not choose the thresholds
+    # (cross-checked); 0 = unknown
     overkill_optimism: float = 0.0
-    escapes_optimism: float = 0.0
+    escapes_optimism: float = 0.0  # the same for escapes
 
     def faults(self, limit: float) -> list[str]:
         """Return one phrase for each figure that loses more than the limit.

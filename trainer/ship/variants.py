@@ -60,19 +60,13 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class VariantResult:
-    """The outcome for one variant.
+    """The outcome for one variant."""
 
-    Attributes:
-        variant: Its entry in the manifest; None = dropped.
-        parity: By run mode, how it reproduces the golden frames.
-        dropped: The variant itself, or run modes of it.
-        drops: None = not measured.
-    """
-
-    variant: Variant | None
+    variant: Variant | None  # its entry in the manifest; None = dropped
+    # by run mode, how it reproduces the golden frames
     parity: dict[PrecisionHint, GoldenResult]
-    dropped: tuple[Dropped, ...]
-    drops: AccuracyDrops | None = None
+    dropped: tuple[Dropped, ...]  # the variant itself, or run modes of it
+    drops: AccuracyDrops | None = None  # None = not measured
 
 
 @dataclass(frozen=True, slots=True)

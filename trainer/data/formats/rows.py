@@ -44,23 +44,16 @@ class Row:
 
 @dataclass(slots=True)
 class PhotoRows:
-    """One photo and its labelled boxes.
+    """One photo and its labelled boxes."""
 
-    Attributes:
-        path: The picture; nothing can be read there if ``fault`` is not empty.
-        rows: Empty for a good part.
-        stated_size_px: Width and height that the annotation file gives the photo, if
-            it does; its boxes are right in a picture of this size only.
-        place: Where the annotation file names the picture.
-        fault: Why the name cannot be that of a picture of the dataset.
-    """
-
-    path: Path
+    path: Path  # the picture; nothing can be read there if `fault` is not empty
     source: Path
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)  # empty for a good part
+    # width and height that the annotation file gives the photo, if it does; its boxes
+    # are right in a picture of this size only
     stated_size_px: tuple[int, int] | None = None
-    place: str = ""
-    fault: str = ""
+    place: str = ""  # where the annotation file names the picture
+    fault: str = ""  # why the name cannot be that of a picture of the dataset
 
 
 @dataclass(slots=True)

@@ -65,18 +65,13 @@ class SplitRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """How the user wants the photos divided.
+    """How the user wants the photos divided."""
 
-    Attributes:
-        seed: Decides which photos are held out, among equal ones.
-        pattern: Regular expression that names a photo's group; None = by likeness.
-        like: An earlier record to keep; None = there is none.
-        like_name: The run that ``like`` comes from, for messages and the record.
-    """
-
-    seed: int = 0
+    seed: int = 0  # decides which photos are held out, among equal ones
+    # regular expression that names a photo's group; None = by likeness
     pattern: str | None = None
-    like: SplitRecord | None = None
+    like: SplitRecord | None = None  # an earlier record to keep; None = there is none
+    # the run that `like` comes from, for messages and the record
     like_name: str | None = None
 
 

@@ -51,14 +51,10 @@ class SeedBranch(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedPhoto:
-    """One labelled photo.
+    """One labelled photo."""
 
-    Attributes:
-        frame: ``[S, S, 3]`` uint8 BGR.
-        flaws: What is labelled, boxes in pixels of the photo; empty = good.
-    """
-
-    frame: FrameImage
+    frame: FrameImage  # [S, S, 3] uint8 BGR
+    # what is labelled, boxes in pixels of the photo; empty = good
     flaws: tuple[Flaw, ...]
 
 

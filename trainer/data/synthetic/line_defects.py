@@ -69,17 +69,12 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class DrawnPart:
-    """A finished part, ready to be placed on the belt.
+    """A finished part, ready to be placed on the belt."""
 
-    Attributes:
-        picture: ``[P, P, 3]`` float32 BGR after the lens, before the light.
-        alpha: ``[P, P]`` float32, 1 = the part covers the belt.
-        flaws: Its defects; empty for a good part.
-    """
-
+    # [P, P, 3] float32 BGR after the lens, before the light
     picture: npt.NDArray[np.float32]
-    alpha: Plane
-    flaws: tuple[Flaw, ...]
+    alpha: Plane  # [P, P] float32, 1 = the part covers the belt
+    flaws: tuple[Flaw, ...]  # its defects; empty for a good part
 
 
 def _scratch(rng: np.random.Generator, grid: Polar, drawing: PartDrawing) -> None:

@@ -35,19 +35,13 @@ _DARKEST = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """The parts of the scene that do not change.
+    """The parts of the scene that do not change."""
 
-    Attributes:
-        size_px: Edge of the camera's picture.
-        belt: ``[S, 4 S, 3]`` uint8: the belt's loop.
-        light: ``[S, S, 3]`` uint8: gain, 160 = 1.
-        noise: Frames of sensor noise, chosen at random: what it adds and what it
-            takes away, ``[S, S, 3]`` uint8 each (bytes add ten times faster).
-    """
-
-    size_px: int
-    belt: FrameImage
-    light: FrameImage
+    size_px: int  # edge of the camera's picture
+    belt: FrameImage  # [S, 4 S, 3] uint8: the belt's loop
+    light: FrameImage  # [S, S, 3] uint8: gain, 160 = 1
+    # frames of sensor noise, chosen at random: what it adds and what it takes away,
+    # [S, S, 3] uint8 each (bytes add ten times faster)
     noise: tuple[tuple[FrameImage, FrameImage], ...]
 
 

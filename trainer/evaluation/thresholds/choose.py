@@ -67,16 +67,11 @@ EXCESS_WEIGHT, MAIN_WEIGHT, MINOR_WEIGHT = 10**14, 10**8, 10**5
 
 @dataclass(frozen=True, slots=True)
 class SelectionRule:
-    """One way to choose thresholds under a limit.
+    """One way to choose thresholds under a limit."""
 
-    Attributes:
-        rule: ``OVERKILL`` or ``ESCAPES``.
-        share: Good photos that may be alarmed, or defective ones that may escape.
-        shared_shift: Move all classes by one number instead of searching jointly.
-    """
-
-    rule: ThresholdRule
-    share: float
+    rule: ThresholdRule  # `OVERKILL` or `ESCAPES`
+    share: float  # good photos that may be alarmed, or defective ones that may escape
+    # move all classes by one number instead of searching jointly
     shared_shift: bool = False
 
 

@@ -45,22 +45,15 @@ class ScoredImage:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdCandidates:
-    """The thresholds of one class to choose from.
+    """The thresholds of one class to choose from."""
 
-    Attributes:
-        thresholds: ``[L]`` float32, descending: from closed to open.
-        true_positives: ``[L]`` labelled boxes found at each.
-        false_positives: ``[L]`` other detections at each.
-        first_alarm: ``[G]`` for each good photo the first candidate that alarms it;
-            L where none does.
-        first_report: ``[D]`` for each defective photo the first candidate that reports
-            anything; L where none does.
-    """
-
-    thresholds: FloatArray
-    true_positives: IntArray
-    false_positives: IntArray
+    thresholds: FloatArray  # [L] float32, descending: from closed to open
+    true_positives: IntArray  # [L] labelled boxes found at each
+    false_positives: IntArray  # [L] other detections at each
+    # [G] for each good photo the first candidate that alarms it; L where none does
     first_alarm: IntArray
+    # [D] for each defective photo the first candidate that reports anything; L where
+    # none does
     first_report: IntArray
 
 
