@@ -90,11 +90,7 @@ CHANGES: dict[str, Change] = {
 
 
 def seen(picture: Frame) -> Fingerprint:
-    """Return the fingerprint of a photo without its edge.
-
-    Args:
-        picture: ``[H, W, 3]`` uint8, BGR.
-    """
+    """Return the fingerprint of a photo without its edge."""
     height, width = picture.shape[:2]
     top, left = round(EDGE * height), round(EDGE * width)
     return fingerprint(

@@ -158,7 +158,6 @@ class CameraChannel:
         Args:
             detections: With ``boxes_frame``, decoded with the map's
                 ``lowest_thresholds``.
-            pixels: ``[H, W, 3]`` uint8 BGR, the frame.
             region_map: For the model that inspected the frame.
         """
         height_px, width_px = pixels.shape[:2]

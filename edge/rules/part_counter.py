@@ -140,9 +140,6 @@ class PartCounter:
     def update(self, pixels: Frame, stamp: Stamp) -> CountedPart | None:
         """Take the next inspected frame.
 
-        Args:
-            pixels: ``[H, W, 3]`` uint8 BGR.
-
         Returns:
             The part whose verdict is final with this frame, if there is one.
         """

@@ -40,7 +40,6 @@ def read_options(
     """Return the options of a training.
 
     Args:
-        args: Parsed by ``train``.
         report: Called with each difference from a run that is repeated.
 
     Raises:

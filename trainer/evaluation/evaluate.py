@@ -97,7 +97,6 @@ def evaluate(
     """Measure a model on a split of a dataset.
 
     Args:
-        model: From ``open_model``.
         dataset: Its classes may be in another order than the model's.
         split: None = ``val`` if there is one, else everything.
 

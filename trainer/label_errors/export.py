@@ -56,7 +56,6 @@ def write_label_issues(
         folder: Made if it does not exist.
         photos: The issues index into these.
         found: One for each photo.
-        issues: From ``find_label_issues``.
 
     Raises:
         TrainingError: The folder cannot be written.

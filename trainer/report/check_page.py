@@ -29,7 +29,6 @@ def write_check_page(path: Path, report: CheckReport) -> None:
 
     Args:
         path: HTML file to write; its folder is made if needed.
-        report: From ``check_dataset``.
 
     Raises:
         DatasetError: The file cannot be written.

@@ -14,11 +14,7 @@ FROM_SCRATCH = "random weights"
 
 
 def scratch_section(run: RunRecord, scratch: RunRecord) -> str:
-    """Return the section.
-
-    Args:
-        scratch: The same training from random weights.
-    """
+    """Return the section."""
     columns = "", escape(_start(run)), FROM_SCRATCH
     rows = zip(_figures(run), _figures(scratch), strict=True)
     figures = table(columns, [(name, one, other) for (name, one), (_, other) in rows])

@@ -46,12 +46,7 @@ def learning_curve_section(extrapolations: Sequence[Extrapolation], steps: int) 
 def learning_curve_document(
     extrapolations: Sequence[Extrapolation], steps: int
 ) -> dict[str, object]:
-    """Return the figures for programs.
-
-    Args:
-        extrapolations: All together, then each class.
-        steps: Optimizer steps of each training.
-    """
+    """Return the figures for programs."""
     return {"steps": steps, "outlooks": [_document(one) for one in extrapolations]}
 
 

@@ -44,7 +44,6 @@ def write_report(  # noqa: PLR0913 (all are given by name)
     Args:
         path: HTML file to write; its folder is made if needed.
         found: One for each photo, from ``predict_photos``.
-        metrics: From ``measure``.
         record: For the training curve; None for a package.
 
     Raises:

@@ -82,7 +82,6 @@ def data_uri(picture: Frame, longest_side_px: int) -> str:
     """Return a picture as the address of a JPEG inside the page.
 
     Args:
-        picture: ``[H, W, 3]`` uint8, BGR.
         longest_side_px: Larger pictures are scaled down to this.
     """
     scale = longest_side_px / max(picture.shape[:2])

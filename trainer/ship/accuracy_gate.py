@@ -139,8 +139,6 @@ def lost_photos(
     """Return the names of photos that have a true positive before and nothing after.
 
     Args:
-        expected: Detections of the model in float32, one for each photo.
-        found: Detections of the variant, one for each photo.
         thresholds: ``[C]`` float32.
     """
     return tuple(

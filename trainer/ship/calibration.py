@@ -73,7 +73,6 @@ def choose_calibration(
     """Choose calibration photos: a seeded sample, good parts included.
 
     Args:
-        tiles: How photos are cut; None = not at all.
         count: At most this many; all where there are fewer.
     """
     ordered = sorted(photos, key=lambda photo: photo.sha256)

@@ -72,7 +72,6 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
 
     Args:
         xml_path: The weights go beside it.
-        info: Metadata from ``trainer.ship.metadata.model_info``.
 
     Raises:
         OSError: It cannot be written.
@@ -92,7 +91,6 @@ def save_openvino(model: ov.Model, path: Path, info: Mapping[str, str]) -> None:
 
     Args:
         path: ``.xml``; the weights go beside it.
-        info: Metadata from ``trainer.ship.metadata.model_info``.
 
     Raises:
         OSError: It cannot be written.

@@ -41,7 +41,6 @@ def quantize_openvino(
     Args:
         source: ``.xml``.
         target: ``.xml``; the weights go beside it.
-        info: Metadata from ``trainer.ship.metadata.model_info``.
         in_float: ONNX names of more layers that stay in float32.
 
     Raises:
@@ -69,10 +68,6 @@ def quantize_onnx(
     in_float: Collection[str] = (),
 ) -> None:
     """Write the INT8 (QuantizeLinear, DequantizeLinear) ONNX of a float32 one.
-
-    Args:
-        info: Metadata from ``trainer.ship.metadata.model_info``.
-        in_float: ONNX names of more layers that stay in float32.
 
     Raises:
         PackageError: NNCF cannot quantize this model.

@@ -66,9 +66,6 @@ def brightness_and_sharpness(
 ) -> tuple[float, float]:
     """Return a frame's mean grey level and sharpness, at the size of the model's input.
 
-    Args:
-        frame: ``[H, W, 3]`` uint8 BGR.
-
     Returns:
         Mean grey level in 0..255, and the variance of the Laplacian.
 

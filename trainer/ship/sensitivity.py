@@ -50,7 +50,6 @@ def rank_layers(
 
     Args:
         onnx_path: The graph in float32.
-        ranges: From ``input_ranges``.
         images: ``[1, 3, H, W]`` float32 each, to compare on.
         on_layer: Called after each layer with the number done and the total.
     """
@@ -71,9 +70,6 @@ def rank_layers(
 
 def fewest_layers(ranked: Sequence[Sensitivity], share: float) -> tuple[str, ...]:
     """Return the fewest layers that carry a share of all noise.
-
-    Args:
-        ranked: From ``rank_layers``.
 
     >>> fewest_layers([Sensitivity("a", 6), Sensitivity("b", 3)], 0.7)
     ('a', 'b')

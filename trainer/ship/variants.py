@@ -121,12 +121,7 @@ class VariantEvaluator:
         return metrics, found
 
     def compare(self, metrics: Metrics, found: Sequence[Detections]) -> AccuracyDrops:
-        """Return what a variant loses against the trained network.
-
-        Args:
-            metrics: From ``evaluate``.
-            found: From ``evaluate``.
-        """
+        """Return what a variant loses against the trained network."""
         return measure_drops(
             self.manifest.metrics,
             metrics,

@@ -110,9 +110,6 @@ def may_be_unusable(pixels: Pixels) -> bool:
 
     It is cheap enough for every frame: one that is black, white, covered or half empty
     is never skipped between two measured frames.
-
-    Args:
-        pixels: ``[H, W, 3]`` uint8 BGR.
     """
     height, width = pixels.shape[:2]
     sample = pixels[

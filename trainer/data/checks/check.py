@@ -123,11 +123,6 @@ def faultless_dataset(
 ) -> CheckReport:
     """Return the report of a dataset that may be trained on or measured with.
 
-    Args:
-        root: Its folder, or a zip of it.
-        trains: It is to be trained on, not only to be measured with.
-        split: How to divide it; None = by the defaults.
-
     Raises:
         DatasetError: It has errors; the message lists the first ones.
     """

@@ -32,9 +32,6 @@ def is_coco(file: JsonFile) -> bool:
 def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
     """Return the annotations in COCO files.
 
-    Args:
-        files: Those that ``is_coco`` accepts.
-
     Raises:
         DatasetError: A file is not COCO at all.
     """

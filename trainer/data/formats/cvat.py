@@ -46,9 +46,6 @@ def find_files(root: Path) -> list[Path]:
 def read(files: Sequence[Path], finder: PictureFinder) -> Annotations:
     """Return the annotations in CVAT files.
 
-    Args:
-        files: From ``find_files``.
-
     Raises:
         DatasetError: A file is damaged, or made for videos.
     """

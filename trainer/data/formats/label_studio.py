@@ -102,11 +102,7 @@ def _is_entry(entry: dict[str, Any]) -> bool:
 
 
 def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
-    """Return the annotations in Label Studio's files.
-
-    Args:
-        files: Those that ``is_label_studio`` accepts.
-    """
+    """Return the annotations in Label Studio's files."""
     annotations = Annotations()
     photos = annotations.splits.setdefault(SPLIT, [])
     for file in files:

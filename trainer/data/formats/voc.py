@@ -58,11 +58,7 @@ def find_files(files: Sequence[Path]) -> list[Path]:
 def read(
     files: Sequence[Path], all_files: Sequence[Path], finder: PictureFinder
 ) -> Annotations:
-    """Return the annotations in VOC files.
-
-    Args:
-        files: From ``find_files``.
-    """
+    """Return the annotations in VOC files."""
     annotations = Annotations()
     by_file: dict[Path, PhotoRows] = {}
     for path in files:

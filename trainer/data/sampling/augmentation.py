@@ -153,7 +153,6 @@ def augmented(
     """Return a picture and its boxes after a transform of both.
 
     Args:
-        content: ``[H, W, 3]`` uint8.
         boxes: ``[G, 4]`` float32, xyxy, pixels; they may reach over the edge.
         labels: ``[G]`` int64.
 

@@ -58,7 +58,6 @@ def cut_patch(picture: Frame, box: Boxes, label: int) -> DefectPatch:
     """Return a labelled defect with its margin.
 
     Args:
-        picture: ``[H, W, 3]`` uint8.
         box: ``[4]`` float32, xyxy, pixels, inside the picture.
     """
     longer = float(max(box[2] - box[0], box[3] - box[1]))

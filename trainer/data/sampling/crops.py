@@ -131,8 +131,6 @@ def cut_close_up(
     """Return one crop of a photo, randomly enlarged or reduced.
 
     Args:
-        content: ``[H, W, 3]`` uint8.
-        boxes: ``[G, 4]`` float32, xyxy, pixels.
         centre: x and y in ``content`` that the crop shows; None = a defect, or
             anything.
 

@@ -65,11 +65,7 @@ def no_fingerprint() -> Fingerprint:
 
 
 def fingerprint(picture: Frame) -> Fingerprint:
-    """Return a photo made small and grey, ``[48, 48]`` uint8.
-
-    Args:
-        picture: ``[H, W, 3]`` uint8, BGR.
-    """
+    """Return a photo made small and grey, ``[48, 48]`` uint8."""
     small = cv2.resize(picture, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
 
