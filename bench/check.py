@@ -34,9 +34,6 @@ def draw(part: int, shot: int, size_px: int) -> Frame:
 
     Args:
         shot: Seed of the difference between shots of it.
-
-    Returns:
-        uint8 ``[H, W, 3]``.
     """
     part_rng, rng = np.random.default_rng(part), np.random.default_rng(1 << 32 | shot)
     coarse = part_rng.uniform(40, 210, (24, 24, 3)).astype(np.float32)
@@ -51,13 +48,10 @@ def draw(part: int, shot: int, size_px: int) -> Frame:
 
 
 def write_dataset(root: Path, photos: int, size_px: int, shots: int) -> int:
-    """Write photos, all different, and their boxes.
+    """Write photos, all different, and their boxes; return the bytes of all photos.
 
     Args:
         photos: How many; nine of ten train.
-
-    Returns:
-        Bytes of all photos.
     """
     rng = np.random.default_rng(0)
     (root / "images").mkdir()

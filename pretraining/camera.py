@@ -72,11 +72,7 @@ def even_light(size_px: int) -> Light:
 
 
 def gradient(rng: np.random.Generator, size_px: int) -> Plane:
-    """Return a smooth light field around 1: slope, vignette, slow clouds.
-
-    Returns:
-        ``[S, S]`` float32, about 0.4..1.5.
-    """
+    """Return a smooth light field, 0.4..1.5: slope, vignette, slow clouds."""
     coarse = np.linspace(-1, 1, 12, dtype=np.float32)
     slope_x, slope_y = rng.normal(0, 0.14, 2)
     field = 1 + slope_x * coarse[None, :] + slope_y * coarse[:, None]
@@ -99,9 +95,6 @@ def expose(
     Args:
         picture: ``[h, w, 3]`` float32: the whole picture or the window's patch.
         window: Where the patch lies, or None for the whole picture.
-
-    Returns:
-        ``[h, w, 3]`` float32, 0..255.
     """
     gain, glow = light.gain, light.glow
     if window is not None:
@@ -131,9 +124,6 @@ def read_sensor(
 
     Args:
         seen: ``[S, S, 3]`` float32 from ``apply_lens``.
-
-    Returns:
-        ``[S, S, 3]`` uint8 BGR.
     """
     size_px = seen.shape[0]
     if camera.noise > 0.3:

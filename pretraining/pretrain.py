@@ -230,9 +230,6 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
     Args:
         state: Checkpoint file; training resumes from it where it exists.
 
-    Returns:
-        The finished training.
-
     Raises:
         TrainingError: The loss is not finite.
     """
@@ -259,13 +256,10 @@ def pretrain(recipe: PretrainRecipe, state: Path, workers: int) -> Pretraining:
 
 
 def export_checkpoint(pretraining: Pretraining, folder: Path) -> Path:
-    """Write the averaged weights as float16 safetensors, with card and log.
+    """Write averaged weights as float16 safetensors, card and log; return the file.
 
     Args:
         folder: Made if it does not exist.
-
-    Returns:
-        The weights file.
     """
     recipe, training = pretraining.recipe, pretraining.training
     earlier = pretraining.earlier

@@ -277,14 +277,11 @@ def visible_box(
     camera: Camera,
     roughness: float,
 ) -> npt.NDArray[np.float32] | None:
-    """Return the tight box of what a defect changed, or None if it is invisible.
+    """Return the tight box of what a defect changed, ``[4]``; None = invisible.
 
     Args:
         picture: ``[S, S, 3]`` the scene with all its defects, before light and lens.
         roughness: Grey levels of texture and noise that the change must exceed.
-
-    Returns:
-        ``[4]`` float32 xyxy in pixels, or None.
     """
     window = defect.window
     after = apply_lens(expose(picture[window.slices], light, window), camera)

@@ -180,11 +180,7 @@ def _stripes(rng: np.random.Generator, size_px: int) -> Mask:
 
 
 def shape(rng: np.random.Generator, structure: Structure, size_px: int) -> Mask:
-    """Return the mask of one structure.
-
-    Returns:
-        ``[S, S]`` uint8: 255 on the structure, 0 beside it, edges anti-aliased.
-    """
+    """Return the mask of one structure, its edges anti-aliased."""
     match structure:
         case Structure.CIRCUIT:
             return circuit(rng, size_px)

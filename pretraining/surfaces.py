@@ -81,9 +81,6 @@ def tint(
         texture: ``[S, S]`` with deviation about 1.
         amplitude: Grey levels per unit of texture.
         chroma: 0 = all channels alike, 1 = in proportion to the base colour.
-
-    Returns:
-        ``[S, S, 3]`` float32.
     """
     mean = max(sum(base) / 3, 1.0)
     channels = [
@@ -146,13 +143,10 @@ def paint(
     *,
     grey: tuple[float, float] | None = None,
 ) -> Surface:
-    """Return one surface.
+    """Return one surface; each call draws another one.
 
     Args:
         grey: Range of the mean level, or None for what suits the material.
-
-    Returns:
-        The surface; each call draws another one.
     """
     usual_grey, chroma = _TINTS[material]
     base = (

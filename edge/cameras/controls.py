@@ -32,11 +32,7 @@ class ControlPort(Protocol):
 
 
 def apply_controls(settings: ControlSettings, port: ControlPort) -> tuple[str, ...]:
-    """Write all given settings, then read them back.
-
-    Returns:
-        A sentence for each value that the camera did not accept.
-    """
+    """Write all given settings; return a sentence for each that was not accepted."""
     given = settings.given()
     for name, value in given.items():
         port.write(name, value)

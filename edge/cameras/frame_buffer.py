@@ -128,11 +128,7 @@ class FrameBuffer:
             os.close(fd)
 
     def view(self, buffer: int, height: int, width: int) -> Pixels:
-        """Return one of the three buffers as a picture.
-
-        Returns:
-            ``[height, width, 3]`` uint8, no copy.
-        """
+        """Return one of the three buffers as a picture, without a copy."""
         size = height * width * 3
         return self.pixels[buffer, :size].reshape(height, width, 3)
 

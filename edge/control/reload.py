@@ -94,10 +94,7 @@ class Configuration:
         return new
 
     def accept(self, new: EdgeSettings) -> bool:
-        """Put settings from ``read`` in force.
-
-        Returns:
-            Whether the publisher has to reconnect.
+        """Put settings from ``read`` in force; return whether to reconnect.
 
         Raises:
             ConfigError: A file with credentials has vanished since ``read``.

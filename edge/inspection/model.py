@@ -53,9 +53,6 @@ class LoadedModel:
             output: ``[4 + C, A]``, from one of the requests.
             score_thresholds: ``[C]`` float32.
 
-        Returns:
-            Detections with ``boxes_frame``.
-
         Raises:
             PackageError: The output is not finite.
         """

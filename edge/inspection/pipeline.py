@@ -115,11 +115,7 @@ class Pipeline:
         select.select(fds, [], [], timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
-        """Decide the frames in flight; take no more.
-
-        Returns:
-            Whether no frame is in flight any more.
-        """
+        """Decide the frames in flight, take no more; return whether none is left."""
         deadline = time.monotonic() + timeout_s
         while not self.is_idle and time.monotonic() < deadline:
             select.select([self._wakeup.fd], [], [], DRAIN_POLL_S)

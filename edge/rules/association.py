@@ -33,13 +33,10 @@ class TrackPairs:
     overlaps: FloatArray  # [T, D] intersection over union
 
     def residuals(self, expected: FloatArray) -> FloatArray:
-        """Return how far each pair is from an expected displacement.
+        """Return how far each pair is from a displacement, ``[..., T, D]`` pixels.
 
         Args:
             expected: ``[..., T, 2]`` or ``[2]`` pixels.
-
-        Returns:
-            ``[..., T, D]`` pixels.
         """
         wanted = np.atleast_2d(expected)[..., None, None, :, :]  # [..., 1, 1, T, 2]
         wanted = np.moveaxis(wanted, -2, -3)  # [..., 1, T, 1, 2]
@@ -140,14 +137,11 @@ def vote_tolerance(pairs: TrackPairs, expected: FloatArray) -> FloatArray:
 
 
 def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
-    """Return the share of the smaller of two boxes that the other one covers.
+    """Return the share of the smaller of two boxes in the other one, ``[M, N]``.
 
     Args:
         boxes: ``[M, 4]`` float32, xyxy.
         others: ``[N, 4]`` float32, xyxy.
-
-    Returns:
-        ``[M, N]`` shares in 0..1.
     """
     top_left = np.maximum(boxes[:, None, :2], others[:, :2])  # [M, N, 2]
     bottom_right = np.minimum(boxes[:, None, 2:], others[:, 2:])  # [M, N, 2]
@@ -157,13 +151,10 @@ def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
 
 
 def distinct_indices(detections: Detections) -> np.ndarray:
-    """Return the indices of the detections without second labels for one defect.
+    """Return the indices, ascending, of detections without second labels for a defect.
 
     Args:
         detections: Best first.
-
-    Returns:
-        ``[M]`` int64, ascending.
     """
     boxes = detections.boxes
     covers = (overlap_of_smaller(boxes, boxes) >= SAME_PLACE_SHARE).tolist()

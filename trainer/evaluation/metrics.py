@@ -36,14 +36,11 @@ def predict_photos(
     iou_threshold: float = IOU_THRESHOLD,
     on_photo: Callable[[], None] | None = None,
 ) -> list[Detections]:
-    """Return the detections on each photo, down to ``LOWEST_SCORE``.
+    """Return one ``Detections`` for each photo, down to ``LOWEST_SCORE``.
 
     Args:
         photos: Read from disk one by one.
         iou_threshold: Two boxes of one class that overlap more are one (NMS).
-
-    Returns:
-        Boxes in pixels of the photo, one ``Detections`` for each photo.
     """
     thresholds = equal_thresholds(LOWEST_SCORE, label_count)
     found = []
@@ -137,13 +134,10 @@ def monotonous(precision: FloatArray) -> FloatArray:
 
 
 def true_positives(detections: Detections, photo: Photo) -> np.ndarray:
-    """Return which detections are right; each labelled box counts once.
+    """Return which detections are right, ``[N]``; each labelled box counts once.
 
     Args:
         detections: Best first: the best one takes the box.
-
-    Returns:
-        ``[N]`` bool.
     """
     right = np.zeros(len(detections), bool)
     free = np.ones(len(photo.labels), bool)

@@ -30,14 +30,11 @@ class ReliabilityCurves:
     curves: tuple[tuple[FloatArray, FloatArray], ...]
 
     def precision(self, scores: FloatArray, labels: IntArray) -> FloatArray:
-        """Return the share of detections like these that are right.
+        """Return the share of detections like these that are right, ``[N]`` in 0..1.
 
         Args:
             scores: ``[N]`` float32 in 0..1.
             labels: ``[N]`` int64, class of each.
-
-        Returns:
-            ``[N]`` float32 in 0..1.
         """
         result = np.zeros(len(scores), np.float32)
         for label, (starts, shares) in enumerate(self.curves):

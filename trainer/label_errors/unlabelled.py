@@ -21,14 +21,11 @@ def find_unlabelled_defects(
     dataset: Dataset,
     on_photo: Callable[[], None] | None = None,
 ) -> list[Finding]:
-    """Return photos without a box on which a model reports something.
+    """Return photos without a box on which a model reports something, best first.
 
     Args:
         model: At its own thresholds.
         on_photo: Called after each photo without a box.
-
-    Returns:
-        Highest score first.
     """
     scores = [model.thresholds.scores[label] for label in model.labels]
     thresholds, nms = np.array(scores, np.float32), model.thresholds.iou_threshold

@@ -43,14 +43,11 @@ def draw_photos(photos: Sequence[Photo], seed: int, draws: int = DRAWS) -> IntAr
 def recall_parts(
     found: Sequence[Detections], photos: Sequence[Photo], thresholds: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Return boxes found and boxes labelled, of each label on each photo.
+    """Return boxes found and labelled, of each label on each photo, ``[N, C]``.
 
     Args:
         found: One for each photo, down to a low score.
         thresholds: ``[C]`` float32.
-
-    Returns:
-        Twice ``[N, C]`` int64.
     """
     count = len(thresholds)
     hits = np.zeros((len(photos), count), np.int64)

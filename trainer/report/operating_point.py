@@ -69,13 +69,10 @@ def operating_curve(
 
 
 def with_intervals(hits: IntArray, trials: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return shares and their 95 % intervals.
+    """Return shares ``[S]`` and their 95 % intervals ``[S, 2]``, Wilson's.
 
     Args:
         hits: ``[S]`` counts.
-
-    Returns:
-        ``[S]`` shares and ``[S, 2]`` low and high, Wilson's.
     """
     sides = np.array([wilson(int(number), trials) for number in hits])
     shares: np.ndarray = hits / max(1, trials)

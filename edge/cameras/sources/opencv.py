@@ -84,11 +84,7 @@ class Capture:
         return self._grab_undamaged()
 
     def read(self) -> Pixels | None:
-        """Return the next undamaged frame, or None at the end or on a fault.
-
-        Returns:
-            ``[H, W, 3]`` uint8 BGR.
-        """
+        """Return the next undamaged frame, or None at the end or on a fault."""
         if not self._grab_undamaged():
             return None
         is_read, pixels = self._capture.retrieve()

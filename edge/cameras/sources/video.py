@@ -46,14 +46,11 @@ def _play(
     frame_id: int,
     pace: tuple[int, float],
 ) -> int:
-    """Publish all frames from here to the end.
+    """Publish all frames from here to the end; return the next frame's number.
 
     Args:
         capture: Positioned before the frame ``frame_id``.
         pace: When frame 0 was due, and the time between two frames; ns.
-
-    Returns:
-        The number after that of the last frame.
     """
     start_ns, period_ns = pace
     while True:

@@ -42,14 +42,11 @@ class RepairedCopy:
 def write_repaired_copy(
     report: CheckReport, out: Path, on_photo: OnPhoto | None = None
 ) -> RepairedCopy:
-    """Write a dataset without the faults that can be repaired without a person.
+    """Write a dataset without the faults that need no person; return it checked.
 
     Args:
         out: Folder to make; it is there whole or not at all.
         on_photo: Called after every photo of the copy that was read again.
-
-    Returns:
-        The copy, checked.
 
     Raises:
         DatasetError: Nothing is left to copy, or a photo cannot be read any more.

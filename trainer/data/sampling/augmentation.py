@@ -174,13 +174,10 @@ def augmented(
 
 
 def visible(boxes: Tensor, height_px: int, width_px: int) -> Tensor:
-    """Clip boxes to the picture, in place, and return which still count.
+    """Clip boxes to the picture, in place; return whether enough is left, ``[G]``.
 
     Args:
         boxes: ``[G, 4]`` float32, xyxy, pixels, not clipped yet; changed.
-
-    Returns:
-        ``[G]`` bool: more than ``MIN_VISIBLE_SHARE`` of the box is left.
     """
     whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     boxes[:, 0::2].clamp_(0, width_px)

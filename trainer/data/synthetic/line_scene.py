@@ -169,9 +169,6 @@ def capture_frame(
         travel_px: How far the belt has moved.
         placed: The part in view, or None.
         corner: Left and top of the part's patch in the frame; may lie outside.
-
-    Returns:
-        ``[S, S, 3]`` uint8 BGR.
     """
     frame = belt_view(station, travel_px)
     if placed is not None:

@@ -114,9 +114,6 @@ def write_line(out: Path, settings: LineSettings, report: Report) -> LineSummary
     Args:
         out: The folder to write; its parents are made.
 
-    Returns:
-        What the folder holds now.
-
     Raises:
         ConfigError: A setting is out of bounds.
         DatasetError: The folder holds something else, or cannot be written.

@@ -165,9 +165,6 @@ def blob_outline(
         radius_px: Mean radius along the long axis.
         ragged: 0 = ellipse, 0.6 = jagged.
         stretch: Short axis divided by the long one, 0..1.
-
-    Returns:
-        ``[N, 2]`` float32 corner points.
     """
     count = int(rng.integers(9, 16))
     angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
@@ -189,16 +186,13 @@ def random_path(
     bend: float,
     heading: float | None = None,
 ) -> Points:
-    """Return a path that starts near a point and changes its heading by chance.
+    """Return a path of ``steps + 1`` points that changes its heading by chance.
 
     Args:
         x: Middle of the path where ``heading`` is None, else its start.
         steps: Number of straight pieces, at least 1.
         bend: Standard deviation of the turn between two pieces, radians.
         heading: Starting direction in radians, or None for any.
-
-    Returns:
-        ``[steps + 1, 2]`` float32 corner points.
     """
     start = rng.uniform(0, 2 * np.pi) if heading is None else heading
     turns = start + np.cumsum(rng.normal(0, bend, steps))

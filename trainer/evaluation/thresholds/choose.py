@@ -134,11 +134,7 @@ def choose_thresholds(
 def select_thresholds(
     images: Sequence[ScoredImage], label_count: int, selection: SelectionRule
 ) -> FloatArray:
-    """Return the thresholds that a rule selects.
-
-    Returns:
-        ``[C]`` float32, rounded as stored.
-    """
+    """Return the thresholds that a rule selects, ``[C]``, rounded as stored."""
     f1_thresholds = best_f1(images, label_count)
     counted = _counted(images, selection.rule)
     allowed = round(selection.share * len(counted))

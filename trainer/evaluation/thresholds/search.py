@@ -85,11 +85,7 @@ def score_images(
 
 
 def highest_scores(images: Sequence[ScoredImage], label_count: int) -> FloatArray:
-    """Return the highest score of each class on each photo.
-
-    Returns:
-        ``[N, C]`` float32; 0 where there is no detection.
-    """
+    """Return the highest score of each class on each photo, ``[N, C]``; 0 = none."""
     result: FloatArray = np.zeros((len(images), label_count), np.float32)
     for row, image in zip(result, images, strict=True):
         np.maximum.at(row, image.found.labels, image.found.scores)
