@@ -28,12 +28,7 @@ from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.recorder import DecisionRecorder
 from edge.inspection.camera_set import CameraSet, check_labels
-from edge.inspection.model import (
-    LoadedModel,
-    ModelWatcher,
-    load_model,
-    useful_streams,
-)
+from edge.inspection.model import LoadedModel, ModelWatcher, load_model, useful_streams
 from edge.inspection.pipeline import Pipeline
 from edge.monitoring.metrics import DaemonMetrics
 from edge.monitoring.metrics_server import MetricsServer
@@ -182,10 +177,7 @@ class _Daemon:
         )
         self._home_assistant = self._build_home_assistant(topics, version)
         self._heartbeats = Heartbeats(
-            {
-                "outbox": lambda: outbox.turns,
-                "recorder": lambda: self._recorder.turns,
-            }
+            {"outbox": lambda: outbox.turns, "recorder": lambda: self._recorder.turns}
         )
         self._watchdog = self._build_watchdog()
         self._metrics_server = self._build_metrics_server(status, thermal)

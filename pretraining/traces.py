@@ -10,8 +10,7 @@ import numpy as np
 from trainer.data.synthetic.raster import Mask, draw_disc, draw_line
 
 _HEADINGS = np.array(
-    [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)],
-    np.float32,
+    [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)], np.float32
 )
 
 

@@ -71,11 +71,6 @@ def _version(library: str) -> tuple[str, str]:
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     done = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=10,
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=10
     )
     return done.stdout.strip() or "no commit"

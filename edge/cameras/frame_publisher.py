@@ -82,9 +82,7 @@ class FramePublisher:
     """
 
     def __init__(
-        self,
-        frame_buffer: FrameBuffer,
-        monitor: "ImageQualityMonitor | None" = None,
+        self, frame_buffer: FrameBuffer, monitor: "ImageQualityMonitor | None" = None
     ) -> None:
         self._frame_buffer = frame_buffer
         self._writer = FrameBufferWriter(frame_buffer)

@@ -47,9 +47,7 @@ def _run(plan: CapturePlan, frame_buffer: FrameBuffer) -> None:
     runner_of(plan.source.kind)(plan, publisher)
 
 
-def runner_of(
-    kind: SourceKind,
-) -> "Callable[[CapturePlan, FramePublisher], None]":
+def runner_of(kind: SourceKind) -> "Callable[[CapturePlan, FramePublisher], None]":
     """Return the function that runs a kind of source; only its module is imported."""
     match kind:
         case SourceKind.FOLDER:

@@ -108,9 +108,7 @@ class DaemonCollector(Collector):
             labels=["camera", "state"],
         )
         verdicts = CounterMetricFamily(
-            "edge_verdicts",
-            "Verdicts of parts, by kind.",
-            labels=["camera", "verdict"],
+            "edge_verdicts", "Verdicts of parts, by kind.", labels=["camera", "verdict"]
         )
         age = HistogramMetricFamily(
             "edge_frame_age_seconds",

@@ -185,10 +185,7 @@ def read_photo(photo: Photo) -> Frame:
 
 
 def open_dataset(
-    root: Path,
-    on_photo: OnPhoto | None = None,
-    *,
-    split: SplitOptions | None = None,
+    root: Path, on_photo: OnPhoto | None = None, *, split: SplitOptions | None = None
 ) -> Dataset:
     """Read a dataset, every picture decoded once.
 

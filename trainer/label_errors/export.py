@@ -105,10 +105,7 @@ def issue_text(
 
 
 def _picture(
-    dataset: Dataset,
-    photo: Photo,
-    detections: Detections,
-    issues: Sequence[LabelIssue],
+    dataset: Dataset, photo: Photo, detections: Detections, issues: Sequence[LabelIssue]
 ) -> LabelledPicture:
     """Return one photo: the boxes as labelled, then the proposed ones."""
     texts = [issue_text(i, dataset.labels, photo, detections) for i in issues]

@@ -17,9 +17,7 @@ from trainer.evaluation.evaluate import EvaluatedModel
 
 
 def find_unlabelled_defects(
-    model: EvaluatedModel,
-    dataset: Dataset,
-    on_photo: Callable[[], None] | None = None,
+    model: EvaluatedModel, dataset: Dataset, on_photo: Callable[[], None] | None = None
 ) -> list[Finding]:
     """Return photos without a box on which a model reports something, best first.
 

@@ -14,11 +14,7 @@ import numpy as np
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import (
-    average_precision,
-    monotonous,
-    true_positives,
-)
+from trainer.evaluation.metrics import average_precision, monotonous, true_positives
 from trainer.learning_curve.power_law import Numbers
 
 DRAWS = 400

@@ -7,11 +7,7 @@ from html import escape
 from models.detections import Detections
 from models.manifest import Metrics
 from trainer.data.dataset import Dataset, Photo
-from trainer.label_errors.issues import (
-    LabelIssue,
-    LabelIssueKind,
-    count_likely_wrong,
-)
+from trainer.label_errors.issues import LabelIssue, LabelIssueKind, count_likely_wrong
 from trainer.report.figures import factory_shares
 from trainer.report.markup import table
 from trainer.report.photos import box_shape, photo_figure, text_shape
@@ -102,10 +98,7 @@ def _figure(
         box = detections.boxes[issue.detection]
         name = dataset.labels[detections.labels[issue.detection]]
         text = f"{name} {detections.scores[issue.detection]:.2f}"
-        shapes += [
-            box_shape(box, "right", text),
-            text_shape(box, "right", text, photo),
-        ]
+        shapes += [box_shape(box, "right", text), text_shape(box, "right", text, photo)]
     if issue.label is not None:
         box = photo.boxes[issue.label]
         name = dataset.labels[photo.labels[issue.label]]

@@ -125,10 +125,7 @@ def _check(model: onnx.ModelProto, path: Path, channels: int) -> int:
     """Return the number of anchors, or refuse a graph that breaks the contract."""
     try:
         onnx.checker.check_model(model, full_check=True)
-    except (
-        onnx.checker.ValidationError,
-        onnx.shape_inference.InferenceError,
-    ) as exc:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as exc:
         raise PackageError(
             f"{path}: the exported graph is not valid ONNX.",
             why=str(exc).strip().splitlines()[0],

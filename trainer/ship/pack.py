@@ -23,11 +23,7 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
 from trainer.ship import licences, reference, sbom
-from trainer.ship.calibration import (
-    Calibration,
-    choose_calibration,
-    own_photos,
-)
+from trainer.ship.calibration import Calibration, choose_calibration, own_photos
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.golden_frames import choose_golden, write_golden
 from trainer.ship.int8 import make_int8

@@ -24,10 +24,7 @@ STEPS = 4  # from a measured tolerance to the widest one
 
 
 def require_parity(
-    detector: Detector,
-    pairs: GoldenPairs,
-    manifest: Manifest,
-    name: VariantName,
+    detector: Detector, pairs: GoldenPairs, manifest: Manifest, name: VariantName
 ) -> GoldenResult:
     """Return how a float32 variant reproduces the golden frames.
 

@@ -66,10 +66,7 @@ def _play(
 
 
 def _skip_delivered(
-    plan: CapturePlan,
-    frame_publisher: FramePublisher,
-    capture: Capture,
-    frame_id: int,
+    plan: CapturePlan, frame_publisher: FramePublisher, capture: Capture, frame_id: int
 ) -> int:
     """Skip what was delivered before a restart; return the next frame's number."""
     while frame_id < plan.first_frame_id:

@@ -149,10 +149,7 @@ def paste_defects(
 
 
 def _best_place(
-    picture: Frame,
-    patch: DefectPatch,
-    boxes: Sequence[Boxes],
-    rng: np.random.Generator,
+    picture: Frame, patch: DefectPatch, boxes: Sequence[Boxes], rng: np.random.Generator
 ) -> tuple[int, int] | None:
     """Return x, y of the free place whose surroundings are most like the rim."""
     height, width = patch.pixels.shape[:2]

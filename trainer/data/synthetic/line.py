@@ -51,10 +51,14 @@ class SeedBranch(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedPhoto:
-    """One labelled photo."""
+    """One labelled photo.
 
-    frame: FrameImage  # [S, S, 3] uint8 BGR
-    # what is labelled, boxes in pixels of the photo; empty = good
+    Attributes:
+        frame: ``[S, S, 3]`` uint8 BGR.
+        flaws: What is labelled, boxes in pixels of the photo; empty = good.
+    """
+
+    frame: FrameImage
     flaws: tuple[Flaw, ...]
 
 
@@ -63,6 +67,7 @@ class PassingDefect:
     """A defect while it passes the camera.
 
     Attributes:
+        label: What it is.
         boxes: By frame number, ``[4]`` xyxy, in frames where most of it is visible.
     """
 
@@ -72,12 +77,19 @@ class PassingDefect:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One part while it moves through the picture."""
+    """One part while it moves through the picture.
 
-    part_id: int  # number of the part, from 0
-    first_frame: int  # first frame in which any of it is visible
-    last_frame: int  # last such frame; no other part is visible from first to last
-    defects: tuple[PassingDefect, ...]  # its defects; empty for a good part
+    Attributes:
+        part_id: Number of the part, from 0.
+        first_frame: First frame in which any of it is visible.
+        last_frame: Last such frame; no other part is visible from first to last.
+        defects: Its defects; empty for a good part.
+    """
+
+    part_id: int
+    first_frame: int
+    last_frame: int
+    defects: tuple[PassingDefect, ...]
 
 
 def seeded_rng(
@@ -173,6 +185,8 @@ class PartLine:
     """The video: a fixed plan of parts, rendered frame by frame.
 
     Args:
+        seed: Seed of the data set.
+        parts: Number of parts that pass.
         size_px: Edge of the camera's picture.
     """
 
