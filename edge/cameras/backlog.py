@@ -10,7 +10,6 @@ frames: each is a part all the same, and gets its verdict.
 import threading
 import time
 from collections import deque
-from types import TracebackType
 from typing import Self
 
 from edge.cameras.frame_publisher import WAIT_SLICE_S, CapturePlan, FramePublisher
@@ -79,12 +78,7 @@ class Backlog:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Publish what is left, and wait until the daemon has taken the last frame."""
         self._stop.set()
         deadline_s = time.monotonic() + CLOSE_LIMIT_S

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from edge.config.station import EdgeSettings
 from edge.doctor.broker_check import check_broker
@@ -89,9 +90,7 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
         Check(
             f"camera {camera.name}",
             CameraError.exit_code,
-            lambda camera=camera: check_camera(  # type: ignore[misc]
-                camera, deadline_s, daemon_runs=daemon_runs
-            ),
+            partial(check_camera, camera, deadline_s, daemon_runs=daemon_runs),
         )
         for camera in settings.camera
     ]
@@ -103,29 +102,20 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
     )
     disks = [
         Check(
-            f"disk {name}",
-            ConfigError.exit_code,
-            lambda name=name, folder=folder, wanted=wanted: check_folder(  # type: ignore[misc]
-                name, folder, wanted
-            ),
+            f"disk {folder[0]}", ConfigError.exit_code, partial(check_folder, *folder)
         )
-        for name, folder, wanted in folders
+        for folder in folders
     ]
-    topics, broker = settings.station.topics, settings.broker
+    broker = partial(
+        check_broker, settings.broker, settings.station.topics, BROKER_LIMIT_S
+    )
+    outbox_file = partial(check_outbox, settings, deadline_s)
     return [
         *cameras,
-        Check("model", PackageError.exit_code, lambda: check_model(settings.model)),
-        Check(
-            "broker",
-            DeliveryError.exit_code,
-            lambda: check_broker(broker, topics, BROKER_LIMIT_S),
-        ),
+        Check("model", PackageError.exit_code, partial(check_model, settings.model)),
+        Check("broker", DeliveryError.exit_code, broker),
         *disks,
-        Check(
-            "disk outbox file",
-            DeliveryError.exit_code,
-            lambda: check_outbox(settings, deadline_s),
-        ),
+        Check("disk outbox file", DeliveryError.exit_code, outbox_file),
         Check("clock", ConfigError.exit_code, check_clock),
     ]
 
