@@ -8,7 +8,7 @@ from pathlib import Path
 from models.errors import DatasetError
 from trainer.cli.arguments import add_split_arguments, positive_int, split_options
 from trainer.cli.output import SHOWN, finding_lines, print_json
-from trainer.cli.progress import PhotoBar, ticking, unpack_visibly
+from trainer.cli.progress import LateBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
@@ -51,7 +51,7 @@ def run_check(args: argparse.Namespace) -> int:
         the copy decides.
     """
     unpack_visibly(args.dataset)
-    bar = PhotoBar()
+    bar = LateBar("read")
     try:
         report = run_full_check(
             args.dataset,

@@ -97,16 +97,17 @@ def ticking(title: str, total: int) -> Iterator[Callable[[], None]]:
         ticker.close()
 
 
-class PhotoBar:
-    """A bar for photos that are read, opened when their number is known."""
+class LateBar:
+    """A bar that opens when the number of items is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._ticker: Ticker | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` photos are read."""
+        """Show that ``done`` of ``total`` items are finished."""
         if self._ticker is None:
-            self._ticker = Ticker("read", total)
+            self._ticker = Ticker(self._title, total)
         self._ticker.tick(done)
         if done == total:
             self._ticker.close()
@@ -211,15 +212,8 @@ def unpack_visibly(dataset: Path) -> None:
     """
     if not is_archive(dataset):
         return
-    tickers: list[Ticker] = []
-
-    def show(done: int, total: int) -> None:
-        if not tickers:
-            tickers.append(Ticker("unpack", total))
-        tickers[0].tick(done)
-
+    bar = LateBar("unpack")
     try:
-        unpacked(dataset, show)
+        unpacked(dataset, bar)
     finally:
-        for ticker in tickers:
-            ticker.close()
+        bar.close()

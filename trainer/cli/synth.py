@@ -5,21 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
-from trainer.data.synthetic.line_writer import (
-    LineSettings,
-    LineSummary,
-    Report,
-    write_line,
-)
+from trainer.cli.progress import LateBar, print_status
+from trainer.data.synthetic.line_writer import LineSettings, LineSummary, write_line
 
 _DEFAULTS = LineSettings()
 
@@ -63,41 +50,31 @@ def run_synth(args: argparse.Namespace) -> int:
         size_px=args.size,
         fps=args.fps,
     )
-    console = Console(stderr=True)
-    if console.is_terminal:
-        with _bar(console) as progress:
-            summary = write_line(args.out, settings, _bar_report(progress))
-    else:
-        summary = write_line(args.out, settings, _plain_report)
+    report = _Report()
+    try:
+        summary = write_line(args.out, settings, report)
+    finally:
+        report.close()
     print(json.dumps(summary.as_json()) if args.json else _sentence(summary))
     return 0
 
 
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:14}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+class _Report:
+    """Shows a bar for each kind of file; elsewhere a line when all are written."""
 
+    def __init__(self) -> None:
+        self._bars: dict[str, LateBar] = {}
 
-def _bar_report(progress: Progress) -> Report:
-    tasks = {}
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            self._bars.setdefault(what, LateBar(what))(done, total)
+        elif done == total:
+            print_status(f"{what}: {total}")
 
-    def report(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = progress.add_task(what, total=total)
-        progress.update(tasks[what], completed=done)
-
-    return report
-
-
-def _plain_report(what: str, done: int, total: int) -> None:
-    """Print a line when all of one kind are written."""
-    if done == total:
-        print(f"{what}: {total}", file=sys.stderr, flush=True)
+    def close(self) -> None:
+        """Remove the bar, also after an error."""
+        for bar in self._bars.values():
+            bar.close()
 
 
 def _sentence(summary: LineSummary) -> str:

@@ -125,6 +125,11 @@ class Dataset:
             )
         return name, photos
 
+    def relative(self, path: Path) -> str:
+        """Return a path relative to the dataset; unchanged where it lies elsewhere."""
+        inside = path.is_relative_to(self.root)
+        return str(path.relative_to(self.root) if inside else path)
+
     def for_training(self) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
         """Return the photos to train on and those to measure on, disjoint.
 

@@ -184,13 +184,8 @@ def _lines(dataset: Dataset, findings: Sequence[Finding], *, folded: bool) -> st
 
 def _where(dataset: Dataset, finding: Finding) -> str:
     """Return file and place of a finding, relative to the dataset."""
-    name = _relative(dataset, finding.photo or finding.file)
+    name = dataset.relative(finding.photo or finding.file)
     return ", ".join(part for part in (name.removeprefix("."), finding.place) if part)
-
-
-def _relative(dataset: Dataset, path: Path) -> str:
-    inside = path.is_relative_to(dataset.root)
-    return str(path.relative_to(dataset.root) if inside else path)
 
 
 def _figure(dataset: Dataset, photo: Photo, findings: Sequence[Finding]) -> str | None:
@@ -212,7 +207,7 @@ def _figure(dataset: Dataset, photo: Photo, findings: Sequence[Finding]) -> str 
         for box in finding.boxes
     )
     x1, y1, x2, y2 = frame
-    name = escape(printable(_relative(dataset, photo.path)))
+    name = escape(printable(dataset.relative(photo.path)))
     return (
         f'<figure><svg viewBox="{x1:.0f} {y1:.0f} {x2 - x1:.0f} {y2 - y1:.0f}" '
         f'role="img" aria-label="{name}"><image href="{picture}" '

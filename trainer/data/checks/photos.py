@@ -63,7 +63,7 @@ def labelled_alike(one: Photo, other: Photo) -> bool:
 def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Finding:
     """Return what is wrong with a picture that is there again."""
     (split, photo), (other_split, other) = first, later
-    name = _below(dataset, photo)
+    name = dataset.relative(photo.path)
     if not labelled_alike(photo, other):
         why = (
             f"the same picture as {name} in {split}, but with "
@@ -81,12 +81,6 @@ def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Fin
     why = f"the same picture as {name}."
     fix, kind = "Delete one of the two: it counts twice.", FindingKind.DUPLICATE_PHOTO
     return Finding(Level.WARNING, other.path, split, why, fix, kind)
-
-
-def _below(dataset: Dataset, photo: Photo) -> str:
-    """Return a photo's path relative to the dataset."""
-    inside = photo.path.is_relative_to(dataset.root)
-    return str(photo.path.relative_to(dataset.root) if inside else photo.path)
 
 
 def _boxes(photo: Photo) -> str:

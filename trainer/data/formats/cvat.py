@@ -16,6 +16,7 @@ from trainer.data.formats.rows import Annotations, PhotoRows, Row, split_name
 from trainer.data.formats.shapes import (
     Outlines,
     all_numbers,
+    all_points,
     bounding_box,
     ellipse_box,
     number,
@@ -147,7 +148,8 @@ def _box(shape: Element, outlines: Outlines, place: str) -> Corners | None:
             read = _numbers(shape, *names)
             found = read and bounding_box(zip(read[::2], read[1::2], strict=True))
         case "polygon" | "polyline":
-            points = _points(shape.attributes.get("points", ""))
+            pairs = shape.attributes.get("points", "").split(";")  # x,y;x,y
+            points = all_points(pair.split(",") for pair in pairs)
             found = bounding_box(points) if points else None
         case _:
             return None
@@ -159,14 +161,3 @@ def _box(shape: Element, outlines: Outlines, place: str) -> Corners | None:
 def _numbers(shape: Element, *names: str) -> list[float] | None:
     """Return attributes as numbers; None where one is missing or is no number."""
     return all_numbers(shape.attributes.get(name) for name in names)
-
-
-def _points(text: str) -> list[tuple[float, float]] | None:
-    """Return the points ``x,y;x,y``; None where they are none."""
-    points = []
-    for pair in text.split(";"):
-        values = all_numbers(pair.split(","))
-        if values is None or len(values) != 2:
-            return None
-        points.append((values[0], values[1]))
-    return points

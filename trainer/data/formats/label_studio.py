@@ -30,6 +30,7 @@ from trainer.data.formats.rows import Annotations, PhotoRows, Row
 from trainer.data.formats.shapes import (
     Outlines,
     all_numbers,
+    all_points,
     bounding_box,
     ellipse_box,
     number,
@@ -379,7 +380,8 @@ def _box(
         return None  # turned in pixels: shares alone do not give the box
     scale_x, scale_y = ((size or 1) / PER_CENT for size in size_px or (1, 1))
     if isinstance(value.get("points"), list):
-        points = _points(value["points"])
+        pairs = value["points"]
+        points = all_points(pair if isinstance(pair, list) else () for pair in pairs)
         outlines.add("polygon", place)
         shares = [(x / PER_CENT, y / PER_CENT) for x, y in points or ()]
         return bounding_box(shares) if shares else None
@@ -399,14 +401,3 @@ def _box(
         outlines.add(kind, place)
     scale_x, scale_y = scale_x * PER_CENT, scale_y * PER_CENT
     return box[0] / scale_x, box[1] / scale_y, box[2] / scale_x, box[3] / scale_y
-
-
-def _points(values: list[object]) -> list[tuple[float, float]] | None:
-    """Return pairs of numbers; None where one is none."""
-    points = []
-    for pair in values:
-        read = all_numbers(pair) if isinstance(pair, list) else None
-        if read is None or len(read) != 2:
-            return None
-        points.append((read[0], read[1]))
-    return points

@@ -34,6 +34,13 @@ def all_numbers(values: Iterable[object]) -> list[float] | None:
     return known if len(known) == len(numbers) else None
 
 
+def all_points(pairs: Iterable[Iterable[object]]) -> list[tuple[float, float]] | None:
+    """Return pairs of finite numbers; None where one of them is not a pair."""
+    points = [all_numbers(pair) for pair in pairs]
+    known = [(point[0], point[1]) for point in points if point and len(point) == 2]
+    return known if len(known) == len(points) else None
+
+
 def stated_size(width: object, height: object) -> tuple[int, int] | None:
     """Return a size in pixels; None where a tool left it out or wrote 0."""
     size = all_numbers((width, height))

@@ -6,7 +6,7 @@ import pytest
 
 from trainer.cli import progress
 from trainer.cli.progress import (
-    PhotoBar,
+    LateBar,
     SilentObserver,
     TerminalObserver,
     Ticker,
@@ -55,7 +55,7 @@ def test_line_shows_count_note_and_remaining_time(
 def test_photo_bar_opens_when_the_number_of_photos_is_known(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bar = PhotoBar()
+    bar = LateBar("read")
     bar(1, 2)
     bar(2, 2)
     bar.close()
