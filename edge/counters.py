@@ -60,7 +60,6 @@ class LatencyHistogram:
         return float(self._counts @ middles / 1e9)
 
     def __len__(self) -> int:
-        """Return the number of latencies."""
         return int(self._counts.sum())
 
 

@@ -51,7 +51,6 @@ def _rounded(
 
 
 def _gear(rng: np.random.Generator, x: float, y: float, radius_px: float) -> Points:
-    """Return a toothed outline."""
     teeth = int(rng.integers(6, 40))
     angles = np.linspace(0, 2 * np.pi, teeth * 4, endpoint=False)
     depth = rng.uniform(0.05, 0.2)
@@ -63,7 +62,6 @@ def _gear(rng: np.random.Generator, x: float, y: float, radius_px: float) -> Poi
 
 
 def _part(rng: np.random.Generator, size_px: int) -> Mask:
-    """Return one or several part silhouettes with holes."""
     mask = np.zeros((size_px, size_px), np.uint8)
     many = rng.random() < 0.35
     for _ in range(int(rng.integers(3, 12)) if many else 1):
@@ -143,7 +141,6 @@ def _print(rng: np.random.Generator, size_px: int) -> Mask:
 
 
 def _code(rng: np.random.Generator, size_px: int) -> Mask:
-    """Return a two-dimensional code, a bar code or a scale."""
     mask = np.zeros((size_px, size_px), np.uint8)
     module = int(rng.integers(3, max(4, size_px // 24)))
     across = int(rng.integers(10, 40))

@@ -15,7 +15,6 @@ _HEADINGS = np.array(
 
 
 def _bus(rng: np.random.Generator, mask: Mask, width_px: int) -> None:
-    """Draw parallel traces with common 45 degree bends, ending in pads."""
     size = mask.shape[0]
     pitch = width_px * rng.uniform(1.7, 3.2)
     count = int(rng.integers(2, 13))

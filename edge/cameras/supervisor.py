@@ -216,7 +216,6 @@ class CameraProcess:
         return int(self._frame_buffer.header[field]) if self._frame_buffer else 0
 
     def _start(self, now_ns: int) -> None:
-        """Start a process with a new frame buffer."""
         self._probe.stop()
         self._started_ns = now_ns
         buffer = FrameBuffer.create()
@@ -286,7 +285,6 @@ class CameraProcess:
         )
 
     def _exit_reason(self, exit_code: int) -> str:
-        """Return why the process ended."""
         reason = self._frame_buffer.reason if self._frame_buffer else ""
         if reason and exit_code == FAULT_EXIT_CODE:
             return reason

@@ -167,7 +167,6 @@ class CameraSettings(Settings):
 
     @model_validator(mode="after")
     def _k_of_n(self) -> Self:
-        """Refuse more detections than frames."""
         if self.k > self.n:
             raise ValueError(f"k = {self.k} cannot be more than n = {self.n}")
         return self

@@ -255,7 +255,6 @@ class CameraChannel:
         stamp: Stamp,
         label_names: Sequence[str],
     ) -> RuleResult:
-        """Return the confirmed defects without those that are suppressed."""
         labels = [label_names[label] for label in confirmed.labels.tolist()]
         counts = [
             self.suppression.admit(region, label, stamp.captured_ns)

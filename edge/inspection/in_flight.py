@@ -100,7 +100,6 @@ class InFlightQueue:
         return len(self._queues.get(id(channel), ()))
 
     def __len__(self) -> int:
-        """Return how many frames are in flight."""
         return sum(map(len, self._queues.values()))
 
 

@@ -75,8 +75,6 @@ class MetricsServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves a bounded number of requests at a time."""
-
     daemon_threads = True
     block_on_close = False  # a slow client does not delay the shutdown
 
@@ -119,8 +117,6 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
-
     metrics: ClassVar[DaemonMetrics]
     timeout = REQUEST_LIMIT_S
 

@@ -192,7 +192,6 @@ class StatusReporter:
         self._publisher.publish_state(topic, status)
 
     def _publish_removed(self, name: str) -> None:
-        """Publish that a camera was removed from the configuration."""
         del self._published_of[name]
         status = CameraStatus(
             state=CameraState.ENDED,

@@ -53,7 +53,6 @@ class CommandTriggers:
         self._last_frame_id = 0
 
     def __len__(self) -> int:
-        """Return how many commands wait."""
         return len(self._waiting)
 
     def add(self, trigger: Trigger) -> None:

@@ -226,7 +226,6 @@ def _cross_training(
 
 
 def _lines(result: CrossValidation, folder: Path) -> Iterator[str]:
-    """Yield the result of a cross-training as text."""
     metrics, total = result.metrics, len(result.issues)
     low, high = metrics.recall_interval
     yield (

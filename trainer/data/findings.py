@@ -76,7 +76,6 @@ class Finding:
     photo: Path | None = None  # the photo that it is about where `file` is another file
 
     def __str__(self) -> str:
-        """Return the finding on one line."""
         place = f" ({self.place})" if self.place else ""
         return on_one_line(
             f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"

@@ -140,7 +140,6 @@ def _relative_name(dataset: Dataset, photo: Photo) -> str:
 def _row(
     issue: LabelIssue, dataset: Dataset, photo: Photo, detections: Detections
 ) -> dict[str, object]:
-    """Return one issue for programs."""
     row: dict[str, object] = {
         "kind": issue.kind.value,
         "sure": round(issue.confidence, 4),

@@ -76,7 +76,6 @@ def _all_classes(
     label_count: int,
     taken: IntArray,
 ) -> Series:
-    """Return mAP@.33 over all photos."""
     draws = np.stack(
         [mean_precisions(one.found, photos, label_count, taken) for one in trainings],
         axis=1,

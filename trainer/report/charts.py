@@ -155,7 +155,6 @@ def _y(axis: Axis, value: float) -> float:
 
 
 def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
-    """Return the ticks, their lines and the names of both axes."""
     floor, middle = HEIGHT - BOTTOM, (HEIGHT - BOTTOM + TOP) / 2
     parts = []
     for value in y_axis.ticks():

@@ -58,7 +58,6 @@ def _page(report: CheckReport) -> str:
 
 
 def _head(report: CheckReport, name: str) -> str:
-    """Return the title, and whether the dataset can be trained on."""
     errors, total = len(report.errors), len(report.findings)
     warnings = _many(total - errors, "warning")
     facts = ""
@@ -86,7 +85,6 @@ def _many(count: int, noun: str) -> str:
 
 
 def _contents(report: CheckReport) -> str:
-    """Return links to the kinds that were found."""
     links = "".join(
         f'<li><a href="#{kind.value}"><b class="{_level(findings)}">{len(findings):,}'
         f"</b>{escape(kind.heading)}</a></li>"
@@ -96,7 +94,6 @@ def _contents(report: CheckReport) -> str:
 
 
 def _splits(report: CheckReport) -> str:
-    """Return the numbers of photos and boxes in each split."""
     rows = [
         (
             escape(printable(name)),
@@ -148,7 +145,6 @@ def _section(
 
 
 def _level(findings: Iterable[Finding]) -> str:
-    """Return the worst level of some findings."""
     return min((finding.level for finding in findings), key=list(Level).index).value
 
 

@@ -86,7 +86,6 @@ def _method(crossed: CrossValidation) -> str:
 def _figure(
     dataset: Dataset, photo: Photo, detections: Detections, issue: LabelIssue
 ) -> str:
-    """Return one photo with the label in question and the detection."""
     shapes = [
         box_shape(box, "truth", dataset.labels[label])
         for number, (box, label) in enumerate(

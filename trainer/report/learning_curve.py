@@ -100,7 +100,6 @@ def _row(one: Extrapolation) -> tuple[str, ...]:
 
 
 def _chart(one: Extrapolation) -> str:
-    """Return the points, the curve and its extrapolation."""
     series = one.series
     now = float(series.photos[-1])
     limit = EXTRAPOLATION_LIMIT * now if one.curve else max(1.1 * now, 1.0)

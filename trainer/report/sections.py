@@ -204,7 +204,6 @@ def charts(subject: ReportSubject) -> str:
 
 
 def _loss(record: RunRecord) -> str:
-    """Return the loss over the epochs."""
     epochs = np.array([point.epoch for point in record.curve], np.float32)
     losses = np.array([point.loss for point in record.curve], np.float32)
     high = float(max(losses.max() * 1.05, 1e-6))
@@ -245,7 +244,6 @@ def _measured_while_training(record: RunRecord) -> str:
 
 
 def _matrix(subject: ReportSubject) -> str:
-    """Return the confusion matrix as a table."""
     names = subject.dataset.labels
     confused = confusion(subject.matched, len(names))
     head = "".join(f"<th>{_breakable(name)}</th>" for name in (*names, "missed"))
@@ -319,7 +317,6 @@ def _gallery(matched: Sequence[MatchedPhoto], labels: Sequence[str]) -> str:
 
 
 def _photo(one: MatchedPhoto, labels: Sequence[str]) -> str:
-    """Return one photo with its boxes and a caption."""
     truth = list(zip(one.photo.boxes, one.photo.labels, one.missed, strict=True))
     shapes = [
         box_shape(box, "truth missed" if missed else "truth", labels[label])
@@ -343,7 +340,6 @@ def _photo(one: MatchedPhoto, labels: Sequence[str]) -> str:
 
 
 def _caption(one: MatchedPhoto) -> str:
-    """Return what went wrong, in one line."""
     missed, wrong = int(one.missed.sum()), int((~one.right).sum())
     if one.photo.is_good:
         return f'<em class="bad">alarmed</em> score {one.found.scores.max():.2f}'

@@ -128,7 +128,6 @@ def _mean_and_std(picture: npt.NDArray[np.generic]) -> tuple[float, float]:
 
 
 def _sharpness(grey: Grey) -> float:
-    """Return the sharpness of bands of rows across the frame."""
     height = len(grey)
     bands, is_small = grey, height <= 2 * BANDS * BAND_ROWS
     if not is_small:

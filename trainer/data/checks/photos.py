@@ -84,7 +84,6 @@ def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Fin
 
 
 def _boxes(photo: Photo) -> str:
-    """Return the number of boxes as text."""
     count = len(photo.labels)
     return f"{count or 'no'} box{'es' * (count != 1)}"
 

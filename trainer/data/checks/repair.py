@@ -41,7 +41,6 @@ class Repair:
     left: str = ""  # what a person must still do; empty for nothing
 
     def __str__(self) -> str:
-        """Return the repair on one line."""
         place = f" ({self.place})" if self.place else ""
         left = f" Left for you: {self.left}" if self.left else ""
         return on_one_line(f"repaired: {self.file}{place}: {self.done}{left}")

@@ -101,7 +101,6 @@ def _used_names(document: dict[str, Any], categories: dict[Any, str]) -> list[st
 def _photos(
     path: Path, document: dict[str, Any], finder: PictureFinder
 ) -> dict[Any, PhotoRows]:
-    """Return image id to photo, its picture found."""
     photos = {}
     for image in document["images"]:
         name = str(image["file_name"])

@@ -132,7 +132,6 @@ def _tasks(content: Sequence[object]) -> Iterator[StudioTask | str]:
 
 
 def _full_task(entry: dict[str, Any]) -> StudioTask:
-    """Return a task of the full export."""
     upload = entry.get("file_upload")
     pictures = _pictures(entry["data"], upload if isinstance(upload, str) else None)
     task = StudioTask(_text(entry.get("id", "?")), pictures)

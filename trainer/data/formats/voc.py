@@ -208,7 +208,6 @@ def _by_folder(picture: Path, root: Path) -> str:
 
 
 def _split_lists(all_files: Sequence[Path]) -> list[Path]:
-    """Return the files that list whole splits."""
     lists = [
         path
         for path in all_files

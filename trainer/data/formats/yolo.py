@@ -108,7 +108,6 @@ def _without_picture(annotations: Annotations) -> list[Finding]:
 
 
 def _holds_boxes(path: Path) -> bool:
-    """Return whether a text file starts like a label file."""
     try:
         lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         numbers = [float(word) for word in next(filter(str.strip, lines), "").split()]

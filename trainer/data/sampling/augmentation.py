@@ -102,7 +102,6 @@ class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
         self._bank = DefectBank(labels, self._read_with_boxes)
 
     def __len__(self) -> int:
-        """Return the number of photos."""
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, BoxTarget]:

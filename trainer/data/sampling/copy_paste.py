@@ -171,7 +171,6 @@ def _best_place(
 
 
 def _touches(place: tuple[int, int, int, int], boxes: Sequence[Boxes]) -> bool:
-    """Return whether a place shares a pixel with one of the boxes."""
     return any(
         min(place[2], box[2]) > max(place[0], box[0])
         and min(place[3], box[3]) > max(place[1], box[1])

@@ -196,7 +196,6 @@ def _fixed(
 
 
 def _measurable(photos: Sequence[GroupablePhoto], subset: NumberByHash) -> bool:
-    """Return whether both subsets show a defect."""
     shown = {subset[photo.sha256] for photo in photos if len(photo.labels)}
     return len(shown) == len(SUBSETS)
 

@@ -205,7 +205,6 @@ def _candidates(
 def _scores_of(
     images: Sequence[ScoredImage], label: int
 ) -> tuple[FloatArray, np.ndarray]:
-    """Return all scores of a class, ascending, and which are true positives."""
     scores = [image.found.scores[image.found.labels == label] for image in images]
     right = [image.right[image.found.labels == label] for image in images]
     joined, hits = np.concatenate(scores), np.concatenate(right)
