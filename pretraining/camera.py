@@ -20,7 +20,6 @@ from trainer.data.synthetic.raster import (
 )
 
 _JPEG_SHARE = 0.3
-_NOISE_CLIP = 3.5
 
 
 @dataclass(frozen=True, slots=True)

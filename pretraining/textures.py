@@ -149,13 +149,11 @@ def cut_texture(
     size_px: int,
     *,
     zoom: tuple[float, float] = (0.7, 2.5),
-    turn: bool = True,
 ) -> Plane:
     """Return a turned, zoomed, shifted cut_texture out of one tile of the texture_bank.
 
     Args:
         zoom: Smallest and largest magnification of the tile.
-        turn: Whether the tile is turned by any angle or only by quarter turns.
 
     Returns:
         ``[size_px, size_px]`` float32, mean about 0, deviation about 1.
@@ -163,7 +161,7 @@ def cut_texture(
     tiles = texture_bank(texture)
     tile = tiles[int(rng.integers(len(tiles)))]
     scale = float(np.exp(rng.uniform(np.log(zoom[0]), np.log(zoom[1]))))
-    angle = rng.uniform(0, 2 * np.pi) if turn else rng.integers(4) * np.pi / 2
+    angle = rng.uniform(0, 2 * np.pi)
     cosine, sine = np.cos(angle) / scale, np.sin(angle) / scale
     half = size_px / 2
     reach = min(half * (abs(cosine) + abs(sine)), TILE_PX / 2)

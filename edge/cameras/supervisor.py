@@ -45,6 +45,9 @@ OPENING = "opening"
 class CameraProcess:
     """One camera, as the daemon sees it. Used by one thread.
 
+    Args:
+        dice: For the jitter.
+
     Attributes:
         reason: Why it is degraded or lost; empty while it is up.
         conditions: What the image quality monitor detected, while frames come.
@@ -159,7 +162,11 @@ class CameraProcess:
             self._reader.release()
 
     def supervise(self, now_ns: int) -> None:
-        """Start, check, kill and restart the process; returns at once."""
+        """Start, check, kill and restart the process; returns at once.
+
+        Args:
+            now_ns: Monotonic clock.
+        """
         self._reap()
         if self._process is None:
             if self._probe.has_returned:
@@ -216,6 +223,7 @@ class CameraProcess:
         return int(self._frame_buffer.header[field]) if self._frame_buffer else 0
 
     def _start(self, now_ns: int) -> None:
+        """Start a process with a new frame buffer."""
         self._probe.stop()
         self._started_ns = now_ns
         buffer = FrameBuffer.create()
@@ -285,6 +293,7 @@ class CameraProcess:
         )
 
     def _exit_reason(self, exit_code: int) -> str:
+        """Return why the process ended."""
         reason = self._frame_buffer.reason if self._frame_buffer else ""
         if reason and exit_code == FAULT_EXIT_CODE:
             return reason

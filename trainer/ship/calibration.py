@@ -5,7 +5,7 @@ daemon uses. Good parts are included: most parts on the line are good.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,6 @@ def _tile_of(photo: Photo, tiles: Tiles) -> PhotoTile:
     cut = cut_photo(photo, tiles) or [PhotoTile(photo, tiles.corners()[0], photo)]
     fitting = [tile for tile in cut if tile.as_photo.is_good == photo.is_good] or cut
     return fitting[int(photo.sha256[:8], 16) % len(fitting)]
-
-
-Reader = Callable[[Photo], FloatArray]
 
 
 def choose_calibration(

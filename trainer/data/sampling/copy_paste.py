@@ -76,20 +76,16 @@ class DefectBank:
     Args:
         labels: One array for each photo, ``[G]`` int64.
         read: Returns the picture and the boxes ``[G, 4]`` of a photo, same scale.
-        seed: Decides which are kept where there are more than ``BANK_SIZE``.
     """
 
     def __init__(
-        self,
-        labels: Sequence[IntArray],
-        read: Callable[[int], tuple[Frame, Boxes]],
-        seed: int = 0,
+        self, labels: Sequence[IntArray], read: Callable[[int], tuple[Frame, Boxes]]
     ) -> None:
         by_label: dict[int, list[tuple[int, int]]] = {}
         for photo, row in enumerate(labels):
             for box, label in enumerate(row):
                 by_label.setdefault(int(label), []).append((photo, box))
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)  # which are kept, where more than BANK_SIZE
         room = BANK_SIZE // max(1, len(by_label))
         self._places = {
             label: [places[i] for i in rng.permutation(len(places))[: max(1, room)]]

@@ -127,11 +127,10 @@ def draw_line(mask: Mask, points: Points, thickness_px: int, value: int = 255) -
     )
 
 
-def draw_polygon(mask: Mask, points: Points, value: int = 255) -> None:
+def draw_polygon(mask: Mask, points: Points) -> None:
     """Fill a polygon with sub-pixel corners."""
-    cv2.fillPoly(
-        mask, [_fixed(points)], value, lineType=cv2.LINE_AA, shift=SUBPIXEL_BITS
-    )
+    corners = [_fixed(points)]
+    cv2.fillPoly(mask, corners, 255, lineType=cv2.LINE_AA, shift=SUBPIXEL_BITS)
 
 
 def draw_disc(
