@@ -68,11 +68,7 @@ class Peer:
         self._python = peer_python(self.folder / "environment")
 
     def arguments(self, name: str, checkpoint: Path, settings: list[str]) -> list[str]:
-        """Return the arguments of its command ``yolox train``.
-
-        Args:
-            settings: Only those that differ from its defaults.
-        """
+        """Return the arguments of ``yolox train``; settings only where they differ."""
         own = [
             f"num_classes={self._label_count}",
             f"data_dir={self.photos}",

@@ -45,19 +45,14 @@ METRICS = ("map_33", "map_50", "map_75")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One training.
+    """One training."""
 
-    Attributes:
-        start: Key of ``STARTS``, or weights of one's own of the network in front of
-            it: ``graft-n:FILE``.
-        photos: Defective photos to train on.
-        norms: Batch statistics: ``frozen`` = those of the weights, ``usual`` = as the
-            recipe chooses.
-    """
-
+    # key of `STARTS`, or weights of one's own of the network in front of it:
+    # `graft-n:FILE`
     start: str
-    photos: int
+    photos: int  # defective photos to train on
     seed: int
+    # batch statistics: `frozen` = those of the weights, `usual` = as the recipe chooses
     norms: str = "usual"
 
     @property

@@ -31,11 +31,7 @@ class LatencyHistogram:
         self._counts[int(np.log(inside / LOWEST_NS) / _LOG_RATIO)] += 1
 
     def percentile_ms(self, share: float) -> float:
-        """Return the latency that a share of all does not exceed; 0 if it is empty.
-
-        Args:
-            share: In 0..1, for example 0.99.
-        """
+        """Return the latency that a share, 0..1, of all does not exceed; 0 if empty."""
         total = int(self._counts.sum())
         if total == 0:
             return 0.0
@@ -45,11 +41,7 @@ class LatencyHistogram:
         return float(middle_ns / 1e6)
 
     def counts_up_to(self, limits_ns: Sequence[int]) -> list[int]:
-        """Return how many latencies are below each limit, accurate to one bucket.
-
-        Args:
-            limits_ns: Ascending.
-        """
+        """Return how many latencies are below each ascending limit, to one bucket."""
         ends = np.log(np.asarray(limits_ns) / LOWEST_NS) / _LOG_RATIO
         sums = np.concatenate(([0], np.cumsum(self._counts)))
         return [int(sums[end]) for end in ends.astype(int).clip(0, _BUCKETS)]

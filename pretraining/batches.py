@@ -27,12 +27,9 @@ Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.in
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """What decides the pictures of a stream.
+    """What decides the pictures of a stream."""
 
-    Attributes:
-        sizes_px: Sides of the square pictures; each batch has one of them.
-    """
-
+    # sides of the square pictures; each batch has one of them
     sizes_px: tuple[int, ...]
     batch: int
     seed: int

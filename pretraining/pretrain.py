@@ -47,24 +47,20 @@ LOSS_MEMORY = 0.99  # of the running mean that is logged
 
 @dataclass(frozen=True, slots=True)
 class PretrainRecipe:
-    """All that decides the result, written into the card.
-
-    Attributes:
-        sizes_px: Sides of the square pictures, one for a whole batch.
-        agnostic_steps: The first steps, in which all defects have the same class: the
-            network learns to locate before it learns to classify.
-        start: Weights to continue from, a name or a file; another seed draws new
-            pictures.
-    """
+    """All that decides the result, written into the card."""
 
     detector: Architecture = Architecture.GRAFT_N
+    # sides of the square pictures, one for a whole batch
     sizes_px: tuple[int, ...] = (128, 160, 192, 256)
     batch: int = 16
     steps: int = 60_000
+    # the first steps, in which all defects have the same class: the network learns to
+    # locate before it learns to classify
     agnostic_steps: int = 1500
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     seed: int = 0
+    # weights to continue from, a name or a file; another seed draws new pictures
     start: str = zoo.NO_WEIGHTS
 
     @property
@@ -85,11 +81,7 @@ class LongSchedule(Schedule):
     """
 
     def at(self, step: int) -> float:
-        """Return the learning rate of a step.
-
-        Args:
-            step: From 0 to ``steps - 1``.
-        """
+        """Return the learning rate of a step, from 0 to ``steps - 1``."""
         warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
         fall = max(1, round(self.steps * COOLDOWN_SHARE))
         done = max(0.0, (step + 1 - (self.steps - fall)) / fall)
@@ -98,19 +90,15 @@ class LongSchedule(Schedule):
 
 @dataclass(slots=True)
 class Pretraining:
-    """A training with its progress.
-
-    Attributes:
-        earlier: Card of the weights that it started from, without their log; None
-            for weights without a card, and for random weights.
-        loss: Running mean.
-        log: One entry for each ``REPORT_EVERY_STEPS``.
-    """
+    """A training with its progress."""
 
     recipe: PretrainRecipe
     training: Training
+    # card of the weights that it started from, without their log; None for weights
+    # without a card, and for random weights
     earlier: dict[str, Any] | None = None
-    loss: float = 0.0
+    loss: float = 0.0  # running mean
+    # one entry for each `REPORT_EVERY_STEPS`
     log: list[dict[str, float]] = field(default_factory=list)
 
 

@@ -10,11 +10,7 @@ DETECTIONS = 3
 
 
 def make_alert(number: int, captured_at: datetime) -> AlertData:
-    """Return an alert of one part with three defects.
-
-    Args:
-        captured_at: Wall clock, UTC.
-    """
+    """Return an alert of one part with three defects."""
     return AlertData(
         site=TOPICS.site,
         line=TOPICS.line,

@@ -51,11 +51,7 @@ class BoardScore:
 
 
 def link_boards(dataset: Path, camera: Path) -> list[Board]:
-    """Link validation and held-out good boards into the camera's folder.
-
-    Args:
-        dataset: With a split val and good boards.
-    """
+    """Link validation and held-out good boards into the camera's folder."""
     opened = open_dataset(dataset)
     camera.mkdir(parents=True)
     boards = []

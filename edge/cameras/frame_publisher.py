@@ -108,11 +108,7 @@ class FramePublisher:
         self.extend_deadline(timeout_ms)
 
     def set_warnings(self, warnings: Sequence[str]) -> None:
-        """Report settings that the camera did not accept, while it delivers frames.
-
-        Args:
-            warnings: A sentence each; empty = everything was accepted.
-        """
+        """Report settings that the camera did not accept, a sentence each."""
         self._frame_buffer.reason = "; ".join(warnings)
 
     def count_damaged(self, frames: int) -> None:

@@ -63,14 +63,10 @@ GRAMMAR = ", ".join(form.syntax for form in FORMS.values()) + " or a path"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A parsed source.
-
-    Attributes:
-        address: Path of the folder, file or device, URL of the stream, or name of
-            the camera.
-    """
+    """A parsed source."""
 
     kind: SourceKind
+    # path of the folder, file or device, URL of the stream, or name of the camera
     address: str
 
     @property

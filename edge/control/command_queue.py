@@ -71,11 +71,7 @@ class CommandQueue:
         return counts
 
     def enqueue(self, topic: str, payload: bytes, is_retained: bool) -> None:  # noqa: FBT001 (called by the publisher)
-        """Add a message; called by the network thread, returns at once.
-
-        Args:
-            payload: Any bytes.
-        """
+        """Add a message of any bytes; called by the network thread, returns at once."""
         if len(self._queue) >= QUEUE_COMMANDS:
             self._overflowed += 1
             if self._overflowed == 1:  # the rest is counted, not logged

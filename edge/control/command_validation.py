@@ -46,14 +46,11 @@ class RawCommand:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command that is not executed.
-
-    Attributes:
-        id: Id of the command; empty where it could not be read: there is no reply.
-    """
+    """A command that is not executed."""
 
     refusal: CommandRefusal
     reason: str
+    # id of the command; empty where it could not be read: there is no reply
     id: str = ""
 
 

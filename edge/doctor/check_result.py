@@ -25,7 +25,7 @@ class CheckResult:
     fix: str = ""  # the next action, unless the grade is `OK`
     # exit code of the command if this is the first failed check
     exit_code: int = int(ExitCode.OK)
-    # Measurements; the names end in the unit
+    # measurements; the names end in the unit
     figures: dict[str, float] = field(default_factory=dict)
 
     @classmethod

@@ -47,11 +47,7 @@ class Check:
 def run_doctor_checks(
     settings: EdgeSettings, limit_s: float = LIMIT_S
 ) -> list[CheckResult]:
-    """Return the results of all checks of a line PC, the most important first.
-
-    Args:
-        limit_s: Longest time for all checks together.
-    """
+    """Return the results of all checks within a limit, the most important first."""
     deadline_s = time.monotonic() + limit_s
     return run_checks(_checks(settings, deadline_s - SPARE_S), deadline_s)
 

@@ -35,50 +35,39 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What is reported of one frame.
+    """What is reported of one frame."""
 
-    Attributes:
-        detections: The reported defects, with ``boxes_frame``.
-        regions: Name of the region of each; empty names where no region is drawn.
-        suppressed: Alerts of the same kind that were suppressed before each.
-        part_id: Name of the part that shows them; None where parts are unknown.
-        finished_part: The part whose verdict is final with this frame, where parts
-            are counted.
-    """
-
-    detections: Detections
+    detections: Detections  # the reported defects, with `boxes_frame`
+    # name of the region of each; empty names where no region is drawn
     regions: tuple[str, ...]
+    # alerts of the same kind that were suppressed before each
     suppressed: tuple[int, ...]
+    # name of the part that shows them; None where parts are unknown
     part_id: str | None = None
+    # the part whose verdict is final with this frame, where parts are counted
     finished_part: CountedPart | None = None
 
 
 @dataclass(slots=True)
 class CameraChannel:
-    """One camera, its rules, and their state from frame to frame.
-
-    Attributes:
-        tracker: Unused where each frame shows a part.
-        regions: In the order of the file.
-        part_counter: Counts parts in free run; None = parts are not counted.
-        command_triggers: Commands that wait for a frame; None = no command triggers.
-        hardware_triggers: Names of parts; None = hardware does not trigger the camera.
-        alarm_since_wall_ns: Wall clock since 1970, when the defect rate alarm was
-            raised or ended.
-        was_skipped: ``should_skip`` skipped the last frame that it was asked about.
-    """
+    """One camera, its rules, and their state from frame to frame."""
 
     camera: CameraProcess
-    tracker: Tracker
-    regions: tuple[Region, ...]
+    tracker: Tracker  # unused where each frame shows a part
+    regions: tuple[Region, ...]  # in the order of the file
     suppression: AlertSuppression
     defect_rate: DefectRateAlarm
+    # counts parts in free run; None = parts are not counted
     part_counter: PartCounter | None = None
     counters: CameraCounters = field(default_factory=CameraCounters)
     track_reset: TrackReset = field(default_factory=TrackReset)
+    # commands that wait for a frame; None = no command triggers
     command_triggers: CommandTriggers | None = None
+    # names of parts; None = hardware does not trigger the camera
     hardware_triggers: HardwareTriggers | None = None
+    # `should_skip` skipped the last frame that it was asked about
     was_skipped: bool = False
+    # wall clock since 1970, when the defect rate alarm was raised or ended
     alarm_since_wall_ns: int = 0
     _map: RegionMap | None = None
     _map_thresholds: FloatArray | None = None

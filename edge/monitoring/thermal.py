@@ -44,11 +44,7 @@ class ThermalReading:
     frequency_max_hz: float  # highest frequency of that core; 0 = unknown
 
     def describe(self, throttles_before: int) -> str:
-        """Return the reading for a person, on one line.
-
-        Args:
-            throttles_before: ``throttles`` of the reading before.
-        """
+        """Return the reading for a person, on one line."""
         hot = [z for z in self.zones if z.temperature_c >= z.trip_c]
         parts = [f"{z.name} {z.temperature_c:.0f} of {z.trip_c:.0f} C" for z in hot]
         if self.throttles > throttles_before:

@@ -58,11 +58,7 @@ class FrameContext:
 
 
 def verdict_kind(detections: Detections | None) -> VerdictKind:
-    """Return the verdict of a triggered part.
-
-    Args:
-        detections: Defects of the part; None = it could not be inspected.
-    """
+    """Return the verdict of a triggered part; None = it could not be inspected."""
     if detections is None:  # never "ok" for a part that was not inspected
         return VerdictKind.NOT_INSPECTED
     return VerdictKind.DEFECT if len(detections) else VerdictKind.OK

@@ -51,11 +51,7 @@ class Belt:
         self._is_foreground = np.zeros((GRID, GRID), np.bool_)
 
     def foreground_share(self, pixels: Frame) -> float:
-        """Return the share of the window that is not the belt, 0..1.
-
-        Args:
-            pixels: ``[H, W, 3]`` uint8 BGR, any size.
-        """
+        """Return the share of the window, 0..1, that is not the belt, at any size."""
         self._set_frame_size(*pixels.shape[:2])
         points = pixels[self._rows[:, None], self._columns]  # [G, G, 3]
         self._points = points.astype(np.float32)

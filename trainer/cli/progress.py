@@ -52,11 +52,7 @@ class Ticker:
             self._progress.start()
 
     def tick(self, done: int | None = None, note: str = "") -> None:
-        """Show that one more, or ``done`` in all, are finished.
-
-        Args:
-            done: In all; None = one more.
-        """
+        """Show that one more, or ``done`` in all, are finished."""
         self._done = self._done + 1 if done is None else done
         if self._progress:
             self._progress.update(self._task, completed=self._done, note=note)

@@ -134,11 +134,7 @@ def monotonous(precision: FloatArray) -> FloatArray:
 
 
 def true_positives(detections: Detections, photo: Photo) -> np.ndarray:
-    """Return which detections are right, ``[N]``; each labelled box counts once.
-
-    Args:
-        detections: Best first: the best one takes the box.
-    """
+    """Return which detections, best first, are right, ``[N]``; each box counts once."""
     right = np.zeros(len(detections), bool)
     free = np.ones(len(photo.labels), bool)
     overlaps = iou(detections.boxes, photo.boxes)  # [N, G]

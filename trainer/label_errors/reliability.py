@@ -20,13 +20,10 @@ MAD_TO_SIGMA = 1.4826  # of a normal distribution
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityCurves:
-    """Score to the share of detections that are right, for each class.
+    """Score to the share of detections that are right, for each class."""
 
-    Attributes:
-        curves: One for each class: lowest score of each step, ascending, and the
-            share from there on, ascending too.
-    """
-
+    # one for each class: lowest score of each step, ascending, and the share from there
+    # on, ascending too
     curves: tuple[tuple[FloatArray, FloatArray], ...]
 
     def precision(self, scores: FloatArray, labels: IntArray) -> FloatArray:

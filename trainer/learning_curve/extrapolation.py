@@ -44,25 +44,19 @@ class Conclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Extrapolation:
-    """What more photos would bring.
-
-    Attributes:
-        goal: Recall, or mAP@.33.
-        more: Photos missing to the goal; None where that is not known.
-        more_interval: 95 %, where it is known; None = beyond the limit.
-        with_twice: Value and its 95 % interval with twice the photos, if there is a
-            curve.
-        at_limit: Likewise with ``EXTRAPOLATION_LIMIT`` times the photos.
-        curve: Through the points themselves, and all resampled ones.
-    """
+    """What more photos would bring."""
 
     series: Series
-    goal: float
+    goal: float  # recall, or mAP@.33
     conclusion: Conclusion
-    more: int | None = None
+    more: int | None = None  # photos missing to the goal; None where that is not known
+    # 95 %, where it is known; None = beyond the limit
     more_interval: tuple[int | None, int | None] | None = None
+    # value and its 95 % interval with twice the photos, if there is a curve
     with_twice: tuple[float, float, float] | None = None
+    # likewise with `EXTRAPOLATION_LIMIT` times the photos
     at_limit: tuple[float, float, float] | None = None
+    # through the points themselves, and all resampled ones
     curve: tuple[PowerLaws, PowerLaws] | None = None
 
     @property

@@ -69,11 +69,7 @@ def operating_curve(
 
 
 def with_intervals(hits: IntArray, trials: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return shares ``[S]`` and their 95 % intervals ``[S, 2]``, Wilson's.
-
-    Args:
-        hits: ``[S]`` counts.
-    """
+    """Return shares ``[S]`` and their 95 % intervals ``[S, 2]``, Wilson's."""
     sides = np.array([wilson(int(number), trials) for number in hits])
     shares: np.ndarray = hits / max(1, trials)
     return shares, sides

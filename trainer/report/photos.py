@@ -79,11 +79,7 @@ def text_shape(box: Boxes, kind: str, text: str, photo: Photo) -> str:
 
 
 def data_uri(picture: Frame, longest_side_px: int) -> str:
-    """Return a picture as the address of a JPEG inside the page.
-
-    Args:
-        longest_side_px: Larger pictures are scaled down to this.
-    """
+    """Return a picture, at most so large, as the address of a JPEG in the page."""
     scale = longest_side_px / max(picture.shape[:2])
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in picture.shape[:2])

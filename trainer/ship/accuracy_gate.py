@@ -48,11 +48,7 @@ class AccuracyDrops:
     escapes_optimism: float = 0.0  # the same for escapes
 
     def faults(self, limit: float) -> list[str]:
-        """Return one phrase for each figure that loses more than the limit.
-
-        Args:
-            limit: Share that every figure may lose.
-        """
+        """Return one phrase for each figure that loses more than the limit, a share."""
         # figure: drop, smallest step that can be measured, optimism of the thresholds
         shares = {
             "mAP@.5 loses": (self.map_50, 0.0, 0.0),

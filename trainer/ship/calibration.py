@@ -67,11 +67,7 @@ def choose_calibration(
     tiles: Tiles | None = None,
     count: int = CALIBRATION_PHOTOS,
 ) -> Calibration:
-    """Choose calibration photos: a seeded sample, good parts included.
-
-    Args:
-        count: At most this many; all where there are fewer.
-    """
+    """Choose at most ``count`` photos: a seeded sample, good parts included."""
     ordered = sorted(photos, key=lambda photo: photo.sha256)
     random.Random(seed).shuffle(ordered)  # noqa: S311 (no cryptography)
     good = [photo for photo in ordered if photo.is_good]

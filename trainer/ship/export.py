@@ -103,11 +103,7 @@ def save_openvino(model: ov.Model, path: Path, info: Mapping[str, str]) -> None:
 
 
 def lift_constants(model: onnx.ModelProto) -> None:
-    """Turn every Constant node into an initializer: a shorter graph to read.
-
-    Args:
-        model: Changed in place.
-    """
+    """Turn Constant nodes into initializers, in place: a shorter graph to read."""
     kept = []
     for node in model.graph.node:
         if node.op_type != "Constant" or node.attribute[0].name != "value":

@@ -22,11 +22,7 @@ SECTION = "model_info"
 
 
 def model_info(labels: tuple[str, ...], thresholds: Thresholds) -> dict[str, str]:
-    """Return the keys and values for one detector.
-
-    Args:
-        labels: Class names; the index is the label.
-    """
+    """Return the keys and values for one detector."""
     return {
         "model_type": "YOLOv8",
         "task_type": "detection",
@@ -45,21 +41,13 @@ def model_info(labels: tuple[str, ...], thresholds: Thresholds) -> dict[str, str
 
 
 def describe_openvino(model: ov.Model, info: Mapping[str, str]) -> None:
-    """Write the keys into an OpenVINO model, before it is saved.
-
-    Args:
-        model: Changed in place.
-    """
+    """Write the keys into an OpenVINO model, in place, before it is saved."""
     for key, value in info.items():
         model.set_rt_info(value, [SECTION, key])
 
 
 def describe_onnx(model: onnx.ModelProto, info: Mapping[str, str]) -> None:
-    """Write the keys into an ONNX model, before it is saved.
-
-    Args:
-        model: Changed in place.
-    """
+    """Write the keys into an ONNX model, in place, before it is saved."""
     onnx.helper.set_model_props(
         model, {f"{SECTION} {key}": value for key, value in info.items()}
     )

@@ -15,19 +15,15 @@ FLOAT_SIBLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """What the package holds, and what was left out.
+    """What the package holds, and what was left out."""
 
-    Attributes:
-        package: The finished package; its manifest holds each variant's metrics.
-        parity: By run mode, for example ``openvino-int8 (bf16)``, how it reproduces
-            the golden frames; only those that this machine can run.
-        latency_ms: Median time of one picture on this machine, all its tiles
-            included, in float32 where it is not quantized.
-    """
-
-    package: Package
+    package: Package  # the finished package; its manifest holds each variant's metrics
     dropped: tuple[Dropped, ...]
+    # by run mode, for example `openvino-int8 (bf16)`, how it reproduces the golden
+    # frames; only those that this machine can run
     parity: dict[str, GoldenResult]
+    # median time of one picture on this machine, all its tiles included, in float32
+    # where it is not quantized
     latency_ms: dict[VariantName, float]
 
     def __str__(self) -> str:

@@ -71,17 +71,14 @@ class VariantResult:
 
 @dataclass(frozen=True, slots=True)
 class VariantEvaluator:
-    """Measures the variants of one package on the same photos.
-
-    Attributes:
-        manifest: Its draft: thresholds, labels, and the metrics of the torch model.
-        expected: Detections of OpenVINO in float32, one for each photo.
-    """
+    """Measures the variants of one package on the same photos."""
 
     folder: Path
+    # its draft: thresholds, labels, and the metrics of the torch model
     manifest: Manifest
     photos: Sequence[Photo]
     pairs: GoldenPairs
+    # detections of OpenVINO in float32, one for each photo
     expected: Sequence[Detections] = ()
 
     def open(self, name: VariantName, hint: PrecisionHint) -> Detector:

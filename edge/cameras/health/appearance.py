@@ -48,11 +48,7 @@ class Measurer:
         self._half: Grey | None = None
 
     def measure(self, pixels: Pixels) -> Appearance:
-        """Measure a frame.
-
-        Args:
-            pixels: ``[H, W, 3]`` uint8 BGR; read only.
-        """
+        """Measure a frame, which is only read."""
         height, width = pixels.shape[:2]
         grey = self._grey = np.asarray(
             cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY, self._grey), np.uint8

@@ -53,11 +53,7 @@ class ImageQualityMonitor:
         return self._rules.conditions | (Condition.UNSAVED if is_unsaved else 0)
 
     def fault_of(self, pixels: Pixels, stamp: Stamp) -> str:
-        """Return why a frame must not be inspected; empty = it may be.
-
-        Args:
-            pixels: ``[H, W, 3]`` uint8 BGR; read only.
-        """
+        """Return why a frame must not be inspected; empty = it may. It is only read."""
         self._unmeasured += 1
         is_suspect = self._was_unusable or self._rules.conditions & UNUSABLE
         is_due = is_suspect or self._unmeasured >= self._every

@@ -43,15 +43,12 @@ class Appearance:
 
 @dataclass(slots=True)
 class Scene:
-    """Summary of the usable frames of a camera so far.
-
-    Attributes:
-        row_floor: Least range of grey levels of each row, ``[R]``; None = no frame.
-        seams: Rows where the scene itself appears cut.
-    """
+    """Summary of the usable frames of a camera so far."""
 
     frames: int = 0
+    # least range of grey levels of each row, [R]; None = no frame
     row_floor: Grey | None = None
+    # rows where the scene itself appears cut
     seams: set[int] = field(default_factory=set)
 
     def add(self, appearance: Appearance) -> None:

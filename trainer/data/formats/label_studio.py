@@ -62,15 +62,12 @@ class StudioAnnotation:
 
 @dataclass(slots=True)
 class StudioTask:
-    """One task: pictures and what people drew on them.
-
-    Attributes:
-        pictures: Names, URLs resolved; more than one where a task shows several.
-        annotations: Without skipped ones.
-    """
+    """One task: pictures and what people drew on them."""
 
     number: str
+    # names, URLs resolved; more than one where a task shows several
     pictures: tuple[str, ...]
+    # without skipped ones
     annotations: list[StudioAnnotation] = field(default_factory=list)
     skipped: int = 0
 

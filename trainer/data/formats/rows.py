@@ -58,13 +58,10 @@ class PhotoRows:
 
 @dataclass(slots=True)
 class Annotations:
-    """A whole dataset as its files have it.
-
-    Attributes:
-        labels: Class names; the index is the label.
-    """
+    """A whole dataset as its files have it."""
 
     splits: dict[str, list[PhotoRows]] = field(default_factory=dict)
+    # class names; the index is the label
     labels: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 

@@ -101,13 +101,10 @@ def ellipse_box(
 
 @dataclass(slots=True)
 class Outlines:
-    """Shapes of one file that became their bounding boxes.
-
-    Attributes:
-        places: Kind of shape, in the singular, to where they are in the file.
-    """
+    """Shapes of one file that became their bounding boxes."""
 
     file: Path
+    # kind of shape, in the singular, to where they are in the file
     places: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, place: str) -> None:

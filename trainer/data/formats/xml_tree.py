@@ -38,11 +38,7 @@ class Element:
         return [child for child in self.children if child.tag == tag]
 
     def text_at(self, *path: str) -> str:
-        """Return the text of the first element on a path; empty where there is none.
-
-        Args:
-            path: Tags, from here downwards.
-        """
+        """Return the text of the first element on a path of tags; empty without one."""
         place = self
         for tag in path:
             found = place.find_all(tag)

@@ -62,11 +62,7 @@ def augmentation(height_px: int, width_px: int) -> v2.Transform:
 
 
 def flips_and_rotations(*, is_square: bool) -> list[v2.Transform]:
-    """Return the flips and rotations that keep the picture's shape.
-
-    Args:
-        is_square: Quarter turns keep the shape too.
-    """
+    """Return the flips, and the quarter turns, that keep the picture's shape."""
     flips: list[v2.Transform] = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
     return [*flips, *([v2.RandomApply([Transpose()], p=0.5)] if is_square else [])]
 

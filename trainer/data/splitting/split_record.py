@@ -101,19 +101,15 @@ def read_split_record(run: Path) -> SplitRecord:
 
 @dataclass(frozen=True, slots=True)
 class SplitAssignment:
-    """The assignment of photos to subsets that is in force.
+    """The assignment of photos to subsets that is in force."""
 
-    Attributes:
-        record: For ``split.json``: every photo that training sees, and its subset.
-        groups: SHA-256 to the group that stays together, of all photos.
-        near: SHA-256 to the group of near-duplicates; the pattern does not count.
-        splits_groups: Near-duplicates were assigned photo by photo, because otherwise
-            one subset would have no defect.
-    """
-
+    # for `split.json`: every photo that training sees, and its subset
     record: SplitRecord
-    groups: Mapping[str, int]
+    groups: Mapping[str, int]  # SHA-256 to the group that stays together, of all photos
+    # SHA-256 to the group of near-duplicates; the pattern does not count
     near: Mapping[str, int]
+    # near-duplicates were assigned photo by photo, because otherwise one subset would
+    # have no defect
     splits_groups: bool
 
     def subset(self, photo: SplittablePhoto) -> int:
