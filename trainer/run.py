@@ -141,15 +141,11 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run, ready to measure or to pack.
-
-    Attributes:
-        model: Averaged weights, in evaluation mode, on the CPU.
-    """
+    """A finished run, ready to measure or to pack."""
 
     folder: Path
     record: RunRecord
-    model: TrainableDetector
+    model: TrainableDetector  # averaged weights, in evaluation mode, on the CPU
 
 
 def open_run(folder: Path) -> Run:

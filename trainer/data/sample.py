@@ -8,15 +8,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class BoxTarget:
-    """The ground truth of one image; a good part has no boxes.
+    """The ground truth of one image; a good part has no boxes."""
 
-    Attributes:
-        boxes: ``[G, 4]`` float32, xyxy, input pixels.
-        labels: ``[G]`` int64, 0-based class indices.
-    """
-
-    boxes: Tensor
-    labels: Tensor
+    boxes: Tensor  # [G, 4] float32, xyxy, input pixels
+    labels: Tensor  # [G] int64, 0-based class indices
 
     def to(self, device: torch.device | str) -> "BoxTarget":
         """Return the same target on another device; no copy where it is there."""

@@ -51,45 +51,30 @@ class SeedBranch(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedPhoto:
-    """One labelled photo.
+    """One labelled photo."""
 
-    Attributes:
-        frame: ``[S, S, 3]`` uint8 BGR.
-        flaws: What is labelled, boxes in pixels of the photo; empty = good.
-    """
-
-    frame: FrameImage
+    frame: FrameImage  # [S, S, 3] uint8 BGR
+    # what is labelled, boxes in pixels of the photo; empty = good
     flaws: tuple[Flaw, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PassingDefect:
-    """A defect while it passes the camera.
-
-    Attributes:
-        label: What it is.
-        boxes: By frame number, ``[4]`` xyxy, in frames where most of it is visible.
-    """
+    """A defect while it passes the camera."""
 
     label: LineDefect
+    # by frame number, [4] xyxy, in frames where most of it is visible
     boxes: dict[int, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One part while it moves through the picture.
+    """One part while it moves through the picture."""
 
-    Attributes:
-        part_id: Number of the part, from 0.
-        first_frame: First frame in which any of it is visible.
-        last_frame: Last such frame; no other part is visible from first to last.
-        defects: Its defects; empty for a good part.
-    """
-
-    part_id: int
-    first_frame: int
-    last_frame: int
-    defects: tuple[PassingDefect, ...]
+    part_id: int  # number of the part, from 0
+    first_frame: int  # first frame in which any of it is visible
+    last_frame: int  # last such frame; no other part is visible from first to last
+    defects: tuple[PassingDefect, ...]  # its defects; empty for a good part
 
 
 def seeded_rng(

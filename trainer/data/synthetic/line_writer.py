@@ -148,17 +148,14 @@ def _annotation(number: int, image_id: int, flaw: Flaw) -> dict[str, object]:
 
 @dataclass(slots=True)
 class _Split:
-    """The photos of one branch.
-
-    Attributes:
-        labels: What is labelled on each photo.
-        fingerprints: Those that ``check`` computes.
-    """
+    """The photos of one branch."""
 
     branch: SeedBranch
     count: int
     pattern: str
+    # what is labelled on each photo
     labels: list[tuple[Flaw, ...]] = field(default_factory=list)
+    # those that `check` computes
     fingerprints: list[Fingerprint] = field(default_factory=list)
 
 
