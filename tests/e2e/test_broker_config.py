@@ -18,7 +18,8 @@ from graftline import main
 from models.topics import StationTopics
 from tests.simulators.broker import MOSQUITTO, Broker, free_port
 from tests.simulators.certificates import Authority
-from tests.simulators.edge import SimEdge, until
+from tests.simulators.edge import SimEdge
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from paho.mqtt.reasoncodes import ReasonCode

@@ -11,7 +11,7 @@ from models.errors import ConfigError
 from models.preprocess import Frame
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.packages import (
     CELL_PX,
     INPUT_SIZE_PX,
@@ -20,6 +20,7 @@ from tests.simulators.packages import (
     part_picture,
 )
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -241,7 +242,7 @@ def test_model_without_a_label_that_a_region_names_runs_and_the_station_says_so(
     reason = "camera a: region all has a threshold for 'bright', unknown to the model"
     collector.wait_for_state(pc.topics.status)
     words = collector.states[pc.topics.status]
-    wait_for(lambda: words[-1]["state"] == "degraded")
+    until(lambda: words[-1]["state"] == "degraded")
     assert words[-1]["reason"] == reason
     assert words[-1]["model"]["build"] == 2
     inspected = pc.health.frames_inspected if pc.health else 0

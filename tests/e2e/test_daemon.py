@@ -28,7 +28,6 @@ from tests.simulators.daemon import (
     children_of,
     is_alive,
     kill,
-    wait_for,
 )
 from tests.simulators.packages import (
     install_package,
@@ -37,6 +36,7 @@ from tests.simulators.packages import (
     write_parts,
 )
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -218,7 +218,7 @@ def test_hanging_camera_is_killed_and_started_anew(pc: DaemonPc) -> None:
     pc.wait_until_inspecting(5)
     (camera,) = camera_processes_of(process.pid)
     os.kill(camera, signal.SIGSTOP)
-    wait_for(lambda: not is_alive(camera))
+    until(lambda: not is_alive(camera))
     code, figures = pc.end_of(process)
     assert code == 0, pc.said
     assert figures["cameras"]["a"]["frames_captured"] == 60
@@ -288,7 +288,7 @@ def test_sigterm_drains_and_says_goodbye(pc: DaemonPc, collector: SimCollector) 
     assert code == 0, pc.said
     assert len(data_of(collector)) == figures["cameras"]["a"]["alerts"] == 1
     assert collector.states[pc.topics.status][-1]["state"] == "disconnected"
-    wait_for(lambda: not any(map(is_alive, cameras)))
+    until(lambda: not any(map(is_alive, cameras)))
 
 
 def test_ctrl_c_ends_in_order(pc: DaemonPc, collector: SimCollector) -> None:
@@ -314,10 +314,10 @@ def test_killed_daemon_leaves_nothing_behind(
     assert len(children) >= 1
     process.kill()
     process.communicate(timeout=10)
-    wait_for(lambda: not any(map(is_alive, children)))
+    until(lambda: not any(map(is_alive, children)))
     assert set(SHARED_MEMORY.iterdir()) <= shared_before
     assert "resource_tracker" not in pc.said
-    wait_for(
+    until(
         lambda: collector.states[pc.topics.status][-1]["state"] == "lost"
     )  # the last will
 
@@ -331,7 +331,7 @@ def test_new_model_is_swapped_in_between_two_frames(
     process = pc.start(camera_table("a", "a.avi"))
     pc.wait_until_inspecting(10)
     install_package(pc.slot.root, package)
-    wait_for(lambda: bool(pc.health and pc.health.package_sha256 == package.sha256))
+    until(lambda: bool(pc.health and pc.health.package_sha256 == package.sha256))
     assert collector.wait_for(1) >= 1
     process.send_signal(signal.SIGTERM)
     code, figures = pc.end_of(process)

@@ -15,7 +15,8 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from tests.simulators.broker import Broker, free_port
 from tests.simulators.dashboard_process import REPOSITORY, DashboardProcess
 from tests.simulators.old_broker import OldBroker
-from tests.simulators.station import SimStation, alert_event, picture, wait_until
+from tests.simulators.station import SimStation, alert_event, picture
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -74,13 +75,9 @@ def test_every_alert_is_in_the_history_once_and_acknowledged(
     with SimStation(broker.port) as station:
         for _ in range(30):
             event = station.alert()
-        wait_until(
-            lambda: station.is_acknowledged(30), "the last alert is acknowledged"
-        )
+        until(lambda: station.is_acknowledged(30), "the last alert is acknowledged")
         station.send(event)  # as a station does that has not seen the answer
-        wait_until(
-            lambda: dashboard.get("/api/summary")["duplicates"] == 1, "duplicate"
-        )
+        until(lambda: dashboard.get("/api/summary")["duplicates"] == 1, "duplicate")
         assert station.acks[-1].high_water == 30
     assert seqs(dashboard) == list(range(1, 31))
     url = f"{dashboard.url}/api/alerts/{event.id}/image"
@@ -94,12 +91,12 @@ def test_alert_without_its_picture_is_shown_but_not_acknowledged(
     with SimStation(broker.port) as station:
         jpeg = picture(1)
         event = station.alert(jpeg=jpeg, send_image=False)
-        wait_until(lambda: seqs(dashboard) == [1], "the alert is shown")
+        until(lambda: seqs(dashboard) == [1], "the alert is shown")
         station.alert()
-        wait_until(lambda: station.is_acknowledged(2), "the next one is acknowledged")
+        until(lambda: station.is_acknowledged(2), "the next one is acknowledged")
         assert not station.is_acknowledged(1)
         station.send_image(event, jpeg)
-        wait_until(lambda: station.is_acknowledged(1), "acknowledged with its picture")
+        until(lambda: station.is_acknowledged(1), "acknowledged with its picture")
 
 
 def test_killed_between_commit_and_answer_it_comes_again_and_makes_one_row(
@@ -119,7 +116,7 @@ def test_killed_between_commit_and_answer_it_comes_again_and_makes_one_row(
         assert dying.returncode == -SIGKILL
         assert station.acks == []
         with dashboard:
-            wait_until(lambda: station.is_acknowledged(sent), "acknowledged at last")
+            until(lambda: station.is_acknowledged(sent), "acknowledged at last")
             assert dashboard.get("/api/summary")["duplicates"] >= 1
             rows = seqs(dashboard)
             assert len(rows) == len(set(rows))
@@ -131,12 +128,12 @@ def test_what_is_sent_while_it_is_down_waits_in_the_broker(
 ) -> None:
     with SimStation(broker.port) as station:
         station.alert()
-        wait_until(lambda: station.is_acknowledged(1), "the first one")
+        until(lambda: station.is_acknowledged(1), "the first one")
         assert dashboard.end() == 0
         for _ in range(20):
             station.alert()
         dashboard.start()
-        wait_until(lambda: station.is_acknowledged(21), "what came meanwhile")
+        until(lambda: station.is_acknowledged(21), "what came meanwhile")
     assert seqs(dashboard) == list(range(1, 22))
 
 
@@ -146,19 +143,19 @@ def test_kill_nine_loses_nothing_that_was_acknowledged(
     with SimStation(broker.port) as station:
         for _ in range(40):
             station.alert()
-        wait_until(lambda: station.acks, "some answer")
+        until(lambda: station.acks, "some answer")
         dashboard.end(SIGKILL)
         known = {seq for seq in range(1, 41) if station.is_acknowledged(seq)}
         dashboard.start()
         assert known <= set(seqs(dashboard))
-        wait_until(lambda: station.is_acknowledged(40), "the rest comes again")
+        until(lambda: station.is_acknowledged(40), "the rest comes again")
     assert seqs(dashboard) == list(range(1, 41))
 
 
 def test_page_is_up_without_a_broker_and_finds_it_later(tmp_path: Path) -> None:
     port = free_port()
     with DashboardProcess(tmp_path, port) as dashboard:
-        wait_until(
+        until(
             lambda: "refused" in dashboard.get("/api/summary")["broker"]["reason"],
             "the reason is shown",
         )
@@ -172,12 +169,12 @@ def test_broker_that_was_killed_is_found_again(
     broker: Broker, dashboard: DashboardProcess
 ) -> None:
     broker.kill()
-    wait_until(lambda: not dashboard.is_connected(), "the loss is noticed")
+    until(lambda: not dashboard.is_connected(), "the loss is noticed")
     broker.start()
     dashboard.wait_connected()
     with SimStation(broker.port) as station:
         station.alert()
-        wait_until(lambda: station.is_acknowledged(1), "it works again")
+        until(lambda: station.is_acknowledged(1), "it works again")
 
 
 @pytest.mark.parametrize("says_why", [True, False])
@@ -193,7 +190,7 @@ def test_broker_that_knows_only_3_1_1_is_spoken_to_in_3_1_1(
         assert dashboard.get("/api/summary")["broker"]["mqtt"] == "3.1.1"
         with SimStation(broker.port, protocol=MQTTProtocolVersion.MQTTv311) as station:
             station.alert()
-            wait_until(lambda: station.is_acknowledged(1), "acknowledged over 3.1.1")
+            until(lambda: station.is_acknowledged(1), "acknowledged over 3.1.1")
         assert dashboard.end() == 0
 
 
@@ -219,7 +216,7 @@ def test_hostile_messages_are_counted_and_harm_nothing(
         ):
             station.publish(topic, payload)
         station.alert()
-        wait_until(lambda: station.is_acknowledged(1), "the good one is acknowledged")
+        until(lambda: station.is_acknowledged(1), "the good one is acknowledged")
         summary = dashboard.get("/api/summary")
         assert sum(summary["rejected"].values()) == 11
         assert summary["rejected"]["newer_schema"] == 1

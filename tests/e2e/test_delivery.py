@@ -31,6 +31,7 @@ from tests.simulators.alerts import (
 )
 from tests.simulators.broker import MOSQUITTO, Broker
 from tests.simulators.collector import SimCollector
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -87,13 +88,6 @@ def start_edge(tmp_path: Path) -> Iterator[Start]:
     yield start
     for edge in started:
         edge.close()
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 15) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def frames(history: list[dict[str, object]]) -> list[int]:
@@ -179,7 +173,7 @@ def test_without_a_collector_the_confirmation_of_the_broker_is_enough(
     edge.put(1)
     assert until(lambda: edge.outbox.unsent() == 0)
     assert edge.publisher.undelivered() == 1, "a collector may still show itself"
-    assert until(lambda: edge.publisher.undelivered() == 0, 8)
+    assert until(lambda: edge.publisher.undelivered() == 0, limit_s=8)
     assert edge.outbox.depth() == 1, "it stays until its room is needed"
 
 
@@ -246,7 +240,7 @@ def test_frozen_broker_is_noticed_and_nothing_is_lost(
         broker.signal(signal.SIGSTOP)
         for number in range(1, 50):
             edge.put(number)
-        assert until(lambda: not edge.publisher.connected, 8)
+        assert until(lambda: not edge.publisher.connected, limit_s=8)
         broker.signal(signal.SIGCONT)
         assert collector.wait_for(50) == 50
         assert until(lambda: edge.outbox.depth() == 0)

@@ -3,8 +3,7 @@
 import asyncio
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,10 @@ from models.messages import DaemonState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, jpeg, station_status
 from tests.simulators.broker import MOSQUITTO, Broker, free_port
 from tests.simulators.collector import SimCollector
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto")
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 15) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from models.errors import ConfigError
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -56,7 +57,7 @@ def retained(port: int) -> dict[str, bytes]:
     with Home(port) as home:
         sentinel = f"sentinel/{time.monotonic_ns()}"
         home._client.publish(sentinel, b"x", qos=1)  # noqa: SLF001 (our own)
-        wait_for(lambda: sentinel in home.messages)
+        until(lambda: sentinel in home.messages)
         return {t: m[-1] for t, m in home.messages.items() if t != sentinel}
 
 

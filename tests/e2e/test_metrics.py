@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from models.errors import ConfigError
 from tests.simulators.broker import Broker, free_port
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -71,8 +72,8 @@ def process(pc: DaemonPc) -> Iterator["subprocess.Popen[str]"]:
 def test_figures_are_those_of_the_daemon(
     pc: DaemonPc, process: "subprocess.Popen[str]", port: int
 ) -> None:
-    wait_for(lambda: metrics_of(port)["edge_alerts_total", "a"] == 1)
-    wait_for(lambda: metrics_of(port)["edge_camera_state", "gone lost"] == 1)
+    until(lambda: metrics_of(port)["edge_alerts_total", "a"] == 1)
+    until(lambda: metrics_of(port)["edge_camera_state", "gone lost"] == 1)
     found = metrics_of(port)
     assert found["edge_frames_total", "a"] >= 10
     assert found["edge_frames_inspected_total", "a"] >= 10
@@ -100,18 +101,18 @@ def test_broker_that_comes_is_seen(
 ) -> None:
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker", port=pc.port) as broker:
-        wait_for(lambda: metrics_of(port)["edge_mqtt_connected", ""] == 1)
+        until(lambda: metrics_of(port)["edge_mqtt_connected", ""] == 1)
         assert metrics_of(port)["edge_mqtt_reconnects_total", ""] == 0
         broker.kill()
         broker.start()
-        wait_for(lambda: metrics_of(port)["edge_mqtt_reconnects_total", ""] == 1)
+        until(lambda: metrics_of(port)["edge_mqtt_reconnects_total", ""] == 1)
     del process
 
 
 def test_daemon_is_alive_and_ready_and_says_its_faults(
     process: "subprocess.Popen[str]", port: int
 ) -> None:
-    wait_for(lambda: get(port, "/readyz")[0] == 200)
+    until(lambda: get(port, "/readyz")[0] == 200)
     state = json.loads(get(port, "/readyz")[1])
     assert state == {"state": "degraded", "faults": ["camera gone lost"]}
     assert get(port, "/healthz") == (200, '{"stuck": []}\n')
@@ -130,7 +131,7 @@ def test_daemon_that_is_not_ready_says_so(pc: DaemonPc, port: int) -> None:
             camera_table("slow", url, open_timeout_ms=60_000), at_end=False
         )
         try:
-            wait_for(lambda: "inspecting cameras" in pc.said)
+            until(lambda: "inspecting cameras" in pc.said)
             code, text = get(port, "/readyz")
             assert (code, json.loads(text)["state"]) == (503, "init")
         finally:
@@ -143,11 +144,11 @@ def test_clients_that_never_ask_do_not_hold_anything_up(
 ) -> None:
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
     before = pc.health.frames_inspected if pc.health else 0
-    wait_for(lambda: bool(pc.health and pc.health.frames_inspected > before + 5))
+    until(lambda: bool(pc.health and pc.health.frames_inspected > before + 5))
     threads = len(list(Path(f"/proc/{process.pid}/task").iterdir()))
     for connection in silent:
         connection.close()
-    wait_for(lambda: _answers(port))
+    until(lambda: _answers(port))
     # Those 30 clients never had more than a bounded number of threads.
     assert threads - len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= 8
 

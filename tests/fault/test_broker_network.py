@@ -13,8 +13,9 @@ from models.messages import Acknowledgement
 from tests.simulators.alerts import TOPICS, jpeg
 from tests.simulators.broker import MOSQUITTO, Broker
 from tests.simulators.collector import SimCollector
-from tests.simulators.edge import SimEdge, until
+from tests.simulators.edge import SimEdge
 from tests.simulators.proxy import Proxy
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -235,7 +236,7 @@ def test_answer_whose_handling_raises_is_counted_and_the_connection_stays(
             edge.put(number)
         assert collector.wait_for(40) == 40
         # An answer that was lost is asked for again.
-        assert until(lambda: edge.outbox.depth() == 0, 60)
+        assert until(lambda: edge.outbox.depth() == 0, limit_s=60)
         assert raised
         assert edge.publisher.callback_errors == len(raised)
         assert edge.publisher.connected

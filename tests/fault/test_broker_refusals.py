@@ -15,10 +15,11 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, jpeg
 from tests.simulators.broker import MOSQUITTO, Broker
 from tests.simulators.collector import SimCollector
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
-from tests.simulators.edge import SimEdge, until
+from tests.simulators.daemon import DaemonPc, camera_table
+from tests.simulators.edge import SimEdge
 from tests.simulators.old_broker import OldBroker
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -115,10 +116,10 @@ def test_alarm_is_in_the_station_status_and_in_health_json(tmp_path: Path) -> No
         process = pc.start(camera_table("top", "belt.avi", fps=15.0))
         topic, text = pc.topics.status, "Not authorized"
         try:
-            wait_for(lambda: bool(pc.health and text in pc.health.reason), 60)
+            until(lambda: bool(pc.health and text in pc.health.reason), limit_s=60)
             assert pc.health is not None
             assert pc.health.state == "degraded"
-            wait_for(lambda: text in collector.states[topic][-1]["reason"])
+            until(lambda: text in collector.states[topic][-1]["reason"])
             assert collector.states[topic][-1]["state"] == "degraded"
             assert text in pc.said
         finally:
@@ -136,12 +137,10 @@ def test_refusal_is_shown_in_health_json_and_on_the_terminal(
         process = pc.start(camera_table("top", "belt.avi", fps=15.0))
         try:
             refused = "refused the connection: Not authorized"
-            wait_for(lambda: bool(pc.health and refused in pc.health.reason), 60)
+            until(lambda: bool(pc.health and refused in pc.health.reason), limit_s=60)
             before = pc.health.frames_inspected if pc.health else 0
             pc.wait_until_inspecting(before + 10)  # it continues to inspect
-            wait_for(
-                lambda: f"not connected (broker 127.0.0.1:{broker.port}" in pc.said
-            )
+            until(lambda: f"not connected (broker 127.0.0.1:{broker.port}" in pc.said)
         finally:
             process.terminate()
             pc.end_of(process)
@@ -182,7 +181,7 @@ def test_wrong_password_is_an_alarm_without_a_rush_and_heals(
         assert edge.outbox.depth() == 1
         write_user(users, "edge", "right")
         broker.signal(SIGHUP)
-        assert until(lambda: edge.outbox.depth() == 0, 60)
+        assert until(lambda: edge.outbox.depth() == 0, limit_s=60)
         assert edge.publisher.alarm == ""
     errors = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert len(errors) == 1, "logged once"
@@ -219,7 +218,7 @@ def test_second_client_of_our_name_is_an_alarm_and_the_flapping_slows_down(
         thief.connect("127.0.0.1", broker.port)
         thief.loop_start()
         try:
-            assert until(lambda: "taken over" in edge.publisher.alarm, 60)
+            assert until(lambda: "taken over" in edge.publisher.alarm, limit_s=60)
             assert client_id in edge.publisher.alarm
             edge.put(1)
             taken = f"Client {client_id} already connected"

@@ -18,11 +18,12 @@ from models.preprocess import Frame
 from tests.simulators import scenes
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
-from tests.simulators.daemon import DaemonPc, camera_table, kill, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table, kill
 from tests.simulators.mjpeg import MjpegCamera
 from tests.simulators.packages import part_picture, write_parts
 from tests.simulators.plans import plan_of
 from tests.simulators.videos import defect_between
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -271,31 +272,31 @@ def test_frozen_camera_is_reported_and_raises_no_alert(
         network.picture_of = good
         process = pc.start(table.replace("URL", network.url), at_end=False)
         try:
-            wait_for(lambda: last(status).get("state") == "up", 60)
+            until(lambda: last(status).get("state") == "up", limit_s=60)
             frozen = frozen_with_defect(5)
             network.picture_of = lambda _: frozen
-            wait_for(lambda: last(status).get("conditions") == ["frozen"], 60)
+            until(lambda: last(status).get("conditions") == ["frozen"], limit_s=60)
             assert last(status)["state"] == "degraded"
             assert last(status)["reason"] == "frozen"
             station = pc.topics.status
-            wait_for(lambda: last(station).get("state") == "degraded", 60)
+            until(lambda: last(station).get("state") == "degraded", limit_s=60)
             assert last(station)["reason"] == "camera belt frozen"
             alerts = len(collector.history())
             before = last(pc.topics.camera("belt", "stats"))
             stats = pc.topics.camera("belt", "stats")
-            wait_for(
+            until(
                 lambda: (
                     last(stats).get("frames_captured", 0)  # type: ignore[operator]
                     > before["frames_captured"] + 2 * FPS
                 ),
-                60,
+                limit_s=60,
             )
             assert last(stats)["frames_inspected"] <= before["frames_inspected"] + 5
             assert last(stats)["frames_unreadable"] > before["frames_unreadable"]
             assert len(collector.history()) == alerts <= 1  # from before it froze
             network.picture_of = good
-            wait_for(lambda: last(status).get("state") == "up", 60)
-            wait_for(lambda: last(station).get("state") == "ready", 60)
+            until(lambda: last(status).get("state") == "up", limit_s=60)
+            until(lambda: last(station).get("state") == "ready", limit_s=60)
         finally:
             process.terminate()
             pc.end_of(process)

@@ -18,13 +18,14 @@ from models.messages import CameraState
 from models.preprocess import Frame
 from tests.simulators.broker import Broker, free_port
 from tests.simulators.collector import SimCollector
-from tests.simulators.daemon import DaemonPc, camera_table, children_of, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table, children_of
 from tests.simulators.gige import GigeSimulator, needs_aravis
 from tests.simulators.mjpeg import HUFFMAN_TABLE, BlackHole, MjpegCamera
 from tests.simulators.packages import part_picture, write_parts
 from tests.simulators.usb import FakeCapture, UsbCamera
 from tests.simulators.videos import number_of, numbered, write_video
 from tests.simulators.watched import Cameras, LongPauses, frames_until
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -240,7 +241,7 @@ def test_defect_in_frames_of_a_new_size_is_a_new_defect(
         seen.wait_for(1, timeout_s=40)
         network.picture_of = lambda _: larger
         network.is_cut = True  # a camera with another size set restarts
-        wait_for(lambda: "camera_lost" in pc.said)
+        until(lambda: "camera_lost" in pc.said)
         network.is_cut = False
         seen.wait_for(2, timeout_s=40)
         process.terminate()
@@ -371,7 +372,7 @@ def test_setting_that_was_not_accepted_is_a_reason_for_degraded(
         try:
             pc.wait_until_inspecting(3)
             states = collector.states[pc.topics.status]
-            wait_for(lambda: states[-1]["state"] == "degraded")
+            until(lambda: states[-1]["state"] == "degraded")
         finally:  # else it keeps the camera of the next tests
             process.terminate()
             code, figures = pc.end_of(process)

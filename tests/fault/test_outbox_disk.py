@@ -23,8 +23,9 @@ from tests.simulators.alerts import (
     verdict,
 )
 from tests.simulators.broker import free_port
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.packages import write_parts
+from tests.waiting import until
 
 STRACE = shutil.which("strace")
 CAP_BYTES = 64 << 20
@@ -98,7 +99,7 @@ def test_disk_that_others_filled_is_waited_for_and_nothing_is_lost(
             outbox.put(EventKind.ALERT, ALERT_TOPIC, alert(number))
             for number in range(1, 400)
         ]
-        wait_for(lambda: outbox.is_failing)
+        until(lambda: outbox.is_failing)
         filler.unlink()
         assert [future.result(30) for future in done] == list(range(2, 401))
         assert not outbox.is_failing
@@ -133,13 +134,13 @@ def test_daemon_inspects_on_while_its_disk_takes_nothing(
     write_parts(pc.folder / "parts", good=0, defective=PARTS)
     process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)
     try:
-        wait_for(lambda: bool(pc.health and pc.health.state == "ready"))
+        until(lambda: bool(pc.health and pc.health.state == "ready"))
         pc.wait_until_inspecting(5)
         with disk_fails_with(error, process.pid, pc.folder / "outbox.sqlite"):
-            wait_for(lambda: bool(pc.health and pc.health.state == "degraded"))
+            until(lambda: bool(pc.health and pc.health.state == "degraded"))
             seen = pc.health.frames_inspected if pc.health else 0
             pc.wait_until_inspecting(seen + 15)
-        wait_for(lambda: bool(pc.health and pc.health.state == "ready"))
+        until(lambda: bool(pc.health and pc.health.state == "ready"))
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
     finally:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.simulators.broker import free_port
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.packages import write_parts
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPILER = shutil.which("cc")
@@ -43,11 +44,11 @@ def test_daemon_without_descriptors_says_so_and_recovers(tmp_path: Path) -> None
         pc.wait_until_inspecting(5)
         _, most = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4, most))
-        wait_for(lambda: "to=degraded" in pc.said)
+        until(lambda: "to=degraded" in pc.said)
         told_at = pc.said.index("to=degraded")
         assert "Too many open files" in pc.said
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
-        wait_for(lambda: "to=ready" in pc.said[told_at:])
+        until(lambda: "to=ready" in pc.said[told_at:])
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
     finally:

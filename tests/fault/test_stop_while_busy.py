@@ -19,10 +19,10 @@ from tests.simulators.daemon import (
     DaemonPc,
     camera_processes_of,
     camera_table,
-    wait_for,
 )
 from tests.simulators.station import alert_event
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -87,15 +87,15 @@ def test_stop_with_thousands_undelivered_delivers_some_and_keeps_the_rest(
         Broker(tmp_path / "broker", port=pc.port),
         SimCollector(tmp_path, pc.port) as collector,
     ):
-        wait_for(lambda: bool(states_of(collector, pc)))
+        until(lambda: bool(states_of(collector, pc)))
         took_s, undelivered = stop(pc, process)
         assert took_s < STOP_LIMIT_S
-        wait_for(lambda: states_of(collector, pc)[-1] == "disconnected")
+        until(lambda: states_of(collector, pc)[-1] == "disconnected")
         assert "lost" not in states_of(collector, pc)
         stored = len(collector.history("alert"))
         assert stored >= WAITING + 1 - undelivered
         assert pc.run(camera_table("a", "folder:none"))[0] != 0  # no such camera
-        wait_for(lambda: len(collector.history("alert")) >= WAITING + 1)
+        until(lambda: len(collector.history("alert")) >= WAITING + 1)
 
 
 def test_stop_with_a_broker_that_thaws_in_time_says_goodbye(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_stop_with_a_broker_that_thaws_in_time_says_goodbye(tmp_path: Path) -> N
         fill_outbox(pc, WAITING)
         with SimCollector(tmp_path, broker.port) as collector:
             process = start(pc)
-            wait_for(lambda: "ready" in states_of(collector, pc))
+            until(lambda: "ready" in states_of(collector, pc))
             broker.signal(SIGSTOP)
             thaw = threading.Timer(FROZEN_S, broker.signal, (SIGCONT,))
             thaw.start()
             took_s, _ = stop(pc, process)
             thaw.join(FROZEN_S)
             assert took_s < STOP_LIMIT_S
-            wait_for(lambda: states_of(collector, pc)[-1] == "disconnected")
+            until(lambda: states_of(collector, pc)[-1] == "disconnected")
             assert "lost" not in states_of(collector, pc)
 
 
@@ -124,7 +124,7 @@ def test_stop_with_a_broker_that_stays_frozen_keeps_every_event(tmp_path: Path) 
         pc = DaemonPc(tmp_path, broker.port)
         with SimCollector(tmp_path, broker.port) as collector:
             process = start(pc)
-            wait_for(lambda: "ready" in states_of(collector, pc))
+            until(lambda: "ready" in states_of(collector, pc))
             broker.signal(SIGSTOP)
             try:
                 took_s, _ = stop(pc, process)
@@ -132,7 +132,7 @@ def test_stop_with_a_broker_that_stays_frozen_keeps_every_event(tmp_path: Path) 
                 broker.signal(SIGCONT)
             assert took_s < STOP_LIMIT_S
             pc.run(camera_table("a", "folder:none"))
-            wait_for(lambda: len(collector.history("alert")) >= 1)
+            until(lambda: len(collector.history("alert")) >= 1)
 
 
 def freeze_camera(process: "subprocess.Popen[str]") -> Callable[[], None]:

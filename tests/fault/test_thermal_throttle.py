@@ -7,10 +7,11 @@ import pytest
 
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
-from tests.simulators.daemon import DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.packages import write_parts
 from tests.simulators.sysfs import SimSysfs
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.fault(64)]
 
@@ -38,9 +39,9 @@ def test_throttled_processor_is_an_alarm_and_halves_the_frames(tmp_path: Path) -
             )
             process = pc.start(*cameras, at_end=False)
             pc.wait_until_inspecting(10)
-            wait_for(lambda: said()["state"] == "ready")
+            until(lambda: said()["state"] == "ready")
             sysfs.heat(97)
-            wait_for(lambda: said()["state"] == "degraded")
+            until(lambda: said()["state"] == "degraded")
             assert said()["reason"].startswith(
                 "cpu throttled: x86_pkg_temp 97 of 95 C, 1.2 of 3.4 GHz"
             )
@@ -48,8 +49,8 @@ def test_throttled_processor_is_an_alarm_and_halves_the_frames(tmp_path: Path) -
                 (pc.health.frames_inspected if pc.health else 0) + 40
             )
             sysfs.heat(60)
-            wait_for(lambda: said()["state"] == "ready")
-            wait_for(lambda: len(collector.history("verdict")) == PARTS)
+            until(lambda: said()["state"] == "ready")
+            until(lambda: len(collector.history("verdict")) == PARTS)
             process.terminate()
             code, figures = pc.end_of(process)
             assert code == 0, pc.said

@@ -11,8 +11,9 @@ from edge.config.station import BrokerSettings
 from edge.delivery.publisher.connection_diagnosis import explain_connection
 from tests.simulators.broker import MOSQUITTO, Broker, free_port
 from tests.simulators.certificates import Authority
-from tests.simulators.edge import SimEdge, until
+from tests.simulators.edge import SimEdge
 from tests.simulators.proxy import Proxy
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -106,7 +107,7 @@ def test_certificate_that_the_broker_refuses_is_an_alarm_with_its_reason(
         SimEdge(tmp_path, broker.port, **files) as edge,
     ):
         edge.put(1)
-        assert until(lambda: reason in edge.publisher.alarm), edge.publisher.problem
+        until(lambda: reason in edge.publisher.alarm, lambda: edge.publisher.problem)
         assert not edge.publisher.connected
         assert edge.outbox.depth() == 1
         settings = BrokerSettings.model_validate({"port": broker.port, **files})
@@ -179,7 +180,7 @@ def test_broker_with_a_wrong_certificate_gets_nothing(
         SimEdge(tmp_path, proxy.port, **files) as edge,
     ):
         edge.put(1)
-        assert until(lambda: reason in edge.publisher.alarm), edge.publisher.problem
+        until(lambda: reason in edge.publisher.alarm, lambda: edge.publisher.problem)
         assert "the broker's certificate is not accepted" in edge.publisher.alarm
         assert edge.outbox.depth() == 1
         log = (broker.folder / "mosquitto.log").read_text("utf-8")

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.simulators.broker import Broker, free_port
-from tests.simulators.daemon import ROOT, DaemonPc, camera_table, wait_for
+from tests.simulators.daemon import ROOT, DaemonPc, camera_table
 from tests.simulators.systemd import SimSystemd
 from tests.simulators.videos import defect_between, write_video
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -37,7 +38,7 @@ def running(pc: DaemonPc, systemd: SimSystemd) -> Iterator["subprocess.Popen[str
     pc.environment = systemd.environment
     process = pc.start(camera_table("a", "a.avi"), at_end=False)
     try:
-        wait_for(lambda: len(systemd.times_of("WATCHDOG=1")) >= 2)
+        until(lambda: len(systemd.times_of("WATCHDOG=1")) >= 2)
         yield process
     finally:
         process.kill()
@@ -62,7 +63,7 @@ def test_daemon_with_a_broken_loop_is_not_fed(
     with SimSystemd(tmp_path, SHORT_WATCHDOG_S) as systemd, running(pc, systemd):
         assert not systemd.would_restart
         break_loop(pc, what)
-        wait_for(lambda: systemd.would_restart, RESTART_LIMIT_S)
+        until(lambda: systemd.would_restart, limit_s=RESTART_LIMIT_S)
     loop = what.split()[1]
     is_told = loop != "service"  # who tells it is the one that is dead
     said = re.search(rf"watchdog_not_fed stuck=\S*{loop}", pc.said)
@@ -91,7 +92,7 @@ def test_daemon_is_ready_when_its_cameras_are_and_says_how_it_goes(
             # Not before: the model is loaded and the camera is up by then.
             assert pc.health is not None
             assert ready_s < systemd.times_of("WATCHDOG=1")[1]
-            wait_for(lambda: bool(systemd.statuses))
+            until(lambda: bool(systemd.statuses))
             assert "| outbox " in systemd.statuses[-1]
             run.send_signal(signal.SIGTERM)
             run.communicate(timeout=15)
@@ -121,6 +122,6 @@ def test_starved_daemon_is_not_taken_for_dead(pc: DaemonPc, tmp_path: Path) -> N
             burner.wait(STARVED_S * 3)
         assert systemd.longest_hunger_s() < RESTART_LIMIT_S
         assert run.poll() is None
-        wait_for(lambda: bool(pc.health and pc.health.frames_inspected > before))
+        until(lambda: bool(pc.health and pc.health.frames_inspected > before))
         assert pc.health is not None
         assert pc.health.state in {"ready", "degraded"}

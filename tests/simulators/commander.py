@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from models.commands import CommandReply
 from models.topics import StationTopics
-from tests.simulators.station import wait_until
+from tests.waiting import until
 
 LIMIT_S = 30.0
 
@@ -61,7 +61,7 @@ class Commander:
 
     def answer_to(self, command_id: str) -> CommandReply:
         """Wait for the answer to a command."""
-        wait_until(lambda: command_id in self.replies, f"reply {command_id}", LIMIT_S)
+        until(lambda: command_id in self.replies, f"reply {command_id}", LIMIT_S)
         return self.replies[command_id][-1]
 
     def ask(self, verb: str, payload: dict[str, Any]) -> CommandReply:
@@ -70,7 +70,7 @@ class Commander:
 
     def wait_for_reply_count(self, command_id: str, count: int) -> None:
         """Wait until a command was answered so often."""
-        wait_until(
+        until(
             lambda: len(self.replies.get(command_id, ())) >= count,
             f"{count} replies to {command_id}",
             LIMIT_S,
@@ -78,7 +78,7 @@ class Commander:
 
     def wait_for_all(self) -> None:
         """Wait until every command that was sent with an id was answered."""
-        wait_until(lambda: self._sent <= self.replies.keys(), "all replies", LIMIT_S)
+        until(lambda: self._sent <= self.replies.keys(), "all replies", LIMIT_S)
 
     def wait_for_station(self) -> None:
         """Wait until the station listens: it answers what it does not know."""
@@ -100,7 +100,7 @@ class Commander:
     def __enter__(self) -> Self:
         self._client.loop_start()
         self._client.subscribe(f"{self._topics.root}/cmd/+/reply/+", qos=1)
-        wait_until(lambda: self._is_subscribed, "subscribed")
+        until(lambda: self._is_subscribed, "subscribed")
         return self
 
     def __exit__(self, *_: object) -> None:

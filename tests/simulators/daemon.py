@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from models.package import Package
 from models.slot_files import Health, read_file
 from models.topics import StationTopics
 from tests.simulators.packages import install_package, make_package
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 END_LIMIT_S = 60.0
@@ -139,20 +138,7 @@ progress_interval_s = 0.5
 
     def wait_until_inspecting(self, frames: int = 1) -> None:
         """Wait until the daemon has inspected some frames."""
-        wait_for(lambda: bool(self.health and self.health.frames_inspected >= frames))
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 30) -> None:
-    """Wait until something is so.
-
-    Raises:
-        TimeoutError: It was not so within the limit.
-    """
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.02)
+        until(lambda: bool(self.health and self.health.frames_inspected >= frames))
 
 
 def children_of(pid: int) -> list[int]:

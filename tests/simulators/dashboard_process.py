@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.simulators.broker import free_port
-from tests.simulators.station import wait_until
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 60.0  # the machine may be busy
@@ -55,7 +55,7 @@ class DashboardProcess:
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, "the page answers", LIMIT_S)
+        until(self._answers, "the page answers", LIMIT_S)
         return self
 
     def _answers(self) -> bool:
@@ -78,7 +78,7 @@ class DashboardProcess:
 
     def wait_connected(self) -> Self:
         """Wait until it receives what is published."""
-        wait_until(self.is_connected, "the dashboard is connected", LIMIT_S)
+        until(self.is_connected, "the dashboard is connected", LIMIT_S)
         return self
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:

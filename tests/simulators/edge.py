@@ -1,7 +1,5 @@
 """The daemon's way out, without cameras and models: outbox and publisher."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -58,11 +56,3 @@ class SimEdge:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> bool:
-    """Wait until something is so; return whether it is."""
-    deadline = time.monotonic() + limit_s
-    while not (is_so := condition()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(is_so)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -253,13 +253,3 @@ class SimStation:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def wait_until(
-    is_true: Callable[[], object], what: str, limit_s: float = LIMIT_S
-) -> None:
-    """Wait until something is true; a test fails with ``what`` if it never is."""
-    deadline = time.monotonic() + limit_s
-    while not is_true():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)

@@ -11,8 +11,9 @@ from dashboard.config import HistorySettings
 from dashboard.history.store import Committed
 from dashboard.ingest.writer import AckRequest, Delivery, HistoryWriter, Receipt
 from dashboard.messages import Image, Message, Sender
-from tests.simulators.station import alert_event, wait_until
+from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
+from tests.waiting import until
 
 TOPIC = PRESS.camera("top", "alert")
 
@@ -61,7 +62,7 @@ def ledger(file: HistoryFile) -> Iterator[Ledger]:
 def test_nothing_is_acknowledged_before_its_row_is_committed(ledger: Ledger) -> None:
     for seq in range(1, 4):
         ledger.send(seq, alert(seq))
-        wait_until(lambda seq=seq: seq in ledger.receipts, "receipt")  # type: ignore[misc]
+        until(lambda seq=seq: seq in ledger.receipts, "receipt")  # type: ignore[misc]
     assert ledger.rows_when_acked == [1, 2, 3]
     assert ledger.acked == [1, 2, 3]
 
@@ -69,7 +70,7 @@ def test_nothing_is_acknowledged_before_its_row_is_committed(ledger: Ledger) -> 
 def test_hostile_message_is_counted_and_taken_from_the_broker(ledger: Ledger) -> None:
     ledger.send(1, b"\xff not JSON")
     ledger.send(2, alert(1))
-    wait_until(lambda: ledger.receipts == [1, 2], "receipts")
+    until(lambda: ledger.receipts == [1, 2], "receipts")
     assert ledger.writer.rejected == {"not_json": 1}
     assert ledger.acked == [1]
 
@@ -78,11 +79,11 @@ def test_locked_history_holds_everything_until_it_is_free(ledger: Ledger) -> Non
     other = sqlite3.connect(ledger.file.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     ledger.send(1, alert(1))
-    wait_until(lambda: ledger.writer.failure, "the failure is reported")
+    until(lambda: ledger.writer.failure, "the failure is reported")
     assert ledger.receipts == []
     other.execute("ROLLBACK")
     other.close()
-    wait_until(lambda: ledger.receipts == [1], "receipt after the lock")
+    until(lambda: ledger.receipts == [1], "receipt after the lock")
     assert ledger.writer.failure == ""
     assert len(ledger.file.history.alerts(9)) == 1
 
@@ -138,8 +139,8 @@ def test_full_history_makes_room_of_what_becomes_too_old(small: Ledger) -> None:
     small.start()
     topic = PRESS.camera("top", "image/press-1-00ff:1")
     small.send_to(topic, 1, PICTURE)
-    wait_until(lambda: small.writer.failure, "that it is full is reported")
-    wait_until(lambda: small.receipts == [1], "receipt once there is room")
+    until(lambda: small.writer.failure, "that it is full is reported")
+    until(lambda: small.receipts == [1], "receipt once there is room")
     assert small.writer.failure == ""
 
 
@@ -150,8 +151,8 @@ def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
         topic = PRESS.camera("top", f"image/press-1-00ff:{seq}")
         small.send_to(topic, seq, PICTURE)
     small.start()
-    wait_until(lambda: len(small.receipts) >= 6, "receipts of what fits")
-    wait_until(lambda: small.writer.failure, "that the rest waits is reported")
+    until(lambda: len(small.receipts) >= 6, "receipts of what fits")
+    until(lambda: small.writer.failure, "that the rest waits is reported")
     taken = list(small.receipts)
     assert taken == list(range(1, len(taken) + 1))
 
@@ -171,7 +172,7 @@ def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> Non
 
     writer = threading.Thread(target=write)
     writer.start()
-    wait_until(lambda: len(written) > 5, "the first rows")
+    until(lambda: len(written) > 5, "the first rows")
     file.store.close()
     writer.join(20)
     assert isinstance(errors[0], sqlite3.ProgrammingError)

@@ -1,6 +1,4 @@
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +20,9 @@ from tests.simulators.packages import (
     point_current_at,
     write_proof,
 )
+from tests.waiting import until
 
 FP32 = VariantName.OPENVINO_FP32
-
-
-def wait_for(model: Callable[[], LoadedModel | None]) -> LoadedModel | None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if (got := model()) is not None:
-            return got
-        time.sleep(0.01)
-    return None
 
 
 def detections_of(model: LoadedModel, frame: Frame) -> Detections:
@@ -97,12 +87,12 @@ def test_watch_has_the_new_model_after_a_switch_and_the_old_one_after_a_rollback
     watch = ModelWatcher(settings, first.sha256)
     watch.start()
     install_package(slot.root, second)
-    fresh = wait_for(watch.take)
+    fresh = until(watch.take)
     assert fresh is not None
     assert fresh.in_force.build == 2
     assert watch.take() is None
     point_current_at(slot, first.sha256)
-    fresh = wait_for(watch.take)
+    fresh = until(watch.take)
     watch.stop()
     assert fresh is not None
     assert fresh.in_force.build == 1
@@ -117,13 +107,11 @@ def test_new_model_without_proof_is_refused_until_it_is_proven(tmp_path: Path) -
     watch.start()
     shutil.copytree(second.folder, slot.store / second.sha256)
     point_current_at(slot, second.sha256)
-    deadline = time.monotonic() + 20
-    while not watch.fault and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: watch.fault)
     assert watch.fault == f"model {second.sha256[:12]} refused"
     assert watch.take() is None
     write_proof(slot, second, FP32)
-    fresh = wait_for(watch.take)
+    fresh = until(watch.take)
     watch.stop()
     assert fresh is not None
     assert fresh.in_force.build == 2
