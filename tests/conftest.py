@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures, Hypothesis profiles and the order of all tests."""
 
 import logging
 import os
@@ -9,7 +9,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-pytest_plugins = ["tests.ci_rules", "tests.fault_rows", "tests.line_pc"]
+from tests.examples import FUZZ_PROFILE
+
+pytest_plugins = [
+    "tests.ci_rules",
+    "tests.daemon_fixtures",
+    "tests.fault_rows",
+    "tests.line_pc",
+]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Two workers on two cores: with two threads each, torch, OpenVINO and OpenCV wait for
@@ -20,7 +27,7 @@ THREADS_PER_WORKER = "1"
 # fault. `make fuzz` tries other examples each time and keeps those that failed.
 settings.register_profile("same-examples", derandomize=True, database=None)
 settings.register_profile(
-    "fuzz",
+    FUZZ_PROFILE,
     max_examples=1000,
     derandomize=False,
     deadline=None,

@@ -14,6 +14,7 @@ from edge.control.command_queue import QUEUE_COMMANDS, CommandQueue
 from edge.control.command_validation import CommandGate, RawCommand, Refused
 from models.commands import COMMAND_MAX_BYTES, CommandRefusal
 from models.topics import StationTopics
+from tests.examples import example_count
 from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
 from tests.simulators.commander import Commander, command
@@ -48,7 +49,7 @@ VERBS = st.sampled_from(["trigger", "reload"]) | st.text(max_size=8)
 
 
 @pytest.mark.fault(27)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=example_count(600), deadline=None)
 @given(st.lists(st.tuples(VERBS, PAYLOADS, st.booleans()), max_size=4))
 @example([("trigger", b"[" * COMMAND_MAX_BYTES, False)])
 @example([("trigger", b"[" * 10_000_000, False)])

@@ -18,6 +18,7 @@ from models.commands import CommandRefusal
 from models.config import CONFIG_MAX_BYTES
 from models.errors import ConfigError
 from tests.e2e.test_delivery_brokers import Certificates
+from tests.examples import example_count
 from tests.simulators.broker import Broker, free_port
 from tests.simulators.collector import SimCollector
 from tests.simulators.commander import Commander, command
@@ -25,10 +26,10 @@ from tests.simulators.daemon import (
     DaemonPc,
     camera_processes_of,
     camera_table,
-    wait_for,
 )
 from tests.simulators.mjpeg import MjpegCamera
 from tests.simulators.packages import write_parts
+from tests.waiting import until
 
 if TYPE_CHECKING:
     import subprocess
@@ -104,7 +105,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 @pytest.mark.fault(67)
 @settings(
-    max_examples=600,
+    max_examples=example_count(600),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -178,7 +179,7 @@ def status(collector: SimCollector, pc: DaemonPc) -> dict[str, Any]:
 
 
 def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
-    wait_for(lambda: status(collector, pc)["state"] == state)
+    until(lambda: status(collector, pc)["state"] == state)
 
 
 @pytest.mark.fault(67)
@@ -269,13 +270,13 @@ def test_cameras_are_swapped_one_by_one_and_the_others_never_notice(
             assert commander.ask("trigger", command(camera="stays")).refusal
             for name in ("moves", "comes"):
                 topic = pc.topics.camera(name, "status")
-                wait_for(lambda topic=topic: is_up(collector, topic))  # type: ignore[misc]
+                until(lambda topic=topic: is_up(collector, topic))  # type: ignore[misc]
                 assert commander.ask("trigger", command(camera=name)).accepted
             assert collector.wait_for(2, 30, "verdict") == 2
-            wait_for(lambda: len(camera_processes_of(process.pid)) == 4)
+            until(lambda: len(camera_processes_of(process.pid)) == 4)
             now = camera_processes_of(process.pid)
             topic = pc.topics.camera("goes", "status")
-            wait_for(lambda: collector.states[topic][-1]["state"] == "ended")
+            until(lambda: collector.states[topic][-1]["state"] == "ended")
         verdicts = [event["data"] for event in collector.history("verdict")]
     assert {verdict["camera"] for verdict in verdicts} == {"moves", "comes"}
     assert len(set(before) & set(now)) == 2  # those of "stays" and "rules"
@@ -324,12 +325,12 @@ def test_rotated_certificate_is_taken_up_and_nothing_is_lost(tmp_path: Path) -> 
         second = authority.issue("second")
         rotate(pc, second, "cert.pem")  # half of it: the key is still the old one
         process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "reload_refused" in pc.said)
+        until(lambda: "reload_refused" in pc.said)
         assert collector.wait_for(30, 40, "verdict") >= 30
         assert connections(broker) == ["first"]
         rotate(pc, second, "key.pem")
         process.send_signal(signal.SIGHUP)
-        wait_for(lambda: connections(broker) == ["first", "second"])
+        until(lambda: connections(broker) == ["first", "second"])
         before = len(collector.history("verdict"))
         code, figures = pc.end_of(process)
         parts = [event["data"]["part_id"] for event in collector.history("verdict")]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from models.detections import Detections
 from models.tile_merge import CUT_MARGIN_PX, decode_tiles, merge
 from models.tiles import Tiles
+from tests.examples import example_count
 
 plans = st.builds(
     lambda tile, more_y, more_x, overlap: Tiles(
@@ -61,7 +62,7 @@ def test_every_pixel_is_in_a_tile_and_neighbours_share_the_overlap(
     assert len(tiles.corners()) == tiles.count
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=example_count(80), deadline=None)
 @given(plans, st.data())
 def test_box_no_larger_than_the_overlap_is_complete_in_a_tile_and_reported_once(
     tiles: Tiles, data: st.DataObject
@@ -120,7 +121,7 @@ def test_cut_box_without_a_partner_is_kept() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=example_count(60), deadline=None)
 def test_threshold_before_or_after_the_merge_gives_the_same(
     seed: int, threshold: float
 ) -> None:

@@ -13,6 +13,7 @@ from edge.rules.regions import (
     unknown_labels,
 )
 from models.detections import Detections, no_detections
+from tests.examples import example_count
 
 LABELS = ("scratch", "dent")
 PACKAGE = np.array([0.5, 0.6], np.float32)
@@ -131,7 +132,7 @@ def test_concave_polygon_has_its_notch_outside() -> None:
     assert inside.tolist() == [True, False, True]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=example_count(60), deadline=None)
 @given(st.lists(st.floats(0, 6.28), min_size=3, max_size=9, unique=True), st.data())
 def test_point_is_inside_exactly_where_opencv_puts_it(
     angles: list[float], data: st.DataObject

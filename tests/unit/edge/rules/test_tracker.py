@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge.rules.tracker import Tracker
 from models.detections import Detections, no_detections
+from tests.examples import example_count
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
 
@@ -384,7 +385,7 @@ def conveyors(draw: st.DrawFn) -> Conveyor:
 
 
 @settings(
-    max_examples=40,
+    max_examples=example_count(40),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],  # the machine may be busy
 )

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from models.errors import DatasetError
+from tests.examples import example_count
 from tests.simulators.exports import (
     EXPORTS,
     cvat_xml,
@@ -39,7 +40,7 @@ LABEL_FILES = {
     "Label Studio JSON-MIN": "project-1-at-2026-01-01.json",
 }
 QUIET = settings(
-    max_examples=40,
+    max_examples=example_count(40),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import DatasetError
+from tests.examples import example_count
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Annotations
 from trainer.data.formats.writers import (
@@ -83,7 +84,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=example_count(20), deadline=None)
 @given(data=st.data())
 def test_any_boxes_are_read_back(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
