@@ -1,15 +1,12 @@
 """Regions, masks, thresholds, cool-down and streaks in what the broker really gets."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
 
 from models.errors import ConfigError
 from models.preprocess import Frame
-from tests.simulators.broker import Broker
 from tests.simulators.collector import SimCollector
 from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.packages import (
@@ -26,31 +23,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 FPS = 15.0
 FAINT = 100  # a cell of this grey scores 0.39: below the package's 0.5
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with Broker(folder) as broker:
-        yield broker
-
-
-@pytest.fixture
-def collector(tmp_path: Path, broker: Broker) -> Iterator[SimCollector]:
-    with SimCollector(tmp_path, broker.port) as collector:
-        yield collector
-
-
-@pytest.fixture
-def pc(tmp_path: Path, broker: Broker) -> DaemonPc:
-    folder = tmp_path / "pc"
-    folder.mkdir()
-    return DaemonPc(folder, broker.port)
-
-
-def data_of(collector: SimCollector, kind: str = "alert") -> list[dict[str, Any]]:
-    return [event["data"] for event in collector.history(kind)]
 
 
 def region_table(name: str, cells: tuple[int, int, int, int], rules: str = "") -> str:
@@ -95,12 +67,12 @@ def test_each_part_is_judged_where_and_as_its_regions_say(
         assert cv2.imwrite(str(pc.folder / "parts" / f"{name}.png"), picture)
     code, figures, said = pc.run(camera_table("top", "folder:parts") + REGIONS)
     assert code == 0, said
-    verdicts = {v["part_id"]: v["verdict"] for v in data_of(collector, "verdict")}
+    verdicts = {v["part_id"]: v["verdict"] for v in collector.data("verdict")}
     good = {"b-mask", "c-outside", "f-faint-face"}
     assert verdicts == {n: "ok" if n in good else "defect" for n in pictures}
     found = {
         alert["part_id"]: [(d["label"], d["region"]) for d in alert["detections"]]
-        for alert in data_of(collector)
+        for alert in collector.data()
     }
     assert found == {
         "a-face": [("bright", "face")],
@@ -133,7 +105,7 @@ def test_cool_down_holds_alerts_back_and_the_next_one_says_how_many(
     streak = "[camera.streak]\nalerts = 2\nwindow_s = 3600\n"
     code, figures, said = pc.run(camera + streak)
     assert code == 0, said
-    first, last = data_of(collector)
+    first, last = collector.data()
     assert first["frame_id"] < 5
     assert last["frame_id"] >= 90
     assert (first["suppressed"], last["suppressed"]) == (0, 2)
@@ -164,7 +136,7 @@ def test_defective_parts_in_a_row_are_told_until_a_good_one_comes(
     assert told.index(True) > 0
     assert True not in told[len(told) - told[::-1].index(True) :]
     assert not told[-1]
-    assert len(data_of(collector)) == 6
+    assert len(collector.data()) == 6
 
 
 PART_CELLS, PART_FRAMES = 5, 19
@@ -193,11 +165,11 @@ def test_counted_parts_have_names_and_verdicts_and_the_cool_down_spares_no_verdi
     rules = '[camera.parts]\nempty = "empty.png"\n[camera.streak]\nparts = 2\n'
     code, figures, said = pc.run(camera + rules)
     assert code == 0, said
-    verdicts = data_of(collector, "verdict")
+    verdicts = collector.data("verdict")
     assert [v["verdict"] for v in verdicts] == ["ok", "defect", "defect", "ok"]
     run = verdicts[0]["part_id"].partition("-")[0]
     assert [v["part_id"] for v in verdicts] == [f"{run}-{n}" for n in (1, 2, 3, 4)]
-    (alert,) = data_of(collector)
+    (alert,) = collector.data()
     assert alert["part_id"] == f"{run}-2"
     assert PART_FRAMES <= alert["frame_id"] < 2 * PART_FRAMES
     assert alert["evidence"]

@@ -5,9 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
@@ -46,31 +44,6 @@ BOTTLES = "intel-bottle-detection.mp4"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the system's, only looked at)
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with Broker(folder) as broker:
-        yield broker
-
-
-@pytest.fixture
-def collector(tmp_path: Path, broker: Broker) -> Iterator[SimCollector]:
-    with SimCollector(tmp_path, broker.port) as collector:
-        yield collector
-
-
-@pytest.fixture
-def pc(tmp_path: Path, broker: Broker) -> DaemonPc:
-    folder = tmp_path / "pc"
-    folder.mkdir()
-    return DaemonPc(folder, broker.port)
-
-
-def data_of(collector: SimCollector, kind: str = "alert") -> list[dict[str, Any]]:
-    return [event["data"] for event in collector.history(kind)]
-
-
 def test_every_part_of_a_folder_gets_its_verdict(
     pc: DaemonPc, collector: SimCollector
 ) -> None:
@@ -79,13 +52,13 @@ def test_every_part_of_a_folder_gets_its_verdict(
     broken.write_bytes(broken.read_bytes()[:300])
     code, figures, said = pc.run(camera_table("top", "folder:parts"))
     assert code == 0, said
-    verdicts = data_of(collector, "verdict")
+    verdicts = collector.data("verdict")
     assert [v["part_id"] for v in verdicts] == stems
     kinds = {v["part_id"]: v["verdict"] for v in verdicts}
     assert kinds["part-3"] == "not-inspected"
     assert "cut off" in verdicts[3]["reason"]
     assert [k for k, v in kinds.items() if v == "defect"] == stems[6:]
-    alerts = data_of(collector)
+    alerts = collector.data()
     assert [a["part_id"] for a in alerts] == stems[6:]
     assert [a["frame_id"] for a in alerts] == list(range(6, 11))
     top = figures["cameras"]["top"]
@@ -104,7 +77,7 @@ def test_alert_shows_where_the_defect_is_and_its_evidence_is_on_disk(
     assert cv2.imwrite(str(pc.folder / "parts" / "a.png"), picture)
     code, _, said = pc.run(camera_table("top", "folder:parts"))
     assert code == 0, said
-    (alert,) = data_of(collector)
+    (alert,) = collector.data()
     (defect,) = alert["detections"]
     assert defect["label"] == "bright"
     assert defect["box_px"] == pytest.approx([192, 256, 256, 320], abs=0.1)
@@ -123,14 +96,14 @@ def test_defect_in_a_video_is_one_alert_at_one_of_its_frames(
     camera = camera_table("belt", "file:belt.avi", fps=15.0)  # slow: a busy test PC
     code, figures, said = pc.run(camera)
     assert code == 0, said
-    (alert,) = data_of(collector)
+    (alert,) = collector.data()
     assert 20 <= alert["frame_id"] <= 45
     assert alert["part_id"] is None
     belt = figures["cameras"]["belt"]
     assert belt["frames_captured"] == 60
     assert belt["frames_inspected"] + belt["frames_dropped"] == 60
     assert belt["alerts"] == 1
-    assert not data_of(collector, "verdict")
+    assert not collector.data("verdict")
 
 
 def test_station_says_ready_and_at_the_end_disconnected(
@@ -177,7 +150,7 @@ def test_missing_camera_does_not_keep_the_others_from_inspecting(
     assert code == CameraError.exit_code  # not every source was inspected
     assert figures["cameras"]["top"]["verdicts"]["defect"] == 2
     assert figures["cameras"]["gone"]["state"] == "lost"
-    assert len(data_of(collector)) == 2
+    assert len(collector.data()) == 2
     assert "camera gone" in said
 
 
@@ -200,7 +173,7 @@ def test_killed_camera_comes_back_and_the_other_never_notices(
     assert (a["restarts"], b["restarts"]) == (1, 0)
     assert (a["state"], b["state"]) == ("ended", "ended")
     assert (a["frames_captured"], b["frames_captured"]) == (120, 120)
-    assert [alert["camera"] for alert in data_of(collector)] == ["a"]
+    assert [alert["camera"] for alert in collector.data()] == ["a"]
     states = collector.states
     said_of = {
         name: [w["state"] for w in states[pc.topics.camera(name, "status")]]
@@ -237,7 +210,7 @@ def test_folder_camera_that_is_killed_inspects_every_part_once(
             kill(camera)
     code, figures = pc.end_of(process)
     assert code == 0, pc.said
-    assert [v["part_id"] for v in data_of(collector, "verdict")] == stems
+    assert [v["part_id"] for v in collector.data("verdict")] == stems
     assert figures["cameras"]["top"]["verdicts"]["ok"] == 60
     assert figures["cameras"]["top"]["restarts"] >= 1
 
@@ -271,8 +244,8 @@ def test_what_an_earlier_run_could_not_deliver_comes_with_the_next(
         code, figures, said = pc.run(camera_table("top", "folder:parts"))
         assert code == 0, said
         assert figures["outbox"]["committed"] == 12
-        alerts = data_of(late)
-        verdicts = data_of(late, "verdict")
+        alerts = late.data()
+        verdicts = late.data("verdict")
     seqs = sorted(event["seq"] for event in [*alerts, *verdicts])
     assert seqs == list(range(1, 13))
 
@@ -286,7 +259,7 @@ def test_sigterm_drains_and_says_goodbye(pc: DaemonPc, collector: SimCollector) 
     process.send_signal(signal.SIGTERM)
     code, figures = pc.end_of(process)
     assert code == 0, pc.said
-    assert len(data_of(collector)) == figures["cameras"]["a"]["alerts"] == 1
+    assert len(collector.data()) == figures["cameras"]["a"]["alerts"] == 1
     assert collector.states[pc.topics.status][-1]["state"] == "disconnected"
     until(lambda: not any(map(is_alive, cameras)))
 
@@ -337,7 +310,7 @@ def test_new_model_is_swapped_in_between_two_frames(
     code, figures = pc.end_of(process)
     assert code == 0, pc.said
     assert figures["model"]["build"] == 2
-    assert {alert["model"]["build"] for alert in data_of(collector)} == {2}
+    assert {alert["model"]["build"] for alert in collector.data()} == {2}
     assert figures["cameras"]["a"]["restarts"] == 0
 
 
@@ -358,7 +331,7 @@ def test_new_model_that_is_damaged_is_refused_and_the_old_one_goes_on(
     assert code == 0, pc.said
     assert figures["model"]["build"] == 1
     assert "model_refused" in pc.said
-    assert len(data_of(collector)) == 1
+    assert len(collector.data()) == 1
     reasons = [w["reason"] for w in collector.states[pc.topics.status]]
     assert f"model {package.sha256[:12]} refused" in reasons
 
@@ -435,10 +408,10 @@ def test_real_boards_and_real_videos_are_inspected_to_their_end(
     assert sum(cameras["boards"]["verdicts"].values()) == 150
     # One of the boards in this public set is an empty white picture.
     assert cameras["boards"]["verdicts"]["not-inspected"] == 1
-    verdicts = data_of(collector, "verdict")
+    verdicts = collector.data("verdict")
     refused = [v for v in verdicts if v["verdict"] == "not-inspected"]
     assert [(v["part_id"], v["reason"]) for v in refused] == [("20085168", "white")]
-    alerts = data_of(collector)
+    alerts = collector.data()
     assert len(alerts) == sum(camera["alerts"] for camera in cameras.values()) > 0
     stems = [path.stem for path in sorted(boards.iterdir())]
     assert [v["part_id"] for v in verdicts] == stems

@@ -47,7 +47,7 @@ def test_small_defects_of_a_large_frame_are_told_once_and_where_they_are(
     ):
         pc = DaemonPc(pc_folder, broker.port, package)
         code, figures, said = pc.run(camera_table("top", "folder:parts"))
-        alerts = [event["data"] for event in collector.history("alert")]
+        alerts = collector.data()
     assert code == 0, said
     verdicts = figures["cameras"]["top"]["verdicts"]
     assert verdicts == {"ok": 1, "defect": 2, "not-inspected": 0}

@@ -48,14 +48,6 @@ time.sleep(60)
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with Broker(folder) as real:
-        yield real
-
-
-@pytest.fixture
 def dashboard(tmp_path: Path, broker: Broker) -> Iterator[DashboardProcess]:
     """A dashboard that is connected."""
     with DashboardProcess(tmp_path, broker.port) as process:

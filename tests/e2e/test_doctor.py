@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,6 @@ from tests.simulators.resealed import expect_what_is_not_there, reseal
 from tests.simulators.videos import defect_between, write_video
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    (tmp_path / "broker").mkdir()
-    with Broker(tmp_path / "broker") as broker:
-        yield broker
 
 
 @pytest.fixture

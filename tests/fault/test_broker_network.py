@@ -31,7 +31,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 def frames(collector: SimCollector) -> list[int]:
     """Frames of the alerts in the history, sorted by their positions."""
-    events = [event["data"] for event in collector.history()]
+    events = collector.data()
     return [data["frame_id"] for data in sorted(events, key=lambda data: data["seq"])]
 
 

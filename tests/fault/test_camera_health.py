@@ -213,14 +213,6 @@ def test_killed_process_continues_with_the_baseline_that_it_learned(
     supervised.until_degraded_by("blurred")
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with Broker(folder) as broker:
-        yield broker
-
-
 @pytest.mark.fault(37, 42)
 def test_part_with_an_unusable_picture_is_never_ok(
     tmp_path: Path, broker: Broker
@@ -242,7 +234,7 @@ def test_part_with_an_unusable_picture_is_never_ok(
     with SimCollector(tmp_path, broker.port) as collector:
         code, figures, log = pc.run(camera_table("top", "parts"))
         assert code == 0, log
-        verdicts = [event["data"] for event in collector.history("verdict")]
+        verdicts = collector.data("verdict")
     reported = {each["part_id"]: (each["verdict"], each["reason"]) for each in verdicts}
     assert reported == {
         f"part-{number}": ("not-inspected", unusable[f"part-{number}"][1])

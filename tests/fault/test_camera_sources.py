@@ -37,14 +37,6 @@ def cameras() -> Iterator[Cameras]:
     cameras.stop()
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with Broker(folder) as broker:
-        yield broker
-
-
 def until_up(camera: CameraProcess, limit_s: float = 40) -> list[tuple[int, Frame]]:
     return frames_until(camera, lambda: camera.state is CameraState.UP, limit_s)
 
@@ -246,7 +238,7 @@ def test_defect_in_frames_of_a_new_size_is_a_new_defect(
         seen.wait_for(2, timeout_s=40)
         process.terminate()
         pc.end_of(process)
-        alerts = [event["data"] for event in seen.history("alert")]
+        alerts = seen.data()
     widths = [alert["frame_width_px"] for alert in alerts]
     assert widths == [defect.shape[1], larger.shape[1]]
 

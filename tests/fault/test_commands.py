@@ -105,12 +105,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield broker
 
 
-@pytest.fixture
-def pc(tmp_path: Path, broker: Broker) -> DaemonPc:
-    (tmp_path / "pc").mkdir()
-    return DaemonPc(tmp_path / "pc", broker.port)
-
-
 @pytest.mark.fault(27)
 @pytest.mark.timeout(180)
 def test_hostile_commands_leave_the_daemon_at_work(

@@ -148,19 +148,6 @@ def test_marks_of_other_editors_are_no_fault(tmp_path: Path) -> None:
 # --- a real daemon -------------------------------------------------------------------
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    (tmp_path / "broker").mkdir()
-    with Broker(tmp_path / "broker") as broker:
-        yield broker
-
-
-@pytest.fixture
-def pc(tmp_path: Path, broker: Broker) -> DaemonPc:
-    (tmp_path / "pc").mkdir()
-    return DaemonPc(tmp_path / "pc", broker.port)
-
-
 @contextmanager
 def running(pc: DaemonPc, *cameras: str) -> Iterator["subprocess.Popen[str]"]:
     """Run the daemon; it ends in order with the block."""
@@ -277,7 +264,7 @@ def test_cameras_are_swapped_one_by_one_and_the_others_never_notice(
             now = camera_processes_of(process.pid)
             topic = pc.topics.camera("goes", "status")
             until(lambda: collector.states[topic][-1]["state"] == "ended")
-        verdicts = [event["data"] for event in collector.history("verdict")]
+        verdicts = collector.data("verdict")
     assert {verdict["camera"] for verdict in verdicts} == {"moves", "comes"}
     assert len(set(before) & set(now)) == 2  # those of "stays" and "rules"
     for name in ("stays", "rules"):

@@ -33,12 +33,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield broker
 
 
-@pytest.fixture
-def pc(tmp_path: Path, broker: Broker) -> DaemonPc:
-    (tmp_path / "pc").mkdir()
-    return DaemonPc(tmp_path / "pc", broker.port)
-
-
 @pytest.mark.long
 def test_parts_and_verdicts_are_equal_in_a_trigger_storm_and_an_outage(
     pc: DaemonPc, broker: Broker, tmp_path: Path
@@ -79,7 +73,7 @@ def test_parts_and_verdicts_are_equal_in_a_trigger_storm_and_an_outage(
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
         assert collector.wait_for(len(asked), LIMIT_S, "verdict") == len(asked)
-        verdicts = [event["data"] for event in collector.history("verdict")]
+        verdicts = collector.data("verdict")
     assert code == 0, pc.said
     verdicts.sort(key=lambda verdict: int(verdict["seq"]))
     assert [verdict["part_id"] for verdict in verdicts] == asked
@@ -116,7 +110,7 @@ def test_every_frame_of_a_hardware_trigger_has_its_verdict(
         code, figures = pc.end_of(process)
         said = sum(figures["cameras"]["top"]["verdicts"].values())
         assert collector.wait_for(said, LIMIT_S, "verdict") == said
-        verdicts = [event["data"] for event in collector.history("verdict")]
+        verdicts = collector.data("verdict")
     assert code == 0, pc.said
     numbers = [verdict["frame_id"] for verdict in verdicts]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))

@@ -99,6 +99,10 @@ class SimCollector:
         db.close()
         return [json.loads(row[0]) for row in rows]
 
+    def data(self, kind: str = "alert") -> list[dict[str, Any]]:
+        """Return the data of all events of a kind, in the order of the history."""
+        return [event["data"] for event in self.history(kind)]
+
     def wait_for(self, count: int, timeout_s: float = 10, kind: str = "alert") -> int:
         """Wait until so many events of a kind are in the history."""
         deadline = time.monotonic() + timeout_s
