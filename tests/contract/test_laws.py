@@ -1,4 +1,4 @@
-"""The laws of ``style.md`` S1, S6, S7 and S11 that import-linter cannot check."""
+"""The laws of ``style.md`` that import-linter cannot check: S1 to S3, S6, S7, S11."""
 
 import ast
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from tests.contract.laws import (
     imported_modules,
     our_sources,
 )
+from tests.contract.style_laws import STYLE_LAWS
 
 PURE_MODULES = (
     "edge.rules",
@@ -253,6 +254,7 @@ LAWS = [
         bad_path="edge/daemon.py",
         bad_text="threading.Thread(target=f)\n",
     ),
+    *STYLE_LAWS,
 ]
 
 
