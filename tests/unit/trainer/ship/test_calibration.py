@@ -6,38 +6,26 @@ from pathlib import Path
 import pytest
 
 from models.errors import DatasetError
-from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, write_spots
-from trainer.data.dataset import Dataset, Photo, open_dataset
-from trainer.ship.calibration import Calibration, choose_calibration, own_photos
+from tests.simulators.float_models import calibrate, spots
+from trainer.data.dataset import Dataset
+from trainer.ship.calibration import own_photos
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("spots")
-    write_spots(folder, train=12, val=1, good=12)
-    return open_dataset(folder)
-
-
-def choose(photos: tuple[Photo, ...], count: int = 100, seed: int = 0) -> Calibration:
-    return choose_calibration(
-        photos,
-        seed=seed,
-        input_height_px=HEIGHT_PX,
-        input_width_px=WIDTH_PX,
-        count=count,
-    )
+    return spots(tmp_path_factory.mktemp("spots"), train=12, good=12)
 
 
 def test_all_photos_calibrate_where_there_are_few(dataset: Dataset) -> None:
     photos = dataset.splits["train"]
-    assert set(map(id, choose(photos).photos)) == set(map(id, photos))
+    assert set(map(id, calibrate(photos).photos)) == set(map(id, photos))
 
 
 def test_a_quarter_of_a_small_sample_are_good_parts(dataset: Dataset) -> None:
     photos = dataset.splits["train"]
     defective = [photo for photo in photos if not photo.is_good]
     good = [photo for photo in photos if photo.is_good][:2]
-    chosen = choose((*defective, *good), count=8)
+    chosen = calibrate((*defective, *good), count=8)
     assert len(chosen.photos) == 8
     assert chosen.record()["good_images"] == 2
 
@@ -46,20 +34,20 @@ def test_good_photos_fill_up_where_defective_ones_are_few(dataset: Dataset) -> N
     photos = dataset.splits["train"]
     defective = [photo for photo in photos if not photo.is_good][:2]
     good = [photo for photo in photos if photo.is_good]
-    chosen = choose((*defective, *good), count=7)
+    chosen = calibrate((*defective, *good), count=7)
     assert len(chosen.photos) == 7
     assert chosen.record()["good_images"] == 5
 
 
 def test_same_seed_chooses_the_same_photos_in_any_order(dataset: Dataset) -> None:
     photos = dataset.splits["train"]
-    first, second = choose(photos, 8).record(), choose(photos[::-1], 8).record()
+    first, second = calibrate(photos, 8).record(), calibrate(photos[::-1], 8).record()
     assert first == second
-    assert choose(photos, 8, seed=1).record() != first
+    assert calibrate(photos, 8, seed=1).record() != first
 
 
 def test_record_names_the_photos_by_their_hash(dataset: Dataset) -> None:
-    calibration = choose(dataset.splits["train"])
+    calibration = calibrate(dataset.splits["train"])
     hashes = calibration.record()["photos_sha256"]
     assert hashes == [photo.sha256 for photo in calibration.photos]
 

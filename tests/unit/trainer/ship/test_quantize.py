@@ -12,10 +12,9 @@ from models.errors import PackageError
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
 from models.preprocess import letterbox_image
-from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
-from trainer.data.dataset import Dataset, open_dataset, read_photo
-from trainer.ship.calibration import Calibration, choose_calibration
-from trainer.ship.export import convert_openvino, export_onnx
+from tests.simulators.float_models import calibrate, export_float, spots
+from trainer.data.dataset import Dataset, read_photo
+from trainer.ship.calibration import Calibration
 from trainer.ship.nncf_adapter import Ranges, load_nncf
 from trainer.ship.quantize import (
     onnx_decoding,
@@ -27,20 +26,12 @@ from trainer.ship.quantize import (
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("spots")
-    write_spots(folder, train=12, val=1, good=12)
-    return open_dataset(folder)
+    return spots(tmp_path_factory.mktemp("spots"), train=12, good=12)
 
 
 @pytest.fixture(scope="module")
 def calibration(dataset: Dataset) -> Calibration:
-    return choose_calibration(
-        dataset.splits["train"],
-        seed=0,
-        input_height_px=HEIGHT_PX,
-        input_width_px=WIDTH_PX,
-        count=100,
-    )
+    return calibrate(dataset.splits["train"])
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +39,7 @@ def quantized(
     tmp_path_factory: pytest.TempPathFactory, calibration: Calibration
 ) -> Path:
     folder = tmp_path_factory.mktemp("quantized")
-    export_onnx(
-        CellDetector(),
-        folder / "fp32.onnx",
-        input_height_px=HEIGHT_PX,
-        input_width_px=WIDTH_PX,
-        info={},
-    )
-    convert_openvino(folder / "fp32.onnx", folder / "fp32.xml", {})
+    export_float(folder)
     info = {"model_type": "YOLOv8"}
     files = folder / "fp32.xml", folder / "int8.xml"
     quantize_openvino(*files, calibration, Ranges.WHOLE, info)

@@ -7,10 +7,9 @@ import onnx
 import openvino as ov
 import pytest
 
-from tests.simulators.runs import HEIGHT_PX, WIDTH_PX, CellDetector, write_spots
-from trainer.data.dataset import Dataset, open_dataset
-from trainer.ship.calibration import Calibration, choose_calibration
-from trainer.ship.export import convert_openvino, export_onnx
+from tests.simulators.float_models import calibrate, export_float, spots
+from trainer.data.dataset import Dataset
+from trainer.ship.calibration import Calibration
 from trainer.ship.nncf_adapter import Ranges
 from trainer.ship.quantize import quantize_onnx, quantize_openvino
 from trainer.ship.sensitivity import (
@@ -24,32 +23,18 @@ from trainer.ship.sensitivity import (
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("spots")
-    write_spots(folder, train=6, val=1, good=4)
-    return open_dataset(folder)
+    return spots(tmp_path_factory.mktemp("spots"), train=6, good=4)
 
 
 @pytest.fixture(scope="module")
 def calibration(dataset: Dataset) -> Calibration:
-    return choose_calibration(
-        dataset.splits["train"],
-        seed=0,
-        input_height_px=HEIGHT_PX,
-        input_width_px=WIDTH_PX,
-    )
+    return calibrate(dataset.splits["train"])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, calibration: Calibration) -> Path:
     made = tmp_path_factory.mktemp("graphs")
-    export_onnx(
-        CellDetector(),
-        made / "fp32.onnx",
-        input_height_px=HEIGHT_PX,
-        input_width_px=WIDTH_PX,
-        info={},
-    )
-    convert_openvino(made / "fp32.onnx", made / "fp32.xml", {})
+    export_float(made)
     files = made / "fp32.xml", made / "int8.xml"
     quantize_openvino(*files, calibration, Ranges.WHOLE, {})
     return made
