@@ -7,7 +7,6 @@ import queue
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from demo.children import ChildCommand, Children, StopRequest
 from demo.settings import DemoSettings
 from models.errors import DeliveryError, GraftlineError, TrainingError
 from tests.command import environment
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -94,13 +94,6 @@ def small_demo(
             process.wait(timeout=10)
 
 
-def wait_for(condition: Callable[[], bool], limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
@@ -108,7 +101,7 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
 ) -> None:
     output = tmp_path / "printed.txt"
     with small_demo(tmp_path, keeps_page=True) as demo:
-        wait_for(
+        until(
             lambda: (
                 "The page stays up" in output.read_text() or demo.poll() is not None
             ),
@@ -154,7 +147,7 @@ def test_failing_step_ends_the_demo_with_its_exit_code_and_the_end_of_its_log(
 def test_demo_that_is_terminated_stops_its_step(tmp_path: Path) -> None:
     with small_demo(tmp_path) as demo:
         log = tmp_path / "out" / "logs" / "synth.log"
-        wait_for(log.exists, limit_s=60)
+        until(log.exists, limit_s=60)
         assert len(processes_of(tmp_path)) >= 2
         demo.send_signal(signal.SIGTERM)
         assert demo.wait(timeout=40) == 130
@@ -195,19 +188,19 @@ def test_output_is_redirected_as_typed(tmp_path: Path) -> None:
 def test_child_of_a_child_ends_with_it(tmp_path: Path) -> None:
     with children(tmp_path) as started:
         started.run(shell("fork", f"cd {tmp_path}; sleep 60 & echo done"), 10)
-        wait_for(lambda: processes_of(tmp_path) == [], limit_s=5)
+        until(lambda: processes_of(tmp_path) == [], limit_s=5)
 
 
 def run_beside_a_service(folder: Path, service: str, step: str, limit_s: float) -> None:
     with children(folder) as started:
         started.start(shell("service", f"cd {folder}; {service}"))
-        wait_for((folder / "logs" / "service.log").exists, limit_s=5)
+        until((folder / "logs" / "service.log").exists, limit_s=5)
         started.run(shell("step", f"cd {folder}; {step}"), limit_s)
 
 
 def wait_until_alone(folder: Path) -> None:
     """Wait until the kernel has removed a killed process, which takes a moment."""
-    wait_for(lambda: processes_of(folder) == [], limit_s=5)
+    until(lambda: processes_of(folder) == [], limit_s=5)
 
 
 def test_service_is_stopped_at_the_end_also_after_an_error(tmp_path: Path) -> None:

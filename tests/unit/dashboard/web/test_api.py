@@ -19,6 +19,7 @@ from tests.unit.dashboard.history_file import (
     alert_record,
     image_record,
 )
+from tests.waiting import until
 
 UP = CollectorStatus(
     broker=BrokerStatus("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
@@ -233,8 +234,7 @@ def test_last_event_id_wins_over_the_address(site: Site) -> None:
 def test_new_alert_comes_live(site: Site) -> None:
     async def raise_alert() -> None:
         site.hub.attach(asyncio.get_running_loop())
-        while not site.hub.viewers:  # noqa: ASYNC110 - the hub has no event for it
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: site.hub.viewers, "the page listens")
         await asyncio.to_thread(site.add, 1)
 
     answer = get(

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,17 @@ from deploy.selftest.process import Selftest
 from models.errors import InstallError
 from models.package import Package
 from tests.simulators.target import SimTarget
+from tests.waiting import until
+
+# The parent sets the limits after the process has started: a program that allocates
+# first would not be limited.
+WAIT_FOR_LIMIT = """
+end = time.monotonic() + 30
+while resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
+    if time.monotonic() > end:
+        sys.exit('no limit was set')
+    time.sleep(0.001)
+"""
 
 
 def selftest_that(does: str, **limits: float) -> Selftest:
@@ -41,10 +51,11 @@ def test_process_that_hangs_is_killed_with_its_children(
         selftest_that(hang, timeout_s=1.0).run(builds[0])
     children = [int(pid) for pid in pids.read_text().split()]
     assert len(children) == 2
-    deadline = time.monotonic() + 10
-    while any(is_running(pid) for pid in children):
-        assert time.monotonic() < deadline, "a process was left behind"
-        time.sleep(0.01)
+    until(
+        lambda: not any(is_running(pid) for pid in children),
+        "no process is left behind",
+        limit_s=10,
+    )
 
 
 def is_running(pid: int) -> bool:
@@ -85,7 +96,7 @@ def test_output_that_is_not_a_report_is_an_install_error(
 def test_memory_of_the_process_is_limited(
     builds: list[Package],
 ) -> None:
-    eat = "x = bytearray(600 << 20)"
+    eat = f"{WAIT_FOR_LIMIT}x = bytearray(600 << 20)"
     with pytest.raises(InstallError, match="MemoryError"):
         selftest_that(eat, memory_bytes=256 << 20).run(builds[0])
 
@@ -94,8 +105,10 @@ def test_process_has_a_low_priority_and_is_the_first_to_be_killed(
     builds: list[Package],
 ) -> None:
     report = (
-        "time.sleep(0.2)\n"
-        "score = open('/proc/self/oom_score_adj').read().strip()\n"
+        "end = time.monotonic() + 10\n"
+        "score = ''\n"
+        "while score != '1000' and time.monotonic() < end:\n"  # it is set last
+        "    score = open('/proc/self/oom_score_adj').read().strip()\n"
         "limit = resource.getrlimit(resource.RLIMIT_CPU)[0]\n"
         "sys.exit(f'nice={os.nice(0)} score={score} cpu={limit}')"
     )

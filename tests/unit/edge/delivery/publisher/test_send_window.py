@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edge.delivery.publisher.send_queue import WINDOW_EVENTS
 from edge.delivery.publisher.send_window import NS_PER_S, PROBE_EVENTS, SendWindow
+from tests.examples import example_count
 
 
 def steady() -> float:
@@ -213,7 +214,7 @@ class Line:
         self.rows.pop(seq, None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=example_count(30), deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 60), st.floats(0, 0.7))
 def test_every_event_arrives_however_much_is_lost_on_the_way(
     seed: int, count: int, loss: float
