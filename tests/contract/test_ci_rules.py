@@ -49,7 +49,7 @@ def test_listed_skip_passes_in_ci(tmp_path: Path, repository: Path) -> None:
     assert f"1 x {ALLOWED} (none found)" in result.stdout
 
 
-def test_any_skip_passes_on_a_desk_but_is_told(
+def test_any_skip_passes_on_a_workstation_but_is_reported(
     tmp_path: Path, repository: Path
 ) -> None:
     result = run_pytest(tmp_path, repository, "no broker here")

@@ -84,7 +84,9 @@ def test_outbox_is_read_and_its_sequence_continues(written: Path) -> None:
         outbox.close()
 
 
-def test_history_is_read_and_knows_events_that_come_again(written: Path) -> None:
+def test_earlier_history_is_read_and_events_sent_again_are_duplicates(
+    written: Path,
+) -> None:
     outbox = Outbox(written / "outbox.sqlite3", TOPICS, 64 << 20)
     outbox.start()
     events = outbox.read(0, 100, was_sent=False)

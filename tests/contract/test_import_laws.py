@@ -132,7 +132,7 @@ def check_imports(repository: Path, folder: Path, **more: str) -> tuple[int, str
     return result.returncode, result.stdout + result.stderr
 
 
-def test_lawful_skeleton_passes(repository: Path, tmp_path: Path) -> None:
+def test_skeleton_without_violations_passes(repository: Path, tmp_path: Path) -> None:
     code, output = check_imports(repository, tmp_path)
     assert code == 0, output
 

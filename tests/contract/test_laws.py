@@ -284,12 +284,12 @@ def test_each_impurity_is_found_alone(text: str) -> None:
     assert list(find_impurity(Source.at("deploy/slots.py", text)))
 
 
-def test_door_keeper_itself_may_import_its_library() -> None:
+def test_adapter_may_import_its_library() -> None:
     text = "import openvino\n"
     assert not list(find_unlawful_door(Source.at("trainer/ship/export.py", text)))
 
 
-def test_broad_handler_with_reason_that_logs_is_lawful() -> None:
+def test_broad_handler_with_a_reason_that_logs_is_allowed() -> None:
     text = (
         "try:\n    f()\n"
         "except Exception:  # noqa: BLE001 - top of the camera process\n"
@@ -298,12 +298,12 @@ def test_broad_handler_with_reason_that_logs_is_lawful() -> None:
     assert not list(find_swallowed_error(Source.at("edge/daemon.py", text)))
 
 
-def test_broad_handler_that_cleans_up_and_raises_again_is_lawful() -> None:
+def test_broad_handler_that_cleans_up_and_raises_again_is_allowed() -> None:
     text = "try:\n    f()\nexcept BaseException:\n    file.close()\n    raise\n"
     assert not list(find_swallowed_error(Source.at("edge/daemon.py", text)))
 
 
-def test_wait_in_a_coroutine_is_lawful() -> None:
+def test_wait_in_a_coroutine_is_allowed() -> None:
     text = "async def f():\n    await queue.get()\n"
     assert not list(find_endless_wait(Source.at("dashboard/web/api.py", text)))
 
@@ -317,6 +317,6 @@ def test_broad_handler_that_only_silences_the_linter_is_found() -> None:
     assert list(find_swallowed_error(Source.at("edge/daemon.py", text)))
 
 
-def test_laws_look_at_every_room() -> None:
+def test_laws_read_every_package() -> None:
     rooms = {source.path.parts[0] for source in our_sources()}
     assert rooms >= {"models", "trainer", "edge", "deploy", "dashboard", "demo"}

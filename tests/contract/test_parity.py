@@ -67,7 +67,7 @@ def settled(architecture: Architecture, activation: Activation) -> TrainableDete
 
 
 @pytest.mark.parametrize(("architecture", "activation"), CASES)
-def test_packed_files_say_what_torch_says(
+def test_packed_files_return_what_torch_returns(
     architecture: Architecture, activation: Activation, tmp_path: Path
 ) -> None:
     model = settled(architecture, activation)

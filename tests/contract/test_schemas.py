@@ -20,7 +20,7 @@ def test_writing_makes_exactly_what_is_rendered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_readers_may_meet_fields_that_they_do_not_know(name: str) -> None:
+def test_no_schema_of_a_reader_forbids_unknown_fields(name: str) -> None:
     schema = json.loads(render()[f"{name}.schema.json"])
     parts = [schema, *schema.get("$defs", {}).values()]
     closed = [
@@ -30,6 +30,6 @@ def test_readers_may_meet_fields_that_they_do_not_know(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(LAYOUTS) - {"golden"}))
-def test_every_border_says_its_schema_version(name: str) -> None:
+def test_every_schema_states_its_version(name: str) -> None:
     schema = json.loads(render()[f"{name}.schema.json"])
     assert schema["properties"]["schema_version"]["type"] == "integer"

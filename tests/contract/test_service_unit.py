@@ -104,7 +104,7 @@ def test_relative_folders_start_at_the_configuration(tmp_path: Path) -> None:
     assert f"-{tmp_path}/data/slot" in paths
 
 
-def test_data_in_a_home_is_refused(tmp_path: Path) -> None:
+def test_data_in_a_home_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="/home/me/slot"):
         service(tmp_path, "/home/me")
 
@@ -121,7 +121,7 @@ def test_path_with_a_line_break_cannot_add_a_line(tmp_path: Path) -> None:
         service(tmp_path / "x\nExecStartPre=")
 
 
-def test_command_writes_both_files_and_says_what_comes_next(tmp_path: Path) -> None:
+def test_command_writes_both_files_and_prints_the_next_steps(tmp_path: Path) -> None:
     service(tmp_path)
     words = ("service", "--config", "edge.toml", "--out", "out")
     answer = graftline(*words, cwd=tmp_path)

@@ -23,7 +23,7 @@ REGISTRY_HOSTS = tuple(
 )
 
 
-def test_function_of_exactly_the_cap_is_lawful() -> None:
+def test_function_of_exactly_the_cap_is_allowed() -> None:
     text = 'def f():\n    """A.\n\n    B.\n    """\n' + "    x = 1\n" * 59
     assert not list(find_long_function(Source.at("edge/daemon.py", text)))
 

@@ -314,7 +314,7 @@ def assert_tells(answer: Answer, code: int, *says: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fault_is_told_with_what_why_fix_and_nothing_is_left(
+def test_fault_is_reported_with_what_why_and_fix_and_leaves_no_output(
     case: Case, folder: Path
 ) -> None:
     case.spoil(folder)
@@ -335,7 +335,7 @@ def prepare_daemon(folder: Path, package: Package, port: int) -> None:
 RUN = ("run", "--config", "edge.toml", "--exit-at-end")
 
 
-def test_daemon_without_a_model_says_how_to_flash(folder: Path) -> None:
+def test_daemon_without_a_model_prints_how_to_flash(folder: Path) -> None:
     (folder / "edge.toml").write_text(EDGE_TOML.format(port=free_port()))
     answer = graftline(*RUN, "--json", cwd=folder)
     assert_tells(answer, INSTALL, "slot", "graftline flash")

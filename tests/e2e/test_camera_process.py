@@ -118,7 +118,7 @@ def test_frames_wait_until_the_camera_is_enabled(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(31)
-def test_network_camera_that_stalls_is_lost_in_time_and_comes_back(
+def test_network_camera_that_stalls_is_lost_in_time_and_recovers(
     start: StartCamera,
 ) -> None:
     with MjpegCamera() as network:

@@ -50,7 +50,7 @@ REGIONS = (
 )
 
 
-def test_each_part_is_judged_where_and_as_its_regions_say(
+def test_each_part_is_inspected_by_the_rules_of_its_regions(
     pc: DaemonPc, collector: SimCollector
 ) -> None:
     pictures = {
@@ -84,7 +84,7 @@ def test_each_part_is_judged_where_and_as_its_regions_say(
     assert not collector.errors
 
 
-def test_cool_down_holds_alerts_back_and_the_next_one_says_how_many(
+def test_cool_down_suppresses_alerts_and_the_next_one_has_their_number(
     pc: DaemonPc, collector: SimCollector
 ) -> None:
     shown = {*range(5), *range(10, 15), *range(20, 25), *range(90, 95)}
@@ -121,7 +121,7 @@ def test_cool_down_holds_alerts_back_and_the_next_one_says_how_many(
     assert stats[-1]["alerts_suppressed"] == 2
 
 
-def test_defective_parts_in_a_row_are_told_until_a_good_one_comes(
+def test_defective_parts_in_a_row_are_an_alarm_until_a_good_one(
     pc: DaemonPc, collector: SimCollector
 ) -> None:
     (pc.folder / "parts").mkdir()
@@ -202,7 +202,7 @@ def test_threshold_for_an_unknown_label_is_refused_at_the_start(pc: DaemonPc) ->
     assert "Traceback" not in said
 
 
-def test_model_without_a_label_that_a_region_names_runs_and_the_station_says_so(
+def test_model_without_a_label_of_a_region_runs_and_the_station_is_degraded(
     pc: DaemonPc, collector: SimCollector, tmp_path: Path
 ) -> None:
     package = make_package(tmp_path / "second", build=2, labels=("pale", "red"))

@@ -35,7 +35,9 @@ def test_flawed_dataset_has_the_exit_code_of_a_dataset(tmp_path: Path) -> None:
     assert graftline("check", "data", cwd=tmp_path).code == DatasetError.exit_code
 
 
-def test_run_that_is_none_is_told_before_photos_are_read(tmp_path: Path) -> None:
+def test_folder_that_is_not_a_run_is_refused_before_photos_are_read(
+    tmp_path: Path,
+) -> None:
     write_flawed(tmp_path / "data")
     answer = graftline("check", "data", "--run", "data", cwd=tmp_path)
     assert answer.code == TrainingError.exit_code

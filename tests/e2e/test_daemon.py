@@ -106,7 +106,7 @@ def test_defect_in_a_video_is_one_alert_at_one_of_its_frames(
     assert not collector.data("verdict")
 
 
-def test_station_says_ready_and_at_the_end_disconnected(
+def test_station_publishes_ready_and_at_the_end_disconnected(
     pc: DaemonPc, collector: SimCollector
 ) -> None:
     write_video(pc.folder / "belt.avi", 40, 20, defect_between(10, 30))
@@ -156,7 +156,7 @@ def test_missing_camera_does_not_keep_the_others_from_inspecting(
 
 @pytest.mark.fault(35)
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV])
-def test_killed_camera_comes_back_and_the_other_never_notices(
+def test_killed_camera_recovers_without_an_effect_on_the_other(
     pc: DaemonPc, collector: SimCollector, death: signal.Signals
 ) -> None:
     write_video(pc.folder / "a.avi", 120, FPS, defect_between(90, 119))
@@ -185,7 +185,7 @@ def test_killed_camera_comes_back_and_the_other_never_notices(
 
 
 @pytest.mark.fault(34)
-def test_hanging_camera_is_killed_and_started_anew(pc: DaemonPc) -> None:
+def test_hanging_camera_is_killed_and_restarted(pc: DaemonPc) -> None:
     write_video(pc.folder / "a.avi", 60, FPS, defect_between(0, 0))
     process = pc.start(camera_table("a", "a.avi", fps=20.0, read_timeout_ms=300))
     pc.wait_until_inspecting(5)
@@ -232,7 +232,7 @@ def test_without_a_broker_it_inspects_and_the_outbox_keeps(tmp_path: Path) -> No
     assert "Traceback" not in said
 
 
-def test_what_an_earlier_run_could_not_deliver_comes_with_the_next(
+def test_events_that_an_earlier_run_could_not_deliver_are_delivered_by_the_next(
     tmp_path: Path,
 ) -> None:
     port = free_port()
@@ -251,7 +251,9 @@ def test_what_an_earlier_run_could_not_deliver_comes_with_the_next(
 
 
 @pytest.mark.fault(66)
-def test_sigterm_drains_and_says_goodbye(pc: DaemonPc, collector: SimCollector) -> None:
+def test_sigterm_delivers_everything_and_publishes_disconnected(
+    pc: DaemonPc, collector: SimCollector
+) -> None:
     write_video(pc.folder / "a.avi", 900, FPS, defect_between(5, 899))
     process = pc.start(camera_table("a", "a.avi"), at_end=False)
     pc.wait_until_inspecting(20)
@@ -314,7 +316,7 @@ def test_new_model_is_swapped_in_between_two_frames(
     assert figures["cameras"]["a"]["restarts"] == 0
 
 
-def test_new_model_that_is_damaged_is_refused_and_the_old_one_goes_on(
+def test_damaged_new_model_is_refused_and_the_old_one_continues(
     pc: DaemonPc, collector: SimCollector, tmp_path: Path
 ) -> None:
     package = make_package(tmp_path / "second", build=2)
@@ -346,7 +348,7 @@ def test_damaged_package_is_refused_at_start(pc: DaemonPc) -> None:
     assert "Traceback" not in said
 
 
-def test_slot_without_a_model_says_what_to_do(pc: DaemonPc) -> None:
+def test_slot_without_a_model_is_an_error_with_a_fix(pc: DaemonPc) -> None:
     pc.slot.current.unlink()
     write_parts(pc.folder / "parts", good=1, defective=0)
     code, _, said = pc.run(camera_table("top", "folder:parts"))
@@ -366,7 +368,7 @@ def test_second_daemon_on_the_same_outbox_is_refused(pc: DaemonPc) -> None:
     assert pc.end_of(process)[0] == 0
 
 
-def test_typo_in_the_configuration_names_what_was_meant(pc: DaemonPc) -> None:
+def test_typo_in_the_configuration_is_an_error_with_the_right_key(pc: DaemonPc) -> None:
     code, _, said = pc.run(camera_table("top", "folder:parts", fsp=3))
     assert code == ConfigError.exit_code
     assert "camera.0.fsp: unknown key, did you mean fps?" in said

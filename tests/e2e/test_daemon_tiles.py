@@ -30,7 +30,7 @@ def large_part(*corners: tuple[int, int]) -> Frame:
     return frame
 
 
-def test_small_defects_of_a_large_frame_are_told_once_and_where_they_are(
+def test_small_defects_of_a_large_frame_are_reported_once_at_their_place(
     tmp_path: Path,
 ) -> None:
     pc_folder = tmp_path / "pc"

@@ -91,7 +91,7 @@ def test_alert_without_its_picture_is_shown_but_not_acknowledged(
         until(lambda: station.is_acknowledged(1), "acknowledged with its picture")
 
 
-def test_killed_between_commit_and_answer_it_comes_again_and_makes_one_row(
+def test_event_repeated_after_a_kill_between_commit_and_answer_is_one_row(
     tmp_path: Path, broker: Broker
 ) -> None:
     dashboard = DashboardProcess(tmp_path, broker.port)
@@ -170,7 +170,7 @@ def test_broker_that_was_killed_is_found_again(
 
 
 @pytest.mark.parametrize("says_why", [True, False])
-def test_broker_that_knows_only_3_1_1_is_spoken_to_in_3_1_1(
+def test_broker_with_only_mqtt_3_1_1_is_used_in_that_version(
     tmp_path: Path, broker: Broker, says_why: bool
 ) -> None:
     with (
@@ -186,7 +186,7 @@ def test_broker_that_knows_only_3_1_1_is_spoken_to_in_3_1_1(
         assert dashboard.end() == 0
 
 
-def test_hostile_messages_are_counted_and_harm_nothing(
+def test_hostile_messages_are_counted_and_have_no_other_effect(
     broker: Broker, dashboard: DashboardProcess
 ) -> None:
     with SimStation(broker.port) as station:

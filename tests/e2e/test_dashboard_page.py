@@ -189,7 +189,9 @@ def test_hostile_text_is_shown_as_text(screen: Screen) -> None:
     assert not screen.complaints
 
 
-def test_silent_camera_is_marked_as_old_and_comes_back(screen: Screen) -> None:
+def test_silent_camera_is_marked_as_old_until_it_publishes_again(
+    screen: Screen,
+) -> None:
     screen.live()
     screen.station.alert()
     page = screen.open()

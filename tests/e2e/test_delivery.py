@@ -129,7 +129,7 @@ def test_alerts_and_verdicts_arrive_in_the_order_of_their_positions(
 
 
 @pytest.mark.fault(1)
-def test_broker_that_comes_late_gets_everything(
+def test_broker_that_starts_late_gets_everything(
     tmp_path: Path, start_edge: Start
 ) -> None:
     late = Broker(tmp_path, NO_DELAY)
@@ -177,7 +177,7 @@ def test_without_a_collector_the_confirmation_of_the_broker_is_enough(
     assert edge.outbox.depth() == 1, "it stays until its room is needed"
 
 
-def test_collector_that_comes_later_is_given_what_was_kept(
+def test_collector_that_starts_later_gets_what_was_kept(
     tmp_path: Path, broker: Broker, start_edge: Start
 ) -> None:
     edge = start_edge(broker.port)

@@ -82,9 +82,7 @@ def broker_that_only_knows_mqtt_311() -> Iterator[int]:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_broker_without_mqtt_5_is_spoken_to_in_311(
-    tmp_path: Path, outbox: Outbox
-) -> None:
+def test_broker_without_mqtt_5_is_used_in_311(tmp_path: Path, outbox: Outbox) -> None:
     put(outbox, 1)
     with (
         broker_that_only_knows_mqtt_311() as port,

@@ -104,7 +104,9 @@ def test_model_that_answers_otherwise_than_when_flashed_is_found(pc: DaemonPc) -
     assert answer.code == PackageError.exit_code
 
 
-def test_running_daemon_is_not_disturbed_and_the_doctor_says_so(pc: DaemonPc) -> None:
+def test_running_daemon_is_not_disturbed_and_the_doctor_reports_it(
+    pc: DaemonPc,
+) -> None:
     process = pc.start(camera_table("a", "a.avi"), at_end=False)
     try:
         pc.wait_until_inspecting()
@@ -118,7 +120,9 @@ def test_running_daemon_is_not_disturbed_and_the_doctor_says_so(pc: DaemonPc) ->
     assert "broker_lost" not in pc.said
 
 
-def test_broker_that_denies_our_topics_is_found(tmp_path: Path) -> None:
+def test_broker_that_denies_the_topics_of_the_station_is_reported(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "broker").mkdir()
     acl = tmp_path / "acl"
     acl.write_text("topic read graftline/site/line/station/ack\n")
@@ -130,7 +134,7 @@ def test_broker_that_denies_our_topics_is_found(tmp_path: Path) -> None:
     assert answer.code == DeliveryError.exit_code
 
 
-def test_broker_that_wants_a_password_is_found(tmp_path: Path) -> None:
+def test_broker_that_requires_a_password_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker") as broker:
         config = tmp_path / "broker" / "mosquitto.conf"
@@ -186,7 +190,7 @@ def test_broker_of_a_foreign_authority_is_named(
     assert answer.code == DeliveryError.exit_code
 
 
-def test_missing_certificate_of_ours_is_named(
+def test_missing_client_certificate_is_named(
     tmp_path: Path, authority: Authority
 ) -> None:
     said = broken_in(doctor_over_tls(tmp_path, authority, authority.certificate_file))
@@ -194,9 +198,7 @@ def test_missing_certificate_of_ours_is_named(
 
 
 @pytest.mark.parametrize("says_why", [True, False])
-def test_broker_without_mqtt_5_is_spoken_to_in_311(
-    pc: DaemonPc, says_why: bool
-) -> None:
+def test_broker_without_mqtt_5_is_used_in_311(pc: DaemonPc, says_why: bool) -> None:
     with OldBroker(pc.port, says_why=says_why) as old:
         pc.port = old.port
         answer = doctor(pc)
@@ -220,7 +222,7 @@ def test_silent_camera_and_silent_broker_do_not_hold_the_report_up(
     assert set(broken) == {"camera slow", "broker"}
 
 
-def test_check_that_never_comes_back_is_reported_in_time() -> None:
+def test_check_that_never_returns_is_reported_in_time() -> None:
     released = threading.Event()
 
     def hang() -> CheckResult:

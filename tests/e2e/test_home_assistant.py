@@ -121,7 +121,7 @@ def test_every_entity_shows_what_the_daemon_publishes(
     assert all(part["platform"] for part in parts.values())
 
 
-def test_announcement_stays_and_is_taken_back_when_switched_off(
+def test_announcement_is_retained_and_removed_when_disabled(
     pc: DaemonPc, tmp_path: Path
 ) -> None:
     (tmp_path / "broker").mkdir()

@@ -81,7 +81,9 @@ def test_verb_of_the_line_pc_answers(fresh_line_pc: LinePc, verb: str) -> None:
     assert f"usage: graftline {verb}" in out
 
 
-def test_training_on_a_line_pc_says_what_to_install(fresh_line_pc: LinePc) -> None:
+def test_training_on_a_line_pc_is_an_error_that_names_what_to_install(
+    fresh_line_pc: LinePc,
+) -> None:
     folder = fresh_line_pc.folder
     words = ("train", folder, "--out", folder / "run")
     code, out, err = fresh_line_pc.run(fresh_line_pc.graftline, *words)

@@ -96,7 +96,7 @@ def test_figures_are_those_of_the_daemon(
     del pc, process
 
 
-def test_broker_that_comes_is_seen(
+def test_broker_that_starts_later_is_counted_as_connected(
     pc: DaemonPc, process: "subprocess.Popen[str]", port: int, tmp_path: Path
 ) -> None:
     (tmp_path / "broker").mkdir()
@@ -109,7 +109,7 @@ def test_broker_that_comes_is_seen(
     del process
 
 
-def test_daemon_is_alive_and_ready_and_says_its_faults(
+def test_probes_report_alive_ready_and_the_faults(
     process: "subprocess.Popen[str]", port: int
 ) -> None:
     until(lambda: get(port, "/readyz")[0] == 200)
@@ -123,7 +123,7 @@ def test_daemon_is_alive_and_ready_and_says_its_faults(
         get(port, "/healthz")
 
 
-def test_daemon_that_is_not_ready_says_so(pc: DaemonPc, port: int) -> None:
+def test_daemon_that_is_not_ready_is_reported_as_such(pc: DaemonPc, port: int) -> None:
     # A server that accepts and is silent: the camera stays in its opening.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/video"
@@ -160,7 +160,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def test_port_that_is_taken_is_refused_at_the_start(pc: DaemonPc, port: int) -> None:
+def test_port_in_use_is_refused_at_the_start(pc: DaemonPc, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         code, _, said = pc.run(camera_table("a", "a.avi"))
     assert code == ConfigError.exit_code

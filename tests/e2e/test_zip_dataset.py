@@ -39,7 +39,7 @@ def test_zip_is_trained_on_and_measured_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Pascal VOC", "Label Studio"])
-def test_check_tells_what_a_zip_holds(tmp_path: Path, name: str) -> None:
+def test_check_reports_the_content_of_a_zip(tmp_path: Path, name: str) -> None:
     path = zipped(EXPORTS[name](tmp_path / "export"))
     answer = graftline("check", path, "--json", cwd=tmp_path)
     assert answer.json["labels"] == ["dot"]

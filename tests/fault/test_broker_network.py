@@ -57,7 +57,7 @@ def test_broker_killed_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(3)
-def test_broker_that_lost_its_database_is_given_everything_again(
+def test_broker_that_lost_its_database_gets_everything_again(
     tmp_path: Path,
 ) -> None:
     broker = Broker(tmp_path).start()
@@ -77,7 +77,7 @@ def test_broker_that_lost_its_database_is_given_everything_again(
 
 
 @pytest.mark.fault(5)
-def test_line_that_swallows_everything_is_noticed_and_loses_nothing(
+def test_network_that_drops_everything_is_detected_and_loses_nothing(
     tmp_path: Path, broker: Broker
 ) -> None:
     with (
@@ -127,7 +127,7 @@ def test_connection_reset_after_any_byte_of_a_publish_loses_nothing(
 
 @pytest.mark.long
 @pytest.mark.fault(7)
-def test_slow_line_with_losses_delivers_all_and_little_is_on_its_way(
+def test_slow_network_with_losses_delivers_all_with_little_in_flight(
     tmp_path: Path, broker: Broker
 ) -> None:
     count, most_in_flight = 60, 0
@@ -152,7 +152,7 @@ def test_slow_line_with_losses_delivers_all_and_little_is_on_its_way(
 
 
 @pytest.mark.fault(7)
-def test_no_more_than_a_slow_line_can_carry_is_given_to_it(
+def test_no_more_is_sent_than_a_slow_network_can_carry(
     tmp_path: Path, broker: Broker
 ) -> None:
     count, size = 30, 60_000
@@ -244,7 +244,7 @@ def test_answer_whose_handling_raises_is_counted_and_the_connection_stays(
 
 
 @pytest.mark.fault(28)
-def test_acknowledgement_that_cannot_be_read_is_counted_as_no_fault_of_ours(
+def test_unreadable_acknowledgement_is_counted_and_not_a_fault_of_the_station(
     tmp_path: Path, broker: Broker
 ) -> None:
     from tests.simulators.station import SimStation

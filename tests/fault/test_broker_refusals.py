@@ -150,7 +150,7 @@ def test_refusal_is_shown_in_health_json_and_on_the_terminal(
 
 
 @pytest.mark.fault(20)
-def test_wrong_password_is_an_alarm_without_a_rush_and_heals(
+def test_wrong_password_is_an_alarm_with_slow_retries_until_it_is_corrected(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     users, secret = tmp_path / "users", tmp_path / "secret"
@@ -202,7 +202,7 @@ def test_pauses_between_refused_logins_stay_within_a_minute() -> None:
 
 @pytest.mark.long
 @pytest.mark.fault(24)
-def test_second_client_of_our_name_is_an_alarm_and_the_flapping_slows_down(
+def test_second_client_of_the_same_name_is_an_alarm_and_the_flapping_slows_down(
     tmp_path: Path,
 ) -> None:
     with (
@@ -265,7 +265,7 @@ def test_broker_that_refuses_mqtt_5_gets_311_and_the_collector_still_acknowledge
         pytest.param("message_size_limit 4000\nlog_type all", id="found out"),
     ],
 )
-def test_picture_beyond_the_limit_of_the_broker_is_left_out_and_its_alert_goes(
+def test_picture_beyond_the_limit_of_the_broker_is_left_out_and_its_alert_is_sent(
     tmp_path: Path, limit: str
 ) -> None:
     with (

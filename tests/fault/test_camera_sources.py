@@ -330,7 +330,7 @@ def is_whole_pattern(pixels: Frame) -> bool:
 
 
 @pytest.mark.fault(40)
-def test_gige_camera_that_dies_is_lost_in_time_and_returns_configured(
+def test_gige_camera_that_vanishes_is_lost_in_time_and_returns_configured(
     cameras: Cameras,
 ) -> None:
     needs_aravis()

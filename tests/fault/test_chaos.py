@@ -14,7 +14,7 @@ SECONDS, FPS, SEED = 45.0, 20.0, 7
 @pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto")
 @pytest.mark.fault(2, 12, 35, 59)
 @pytest.mark.timeout(600)
-def test_every_alert_is_in_the_history_once_whatever_is_killed(tmp_path: Path) -> None:
+def test_every_alert_is_in_the_history_once_after_random_kills(tmp_path: Path) -> None:
     report = Chaos(tmp_path, SEED, FPS).run(SECONDS)
     assert set(report.kills) == {"broker", "daemon", "dashboard", "camera"}
     assert report.alerts > 100

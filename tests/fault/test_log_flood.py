@@ -13,7 +13,9 @@ LOG_MAX_BYTES = 100_000  # a minute of two errors, one of them with its tracebac
 
 
 @pytest.mark.fault(65)
-def test_error_at_every_frame_is_told_a_few_times_and_counted(repository: Path) -> None:
+def test_error_at_every_frame_is_logged_a_few_times_and_counted(
+    repository: Path,
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulators.flood_verb"],
         cwd=repository,

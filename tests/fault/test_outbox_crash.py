@@ -104,7 +104,7 @@ def test_log_is_synchronized_before_an_event_is_accepted(tmp_path: Path) -> None
 @needs_strace
 @pytest.mark.fault(16)
 @pytest.mark.parametrize("when", ["2", "3..4"])
-def test_disk_that_fails_to_synchronize_is_asked_again_and_nothing_is_doubled(
+def test_failed_synchronization_is_retried_and_doubles_no_event(
     tmp_path: Path, when: str
 ) -> None:
     driver.run(driver.command(tmp_path, 0, 4))

@@ -127,7 +127,7 @@ def disk_fails_with(error: str, pid: int, file: Path) -> Iterator[None]:
 @pytest.mark.skipif(STRACE is None, reason="needs strace")
 @pytest.mark.fault(14, 15)
 @pytest.mark.parametrize("error", ["EROFS", "ENOSPC", "EIO"])
-def test_daemon_inspects_on_while_its_disk_takes_nothing(
+def test_daemon_continues_to_inspect_while_its_disk_refuses_writes(
     tmp_path: Path, error: str
 ) -> None:
     pc = DaemonPc(tmp_path, free_port())

@@ -36,7 +36,7 @@ def events(pc: DaemonPc, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.fault(62)
-def test_daemon_without_descriptors_says_so_and_recovers(tmp_path: Path) -> None:
+def test_daemon_without_descriptors_reports_it_and_recovers(tmp_path: Path) -> None:
     pc = DaemonPc(tmp_path, free_port())
     write_parts(pc.folder / "parts", good=0, defective=600)
     process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)

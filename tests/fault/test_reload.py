@@ -182,7 +182,7 @@ def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
         ("nul", "a NUL character in broker.password_file"),
     ],
 )
-def test_faulty_file_changes_nothing_until_it_is_mended(
+def test_faulty_file_changes_nothing_until_it_is_corrected(
     pc: DaemonPc, broker: Broker, tmp_path: Path, fault: str, told: str
 ) -> None:
     with (
@@ -284,7 +284,7 @@ def is_up(collector: SimCollector, topic: str) -> bool:
 
 @pytest.mark.long
 @pytest.mark.fault(23)
-def test_rotated_certificate_is_taken_up_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_rotated_certificate_is_used_and_nothing_is_lost(tmp_path: Path) -> None:
     authority = Certificates(tmp_path / "authority")
     certificate, key = authority.issue("broker")
     for folder in ("broker", "pc"):

@@ -98,7 +98,9 @@ def test_stop_with_thousands_undelivered_delivers_some_and_keeps_the_rest(
         until(lambda: len(collector.history("alert")) >= WAITING + 1)
 
 
-def test_stop_with_a_broker_that_thaws_in_time_says_goodbye(tmp_path: Path) -> None:
+def test_stop_with_a_broker_that_resumes_in_time_publishes_disconnected(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker") as broker:
         pc = DaemonPc(tmp_path, broker.port)

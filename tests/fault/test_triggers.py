@@ -175,7 +175,7 @@ def test_every_frame_is_a_part_though_the_daemon_is_busy(start: StartCamera) -> 
     assert camera.frames_dropped == 0
 
 
-def test_parts_that_die_with_the_camera_s_process_leave_a_gap(
+def test_parts_lost_with_the_camera_s_process_leave_a_gap(
     start: StartCamera,
 ) -> None:
     with MjpegCamera(fps=50) as network:

@@ -82,7 +82,7 @@ def test_daemon_whose_main_loop_fails_ends_with_a_bug(
     assert "this is a bug in Graftline (BrokenError" in pc.said
 
 
-def test_daemon_is_ready_when_its_cameras_are_and_says_how_it_goes(
+def test_daemon_is_ready_when_its_cameras_are_and_reports_its_status(
     pc: DaemonPc, tmp_path: Path
 ) -> None:
     (tmp_path / "broker").mkdir()
@@ -103,7 +103,7 @@ def test_daemon_is_ready_when_its_cameras_are_and_says_how_it_goes(
 @pytest.mark.long
 @pytest.mark.fault(60)
 @pytest.mark.slow
-def test_starved_daemon_is_not_taken_for_dead(pc: DaemonPc, tmp_path: Path) -> None:
+def test_starved_daemon_is_not_restarted(pc: DaemonPc, tmp_path: Path) -> None:
     (tmp_path / "broker").mkdir()
     pc.program = ["nice", "-n", "19", *pc.program]
     burn = f"import time\nend = time.monotonic() + {STARVED_S}\n"

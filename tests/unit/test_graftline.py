@@ -83,7 +83,7 @@ def test_help_answers_within_its_budget(repository: Path) -> None:
     assert min(processor_seconds_of_help() for _ in range(5)) < HELP_BUDGET_S
 
 
-def test_command_imports_no_library_before_it_knows_the_verb(repository: Path) -> None:
+def test_command_imports_no_library_before_the_verb_is_parsed(repository: Path) -> None:
     code = "import sys, graftline; print(*{m.partition('.')[0] for m in sys.modules})"
     listing = subprocess.run(
         [sys.executable, "-S", "-c", code],

@@ -69,7 +69,7 @@ def test_password_file_without_a_password_is_refused(
         read_password(settings.broker)
 
 
-def test_certificate_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_certificate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate", encoding="utf-8")
     with pytest.raises(ConfigError, match="tls_ca_file"):
         make_tls_context(load(tmp_path, '[broker]\ntls_ca_file = "ca.pem"').broker)

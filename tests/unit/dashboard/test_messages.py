@@ -106,16 +106,16 @@ def test_newer_schema_is_refused_and_named() -> None:
         "graftline/" + "x" * 40 + "/line-1/press-1/status",
     ],
 )
-def test_topic_that_is_not_ours_is_refused(topic: str) -> None:
+def test_topic_outside_the_schema_is_refused(topic: str) -> None:
     assert reason_of(topic, changed()) is RejectionReason.TOPIC
 
 
 @pytest.mark.parametrize("leaf", ["ack", "cmd/flash", "model/desired"])
-def test_message_for_others_is_left_alone(leaf: str) -> None:
+def test_message_for_another_receiver_is_ignored(leaf: str) -> None:
     assert read_message(Message(f"{PRESS.root}/{leaf}", b"{}", NOW_MS)) is None
 
 
-def test_picture_is_taken() -> None:
+def test_picture_is_accepted() -> None:
     topic = PRESS.camera("top", f"image/{EVENT.id}")
     record = read_message(Message(topic, b"\xff\xd8\xff\xe0", NOW_MS))
     assert isinstance(record, Image)
@@ -130,7 +130,7 @@ def test_picture_is_taken() -> None:
         (b"\xff\xd8\xff" + bytes(THUMBNAIL_MAX_BYTES), RejectionReason.TOO_LARGE),
     ],
 )
-def test_picture_that_is_none_is_refused(
+def test_file_that_is_not_a_picture_is_refused(
     payload: bytes, reason: RejectionReason
 ) -> None:
     assert reason_of(PRESS.camera("top", f"image/{EVENT.id}"), payload) is reason
@@ -190,7 +190,7 @@ def test_no_bytes_are_more_than_a_rejection(topic: str, payload: bytes) -> None:
     read_message(Message(full, payload, NOW_MS))
 
 
-def test_whatever_passes_can_be_stored(file: HistoryFile) -> None:
+def test_every_accepted_message_can_be_stored(file: HistoryFile) -> None:
     payload = changed(part_id="\x00 ' \" ; DROP TABLE alerts --", extra=[1.5, {}, "𝄞"])
     record = read_message(Message(ALERT_TOPIC, payload, NOW_MS))
     assert isinstance(record, Alert)
@@ -199,7 +199,7 @@ def test_whatever_passes_can_be_stored(file: HistoryFile) -> None:
     assert alert["part_id"] == "\x00 ' \" ; DROP TABLE alerts --"
 
 
-def test_added_field_cannot_pass_for_one_of_ours(file: HistoryFile) -> None:
+def test_added_field_cannot_replace_a_field_of_the_schema(file: HistoryFile) -> None:
     payload = changed(has_image=True, n=999, happened_ms=1, id="forged")
     record = read_message(Message(ALERT_TOPIC, payload, NOW_MS))
     assert isinstance(record, Alert)

@@ -65,7 +65,7 @@ def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_misspelt_key_is_refused_with_the_key_that_was_meant(
+def test_misspelt_key_is_refused_with_the_nearest_key(
     text: str, place: str, meant: str, tmp_path: Path
 ) -> None:
     assert f"{place}: unknown key, did you mean {meant}?" in fault_of(tmp_path, text)

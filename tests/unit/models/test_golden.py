@@ -80,7 +80,7 @@ def test_unexpected_detection_is_a_fault() -> None:
     )
 
 
-def test_detections_near_the_threshold_may_come_and_go() -> None:
+def test_detections_near_the_threshold_may_differ() -> None:
     near = found((BOX, 0.54, 0))
     assert not faults(near, no_detections())
     assert not faults(no_detections(), near)

@@ -73,7 +73,7 @@ def test_only_one_session_is_made_where_the_first_version_is_accepted() -> None:
     session.abandon()
 
 
-def test_broker_that_knows_no_version_is_reported() -> None:
+def test_broker_without_a_supported_version_is_reported() -> None:
     plant = Plant(V5=OtherVersionError("first"), V311=OtherVersionError("second"))
     with pytest.raises(OtherVersionError, match="second"):
         open_session(plant.make, BOTH)

@@ -84,7 +84,7 @@ def test_rate_puts_alerts_into_their_minutes(file: HistoryFile) -> None:
     assert rate["per_minute"][place] == 3
 
 
-def test_rate_is_per_minute_whatever_the_length_of_a_bucket(file: HistoryFile) -> None:
+def test_rate_is_per_minute_for_every_length_of_a_bucket(file: HistoryFile) -> None:
     file.record(*(at(seq, 100) for seq in range(1, 9)))
     rate = file.history.rate(NOW_MS, 480, 60)  # buckets of eight minutes
     assert max(rate["alerts"]) == 8

@@ -69,7 +69,7 @@ def test_clock_that_was_not_set_yet_deletes_nothing_once_it_is(tmp_path: Path) -
     file.store.close()
 
 
-def test_new_history_begun_in_1970_keeps_its_alerts(tmp_path: Path) -> None:
+def test_new_history_started_in_1970_keeps_its_alerts(tmp_path: Path) -> None:
     file = HistoryFile(tmp_path)
     pruned(file.store, 0)
     file.record(alert(1, 5000))
@@ -104,7 +104,9 @@ def test_nights_and_weekends_are_caught_up(tmp_path: Path) -> None:
     file.store.close()
 
 
-def test_three_weeks_off_are_caught_up_within_some_days(tmp_path: Path) -> None:
+def test_deletion_catches_up_within_days_after_three_weeks_without_power(
+    tmp_path: Path,
+) -> None:
     file = opened(tmp_path)
     file.record(alert(1, NOW_MS))
     back_ms = NOW_MS + (KEEP_DAYS + 21) * DAY_MS

@@ -142,7 +142,7 @@ def test_ranges_merge_in_any_order(file: HistoryFile, order: tuple[int, ...]) ->
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_ranges_are_those_of_all_events_however_they_come(
+def test_ranges_cover_all_events_in_any_order_of_arrival(
     file: HistoryFile, seed: int
 ) -> None:
     chance, seen = random.Random(seed), set[int]()

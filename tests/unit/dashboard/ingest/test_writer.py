@@ -67,7 +67,7 @@ def test_nothing_is_acknowledged_before_its_row_is_committed(ledger: Ledger) -> 
     assert ledger.acked == [1, 2, 3]
 
 
-def test_hostile_message_is_counted_and_taken_from_the_broker(ledger: Ledger) -> None:
+def test_hostile_message_is_counted_and_confirmed_to_the_broker(ledger: Ledger) -> None:
     ledger.send(1, b"\xff not JSON")
     ledger.send(2, alert(1))
     until(lambda: ledger.receipts == [1, 2], "receipts")
@@ -128,7 +128,7 @@ def fill(ledger: Ledger, received_ms: int) -> None:
             ledger.file.record(Image(sender, f"press-1-00ff:{seq}", "00", PICTURE))
 
 
-def test_full_history_makes_room_of_what_becomes_too_old(small: Ledger) -> None:
+def test_full_history_has_room_again_when_rows_become_too_old(small: Ledger) -> None:
     now_ms = time.time_ns() // 1_000_000
     fill(small, now_ms)
     small.file.store.prune(now_ms, 10**13, 90, 90)  # its clock is trusted

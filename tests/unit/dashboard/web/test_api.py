@@ -58,7 +58,7 @@ def site(file: HistoryFile) -> Site:
     return Site(file)
 
 
-def test_alerts_are_given_newest_first(site: Site) -> None:
+def test_alerts_are_listed_newest_first(site: Site) -> None:
     for seq in (1, 2, 3):
         site.add(seq)
     page = get(site.app, "/api/alerts?limit=2").json
@@ -231,7 +231,7 @@ def test_last_event_id_wins_over_the_address(site: Site) -> None:
     assert [number for number, _, _ in events(answer.body)] == ["3", ""]
 
 
-def test_new_alert_comes_live(site: Site) -> None:
+def test_new_alert_is_sent_to_an_open_page(site: Site) -> None:
     async def raise_alert() -> None:
         site.hub.attach(asyncio.get_running_loop())
         await asyncio.to_thread(until, lambda: site.hub.viewers, "the page listens")

@@ -65,7 +65,7 @@ def screen(file: HistoryFile) -> Screen:
     return Screen(file)
 
 
-def test_new_alerts_come_with_their_cursors(screen: Screen) -> None:
+def test_new_alerts_have_their_cursors(screen: Screen) -> None:
     events = [alert_event(PRESS, seq) for seq in (1, 2)]
     committed = screen.file.record(*map(alert_record, events))
     found = screen.events(lambda: screen.broadcaster.broadcast(committed), 2)

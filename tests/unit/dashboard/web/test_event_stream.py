@@ -46,7 +46,7 @@ def test_page_beyond_the_limit_is_refused() -> None:
     asyncio.run(scene())
 
 
-def test_closing_ends_every_page_and_lets_none_in() -> None:
+def test_closing_ends_every_stream_and_refuses_new_ones() -> None:
     async def scene() -> None:
         hub = Hub(max_viewers=5)
         viewer = hub.join()

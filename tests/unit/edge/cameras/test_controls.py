@@ -34,12 +34,12 @@ def test_all_settings_are_written_before_any_is_read() -> None:
     ]
 
 
-def test_settings_that_are_not_given_are_not_written() -> None:
+def test_absent_settings_are_not_written() -> None:
     port = Port()
     assert apply_controls(ControlSettings(), port) == ()
     assert port.log == []
 
 
-def test_off_and_zero_are_given_settings() -> None:
+def test_off_and_zero_are_settings() -> None:
     given = ControlSettings(auto_gain=False, gain=0).given()
     assert given == {"auto_gain": False, "gain": 0}

@@ -87,7 +87,7 @@ def test_hostile_name_stays_inside_the_folder(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("size_px", [(1080, 1920), (3000, 4000), (8, 8), (4000, 30)])
-def test_thumbnail_fits_whatever_the_frame(size_px: tuple[int, int]) -> None:
+def test_thumbnail_fits_for_frames_of_any_size(size_px: tuple[int, int]) -> None:
     jpeg = encode_thumbnail(noise(*size_px), boxes((1, 1, 4, 4)))
     assert len(jpeg) <= THUMBNAIL_MAX_BYTES
     assert jpeg.startswith(b"\xff\xd8\xff")
@@ -114,7 +114,7 @@ def test_frame_that_cannot_be_a_jpeg_has_a_thumbnail_all_the_same(
     assert max(decoded(kept.thumbnail).shape) == 640
 
 
-def test_frame_without_any_picture_costs_only_the_picture(tmp_path: Path) -> None:
+def test_frame_without_pixels_has_neither_picture_nor_thumbnail(tmp_path: Path) -> None:
     store = EvidenceStore(tmp_path, MEBIBYTE)
     kept = store.save(np.zeros((0, 16, 3), np.uint8), boxes((0, 0, 9, 9)), "top/1")
     assert (kept.path, kept.thumbnail, kept.thumbnail_sha256) == (None, b"", None)
@@ -151,7 +151,7 @@ def test_empty_day_folders_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "2020-01-01").exists()
 
 
-def test_disk_that_takes_nothing_costs_the_picture_and_is_counted(
+def test_disk_that_refuses_writes_loses_the_picture_and_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = EvidenceStore(tmp_path, MEBIBYTE)
@@ -180,7 +180,7 @@ def test_half_written_pictures_of_a_power_cut_are_removed(tmp_path: Path) -> Non
     assert picture.exists()
 
 
-def test_files_of_somebody_else_are_never_removed(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_never_removed(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere" / "top"
     elsewhere.mkdir(parents=True)
     folder = tmp_path / "home"
@@ -206,7 +206,7 @@ def test_files_of_somebody_else_are_never_removed(tmp_path: Path) -> None:
     assert [path for path in theirs if not path.exists()] == []
 
 
-def test_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_an_error_with_a_fix(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"evidence\.folder") as caught:
         EvidenceStore(tmp_path / "file" / "evidence", MEBIBYTE)

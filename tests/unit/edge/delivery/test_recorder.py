@@ -183,7 +183,7 @@ def test_alert_is_raised_even_where_evidence_cannot_be_written(
     assert alert["thumbnail_sha256"]
 
 
-def test_frame_too_tall_for_a_jpeg_costs_neither_alert_nor_verdict(
+def test_alert_and_verdict_of_a_frame_too_tall_for_a_jpeg_are_kept(
     outbox: Outbox, recorder: DecisionRecorder
 ) -> None:
     tall = np.zeros((66_000, 16, 3), np.uint8)

@@ -13,7 +13,7 @@ def fine(name: str) -> Check:
     return Check(name, 3, lambda: CheckResult(name, Grade.OK, "fine"))
 
 
-def test_results_come_in_the_order_of_the_checks() -> None:
+def test_results_are_in_the_order_of_the_checks() -> None:
     first_may_end = threading.Event()
 
     def last() -> CheckResult:

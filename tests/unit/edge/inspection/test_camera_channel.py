@@ -140,7 +140,7 @@ def test_defective_parts_in_a_row_degrade_the_camera_until_a_good_one() -> None:
     assert made.counters.verdicts[VerdictKind.DEFECT] == 3
 
 
-def test_lost_camera_stays_lost_and_gives_both_reasons() -> None:
+def test_lost_camera_stays_lost_with_both_reasons() -> None:
     made = channel(is_triggered=True, defect_rate=alarm(parts=1))
     made.count_verdict(VerdictKind.DEFECT, Stamp(0, 0, 0))
     made.camera.state, made.camera.reason = CameraState.LOST, "no frame\nfor 2 s"
@@ -208,7 +208,7 @@ def ruled(thresholds: dict[str, float]) -> CameraSettings:
     return CameraSettings.model_validate(text)
 
 
-def test_rule_for_an_unknown_label_is_refused_with_what_the_model_knows() -> None:
+def test_rule_for_an_unknown_label_is_refused_with_the_labels_of_the_model() -> None:
     with pytest.raises(ConfigError) as caught:
         check_labels([ruled({"scrach": 0.4, "dent": 0.4})], sim_model())
     assert "camera top: region rim has a threshold for 'scrach'" in caught.value.what

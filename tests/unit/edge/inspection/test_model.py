@@ -143,7 +143,7 @@ def test_streams_are_those_that_flashing_measured_up_to_the_useful_ones(
     assert len(load_model(slot, threads, streams_max).requests) == expected
 
 
-def test_one_camera_in_free_run_wants_each_answer_at_once() -> None:
+def test_free_run_cameras_use_one_stream_each_and_triggered_ones_more() -> None:
     assert useful_streams([False]) == 1
     assert useful_streams([False, False, False]) == 3
     assert useful_streams([True]) > 8

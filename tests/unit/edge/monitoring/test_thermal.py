@@ -70,7 +70,9 @@ def test_reason_holds_the_figures_of_the_moment_it_began(rule: ThermalRule) -> N
     assert rule.reason == "cpu 97 of 95 C, 1.2 of 3.4 GHz"
 
 
-def test_count_that_rises_is_heat_and_one_that_stands_is_not(rule: ThermalRule) -> None:
+def test_rising_throttle_count_is_reported_and_a_constant_one_is_not(
+    rule: ThermalRule,
+) -> None:
     assert not rule.update(reading(60, throttles=500), 0)  # of last week
     assert rule.update(reading(60, throttles=503), SECOND_NS)
     assert "slowed down 3 times" in rule.reason

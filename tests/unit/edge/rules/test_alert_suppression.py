@@ -12,13 +12,13 @@ def test_without_a_cool_down_every_alert_is_reported() -> None:
     assert [rule.admit("rim", "dent", 5) for _ in range(4)] == [0, 0, 0, 0]
 
 
-def test_number_suppressed_comes_with_the_next_alert() -> None:
+def test_next_alert_has_the_number_of_suppressed_ones() -> None:
     rule = AlertSuppression(10)
     answers = [rule.admit("rim", "dent", t * S) for t in (0, 1, 9, 10, 11, 19, 20, 40)]
     assert answers == [0, None, None, 2, None, None, 2, 0]
 
 
-def test_defect_that_comes_all_the_time_is_reported_once_a_window() -> None:
+def test_continuous_defect_is_reported_once_a_window() -> None:
     rule = AlertSuppression(10)
     answers = [rule.admit("", "dent", t * S) for t in range(100)]
     reported = [t for t, answer in enumerate(answers) if answer is not None]

@@ -17,7 +17,7 @@ def learned(times: int, x: float = 40) -> CommonMotion:
     return motion
 
 
-def test_first_motion_is_taken_as_it_is() -> None:
+def test_first_motion_is_used_unchanged() -> None:
     motion = learned(1)
     assert motion.velocity is not None
     assert motion.velocity.tolist() == [40, 0]
@@ -48,11 +48,11 @@ def test_trusted_motion_changes_less_with_one_frame() -> None:
     assert changes[1] == 2
 
 
-def test_trust_is_bounded() -> None:
+def test_trust_in_a_motion_is_bounded() -> None:
     assert learned(50).trust == TRUST_MAX
 
 
-def test_unlike_motion_costs_trust_and_does_not_change_the_velocity() -> None:
+def test_unlike_motion_lowers_the_trust_and_keeps_the_velocity() -> None:
     motion = learned(TRUST_MAX)
     motion.update([velocity(-40)])
     assert motion.velocity is not None

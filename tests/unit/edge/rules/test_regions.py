@@ -68,7 +68,7 @@ def test_inside_a_mask_nothing_counts_and_elsewhere_everything() -> None:
 
 
 @pytest.mark.parametrize("is_first", [True, False])
-def test_mask_wins_wherever_it_stands_in_the_file(is_first: bool) -> None:
+def test_mask_wins_in_any_order_of_the_regions(is_first: bool) -> None:
     regions = [inspect("all", EVERYTHING), mask(SQUARE)]
     found = seen((20, 50, 0, 0.9), (180, 50, 0, 0.9))
     assert kept(regions[:: -1 if is_first else 1], found) == [(180, "all")]
@@ -120,7 +120,7 @@ def test_region_stays_on_the_part_when_the_resolution_changes() -> None:
     assert len(drawn.filter(found, 100, 100)) == 0
 
 
-def test_frame_without_detections_costs_nothing() -> None:
+def test_frame_without_detections_stays_without_any() -> None:
     assert kept([inspect("left", SQUARE), mask(RIGHT)], no_detections()) == []
 
 

@@ -97,7 +97,7 @@ def test_moving_defect_gives_one_alert_at_any_speed(step_px: float) -> None:
     assert alerts(line, 60) == {(0, 0): 1}
 
 
-def test_alert_comes_with_the_kth_sighting() -> None:
+def test_alert_is_raised_at_the_kth_sighting() -> None:
     tracker = tracker_of(3, 5)
     reports = [len(tracker.update(one(100 + 40 * i, 50), i)) for i in range(6)]
     assert reports == [0, 0, 1, 0, 0, 0]
@@ -125,7 +125,7 @@ def test_flickering_defect_over_sixty_frames_gives_exactly_one_alert() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_defect_that_flickers_trembles_and_flips_gives_exactly_one_alert(
+def test_defect_with_flicker_jitter_and_changing_label_gives_exactly_one_alert(
     seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -339,7 +339,7 @@ def test_reported_detection_is_that_of_this_frame() -> None:
     assert reported.labels.tolist() == [2]
 
 
-def test_frame_numbers_that_start_again_do_no_harm() -> None:
+def test_frame_numbers_may_start_again() -> None:
     tracker = tracker_of(2, 3)
     counts = [len(tracker.update(one(200, 90), i)) for i in (50, 51, 0, 1, 2)]
     assert counts == [0, 1, 0, 0, 0]

@@ -43,7 +43,7 @@ def test_two_commands_before_one_frame_take_one_frame_each_in_order() -> None:
     assert triggers.assign_part(frame(1, 60)) == ([], "b")
 
 
-def test_frame_that_comes_too_late_is_not_the_part() -> None:
+def test_frame_after_the_timeout_is_not_the_part() -> None:
     triggers = CommandTriggers()
     triggers.add(trigger("a", 0, timeout_ms=50))
     triggers.add(trigger("b", 40, timeout_ms=50))

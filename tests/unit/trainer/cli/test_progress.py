@@ -22,7 +22,7 @@ def _every_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
 
 
-def test_status_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_written_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     print_status("packing")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "packing\n")

@@ -13,7 +13,7 @@ def test_each_kind_has_its_own_value_and_heading() -> None:
     assert FindingKind.CLIPPED_BOX.heading == "Boxes that reach outside their photo"
 
 
-def test_first_names_are_listed_and_the_rest_is_dots() -> None:
+def test_first_names_are_listed_and_the_others_are_dots() -> None:
     assert first_names("abc") == "a; b; c"
     assert first_names("abcd") == "a; b; c; …"
     assert first_names([]) == ""

@@ -283,7 +283,7 @@ def test_cache_that_cannot_be_written_is_reported(
         zoo.find_weights(entry.name, cache=tmp_path / "file", show_progress=False)
 
 
-def test_path_of_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_path_of_a_file_is_used_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.pth").touch()
     assert zoo.find_weights(str(tmp_path / "mine.pth")) == tmp_path / "mine.pth"
 

@@ -40,7 +40,7 @@ def test_labels_are_counted_in_the_order_of_the_model(dataset: Dataset) -> None:
         assert after.labels.tolist() == np.array([2, 1])[before.labels].tolist()
 
 
-def test_class_that_the_model_does_not_know_is_refused(dataset: Dataset) -> None:
+def test_class_that_the_model_lacks_is_refused(dataset: Dataset) -> None:
     with pytest.raises(DatasetError, match=f"unknown class {LABELS[1]}"):
         relabelled(dataset.splits["val"], dataset, LABELS[:1])
 

@@ -70,7 +70,7 @@ def test_first_steps_do_not_count_for_the_pace() -> None:
     assert pace.step_s == pytest.approx(0.5)
 
 
-def test_moved_end_leaves_no_jump_and_no_past_rate_changed() -> None:
+def test_moved_end_changes_no_past_learning_rate_and_makes_no_jump() -> None:
     before = Schedule(1.0, 100, 10)
     after = before.ending_at(60, now=40)
     assert [after.at(i) for i in range(41)] == [before.at(i) for i in range(41)]

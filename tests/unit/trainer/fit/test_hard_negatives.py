@@ -106,7 +106,9 @@ def test_remaining_rounds_are_counted_in_seconds() -> None:
     assert left == [15, 10, 5, 0]
 
 
-def test_many_good_parts_take_turns(model: TrainableDetector) -> None:
+def test_good_parts_beyond_the_limit_are_mined_in_turn(
+    model: TrainableDetector,
+) -> None:
     photos = [photo(n, is_good=True) for n in range(2 * MAX_PHOTOS + 1)]
     find = Finder(detections())
     negatives = HardNegatives(photos, find)

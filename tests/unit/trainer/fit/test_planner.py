@@ -123,7 +123,7 @@ def test_repeated_run_is_validated_as_often_from_the_same_step(time: Clock) -> N
     assert (subject.count, len(subject.photos)) == (5, 12)
 
 
-def test_training_that_no_longer_rises_ends_in_a_quarter_of_its_rest(
+def test_training_that_no_longer_improves_ends_within_a_quarter_of_its_rest(
     time: Clock,
 ) -> None:
     assert time.now_s

@@ -58,7 +58,7 @@ def test_few_photos_do_not_end_a_training(defective: int) -> None:
     assert not fill(validator(defective), FLAT)
 
 
-def test_length_that_was_given_is_kept() -> None:
+def test_given_length_is_kept() -> None:
     assert not fill(validator(may_end_early=False), FLAT)
 
 

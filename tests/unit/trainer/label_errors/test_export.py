@@ -172,14 +172,14 @@ def test_section_shows_at_most_24(dataset: Dataset, photos: list[Photo]) -> None
     assert html.count("<figure>") == 24
 
 
-def test_section_without_issues_states_that_no_label_looks_wrong(
+def test_section_without_issues_states_that_there_are_none(
     dataset: Dataset, photos: list[Photo]
 ) -> None:
     html = label_issues_section(dataset, crossed(photos, []))
     assert "No label looks wrong." in html
 
 
-def test_figures_over_all_folds_come_with_their_interval(photos: list[Photo]) -> None:
+def test_figures_over_all_folds_have_their_interval(photos: list[Photo]) -> None:
     result = crossed(photos, [])
     html = folds_section(result)
     assert "Over all 3 folds" in html

@@ -65,7 +65,7 @@ def test_points_that_rise_and_fall_lie_on_no_curve() -> None:
     )
 
 
-def test_few_photos_to_measure_on_give_a_wide_interval() -> None:
+def test_few_evaluation_photos_give_a_wide_interval() -> None:
     found = extrapolate(series((0.86, 0.9, 0.92, 0.94), 40), 0.95, 0)
     assert found.conclusion is Conclusion.WIDE
     assert "is not known: anything from" in extrapolation_text(found)

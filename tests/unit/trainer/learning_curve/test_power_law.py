@@ -30,7 +30,7 @@ def test_flat_error_stays_flat() -> None:
     assert found.photos_for(0.05)[0] == np.inf
 
 
-def test_rising_error_gives_a_flat_curve_far_off() -> None:
+def test_rising_error_is_fitted_with_a_flat_curve_far_from_the_points() -> None:
     found = fit(PHOTOS, np.array([[0.1, 0.2, 0.3, 0.4]]), SPREAD)
     assert found.scale[0] == pytest.approx(0)
     assert found.squares[0] > 10

@@ -39,7 +39,7 @@ def test_line_that_continues_another_is_dashed_and_not_in_the_legend() -> None:
     assert chart.count("<li>") == 2
 
 
-def test_band_goes_along_the_high_side_and_back_along_the_low_one() -> None:
+def test_band_follows_the_upper_bounds_and_returns_along_the_lower_ones() -> None:
     band = Band.between(2, np.array([1, 2]), np.array([[0, 3], [1, 4]]))
     assert band.x.tolist() == [1, 2, 2, 1]
     assert band.y.tolist() == [3, 4, 1, 0]

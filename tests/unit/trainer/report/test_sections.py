@@ -27,7 +27,7 @@ def metrics() -> Metrics:
     )
 
 
-def test_factory_figures_come_with_their_intervals(metrics: Metrics) -> None:
+def test_factory_figures_have_their_intervals(metrics: Metrics) -> None:
     html = on_the_line(metrics)
     assert "75.0<small> %</small>" in html
     assert "95 %: 60.0 to 85.0 %" in html

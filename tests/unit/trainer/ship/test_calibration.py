@@ -52,7 +52,7 @@ def test_record_names_the_photos_by_their_hash(dataset: Dataset) -> None:
     assert hashes == [photo.sha256 for photo in calibration.photos]
 
 
-def test_calibration_photos_of_the_run_are_taken(
+def test_calibration_photos_of_the_run_are_used(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     photos = dataset.splits["train"]

@@ -251,7 +251,7 @@ def test_failure_leaves_nothing_and_keeps_the_old_package(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
-def test_power_cut_between_the_two_renames_is_mended(tmp_path: Path) -> None:
+def test_power_cut_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
     previous = tmp_path / ".package.previous"
     previous.mkdir()
     (previous / "manifest.json").write_text("old")

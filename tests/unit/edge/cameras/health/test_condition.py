@@ -121,7 +121,7 @@ def test_most_torn_frames_are_unusable_and_raise_an_alarm(
         assert checker.alarms == ("torn",)
 
 
-def test_scene_that_looks_cut_from_the_first_frame_is_not_torn() -> None:
+def test_scene_that_has_an_edge_from_the_first_frame_is_not_torn() -> None:
     def cut(number: int) -> Frame:
         picture = scenes.scene(number)
         picture[100:] = scenes.moved(number)[100:]

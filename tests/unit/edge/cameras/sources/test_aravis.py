@@ -25,7 +25,7 @@ def test_red_of_each_raw_format_is_red() -> None:
         assert picture[0, 0].tolist() == [0, 0, 200]
 
 
-def test_picture_with_too_few_bytes_or_of_an_unknown_format_is_none() -> None:
+def test_buffer_with_too_few_bytes_or_of_an_unknown_format_has_no_picture() -> None:
     assert to_bgr(bytes(63), 8, 8, 0x01080001) is None
     assert to_bgr(bytes(64), 8, 8, 0x01100003) is None
 

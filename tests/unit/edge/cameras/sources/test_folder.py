@@ -28,7 +28,7 @@ def write(path: Path, value: int = 100) -> bytes:
     return path.read_bytes()
 
 
-def test_pictures_come_in_natural_order() -> None:
+def test_pictures_are_read_in_natural_order() -> None:
     names = ["b-1.png", "a-10.jpg", "a-9.jpg", "a-2.jpg", "10.jpg", "9.jpg", "a.jpg"]
     ordered = [p.name for p in sorted(map(Path, names), key=natural_key)]
     assert ordered == [

@@ -252,7 +252,7 @@ def test_put_after_close_fails_its_future(open_outbox: Open) -> None:
     assert outbox.refused == 1
 
 
-def test_image_that_no_collector_takes_is_left_out(open_outbox: Open) -> None:
+def test_image_that_no_collector_accepts_is_left_out(open_outbox: Open) -> None:
     outbox = open_outbox()
     put(outbox, 1, jpeg(1, THUMBNAIL_MAX_BYTES + 1)).result(10)
     put(outbox, 2, jpeg(2, THUMBNAIL_MAX_BYTES)).result(10)
@@ -368,7 +368,7 @@ def test_answer_for_the_old_stream_does_not_touch_the_new_one(
 # --- the disk takes nothing ----------------------------------------------------------
 
 
-def test_events_wait_while_the_disk_takes_nothing_and_are_written_once(
+def test_events_wait_while_the_disk_refuses_writes_and_are_written_once(
     open_outbox: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
@@ -390,7 +390,7 @@ def test_events_wait_while_the_disk_takes_nothing_and_are_written_once(
 
 
 @pytest.mark.fault(15)
-def test_event_that_neither_disk_nor_memory_can_take_fails_its_future(
+def test_event_without_room_on_disk_and_in_memory_fails_its_future(
     open_outbox: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)

@@ -72,7 +72,7 @@ def test_damaged_file_is_replaced_by_an_empty_one(tmp_path: Path) -> None:
     database.close()
 
 
-def test_folder_in_place_of_the_file_is_a_clear_error(tmp_path: Path) -> None:
+def test_folder_in_place_of_the_file_is_an_error_with_a_fix(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="cannot be opened") as caught:
         open_outbox(tmp_path, CAP_BYTES)
     assert "outbox.path" in caught.value.fix

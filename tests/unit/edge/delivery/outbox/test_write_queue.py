@@ -66,7 +66,7 @@ def test_depth_counts_events_that_wait_are_written_and_are_on_disk() -> None:
     assert queue.depth == 11
 
 
-def test_batch_that_was_given_back_comes_first() -> None:
+def test_returned_batch_comes_first() -> None:
     queue = WriteQueue()
     queue.add_event(event(EventKind.ALERT, 1))
     batch = queue.take()

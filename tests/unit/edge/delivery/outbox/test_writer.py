@@ -62,7 +62,9 @@ def test_collector_is_kept_over_a_restart(writer: OutboxWriter) -> None:
     assert writer.collector_known
 
 
-def test_lost_events_leave_a_record_after_the_own_ones(writer: OutboxWriter) -> None:
+def test_lost_events_leave_a_record_after_the_events_of_the_batch(
+    writer: OutboxWriter,
+) -> None:
     batch = batch_of(1)
     batch.lost["alert"] = (7, alert(1).model_dump_json().encode())
     assert commit(writer, batch) == 1

@@ -20,7 +20,7 @@ def test_alarm_is_logged_when_it_is_raised_and_when_it_ends(
     assert alarms.text == ""
 
 
-def test_alarms_stand_beside_each_other() -> None:
+def test_alarms_are_listed_together() -> None:
     alarms = DeliveryFaults()
     alarms.raise_alarm("a", "first")
     alarms.raise_alarm("b", "second")

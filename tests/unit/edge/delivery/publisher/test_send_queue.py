@@ -90,7 +90,7 @@ def acknowledge(
     send_queue.acknowledged(message.model_dump_json().encode(), 0)
 
 
-def test_image_goes_before_its_alert(outbox: Outbox) -> None:
+def test_image_is_sent_before_its_alert(outbox: Outbox) -> None:
     image = jpeg(1)
     put(outbox, 1, image)
     first, second = queue_of(outbox).packets(10, 0)
@@ -109,7 +109,7 @@ def test_limit_may_part_an_image_from_its_alert_and_both_still_go(
     assert seqs(send_queue.packets(1, 0)) == [1]
 
 
-def test_events_go_in_order_and_each_once(outbox: Outbox) -> None:
+def test_events_are_sent_in_order_and_each_once(outbox: Outbox) -> None:
     for number in range(120):
         put(outbox, number)
     send_queue, sent = queue_of(outbox), []
@@ -118,7 +118,7 @@ def test_events_go_in_order_and_each_once(outbox: Outbox) -> None:
     assert sent == list(range(1, 121))
 
 
-def test_no_more_than_the_window_goes_out_without_an_acknowledgement(
+def test_no_more_than_the_window_is_sent_without_an_acknowledgement(
     outbox: Outbox,
 ) -> None:
     for number in range(250):
@@ -211,7 +211,7 @@ def test_undelivered_counts_by_the_rule_in_force(outbox: Outbox) -> None:
     assert send_queue.delivered == 1
 
 
-def test_event_that_the_disk_has_changed_is_dropped_and_the_rest_goes(
+def test_event_damaged_on_disk_is_dropped_and_the_others_are_sent(
     outbox: Outbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(3):
@@ -260,7 +260,7 @@ def test_confirmation_of_another_stream_is_ignored(
 @pytest.mark.parametrize(
     "bad", [(1, 10**30), (1, 3), (0, 1), (-(10**30), 1), (2, 1), (3, 3)]
 )
-def test_acknowledgement_of_what_was_never_given_is_refused_and_nothing_is_lost(
+def test_acknowledgement_of_events_never_sent_is_refused_and_loses_nothing(
     outbox: Outbox, bad: tuple[int, int]
 ) -> None:
     put(outbox, 1)
@@ -333,7 +333,7 @@ def test_silence_is_no_alarm_where_no_collector_is_expected(
     assert alarms.text == ""
 
 
-def test_bytes_on_their_way_are_limited_and_the_last_packet_is_whole(
+def test_bytes_in_flight_are_limited_and_the_last_packet_is_complete(
     outbox: Outbox,
 ) -> None:
     for number in range(5):
@@ -361,7 +361,7 @@ def test_picture_that_was_refused_is_left_out_and_larger_ones_too(
     assert [p.image_of for p in send_queue.packets(10, 0)] == [1, 0, 2, 0, 3, 0]
 
 
-def test_event_beyond_the_limit_of_the_broker_stays_and_the_rest_goes(
+def test_event_beyond_the_limit_of_the_broker_is_kept_and_the_others_are_sent(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1)

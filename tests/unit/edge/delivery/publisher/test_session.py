@@ -116,7 +116,7 @@ def test_acknowledgements_and_commands_are_subscribed(desk: Desk) -> None:
     assert list(desk.broker.filters) == [TOPICS.ack, COMMANDS]
 
 
-def test_packets_in_flight_take_room_until_they_are_confirmed(desk: Desk) -> None:
+def test_packets_in_flight_use_the_window_until_they_are_confirmed(desk: Desk) -> None:
     assert desk.session.room == RECEIVE_MAXIMUM_UNKNOWN
     desk.send(jpeg(1))
     assert desk.session.room == RECEIVE_MAXIMUM_UNKNOWN - 2
@@ -126,7 +126,7 @@ def test_packets_in_flight_take_room_until_they_are_confirmed(desk: Desk) -> Non
     assert desk.session.room_bytes == IN_FLIGHT_MAX_BYTES
 
 
-def test_bytes_in_flight_take_all_room(desk: Desk) -> None:
+def test_bytes_in_flight_use_up_the_window(desk: Desk) -> None:
     desk.session.publish(Packet("topic", bytes(IN_FLIGHT_MAX_BYTES)))
     assert desk.session.room == 0
     desk.answer(PublishAnswer(1, ""))
@@ -192,7 +192,9 @@ def test_acknowledgement_reaches_the_send_queue(desk: Desk) -> None:
     assert desk.outbox.collector_known
 
 
-def test_command_is_taken_and_a_topic_that_is_no_text_is_not(desk: Desk) -> None:
+def test_command_is_accepted_and_a_topic_that_is_not_text_is_ignored(
+    desk: Desk,
+) -> None:
     topic = f"{TOPICS.root}/cmd/reload"
     desk.answer(received(topic, b"{}"), received("", b"{}"))
     assert desk.commands == [(topic, b"{}", False)]

@@ -79,7 +79,7 @@ def test_unknown_class_names_the_photo_that_lost_its_box(flawed: CheckReport) ->
     assert finding.photo.name == "val-5.png"
 
 
-def test_errors_come_first_and_kinds_stand_together(flawed: CheckReport) -> None:
+def test_errors_come_first_and_kinds_are_grouped(flawed: CheckReport) -> None:
     levels = [finding.level for finding in flawed.findings]
     assert levels == sorted(levels, key=list(Level).index)
     kinds = [finding.kind for finding in flawed.findings]
@@ -92,7 +92,7 @@ def test_sound_dataset_has_only_too_few_examples(tmp_path: Path) -> None:
     assert set(report.by_kind) <= {FindingKind.RARE_LABEL, FindingKind.FEW_GOOD}
 
 
-def test_boxes_at_fault_are_given_as_drawn(flawed: CheckReport) -> None:
+def test_faulty_boxes_are_reported_as_drawn(flawed: CheckReport) -> None:
     [outside] = of_kind(flawed, FindingKind.OUTSIDE_BOX)
     assert outside.boxes == ((200, 200, 209, 209),)
     [clipped] = of_kind(flawed, FindingKind.CLIPPED_BOX)
@@ -102,7 +102,7 @@ def test_boxes_at_fault_are_given_as_drawn(flawed: CheckReport) -> None:
 @pytest.mark.parametrize(
     ("other", "count"), [([10, 10, 20, 20.5], 1), ([10, 10, 20, 26], 0)]
 )
-def test_two_boxes_on_one_place_are_one_too_many(
+def test_second_box_on_the_same_place_is_a_finding(
     tmp_path: Path, other: list[float], count: int
 ) -> None:
     report = photos_with(tmp_path / "d", [[[10, 10, 20, 20], other]])
@@ -148,7 +148,9 @@ def test_copies_with_another_class_contradict(tmp_path: Path) -> None:
     )
 
 
-def test_small_box_says_at_which_size_it_is_large_enough(tmp_path: Path) -> None:
+def test_small_box_is_reported_with_the_input_size_that_is_large_enough(
+    tmp_path: Path,
+) -> None:
     report = photos_with(tmp_path / "d", [[[1, 1, 16, 40], [1, 1, 40, 40]]])
     assert not small_boxes(report.dataset, 64, 64)
     assert not small_boxes(report.dataset, 32, 32)  # 8 px: just enough

@@ -33,7 +33,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> RepairedCopy:
     return made
 
 
-def test_check_of_the_copy_shows_none_of_what_was_repaired(copy: RepairedCopy) -> None:
+def test_check_of_the_copy_reports_no_repaired_finding(copy: RepairedCopy) -> None:
     repaired = {repair.kind for repair in copy.repairs}
     assert repaired == {
         FindingKind.ANNOTATION,
@@ -119,7 +119,7 @@ def test_folder_that_is_not_free_is_refused(tmp_path: Path, place: str) -> None:
     assert contents(tmp_path) == before
 
 
-def test_where_nothing_is_left_no_folder_is_made(tmp_path: Path) -> None:
+def test_copy_without_photos_makes_no_folder(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d", {"train": 1})
     document = json.loads((root / "train.json").read_text("utf-8"))
     document["annotations"][0]["bbox"] = [5, 5, 0, 0]

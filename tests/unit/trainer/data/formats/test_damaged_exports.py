@@ -115,7 +115,7 @@ def test_coco_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", [5, None, {"image_id": [0]}])
-def test_coco_with_annotations_that_are_none_is_refused(
+def test_coco_with_malformed_annotations_is_refused(
     tmp_path: Path, entry: object
 ) -> None:
     root = write_coco(tmp_path / "d")

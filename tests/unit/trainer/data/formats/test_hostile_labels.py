@@ -325,7 +325,7 @@ COMPARED_FIELDS = {"CVAT subset", "VOC list"}
 @pytest.mark.parametrize("field", PATH_FIELDS)
 @QUIET
 @given(name=NAMES)
-def test_any_name_in_the_place_of_a_path_is_no_traceback(
+def test_any_name_in_the_place_of_a_path_raises_no_unexpected_error(
     field: str, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     label_format, put = PATH_FIELDS[field]

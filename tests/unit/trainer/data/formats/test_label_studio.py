@@ -40,7 +40,7 @@ def first_x(dataset: Dataset) -> float:
     return float(dataset.splits["all"][0].boxes[0, 0])
 
 
-def test_annotation_changed_last_is_taken_and_the_difference_reported(
+def test_annotation_changed_last_is_used_and_the_difference_reported(
     tmp_path: Path,
 ) -> None:
     dataset = opened(tmp_path, drawn(region(), number=2), drawn(OTHER, number=1))
@@ -49,7 +49,7 @@ def test_annotation_changed_last_is_taken_and_the_difference_reported(
     assert "annotations 2 and 1 differ (1 and 1 boxes); 2 is taken" in text
 
 
-def test_ground_truth_is_taken_before_what_changed_later(tmp_path: Path) -> None:
+def test_ground_truth_is_preferred_to_a_later_change(tmp_path: Path) -> None:
     truth = drawn(OTHER, number=1, ground_truth=True)
     dataset = opened(tmp_path, drawn(region(), number=2), truth)
     assert first_x(dataset) == pytest.approx(0.6 * 64)

@@ -44,7 +44,7 @@ def test_every_format_is_read_without_a_flag(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_boxes_keep_where_they_came_from(tmp_path: Path, name: str) -> None:
+def test_boxes_keep_their_place_in_the_file(tmp_path: Path, name: str) -> None:
     root = EXPORTS[name](tmp_path / "d")
     [photos] = open_dataset(root).splits.values()
     assert photos[0].source.is_file()
@@ -158,7 +158,7 @@ def test_class_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value", ["1e999", "NaN", "-Infinity", "1" + "0" * 400, "true"]
 )
-def test_numbers_that_are_none_are_findings(tmp_path: Path, value: str) -> None:
+def test_values_that_are_not_numbers_are_findings(tmp_path: Path, value: str) -> None:
     root = write_coco_export(tmp_path / "d")
     [path] = (root / "annotations").iterdir()
     text = path.read_text(encoding="utf-8").replace("[8.0", f"[{value}")
@@ -226,7 +226,7 @@ def test_pipe_called_like_a_picture_is_not_read(tmp_path: Path) -> None:
         ("lot2017", "lot2017"),
     ],
 )
-def test_splits_have_one_name_whatever_the_tool(text: str, name: str) -> None:
+def test_splits_have_one_name_for_all_tools(text: str, name: str) -> None:
     assert split_name(text) == name
 
 

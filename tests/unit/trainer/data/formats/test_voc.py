@@ -113,7 +113,7 @@ def test_turned_boxes_become_their_bounding_boxes_with_a_finding(
         (voc_object().replace("<xmin>8", "<xmin>1e999"), "without four corners"),
     ],
 )
-def test_objects_that_are_none_are_errors_with_their_line(
+def test_malformed_objects_are_errors_with_their_line(
     tmp_path: Path, objects: str, why: str
 ) -> None:
     beside(tmp_path, "a", f"{voc_object()}\n{objects}")
@@ -147,7 +147,7 @@ def test_harmful_and_damaged_xml_is_an_error_of_its_file(
     assert why in error.why
 
 
-def test_bomb_alone_is_refused(tmp_path: Path) -> None:
+def test_entity_bomb_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path / "annotations.xml", BOMB)
     with pytest.raises(DatasetError, match="document type"):
         open_dataset(tmp_path)

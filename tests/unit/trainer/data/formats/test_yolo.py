@@ -34,7 +34,7 @@ def test_cvat_yolo_with_and_without_its_list(tmp_path: Path, listed: bool) -> No
     assert dataset.splits["train"][0].boxes.tolist() == [list(BOX)]
 
 
-def test_pictures_that_the_list_leaves_out_are_reported(tmp_path: Path) -> None:
+def test_pictures_missing_in_the_list_are_reported(tmp_path: Path) -> None:
     root = write_cvat_yolo(tmp_path / "d")
     write_text(root / "train.txt", "data/obj_train_data/a.png\n")
     dataset = open_dataset(root)

@@ -76,7 +76,7 @@ def test_old_boxes_are_kept_and_not_covered() -> None:
     assert (old == with_defect(77)).all()
 
 
-def test_defect_goes_where_its_surroundings_are_alike() -> None:
+def test_defect_is_pasted_where_the_surroundings_are_alike() -> None:
     half = surface()
     half[:, 48:] = 10
     bank = DefectBank(LABELS, read)

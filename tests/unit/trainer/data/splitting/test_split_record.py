@@ -55,7 +55,7 @@ def test_run_without_a_record_has_the_default_options(tmp_path: Path) -> None:
     assert split_options_of(tmp_path) == SplitOptions()
 
 
-def test_photos_that_are_held_out_leave_the_training(tmp_path: Path) -> None:
+def test_held_out_photos_are_not_trained_on(tmp_path: Path) -> None:
     dataset = open_dataset(write_coco(tmp_path / "d", {"train": 6}))
     first, *others = dataset.photos
     assignment = dataset.split_assignment.with_held_out([first])

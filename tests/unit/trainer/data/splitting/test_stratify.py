@@ -62,7 +62,7 @@ def test_class_of_two_groups_is_in_both_subsets(
 
 
 @given(PARTS, SEEDS, st.randoms(use_true_random=False))
-def test_order_of_the_photos_decides_nothing(
+def test_order_of_the_photos_has_no_effect(
     parts: list[tuple[int, int]], seed: int, random: object
 ) -> None:
     rows, groups = photos_of(parts)

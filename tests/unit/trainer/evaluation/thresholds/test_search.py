@@ -86,7 +86,7 @@ def test_search_reaches_what_an_exhaustive_search_reaches(
         assert reached == best_of_all(candidates, objective)
 
 
-def test_class_that_fires_on_an_alarmed_part_opens_at_no_cost() -> None:
+def test_class_that_fires_on_an_alarmed_part_adds_no_overkill() -> None:
     """Alone, neither class may spend the one alarm that both share."""
     thresholds = np.array([1.0, 0.5], np.float32)
     good = np.array([1, 2, 2])  # the first part alarms at the second candidate
