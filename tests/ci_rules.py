@@ -27,7 +27,7 @@ def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 class SkipRules:
-    """Collects the reasons of all skips and judges them at the end.
+    """Collects the reasons of all skips and checks them at the end.
 
     Args:
         allowed: Beginnings of reasons that may be skipped in CI.
@@ -40,16 +40,16 @@ class SkipRules:
         self.reasons: Counter[str] = Counter()
 
     def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        """Remember the reason if the report is a skip; xfail is none."""
+        """Keep the reason if the report is a skip; an xfail is not one."""
         if report.skipped and not hasattr(report, "wasxfail"):
             self.reasons[skip_reason(report)] += 1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Look at each phase of each test."""
+        """Check each phase of each test."""
         self.note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Look at modules that skip themselves as a whole."""
+        """Check modules that skip themselves as a whole."""
         self.note(report)
 
     def refused(self) -> list[str]:
@@ -66,7 +66,7 @@ class SkipRules:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter
     ) -> None:
-        """Say what was left out, and what must not be."""
+        """Report what was skipped, and fail on skips that are not allowed."""
         if not self.reasons:
             return
         terminalreporter.section("LEFT OUT", yellow=True)

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said and how it ended."""
+    """The output and the exit code of a command."""
 
     code: int
     output: str
@@ -32,16 +32,16 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
-def graftline(*words: object, cwd: Path, timeout_s: float = 110) -> Answer:
+def graftline(*arguments: object, cwd: Path, timeout_s: float = 110) -> Answer:
     """Run ``graftline`` to its end.
 
     Args:
-        words: Verb and arguments.
+        arguments: Verb, options and files.
         cwd: Where it is typed.
         timeout_s: Longest time.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "graftline", *map(str, words)],
+        [sys.executable, "-m", "graftline", *map(str, arguments)],
         cwd=cwd,
         env=environment(),
         capture_output=True,

@@ -1,7 +1,7 @@
 """A fresh environment with what a line PC gets, and nothing else.
 
 Pytest plugin: the ``fresh_line_pc`` fixture builds the wheel of this checkout and
-installs ``graftline-*.whl[edge,deploy]`` as the README says.
+installs ``graftline-*.whl[edge,deploy]`` as in the README.
 """
 
 import os
@@ -40,11 +40,11 @@ class LinePc:
         """The installed command."""
         return self.folder / "bin" / "graftline"
 
-    def run(self, *words: object, timeout_s: float = 60) -> tuple[int, str, str]:
+    def run(self, *arguments: object, timeout_s: float = 60) -> tuple[int, str, str]:
         """Run a program of the line PC; return its exit code, stdout and stderr."""
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         result = subprocess.run(
-            [str(word) for word in words],
+            [str(argument) for argument in arguments],
             cwd=self.folder,  # not the checkout: its rooms must not be found
             env=environment,
             capture_output=True,
@@ -86,16 +86,16 @@ def install_line_pc(repository: Path, folder: Path) -> LinePc:
     return line_pc
 
 
-def _check(words: list[str | Path]) -> None:
+def _check(arguments: list[str | Path]) -> None:
     result = subprocess.run(
-        [str(word) for word in words],
+        [str(argument) for argument in arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=INSTALL_TIMEOUT_S,
     )
     if result.returncode:
-        pytest.fail(f"{' '.join(map(str, words))}\n{result.stdout}{result.stderr}")
+        pytest.fail(f"{' '.join(map(str, arguments))}\n{result.stdout}{result.stderr}")
 
 
 @pytest.fixture(scope="session")

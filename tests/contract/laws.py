@@ -16,7 +16,7 @@ ROOMS = ("models", "trainer", "edge", "deploy", "dashboard", "demo", "pretrainin
 
 @dataclass(frozen=True)
 class Source:
-    """One file of ours: its path in the repository, its text and its tree."""
+    """One file of the product: its path in the repository, its text and its tree."""
 
     path: PurePosixPath
     text: str

@@ -38,15 +38,15 @@ def find_long_function(source: Source) -> Iterator[Finding]:
 def find_banned_name(source: Source) -> Iterator[Finding]:
     for part in source.path.with_suffix("").parts:
         if set(part.split("_")) & BANNED_WORDS:
-            yield 1, f"the name {part!r} says nothing"
+            yield 1, f"the name {part!r} has no meaning"
     for node in ast.walk(source.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             if node.name.lstrip("_").startswith(BANNED_PREFIXES):
-                yield node.lineno, f"the name {node.name!r} says nothing"
+                yield node.lineno, f"the name {node.name!r} has no meaning"
         elif isinstance(node, ast.ClassDef) and node.name.endswith(
             ("Manager", "Helper", "Utils")
         ):
-            yield node.lineno, f"the name {node.name!r} says nothing"
+            yield node.lineno, f"the name {node.name!r} has no meaning"
 
 
 STYLE_LAWS = [
@@ -63,7 +63,7 @@ STYLE_LAWS = [
         bad_text="def f():\n" + "    x = 1\n" * FUNCTION_CAP_LINES,
     ),
     Law(
-        "names say something",
+        "names have a meaning",
         find_banned_name,
         bad_path="edge/camera_utils.py",
         bad_text="class CameraManager: pass\ndef process_frame(): pass\n",

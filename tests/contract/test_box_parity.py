@@ -1,4 +1,4 @@
-"""Our NumPy boxes say what torchvision's say."""
+"""NumPy boxes give the results of torchvision's boxes."""
 
 import numpy as np
 import numpy.typing as npt

@@ -15,7 +15,7 @@ ALLOWED = "needs an NVIDIA GPU"
 def run_pytest(
     folder: Path, repository: Path, reason: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run one test that skips itself, with the plugin and nothing else of ours."""
+    """Run one test that skips itself, with this plugin of the repository only."""
     test = folder / "test_skipping.py"
     test.write_text(
         f"import pytest\ndef test_skips():\n    pytest.skip({reason!r})\n"

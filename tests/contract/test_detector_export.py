@@ -43,7 +43,7 @@ def lively(detector: TrainableDetector, shared: Path) -> None:
     """Give weights that make predictions differ from place to place.
 
     A YOLOX gets trained ones: in a random network of this depth rounding errors
-    of 1e-7 grow to 1e-2, whoever computes it.
+    of 1e-7 grow to 1e-2, on any runtime.
     """
     if detector.architecture is Architecture.YOLOX_NANO:
         graft(detector, shared / "weights" / "yolox_nano_coco.pth")

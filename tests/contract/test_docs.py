@@ -1,4 +1,4 @@
-"""What the documents say can be typed, found and believed."""
+"""Commands, links and numbers of the documents are the real ones."""
 
 import importlib.util
 import os
@@ -28,7 +28,7 @@ def page_name(page: Path) -> str:
 
 
 def typed_commands(text: str) -> list[list[str]]:
-    """Return the words of every command in a code block or between backticks."""
+    """Return every command in a code block or between backticks, split by ``shlex``."""
     fenced = re.findall(
         r"^```(?:sh|bash|console|shell)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
     )
@@ -115,7 +115,7 @@ def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
 
 def test_reference_of_the_commands_is_what_they_print(reference: ModuleType) -> None:
     stored = (REPOSITORY / "docs/reference/commands.md").read_text("utf-8")
-    # Line breaks of usage differ between versions of Python, words do not.
+    # Only the line breaks of usage differ between versions of Python.
     assert stored.split() == reference.commands_page().split(), "run: make docs"
 
 

@@ -116,7 +116,10 @@ def find_swallowed_error(source: Source) -> Iterator[Finding]:
             reason = comment.replace("noqa: BLE001", "").strip(" #-")
             first = lines[node.body[0].lineno - 2].strip()
             if not reason and not above.startswith("#") and not first.startswith("#"):
-                yield node.lineno, "a broad handler without a comment that says why"
+                yield (
+                    node.lineno,
+                    "a broad handler without a comment that gives the reason",
+                )
             if not _is_told(node):
                 yield node.lineno, "a broad handler swallows the error: log it"
     for call, name in calls(source.tree):
@@ -177,7 +180,7 @@ def find_endless_wait(source: Source) -> Iterator[Finding]:
         keywords = {keyword.arg for keyword in call.keywords}
         is_bare = not call.args and not keywords and id(call) not in in_coroutines
         if is_bare and "." in name and name.rpartition(".")[2] in ENDLESS_WAITS:
-            yield call.lineno, f"{name}() may wait for ever: give it a timeout"
+            yield call.lineno, f"{name}() may wait without end: give it a timeout"
         if name == "subprocess.run" and "timeout" not in keywords:
             yield call.lineno, "subprocess.run() without a timeout"
 

@@ -1,6 +1,6 @@
 """torch = ONNX = OpenVINO for every detector, on the files that packing writes.
 
-The networks have random weights, settled so that no two places say the same. Real
+The networks have random weights, settled so that no two outputs are the same. Real
 golden frames, with NMS and thresholds, are compared in the tests of packing.
 """
 

@@ -25,12 +25,12 @@ site = "this part is the daemon's business"
 """
 
 
-def analyze(*words: object) -> subprocess.CompletedProcess[str]:
+def analyze(*arguments: object) -> subprocess.CompletedProcess[str]:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("needs systemd-analyze (apt-get install systemd)")
     return subprocess.run(
-        [program, *map(str, words)],
+        [program, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
@@ -72,8 +72,8 @@ def test_exposure_would_be_found_where_the_unit_is_open(tmp_path: Path) -> None:
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    odd = tmp_path / 'a folder, 100% "new" $HOME'
-    unit, _ = service(odd, f"{tmp_path}/data 50%").write(tmp_path)
+    unusual = tmp_path / 'a folder, 100% "new" $HOME'
+    unit, _ = service(unusual, f"{tmp_path}/data 50%").write(tmp_path)
     answer = analyze("verify", "--man=no", unit)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
@@ -123,12 +123,12 @@ def test_path_with_a_line_break_cannot_add_a_line(tmp_path: Path) -> None:
 
 def test_command_writes_both_files_and_prints_the_next_steps(tmp_path: Path) -> None:
     service(tmp_path)
-    words = ("service", "--config", "edge.toml", "--out", "out")
-    answer = graftline(*words, cwd=tmp_path)
+    arguments = ("service", "--config", "edge.toml", "--out", "out")
+    answer = graftline(*arguments, cwd=tmp_path)
     assert answer.code == 0, answer.errors
     assert "systemctl enable --now graftline-edge.service" in answer.output
     written = (tmp_path / "out" / "graftline-edge.service").read_text("utf-8")
     assert (tmp_path / "out" / "graftline-sysusers.conf").exists()
-    shown = graftline(*words[:3], "--dry-run", cwd=tmp_path)
+    shown = graftline(*arguments[:3], "--dry-run", cwd=tmp_path)
     assert shown.output == written
-    assert graftline(*words[:3], cwd=tmp_path).code == ConfigError.exit_code
+    assert graftline(*arguments[:3], cwd=tmp_path).code == ConfigError.exit_code

@@ -57,24 +57,24 @@ source = "folder:parts"
 
 @dataclass(frozen=True)
 class Case:
-    """One fault and what must be said of it.
+    """One fault, and the message and exit code that it must cause.
 
     Args:
         fault: Its name.
-        words: What is typed.
+        arguments: Verb, options and files of the command.
         code: Exit code.
-        says: Pieces that the message must hold.
+        pieces: Texts that the message must contain.
         spoil: Makes the fault in the folder where the command is typed.
     """
 
     fault: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     code: int
-    says: tuple[str, ...]
+    pieces: tuple[str, ...]
     spoil: Callable[[Path], object] = lambda folder: None
 
     def __str__(self) -> str:
-        return f"{self.words[0]}-{self.fault}".replace(" ", "-")
+        return f"{self.arguments[0]}-{self.fault}".replace(" ", "-")
 
 
 def coco(folder: Path, **changes: object) -> None:
@@ -301,7 +301,7 @@ def files_in(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def assert_tells(answer: Answer, code: int, *says: str) -> None:
+def assert_refused(answer: Answer, code: int, *pieces: str) -> None:
     """Check exit code and message: what at once, then why and fix, no traceback."""
     assert answer.code == code, answer.errors
     assert "Traceback" not in answer.errors
@@ -310,7 +310,7 @@ def assert_tells(answer: Answer, code: int, *says: str) -> None:
     assert len(what) > len("error: ")
     assert len(others) >= 2, "why and fix are missing"
     assert others[-1].startswith("  Fix: ") or "  Fix: " in message
-    assert not [piece for piece in says if piece not in message], message
+    assert not [piece for piece in pieces if piece not in message], message
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -319,8 +319,8 @@ def test_fault_is_reported_with_what_why_and_fix_and_leaves_no_output(
 ) -> None:
     case.spoil(folder)
     before = files_in(folder)
-    answer = graftline(*case.words, cwd=folder)
-    assert_tells(answer, case.code, *case.says)
+    answer = graftline(*case.arguments, cwd=folder)
+    assert_refused(answer, case.code, *case.pieces)
     assert answer.output == ""
     assert files_in(folder) == before
 
@@ -338,7 +338,7 @@ RUN = ("run", "--config", "edge.toml", "--exit-at-end")
 def test_daemon_without_a_model_prints_how_to_flash(folder: Path) -> None:
     (folder / "edge.toml").write_text(EDGE_TOML.format(port=free_port()))
     answer = graftline(*RUN, "--json", cwd=folder)
-    assert_tells(answer, INSTALL, "slot", "graftline flash")
+    assert_refused(answer, INSTALL, "slot", "graftline flash")
     assert answer.output == ""
 
 
@@ -349,7 +349,7 @@ def test_daemon_refuses_a_model_with_a_flipped_byte(
     stored = folder / "slot" / "store" / package.sha256
     flip(stored / "openvino" / "fp32.bin")
     answer = graftline(*RUN, "--json", cwd=folder)
-    assert_tells(answer, PACKAGE, "fp32.bin")
+    assert_refused(answer, PACKAGE, "fp32.bin")
     assert answer.output == ""
 
 
@@ -359,7 +359,7 @@ def test_camera_that_is_not_there_is_named(folder: Path, package: Package) -> No
         prepare_daemon(folder, package, broker.port)
         shutil.rmtree(folder / "parts")
         answer = graftline(*RUN, cwd=folder)
-    assert_tells(answer, CameraError.exit_code, "camera top", "parts")
+    assert_refused(answer, CameraError.exit_code, "camera top", "parts")
 
 
 def test_broker_that_is_not_there_is_named_and_no_alert_is_lost(
@@ -368,7 +368,9 @@ def test_broker_that_is_not_there_is_named_and_no_alert_is_lost(
     port = free_port()
     prepare_daemon(folder, package, port)
     answer = graftline(*RUN, cwd=folder)
-    assert_tells(answer, DeliveryError.exit_code, f"127.0.0.1:{port}", "outbox.sqlite3")
+    assert_refused(
+        answer, DeliveryError.exit_code, f"127.0.0.1:{port}", "outbox.sqlite3"
+    )
     assert "8 events are not delivered" in answer.errors  # 3 alerts and 5 verdicts
     with contextlib.closing(sqlite3.connect(folder / "outbox.sqlite3")) as outbox:
         kinds = outbox.execute("SELECT kind, count(*) FROM event GROUP BY kind")

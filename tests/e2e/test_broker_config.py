@@ -54,10 +54,10 @@ def broker_of(folder: Path, plant: Authority) -> Iterator[Broker]:
     port = free_port()
     (folder / "data").mkdir()
     certificate, key = plant.issue("broker")
-    words = ["broker-config", "--out", folder, "--port", port, "--data"]
-    words += [folder / "data", "--crl", plant.crl_file]
-    words += ["--tls", plant.certificate_file, certificate, key]
-    assert main([str(word) for word in words]) == 0
+    arguments = ["broker-config", "--out", folder, "--port", port, "--data"]
+    arguments += [folder / "data", "--crl", plant.crl_file]
+    arguments += ["--tls", plant.certificate_file, certificate, key]
+    assert main([str(argument) for argument in arguments]) == 0
     with PlantBroker(folder, port) as broker:
         yield broker
 
@@ -67,7 +67,7 @@ class Person:
 
     def __init__(self, plant: Authority, broker: Broker, name: str) -> None:
         self.answers: dict[int, ReasonCode] = {}
-        self.heard: list[tuple[str, bytes]] = []
+        self.received: list[tuple[str, bytes]] = []
         self._is_subscribed = False
         self._client = Client(
             CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5
@@ -84,7 +84,7 @@ class Person:
         self.answers[args[2]] = args[3]
 
     def _note_message(self, _: Client, __: object, message: MQTTMessage) -> None:
-        self.heard.append((message.topic, message.payload))
+        self.received.append((message.topic, message.payload))
 
     def _note_subscribed(self, *_: object) -> None:
         self._is_subscribed = True
@@ -140,8 +140,8 @@ def test_station_receives_what_is_meant_for_it_and_nothing_else(
         assert collector.may_write(f"{MINE.root}/model/desired")
         assert collector.may_write(MINE.ack)
         assert not collector.may_write(MINE.camera("top", "alert"))
-        assert until(lambda: len(station.heard) == 3)
-        topics = [topic.removeprefix(f"{MINE.root}/") for topic, _ in station.heard]
+        assert until(lambda: len(station.received) == 3)
+        topics = [topic.removeprefix(f"{MINE.root}/") for topic, _ in station.received]
         assert topics == ["cmd/restart", "model/desired", "ack"]
 
 
@@ -157,7 +157,7 @@ def test_dashboard_receives_from_every_station(
         collector.listen("graftline/#")
         assert first.may_write(MINE.camera("top", "alert"))
         assert second.may_write(OTHER.camera("top", "alert"))
-        assert until(lambda: len(collector.heard) == 2)
+        assert until(lambda: len(collector.received) == 2)
 
 
 def test_common_name_with_a_wildcard_opens_nothing(

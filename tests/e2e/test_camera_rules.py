@@ -65,8 +65,8 @@ def test_each_part_is_inspected_by_the_rules_of_its_regions(
     (pc.folder / "parts").mkdir()
     for name, picture in pictures.items():
         assert cv2.imwrite(str(pc.folder / "parts" / f"{name}.png"), picture)
-    code, figures, said = pc.run(camera_table("top", "folder:parts") + REGIONS)
-    assert code == 0, said
+    code, figures, stderr = pc.run(camera_table("top", "folder:parts") + REGIONS)
+    assert code == 0, stderr
     verdicts = {v["part_id"]: v["verdict"] for v in collector.data("verdict")}
     good = {"b-mask", "c-outside", "f-faint-face"}
     assert verdicts == {n: "ok" if n in good else "defect" for n in pictures}
@@ -103,8 +103,8 @@ def test_cool_down_suppresses_alerts_and_the_next_one_has_their_number(
         cool_down_s=3.5,  # frame 20 is seen after 1.3 s, frame 90 after 6 s
     )
     streak = "[camera.streak]\nalerts = 2\nwindow_s = 3600\n"
-    code, figures, said = pc.run(camera + streak)
-    assert code == 0, said
+    code, figures, stderr = pc.run(camera + streak)
+    assert code == 0, stderr
     first, last = collector.data()
     assert first["frame_id"] < 5
     assert last["frame_id"] >= 90
@@ -112,10 +112,12 @@ def test_cool_down_suppresses_alerts_and_the_next_one_has_their_number(
     belt = figures["cameras"]["belt"]
     assert (belt["alerts"], belt["alerts_suppressed"]) == (2, 2)
     topics = pc.topics
-    words = collector.states[topics.camera("belt", "status")]
-    streaks = [w for w in words if w["reason"].startswith("defect streak: more than 2")]
+    states = collector.states[topics.camera("belt", "status")]
+    streaks = [
+        w for w in states if w["reason"].startswith("defect streak: more than 2")
+    ]
     assert streaks[0]["state"] == "degraded"
-    stations = [word["state"] for word in collector.states[topics.status]]
+    stations = [state["state"] for state in collector.states[topics.status]]
     assert "degraded" not in stations  # the parts are bad, not the daemon
     stats = collector.states[topics.camera("belt", "stats")]
     assert stats[-1]["alerts_suppressed"] == 2
@@ -129,13 +131,13 @@ def test_defective_parts_in_a_row_are_an_alarm_until_a_good_one(
         picture = part_picture((2, 3)) if number < 6 else part_picture()
         assert cv2.imwrite(str(pc.folder / "parts" / f"{number:02}.png"), picture)
     camera = camera_table("top", "folder:parts", fps=4.0)
-    code, _, said = pc.run(camera + "[camera.streak]\nparts = 3\n")
-    assert code == 0, said
-    words = collector.states[pc.topics.camera("top", "status")]
-    told = [word["reason"].startswith("defect streak") for word in words]
-    assert told.index(True) > 0
-    assert True not in told[len(told) - told[::-1].index(True) :]
-    assert not told[-1]
+    code, _, stderr = pc.run(camera + "[camera.streak]\nparts = 3\n")
+    assert code == 0, stderr
+    states = collector.states[pc.topics.camera("top", "status")]
+    raised = [state["reason"].startswith("defect streak") for state in states]
+    assert raised.index(True) > 0
+    assert True not in raised[len(raised) - raised[::-1].index(True) :]
+    assert not raised[-1]
     assert len(collector.data()) == 6
 
 
@@ -163,8 +165,8 @@ def test_counted_parts_have_names_and_verdicts_and_the_cool_down_spares_no_verdi
     assert cv2.imwrite(str(pc.folder / "empty.png"), part_picture() // 4)
     camera = camera_table("belt", "belt.avi", fps=10.0, k=2, n=4, cool_down_s=1000)
     rules = '[camera.parts]\nempty = "empty.png"\n[camera.streak]\nparts = 2\n'
-    code, figures, said = pc.run(camera + rules)
-    assert code == 0, said
+    code, figures, stderr = pc.run(camera + rules)
+    assert code == 0, stderr
     verdicts = collector.data("verdict")
     assert [v["verdict"] for v in verdicts] == ["ok", "defect", "defect", "ok"]
     run = verdicts[0]["part_id"].partition("-")[0]
@@ -176,30 +178,32 @@ def test_counted_parts_have_names_and_verdicts_and_the_cool_down_spares_no_verdi
     belt = figures["cameras"]["belt"]
     assert belt["verdicts"] == {"ok": 2, "defect": 2, "not-inspected": 0}
     assert (belt["alerts"], belt["alerts_suppressed"]) == (1, 1)
-    words = collector.states[pc.topics.camera("belt", "status")]
-    told = [word["reason"].startswith("defect streak: 2 or more") for word in words]
-    assert True in told
-    assert not told[-1]
+    states = collector.states[pc.topics.camera("belt", "status")]
+    raised = [
+        state["reason"].startswith("defect streak: 2 or more") for state in states
+    ]
+    assert True in raised
+    assert not raised[-1]
 
 
 def test_picture_of_the_empty_belt_that_is_missing_is_named(pc: DaemonPc) -> None:
     write_video(pc.folder / "belt.avi", 3, FPS, belt_with_parts)
     rules = '[camera.parts]\nempty = "empty.png"\n'
-    code, _, said = pc.run(camera_table("belt", "belt.avi") + rules)
+    code, _, stderr = pc.run(camera_table("belt", "belt.avi") + rules)
     assert code == ConfigError.exit_code
-    assert "empty.png: cannot be used" in said
-    assert "No such file" in said
-    assert "Traceback" not in said
+    assert "empty.png: cannot be used" in stderr
+    assert "No such file" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_threshold_for_an_unknown_label_is_refused_at_the_start(pc: DaemonPc) -> None:
     (pc.folder / "parts").mkdir()
     rules = region_table("rim", (0, 0, 10, 2), "thresholds = { brihgt = 0.3 }")
-    code, _, said = pc.run(camera_table("top", "folder:parts") + rules)
+    code, _, stderr = pc.run(camera_table("top", "folder:parts") + rules)
     assert code == ConfigError.exit_code
-    assert "camera top: region rim has a threshold for 'brihgt'" in said
-    assert "knows bright, red" in said
-    assert "Traceback" not in said
+    assert "camera top: region rim has a threshold for 'brihgt'" in stderr
+    assert "knows bright, red" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_model_without_a_label_of_a_region_runs_and_the_station_is_degraded(
@@ -213,14 +217,14 @@ def test_model_without_a_label_of_a_region_runs_and_the_station_is_degraded(
     install_package(pc.slot.root, package)
     reason = "camera a: region all has a threshold for 'bright', unknown to the model"
     collector.wait_for_state(pc.topics.status)
-    words = collector.states[pc.topics.status]
-    until(lambda: words[-1]["state"] == "degraded")
-    assert words[-1]["reason"] == reason
-    assert words[-1]["model"]["build"] == 2
+    states = collector.states[pc.topics.status]
+    until(lambda: states[-1]["state"] == "degraded")
+    assert states[-1]["reason"] == reason
+    assert states[-1]["model"]["build"] == 2
     inspected = pc.health.frames_inspected if pc.health else 0
     pc.wait_until_inspecting(inspected + 5)
     process.terminate()
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert figures["model"]["build"] == 2
-    assert "Traceback" not in pc.said
+    assert "Traceback" not in pc.stderr

@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 def test_page_and_copy_of_a_flawed_dataset(tmp_path: Path) -> None:
     write_flawed(tmp_path / "data")
-    words = ("check", "data", "--html", "page.html", "--fix", "copy", "--json")
-    answer = graftline(*words, cwd=tmp_path)
+    arguments = ("check", "data", "--html", "page.html", "--fix", "copy", "--json")
+    answer = graftline(*arguments, cwd=tmp_path)
     assert answer.code == 0, answer.errors  # what the copy still has are warnings
     assert answer.json["kinds"]["outside-box"] == 1
     assert answer.json["kinds"]["small-box"] == 1
@@ -44,11 +44,13 @@ def test_folder_that_is_not_a_run_is_refused_before_photos_are_read(
     assert "not a finished run" in answer.errors
 
 
-@pytest.mark.parametrize("words", [("--help",), ("check", "data")])
-def test_no_training_library_is_loaded(tmp_path: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("--help",), ("check", "data")])
+def test_no_training_library_is_loaded(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     write_flawed(tmp_path / "data")
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "graftline", *words],
+        [sys.executable, "-X", "importtime", "-m", "graftline", *arguments],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
@@ -57,6 +59,6 @@ def test_no_training_library_is_loaded(tmp_path: Path, words: tuple[str, ...]) -
         check=False,
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert ("trainer.data.checks.check" in loaded) == ("check" in words)
+    assert ("trainer.data.checks.check" in loaded) == ("check" in arguments)
     heavy = {"torch", "torchvision", "pycocotools", "openvino", "onnxruntime"}
     assert not heavy & loaded

@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 FPS = 30.0
 BOLTS = "derived-intel-bolt-conveyor-loop.mp4"
 BOTTLES = "intel-bottle-detection.mp4"
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the system's, only looked at)
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (the system's, only read)
 
 
 def test_every_part_of_a_folder_gets_its_verdict(
@@ -50,8 +50,8 @@ def test_every_part_of_a_folder_gets_its_verdict(
     stems = write_parts(pc.folder / "parts", good=6, defective=5)
     broken = pc.folder / "parts" / "part-3.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
-    code, figures, said = pc.run(camera_table("top", "folder:parts"))
-    assert code == 0, said
+    code, figures, stderr = pc.run(camera_table("top", "folder:parts"))
+    assert code == 0, stderr
     verdicts = collector.data("verdict")
     assert [v["part_id"] for v in verdicts] == stems
     kinds = {v["part_id"]: v["verdict"] for v in verdicts}
@@ -75,8 +75,8 @@ def test_alert_shows_where_the_defect_is_and_its_evidence_is_on_disk(
     (pc.folder / "parts").mkdir()
     picture = part_picture((3, 4), size_px=640)
     assert cv2.imwrite(str(pc.folder / "parts" / "a.png"), picture)
-    code, _, said = pc.run(camera_table("top", "folder:parts"))
-    assert code == 0, said
+    code, _, stderr = pc.run(camera_table("top", "folder:parts"))
+    assert code == 0, stderr
     (alert,) = collector.data()
     (defect,) = alert["detections"]
     assert defect["label"] == "bright"
@@ -94,8 +94,8 @@ def test_defect_in_a_video_is_one_alert_at_one_of_its_frames(
 ) -> None:
     write_video(pc.folder / "belt.avi", 60, FPS, defect_between(20, 45))
     camera = camera_table("belt", "file:belt.avi", fps=15.0)  # slow: a busy test PC
-    code, figures, said = pc.run(camera)
-    assert code == 0, said
+    code, figures, stderr = pc.run(camera)
+    assert code == 0, stderr
     (alert,) = collector.data()
     assert 20 <= alert["frame_id"] <= 45
     assert alert["part_id"] is None
@@ -110,10 +110,10 @@ def test_station_publishes_ready_and_at_the_end_disconnected(
     pc: DaemonPc, collector: SimCollector
 ) -> None:
     write_video(pc.folder / "belt.avi", 40, 20, defect_between(10, 30))
-    code, _, said = pc.run(camera_table("belt", "belt.avi"))
-    assert code == 0, said
-    words = [w["state"] for w in collector.states[pc.topics.status]]
-    assert list(dict.fromkeys(words)) == ["init", "ready", "disconnected"]
+    code, _, stderr = pc.run(camera_table("belt", "belt.avi"))
+    assert code == 0, stderr
+    states = [w["state"] for w in collector.states[pc.topics.status]]
+    assert list(dict.fromkeys(states)) == ["init", "ready", "disconnected"]
     camera = [w["state"] for w in collector.states[pc.topics.camera("belt", "status")]]
     assert list(dict.fromkeys(camera))[-2:] == ["up", "ended"]
     assert pc.health is not None
@@ -121,21 +121,21 @@ def test_station_publishes_ready_and_at_the_end_disconnected(
 
 
 def test_camera_that_is_not_there_is_a_camera_error(pc: DaemonPc) -> None:
-    code, _, said = pc.run(camera_table("top", "folder:nowhere"))
+    code, _, stderr = pc.run(camera_table("top", "folder:nowhere"))
     assert code == CameraError.exit_code
-    assert f"error: camera top: {pc.folder}/nowhere: there is no such file" in said
-    assert "Fix: Give the path of an existing folder" in said
-    assert "Traceback" not in said
+    assert f"error: camera top: {pc.folder}/nowhere: there is no such file" in stderr
+    assert "Fix: Give the path of an existing folder" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_network_camera_that_is_not_there_is_a_camera_error(pc: DaemonPc) -> None:
     camera = camera_table("top", "rtsp://u:secret@127.0.0.1:1/x", open_timeout_ms=500)
-    code, _, said = pc.run(camera)
+    code, _, stderr = pc.run(camera)
     assert code == CameraError.exit_code
-    assert "camera top: rtsp://127.0.0.1:1/x: the video cannot be opened" in said
-    assert "secret" not in said
-    assert "Fix: " in said
-    assert "Traceback" not in said
+    assert "camera top: rtsp://127.0.0.1:1/x: the video cannot be opened" in stderr
+    assert "secret" not in stderr
+    assert "Fix: " in stderr
+    assert "Traceback" not in stderr
 
 
 def test_missing_camera_does_not_keep_the_others_from_inspecting(
@@ -146,12 +146,12 @@ def test_missing_camera_does_not_keep_the_others_from_inspecting(
         camera_table("gone", "file:nowhere.mp4"),
         camera_table("top", "folder:parts"),
     )
-    code, figures, said = pc.run(*cameras)
+    code, figures, stderr = pc.run(*cameras)
     assert code == CameraError.exit_code  # not every source was inspected
     assert figures["cameras"]["top"]["verdicts"]["defect"] == 2
     assert figures["cameras"]["gone"]["state"] == "lost"
     assert len(collector.data()) == 2
-    assert "camera gone" in said
+    assert "camera gone" in stderr
 
 
 @pytest.mark.fault(35)
@@ -168,7 +168,7 @@ def test_killed_camera_recovers_without_an_effect_on_the_other(
     first, _ = camera_processes_of(process.pid)
     os.kill(first, death)
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     a, b = figures["cameras"]["a"], figures["cameras"]["b"]
     assert (a["restarts"], b["restarts"]) == (1, 0)
     assert (a["state"], b["state"]) == ("ended", "ended")
@@ -181,7 +181,7 @@ def test_killed_camera_recovers_without_an_effect_on_the_other(
     }
     assert "lost" in said_of["a"]
     assert "lost" not in said_of["b"]
-    assert death.name in pc.said
+    assert death.name in pc.stderr
 
 
 @pytest.mark.fault(34)
@@ -193,10 +193,10 @@ def test_hanging_camera_is_killed_and_restarted(pc: DaemonPc) -> None:
     os.kill(camera, signal.SIGSTOP)
     until(lambda: not is_alive(camera))
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert figures["cameras"]["a"]["frames_captured"] == 60
     assert figures["cameras"]["a"]["restarts"] == 1
-    assert "hung and was killed" in pc.said
+    assert "hung and was killed" in pc.stderr
 
 
 def test_folder_camera_that_is_killed_inspects_every_part_once(
@@ -209,7 +209,7 @@ def test_folder_camera_that_is_killed_inspects_every_part_once(
         for camera in camera_processes_of(process.pid):
             kill(camera)
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert [v["part_id"] for v in collector.data("verdict")] == stems
     assert figures["cameras"]["top"]["verdicts"]["ok"] == 60
     assert figures["cameras"]["top"]["restarts"] >= 1
@@ -218,7 +218,7 @@ def test_folder_camera_that_is_killed_inspects_every_part_once(
 def test_without_a_broker_it_inspects_and_the_outbox_keeps(tmp_path: Path) -> None:
     pc = DaemonPc(tmp_path, free_port(), stalled_after_s=1.5)
     write_parts(pc.folder / "parts", good=2, defective=3)
-    code, figures, said = pc.run(camera_table("top", "folder:parts"))
+    code, figures, stderr = pc.run(camera_table("top", "folder:parts"))
     assert code == DeliveryError.exit_code
     assert figures["cameras"]["top"]["alerts"] == 3
     assert figures["outbox"] == {
@@ -227,9 +227,9 @@ def test_without_a_broker_it_inspects_and_the_outbox_keeps(tmp_path: Path) -> No
         "delivered": 0,
         "undelivered": 8,
     }
-    assert "8 events are not delivered" in said
-    assert "Fix: Start broker" in said
-    assert "Traceback" not in said
+    assert "8 events are not delivered" in stderr
+    assert "Fix: Start broker" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_events_that_an_earlier_run_could_not_deliver_are_delivered_by_the_next(
@@ -241,8 +241,8 @@ def test_events_that_an_earlier_run_could_not_deliver_are_delivered_by_the_next(
     assert pc.run(camera_table("top", "folder:parts"))[0] == DeliveryError.exit_code
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker", port=port), SimCollector(tmp_path, port) as late:
-        code, figures, said = pc.run(camera_table("top", "folder:parts"))
-        assert code == 0, said
+        code, figures, stderr = pc.run(camera_table("top", "folder:parts"))
+        assert code == 0, stderr
         assert figures["outbox"]["committed"] == 12
         alerts = late.data()
         verdicts = late.data("verdict")
@@ -260,7 +260,7 @@ def test_sigterm_delivers_everything_and_publishes_disconnected(
     cameras = children_of(process.pid)
     process.send_signal(signal.SIGTERM)
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert len(collector.data()) == figures["cameras"]["a"]["alerts"] == 1
     assert collector.states[pc.topics.status][-1]["state"] == "disconnected"
     until(lambda: not any(map(is_alive, cameras)))
@@ -275,7 +275,7 @@ def test_ctrl_c_ends_in_order(pc: DaemonPc, collector: SimCollector) -> None:
     assert code == 130
     assert figures["state"] == "disconnected"
     assert figures["cameras"]["a"]["restarts"] == 0
-    assert "Traceback" not in pc.said
+    assert "Traceback" not in pc.stderr
 
 
 def test_killed_daemon_leaves_nothing_behind(
@@ -291,7 +291,7 @@ def test_killed_daemon_leaves_nothing_behind(
     process.communicate(timeout=10)
     until(lambda: not any(map(is_alive, children)))
     assert set(SHARED_MEMORY.iterdir()) <= shared_before
-    assert "resource_tracker" not in pc.said
+    assert "resource_tracker" not in pc.stderr
     until(
         lambda: collector.states[pc.topics.status][-1]["state"] == "lost"
     )  # the last will
@@ -310,7 +310,7 @@ def test_new_model_is_swapped_in_between_two_frames(
     assert collector.wait_for(1) >= 1
     process.send_signal(signal.SIGTERM)
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert figures["model"]["build"] == 2
     assert {alert["model"]["build"] for alert in collector.data()} == {2}
     assert figures["cameras"]["a"]["restarts"] == 0
@@ -330,9 +330,9 @@ def test_damaged_new_model_is_refused_and_the_old_one_continues(
     )
     install_package(pc.slot.root, package)
     code, figures = pc.end_of(process)
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert figures["model"]["build"] == 1
-    assert "model_refused" in pc.said
+    assert "model_refused" in pc.stderr
     assert len(collector.data()) == 1
     reasons = [w["reason"] for w in collector.states[pc.topics.status]]
     assert f"model {package.sha256[:12]} refused" in reasons
@@ -342,18 +342,18 @@ def test_damaged_package_is_refused_at_start(pc: DaemonPc) -> None:
     graph = pc.slot.current.resolve() / "openvino" / "fp32.xml"
     graph.write_bytes(graph.read_bytes().replace(b"bright", b"dright", 1))
     write_parts(pc.folder / "parts", good=1, defective=0)
-    code, _, said = pc.run(camera_table("top", "folder:parts"))
+    code, _, stderr = pc.run(camera_table("top", "folder:parts"))
     assert code == PackageError.exit_code
-    assert "fp32.xml has sha256" in said
-    assert "Traceback" not in said
+    assert "fp32.xml has sha256" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_slot_without_a_model_is_an_error_with_a_fix(pc: DaemonPc) -> None:
     pc.slot.current.unlink()
     write_parts(pc.folder / "parts", good=1, defective=0)
-    code, _, said = pc.run(camera_table("top", "folder:parts"))
+    code, _, stderr = pc.run(camera_table("top", "folder:parts"))
     assert code == InstallError.exit_code
-    assert "Fix: Run `graftline flash PACKAGE" in said
+    assert "Fix: Run `graftline flash PACKAGE" in stderr
 
 
 @pytest.mark.fault(18)
@@ -369,9 +369,9 @@ def test_second_daemon_on_the_same_outbox_is_refused(pc: DaemonPc) -> None:
 
 
 def test_typo_in_the_configuration_is_an_error_with_the_right_key(pc: DaemonPc) -> None:
-    code, _, said = pc.run(camera_table("top", "folder:parts", fsp=3))
+    code, _, stderr = pc.run(camera_table("top", "folder:parts", fsp=3))
     assert code == ConfigError.exit_code
-    assert "camera.0.fsp: unknown key, did you mean fps?" in said
+    assert "camera.0.fsp: unknown key, did you mean fps?" in stderr
 
 
 def test_print_config_shows_what_is_understood(pc: DaemonPc) -> None:
@@ -395,12 +395,12 @@ def test_real_boards_and_real_videos_are_inspected_to_their_end(
     pc: DaemonPc, collector: SimCollector, shared: Path
 ) -> None:
     videos, boards = shared / "data" / "videos", shared / "data" / "pcb" / "good"
-    code, figures, said = pc.run(
+    code, figures, stderr = pc.run(
         camera_table("bolts", videos / BOLTS, fps=100.0),
         camera_table("bottles", videos / BOTTLES, fps=100.0),
         camera_table("boards", boards),
     )
-    assert code == 0, said
+    assert code == 0, stderr
     cameras = figures["cameras"]
     assert cameras["bolts"]["frames_captured"] == 1110
     assert cameras["bottles"]["frames_captured"] == 1189

@@ -46,19 +46,19 @@ def test_small_defects_of_a_large_frame_are_reported_once_at_their_place(
         SimCollector(tmp_path, broker.port) as collector,
     ):
         pc = DaemonPc(pc_folder, broker.port, package)
-        code, figures, said = pc.run(camera_table("top", "folder:parts"))
+        code, figures, stderr = pc.run(camera_table("top", "folder:parts"))
         alerts = collector.data()
-    assert code == 0, said
+    assert code == 0, stderr
     verdicts = figures["cameras"]["top"]["verdicts"]
     assert verdicts == {"ok": 1, "defect": 2, "not-inspected": 0}
-    told = {a["part_id"]: [d["box_px"] for d in a["detections"]] for a in alerts}
+    reported = {a["part_id"]: [d["box_px"] for d in a["detections"]] for a in alerts}
     side = CELL_PX * SCALE
     for name in ("b-alone", "c-both"):
         wanted = [
             [SCALE * x, SCALE * y, SCALE * x + side, SCALE * y + side]
             for x, y in parts[name]
         ]
-        assert sorted(told.pop(name)) == [
+        assert sorted(reported.pop(name)) == [
             pytest.approx(box, abs=0.1) for box in sorted(wanted)
         ]
-    assert not told
+    assert not reported

@@ -96,16 +96,16 @@ def test_event_repeated_after_a_kill_between_commit_and_answer_is_one_row(
 ) -> None:
     dashboard = DashboardProcess(tmp_path, broker.port)
     with SimStation(broker.port) as station:
-        dying = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", DIES_AFTER_COMMIT, dashboard.config], cwd=REPOSITORY
         )
         time.sleep(0.1)
         sent = 0
-        while dying.poll() is None:  # until it listens, commits and dies
+        while process.poll() is None:  # until it listens, commits and dies
             station.alert()
             sent += 1
             assert sent < 1000
-        assert dying.returncode == -SIGKILL
+        assert process.returncode == -SIGKILL
         assert station.acks == []
         with dashboard:
             until(lambda: station.is_acknowledged(sent), "acknowledged at last")

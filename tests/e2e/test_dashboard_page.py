@@ -210,22 +210,22 @@ def test_silent_camera_is_marked_as_old_until_it_publishes_again(
 
 
 @pytest.mark.parametrize(
-    ("state", "word"),
+    ("state", "label"),
     [(DaemonState.LOST, "Station lost"), (DaemonState.DISCONNECTED, "Station stopped")],
 )
 def test_station_that_is_gone_is_shown_loudly(
-    screen: Screen, state: DaemonState, word: str
+    screen: Screen, state: DaemonState, label: str
 ) -> None:
     screen.live()
     screen.station.say(state)
     page = screen.open()
-    expect(page.locator(".over-word")).to_have_text(word)
+    expect(page.locator(".over-word")).to_have_text(label)
     expect(page.locator(".tile-over")).to_be_visible()
     expect(page.locator("#n-cameras")).to_have_text("0 / 1")
 
 
 @pytest.mark.parametrize(
-    ("state", "shown", "word"),
+    ("state", "shown", "label"),
     [
         (CameraState.DEGRADED, "degraded", "Degraded"),
         (CameraState.LOST, "lost", "Lost"),
@@ -233,7 +233,7 @@ def test_station_that_is_gone_is_shown_loudly(
     ],
 )
 def test_state_is_shown_by_text_and_shape(
-    screen: Screen, state: CameraState, shown: str, word: str
+    screen: Screen, state: CameraState, shown: str, label: str
 ) -> None:
     screen.station.say()
     screen.station.say_camera("top", state, "frozen picture")
@@ -241,7 +241,7 @@ def test_state_is_shown_by_text_and_shape(
     page = screen.open()
     shown_state = page.locator(".tile-state")
     expect(shown_state).to_have_attribute("data-state", shown)
-    expect(shown_state.locator(".tile-word")).to_have_text(word)
+    expect(shown_state.locator(".tile-word")).to_have_text(label)
     path = shown_state.locator("svg path").get_attribute("d")
     running = page.evaluate(
         "import('/static/js/elements.js').then(m => "

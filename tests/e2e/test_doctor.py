@@ -65,8 +65,8 @@ def test_healthy_line_pc_is_fit_to_inspect(pc: DaemonPc) -> None:
     assert "golden frames as expected" in found["model"]["what"]
     assert "MQTTv5, no TLS, may publish and subscribe" in found["broker"]["what"]
     assert found["clock"]["grade"] in {"ok", "warn"}
-    words = ("doctor", "--config", pc.config)
-    shown = graftline(*words, cwd=pc.folder)
+    arguments = ("doctor", "--config", pc.config)
+    shown = graftline(*arguments, cwd=pc.folder)
     assert shown.code == 0
     assert "Fit to inspect." in shown.output
     assert "camera a" in shown.output
@@ -117,7 +117,7 @@ def test_running_daemon_is_not_disturbed_and_the_doctor_reports_it(
         process.terminate()
         code, _ = pc.end_of(process)
     assert code == 0
-    assert "broker_lost" not in pc.said
+    assert "broker_lost" not in pc.stderr
 
 
 def test_broker_that_denies_the_topics_of_the_station_is_reported(
@@ -185,16 +185,16 @@ def test_broker_of_a_foreign_authority_is_named(
 ) -> None:
     foreign = Authority(tmp_path / "foreign")
     answer = doctor_over_tls(tmp_path, authority, foreign.certificate_file, "station")
-    said = broken_in(answer)["broker"]
-    assert "certificate" in said
+    broken = broken_in(answer)["broker"]
+    assert "certificate" in broken
     assert answer.code == DeliveryError.exit_code
 
 
 def test_missing_client_certificate_is_named(
     tmp_path: Path, authority: Authority
 ) -> None:
-    said = broken_in(doctor_over_tls(tmp_path, authority, authority.certificate_file))
-    assert "certificate" in said["broker"]
+    broken = broken_in(doctor_over_tls(tmp_path, authority, authority.certificate_file))
+    assert "certificate" in broken["broker"]
 
 
 @pytest.mark.parametrize("says_why", [True, False])

@@ -86,8 +86,8 @@ def test_every_entity_shows_what_the_daemon_publishes(
     with Broker(tmp_path / "broker") as broker, Home(broker.port) as home:
         pc.port = broker.port
         with SimCollector(tmp_path, broker.port):
-            code, _, said = pc.run(camera_table("belt", "a.avi"))
-        assert code == 0, said
+            code, _, stderr = pc.run(camera_table("belt", "a.avi"))
+        assert code == 0, stderr
         announced = home.last(TOPIC)
         assert announced is not None
         document = json.loads(announced)
@@ -111,8 +111,11 @@ def test_every_entity_shows_what_the_daemon_publishes(
         (availability,) = document["availability"]
         template = jinja2.Template(availability["value_template"])
         states = [
-            (json.loads(word)["state"], template.render(value_json=json.loads(word)))
-            for word in home.messages[availability["topic"]]
+            (
+                json.loads(message)["state"],
+                template.render(value_json=json.loads(message)),
+            )
+            for message in home.messages[availability["topic"]]
         ]
         assert ("ready", "online") in states
         assert states[-1] == ("disconnected", "offline")
@@ -148,6 +151,6 @@ def test_announcement_is_retained_and_removed_when_disabled(
 
 def test_prefix_that_is_no_topic_is_refused(pc: DaemonPc) -> None:
     pc.tables = ENABLED + 'prefix = "home/#"\n'
-    code, _, said = pc.run(camera_table("belt", "a.avi"))
+    code, _, stderr = pc.run(camera_table("belt", "a.avi"))
     assert code == ConfigError.exit_code
-    assert "home_assistant.prefix" in said
+    assert "home_assistant.prefix" in stderr

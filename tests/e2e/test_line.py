@@ -50,9 +50,9 @@ class Line:
 
     Args:
         folder: Where it was.
-        trained: What ``train --json`` said.
-        evaluated: What ``evaluate --json`` said of the package.
-        ran: What ``run --json`` said.
+        trained: JSON of ``train --json``.
+        evaluated: JSON of ``evaluate --json`` for the package.
+        ran: JSON of ``run --json``.
         alerts: All alerts of the dashboard's history, oldest first.
     """
 
@@ -111,8 +111,8 @@ def line(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
     link_boards(shared / "data" / "pcb", data)
     weights = shared / "weights" / "yolox_nano_coco.pth"
 
-    def run(*words: object) -> Answer:
-        return done(graftline(*words, cwd=folder, timeout_s=200))
+    def run(*arguments: object) -> Answer:
+        return done(graftline(*arguments, cwd=folder, timeout_s=200))
 
     budget = (
         *("--size", 320, "--epochs", 2),

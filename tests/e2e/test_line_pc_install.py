@@ -85,8 +85,8 @@ def test_training_on_a_line_pc_is_an_error_that_names_what_to_install(
     fresh_line_pc: LinePc,
 ) -> None:
     folder = fresh_line_pc.folder
-    words = ("train", folder, "--out", folder / "run")
-    code, out, err = fresh_line_pc.run(fresh_line_pc.graftline, *words)
+    arguments = ("train", folder, "--out", folder / "run")
+    code, out, err = fresh_line_pc.run(fresh_line_pc.graftline, *arguments)
     assert (code, out) == (3, "")
     assert 'Fix: pip install "graftline[trainer]"' in err
     assert "Traceback" not in err

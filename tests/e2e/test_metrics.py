@@ -131,7 +131,7 @@ def test_daemon_that_is_not_ready_is_reported_as_such(pc: DaemonPc, port: int) -
             camera_table("slow", url, open_timeout_ms=60_000), at_end=False
         )
         try:
-            until(lambda: "inspecting cameras" in pc.said)
+            until(lambda: "inspecting cameras" in pc.stderr)
             code, text = get(port, "/readyz")
             assert (code, json.loads(text)["state"]) == (503, "init")
         finally:
@@ -162,7 +162,7 @@ def _answers(port: int) -> bool:
 
 def test_port_in_use_is_refused_at_the_start(pc: DaemonPc, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
-        code, _, said = pc.run(camera_table("a", "a.avi"))
+        code, _, stderr = pc.run(camera_table("a", "a.avi"))
     assert code == ConfigError.exit_code
-    assert f"metrics.port = {port} cannot be used" in said
-    assert "Traceback" not in said
+    assert f"metrics.port = {port} cannot be used" in stderr
+    assert "Traceback" not in stderr

@@ -26,7 +26,7 @@ INSTALL_TIMEOUT_S = 240
 # Model API picks ours up by the metadata alone: no model type, no label, no threshold.
 LOOK = """
 import json, sys
-sys.modules["openvino_telemetry"] = None  # a test talks to nobody
+sys.modules["openvino_telemetry"] = None  # no telemetry from a test
 import cv2
 from model_api.models import Model
 model = Model.create_model(sys.argv[1], device="CPU")
@@ -45,11 +45,11 @@ def model_api(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("model-api")
     locked = repository / "requirements" / "model-api.txt"
     python = folder / "bin" / "python"
-    for words in (
+    for arguments in (
         [sys.executable, "-m", "venv", folder],
         [python, "-m", "pip", "install", "-q", "--require-hashes", "-r", locked],
     ):
-        _output(words)
+        _output(arguments)
     return python
 
 
@@ -79,8 +79,8 @@ def test_model_api_finds_the_same_labels_and_boxes(
     paths = [tmp_path / f"{number}.png" for number in range(len(frames))]
     for path, frame in zip(paths, frames, strict=True):
         assert cv2.imwrite(str(path), frame)
-    words = [model_api, "-c", LOOK, package.model_path(variant), *paths]
-    answer = json.loads(_output(words).splitlines()[-1])
+    arguments = [model_api, "-c", LOOK, package.model_path(variant), *paths]
+    answer = json.loads(_output(arguments).splitlines()[-1])
     assert answer["kind"] == "YOLOv8"
     thresholds = package.manifest.score_thresholds()
     lowest = np.full_like(thresholds, thresholds.min())  # it knows only one
@@ -106,11 +106,11 @@ def test_model_api_finds_the_same_labels_and_boxes(
     assert seen > 20
 
 
-def _output(words: list[str | Path]) -> str:
+def _output(arguments: list[str | Path]) -> str:
     """Return what a program prints; a failure fails the test, it is never skipped."""
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     result = subprocess.run(
-        [str(word) for word in words],
+        [str(argument) for argument in arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -118,5 +118,5 @@ def _output(words: list[str | Path]) -> str:
         timeout=INSTALL_TIMEOUT_S,
     )
     if result.returncode:
-        pytest.fail(f"{words[0]}\n{result.stdout}{result.stderr}")
+        pytest.fail(f"{arguments[0]}\n{result.stdout}{result.stderr}")
     return result.stdout

@@ -63,12 +63,12 @@ def train(photos: Path, out: Path, options: Sequence[object]) -> int:
 
 
 def start(
-    words: Sequence[object], cwd: Path, program: Sequence[str] = ("-m", "graftline")
+    arguments: Sequence[object], cwd: Path, program: Sequence[str] = ("-m", "graftline")
 ) -> "subprocess.Popen[str]":
     """Start the command on two processes."""
     launcher = (sys.executable, *TORCHRUN, "--nproc-per-node", "2", *program)
     return subprocess.Popen(
-        [*launcher, *map(str, words)],
+        [*launcher, *map(str, arguments)],
         cwd=cwd,
         env=environment() | ONE_THREAD,
         stdout=subprocess.PIPE,
@@ -100,15 +100,15 @@ def test_two_processes_interrupted_and_resumed_make_the_run_of_one(
     photos: Path, options: tuple[object, ...], tmp_path: Path
 ) -> None:
     assert train(photos, tmp_path / "one", options) == 0
-    words = ("train", photos, "--out", "two", *options)
-    launched = start(words, tmp_path)
+    arguments = ("train", photos, "--out", "two", *options)
+    launched = start(arguments, tmp_path)
     interrupt_after_an_epoch(launched, tmp_path / "two")
     _, _, errors = finish(launched)
     assert errors.count("graftline: interrupted") == 1
     assert not (tmp_path / "two" / RECORD_NAME).exists()
     state = torch.load(tmp_path / "two" / CHECKPOINT_NAME, weights_only=True)
     assert state["step"] > 0
-    code, output, errors = finish(start((*words, "--resume"), tmp_path))
+    code, output, errors = finish(start((*arguments, "--resume"), tmp_path))
     assert code == 0, errors
     assert output.count("mAP@.33") == 1  # only the leader prints
     assert errors.count("training yolox-nano") == 1
@@ -128,8 +128,8 @@ def test_two_processes_interrupted_and_resumed_make_the_run_of_one(
 def test_failure_of_all_is_reported_once_with_its_exit_code(
     photos: Path, tmp_path: Path
 ) -> None:
-    words = ("train", photos, "--out", "few", "--size", "64", "--batch", "1")
-    code, output, errors = finish(start(words, tmp_path))
+    arguments = ("train", photos, "--out", "few", "--size", "64", "--batch", "1")
+    code, output, errors = finish(start(arguments, tmp_path))
     assert code == 1  # torchrun's own; that of the command is in its summary
     assert output == ""
     assert errors.count("error: 2 processes share a batch of 1 photos.") == 1

@@ -46,11 +46,13 @@ def test_check_reports_the_content_of_a_zip(tmp_path: Path, name: str) -> None:
     assert answer.json["splits"]["all"] == {"images": 2, "good_images": 1, "boxes": 1}
 
 
-@pytest.mark.parametrize("words", [("check",), ("train", "--out", "run")])
-def test_zip_that_is_cut_off_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("arguments", [("check",), ("train", "--out", "run")])
+def test_zip_that_is_cut_off_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     path = zipped(write_coco(tmp_path / "photos"))
     path.write_bytes(path.read_bytes()[:-50])
-    verb, *others = words
+    verb, *others = arguments
     answer = graftline(verb, path, *others, "--json", cwd=tmp_path)
     assert answer.code == DatasetError.exit_code
     assert "not a whole zip" in answer.errors

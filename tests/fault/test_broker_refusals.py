@@ -121,7 +121,7 @@ def test_alarm_is_in_the_station_status_and_in_health_json(tmp_path: Path) -> No
             assert pc.health.state == "degraded"
             until(lambda: text in collector.states[topic][-1]["reason"])
             assert collector.states[topic][-1]["state"] == "degraded"
-            assert text in pc.said
+            assert text in pc.stderr
         finally:
             process.terminate()
             pc.end_of(process)
@@ -140,7 +140,7 @@ def test_refusal_is_shown_in_health_json_and_on_the_terminal(
             until(lambda: bool(pc.health and refused in pc.health.reason), limit_s=60)
             before = pc.health.frames_inspected if pc.health else 0
             pc.wait_until_inspecting(before + 10)  # it continues to inspect
-            until(lambda: f"not connected (broker 127.0.0.1:{broker.port}" in pc.said)
+            until(lambda: f"not connected (broker 127.0.0.1:{broker.port}" in pc.stderr)
         finally:
             process.terminate()
             pc.end_of(process)
@@ -224,7 +224,7 @@ def test_second_client_of_the_same_name_is_an_alarm_and_the_flapping_slows_down(
             taken = f"Client {client_id} already connected"
             before = log_of(broker).count(taken)
             time.sleep(6)
-            # Two clients that come back after a second at most: 12 times or more.
+            # Two clients that reconnect after a second at most: 12 times or more.
             assert log_of(broker).count(taken) - before <= 6
         finally:
             thief.disconnect()

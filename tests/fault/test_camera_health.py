@@ -292,4 +292,4 @@ def test_frozen_camera_is_reported_and_raises_no_alert(
         finally:
             process.terminate()
             pc.end_of(process)
-    assert pc.said.count("camera_degraded camera=belt reason='frozen'") == 1
+    assert pc.stderr.count("camera_degraded camera=belt reason='frozen'") == 1

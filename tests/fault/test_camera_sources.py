@@ -233,7 +233,7 @@ def test_defect_in_frames_of_a_new_size_is_a_new_defect(
         seen.wait_for(1, timeout_s=40)
         network.picture_of = lambda _: larger
         network.is_cut = True  # a camera with another size set restarts
-        until(lambda: "camera_lost" in pc.said)
+        until(lambda: "camera_lost" in pc.stderr)
         network.is_cut = False
         seen.wait_for(2, timeout_s=40)
         process.terminate()
@@ -371,7 +371,7 @@ def test_setting_that_was_not_accepted_is_a_reason_for_degraded(
         degraded = [state for state in states if state["state"] == "degraded"]
         assert "camera gige: brightness: wanted 1, got nothing" in degraded[0]["reason"]
         assert "exposure_time_us" not in degraded[0]["reason"]
-    assert figures["cameras"]["gige"]["state"] == "up", (code, pc.said)
+    assert figures["cameras"]["gige"]["state"] == "up", (code, pc.stderr)
 
 
 @pytest.mark.fault(41)

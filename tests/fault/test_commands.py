@@ -141,7 +141,7 @@ def test_daemon_continues_after_hostile_commands(pc: DaemonPc, broker: Broker) -
         last = commander.ask("trigger", command(camera="top"))
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
-    assert (code, first.accepted, last.accepted) == (0, True, True), pc.said
+    assert (code, first.accepted, last.accepted) == (0, True, True), pc.stderr
     both = commander.replies[good["id"]]
     assert [each.refusal for each in both] == [None, CommandRefusal.REPLAYED]
     assert {refusal: reply.refusal for refusal, reply in asked.items()} == {
@@ -163,8 +163,8 @@ def test_daemon_continues_after_hostile_commands(pc: DaemonPc, broker: Broker) -
         "not-possible": 2,
     }
     assert sum(figures["cameras"]["top"]["verdicts"].values()) == 2
-    assert "Traceback" not in pc.said
-    assert "message_failed" not in pc.said
+    assert "Traceback" not in pc.stderr
+    assert "message_failed" not in pc.stderr
 
 
 @pytest.mark.fault(29)

@@ -22,11 +22,11 @@ MEMORY_LIMIT = 150 << 20
 BALLAST_MB = 400
 
 
-def strace(folder: Path, *words: str) -> list[str]:
-    """Return the words before a command whose calls on the outbox are tampered with."""
+def strace(folder: Path, *options: str) -> list[str]:
+    """Return the strace prefix that traces the calls on the outbox or fails them."""
     paths = [f"{folder}/{driver.FILE}{end}" for end in ("", "-wal")]
-    looks = [word for path in paths for word in ("-P", path)]
-    return [str(STRACE), "-f", "-qq", "-o", str(folder / "trace"), *looks, *words]
+    watched = [option for path in paths for option in ("-P", path)]
+    return [str(STRACE), "-f", "-qq", "-o", str(folder / "trace"), *watched, *options]
 
 
 def calls_of_one_run(folder: Path, count: int) -> dict[str, int]:
@@ -154,8 +154,8 @@ def test_process_killed_for_its_memory_keeps_what_it_accepted(tmp_path: Path) ->
         pytest.skip("needs root and a memory cgroup")
     try:
         enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-        words = driver.command(tmp_path, 0, 40, BALLAST_MB)
-        done = driver.run(words, ["sh", "-c", enter, "sh"])
+        command = driver.command(tmp_path, 0, 40, BALLAST_MB)
+        done = driver.run(command, ["sh", "-c", enter, "sh"])
     finally:
         group.rmdir()
     assert done.returncode == -9, "the kernel must have killed it"

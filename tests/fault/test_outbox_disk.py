@@ -108,7 +108,9 @@ def test_disk_that_others_filled_is_waited_for_and_nothing_is_lost(
 @contextlib.contextmanager
 def disk_fails_with(error: str, pid: int, file: Path) -> Iterator[None]:
     """Have every write of a process to a file fail with an error."""
-    paths = [word for end in ("", "-wal", "-shm") for word in ("-P", f"{file}{end}")]
+    paths = [
+        option for end in ("", "-wal", "-shm") for option in ("-P", f"{file}{end}")
+    ]
     calls = "pwrite64,ftruncate,fdatasync,openat"
     tracer = subprocess.Popen(
         [
@@ -146,9 +148,9 @@ def test_daemon_continues_to_inspect_while_its_disk_refuses_writes(
     finally:
         process.kill()
         process.communicate(timeout=10)
-    assert code == 0, pc.said
-    assert pc.said.count("outbox_failing") == 1, "logged once, not at each attempt"
-    assert "reason='outbox not writable'" in pc.said
+    assert code == 0, pc.stderr
+    assert pc.stderr.count("outbox_failing") == 1, "logged once, not at each attempt"
+    assert "reason='outbox not writable'" in pc.stderr
     assert_every_part_once(pc, figures["cameras"]["top"]["frames_inspected"])
 
 

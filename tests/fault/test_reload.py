@@ -157,8 +157,8 @@ def running(pc: DaemonPc, *cameras: str) -> Iterator["subprocess.Popen[str]"]:
     finally:
         process.send_signal(signal.SIGTERM)
         code, _ = pc.end_of(process)
-    assert code == 0, pc.said
-    assert "Traceback" not in pc.said
+    assert code == 0, pc.stderr
+    assert "Traceback" not in pc.stderr
 
 
 def status(collector: SimCollector, pc: DaemonPc) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
 
 @pytest.mark.fault(67)
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "reason"),
     [
         ("typo", "did you mean trigger?"),
         ("type", "camera.0.k"),
@@ -183,7 +183,7 @@ def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
     ],
 )
 def test_faulty_file_changes_nothing_until_it_is_corrected(
-    pc: DaemonPc, broker: Broker, tmp_path: Path, fault: str, told: str
+    pc: DaemonPc, broker: Broker, tmp_path: Path, fault: str, reason: str
 ) -> None:
     with (
         MjpegCamera() as network,
@@ -213,7 +213,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
             pc.config.write_bytes(bad[fault])
         reply = commander.ask("reload", command())
         assert (reply.accepted, reply.refusal) == (False, CommandRefusal.NOT_POSSIBLE)
-        assert told in reply.reason
+        assert reason in reply.reason
         wait_for_status(collector, pc, "degraded")
         assert "configuration not in force" in status(collector, pc)["reason"]
         assert camera_processes_of(process.pid) == pids
@@ -223,7 +223,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
         process.send_signal(signal.SIGHUP)
         wait_for_status(collector, pc, "ready")
         assert camera_processes_of(process.pid) == pids
-    assert pc.said.count("reload_refused") == 1
+    assert pc.stderr.count("reload_refused") == 1
 
 
 def test_cameras_are_swapped_one_by_one_and_the_others_never_notice(
@@ -270,8 +270,8 @@ def test_cameras_are_swapped_one_by_one_and_the_others_never_notice(
     for name in ("stays", "rules"):
         states = collector.states[pc.topics.camera(name, "status")]
         assert {each["state"] for each in states} <= {"degraded", "up", "ended"}
-    assert "camera_lost" not in pc.said
-    assert "reloaded cameras=4 connects_anew=False" in pc.said
+    assert "camera_lost" not in pc.stderr
+    assert "reloaded cameras=4 connects_anew=False" in pc.stderr
 
 
 def is_up(collector: SimCollector, topic: str) -> bool:
@@ -312,7 +312,7 @@ def test_rotated_certificate_is_used_and_nothing_is_lost(tmp_path: Path) -> None
         second = authority.issue("second")
         rotate(pc, second, "cert.pem")  # half of it: the key is still the old one
         process.send_signal(signal.SIGHUP)
-        until(lambda: "reload_refused" in pc.said)
+        until(lambda: "reload_refused" in pc.stderr)
         assert collector.wait_for(30, 40, "verdict") >= 30
         assert connections(broker) == ["first"]
         rotate(pc, second, "key.pem")
@@ -321,11 +321,11 @@ def test_rotated_certificate_is_used_and_nothing_is_lost(tmp_path: Path) -> None
         before = len(collector.history("verdict"))
         code, figures = pc.end_of(process)
         parts = [event["data"]["part_id"] for event in collector.history("verdict")]
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     assert before < len(stems)  # it was in the middle of the work
     assert parts == stems
     assert figures["outbox"]["undelivered"] == 0
-    assert pc.said.count("broker_renewed") == 1
+    assert pc.stderr.count("broker_renewed") == 1
 
 
 def rotate(pc: DaemonPc, issued: tuple[Path, Path], *names: str) -> None:

@@ -61,8 +61,8 @@ def stop(pc: DaemonPc, process: "subprocess.Popen[str]") -> tuple[float, int]:
     process.send_signal(signal.SIGTERM)
     code, figures = pc.end_of(process)
     took_s = time.monotonic() - began_s
-    assert code == 0, pc.said
-    assert "Traceback" not in pc.said
+    assert code == 0, pc.stderr
+    assert "Traceback" not in pc.stderr
     assert figures["state"] == "disconnected"
     undelivered = figures["outbox"]["undelivered"]
     assert (
@@ -72,7 +72,7 @@ def stop(pc: DaemonPc, process: "subprocess.Popen[str]") -> tuple[float, int]:
 
 
 def states_of(collector: SimCollector, pc: DaemonPc) -> list[str]:
-    return [word["state"] for word in collector.states.get(pc.topics.status, [])]
+    return [status["state"] for status in collector.states.get(pc.topics.status, [])]
 
 
 @pytest.mark.long
@@ -120,7 +120,7 @@ def test_stop_with_a_broker_that_resumes_in_time_publishes_disconnected(
 
 @pytest.mark.long
 def test_stop_with_a_broker_that_stays_frozen_keeps_every_event(tmp_path: Path) -> None:
-    """Its last word cannot come through then: the broker reads it after the end."""
+    """The frozen broker reads its last status only after the daemon has ended."""
     (tmp_path / "broker").mkdir()
     with Broker(tmp_path / "broker") as broker:
         pc = DaemonPc(tmp_path, broker.port)

@@ -30,7 +30,7 @@ def test_throttled_processor_is_an_alarm_and_halves_the_frames(tmp_path: Path) -
         stems = write_parts(pc.folder / "parts", good=PARTS, defective=0)
         with SimCollector(tmp_path, broker.port) as collector:
 
-            def said() -> dict[str, Any]:
+            def status() -> dict[str, Any]:
                 return collector.states[pc.topics.status][-1]
 
             cameras = (
@@ -39,21 +39,21 @@ def test_throttled_processor_is_an_alarm_and_halves_the_frames(tmp_path: Path) -
             )
             process = pc.start(*cameras, at_end=False)
             pc.wait_until_inspecting(10)
-            until(lambda: said()["state"] == "ready")
+            until(lambda: status()["state"] == "ready")
             sysfs.heat(97)
-            until(lambda: said()["state"] == "degraded")
-            assert said()["reason"].startswith(
+            until(lambda: status()["state"] == "degraded")
+            assert status()["reason"].startswith(
                 "cpu throttled: x86_pkg_temp 97 of 95 C, 1.2 of 3.4 GHz"
             )
             pc.wait_until_inspecting(
                 (pc.health.frames_inspected if pc.health else 0) + 40
             )
             sysfs.heat(60)
-            until(lambda: said()["state"] == "ready")
+            until(lambda: status()["state"] == "ready")
             until(lambda: len(collector.history("verdict")) == PARTS)
             process.terminate()
             code, figures = pc.end_of(process)
-            assert code == 0, pc.said
+            assert code == 0, pc.stderr
     belt, top = figures["cameras"]["belt"], figures["cameras"]["top"]
     assert belt["frames_shed"] >= 10
     # Every second one, of those that came while it was hot.

@@ -1,4 +1,4 @@
-"""Triggered cameras: as many verdicts as parts, whatever the triggers and frames do."""
+"""Triggered cameras: as many verdicts as parts for any order of triggers and frames."""
 
 import random
 import signal
@@ -68,13 +68,13 @@ def test_parts_and_verdicts_are_equal_in_a_trigger_storm_and_an_outage(
         time.sleep(0.5)
         trigger(3)
         assert collector.wait_for(len(asked), LIMIT_S, "verdict") == len(asked)
-        trigger(2)  # nobody will look at these: the daemon stops
+        trigger(2)  # these are not inspected: the daemon stops
         commander.wait_for_all()
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
         assert collector.wait_for(len(asked), LIMIT_S, "verdict") == len(asked)
         verdicts = collector.data("verdict")
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     verdicts.sort(key=lambda verdict: int(verdict["seq"]))
     assert [verdict["part_id"] for verdict in verdicts] == asked
     seen = [v for v in verdicts if v["verdict"] != "not-inspected"]
@@ -108,10 +108,10 @@ def test_every_frame_of_a_hardware_trigger_has_its_verdict(
         assert collector.wait_for(count + 60, LIMIT_S, "verdict") >= count + 60
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
-        said = sum(figures["cameras"]["top"]["verdicts"].values())
-        assert collector.wait_for(said, LIMIT_S, "verdict") == said
+        verdict_count = sum(figures["cameras"]["top"]["verdicts"].values())
+        assert collector.wait_for(verdict_count, LIMIT_S, "verdict") == verdict_count
         verdicts = collector.data("verdict")
-    assert code == 0, pc.said
+    assert code == 0, pc.stderr
     numbers = [verdict["frame_id"] for verdict in verdicts]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert len({verdict["part_id"] for verdict in verdicts}) == len(verdicts)
@@ -140,7 +140,7 @@ def start() -> Iterator[StartCamera]:
 
 
 def take(camera: CameraProcess, is_done: Callable[[], bool]) -> list[CameraFrame]:
-    """Take frames until something is so; each with a copy of its pixels."""
+    """Take frames until a condition is true; each with a copy of its pixels."""
     frames, deadline = [], time.monotonic() + LIMIT_S
     while not is_done() and time.monotonic() < deadline:
         camera.supervise(time.monotonic_ns())

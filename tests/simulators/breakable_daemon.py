@@ -1,8 +1,8 @@
-"""The real command, in which one thread or loop breaks when a file says so.
+"""The real command, in which one thread or loop breaks on the request of a file.
 
 Usage: ``python breakable_daemon.py FILE run --config …``. FILE is made by the test and
 holds what is to break: ``kill NAME`` ends the thread of that name, ``hang LOOP`` lets a
-loop of the main thread never come back, ``raise LOOP`` lets it fail.
+loop of the main thread never return, ``raise LOOP`` lets it fail.
 """
 
 import ctypes
@@ -28,8 +28,8 @@ class BrokenError(Exception):
 
 def order(file: Path) -> tuple[str, str]:
     """Return what is to break now: nothing, or how and which."""
-    words = file.read_text("utf-8").split() if file.exists() else []
-    return (words[0], words[1]) if len(words) == 2 else ("", "")
+    fields = file.read_text("utf-8").split() if file.exists() else []
+    return (fields[0], fields[1]) if len(fields) == 2 else ("", "")
 
 
 def breakable(loop: str, method: Callable[..., Any], file: Path) -> Callable[..., Any]:
@@ -47,7 +47,7 @@ def breakable(loop: str, method: Callable[..., Any], file: Path) -> Callable[...
 
 
 def kill_thread_on_request(file: Path) -> None:
-    """End a thread from within, as an error that nobody caught would."""
+    """End a thread from within, as an uncaught error would."""
     while order(file)[0] != "kill":
         time.sleep(0.05)
     (victim,) = [t for t in threading.enumerate() if t.name == order(file)[1]]

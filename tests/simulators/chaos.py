@@ -225,13 +225,13 @@ class Chaos:
         assert self._daemon is not None
         self._daemon.communicate(timeout=END_LIMIT_S)
         code, self._daemon = self._daemon.returncode, None
-        assert code == 0, self._pc.said[-2000:]
+        assert code == 0, self._pc.stderr[-2000:]
         with closing(sqlite3.connect(self._pc.folder / "outbox.sqlite")) as file:
             (self.report.committed,) = file.execute(
                 "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
             ).fetchone()
             (left,) = file.execute("SELECT count(*) FROM event").fetchone()
-        assert left == 0, f"{left} events are in the outbox, but it says all are away"
+        assert left == 0, f"{left} events were not delivered, against the exit code"
         self._dashboard.end()
 
     def _judge(self) -> None:
@@ -249,7 +249,7 @@ class Chaos:
             tables = ("alerts", "verdicts", "losses", "streams")
             counts = {
                 table: history.execute(
-                    f"SELECT count(*) FROM {table}"  # noqa: S608 - our own words
+                    f"SELECT count(*) FROM {table}"  # noqa: S608 - names of this module
                 ).fetchone()[0]
                 for table in tables
             }
@@ -263,14 +263,14 @@ class Chaos:
             seq not in alerts or alerts[seq]["part_id"] != part_id
             for seq, part_id in self._witnessed.items()
         )
-        told = Counter(data["part_id"] for data in alerts.values())
-        report.repeated = sum(count > 1 for count in told.values())
+        alerts_of_part = Counter(data["part_id"] for data in alerts.values())
+        report.repeated = sum(count > 1 for count in alerts_of_part.values())
         report.disordered = _disordered(
             [alerts[seq]["part_id"] for seq in sorted(alerts)]
         )
         of_boot = Counter(data["boot_id"] for data in alerts.values())
         report.overstated = sum(
-            max(0, said - of_boot[boot]) for boot, said in self._reported.items()
+            max(0, count - of_boot[boot]) for boot, count in self._reported.items()
         )
 
 

@@ -1,4 +1,4 @@
-"""Somebody who sends commands to a station, as a PLC or a person would."""
+"""A sender of commands to a station, as a PLC or a person is."""
 
 import json
 import time
@@ -24,7 +24,7 @@ def command(**fields: object) -> dict[str, Any]:
 
 
 class Commander:
-    """Sends commands over a real broker, and hears the answers.
+    """Sends commands over a real broker and receives the answers.
 
     Args:
         port: Of the broker on the loopback interface.

@@ -29,7 +29,7 @@ class DaemonPc:
     """A line PC with a small real model, on which the real daemon is started.
 
     Args:
-        folder: Where everything lies.
+        folder: Of the slot, the configuration and all that the daemon writes.
         port: Of the broker.
         package: The model; a small one is made by default.
         stalled_after_s: When ``--exit-at-end`` gives up.
@@ -89,11 +89,11 @@ progress_interval_s = 0.5
     def start(self, *cameras: str, at_end: bool = True) -> "subprocess.Popen[str]":
         """Start the daemon; its stderr goes to ``daemon.log``."""
         self.write_config(*cameras)
-        words = ["run", "--config", str(self.config), "--json"]
-        words += ["--exit-at-end"] if at_end else []
+        arguments = ["run", "--config", str(self.config), "--json"]
+        arguments += ["--exit-at-end"] if at_end else []
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [*self.program, *words],
+                [*self.program, *arguments],
                 stdin=subprocess.DEVNULL,  # no terminal: SIGHUP is a reload
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -114,7 +114,7 @@ progress_interval_s = 0.5
         """Run the daemon to its end; return exit code, figures and stderr."""
         process = self.start(*cameras)
         code, figures = self.end_of(process)
-        return code, figures, self.said
+        return code, figures, self.stderr
 
     def end_of(self, process: "subprocess.Popen[str]") -> tuple[int, dict[str, Any]]:
         """Wait for the daemon's end; return its exit code and figures."""
@@ -127,13 +127,13 @@ progress_interval_s = 0.5
         return process.returncode, json.loads(out) if out else {}
 
     @property
-    def said(self) -> str:
+    def stderr(self) -> str:
         """All that the daemon wrote on stderr."""
         return self.log.read_text("utf-8")
 
     @property
     def health(self) -> Health | None:
-        """The daemon's last word in its slot."""
+        """The status that the daemon last wrote into its slot; None = none yet."""
         return read_file(self.slot.health, Health)
 
     def wait_until_inspecting(self, frames: int = 1) -> None:
@@ -144,7 +144,7 @@ progress_interval_s = 0.5
 def children_of(pid: int) -> list[int]:
     """Return the processes that a process has started and that live."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8")
-    return [int(word) for word in text.split()]
+    return [int(child) for child in text.split()]
 
 
 def camera_processes_of(pid: int) -> list[int]:

@@ -35,7 +35,7 @@ class OldBroker:
 
     def _welcome(self, client: socket.socket) -> None:
         first = client.recv(4096)
-        if not first:  # who only looked whether somebody is there
+        if not first:  # a client that only tested the port
             client.close()
             return
         start = next(i for i in range(1, 5) if first[i] < 0x80) + 1  # after the length

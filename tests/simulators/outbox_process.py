@@ -33,11 +33,11 @@ def command(folder: Path, first: int, count: int, megabytes: int = 0) -> list[st
 
 
 def run(
-    words: Sequence[str], wrapper: Sequence[str] = (), **environment: str
+    command: Sequence[str], wrapper: Sequence[str] = (), **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run such a process to its end."""
     return subprocess.run(
-        [*wrapper, *words],
+        [*wrapper, *command],
         cwd=REPOSITORY,
         env={**os.environ, **environment},
         capture_output=True,
@@ -68,7 +68,7 @@ def stored(folder: Path) -> dict[int, int]:
 
 
 def main() -> None:
-    """Put alerts, and say which are accepted."""
+    """Put alerts and print which are accepted."""
     folder, first, count, megabytes = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     outbox = Outbox(folder / FILE, TOPICS, MAX_BYTES)
     outbox.start()

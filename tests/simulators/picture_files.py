@@ -23,7 +23,7 @@ def with_thumbnail(content: bytes, orientation: int = 1) -> bytes:
 
 
 def absurd_png() -> bytes:
-    """Return a PNG that says it has 60000 x 60000 pixels."""
+    """Return a PNG whose header declares 60000 x 60000 pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         checked = name + data

@@ -22,7 +22,7 @@ def reseal(
         package: The package to begin with.
         folder: Folder to make.
         change: Is given the copy's folder.
-        fields: What the manifest shall say instead.
+        fields: New values of fields of the manifest.
     """
     shutil.copytree(package.folder, folder)
     change(folder)

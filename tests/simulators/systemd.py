@@ -1,4 +1,4 @@
-"""The service manager's ear: a ``NOTIFY_SOCKET`` that hears what a daemon says."""
+"""The service manager's end of ``NOTIFY_SOCKET``: it records what a daemon sends."""
 
 import itertools
 import socket
@@ -9,15 +9,15 @@ from typing import Self
 
 
 class SimSystemd:
-    """Hears a daemon, and knows when it would start it anew.
+    """Receives a daemon's messages, and knows when systemd would restart it.
 
     Args:
-        folder: Where its socket lies; a short path.
+        folder: Of its socket; a short path.
         watchdog_s: ``WatchdogSec=`` of the unit.
     """
 
     def __init__(self, folder: Path, watchdog_s: float) -> None:
-        self.heard: list[tuple[float, str]] = []  # monotonic seconds, word
+        self.received: list[tuple[float, str]] = []  # monotonic seconds, message
         self._watchdog_s = watchdog_s
         self._path = folder / "notify"
         self._stop = threading.Event()
@@ -32,14 +32,14 @@ class SimSystemd:
         period = str(round(self._watchdog_s * 1e6))
         return {"NOTIFY_SOCKET": str(self._path), "WATCHDOG_USEC": period}
 
-    def times_of(self, word: str) -> list[float]:
-        """Return when a word was heard."""
-        return [at for at, heard in self.heard if heard == word]
+    def times_of(self, message: str) -> list[float]:
+        """Return when a message was received, monotonic seconds."""
+        return [at for at, received in self.received if received == message]
 
     @property
     def statuses(self) -> list[str]:
         """The lines for ``systemctl status``."""
-        return [h.removeprefix("STATUS=") for _, h in self.heard if "STATUS=" in h]
+        return [h.removeprefix("STATUS=") for _, h in self.received if "STATUS=" in h]
 
     @property
     def would_restart(self) -> bool:
@@ -47,18 +47,18 @@ class SimSystemd:
         fed = self.times_of("WATCHDOG=1")
         return bool(fed) and time.monotonic() - fed[-1] > self._watchdog_s
 
-    def longest_hunger_s(self) -> float:
-        """Return the longest time between two feedings, up to now."""
+    def longest_gap_s(self) -> float:
+        """Return the longest time between two watchdog messages, up to now."""
         fed = [*self.times_of("WATCHDOG=1"), time.monotonic()]
         return max(b - a for a, b in itertools.pairwise(fed))
 
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                word = self._socket.recv(4096).decode()
+                message = self._socket.recv(4096).decode()
             except TimeoutError:
                 continue
-            self.heard.append((time.monotonic(), word))
+            self.received.append((time.monotonic(), message))
 
     def __enter__(self) -> Self:
         self._thread.start()

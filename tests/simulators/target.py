@@ -125,7 +125,7 @@ class StepMeter:
         root: Only what is written below this folder counts.
         cut_at: Step at which power is lost; 0 = never.
         fail_at: Step that fails; 0 = never.
-        error: What the failing step says.
+        error: Message of the failing step.
     """
 
     root: str

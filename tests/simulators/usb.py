@@ -1,4 +1,4 @@
-"""A USB camera made of files: it can be unplugged, and comes back as another device.
+"""A USB camera made of files: it can be unplugged, and returns as another device.
 
 A device node is a file with the camera's settings; ``by-id`` is a link to
 it, as udev makes one. ``FakeCapture`` behaves as ``cv2.VideoCapture`` does over

@@ -149,7 +149,7 @@ def test_point_is_inside_exactly_where_opencv_puts_it(
     inside = inspect("x", polygon).contains(np.array(points, float).reshape(-1, 2))
     for point, is_inside in zip(points, inside.tolist(), strict=True):
         distance = cv2.pointPolygonTest(corners, point, measureDist=True)
-        if abs(distance) > 1e-4:  # float32 corners: on the edge it may say either
+        if abs(distance) > 1e-4:  # float32 corners: on the edge both results are right
             assert is_inside is (distance > 0)
 
 

@@ -22,7 +22,7 @@ SIDE_PX, BOX_PX, CLASSES = 400, 40, 3
 
 
 def make_photo(number: int, rng: np.random.Generator) -> Photo:
-    """Three defects on a grid, so that none lies near another."""
+    """Three defects on a grid, none of them near another."""
     cells = rng.permutation(16)[:3]
     corners = np.stack((cells % 4, cells // 4), axis=1) * 100 + 20.0
     boxes = np.concatenate((corners, corners + BOX_PX), axis=1).astype(np.float32)

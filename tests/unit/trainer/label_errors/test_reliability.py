@@ -48,7 +48,7 @@ def test_class_with_one_detection_borrows_from_the_others() -> None:
         2,
     )
     alone = curves.precision(np.array([0.9], np.float32), np.array([1]))[0]
-    assert 0.6 < alone < 0.85  # neither 0, as its one detection says, nor 1
+    assert 0.6 < alone < 0.85  # neither 0, as its one detection suggests, nor 1
 
 
 def test_precision_is_zero_without_any_detection() -> None:

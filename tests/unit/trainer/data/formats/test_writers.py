@@ -90,7 +90,7 @@ def test_any_boxes_are_read_back(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     side = st.integers(2, 8000)
-    word = st.text(
+    label = st.text(
         st.characters(categories=["L", "N", "S", "P"], exclude_characters="/\\"),
         min_size=1,
         max_size=12,
@@ -102,7 +102,7 @@ def test_any_boxes_are_read_back(
         for _ in range(data.draw(st.integers(0, 3))):
             x = sorted(data.draw(st.tuples(st.floats(0, width), st.floats(0, width))))
             y = sorted(data.draw(st.tuples(st.floats(0, height), st.floats(0, height))))
-            boxes.append(LabelledBox(data.draw(word), (x[0], y[0], x[1], y[1])))
+            boxes.append(LabelledBox(data.draw(label), (x[0], y[0], x[1], y[1])))
         pictures.append(LabelledPicture(f"{number}.png", width, height, tuple(boxes)))
     root = tmp_path_factory.mktemp("written")
     assert same(written(name, root, pictures), pictures)
