@@ -1,0 +1,99 @@
+"""Arguments, output and exit codes of ``flash``, ``status`` and ``rollback``."""
+
+import argparse
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deploy import cli
+from models.errors import InstallError
+from models.package import Package
+from models.slot_files import Health, write_file
+from tests.simulators.target import SimTarget
+
+Declare = Callable[[argparse.ArgumentParser], None]
+
+
+def parse(declare: Declare, *typed: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    declare(parser)
+    return parser.parse_args(list(map(str, typed)))
+
+
+def status(line_pc: SimTarget, *options: str) -> int:
+    target = f"local:{line_pc.root}"
+    return cli.run_status(parse(cli.add_status_arguments, target, *options))
+
+
+def test_flash_takes_a_package_and_a_target() -> None:
+    args = parse(cli.add_flash_arguments, "package", "local:slot", "--json")
+    assert (args.package, args.target, args.json) == (
+        Path("package"),
+        "local:slot",
+        True,
+    )
+
+
+def test_status_without_a_daemon_states_that_it_never_ran(
+    line_pc: SimTarget, builds: list[Package], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line_pc.flash(builds[0])
+    assert status(line_pc) == 0
+    printed = capsys.readouterr().out
+    assert f"build 1 ({builds[0].sha256[:12]})" in printed
+    assert "previous: none" in printed
+    assert "has never run here" in printed
+
+
+@pytest.mark.parametrize(("age_s", "is_old"), [(2, False), (300, True)])
+def test_daemon_with_an_old_status_is_not_running(
+    line_pc: SimTarget,
+    builds: list[Package],
+    capsys: pytest.CaptureFixture[str],
+    age_s: int,
+    is_old: bool,
+) -> None:
+    line_pc.flash(builds[0])
+    at = datetime.now(UTC) - timedelta(seconds=age_s)
+    health = Health(at=at, boot_id="boot", state="ready", fps=12.5)
+    write_file(line_pc.slot.health, health)
+    assert status(line_pc) == 0
+    printed = capsys.readouterr().out
+    assert "ready, 12.5 frames/s" in printed
+    assert ("so it is not running" in printed) == is_old
+
+
+def test_faults_of_the_slot_are_the_exit_code(
+    line_pc: SimTarget, builds: list[Package], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line_pc.flash(builds[0])
+    line_pc.slot.proof.write_text("damaged")
+    assert status(line_pc) == InstallError.exit_code
+    assert "FAULT: " in capsys.readouterr().out
+    assert status(line_pc, "--json") == InstallError.exit_code
+    assert json.loads(capsys.readouterr().out)["faults"]
+
+
+def test_rollback_names_both_packages(
+    line_pc: SimTarget, builds: list[Package], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line_pc.flash(builds[0])
+    line_pc.flash(builds[1])
+    args = parse(cli.add_rollback_arguments, f"local:{line_pc.root}")
+    assert cli.run_rollback(args) == 0
+    printed = capsys.readouterr().out
+    assert "rolled back: bright-cells build 1" in printed
+    assert "previous: bright-cells build 2" in printed
+
+
+def test_selftest_prints_every_run_mode(
+    builds: list[Package], capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = parse(cli.add_selftest_arguments, builds[0].folder, "--json")
+    assert cli.run_selftest(args) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["package_sha256"] == builds[0].sha256
+    assert all(mode["passed"] for mode in report["modes"])
