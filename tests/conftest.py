@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.daemon_fixtures",
     "tests.fault_rows",
     "tests.line_pc",
+    "tests.torch_threads",
 ]
 
 REPOSITORY = Path(__file__).resolve().parents[1]

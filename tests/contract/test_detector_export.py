@@ -1,6 +1,5 @@
 """Every detector exports to the one graph contract, with the same numbers."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -16,19 +15,12 @@ from trainer.detectors.weights import graft
 from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CLASSES = 80
 SIZE_PX = (192, 160)
 YOLOX_CASES = [(Architecture.YOLOX_NANO, activation) for activation in Activation]
 CASES = [*YOLOX_CASES, (Architecture.SSDLITE, Activation.HARDSWISH)]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small tensors on a busy machine: threads would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Our YOLOX is the official one: same names, same numbers on real pictures."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,19 +14,12 @@ from trainer.detectors.weights import graft, read_tensors
 from trainer.detectors.yolox import YOLOX, YoloxSize
 from trainer.detectors.zoo import load_weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 INPUT_PX = 416
 GRID = Grid(((52, 52), (26, 26), (13, 13)), (8, 16, 32))
 
 Array = npt.NDArray[np.float32]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads would wait for each other on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -134,8 +134,7 @@ def test_daemon_continues_to_inspect_while_its_disk_refuses_writes(
 ) -> None:
     pc = DaemonPc(tmp_path, free_port())
     write_parts(pc.folder / "parts", good=0, defective=PARTS)
-    process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)
-    try:
+    with pc.running(camera_table("top", "folder:parts", fps=15.0)) as process:
         until(lambda: bool(pc.health and pc.health.state == "ready"))
         pc.wait_until_inspecting(5)
         with disk_fails_with(error, process.pid, pc.folder / "outbox.sqlite"):
@@ -145,9 +144,6 @@ def test_daemon_continues_to_inspect_while_its_disk_refuses_writes(
         until(lambda: bool(pc.health and pc.health.state == "ready"))
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
     assert code == 0, pc.stderr
     assert pc.stderr.count("outbox_failing") == 1, "logged once, not at each attempt"
     assert "reason='outbox not writable'" in pc.stderr

@@ -39,8 +39,7 @@ def events(pc: DaemonPc, kind: str) -> list[dict[str, Any]]:
 def test_daemon_without_descriptors_reports_it_and_recovers(tmp_path: Path) -> None:
     pc = DaemonPc(tmp_path, free_port())
     write_parts(pc.folder / "parts", good=0, defective=600)
-    process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)
-    try:
+    with pc.running(camera_table("top", "folder:parts", fps=15.0)) as process:
         pc.wait_until_inspecting(5)
         _, most = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (4, most))
@@ -51,9 +50,6 @@ def test_daemon_without_descriptors_reports_it_and_recovers(tmp_path: Path) -> N
         until(lambda: "to=ready" in pc.stderr[degraded_at:])
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
     assert code == 0, pc.stderr
     parts = figures["cameras"]["top"]["frames_inspected"]
     for kind in ("alert", "verdict"):
@@ -82,9 +78,8 @@ def test_order_and_ages_do_not_depend_on_the_wall_clock(
     clock.write_text(str(offsets_s[0]))
     monkeypatch.setenv("LD_PRELOAD", str(library))
     monkeypatch.setenv("WALL_CLOCK_OFFSET_FILE", str(clock))
-    process = pc.start(camera_table("top", "folder:parts", fps=15.0), at_end=False)
-    monkeypatch.undo()
-    try:
+    with pc.running(camera_table("top", "folder:parts", fps=15.0)) as process:
+        monkeypatch.undo()
         for number, offset_s in enumerate(offsets_s):
             fresh = clock.with_suffix(".new")
             fresh.write_text(str(offset_s))
@@ -92,9 +87,6 @@ def test_order_and_ages_do_not_depend_on_the_wall_clock(
             pc.wait_until_inspecting(8 * (number + 1))
         process.send_signal(signal.SIGTERM)
         code, figures = pc.end_of(process)
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
     assert code == 0, pc.stderr
     alerts = events(pc, "alert")
     assert [each["frame_id"] for each in alerts] == list(range(len(alerts)))

@@ -36,13 +36,9 @@ def pc(tmp_path: Path) -> DaemonPc:
 def running(pc: DaemonPc, systemd: SimSystemd) -> Iterator["subprocess.Popen[str]"]:
     """A daemon that is ready; killed at the end."""
     pc.environment = systemd.environment
-    process = pc.start(camera_table("a", "a.avi"), at_end=False)
-    try:
+    with pc.running(camera_table("a", "a.avi")) as process:
         until(lambda: len(systemd.times_of("WATCHDOG=1")) >= 2)
         yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
 
 
 def break_loop(pc: DaemonPc, what: str) -> None:

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,16 @@ progress_interval_s = 0.5
                 env={**os.environ, **self.environment},
                 start_new_session=True,  # a terminal's Ctrl-C goes to a whole group
             )
+
+    @contextmanager
+    def running(self, *cameras: str) -> Iterator["subprocess.Popen[str]"]:
+        """Start the daemon without an end of its own; it is killed after the block."""
+        process = self.start(*cameras, at_end=False)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate(timeout=10)
 
     def write_config(self, *cameras: str) -> None:
         """Write ``edge.toml``."""

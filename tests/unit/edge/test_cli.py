@@ -11,28 +11,13 @@ from edge import cli
 from edge.daemon import RunResult
 from edge.doctor.check_result import CheckResult, Grade
 from models.errors import ConfigError, DeliveryError, ExitCode, GraftlineError
-
-CONFIG = """
-[station]
-site = "plant"
-line = "line-1"
-station = "eol"
-[model]
-slot = "slot"
-[outbox]
-path = "outbox.sqlite"
-[evidence]
-folder = "evidence"
-[[camera]]
-name = "top"
-source = "folder:parts"
-"""
+from tests.simulators.edge_config import MINIMAL
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "edge.toml"
-    path.write_text(CONFIG, encoding="utf-8")
+    path.write_text(MINIMAL, encoding="utf-8")
     return path
 
 

@@ -1,7 +1,6 @@
 """Pretraining resumes exactly, and exports weights that the zoo loads."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,16 +15,9 @@ from pretraining.pretrain import LongSchedule, PretrainRecipe
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RECIPE = PretrainRecipe(sizes_px=(64,), batch=2, steps=4, agnostic_steps=2)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Use one thread: with tiny tensors, threads mostly wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_learning_rate_stays_on_a_plateau_then_falls() -> None:

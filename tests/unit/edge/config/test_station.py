@@ -7,28 +7,9 @@ from edge.cameras.settings import CameraHealthSettings, ControlSettings
 from edge.cameras.source import SourceKind
 from edge.config.station import EdgeSettings, load_edge_config, render_config
 from models.errors import ConfigError
+from tests.simulators.edge_config import MINIMAL
 
 ROOT = Path(__file__).resolve().parents[4]
-MINIMAL = """
-[station]
-site = "plant"
-line = "line-1"
-station = "eol"
-
-[model]
-slot = "slot"
-
-[outbox]
-path = "outbox.sqlite"
-
-[evidence]
-folder = "evidence"
-
-[[camera]]
-name = "top"
-source = "folder:parts"
-"""
-
 SOURCE = 'source = "folder:parts"\n'
 VIDEO = 'source = "belt.avi"\n[camera.parts]\nempty = "empty.png"\n'
 TRIANGLE = "[[0, 0], [1, 0], [1, 1]]"

@@ -1,7 +1,5 @@
 """SSDLite: our decoding is torchvision's own postprocessing, before NMS."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -10,14 +8,7 @@ from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture
 from trainer.detectors.ssdlite import SSDLite
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors on a busy machine: threads would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """YOLOX: shapes, names, and that it learns."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -10,16 +8,9 @@ from trainer.detectors.base import Architecture, DetectionGraph
 from trainer.detectors.yolox import PRIOR_BIAS, YOLOX, YoloxSize
 from trainer.detectors.yolox_blocks import Activation, BaseConv
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NOTHING = BoxTarget(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors: threads would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What of the publisher needs no broker."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +10,6 @@ from edge.delivery.publisher import Publisher
 from models.errors import ConfigError
 from models.messages import DaemonState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, station_status
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    result = Outbox(tmp_path / "outbox.db", TOPICS, 64 << 20)
-    result.start()
-    yield result
-    result.close()
 
 
 def publisher_of(outbox: Outbox, **broker: object) -> Publisher:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,14 +24,6 @@ from tests.simulators.alerts import (
 
 SECOND_NS = 1_000_000_000
 LIMIT_S = 10.0
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    result = Outbox(tmp_path / "outbox.db", TOPICS, 64 << 20)
-    result.start()
-    yield result
-    result.close()
 
 
 def put(outbox: Outbox, frame_id: int, image: bytes | None = None) -> int:

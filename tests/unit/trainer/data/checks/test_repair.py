@@ -9,10 +9,12 @@ from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair, repaired
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.findings import Finding, FindingKind, Level
-from trainer.data.splitting.split_record import SplitAssignment, SplitRecord
+from trainer.data.splitting.split_record import SplitAssignment, SplitRecord, SplitRule
 
 BOX = [10.0, 10, 30, 30]
-SPLIT = SplitAssignment(SplitRecord(seed=0, photos={}), {}, {}, splits_groups=False)
+SPLIT = SplitAssignment(
+    SplitRecord(rule=SplitRule.OWN, seed=0, photos={}), {}, {}, splits_groups=False
+)
 
 
 def photo(name: str, *boxes: list[float], label: int = 0, sha256: str = "") -> Photo:
