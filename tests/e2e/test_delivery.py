@@ -363,8 +363,7 @@ def run_daemon(folder: Path, port: int) -> None:
                 seq = future.result(10)
                 log.write(json.dumps({"frame_id": number, "seq": seq}) + "\n")
             time.sleep(0.01)
-    while edge.publisher.undelivered():
-        time.sleep(0.05)
+    until(lambda: edge.publisher.undelivered() == 0, limit_s=60)
     edge.close()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,4 +84,5 @@ def test_unknown_path_is_not_found(metrics: SimMetrics) -> None:
 def test_server_without_a_port_does_not_listen(metrics: SimMetrics) -> None:
     server = MetricsServer(MetricsSettings(), metrics)  # type: ignore[arg-type]
     server.start()
+    assert "metrics" not in [thread.name for thread in threading.enumerate()]
     server.stop()
