@@ -4,14 +4,14 @@ import argparse
 import logging
 import sys
 
-from graftline import Verb, main
+from graftline import Verb, VerbGroup, main
 
 FRAMES = 20_000
 logger = logging.getLogger("edge.flood")
 
 
 def add_flood_arguments(_: argparse.ArgumentParser) -> None:
-    """Take none."""
+    """Declare no arguments."""
 
 
 def run_flood(_: argparse.Namespace) -> int:
@@ -28,6 +28,11 @@ def run_flood(_: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     verb = Verb(
-        "flood", "tests.simulators.flood_verb", "edge", "flood", is_service=True
+        VerbGroup.LINE_PC,
+        "flood",
+        "tests.simulators.flood_verb",
+        "edge",
+        "flood",
+        is_service=True,
     )
     sys.exit(main(["flood"], [verb]))
