@@ -5,9 +5,9 @@ This file only lists the verbs. Each verb names a module; the module offers
 when its verb is given, so that ``graftline --help`` imports no library.
 
 Exit codes (see ``models/errors.py``): 0 done; 1 a bug in Graftline; 2 wrong usage;
-3 to 9 an expected failure, by who must act; 130 Ctrl-C; 141 the reader of stdout has
-closed it. A verb whose extra is not installed ends with 3: the installation is the
-operator's configuration.
+3 to 9 an expected failure, one code for each class; 130 Ctrl-C; 141 the reader of
+stdout has closed it. A verb whose extra is not installed ends with 3: the installation
+is the operator's configuration.
 """
 
 import argparse
@@ -73,7 +73,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "demo",
         "demo.cli",
         "trainer,edge,deploy,dashboard,demo",
-        "run everything below once, on drawn parts",
+        "run everything below once, on synthetic pictures",
     ),
     Verb(
         VerbGroup.TRY_IT,
@@ -108,7 +108,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "pack",
         "trainer.cli.pack",
         "trainer",
-        "export, quantize and seal a model package",
+        "export, quantize and write a model package",
     ),
     Verb(
         VerbGroup.LINE_PC,
@@ -129,7 +129,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "rollback",
         "deploy.cli",
         "edge,deploy",
-        "put the previous package back in force",
+        "switch back to the previous package",
     ),
     Verb(
         VerbGroup.LINE_PC,

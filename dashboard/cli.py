@@ -39,7 +39,7 @@ def run_dashboard(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: The file is wrong, the port is in use, or the history cannot be
-            opened. A broker that is away is no error: the page shows it.
+            opened. An unreachable broker is no error: the page shows it.
     """
     settings, folder = DashboardSettings(), Path.cwd()
     if args.config is not None:

@@ -15,67 +15,69 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class CollectorBrokerSettings(BrokerLogin):
-    """``[broker]``: where the stations' messages come from."""
+    """``[broker]``: the MQTT broker that the stations publish to."""
 
     client_id: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9_.-]{0,64}$",
-        description="MQTT client id; empty: made once and kept in the history.",
+        description="MQTT client id; empty: generated once and kept in the history.",
     )
 
 
 class ServerSettings(Settings):
-    """``[server]``: where the page is."""
+    """``[server]``: address of the page, and who may open it."""
 
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address to listen on; 0.0.0.0: the whole network may look.",
+        description="Address to listen on; 0.0.0.0: every computer in the network can "
+        "open the page.",
     )
     port: Port = Field(default=8765, description="TCP port of the page.")
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Names in the address bar that are served; empty: the loopback "
-        "names when host is one of them, else every name.",
+        description="Host names that requests may use; empty: the loopback names when "
+        "host is one of them, else every name.",
     )
     max_viewers: int = Field(
-        default=100, ge=1, le=10_000, description="Pages that are kept live at a time."
+        default=100, ge=1, le=10_000, description="Most pages with live updates."
     )
 
     @property
     def served_names(self) -> tuple[str, ...]:
-        """Host names that requests may ask for; ``*`` is every one."""
+        """Host names that requests may use; ``*`` = every name."""
         if self.allowed_hosts:
             return self.allowed_hosts
         return LOOPBACK_NAMES if self.host in LOOPBACK_ADDRESSES else ("*",)
 
 
 class HistorySettings(Settings):
-    """``[history]``: the SQLite file of everything that was received."""
+    """``[history]``: the SQLite file with all received messages."""
 
     path: Path = Field(
         default=Path("history.sqlite3"),
-        description="The file; relative: beside the configuration.",
+        description="The file; a relative path is resolved against the folder of the "
+        "configuration.",
     )
     keep_days: int = Field(
         default=365,
         ge=1,
         le=36_500,
-        description="Alerts and verdicts are kept so long.",
+        description="Days for which alerts and verdicts are kept.",
     )
     keep_images_days: int = Field(
-        default=90, ge=1, le=36_500, description="Pictures are kept so long."
+        default=90, ge=1, le=36_500, description="Days for which pictures are kept."
     )
     max_mb: int = Field(
         default=0,
         ge=0,
-        description="Largest size of the file in MiB; full: nothing is acknowledged "
-        "and the stations keep their alerts. 0: as much as the disk holds.",
+        description="Largest size of the file in MiB; 0 = limited by the disk only. "
+        "When it is full, nothing is acknowledged and the stations keep their alerts.",
     )
 
 
 class PageSettings(Settings):
-    """``[page]``: what the shift leader sees."""
+    """``[page]``: settings of the web page."""
 
     title: str = Field(
         default="Graftline",
@@ -87,12 +89,12 @@ class PageSettings(Settings):
         default=15,
         ge=1,
         le=3600,
-        description="A camera that was not heard for so long is shown as stale.",
+        description="A camera that sends no message for this long is shown as stale.",
     )
 
 
 class DashboardSettings(Settings):
-    """The whole file."""
+    """The whole configuration file."""
 
     broker: CollectorBrokerSettings = CollectorBrokerSettings()
     server: ServerSettings = ServerSettings()
@@ -100,7 +102,7 @@ class DashboardSettings(Settings):
     page: PageSettings = PageSettings()
 
     def beside(self, folder: Path) -> Self:
-        """Return the settings with relative paths taken from the file's folder."""
+        """Return the settings with relative paths resolved against a folder."""
         history = {"path": folder / self.history.path}
         return self.model_copy(
             update={

@@ -1,8 +1,8 @@
-"""Parses what comes over MQTT into records for the history. Pure.
+"""Parses MQTT messages into records for the history. Pure.
 
-Every topic and every payload is hostile until it has passed here: any client that may
-publish under ``graftline/`` can send anything. What does not fit is a ``Rejection``,
-never an exception.
+Topics and payloads are untrusted until they are parsed here: any client that may
+publish under ``graftline/`` can send anything. An invalid message becomes a
+``Rejection``, never an exception.
 """
 
 import hashlib
@@ -30,10 +30,11 @@ from models.topics import ParsedTopic, StationTopics, parse_topic
 JSON_MAX_BYTES = 256 * 1024  # an alert with 100 boxes is 20 kB
 TEXT_MAX_CHARS = 500  # a class name, a reason, a file name
 INTEGER_MAX = 2**63 - 1  # what SQLite can hold
-CLOCK_TOLERANCE_MS = 5 * 60 * 1000  # a station may be ahead of us by this
+CLOCK_TOLERANCE_MS = 5 * 60 * 1000  # a station's clock may be ahead by this
 EVENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
-# Every value is checked, which is slow, only where one of these occurs: an escape, a
-# long text, digits beyond 64 bits, an exponent beyond a double's. No station sends any.
+# Checking every value is slow. It is done only if one of these occurs: an escape, a
+# long text, digits beyond 64 bits, an exponent beyond a double's. No station sends
+# them.
 NEEDS_VALUE_CHECK = re.compile(rb'\\|"[^"]{501}|[0-9]{19}|[0-9.][eE]\+?[0-9]{3}')
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 INFINITE = float("inf")
@@ -43,7 +44,7 @@ OTHER_LEAVES = ("ack", "cmd", "model")
 
 
 class RejectionReason(StrEnum):
-    """Why a message was not taken."""
+    """Why a message was rejected."""
 
     TOPIC = "topic"
     TOO_LARGE = "too_large"
@@ -58,13 +59,13 @@ class RejectionReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as the broker gave it.
+    """One message as received from the broker.
 
     Attributes:
         topic: Any text.
         payload: Any bytes.
         received_ms: Wall clock of the collector, UTC.
-        is_retained: An old message that the broker kept, no sign of life.
+        is_retained: A retained message; it does not show that the sender is alive.
     """
 
     topic: str
@@ -75,7 +76,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A message that was not taken.
+    """A message that was rejected.
 
     Attributes:
         detail: One sentence for the log; may hold text from the message.
@@ -88,12 +89,12 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The sender by the topic, which the broker's access rules protect.
+    """The sender according to the topic, which the broker's access rules protect.
 
     Attributes:
         camera: Name of the camera; empty for the station itself.
         received_ms: Wall clock of the collector, UTC.
-        is_retained: An old message, no sign of life.
+        is_retained: A retained message; it does not show that the sender is alive.
     """
 
     topics: StationTopics
@@ -152,7 +153,7 @@ AnyMessage = TypeVar("AnyMessage", bound=BaseModel)
 
 
 class _RefusedError(Exception):
-    """A message does not fit; never leaves this module."""
+    """A message is invalid; raised and caught in this module only."""
 
     def __init__(self, reason: RejectionReason, detail: str) -> None:
         super().__init__(detail)
@@ -163,8 +164,8 @@ def read_message(message: Message) -> Record | Rejection | None:
     """Parse a message.
 
     Returns:
-        A record for the history; a rejection if it does not fit; None if it is meant
-        for another reader.
+        A record for the history; a rejection if it is invalid; None if it is meant for
+        another reader.
     """
     parsed = parse_topic(message.topic)
     if parsed is None:
@@ -253,13 +254,13 @@ def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
 
 
 def _refuse_constant(name: str) -> float:
-    """Refuse NaN and Infinity, which are not JSON but which Python reads."""
+    """Refuse NaN and Infinity, which Python reads although they are not JSON."""
     message = f"{name} is not JSON"
     raise ValueError(message)
 
 
 def _check_values(document: object) -> None:
-    """Refuse values that no database can hold."""
+    """Refuse values that the database cannot hold."""
     stack = [document]
     while stack:
         here = stack.pop()
@@ -300,10 +301,10 @@ def _check_sender(sender: Sender, event: AlertEvent | VerdictEvent | LossEvent) 
 
 
 def _happened_ms(sender: Sender, event: AlertEvent | VerdictEvent) -> int:
-    """Return when it happened: by the line PC's clock where that can be trusted.
+    """Return the time of an event, by the line PC's clock if that can be trusted.
 
-    A clock that is not synchronized, or ahead of ours, would put the event into
-    the wrong hour of the chart; then the time of its arrival is the better estimate.
+    A clock that is not synchronized, or ahead of the collector's, would put the event
+    into the wrong hour of the chart; the time of arrival is then the better estimate.
     """
     captured_ms = int(event.data.captured_at.timestamp() * 1000)
     trusted = event.data.clock_synchronized

@@ -30,10 +30,10 @@ class CollectorStatus:
 
     Attributes:
         failure: Why the history cannot be written; empty when it can.
-        writer_age_s: Since the writer's thread last ran.
-        duplicates: Events that came again.
-        dropped: Messages that there was no room for.
-        rejected: Messages that did not fit, by reason.
+        writer_age_s: Seconds since the writer's thread last ran.
+        duplicates: Events that were received again.
+        dropped: Messages dropped because the queue was full.
+        rejected: Number of invalid messages, by reason.
         connections: Logins that the broker has accepted.
     """
 

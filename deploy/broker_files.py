@@ -1,7 +1,7 @@
-"""The files of a mosquitto that serves a plant: configuration and access list.
+"""Configuration and access list of a mosquitto broker that serves a plant.
 
-One pattern serves every station, because a station's certificate carries
-``site/line/station`` as its common name and mosquitto makes that the user name.
+One pattern serves every station: the common name of a station's certificate is
+``site/line/station``, and mosquitto uses it as the user name.
 """
 
 import re
@@ -41,7 +41,7 @@ class BrokerPlan:
     Attributes:
         folder: Folder of the configuration and the access list.
         listen: Address or host name to listen on.
-        data: Folder of the state that must outlive a restart.
+        data: Folder of the state that must survive a restart.
         collector: Common name of the dashboard's certificate.
         tls: None only on the loopback interface.
         crl: Revoked certificates, PEM; None = no certificate is revoked.
@@ -57,7 +57,7 @@ class BrokerPlan:
 
 
 class FileOutcome(StrEnum):
-    """What was done with a file."""
+    """The action on a file."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
@@ -99,7 +99,7 @@ def render_broker_files(plan: BrokerPlan) -> dict[Path, str]:
 def write_broker_files(
     texts: dict[Path, str], *, is_forced: bool, is_dry_run: bool
 ) -> dict[Path, FileOutcome]:
-    """Write the files; the same call again changes nothing.
+    """Write the files; a second call changes nothing.
 
     Args:
         texts: Path and text of each file.
@@ -153,7 +153,7 @@ def _fill(name: str, values: dict[str, object]) -> str:
 
 
 def _check(plan: BrokerPlan) -> None:
-    """Refuse values that mosquitto would misread, all faults together."""
+    """Refuse values that mosquitto would misread; report all faults together."""
     faults = []
     if not 1 <= plan.port <= 65_535:
         faults.append(f"--port {plan.port} is not in 1..65535")

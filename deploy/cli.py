@@ -68,7 +68,7 @@ def add_rollback_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_rollback(args: argparse.Namespace) -> int:
-    """Put the previous package back in force."""
+    """Switch back to the previous package."""
     report = open_installer(parse_target(args.target), _print_step).rollback()
     if args.json:
         return _print_json(report)

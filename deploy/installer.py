@@ -6,7 +6,7 @@
 
 If any step fails, the old package stays in force: ``current`` moves last, by one
 rename, to a package that is complete, durable and tested. After a power cut at any
-point the flash is simply repeated.
+point, repeat the flash.
 """
 
 import logging
@@ -39,12 +39,12 @@ StepCallback = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """Flash and rollback of one line PC.
+    """Flashes one line PC, and rolls it back.
 
     Attributes:
         target: As the operator wrote it, with its slot folder.
         journal: ``state.json`` and ``proof.json``.
-        selftest: Runs the self-test in a process of its own.
+        selftest: Runs the self-test in a separate process.
         on_step: Called with a sentence at each step.
     """
 
@@ -94,7 +94,7 @@ class Installer:
             return self._report(outcome, stored, proof)
 
     def rollback(self) -> RollbackReport:
-        """Put the previous package back in force.
+        """Switch back to the previous package.
 
         Raises:
             InstallError: There is no previous package, it is damaged, it failed the
@@ -189,8 +189,8 @@ class Installer:
     def _switch(self, stored: Package, current: str) -> None:
         """Put a tested package in force.
 
-        The trial only lasts for a moment here: the daemon does not yet compare the
-        new package with the old one on live frames.
+        The trial is short: the daemon does not compare the new package with the old one
+        on live frames.
         """
         sha256 = stored.sha256
         switch_link(self.slot, self.slot.trial, sha256)
@@ -232,7 +232,7 @@ class Installer:
         )
 
     def _name_of(self, sha256: str) -> PackageName | None:
-        """Return the name of a stored package; None where it is not readable."""
+        """Return the name of a stored package; None if it is not readable."""
         try:
             return PackageName.stored(self.store.folder / sha256) if sha256 else None
         except PackageError:

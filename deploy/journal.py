@@ -43,7 +43,7 @@ class Journal:
         return record.state if record else SlotState.IDLE
 
     def start(self, sha256: str) -> None:
-        """Record the start of a flash, also after one that was interrupted.
+        """Record the start of a flash, even after one that was interrupted.
 
         Raises:
             InstallError: A newer Graftline wrote the file.
@@ -70,7 +70,7 @@ class Journal:
         Args:
             event: Known in the present state, see ``deploy.slots``.
             sha256: The package that is being installed; empty if it is unknown.
-            reason: Cause of a failure; empty else.
+            reason: Cause of a failure; empty otherwise.
 
         Raises:
             OSError: The folder cannot be written.

@@ -1,6 +1,6 @@
-"""The links of a slot, and the lock that lets one flash at a time move them.
+"""The links of a slot, and the lock that allows one flash at a time to change them.
 
-A link is switched by renaming a new one over it: a reader always finds the old package
+A link is replaced by renaming a new one over it: a reader always finds the old package
 or the new one.
 """
 
@@ -19,9 +19,9 @@ TEMPORARY = ".{name}.link"  # one name is enough: the lock is held
 
 @contextmanager
 def locked(slot: SlotFolder) -> Iterator[None]:
-    """Hold the slot's lock; the kernel frees it when the process dies.
+    """Hold the slot's lock; the kernel releases it when the process ends.
 
-    The slot's folder is made if it does not exist.
+    The slot's folder is created if it does not exist.
 
     Raises:
         InstallError: Another process holds it.

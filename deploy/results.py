@@ -47,7 +47,7 @@ class PackageName(_Report):
         return cls(name=manifest.name, build=manifest.build, sha256=folder.name)
 
     def __str__(self) -> str:
-        """Return the name as people read it."""
+        """Return name, build and short hash as one text."""
         return f"{self.name} build {self.build} ({self.sha256[:12]})"
 
 

@@ -1,8 +1,8 @@
 """The daemon as a systemd service: a sandboxed unit, and the user that it runs as.
 
-The unit is a template. Its values come from the daemon's own configuration: the
-program, the file, and the folders that it writes to outside of ``/var/lib/graftline``.
-It is written, never installed: that needs root, and the commands for it are printed.
+The unit is a template. Its values come from the daemon's configuration: the program,
+the file, and the folders that it writes to outside ``/var/lib/graftline``. The unit is
+written but not installed: the installation needs root, and its commands are printed.
 
 Source:
     ``systemd-analyze security``: a unit without hardening has an exposure of 9.2, this
@@ -71,7 +71,7 @@ class ServiceFiles:
     sysusers: str
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write both files into a folder, which is made, and return their paths.
+        """Write both files into a folder, which is created, and return their paths.
 
         Raises:
             ConfigError: The folder cannot be written.
@@ -91,7 +91,7 @@ class ServiceFiles:
 
 
 def make_service(config: Path, user: str) -> ServiceFiles:
-    """Return the files that make a configured daemon a service.
+    """Return the files that run a configured daemon as a service.
 
     Args:
         config: Configuration of the daemon, TOML.
@@ -149,7 +149,7 @@ def _refuse_hidden(paths: set[Path]) -> None:
 
 
 def _quoted(text: str) -> str:
-    """Return an argument as systemd reads it back: quoted, specifiers doubled.
+    """Return an argument in systemd's syntax: quoted, specifiers doubled.
 
     Source:
         systemd.syntax(7), "Quoting"; systemd.unit(5), "Specifiers".
@@ -161,7 +161,7 @@ def _quoted(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return a path that is one line; a line break would be a line of the unit."""
+    """Return a path without line breaks; one would start a new line of the unit."""
     if not text.isprintable():
         raise ConfigError(
             f"{text!r} cannot be written into a unit file.",

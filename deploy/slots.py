@@ -14,7 +14,7 @@ from models.slot_states import SlotState
 
 
 class SlotEvent(StrEnum):
-    """What can happen to an installation."""
+    """Events of an installation."""
 
     FLASH_STARTED = "flash-started"
     INTERRUPTED = "interrupted"  # the line PC lost power, or flashing was killed
@@ -70,7 +70,7 @@ def next_state(state: SlotState, event: SlotEvent) -> SlotState:
     """Return the state after an event.
 
     Raises:
-        ValueError: The event cannot happen in this state: a bug of the caller.
+        ValueError: The event cannot happen in this state, a bug in the caller.
     """
     known = TRANSITIONS[state]
     if event not in known:

@@ -50,7 +50,7 @@ def read_status(target: FlashTarget) -> StatusReport:
 
 
 def _read(path: Path, layout: type[AnyFile], faults: list[str]) -> AnyFile | None:
-    """Return a slot file; None and a fault where it is damaged."""
+    """Return a slot file; None and a fault if it is damaged."""
     try:
         return read_file(path, layout)
     except InstallError as exc:
@@ -72,7 +72,7 @@ def _package(target: FlashTarget, link: Path, faults: list[str]) -> PackageName 
 
 
 def _age_s(health: Health | None) -> float | None:
-    """Return the age of ``health.json``; 0 after the clock was set back."""
+    """Return the age of ``health.json``; 0 if its time is in the future."""
     if health is None:
         return None
     return max(0.0, round((datetime.now(UTC) - health.at).total_seconds(), 1))

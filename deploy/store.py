@@ -1,8 +1,8 @@
 """Packages on the line PC, each in a folder named by its SHA-256.
 
 A package is copied into a sibling folder, made durable, and renamed: under its final
-name it is complete or absent. The leftovers of a crash start with a dot and are removed
-by the next flash.
+name it is complete or absent. Names of folders that a crash leaves behind start with a
+dot; the next flash removes them.
 
 ::
 
@@ -34,7 +34,7 @@ class PackageStore:
     """The ``store`` folder. Its owner holds the slot's lock while writing.
 
     Attributes:
-        folder: Made with the first package.
+        folder: Created with the first package.
         reserve_bytes: Space that stays free on the disk.
     """
 
@@ -103,7 +103,7 @@ class PackageStore:
         return Package(target, copy.manifest, copy.sha256)
 
     def _check_space(self, package: Package) -> None:
-        """Refuse before the first byte is written, not in the middle."""
+        """Refuse before the first byte is written, not during the copy."""
         size_bytes = sum(f.size_bytes for f in package.manifest.files.values())
         needed_bytes = SPACE_FACTOR * size_bytes + self.reserve_bytes
         free_bytes = shutil.disk_usage(self.folder).free

@@ -27,7 +27,7 @@ def parse_target(text: str) -> FlashTarget:
     """Return the line PC that ``local:DIR``, or just ``DIR``, names.
 
     Raises:
-        ConfigError: It is empty, or of a kind that this version does not support.
+        ConfigError: It is empty, or its kind is not supported by this version.
     """
     scheme, colon, rest = text.partition(":")
     is_scheme = colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme)

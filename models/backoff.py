@@ -40,7 +40,8 @@ class Backoff:
         """Return the next pause, in seconds.
 
         Args:
-            at_most_s: A lower limit for this pause alone; it grows on regardless.
+            at_most_s: Longest value of this pause, before the random share. The
+                following pauses double as they would without it.
         """
         self.failures += 1
         pause_s = min(self._pause_s, self._max_s)

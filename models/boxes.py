@@ -1,4 +1,4 @@
-"""Axis-aligned boxes in NumPy. Everywhere: ``xyxy``, float32, pixels."""
+"""Axis-aligned boxes in NumPy, always ``xyxy``, float32, in pixels."""
 
 import numpy as np
 import numpy.typing as npt

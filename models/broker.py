@@ -19,7 +19,7 @@ FILE_FIELDS = ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
 
 
 class BrokerLogin(Settings):
-    """The settings of ``[broker]`` that every program has."""
+    """The settings of ``[broker]`` that the daemon and the dashboard share."""
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Name or address.")
     port: int = Field(default=1883, ge=1, le=65535, description="TCP port.")
@@ -40,7 +40,8 @@ class BrokerLogin(Settings):
         default=15,
         ge=2,
         le=3600,
-        description="A dead connection is noticed within twice this time.",
+        description="Keepalive in seconds; a dead connection is detected within twice "
+        "this time.",
     )
 
     @model_validator(mode="after")
@@ -54,7 +55,7 @@ class BrokerLogin(Settings):
         return self
 
     def located(self, folder: Path) -> Self:
-        """Return the same settings with relative paths taken from a folder."""
+        """Return the same settings with relative paths resolved against a folder."""
         files = {name: getattr(self, name) for name in FILE_FIELDS}
         found = {name: folder / path for name, path in files.items() if path}
         return self.model_copy(update=found)

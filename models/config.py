@@ -1,4 +1,4 @@
-"""One loader for every program's TOML file.
+"""The loader of every program's TOML file.
 
 All faults of a file are reported together, each with its key; an unknown key is a
 fault, reported with the key that was probably meant.

@@ -1,4 +1,4 @@
-"""The interface of a model's runtime, and what is computed from its output."""
+"""The interface of a model's runtime, and the detections in its output."""
 
 from typing import Protocol, runtime_checkable
 
@@ -28,7 +28,7 @@ class Detector(Protocol):
 
         Returns:
             ``[4 + C, A]`` float32: centre x, centre y, width, height in input
-            pixels, then ``C`` scores in 0..1. The array is the caller's own.
+            pixels, then ``C`` scores in 0..1. The caller owns the array.
         """
 
 
@@ -38,7 +38,7 @@ class Tiling(Protocol):
 
     @property
     def tiles(self) -> Tiles | None:
-        """How a picture is cut; None = it is not."""
+        """How a picture is cut into tiles; None = it is not cut."""
 
 
 def decode_output(

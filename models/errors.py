@@ -1,4 +1,4 @@
-"""Every error this product raises on purpose, named by who must act.
+"""Every error this product raises on purpose; one class for each kind of remedy.
 
 * GraftlineError
     * ConfigError       3 - the operator's file is wrong
@@ -31,7 +31,7 @@ class GraftlineError(Exception):
     Args:
         what: What failed, with the name and the value at fault.
         why: What was expected, or the cause.
-        fix: The next action of the person who reads this.
+        fix: What the reader can do next.
     """
 
     exit_code = 1

@@ -60,7 +60,7 @@ def replaced_folder(out: Path, *, marker: str | None = None) -> Iterator[Path]:
     The block writes into the sibling ``.NAME.partial``. At its end every file is
     made durable and the folder is renamed. An older folder is ``.NAME.previous``
     between the two renames; after a power cut there, the next call restores it.
-    If the block raises, ``out`` stays as it was.
+    If the block raises, ``out`` is unchanged.
 
     Args:
         out: The folder to make or to replace; its parents are made.

@@ -3,7 +3,8 @@
 The package holds some frames as lossless PNG and the detections that the trained
 network returned for them. A run passes if every expected detection well above its
 threshold is found again (overlap and score within the tolerance), and no other
-detection is well above the threshold. "Well" is the tolerance of the score.
+detection is well above the threshold. "Well above" means by more than the tolerance of
+the score.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Asynchronous inference: several requests on one compiled model.
 
-A request has an input buffer of its own, which the caller writes a picture into, and
+Each request has its own input buffer, which the caller writes a picture into, and
 returns its result later: meanwhile the next picture is preprocessed and the last result
-is evaluated. With a runtime that runs one picture at a time, the result is there before
-``start`` returns.
+is evaluated. With a runtime that runs one picture at a time, the result is available
+before ``start`` returns.
 """
 
 from collections.abc import Callable
@@ -47,8 +47,8 @@ class Inference(Protocol):
         """Wait for the result and return it; the request is idle then.
 
         Returns:
-            ``[4 + C, A]`` float32, as ``models.detector.Detector.infer``; the array is
-            the caller's own.
+            ``[4 + C, A]`` float32, as ``models.detector.Detector.infer``; the caller
+            owns the array.
 
         Raises:
             PackageError: The runtime failed.

@@ -1,12 +1,12 @@
 """Limits how often a service may log the same line.
 
-An error that occurs with every frame would fill a disk in days, and hide the line that
-matters. Of one event (the format of a log line, which is fixed) only so many lines are
-written per minute, and only a few that are identical. The number of suppressed lines is
-logged at the end of the minute.
+An error that occurs with every frame would fill a disk in days, and hide the important
+lines. The number of lines per event (the format of a log line, which is fixed) and
+minute is limited, and the number of identical lines more strictly. The number of
+suppressed lines is logged at the end of the minute.
 
-No contract, and yet in ``models``: its only client is ``graftline.py``, which has no
-package of its own, for the services of ``edge`` and ``dashboard``.
+It is in ``models`` although it is no contract: its only client is ``graftline.py``,
+which belongs to no package, for the services of ``edge`` and ``dashboard``.
 """
 
 import logging

@@ -1,9 +1,9 @@
 """One MQTT connection, from TCP to its end; the only module that imports paho.
 
 The daemon's publisher, ``graftline doctor`` and the dashboard's collector use it. Each
-attempt is a new session with a new paho client: what was not confirmed is repeated from
-the owner's file, never from paho's queue in memory, which is lost with the process and
-would repeat what the owner repeats as well.
+attempt is a new session with a new paho client: unconfirmed messages are sent again
+from the owner's file, never from paho's queue in memory, which is lost with the process
+and would send the same messages a second time.
 
 The thread that owns a session serves it with ``turn``. paho's callbacks run inside it
 and only append to the list of events that ``turn`` returns, so that no code of the
@@ -36,7 +36,7 @@ from models.errors import ConfigError
 from models.tls_errors import explain_tls
 
 ANSWER_TURN_S = 0.25  # one wait for the broker's answer to the login
-RECEIVE_MAXIMUM = 100  # packets on their way, if a broker of MQTT 5 allows more
+RECEIVE_MAXIMUM = 100  # unconfirmed packets, even if an MQTT 5 broker allows more
 # MQTT 3.1.1 brokers do not announce their limit; this is the default of mosquitto.
 RECEIVE_MAXIMUM_UNKNOWN = 20
 QOS = 1  # of every subscription and of the will
@@ -71,15 +71,15 @@ class ConnectionLostError(Exception):
 
 
 class ConnectionRefusedByBrokerError(ConnectionLostError):
-    """The broker refuses us, or cannot be trusted: only a person can change that."""
+    """The broker refuses the client, or is not trusted; a retry does not help."""
 
 
 class OtherVersionError(ConnectionLostError):
-    """The broker does not speak this version of MQTT, or does not answer."""
+    """The broker does not support this version of MQTT, or does not answer."""
 
 
 class HungUpError(OtherVersionError):
-    """The broker closed the connection on the login, for this or any other reason."""
+    """The broker closed the connection during the login, for any reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class LastWill:
 
 @dataclass(frozen=True, slots=True)
 class BrokerQueue:
-    """A session that the broker keeps: it queues messages while we are away.
+    """A persistent session: the broker queues messages while the client is offline.
 
     Received messages are then acknowledged by ``MqttSession.acknowledge`` only.
 
@@ -117,7 +117,7 @@ class ReceivedMessage:
         topic: Empty if it is not UTF-8.
         mid: Packet id, valid in this session alone.
         qos: 0 or 1; a message with 0 needs no acknowledgement.
-        is_retained: The broker had kept it.
+        is_retained: The message is a retained one.
     """
 
     topic: str
@@ -133,7 +133,7 @@ class PublishAnswer:
 
     Attributes:
         mid: Packet id, as returned by ``publish``.
-        refusal: Why it was not taken; empty if it was.
+        refusal: Why the packet was refused; empty if it was accepted.
     """
 
     mid: int
@@ -145,7 +145,7 @@ class SubscribeAnswer:
     """The broker's answer to a subscription.
 
     Attributes:
-        refusals: For each topic filter why it was refused; empty if it was not.
+        refusals: Why each topic filter was refused; empty text if it was accepted.
     """
 
     refusals: dict[str, str]
@@ -169,16 +169,16 @@ class SessionWakeup:
 
     def set(self) -> None:
         """End the current wait, or the next one."""
-        with suppress(OSError):  # full: it is set already; closed: no session is left
+        with suppress(OSError):  # full: already set; closed: no session is left
             self._writer.send(b"\0")
 
     def cancel(self) -> None:
-        """End the current wait, also that for the answer to a login."""
+        """End the current wait, including the wait for the answer to a login."""
         self.is_cancelled = True
         self.set()
 
     def clear(self) -> None:
-        """Take back every ``set`` so far."""
+        """Clear every ``set`` so far."""
         with suppress(BlockingIOError):
             self._reader.recv(4096)
 
@@ -205,8 +205,8 @@ class MqttSession:
         queue: None: the broker forgets this client with the connection.
 
     Attributes:
-        receive_maximum: Packets that may be on their way to the broker at a time.
-        max_packet_bytes: The broker's limit; None: it gave none.
+        receive_maximum: Packets that may be unconfirmed at a time.
+        max_packet_bytes: The broker's limit; None: it announced none.
         is_resumed: The broker had kept a session of this client id.
     """
 
@@ -244,8 +244,8 @@ class MqttSession:
         )
         client.connect_timeout = connect_limit_s
         if queue is None:
-            # The owner keeps to ``receive_maximum``: what paho would hold back in its
-            # own memory could not be counted as being on its way.
+            # The owner observes ``receive_maximum``: packets that paho held back in
+            # its own memory could not be counted as sent.
             client.max_inflight_messages_set(0)
         if will is not None:
             client.will_set(will.topic, will.payload, qos=QOS, retain=True)
@@ -307,12 +307,12 @@ class MqttSession:
             wakeup: Ends a ``turn`` early. None: nothing does.
 
         Raises:
-            ConnectionLostError: The broker refuses us, or does not answer.
+            ConnectionLostError: The broker refuses the client, or does not answer.
         """
         try:
             reason = self._wait_for_connack(wakeup)
         except ConnectionLostError as exc:
-            # A broker that does not know the version may hang up without a reason.
+            # A broker that does not support the version may close without a reason.
             is_protocol_error = exc.is_protocol_error
             raise HungUpError(str(exc), is_protocol_error=is_protocol_error) from exc
         if reason is None and wakeup is not None and wakeup.is_cancelled:
@@ -325,7 +325,7 @@ class MqttSession:
             raise ConnectionRefusedByBrokerError(f"refused the connection: {reason}")
 
     def _wait_for_connack(self, wakeup: SessionWakeup | None) -> ReasonCode | None:
-        """Return the reason code of the answer; None: it did not come in time."""
+        """Return the reason code of the answer; None: no answer came in time."""
         deadline_s = time.monotonic() + self._answer_limit_s
         connection = self.connection
         # Else Nagle's algorithm and delayed acknowledgements add 40 ms a message.
@@ -343,7 +343,7 @@ class MqttSession:
         return self._connack
 
     def _extras(self) -> dict[str, Any]:
-        """Return the arguments of paho's ``connect`` that only MQTT 5 has."""
+        """Return the arguments of paho's ``connect`` that exist in MQTT 5 only."""
         if self._queue is None or not self._is_v5:
             return {}
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -390,10 +390,11 @@ class MqttSession:
         return info.mid
 
     def subscribe(self, filters: Sequence[str], *, own_messages: bool = True) -> None:
-        """Ask for messages; ``turn`` returns the ``SubscribeAnswer``.
+        """Subscribe to topics; ``turn`` returns the ``SubscribeAnswer``.
 
         Args:
-            own_messages: False: not what this client publishes (MQTT 5 only).
+            own_messages: False: messages that this client publishes are not received
+                (MQTT 5 only).
         """
         if self._is_v5:
             options = SubscribeOptions(qos=QOS, noLocal=not own_messages)
@@ -409,7 +410,7 @@ class MqttSession:
             self._client.ack(mid, qos)
 
     def close(self) -> None:
-        """Disconnect in order: the broker does not publish the last will."""
+        """Send a DISCONNECT and close: the broker does not publish the last will."""
         self._client.disconnect()
         if self._client.want_write():
             self._client.loop_write()
@@ -418,7 +419,7 @@ class MqttSession:
     def abandon(self) -> None:
         """Close the socket without a DISCONNECT, in any state."""
         self._selector.close()
-        # Even where paho waits for a last packet to leave.
+        # paho may still wait to send a last packet: the socket is closed anyway.
         connection = self._client.socket()
         if connection is not None:
             with suppress(OSError):
@@ -448,14 +449,14 @@ class MqttSession:
         connection = self.connection
         writes = selectors.EVENT_WRITE if self._client.want_write() else 0
         self._selector.modify(connection, selectors.EVENT_READ | writes)
-        # TLS may hold decrypted bytes that the socket does not announce.
+        # TLS may hold decrypted bytes: the socket is then not readable.
         has_pending = bool(getattr(connection, "pending", int)())
         for key, ready in self._selector.select(0 if has_pending else timeout_s):
             if self._wakeup is not None and key.fileobj is self._wakeup:
                 self._wakeup.clear()
             elif ready & selectors.EVENT_WRITE:
                 self._client.loop_write()
-        # Reading without data is cheap, and finds what TLS holds.
+        # A read without data is cheap, and returns bytes that TLS holds.
         self._client.loop_read()
         self._client.loop_misc()
 

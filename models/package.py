@@ -1,4 +1,4 @@
-"""A model package on disk; opened only if every file is as it was packed."""
+"""A model package on disk; opened only if every file matches the manifest."""
 
 import json
 import shutil
@@ -44,7 +44,7 @@ class Package:
             present = ", ".join(self.manifest.variants)
             raise PackageError(
                 f"{self.folder}: there is no variant {name}.",
-                why=f"The package has {present}; others lost too much accuracy.",
+                why=f"The package has {present}; the others lost too much accuracy.",
                 fix=f"Choose one of {present}.",
             )
         return self.manifest.variants[name]

@@ -1,4 +1,4 @@
-"""The one reader of picture files: whole pictures only, in BGR."""
+"""Reads picture files; accepts only whole pictures, returns BGR."""
 
 import re
 from pathlib import Path
@@ -29,10 +29,10 @@ def read_picture(path: Path) -> Frame:
 
 
 def decode_picture(content: bytes) -> Frame:
-    """Return the pixels of a picture file, rotated as its EXIF orientation asks.
+    """Return the pixels of a picture file, rotated by its EXIF orientation.
 
-    Half a picture is refused: decoders fill the missing rest with grey, and a model
-    detects no defect there.
+    A truncated picture is refused: decoders fill the missing part with grey, and a
+    model detects no defect there.
 
     Args:
         content: The whole file, in any format that OpenCV reads.
@@ -41,7 +41,7 @@ def decode_picture(content: bytes) -> Frame:
         ``[H, W, 3]`` uint8, BGR; grey is three equal channels, alpha is dropped.
 
     Raises:
-        DamagedPictureError: It is no whole picture, or has more pixels than OpenCV
+        DamagedPictureError: It is not a whole picture, or has more pixels than OpenCV
             reads.
     """
     if not content:
@@ -60,9 +60,9 @@ def decode_picture(content: bytes) -> Frame:
 def _is_cut_off(content: bytes) -> bool:
     """Return whether a JPEG lacks its end marker.
 
-    Markers are followed by the length of their segment, so that the end of an EXIF
-    thumbnail is not taken for the picture's own. Bytes after the end are ignored:
-    phones append a short film.
+    The lengths of the segments after the markers are used, so that the end marker of an
+    EXIF thumbnail is not mistaken for the picture's. Bytes after the end are ignored:
+    phones append a short video.
 
     Source:
         ITU-T T.81, B.1.1: markers, their lengths, and stuffed zeros.

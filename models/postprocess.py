@@ -1,4 +1,4 @@
-"""From the graph's output to boxes: thresholds per class, then NMS per class.
+"""Converts the graph's output to boxes: thresholds per class, then NMS per class.
 
 Greedy non-maximum suppression in NumPy, the same code for the trainer's figures
 and the daemon's alerts. Parity with torchvision.ops.batched_nms is tested in
@@ -12,7 +12,7 @@ from models.detections import Detections, no_detections
 from models.errors import PackageError
 
 IOU_THRESHOLD = 0.65  # YOLOX's evaluation default
-MAX_CANDIDATES = 1000  # before NMS, whose cost grows with the square of it
+MAX_CANDIDATES = 1000  # before NMS, whose time grows with its square
 MAX_DETECTIONS = 100  # COCO's detections per image
 
 

@@ -41,7 +41,7 @@ def render() -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Write every schema into a folder, which is made if it does not exist."""
+    """Write every schema into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in render().items():
         (folder / name).write_text(text, encoding="utf-8")

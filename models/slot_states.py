@@ -1,6 +1,6 @@
 """The states of one installation, as ``state.json`` names them.
 
-Not in ``models.slot_files``: that module reads files, and ``deploy.slots`` is pure.
+It is separate from ``models.slot_files``, which reads files: ``deploy.slots`` is pure.
 """
 
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""From the outputs of all tiles to the boxes of one picture.
+"""Merges the outputs of all tiles into the boxes of one picture.
 
 An object in an overlap is detected two or four times: complete in one tile, cut by an
 inner edge in another. Best score first, each box absorbs others of the same label:
@@ -13,7 +13,8 @@ A cut box without a partner is kept: a false alarm is better than an escape.
 
 Only partners with at least half of its score change a box, so tiles are decoded down to
 half of the threshold. The detections above a threshold are then the same whether the
-threshold is applied before or after the merge: the trainer's figures hold on the line.
+threshold is applied before or after the merge: the trainer's figures also apply on the
+line.
 """
 
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _in_picture(found: list[Detections], tiles: Tiles) -> _Pieces:
 def _absorb(
     pieces: _Pieces, best: int, remaining: BoolArray, iou_threshold: float
 ) -> tuple[Boxes, BoolArray]:
-    """Return the box of the object of the best piece, and the pieces that are of it."""
+    """Return the box of the object of the best piece, and the pieces of that object."""
     same = remaining & (pieces.labels == pieces.labels[best])
     box = pieces.boxes[best]
     absorbed = _duplicates(pieces, box, same, iou_threshold)

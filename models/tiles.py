@@ -1,13 +1,13 @@
-"""Tiles: a picture that is larger than the input is inferred piece by piece.
+"""Tiles: a picture that is larger than the input is inferred in pieces.
 
 The frame is letterboxed into a *picture* of fixed size, larger than the input, and the
-picture is cut into overlapping tiles of the input's size. So frames of every camera
-take the same number of inferences, and training cuts its photos with the same code. A
-box no larger than the overlap is complete in at least one tile.
+picture is cut into overlapping tiles of the input's size. Frames of every camera take
+the same number of inferences, and training cuts its photos with the same code. A box no
+larger than the overlap is complete in at least one tile.
 
 Source:
     Slicing Aided Hyper Inference, arXiv:2202.06934, for the idea of overlapping
-    slices; positions and merging are our own.
+    slices; positions and merging differ.
 """
 
 import math

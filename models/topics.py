@@ -27,7 +27,7 @@ class StationTopics:
     station: str
 
     def __post_init__(self) -> None:
-        """Refuse names that would break out of their topic level."""
+        """Refuse names that would change the levels of a topic."""
         for field in ("site", "line", "station"):
             check_name(field, getattr(self, field))
 

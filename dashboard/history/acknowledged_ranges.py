@@ -1,8 +1,9 @@
 """Which events of which stream are complete, kept as ranges of ``seq``.
 
-A stream belongs to the station that used it first: no other can put events into it, or
-have it acknowledged. Ranges are merged as they grow, so that a stream without
-gaps is one row however long it runs, and they outlive the retention of the events.
+A stream belongs to the station that used it first: no other station can add events to
+it, or have them acknowledged. Ranges are merged as they grow, so that a stream without
+gaps is one row, regardless of its length. They are kept when retention deletes the
+events.
 """
 
 import sqlite3
@@ -12,7 +13,7 @@ from dashboard.messages import RejectionReason
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
-MAX_STREAMS = 4096  # a station starts one when its disk was wiped: seldom
+MAX_STREAMS = 4096  # a station rarely starts one: only after its disk was wiped
 RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB
 
 
@@ -59,7 +60,7 @@ class AcknowledgedRanges:
         return int(new.fetchone()[0])
 
     def add(self, stream_id: int, seqs: Iterable[int]) -> None:
-        """Note that events are complete; noting one again changes nothing.
+        """Note that events are complete; repeating it changes nothing.
 
         Args:
             stream_id: From ``claim``.
@@ -69,7 +70,7 @@ class AcknowledgedRanges:
             self._add_run(stream_id, first, last)
 
     def _add_run(self, stream_id: int, first: int, last: int) -> None:
-        """Note an unbroken run, merged with what it touches."""
+        """Add a range without gaps, merged with the ranges that it touches."""
         left = self._range_at(stream_id, first)
         if left is not None and left[1] >= last:
             return
@@ -94,9 +95,9 @@ class AcknowledgedRanges:
     ) -> Iterator[tuple[StationTopics, Acknowledgement]]:
         """Yield the acknowledgements of some complete events, for the stream's station.
 
-        ``high_water`` counts from 1: a station may delete everything up to it, so
-        events that were never received here must not lie below. For a collector that
-        came late it stays 0, and ``ranges`` hold everything.
+        ``high_water`` counts from 1: a station may delete everything up to it, so every
+        event up to it must have been received here. For a collector that missed the
+        start of the stream it stays 0, and ``ranges`` hold everything.
 
         Args:
             stream_id: From ``claim``.
@@ -132,7 +133,7 @@ class AcknowledgedRanges:
 
 
 def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """Return positions as unbroken runs, ascending, both ends included."""
+    """Return positions as ranges without gaps, ascending, both ends included."""
     runs: list[tuple[int, int]] = []
     for seq in sorted(seqs):
         if runs and seq <= runs[-1][1] + 1:

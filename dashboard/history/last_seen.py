@@ -7,7 +7,8 @@ from dashboard.history.acknowledged_ranges import RecordRefusedError
 from dashboard.messages import RejectionReason, Sender, State
 from models.messages import CameraStats, CameraStatus, DaemonState, StationStatus
 
-# Of the whole plant; more is an attack or a mistake, and no page could show them.
+# Limits for the whole plant. A larger number is an attack or a mistake, and no page
+# could show it.
 MAX_STATIONS = 256
 MAX_CAMERAS = 512
 
@@ -22,7 +23,7 @@ class LastSeen:
         """Note that a sender was seen.
 
         Args:
-            sender: A retained message is no sign of life.
+            sender: A retained message does not count as seen.
             is_alive: False for a last will, which the broker publishes.
 
         Raises:
@@ -92,7 +93,7 @@ class LastSeen:
         )
 
     def _check_room(self, table: str, limit: int) -> None:
-        """Refuse one more sender than a page could show."""
+        """Refuse a sender beyond the number that a page can show."""
         count = self._db.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - ours
         if count.fetchone()[0] >= limit:
             raise RecordRefusedError(

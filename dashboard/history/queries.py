@@ -1,7 +1,7 @@
 """Queries of the history; reads only, from any thread.
 
-Every query opens its own read-only connection (0.2 ms): no pool, no thread rules, and a
-page that hangs can hold nothing open.
+Every query opens its own read-only connection (0.2 ms). No pool and no rules for
+threads are needed, and a page that hangs keeps no connection open.
 """
 
 import json
@@ -16,7 +16,7 @@ from dashboard.history.schema import open_for_reading
 from dashboard.messages import iso_utc
 
 PAGE_MAX_ROWS = 500
-PARETO_MAX_CLASSES = 12  # the rest is summed up: a chart of 40 bars is unreadable
+PARETO_MAX_CLASSES = 12  # others are added up: a chart of 40 bars is unreadable
 MS_PER_MINUTE = 60 * 1000
 MS_PER_HOUR = 60 * MS_PER_MINUTE
 RATE_WINDOW_MINUTES = 10
@@ -114,7 +114,7 @@ class History:
         """Return every station with its cameras: last states and counters.
 
         Args:
-            now_ms: Wall clock, UTC; the counters are of the hour before it.
+            now_ms: Wall clock, UTC; the counters cover the hour before it.
         """
         with self._open() as db:
             cameras = [
@@ -144,7 +144,7 @@ class History:
         """Return alerts per minute over time.
 
         Args:
-            now_ms: Wall clock, UTC; the last bucket ends with it.
+            now_ms: Wall clock, UTC; end of the last bucket.
             buckets: Number of points, at most one per minute is useful.
 
         Returns:
@@ -177,7 +177,7 @@ class History:
         }
 
     def pareto(self, now_ms: int, minutes: int) -> Json:
-        """Return how many defects of each class there were, most frequent first.
+        """Return the number of defects of each class, most frequent first.
 
         Args:
             now_ms: Wall clock, UTC.
@@ -204,7 +204,7 @@ class History:
         return {"classes": classes, "other": total - cumulated, "total": total}
 
     def totals(self, now_ms: int) -> Json:
-        """Return the totals of the whole history, at a wall clock in UTC."""
+        """Return the totals of the whole history, at a wall-clock time in UTC."""
         with self._open() as db:
             row = db.execute(
                 "SELECT (SELECT count(*) FROM alerts) AS alerts,"
@@ -256,7 +256,7 @@ def _absent(row: sqlite3.Row) -> int:
 
 
 def _missing(db: sqlite3.Connection, station: sqlite3.Row) -> int:
-    """Return how many events of a station are missing in the middle of its streams."""
+    """Return how many events of a station are missing inside its streams."""
     rows = db.execute(
         "SELECT min(first_seq) AS first_seq, max(last_seq) AS last_seq,"
         " sum(last_seq - first_seq + 1) AS events FROM streams"
@@ -301,7 +301,7 @@ def _camera(db: sqlite3.Connection, row: sqlite3.Row, now_ms: int) -> Json:
 
 
 def _alert(row: sqlite3.Row) -> Json:
-    """Return an alert as the page and other programs get it."""
+    """Return an alert in the form of the API."""
     event = json.loads(row["event"])
     data = event["data"]
     return {

@@ -1,16 +1,17 @@
 """Removes what is too old, by a clock that a wrong wall clock cannot advance.
 
-What is removed here is lost: the stations have deleted it. So the wall clock alone may
-not decide. A machine that starts two years ahead would delete everything, and one that
-starts in 1970 would write rows that are too old as soon as its clock is set. Retention
-has a clock of its own, which is kept in the history:
+Removed rows are lost: the stations have deleted them. So the wall clock alone must not
+decide. A machine whose clock starts two years ahead would delete everything, and one
+that starts in 1970 would write rows that are too old as soon as its clock is set.
+Retention uses a separate clock, which is kept in the history:
 
 * it is never ahead of the wall clock when something is deleted;
 * it never goes back;
-* it advances at most ``SPEED_MAX`` times as fast as the time for which the dashboard
-  ran: it catches up with the nights and weekends of a machine that is switched off, and
-  a clock that is years ahead needs months to do harm;
-* no row is written as older than it, so that no row is too old when it comes.
+* it advances at most ``SPEED_MAX`` times as fast as the running time of the dashboard:
+  it catches up after the nights and weekends of a machine that is switched off, and a
+  wall clock that is years ahead needs months to delete rows too early;
+* no row is written with an older time than this clock, so that no row is too old when
+  it arrives.
 """
 
 import sqlite3
@@ -32,23 +33,23 @@ class Retention:
         self._clock_ms = max(int(kept), EPOCH_MS)
 
     def stamp(self, received_ms: int) -> int:
-        """Return the time to write a row with, which is never too old already.
+        """Return the time to write a row with, which is never too old.
 
         Args:
-            received_ms: Wall clock when the message came, UTC.
+            received_ms: Wall clock when the message arrived, UTC.
         """
         return max(received_ms, self._clock_ms)
 
     def prune(
         self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
     ) -> int:
-        """Remove one chunk of what is too old, and return how many rows that was.
+        """Remove one chunk of rows that are too old, and return their number.
 
         Args:
             now_ms: Wall clock of the collector, UTC.
             ran_ms: Time by the monotonic clock since the last call, or the start.
-            keep_days: Alerts, verdicts and losses older than this go.
-            keep_images_days: Pictures older than this go.
+            keep_days: Alerts, verdicts and losses older than this are removed.
+            keep_images_days: Pictures older than this are removed.
         """
         at_ms = min(now_ms, self._clock_ms + SPEED_MAX * max(0, ran_ms))
         oldest_ms = at_ms - keep_days * MS_PER_DAY
@@ -79,7 +80,7 @@ class Retention:
         return removed
 
     def _newest_ms(self) -> int:
-        """Return when the last row came, for a history that has no such clock yet."""
+        """Return when the last row arrived, for a history without a retention clock."""
         (newest_ms,) = self._db.execute(
             "SELECT max((SELECT coalesce(max(received_ms), 0) FROM alerts),"
             " (SELECT coalesce(max(received_ms), 0) FROM verdicts),"

@@ -1,7 +1,8 @@
 """The history file: its tables, and how it is opened.
 
-One SQLite file in WAL mode: readers never wait for the writer. ``synchronous=FULL``,
-because what was committed is acknowledged, and the station then deletes it.
+The history is one SQLite file in WAL mode: readers never wait for the writer. It uses
+``synchronous=FULL``, because committed events are acknowledged, and the station then
+deletes them.
 """
 
 import sqlite3
@@ -82,7 +83,7 @@ def open_for_writing(
     """Return the one connection that writes; create the file if it does not exist.
 
     Args:
-        max_mb: Largest size in MiB; 0 = no limit but the disk's.
+        max_mb: Largest size in MiB; 0 = limited by the disk only.
         busy_timeout_s: How long to wait for another writer.
 
     Raises:

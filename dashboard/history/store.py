@@ -49,14 +49,14 @@ BAD_ROW = (
 
 @dataclass(slots=True)
 class Committed:
-    """What one commit brought.
+    """The result of one commit.
 
     Attributes:
         alerts: Cursors ``n`` of the new alerts, ascending.
-        completed: Cursors of alerts whose picture came now.
+        completed: Cursors of alerts whose picture has arrived.
         duplicates: Events that were in the history already.
         rejections: Records that the history cannot hold.
-        has_changed: Some state, counter or picture changed.
+        has_changed: A state, counter or picture has changed.
     """
 
     alerts: list[int] = field(default_factory=list)
@@ -69,10 +69,10 @@ class Committed:
 
 @dataclass(slots=True)
 class _Batch:
-    """What is being written in one transaction.
+    """The state of one transaction.
 
     Attributes:
-        complete: Per stream the events that may be acknowledged.
+        complete: Events that may be acknowledged, by stream.
         streams: Rows of the streams that were read.
         seen: Last message of each sender.
     """
@@ -89,7 +89,7 @@ class Store:
     """The one writer of the history. Used by one thread at a time.
 
     Args:
-        max_mb: Largest size in MiB; 0 = no limit but the disk's.
+        max_mb: Largest size in MiB; 0 = limited by the disk only.
         busy_timeout_s: How long to wait for another writer.
 
     Raises:
@@ -118,7 +118,7 @@ class Store:
                 self._in_use.release()
 
     def remember(self, key: str, value: str) -> str:
-        """Keep a value under a name, and return the one that was kept first."""
+        """Store a value under a name unless one is stored; return the stored one."""
         self._db.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, value)
         )
@@ -128,8 +128,8 @@ class Store:
     def record(self, records: Sequence[Record]) -> Committed:
         """Write records in one commit.
 
-        When this returns, everything in ``acks`` is on the disk. A record that no
-        database could hold is left out and reported; it never blocks the others.
+        When this returns, everything in ``acks`` is on the disk. A record that the
+        database cannot hold is skipped and reported; it never blocks the others.
 
         Args:
             records: In the order of their arrival.
@@ -149,16 +149,16 @@ class Store:
     def prune(
         self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
     ) -> int:
-        """Remove one chunk of what is too old; see ``Retention.prune``.
+        """Remove one chunk of rows that are too old; see ``Retention.prune``.
 
         Args:
             now_ms: Wall clock of the collector, UTC.
             ran_ms: Time by the monotonic clock since the last call, or the start.
-            keep_days: Alerts, verdicts and losses older than this go.
-            keep_images_days: Pictures older than this go.
+            keep_days: Alerts, verdicts and losses older than this are removed.
+            keep_images_days: Pictures older than this are removed.
 
         Returns:
-            How many rows that was.
+            Number of removed rows.
 
         Raises:
             sqlite3.Error: The database is locked or damaged.
@@ -197,7 +197,7 @@ class Store:
         return batch.result
 
     def _write(self, batch: _Batch, record: Record) -> None:
-        """Write one record; nothing of it if its sender may not send it."""
+        """Write one record, unless its sender may not send it."""
         if isinstance(record, State):
             self._last_seen.keep(record)
         else:
@@ -216,7 +216,7 @@ class Store:
         batch.result.has_changed = True
 
     def _note_sender(self, batch: _Batch, sender: Sender) -> None:
-        """Note a sender: refused at once, written once for the whole batch."""
+        """Note a sender; it is refused here, and written once for the whole batch."""
         who = (sender.topics, sender.camera, sender.is_retained)
         if who not in batch.seen:
             self._last_seen.note(sender)
@@ -230,7 +230,7 @@ class Store:
         return batch.streams[key]
 
     def _write_alert(self, batch: _Batch, record: Alert) -> None:
-        """Write an alert once; it is complete when its picture is there."""
+        """Write an alert once; it is complete when its picture is stored."""
         data, event_id = record.event.data, record.event.id
         stream_id = self._claim(batch, record.sender.topics, data.stream)
         new = self._db.execute(
@@ -265,7 +265,7 @@ class Store:
             batch.complete[stream_id].add(data.seq)
 
     def _forget_image(self, event_id: str) -> None:
-        """Wait no longer for a picture that its station had to evict."""
+        """Mark an alert complete without the picture, which its station has evicted."""
         self._db.execute(
             "UPDATE alerts SET thumbnail_sha256 = NULL WHERE id = ? AND NOT EXISTS"
             " (SELECT 1 FROM images WHERE event_id = id AND sha256 = thumbnail_sha256)",
@@ -307,7 +307,7 @@ class Store:
         batch.complete[stream_id].add(record.event.data.seq)
 
     def _write_image(self, batch: _Batch, record: Image) -> None:
-        """Write a picture, and complete its alert if that was waiting for it."""
+        """Write a picture, and complete its alert if it waits for the picture."""
         stream, _, seq = record.event_id.rpartition(":")
         if not stream or not seq.isdecimal():
             raise RecordRefusedError(

@@ -1,10 +1,10 @@
 """The thread that receives what the stations publish, and acknowledges it.
 
-The session with the broker lives in this thread; others hand over what is to be
-acknowledged and wake it. A message is acknowledged to the broker (PUBACK) only after
-its commit, then to its station (``ack``). The broker keeps the session when the process
-ends: what arrives while the dashboard is down waits in the broker, and what was
-committed but not acknowledged comes again and makes no second row.
+Only this thread uses the session with the broker; others queue acknowledgements for it
+and wake it. A message is acknowledged to the broker (PUBACK) only after its commit,
+then to its station (``ack``). The broker keeps the session when the process ends:
+messages that arrive while the dashboard is down wait in the broker. Messages that were
+committed but not acknowledged are received again and create no second row.
 """
 
 import logging
@@ -37,12 +37,12 @@ from models.topics import ROOT
 
 SUBSCRIPTION = f"{ROOT}/+/+/+/#"
 SESSION_EXPIRY_S = 7 * 24 * 3600
-RECEIVE_MAXIMUM = 200  # unacknowledged messages that the broker may send us
+RECEIVE_MAXIMUM = 200  # unacknowledged messages that the broker may send
 PACKET_MAX_BYTES = 512 * 1024  # four times the largest message of a station
 CONNECT_LIMIT_S = 5.0
 LOGIN_ANSWER_LIMIT_S = 5.0
 RECONNECT_FIRST_S, RECONNECT_MAX_S = 0.5, 10.0
-RECONNECT_SHARES = (0.5, 1.0)  # of a pause: clients must not reconnect in step
+RECONNECT_SHARES = (0.5, 1.0)  # of a pause: clients must not reconnect together
 TURN_S = 0.5
 STOP_LIMIT_S = 8.0
 
@@ -50,12 +50,12 @@ logger = logging.getLogger(__name__)
 
 
 class Collector:
-    """Receives what the stations publish, in a thread of its own.
+    """Receives the stations' messages, in a separate thread.
 
     Args:
         client_id: The same after a restart: the broker keeps the session by it.
-        is_first: This history has never used the session: what the broker keeps in
-            it belongs to another one, and is discarded.
+        is_first: This history has never used the session: messages that the broker
+            keeps in it belong to another history, and are discarded.
         enqueue: Accepts a message without waiting; false if there is no room.
 
     Attributes:
@@ -104,7 +104,7 @@ class Collector:
         self._thread.start()
 
     def stop(self) -> None:
-        """Acknowledge what is committed, disconnect, and end the thread."""
+        """Acknowledge committed messages, disconnect, and end the thread."""
         self._stop.set()
         self._wakeup.cancel()
         if self._thread.is_alive():
@@ -113,7 +113,7 @@ class Collector:
             self._wakeup.close()
 
     def acknowledge(self, request: AckRequest) -> None:
-        """Hand over what is committed; may be called from any thread."""
+        """Queue acknowledgements of a commit; may be called from any thread."""
         self._requests.append(request)
         self._wakeup.set()
 
@@ -134,7 +134,7 @@ class Collector:
                 reason = f"{type(exc).__name__}: {exc}"
             if self._is_accepted:
                 pauses.reset()
-                # A subscription that was refused is the reason to show.
+                # A refused subscription is the reason to show.
                 reason = reason if self.status.is_up else self.status.reason
             self._set_status(is_up=False, reason=reason)
             self._stop.wait(pauses.next_s())
@@ -206,7 +206,7 @@ class Collector:
         self._enqueue(Delivery(received, receipt))
 
     def _send_acknowledgements(self, session: MqttSession) -> None:
-        """Send what was committed: to the broker, then to the stations."""
+        """Send acknowledgements of commits to the broker, then to the stations."""
         while self._requests:
             request = self._requests.popleft()
             for receipt in request.receipts:

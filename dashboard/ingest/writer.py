@@ -1,9 +1,9 @@
-"""The thread that writes: commits in batches, and only then lets acknowledge.
+"""The thread that writes the history: commits batches, then releases acknowledgements.
 
-While one batch is being committed the next one gathers: the load makes its own group
-commit. When the history cannot be written (disk full, file locked) the batch is kept
-and tried again; nothing is acknowledged meanwhile, the broker's window fills up, and
-the stations keep their alerts.
+While one batch is being committed, messages for the next one arrive, so that batches
+grow with the load. When the history cannot be written (disk full, file locked) the
+batch is kept and tried again; nothing is acknowledged meanwhile, the broker's window
+fills up, and the stations keep their alerts.
 """
 
 import logging
@@ -28,7 +28,7 @@ QUEUE_MESSAGES = 4000  # beyond: live messages are dropped, queued ones stay una
 GATHER_S = 0.5  # wait for a first message
 RETRY_FIRST_S, RETRY_MAX_S = 0.25, 5.0
 PRUNE_EVERY_S = 600.0
-LOG_REJECTIONS = 20  # of one reason per hour: a flood must not fill the log
+LOG_REJECTIONS = 20  # per reason and hour: a flood must not fill the log
 FORGET_REJECTIONS_S = 3600.0
 STOP_LIMIT_S = 10.0
 
@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What acknowledges a message to the broker.
+    """Data for the acknowledgement of a message to the broker.
 
     Attributes:
-        connection: Number of the connection; ``mid`` means nothing in another one.
+        connection: Number of the connection; ``mid`` is only valid in it.
         qos: 0: the broker wants no acknowledgement.
     """
 
@@ -59,10 +59,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class AckRequest:
-    """What the network thread may acknowledge now.
+    """The acknowledgements that the network thread may send now.
 
     Attributes:
-        receipts: Those of messages that are committed, or never will be.
+        receipts: Receipts of messages that are committed, or rejected for good.
     """
 
     receipts: list[Receipt]
@@ -70,20 +70,20 @@ class AckRequest:
 
 
 class _NoRoomError(Exception):
-    """The history is full for so much at once; never leaves this module."""
+    """The history has no room for the batch; raised and caught in this module only."""
 
 
 class HistoryWriter:
-    """Writes the history in a thread of its own.
+    """Writes the history in a separate thread.
 
     Args:
         store: Used by this thread alone from ``start`` to ``stop``.
-        settings: What is kept for how long.
+        settings: Retention periods.
 
     Attributes:
-        rejected: Messages that did not fit, by reason.
+        rejected: Number of invalid messages, by reason.
         duplicates: Events that were in the history already.
-        dropped: Messages that there was no room for.
+        dropped: Messages dropped because the queue was full.
         failure: Why the history cannot be written; empty when it can.
         heartbeat_s: When the thread last ran, monotonic clock.
     """
@@ -114,14 +114,14 @@ class HistoryWriter:
         """Start the thread.
 
         Args:
-            on_done: Called after each commit with what may be acknowledged.
-            on_commit: Called after that with what is new.
+            on_done: Called after each commit with the acknowledgements to send.
+            on_commit: Called after that with the result of the commit.
         """
         self._on_done, self._on_commit = on_done, on_commit
         self._thread.start()
 
     def stop(self) -> None:
-        """Commit what has arrived, and end the thread."""
+        """Commit the queued messages, and end the thread."""
         self._stop.set()
         self._thread.join(STOP_LIMIT_S)
 
@@ -145,7 +145,8 @@ class HistoryWriter:
             while not (self._stop.is_set() and self._queue.empty()):
                 self.heartbeat_s = time.monotonic()
                 if self.heartbeat_s >= next_prune_s and not self._stop.is_set():
-                    # A chunk that was full: more is too old, so prune again at once.
+                    # The chunk was full: more rows may be too old, so prune again
+                    # immediately.
                     is_done = self._prune() == 0
                     next_prune_s = self.heartbeat_s + PRUNE_EVERY_S * is_done
                 is_pruning = next_prune_s <= self.heartbeat_s
@@ -158,7 +159,7 @@ class HistoryWriter:
             logger.exception("recorder_died")
 
     def _gather(self, wait_s: float) -> list[Delivery]:
-        """Return what has arrived; wait for a first message only."""
+        """Return the queued messages; wait for the first one only."""
         batch: list[Delivery] = []
         try:
             batch.append(self._queue.get(timeout=max(wait_s, 0.001)))
@@ -182,7 +183,7 @@ class HistoryWriter:
     def _commit_and_acknowledge(
         self, parsed: list[tuple[Receipt, Record | None]]
     ) -> None:
-        """Commit and acknowledge; in halves where the whole does not fit."""
+        """Commit and acknowledge; in halves if the whole batch does not fit."""
         records = [record for _, record in parsed if record is not None]
         try:
             committed = self._commit(records) if records else Committed()
@@ -201,12 +202,12 @@ class HistoryWriter:
         self._on_commit(committed)
 
     def _commit(self, records: list[Record]) -> Committed | None:
-        """Commit, trying again until it works; None if stopped before.
+        """Commit, trying again until it succeeds; None if stopped before.
 
-        What is too old is removed meanwhile: it may be what the history is full of.
+        Old rows are removed between attempts, which may free enough space.
 
         Raises:
-            _NoRoomError: A part of it may still fit.
+            _NoRoomError: A part of the batch may still fit.
         """
         pauses = Backoff(RETRY_FIRST_S, RETRY_MAX_S, chance=None)
         while True:
@@ -232,7 +233,7 @@ class HistoryWriter:
             return committed
 
     def _prune(self) -> int:
-        """Remove a chunk of what is too old and return how many rows that was."""
+        """Remove a chunk of rows that are too old, and return their number."""
         now_s = time.monotonic()
         ran_ms, self._pruned_s = round((now_s - self._pruned_s) * 1000), now_s
         try:
@@ -264,5 +265,5 @@ class HistoryWriter:
 
 
 def _is_full(error: sqlite3.Error) -> bool:
-    """Return whether the history has reached its largest size, or the disk its end."""
+    """Return whether the history has reached its largest size, or the disk is full."""
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

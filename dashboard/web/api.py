@@ -1,8 +1,7 @@
 """The web application: JSON for programs, live events and one page for people.
 
-Everything is read-only. Ids and numbers in an address are hostile until checked; the
-page may load nothing from elsewhere (Content-Security-Policy) and its text may hold no
-script.
+Everything is read-only. Ids and numbers in a URL are untrusted until checked. The page
+may load nothing from other hosts and run no inline script (Content-Security-Policy).
 """
 
 import asyncio
@@ -52,7 +51,7 @@ SAFE_HEADERS = {
 
 
 class SafeHeaders:
-    """Adds the safe headers to every answer, errors and files too."""
+    """Adds the security headers to every response, including errors and files."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -162,7 +161,7 @@ class Api:
         )
 
     async def _stream(self, after: int | None) -> AsyncIterator[dict[str, Any]]:
-        """Yield what was missed, the state, and then the live events."""
+        """Yield the missed alerts, the state, and then the live events."""
         viewer = self._hub.join()
         if viewer is None:
             return
@@ -175,7 +174,8 @@ class Api:
                 self._history.alerts, PAGE_MAX_ROWS, after=min(after, newest)
             )
             if after > newest or len(missed) == PAGE_MAX_ROWS:
-                # Another history than the page's, or too much of it: the page reloads.
+                # The page shows another history, or has missed too many alerts: it
+                # reloads.
                 after = newest
                 yield as_sse(LiveEvent(RESET, "{}"))
             else:
@@ -225,12 +225,12 @@ def create_app(
 
 
 def _json(content: object, status_code: int = 200) -> Response:
-    """Return JSON that no cache keeps."""
+    """Return a JSON response that is not cached."""
     return JSONResponse(content, status_code, headers={"cache-control": "no-store"})
 
 
 def _event_id(request: Request) -> str:
-    """Return the id in the address, if it can be one."""
+    """Return the event id in the URL, if it is valid."""
     event_id = str(request.path_params["event_id"])
     if not EVENT_ID.fullmatch(event_id):
         raise HTTPException(404, "not an event id")

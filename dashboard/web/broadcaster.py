@@ -1,7 +1,7 @@
-"""Sends the open pages what is new: each alert at once, the state once a second.
+"""Sends changes to the open pages: each alert immediately, the state once a second.
 
-Only committed rows are shown: what a page gets is read back from the history, never
-taken from the message, so that no alert is on a page that a crash could still undo.
+Only committed rows are shown: alerts are read from the history, never taken from the
+message, so that a page never shows an alert that a crash could still remove.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class EventBroadcaster:
-    """Turns commits into live events."""
+    """Publishes commits as live events."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class EventBroadcaster:
         self._has_changed = True
 
     def state(self) -> dict[str, Any]:
-        """Return the state of everything, as ``/api/cameras`` and live events give it.
+        """Return the whole state, as in ``/api/cameras`` and live events.
 
         Raises:
             sqlite3.Error: The history cannot be read now.
@@ -84,7 +84,7 @@ class EventBroadcaster:
         self._hub.publish_from_thread(events)
 
     async def run(self) -> None:
-        """Send the state when it has changed, and every ``QUIET_TICKS`` without."""
+        """Send the state when it has changed, and after every ``QUIET_TICKS``."""
         quiet_ticks = 0
         while True:
             await asyncio.sleep(TICK_S)

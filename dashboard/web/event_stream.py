@@ -1,8 +1,8 @@
 """Live events for the open pages: one queue per page, bounded.
 
-A page that does not read fast enough is closed. Its browser connects again with the
-cursor of the last alert it has and gets the rest from the history, so that no alert is
-lost and no page can fill the memory.
+The connection of a page that does not read fast enough is closed. Its browser connects
+again with the cursor of its last alert and gets the following ones from the history, so
+that no alert is lost and no page can fill the memory.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Hub:
         max_viewers: More pages than this are refused.
 
     Attributes:
-        dropped: Pages that were closed because they did not read.
+        dropped: Pages whose connection was closed because they did not read.
     """
 
     def __init__(self, max_viewers: int) -> None:
@@ -110,7 +110,7 @@ class Hub:
             self._close_viewer(viewer)
 
     def _close_viewer(self, viewer: Viewer) -> None:
-        """Let a page's connection end; what it has not read yet is dropped."""
+        """Let a page's connection end; unread events are dropped."""
         self._viewers.discard(viewer)
         while not viewer.queue.empty():
             viewer.queue.get_nowait()
@@ -118,7 +118,7 @@ class Hub:
 
 
 def as_sse(event: LiveEvent) -> dict[str, Any]:
-    """Return an event in the form that sse-starlette sends."""
+    """Return an event in the form that sse-starlette expects."""
     message: dict[str, Any] = {"event": event.kind, "data": event.text}
     if event.n:
         message["id"] = str(event.n)

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class _QuietServer(uvicorn.Server):
-    """Leaves the signals to ``serve``: uvicorn would end the process with them."""
+    """Leaves signals to ``serve``: uvicorn would end the process on a signal."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -75,11 +75,11 @@ async def serve(
     broadcaster: EventBroadcaster,
     when_up: Callable[[], None] = lambda: None,
 ) -> signal.Signals | None:
-    """Serve until SIGTERM or SIGINT, then close every page in order.
+    """Serve until SIGTERM or SIGINT, then close the connection of every page.
 
     Args:
         listener: From ``open_socket``.
-        when_up: Called once the page can be opened.
+        when_up: Called when the page can be opened.
 
     Returns:
         The signal that ended it.

@@ -1,1 +1,1 @@
-"""The self-test of a package: right answers on this machine first, then speed."""
+"""The self-test of a package: correct detections on this machine, then speed."""

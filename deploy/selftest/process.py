@@ -1,4 +1,4 @@
-"""Runs the self-test in a process of its own, which may crash, hang or leak memory.
+"""Runs the self-test in a separate process, which may crash, hang or leak memory.
 
 A model file is code for a large native library. Flashing only reads the exit code and
 the report of the process, and a running daemon continues to inspect: the self-test has
@@ -50,7 +50,7 @@ class Selftest:
         """Run the self-test of a verified package and return its report.
 
         Raises:
-            InstallError: It crashed, hung, or printed something else than a report.
+            InstallError: It crashed, hung, or printed something other than a report.
         """
         name = f"{package.manifest.name} build {package.manifest.build}"
         child = subprocess.Popen(
@@ -76,7 +76,7 @@ class Selftest:
 
     def _limit(self, pid: int) -> None:
         """Limit a child that has just started."""
-        # Processor time: a self-test that outlives a killed flash ends by itself.
+        # Limit of processor time: a self-test still ends if the flash was killed.
         cpu_s = int(self.timeout_s * (os.cpu_count() or 1)) + 1
         try:
             resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
@@ -121,7 +121,7 @@ def _environment() -> dict[str, str]:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """Kill the process with all its children, and close its pipes."""
+    """Kill the process and all its children, and close its pipes."""
     if child.poll() is None:
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate(timeout=10)

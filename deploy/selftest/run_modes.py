@@ -1,9 +1,9 @@
 """Measures every run mode of a package on this machine.
 
-Runs in the self-test's own process. A run mode is a variant with a precision hint.
-Those that fail on a golden frame are excluded; of the others the fastest is chosen. It
-is measured because it cannot be predicted: on some processors bf16 is faster than INT8,
-on others it does not exist.
+It runs in the self-test's process. A run mode is a variant with a precision hint. Run
+modes that fail on a golden frame are excluded; the fastest of the others is chosen. The
+speed is measured because it cannot be predicted: on some processors bf16 is faster than
+INT8, others do not support it.
 """
 
 import logging

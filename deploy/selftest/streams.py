@@ -1,9 +1,9 @@
-"""Measures how many inference streams are worth it on this machine.
+"""Measures how many inference streams to use on this machine.
 
 With one stream all cores work on one picture; with several, each stream has its own
-cores, and no core waits for another one within a picture. That gives more pictures per
-second, each of which takes longer. Unnecessary streams only cost latency and memory, so
-the smallest number is chosen that is nearly as fast as the best.
+cores, and no core waits for another one within a picture. The throughput is higher, and
+so is the latency of each picture. Unnecessary streams only increase latency and memory,
+so the smallest number is chosen that is nearly as fast as the best.
 """
 
 import logging
@@ -47,7 +47,7 @@ def _candidates(cores: int) -> list[int]:
 
 
 def _throughput_fps(package: Package, mode: RunMode, streams: int) -> float:
-    """Return pictures per second with every stream always busy."""
+    """Return pictures per second while every stream is busy."""
     detector = open_detector(
         package, mode.variant, mode.precision_hint, streams=streams
     )

@@ -29,17 +29,17 @@ class SourceKind(StrEnum):
 
     @property
     def is_file(self) -> bool:
-        """Whether it is on the disk, and therefore has an end."""
+        """Whether the source is a file or folder on the disk, and ends."""
         return self in {SourceKind.FOLDER, SourceKind.VIDEO}
 
     @property
     def is_path(self) -> bool:
-        """Whether its address is a path of this machine."""
+        """Whether its address is a path on this machine."""
         return self.is_file or self is SourceKind.USB
 
 
 class SourceForm(NamedTuple):
-    """How a kind of source is written, and called in messages."""
+    """Syntax of a kind of source in ``edge.toml``, and its name in messages."""
 
     syntax: str
     noun: str
@@ -86,7 +86,7 @@ class Source:
         is_ambiguous = "@" in path or (at and "@" not in _before_query(login + at))
         if is_ambiguous:
             return f"{scheme}://***"
-        if _before_query(host) != host:  # then the slash was not that of a path
+        if _before_query(host) != host:  # then the slash does not start a path
             return f"{scheme}://{_before_query(host)}"
         return f"{scheme}://{host}{slash}{path}"
 
@@ -97,17 +97,17 @@ class Source:
         return Source(self.kind, str(folder / self.address))
 
     def __str__(self) -> str:
-        """Return it in the grammar of the configuration."""
+        """Return the source in the grammar of the configuration."""
         if self.kind is SourceKind.STREAM:
             return self.address
         return f"{self.kind.value}:{self.address}"
 
 
 def parse_source(text: str) -> Source:
-    """Parse a source of the configuration. No file is touched.
+    """Parse a source of the configuration. No file is opened.
 
     Raises:
-        ValueError: It is not in the grammar.
+        ValueError: The text does not match the grammar.
 
     >>> parse_source("folder:/parts").kind.value
     'folder'

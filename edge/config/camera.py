@@ -56,7 +56,7 @@ def _known_source(text: str) -> str:
 
 
 class TriggerMode(StrEnum):
-    """Which frames of a camera are parts."""
+    """Which frames of a camera show a part to inspect."""
 
     FREE = "free"
     COMMAND = "command"
@@ -74,12 +74,12 @@ class CameraSettings(Settings):
         default=0,
         ge=0,
         le=1000,
-        description="Pace in frames per second; 0 = a folder as fast as it is "
-        "inspected, any other source at its own pace.",
+        description="Frames per second; 0 = a folder as fast as it is inspected, any "
+        "other source at its own rate.",
     )
     loops: bool = Field(
         default=False,
-        description="A video file starts again at its end: a camera for trials.",
+        description="Play a video file in a loop, for trials.",
     )
     open_timeout_ms: int = Field(
         default=5000, ge=100, le=120_000, description="Longest wait for the camera."
@@ -155,7 +155,7 @@ class CameraSettings(Settings):
 
     @model_validator(mode="after")
     def _trigger_fits(self) -> Self:
-        """Refuse a trigger that the source cannot have."""
+        """Refuse a trigger that the source does not support."""
         kind = self.parsed_source.kind
         if kind is SourceKind.FOLDER and self.trigger is not TriggerMode.FREE:
             raise ValueError("a folder is always triggered: leave trigger out")
@@ -173,7 +173,7 @@ class CameraSettings(Settings):
 
     @model_validator(mode="after")
     def _region_names_differ(self) -> Self:
-        """Refuse two regions of one name: alerts name the region."""
+        """Refuse two regions with the same name: alerts name the region."""
         duplicates = duplicate_names(self.region)
         if duplicates:
             raise ValueError(f"region name used twice: {', '.join(duplicates)}")

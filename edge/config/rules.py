@@ -43,7 +43,7 @@ class RegionSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> Self:
-        """Refuse a polygon without an inside, and rules for a mask."""
+        """Refuse a polygon without an area, and rules for a mask."""
         fault = polygon_fault(self.polygon)
         if fault:
             raise ValueError(f"region {self.name}: {fault}")
@@ -66,7 +66,7 @@ class RegionSettings(Settings):
 
 
 class StreakSettings(Settings):
-    """``[camera.streak]``: the defect rate that raises an alarm of its own."""
+    """``[camera.streak]``: the defect rate that raises a separate alarm."""
 
     parts: int = Field(
         default=0,
@@ -87,7 +87,7 @@ class StreakSettings(Settings):
 
 
 class PartsSettings(Settings):
-    """``[camera.parts]``: in free run, counts the parts and reports a verdict each."""
+    """``[camera.parts]``: counts parts in free run; each part gets a verdict."""
 
     empty: Path = Field(
         description="Picture of the empty belt, taken by this camera: PNG or JPEG."
@@ -120,7 +120,7 @@ class PartsSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_counted(self) -> Self:
-        """Refuse a window without an inside, and swapped limits."""
+        """Refuse a window without an area, and swapped limits."""
         x1, y1, x2, y2 = self.window
         if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
             raise ValueError(

@@ -161,7 +161,7 @@ class EdgeSettings(Settings):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        """Refuse two cameras of one name: they would share their topics."""
+        """Refuse two cameras with the same name: they would share their topics."""
         names = [camera.name for camera in self.camera]
         duplicates = sorted({name for name in names if names.count(name) > 1})
         if duplicates:

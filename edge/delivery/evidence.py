@@ -1,8 +1,8 @@
 """Pictures of alerts: the full frame on disk, a thumbnail for the page.
 
 Boxes are not drawn into a picture: the page draws them from the alert, and a training
-set can use the picture as it is. A picture is on disk, synchronized with its folders,
-before its alert is committed. A full disk costs pictures, never alerts.
+set can use the unchanged picture. A picture is on disk, synchronized with its folders,
+before its alert is committed. On a full disk pictures are lost, never alerts.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from models.messages import THUMBNAIL_MAX_BYTES
 from models.preprocess import Frame
 
 EVIDENCE_QUALITY = 92
-THUMBNAIL_SIDE_PX = 640  # longer side, at first
+THUMBNAIL_SIDE_PX = 640  # longer side at the first attempt
 THUMBNAIL_SIDE_MAX_PX = 1600
 DEFECT_SIDE_PX = 16  # a defect should stay this large in the thumbnail
 QUALITIES = (85, 70, 55, 40)
-QUALITY_GAIN = 2.5  # how much smaller the lowest quality is
+QUALITY_GAIN = 2.5  # size at the highest quality / size at the lowest
 SHRINK = 0.75
 SMALLEST_SIDE_PX = 32
 DIGEST_CHARS = 8
@@ -45,7 +45,7 @@ class Evidence:
     """The pictures of one alert.
 
     Attributes:
-        path: Full picture, relative to the store; None if the disk took nothing.
+        path: Full picture, relative to the store; None if it could not be written.
         thumbnail: JPEG of at most ``THUMBNAIL_MAX_BYTES``; empty where there is none.
         thumbnail_sha256: 64 lower-case hexadecimal digits; None without thumbnail.
     """
@@ -63,7 +63,7 @@ class EvidenceStore:
         max_bytes: Largest size of all pictures.
 
     Attributes:
-        failures: Pictures that the disk did not take.
+        failures: Pictures that could not be written.
 
     Raises:
         ConfigError: The folder cannot be created or written.
@@ -91,14 +91,14 @@ class EvidenceStore:
 
         Args:
             frame: ``[H, W, 3]`` uint8, BGR.
-            boxes_frame: ``[N, 4]`` float32, xyxy, pixels: these must stay visible in
-                the thumbnail.
+            boxes_frame: ``[N, 4]`` float32, xyxy, pixels: boxes that must stay visible
+                in the thumbnail.
             name: ``<camera>/<frame or part>``; characters that are unfit for a path
                 are replaced. The picture's hash makes it unique.
 
         Returns:
-            Path and thumbnail; no path where the disk took nothing, and neither
-            where the frame cannot be a JPEG: its alert is sent without.
+            Path and thumbnail. The path is None if the picture could not be written;
+            both are missing if the frame cannot be encoded as JPEG.
         """
         path = None
         try:
@@ -163,7 +163,7 @@ class EvidenceStore:
     def _scan(self) -> None:
         """Find the pictures of earlier runs, by their names.
 
-        The folder may belong to something else by mistake; other files stay untouched.
+        The folder may be configured by mistake; other files are not touched.
         """
         found: list[tuple[int, Path, int]] = []
         days = [path for path in self._folder.iterdir() if DAY.fullmatch(path.name)]
@@ -179,7 +179,7 @@ class EvidenceStore:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return the entries of a folder; none of a link, which is not from us."""
+    """Return the entries of a folder; empty for a link, which the store never makes."""
     is_ours = folder.is_dir() and not folder.is_symlink()
     return list(folder.iterdir()) if is_ours else []
 
@@ -201,7 +201,7 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
         )
     except cv2.error as exc:
         raise ValueError(msg) from exc
-    if not is_encoded:  # the only sign of a side beyond 65,500 px
+    if not is_encoded:  # how OpenCV reports a side beyond 65,500 px
         raise ValueError(msg)
     return content.tobytes()
 
@@ -211,14 +211,14 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
 
     Its longer side is ``THUMBNAIL_SIDE_PX``, or up to ``THUMBNAIL_SIDE_MAX_PX`` where
     the smallest defect would otherwise be smaller than ``DEFECT_SIDE_PX``. A thumbnail
-    that is too large loses quality, or size where quality cannot be enough.
+    that is too large is encoded with less quality, or shrunk if that is not enough.
 
     Args:
         frame: ``[H, W, 3]`` uint8, BGR.
         boxes_frame: ``[N, 4]`` float32, xyxy, pixels.
 
     Raises:
-        ValueError: It cannot be made smaller, or not encoded.
+        ValueError: It cannot be made smaller, or cannot be encoded.
     """
     longer_px = max(frame.shape[:2])
     scale = THUMBNAIL_SIDE_PX / longer_px
@@ -238,7 +238,7 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
             excess = len(jpeg) / THUMBNAIL_MAX_BYTES
             if excess <= 1 or max(size_px) <= SMALLEST_SIDE_PX:
                 return jpeg
-            if excess > QUALITY_GAIN:  # no quality can be enough: shrink
+            if excess > QUALITY_GAIN:  # too large at any quality: shrink
                 break
         scale *= min(SHRINK, excess**-0.5)
 

@@ -1,9 +1,9 @@
 """Publishes the discovery message of Home Assistant, and removes it.
 
-The message names topics that the station publishes anyway; nothing is published twice
-for it. Its topic is kept in a file beside the outbox: a retained message outlives the
-daemon that sent it, and can only be removed by its topic. Without such a file nothing
-is published to remove it.
+The message names topics that the station publishes anyway; nothing is published a
+second time. Its topic is kept in a file beside the outbox: a retained message stays at
+the broker after the daemon has ended, and can only be removed by its topic. Without
+that file no message is removed.
 
 Source:
     Home Assistant, "MQTT": device discovery, one retained message
@@ -139,7 +139,7 @@ def _choice(name: str, topic: str, options: list[str]) -> Component:
 
 
 class HomeAssistantDiscovery:
-    """Keeps the discovery message as it is configured.
+    """Keeps the discovery message in accordance with the configuration.
 
     Args:
         cameras: Returns the names of the cameras in force.
@@ -163,7 +163,7 @@ class HomeAssistantDiscovery:
         self._is_removed = False
 
     def start(self) -> None:
-        """Publish or remove the message; called again when there are other cameras."""
+        """Publish or remove the message; called again when the cameras change."""
         before = self._published_topic()
         wanted = self._topic if self._settings.enabled else ""
         if before and before != wanted:

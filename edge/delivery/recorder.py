@@ -1,9 +1,9 @@
 """Writes decisions to the disk: evidence first, then the event. One thread.
 
-The pipeline hands decisions over and continues with the next frame: pictures are
-encoded and written here. The queue is bounded; when the disk is slower than the defects
-come, the pipeline waits: a triggered camera is then slowed down, a free-running one
-drops frames, and no alert is lost. An alert counts as raised when it is committed.
+The pipeline queues decisions and continues with the next frame: pictures are encoded
+and written here. The queue is bounded; when defects arrive faster than the disk can
+write them, the pipeline waits: a triggered camera is then slowed down, a free-running
+one drops frames, and no alert is lost. An alert counts as raised when it is committed.
 """
 
 import logging
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-QUEUE_DECISIONS = 8  # frames kept in memory at most: 50 MB in full HD
+QUEUE_DECISIONS = 8  # at most 50 MB of frames in memory in full HD
 POLL_S = 0.5
 COMMIT_POLL_S = 0.02  # while events wait for their commit
 
@@ -46,16 +46,16 @@ class Decision:
     """The pipeline's decision on one frame.
 
     Attributes:
-        counters: Those of its camera.
-        model: The one that has decided.
-        label_names: The model's.
+        counters: Counters of the frame's camera.
+        model: Description of the model that inspected the frame.
+        label_names: Names of the model's labels.
         detections: None if the frame was not inspected.
-        pixels: ``[H, W, 3]`` uint8 BGR, a copy; None where no alert is due.
+        pixels: ``[H, W, 3]`` uint8 BGR, a copy; None if there is no alert.
         is_part: A verdict is due.
         reason: Why it was not inspected.
         regions: Name of the region of each detection; empty = no regions.
         suppressed: Alerts that were suppressed before each; empty = no alert was.
-        verdict: That of a counted part; None = decided by the detections.
+        verdict: Verdict of a counted part; None = it follows from the detections.
     """
 
     frame: FrameContext
@@ -82,7 +82,7 @@ class DecisionRecorder:
         is_clock_synchronized: Returns whether the wall clock can be trusted.
 
     Attributes:
-        unwritten: Events that neither disk nor memory could take.
+        unwritten: Events that could be kept neither on the disk nor in memory.
         turns: Grows while its thread lives.
     """
 
@@ -127,7 +127,7 @@ class DecisionRecorder:
                 return
 
     def close(self, timeout_s: float) -> bool:
-        """Write what is queued, then stop.
+        """Write the queued decisions, then stop.
 
         Args:
             timeout_s: Longest wait.

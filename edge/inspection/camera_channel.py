@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What is reported of one frame."""
+    """The defects and the part that are reported for one frame."""
 
     detections: Detections  # the reported defects, with `boxes_frame`
     # name of the region of each; empty names where no region is drawn
@@ -88,7 +88,7 @@ class CameraChannel:
 
         Returns:
             Parts that were missed before, without pixels, in order; and the frame
-            with its part, None = it is not inspected: no command asked for it.
+            with its part, None = it is not inspected: no command requested it.
         """
         if self.command_triggers is not None:
             missed, part_id = self.command_triggers.assign_part(frame)
@@ -112,7 +112,7 @@ class CameraChannel:
         return self.command_triggers.pop_overdue(now_ns, " ".join(fault.split()))
 
     def abandon_parts(self, reason: str) -> list[CameraFrame]:
-        """Remove and return the parts that wait for a frame: none will come."""
+        """Remove and return the parts that wait for a frame after the last frame."""
         return self.command_triggers.abandon(reason) if self.command_triggers else []
 
     def finish_part(self) -> CountedPart | None:
@@ -122,8 +122,9 @@ class CameraChannel:
     def region_map(self, model: LoadedModel) -> RegionMap:
         """Return the regions for a model's labels and thresholds.
 
-        The map is kept while the model stays. The model is recognized by its
-        thresholds, so that a camera without frames does not hold a replaced one.
+        The map is reused while the model is the same. The model is compared by its
+        thresholds, so that a camera without frames keeps no reference to a replaced
+        model.
         """
         thresholds = model.score_thresholds
         if (
@@ -142,7 +143,7 @@ class CameraChannel:
         pixels: Pixels,
         region_map: RegionMap,
     ) -> RuleResult:
-        """Return what is reported of a frame; called once for each, in order.
+        """Apply the rules to a frame; called once for each, in order.
 
         Args:
             detections: With ``boxes_frame``, decoded with the map's
@@ -186,20 +187,21 @@ class CameraChannel:
         return self.was_skipped
 
     def take_over(self, old: "CameraChannel", *, has_same_parts: bool) -> None:
-        """Take the state that outlives a change of the rules from the old channel.
+        """Move the state that survives a change of the rules from the old channel.
 
-        What is taken is removed there: its parts are not given up.
+        The moved parts are removed from the old channel, so that they are not reported
+        as missed.
 
         Args:
-            old: Channel of the same camera; of the same process, or only the counters
-                are taken.
+            old: Channel of the same camera. If its process is another one, only the
+                counters are moved.
             has_same_parts: The settings of the part counter did not change.
         """
         self.counters = old.counters  # one name, one set of counters
         if self.camera is not old.camera:
             return
         if self.command_triggers is not None and old.command_triggers is not None:
-            # Commands that wait were sent for this camera, not for its rules.
+            # Waiting commands refer to the camera, not to its rules.
             self.command_triggers, old.command_triggers = old.command_triggers, None
         if self.part_counter is not None and has_same_parts:
             self.part_counter, old.part_counter = old.part_counter, None

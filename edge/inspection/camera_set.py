@@ -29,7 +29,7 @@ from models.preprocess import Frame
 
 logger = logging.getLogger(__name__)
 
-RUN_CHARS = 8  # of a random name: 32 bits, unlikely to repeat at one camera
+RUN_CHARS = 8  # hex digits of a random name: 32 bits, unlikely to repeat at one camera
 
 
 class CameraSet:

@@ -22,7 +22,7 @@ from models.errors import PackageError
 from models.inference import Inference
 from models.preprocess import Letterbox
 
-POOL_BUFFERS = 8  # more than are ever in flight on the processors of line PCs
+POOL_BUFFERS = 8  # line PCs never have as many frames in flight
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class InFlightFrame:
     completed_ns: int = 0  # monotonic clock when its output was collected
 
     def collect(self) -> None:
-        """Take the output if the inference is done; the request is free again."""
+        """Read the output if the inference is done, and release the request."""
         if self.request is None or not self.request.is_done:
             return
         try:
@@ -124,13 +124,19 @@ class FrameBufferPool:
         return pixels.copy()
 
     def release(self, pixels: Pixels | None) -> None:
-        """Give a buffer back; it must not be read any more. None is ignored."""
+        """Return a buffer to the pool; the caller must not use it again.
+
+        None is ignored.
+        """
         if pixels is not None:
             self._free.append(pixels)
 
 
 class WakeupEvent:
-    """Becomes readable when an inference is done; set by threads of the runtime."""
+    """A descriptor that is readable when an inference is done.
+
+    Threads of the runtime set it.
+    """
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -140,7 +146,7 @@ class WakeupEvent:
         os.eventfd_write(self.fd, 1)
 
     def clear(self) -> None:
-        """Make the descriptor unreadable, however often it was set."""
+        """Make the descriptor unreadable, even if it was set several times."""
         try:
             os.eventfd_read(self.fd)
         except BlockingIOError:  # it was not set

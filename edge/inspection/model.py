@@ -1,9 +1,9 @@
 """The model in force: loaded from the slot, and swapped when flashing switches it.
 
-Only what flashing proved on this machine runs: variant, precision and the number of
-streams come from ``proof.json``. A package without a proof is not run. A new one is
-opened, verified and compiled in a thread of its own while the old one inspects; the
-pipeline takes it between two frames. If it cannot be opened, the old one stays.
+Only a model that flashing has proved on this machine runs: variant, precision and the
+number of streams come from ``proof.json``. A package without a proof is not run. A new
+model is opened, verified and compiled in a separate thread while the old one inspects;
+the pipeline switches between two frames. If it cannot be opened, the old one stays.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 FLASH_IT = "Run `graftline flash PACKAGE local:{root}`."
 STOP_LIMIT_S = 5.0
-STREAMS_MAX = 64  # no limit in practice: flashing never measures more
+STREAMS_MAX = 64  # flashing never measures more
 NO_REFUSAL = ("", 0)
 
 
@@ -121,7 +121,7 @@ def useful_streams(are_triggered: Sequence[bool]) -> int:
     """Return how many frames are useful in flight at the same time.
 
     One camera in free run needs each output as soon as possible: one frame at a time.
-    Parts do not grow old: throughput counts.
+    A part's frame stays valid, so for parts throughput matters more than latency.
     """
     return STREAMS_MAX if any(are_triggered) else len(are_triggered)
 
@@ -134,7 +134,7 @@ class ModelWatcher:
         streams_max: As in ``load_model``.
 
     Attributes:
-        fault: Why the model that flashing switched to does not run; empty else.
+        fault: Why the model that flashing switched to does not run; empty = it runs.
     """
 
     def __init__(

@@ -7,10 +7,10 @@
                        rounds     for all     order
 
 One thread does all of this for all cameras, and nothing here waits for the network.
-Inference runs beside it: as soon as an output is there, the next frame is submitted,
-and only then is the completed frame decided. A frame never waits for a free request of
-the model: the newest one is taken when a request is free. Several frames of one camera
-are in flight only where its frames cannot grow old meanwhile (parts), or where it is
+Inference runs in parallel: as soon as an output is available, the next frame is
+submitted, and only then is the completed frame decided. A frame never waits for a free
+request of the model: the newest one is taken when a request is free. Several frames of
+one camera are in flight only if its frames do not become outdated (parts), or if it is
 the only camera.
 """
 
@@ -53,7 +53,7 @@ class Pipeline:
 
     Attributes:
         model: The model in force; frames in flight keep the one they started with.
-        fault: Why the model gives no output; empty = it does.
+        fault: Why the model gives no output; empty = no fault.
         infer_latency: Durations of one frame in the model.
     """
 
@@ -92,14 +92,14 @@ class Pipeline:
     def run_once(self) -> int:
         """Submit the newest frame of each camera, as requests are free; decide others.
 
-        No camera gets a second frame before every other had its first: a fast one
+        No camera submits a second frame before every other had a turn: a fast camera
         cannot starve a slow one.
 
         Returns:
             Number of frames taken or decided, whichever is more; 0 = nothing to do.
         """
         self._wakeup.clear()
-        # Before the frames are taken: a frame that is there in time must win.
+        # Read before the frames are taken: a frame that arrives in time must count.
         now_ns = time.monotonic_ns()
         taken = self._submit_round()
         for channel in self.channels:
@@ -107,7 +107,7 @@ class Pipeline:
         return max(taken, self._decide_completed())
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until an output is there, or a frame for which a request is free."""
+        """Wait for an output, or for a frame if a request is free."""
         fds = [self._wakeup.fd]
         if self._free_request() is not None:
             ready = [each.camera for each in self.channels if self._may_submit(each)]
@@ -124,7 +124,7 @@ class Pipeline:
         return self.is_idle
 
     def abandon_parts(self, channel: CameraChannel, reason: str) -> None:
-        """Record the verdicts of parts that wait at a camera, or are in view, now.
+        """Record the verdicts of parts that wait for a frame, or are in view, now.
 
         Args:
             channel: Its camera; none of its frames is in flight any more.
@@ -168,7 +168,7 @@ class Pipeline:
     def _append_missed(
         self, channel: CameraChannel, parts: Iterable[CameraFrame]
     ) -> None:
-        """Queue missed parts, so that each gets its verdict in its turn."""
+        """Queue missed parts, so that verdicts are recorded in the order of parts."""
         for part in parts:
             in_flight = InFlightFrame(channel, part, self.model, is_captured=False)
             self._in_flight.append(in_flight)
@@ -182,7 +182,8 @@ class Pipeline:
 
     def _may_submit(self, channel: CameraChannel) -> bool:
         """Return whether a camera may have one more frame in flight."""
-        # Parts do not grow old, and a single camera takes a place from no other.
+        # A part's frame does not become outdated, and a single camera takes no request
+        # from another camera.
         is_patient = channel.inspects_parts or len(self.channels) == 1
         return is_patient or self._in_flight.count(channel) == 0
 

@@ -39,28 +39,30 @@ from models.boxes import FloatArray
 from models.detections import Detections
 
 FRAME_WIDTH_PX = 640  # assumed while the width is unknown and no box is wider
-# Share of the frame's width: the longest way between two frames. A defect that moves
-# farther is a new one: in a frame of 320 px, 50 px (16 %) are not followed.
+# Largest displacement between two frames, as a share of the frame's width. A defect
+# that moves farther is a new one: in a frame of 320 px, 50 px (16 %) are not followed.
 STEP_SHARE = 0.12
 DRIFT_SHARE = 0.02  # error of a prediction per elapsed frame, share of the width
-# After a longer gap the uncertainty grows no more: else every box would be in reach.
+# After a longer gap the uncertainty stops growing: else every box would be in reach.
 GAP_MAX_FRAMES = 3
 # Multiples of the velocity at which a track is searched: a conveyor stops, slows down
 # or speeds up within one frame.
 SPEED_FACTORS = np.array([0.0, 0.5, 1.5], np.float32)
 WIDE_FACTORS = np.array([0.0, 0.5, 1.5, 2.0, 2.5], np.float32)
 NEW_VELOCITY_SHARE = 0.5  # weight of the newest displacement: one jitter is averaged
-# Cost of each kind of evidence, the most reliable first. The residual is added, in
-# units of the longest way between two frames, so a bad own prediction loses against a
-# good common one, and WIDE only gets what no other evidence explains.
+# Cost of each kind of evidence, the most reliable first. The residual is added, as a
+# share of the largest displacement between two frames, so a bad prediction from the
+# track's own velocity loses against a good one from the common motion, and WIDE only
+# matches what no other evidence explains.
 OWN, COMMON, OVERLAP, CHANGED, WIDE = 0.0, 0.05, 0.1, 0.2, 1.0
 OTHER_LABEL, MISSED_ONCE, OTHER_SIZE = 0.05, 0.02, 0.2  # penalties of a pair
 HYPOTHESES_MAX = 64  # of a common displacement: bounds the time of a frame
-# Boxes kept of a reported defect: whole, one end, the other end. A chip boxed by one
-# end and later by the other was reported twice with only its last box.
+# Boxes kept of a reported defect: whole, one end, the other end. With only the last
+# box kept, a chip boxed at one end and later at the other was reported twice.
 BOXES_MAX = 3
-# Share of the smaller box from which it is a piece of the other. A detector boxes a
-# long scratch whole and by its ends: without this, 4 defects of 200 parts came twice.
+# Overlap, as a share of the smaller box, from which it is a piece of the larger one. A
+# detector boxes a long scratch both whole and at its ends: without this limit, 4
+# defects of 200 parts were reported twice.
 SAME_DEFECT_SHARE = 0.25
 VOTES_MIN = 2  # pairs with the same displacement that make it a common motion
 _NO_MOTION = np.zeros(2, np.float32)
@@ -175,7 +177,7 @@ class Tracker:
         return track, index
 
     def _record_box(self, track: _Track, frame_id: int) -> None:
-        """Keep a track's box, and drop earlier boxes that were of something else."""
+        """Keep a track's box, and drop earlier boxes that belong to something else."""
         common = self._motion.velocity
         rate = track.velocity if common is None else common
         rate = _NO_MOTION if rate is None else rate
@@ -264,7 +266,7 @@ class Tracker:
         return chosen
 
     def _offer_own_motion(self, matching: Matching, pairs: TrackPairs) -> None:
-        """Offer pairs where the track's own velocity leads."""
+        """Offer pairs at the position that the track's own velocity predicts."""
         known = np.array([t.velocity is not None for t in self._tracks])  # [T]
         if not known.any():
             return
@@ -273,7 +275,7 @@ class Tracker:
         )  # [T, 2]
         expected = velocities * pairs.elapsed[:, None]  # [T, 2]
         possible = pairs.compatible & known[:, None]
-        # A quarter of the expected way: the velocity was measured over few frames.
+        # 25 % of the expected displacement: the velocity was measured over few frames.
         tolerance = np.maximum(
             pairs.sizes,
             self._drift_px(pairs)[:, None]
@@ -367,7 +369,8 @@ class Tracker:
                 expected = guess * elapsed
             shift = pairs.shift(number, index, expected)
             rate = (shift / elapsed).astype(np.float32)
-            # A third of the box: less is another outline of the same place.
+            # A third of the box size: a smaller shift is a different box around a
+            # defect that did not move.
             least_px = max(JITTER_PX, pairs.sizes[number, index] / 3)
             is_recent = elapsed <= GAP_MAX_FRAMES  # an older pair may be two defects
             if is_recent and np.linalg.norm(shift) > least_px:

@@ -1,11 +1,11 @@
-"""SimOTA: which anchor points learn which ground truth. Pure, no state.
+"""SimOTA: assigns anchor points to ground truths. Pure, no state.
 
 Each ground truth considers only the 3 x 3 cells around its centre on every
-level, found by arithmetic instead of by a search over all anchor points. So the
-whole batch is one ``[T, K]`` table, with T ground truths and K = 9 cells a level.
+level, computed directly instead of by a search over all anchor points. So the whole
+batch is one ``[T, K]`` table, with T ground truths and K = 9 cells per level.
 The dynamic number of anchor points is the sum of the ten best overlaps.
 
-Two steps, because only the candidates' predictions are worth decoding:
+There are two steps, so that only the candidates' predictions are decoded:
 ``find_candidates`` (geometry), then ``assign`` (cost).
 
 Source:
@@ -25,7 +25,7 @@ CENTRE_RADIUS_CELLS = 1.5  # Source: YOLOX get_geometry_constraint
 TOP_OVERLAPS = 10  # Source: YOLOX simota_matching
 OVERLAP_WEIGHT = 3.0  # Source: YOLOX get_assignments
 OUTSIDE_COST = 1e5  # Source: YOLOX 0.1 get_assignments
-RESCUE_ROUNDS = 3  # each gives at least one of those that compete its cell
+RESCUE_ROUNDS = 3  # in each at least one of the competing targets gets its cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class BatchTruth:
     Attributes:
         boxes: ``[T, 4]`` float32 xyxy px.
         labels: ``[T]`` int64.
-        images: ``[T]`` int64, the image that each one is in.
+        images: ``[T]`` int64, index of the image.
     """
 
     boxes: Tensor
@@ -80,7 +80,7 @@ class BatchTruth:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The anchor points that each ground truth may learn at.
+    """The anchor points that each ground truth may be assigned to.
 
     Attributes:
         anchors: ``[T, K]`` int64 index into the flattened maps; 0 where not valid.
@@ -176,7 +176,7 @@ def assign(
     *,
     anchors: int,
 ) -> Assignment:
-    """Return which candidate learns which ground truth.
+    """Assign candidates to ground truths.
 
     An anchor point serves at most one ground truth. A ground truth with a valid
     candidate gets at least one, unless more than ``RESCUE_ROUNDS`` others compete
@@ -209,7 +209,7 @@ def assign(
 
 
 def _settle(chosen: Tensor, cost: Tensor, points: Tensor) -> Tensor:
-    """Give each anchor point to the cheapest of those that chose it: [T, K] bool."""
+    """Assign each anchor point to the cheapest target that chose it: [T, K] bool."""
     if not chosen.any():
         return chosen
     size = int(points.max()) + 1
@@ -218,7 +218,7 @@ def _settle(chosen: Tensor, cost: Tensor, points: Tensor) -> Tensor:
     best = prices.new_full((size,), torch.inf).scatter_reduce(0, places, prices, "amin")
     wins = prices == best[places]
     last = len(cost)
-    bids = torch.where(wins, targets, last)  # equal prices: the first target
+    bids = torch.where(wins, targets, last)  # equal costs: the first target
     owner = bids.new_full((size,), last).scatter_reduce(0, places, bids, "amin")
     settled = torch.zeros_like(chosen)
     settled[targets, columns] = owner[places] == targets
@@ -226,7 +226,7 @@ def _settle(chosen: Tensor, cost: Tensor, points: Tensor) -> Tensor:
 
 
 def _rescue(chosen: Tensor, cost: Tensor, points: Tensor) -> Tensor:
-    """Give each target that lost all its anchor points its cheapest free one."""
+    """Assign its cheapest free anchor point to each target that lost all of its own."""
     for _ in range(RESCUE_ROUNDS):
         lost = ~chosen.any(dim=1) & cost.isfinite().any(dim=1)
         if not lost.any():

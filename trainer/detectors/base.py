@@ -1,4 +1,4 @@
-"""The one interface of every trainable detector.
+"""The interface of every trainable detector.
 
 Three views of one network:
 
@@ -22,7 +22,7 @@ from trainer.data.sample import BoxTarget
 
 
 class Architecture(StrEnum):
-    """Every network that can be trained; the name that packages carry."""
+    """Every network that can be trained; the value is its name in packages."""
 
     GRAFT_N = "graft-n"
     GRAFT_S = "graft-s"
@@ -37,7 +37,7 @@ Count = Callable[[int], int]
 
 
 def own_count(number: int) -> int:
-    """Return the number itself: one process has the whole batch."""
+    """Return the number unchanged: one process has the whole batch."""
     return number
 
 
@@ -57,11 +57,11 @@ class LossParts:
 
 
 class TrainableDetector(nn.Module, ABC):
-    """A network that finds boxes of ``num_classes`` classes.
+    """A network that detects boxes of ``num_classes`` classes.
 
     Images are always ``[N, 3, H, W]`` float32, BGR, 0..255, with H and W
-    multiples of ``size_multiple_px``. A detector that needs other colours, mean or
-    scale converts inside its own graph.
+    multiples of ``size_multiple_px``. A detector that needs another colour order, mean
+    or scale converts inside its graph.
 
     Attributes:
         num_classes: C, without background.
@@ -89,11 +89,11 @@ class TrainableDetector(nn.Module, ABC):
     @property
     @abstractmethod
     def feature_extractor(self) -> nn.Module:
-        """The backbone without neck and head: what ``--freeze trunk`` freezes."""
+        """The backbone without neck and head, which ``--freeze trunk`` freezes."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:  # noqa: ANN401 - each detector's own maps
-        """Return the raw maps that ``loss_of_raw`` understands.
+        """Return the raw maps, as ``loss_of_raw`` expects them.
 
         Args:
             images: ``[N, 3, H, W]`` float32, BGR, 0..255.
@@ -171,7 +171,7 @@ class DetectionGraph(nn.Module):
     def __init__(self, detector: TrainableDetector) -> None:
         super().__init__()
         self.detector = detector
-        self.eval()  # this module too: exporters restore the mode they found
+        self.eval()  # this module too: exporters restore the previous mode
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``[N, 4 + C, A]`` of ``[N, 3, H, W]``; see ``TrainableDetector``."""

@@ -1,8 +1,8 @@
 """Downloads one file: resumable, verified, never incomplete under its name.
 
-Bytes go to ``NAME.part`` beside the destination. An interrupted download continues
-from there, now or in the next run (HTTP Range, RFC 9110 section 14). Only when
-size and SHA-256 are right is the file renamed.
+Bytes are written to ``NAME.part`` beside the destination. An interrupted download
+continues from there, now or in the next run (HTTP Range, RFC 9110 section 14). The file
+is renamed only if size and SHA-256 are correct.
 """
 
 import errno
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT_S = 20.0
 ATTEMPTS = 4
 BLOCK_BYTES = 1 << 18
-# Errors of our own disk; all others of an OSError are the network's and are retried.
+# Errors of the local disk; any other OSError comes from the network and is retried.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 DownloadProgress = Callable[[int, int | None], None]
@@ -41,8 +41,8 @@ class Download:
 
     Attributes:
         url: http or https.
-        sha256: 64 hexadecimal digits, or the first ones where the publisher
-            gives no more.
+        sha256: 64 hexadecimal digits, or only the first ones if the publisher gives no
+            more.
         size_bytes: None if the publisher does not state it.
     """
 
@@ -79,9 +79,9 @@ def fetch(
     """Download a file.
 
     Args:
-        destination: Path of the verified file; its folder is made.
+        destination: Path of the verified file; its folder is created.
         progress: Called after every block.
-        timeout_s: A server that sends nothing for so long has failed.
+        timeout_s: A server that sends nothing for this long has failed.
 
     Raises:
         DownloadError: Refused, silent, cut off too often, or wrong bytes.
@@ -94,7 +94,7 @@ def fetch(
     is_continued = part.exists()
     _receive(wanted, part, progress or _no_progress, timeout_s)
     fault = fault_of(part, wanted)
-    if fault and is_continued:  # the part of an earlier run may be of another file
+    if fault and is_continued:  # the part of an earlier run may belong to another file
         part.unlink()
         _receive(wanted, part, progress or _no_progress, timeout_s)
         fault = fault_of(part, wanted)
@@ -120,12 +120,12 @@ def _receive(
             if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and before:
                 if fault_of(part, wanted) is None:
                     return  # it was complete: only the rename was missing
-                part.unlink()  # longer than the file, or of another one
+                part.unlink()  # longer than the file, or part of another file
                 continue
             raise DownloadError(f"HTTP {error.code} {error.reason}") from error
         except (TimeoutError, HTTPException) as error:
             reason = _reason(error)
-        except OSError as error:  # URLError, reset, unreachable; or our own disk
+        except OSError as error:  # URLError, reset, unreachable; or the local disk
             if error.filename or error.errno in DISK_ERRORS:
                 raise
             reason = _reason(error)

@@ -1,9 +1,9 @@
-"""Graftline's own detector: YOLOX's shape, made of what INT8 fuses.
+"""Graftline's own detector: the structure of YOLOX, of operations that fuse in INT8.
 
-Full 3 x 3 convolutions and ReLU instead of depthwise ones and SiLU: more weights, but
-faster in INT8 and in bf16, because every convolution fuses with what follows it and
-none is bound by memory. Head, loss and graph are YOLOX's, so that all that uses a
-detector is the same.
+It uses full 3 x 3 convolutions and ReLU instead of depthwise ones and SiLU. It has more
+weights, but is faster in INT8 and in bf16, because every convolution fuses with the
+following operation and no convolution is limited by memory bandwidth. Head, loss and
+graph are YOLOX's, so that the code that uses a detector is the same.
 
 Source:
     Measured: bench/results/architectures.json.
@@ -18,7 +18,7 @@ GRAFT_ACTIVATION = Activation.RELU
 
 
 class GraftSize(StrEnum):
-    """The sizes of our own detector."""
+    """The sizes of Graftline's own detector."""
 
     N = "n"
     S = "s"
@@ -35,5 +35,5 @@ class GraftSize(StrEnum):
 
     @property
     def architecture(self) -> Architecture:
-        """The name that packages carry."""
+        """The name in packages."""
         return Architecture(f"graft-{self.value}")

@@ -1,4 +1,4 @@
-"""The parts of the detection loss. All in float32, in any precision of the network."""
+"""The parts of the detection loss, always computed in float32."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -50,12 +50,12 @@ def box_loss(predicted: Tensor, wanted: Tensor) -> Tensor:
 def objectness_loss(logits: Tensor, positives: Tensor) -> Tensor:
     """Return the summed binary cross-entropy over all anchor points.
 
-    ``BCE(x, t) = softplus(x) - x t``, so that the targets, nearly all zero, need
-    no tensor of their own.
+    ``BCE(x, t) = softplus(x) - x t``, so that no tensor is needed for the targets,
+    which are nearly all zero.
 
     Args:
         logits: ``[N * A]`` float32.
-        positives: ``[P]`` int64 indices of those that should be 1.
+        positives: ``[P]`` int64 indices of the anchor points with target 1.
 
     Returns:
         Scalar.

@@ -1,7 +1,7 @@
-"""torchvision's SSDLite with MobileNetV3-Large behind our interface.
+"""torchvision's SSDLite with MobileNetV3-Large, with the interface of all detectors.
 
-Network, anchors, matching and loss are torchvision's. Added are the colours
-(BGR 0..255 in, RGB -1..1 inside), the decoding into the common graph, and a loss for
+Network, anchors, matching and loss are torchvision's. This module adds the conversion
+of colours (BGR 0..255 to RGB -1..1), the decoding into the common graph, and a loss for
 good parts: torchvision mines negatives in proportion to positives, so an image without
 boxes would be ignored.
 
@@ -37,7 +37,7 @@ GOOD_PART_NEGATIVES = 3  # as many as torchvision mines for one positive
 
 @dataclass(frozen=True, slots=True)
 class RawAnchors:
-    """What the head predicts for each anchor box.
+    """The predictions of the head for each anchor box.
 
     Attributes:
         offsets: ``[N, A, 4]`` encoded dx, dy, dw, dh.
@@ -110,7 +110,7 @@ class SSDLite(TrainableDetector):
                 [raw.anchors] * len(targets),
                 matches,
             )
-            # torchvision divides by the positives of this process's share.
+            # torchvision divides by the number of positives in this process's share.
             positives = sum(int((match >= 0).sum()) for match in matches)
             share = max(positives, 1) / max(count(positives), 1)
             box: Tensor = parts["bbox_regression"] * share

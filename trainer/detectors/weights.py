@@ -4,8 +4,8 @@ A checkpoint is a table of named tensors: ``.safetensors``, a torch file with a
 state dict, or an official one with the state dict under ``model``. Torch files
 are read without running any code they contain (``weights_only``).
 
-All tensors but the class predictions must fit. These may have another number of
-classes: then they keep their initialization.
+All tensors except the class predictions must fit. Class predictions for another number
+of classes keep their initialization.
 """
 
 import pickle
@@ -24,7 +24,7 @@ from models.errors import TrainingError
 from models.files import sha256_of
 from trainer.detectors.base import TrainableDetector
 
-# Where trainers put the state dict. Source: YOLOX "model", torchvision "model",
+# Keys of the state dict in training tools. Source: YOLOX "model", torchvision "model",
 # Lightning and mmdetection "state_dict".
 NESTED_UNDER = ("model", "state_dict")
 UNREADABLE = (
@@ -46,7 +46,7 @@ ACCEPTED = "a .safetensors file or a torch state dict (.pth)"
 
 @dataclass(frozen=True, slots=True)
 class TransferReport:
-    """What a detector took from a checkpoint.
+    """The weights that a detector received from a checkpoint.
 
     Attributes:
         sha256: Hash of the file, for the lineage in the manifest.
@@ -62,7 +62,7 @@ class TransferReport:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for the terminal."""
         text = f"{self.transferred} tensors from {self.source.name}"
         if self.reset:
             text += f", {len(self.reset)} of other classes start from random values"
@@ -78,7 +78,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         path: ``.safetensors``, or a torch file.
 
     Raises:
-        TrainingError: The file is missing, unreadable, or no checkpoint.
+        TrainingError: The file is missing, unreadable, or not a checkpoint.
     """
     try:
         content = _read(path)
@@ -110,11 +110,12 @@ def graft(detector: TrainableDetector, path: Path) -> TransferReport:
     """Copy a checkpoint's tensors into a detector.
 
     Args:
-        detector: Changed in place, and only if all but the class predictions fit.
+        detector: Changed in place, and only if all tensors except the class predictions
+            fit.
 
     Raises:
         TrainingError: The file cannot be read, belongs to another network, or
-            holds values that are not finite.
+            contains values that are not finite.
     """
     own = detector.state_dict()
     found = _with_prefix(read_tensors(path), own, detector.published_prefix)

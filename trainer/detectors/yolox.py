@@ -1,8 +1,8 @@
-"""YOLOX and networks of its shape: anchor-free, one grid cell predicts one box.
+"""YOLOX and networks of its structure: anchor-free, one grid cell predicts one box.
 
-Raw maps carry, per cell: x and y offset in cells, log width and height in cells,
+Raw maps contain, per cell: x and y offset in cells, log width and height in cells,
 one objectness logit and C class logits. Input is BGR 0..255 without any
-normalization, as the published checkpoints want it.
+normalization, as the published checkpoints expect it.
 
 Source:
     YOLOX, arXiv:2107.08430; Megvii-BaseDetection/YOLOX 0.3.0 (Apache-2.0).
@@ -43,7 +43,7 @@ LARGEST_LOG_SIZE = 10.0  # e^10 cells: beyond any image, and finite in float32
 
 
 class Size(Protocol):
-    """What distinguishes the networks of this shape."""
+    """Parameters that distinguish the networks of this structure."""
 
     @property
     def width(self) -> float:
@@ -59,7 +59,7 @@ class Size(Protocol):
 
 
 class YoloxSize(StrEnum):
-    """The published sizes that fit a line PC."""
+    """The published sizes that are small enough for a line PC."""
 
     NANO = "nano"
     TINY = "tiny"
@@ -127,7 +127,7 @@ class YOLOXHead(nn.Module):
                     nn.init.constant_(parameter, PRIOR_BIAS)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Return one ``[N, 5 + C, h, w]`` map a level."""
+        """Return one ``[N, 5 + C, h, w]`` map per level."""
         maps = []
         for level, feature in enumerate(features):
             x = self.stems[level](feature)
@@ -143,12 +143,12 @@ class YOLOXHead(nn.Module):
 
 
 class YOLOX(TrainableDetector):
-    """A detector of YOLOX's shape: YOLOX itself, and graft.
+    """A detector of YOLOX's structure: YOLOX itself, and graft.
 
     Args:
         num_classes: C.
-        activation: SiLU for the official function; Hardswish or ReLU keep every
-            weight and make INT8 fast.
+        activation: SiLU as in the official networks; Hardswish or ReLU use the same
+            weights and are fast in INT8.
     """
 
     class_parts: ClassVar[tuple[str, ...]] = ("head.cls_preds.",)
@@ -177,7 +177,7 @@ class YOLOX(TrainableDetector):
 
     @property
     def feature_extractor(self) -> nn.Module:
-        """CSPDarknet; what the published names call the backbone has the neck too."""
+        """CSPDarknet; in published names "backbone" includes the neck."""
         return self.backbone.backbone
 
     def set_activation(self, activation: Activation) -> None:
@@ -194,7 +194,7 @@ class YOLOX(TrainableDetector):
     def forward(self, images: Tensor) -> RawMaps:
         """Return the raw maps of ``[N, 3, H, W]`` BGR 0..255 images."""
         maps: list[Tensor] = self.head(self.backbone(images))
-        # channels_last maps make this permutation free
+        # with channels_last maps this permutation copies nothing
         rows = [level.permute(0, 2, 3, 1).flatten(1, 2) for level in maps]
         return RawMaps(torch.cat(rows, dim=1), _grid(maps))
 
@@ -212,7 +212,7 @@ class YOLOX(TrainableDetector):
             GIoU weighted 5, objectness and classes.
         """
         values = raw.values
-        # Sums over thousands of cells lose digits in bfloat16.
+        # Sums over thousands of cells lose precision in bfloat16.
         with torch.autocast(values.device.type, enabled=False):
             return _loss(values.float(), raw.grid, targets, count)
 
@@ -254,7 +254,7 @@ def _loss(
     flat = values.flatten(0, 1)  # [N * A, 5 + C]
     truth = _join(targets)
     if not len(truth.boxes):  # good parts only
-        none = flat.sum() * 0  # zero, but all weights get a gradient
+        none = flat.sum() * 0  # zero, so that all weights get a gradient
         return _parts(none, objectness_loss(flat[:, 4], truth.labels), none, count(0))
     candidates = find_candidates(grid, truth.boxes)
     slots = truth.images[:, None] * grid.anchors + candidates.anchors  # [T, K]

@@ -19,10 +19,10 @@ POOL_SIZES_PX = (5, 9, 13)  # Source: YOLOX SPPBottleneck
 
 
 class Activation(StrEnum):
-    """The non-linearity behind each convolution.
+    """The non-linearity after each convolution.
 
     Official checkpoints were trained with SiLU. Hardswish is nearly the same function
-    and lets INT8 convolutions fuse; ReLU is the cheapest.
+    and fuses with INT8 convolutions; ReLU is the fastest.
     """
 
     SILU = "silu"
@@ -183,7 +183,7 @@ class Focus(nn.Module):
 
 
 class SPPBottleneck(nn.Module):
-    """Spatial pyramid pooling: the same map seen through three window sizes."""
+    """Spatial pyramid pooling: the same map, pooled with three window sizes."""
 
     def __init__(self, channels: int, make: Convolutions) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Pretrained weights: their names, where they come from, how they are found.
+"""Pretrained weights: their names and sources, and how they are found.
 
 A name is searched in this order: the offline folder, the weights that are shipped with
 the product, the cache, the network. In each case size and hash of the file are checked
-before anything is read from it.
+before it is read.
 """
 
 import os
@@ -51,11 +51,11 @@ class ZooEntry:
     Attributes:
         name: Value of ``--weights``.
         licence: SPDX identifier of the weights.
-        url: Empty for shipped ones.
-        file: Name of the file, also in the cache and in an offline folder.
+        url: Empty for shipped weights.
+        file: Name of the file, in the cache and in an offline folder too.
         sha256: 64 hexadecimal digits, or the first ones that a publisher gives.
         size_bytes: None if unknown.
-        activation: Trained with; None if the network has no choice.
+        activation: Non-linearity of the training; None if the network has no choice.
     """
 
     name: str
@@ -146,7 +146,7 @@ def build_detector(
 
     Args:
         num_classes: C, without background.
-        activation: SSDLite has its own.
+        activation: Ignored for SSDLite, which has its own.
     """
     match architecture:
         case Architecture.GRAFT_N:
@@ -166,7 +166,7 @@ def build_detector(
 
 
 def usual_activation(architecture: Architecture) -> Activation:
-    """Return the non-linearity of a network where none is given."""
+    """Return the default non-linearity of a network."""
     own = architecture in {size.architecture for size in GraftSize}
     return GRAFT_ACTIVATION if own else Activation.HARDSWISH
 
@@ -236,10 +236,10 @@ def load_weights(
         offline: As for ``find_weights``, like ``cache`` and ``shipped``.
 
     Returns:
-        What was taken; None for ``none``.
+        The grafted weights; None for ``none``.
 
     Raises:
-        TrainingError: Not available, damaged, or of another network.
+        TrainingError: Not available, damaged, or for another network.
     """
     if str(source) == NO_WEIGHTS:
         return None

@@ -1,13 +1,13 @@
-"""A budget of minutes becomes a number of steps, and keeps to one that fits.
+"""Converts a budget of minutes into a number of steps, and adapts it to the clock.
 
 The first steps are slower than all others (memory is mapped, kernels are chosen) and
-do not count. The next ones give the pace, and the pace the number of steps that end in
-time, with what remains to be validated and written set aside. From then on every step
-is compared with the clock: a machine that became slower gets fewer steps, a faster one
-more. The schedule stays a cosine that reaches its end; only its speed changes, without
-a jump of the learning rate.
+do not count. The pace is measured on the following ones. It determines the number of
+steps that end in time, less the time for the remaining validations and for writing.
+From then on every step is compared with the clock: if the machine becomes slower, fewer
+steps are planned, if it becomes faster, more. The schedule stays a cosine that reaches
+its end; only its speed changes, without a jump of the learning rate.
 
-Except for ``budget_of`` no clock is read here: times come in as seconds.
+Only ``budget_of`` reads a clock; the other functions take times as seconds.
 """
 
 import math
@@ -17,19 +17,19 @@ from dataclasses import dataclass
 
 from models.errors import ConfigError
 
-SLOW_STEPS = 3  # at a start; not counted
+SLOW_STEPS = 3  # after a start; not counted
 PACE_STEPS = 10  # counted before the first plan
 PACE_KNOWN_AFTER = SLOW_STEPS + PACE_STEPS
-MAX_PACE_STEPS = 50  # the pace is the mean of so many latest steps
+MAX_PACE_STEPS = 50  # the pace is the mean of at most this many latest steps
 TOLERANCE = 0.02  # of the budget: an end that is planned this far off is moved
-MIN_STEPS = 20  # below, the warm-up of 50 steps is not half over
-CLOSING_S = 1.0  # weights and record
+MIN_STEPS = 20  # with fewer, the warm-up of 50 steps is not half over
+CLOSING_S = 1.0  # to write weights and record
 CLOSING_SHARE = 1.3  # thresholds, metrics and report on top of detection; measured 1.26
 MINUTES_MARGIN = 1.1  # the minutes that an error proposes should be enough
 
 
 class Pace:
-    """Seconds that a step takes now."""
+    """Measures how many seconds a step takes."""
 
     def __init__(self) -> None:
         self._slow = SLOW_STEPS
@@ -58,8 +58,8 @@ class TimeBudget:
     """Seconds that a whole training may take.
 
     Attributes:
-        deadline_s: Its end, on the clock that ``now_s`` is read from.
-        min_steps: With fewer, nothing is learned.
+        deadline_s: Its end, on the clock of ``now_s``.
+        min_steps: With fewer steps nothing is learned.
     """
 
     total_s: float
@@ -72,7 +72,7 @@ class TimeBudget:
         Args:
             now_s: The clock.
             step: Steps done.
-            step_s: Seconds a step.
+            step_s: Seconds per step.
             reserve_s: Needed besides steps, until the end.
         """
         left_s = self.deadline_s - now_s - reserve_s
@@ -84,25 +84,26 @@ class TimeBudget:
         Args:
             planned: Steps in total, as planned.
             fitting: Steps in total that fit now.
-            step_s: Seconds a step.
+            step_s: Seconds per step.
         """
         missed_s = abs(planned - fitting) * step_s
-        # At least one step: a short budget with long steps would be moved each time.
+        # At least one step: with a short budget and long steps the end would otherwise
+        # be moved after each step.
         return missed_s > max(TOLERANCE * self.total_s, step_s)
 
     def refuse_too_small(
         self, now_s: float, step: int, step_s: float, reserve_s: float
     ) -> None:
-        """Stop where the budget ends before anything can be learned.
+        """Refuse a budget that ends before anything can be learned.
 
         Args:
             now_s: The clock.
             step: Steps done.
-            step_s: Seconds a step.
+            step_s: Seconds per step.
             reserve_s: Needed besides steps, until the end.
 
         Raises:
-            ConfigError: Names the minutes that would be enough.
+            ConfigError: The budget is too short; the error names sufficient minutes.
         """
         if self.steps(now_s, step, step_s, reserve_s) >= self.min_steps:
             return
@@ -123,8 +124,8 @@ def closing_s(photos: int, photo_s: float) -> float:
     """Return the seconds that evaluation and writing take after the last step.
 
     Args:
-        photos: To evaluate on.
-        photo_s: Seconds to detect and score on one.
+        photos: Number of photos to evaluate on.
+        photo_s: Seconds to detect and score on one photo.
     """
     return CLOSING_S + photos * photo_s * CLOSING_SHARE
 
@@ -132,10 +133,10 @@ def closing_s(photos: int, photo_s: float) -> float:
 def budget_of(
     minutes: float | None, started_s: float | None, steps_per_epoch: int
 ) -> TimeBudget | None:
-    """Return the budget of so many minutes; None where none was given.
+    """Return the budget for a number of minutes; None if no minutes were given.
 
     Args:
-        started_s: Monotonic clock at which the minutes begin; None = now.
+        started_s: Monotonic clock at the start of the minutes; None = now.
         steps_per_epoch: A budget allows at least one pass over the photos.
     """
     if minutes is None:

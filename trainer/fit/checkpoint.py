@@ -1,8 +1,8 @@
-"""Checkpoints: all that ``--resume`` needs, written as a whole or not at all.
+"""Checkpoints: everything ``--resume`` needs, written atomically.
 
-Each is written beside the old one and renamed over it, so that kill -9, Ctrl-C and a
-full disk leave the last good one. One is written before the first step, after each
-epoch and every minute between: a kill at any step loses at most a minute.
+Each is written beside the old one and renamed over it, so that the last complete one
+survives kill -9, Ctrl-C and a full disk. One is written before the first step, after
+each epoch and every minute in between: a kill at any step loses at most a minute.
 """
 
 import time
@@ -39,7 +39,7 @@ class CheckpointFile:
         return time.monotonic() - self._saved_s > CHECKPOINT_EVERY_S
 
     def save(self, session: TrainingSession) -> None:
-        """Write the checkpoint, where this process leads.
+        """Write the checkpoint, in the leading process only.
 
         Raises:
             TrainingError: It cannot be written; the old one is still there.
@@ -130,7 +130,7 @@ def load_checkpoint(
 
 
 def cannot_resume(path: Path, cause: Exception) -> TrainingError:
-    """Return the error of a checkpoint that is damaged or not of this product.
+    """Return the error for a checkpoint that is damaged or not from this product.
 
     Args:
         cause: Raised while it was read.

@@ -1,9 +1,8 @@
 """``--from RUN``: training continues from an earlier product's run.
 
-The network is the run's own: architecture, non-linearity and all weights. Classes are
-matched by name: rows of the class predictions are taken over one by one where the new
-product has a label of the same name, at any position; new labels start from random
-rows.
+The network is that of the run: architecture, non-linearity and all weights. Classes are
+matched by name: a row of the class predictions is copied if the new product has a label
+of the same name, at any position; new labels start from random rows.
 """
 
 from dataclasses import dataclass
@@ -22,10 +21,10 @@ BACKGROUND_ROWS = {Architecture.SSDLITE: 1}  # before the classes; others have n
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """What a detector took from an earlier run.
+    """The weights that a detector received from an earlier run.
 
     Attributes:
-        kept: Labels whose class predictions were taken over.
+        kept: Labels whose class predictions were copied.
     """
 
     transfer: TransferReport
@@ -95,7 +94,7 @@ def _with_rows(
 def refuse_other_network(
     record: RunRecord, detector: Architecture | None, activation: str | None
 ) -> None:
-    """Stop where another network was given than the run has.
+    """Refuse a network that differs from that of the run.
 
     Args:
         detector: None = not given.
@@ -116,7 +115,7 @@ def refuse_other_network(
 
 
 def ancestors(run: Run, found: Inheritance) -> tuple[Ancestor, ...]:
-    """Return the runs that a training descends from, the nearest first."""
+    """Return the runs that a training is based on, the latest first."""
     record = run.record
     parent = Ancestor(
         name=record.name,

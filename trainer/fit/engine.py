@@ -1,4 +1,4 @@
-"""What one training step needs: schedule, optimizer, moving average, the step itself.
+"""Schedule, optimizer, moving average, and one training step.
 
 The loop over the steps is in ``recipe.py``.
 """
@@ -25,8 +25,8 @@ AVERAGE_DECAY = 0.998  # of the moving average, reached after many steps
 class Schedule:
     """Learning rate over the steps: linear warm-up, then half a cosine.
 
-    The end may be moved while training. The cosine then continues from the phase that
-    it had, faster or slower, and still reaches its end.
+    The end may be moved while training. The cosine then continues from its present
+    phase, faster or slower, and still reaches its end.
 
     Attributes:
         peak: Learning rate after the warm-up.
@@ -56,7 +56,8 @@ class Schedule:
             step: From 0 to ``steps``.
         """
         begin, phase = 0, 0.0
-        # Each plan covers its share of what the plan before it had left of the cosine.
+        # Each plan covers a share of the part of the cosine that the plan before it
+        # left.
         for until, steps in (*self.past, (self.steps, self.steps)):
             end = min(step, until)
             phase += (1 - phase) * (end - begin) / max(1, steps - begin)
@@ -98,7 +99,7 @@ def make_optimizer(
 
 
 class MovingAverage:
-    """Exponential moving average of weights: what is validated and shipped.
+    """Exponential moving average of the weights, which is validated and packed.
 
     Args:
         model: Copied at the start.
@@ -139,7 +140,7 @@ class MovingAverage:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What the observer of a training gets for each step.
+    """The report of one step to the observer of a training.
 
     Attributes:
         step: Steps done in total.
@@ -159,12 +160,12 @@ class StepReport:
 
 @dataclass(slots=True)
 class Training:
-    """The network and everything that changes with it.
+    """The network and the state that changes with it.
 
     Attributes:
         model: In training mode, on its device.
         average: Moving average of the weights; only the leader updates it.
-        frozen_norms: Batch norms keep the statistics that they started with.
+        frozen_norms: Batch norms keep their initial statistics.
         frozen_backbone: The backbone keeps weights and statistics.
         group: The processes that share the photos of each step.
     """
@@ -198,11 +199,11 @@ class Training:
         self.schedule = self.schedule.ending_at(steps, now=self.step)
 
     def enter_training_mode(self) -> None:
-        """Put the model into training mode, its frozen parts excepted.
+        """Put the model into training mode, except its frozen parts.
 
         Statistics of batches of eight photos of one product are noisy and narrow: a
-        frame unlike all photos (the empty belt) then leaves the range that a channel
-        was normalized for. Grafted statistics saw millions of pictures.
+        frame unlike all photos (the empty belt) is then outside the range that a
+        channel is normalized for. Grafted statistics come from millions of pictures.
 
         Source:
             Frozen batch norm of fine-tuned detectors, as in Faster R-CNN
@@ -240,7 +241,7 @@ def train_step(training: Training, images: Tensor, targets: list[BoxTarget]) -> 
         Total loss of the batch, over all processes.
 
     Raises:
-        TrainingError: The loss is not finite; the weights are those of before.
+        TrainingError: The loss is not finite; the weights are unchanged.
     """
     device = training.device
     targets = [target.to(device) for target in targets]

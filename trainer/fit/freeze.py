@@ -1,4 +1,4 @@
-"""``--freeze trunk``: the backbone keeps its weights, neck and head learn."""
+"""``--freeze trunk``: the backbone keeps its weights; neck and head are trained."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from trainer.detectors.zoo import NO_WEIGHTS, entries
 
 
 class Freeze(StrEnum):
-    """The part that keeps the weights that it starts with."""
+    """The part of a detector whose weights are frozen."""
 
     NOTHING = "nothing"
     BACKBONE = "trunk"  # the value of the option, and of stored recipes
@@ -18,11 +18,11 @@ class Freeze(StrEnum):
 def freeze_backbone(
     model: TrainableDetector, weights: str, activation: Activation
 ) -> None:
-    """Let only neck and head learn.
+    """Freeze the backbone, so that only neck and head are trained.
 
     Args:
         model: Changed in place.
-        weights: What the backbone came from.
+        weights: Source of the backbone's weights.
 
     Raises:
         TrainingError: The backbone is random, or was trained with another

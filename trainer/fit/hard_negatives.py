@@ -1,9 +1,10 @@
-"""Hard negatives: where the network finds defects on good parts, mined as it learns.
+"""Hard negatives: places on good parts where the network detects defects.
 
-A few times while close-ups are trained on, the moving average predicts on good training
-photos. The centres of what it finds there are kept, and most of the close-ups of that
-photo show one of them from then on. On a part that is known to be good every detection
-is wrong; elsewhere it may be a defect without a label, so only good parts are mined.
+They are mined during training: a few times while close-ups are used, the moving average
+predicts on good training photos. The centres of its detections are kept, and most of
+the following close-ups of that photo show one of them. On a part that is known to be
+good every detection is wrong. On another part it may be a defect without a label, so
+only good parts are mined.
 
 Source:
     Online hard examples, arXiv:1604.03540; rounds of bootstrapping as in Dalal and
@@ -50,8 +51,8 @@ class HardNegatives:
         Args:
             phase: Share of the schedule that is done, 0..1.
         """
-        # A round that was passed over (few epochs) is not made up for later: any
-        # number of them between the last phase and this one is one round.
+        # Skipped rounds (few epochs) are not repeated later: any number of them between
+        # the last phase and this one counts as one round.
         is_time = any(self._phase < at <= phase for at in MINED_AT)
         return bool(self._good) and is_time and phase < CLOSE_UP_PHASE
 
@@ -65,7 +66,7 @@ class HardNegatives:
         return sum(at > phase for at in MINED_AT) * len(self._next_part()) * photo_s
 
     def mine(self, model: TrainableDetector, phase: float) -> None:
-        """Predict on good photos; what is found replaces their earlier centres.
+        """Predict on good photos; the detections replace their earlier centres.
 
         Args:
             model: The moving average.
@@ -78,7 +79,7 @@ class HardNegatives:
         self._rounds, self._phase = self._rounds + 1, phase
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds."""
+        """Return the state for a checkpoint."""
         return {
             "rounds": self._rounds,
             "phase": self._phase,
@@ -92,7 +93,7 @@ class HardNegatives:
             state: From ``state``.
         """
         self._rounds, self._phase = int(state["rounds"]), float(state["phase"])
-        # In place: the sampler reads the same table.
+        # Changed in place: the sampler reads the same table.
         self.centres.clear()
         for index, centres in state["spots"].items():
             self.centres[int(index)] = tuple((float(x), float(y)) for x, y in centres)

@@ -1,7 +1,7 @@
-"""The size of the input, chosen from the photos where it is not given.
+"""The size of the input, chosen from the photos if it is not given.
 
-A detector of stride 8 misses a defect that is less than 8 pixels wide. Photos are made
-smaller for speed, so the smallest usual box decides how much smaller.
+A detector of stride 8 misses a defect that is less than 8 pixels wide. Photos are
+shrunk for speed, and the smallest usual box limits how far.
 """
 
 import math
@@ -29,7 +29,7 @@ def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
     height = float(np.median([photo.height_px for photo in photos]))
     width = float(np.median([photo.width_px for photo in photos]))
     longer = max(height, width)
-    # An enlarged photo shows nothing new.
+    # An enlarged photo has no more detail.
     side = size_px or min(longer, LARGEST_INPUT_PX, _side_wanted(photos))
     sides = [
         max(1, math.ceil(edge * side / longer / SIZE_MULTIPLE_PX)) * SIZE_MULTIPLE_PX
@@ -39,7 +39,7 @@ def input_size(photos: Sequence[Photo], size_px: int | None) -> tuple[int, int]:
 
 
 def _side_wanted(photos: Sequence[Photo]) -> float:
-    """Return the longer side at which small boxes are still found."""
+    """Return the longer side at which small boxes are still detected."""
     small = small_box_share(photos)
     if small is None:
         return USUAL_INPUT_PX
@@ -50,7 +50,7 @@ def small_box_share(photos: Sequence[Photo]) -> float | None:
     """Return the shorter side of small boxes as a share of their photo's longer side.
 
     Returns:
-        Above 0; None where there is no box.
+        Above 0; None if there is no box.
     """
     shares = [
         (photo.boxes[:, 2:] - photo.boxes[:, :2]).min(axis=1)

@@ -1,9 +1,9 @@
-"""How many photos a step fit in memory.
+"""The number of photos per step that fit in memory.
 
-What training needs besides weights is what each layer keeps for its gradient, and that
-grows with the pixels. It is counted once, on a small picture, for the given network.
-The memory for training is a share of all memory that the machine has, not of what is
-free now: a training that resumes must find the same number.
+Besides the weights, training needs the tensors that each layer keeps for its gradient,
+whose size grows with the pixels. They are counted once, on a small picture, for the
+given network. The memory for training is a share of the machine's total memory, not of
+its free memory: a training that resumes must get the same number.
 """
 
 import math
@@ -54,7 +54,7 @@ def fitting_batch(
 
 
 def kept_bytes(model: TrainableDetector) -> float:
-    """Return what the layers of a network keep for their gradients, bytes a pixel.
+    """Return the bytes per pixel that the layers of a network keep for gradients.
 
     Args:
         model: Not changed.
@@ -69,7 +69,7 @@ def kept_bytes(model: TrainableDetector) -> float:
 
     device = next(model.parameters()).device
     was_training = model.training
-    model.eval()  # training mode would move the statistics of the norms
+    model.eval()  # training mode would change the statistics of the norms
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         held = model(torch.zeros(1, 3, PROBE_PX, PROBE_PX, device=device))
     del held  # until here it kept the storages apart: freed ones are used again
@@ -85,7 +85,7 @@ def memory_for_training(device: torch.device) -> float:
 
 
 def _machine_bytes(path: Path) -> float:
-    """Return the memory of the machine; infinite where it is not known."""
+    """Return the memory of the machine; infinite if it is not known."""
     try:
         lines = path.read_text("ascii").splitlines()
     except OSError:  # not Linux
@@ -95,7 +95,7 @@ def _machine_bytes(path: Path) -> float:
 
 
 def _limit_bytes(path: Path) -> float:
-    """Return what a container may use; infinite outside of one."""
+    """Return the memory limit of the container; infinite outside of a container."""
     try:
         text = path.read_text("ascii").strip()
     except OSError:  # no control groups of version 2

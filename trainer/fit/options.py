@@ -1,6 +1,6 @@
-"""The options of a training, and the recipe that they become for the photos at hand.
+"""The options of a training, and the recipe that they give for a set of photos.
 
-What is not given is chosen from the data; the recipe is written into the run.
+Options that are not given are chosen from the data; the recipe is written into the run.
 """
 
 import math
@@ -35,7 +35,7 @@ WARMUP_STEPS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """What the user asks for; None = chosen from the data.
+    """The options of the user; None = chosen from the data.
 
     The names are stored in the plans of folds.
 
@@ -43,17 +43,17 @@ class TrainOptions:
         weights: Name, file or ``none``.
         size_px: Longer side of the input.
         minutes: Time that the whole training may take, instead of epochs.
-        batch: Photos a step; None = the usual batch, or as many as fit in memory.
-        learning_rate: Peak.
+        batch: Photos per step; None = the usual batch, or as many as fit in memory.
+        learning_rate: Peak of the schedule.
         frozen_norms: Keep batch statistics; None = only after an earlier run.
         limit: Largest error rate at the thresholds; None = the default rule.
-        earlier: Run to continue from; its weights, network and non-linearity win.
-        repeats: Run to repeat; then nothing else counts.
+        earlier: Run to continue from; its weights, network and non-linearity are used.
+        repeats: Run to repeat; all other options are then ignored.
         pastes: Paste defects onto other photos.
         close_ups: Train on windows around defects where these are small.
         mines: Train on close-ups of false alarms on good parts.
         selects: The held-out photos may end the training early and choose among its
-            averages; not where they are predicted as never selected on.
+            averages; false where their predictions must not depend on them.
         tiles: Cut photos into tiles; AUTO = where small boxes would be lost.
     """
 
@@ -85,13 +85,13 @@ class Recipe:
     The names are stored in ``run.json`` and in checkpoints.
 
     Attributes:
-        weights: Where training starts from.
-        epochs: Passes over the photos; with a budget, before it is known how many
-            fit.
-        batch: Photos a step, over all processes.
+        weights: Initial weights.
+        epochs: Passes over the photos; with a budget, the number before the pace is
+            known.
+        batch: Photos per step, over all processes.
         learning_rate: Peak of the cosine.
         weight_decay: For convolution weights only.
-        frozen_norms: Batch statistics stay those of an earlier run.
+        frozen_norms: Batch norms keep the statistics of the earlier run.
         minutes: Time budget; None = the epochs count.
         earlier: Folder of the run that training continues from; None = ``weights``.
         pastes: Defects are also pasted onto other photos.
@@ -123,12 +123,12 @@ class Recipe:
 
     @property
     def close_ups(self) -> CloseUps | None:
-        """The windows, if there are any."""
+        """The windows; None = no close-ups."""
         return CloseUps(*self.close_up_px) if self.close_up_px else None
 
 
 def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
-    """Return the recipe for the photos at hand.
+    """Return the recipe for a set of photos.
 
     Raises:
         TrainingError: The run to repeat was made by another version.
@@ -156,7 +156,7 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
     batch = min(usual, max(1, defective))
     frozen_norms = options.frozen_norms
     if frozen_norms is None:
-        # An earlier run saw the same product: its statistics hold. Those of drawn
+        # An earlier run saw the same product: its statistics apply. Those of drawn
         # pictures cost 4 points of mAP@.33 on 50 real boards.
         frozen_norms = bool(options.earlier)
     return Recipe(
@@ -167,7 +167,7 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
         width,
         epochs,
         batch,
-        # The rate is tuned for the usual batch; where memory allows only a smaller one,
+        # The rate is tuned for the usual batch; if memory only allows a smaller one,
         # it falls with the root.
         options.learning_rate * math.sqrt(min(1, usual / (options.batch or BATCH))),
         WEIGHT_DECAY,

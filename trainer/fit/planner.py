@@ -1,7 +1,8 @@
-"""Fits a training to its clock: when its schedule ends, and how often it is validated.
+"""Plans when the schedule of a training ends, and how often it is validated.
 
-Once the pace of the steps is known, the number of validations is chosen and, with a
-budget of minutes, the end of the schedule. From then on the end follows the clock.
+When the pace of the steps is known, the number of validations is chosen and, with a
+budget of minutes, the end of the schedule. From then on the end is adapted to the
+clock.
 """
 
 import time
@@ -24,12 +25,11 @@ ANNEALED_IN = 0.25  # of the remaining steps, when a training is cut short
 
 
 class TrainingClock:
-    """Times the steps and the training.
+    """Measures the time of the steps and of the training.
 
     Attributes:
         now_s: Monotonic clock at the end of the latest step.
-        pace: Seconds a step takes; what happens between steps on purpose
-            (validation, mining) is not part of it.
+        pace: Seconds per step, without the work between steps (validation, mining).
     """
 
     def __init__(self) -> None:
@@ -39,26 +39,26 @@ class TrainingClock:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, those before an interruption included."""
+        """Seconds of training, including those before an interruption."""
         return self._earlier_s + time.monotonic() - self._started_s
 
     def add_earlier(self, seconds: float) -> None:
-        """Count the seconds of a training before it was interrupted."""
+        """Add the seconds of a training before it was interrupted."""
         self._earlier_s = seconds
 
     def start_step(self) -> None:
-        """Begin to time a step here; otherwise it begins where the last one ended."""
+        """Start the time of a step here; otherwise it starts at the last one's end."""
         self._mark_s = time.monotonic()
 
     def end_step(self) -> None:
-        """Count the step that has just been done."""
+        """Count the step that has just ended."""
         self.now_s = time.monotonic()
         self.pace.add(self.now_s - self._mark_s)
         self._mark_s = self.now_s
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave what is done inside out of the step's time."""
+        """Exclude the time of the block from the step's time."""
         started_s = time.monotonic()
         yield
         self._mark_s += time.monotonic() - started_s
@@ -70,9 +70,9 @@ class Planner:
     Args:
         training: Its schedule is replaced when the end moves.
         negatives: Their mining takes time too; None = nothing is mined.
-        budget: None = the schedule is not moved.
-        repeated: Schedule of a run to repeat: taken over as it is, to the step; then
-            nothing is planned and there is no budget.
+        budget: None = the end of the schedule is not moved.
+        repeated: Schedule of a run to repeat, used unchanged, to the step; then nothing
+            is planned and there is no budget.
 
     Attributes:
         is_planned: Whether pace and plan are known.
@@ -105,8 +105,8 @@ class Planner:
             ConfigError: The budget is too small to learn anything.
         """
         if self._repeated:
-            # At the step at which a first training knows its pace, so that both
-            # validate at the same steps.
+            # Planned at the step at which the first training knew its pace, so that
+            # both validate at the same steps.
             if self._training.step >= PACE_KNOWN_AFTER and not self.is_planned:
                 self._validator.plan(
                     self._repeated.measurements, self._repeated.measured_photos
@@ -125,7 +125,7 @@ class Planner:
 
         Args:
             is_planned: Whether the interrupted training had planned.
-            earlier_s: Seconds that it took: they are part of the budget.
+            earlier_s: Seconds that it took; they count towards the budget.
         """
         self.is_planned = is_planned
         if self.budget:
@@ -133,10 +133,10 @@ class Planner:
             self.budget = replace(self.budget, deadline_s=deadline_s)
 
     def end_early(self) -> None:
-        """Run through the rest of the schedule faster where training stopped helping.
+        """Shorten the rest of the schedule if training no longer improves the network.
 
-        A high learning rate ends no training well, so the cosine still reaches its
-        end, in a quarter of the steps.
+        A training must not end at a high learning rate, so the cosine still reaches its
+        end, in a quarter of the remaining steps.
         """
         training = self._training
         remaining = training.schedule.steps - training.step
@@ -165,7 +165,7 @@ class Planner:
                 )
             count, photos = (int(group.leader_number(value)) for value in chosen)
             validator.plan(count, photos)
-            if self.budget:  # again: now the validations take their share
+            if self.budget:  # again: now with the time of the validations
                 steps = int(group.leader_number(self._fitting_steps(self.budget)))
                 training.end_at(steps)
 
@@ -178,7 +178,7 @@ class Planner:
             budget.refuse_too_small(self._clock.now_s, step, step_s, reserve_s)
 
     def _follow(self, budget: TimeBudget) -> None:
-        """Move the end of the schedule where the leader's clock is off."""
+        """Move the end of the schedule if it no longer fits the leader's clock."""
         planned = self._training.schedule.steps
         fitting = self._fitting_steps(budget)
         is_off = budget.is_off(planned, fitting, self._clock.pace.step_s)
@@ -187,7 +187,7 @@ class Planner:
             self._training.end_at(int(wanted))
 
     def _fitting_steps(self, budget: TimeBudget) -> int:
-        """Return the total of steps that ends in time, all else set aside."""
+        """Return the total of steps that end in time, besides all other work."""
         validator, training = self._validator, self._training
         reserve_s = closing_s(len(validator.held_out), validator.photo_s)
         reserve_s += validator.remaining_s()

@@ -1,6 +1,6 @@
-"""What a run was made with, besides photos and recipe: machine, revision, versions.
+"""Records machine, revision and versions of a run, besides photos and recipe.
 
-Figures repeat to the last digit only where all of these are the same.
+Figures repeat to the last digit only if all of these are the same.
 """
 
 import os
@@ -25,7 +25,7 @@ def keep_split(out: Path, division: SplitAssignment) -> None:
     """Write which photos are trained on and which are measured on.
 
     Args:
-        out: Folder of the run; made if it does not exist.
+        out: Folder of the run; created if it does not exist.
 
     Raises:
         TrainingError: The folder cannot be written.
@@ -38,7 +38,7 @@ def keep_split(out: Path, division: SplitAssignment) -> None:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions that decide figures."""
+    """Return the versions that the figures depend on."""
     return {"python": platform.python_version()} | {
         name: version(name) for name in LIBRARIES
     }
@@ -57,7 +57,7 @@ def this_machine() -> Machine:
 
 
 def git_revision(folder: Path = INSTALLED_IN) -> str | None:
-    """Return the commit that a checkout is at; None where it is not a checkout.
+    """Return the commit of a checkout; None if the folder is not a checkout.
 
     Args:
         folder: With ``.git`` in it, a folder or (in a worktree) a file.

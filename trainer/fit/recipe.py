@@ -1,9 +1,9 @@
-"""The one recipe: from photos and a few options to a finished run.
+"""The recipe of every training: from photos and a few options to a finished run.
 
-What is not given is chosen from the data: the input size from the photos, the
-number of epochs from how many there are. What was chosen is written into the run.
-Then, in order: data, network, weights grafted on, the steps, thresholds and metrics on
-photos that were not trained on.
+Options that are not given are chosen from the data: the input size from the photos, the
+number of epochs from their number. The chosen values are written into the run. The
+order is: data, network, grafted weights, the steps, thresholds and metrics on photos
+that were not trained on.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -72,7 +72,7 @@ WORKERS_FOR_GPU = 8  # a CPU needs its cores for the steps
 
 
 class Observer(Protocol):
-    """Follows a training: a progress bar, or a test."""
+    """Observes a training: a progress bar, or a test."""
 
     def begin(
         self, recipe: Recipe, transfer: TransferReport | None, steps: int
@@ -105,8 +105,8 @@ class PreparedTraining:
     """A training before its first step.
 
     Attributes:
-        transfer: What was grafted; None = random weights.
-        ancestors: The runs that it descends from, the nearest first.
+        transfer: The grafted weights; None = random weights.
+        ancestors: The runs that it is based on, the latest first.
     """
 
     recipe: Recipe
@@ -131,12 +131,12 @@ def train(
         dataset: Checked.
         out: Folder of the run; exists.
         resume: Continue from the checkpoint in ``out``.
-        started_s: Monotonic clock at which a budget of minutes begins; None = now.
+        started_s: Monotonic clock at the start of a budget of minutes; None = now.
         group: The processes that train together; only the leader returns.
 
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
-        DatasetError: Nothing to train on, or a limit that cannot be counted.
+        DatasetError: Nothing to train on, or a limit that cannot be measured.
         ConfigError: The budget is too small.
         WorkerFinishedError: In processes that do not lead, once trained.
     """
@@ -214,7 +214,7 @@ def _train_steps(
         loss = train_step(training, images, targets)
         curve.add_loss(loss)
 
-        # Clock: the end of the schedule follows it.
+        # Clock: the end of the schedule is adapted to it.
         clock.end_step()
         planner.update()
         observer.step(session.epoch, session.report(len(images), loss))
@@ -296,7 +296,7 @@ def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
 def _validator(
     options: TrainOptions, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
 ) -> Validator:
-    """Return the validator; it cuts no schedule short whose length was given."""
+    """Return the validator; it never shortens a schedule whose length was given."""
     is_length_given = options.epochs or options.minutes or options.repeats
     return Validator(
         held_out,
@@ -311,7 +311,7 @@ def _validator(
 def _batches(
     recipe: Recipe, data: TrainingPhotos, epoch: EpochSampler, session: TrainingSession
 ) -> Iterator[Batch]:
-    """Yield this process's batches from the step reached, epoch after epoch."""
+    """Yield this process's batches from the current step, epoch after epoch."""
     training = session.training
     sampler = ResumableBatchSampler(
         epoch,
@@ -393,7 +393,7 @@ def _held_out_name(dataset: Dataset) -> str:
 def _made_with(
     recipe: Recipe, dataset: Dataset, repeat: Repeat | None
 ) -> dict[str, str]:
-    """Return what must be the same when a training resumes; stored in checkpoints."""
+    """Return the values that must not change on a resume; stored in checkpoints."""
     values = {key: str(value) for key, value in asdict(recipe).items()}
     schedule = "the run's own"
     if repeat:

@@ -1,8 +1,8 @@
 """``--schedule RUN``: repeats a training.
 
-Recipe, seed and schedule are the run's own, to the step: also the steps that a budget
-of minutes became, where its end was moved, and when it was validated. With the same
-photos, machine and versions the metrics are the same to the last digit.
+Recipe, seed and schedule are those of the run, to the step, including the number of
+steps for a budget of minutes, the moves of its end, and the steps of its validations.
+With the same photos, machine and versions the metrics are the same to the last digit.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def open_repeat(folder: Path) -> Repeat:
 
 
 def differences(repeat: Repeat, dataset: Dataset) -> list[str]:
-    """Return what has changed since the run: with any of it the figures differ."""
+    """Return the changes since the run; with any of them the figures may differ."""
     record = repeat.record
     changes = []
     if record.dataset_sha256 != dataset.sha256:

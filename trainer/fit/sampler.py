@@ -1,8 +1,8 @@
-"""The order of photos and their random numbers: known for every step on its own.
+"""The order of photos and their random numbers, independent of earlier steps.
 
-A sample is augmented with random numbers of its position in its epoch. So a training
-that resumes in the middle of an epoch gets the samples that it would have got, in one
-process or in eight.
+A sample is augmented with random numbers that depend on its position in its epoch only.
+So a training that resumes in the middle of an epoch gets the samples of an
+uninterrupted one, in one process or in eight.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,22 +32,22 @@ def steps_in_epoch(photos: int, batch: int) -> int:
 
     Args:
         photos: In one epoch.
-        batch: Photos a step over all processes.
+        batch: Photos per step over all processes.
     """
     return max(1, photos // batch)
 
 
 class ResumableBatchSampler(Sampler[list[SampleIndex]]):
-    """The batches of an epoch from a step on, each sample with a seed of its own.
+    """The batches of an epoch from a step on, each sample with its own seed.
 
     Args:
         photos: Their order; its ``epoch`` is set here.
-        batch: Photos a step over all processes; an incomplete last batch is left out
+        batch: Photos per step over all processes; an incomplete last batch is left out
             unless it is the only one.
         close_ups: How many close-ups replace a photo; None = whole photos only.
-        is_close_up: Which steps train on close-ups; asked when a batch is drawn, as
-            the end of the schedule may have moved since.
-        negatives: What most close-ups of good parts show; None = anything.
+        is_close_up: Whether a step trains on close-ups; called when a batch is drawn,
+            because the end of the schedule may have moved.
+        negatives: Centres of most close-ups of good parts; None = random ones.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ResumableBatchSampler(Sampler[list[SampleIndex]]):
         return step // self.steps_per_epoch + 1
 
     def seek(self, step: int) -> None:
-        """Set where the next pass begins.
+        """Set where the next pass starts.
 
         Args:
             step: Steps done, in all epochs.
@@ -109,8 +109,8 @@ class ResumableBatchSampler(Sampler[list[SampleIndex]]):
         self, position: int, photos: tuple[int, ...], *, is_close_up: bool
     ) -> SampleIndex:
         """Return the sample at a position of the epoch."""
-        # Seeded by epoch and position, not by what was drawn before: independent of
-        # where the training resumed, and of which process draws it.
+        # Seeded by epoch and position, not by earlier draws: independent of the step at
+        # which the training resumed, and of the process.
         sequence = np.random.SeedSequence([self._seed, self._photos.epoch, position])
         seed = int(sequence.generate_state(1, np.uint64)[0] >> 1)
         if not is_close_up:

@@ -1,4 +1,4 @@
-"""A training with everything around it: what a checkpoint holds, and how it resumes."""
+"""A training with all its state: the content of a checkpoint, and how it resumes."""
 
 import json
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class TrainingSession:
         return (self.training.step - 1) // self.steps_per_epoch + 1
 
     def report(self, images: int, loss: float) -> StepReport:
-        """Return what the observer gets for the latest step."""
+        """Return the report of the latest step for the observer."""
         training = self.training
         return StepReport(
             training.step,
@@ -89,9 +89,9 @@ class TrainingSession:
         )
 
     def mine_negatives(self) -> bool:
-        """Search good photos for false alarms where it is due; return whether it was.
+        """Mine good photos for false alarms if it is due; return whether it was.
 
-        The leader's centres count: all processes cut the same crops.
+        The leader's centres are used: all processes cut the same crops.
         """
         training, negatives = self.training, self.negatives
         if not (negatives and negatives.is_due(training.phase)):
@@ -103,7 +103,7 @@ class TrainingSession:
         return True
 
     def schedule_record(self, kept_step: int | None) -> ScheduleRecord:
-        """Return how long and how was trained.
+        """Return duration and schedule of the training, for the record.
 
         Args:
             kept_step: Step of the weights that were kept; None = the last.
@@ -121,7 +121,7 @@ class TrainingSession:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds besides network and optimizer."""
+        """Return the state of a checkpoint besides network and optimizer."""
         schedule = self.training.schedule
         return {
             "curve": [point.model_dump() for point in self.curve.points],
@@ -142,7 +142,7 @@ class TrainingSession:
         Raises:
             KeyError: A part is missing.
             TypeError: A part has another form.
-            ValueError: Likewise.
+            ValueError: A part has another value.
         """
         curve = [CurvePoint.model_validate(point) for point in state["curve"]]
         loss_sum, loss_count = state["losses"]

@@ -1,9 +1,9 @@
-"""Whether photos are cut into tiles, and into how large ones.
+"""Decides whether photos are cut into tiles, and the size of the tiles.
 
 At the largest input the small boxes of a large photo may be too small for a detector.
-Then the photo is cut: at a scale where small boxes have ten pixels, into tiles of the
-usual input. The overlap holds nearly every box, so that nearly every defect is whole in
-some tile. Each tile is one inference; the command line reports how many.
+The photo is then cut into tiles of the usual input, at a scale where small boxes have
+ten pixels. The overlap is larger than nearly every box, so that nearly every defect is
+whole in some tile. Each tile is one inference; the command line reports their number.
 """
 
 import math
@@ -27,13 +27,13 @@ from trainer.fit.input_size import (
 WANTED_BOX_PX = 10.0  # of small boxes: a cell of the finest map, and part of the next
 USUAL_BOX = 95  # percentile of the longer sides: nearly every box fits the overlap
 LEAST_OVERLAP_PX = 32
-LARGEST_OVERLAP = 0.4  # of a tile: above a half, everything is detected twice
-MAX_TILES = 36  # for one photo; beyond, small boxes stay smaller
-SHRINK = 0.95  # of the picture, until few enough tiles cover it
+LARGEST_OVERLAP = 0.4  # of a tile: above one half, everything is detected twice
+MAX_TILES = 36  # for one photo; a photo that needs more is shrunk
+SHRINK = 0.95  # factor of the picture, until few enough tiles cover it
 
 
 class TileMode(StrEnum):
-    """What ``--tiles`` takes besides a size."""
+    """The values of ``--tiles`` other than a size."""
 
     AUTO = "auto"
     OFF = "off"
@@ -46,11 +46,11 @@ TileOption = TileMode | tuple[int, int]
 def choose_tiles(
     photos: Sequence[Photo], size_px: int | None, option: TileOption
 ) -> Tiles | None:
-    """Return how photos are cut; None = not at all.
+    """Return how photos are cut into tiles; None = they are not cut.
 
     Args:
-        size_px: Longer side of the input where it was given: then nothing is cut
-            unless tiles were given too.
+        size_px: Longer side of the input if it was given: then nothing is cut unless
+            tiles were given too.
 
     Raises:
         ConfigError: The tiles cannot be an input, or are not smaller than the photos.
@@ -82,7 +82,7 @@ def _plan(
     side: float,
     tile_px: tuple[int, int],
 ) -> Tiles:
-    """Return tiles of photos whose longer side becomes so many pixels."""
+    """Return the tiles of photos that are scaled to a longer side in pixels."""
     scale = side / max(photo_px)
     height, width = (
         max(tile, math.ceil(edge * scale))
@@ -92,7 +92,7 @@ def _plan(
 
 
 def _overlap_px(photos: Sequence[Photo], side: float, tile_px: int) -> int:
-    """Return an overlap that holds nearly every box and its inexact edges."""
+    """Return an overlap that is larger than nearly every box with inexact edges."""
     shares = [
         (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(axis=1)
         / max(photo.height_px, photo.width_px)

@@ -1,16 +1,16 @@
-"""Validation during training: regular and cheap; it decides when training is enough.
+"""Validation during training, which may end the training early.
 
 The moving average is measured a few times over the schedule, on all held-out photos
 or on an even part of them, for at most about a twentieth of the time. One measurement
 is noisy; decisions use the mean of the last three.
 
-* A schedule of our choice (neither epochs nor minutes were given) is cut short where
-  that mean has not risen for a quarter of the schedule.
+* A default schedule (neither epochs nor minutes were given) is shortened if that mean
+  has not risen for a quarter of the schedule.
 * The last average is kept, unless an earlier one was clearly better.
 
 Neither is decided on fewer than ten defective photos and thirty boxes. Nothing is
-measured, and so nothing chosen, where the photos are kept for an honest result: a fold
-predicts its own photos as a detector that was never selected on them.
+measured or chosen if the photos are needed for an unbiased result: a fold predicts its
+photos with a detector that was never selected on them.
 """
 
 import math
@@ -30,15 +30,15 @@ from trainer.fit.engine import Schedule, Training
 
 TIME_SHARE = 0.04  # of the training, for all validations together
 USUAL_VALIDATIONS, MAX_VALIDATIONS = 10, 20
-MIN_PHOTOS = 24  # mAP of a smaller part is noise
+MIN_PHOTOS = 24  # mAP on fewer photos is too noisy
 # Seconds of a processor that the detections of a trained network add to a photo
 # (suppression, scoring); a new network has none. Measured: 0.019 to 0.032.
 FOUND_S = 0.03
 PROBED_PHOTOS = 4
 SMOOTHED_OVER = 3
-PATIENCE = 0.25  # of the schedule, without a rise
-MIN_RISE = 0.002  # of mAP@.5 that counts as a rise
-CLEARLY_BETTER = 0.01  # of smoothed mAP@.5
+PATIENCE = 0.25  # share of the schedule without a rise
+MIN_RISE = 0.002  # smallest difference of mAP@.5 that counts as a rise
+CLEARLY_BETTER = 0.01  # difference of smoothed mAP@.5
 RELIABLE_DEFECTIVE, RELIABLE_BOXES = 10, 30
 
 
@@ -63,7 +63,7 @@ def plan_validation(train_s: float, photo_s: float, photos: int) -> tuple[int, i
         photo_s: Seconds to detect and score on one photo.
 
     Returns:
-        Two zeros where even two validations would take too long.
+        Two zeros if even two validations would take too long.
 
     >>> plan_validation(600, 0.08, 60)
     (5, 60)
@@ -92,17 +92,17 @@ class Validator:
 
     Args:
         size_px: Height and width of the input.
-        tiles: How photos are cut; None = not at all.
-        may_end_early: Whether the schedule may be cut short.
-        selects: Whether the photos may decide anything at all.
+        tiles: How photos are cut; None = they are not cut.
+        may_end_early: Whether the schedule may be shortened.
+        selects: Whether the photos may end the training or choose weights.
 
     Attributes:
         held_out: All photos that could be validated on; never trained on.
         photo_s: Seconds to detect and score on one photo; 0 before ``probe``.
         count: Validations over the whole schedule.
-        photos: Those that are validated on: all or an even part.
+        photos: The photos that are validated on: all or an even part.
         history: All validations, in order.
-        ended_early: Whether the schedule was cut short.
+        ended_early: Whether the schedule was shortened.
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class Validator:
 
     @property
     def latest_map_50(self) -> float | None:
-        """Of the latest validation; None before the first."""
+        """mAP@.5 of the latest validation; None before the first."""
         return self.history[-1].map_50 if self.history else None
 
     def probe(self, model: TrainableDetector) -> float:
-        """Return how many seconds one photo will take once something is found on it.
+        """Return how many seconds one photo will take when it has detections.
 
         Args:
-            model: The average, hardly trained.
+            model: The average, after a few steps.
         """
         some = even_part(self.held_out, PROBED_PHOTOS)
         self.predict(model, some[:1])  # the first one is slower and does not count
@@ -142,18 +142,18 @@ class Validator:
         self.predict(model, some)
         took_s = time.monotonic() - started_s
         cpu_s = time.process_time() - cpu_started_s
-        # Where other programs work on this machine, a second of a processor takes
-        # longer than a second.
+        # If other programs use this machine, a second of processor time takes longer
+        # than a second.
         stretch = max(1.0, took_s / max(cpu_s, 1e-6))
         self.photo_s = took_s / len(some) + FOUND_S * stretch
         return self.photo_s
 
     def plan(self, count: int, photos: int) -> None:
-        """Set how often, and on how many photos, is validated.
+        """Set the number of validations, and of photos to validate on.
 
         Args:
-            count: Over the whole schedule; 0 = never.
-            photos: An even part of so many.
+            count: Validations over the whole schedule; 0 = never.
+            photos: Number of photos, an even part of all.
         """
         if not self._selects:
             count = photos = 0
@@ -169,7 +169,8 @@ class Validator:
             return False
         last = self.history[-1].phase if self.history else 0.0
         since = schedule.phase(step) - last
-        # 1e-9: the phase is a sum of quotients, and may miss 1 / count by rounding.
+        # 1e-9: the phase is a sum of quotients, and may differ from 1 / count by
+        # rounding.
         return step >= schedule.steps or since >= 1 / self.count - 1e-9
 
     def remaining_s(self) -> float:
@@ -179,7 +180,7 @@ class Validator:
         return left * len(self.photos) * self.photo_s
 
     def validate(self, training: Training) -> Measurement:
-        """Measure the leader's average, and keep it where it is the best so far."""
+        """Measure the leader's average, and keep it if it is the best so far."""
         model, group = training.average.model, training.group
         measured = self._evaluate(model) if group.is_leader else (0.0, 0.0)
         map_33, map_50 = (group.leader_number(value) for value in measured)
@@ -199,7 +200,7 @@ class Validator:
         return precision[0.33], precision[0.5]
 
     def should_end(self) -> bool:
-        """Return whether more training would most likely be wasted."""
+        """Return whether more training is unlikely to help."""
         if self.ended_early or not (self._may_end_early and self._is_reliable):
             return False
         now = self.history[-1].phase
@@ -221,7 +222,7 @@ class Validator:
             model: The average; changed in place.
 
         Returns:
-            The step it is of; None = the last one stays.
+            Step of the loaded average; None = the last one stays.
         """
         better = self._smoothed(self._best_index) - self._smoothed()
         if not self._best or better <= CLEARLY_BETTER:
@@ -230,7 +231,7 @@ class Validator:
         return self.history[self._best_index].step
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds."""
+        """Return the state for a checkpoint."""
         return {
             "count": self.count,
             "part": len(self.photos),
@@ -273,7 +274,7 @@ class Validator:
         return len(defective) >= RELIABLE_DEFECTIVE and boxes >= RELIABLE_BOXES
 
     def _smoothed(self, index: int | None = None) -> float:
-        """Return the mean of up to three validations; -1 where there is none."""
+        """Return the mean of up to three validations; -1 if there is no validation."""
         end = len(self.history) if index is None else index + 1
         recent = self.history[max(0, end - SMOOTHED_OVER) : end]
         return sum(m.map_50 for m in recent) / len(recent) if recent else -1.0

@@ -1,11 +1,12 @@
 """The accuracy gate: what a variant may lose against the trained network.
 
-Compared are averages (mAP; recall, overkill and escapes at the chosen thresholds) and
+It compares averages (mAP; recall, overkill and escapes at the chosen thresholds) and
 single photos: a part whose defects are all lost is named, because an average hides it.
 
-Thresholds fit the photos that chose them: 1 of 75 good boards alarmed was 6 where the
-thresholds were chosen without them. Any other arithmetic moves scores a little and
-loses that optimism. So the limited share may rise to its cross-checked value.
+Thresholds are optimistic on the photos that they were chosen on: 1 of 75 good boards
+alarmed, and 6 of 75 with thresholds chosen without those photos (cross-checked). Any
+other arithmetic changes the scores slightly and loses that optimism. So the share that
+the thresholds limit may rise to its cross-checked value.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""Which frames become golden, and what the trained network detects on them.
+"""Chooses the golden frames, and stores what the trained network detects on them.
 
-They are validation photos, some of them of good parts, with every label and with high,
-middle and low scores, because low ones change first. The choice depends on the photos
-and scores only, so packing twice chooses the same.
+Golden frames are validation photos, some of them of good parts. They cover every label,
+and high, middle and low scores, because low scores change first. The choice depends on
+the photos and scores only, so packing twice chooses the same frames.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def choose_golden(
     good = [i for i, photo in enumerate(photos) if photo.is_good]
     defective = [i for i, photo in enumerate(photos) if not photo.is_good]
     wanted = max(GOOD_FRAMES, GOLDEN_FRAMES - len(defective))
-    # of the good photos those with the highest scores, and the one with the lowest
+    # the good photos with the highest scores, and the one with the lowest
     hardest = sorted(good, key=lambda i: (-best[i], photos[i].sha256))
     chosen = hardest[: wanted - 1] + hardest[-1:] if len(good) > wanted else good
     rest = GOLDEN_FRAMES - len(chosen)

@@ -1,9 +1,10 @@
 """Measures a frame in a few numbers, cheaply enough for a camera's process.
 
 The frame is shrunk to a grey *scene*, by area, so that noise averages out; brightness,
-contrast and saturation are those of the scene. Two properties would be lost in it and
-are taken from the frame itself: sharpness, from bands of its rows, and identity, from
-some rows, byte for byte: among so many pixels the noise of a sensor always shows.
+contrast and saturation are those of the scene. Two properties would be lost by
+shrinking and are measured on the frame itself: sharpness, on bands of its rows, and
+equality with the previous frame, on some rows, byte for byte: with so many pixels,
+sensor noise always makes two frames differ.
 
 Source:
     Sharpness is the variance of the Laplacian: J. Pech-Pacheco et al., "Diatom
@@ -43,7 +44,7 @@ class Measurer:
 
     def __init__(self) -> None:
         self._previous_rows: Pixels | None = None
-        # Reused buffers: fresh memory pages cost as much as the arithmetic.
+        # Reused buffers: new memory pages take as much time as the arithmetic.
         self._grey: Grey | None = None
         self._half: Grey | None = None
 

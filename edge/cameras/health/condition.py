@@ -22,12 +22,13 @@ import numpy as np
 from edge.cameras.health.baseline import Background, Baseline
 from edge.cameras.health.scene import Appearance, Scene, has_decoder_fill
 
-# A frame is black only if it is both darker than ``black_below`` and flatter than this,
-# white only if it is brighter than ``white_above`` and flatter than this. Grey levels,
-# standard deviation: black has noise, white does not. Of 600 pictures of real boards,
-# all but white between thin lines, the palest has 5.2, and an empty one 0.
+# Standard deviation in grey levels. A frame is black only if it is darker than
+# ``black_below`` and its standard deviation is below this; white only if it is brighter
+# than ``white_above`` and its standard deviation is below this. A black frame has
+# noise, a white one does not. Of 600 pictures of real boards, which are almost white
+# between thin lines, the brightest has 5.2; an empty picture has 0.
 BLACK_STD_MAX, WHITE_STD_MAX = 5.0, 2.0
-FROZEN_FRAMES = 3  # identical ones after the first, however long they took
+FROZEN_FRAMES = 3  # identical frames after the first, at any frame rate
 MEDIAN_FRAMES = 9  # one unusual part must not change the median
 COVERED_SHARE = 0.25  # of the least contrast ever learned
 COVERED_MIN_STD = 4.0  # a scene with less cannot be distinguished from a cover
@@ -35,12 +36,12 @@ BLUR_ON, BLUR_OFF = 0.4, 0.55  # share of the least sharpness learned
 MOVED_ON, MOVED_OFF = 0.45, 0.6  # similarity of the still background
 SATURATED_ON, SATURATED_OFF = 0.3, 0.15  # share of the frame above the most learned
 SATURATED_UNUSABLE = 0.8  # share of the frame: nothing else can be seen
-ALARM_FRAMES = 2  # one bad frame of a slow source is no alarm
-DRAIN_RATIO = 2  # it clears in so many times ``alarm_after_s``, as documented there
+ALARM_FRAMES = 2  # one bad frame of a slow source raises no alarm
+DRAIN_RATIO = 2  # an alarm clears after this multiple of ``alarm_after_s``
 
 
 class Condition(IntFlag):
-    """What can be wrong with a camera; several at once.
+    """What can be wrong with a camera; several can apply at once.
 
     The values are written to the frame buffer.
     """
@@ -111,7 +112,7 @@ class QualityLimits(Protocol):
 
     @property
     def alarm_after_s(self) -> float:
-        """How long a condition must last."""
+        """Duration of a condition that raises its alarm."""
 
 
 @dataclass(slots=True)
@@ -120,7 +121,7 @@ class Alarm:
 
     The level rises to its maximum in the time that raises the alarm and falls to zero
     in twice that time; in between nothing changes. A condition in more than one of
-    three frames raises it sooner or later.
+    three frames raises it eventually.
     """
 
     is_on: bool = False
@@ -192,8 +193,8 @@ class QualityRules:
         self._last_ns = now_ns
         detected = unusable
         if not unusable:
-            # In triggered mode every picture shows another part: earlier ones do not
-            # limit how the next may look.
+            # In triggered mode every picture shows another part: the next one may
+            # differ from the earlier ones in any way.
             if not self._is_triggered:
                 self._scene.add(appearance)
             detected |= self._deviations(appearance)
@@ -233,7 +234,7 @@ class QualityRules:
         return unusable
 
     def _is_frozen(self, appearance: Appearance, now_ns: int) -> bool:
-        """Return whether identical frames came for too long."""
+        """Return whether the frames have been identical for too long."""
         if not appearance.is_identical or self._is_triggered:
             self._identical = 0
             return False
@@ -242,7 +243,8 @@ class QualityRules:
         self._identical += 1
         limit_s = self._limits.frozen_after_s
         is_long = now_ns - self._identical_since_ns >= limit_s * 1e9
-        # Two frames of a slow source may be far apart: time alone is no proof.
+        # Two frames of a slow source may be far apart in time: the time alone does not
+        # prove that the source is frozen.
         return limit_s > 0 and is_long and self._identical >= FROZEN_FRAMES
 
     def _baseline_of_size(self, appearance: Appearance) -> Baseline | None:
@@ -279,7 +281,8 @@ class QualityRules:
 
     def _brightness(self, mean: float, baseline: Baseline) -> Condition:
         tolerance = self._limits.brightness_tolerance
-        # Half of it while the alarm is raised: a drift around the limit is one alarm.
+        # Half the limit while the alarm is raised: a drift around the limit raises one
+        # alarm.
         dark = self._limit(Condition.DARK, tolerance, tolerance / 2)
         bright = self._limit(Condition.BRIGHT, tolerance, tolerance / 2)
         if mean < baseline.mean_low * (1 - dark):
@@ -294,7 +297,7 @@ class QualityRules:
 
 
 def _is_covered(appearance: Appearance, baseline: Baseline) -> bool:
-    """Return whether an object before the lens leaves neither edge nor shade."""
+    """Return whether the contrast is so low that an object must cover the lens."""
     return (
         baseline.std_low >= COVERED_MIN_STD
         and appearance.contrast < COVERED_SHARE * baseline.contrast_low

@@ -1,9 +1,10 @@
 """The outbox's SQLite file: its tables, and how it is read and written.
 
 WAL with ``synchronous=FULL``: what was committed survives a power cut. ``seq`` is
-AUTOINCREMENT: a plain primary key would start again at 1 once the table has drained,
-and the collector would take new events for old ones. The epoch is random and created
-with the file, so that a lost disk starts a new stream and repeats no position.
+AUTOINCREMENT: a plain primary key would start again at 1 when the table is empty, and
+the collector would ignore new events as duplicates. The epoch is random and created
+with the file, so that after the loss of a disk a new stream starts and no position is
+repeated.
 """
 
 import secrets
@@ -21,11 +22,11 @@ from models.errors import DeliveryError
 
 LAYOUT_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
-SMALLEST_BYTES = 1 << 20  # of the largest size, on a disk that has no more room
-LOG_PAGES = 1000  # SQLite's own default; less on a small disk
+SMALLEST_BYTES = 1 << 20  # lower bound of the largest size, on a full disk
+LOG_PAGES = 1000  # SQLite's default; less on a small disk
 MAGIC = b"SQLite format 3\0"
 HEADER_BYTES, SCHEMA_FORMAT = 100, 4
-LOG_KEPT_BYTES = 4 << 20  # of the write-ahead log, once it has been larger
+LOG_KEPT_BYTES = 4 << 20  # a larger write-ahead log is truncated to this
 _LAYOUT = """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -113,10 +114,10 @@ class OutboxDatabase:
         self._limit_size()
 
     def _limit_size(self) -> None:
-        """Set the largest size: the cap, or less where the disk has less.
+        """Set the largest size: the configured one, or less on a fuller disk.
 
-        The log needs room as well, and SQLite can only write it into the file while the
-        file may grow: a disk that both have filled could never be written again.
+        The log needs space as well, and SQLite can only write it into the file while
+        the file may grow: if both filled the disk, nothing could be written again.
         """
         page_bytes = self._number("PRAGMA page_size")
         used_bytes = sum(
@@ -125,7 +126,7 @@ class OutboxDatabase:
             if (each := self._path.with_name(self._path.name + end)).exists()
         )
         room_bytes = used_bytes + shutil.disk_usage(self._path.parent).free
-        # Half of it for the file, half for its log.
+        # Half of the free space for the file, half for its log.
         limit = min(self._max_bytes, max(room_bytes // 2, SMALLEST_BYTES))
         pages = limit // page_bytes
         self.max_pages = self._number(f"PRAGMA max_page_count = {pages}")
@@ -182,7 +183,7 @@ class OutboxDatabase:
         )
 
     def delete(self, ranges: Iterable[tuple[int, int]]) -> int:
-        """Delete inclusive ranges of positions and return how many events went."""
+        """Delete inclusive ranges of positions and return the number of events."""
         deleted = 0
         for first, last in ranges:
             deleted += self.connection.execute(
@@ -202,8 +203,8 @@ class OutboxDatabase:
         Args:
             after: Position.
             limit: Most events to return.
-            was_sent: Return those that a broker has confirmed, else those that none
-                has.
+            was_sent: Return events that a broker has confirmed; false = unconfirmed
+                ones.
         """
         rows = self.connection.execute(
             f"SELECT {_COLUMNS} FROM event"  # noqa: S608 - our own column names
@@ -218,7 +219,7 @@ class OutboxDatabase:
         return self._number("SELECT count(*) FROM event WHERE sent = 0")
 
     def close(self) -> None:
-        """Close the connection; what was not committed is gone."""
+        """Close the connection; uncommitted changes are lost."""
         self.connection.close()
 
     def _number(self, query: str) -> int:

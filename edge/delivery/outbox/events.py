@@ -1,8 +1,8 @@
 """Events that are queued for the collector, and their CloudEvents.
 
-A row of the outbox holds the content without its position. The CloudEvent around it
-is made when it is sent: only then are position, id and whether it is a repetition
-known, and whether its picture was evicted.
+A row of the outbox holds the content without its position. The CloudEvent around it is
+built when it is sent: position, id, whether it is a repetition and whether its picture
+was evicted are known only then.
 """
 
 import json
@@ -37,7 +37,7 @@ class NewEvent:
     Attributes:
         time: Wall clock of the event, ISO 8601 with offset.
         data: Content, JSON object.
-        image: JPEG that is sent before it; None for all kinds but alerts.
+        image: JPEG that is sent before it; only an alert may have one.
     """
 
     kind: EventKind
@@ -48,7 +48,7 @@ class NewEvent:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that it takes, about."""
+        """Approximate size in bytes."""
         return len(self.data) + len(self.image or b"") + len(self.topic)
 
 

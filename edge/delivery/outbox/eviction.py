@@ -1,9 +1,9 @@
-"""What is thrown away first when the outbox is full, and the record of it.
+"""Deletes the least important events when the outbox is full, and records the loss.
 
-``EVICTION_ORDER`` is the order, on the disk and in memory. Within each kind the oldest
-that a broker has confirmed goes first, then the oldest. Loss records are never evicted,
-and statistics are never queued. Each kind that was evicted leaves a loss record, which
-is itself queued and delivered.
+``EVICTION_ORDER`` is the order, on the disk and in memory. Within each kind, events
+that a broker has confirmed are evicted first, then the others, each oldest first. Loss
+records are never evicted, and statistics are never queued. For each evicted kind a loss
+record is written, which is itself queued and delivered.
 """
 
 import json
@@ -19,17 +19,19 @@ from models.messages import LossData
 from models.topics import StationTopics
 
 IMAGE: Final = "image"
-# An alert is worth most, and is worth most of it without its picture.
+# Least important first: alerts matter most, and most of an alert's information remains
+# without its picture.
 EVICTION_ORDER: Final = (IMAGE, EventKind.VERDICT.value, EventKind.ALERT.value)
-FULL_SHARE = 0.80  # of the largest size; above this, room is made
-ROOMY_SHARE = 0.75  # down to this
+FULL_SHARE = 0.80  # of the largest size: above this, events are evicted
+ROOMY_SHARE = 0.75  # of the largest size: eviction stops here
 ROWS_AT_ONCE = 20
-ROWS_PER_COMMIT = 5000  # a second on a slow disk; the last fifth has room meanwhile
+# Takes one second on a slow disk. New events fit into the remaining 20 % meanwhile.
+ROWS_PER_COMMIT = 5000
 
 
 @dataclass(slots=True)
 class Eviction:
-    """What was evicted of one kind.
+    """The evicted events of one kind.
 
     Attributes:
         kind: One of ``EVICTION_ORDER``.
@@ -78,20 +80,20 @@ def make_room(
 ) -> list[Eviction]:
     """Evict until enough is free, inside the caller's transaction.
 
-    Each kind is walked through once, in the order of positions, in as many steps as
-    that takes: the one thread that writes must not stand still over a long backlog.
+    Each kind is read once, in the order of positions and in small steps, so that a long
+    backlog does not block the only thread that writes.
 
     Args:
-        forget_sent: What a broker has confirmed counts as delivered: it goes first,
-            and is no loss.
-        down_to_share: Share of the largest size, 0..1, to come down to.
-        max_rows: Most events to evict now; None = as many as it takes.
+        forget_sent: Events that a broker has confirmed count as delivered: they are
+            deleted first, and are no loss.
+        down_to_share: Share of the largest size, 0..1, at which eviction stops.
+        max_rows: Most events to evict now; None = no limit.
 
     Returns:
-        What was lost, one entry for each kind.
+        The lost events, one entry for each kind.
 
     Raises:
-        sqlite3.Error: Not even this can be written.
+        sqlite3.Error: The file cannot be written.
     """
     left = sys.maxsize if max_rows is None else max_rows
     evicted: dict[str, Eviction] = {}
@@ -111,11 +113,11 @@ def make_room(
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """Which events go next.
+    """Which events are evicted next.
 
     Attributes:
-        kind: One of ``EVICTION_ORDER``; empty: any kind, and it is no loss.
-        was_sent: Those that a broker has confirmed, else those that none has.
+        kind: One of ``EVICTION_ORDER``; empty: events of any kind, which are no loss.
+        was_sent: Select events that a broker has confirmed; false = unconfirmed ones.
     """
 
     kind: str

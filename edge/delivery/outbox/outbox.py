@@ -1,7 +1,7 @@
 """The outbox: an alert is raised when it is committed here, and stays until delivered.
 
-One thread writes. It takes everything that was put since its last commit and commits
-it at once (group commit): under load one disk synchronization serves many events, and
+One thread writes. It commits everything that was put since its last commit in one
+transaction (group commit): under load one disk synchronization serves many events, and
 a single event is committed immediately. ``put`` never waits.
 
 Source:
@@ -41,10 +41,10 @@ class Outbox:
     Args:
         path: SQLite file; its folder is created.
         topics: The station's; its name and the file's epoch name the stream.
-        max_bytes: Largest size of the file; what is beyond is evicted.
+        max_bytes: Largest size of the file; beyond it events are evicted.
 
     Attributes:
-        refused: Events that could not be kept, neither on the disk nor in memory.
+        refused: Events that could be kept neither on the disk nor in memory.
         turns: Grows while the writer lives.
     """
 
@@ -92,7 +92,7 @@ class Outbox:
         """Commit what was put, and close.
 
         Args:
-            timeout_s: Longest wait; the futures of what is not on disk then fail.
+            timeout_s: Longest wait; after it the futures of unwritten events fail.
         """
         self._write_queue.close()
         if self._thread.is_alive():
@@ -119,10 +119,10 @@ class Outbox:
         self._listeners.append(listener)
 
     def treat_confirmed_as_delivered(self, *, is_delivered: bool) -> None:
-        """Set whether confirmed events go first when room is needed, and are no loss.
+        """Set whether confirmed events are deleted first on a full disk, as no loss.
 
         Args:
-            is_delivered: The broker's confirmation is enough, by the rule in force.
+            is_delivered: The broker's confirmation makes an event delivered.
         """
         self._forgets_sent = is_delivered
 
@@ -148,7 +148,7 @@ class Outbox:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the disk takes nothing at the moment."""
+        """Whether the last attempt to write failed."""
         return self._writer.is_failing
 
     def put(
@@ -165,9 +165,9 @@ class Outbox:
             image: JPEG that is sent before it, at most ``THUMBNAIL_MAX_BYTES``.
 
         Returns:
-            A future of its position, done when it is committed. While the disk takes
-            nothing and memory is full too, the future of the least important event
-            fails with a ``DeliveryError``, and a loss record will name it.
+            A future of its position, done when it is committed. If the disk cannot be
+            written and the memory is full too, the future of the least important event
+            fails with a ``DeliveryError``, and a loss record names it later.
         """
         if image is not None and len(image) > THUMBNAIL_MAX_BYTES:
             logger.error("image_too_large bytes=%d topic=%s", len(image), topic)
@@ -204,8 +204,8 @@ class Outbox:
 
         Args:
             after: Position.
-            was_sent: Return those that a broker has confirmed, else those that none
-                has.
+            was_sent: Return events that a broker has confirmed; false = unconfirmed
+                ones.
 
         Returns:
             The events; None if the file cannot be read now.
@@ -226,7 +226,7 @@ class Outbox:
     def acknowledge(
         self, stream: str, high_water: int, ranges: Sequence[tuple[int, int]]
     ) -> None:
-        """Delete what is delivered.
+        """Delete delivered events.
 
         Args:
             stream: Positions of another stream than the file's are ignored.
@@ -237,7 +237,7 @@ class Outbox:
         self._write_queue.add_acknowledged(stream, [*below, *ranges])
 
     def note_collector(self) -> None:
-        """Keep, also over a restart, that there is a collector."""
+        """Store, for later starts too, that a collector has answered."""
         self._collector_known = True
         self._write_queue.add_collector()
 
@@ -269,7 +269,7 @@ class Outbox:
                 return
 
     def _write(self, batch: WriteBatch) -> int | None:
-        """Commit a batch; return its first position, None if the disk took nothing."""
+        """Commit a batch; return its first position, None if nothing was written."""
         if self._needs_check:
             self._needs_check = False
             self._writer.check()

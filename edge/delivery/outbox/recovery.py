@@ -49,7 +49,7 @@ def lock_outbox(path: Path) -> int:
 
 
 def open_outbox(path: Path, max_bytes: int) -> OutboxDatabase:
-    """Open the file; a damaged one is put aside and replaced by a new one.
+    """Open the file; a damaged one is renamed and replaced by a new one.
 
     Args:
         path: Created if it does not exist.
@@ -72,8 +72,8 @@ def open_outbox(path: Path, max_bytes: int) -> OutboxDatabase:
 def claim(database: OutboxDatabase, path: Path, topics: StationTopics) -> None:
     """Assign the file to this station; an empty one of another starts a new stream.
 
-    A stream belongs to the station that used it first, with its site and line: under
-    another name the collector would refuse every event of it.
+    A stream belongs to the station, line and site that used it first: under another
+    name the collector would refuse all its events.
 
     Raises:
         ConfigError: Events of another station wait in it.
@@ -139,7 +139,7 @@ def quarantine(path: Path, reason: str) -> None:
     )
     try:
         path.replace(aside)
-        # A new file must not meet the log of the old one.
+        # SQLite must not apply the log of the old file to the new one.
         for end in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + end).replace(
@@ -158,5 +158,5 @@ def cannot_open(path: Path, reason: str) -> DeliveryError:
     return DeliveryError(
         f"outbox {path}: cannot be opened.",
         why=reason,
-        fix="Make its folder writable with room on the disk, or set outbox.path.",
+        fix="Make its folder writable, free space on the disk, or set outbox.path.",
     )

@@ -1,8 +1,8 @@
 """Work that waits in memory for the outbox's writer: events, and their delivery.
 
-Memory is bounded. While the disk takes nothing, events are evicted in the order of
-``eviction.EVICTION_ORDER``, the oldest of each kind first; a loss record names them as
-soon as something can be written again.
+Memory is bounded. While the disk cannot be written, events are evicted in the order of
+``eviction.EVICTION_ORDER``, the oldest of each kind first; a loss record names them
+when the disk can be written again.
 """
 
 import threading
@@ -14,20 +14,20 @@ from edge.delivery.outbox.events import NewEvent
 from edge.delivery.outbox.eviction import EVICTION_ORDER, IMAGE
 
 BATCH_MAX_EVENTS = 200
-MEMORY_MAX_BYTES = 64 << 20  # only ever filled when the disk takes nothing
-MEMORY_ROOMY_SHARE = 7 / 8  # evicts down to this at once: one walk makes much room
-# Confirmations may be lost: they only save repetitions. So they wait for company.
+MEMORY_MAX_BYTES = 64 << 20  # reached only while the disk cannot be written
+MEMORY_ROOMY_SHARE = 7 / 8  # evicts down to this, so that one pass frees much memory
+# Confirmations may be lost: they only save repetitions. So they are written in groups.
 CONFIRMATIONS_INTERVAL_S = 0.25
 
 
 @dataclass(slots=True)
 class WriteBatch:
-    """What one transaction writes.
+    """Everything that one transaction writes.
 
     Attributes:
         puts: Events, in order, with the futures of their positions.
         acknowledged: Stream, first and last position of delivered ranges.
-        confirmed: Stream and position of what a broker has confirmed.
+        confirmed: Stream and position of events that a broker has confirmed.
         lost: Per kind, how many events were evicted before they could be written, and
             the content of one of them.
     """
@@ -54,18 +54,18 @@ class WriteBatch:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its events, about."""
+        """Approximate size of its events in bytes."""
         return sum(event.size_bytes for event, _ in self.puts)
 
 
 class WriteQueue:
-    """Hands work from many threads to one. No method waits except ``take``."""
+    """Passes work from many threads to one. No method waits except ``take``."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._next = WriteBatch()
         self._next_bytes = 0
-        self._unwritten: WriteBatch | None = None  # given back
+        self._unwritten: WriteBatch | None = None  # its write has failed
         self._evicted: list[Future[int]] = []
         self._in_hand = 0  # events taken, not on disk yet
         self._on_disk = 0
@@ -125,7 +125,7 @@ class WriteQueue:
             self._next.puts = kept
 
     def _without(self, event: NewEvent, kind: str) -> NewEvent | None:
-        """Return what is left of an event when its kind is evicted."""
+        """Return the rest of an event after an eviction of this kind."""
         if kind == IMAGE and event.image is not None:
             left, gone_bytes = replace(event, image=None), len(event.image)
         elif event.kind == kind:
@@ -144,7 +144,7 @@ class WriteQueue:
             self._changed.notify_all()
 
     def add_confirmed(self, stream: str, seq: int) -> None:
-        """Add a position that a broker has confirmed; it wakes no writer."""
+        """Add a position that a broker has confirmed; the writer is not woken."""
         with self._changed:
             self._next.confirmed.add((stream, seq))
 
@@ -155,7 +155,7 @@ class WriteQueue:
             self._changed.notify_all()
 
     def take(self) -> WriteBatch:
-        """Return the next batch; after a while without work an empty one."""
+        """Return the next batch; after a timeout without work an empty one."""
         with self._changed:
             if self._unwritten is not None:
                 batch, self._unwritten = self._unwritten, None
@@ -173,10 +173,10 @@ class WriteQueue:
             return batch
 
     def written(self, rows_on_disk: int) -> None:
-        """Note that the batch taken last is on disk.
+        """Note that the last batch that was taken is on disk.
 
         Args:
-            rows_on_disk: Events that are there now.
+            rows_on_disk: Number of events in the file now.
         """
         with self._changed:
             self._in_hand = 0

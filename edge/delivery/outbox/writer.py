@@ -1,9 +1,10 @@
-"""Commits batches to the outbox's database, and copes when the disk does not.
+"""Commits batches to the outbox's database, and recovers from faults of the disk.
 
-A full database evicts and tries again; a damaged one is put aside for a new stream; any
-other fault closes it, and the batch is tried again later. A commit whose outcome is
-unknown (the disk failed while it synchronized) is checked before it is repeated:
-an event is never reported on disk when it is not, and never written twice.
+If the database is full, events are evicted and the write is repeated. If it is damaged,
+it is renamed and a new stream starts. After any other fault it is closed, and the batch
+is tried again later. A commit whose outcome is unknown (the disk failed while it
+synchronized) is checked before it is repeated: an event is never reported as written
+when it is not, and never written twice.
 """
 
 import logging
@@ -35,13 +36,13 @@ class OutboxWriter:
     """The one connection that writes. Used by one thread at a time.
 
     Args:
-        topics: The station's that the file is to belong to.
+        topics: MQTT topics of the station that owns the file.
 
     Attributes:
-        epoch: Random name of the file's life; a new one after damage.
+        epoch: Random name of this file; a new one after damage.
         last_seq: Highest committed position.
         rows: Events in the file.
-        is_failing: The disk takes nothing at the moment.
+        is_failing: The last attempt to write failed.
         collector_known: A collector has answered to this file's stream.
         acknowledged: Events deleted because a collector has them.
     """
@@ -76,7 +77,8 @@ class OutboxWriter:
             rows = database.depth
             self.collector_known = bool(database.meta(COLLECTOR_KNOWN))
             if self._attempted:
-                # What only the log holds must be on the disk before it counts.
+                # Events that only the log holds must be synchronized before they are
+                # counted.
                 database.connection.execute("PRAGMA wal_checkpoint(FULL)")
         except BaseException:
             database.close()
@@ -95,12 +97,12 @@ class OutboxWriter:
         """Write a batch.
 
         Args:
-            batch: Acknowledgements of another stream than the file's are dropped: their
-                events are gone.
+            batch: Acknowledgements of another stream than the file's are ignored: its
+                events are not in the file.
             forget_sent: See ``eviction.make_room``.
 
         Returns:
-            Position of its first event; None if the disk took nothing.
+            Position of its first event; None if nothing was written.
 
         Raises:
             sqlite3.Error: The batch itself cannot be written, on any disk.
@@ -118,7 +120,7 @@ class OutboxWriter:
         return first
 
     def check(self) -> None:
-        """Open the file again, and put it aside if it is damaged.
+        """Open the file again, and replace it if it is damaged.
 
         The open connection's cache would hide what the disk has lost.
         """
@@ -148,7 +150,8 @@ class OutboxWriter:
         """Write a batch; on a full disk checkpoint the log, evict more and try again.
 
         Raises:
-            sqlite3.Error: Not even then; the outcome of a commit may be unknown.
+            sqlite3.Error: The repeated write failed too; the outcome of a commit may be
+                unknown.
         """
         try:
             return self._transact(
@@ -190,9 +193,9 @@ class OutboxWriter:
     ) -> int:
         """Write a batch in one transaction and return how many events there are.
 
-        Above ``full_share`` of the largest size room is made first, down to
-        ``roomy_share`` or by ``max_rows`` events; the loss records come after the
-        batch's own events.
+        Above ``full_share`` of the largest size events are evicted first, down to
+        ``roomy_share`` or at most ``max_rows`` events; the loss records are written
+        after the batch's own events.
         """
         with Transaction(database.connection):
             deleted = database.delete(batch.acknowledged_in(self.stream))
@@ -217,7 +220,7 @@ class OutboxWriter:
         return rows + len(events)
 
     def _logged(self, evicted: list[Eviction]) -> list[NewEvent]:
-        """Log what was evicted and return the loss records."""
+        """Log the evicted events and return the loss records."""
         for lost in evicted:
             logger.error(
                 "outbox_shed kind=%s count=%d first_seq=%d last_seq=%d path=%s",
@@ -227,7 +230,7 @@ class OutboxWriter:
         return [lost.record(now) for lost in evicted]
 
     def _fail(self, error: sqlite3.DatabaseError | GraftlineError) -> None:
-        """Close the file after a fault, and put it aside if it is damaged."""
+        """Close the file after a fault, and replace it if it is damaged."""
         if not self.is_failing:
             logger.error("outbox_failing path=%s reason=%s", self._path, error)
         self.is_failing = True

@@ -1,10 +1,10 @@
 """Why a broker cannot be used, in one sentence.
 
-An MQTT client reports less than there is to know. With TLS 1.3 the broker checks our
-certificate after our side of the handshake is over, so that a refusal appears as a
-connection that was closed. Here a TLS connection is opened without MQTT and waits for
-that check; then a session logs in and ends. Its client id is a random one, so that no
-other client is disconnected.
+An MQTT client does not report every cause. With TLS 1.3 the broker checks the client
+certificate after the client's side of the handshake is over, so that a refusal appears
+as a closed connection. This module opens a TLS connection without MQTT and waits for
+that check; then it opens a session and ends it. The session's client id is random, so
+that no other client is disconnected.
 
 Source:
     paho 2.2: a wrong, expired or revoked client certificate is "Unspecified error".
@@ -32,8 +32,8 @@ from models.mqtt_session import (
 from models.tls_errors import explain_tls
 
 FIRST_BYTE_OF_CONNACK = 0x20
-FIRST_BYTE_OF_TLS_ALERT = 0x15  # what a TLS port answers to plain bytes
-CERTIFICATE_CHECK_LIMIT_S = 1.0  # for the broker's check of our certificate
+FIRST_BYTE_OF_TLS_ALERT = 0x15  # the answer of a TLS port to plain bytes
+CERTIFICATE_CHECK_LIMIT_S = 1.0  # wait for the broker's check of the certificate
 # paho's names of the return codes 2, 4 and 5 of MQTT 3.1.1.
 LOGIN_REFUSALS = {
     "Client identifier not valid": "the broker refuses client ids that it does not "
@@ -49,7 +49,7 @@ class RefusalError(Exception):
 
 
 def explain_connection(login: BrokerLogin, timeout_s: float) -> str | None:
-    """Return why no connection can be made; None if one can.
+    """Return why no connection can be opened; None if it can.
 
     Args:
         timeout_s: Longest wait of each step: connection, handshake, login.
@@ -66,7 +66,7 @@ def explain_connection(login: BrokerLogin, timeout_s: float) -> str | None:
 
 
 def explain_refusal(login: BrokerLogin, timeout_s: float) -> str | None:
-    """Return what only a person can change; None also where there is no broker.
+    """Return a cause that only a person can remove; None also if no broker answers.
 
     Args:
         timeout_s: Longest wait of each step: connection, handshake, login.
@@ -75,13 +75,13 @@ def explain_refusal(login: BrokerLogin, timeout_s: float) -> str | None:
         _try_connection(login, timeout_s)
     except RefusalError as exc:
         return str(exc)
-    except OSError:  # it is away, and may come back
+    except OSError:  # unreachable: the client tries again
         return None
     return None
 
 
 def _try_connection(login: BrokerLogin, timeout_s: float) -> None:
-    """Connect, shake hands, log in and leave.
+    """Connect, do the TLS handshake, log in and disconnect.
 
     Raises:
         RefusalError: Only a person can remove the cause.
@@ -110,7 +110,7 @@ def _log_in(login: BrokerLogin, version: MqttVersion, timeout_s: float) -> None:
 
     Raises:
         ConnectionLostError: It cannot be opened.
-        RefusalError: What answers is no MQTT broker.
+        RefusalError: A program other than an MQTT broker answers.
         OSError: Nothing answers.
     """
     session = MqttSession(
@@ -146,11 +146,11 @@ def _raise_cause(error: ConnectionLostError) -> NoReturn:
 def _check_handshake(
     login: BrokerLogin, context: ssl.SSLContext, timeout_s: float
 ) -> None:
-    """Make a TLS connection, and wait for the broker's check of our certificate.
+    """Open a TLS connection, and wait for the broker's check of the certificate.
 
-    Nothing is sent before: a broker that closes on bytes that it has not read resets
-    the connection, and the reason is lost. A broker that accepts us sends its session
-    tickets at once.
+    Nothing is sent before the check: a broker that closes while bytes are unread resets
+    the connection, and the reason is lost. A broker that accepts the certificate sends
+    its session tickets immediately.
 
     Raises:
         RefusalError: One side does not accept the other's certificate.
@@ -173,11 +173,11 @@ def _check_handshake(
 
 
 def _check_first_byte(connection: socket.socket, timeout_s: float) -> None:
-    """Check that what answers a login without TLS is an MQTT broker.
+    """Check that an MQTT broker answers a login without TLS.
 
     Raises:
-        RefusalError: It wants TLS, or is something else.
-        OSError: It does not answer.
+        RefusalError: The port expects TLS, or is not that of an MQTT broker.
+        OSError: Nothing answers.
     """
     readable, _, _ = select.select([connection], [], [], timeout_s)
     if not readable:

@@ -1,21 +1,23 @@
 """Faults of the delivery that only a person can fix.
 
-A broker that is away comes back by itself and is no alarm. A refusal is one: an access
-list that denies a topic, a login or a certificate that is not accepted, a second client
-with our id, a collector that does not answer although the broker does.
+An unreachable broker raises no alarm: the publisher connects when it is reachable
+again. A refusal raises one: an access list that denies a topic, a login or a
+certificate that is not accepted, a second client with the same id, a collector that
+does not answer although the broker does.
 """
 
 import logging
 from collections import deque
 
-# Two clients of one id reach this within seconds; a broker that restarts does not.
+# Two clients with the same id reach this within seconds; a broker that restarts does
+# not.
 FLAPS = 5
 FLAP_WINDOW_S = 60.0
 logger = logging.getLogger(__name__)
 
 
 class DeliveryFaults:
-    """The alarms that stand now; each is logged when it is raised and when it ends.
+    """The active alarms; each is logged when it is raised and when it ends.
 
     One thread raises and clears, any thread may read ``text``.
 
@@ -28,7 +30,7 @@ class DeliveryFaults:
         self._standing: dict[str, str] = {}
 
     def raise_alarm(self, key: str, text: str) -> None:
-        """Raise an alarm, or change its text; nothing happens if it stands already.
+        """Raise an alarm, or change its text; nothing happens if it is active already.
 
         Args:
             key: Identifies it, for ``clear``.
@@ -40,7 +42,7 @@ class DeliveryFaults:
             self.text = "; ".join(self._standing.values())
 
     def clear(self, key: str) -> None:
-        """End an alarm, if it stands."""
+        """End an alarm, if it is active."""
         if self._standing and self._standing.pop(key, None) is not None:
             logger.info("delivery_alarm_over about=%s", key)
             self.text = "; ".join(self._standing.values())
@@ -49,12 +51,12 @@ class DeliveryFaults:
 class FlapDetector:
     """Detects connections that end again and again.
 
-    Two clients of one id disconnect each other in turn, without end, and the broker
-    gives no reason. A very bad network has the same effect: both need a person.
+    Two clients with the same id disconnect each other endlessly, and the broker gives
+    no reason. A very bad network has the same effect: a person must fix either.
 
     Source:
-        Two paho clients of one id: 9 connects in 8 s, reason "Unspecified error" with
-        MQTT 5 too (mosquitto 2.0.11).
+        Two paho clients with the same id: 9 connects in 8 s, reason "Unspecified error"
+        with MQTT 5 too (mosquitto 2.0.11).
 
     Attributes:
         is_flapping: ``FLAPS`` connections within ``FLAP_WINDOW_S``, and none since

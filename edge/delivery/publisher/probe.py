@@ -1,7 +1,7 @@
 """One connection to the broker to find its rights, for ``graftline doctor``.
 
-It delivers nothing and tries nothing again, and its client id is not the daemon's,
-which the broker would disconnect.
+It delivers nothing and repeats nothing. Its client id differs from the daemon's,
+because the broker would disconnect a daemon with the same id.
 """
 
 import time
@@ -22,18 +22,18 @@ from models.mqtt_session import (
 )
 from models.topics import StationTopics
 
-LEAF = "model/doctor"  # without a reader; rights are granted for all leaves together
+LEAF = "model/doctor"  # no program reads it; rights cover all leaves of a station
 TURN_S = 0.05
 QUESTIONS = 2  # one subscription, one publication
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAnswer:
-    """What the broker answered.
+    """The broker's answers.
 
     Attributes:
-        protocol: Version of MQTT, such as ``MQTTv5``; empty if none was spoken.
-        problem: What it refused; empty if nothing.
+        protocol: Version of MQTT, such as ``MQTTv5``; empty if none was accepted.
+        problem: What the broker refused; empty if it refused nothing.
     """
 
     protocol: str
@@ -46,7 +46,7 @@ def probe_broker(
     """Log in, subscribe and publish as the daemon does, under another client id.
 
     Args:
-        topics: The station's, which the broker must allow.
+        topics: MQTT topics of the station, which the broker must allow.
         limit_s: Longest wait in each version of MQTT.
 
     Raises:
@@ -90,7 +90,7 @@ def probe_broker(
 def _ask_for_rights(
     session: MqttSession, topics: StationTopics, limit_s: float
 ) -> dict[str, str] | None:
-    """Return the refusal of each topic; None if the answers do not come in time."""
+    """Return the refusal of each topic; None if an answer does not come in time."""
     deadline_s = time.monotonic() + limit_s
     leaf = f"{topics.root}/{LEAF}"
     session.subscribe((topics.ack,))

@@ -43,17 +43,18 @@ from models.mqtt_session import (
 )
 from models.topics import StationTopics
 
-# The pauses between two attempts double from the first value to a longest one, and
-# last up to half as long again (`models.backoff`). ``reconnect_max_s`` of the
-# configuration limits the pauses after a refusal and while connections are taken over.
+# The pauses between two attempts double from the first value to the longest one; a
+# random share makes a pause up to half as long again (`models.backoff`).
+# ``reconnect_max_s`` of the configuration limits the pauses after a refusal and while
+# connections are taken over.
 RECONNECT_FIRST_S = 0.25
 FLAPPING_FIRST_S = 5.0
 CONNECT_LIMIT_S = 5.0
 LOGIN_ANSWER_LIMIT_S = 3.0
 TURN_S = 0.25
 DIAGNOSIS_STEP_LIMIT_S = 3.0
-STABLE_S = 10.0  # after a connection that lasted so long, the pauses start again
-LOGIN_KEY, FLAP_KEY = "broker", "connection"  # of alarms
+STABLE_S = 10.0  # after a connection that lasted this long, the pauses start again
+LOGIN_KEY, FLAP_KEY = "broker", "connection"  # keys of the alarms
 MAILBOX_MAX = 10_000  # states and statistics while the thread cannot run
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def start(self) -> None:
-        """Start to connect; the broker may be away.
+        """Start the thread that connects; the broker may be unreachable.
 
         Raises:
             ConfigError: The password or a certificate cannot be read.
@@ -127,7 +128,7 @@ class Publisher:
     def publish_state(
         self, topic: str, message: BaseModel, *, retain: bool = True
     ) -> None:
-        """Publish a state; of several that wait only the last one is sent.
+        """Publish a state; of several queued values of a topic only the last is sent.
 
         Args:
             retain: The broker keeps it, and it is published at each connect.
@@ -151,13 +152,14 @@ class Publisher:
         self._wakeup.set()
 
     def renew(self, settings: BrokerSettings) -> None:
-        """Connect again, with new settings or credentials. No event is lost by it.
+        """Connect again, with new settings or credentials. No event is lost.
 
-        The old connection is cut without a DISCONNECT: until the new one is open the
-        broker publishes the last will, which is then true.
+        The old connection is closed without a DISCONNECT: the broker publishes the last
+        will, which is correct until the new connection is open.
 
         Args:
-            settings: From now on; ``collector_ack`` and ``reconnect_max_s`` stay.
+            settings: Used from now on, except ``collector_ack`` and
+                ``reconnect_max_s``, which do not change.
         """
         self._renewals.append(settings)
         self._skip_pause.set()
@@ -213,7 +215,7 @@ class Publisher:
         if self._thread.is_alive():
             self._thread.join(timeout_s + TURN_S)
         if self._thread.is_alive():
-            logger.warning("publisher_slow: it is left connecting")
+            logger.warning("publisher_slow: the thread is still connecting")
             return
         self._wakeup.close()
 
@@ -254,14 +256,15 @@ class Publisher:
                 refused.reset()
 
     def _connect_and_serve(self) -> None:
-        """Hold one connection, in the first version of MQTT that the broker accepts."""
+        """Serve one connection, in the first MQTT version that the broker accepts."""
         while self._renewals:
             self._settings = self._renewals.popleft()
         versions = versions_of(self._settings.protocol)
         try:
             opened = open_session(self._make_session, versions, self._wakeup)
         except HungUpError as exc:
-            # MQTT gives no reason; only a person can remove some of the causes.
+            # MQTT reports no reason here. Some causes, such as a wrong certificate,
+            # need a person: the diagnosis distinguishes them.
             reason = explain_refusal(self._settings, DIAGNOSIS_STEP_LIMIT_S)
             if reason is None:
                 raise
@@ -300,7 +303,7 @@ class Publisher:
             session.turn(self._pause_s(session))
 
     def _send(self, session: DeliverySession) -> None:
-        """Send states first, then events of the outbox, as far as there is room."""
+        """Send states first, then events of the outbox, while the session has room."""
         while self._states_due and session.room:
             topic = next(iter(self._states_due))
             session.publish(self._states_due.pop(topic))
@@ -321,14 +324,14 @@ class Publisher:
                 self._states_due[packet.topic] = packet
 
     def _pause_s(self, session: DeliverySession) -> float:
-        """Return how long there is nothing to do without the network."""
+        """Return how long the thread may wait for the network."""
         due_ns = self._send_queue.due_ns()
-        if due_ns is None or not session.room:  # only a confirmation can make room
+        if due_ns is None or not session.room:  # only a confirmation frees a place
             return TURN_S
         return min(max((due_ns - time.monotonic_ns()) / 1e9, 0), TURN_S)
 
     def _is_done(self) -> bool:
-        """Whether the daemon's end waits no longer for deliveries."""
+        """Whether ``stop`` no longer waits for deliveries."""
         if time.monotonic() > self._deadline_s - TURN_S * 2:
             return True
         return self.undelivered() == 0 or self._send_queue.is_only_unacknowledged()

@@ -1,4 +1,4 @@
-"""From the outbox to packets, and from the answers back to the outbox."""
+"""Turns events of the outbox into packets, and applies the answers to the outbox."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
 from models.messages import SCHEMA_VERSION, Acknowledgement
 
-WINDOW_EVENTS = 200  # on their way without the collector's acknowledgement
+WINDOW_EVENTS = 200  # sent without the collector's acknowledgement
 READ_EVENTS = 50
 ACK_MAX_BYTES = 64 * 1024
 HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
@@ -30,7 +30,7 @@ class Packet:
     """One message to publish.
 
     Attributes:
-        seq: Position of the event that it completes; 0 = of no event.
+        seq: Position of the event that it completes; 0 = no event.
         stream: Stream of that position.
         qos: 0 or 1.
         retain: The broker keeps it for later subscribers.
@@ -58,9 +58,10 @@ class SendQueue:
 
     Args:
         outbox: Started.
-        collector_ack: Whose answer makes an event delivered.
-        alarms: Gets what only a person can fix.
-        silent_after_s: A collector that does not answer for so long is an alarm.
+        collector_ack: Whether the broker's or the collector's answer makes an event
+            delivered.
+        alarms: Receives the faults that only a person can fix.
+        silent_after_s: A collector that does not answer for this long raises an alarm.
         chance: Returns numbers in 0..1, for the pauses between repetitions.
 
     Attributes:
@@ -128,7 +129,7 @@ class SendQueue:
         return 0 if waited_ns >= COLLECTOR_GRACE_NS else 1
 
     def is_only_unacknowledged(self) -> bool:
-        """Return whether only a collector that does not answer is missing."""
+        """Return whether only the collector's acknowledgements are missing."""
         is_waited_for = self.awaits_collector and not self._window.is_silent
         return not is_waited_for and self._outbox.unsent() == 0
 
@@ -153,7 +154,7 @@ class SendQueue:
     def packets(
         self, limit: int, now_ns: int, limit_bytes: int = UNLIMITED_BYTES
     ) -> list[Packet]:
-        """Return what to publish now, in order.
+        """Return the packets to publish now, in order.
 
         Args:
             limit_bytes: Most bytes; the packet that passes it is the last.
@@ -175,7 +176,7 @@ class SendQueue:
         return packets
 
     def due_ns(self) -> int | None:
-        """Return when to ask for packets again at the latest; None: no time is set."""
+        """Return the latest time of the next call for packets; None: no limit."""
         return self._window.due_ns()
 
     def confirmed(self, packet: Packet, now_ns: int) -> None:
@@ -197,17 +198,17 @@ class SendQueue:
             self._confirmed_finally += 1
 
     def refused(self, packet: Packet, now_ns: int) -> None:
-        """Note that the broker did not take an event; it stays in the outbox."""
+        """Note that the broker refused an event; it stays in the outbox."""
         if packet.stream == self._stream:
             self._window.refused(packet.seq, now_ns)
 
     def image_refused(
         self, packet: Packet, *, is_too_large: bool, was_cut: bool = False
     ) -> None:
-        """Note that the broker did not take a picture; its alert is sent without it.
+        """Note that the broker refused a picture; its alert is sent without it.
 
-        The alert is on its way already and announces the picture. No collector can
-        complete it, so it comes up for repetition, and is repeated without.
+        The alert was already sent and announces the picture. No collector can complete
+        it, so it stays unacknowledged, and is sent again without the picture.
 
         Args:
             is_too_large: The broker has a limit that it did not announce.
@@ -240,7 +241,7 @@ class SendQueue:
                 return
         if not self._outbox.collector_known:
             self._outbox.note_collector()
-            self._confirmed_finally = 0  # it was not final after all
+            self._confirmed_finally = 0  # a collector must acknowledge them
             logger.info("collector_found stream=%s", message.stream)
             self._window.collector_appeared(now_ns)
         self._window.acknowledged(message.high_water, message.ranges, now_ns)
@@ -277,10 +278,10 @@ class SendQueue:
             self._window.connected(now_ns, redelivers=self.awaits_collector)
 
     def _check_collector(self, now_ns: int) -> None:
-        """Raise an alarm when what the broker confirmed is never acknowledged.
+        """Raise an alarm when confirmed events are not acknowledged.
 
-        With MQTT 3.1.1 a broker confirms what its access list denies: this is the only
-        sign of it.
+        An MQTT 3.1.1 broker also confirms messages that its access list denies: the
+        missing acknowledgement is the only sign of such a denial.
         """
         since_ns = self._window.unanswered_since_ns
         if since_ns is None or not self.awaits_collector or not self._outbox.depth():
@@ -301,9 +302,9 @@ class SendQueue:
         )
 
     def _refill(self, now_ns: int) -> bool:
-        """Make packets of the next events: new ones, else some to repeat."""
+        """Make packets of the next events: new ones first, else events to repeat."""
         window, limit = self._window, min(self._window.room, READ_EVENTS)
-        # Read before the query: what is committed after it is left for the next call.
+        # Read before the query: events that are committed later wait for the next call.
         last_seq = self._outbox.last_seq
         if limit and window.cursor < last_seq:
             queued = self._outbox.read(window.cursor, limit, was_sent=False)
@@ -320,9 +321,9 @@ class SendQueue:
         return bool(self._ready)
 
     def _add(self, queued: list[QueuedEvent], now_ns: int) -> None:
-        """Make the packets of those events that are not on their way."""
+        """Make the packets of those events that are not in the window."""
         for each in queued:
-            if each.seq in self._window:  # on its way, and perhaps not confirmed yet
+            if each.seq in self._window:  # sent, and perhaps not confirmed yet
                 continue
             if not each.is_whole:
                 logger.error("event_damaged seq=%d: the disk changed it", each.seq)
@@ -354,13 +355,13 @@ class SendQueue:
 
     @property
     def _payload_limit_bytes(self) -> int:
-        """Largest payload that the broker takes, by its announcement."""
+        """Largest payload that the broker accepts, as it announced."""
         if self._max_packet_bytes is None:
             return UNLIMITED_BYTES
         return self._max_packet_bytes - HEADER_MAX_BYTES
 
     def _sendable_image(self, queued: QueuedEvent) -> bytes | None:
-        """Return the picture of an event, if the broker takes it."""
+        """Return the picture of an event, if it is within the broker's limit."""
         image = queued.event.image
         if image is None or queued.seq in self._without_image:
             return None

@@ -1,16 +1,17 @@
-"""Which positions are on their way, and when to send them again. Pure.
+"""Which positions are in flight, and when to send them again. Pure.
 
 New events are sent in order, at most ``size`` of them without the collector's
-acknowledgement. A confirmed event that stays without it for ``ANSWER_LIMIT_NS`` means
-that the collector is silent: from then on the broker's confirmation frees the window,
-so that live subscribers are served, and a *redelivery* pass over the confirmed events
-sends a few of them again, less and less often. As soon as an acknowledgement comes, the
-pass continues at full speed. After each connect the unconfirmed events are sent again,
-and a redelivery pass starts.
+acknowledgement. If a confirmed event is not acknowledged for ``ANSWER_LIMIT_NS``, the
+collector is silent: from then on the broker's confirmation frees the window, so that
+live subscribers are served, and a *redelivery* pass over the confirmed events sends a
+few of them again, at growing intervals. When an acknowledgement comes, the pass
+continues at full speed. After each connect the unconfirmed events are sent again, and a
+redelivery pass starts.
 
 Source:
-    A PUBACK is not durability: 25 % were lost when rows were deleted on it, none
-    when they were deleted on the collector's acknowledgement.
+    A PUBACK does not mean that an event is stored: 25 % of the events were lost when
+    rows were deleted on it, and no event when they were deleted on the collector's
+    acknowledgement.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ REPEAT_FIRST_S, REPEAT_MAX_S = 3.0, 60.0
 
 @dataclass(slots=True)
 class _Sent:
-    """An event on its way."""
+    """An event in flight."""
 
     sent_ns: int
     is_confirmed: bool = False
@@ -36,12 +37,12 @@ class SendWindow:
     """State of one stream on one connection. All times are of the monotonic clock.
 
     Args:
-        size: Most events on their way.
+        size: Most events in flight.
         chance: Returns numbers in 0..1, for the pauses.
 
     Attributes:
-        sent_up_to: Highest position ever sent: up to it an event is a repetition.
-        redelivery_cursor: Position up to which the redelivery pass has come.
+        sent_up_to: Highest position ever sent: an event up to it is a repetition.
+        redelivery_cursor: Last position that the redelivery pass has read.
         is_silent: The collector does not answer.
     """
 
@@ -60,7 +61,7 @@ class SendWindow:
         self._refusal = Backoff(REPEAT_FIRST_S, REPEAT_MAX_S, chance)
 
     def __contains__(self, seq: int) -> bool:
-        """Return whether an event is on its way."""
+        """Return whether an event is in flight."""
         return seq in self._sent
 
     @property
@@ -70,25 +71,25 @@ class SendWindow:
 
     @property
     def room(self) -> int:
-        """How many more events may be on their way."""
+        """How many more events may be in flight."""
         return max(0, self._size - len(self._sent))
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is on its way."""
+        """Whether no event is in flight."""
         return not self._sent
 
     @property
     def unanswered_since_ns(self) -> int | None:
-        """Since when an event is confirmed and not acknowledged; None if all are.
+        """Since when an event is confirmed and not acknowledged; None: no such event.
 
-        It is the time of one certain event: others that are acknowledged do not hide
-        that this one never is. It outlives a reconnect.
+        It is the time of one event: acknowledgements of others do not hide that this
+        one is missing. A reconnect does not reset it.
         """
         return self._unanswered[1] if self._unanswered else None
 
     def connected(self, now_ns: int, *, redelivers: bool) -> None:
-        """Start again: what was on its way may be lost.
+        """Start again: events that were in flight may be lost.
 
         Args:
             redelivers: A collector is expected to acknowledge confirmed events.
@@ -103,12 +104,12 @@ class SendWindow:
             self._start_redelivery(now_ns, PROBE_EVENTS)
 
     def new_stream(self) -> None:
-        """Forget the positions of the stream before."""
+        """Discard the positions of the previous stream."""
         self.sent_up_to = 0
         self._unanswered = None
 
     def collector_appeared(self, now_ns: int) -> None:
-        """Send it everything that was confirmed before it came."""
+        """Send everything that was confirmed before the collector answered."""
         self.is_silent = False
         self._start_redelivery(now_ns, self._size)
 
@@ -117,7 +118,7 @@ class SendWindow:
         self._cursor = seq
 
     def transmitted(self, seq: int, now_ns: int) -> None:
-        """Note that an event is on its way."""
+        """Note that an event was sent."""
         self._sent.pop(seq, None)  # the order is that of the transmissions
         self._sent[seq] = _Sent(now_ns)
         self.sent_up_to = max(self.sent_up_to, seq)
@@ -137,7 +138,7 @@ class SendWindow:
         sent.is_confirmed = True
 
     def refused(self, seq: int, now_ns: int) -> None:
-        """Note that the broker did not take an event: it is sent again later."""
+        """Note that the broker refused an event: it is sent again later."""
         self._sent.pop(seq, None)
         if self._retry_refused_ns is None:
             self._retry_refused_ns = now_ns + int(self._refusal.next_s() * NS_PER_S)
@@ -145,10 +146,10 @@ class SendWindow:
     def acknowledged(
         self, high_water: int, ranges: Iterable[tuple[int, int]], now_ns: int
     ) -> None:
-        """Note what the collector has.
+        """Note the events that the collector has acknowledged.
 
         Args:
-            high_water: Position up to which it has everything.
+            high_water: Position up to which it has every event.
         """
         ends = [(0, high_water), *ranges]
         for seq in list(self._sent):
@@ -166,7 +167,7 @@ class SendWindow:
             self._redelivery_due_ns, self._redelivery_left = now_ns, self._size
 
     def tick(self, now_ns: int) -> None:
-        """Start what is due, and note a collector that has become silent."""
+        """Start a redelivery that is due, and detect a silent collector."""
         if self._retry_refused_ns is not None and now_ns >= self._retry_refused_ns:
             self._retry_refused_ns = None
             self._cursor = 0
@@ -189,7 +190,7 @@ class SendWindow:
 
         Args:
             seqs: Confirmed events that were read, in order.
-            is_end: There are no more.
+            is_end: There are no further events.
         """
         if seqs:
             self.redelivery_cursor = seqs[-1]
@@ -204,10 +205,10 @@ class SendWindow:
                 self._redelivery_left = PROBE_EVENTS
 
     def due_ns(self) -> int | None:
-        """Return when there is something to do at the latest; None if never.
+        """Return the time of the next action at the latest; None: no time is set.
 
-        A redelivery for which there is no room waits for an answer, not for a time:
-        asking again and again would cost the inference a core.
+        A redelivery while the window is full waits for an answer, not for a time:
+        polling would take a core from the inference.
         """
         redelivery_ns = self._redelivery_due_ns if self.room else None
         oldest = self._oldest_confirmed()
@@ -216,7 +217,7 @@ class SendWindow:
         return min((each for each in times if each is not None), default=None)
 
     def _oldest_confirmed(self) -> tuple[int, int] | None:
-        """Return seq and sent_ns of what waits for an acknowledgement longest.
+        """Return seq and sent_ns of the oldest event without an acknowledgement.
 
         The broker confirms in about the order of the transmissions: the first
         confirmed event is the oldest.

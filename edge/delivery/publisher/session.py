@@ -17,14 +17,14 @@ from models.mqtt_session import (
     SubscribeAnswer,
 )
 
-# A line of 10 kB/s passes this within twice the usual keepalive of 15 s: with more on
-# the way, the broker's ping answer would come after the keepalive has expired.
+# A line of 10 kB/s transmits this within twice the usual keepalive of 15 s: with more
+# in flight, the broker's ping answer would come after the keepalive has expired.
 IN_FLIGHT_MAX_BYTES = 256 * 1024
 TOO_LARGE = "Packet too large"
 logger = logging.getLogger(__name__)
 
-# Filter of the command topics, and what takes a command (topic, payload, whether it
-# was retained) and returns at once.
+# Filter of the command topics, and the handler of a command (topic, payload, whether it
+# was retained), which must not block.
 CommandSubscription = tuple[str, Callable[[str, bytes, bool], None]]
 
 
@@ -40,11 +40,11 @@ def versions_of(choice: ProtocolChoice) -> Sequence[MqttVersion]:
 
 
 class AnswerHandler:
-    """Takes what the broker sends, on every connection of the publisher.
+    """Handles messages and answers of the broker, on every connection.
 
     Args:
-        send_queue: Gets what is confirmed, refused and acknowledged.
-        alarms: Gets what the broker refuses.
+        send_queue: Receives confirmations, refusals and acknowledgements.
+        alarms: Receives the refusals of the broker.
         commands: None: no commands are taken.
 
     Attributes:
@@ -69,10 +69,10 @@ class AnswerHandler:
         return (self._ack_topic, *commands)
 
     def handle(self, event: SessionEvent, packet: Packet | None) -> None:
-        """Handle one answer; a fault in it is counted and ends nothing.
+        """Handle one answer; a fault in it is counted, and the connection stays open.
 
         Args:
-            packet: What a ``PublishAnswer`` answers.
+            packet: The packet that a ``PublishAnswer`` belongs to.
         """
         try:
             match event:
@@ -91,11 +91,11 @@ class AnswerHandler:
     def handle_cut(self, oldest: Packet | None) -> None:
         """Handle a connection that ended by a packet which paho could not read.
 
-        mosquitto answers what is beyond its message_size_limit with a reason that
-        MQTT 5 does not allow there, and paho takes the answer for a damaged packet.
+        mosquitto answers a message beyond its message_size_limit with a reason that
+        MQTT 5 does not allow there, and paho treats the answer as a damaged packet.
 
         Args:
-            oldest: First packet that is sent and not confirmed.
+            oldest: Oldest packet that is sent and not confirmed.
         """
         if oldest is not None and oldest.image_of:
             self._send_queue.image_refused(oldest, is_too_large=True, was_cut=True)
@@ -111,7 +111,7 @@ class AnswerHandler:
         is_too_large = refusal == TOO_LARGE
         if packet.image_of and refusal:
             self._send_queue.image_refused(packet, is_too_large=is_too_large)
-        # A picture that is too large has an alarm of its own, with the limit.
+        # A picture that is too large has a separate alarm, with the limit.
         if not (packet.image_of and is_too_large):
             self._note_refusal(packet.topic_family, refusal)
         if packet.seq and refusal:
@@ -128,13 +128,13 @@ class AnswerHandler:
 
 
 class DeliverySession:
-    """One open session, with the packets that are on their way in it.
+    """One open session, with its packets in flight.
 
     Args:
         session: Open.
 
     Attributes:
-        in_flight: What is sent and not confirmed, by packet id, oldest first.
+        in_flight: Packets sent and not confirmed, by packet id, oldest first.
     """
 
     def __init__(self, session: MqttSession, answers: AnswerHandler) -> None:
@@ -145,7 +145,7 @@ class DeliverySession:
 
     @property
     def max_packet_bytes(self) -> int | None:
-        """The broker's limit; None: it gave none."""
+        """The broker's limit; None: it announced none."""
         return self._session.max_packet_bytes
 
     @property
@@ -174,7 +174,7 @@ class DeliverySession:
             self._in_flight_bytes += len(packet.payload)
 
     def turn(self, timeout_s: float) -> None:
-        """Serve the network once, and handle what the broker sends.
+        """Serve the network once, and handle the broker's messages and answers.
 
         Args:
             timeout_s: Longest wait for the network or a wake-up.
@@ -192,7 +192,7 @@ class DeliverySession:
             raise
 
     def close(self) -> None:
-        """Disconnect in order: the broker does not publish the last will."""
+        """Send a DISCONNECT and close: the broker does not publish the last will."""
         self._session.close()
 
     def abandon(self) -> None:
@@ -200,7 +200,7 @@ class DeliverySession:
         self._session.abandon()
 
     def _confirmed_by(self, event: SessionEvent) -> Packet | None:
-        """Return the packet that an answer belongs to, which is no longer in flight."""
+        """Remove and return the packet that an answer belongs to."""
         if not isinstance(event, PublishAnswer):
             return None
         packet = self.in_flight.pop(event.mid, None)

@@ -1,14 +1,15 @@
-"""YOLO: one text file a photo, lines of ``class cx cy w h`` as shares of the photo.
+"""YOLO: one text file per photo, lines of ``class cx cy w h`` as shares of the photo.
 
-With ``data.yaml`` (names and splits), as CVAT's YOLO 1.1 (``obj.data``, ``obj.names``),
-or as bare folders ``images/`` and ``labels/`` with ``classes.txt``. A photo without a
-text file, or with an empty one, is a good part. Lines of six and more numbers are
-outlines and become their bounding boxes, with a finding.
+Three layouts are read: with ``data.yaml`` (names and splits), CVAT's YOLO 1.1
+(``obj.data``, ``obj.names``), and folders ``images/`` and ``labels/`` with
+``classes.txt``. A photo without a text file, or with an empty one, is a good part. A
+line of six or more numbers is an outline; its bounding box is used, with a finding.
 
 ``data.yaml`` names for each split a folder, a list of folders, or a text file with one
-picture a line; ``obj.data`` of YOLO 1.1 names such text files, and where CVAT left them
-out its folders ``obj_train_data`` and ``obj_valid_data`` are the splits. Without
-either, folders named like splits are, else everything is one split.
+picture per line. ``obj.data`` of YOLO 1.1 names such text files; where CVAT did not
+export them, its folders ``obj_train_data`` and ``obj_valid_data`` are the splits.
+Without ``data.yaml`` and ``obj.data``, folders that are named like splits are the
+splits; without such folders all pictures are one split.
 
 Source: Ultralytics' dataset format; CVAT manual, "YOLO"; Darknet's ``.data`` files.
 """
@@ -42,7 +43,7 @@ from trainer.data.paths import (
 
 SETTINGS_FILES = ("data.yaml", "data.yml", "dataset.yaml")
 DARKNET_SETTINGS = "obj.data"
-DARKNET_FOLDER = "data/"  # what CVAT puts before every path
+DARKNET_FOLDER = "data/"  # prefix that CVAT writes before every path
 IMAGES_FOLDER, LABELS_FOLDER = "images", "labels"
 LABEL_SUFFIX = ".txt"
 NAMES_FILES = ("classes.txt", "obj.names", f"{LABELS_FOLDER}/classes.txt")
@@ -92,7 +93,7 @@ def read(finder: PictureFinder) -> Annotations:
 
 
 def _without_picture(annotations: Annotations) -> list[Finding]:
-    """Return a finding where boxes were drawn on pictures that are not there."""
+    """Return a finding if label files hold boxes but their pictures are missing."""
     read = {photo.source for photos in annotations.splits.values() for photo in photos}
     folders = {path.parent for path in read}
     texts = {
@@ -199,7 +200,7 @@ def _splits(
     """Return the pictures of each split; what is wrong is added to the findings.
 
     Raises:
-        DatasetError: ``data.yaml`` or ``obj.data`` names what cannot be in the dataset.
+        DatasetError: ``data.yaml`` or ``obj.data`` names a path that cannot exist.
     """
     root = finder.root
     if (root / DARKNET_SETTINGS).is_file():
@@ -231,7 +232,7 @@ def _pictures_named(
     """Return the pictures of the folder or list that ``data.yaml`` names for a split.
 
     Raises:
-        DatasetError: Neither is there.
+        DatasetError: Neither exists.
     """
     root = finder.root
     try:
@@ -255,7 +256,7 @@ def _pictures_named(
 
 
 def _base_folder(root: Path, path: str) -> Path:
-    """Return the folder that ``path`` means; the dataset's own where it is elsewhere.
+    """Return the folder that ``path`` names, or the dataset's if it is outside it.
 
     Raises:
         UnusableNameError: No folder can have the name.
@@ -268,10 +269,10 @@ def _base_folder(root: Path, path: str) -> Path:
 
 
 def _places(root: Path, base: Path, name: str) -> Iterator[Path]:
-    """Yield where a folder or list may be: as named, else by the end of its name.
+    """Yield possible places of a folder or list: as named, else by the end of its path.
 
-    Roboflow writes ``../train/images`` for ``train/images``; paths of other computers
-    end in the folders that the dataset has.
+    Roboflow writes ``../train/images`` for ``train/images``; paths from other computers
+    end with folders of the dataset.
 
     Raises:
         UnusableNameError: No file can have the name.
@@ -292,7 +293,7 @@ def _places(root: Path, base: Path, name: str) -> Iterator[Path]:
 def _listed(
     path: Path, finder: PictureFinder, findings: list[Finding]
 ) -> Iterator[Path]:
-    """Yield the pictures of a list, those that are not there included.
+    """Yield the pictures of a list, including missing ones.
 
     A line that cannot be the name of a picture becomes a finding.
     """

@@ -1,8 +1,9 @@
 """Augmentation and batches, on boxes and pixels together.
 
-Built from torchvision.transforms.v2, which moves boxes with the picture. A part may
-lie in any orientation under the camera, so flips and quarter turns cost nothing; scale
-and crop move it; brightness and contrast vary as the light does from day to day.
+It uses torchvision.transforms.v2, which transforms boxes with the picture. A part may
+have any orientation under the camera, so flips and quarter turns give realistic
+pictures. Scale and crop change its position; brightness and contrast vary as the light
+does from day to day.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -202,11 +203,11 @@ class EpochSampler(Sampler[int]):
         return len(self._bad) + self._good_count
 
     def __iter__(self) -> Iterator[int]:
-        """Yield positions; the same ones for the same seed and epoch."""
+        """Yield positions; the same for the same seed and epoch."""
         yield from self.order()
 
     def order(self, turn: int = 0) -> list[int]:
-        """Return positions; the same ones for the same seed, epoch and turn.
+        """Return positions; the same for the same seed, epoch and turn.
 
         Args:
             turn: Number of the order where an epoch needs several.

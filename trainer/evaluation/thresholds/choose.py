@@ -8,16 +8,17 @@
 
 Thresholds fit the photos that they are chosen on better than any others, the more so
 the fewer photos and the more classes: on the next good parts alarms are more frequent.
-(For one class about one part in ``n + 1`` is to be added: conformal risk control,
+(For one class about one part in ``n + 1`` must be added: conformal risk control,
 arXiv:2208.02814.) So every choice under a limit is cross-validated: errors are
 counted on each fold at thresholds chosen on the others. The stored bound (``at_most``)
-rests on the worse of the two counts.
+uses the worse of the two counts.
 
 ``search`` finds the thresholds under a limit in two ways: all classes together, which
-finds most, or all classes moved by one shared number, which fits the photos least.
-Measured on made-up scores of 60 defective and 75 good parts, none of the 75 alarmed
-more than 2 %: of 600 new good parts one class alarmed 2.8 %, three 5.1 %, six 6.7 %;
-with the shared shift 2.9 %, 3.1 %, 3.2 %, at a recall lower by 0, 6 and 10 points.
+detects most, or all classes moved by one shared number, which overfits the photos
+least. Measured on made-up scores of 60 defective and 75 good parts: thresholds that
+alarmed on none of the 75 alarmed on more than 2 % of 600 new good parts, on 2.8 % with
+one class, 5.1 % with three and 6.7 % with six. With the shared shift it was 2.9 %,
+3.1 % and 3.2 %, at a recall lower by 0, 6 and 10 points.
 """
 
 from collections.abc import Sequence
@@ -57,11 +58,13 @@ from trainer.evaluation.thresholds.search import (
 )
 
 FOLDS = 5
-# Shares tried under a limit that was asked for, from no error to all that it allows: a
-# stricter share on the photos at hand may be what keeps the limit on others.
+# Number of shares tried under a requested limit, from no error to all that the limit
+# allows: a stricter share on the validation photos may be needed to keep the limit on
+# other photos.
 STRICTNESSES = 4
-# One whole number in lexicographic order: an error beyond the limit outweighs all that
-# is gained, and so on. Counts of boxes stay below a million, so nothing overflows.
+# Weights that combine the terms of an objective into one integer with lexicographic
+# order: one error beyond the limit outweighs any gain in the next term, and so on.
+# Counts of boxes stay below a million, so nothing overflows.
 EXCESS_WEIGHT, MAIN_WEIGHT, MINOR_WEIGHT = 10**14, 10**8, 10**5
 
 
@@ -86,10 +89,10 @@ def choose_thresholds(
 
     Args:
         found: One for each photo, from ``predict_photos``.
-        limit: As asked for; None = ``OVERKILL_TARGET``, or best F1 with few good parts.
+        limit: As requested; None = ``OVERKILL_TARGET``, or best F1 with few good parts.
 
     Raises:
-        DatasetError: Overkill is to be limited, and there is no good part.
+        DatasetError: ``limit`` limits overkill, and there is no good part.
     """
     images = score_images(found, photos)
     good = sum(photo.is_good for photo in photos)
@@ -184,9 +187,10 @@ def _fewest_alarms(allowed: int) -> Objective:
 def _strict_enough(
     images: Sequence[ScoredImage], label_count: int, limit: ErrorLimit
 ) -> SelectionRule:
-    """Return the way that finds most among those that keep the limit cross-validated.
+    """Return the rule with the largest gain among those that keep the limit.
 
-    Where none keeps it, the one with the fewest errors.
+    Errors are cross-validated. If no rule keeps the limit, the one with the fewest
+    errors is returned.
     """
     count = len(_counted(images, limit.rule))
     allowed = allowed_errors(limit.share, count)
@@ -210,10 +214,10 @@ def _strict_enough(
 def _gain(
     images: Sequence[ScoredImage], label_count: int, selection: SelectionRule
 ) -> float:
-    """Return what is maximized among the ways that keep their limit.
+    """Return the gain that is maximized among the rules that keep their limit.
 
-    Under a limit of overkill the boxes found; under one of escapes few alarms, then few
-    wrong detections.
+    It is the number of boxes found under a limit of overkill. Under a limit of escapes
+    fewer alarms rank first, then fewer wrong detections.
     """
     scores = select_thresholds(images, label_count, selection)
     kept = [image.found.scores >= scores[image.found.labels] for image in images]

@@ -1,4 +1,4 @@
-"""The share of errors that thresholds may cause: as asked for, or by default.
+"""The share of errors that thresholds may cause: as requested, or by default.
 
 Loads no training library, because every verb of the command line imports it.
 """
@@ -11,7 +11,7 @@ from models.manifest import ThresholdRule
 from trainer.data.dataset import Photo
 
 OVERKILL_TARGET = 0.02
-ENOUGH_GOOD = 30  # fewer good parts cannot show such a share
+ENOUGH_GOOD = 30  # fewer good parts are too few to measure ``OVERKILL_TARGET``
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class ErrorLimit:
     share: float  # good parts alarmed, or defective parts escaped; above 0, at most 1
 
     def check(self, photos: Sequence[Photo]) -> None:
-        """Refuse, before a training, a limit that cannot be counted after it.
+        """Refuse, before a training, a limit that cannot be measured after it.
 
         Raises:
             DatasetError: The rule needs good parts, and there is none.

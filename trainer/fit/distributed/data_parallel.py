@@ -1,11 +1,11 @@
-"""A step of several processes that is the step of one with the whole batch.
+"""A training step on several processes, equal to one process with the whole batch.
 
 Every process draws the same order of photos and takes its share of each batch. Losses
-are divided by what the *whole* batch holds and gradients are summed (Goyal et al.,
+are divided by the count of the *whole* batch and gradients are summed (Goyal et al.,
 arXiv:1706.02677, remark 3, describes the error of averaging instead). Batch norm
-normalizes over the photos of all processes: torch's ``SyncBatchNorm`` runs on GPUs
-only; the one here is made of plain operations and two sums a layer, so that training
-on several CPUs is the training of one.
+normalizes over the photos of all processes. torch's ``SyncBatchNorm`` runs on GPUs
+only; the one here uses plain operations and two sums per layer, so that training on
+several CPUs gives the same result as on one.
 
 Source:
     Ioffe and Szegedy, arXiv:1502.03167, for the two passes; Chan, Golub and LeVeque,
@@ -23,13 +23,13 @@ from trainer.fit.distributed.process_group import ProcessGroup, unflatten
 
 
 def require_share(batch: int, group: ProcessGroup) -> None:
-    """Stop where a process would have no photo in a step.
+    """Refuse a batch that leaves a process without a photo.
 
     Args:
-        batch: Photos a step, over all processes.
+        batch: Photos per step, over all processes.
 
     Raises:
-        TrainingError: More processes than photos a step.
+        TrainingError: There are more processes than photos per step.
     """
     if batch < group.world_size:
         raise TrainingError(
@@ -40,7 +40,7 @@ def require_share(batch: int, group: ProcessGroup) -> None:
 
 
 def synchronize(model: nn.Module, group: ProcessGroup) -> None:
-    """Give a network the leader's weights and norms over all processes.
+    """Copy the leader's weights, and use batch norms over all processes.
 
     Args:
         model: Changed in place; names and parameters stay the same objects.
@@ -79,7 +79,7 @@ class SyncedBatchNorm(nn.BatchNorm2d):
     """Batch norm over the photos of all processes; names and weights are the same.
 
     Args:
-        norm: Its weights and statistics are taken over, not copied.
+        norm: Its weights and statistics are shared, not copied.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, group: ProcessGroup) -> None:
@@ -157,7 +157,7 @@ def synchronize_norms(model: nn.Module, group: ProcessGroup) -> None:
 
 
 def _statistics(x: Tensor, group: ProcessGroup) -> tuple[Tensor, Tensor, int]:
-    """Return mean and variance ``[C]`` and the number of values a channel."""
+    """Return mean and variance ``[C]`` and the number of values per channel."""
     axes = (0, 2, 3)
     own = x.numel() // x.shape[1]
     sums = torch.cat((x.sum(axes), x.new_tensor([float(own)])))

@@ -1,4 +1,4 @@
-"""The processes of one training, seen by one of them: sums and broadcasts.
+"""The processes of one training, as one of them uses them: sums and broadcasts.
 
 No wait is endless: while a collective is outstanding, each process checks whether
 another one has failed, and Python keeps handling Ctrl-C.
@@ -25,7 +25,7 @@ FAILURES, EXIT_CODE = "graftline/failures", "graftline/exit_code"
 
 
 class KeyValueStore(Protocol):
-    """What all processes read and write: torch's store, whose type is private."""
+    """The store that all processes read and write: torch's, whose type is private."""
 
     def add(self, key: str, amount: int, /) -> int:
         """Add to a number; return the sum."""
@@ -44,7 +44,7 @@ class KeyValueStore(Protocol):
 
 
 class WorkerFinishedError(Exception):
-    """This process has done its part; the rest is the leader's."""
+    """This process is done; only the leader continues."""
 
 
 class ProcessLostError(Exception):
@@ -53,7 +53,7 @@ class ProcessLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProcessGroup:
-    """The processes of one training, seen by one of them.
+    """The processes of one training, as one of them uses them.
 
     Attributes:
         rank: 0 is the leader.
@@ -119,7 +119,7 @@ class ProcessGroup:
         return self._read(key)
 
     def broadcast_weights(self, module: nn.Module) -> None:
-        """Give every process the leader's weights and statistics.
+        """Copy the leader's weights and statistics to every process.
 
         Args:
             module: The same network everywhere; changed in place.
@@ -127,7 +127,7 @@ class ProcessGroup:
         if self.store is None:
             return
         values = list(module.state_dict().values())
-        # One buffer a kind: a broadcast cannot mix integer counters and floats.
+        # One buffer per type: a broadcast cannot mix integer counters and floats.
         for is_float in (True, False):
             chosen = [v for v in values if v.is_floating_point() == is_float]
             if chosen:
@@ -136,7 +136,7 @@ class ProcessGroup:
                 unflatten(flat, chosen)
 
     def require_same(self, name: str, value: str) -> None:
-        """Stop where a process has another value than the leader.
+        """Refuse a value that differs from the leader's.
 
         Args:
             name: Shown in the error; used once in a training.
@@ -161,7 +161,7 @@ class ProcessGroup:
 
     @contextmanager
     def first_on_machine(self) -> Iterator[None]:
-        """Let one process of each machine go first, for example to download."""
+        """Run the block in one process of each machine first, such as a download."""
         # A sum is the barrier: it returns when every process has reached it.
         if self.local_rank != 0:
             self.sum_number(0)
@@ -182,7 +182,7 @@ class ProcessGroup:
         """Return whether this process failed first and must report the reason.
 
         Args:
-            exit_code: The other processes end with it too.
+            exit_code: Exit code of the other processes too.
         """
         if self.store is None:
             return True
@@ -234,7 +234,7 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 class _BoundedWait:
-    """Small pauses until another process fails or the time is over."""
+    """Pauses between polls, until another process fails or the time is over."""
 
     def __init__(self, group: ProcessGroup) -> None:
         self._store = group.store
@@ -258,12 +258,12 @@ class _BoundedWait:
 
 
 def _device() -> torch.device:
-    """Return where the backend of this process wants its tensors."""
+    """Return the device on which the backend of this process expects its tensors."""
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
 
 
 def unflatten(flat: Tensor, into: list[Tensor]) -> None:
-    """Copy a flat buffer back into the tensors that it was made of.
+    """Copy a flat buffer back into the tensors that it was built from.
 
     Args:
         flat: ``[M]``, the sum of their numbers of values.

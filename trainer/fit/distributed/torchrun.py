@@ -5,9 +5,8 @@
     torchrun --nproc-per-node 2 -m graftline train PHOTOS --out RUN
 
 Only the leader, rank 0, writes, prints and validates. The process that fails first
-claims the failure in the store that all share and is the only one to report it; the
-others notice within a moment, also while they wait for a sum, and end with the same
-exit code.
+claims the failure in the shared store and is the only one to report it. The others
+detect the failure, even while they wait for a sum, and end with the same exit code.
 """
 
 import os
@@ -39,10 +38,10 @@ def run_distributed(command: Callable[[ProcessGroup], int]) -> int:
         command: Returns its exit code.
 
     Returns:
-        Exit code; that of the process that failed first where this one only followed.
+        Exit code; if another process failed first, its exit code.
 
     Raises:
-        TrainingError: The processes do not find each other, or one has vanished.
+        TrainingError: The processes do not find each other, or one is gone.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return command(SINGLE_PROCESS)
@@ -56,7 +55,7 @@ def run_distributed(command: Callable[[ProcessGroup], int]) -> int:
         if first_code is None and group.claim_failure(TrainingError.exit_code):
             raise _vanished(exc) from exc
         return _follow(first_code or TrainingError.exit_code)
-    # Any other failure is reported once: here, or by the process that it hit first.
+    # Any other failure is reported once: here, or by the process that failed first.
     except BaseException as exc:
         code = _exit_code_of(exc)
         if group.claim_failure(code):
@@ -67,7 +66,7 @@ def run_distributed(command: Callable[[ProcessGroup], int]) -> int:
 
 
 def _join() -> ProcessGroup:
-    """Meet the other processes that torchrun started."""
+    """Connect to the other processes that torchrun started."""
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ["WORLD_SIZE"])
     local_rank = int(os.environ.get("LOCAL_RANK", str(rank)))
     gpus = torch.cuda.device_count()
@@ -100,7 +99,7 @@ def _join() -> ProcessGroup:
 
 
 def _follow(code: int) -> int:
-    """Give the process that failed first the time to report."""
+    """Wait for the process that failed first to report."""
     time.sleep(LINGER_S)
     return code
 
@@ -115,7 +114,7 @@ def _vanished(cause: Exception) -> TrainingError:
 
 
 def _exit_code_of(error: BaseException) -> int:
-    """Return the exit code that the command line gives an error."""
+    """Return the exit code of the command for an error."""
     if isinstance(error, GraftlineError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):

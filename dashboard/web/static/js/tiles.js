@@ -15,8 +15,8 @@ const WORDS = {
 };
 const WORST_FIRST = ["lost", "stale", "degraded", "stopped", "init", "ended", "ok"];
 
-const CLOSE_UPS = 2; // beside the picture, where the tile is wide
-const MANY = 12; // with so many tiles some are below the edge: the bad ones come first
+const CLOSE_UPS = 2; // shown beside the picture of a wide tile
+const MANY = 12; // more tiles do not fit on the screen: faulty cameras are sorted first
 const LABELLED_BOXES = 3; // more labels would cover the picture of a tile
 
 const tiles = new Map();
