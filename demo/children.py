@@ -1,9 +1,9 @@
 """The processes of the demo: each has a log, and none outlives the demo.
 
-A command runs in a session of its own, so that Ctrl-C reaches the demo alone, which
-then stops everything in order. Its output goes straight into its log, and what the
-demo prints is read from there: there is no pipe that could fill up, and the log is
-complete even if the demo dies. Signals only set a flag, which every wait here checks:
+A command runs in a separate session, so that Ctrl-C reaches the demo alone, which then
+stops every command. Its output is written directly into its log, and the demo reads it
+from there: there is no pipe that could fill up, and the log is complete even if the
+demo is killed. Signals only set a flag, which every wait here checks:
 no child can be lost between its start and the moment when it is registered.
 """
 

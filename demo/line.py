@@ -7,8 +7,8 @@
                                            line.mp4              ▼
                                                    truth.json ─▶ score ─▶ summary.json
 
-Alerts are read from the dashboard's history, the last place on their way: an alert
-that is counted has passed through every part of the product.
+Alerts are read from the dashboard's history, where they are stored last: a counted
+alert has passed through every part of the product.
 """
 
 import json

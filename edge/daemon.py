@@ -274,7 +274,7 @@ class _Daemon:
                 self._pipeline.wait(IDLE_WAIT_S)
 
     def finish(self) -> RunResult:
-        """Stop in order: decisions are written, what is written is delivered."""
+        """Stop: write the remaining decisions, then deliver the written events."""
         deadline_s = time.monotonic() + SHUTDOWN_LIMIT_S
         self._watchdog.stop()
         self._cameras.stop()

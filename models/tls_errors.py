@@ -1,4 +1,4 @@
-"""What a failed TLS handshake with a broker means, in sentences.
+"""Explains a failed TLS handshake with a broker in a sentence.
 
 Source:
     RFC 8446 section 6.2 (alerts); OpenSSL's X509_V_ERR_* and reason strings.
@@ -10,22 +10,22 @@ import ssl
 ALERT_REASONS = {
     "CERTIFICATE_EXPIRED": "our certificate has expired",
     "CERTIFICATE_REVOKED": "our certificate is revoked",
-    "CERTIFICATE_REQUIRED": "it wants a certificate, and we gave none",
-    "HANDSHAKE_FAILURE": "it wants a certificate that we did not give, or a cipher "
-    "that we do not have",
+    "CERTIFICATE_REQUIRED": "it requires a certificate, and none was sent",
+    "HANDSHAKE_FAILURE": "it requires a certificate that was not sent, or a cipher "
+    "that is not available here",
     "UNKNOWN_CA": "it does not know the authority that signed our certificate",
     "BAD_CERTIFICATE": "it cannot use our certificate",
     "CERTIFICATE_UNKNOWN": "it cannot use our certificate",
     "UNSUPPORTED_CERTIFICATE": "our certificate is not made for clients",
-    "DECRYPT_ERROR": "our certificate and our key do not go together",
-    "PROTOCOL_VERSION": "it speaks no TLS 1.2 or newer",
+    "DECRYPT_ERROR": "our certificate and our key do not match",
+    "PROTOCOL_VERSION": "it does not support TLS 1.2 or newer",
 }
 # X509_V_ERR_* of OpenSSL.
 VERIFY_REASONS = {
     2: "it is signed by an authority that is not in tls_ca_file",
     9: "it is not valid yet, or our clock is slow",
     10: "it has expired, or our clock is fast",
-    18: "it is signed by itself and not in tls_ca_file",
+    18: "it is self-signed and not in tls_ca_file",
     19: "it is signed by an authority that is not in tls_ca_file",
     20: "it is signed by an authority that is not in tls_ca_file",
     21: "it is signed by an authority that is not in tls_ca_file",
@@ -36,7 +36,7 @@ VERIFY_REASONS = {
 
 
 def explain_tls(error: ssl.SSLError) -> str:
-    """Return what a failed handshake means, with OpenSSL's own reason in brackets."""
+    """Return the cause of a failed handshake, with OpenSSL's reason in brackets."""
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = VERIFY_REASONS.get(error.verify_code, error.verify_message)
         return (
@@ -46,7 +46,7 @@ def explain_tls(error: ssl.SSLError) -> str:
     reason = error.reason or str(error)
     alert = reason.upper().replace(" ", "_").rpartition("ALERT_")[2]
     if alert in ALERT_REASONS:
-        return f"the broker refuses us: {ALERT_REASONS[alert]} ({reason})"
+        return f"the broker refuses the connection: {ALERT_REASONS[alert]} ({reason})"
     if "WRONG_VERSION" in reason or "PACKET_LENGTH" in reason:
         return f"the port does not speak TLS ({reason})"
     return f"no TLS connection: {reason}"

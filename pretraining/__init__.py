@@ -1,4 +1,4 @@
 """Makes the shipped checkpoint: the graft detector, trained on drawn defects.
 
-A tool of its own outside the wheel, run by ``make pretrain``.
+It is a separate tool outside the wheel, run by ``make pretrain``.
 """

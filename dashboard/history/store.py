@@ -174,7 +174,7 @@ class Store:
                 yield
                 self._db.execute("COMMIT")
             except BaseException:  # after any fault: leave no transaction open
-                if self._db.in_transaction:  # SQLite may have given it up by itself
+                if self._db.in_transaction:  # SQLite may have rolled it back already
                     self._db.execute("ROLLBACK")
                 raise
 

@@ -41,7 +41,7 @@ class Receipt:
 
     Attributes:
         connection: Number of the connection; ``mid`` is only valid in it.
-        qos: 0: the broker wants no acknowledgement.
+        qos: 0: the broker expects no acknowledgement.
     """
 
     connection: int

@@ -2,8 +2,8 @@
 
 The memory is an anonymous file (memfd) that both processes map: it has no name, so a
 killed process leaves nothing behind. Each start of a camera's process gets a new one.
-The pages of a buffer exist only once they are written, so the room for the largest
-frame costs nothing while frames are small.
+The pages of a buffer are allocated when they are written, so the space for the largest
+frame takes no memory while frames are small.
 
 Three buffers and three header fields::
 

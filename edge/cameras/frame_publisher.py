@@ -97,7 +97,7 @@ class FramePublisher:
         """Write the deadline of the next sign of life; the daemon kills later ones.
 
         Args:
-            timeout_ms: Longest time that the next step takes by itself.
+            timeout_ms: Longest time that the next step may take.
         """
         deadline = time.monotonic_ns() + int((timeout_ms + GRACE_MS) * 1e6)
         self._frame_buffer.header[HeaderField.DEADLINE_NS] = deadline

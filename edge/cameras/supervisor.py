@@ -1,10 +1,9 @@
 """Supervisor of one camera: its process, its deadline and its restarts.
 
-The video library may hang or crash in native code. So it runs in a process of its own,
+The video library may hang or crash in native code. So it runs in a separate process,
 which is killed when it misses its deadline, and which is started again after a pause
 that grows with each failure. The pause ends early when a camera that did not answer
-answers again, and it stays short where the attempt itself was one long wait for the
-camera.
+answers again, and it stays short if the attempt itself was a long wait for the camera.
 """
 
 import contextlib
@@ -247,8 +246,8 @@ class CameraProcess:
         self.restarts += 1
         waited_ms = (now_ns - self._started_ns) / 1e6
         was_patient = waited_ms >= self.plan.open_timeout_ms
-        # An attempt that waited as long as it may is slow by itself, and the next one
-        # sees the camera at once when it comes back meanwhile.
+        # An attempt that waited for its whole timeout needs no long pause after it, and
+        # the next one detects a camera that is back meanwhile immediately.
         at_most_s = PAUSE_PATIENT_S if was_patient else None
         pause_ns = round(self._pause.next_s(at_most_s=at_most_s) * 1e9)
         self._probe.start()

@@ -20,7 +20,7 @@ REASON_SEPARATOR = "\n"
 
 
 def run_camera(plan: CapturePlan, frame_buffer: FrameBuffer, parent_pid: int) -> None:
-    """Run one source to its end, in a process of its own.
+    """Run one source to its end, in a separate process.
 
     Args:
         parent_pid: The daemon; the kernel kills this process when it exits.

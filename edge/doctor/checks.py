@@ -29,7 +29,7 @@ from models.errors import (
 )
 
 LIMIT_S = 4.0  # of all checks; the start of Python takes the rest of five seconds
-# A check ends by itself so much before the deadline, to report more than "too slow".
+# A check ends this long before the deadline, to report more than "too slow".
 SPARE_S = 0.4
 BROKER_LIMIT_S = 1.5
 CLOCK_MIN = datetime.fromtimestamp(CLOCK_MIN_S, UTC)

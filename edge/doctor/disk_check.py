@@ -97,7 +97,7 @@ def is_daemon_running(outbox: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:  # no daemon has ever run, or its file is not readable for us
+    except OSError:  # no daemon has ever run, or its file is not readable
         return False
     return False
 

@@ -38,13 +38,13 @@ class RuleResult:
     """The defects and the part that are reported for one frame."""
 
     detections: Detections  # the reported defects, with `boxes_frame`
-    # name of the region of each; empty names where no region is drawn
+    # name of the region of each; empty names where there is no region
     regions: tuple[str, ...]
     # alerts of the same kind that were suppressed before each
     suppressed: tuple[int, ...]
     # name of the part that shows them; None where parts are unknown
     part_id: str | None = None
-    # the part whose verdict is final with this frame, where parts are counted
+    # the counted part whose verdict is final with this frame; None = no part is final
     finished_part: CountedPart | None = None
 
 
@@ -65,7 +65,7 @@ class CameraChannel:
     command_triggers: CommandTriggers | None = None
     # names of parts; None = hardware does not trigger the camera
     hardware_triggers: HardwareTriggers | None = None
-    # `should_skip` skipped the last frame that it was asked about
+    # result of the last call of `should_skip`
     was_skipped: bool = False
     # wall clock since 1970, when the defect rate alarm was raised or ended
     alarm_since_wall_ns: int = 0

@@ -32,7 +32,7 @@ class InFlightFrame:
     channel: CameraChannel
     # with its own copy of the pixels; without pixels it needs no inference
     frame: CameraFrame
-    # the model that inspects it, also when another one is swapped in
+    # the model that inspects it, even if it is replaced meanwhile
     model: LoadedModel
     # how it was put into the model's input; None = not submitted
     letterbox: Letterbox | None = None
@@ -40,7 +40,7 @@ class InFlightFrame:
     # output of the graph, [4 + C, A]; None = no output
     output: FloatArray | None = None
     fault: PackageError | None = None  # why the graph gave no output
-    is_captured: bool = True  # the camera delivered the frame; else it is a missed part
+    is_captured: bool = True  # the camera delivered the frame; false = a missed part
     started_ns: int = 0  # monotonic clock at the start of the inference
     completed_ns: int = 0  # monotonic clock when its output was collected
 

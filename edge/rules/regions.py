@@ -9,9 +9,9 @@ A detection belongs to the region that contains the centre of its box:
 
 A region's threshold may be above or below the package's. So the graph's output is
 decoded with the lowest threshold in force at this camera, and a detection below the
-threshold of its own region is dropped here. NMS goes from the best box down inside each
-label: a weaker candidate never removes a stronger one, so a region that lowers nothing
-gets exactly the detections that it would get without the others.
+threshold of its own region is dropped here. NMS processes the boxes of each label from
+the best one down: a weaker candidate never removes a stronger one, so a region that
+lowers no threshold gets exactly the detections that it would get without the others.
 """
 
 import math
@@ -159,10 +159,10 @@ class RegionMap:
         boxes = detections.boxes.astype(np.float64)
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2 / size  # [N, 2]
         if not self._is_whole:
-            # Last to first: where regions overlap, the first in the file wins.
+            # Last to first: where regions overlap, the first in the file is used.
             for index in reversed(range(len(self._inspected))):
                 indices[self._inspected[index].contains(centres)] = index
-        # Masks last: they win wherever they stand in the file.
+        # Masks last: they override regions, regardless of the order in the file.
         for mask in self._masks:
             indices[mask.contains(centres)] = NO_REGION
         return indices

@@ -1,9 +1,9 @@
-"""Whether tracks from before a gap in the frames of one camera still hold. Pure.
+"""Whether tracks from before a gap in the frames of one camera are still valid. Pure.
 
 A track without a match is deleted after some inspected frames (``track_max_missed``).
-While a camera is away no frame is inspected and no track would be deleted: the part
-that lies there an hour later would pass for the one that was reported. So all tracks
-are reset when
+While a camera is disconnected no frame is inspected and no track would be deleted: a
+part in the same place an hour later would be mistaken for the reported one. So all
+tracks are reset when
 
 * the camera's process was restarted, or
 * frames have another size: earlier boxes mean another place, or

@@ -92,7 +92,7 @@ BAD_CLIENTS = [
     (expired, "our certificate has expired"),
     (revoked, "our certificate is revoked"),
     (of_a_foreign_authority, "does not know the authority that signed our certificate"),
-    (without_a_certificate, "it wants a certificate, and we gave none"),
+    (without_a_certificate, "it requires a certificate, and none was sent"),
 ]
 
 

@@ -40,7 +40,7 @@ TIGHT_IOU = 0.7  # above, people draw the edges differently too
 DUPLICATE_IOU = 0.8
 FAULTY_SHARE = 0.01  # of labels, one kind of fault; arXiv:2103.14749: 3.3 % in all
 OVERLOOKED_SHARE = 0.03  # assumed: people overlook more often than they mistake,
-INVENTED_SHARE = 0.005  # and seldom draw a box around nothing
+INVENTED_SHARE = 0.005  # and rarely draw a box around nothing
 LOWEST_CONFIDENCE = 0.05  # below, nineteen of twenty would be checked in vain
 LIKELY_WRONG = 0.5
 ENOUGH_PAIRS = 10  # of a class, to know how tight its boxes usually are
@@ -236,7 +236,7 @@ def _spurious(
     trust: Sequence[FloatArray],
     label_count: int,
 ) -> list[LabelIssue]:
-    """Return labels without a detection near, where their class is seldom missed."""
+    """Return labels without a detection near, where their class is rarely missed."""
     places, classes, scores, doubts = [], [], [], []
     for index, (photo, detections) in enumerate(zip(photos, found, strict=True)):
         near = _near(photo.boxes, detections.boxes)  # [G, N]

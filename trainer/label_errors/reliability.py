@@ -1,8 +1,8 @@
 """How often a detection with a certain score is right, learned from held-out photos.
 
-A score is not a probability, and each class has a scale of its own. The share of
-detections with such a score that lie on a label of their class is one. A class with few
-detections borrows from all classes together.
+A score is not a probability, and each class has its own scale. The share of detections
+with about the same score that lie on a label of their class is a probability. A class
+with few detections uses the share of all classes together too.
 """
 
 from collections.abc import Sequence

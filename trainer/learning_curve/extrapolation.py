@@ -1,9 +1,9 @@
-"""What more photos would bring, as far as a few measured points show.
+"""Estimates the gain of more photos from a few measured points.
 
 A falling curve (``power_law``) is fitted to the points, and again to every resample of
 the photos that they were measured on, each with the noise of another training added.
-Only what these curves agree on is reported, and nothing beyond ``EXTRAPOLATION_LIMIT``
-times the photos at hand.
+Only results that these curves agree on are reported, and nothing beyond
+``EXTRAPOLATION_LIMIT`` times the present number of photos.
 """
 
 import math
@@ -16,14 +16,15 @@ import numpy as np
 from trainer.learning_curve.power_law import PowerLaws, fit
 from trainer.learning_curve.series import PERCENTILES_95, Series
 
-# Times the photos at hand. The trainings span the same factor, from a quarter to all.
+# Factor of the present number of photos. The trainings span the same factor, from a
+# quarter to all.
 EXTRAPOLATION_LIMIT = 4
 TRAINING_NOISE = 0.01  # of recall or mAP: what another seed changes at least
 MIN_POINTS, MIN_BOXES, MIN_PHOTOS = 3, 10, 5  # fewer give no curve, or only noise
 MIN_SPREAD = 0.005  # of draws that are all equal, as at recall 1
 LIKELY, UNLIKELY = 0.5, 0.1  # of the resampled curves that reach the goal
-# Of the photos at hand: where so few more might do, and the limit might not, the number
-# is unknown.
+# Share of the present number of photos: if so few more might be enough, and the limit
+# might not be, the number is unknown.
 FEW_MORE = 0.1
 FLAT_GAIN = 0.03  # of recall, at the limit: not worth the labelling
 # The points lie on no curve if fewer resamples than this lie as far off theirs.

@@ -2,8 +2,8 @@
 
 ``a`` is the error that no number of photos removes, ``b`` what they remove, ``c`` how
 fast. For each exponent of a grid the best ``a`` and ``b`` that are not negative have a
-closed form; the exponent with the least weighted squares wins. So hundreds of resamples
-are fitted at once, and no fit can diverge.
+closed form; the exponent with the least weighted squares is used. So hundreds of
+resamples are fitted at once, and no fit can diverge.
 
 Source:
     Power laws of generalization: Hestness et al., arXiv:1712.00409; what is measured

@@ -33,7 +33,7 @@ def panel(title: str, text: str, body: str) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in a panel of its own; all cells are HTML."""
+    """Return a table in a separate panel; all cells are HTML."""
     head = "".join(f"<th>{name}</th>" for name in columns)
     body = "".join(
         f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows

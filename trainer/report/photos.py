@@ -56,7 +56,7 @@ def box_shape(box: Iterable[float], kind: str, text: str) -> str:
 def text_shape(box: Boxes, kind: str, text: str, photo: Photo) -> str:
     """Return the text of a box: of missed ones above it, of others below.
 
-    It lies inside the box where there is no room, so that the two never meet.
+    It lies inside the box if there is no space outside, so that texts never overlap.
 
     Args:
         box: ``[4]`` float32, xyxy, pixels of the photo.

@@ -43,7 +43,7 @@ class AccuracyDrops:
     box_step: float  # share of one labelled box
     good_step: float  # share of one good photo
     defective_step: float  # share of one defective photo
-    # by how much overkill rises on photos that did not choose the thresholds
+    # by how much overkill rises on photos that the thresholds were not chosen on
     # (cross-checked); 0 = unknown
     overkill_optimism: float = 0.0
     escapes_optimism: float = 0.0  # the same for escapes

@@ -6,8 +6,8 @@ each moves the detections, and the fewest layers that carry half, then nine tent
 that noise stay in float32. The first graph that passes is kept.
 
 ONNX first gets the attempt that OpenVINO ended with. Where OpenVINO passed with the
-whole graph, ONNX gets the other ranges too, but no ranking of its own, which takes a
-minute: it is not what line PCs run first.
+whole graph, ONNX is tried with the other ranges too, but without its own ranking, which
+takes a minute: line PCs run OpenVINO first.
 """
 
 from collections.abc import Callable, Iterator

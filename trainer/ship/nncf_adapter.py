@@ -27,7 +27,7 @@ class Ranges(StrEnum):
     A defect is small and on few photos. Where it causes the strongest activations of
     all, the mean over photos clips them, the more so the more good parts there are.
     Where it does not, the whole range wastes steps on activations that hardly occur:
-    on a trained YOLOX-nano it cost 2 points of mAP@.5 and the mean cost nothing. The
+    on a trained YOLOX-nano it lost 2 points of mAP@.5 and the mean lost none. The
     range with the least square error over a histogram lost as much and took five
     times as long to find.
     """

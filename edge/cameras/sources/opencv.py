@@ -113,7 +113,7 @@ class Capture:
 
 
 class DeviceNode:
-    """The device node of a USB camera, as it was when the camera was opened.
+    """The device node of a USB camera at the time when the camera was opened.
 
     Some drivers continue to deliver frames, or seem to, after the camera was unplugged.
 

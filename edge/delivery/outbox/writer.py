@@ -64,7 +64,7 @@ class OutboxWriter:
         return f"{self._topics.station}-{self.epoch}"
 
     def open(self) -> None:
-        """Open the file; a damaged one is put aside.
+        """Open the file; a damaged one is renamed and replaced.
 
         Raises:
             ConfigError: Events of another station wait in it.

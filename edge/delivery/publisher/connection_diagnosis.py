@@ -187,9 +187,9 @@ def _check_first_byte(connection: socket.socket, timeout_s: float) -> None:
         first = connection.recv(1, socket.MSG_PEEK)
     if not first:
         raise ConnectionResetError(
-            "hangs up on our login: does the port want TLS (tls_ca_file)?"
+            "closes the connection on the login: does the port need TLS (tls_ca_file)?"
         )
     if first[0] == FIRST_BYTE_OF_TLS_ALERT:
-        raise RefusalError("the port must want TLS: give tls_ca_file")
+        raise RefusalError("the port needs TLS: give tls_ca_file")
     if first[0] != FIRST_BYTE_OF_CONNACK:
         raise RefusalError("there is no MQTT broker at this port")

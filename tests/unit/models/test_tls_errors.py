@@ -22,7 +22,7 @@ def test_alert_of_every_openssl_is_explained(prefix: str) -> None:
 @pytest.mark.parametrize("alert", list(ALERT_REASONS))
 def test_explanation_of_an_alert_keeps_the_reason_of_openssl(alert: str) -> None:
     text = explain_tls(tls_error(f"TLSV1_ALERT_{alert}"))
-    assert text.startswith("the broker refuses us: ")
+    assert text.startswith("the broker refuses the connection: ")
     assert f"(TLSV1_ALERT_{alert})" in text
 
 

@@ -72,7 +72,7 @@ def repaired(report: CheckReport) -> tuple[Dataset, list[Repair]]:
 def _merge_labels(dataset: Dataset) -> tuple[Dataset, list[Repair]]:
     """Merge class names that differ by case or space only.
 
-    The spelling with the most boxes wins, the first one among equals.
+    The spelling with the most boxes is kept, the first one among equals.
     """
     counts = box_counts(dataset)
     index = {label: number for number, label in enumerate(dataset.labels)}

@@ -17,13 +17,13 @@ from trainer.data.paths import UnusableNameError, file_below, path_below, shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FOREIGN_FOLDERS = frozenset({"__MACOSX"})
-DEEPEST_FOLDER = 64  # os.walk recurses once a level, exports need five
+DEEPEST_FOLDER = 64  # os.walk recurses once per level, exports need five
 
 
 def is_picture(path: Path) -> bool:
     """Return whether a file is named like a picture, and not hidden.
 
-    macOS writes data of its own beside each ``a.jpg``, as ``._a.jpg``.
+    macOS writes metadata beside each ``a.jpg``, as ``._a.jpg``.
     """
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 

@@ -108,7 +108,7 @@ def read(files: Sequence[JsonFile], finder: PictureFinder) -> Annotations:
         photos += reader.photos(file.content if isinstance(file.content, list) else [])
         annotations.findings += reader.findings
     names = {row.label for photo in photos for row in photo.rows}
-    annotations.add_labels(sorted(names))  # the export has no order of its own
+    annotations.add_labels(sorted(names))  # the export defines no order
     return annotations
 
 

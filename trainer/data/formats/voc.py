@@ -69,7 +69,7 @@ def read(
     photos += _unlabelled(annotations, photos, all_files)
     _fill_splits(annotations, photos, all_files, finder.root)
     names = {row.label for photo in photos for row in photo.rows}
-    annotations.add_labels(sorted(names))  # VOC has no order of its own
+    annotations.add_labels(sorted(names))  # VOC defines no order
     return annotations
 
 

@@ -53,10 +53,10 @@ Splits = dict[str, list[Path]]  # name of the split to pictures
 
 
 def sign_of(root: Path, *, is_only: bool) -> Path | None:
-    """Return what shows that a folder is a YOLO dataset; None where nothing does.
+    """Return the path that identifies a folder as a YOLO dataset; None = no YOLO.
 
     Args:
-        is_only: No other format was found: an empty ``labels/`` is sign enough.
+        is_only: No other format was found: an empty ``labels/`` is sufficient.
     """
     for name in (*SETTINGS_FILES, DARKNET_SETTINGS):
         if (root / name).is_file():

@@ -29,7 +29,7 @@ class PhotoTile:
 
     photo: Photo
     corner: tuple[int, int]  # x and y of the tile in the letterboxed photo
-    as_photo: Photo  # the tile as a photo of its own, with its boxes in its own pixels
+    as_photo: Photo  # the tile as a separate photo, with its boxes in its own pixels
 
 
 def cut_photo(photo: Photo, tiles: Tiles) -> list[PhotoTile]:

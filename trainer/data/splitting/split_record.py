@@ -65,7 +65,7 @@ class SplitRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """How the user wants the photos divided."""
+    """The user's options for the split of the photos."""
 
     seed: int = 0  # decides which photos are held out, among equal ones
     # regular expression that names a photo's group; None = by likeness

@@ -1,15 +1,16 @@
 """Finds thresholds for all classes together, under a limit that couples the classes.
 
-A good part is alarmed when any class fires, so the classes share the limit: opening a
-class on a part that is alarmed anyway costs nothing. There are two ways:
+A good part is alarmed when any class fires, so the classes share the limit: a second
+class on a part that is alarmed anyway causes no further alarm. There are two ways:
 
 * **Joint search.** Each class has candidates, from closed to open. From several starts,
   two classes at a time move to their best pair of candidates, all others kept, until no
   pair gains. For two classes that is the optimum, for more nearly always (compared with
   an exhaustive search in the unit test).
 * **Shared shift.** The thresholds of the best F1 move together by one number. One
-  number cannot be fitted to a few photos as six can: where good parts are few, these
-  thresholds alarm about as many new good parts as they did on the photos at hand.
+  number cannot be fitted to a few photos as six can: with few good parts, these
+  thresholds alarm on about the same share of new good parts as on the validation
+  photos.
 """
 
 from collections.abc import Callable, Sequence
@@ -151,7 +152,7 @@ def settled(
     indices: Sequence[int],
     f1_thresholds: FloatArray,
 ) -> FloatArray:
-    """Return the thresholds at indices; closed classes open where that costs nothing.
+    """Return the thresholds at indices; closed classes open without further alarms.
 
     A class without a true positive at its candidate would never fire on new parts. It
     gets the lowest threshold from its best F1 on that alarms no further good part.
