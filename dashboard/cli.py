@@ -100,7 +100,7 @@ def _collect_and_serve(
 
 
 def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bool]:
-    """Return our client id, and whether this history has never used it before.
+    """Return the client id, and whether this history has never used it before.
 
     The id must be the same after a restart, and differ between two dashboards: two
     clients of one id disconnect each other without end.

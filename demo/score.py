@@ -61,7 +61,7 @@ class TruthPart:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What passed the camera.
+    """The parts that passed the camera.
 
     Attributes:
         step_px: Pixels that parts move from frame to frame.

@@ -1,4 +1,4 @@
-"""The numbers of the demo: what it makes and what it expects.
+"""The numbers of the demo: its inputs and the expected results.
 
 On two slow cores the whole must end within five minutes, so the numbers share a budget:
 about 20 s to draw parts, 130 s to train, 40 s to pack, 10 s to flash, 75 s of video.
@@ -46,7 +46,7 @@ class DemoSettings:
 
 @dataclass(frozen=True, slots=True)
 class DemoLimits:
-    """What the demo must reach, and how long it waits.
+    """The results that the demo must reach, and its time limits.
 
     Attributes:
         least_recall: Share of defective parts that must be caught.

@@ -1,4 +1,4 @@
-"""What a line PC runs, read from its slot files; nothing is written."""
+"""Reads the state of a line PC from its slot files; writes nothing."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -27,7 +27,7 @@ Sample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.in
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """What decides the pictures of a stream."""
+    """The settings that determine the pictures of a stream."""
 
     # sides of the square pictures; each batch has one of them
     sizes_px: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Which events of which stream are complete, kept as ranges of ``seq``.
+"""The complete events of each stream, kept as ranges of ``seq``.
 
 A stream belongs to the station that used it first: no other station can add events to
 it, or have them acknowledged. Ranges are merged as they grow, so that a stream without

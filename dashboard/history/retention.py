@@ -1,4 +1,4 @@
-"""Removes what is too old, by a clock that a wrong wall clock cannot advance.
+"""Removes old rows, by a clock that a wrong wall clock cannot advance.
 
 Removed rows are lost: the stations have deleted them. So the wall clock alone must not
 decide. A machine whose clock starts two years ahead would delete everything, and one
@@ -24,7 +24,7 @@ CLOCK = "retention_ms"
 
 
 class Retention:
-    """Removes what is too old. Every call is inside the caller's transaction."""
+    """Removes rows that are too old. Every call is in the caller's transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection

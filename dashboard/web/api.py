@@ -186,7 +186,7 @@ class Api:
             yield as_sse(LiveEvent(STATE, json.dumps(state)))
             while (event := await viewer.queue.get()) is not None:
                 if event.n and event.n <= after:
-                    continue  # was among what was missed
+                    continue  # already sent with the missed alerts
                 yield as_sse(event)
         finally:
             self._hub.leave(viewer)

@@ -1,4 +1,4 @@
-"""What all kinds of source share: the plan of a camera's process and its publisher.
+"""Code that all kinds of source share: the plan of a camera's process, its publisher.
 
 A camera's process runs one source once. It exits with code 0 when the source has
 ended; on any fault it writes a reason and exits with another code. It never recovers by
@@ -31,7 +31,7 @@ FAULT_EXIT_CODE = 1
 
 @dataclass(frozen=True, slots=True)
 class CapturePlan:
-    """What a camera's process does. Equal plans need no new process."""
+    """The task of a camera's process. Equal plans need no new process."""
 
     camera: str
     source: Source

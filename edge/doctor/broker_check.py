@@ -1,4 +1,4 @@
-"""Whether events can reach the broker: name, TCP, TLS, login, rights on our topics.
+"""Checks whether events can reach the broker: name, TCP, TLS, login, topic rights.
 
 One step after the other, so that the first failing one is named. Other clients are not
 disturbed: the client has its own id, and its message is empty and not retained.

@@ -1,1 +1,1 @@
-"""What the daemon reports about itself: status, metrics, heat, systemd."""
+"""Reports of the daemon about itself: status, metrics, temperature, systemd."""

@@ -1,1 +1,1 @@
-"""What the daemon decides, without files, threads, sockets or clocks."""
+"""The decisions of the daemon, without files, threads, sockets or clocks."""

@@ -15,7 +15,7 @@ from models.messages import DaemonState
 
 
 class DaemonEvent(StrEnum):
-    """What can happen to the daemon."""
+    """Events in the life of the daemon."""
 
     SETTLED = "settled"  # model loaded, every camera is up or has ended
     SETTLED_WITH_FAULTS = "settled-with-faults"  # model loaded, but there are faults

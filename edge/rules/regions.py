@@ -33,7 +33,7 @@ Vertex = tuple[float, float]
 
 
 class RegionKind(StrEnum):
-    """What a region is for."""
+    """Purpose of a region."""
 
     INSPECT = "inspect"
     MASK = "mask"

@@ -1,4 +1,4 @@
-"""Which detections of successive frames are one defect, and when it is confirmed.
+"""Tracks defects from frame to frame, and decides when one is confirmed.
 
 Parts move: a defect of 6 px that travels 60 px between two frames never overlaps with
 itself. So tracks are matched where they are expected now:

@@ -1,4 +1,4 @@
-"""Which frame shows which part: the rules of triggered cameras. Pure.
+"""Assigns frames to parts: the rules of triggered cameras. Pure.
 
 * ``free``: no frame is a part.
 * ``command``: each command makes one frame a part: the first one captured after it

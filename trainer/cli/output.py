@@ -1,4 +1,4 @@
-"""What the verbs print: JSON, metrics, and the findings of a dataset."""
+"""Output of the verbs: JSON, metrics, and the findings of a dataset."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: the kinds of finding, and how each is shown."""
+"""Findings about a dataset: their kinds, and how each is shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Level(StrEnum):
 
 
 class FindingKind(StrEnum):
-    """What a finding is about, in the order of the reports.
+    """Subject of a finding, in the order of the reports.
 
     The value is the one in ``check --json``.
     """

@@ -1,4 +1,4 @@
-"""What the pixels of a decoded picture show of its file: a cut-off end, no colour."""
+"""Detects faults of a file in its decoded pixels: a cut-off end, no colour."""
 
 import numpy as np
 

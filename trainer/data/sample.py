@@ -1,4 +1,4 @@
-"""What a network is trained on: images and their targets."""
+"""Training samples: images and their targets."""
 
 from dataclasses import dataclass
 

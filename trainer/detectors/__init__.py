@@ -1,1 +1,1 @@
-"""Detectors behind one interface: YOLOX (our own) and torchvision's SSDLite."""
+"""Detectors with one interface: YOLOX (implemented here), torchvision's SSDLite."""

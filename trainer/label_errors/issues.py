@@ -47,7 +47,7 @@ ENOUGH_PAIRS = 10  # of a class, to know how tight its boxes usually are
 
 
 class LabelIssueKind(StrEnum):
-    """What may be wrong with a label."""
+    """Kinds of fault of a label."""
 
     MISSING = "missing-box"
     WRONG_CLASS = "wrong-class"

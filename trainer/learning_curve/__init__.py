@@ -1,1 +1,1 @@
-"""What more photos would bring: learning curves and their extrapolation."""
+"""The gain of more photos: learning curves and their extrapolation."""

@@ -32,7 +32,7 @@ SCATTER_SHARE = 0.05
 
 
 class Conclusion(StrEnum):
-    """What the measured points show about a goal."""
+    """The result of the measured points for a goal."""
 
     REACHED = "reached"
     ABOUT = "about"  # so many more photos
@@ -45,7 +45,7 @@ class Conclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Extrapolation:
-    """What more photos would bring."""
+    """The estimated gain of more photos."""
 
     series: Series
     goal: float  # recall, or mAP@.33

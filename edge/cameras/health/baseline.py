@@ -34,7 +34,7 @@ LOW, HIGH = 2, 98  # percentiles: up to one frame in fifty is an outlier
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What was learned. Names ending in ``_low`` and ``_high`` are percentiles."""
+    """The learned values. Names ending in ``_low`` and ``_high`` are percentiles."""
 
     size_px: tuple[int, int]  # width and height of the frames
     looks: int  # number of measured frames; the name is that in the file

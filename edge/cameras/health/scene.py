@@ -1,4 +1,4 @@
-"""The measurements of a frame, and what is known of the earlier ones. Pure."""
+"""The measurements of a frame, and statistics of the earlier ones. Pure."""
 
 from dataclasses import dataclass, field
 

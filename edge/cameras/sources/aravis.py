@@ -38,7 +38,7 @@ GAP_MAX = 1000  # a larger gap is a camera that restarted its numbers
 
 
 class PixelFormat(NamedTuple):
-    """How a raw picture becomes BGR; ``code`` is OpenCV's, None = it is BGR."""
+    """Conversion of a raw picture to BGR; ``code`` is OpenCV's, None = it is BGR."""
 
     name: str
     channels: int

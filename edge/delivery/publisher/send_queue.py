@@ -52,7 +52,7 @@ class Packet:
 
 
 class SendQueue:
-    """Which packets are sent next. Used by the publisher's thread.
+    """Decides which packets are sent next. Used by the publisher's thread.
 
     All times are of the monotonic clock.
 

@@ -1,4 +1,4 @@
-"""Which positions are in flight, and when to send them again. Pure.
+"""Tracks the positions in flight, and decides when to send them again. Pure.
 
 New events are sent in order, at most ``size`` of them without the collector's
 acknowledgement. If a confirmed event is not acknowledged for ``ANSWER_LIMIT_NS``, the

@@ -1,1 +1,1 @@
-"""What is wrong with a dataset, and how it is repaired."""
+"""Finds faults of a dataset, and repairs them."""

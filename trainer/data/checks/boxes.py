@@ -1,4 +1,4 @@
-"""What is wrong with the boxes of a dataset, beyond what reading them shows."""
+"""Finds faults of the boxes of a dataset that are not found while reading them."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What is wrong with the classes of a dataset: too rare, one-sided, spelled twice."""
+"""Finds faults of the classes of a dataset: too rare, one-sided, spelled twice."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What is wrong with the photos of a dataset: repeated, mixed, of several sizes.
+"""Finds faults of the photos of a dataset: repeated, mixed, of several sizes.
 
 Photos of one part in train and in val make the measurement too good: copies of one
 file are errors, near-duplicates warnings.
@@ -61,7 +61,7 @@ def labelled_alike(one: Photo, other: Photo) -> bool:
 
 
 def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Finding:
-    """Return what is wrong with a picture that is there again."""
+    """Return the fault of a picture that occurs several times."""
     (split, photo), (other_split, other) = first, later
     name = dataset.relative(photo.path)
     if not labelled_alike(photo, other):

@@ -1,4 +1,4 @@
-"""What a repair of a dataset changes, step by step, in memory.
+"""Repairs a dataset step by step, in memory.
 
 A repair never assumes what a photo shows: a box that cannot be used is dropped where
 others are left on its photo; where none is left, the photo would count as a good part,

@@ -1,4 +1,4 @@
-"""Which files a dataset has, and which of them a name in a label file means.
+"""Lists the files of a dataset, and finds the file that a label file names.
 
 Annotation tools name pictures as they saw them: by a path on another computer, by a
 URL, in Windows' spelling, in another Unicode form. The end of the name is what counts.

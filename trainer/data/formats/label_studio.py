@@ -47,7 +47,7 @@ SAME_IOU = 0.5  # two people mean the same defect: as COCO matches boxes
 
 @dataclass(frozen=True, slots=True)
 class StudioAnnotation:
-    """What one person drew on one picture."""
+    """The annotation of one picture by one person."""
 
     number: str
     regions: tuple[dict[str, Any], ...]

@@ -1,4 +1,4 @@
-"""What every annotation format is read into: photos with labelled boxes, in splits."""
+"""The result of every annotation format: photos with labelled boxes, in splits."""
 
 import re
 from dataclasses import dataclass, field

@@ -1,1 +1,1 @@
-"""Which photos are trained on and which are held out."""
+"""Splits photos into those to train on and those to hold out."""

@@ -1,4 +1,4 @@
-"""Assigns photos to train and val: own splits, what is held out, good parts."""
+"""Assigns photos to train and val: given splits, held-out photos, good parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which photos belong together: one file, one burst, or one part, lot or day by name.
+"""Groups photos that belong together: one file, one burst, one part, lot or day.
 
 A pattern is the user's knowledge and outranks likeness: where it names a photo's group,
 near-duplicates join nothing to it. Otherwise one pair of similar parts would join two
@@ -20,7 +20,7 @@ SHOWN_NAMES = 3  # file names in an error message
 
 
 class GroupablePhoto(SplittablePhoto, Protocol):
-    """What grouping needs to know of a photo."""
+    """The properties of a photo that grouping uses."""
 
     @property
     def path(self) -> Path:

@@ -1,4 +1,4 @@
-"""Which photos are trained on and which are measured on, and why: ``split.json``.
+"""``split.json``: the photos to train on and to measure on, with the reason.
 
 A dataset that brings train and val keeps them. Where there is no val with a defect, a
 share of the photos is held out: whole groups, each class in both subsets, by content

@@ -30,7 +30,7 @@ FEWEST_FOLDS = 2
 
 
 class SplittablePhoto(Protocol):
-    """What stratification needs to know of a photo."""
+    """The properties of a photo that stratification uses."""
 
     @property
     def sha256(self) -> str:

@@ -43,7 +43,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """What decides each byte of a data set."""
+    """The settings that determine each byte of a data set."""
 
     seed: int = 0  # 0 or more
     photos: int = 300  # labelled photos, train and val together
@@ -88,7 +88,7 @@ class LineSettings:
 
 @dataclass(frozen=True, slots=True)
 class LineSummary:
-    """What a data set holds."""
+    """The content of a data set."""
 
     out: Path
     already_there: bool  # nothing was written: the same data set was there

@@ -60,7 +60,7 @@ class ThresholdCandidates:
 
 @dataclass(frozen=True, slots=True)
 class CandidateCounts:
-    """What combinations of candidates would do, element by element."""
+    """The effect of combinations of candidates, element by element."""
 
     true_positives: IntArray  # labelled boxes found
     false_positives: IntArray  # other detections

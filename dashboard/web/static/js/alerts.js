@@ -12,7 +12,7 @@ const rows = new Map(); // n → {alert, root, age}
 export const alertsShown = () =>
   [...rows.values()].map((row) => row.alert).sort((a, b) => b.n - a.n);
 
-/** How much later than it happened an alert arrived; 0 if it was on time. */
+/** Delay between an alert and its arrival; 0 if it was on time. */
 export function lateMs(alert) {
   const late = alert.received_ms - alert.happened_ms;
   return late > LATE_MS ? late : 0;

@@ -1,4 +1,4 @@
-// Shows live events, and marks what is old as old.
+// Shows live events, and marks outdated data.
 //
 // The server's clock is the only one: ages are measured from its "now" of the last
 // state, and continued with the browser's monotonic clock.
@@ -29,7 +29,7 @@ const REFUSED = {
 };
 
 let state = null;
-let stateAt = 0; // performance.now() when it came
+let stateAt = 0; // performance.now() when it arrived
 let newest = 0;
 let oldest = 0;
 let events = null;
@@ -81,7 +81,7 @@ function follow() {
   events.addEventListener("open", () => { brokenAt = null; });
   events.addEventListener("error", () => {
     brokenAt ??= performance.now();
-    // A browser that was refused (503) does not connect again by itself.
+    // A browser does not connect again automatically after a refusal (503).
     if (events.readyState === EventSource.CLOSED) setTimeout(load, RETRY_MS);
   });
 }
@@ -102,7 +102,7 @@ function takeState(next) {
 
 function takeAlert(alert) {
   heardAt = performance.now();
-  const isNew = alert.n > newest; // else its picture came just now
+  const isNew = alert.n > newest; // else its picture has just arrived
   newest = Math.max(newest, alert.n);
   addAlerts([alert], openAlert, { areNew: isNew });
   if (!isNew) return;

@@ -38,7 +38,7 @@ export async function loadCharts() {
     drawRate();
     showPareto(pareto);
   } catch (error) {
-    console.warn("charts not loaded", error); // the banner shows that the server is away
+    console.warn("charts not loaded", error); // the banner shows that the server does not answer
   }
 }
 

@@ -88,7 +88,7 @@ export function showTiles(state, openAlert) {
 
 const keyOf = (station, camera) => `${station.site}/${station.line}/${station.station}/${camera?.camera ?? ""}`;
 
-/** Cameras that need a person first; sort() keeps the others in the order of names. */
+/** Faulty cameras first; sort() keeps the others in the order of names. */
 function urgency([station, camera]) {
   const shown = tiles.get(keyOf(station, camera))?.root.dataset.state;
   return ["lost", "stale", "degraded"].includes(shown) ? 0 : 1;
@@ -99,7 +99,7 @@ export function tickTiles(nowMs, staleMs) {
   return [...tiles.values()].map((tile) => tickTile(tile, nowMs, staleMs));
 }
 
-/** Show on a camera's tile that an alert came just now. */
+/** Show on a camera's tile that an alert has just arrived. */
 export function flash(alert) {
   const tile = tiles.get(`${alert.site}/${alert.line}/${alert.station}/${alert.camera}`);
   if (!tile) return;
