@@ -16,9 +16,9 @@ uses the worse of the two counts.
 ``search`` finds the thresholds under a limit in two ways: all classes together, which
 detects most, or all classes moved by one shared number, which overfits the photos
 least. Measured on made-up scores of 60 defective and 75 good parts: thresholds that
-alarmed on none of the 75 alarmed on more than 2 % of 600 new good parts, on 2.8 % with
-one class, 5.1 % with three and 6.7 % with six. With the shared shift it was 2.9 %,
-3.1 % and 3.2 %, at a recall lower by 0, 6 and 10 points.
+alarm on at most 2 % of these 75 alarm on 2.8 % of 600 new good parts with one class, on
+5.1 % with three and on 6.7 % with six. With the shared shift it is 2.9 %, 3.1 % and
+3.2 %, at a recall lower by 0, 6 and 10 points.
 """
 
 from collections.abc import Sequence
