@@ -25,8 +25,7 @@ def check_broker(
         limit_s: Limit of the MQTT steps.
 
     Raises:
-        DeliveryError: A step failed.
-        ConfigError: A password or certificate cannot be read.
+        DeliveryError: A step failed, or a password or certificate cannot be read.
     """
     name = f"{settings.host}:{settings.port}"
     explained = explain_connection(settings, STEP_LIMIT_S)
