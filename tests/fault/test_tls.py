@@ -210,7 +210,7 @@ def test_plain_and_encrypted_ports_are_not_mixed_up(
 ) -> None:
     with encrypted(tmp_path, plant) as broker:
         plain = BrokerSettings.model_validate({"port": broker.port})
-        assert "want TLS" in (explain_connection(plain, 10) or "")
+        assert "need TLS" in (explain_connection(plain, 10) or "")
     with Broker(tmp_path) as broker:
         secret = BrokerSettings.model_validate({"port": broker.port, **good(plant)})
         reason = explain_connection(secret, 10)
