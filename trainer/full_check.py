@@ -51,8 +51,7 @@ def run_full_check(
     report = with_small_boxes(report, size_px)
     if label_check is None:
         return report
-    good = sum(photo.is_good for photo in report.dataset.photos)
-    with progress_bar("evaluate", good) as tick:
+    with progress_bar("evaluate", len(report.dataset.without_boxes)) as tick:
         return report.with_findings(label_check(report.dataset, tick))
 
 

@@ -8,7 +8,11 @@ import math
 import re
 from pathlib import Path
 
-from trainer.data.splitting.split_record import SplitOptions, read_split_record
+from trainer.data.splitting.split_record import (
+    SplitOptions,
+    UnlabelledUse,
+    read_split_record,
+)
 from trainer.fit.tiling import TileMode, TileOption
 
 LARGEST_SEED = 2**32 - 1  # the largest one that every random generator accepts
@@ -104,6 +108,18 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="keep each photo in the split that it had in an earlier run",
     )
+    add_unlabelled_argument(parser)
+
+
+def add_unlabelled_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option for photos that no label file describes."""
+    parser.add_argument(
+        "--unlabelled",
+        type=UnlabelledUse,
+        choices=list(UnlabelledUse),
+        help="use of photos that no label file describes (default: "
+        f"{UnlabelledUse.LEAVE_OUT})",
+    )
 
 
 def split_options(args: argparse.Namespace) -> SplitOptions:
@@ -112,10 +128,13 @@ def split_options(args: argparse.Namespace) -> SplitOptions:
     Raises:
         DatasetError: The split record of the earlier run cannot be read.
     """
-    like = args.split_like
+    name = args.split_like
+    like = read_split_record(name) if name else None
+    usual = like.unlabelled if like else UnlabelledUse.LEAVE_OUT
     return SplitOptions(
         seed=args.split_seed,
         pattern=args.group,
-        like=read_split_record(like) if like else None,
-        like_name=str(like) if like else None,
+        like=like,
+        like_name=str(name) if name else None,
+        unlabelled=args.unlabelled or usual,
     )

@@ -105,5 +105,7 @@ def _counts(report: CheckReport) -> str:
         f"{sum(len(p.labels) for p in photos)} boxes\n"
         for name, photos in report.dataset.splits.items()
     ]
+    if report.dataset.unlabelled:
+        rows.append(f"left out: {len(report.dataset.unlabelled)} photos, unlabelled\n")
     errors, others = len(report.errors), len(report.findings) - len(report.errors)
     return "".join(rows) + f"{errors} errors, {others} warnings\n"

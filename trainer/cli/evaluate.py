@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.manifest import VariantName
+from trainer.cli.arguments import add_unlabelled_argument
 from trainer.cli.output import finding_lines, print_json, print_metrics
 from trainer.cli.progress import print_status, ticking, unpack_visibly
 from trainer.data.checks.check import faultless_dataset
+from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 from trainer.evaluation.evaluate import evaluate, open_model
 from trainer.evaluation.leakage import without_trained
 from trainer.report.page import write_report
@@ -28,6 +30,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         choices=list(VariantName),
         help="variant of a package",
     )
+    add_unlabelled_argument(parser)
     parser.add_argument("--report", type=Path, help="HTML report to write")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
 
@@ -36,7 +39,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
     model = open_model(args.subject, args.variant)
     unpack_visibly(args.dataset)
-    report = faultless_dataset(args.dataset, trains=False)
+    options = SplitOptions(unlabelled=args.unlabelled or UnlabelledUse.LEAVE_OUT)
+    report = faultless_dataset(args.dataset, trains=False, split=options)
     for line in finding_lines(report):
         print_status(line)
     dataset, note = report.dataset, ""

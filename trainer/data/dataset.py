@@ -1,12 +1,14 @@
 """A dataset in memory: photos with boxes in pixels, in splits, good parts included.
 
 A folder in one of the formats of ``trainer.data.formats``. ``good/`` beside the
-annotations holds photos of good parts. ``trainer.data.splitting`` decides which photos
-are trained on and which are measured on.
+annotations holds photos of good parts. A photo that no label file describes is
+unlabelled: it is in no split, because it may show a defect. ``trainer.data.splitting``
+decides which photos are trained on and which are measured on.
 """
 
 import hashlib
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,14 +21,15 @@ from models.errors import DatasetError
 from models.pictures import DamagedPictureError, decode_picture, read_picture
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
-from trainer.data.findings import Corners, Finding, FindingKind, Level
+from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import (
+    GOOD_FOLDER,
     is_pipe_or_device,
     pictures_below,
     unusable_picture,
 )
 from trainer.data.formats.recognize import read_annotations
-from trainer.data.formats.rows import Annotations, PhotoRows, Row
+from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, Row
 from trainer.data.picture import ends_in_filler, is_grey
 from trainer.data.splitting.assign import assign_splits, shows_defect
 from trainer.data.splitting.near_duplicates import (
@@ -34,7 +37,11 @@ from trainer.data.splitting.near_duplicates import (
     fingerprint,
     no_fingerprint,
 )
-from trainer.data.splitting.split_record import SplitAssignment, SplitOptions
+from trainer.data.splitting.split_record import (
+    SplitAssignment,
+    SplitOptions,
+    UnlabelledUse,
+)
 from trainer.data.splitting.stratify import (
     HELD_OUT,
     HELD_OUT_SHARE,
@@ -42,7 +49,6 @@ from trainer.data.splitting.stratify import (
     sorted_by_hash,
 )
 
-GOOD_FOLDER = "good"
 SMALLEST_BOX_PX = 1.0  # a side of less has no pixel to learn from
 EDGE_TOLERANCE_PX = 1.0  # rounding of annotation tools; no finding below
 
@@ -61,6 +67,7 @@ class Photo:
     labels: IntArray  # [G] int64, index into the dataset's labels
     source: Path = Path()
     is_grey: bool = False
+    state: LabelState = LabelState.LABELLED
     places: tuple[str, ...] = ()  # where in `source` each box is, `G` of them
     # [S, S] uint8, the photo made small and grey
     fingerprint: Fingerprint = field(default_factory=no_fingerprint, repr=False)
@@ -82,6 +89,7 @@ class Dataset:
     findings: tuple[Finding, ...]
     sha256: str  # hash of all photos and labels; paths do not count
     split_assignment: SplitAssignment
+    unlabelled: tuple[Photo, ...] = ()  # may show a defect or not; in no split
 
     @property
     def photo_count(self) -> int:
@@ -92,6 +100,12 @@ class Dataset:
     def photos(self) -> tuple[Photo, ...]:
         """The photos of all splits."""
         return tuple(p for photos in self.splits.values() for p in photos)
+
+    @property
+    def without_boxes(self) -> tuple[Photo, ...]:
+        """Good parts, and unlabelled photos on which nothing is drawn."""
+        photos = (*self.photos, *self.unlabelled)
+        return tuple(photo for photo in photos if photo.is_good)
 
     def split(self, name: str | None) -> tuple[str, tuple[Photo, ...]]:
         """Return the photos to measure on.
@@ -196,7 +210,8 @@ def open_dataset(
 
     Args:
         root: Its folder, or a zip of it.
-        split: How to divide it where it brings no val.
+        split: How to divide it where it brings no val, and what unlabelled photos are
+            used for.
 
     Returns:
         The dataset; boxes partly outside are clipped, unusable rows are left out,
@@ -206,10 +221,11 @@ def open_dataset(
         DatasetError: No dataset there, none of its photos can be used, or it cannot be
             divided as ``split`` asks.
     """
+    options = split or SplitOptions()
     try:
         folder = unpacked(root)
         annotations = read_annotations(folder)
-        known = {p.path for photos in annotations.splits.values() for p in photos}
+        known = {photo.path for photo in annotations.photos}
         good = [photo for photo in _good_photos(folder) if photo.path not in known]
     except OSError as exc:
         raise DatasetError(
@@ -218,42 +234,87 @@ def open_dataset(
             fix="Give this user the right to read the dataset, or copy it again.",
         ) from exc
     findings = list(annotations.findings)
-    photos = _read_photos(annotations, good, findings, on_photo)
-    splits = {
-        name: [photos[id(row)] for row in rows if id(row) in photos]
-        for name, rows in annotations.splits.items()
-    }
+    photos = _read_photos(annotations, good, options.unlabelled, findings, on_photo)
+
+    def used(rows: Iterable[PhotoRows]) -> list[Photo]:
+        use = options.unlabelled
+        return [photos[id(r)] for r in rows if id(r) in photos and _is_used(r, use)]
+
+    splits = {name: used(rows) for name, rows in annotations.splits.items()}
+    good_photos = used([*good, *annotations.unlisted])
+    findings += _unlabelled_findings(annotations, options.unlabelled)
     findings += _unmeasurable(root, splits)
-    good_photos = [photos[id(row)] for row in good if id(row) in photos]
-    if not photos:
+    if not any(splits.values()) and not good_photos:
         raise DatasetError(
             f"{root}: no photo can be used.",
             why=str(findings[0]) if findings else "The dataset is empty.",
             fix="Run `graftline check` on it, or export it again.",
         )
-    assigned, assignment = assign_splits(
-        root, splits, good_photos, split or SplitOptions()
-    )
+    assigned, assignment = assign_splits(root, splits, good_photos, options)
     labels = tuple(annotations.labels)
-    content = _content_hash(assigned, labels)
-    return Dataset(root, labels, assigned, tuple(findings), content, assignment)
+    return Dataset(
+        root,
+        labels,
+        assigned,
+        tuple(findings),
+        _content_hash(assigned, labels),
+        assignment,
+        tuple(
+            photos[id(row)]
+            for row in annotations.photos
+            if id(row) in photos and not _is_used(row, options.unlabelled)
+        ),
+    )
+
+
+def _is_used(rows: PhotoRows, use: UnlabelledUse) -> bool:
+    """Return whether a photo is trained or measured on."""
+    is_taken = rows.state is LabelState.UNLABELLED and use is UnlabelledUse.GOOD
+    return rows.state is LabelState.LABELLED or is_taken
+
+
+def _unlabelled_findings(annotations: Annotations, use: UnlabelledUse) -> list[Finding]:
+    """Return one finding for each reason why photos are not labelled."""
+    by_reason: dict[tuple[LabelState, str], list[PhotoRows]] = defaultdict(list)
+    for photo in annotations.photos:
+        if photo.state is not LabelState.LABELLED:
+            by_reason[photo.state, photo.state_reason].append(photo)
+    findings = []
+    for (state, reason), photos in by_reason.items():
+        names = first_names(photo.path.name for photo in photos)
+        count = f"{len(photos)} photo{'s' * (len(photos) != 1)}"
+        why = f"{count} left out, neither trained nor measured on: {reason}."
+        kind = FindingKind.UNLABELLED
+        fix = "Label what they show; --unlabelled good takes them as good parts."
+        if state is LabelState.UNCLEAR:
+            kind = FindingKind.UNCLEAR_LABEL
+            fix = "Draw the defects as boxes, or correct the label."
+        elif _is_used(photos[0], use):
+            why = f"{count} taken as good parts, by --unlabelled good: {reason}."
+            fix = "Check that none of them shows a defect."
+        place = photos[0].path.parent
+        findings.append(Finding(Level.WARNING, place, names, why, fix, kind))
+    return findings
 
 
 def _read_photos(
     annotations: Annotations,
     good: Sequence[PhotoRows],
+    use: UnlabelledUse,
     findings: list[Finding],
     on_photo: OnPhoto | None,
 ) -> dict[int, Photo]:
     """Return the photos that can be used, by ``id`` of their rows; faults are added."""
-    rows = [p for photos in annotations.splits.values() for p in photos] + [*good]
+    rows = [*annotations.photos, *good]
     numbers = {label: index for index, label in enumerate(annotations.labels)}
     # By identity: one picture may be listed twice, with other boxes each time.
     photos: dict[int, Photo] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         read = pool.map(lambda photo: _photo(photo, numbers), rows)
         for done, (photo, faults) in enumerate(read):
-            findings += faults
+            # What is left out anyway makes no training wrong.
+            is_used = _is_used(rows[done], use)
+            findings += faults if is_used else [f.as_warning() for f in faults]
             if photo:
                 photos[id(rows[done])] = photo
             if on_photo:
@@ -316,6 +377,7 @@ def _photo(
         np.array(labels, np.int64),
         rows.source,
         is_grey(picture),
+        rows.state,
         tuple(places),
         fingerprint(picture),
     )

@@ -1,7 +1,7 @@
 """Findings about a dataset: their kinds, and how each is shown."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -48,6 +48,8 @@ class FindingKind(StrEnum):
     SAME_IN_TWO_SPLITS = "same-in-two-splits", "The same picture in two splits"
     NEAR_IN_TWO_SPLITS = "near-in-two-splits", "Nearly the same picture in two splits"
     SIMILAR_LABELS = "similar-labels", "Class names that differ by case or space"
+    UNLABELLED = "unlabelled", "Photos without a label"
+    UNCLEAR_LABEL = "unclear-label", "Photos whose labels do not decide what they show"
     RARE_LABEL = "rare-label", "Classes with few examples"
     ONE_SIDED_LABEL = (
         "one-sided-label",
@@ -80,6 +82,10 @@ class Finding:
         return on_one_line(
             f"{self.level}: {self.file}{place}: {self.why} Fix: {self.fix}"
         )
+
+    def as_warning(self) -> Self:
+        """Return the same finding as one that does not stop training."""
+        return replace(self, level=Level.WARNING)
 
     def as_json(self) -> dict[str, object]:
         """Return the finding as ``check --json`` has it."""

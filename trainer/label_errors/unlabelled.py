@@ -28,7 +28,7 @@ def find_unlabelled_defects(
     scores = [model.thresholds.scores[label] for label in model.labels]
     thresholds, nms = np.array(scores, np.float32), model.thresholds.iou_threshold
     found = []
-    for photo in filter(lambda photo: photo.is_good, dataset.photos):
+    for photo in dataset.without_boxes:
         frame = read_photo(photo)
         detections = detect(model.detector, frame, thresholds, iou_threshold=nms)
         if len(detections):

@@ -103,6 +103,9 @@ def _splits(report: CheckReport) -> str:
         )
         for name, photos in report.dataset.splits.items()
     ]
+    if report.dataset.unlabelled:
+        count = len(report.dataset.unlabelled)
+        rows.append(("unlabelled, left out", f"{count:,}", "", ""))
     quoted = ", ".join(f"\u201c{label}\u201d" for label in report.dataset.labels)
     return (
         f"<h2>Photos and classes</h2><p>Classes: {escape(printable(quoted))}.</p>"

@@ -66,6 +66,10 @@ class CheckReport:
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
             "splits": splits,
+            "unlabelled": [
+                printable(self.dataset.relative(photo.path))
+                for photo in self.dataset.unlabelled
+            ],
             "split": self.dataset.split_assignment.record.model_dump(mode="json"),
             "kinds": {kind.value: len(them) for kind, them in self.by_kind.items()},
             "findings": [finding.as_json() for finding in self.findings],

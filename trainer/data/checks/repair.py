@@ -116,6 +116,8 @@ def _repair_of_reading(finding: Finding, *, leaves: bool) -> Repair:
         return Repair(kind, file, place, f"{why} It is clipped.")
     if kind is FindingKind.UNREADABLE_PHOTO:
         return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
+    if kind is FindingKind.UNCLEAR_LABEL:
+        return Repair(kind, file, place, f"{why} Not in the copy either.", finding.fix)
     if kind is FindingKind.WRONG_SIZE:
         return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
     if kind in LOST_BOX and finding.level is Level.ERROR:

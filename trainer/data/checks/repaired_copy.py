@@ -15,8 +15,9 @@ from models.files import ForeignFolderError, replaced_folder, write_atomically
 from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.checks.repair import Repair, repaired
-from trainer.data.dataset import GOOD_FOLDER, Dataset, OnPhoto, Photo
-from trainer.data.formats.rows import split_name
+from trainer.data.dataset import Dataset, OnPhoto, Photo
+from trainer.data.formats.files import GOOD_FOLDER
+from trainer.data.formats.rows import LabelState, split_name
 from trainer.data.formats.writers import LabelledBox, LabelledPicture, coco_text
 from trainer.data.paths import UnusableNameError, file_below
 
@@ -87,17 +88,25 @@ def write_repaired_copy(
 
 def _write(dataset: Dataset, folder: Path) -> None:
     taken: set[str] = set()
+    # In no list of the copy either. Unclear ones would lose what their labels state.
+    for photo in dataset.unlabelled:
+        if photo.state is LabelState.UNLABELLED:
+            _copy(photo, folder, _free_name(dataset.root, photo, taken))
     for number, (split, photos) in enumerate(dataset.splits.items(), 1):
         listed: list[LabelledPicture] = []
         for photo in photos:
             name = _free_name(dataset.root, photo, taken)
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(photo.path, target)
+            _copy(photo, folder, name)
             if not name.startswith(f"{GOOD_FOLDER}/"):
                 listed.append(_labelled(name, photo, dataset.labels))
         path = _split_file(folder, split, number)
         write_atomically(path, coco_text(listed, dataset.labels).encode())
+
+
+def _copy(photo: Photo, folder: Path, name: str) -> None:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(photo.path, target)
 
 
 def _labelled(name: str, photo: Photo, labels: tuple[str, ...]) -> LabelledPicture:

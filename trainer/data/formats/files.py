@@ -7,15 +7,18 @@ URL, in Windows' spelling, in another Unicode form. The end of the name is what 
 import os
 import stat
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from models.errors import DatasetError
-from trainer.data.findings import Finding, FindingKind, Level
+from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.rows import PhotoRows
 from trainer.data.paths import UnusableNameError, file_below, path_below, shown
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+GOOD_FOLDER = "good"  # photos of good parts, beside the label files
 FOREIGN_FOLDERS = frozenset({"__MACOSX"})
 DEEPEST_FOLDER = 64  # os.walk recurses once per level, exports need five
 
@@ -83,15 +86,35 @@ def pictures_below(folder: Path) -> list[Path]:
     return [path for path in files_below(folder) if is_picture(path)]
 
 
+@dataclass(frozen=True, slots=True)
+class PictureName:
+    """A picture as a label file names it."""
+
+    spellings: tuple[str, ...]  # the name, then what it may be on disk; best first
+    folders: tuple[Path, ...]  # where the name starts, best first
+    place: str  # where the label file has it
+
+
 class PictureFinder:
-    """Finds the picture that a label file means.
+    """Finds the pictures that label files mean.
+
+    A picture is taken for another one of the same name too easily: a photo is missing,
+    and ``good/`` or a second folder holds a namesake. So the names of one label file
+    are resolved together, by ``find_all``:
+
+    1. A picture at the place that the file states is the one.
+    2. Where none of its pictures is there, the data set was moved since, and pictures
+       are found by their names. The folders of a name must be those of the picture, or
+       be unknown here and stand for one folder of the data set.
+    3. ``good/`` is searched only for names that contain this folder.
 
     Args:
         root: Folder of the dataset; no picture outside it is found.
         files: Every file below it.
 
     Attributes:
-        findings: One for each name that fits several pictures alike.
+        findings: One for each name that fits several pictures alike, and for each
+            picture that two names mean.
     """
 
     def __init__(self, root: Path, files: Iterable[Path]) -> None:
@@ -99,10 +122,131 @@ class PictureFinder:
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
         self.findings: list[Finding] = []
+        self._meant: dict[Path, tuple[Path, PictureName]] = {}
         for path in files:
             if is_picture(path):
                 self._by_name.setdefault(_form(path.name), []).append(path)
                 self._by_stem.setdefault(_form(path.stem), []).append(path)
+
+    def find_all(self, source: Path, names: Sequence[PictureName]) -> list[PhotoRows]:
+        """Return a photo for each name of a label file, without boxes yet.
+
+        A photo whose picture was not found has its reason in ``fault``.
+
+        Args:
+            source: The label file.
+            names: All of its names.
+        """
+        placed = [self._at_place(name) for name in names]
+        if any(placed):
+            return [
+                self._meaning(source, name, picture)
+                if picture
+                else self._missing(source, name)
+                for name, picture in zip(names, placed, strict=True)
+            ]
+        found = self._by_names(names)
+        return [
+            self._meaning(source, name, picture, is_by_name=True)
+            if picture
+            else self._missing(source, name)
+            for name, picture in zip(names, found, strict=True)
+        ]
+
+    def _at_place(self, name: PictureName) -> Path | None:
+        for spelling in name.spellings:
+            for folder in name.folders:
+                try:
+                    path = path_below(self.root, folder, spelling)
+                except UnusableNameError:
+                    continue
+                if path.is_file():
+                    return path
+        return None
+
+    def _by_names(self, names: Sequence[PictureName]) -> list[Path | None]:
+        """Return the picture of each name where none is at its place."""
+        found = [self._candidate(name) for name in names]
+        # Folders that exist belong to the names that have them; of the others, each
+        # stands for one folder.
+        fitting = [
+            bool(path and folders and _form(path.parent.name) == folders[-1])
+            for name, path in zip(names, found, strict=True)
+            for folders in [_parts(name.spellings[0])[:-1]]
+        ]
+        taken = {p.parent for p, fits in zip(found, fitting, strict=True) if p and fits}
+        stands_for: dict[tuple[str, ...], set[Path]] = defaultdict(set)
+        keys = [tuple(_parts(name.spellings[0])[:-1]) for name in names]
+        for key, path, fits in zip(keys, found, fitting, strict=True):
+            if key and path and not fits:
+                stands_for[key].add(path.parent)
+        return [
+            path
+            if path
+            and (
+                fits
+                or not key
+                or (len(stands_for[key]) == 1 and path.parent not in taken)
+            )
+            else None
+            for key, path, fits in zip(keys, found, fitting, strict=True)
+        ]
+
+    def _candidate(self, name: PictureName) -> Path | None:
+        """Return the picture whose name and folders fit best; None = none does."""
+        for spelling in name.spellings:
+            if not (parts := _parts(spelling)):
+                continue
+            candidates = [
+                path
+                for path in self._by_name.get(parts[-1], [])
+                if GOOD_FOLDER in parts[:-1] or not self.is_good(path)
+            ]
+            if candidates:
+                return self._best(parts, candidates)
+        return None
+
+    def is_good(self, path: Path) -> bool:
+        """Return whether a picture lies in ``good/``."""
+        return path.is_relative_to(self.root / GOOD_FOLDER)
+
+    def _meaning(
+        self,
+        source: Path,
+        name: PictureName,
+        picture: Path,
+        *,
+        is_by_name: bool = False,
+    ) -> PhotoRows:
+        """Return the photo of a picture, or its fault where another name means it."""
+        first_source, first = self._meant.setdefault(picture, (source, name))
+        is_same = (source, name.place) == (first_source, first.place)
+        if is_same or not is_by_name or first.spellings == name.spellings:
+            return PhotoRows(picture, source, place=name.place)
+        fault = (
+            f"{shown(name.spellings[0])} and {shown(first.spellings[0])} "
+            f"({first_source.name}, {first.place}) both fit {picture.name} alone."
+        )
+        return PhotoRows(source, source, place=name.place, fault=fault)
+
+    def _missing(self, source: Path, name: PictureName) -> PhotoRows:
+        """Return a photo without its picture, which names its namesakes."""
+        text = name.spellings[0]
+        try:
+            path = file_below(self.root, source.parent, text)
+        except UnusableNameError as exc:
+            fault = f"the picture's name {shown(text)} cannot be used: {exc}."
+            return PhotoRows(source, source, place=name.place, fault=fault)
+        parts = _parts(text)
+        namesakes = self._by_name.get(parts[-1], []) if parts else []
+        if not namesakes:
+            return PhotoRows(path, source, place=name.place)
+        others = first_names(str(p.relative_to(self.root)) for p in namesakes)
+        fault = (
+            f"the picture {shown(text)} is not there. {others} has the same name, but "
+            "lies in another folder: it may be another picture."
+        )
+        return PhotoRows(source, source, place=name.place, fault=fault)
 
     def find(self, name: str, *folders: Path) -> Path | None:
         """Return the picture of a name, or None.

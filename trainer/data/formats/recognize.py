@@ -9,9 +9,14 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from trainer.data.formats import coco, cvat, label_studio, voc, yolo
-from trainer.data.formats.files import PictureFinder, files_below, is_pipe_or_device
+from trainer.data.formats.files import (
+    PictureFinder,
+    files_below,
+    is_picture,
+    is_pipe_or_device,
+)
 from trainer.data.formats.json_file import JsonFile, read_json
-from trainer.data.formats.rows import Annotations
+from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 
 JSON_FOLDERS = ("", "annotations")
 KNOWN_FORMATS = (
@@ -54,8 +59,26 @@ def read_annotations(root: Path) -> Annotations:
     [(_, read)] = found.values()
     annotations = read()
     annotations.findings += finder.findings
+    annotations.unlisted += _unlisted(annotations, files, finder)
     _refuse_unwritable_labels(root, annotations.labels)
     return annotations
+
+
+def _unlisted(
+    annotations: Annotations, files: list[Path], finder: PictureFinder
+) -> list[PhotoRows]:
+    """Return the pictures that no record means; those of ``good/`` need none."""
+    known = {photo.path for photo in annotations.photos}
+    return [
+        PhotoRows(
+            path,
+            path.parent,
+            state=LabelState.UNLABELLED,
+            state_reason="no label file lists it",
+        )
+        for path in files
+        if is_picture(path) and path not in known and not finder.is_good(path)
+    ]
 
 
 def _json_files(root: Path) -> list[Path]:

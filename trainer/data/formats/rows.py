@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from trainer.data.findings import Corners, Finding
@@ -32,6 +33,15 @@ def split_name(text: str) -> str:
     return SPLIT_NAMES.get(known, name)
 
 
+class LabelState(StrEnum):
+    """Whether the label files state what a photo shows."""
+
+    LABELLED = "labelled"  # a record names the photo; without boxes it is a good part
+    UNLABELLED = "unlabelled"  # no record: it may be good, or not inspected yet
+    # a record that does not decide it: a defect without a box, people who disagree
+    UNCLEAR = "unclear"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One labelled box as the annotation file has it."""
@@ -49,6 +59,8 @@ class PhotoRows:
     path: Path  # the picture; nothing can be read there if `fault` is not empty
     source: Path
     rows: list[Row] = field(default_factory=list)  # empty for a good part
+    state: LabelState = LabelState.LABELLED
+    state_reason: str = ""  # why it is not `LABELLED`: "it has no label file"
     # width and height that the annotation file gives the photo, if it does; its boxes
     # are right in a picture of this size only
     stated_size_px: tuple[int, int] | None = None
@@ -64,6 +76,14 @@ class Annotations:
     # class names; the index is the label
     labels: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    # pictures of the dataset that no record means, outside of `good/`; in no split
+    unlisted: list[PhotoRows] = field(default_factory=list)
+
+    @property
+    def photos(self) -> list[PhotoRows]:
+        """The photos of all splits, then those in no record."""
+        listed = [photo for photos in self.splits.values() for photo in photos]
+        return [*listed, *self.unlisted]
 
     def add_labels(self, names: list[str]) -> None:
         """Add the class names that are not known yet, in order."""

@@ -84,6 +84,7 @@ def assign_splits(
         seed=options.seed,
         pattern=options.pattern,
         like=options.like_name,
+        unlabelled=options.unlabelled,
         photos=places,
     )
     return assigned, SplitAssignment(record, chosen, near, splits_groups)

@@ -40,6 +40,13 @@ class SplitRule(StrEnum):
     HELD_OUT = "held-out"  # a share of the photos that it brings
 
 
+class UnlabelledUse(StrEnum):
+    """What photos are used for that no label file describes."""
+
+    LEAVE_OUT = "leave-out"  # neither trained nor measured on
+    GOOD = "good"  # as good parts, as some trainers take every photo without a file
+
+
 class PhotoPlace(BaseModel):
     """Subset and group of one photo."""
 
@@ -60,6 +67,10 @@ class SplitRecord(BaseModel):
     seed: int = Field(description="Of what was held out.")
     pattern: str | None = Field(None, description="What --group was.")
     like: str | None = Field(None, description="What --split-like was.")
+    unlabelled: UnlabelledUse = Field(
+        UnlabelledUse.GOOD,
+        description="What --unlabelled was; version 0.1 took every photo as good.",
+    )
     photos: dict[Sha256, PhotoPlace] = Field(description="By the hash of the file.")
 
 
@@ -73,6 +84,7 @@ class SplitOptions:
     like: SplitRecord | None = None  # an earlier record to keep; None = there is none
     # the run that `like` comes from, for messages and the record
     like_name: str | None = None
+    unlabelled: UnlabelledUse = UnlabelledUse.LEAVE_OUT
 
 
 def read_split_record(run: Path) -> SplitRecord:
@@ -150,16 +162,20 @@ class SplitAssignment:
 def split_options_of(run: Path) -> SplitOptions:
     """Return the options that divide a run's dataset as the run did.
 
-    A run of an older version has no record: the defaults are returned.
+    A run of an older version has no record: photos without a label were good then.
 
     Raises:
         DatasetError: The record cannot be read.
     """
     if not (run / SPLIT_NAME).exists():
-        return SplitOptions()
+        return SplitOptions(unlabelled=UnlabelledUse.GOOD)
     like = read_split_record(run)
     return SplitOptions(
-        seed=like.seed, pattern=like.pattern, like=like, like_name=str(run)
+        seed=like.seed,
+        pattern=like.pattern,
+        like=like,
+        like_name=str(run),
+        unlabelled=like.unlabelled,
     )
 
 

@@ -11,7 +11,8 @@ from models.errors import DatasetError
 from tests.simulators.photos import annotation, plate, write_coco, write_json
 from trainer.data.checks.check import check_dataset, faultless_dataset
 from trainer.data.dataset import open_dataset
-from trainer.data.findings import Level
+from trainer.data.findings import FindingKind, Level
+from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 
 
 def one_photo(root: Path, boxes: list[list[float]], size_px: int = 64) -> Path:
@@ -262,3 +263,52 @@ def test_report_for_machines_counts_and_places(tmp_path: Path) -> None:
     assert isinstance(findings, list)
     assert findings[0]["level"] == Level.ERROR.value
     assert findings[0]["place"] == "annotation 0"
+
+
+def with_unlisted(root: Path) -> Path:
+    """Write a dataset with one picture that no label file lists."""
+    write_coco(root)
+    cv2.imwrite(str(root / "images" / "new.png"), plate(np.random.default_rng(9)))
+    return root
+
+
+def test_picture_that_no_label_file_lists_is_left_out_and_named(
+    tmp_path: Path,
+) -> None:
+    dataset = open_dataset(with_unlisted(tmp_path / "d"))
+    assert dataset.photo_count == 10
+    assert [photo.path.name for photo in dataset.unlabelled] == ["new.png"]
+    [found] = [f for f in dataset.findings if f.kind is FindingKind.UNLABELLED]
+    assert (found.level, found.place) == (Level.WARNING, "new.png")
+    assert found.why == (
+        "1 photo left out, neither trained nor measured on: no label file lists it."
+    )
+
+
+def test_unlabelled_photos_are_good_parts_where_the_user_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    root = with_unlisted(tmp_path / "d")
+    left_out = open_dataset(root)
+    dataset = open_dataset(root, split=SplitOptions(unlabelled=UnlabelledUse.GOOD))
+    assert [p.path.name for p in dataset.photos if p.is_good] == ["new.png"]
+    assert not dataset.unlabelled
+    assert dataset.sha256 != left_out.sha256
+    assert dataset.split_assignment.record.unlabelled is UnlabelledUse.GOOD
+    [found] = [f for f in dataset.findings if f.kind is FindingKind.UNLABELLED]
+    assert "taken as good parts, by --unlabelled good" in found.why
+
+
+def test_damaged_picture_that_nothing_lists_does_not_stop_training(
+    tmp_path: Path,
+) -> None:
+    root = write_coco(tmp_path / "d")
+    (root / "images" / "notes.png").write_bytes(b"no picture")
+    report = faultless_dataset(root, trains=True)
+    [found] = [f for f in report.findings if f.kind is FindingKind.UNREADABLE_PHOTO]
+    assert (found.file.name, found.level) == ("notes.png", Level.WARNING)
+
+
+def test_check_counts_and_names_unlabelled_photos_as_json(tmp_path: Path) -> None:
+    report = check_dataset(with_unlisted(tmp_path / "d"))
+    assert report.as_json()["unlabelled"] == ["images/new.png"]

@@ -138,3 +138,13 @@ def test_copy_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="cannot be written"):
         write_repaired_copy(report, tmp_path / "copy")
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_unlabelled_photos_are_copied_and_stay_unlabelled(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d")
+    copied = (root / "images" / "train-0.png").read_bytes()
+    (root / "images" / "new.png").write_bytes(copied + b"x")
+    made = write_repaired_copy(check_dataset(root), tmp_path / "copy")
+    assert [p.path.name for p in made.report.dataset.unlabelled] == ["new.png"]
+    [repair] = [r for r in made.repairs if r.kind is FindingKind.UNLABELLED]
+    assert "no label file lists it" in repair.done

@@ -8,6 +8,7 @@ from tests.simulators.exports import write_picture
 from trainer.data.findings import FindingKind
 from trainer.data.formats.files import (
     PictureFinder,
+    PictureName,
     files_below,
     is_picture,
     pictures_below,
@@ -102,3 +103,84 @@ def test_unusable_picture_is_a_finding_of_the_label_file() -> None:
         "image 1",
         None,
     )
+
+
+def found_by(
+    finder: PictureFinder, *names: str, source: str = "train.json"
+) -> list[str]:
+    """Return the picture of each name, or the fault; names start at images/."""
+    root = finder.root
+    wanted = [
+        PictureName((name,), (root / "images", root), f"image {number}")
+        for number, name in enumerate(names)
+    ]
+    return [
+        photo.fault or photo.path.relative_to(root).as_posix()
+        for photo in finder.find_all(root / source, wanted)
+    ]
+
+
+def test_namesake_of_a_missing_picture_is_not_taken_for_it(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "images/a.png", "other/b.png", "good/c.png")
+    first, second, third = found_by(finder, "a.png", "b.png", "c.png")
+    assert first == "images/a.png"
+    assert "'b.png' is not there. other/b.png has the same name" in second
+    assert "'c.png' is not there. good/c.png has the same name" in third
+
+
+def test_picture_that_is_not_there_and_has_no_namesake_keeps_its_path(
+    tmp_path: Path,
+) -> None:
+    finder = finder_of(tmp_path, "images/a.png")
+    assert found_by(finder, "a.png", "b.png") == ["images/a.png", "b.png"]
+
+
+def test_good_folder_is_searched_only_for_names_that_contain_it(
+    tmp_path: Path,
+) -> None:
+    finder = finder_of(tmp_path, "good/a.png", "photos/b.png")
+    first, second = found_by(finder, "x/a.png", "x/b.png")
+    assert "is not there" in first
+    assert second == "photos/b.png"
+    assert found_by(finder, "x/good/a.png") == ["good/a.png"]
+
+
+def test_folder_of_another_computer_stands_for_one_folder(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "photos/a.png", "photos/b.png")
+    names = "C:\\new\\a.png", "C:\\new\\b.png"
+    assert found_by(finder, *names) == ["photos/a.png", "photos/b.png"]
+
+
+def test_folder_of_another_computer_does_not_stand_for_two(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "photos/a.png", "trash/b.png")
+    assert all("is not there" in one for one in found_by(finder, "x/a.png", "x/b.png"))
+
+
+def test_named_folder_does_not_stand_for_the_folder_of_other_names(
+    tmp_path: Path,
+) -> None:
+    finder = finder_of(tmp_path, "set/lot2/a.png", "set/lot2/b.png")
+    first, second = found_by(finder, "lot1/a.png", "lot2/b.png")
+    assert "is not there" in first
+    assert second == "set/lot2/b.png"
+
+
+def test_plain_names_are_found_in_any_folders(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "lot1/a.png", "lot2/b.png")
+    assert found_by(finder, "a.png", "b.png") == ["lot1/a.png", "lot2/b.png"]
+
+
+def test_picture_that_two_names_mean_is_refused(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "photos/a.png")
+    first, second = found_by(finder, "lot1/a.png", "lot2/a.png")
+    assert first == "photos/a.png"
+    assert "'lot2/a.png' and 'lot1/a.png' (train.json, image 0) both fit" in second
+    [third] = found_by(finder, "lot3/a.png", source="val.json")
+    assert "'lot3/a.png' and 'lot1/a.png' (train.json, image 0) both fit" in third
+
+
+def test_second_spelling_of_a_name_is_found(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "images/a.png")
+    name = PictureName(("0a1b2c3d-a.png", "a.png"), (tmp_path / "images",), "task 1")
+    [photo] = finder.find_all(tmp_path / "data.json", [name])
+    assert photo.path == tmp_path / "images" / "a.png"

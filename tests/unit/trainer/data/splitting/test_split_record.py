@@ -10,6 +10,7 @@ from trainer.data.dataset import open_dataset
 from trainer.data.splitting.split_record import (
     SPLIT_NAME,
     SplitOptions,
+    UnlabelledUse,
     read_split_record,
     split_options_of,
     write_split_record,
@@ -51,8 +52,10 @@ def test_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         split_options_of(tmp_path)
 
 
-def test_run_without_a_record_has_the_default_options(tmp_path: Path) -> None:
-    assert split_options_of(tmp_path) == SplitOptions()
+def test_run_of_an_older_version_took_unlabelled_photos_as_good(
+    tmp_path: Path,
+) -> None:
+    assert split_options_of(tmp_path) == SplitOptions(unlabelled=UnlabelledUse.GOOD)
 
 
 def test_held_out_photos_are_not_trained_on(tmp_path: Path) -> None:
