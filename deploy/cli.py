@@ -13,7 +13,8 @@ from deploy.results import FlashOutcome, PackageName, SelftestReport, StatusRepo
 from deploy.status import read_status
 from deploy.target import parse_target
 from models.errors import ExitCode, InstallError
-from models.package import open_package
+from models.golden import read_golden_set
+from models.package import Package, open_package, package_notices
 from models.slot_files import Proof
 
 HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
@@ -34,7 +35,7 @@ def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
 def run_flash(args: argparse.Namespace) -> int:
     """Put a package in force on a line PC."""
     target = parse_target(args.target)
-    package = open_package(args.package)
+    package = _open(args.package)
     report = open_installer(target, _print_step).flash(package)
     if args.json:
         return _print_json(report)
@@ -87,7 +88,7 @@ def run_selftest(args: argparse.Namespace) -> int:
     """Run a package's golden frames on this machine, in every run mode."""
     from deploy.selftest.run_modes import measure_run_modes  # noqa: PLC0415 - imports the runtimes
 
-    report = measure_run_modes(open_package(args.package))
+    report = measure_run_modes(_open(args.package))
     if args.json:
         _print_json(report)
     else:
@@ -108,6 +109,15 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON on stdout, and nothing else"
     )
+
+
+def _open(folder: Path) -> Package:
+    """Return a package that is whole: files, thresholds and decisions."""
+    package = open_package(folder)
+    for notice in package_notices(package):
+        _print_step(notice)
+    read_golden_set(package)
+    return package
 
 
 def _print_step(step: str) -> None:

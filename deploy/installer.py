@@ -131,6 +131,10 @@ class Installer:
     def _refuse_older(self, package: Package, current: str) -> None:
         """Refuse a package with an older build than the one in force."""
         in_force = self._name_of(current)
+        if current and in_force is None:
+            self.on_step(
+                "warning: the package in force is damaged: builds not compared"
+            )
         build = package.manifest.build
         if in_force is None or build >= in_force.build:
             return
@@ -171,7 +175,8 @@ class Installer:
             self.journal.record(SlotEvent.REFUSED, sha256, str(exc))
             raise
         self.journal.record(SlotEvent.TRUSTED, sha256)
-        self.on_step(f"verified: {len(stored.manifest.files)} files")
+        seal = " and the sealed manifest" if stored.manifest.sealed else ""
+        self.on_step(f"verified: {len(stored.manifest.files)} files{seal}")
         return stored
 
     def _run_selftest(self, stored: Package) -> Proof:

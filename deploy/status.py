@@ -8,8 +8,17 @@ from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import InstallError, PackageError
 from models.machine import machine_name
-from models.slot_files import AnyFile, Health, ProofFile, SlotRecord, read_file
+from models.slot_files import (
+    AnyFile,
+    Health,
+    ProofFile,
+    SlotFolder,
+    SlotRecord,
+    read_file,
+)
 from models.slot_states import SlotState
+
+FLASH_AGAIN = "Fix: Flash the package again."
 
 
 def read_status(target: FlashTarget) -> StatusReport:
@@ -33,6 +42,10 @@ def read_status(target: FlashTarget) -> StatusReport:
     proof = proofs.proofs.get(current) if proofs else None
     if proof and proof.machine != machine_name():
         faults.append(f"tested on another machine: {proof.machine}")
+    if current and proofs and not proof:
+        faults.append(f"{slot.proof}: no proof of the package in force. {FLASH_AGAIN}")
+    if record and record.state is SlotState.COMMITTED:
+        faults += _link_faults(slot, record, current)
     return StatusReport(
         target=target.name,
         state=record.state if record else SlotState.IDLE,
@@ -47,6 +60,18 @@ def read_status(target: FlashTarget) -> StatusReport:
         health_age_s=_age_s(health),
         faults=tuple(faults),
     )
+
+
+def _link_faults(slot: SlotFolder, record: SlotRecord, current: str) -> list[str]:
+    """Return a fault where the link names another package than the last flash did."""
+    if record.package_sha256 == current:
+        return []
+    fault = (
+        f"{slot.state}: the last flash put {record.package_sha256[:12] or 'nothing'} "
+        f"in force, `current` names {current[:12] or 'nothing'}: it was changed by "
+        f"hand, or a rollback was interrupted. {FLASH_AGAIN}"
+    )
+    return [fault]
 
 
 def _read(path: Path, layout: type[AnyFile], faults: list[str]) -> AnyFile | None:

@@ -19,7 +19,13 @@ from pathlib import Path
 from models.errors import InstallError, PackageError
 from models.files import fsync_file, fsync_folder, fsync_tree, sha256_of
 from models.manifest import MANIFEST_NAME
-from models.package import Package, copy_package, open_package, read_manifest
+from models.package import (
+    Package,
+    copy_package,
+    digests_of_files,
+    open_package,
+    read_manifest,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +53,7 @@ class PackageStore:
         Raises:
             PackageError: It is missing, damaged, or another package.
         """
-        package = open_package(self.folder / sha256)
-        if package.sha256 != sha256:
-            raise PackageError(
-                f"{package.folder}: holds another package.",
-                why=f"Its manifest has sha256 {package.sha256[:12]}….",
-                fix="Flash the package again.",
-            )
-        return package
+        return open_package(self.folder / sha256, sha256=sha256)
 
     def holds(self, sha256: str) -> bool:
         """Return whether a package is stored, complete and undamaged."""
@@ -122,8 +121,7 @@ class PackageStore:
         The folder may be in force, so each file is replaced by one rename and the
         others are not touched: the folder is never less complete than before.
         """
-        wanted = {name: f.sha256 for name, f in package.manifest.files.items()}
-        for name, sha256 in [*wanted.items(), (MANIFEST_NAME, package.sha256)]:
+        for name, sha256 in digests_of_files(package).items():
             path = target / name
             if path.is_file() and not path.is_symlink() and sha256_of(path) == sha256:
                 continue

@@ -5,8 +5,16 @@ network returned for them. A run passes if every expected detection well above i
 threshold is found again (overlap and score within the tolerance), and no other
 detection is well above the threshold. "Well above" means by more than the tolerance of
 the score.
+
+The set also holds the decisions at the package's thresholds: which of the expected
+detections are reported as defects, and whether the frame alarms. ``read_golden_set``
+decides again from the recorded scores with the thresholds of the manifest, and refuses
+another result: thresholds or labels were changed after packing. What a machine detects
+is compared within the tolerance instead, because INT8 and bf16 may move a score that is
+close to a threshold to its other side.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,11 +25,14 @@ from models.boxes import FloatArray, iou
 from models.detections import Detections
 from models.detector import Detector, detect
 from models.errors import PackageError
-from models.manifest import Manifest, RelativePath, Tolerance
+from models.manifest import Manifest, RelativePath, Thresholds, Tolerance
 from models.package import Package
 from models.pictures import DamagedPictureError, read_picture
 from models.preprocess import Frame
+from models.strict_json import parse_json
+from models.value_types import Share
 
+SHOWN_FAULTS = 5
 KEPT_BELOW_THRESHOLD = 0.25  # a match may have a lower score than the threshold
 MIN_KEPT_SCORE = 0.01
 
@@ -44,6 +55,26 @@ class GoldenFrame(BaseModel):
     file: RelativePath = Field(description="PNG, relative to expected.json.")
     good: bool = Field(description="Whether the photo shows a good part.")
     detections: tuple[GoldenDetection, ...]
+    defects: tuple[int, ...] | None = Field(
+        default=None,
+        description="Positions in `detections` of those that are reported as defects "
+        "at the thresholds; null = packed by an earlier version.",
+    )
+    alarms: bool | None = Field(
+        default=None,
+        description="Whether any is reported; null = packed by an earlier version.",
+    )
+
+
+class GoldenThresholds(BaseModel):
+    """The thresholds that the decisions were recorded at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    scores: dict[str, Share] = Field(
+        description="Label to score threshold, in the order of the labels."
+    )
+    iou_threshold: Share = Field(description="Overlap at which NMS drops a box.")
 
 
 class GoldenSet(BaseModel):
@@ -52,6 +83,10 @@ class GoldenSet(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     frames: tuple[GoldenFrame, ...] = Field(min_length=1)
+    thresholds: GoldenThresholds | None = Field(
+        default=None,
+        description="Those of the decisions; null = packed by an earlier version.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +149,37 @@ def _expected(frame: GoldenFrame) -> Detections:
     )
 
 
+def golden_set(
+    frames: Sequence[GoldenFrame], labels: Sequence[str], thresholds: Thresholds
+) -> GoldenSet:
+    """Return golden frames with their decisions at the thresholds.
+
+    Args:
+        frames: With their detections; decisions in them are replaced.
+        labels: Names in the order of the label numbers.
+    """
+    scores = {label: thresholds.scores[label] for label in labels}
+    limits = np.array(list(scores.values()), np.float32)
+    decided = [_decided(frame, limits) for frame in frames]
+    return GoldenSet(
+        frames=tuple(decided),
+        thresholds=GoldenThresholds(
+            scores=scores, iou_threshold=thresholds.iou_threshold
+        ),
+    )
+
+
+def _decided(frame: GoldenFrame, limits: FloatArray) -> GoldenFrame:
+    """Return a frame with the decisions at the thresholds ``limits``, ``[C]``."""
+    # In float32, as the daemon compares them.
+    defects = tuple(
+        position
+        for position, row in enumerate(frame.detections)
+        if np.float32(row.score) >= limits[row.label]
+    )
+    return frame.model_copy(update={"defects": defects, "alarms": bool(defects)})
+
+
 def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
     """Return the golden frames of a verified package, each with its picture.
 
@@ -124,18 +190,11 @@ def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
         PackageError: The set or one of its pictures cannot be read, or does not
             fit the package.
     """
-    path = package.folder / package.manifest.golden
-    try:
-        golden = GoldenSet.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise PackageError(
-            f"{path}: not a golden set.", why=str(exc), fix="Pack the run again."
-        ) from exc
-    _check_golden(golden, package.manifest)
+    folder = (package.folder / package.manifest.golden).parent
     pairs = []
-    for frame in golden.frames:
+    for frame in read_golden_set(package).frames:
         try:
-            picture = read_picture(path.parent / frame.file)
+            picture = read_picture(folder / frame.file)
         except (OSError, DamagedPictureError) as exc:
             raise PackageError(
                 f"{frame.file}: golden frame cannot be read.",
@@ -144,6 +203,59 @@ def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
             ) from exc
         pairs.append((frame, picture))
     return pairs
+
+
+def read_golden_set(package: Package) -> GoldenSet:
+    """Return the golden set of a verified package; no picture is read.
+
+    Raises:
+        PackageError: It cannot be read or does not fit the package: frames without a
+            hash, unknown labels, or decisions that its thresholds do not give.
+    """
+    path = package.folder / package.manifest.golden
+    try:
+        golden = GoldenSet.model_validate(parse_json(path.read_bytes()))
+    except (OSError, ValueError) as exc:
+        raise PackageError(
+            f"{path}: not a golden set.", why=str(exc), fix="Pack the run again."
+        ) from exc
+    _check_golden(golden, package.manifest)
+    if faults := list(_decision_faults(golden, package.manifest)):
+        raise PackageError(
+            f"{path}: the decisions on golden frames do not fit the manifest.",
+            why="; ".join(faults[:SHOWN_FAULTS]) + ".",
+            fix="Pack the run again: thresholds and labels are part of the package.",
+        )
+    return golden
+
+
+def _decision_faults(golden: GoldenSet, manifest: Manifest) -> Iterator[str]:
+    """Yield what differs between the recorded decisions and those of the manifest."""
+    recorded = golden.thresholds
+    if recorded is None:
+        if manifest.sealed:  # an earlier version writes neither
+            yield "they are missing, and the package is sealed"
+        return
+    if tuple(recorded.scores) != manifest.labels:
+        yield (
+            f"recorded for the labels {', '.join(recorded.scores)}, the manifest has "
+            f"{', '.join(manifest.labels)}"
+        )
+        return
+    now = manifest.thresholds
+    for label, was in recorded.scores.items():
+        if now.scores[label] != was:
+            yield f"threshold of {label} is {now.scores[label]}, recorded at {was}"
+    if now.iou_threshold != recorded.iou_threshold:
+        yield f"iou_threshold is {now.iou_threshold}, not {recorded.iou_threshold}"
+    decided = golden_set(golden.frames, manifest.labels, now).frames
+    for frame, wanted in zip(golden.frames, decided, strict=True):
+        if (frame.defects, frame.alarms) != (wanted.defects, wanted.alarms):
+            yield (
+                f"{frame.file}: {len(wanted.defects or ())} of "
+                f"{len(frame.detections)} detections pass the thresholds, recorded as "
+                f"defects are {len(frame.defects or ())}"
+            )
 
 
 def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:

@@ -1,8 +1,8 @@
 """The manifest of a model package, ``manifest.json``.
 
 A package is a folder. The manifest names every file with its SHA-256, so the SHA-256
-of the manifest is the identity of the whole package. Readers keep unknown fields and
-refuse a newer ``schema_version``.
+of the manifest is the identity of the whole package; ``models.seal`` holds it in a file
+beside the manifest. Readers keep unknown fields and refuse a newer ``schema_version``.
 
 Every detector keeps one graph contract: input ``images [1, 3, H, W]`` float32, BGR,
 0..255, letterboxed (top left, padded with 114); output ``detections [1, 4 + C, A]``
@@ -32,6 +32,7 @@ from models.value_types import PAD_VALUE, Share
 SCHEMA_VERSION = 2  # the newest that this version reads
 UNTILED_SCHEMA = 1  # written without tiles, so that older daemons run the package
 MANIFEST_NAME = "manifest.json"
+SEAL_NAME = "manifest.sha256"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -258,7 +259,14 @@ class Manifest(_Part):
     lineage: Lineage
     variants: dict[VariantName, Variant] = Field(min_length=1)
     golden: RelativePath = Field(description="Expected detections of golden frames.")
-    files: dict[RelativePath, FileEntry] = Field(description="Every file but this.")
+    files: dict[RelativePath, FileEntry] = Field(
+        description="Every file but this one and its seal."
+    )
+    sealed: bool = Field(
+        default=False,
+        description=f"Whether {SEAL_NAME} lies beside it: without that file the "
+        "package is damaged. False = packed by an earlier version.",
+    )
 
     def score_thresholds(self) -> FloatArray:
         """Return the thresholds in the order of the labels, ``[C]`` float32."""

@@ -1,6 +1,7 @@
 """A model package on disk; opened only if every file matches the manifest."""
 
-import json
+import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,14 +13,18 @@ from models.files import sha256_of, write_atomically
 from models.manifest import (
     MANIFEST_NAME,
     SCHEMA_VERSION,
+    SEAL_NAME,
     FileEntry,
     Manifest,
     Variant,
     VariantName,
 )
+from models.seal import PACK_AGAIN, check_seal, digest_of, has_seal, seal_of, write_seal
+from models.strict_json import parse_json
 
 MANIFEST_MAX_BYTES = 4 << 20  # a manifest has some 20 kB
-REPACK = "Pack the run again, or copy the package again."
+SHOWN_FILES = 3
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,14 @@ class Package:
 
     Attributes:
         sha256: SHA-256 of the manifest file: the identity of the package.
+        is_confirmed: Whether a seal, or the digest that the caller or the folder's name
+            gives, confirmed the manifest; False for packages of earlier versions.
     """
 
     folder: Path
     manifest: Manifest
     sha256: str
+    is_confirmed: bool = True
 
     def variant(self, name: VariantName) -> Variant:
         """Return one variant.
@@ -62,12 +70,53 @@ def read_manifest(path: Path) -> Manifest:
     """Return a valid manifest; the other files of the package are not checked.
 
     Args:
-        path: ``manifest.json`` of a package.
+        path: ``manifest.json`` of a package. Its seal is checked, and the name of a
+            folder that is named by a digest.
 
     Raises:
-        PackageError: Missing, unreadable, newer than this runtime, or not valid.
+        PackageError: Missing, unreadable, changed, newer than this runtime, or not
+            valid.
     """
-    document = _read_json(path)
+    return _read_manifest(path, sha256=None)[0]
+
+
+def _read_manifest(path: Path, sha256: str | None) -> tuple[Manifest, str, bool]:
+    """Return the manifest, its digest, and whether that was confirmed.
+
+    Args:
+        sha256: Digest that the manifest must have; None = that in the folder's name,
+            where it is one.
+    """
+    content = _read_content(path)
+    digest = digest_of(content)
+    sealed = has_seal(path.parent)
+    if sealed:
+        check_seal(path.parent, digest)
+    wanted = sha256 if sha256 is not None else _digest_in_name(path.parent)
+    if wanted is not None and wanted != digest:
+        raise PackageError(
+            f"{path.parent}: holds another package.",
+            why=f"Its manifest has sha256 {digest[:12]}…, expected {wanted[:12]}….",
+            fix="Flash the package again.",
+        )
+    manifest = _valid_manifest(path, _parsed(path, content))
+    if manifest.sealed and not sealed:
+        raise PackageError(
+            f"{path.parent}: the package is damaged.",
+            why=f"Its manifest is sealed, and the seal {SEAL_NAME} is missing.",
+            fix=PACK_AGAIN,
+        )
+    return manifest, digest, sealed or wanted is not None
+
+
+def _digest_in_name(folder: Path) -> str | None:
+    """Return the digest that names a folder of a slot's store, or None."""
+    # Not Path.resolve: it raises RuntimeError where a link leads to itself.
+    name = Path(os.path.realpath(folder)).name
+    return name if DIGEST.fullmatch(name) else None
+
+
+def _valid_manifest(path: Path, document: dict[str, object]) -> Manifest:
     version = document.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise PackageError(
@@ -82,26 +131,37 @@ def read_manifest(path: Path) -> Manifest:
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors()[:5]
         )
         raise PackageError(
-            f"{path}: not a valid manifest.", why=faults, fix=REPACK
+            f"{path}: not a valid manifest.", why=faults, fix=PACK_AGAIN
         ) from exc
+    _check_labels(path, manifest)
+    return manifest
+
+
+def _check_labels(path: Path, manifest: Manifest) -> None:
+    """Refuse labels that are there twice, and thresholds that do not fit them."""
     if len(set(manifest.labels)) < len(manifest.labels):
         raise PackageError(
             f"{path}: a label is listed twice.",
             why=f"Got {', '.join(manifest.labels)}.",
-            fix=REPACK,
+            fix=PACK_AGAIN,
         )
-    missing = set(manifest.labels) - set(manifest.thresholds.scores)
-    if missing:
+    labels, thresholds = set(manifest.labels), set(manifest.thresholds.scores)
+    if missing := labels - thresholds:
         raise PackageError(
             f"{path}: no threshold for {', '.join(sorted(missing))}.",
             why="Every label needs one.",
-            fix=REPACK,
+            fix=PACK_AGAIN,
         )
-    return manifest
+    if unknown := thresholds - labels:
+        raise PackageError(
+            f"{path}: a threshold for {', '.join(sorted(unknown))}, which is no label.",
+            why=f"The labels are {', '.join(manifest.labels)}.",
+            fix=PACK_AGAIN,
+        )
 
 
-def _read_json(path: Path) -> dict[str, object]:
-    """Return the JSON object in a file of at most ``MANIFEST_MAX_BYTES``."""
+def _read_content(path: Path) -> bytes:
+    """Return the content of a file, read once; too large a file is not read."""
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MANIFEST_MAX_BYTES else b""
@@ -111,28 +171,42 @@ def _read_json(path: Path) -> dict[str, object]:
             why=exc.strerror or str(exc),
             fix="Give the folder that `graftline pack` wrote.",
         ) from exc
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as exc:
+    if size > MANIFEST_MAX_BYTES:
         raise PackageError(
-            f"{path}: not JSON.", why=f"{exc} ({size} bytes)", fix=REPACK
+            f"{path}: not a manifest.",
+            why=f"It has {size} bytes, at most {MANIFEST_MAX_BYTES}.",
+            fix=PACK_AGAIN,
+        )
+    return content
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, object]:
+    try:
+        document = parse_json(content)
+    except ValueError as exc:
+        raise PackageError(
+            f"{path}: not JSON.", why=f"{exc} ({len(content)} bytes)", fix=PACK_AGAIN
         ) from exc
     if not isinstance(document, dict):
         raise PackageError(
-            f"{path}: not a manifest.", why="Expected a JSON object.", fix=REPACK
+            f"{path}: not a manifest.", why="Expected a JSON object.", fix=PACK_AGAIN
         )
     return document
 
 
-def open_package(folder: Path) -> Package:
+def open_package(folder: Path, *, sha256: str | None = None) -> Package:
     """Return a package after every file in it was verified.
 
+    Args:
+        sha256: Digest of its manifest, where the caller knows it. A folder that is
+            named by a digest, as those in a slot's store, must have that digest.
+
     Raises:
-        PackageError: The manifest is not valid, or a file is missing, changed or a
-            link; all faults are reported together.
+        PackageError: The manifest is not valid, not the sealed one, or another one
+            than expected, or a file is missing, changed or a link; all faults of files
+            are reported together.
     """
-    path = folder / MANIFEST_NAME
-    manifest = read_manifest(path)
+    manifest, digest, confirmed = _read_manifest(folder / MANIFEST_NAME, sha256)
     faults = [
         fault
         for name, entry in manifest.files.items()
@@ -147,9 +221,44 @@ def open_package(folder: Path) -> Package:
         raise PackageError(
             f"{folder}: the package is damaged.",
             why="; ".join(faults) + ".",
-            fix=REPACK,
+            fix=PACK_AGAIN,
         )
-    return Package(folder, manifest, sha256_of(path))
+    return Package(folder, manifest, digest, confirmed)
+
+
+def package_notices(package: Package) -> list[str]:
+    """Return what a person should know of a package that was opened, as sentences."""
+    folder, notices = package.folder, []
+    if not package.is_confirmed:
+        notices.append(
+            f"warning: {folder}: has no seal, because an earlier version packed it. "
+            "A change of its manifest, thresholds included, is not noticed. "
+            "Fix: Pack the run again."
+        )
+    if others := other_files(package):
+        shown = ", ".join(others[:SHOWN_FILES])
+        dots = ", …" if len(others) > SHOWN_FILES else ""
+        notices.append(
+            f"warning: {folder}: not part of the package, so not read and not copied: "
+            f"{shown}{dots} ({len(others)} in all). Fix: Move them elsewhere."
+        )
+    return notices
+
+
+def other_files(package: Package) -> list[str]:
+    """Return the files in a package's folder that the manifest does not name.
+
+    Hidden files are left out: file managers write them.
+    """
+    known = {*package.manifest.files, MANIFEST_NAME, SEAL_NAME}
+    paths = (path.relative_to(package.folder) for path in package.folder.rglob("*"))
+    return sorted(
+        path.as_posix()
+        for path in paths
+        if path.as_posix() not in known
+        and not any(part.startswith(".") for part in path.parts)
+        and not (package.folder / path).is_dir()
+    )
 
 
 def _model_files(folder: Path, manifest: Manifest) -> list[str]:
@@ -180,29 +289,40 @@ def _fault_of(folder: Path, name: str, entry: FileEntry) -> str:
 
 
 def list_files(folder: Path) -> dict[str, FileEntry]:
-    """Return every file of a folder without a manifest yet.
+    """Return every file of a folder but the manifest and its seal.
 
     Returns:
         Relative POSIX path to hash and size, sorted.
     """
+    own = {folder / MANIFEST_NAME, folder / SEAL_NAME}
     return {
         path.relative_to(folder).as_posix(): FileEntry(
             sha256=sha256_of(path), size_bytes=path.stat().st_size
         )
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST_NAME
+        if path.is_file() and path not in own
     }
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Package:
-    """Write the manifest into a folder with all other files, and open the package."""
-    text = manifest.model_dump_json(indent=2, exclude_none=True)
+    """Write the manifest into a folder with all other files, seal it, and open it."""
+    sealed = manifest.model_copy(update={"sealed": True})
+    text = sealed.model_dump_json(indent=2, exclude_none=True)
     write_atomically(folder / MANIFEST_NAME, text.encode() + b"\n")
+    write_seal(folder)
     return open_package(folder)
 
 
+def digests_of_files(package: Package) -> dict[str, str]:
+    """Return the name and SHA-256 of every file of a package, the manifest last."""
+    digests = {name: entry.sha256 for name, entry in package.manifest.files.items()}
+    if package.manifest.sealed:
+        digests[SEAL_NAME] = digest_of(seal_of(package.sha256))
+    return {**digests, MANIFEST_NAME: package.sha256}
+
+
 def copy_package(package: Package, target: Path) -> Package:
-    """Copy the files that the manifest names, and return the verified copy.
+    """Copy the files of a package, and return the verified copy.
 
     Args:
         target: Folder to make; its parent exists.
@@ -212,7 +332,7 @@ def copy_package(package: Package, target: Path) -> Package:
         OSError: The target cannot be written.
     """
     target.mkdir()
-    for name in [*package.manifest.files, MANIFEST_NAME]:
+    for name in digests_of_files(package):
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(package.folder / name, destination)

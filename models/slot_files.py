@@ -15,17 +15,17 @@
 is these files: neither imports the other.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from models.errors import InstallError
 from models.files import write_atomically
 from models.manifest import PrecisionHint, VariantName
 from models.slot_states import SlotState
+from models.strict_json import parse_json
 
 SCHEMA_VERSION = 1
 
@@ -77,12 +77,29 @@ class Proof(_File):
     chosen: RunMode = Field(description="Fastest run mode that passed.")
     modes: tuple[RunMode, ...] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _check_chosen(self) -> Self:
+        """Refuse a run mode that was not measured, or did not pass."""
+        if self.chosen not in self.modes or not self.chosen.passed:
+            msg = "the chosen run mode is not one of those that passed"
+            raise ValueError(msg)
+        return self
+
 
 class ProofFile(_File):
     """``proof.json``: one proof for each package in the slot."""
 
     schema_version: int = SCHEMA_VERSION
     proofs: dict[str, Proof] = Field(description="Package sha256 to proof.")
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        """Refuse a proof under the digest of another package."""
+        for sha256, proof in self.proofs.items():
+            if proof.package_sha256 != sha256:
+                msg = f"the proof of {proof.package_sha256[:12]} is under {sha256[:12]}"
+                raise ValueError(msg)
+        return self
 
 
 class Health(_File):
@@ -183,12 +200,12 @@ def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
         InstallError: A newer Graftline wrote it.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         _refuse_newer(path, document)
         return layout.model_validate(document)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as exc:
+    except (OSError, ValueError) as exc:
         raise SlotFileDamagedError(
             f"{path}: cannot be read.", why=str(exc), fix="Flash the package again."
         ) from exc

@@ -25,7 +25,8 @@ def check_model(settings: ModelSettings) -> CheckResult:
     model = load_model(slot, settings.threads)
     loaded_s = time.monotonic() - started_s
     name = f"{model.in_force.name} build {model.in_force.build}"
-    package = open_package(slot.store / model.in_force.sha256)
+    sha256 = model.in_force.sha256
+    package = open_package(slot.store / sha256, sha256=sha256)
     known = read_file(slot.proof, ProofFile)
     if known is None:  # removed since load_model read it
         raise PackageError(f"{slot.proof}: removed.", fix="Flash the package again.")

@@ -83,10 +83,10 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
             why="There is no link `current` in this slot folder.",
             fix=fix,
         )
-    package = open_package(slot.store / sha256)
+    package = open_package(slot.store / sha256, sha256=sha256)
     known = read_file(slot.proof, ProofFile)
-    proof = known.proofs.get(package.sha256) if known else None
-    if package.sha256 != sha256 or proof is None or not proof.chosen.passed:
+    proof = known.proofs.get(sha256) if known else None
+    if proof is None or not proof.chosen.passed:
         raise InstallError(
             f"{slot.root}: model {package.manifest.name} build "
             f"{package.manifest.build} has no proof on this machine.",

@@ -19,7 +19,12 @@ from openvino import opset13 as op
 from models.backends import open_detector
 from models.detector import detect
 from models.files import write_atomically
-from models.golden import GoldenFrame, GoldenSet, golden_detections, kept_thresholds
+from models.golden import (
+    GoldenFrame,
+    golden_detections,
+    golden_set,
+    kept_thresholds,
+)
 from models.manifest import (
     DetectorInfo,
     InputInfo,
@@ -269,7 +274,8 @@ def _write_expected(folder: Path, manifest: Manifest, variant: VariantName) -> N
                 detections=golden_detections(found),
             )
         )
-    text = GoldenSet(frames=tuple(frames)).model_dump_json(indent=1)
+    golden = golden_set(frames, manifest.labels, manifest.thresholds)
+    text = golden.model_dump_json(indent=1)
     write_atomically(folder / "golden" / "expected.json", text.encode())
 
 

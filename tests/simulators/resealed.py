@@ -46,7 +46,7 @@ def expect_what_is_not_there(folder: Path) -> None:
         for each in last.detections
     )
     frames = (*others, last.model_copy(update={"detections": moved}))
-    path.write_text(GoldenSet(frames=frames).model_dump_json())
+    path.write_text(golden.model_copy(update={"frames": frames}).model_dump_json())
 
 
 def answer_nan(folder: Path) -> None:

@@ -38,6 +38,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
     model = open_model(args.subject, args.variant)
+    for notice in model.notices:
+        print_status(notice)
     unpack_visibly(args.dataset)
     options = SplitOptions(unlabelled=args.unlabelled or UnlabelledUse.LEAVE_OUT)
     report = faultless_dataset(args.dataset, trains=False, split=options)

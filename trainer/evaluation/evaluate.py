@@ -10,8 +10,9 @@ from models.backends import open_detector
 from models.detections import Detections
 from models.detector import Detector
 from models.errors import DatasetError, PackageError
+from models.golden import read_golden_set
 from models.manifest import MANIFEST_NAME, Metrics, Thresholds, VariantName
-from models.package import open_package
+from models.package import open_package, package_notices
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.evaluation.metrics import measure, predict_photos
@@ -30,6 +31,7 @@ class EvaluatedModel:
     labels: tuple[str, ...]  # class names in the order of the scores
     thresholds: Thresholds
     detector: Detector
+    notices: tuple[str, ...] = ()  # what a person should know of the package
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
     """
     if (path / MANIFEST_NAME).exists():
         package = open_package(path)
+        read_golden_set(package)  # refuses thresholds that were changed
         chosen = variant or VariantName.OPENVINO_FP32
         manifest = package.manifest
         return EvaluatedModel(
@@ -72,6 +75,7 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
             manifest.labels,
             manifest.thresholds,
             open_detector(package, chosen),
+            tuple(package_notices(package)),
         )
     run = open_run(path)
     if variant:

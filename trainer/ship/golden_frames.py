@@ -17,8 +17,8 @@ from models.detector import Detector, detect
 from models.files import write_atomically
 from models.golden import (
     GoldenFrame,
-    GoldenSet,
     golden_detections,
+    golden_set,
     kept_thresholds,
 )
 from models.manifest import Thresholds
@@ -107,7 +107,7 @@ def write_golden(
     labels: Sequence[str],
     thresholds: Thresholds,
 ) -> None:
-    """Write the frames as lossless PNG, and the detections expected on them.
+    """Write the frames as lossless PNG, with expected detections and decisions.
 
     Raises:
         OSError: The folder cannot be written.
@@ -131,5 +131,5 @@ def write_golden(
                 file=name, good=photo.is_good, detections=golden_detections(found)
             )
         )
-    text = GoldenSet(frames=tuple(frames)).model_dump_json(indent=1)
+    text = golden_set(frames, labels, thresholds).model_dump_json(indent=1)
     write_atomically(folder / EXPECTED, text.encode() + b"\n")

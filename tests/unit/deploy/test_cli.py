@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from deploy import cli
-from models.errors import InstallError
+from models.errors import InstallError, PackageError
 from models.package import Package
 from models.slot_files import Health, write_file
+from tests.simulators import resealed
+from tests.simulators.resealed import reseal
 from tests.simulators.target import SimTarget
 
 Declare = Callable[[argparse.ArgumentParser], None]
@@ -97,3 +100,32 @@ def test_selftest_prints_every_run_mode(
     report = json.loads(capsys.readouterr().out)
     assert report["package_sha256"] == builds[0].sha256
     assert all(mode["passed"] for mode in report["modes"])
+
+
+def test_selftest_refuses_thresholds_that_were_changed_and_sealed_again(
+    builds: list[Package], tmp_path: Path
+) -> None:
+    thresholds = builds[0].manifest.thresholds.model_copy(
+        update={"scores": {"bright": 0.5, "red": 0.6555}}
+    )
+    wrong = reseal(builds[0], tmp_path / "p", resealed.nothing, thresholds=thresholds)
+    for declare, run, typed in (
+        (cli.add_selftest_arguments, cli.run_selftest, ()),
+        (cli.add_flash_arguments, cli.run_flash, (tmp_path / "line-pc",)),
+    ):
+        with pytest.raises(PackageError, match="do not fit the manifest") as caught:
+            run(parse(declare, wrong.folder, *typed))
+        assert "threshold of red is 0.6555, recorded at 0.5" in caught.value.why
+    assert not (tmp_path / "line-pc").exists()
+
+
+def test_package_of_an_earlier_version_passes_the_self_test_with_a_notice(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = repository / "tests" / "data" / "written_by_0_1" / "slot" / "store"
+    shutil.copytree(next(iter(sorted(store.iterdir()))), tmp_path / "package")
+    args = parse(cli.add_selftest_arguments, tmp_path / "package", "--json")
+    assert cli.run_selftest(args) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["chosen"]
+    assert "has no seal, because an earlier version packed it" in printed.err

@@ -1,5 +1,6 @@
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from deploy.results import FlashOutcome
 from deploy.selftest.process import Selftest
 from deploy.target import FlashTarget
 from models.errors import InstallError
+from models.manifest import MANIFEST_NAME, SEAL_NAME
 from models.package import Package, open_package
 from models.slot_states import SlotState
 from tests.simulators.target import SimTarget
@@ -24,6 +26,12 @@ def flash_that_crashes(line_pc: SimTarget, package: Package) -> None:
 
 def damage(package_folder: Path) -> None:
     (package_folder / "golden" / "03.png").unlink()
+
+
+def damage_manifest(package_folder: Path) -> None:
+    """Raise a threshold, as a flipped bit does."""
+    path = package_folder / MANIFEST_NAME
+    path.write_text(path.read_text().replace('"red": 0.5', '"red": 0.7'))
 
 
 def test_first_flash_puts_the_package_in_force(
@@ -217,7 +225,7 @@ def test_rollback_without_a_previous_package_is_refused(
     assert line_pc.root.exists() == bool(flashes)
 
 
-@pytest.mark.parametrize("loss", ["all of it", "one file", "one byte"])
+@pytest.mark.parametrize("loss", ["all of it", "one file", "one byte", "threshold"])
 def test_rollback_to_a_damaged_package_is_refused(
     loss: str, line_pc: SimTarget, builds: list[Package]
 ) -> None:
@@ -229,6 +237,8 @@ def test_rollback_to_a_damaged_package_is_refused(
             shutil.rmtree(folder)
         case "one file":
             damage(folder)
+        case "threshold":
+            damage_manifest(folder)
         case _:
             content = (folder / "openvino" / "fp32.xml").read_bytes()
             flipped = bytes([content[0] ^ 1]) + content[1:]
@@ -260,3 +270,31 @@ def test_stored_package_can_be_flashed_to_another_line_pc(
     other = SimTarget(tmp_path / "other")
     other.flash(open_package(line_pc.slot.current))
     assert other.current() == builds[0].sha256
+
+
+def test_damaged_package_in_force_is_named_where_builds_are_compared(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[1])
+    damage_manifest(line_pc.slot.current)
+    steps: list[str] = []
+    replace(line_pc.installer, on_step=steps.append).flash(builds[0])
+    assert "warning: the package in force is damaged: builds not compared" in steps
+
+
+def test_changed_threshold_of_the_stored_copy_is_repaired(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    damage_manifest(line_pc.slot.current)
+    assert line_pc.flash(builds[0]).outcome is FlashOutcome.REPAIRED
+    assert open_package(line_pc.slot.current).sha256 == builds[0].sha256
+
+
+def test_removed_seal_of_the_stored_copy_is_repaired(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    (line_pc.slot.current / SEAL_NAME).unlink()
+    assert line_pc.flash(builds[0]).outcome is FlashOutcome.REPAIRED
+    assert open_package(line_pc.slot.current).sha256 == builds[0].sha256

@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from deploy.results import StatusReport
 from deploy.status import read_status
 from deploy.target import FlashTarget, parse_target
 from models.errors import InstallError
+from models.manifest import MANIFEST_NAME, SEAL_NAME
 from models.package import Package
-from models.slot_files import Health, write_file
+from models.slot_files import Health, ProofFile, write_file
 from models.slot_states import SlotState
 from tests.simulators.target import SimTarget
 
@@ -107,3 +109,37 @@ def test_proof_of_another_machine_is_a_fault(
     text = line_pc.slot.proof.read_text()
     line_pc.slot.proof.write_text(text.replace(machine, "another machine"))
     assert status_of(line_pc).faults == ("tested on another machine: another machine",)
+
+
+def test_package_in_force_without_a_proof_is_a_fault(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    write_file(line_pc.slot.proof, ProofFile(proofs={}))
+    (fault,) = status_of(line_pc).faults
+    assert "proof.json: no proof of the package in force" in fault
+
+
+def test_link_that_was_changed_by_hand_is_a_fault(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    line_pc.flash(builds[1])
+    line_pc.slot.current.unlink()
+    line_pc.slot.current.symlink_to(Path("store") / builds[0].sha256)
+    (fault,) = status_of(line_pc).faults
+    assert f"put {builds[1].sha256[:12]} in force" in fault
+    assert f"`current` names {builds[0].sha256[:12]}" in fault
+
+
+def test_stored_manifest_that_was_sealed_again_is_a_fault(
+    line_pc: SimTarget, builds: list[Package]
+) -> None:
+    line_pc.flash(builds[0])
+    line_pc.flash(builds[1])
+    stored = line_pc.slot.store / builds[0].sha256
+    for name in (MANIFEST_NAME, SEAL_NAME):
+        shutil.copyfile(builds[2].folder / name, stored / name)
+    (fault,) = status_of(line_pc).faults
+    assert fault.startswith("previous: ")
+    assert "holds another package" in fault

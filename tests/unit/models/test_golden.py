@@ -1,8 +1,10 @@
+import json
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +14,17 @@ from models.boxes import FloatArray
 from models.detections import Detections, no_detections
 from models.errors import PackageError
 from models.golden import (
+    GoldenFrame,
     GoldenSet,
     compare,
     golden_detections,
+    golden_set,
     kept_thresholds,
     read_golden,
+    read_golden_set,
     run_golden,
 )
-from models.manifest import Tolerance, VariantName
+from models.manifest import ThresholdRule, Thresholds, Tolerance, VariantName
 from models.package import Package
 from models.preprocess import Frame
 from tests.simulators import resealed
@@ -175,3 +180,131 @@ def test_golden_set_that_does_not_fit_is_refused(
 
     with pytest.raises(PackageError, match=fault):
         read_golden(reseal(sealed, tmp_path / "wrong", change))
+
+
+def with_thresholds(sealed: Package, folder: Path, **scores: float) -> Package:
+    """Return a copy with other thresholds, sealed again."""
+    thresholds = sealed.manifest.thresholds
+    changed = thresholds.model_copy(update={"scores": thresholds.scores | scores})
+    return reseal(sealed, folder, resealed.nothing, thresholds=changed)
+
+
+def test_decisions_are_recorded_at_the_thresholds(sealed: Package) -> None:
+    golden = read_golden_set(sealed)
+    assert golden.thresholds is not None
+    assert golden.thresholds.scores == {"bright": 0.5, "red": 0.5}
+    good, defective = golden.frames[0], golden.frames[-1]
+    assert (good.defects, good.alarms) == ((), False)
+    assert (defective.defects, defective.alarms) == ((0,), True)
+
+
+@pytest.mark.parametrize("threshold", [0.5000001, 0.6, 0.2, 1.0])
+def test_changed_threshold_that_is_sealed_again_is_refused(
+    threshold: float, sealed: Package, tmp_path: Path
+) -> None:
+    wrong = with_thresholds(sealed, tmp_path / "wrong", red=threshold)
+    with pytest.raises(PackageError, match="do not fit the manifest") as caught:
+        read_golden_set(wrong)
+    assert f"threshold of red is {threshold}, recorded at 0.5" in caught.value.why
+
+
+def test_changed_overlap_of_nms_is_refused(sealed: Package, tmp_path: Path) -> None:
+    changed = sealed.manifest.thresholds.model_copy(update={"iou_threshold": 0.9})
+    wrong = reseal(sealed, tmp_path / "wrong", resealed.nothing, thresholds=changed)
+    with pytest.raises(PackageError) as caught:
+        read_golden_set(wrong)
+    assert "iou_threshold is 0.9, not 0.65" in caught.value.why
+
+
+def test_swapped_labels_are_refused(sealed: Package, tmp_path: Path) -> None:
+    wrong = reseal(
+        sealed, tmp_path / "wrong", resealed.nothing, labels=("red", "bright")
+    )
+    with pytest.raises(PackageError) as caught:
+        read_golden_set(wrong)
+    assert "recorded for the labels bright, red" in caught.value.why
+
+
+def edited(
+    sealed: Package, folder: Path, edit: Callable[[dict[str, Any]], None]
+) -> Package:
+    """Return a copy with another golden set, sealed again."""
+
+    def change(copy: Path) -> None:
+        path = copy / "golden" / "expected.json"
+        document = json.loads(path.read_text())
+        edit(document)
+        path.write_text(json.dumps(document))
+
+    return reseal(sealed, folder, change)
+
+
+def lower_the_last_score(document: dict[str, Any]) -> None:
+    document["frames"][-1]["detections"][0]["score"] = 0.49
+
+
+def forget_the_last_defect(document: dict[str, Any]) -> None:
+    document["frames"][-1]["defects"] = []
+
+
+def silence_the_last_alarm(document: dict[str, Any]) -> None:
+    document["frames"][-1]["alarms"] = False
+
+
+@pytest.mark.parametrize(
+    "edit", [lower_the_last_score, forget_the_last_defect, silence_the_last_alarm]
+)
+def test_decision_that_the_thresholds_do_not_give_is_refused(
+    edit: Callable[[dict[str, Any]], None], sealed: Package, tmp_path: Path
+) -> None:
+    with pytest.raises(PackageError) as caught:
+        read_golden_set(edited(sealed, tmp_path / "wrong", edit))
+    assert "15.png: " in caught.value.why
+    assert "pass the thresholds, recorded as defects are" in caught.value.why
+
+
+def without_decisions(document: dict[str, Any]) -> None:
+    del document["thresholds"]
+    for frame in document["frames"]:
+        del frame["defects"], frame["alarms"]
+
+
+def test_sealed_package_without_decisions_is_refused(
+    sealed: Package, tmp_path: Path
+) -> None:
+    package = edited(sealed, tmp_path / "wrong", without_decisions)
+    with pytest.raises(PackageError) as caught:
+        read_golden_set(package)
+    assert "they are missing" in caught.value.why
+    earlier = package.manifest.model_copy(update={"sealed": False})
+    assert read_golden_set(replace(package, manifest=earlier)).thresholds is None
+
+
+def test_score_at_the_threshold_is_a_defect_as_the_daemon_decides() -> None:
+    """0.1 in float32 is above 0.1: both sides are compared in float32."""
+    row = found((BOX, 0.1, 0), (BOX, float(np.nextafter(np.float32(0.1), 0)), 0))
+    frame = GoldenFrame(file="0.png", good=False, detections=golden_detections(row))
+    thresholds = Thresholds(
+        scores={"a": 0.1},
+        iou_threshold=0.65,
+        rule=ThresholdRule.BEST_F1,
+        chosen_on="val",
+        images=1,
+        good_images=0,
+    )
+    golden = golden_set([frame], ["a"], thresholds)
+    read = GoldenSet.model_validate_json(golden.model_dump_json())
+    assert read.frames[0].defects == (0,)
+    assert golden_set(read.frames, ["a"], thresholds) == read
+
+
+def test_golden_set_with_a_name_twice_is_refused(
+    sealed: Package, tmp_path: Path
+) -> None:
+    def change(folder: Path) -> None:
+        path = folder / "golden" / "expected.json"
+        path.write_text(path.read_text().replace('"frames"', '"frames": [], "frames"'))
+
+    with pytest.raises(PackageError, match="not a golden set") as caught:
+        read_golden(reseal(sealed, tmp_path / "wrong", change))
+    assert "'frames' is there twice" in caught.value.why

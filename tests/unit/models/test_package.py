@@ -8,15 +8,17 @@ import pytest
 
 from models.errors import PackageError
 from models.files import sha256_of
-from models.manifest import MANIFEST_NAME, SCHEMA_VERSION, VariantName
+from models.manifest import MANIFEST_NAME, SCHEMA_VERSION, SEAL_NAME, VariantName
 from models.package import (
     MANIFEST_MAX_BYTES,
     Package,
     copy_package,
     list_files,
     open_package,
+    package_notices,
     read_manifest,
 )
+from models.seal import write_seal
 from tests.simulators import resealed
 from tests.simulators.resealed import reseal
 
@@ -24,8 +26,10 @@ GRAPH = "openvino/fp32.xml"
 
 
 def edit_manifest(package: Package, **changes: Any) -> Path:
+    """Change a manifest and seal it again, as a faulty packer would."""
     path = package.folder / MANIFEST_NAME
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_seal(package.folder)
     return path
 
 
@@ -117,6 +121,7 @@ def test_package_of_a_newer_schema_is_refused_before_it_is_validated(
 ) -> None:
     path = package.folder / MANIFEST_NAME
     path.write_text(json.dumps({"schema_version": SCHEMA_VERSION + 1, "novel": []}))
+    write_seal(package.folder)
     with pytest.raises(PackageError, match=f"schema {SCHEMA_VERSION + 1} is newer"):
         read_manifest(path)
 
@@ -135,7 +140,7 @@ def test_package_with_unknown_fields_is_opened_and_keeps_them(
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b" " * (MANIFEST_MAX_BYTES + 1), "not JSON"),
+        (b" " * (MANIFEST_MAX_BYTES + 1), "not a manifest"),
         (b"[]", "not a manifest"),
         (b"{}", "not a valid manifest"),
     ],
@@ -163,14 +168,79 @@ def test_label_without_a_threshold_is_refused(package: Package) -> None:
 
 
 def test_label_that_is_listed_twice_is_refused(package: Package) -> None:
-    path = edit_manifest(package, labels=["bright", "bright"])
+    path = edit_manifest(package, labels=["bright", "red", "bright"])
     with pytest.raises(PackageError, match="a label is listed twice"):
         read_manifest(path)
 
 
-def test_all_files_but_the_manifest_are_listed(tmp_path: Path) -> None:
+def test_threshold_for_what_is_no_label_is_refused(package: Package) -> None:
+    thresholds = package.manifest.model_dump(mode="json")["thresholds"]
+    thresholds["scores"]["scratch"] = 0.5
+    path = edit_manifest(package, thresholds=thresholds)
+    with pytest.raises(PackageError, match="a threshold for scratch, which is no"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ('"scores": {', '"scores": {"bright": 1, "red": 1}, "scores": {', "'scores'"),
+        ('"red": 0.5', '"red": 0.5, "red": 0.9', "the name 'red' is there twice"),
+        ('"red": 0.5', '"red": NaN', "NaN is not a finite number"),
+        ('"red": 0.5', '"red": 1e999', "1e999 is not a finite number"),
+        ('"red": 0.5', '"red": 1.5', "less than or equal to 1"),
+        ('"red": 0.5', '"red": -0.1', "greater than or equal to 0"),
+    ],
+    ids=["two scores", "label twice", "nan", "infinite", "above 1", "below 0"],
+)
+def test_thresholds_that_can_be_read_in_two_ways_are_refused(
+    before: str, after: str, fault: str, package: Package
+) -> None:
+    path = package.folder / MANIFEST_NAME
+    text = path.read_text()
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after))
+    write_seal(package.folder)
+    with pytest.raises(PackageError) as caught:
+        open_package(package.folder)
+    assert fault in caught.value.why
+
+
+def test_folder_named_by_a_digest_holds_the_package_of_that_digest(
+    package: Package, tmp_path: Path
+) -> None:
+    named = package.folder.rename(tmp_path / package.sha256)
+    assert open_package(named).sha256 == package.sha256
+    (tmp_path / "current").symlink_to(named)
+    assert open_package(tmp_path / "current").sha256 == package.sha256
+    other = named.rename(tmp_path / ("0" * 64))
+    (tmp_path / "trial").symlink_to(other)
+    for folder in (other, tmp_path / "trial"):
+        with pytest.raises(PackageError, match="holds another package"):
+            open_package(folder)
+        with pytest.raises(PackageError, match="holds another package"):
+            read_manifest(folder / MANIFEST_NAME)
+
+
+def test_package_of_another_digest_than_expected_is_refused(package: Package) -> None:
+    assert open_package(package.folder, sha256=package.sha256).is_confirmed
+    with pytest.raises(PackageError, match="holds another package"):
+        open_package(package.folder, sha256="link")
+
+
+def test_notices_name_files_that_are_not_part_of_the_package(package: Package) -> None:
+    assert package_notices(package) == []
+    (package.folder / "openvino" / "notes.txt").write_text("mine")
+    (package.folder / "a.jpg").write_bytes(b"")
+    (package.folder / ".DS_Store").write_bytes(b"")
+    (notice,) = package_notices(open_package(package.folder))
+    assert "not part of the package" in notice
+    assert "a.jpg, openvino/notes.txt (2 in all)" in notice
+
+
+def test_all_files_but_the_manifest_and_its_seal_are_listed(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    for name in ("b", "a", MANIFEST_NAME, f"deep/{MANIFEST_NAME}"):
+    for name in ("b", "a", MANIFEST_NAME, SEAL_NAME, f"deep/{MANIFEST_NAME}"):
         (tmp_path / name).write_bytes(b"x")
     files = list_files(tmp_path)
     assert list(files) == ["a", "b", f"deep/{MANIFEST_NAME}"]

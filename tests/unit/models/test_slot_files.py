@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from models.errors import InstallError
 from models.slot_files import (
     SCHEMA_VERSION,
     Health,
+    ProofFile,
     SlotFileDamagedError,
     SlotFolder,
     SlotRecord,
@@ -91,3 +93,59 @@ def test_link_that_cannot_be_read_is_an_install_error(tmp_path: Path) -> None:
     slot = SlotFolder(tmp_path / ("x" * 300))
     with pytest.raises(InstallError, match="cannot be read"):
         slot.package_of(slot.current)
+
+
+def proof_text(**changes: object) -> str:
+    mode = {
+        "variant": "openvino-fp32",
+        "precision_hint": "f32",
+        "passed": True,
+        "latency_ms_p50": 1.5,
+        "latency_ms_p99": 2.5,
+    }
+    proof = {
+        "package_sha256": "a" * 64,
+        "at": "2026-01-01T00:00:00Z",
+        "machine": "test",
+        "golden_frames": 16,
+        "chosen": mode | changes,
+        "modes": [mode, mode | {"variant": "openvino-int8", "passed": False}],
+    }
+    return json.dumps({"schema_version": 1, "proofs": {"a" * 64: proof}})
+
+
+def test_proof_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "proof.json"
+    path.write_text(proof_text())
+    assert read_file(path, ProofFile) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (proof_text(variant="openvino-int8"), "not one of those that passed"),
+        (
+            proof_text(variant="openvino-int8", passed=False),
+            "not one of those that passed",
+        ),
+        (proof_text(streams=2), "not one of those that passed"),
+        (
+            proof_text().replace("a" * 64, "b" * 64, 1),
+            "the proof of aaaaaaaaaaaa is under bbbbbbbbbbbb",
+        ),
+        (proof_text(latency_ms_p50=float("nan")), "NaN is not a finite number"),
+        (
+            proof_text().replace('"proofs"', '"proofs": {}, "proofs"'),
+            "'proofs' is there twice",
+        ),
+    ],
+    ids=["not measured", "failed", "streams", "other package", "nan", "twice"],
+)
+def test_proof_that_contradicts_itself_is_damaged(
+    text: str, fault: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "proof.json"
+    path.write_text(text)
+    with pytest.raises(SlotFileDamagedError) as caught:
+        read_file(path, ProofFile)
+    assert fault in caught.value.why

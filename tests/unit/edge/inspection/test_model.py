@@ -12,6 +12,7 @@ from models.detector import detect
 from models.errors import InstallError, PackageError
 from models.manifest import VariantName
 from models.preprocess import Frame, letterbox_into
+from models.seal import write_seal
 from models.slot_files import ProofFile, SlotFolder, read_file, write_file
 from tests.simulators.packages import (
     install_package,
@@ -77,6 +78,28 @@ def test_package_with_flipped_byte_is_not_run(tmp_path: Path) -> None:
         load_model(slot, threads=1)
 
 
+@pytest.mark.parametrize("is_sealed_again", [False, True])
+def test_package_with_a_changed_threshold_is_not_run(
+    is_sealed_again: bool, tmp_path: Path
+) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    manifest = slot.current.resolve() / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"red": 0.5', '"red": 0.7'))
+    if is_sealed_again:
+        write_seal(manifest.parent)
+    fault = "holds another package" if is_sealed_again else "the package is damaged"
+    with pytest.raises(PackageError, match=fault):
+        load_model(slot, threads=1)
+
+
+def test_link_to_a_folder_that_no_digest_names_is_not_run(tmp_path: Path) -> None:
+    slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
+    slot.current.resolve().rename(slot.store / "mine")
+    point_current_at(slot, "mine")
+    with pytest.raises(PackageError, match="holds another package"):
+        load_model(slot, threads=1)
+
+
 def test_watch_has_the_new_model_after_a_switch_and_the_old_one_after_a_rollback(
     tmp_path: Path,
 ) -> None:
@@ -138,7 +161,7 @@ def test_streams_are_those_that_flashing_measured_up_to_the_useful_ones(
     assert known is not None
     ((sha256, proof),) = known.proofs.items()
     chosen = proof.chosen.model_copy(update={"streams": 2})
-    proof = proof.model_copy(update={"chosen": chosen})
+    proof = proof.model_copy(update={"chosen": chosen, "modes": (chosen,)})
     write_file(slot.proof, known.model_copy(update={"proofs": {sha256: proof}}))
     assert len(load_model(slot, threads, streams_max).requests) == expected
 
