@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -235,7 +236,7 @@ def package_notices(package: Package) -> list[str]:
             "A change of its manifest, thresholds included, is not noticed. "
             "Fix: Pack the run again."
         )
-    if others := other_files(package):
+    if others := files_beside(folder, package.manifest.files):
         shown = ", ".join(others[:SHOWN_FILES])
         dots = ", …" if len(others) > SHOWN_FILES else ""
         notices.append(
@@ -245,19 +246,21 @@ def package_notices(package: Package) -> list[str]:
     return notices
 
 
-def other_files(package: Package) -> list[str]:
-    """Return the files in a package's folder that the manifest does not name.
+def files_beside(folder: Path, named: Collection[str]) -> list[str]:
+    """Return the files in a package's folder that its manifest does not name.
 
-    Hidden files are left out: file managers write them.
+    Args:
+        named: Files that the manifest names. Hidden files are left out: file managers
+            write them.
     """
-    known = {*package.manifest.files, MANIFEST_NAME, SEAL_NAME}
-    paths = (path.relative_to(package.folder) for path in package.folder.rglob("*"))
+    known = {*named, MANIFEST_NAME, SEAL_NAME}
+    paths = (path.relative_to(folder) for path in folder.rglob("*"))
     return sorted(
         path.as_posix()
         for path in paths
         if path.as_posix() not in known
         and not any(part.startswith(".") for part in path.parts)
-        and not (package.folder / path).is_dir()
+        and not (folder / path).is_dir()
     )
 
 

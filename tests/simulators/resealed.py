@@ -1,5 +1,6 @@
 """Packages that are wrong inside, yet sealed in order: every hash is right."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from models.golden import GoldenSet
+from models.manifest import MANIFEST_NAME, SEAL_NAME
 from models.package import Package, list_files, write_manifest
 from tests.simulators.packages import bright_cell_graph
 
@@ -29,6 +31,22 @@ def reseal(
     (folder / "manifest.json").unlink()
     update = {"files": list_files(folder), **fields}
     return write_manifest(folder, package.manifest.model_copy(update=update))
+
+
+def make_earlier(folder: Path) -> None:
+    """Make a package, in place, look as version 0.1 packed it."""
+    path = folder / "golden" / "expected.json"
+    golden = json.loads(path.read_text())
+    del golden["thresholds"]
+    for frame in golden["frames"]:
+        del frame["defects"], frame["alarms"]
+    path.write_text(json.dumps(golden))
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    del manifest["sealed"]
+    entry = list_files(folder)["golden/expected.json"]
+    manifest["files"]["golden/expected.json"] = entry.model_dump()
+    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
+    (folder / SEAL_NAME).unlink()
 
 
 def nothing(folder: Path) -> None:

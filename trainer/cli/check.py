@@ -12,6 +12,7 @@ from trainer.cli.progress import LateBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
+from trainer.data.outputs import refuse_inside
 from trainer.full_check import run_full_check
 from trainer.report.check_page import write_check_page
 
@@ -50,6 +51,9 @@ def run_check(args: argparse.Namespace) -> int:
         0, or the exit code of a dataset error where there are errors; with ``--fix``
         the copy decides.
     """
+    for out, option in ((args.html, "--html"), (args.fix, "--fix")):
+        if out:
+            refuse_inside(args.dataset, out, option)
     unpack_visibly(args.dataset)
     bar = LateBar("read")
     try:

@@ -9,6 +9,7 @@ from trainer.cli.arguments import add_unlabelled_argument
 from trainer.cli.output import finding_lines, print_json, print_metrics
 from trainer.cli.progress import print_status, ticking, unpack_visibly
 from trainer.data.checks.check import faultless_dataset
+from trainer.data.outputs import refuse_inside
 from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 from trainer.evaluation.evaluate import evaluate, open_model
 from trainer.evaluation.leakage import without_trained
@@ -37,6 +38,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
+    if args.report:
+        refuse_inside(args.dataset, args.report, "--report")
     model = open_model(args.subject, args.variant)
     for notice in model.notices:
         print_status(notice)

@@ -28,6 +28,7 @@ from trainer.cli.progress import (
 from trainer.cli.studies import add_study_arguments, prepare_studies, run_studies
 from trainer.data.checks.check import faultless_dataset
 from trainer.data.dataset import Dataset
+from trainer.data.outputs import refuse_inside
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.evaluation.thresholds.limits import ENOUGH_GOOD, OVERKILL_TARGET
@@ -165,6 +166,8 @@ def run_train(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace, started_s: float, group: ProcessGroup) -> int:
     """Train in this process; only the leader of the group writes and prints."""
+    if not args.resume:  # an earlier version let a run begin there
+        refuse_inside(args.dataset, args.out, "--out")
     report_status = print_status if group.is_leader else _print_nothing
     with group.first_on_machine():
         unpack_visibly(args.dataset)

@@ -35,6 +35,7 @@ class FindingKind(StrEnum):
         return member
 
     ANNOTATION = "annotation", "Annotations to review"
+    PACKAGE = "package", "Model packages among the photos"
     UNREADABLE_PHOTO = "unreadable-photo", "Photos that cannot be read, or are cut off"
     WRONG_SIZE = "wrong-size", "Boxes drawn on a picture of another size"
     EMPTY_BOX = "empty-box", "Boxes that are empty"

@@ -20,6 +20,7 @@ from models.manifest import Manifest, Metrics, PrecisionHint, VariantName
 from models.package import Package, list_files, open_package, write_manifest
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
+from trainer.data.outputs import refuse_inside
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
 from trainer.ship import licences, reference, sbom
@@ -71,8 +72,10 @@ def pack_run(
         DatasetError: Not the dataset of the run, or calibration photos that are
             not of its training set, or too few.
         PackageError: An exported model does not agree with the trained network.
-        TrainingError: ``out`` cannot be written, or is not a package.
+        TrainingError: ``out`` lies in the dataset, cannot be written, or holds
+            something other than a package.
     """
+    refuse_inside(dataset.root, out, "--out")
     model = model_name(name, run.record)
     photos, held_out = _photos(run.record, dataset)
     if calibration_folder:

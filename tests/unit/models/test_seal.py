@@ -1,6 +1,5 @@
 """A changed bit anywhere in a package is found, and so is a removed seal."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +13,7 @@ from models.manifest import MANIFEST_NAME, SEAL_NAME
 from models.package import Package, copy_package, open_package, package_notices
 from models.seal import write_seal
 from tests.examples import example_count
+from tests.simulators.resealed import make_earlier
 
 
 def flip(path: Path, place: int, bit: int) -> bytes:
@@ -28,15 +28,6 @@ def flip(path: Path, place: int, bit: int) -> bytes:
 def names_of_files(folder: Path) -> list[str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path.relative_to(folder).as_posix() for path in paths]
-
-
-def unseal(package: Package) -> None:
-    """Make a package look like one of an earlier version."""
-    path = package.folder / MANIFEST_NAME
-    document = json.loads(path.read_text())
-    del document["sealed"]
-    path.write_text(json.dumps(document))
-    (package.folder / SEAL_NAME).unlink()
 
 
 def test_threshold_with_a_flipped_bit_is_refused(package: Package) -> None:
@@ -139,7 +130,7 @@ def test_copy_of_a_package_is_sealed(package: Package, tmp_path: Path) -> None:
 def test_package_of_an_earlier_version_is_opened_with_a_notice(
     package: Package, tmp_path: Path
 ) -> None:
-    unseal(package)
+    make_earlier(package.folder)
     earlier = open_package(package.folder)
     assert not earlier.is_confirmed
     (notice,) = package_notices(earlier)
@@ -151,7 +142,7 @@ def test_package_of_an_earlier_version_is_opened_with_a_notice(
 def test_name_by_its_digest_confirms_a_package_of_an_earlier_version(
     package: Package, tmp_path: Path
 ) -> None:
-    unseal(package)
+    make_earlier(package.folder)
     named = package.folder.rename(tmp_path / open_package(package.folder).sha256)
     assert package_notices(open_package(named)) == []
 
@@ -159,7 +150,7 @@ def test_name_by_its_digest_confirms_a_package_of_an_earlier_version(
 def test_seal_beside_a_package_of_an_earlier_version_is_checked(
     package: Package,
 ) -> None:
-    unseal(package)
+    make_earlier(package.folder)
     write_seal(package.folder)
     assert open_package(package.folder).is_confirmed
     flip(package.folder / MANIFEST_NAME, 100, 0)

@@ -28,6 +28,11 @@ LOST_BOX = (
     FindingKind.OUTSIDE_BOX,
     FindingKind.ANNOTATION,
 )  # errors of these kinds
+LEFT_OUT = (
+    FindingKind.PACKAGE,
+    FindingKind.UNREADABLE_PHOTO,
+    FindingKind.WRONG_SIZE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +119,9 @@ def _repair_of_reading(finding: Finding, *, leaves: bool) -> Repair:
     kind, file, place, why = finding.kind, finding.file, finding.place, finding.why
     if kind is FindingKind.CLIPPED_BOX:
         return Repair(kind, file, place, f"{why} It is clipped.")
-    if kind is FindingKind.UNREADABLE_PHOTO:
-        return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
     if kind is FindingKind.UNCLEAR_LABEL:
         return Repair(kind, file, place, f"{why} Not in the copy either.", finding.fix)
-    if kind is FindingKind.WRONG_SIZE:
+    if kind in LEFT_OUT:
         return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
     if kind in LOST_BOX and finding.level is Level.ERROR:
         what = (

@@ -5,7 +5,6 @@ The copy is COCO for every format of the original: one JSON a split, its photos 
 pictures are copied byte for byte.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from trainer.data.dataset import Dataset, OnPhoto, Photo
 from trainer.data.formats.files import GOOD_FOLDER
 from trainer.data.formats.rows import LabelState, split_name
 from trainer.data.formats.writers import LabelledBox, LabelledPicture, coco_text
+from trainer.data.outputs import refuse_inside
 from trainer.data.paths import UnusableNameError, file_below
 
 IMAGES_FOLDER = "images"
@@ -54,13 +54,7 @@ def write_repaired_copy(
         TrainingError: The folder is not empty, lies inside the original, or cannot be
             written.
     """
-    original = os.path.realpath(report.dataset.root)
-    if Path(os.path.realpath(out)).is_relative_to(original):
-        raise TrainingError(
-            f"{out}: lies inside the dataset.",
-            why="The original is never changed.",
-            fix="Choose a folder beside it with --fix.",
-        )
+    refuse_inside(report.dataset.root, out, "--fix")
     dataset, repairs = repaired(report)
     if not any(dataset.splits.values()):
         raise DatasetError(

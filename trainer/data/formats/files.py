@@ -14,6 +14,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from models.errors import DatasetError
 from trainer.data.findings import Finding, FindingKind, Level, first_names
+from trainer.data.formats.packages import is_package
 from trainer.data.formats.rows import PhotoRows
 from trainer.data.paths import UnusableNameError, file_below, path_below, shown
 
@@ -41,16 +42,22 @@ def is_pipe_or_device(path: Path) -> bool:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return every file of a folder, sorted; hidden folders are left out.
+    """Return every file of a folder, sorted, as ``files_and_packages`` does."""
+    return files_and_packages(folder)[0]
 
-    Links to folders are followed, each folder once. A link that leads back above the
-    folder is not followed: from ``good/`` it would make good parts of all photos.
-    Pipes and devices are left out.
+
+def files_and_packages(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return every file of a folder, and the model packages in it, both sorted.
+
+    Files in packages and in hidden folders are left out. Links to folders are followed,
+    each folder once. A link that leads back above the folder is not followed: from
+    ``good/`` it would make good parts of all photos. Pipes and devices are left out.
 
     Raises:
         DatasetError: Folders lie in each other deeper than any export has them.
     """
     found: list[Path] = []
+    packages: list[Path] = []
     # Not Path.resolve: it raises RuntimeError where a link leads to itself.
     seen = {_identity(above) for above in Path(os.path.realpath(folder)).parents}
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -65,6 +72,10 @@ def files_below(folder: Path) -> list[Path]:
                 why="Exports of annotation tools need five.",
                 fix="Copy photos and labels into a folder of their own.",
             )
+        if is_package(Path(place), names):
+            packages.append(Path(place))
+            folders.clear()
+            continue
         folders[:] = [
             name
             for name in folders
@@ -72,7 +83,7 @@ def files_below(folder: Path) -> list[Path]:
         ]
         paths = [Path(place, name) for name in names]
         found += [path for path in paths if not is_pipe_or_device(path)]
-    return sorted(found)
+    return sorted(found), sorted(packages)
 
 
 def _identity(path: Path) -> tuple[int, int]:

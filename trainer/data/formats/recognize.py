@@ -11,11 +11,12 @@ from models.errors import DatasetError
 from trainer.data.formats import coco, cvat, label_studio, voc, yolo
 from trainer.data.formats.files import (
     PictureFinder,
-    files_below,
+    files_and_packages,
     is_picture,
     is_pipe_or_device,
 )
 from trainer.data.formats.json_file import JsonFile, read_json
+from trainer.data.formats.packages import package_finding
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 
 JSON_FOLDERS = ("", "annotations")
@@ -38,7 +39,13 @@ def read_annotations(root: Path) -> Annotations:
             why="Expected a folder with photos and labels, or a zip of one.",
             fix="Give what your annotation tool exported.",
         )
-    files = files_below(root)
+    files, packages = files_and_packages(root)
+    if root in packages:
+        raise DatasetError(
+            f"{root}: this is a model package, not a data set.",
+            why="Its golden frames are not photos of parts.",
+            fix="Give the folder with the photos and labels.",
+        )
     finder = PictureFinder(root, files)
     documents = [read_json(path) for path in _json_files(root)]
     found = _readers(root, files, finder, documents)
@@ -59,6 +66,7 @@ def read_annotations(root: Path) -> Annotations:
     [(_, read)] = found.values()
     annotations = read()
     annotations.findings += finder.findings
+    annotations.findings += [package_finding(folder) for folder in packages]
     annotations.unlisted += _unlisted(annotations, files, finder)
     _refuse_unwritable_labels(root, annotations.labels)
     return annotations

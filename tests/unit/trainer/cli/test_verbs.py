@@ -2,16 +2,21 @@
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from models.errors import DatasetError
+from models.errors import DatasetError, PackageError, TrainingError
+from models.package import open_package
+from tests.simulators import resealed
+from tests.simulators.resealed import make_earlier, reseal
 from tests.simulators.runs import make_run, write_spots
 from trainer.cli.check import add_check_arguments, run_check
 from trainer.cli.evaluate import add_evaluate_arguments, run_evaluate
 from trainer.cli.pack import add_pack_arguments, run_pack
+from trainer.cli.train import add_train_arguments, run_train
 from trainer.data.dataset import open_dataset
 from trainer.run import Run
 from trainer.ship.pack import pack_run
@@ -78,6 +83,56 @@ def test_evaluate_prints_the_metrics_of_a_package(
     assert "good parts alarmed" in printed
     assert run_evaluate(argparse.Namespace(**vars(args) | {"json": True})) == 0
     assert json.loads(capsys.readouterr().out)["split"] == "val"
+
+
+@pytest.mark.parametrize("option", ["--html", "--fix"])
+def test_check_writes_nothing_into_the_dataset(option: str, data: Path) -> None:
+    before = (data / "train.json").read_bytes()
+    args = parse(add_check_arguments, data, option, data / "train.json")
+    with pytest.raises(TrainingError, match=f"{option} .* lies inside the data set"):
+        run_check(args)
+    assert (data / "train.json").read_bytes() == before
+
+
+def test_evaluate_writes_no_report_into_the_dataset(data: Path, package: Path) -> None:
+    """The figures of ``train.html`` would replace the labels in ``train.json``."""
+    before = (data / "train.json").read_bytes()
+    args = parse(add_evaluate_arguments, package, data, "--report", data / "train.html")
+    with pytest.raises(TrainingError, match=r"--report .* lies inside the data set"):
+        run_evaluate(args)
+    assert (data / "train.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["", "run", "good/run"])
+def test_train_writes_no_run_into_the_dataset(place: str, data: Path) -> None:
+    before = sorted(data.rglob("*"))
+    args = parse(add_train_arguments, data, "--out", data / place)
+    with pytest.raises(TrainingError, match=r"--out .* lies inside the data set"):
+        run_train(args)
+    assert sorted(data.rglob("*")) == before
+
+
+def test_evaluate_refuses_thresholds_that_were_changed_and_sealed_again(
+    data: Path, package: Path, tmp_path: Path
+) -> None:
+    whole = open_package(package)
+    scores = dict.fromkeys(whole.manifest.labels, 0.9)
+    thresholds = whole.manifest.thresholds.model_copy(update={"scores": scores})
+    wrong = reseal(whole, tmp_path / "wrong", resealed.nothing, thresholds=thresholds)
+    with pytest.raises(PackageError, match="do not fit the manifest"):
+        run_evaluate(parse(add_evaluate_arguments, wrong.folder, data))
+
+
+def test_evaluate_names_a_package_without_a_seal(
+    data: Path, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "earlier"
+    shutil.copytree(package, folder)
+    make_earlier(folder)
+    assert run_evaluate(parse(add_evaluate_arguments, folder, data)) == 0
+    assert (
+        "has no seal, because an earlier version packed it" in capsys.readouterr().err
+    )
 
 
 def test_pack_writes_a_package_and_prints_its_variants(

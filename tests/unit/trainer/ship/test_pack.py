@@ -10,7 +10,7 @@ import torch
 
 from models.backends import open_detector
 from models.errors import ConfigError, DatasetError, PackageError, TrainingError
-from models.golden import read_golden, run_golden
+from models.golden import read_golden, read_golden_set, run_golden
 from models.manifest import PrecisionHint, Variant, VariantName
 from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
@@ -73,7 +73,18 @@ def test_package_holds_what_the_architecture_names(package: Package) -> None:
         for path in package.folder.rglob("*")
         if path.is_file()
     }
-    assert on_disk == held | {"manifest.json"}
+    assert on_disk == held | {"manifest.json", "manifest.sha256"}
+
+
+def test_golden_set_of_a_package_holds_the_decisions_at_its_thresholds(
+    package: Package,
+) -> None:
+    golden = read_golden_set(package)
+    assert golden.thresholds is not None
+    assert golden.thresholds.scores == package.manifest.thresholds.scores
+    alarms = {frame.file for frame in golden.frames if frame.alarms}
+    assert alarms == {frame.file for frame in golden.frames if frame.defects}
+    assert 0 < len(alarms) < len(golden.frames)
 
 
 def test_manifest_holds_lineage_and_accuracy(package: Package, run: Run) -> None:
@@ -225,6 +236,61 @@ def test_folder_that_is_no_package_is_not_touched(
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
 
+def test_package_is_not_packed_into_the_dataset(
+    dataset: Dataset, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(dataset.root)
+    before = sorted(dataset.root.rglob("*"))
+    for out in (
+        dataset.root,
+        dataset.root / "packages" / "spots",
+        dataset.root / "good",
+        tmp_path / "link" / "package",
+    ):
+        with pytest.raises(TrainingError, match="lies inside the data set") as caught:
+            pack_run(run, dataset, out, on_progress=silent, int8=False)
+        assert "--out" in caught.value.fix
+    assert sorted(dataset.root.rglob("*")) == before
+
+
+def written_package(folder: Path) -> Path:
+    """Write the manifest of a package with one file, and that file."""
+    folder.mkdir()
+    document = {"schema_version": 1, "thresholds": {}, "variants": {}}
+    files = {"model.onnx": {"sha256": "0" * 64, "size_bytes": 1}}
+    (folder / "manifest.json").write_text(json.dumps(document | {"files": files}))
+    (folder / "model.onnx").write_bytes(b"x")
+    return folder
+
+
+def test_earlier_package_is_replaced(tmp_path: Path) -> None:
+    out = written_package(tmp_path / "package")
+    with whole_folder(out) as folder:
+        (folder / "manifest.json").write_text("new")
+    assert [path.name for path in out.iterdir()] == ["manifest.json"]
+
+
+def test_files_beside_an_earlier_package_are_not_lost(tmp_path: Path) -> None:
+    out = written_package(tmp_path / "package")
+    (out / "golden").mkdir()
+    (out / "golden" / "mine.png").write_bytes(b"mine")
+    with pytest.raises(TrainingError) as caught, whole_folder(out):
+        pass
+    assert "golden/mine.png (1 in all) would be lost" in caught.value.why
+    assert (out / "golden" / "mine.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 1}', '{"name": "app"}'])
+def test_folder_with_another_manifest_is_not_replaced(
+    content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+    with pytest.raises(TrainingError, match="is not a package"), whole_folder(tmp_path):
+        pass
+    assert (tmp_path / "photo.jpg").read_bytes() == b"mine"
+
+
 def test_output_below_a_file_is_a_training_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
@@ -236,9 +302,8 @@ def test_output_below_a_file_is_a_training_error(tmp_path: Path) -> None:
 
 
 def test_failure_leaves_nothing_and_keeps_the_old_package(tmp_path: Path) -> None:
-    out = tmp_path / "package"
-    out.mkdir()
-    (out / "manifest.json").write_text("old")
+    out = written_package(tmp_path / "package")
+    before = (out / "manifest.json").read_text()
 
     def fail_halfway() -> None:
         with whole_folder(out) as folder:
@@ -247,7 +312,7 @@ def test_failure_leaves_nothing_and_keeps_the_old_package(tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         fail_halfway()
-    assert (out / "manifest.json").read_text() == "old"
+    assert (out / "manifest.json").read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
