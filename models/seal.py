@@ -5,8 +5,8 @@ a changed bit anywhere in the package is found. ``sha256sum -c manifest.sha256``
 it without Graftline. The manifest states that it is sealed, so that a removed seal is
 noticed; packages of earlier versions have none.
 
-A seal finds damage and careless edits. Whoever can write all files can also seal them
-again: a signature over the same digest is what shows who packed.
+A seal finds damage and careless edits. A person who can write every file can also write
+a new seal: only a signature over the same digest shows who packed.
 
 Source: the line is that of ``sha256sum`` (GNU coreutils), text mode.
 """

@@ -1,19 +1,21 @@
 """Flash, status and rollback as an operator types them, with the real self-test."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from models.errors import InstallError, PackageError
-from models.manifest import VariantName
+from models.manifest import MANIFEST_NAME, VariantName
 from models.package import Package, open_package
+from models.seal import write_seal
 from models.slot_files import SlotFolder
 from tests import command
 from tests.command import Answer
 from tests.simulators import resealed
 from tests.simulators.packages import make_package
-from tests.simulators.resealed import reseal
+from tests.simulators.resealed import make_earlier, reseal
 from tests.simulators.target import SimTarget
 
 pytestmark = pytest.mark.e2e
@@ -97,6 +99,42 @@ def test_package_with_a_flipped_byte_is_refused_before_the_line_pc_is_touched(
     assert "fp32.xml" in answer.errors
     assert "Fix:" in answer.errors
     assert not (tmp_path / "line-pc").exists()
+
+
+@pytest.mark.parametrize("is_sealed_again", [False, True])
+def test_package_with_a_changed_threshold_is_refused_before_the_line_pc_is_touched(
+    is_sealed_again: bool, graftline: Graftline, builds: list[Package], tmp_path: Path
+) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(builds[0].folder, folder)
+    manifest = folder / MANIFEST_NAME
+    manifest.write_text(manifest.read_text().replace('"red": 0.5', '"red": 0.6555'))
+    if is_sealed_again:
+        write_seal(folder)
+    reason = "recorded at 0.5" if is_sealed_again else "its seal manifest.sha256 has"
+    for verb in (("flash", folder, tmp_path / "line-pc"), ("selftest", folder)):
+        answer = graftline(*verb)
+        assert answer.code == PackageError.exit_code
+        assert answer.output == ""
+        assert reason in answer.errors
+        assert "Fix:" in answer.errors
+    assert not (tmp_path / "line-pc").exists()
+
+
+def test_package_of_an_earlier_version_is_flashed_with_a_notice(
+    graftline: Graftline, builds: list[Package], tmp_path: Path
+) -> None:
+    shutil.copytree(builds[0].folder, tmp_path / "package")
+    make_earlier(tmp_path / "package")
+    answer = graftline("flash", tmp_path / "package", tmp_path / "line-pc", "--json")
+    assert answer.code == 0, answer.errors
+    assert answer.json["outcome"] == "committed"
+    assert "has no seal, because an earlier version packed it" in answer.errors
+    assert graftline("status", tmp_path / "line-pc").code == 0
+    sealed = graftline("flash", builds[1].folder, tmp_path / "line-pc")
+    assert "no seal" not in sealed.errors
+    assert "files and the sealed manifest" in sealed.errors
+    assert graftline("rollback", tmp_path / "line-pc").code == 0
 
 
 @pytest.mark.parametrize(

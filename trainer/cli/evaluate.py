@@ -13,7 +13,7 @@ from trainer.data.outputs import refuse_inside
 from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 from trainer.evaluation.evaluate import evaluate, open_model
 from trainer.evaluation.leakage import without_trained
-from trainer.report.page import write_report
+from trainer.report.page import refuse_foreign_figures, write_report
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +40,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     """Measure a run or a package."""
     if args.report:
         refuse_inside(args.dataset, args.report, "--report")
+        refuse_foreign_figures(args.report)
     model = open_model(args.subject, args.variant)
     for notice in model.notices:
         print_status(notice)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from models.detections import Detections
+from models.errors import TrainingError
 from models.files import write_atomically
 from models.manifest import Metrics, Thresholds
+from models.strict_json import parse_json
 from trainer.data.dataset import Dataset, Photo
 from trainer.evaluation.metrics import RIGHT_IOU
 from trainer.report.document import Study, report_figures
@@ -25,6 +27,9 @@ from trainer.report.sections import (
     worst,
 )
 from trainer.run import RunRecord, unwritable
+
+FIGURES_SUFFIX = ".json"
+REPORT_KEYS = {"title", "metrics", "operating_curve"}
 
 
 def write_report(  # noqa: PLR0913 (all are given by name)
@@ -47,9 +52,11 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         record: For the training curve; None for a package.
 
     Raises:
-        TrainingError: The file cannot be written.
+        TrainingError: The file cannot be written, or its figures would replace a JSON
+            file that is not a report's.
         DatasetError: A photo can no longer be read.
     """
+    refuse_foreign_figures(path)
     scores = np.array([thresholds.scores[name] for name in dataset.labels], np.float32)
     subject = ReportSubject(
         title,
@@ -69,9 +76,41 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         # names of files may hold bytes that are not UTF-8
         write_atomically(path, page.encode("utf-8", "backslashreplace"))
         text = figures.model_dump_json(indent=2) + "\n"
-        write_atomically(path.with_suffix(".json"), text.encode())
+        write_atomically(path.with_suffix(FIGURES_SUFFIX), text.encode())
     except OSError as exc:
         raise unwritable(path, exc) from exc
+
+
+def refuse_foreign_figures(path: Path) -> None:
+    """Raise where the figures of a report would replace another file.
+
+    Args:
+        path: HTML file to write. Beside ``packages/plate/manifest.html`` lies the
+            manifest of a package, beside ``photos/train.html`` may lie labels.
+
+    Raises:
+        TrainingError: The JSON file beside it is no report's, or is the page itself.
+    """
+    figures = path.with_suffix(FIGURES_SUFFIX)
+    if figures == path:
+        why = "The page is HTML, and its figures are written beside it as JSON."
+    elif figures.exists() and not _is_report(figures):
+        why = f"Its figures would replace {figures}, which is not a report's."
+    else:
+        return
+    raise TrainingError(
+        f"{path}: no report can be written there.",
+        why=why,
+        fix="Give a name that ends in .html, in a folder of its own.",
+    )
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        document = parse_json(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.keys() >= REPORT_KEYS
 
 
 def _page(subject: ReportSubject, studies: Sequence[str]) -> str:

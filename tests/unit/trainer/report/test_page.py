@@ -80,6 +80,41 @@ def test_report_shows_photos_whose_names_are_not_utf8(
     assert r"caf\udce9-part" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("manifest.html", "would replace"),
+        ("list.html", "would replace"),
+        ("text.html", "would replace"),
+        ("page.json", "its figures are written beside it"),
+    ],
+)
+def test_report_replaces_no_json_file_of_another_kind(
+    name: str,
+    fault: str,
+    tmp_path: Path,
+    photos: list[Photo],
+    found: list[Detections],
+) -> None:
+    contents = {"manifest": '{"metrics": {}, "title": ""}', "list": "[]", "text": "{"}
+    for stem, content in contents.items():
+        (tmp_path / f"{stem}.json").write_text(content)
+    with pytest.raises(TrainingError, match="no report can be written") as caught:
+        report(tmp_path / name, photos, found)
+    assert fault in caught.value.why
+    assert not list(tmp_path.glob("*.html"))
+    for stem, content in contents.items():
+        assert (tmp_path / f"{stem}.json").read_text() == content
+
+
+def test_report_replaces_an_earlier_report(
+    tmp_path: Path, photos: list[Photo], found: list[Detections]
+) -> None:
+    report(tmp_path / "report.html", photos, found)
+    report(tmp_path / "report.html", photos, found)
+    assert (tmp_path / "report.json").exists()
+
+
 def test_report_is_one_well_formed_file_without_any_link(
     tmp_path: Path, photos: list[Photo], found: list[Detections]
 ) -> None:
