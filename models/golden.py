@@ -16,7 +16,7 @@ close to a threshold to its other side.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,8 @@ from models.value_types import Share
 SHOWN_FAULTS = 5
 KEPT_BELOW_THRESHOLD = 0.25  # a match may have a lower score than the threshold
 MIN_KEPT_SCORE = 0.01
+# A run mode that differs more is not packed; expected detections are kept for no more.
+WIDEST = Tolerance(score=KEPT_BELOW_THRESHOLD, iou=0.7)
 
 
 class GoldenDetection(BaseModel):
@@ -220,6 +222,7 @@ def read_golden_set(package: Package) -> GoldenSet:
             f"{path}: not a golden set.", why=str(exc), fix="Pack the run again."
         ) from exc
     _check_golden(golden, package.manifest)
+    _check_tolerances(path, package.manifest)
     if faults := list(_decision_faults(golden, package.manifest)):
         raise PackageError(
             f"{path}: the decisions on golden frames do not fit the manifest.",
@@ -227,6 +230,19 @@ def read_golden_set(package: Package) -> GoldenSet:
             fix="Pack the run again: thresholds and labels are part of the package.",
         )
     return golden
+
+
+def _check_tolerances(path: Path, manifest: Manifest) -> None:
+    """Refuse tolerances within which any detections would pass."""
+    for name, variant in manifest.variants.items():
+        for hint, limit in variant.tolerances.items():
+            if limit.score > WIDEST.score or limit.iou < WIDEST.iou:
+                raise PackageError(
+                    f"{path}: proves nothing for {name} ({hint}).",
+                    why=f"Its tolerance is {limit.score} of the score and overlap "
+                    f"{limit.iou}, the widest is {WIDEST.score} and {WIDEST.iou}.",
+                    fix="Pack the run again.",
+                )
 
 
 def _decision_faults(golden: GoldenSet, manifest: Manifest) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -164,18 +165,21 @@ def _check_labels(path: Path, manifest: Manifest) -> None:
 def _read_content(path: Path) -> bytes:
     """Return the content of a file, read once; too large a file is not read."""
     try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= MANIFEST_MAX_BYTES else b""
+        status = path.stat()
+        size, is_file = status.st_size, stat.S_ISREG(status.st_mode)
+        is_readable = is_file and size <= MANIFEST_MAX_BYTES
+        content = path.read_bytes() if is_readable else b""
     except OSError as exc:
         raise PackageError(
             f"{path}: cannot be read.",
             why=exc.strerror or str(exc),
             fix="Give the folder that `graftline pack` wrote.",
         ) from exc
-    if size > MANIFEST_MAX_BYTES:
+    if not is_readable:
         raise PackageError(
             f"{path}: not a manifest.",
-            why=f"It has {size} bytes, at most {MANIFEST_MAX_BYTES}.",
+            why=f"Expected a file of at most {MANIFEST_MAX_BYTES} bytes, got "
+            f"{f'{size} bytes' if is_file else 'none'}.",
             fix=PACK_AGAIN,
         )
     return content

@@ -13,13 +13,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from models.errors import TrainingError
 from models.files import write_atomically
 from models.manifest import Metrics, Sha256, Thresholds
+from models.strict_json import parse_json
 from models.tiles import Tiles
 from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.weights import UNREADABLE
@@ -159,7 +160,7 @@ def open_run(folder: Path) -> Run:
     """
     path = folder / RECORD_NAME
     try:
-        record = RunRecord.model_validate_json(path.read_bytes())
+        record = RunRecord.model_validate(parse_json(path.read_bytes()))
     except OSError as exc:
         unfinished = (folder / CHECKPOINT_NAME).exists()
         raise TrainingError(
@@ -169,7 +170,7 @@ def open_run(folder: Path) -> Run:
             if unfinished
             else "Give the folder that `graftline train --out` wrote.",
         ) from exc
-    except ValidationError as exc:
+    except ValueError as exc:
         raise TrainingError(
             f"{path}: not a run record.", why=str(exc), fix="Train again."
         ) from exc

@@ -24,7 +24,13 @@ from models.golden import (
     read_golden_set,
     run_golden,
 )
-from models.manifest import ThresholdRule, Thresholds, Tolerance, VariantName
+from models.manifest import (
+    PrecisionHint,
+    ThresholdRule,
+    Thresholds,
+    Tolerance,
+    VariantName,
+)
 from models.package import Package
 from models.preprocess import Frame
 from tests.simulators import resealed
@@ -223,6 +229,18 @@ def test_swapped_labels_are_refused(sealed: Package, tmp_path: Path) -> None:
     with pytest.raises(PackageError) as caught:
         read_golden_set(wrong)
     assert "recorded for the labels bright, red" in caught.value.why
+
+
+@pytest.mark.parametrize("limit", [{"score": 0.3}, {"iou": 0.1}])
+def test_tolerance_within_which_anything_passes_is_refused(
+    limit: dict[str, float], sealed: Package, tmp_path: Path
+) -> None:
+    ((name, variant),) = sealed.manifest.variants.items()
+    wide = {PrecisionHint.F32: CLOSE.model_copy(update=limit)}
+    variants = {name: variant.model_copy(update={"tolerances": wide})}
+    wrong = reseal(sealed, tmp_path / "wrong", resealed.nothing, variants=variants)
+    with pytest.raises(PackageError, match=r"proves nothing for openvino-fp32 \(f32"):
+        read_golden_set(wrong)
 
 
 def edited(

@@ -94,6 +94,16 @@ def test_pipe_in_place_of_a_file_is_refused_and_not_waited_for(
         open_package(package.folder)
 
 
+@pytest.mark.parametrize("name", [MANIFEST_NAME, SEAL_NAME])
+def test_pipe_in_place_of_the_manifest_or_its_seal_is_refused(
+    name: str, package: Package
+) -> None:
+    (package.folder / name).unlink()
+    os.mkfifo(package.folder / name)
+    with pytest.raises(PackageError, match=r"not a manifest|not a seal"):
+        open_package(package.folder)
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
 def test_manifest_that_names_a_file_outside_is_refused(
     name: str, package: Package

@@ -10,7 +10,7 @@ import torch
 
 from models.backends import open_detector
 from models.errors import ConfigError, DatasetError, PackageError, TrainingError
-from models.golden import read_golden, read_golden_set, run_golden
+from models.golden import WIDEST, read_golden, read_golden_set, run_golden
 from models.manifest import PrecisionHint, Variant, VariantName
 from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
@@ -20,7 +20,7 @@ from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack import pack_run
 from trainer.ship.pack_report import PackReport
-from trainer.ship.parity import STRICT, WIDEST, measure_tolerance, require_parity
+from trainer.ship.parity import STRICT, measure_tolerance, require_parity
 from trainer.ship.reference import Reference, brightness_and_sharpness
 
 
