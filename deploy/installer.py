@@ -150,7 +150,8 @@ class Installer:
 
     def _proof_in_force(self, sha256: str) -> Proof | None:
         """Return the proof of a package that needs no flash; None = it needs one."""
-        if is_at_rest(self.journal.state()) and self.store.holds(sha256):
+        at_rest = is_at_rest(self.journal.state())
+        if at_rest and self.journal.agrees_with(sha256) and self.store.holds(sha256):
             return self._valid_proof(sha256)
         return None
 

@@ -35,12 +35,22 @@ class Journal:
         Raises:
             InstallError: A newer Graftline wrote the file.
         """
-        try:
-            record = read_file(self.slot.state, SlotRecord)
-        except SlotFileDamagedError as exc:
-            logger.warning("slot_file_damaged why=%s", exc)
-            return SlotState.IDLE
+        record = self._record()
         return record.state if record else SlotState.IDLE
+
+    def agrees_with(self, current: str) -> bool:
+        """Return whether the last flash, if it succeeded, put this package in force.
+
+        Args:
+            current: SHA-256 of the package that the link names.
+
+        Raises:
+            InstallError: A newer Graftline wrote the file.
+        """
+        record = self._record()
+        if record is None or record.state is not SlotState.COMMITTED:
+            return True
+        return record.package_sha256 == current
 
     def start(self, sha256: str) -> None:
         """Record the start of a flash, even after one that was interrupted.
@@ -112,6 +122,14 @@ class Journal:
         kept = {sha256: proofs[sha256] for sha256 in proofs if sha256 in stored}
         if len(kept) < len(proofs):
             write_file(self.slot.proof, ProofFile(proofs=kept))
+
+    def _record(self) -> SlotRecord | None:
+        """Return the content of ``state.json``; None without a valid file."""
+        try:
+            return read_file(self.slot.state, SlotRecord)
+        except SlotFileDamagedError as exc:
+            logger.warning("slot_file_damaged why=%s", exc)
+            return None
 
     def _proofs(self) -> dict[str, Proof]:
         """Return all proofs; a damaged file holds none."""

@@ -130,6 +130,8 @@ def test_link_that_was_changed_by_hand_is_a_fault(
     (fault,) = status_of(line_pc).faults
     assert f"put {builds[1].sha256[:12]} in force" in fault
     assert f"`current` names {builds[0].sha256[:12]}" in fault
+    line_pc.flash(builds[0])
+    assert status_of(line_pc).faults == ()
 
 
 def test_stored_manifest_that_was_sealed_again_is_a_fault(
