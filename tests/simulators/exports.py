@@ -204,6 +204,7 @@ def write_yolo_export(root: Path) -> Path:
     write_picture(root / "images" / "a.png", 0)
     write_picture(root / "images" / "b.png", 1)
     write_text(root / "labels" / "a.txt", "0 0.25 0.5 0.25 0.5\n")
+    write_text(root / "labels" / "b.txt", "")
     write_text(root / "classes.txt", "dot\n")
     return root
 

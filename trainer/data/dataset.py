@@ -293,6 +293,7 @@ def _unlabelled_findings(annotations: Annotations, use: UnlabelledUse) -> list[F
             why = f"{count} taken as good parts, by --unlabelled good: {reason}."
             fix = "Check that none of them shows a defect."
         place = photos[0].path.parent
+        fix = photos[0].state_fix or fix
         findings.append(Finding(Level.WARNING, place, names, why, fix, kind))
     return findings
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.data.formats import coco, cvat, label_studio, voc, yolo
+from trainer.data.formats import coco, cvat, label_studio, voc
 from trainer.data.formats.files import (
     PictureFinder,
     files_and_packages,
@@ -18,6 +18,7 @@ from trainer.data.formats.files import (
 from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.packages import package_finding
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
+from trainer.data.formats.yolo import reader as yolo
 
 JSON_FOLDERS = ("", "annotations")
 KNOWN_FORMATS = (
@@ -118,7 +119,7 @@ def _readers(
     if vocs:
         found["Pascal VOC"] = vocs[0], lambda: voc.read(vocs, files, finder)
     if sign := yolo.sign_of(root, is_only=not found):
-        found["YOLO"] = sign, lambda: yolo.read(finder)
+        found["YOLO"] = sign, lambda: yolo.read(finder, files)
     return found
 
 

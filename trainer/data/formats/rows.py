@@ -61,6 +61,7 @@ class PhotoRows:
     rows: list[Row] = field(default_factory=list)  # empty for a good part
     state: LabelState = LabelState.LABELLED
     state_reason: str = ""  # why it is not `LABELLED`: "it has no label file"
+    state_fix: str = ""  # what to do about it; empty = what the state says
     # width and height that the annotation file gives the photo, if it does; its boxes
     # are right in a picture of this size only
     stated_size_px: tuple[int, int] | None = None

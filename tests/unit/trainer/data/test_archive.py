@@ -70,9 +70,9 @@ def test_zip_is_unpacked_once(tmp_path: Path, cache: Path) -> None:
     path = packed(write_yolo_export(tmp_path / "d"))
     seen: list[tuple[int, int]] = []
     first = unpacked(path, lambda *done: seen.append(done))
-    assert seen == [(n, 4) for n in (1, 2, 3, 4)]
+    assert seen == [(n, 5) for n in (1, 2, 3, 4, 5)]
     assert unpacked(path, lambda *done: seen.append(done)) == first
-    assert len(seen) == 4
+    assert len(seen) == 5
     assert first.parent == cache
     assert [folder.name for folder in cache.iterdir()] == [first.name]
 
@@ -237,6 +237,7 @@ def test_names_that_macos_wrote_are_read_as_utf8(tmp_path: Path) -> None:
     folder = write_yolo_export(tmp_path / "d")
     name = "Stück"
     (folder / "images" / "b.png").rename(folder / "images" / f"{name}.png")
+    (folder / "labels" / "b.txt").rename(folder / "labels" / f"{name}.txt")
     path = packed(folder)
     content = path.read_bytes()
     with zipfile.ZipFile(path) as file:

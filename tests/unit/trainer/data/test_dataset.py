@@ -88,8 +88,10 @@ def test_yolo_with_data_yaml(tmp_path: Path) -> None:
     (root / "data.yaml").write_text(
         "train: images/train\nnames: {0: dot, 1: bar}\n", encoding="utf-8"
     )
-    photos = open_dataset(root).splits["train"]
-    assert [photo.is_good for photo in photos] == [False, True, True]
+    dataset = open_dataset(root)
+    photos = dataset.splits["train"]
+    assert [photo.is_good for photo in photos] == [False, True]
+    assert [photo.path.name for photo in dataset.unlabelled] == ["no-file.png"]
     assert photos[0].boxes.tolist() == [[24, 16, 40, 48]]
     assert photos[0].labels.tolist() == [1]
 

@@ -81,6 +81,7 @@ def test_classes_numbered_with_a_gap_are_refused(tmp_path: Path, names: str) -> 
 
 def test_classes_are_ordered_by_number_and_not_by_text(tmp_path: Path) -> None:
     root = write_yolo(tmp_path / "d")
+    (root / "classes.txt").unlink()
     names = ", ".join(f'"{number}": n{number}' for number in reversed(range(12)))
     text = f"train: images\nnames: {{{names}}}\n"
     (root / "data.yaml").write_text(text, encoding="utf-8")

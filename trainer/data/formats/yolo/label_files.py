@@ -1,0 +1,177 @@
+"""Which text file has the labels of which photo.
+
+The labels of ``images/a.jpg`` are in ``labels/a.txt``, those of any photo may be in
+``a.txt`` beside it. Letters of the other case (``A.TXT``) and another Unicode form (as
+macOS writes it) are the same name; Windows and macOS open such files too. Nothing else
+is: ``a.jpg.txt`` or a file one folder up may belong to another photo, so a photo
+without labels beside labels without a photo is an error.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.data.findings import Finding, Level, first_names
+from trainer.data.formats.files import SUFFIXES
+from trainer.data.formats.text_file import read_damaged_text
+from trainer.data.formats.yolo.lines import BOX_NUMBERS, LabelLine, parsed
+from trainer.data.formats.yolo.splits import IMAGES_FOLDER
+
+LABELS_FOLDER = "labels"
+LABEL_SUFFIX = ".txt"
+
+Key = tuple[str, str]  # folder below the dataset and name without suffix, both folded
+
+
+@dataclass(slots=True)
+class Matches:
+    """Photos with their label files, and what belongs to nothing."""
+
+    files: dict[Path, Path] = field(default_factory=dict)  # photo to its label file
+    # photos that share one, or have several that differ, and the finding of each
+    contested: dict[Path, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+class LabelFiles:
+    """The label files of a dataset.
+
+    Args:
+        root: Folder of the dataset; no label file outside it is one.
+        files: Every file below it that may be a label file.
+    """
+
+    def __init__(self, root: Path, files: Iterable[Path]) -> None:
+        self.root = root
+        self._by_key: dict[Key, list[Path]] = defaultdict(list)
+        for path in files:
+            if path.suffix.lower() == LABEL_SUFFIX:
+                self._by_key[self._key(path.parent, path)].append(path)
+
+    @property
+    def paths(self) -> list[Path]:
+        """All of them, sorted."""
+        return sorted(path for paths in self._by_key.values() for path in paths)
+
+    def of(self, picture: Path) -> list[Path]:
+        """Return the label files that have the name and place of a picture's."""
+        keys = dict.fromkeys(
+            self._key(folder, picture) for folder in self.folders(picture)
+        )
+        return [path for key in keys for path in self._by_key.get(key, ())]
+
+    def folders(self, picture: Path) -> list[Path]:
+        """Return the folders where the label file of a picture may be, best first.
+
+        ``labels`` in the place of the innermost ``images``, and the picture's own.
+        """
+        parts = list(picture.parent.relative_to(self.root).parts)
+        for position in range(len(parts) - 1, -1, -1):
+            if folded(parts[position]) == IMAGES_FOLDER:
+                parts[position] = LABELS_FOLDER
+                return [self.root.joinpath(*parts), picture.parent]
+        return [picture.parent]
+
+    def match(self, pictures: Sequence[Path]) -> Matches:
+        """Return the label file of each picture that has exactly one.
+
+        Args:
+            pictures: Each once.
+        """
+        candidates = {picture: self.of(picture) for picture in pictures}
+        sharers: dict[Path, list[Path]] = defaultdict(list)
+        for picture, paths in candidates.items():
+            for path in paths:
+                sharers[path].append(picture)
+        matches = Matches()
+        for picture, paths in candidates.items():
+            if not paths:
+                continue
+            others = sorted({other for path in paths for other in sharers[path]})
+            if chosen := self._chosen(picture, others, candidates):
+                matches.files[picture] = chosen
+            elif picture not in matches.contested:
+                self._contest(others, paths, matches)
+        return matches
+
+    def _chosen(
+        self, picture: Path, others: Sequence[Path], candidates: dict[Path, list[Path]]
+    ) -> Path | None:
+        """Return the label file of a picture if it is the only one that can be."""
+        own = candidates[picture]
+        exact = {other: self._exact(other, candidates[other]) for other in others}
+        if others == [picture]:
+            texts = {_content(path) for path in own} if len(own) > 1 else set()
+            return exact[picture] or own[0] if len(texts) < 2 else None
+        taken = set(exact.values())
+        is_clear = None not in taken and len(taken) == len(others)
+        return exact[picture] if is_clear and taken.issuperset(own) else None
+
+    def _exact(self, picture: Path, paths: Sequence[Path]) -> Path | None:
+        names = [f / f"{picture.stem}{LABEL_SUFFIX}" for f in self.folders(picture)]
+        return next((name for name in names if name in paths), None)
+
+    def _contest(
+        self, pictures: Sequence[Path], paths: Sequence[Path], matches: Matches
+    ) -> None:
+        """Add the finding of photos whose label file is not known."""
+        if len(pictures) > 1:
+            reason = "its label file may be that of another photo"
+            why = (
+                f"{len(pictures)} photos could be meant by "
+                f"{self._names(paths)}: {self._names(pictures, most=None)}."
+            )
+            fix = "Give the photos different names, and their label files too."
+        else:
+            reason = "it has two label files that differ"
+            why = f"{self._names(pictures)} has {len(paths)} label files that differ: "
+            why += f"{self._names(paths, most=None)}."
+            fix = "Keep the right one."
+        matches.findings.append(Finding(Level.ERROR, paths[0], "", why, fix))
+        for picture in pictures:
+            matches.contested[picture] = reason
+
+    def _names(self, paths: Iterable[Path], most: int | None = 3) -> str:
+        names = [str(path.relative_to(self.root)) for path in paths]
+        return first_names(names) if most else ", ".join(names)
+
+    def _key(self, folder: Path, file: Path) -> Key:
+        return folded(folder.relative_to(self.root).as_posix()), folded(file.stem)
+
+
+def folded(name: str) -> str:
+    """Return one spelling for names that Windows or macOS take for the same."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def plain(name: str) -> str:
+    """Return the letters and digits of a name: tools replace all others.
+
+    A picture's suffix at its end is left away: ``a.jpg.txt`` is like ``a.txt``.
+    """
+    text = folded(name)
+    while (suffix := Path(text).suffix) and suffix in {*SUFFIXES, LABEL_SUFFIX}:
+        text = text.removesuffix(suffix)
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", text)) or text
+
+
+def holds_boxes(path: Path) -> bool:
+    """Return whether the first line of a text file is one of a label file."""
+    try:
+        lines = read_damaged_text(path).splitlines()
+    except OSError:
+        return False
+    line = parsed(1, next(filter(str.strip, lines), "x"))
+    return isinstance(line, LabelLine) and len(line.values) >= BOX_NUMBERS
+
+
+def _content(path: Path) -> str:
+    """Return the labels of a file, alike for files that differ by spaces only."""
+    try:
+        lines = read_damaged_text(path).splitlines()
+    except OSError:  # reading it reports why
+        return str(path)
+    return "\n".join(sorted(" ".join(line.split()) for line in lines if line.strip()))
