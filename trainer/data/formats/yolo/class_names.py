@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from models.errors import DatasetError
 from trainer.data.formats.text_file import read_text
-from trainer.data.formats.yolo.settings import Settings
+from trainer.data.formats.yolo.settings import YoloSettings
 from trainer.data.paths import shown
 
 CLASSES_FILE, DARKNET_NAMES = "classes.txt", "obj.names"
@@ -21,7 +21,7 @@ def is_names_file(path: Path) -> bool:
     return path.name.lower() in {CLASSES_FILE, DARKNET_NAMES}
 
 
-def class_names(settings: Settings, files: Sequence[Path]) -> list[str]:
+def class_names(settings: YoloSettings, files: Sequence[Path]) -> list[str]:
     """Return the class names; the index is the class.
 
     Args:
@@ -55,7 +55,7 @@ def class_names(settings: Settings, files: Sequence[Path]) -> list[str]:
     return names
 
 
-def names_files(settings: Settings, files: Sequence[Path]) -> list[Path]:
+def names_files(settings: YoloSettings, files: Sequence[Path]) -> list[Path]:
     """Return the text files with class names, nearest to the top first."""
     named = {
         PurePosixPath(value.replace("\\", "/")).name
@@ -69,7 +69,7 @@ def names_files(settings: Settings, files: Sequence[Path]) -> list[Path]:
 
 
 def _sources(
-    settings: Settings, files: Sequence[Path]
+    settings: YoloSettings, files: Sequence[Path]
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yield each file with class names and these; the first one counts."""
     if settings.yaml_file and settings.names is not None:
@@ -124,7 +124,7 @@ def _difference(
     return ""
 
 
-def _refuse_other_count(settings: Settings, path: Path, count: int) -> None:
+def _refuse_other_count(settings: YoloSettings, path: Path, count: int) -> None:
     """Refuse a stated number of classes that is not that of the names.
 
     Raises:

@@ -9,7 +9,7 @@ from trainer.data.formats.rows import Annotations, PhotoRows, Row
 from trainer.data.formats.shapes import Outlines
 from trainer.data.formats.text_file import read_damaged_text
 from trainer.data.formats.yolo.lines import (
-    Evidence,
+    FolderEvidence,
     LabelLine,
     box_of,
     counts_from_1,
@@ -103,7 +103,7 @@ def _lines(photo: PhotoRows, faults: Faults) -> Lines:
 
 
 def _row(
-    line: LabelLine, labels: Sequence[str], found: Evidence, *, is_shifted: bool
+    line: LabelLine, labels: Sequence[str], found: FolderEvidence, *, is_shifted: bool
 ) -> Row | str:
     """Return the box on a line, or what is wrong with it."""
     if is_shifted:
@@ -120,7 +120,7 @@ def _row(
     return Row(labels[line.label], box, normalized=True, place=f"line {line.number}")
 
 
-def _may_be_corners(shown: dict[Path, Evidence]) -> Iterable[Finding]:
+def _may_be_corners(shown: dict[Path, FolderEvidence]) -> Iterable[Finding]:
     """Return a finding for each folder with few boxes that may be corners."""
     return [
         Finding(

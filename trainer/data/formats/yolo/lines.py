@@ -7,7 +7,7 @@ A line has no field names, so what its numbers are follows from their count and 
   tracker wrote has as many numbers: centre, sides, score, and its track's number.
 * 5, or odd: a box or an outline, and a score. A detector has drawn it, not a person.
 
-What one line leaves open, the lines of its folder decide together (``Evidence``).
+What one line leaves open, the lines of its folder decide together (``FolderEvidence``).
 
 Source: Ultralytics' dataset formats (detect, segment, OBB), its ``save_txt`` with
 ``save_conf`` and tracks; its loader refuses coordinates above 1.
@@ -89,7 +89,7 @@ def _text_fault(text: str, words: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class FolderEvidence:
     """What the lines of one folder show together."""
 
     ends_in_tracks: bool = False  # outlines are boxes with score and track
@@ -97,7 +97,7 @@ class Evidence:
     are_corners: bool = False  # the same, with enough boxes to be sure
 
 
-def evidence(lines: Iterable[LabelLine]) -> Evidence:
+def evidence(lines: Iterable[LabelLine]) -> FolderEvidence:
     """Return what the lines of one folder show together."""
     known = list(lines)
     outlines = [line for line in known if line.is_outline]
@@ -109,14 +109,14 @@ def evidence(lines: Iterable[LabelLine]) -> Evidence:
     boxes = [line.values for line in known if line.is_box]
     may_be_corners = _may_be_corners(boxes)
     are_corners = may_be_corners and len(boxes) >= ENOUGH_BOXES
-    return Evidence(ends_in_tracks, may_be_corners, are_corners)
+    return FolderEvidence(ends_in_tracks, may_be_corners, are_corners)
 
 
 def counts_from_1(lines: Iterable[LabelLine], class_count: int) -> bool:
     """Return whether class numbers seem to begin with 1: 0 is not used, the count is.
 
     Args:
-        lines: Of the whole dataset.
+        lines: All of the dataset.
         class_count: Number of class names.
     """
     used = {line.label for line in lines}
@@ -138,7 +138,7 @@ def _centred(values: Sequence[float]) -> Corners:
     return centred_box(cx, cy, width, height)
 
 
-def box_of(line: LabelLine, found: Evidence) -> Corners | str:
+def box_of(line: LabelLine, found: FolderEvidence) -> Corners | str:
     """Return the box of a line as shares of the photo, or why it is none.
 
     Args:
@@ -157,7 +157,7 @@ def box_of(line: LabelLine, found: Evidence) -> Corners | str:
     return _centred(values)
 
 
-def _count_fault(line: LabelLine, found: Evidence) -> str:
+def _count_fault(line: LabelLine, found: FolderEvidence) -> str:
     """Return why a line has too few or too many numbers; empty where it is right."""
     count = len(line.values)
     if line.is_box:
@@ -166,8 +166,8 @@ def _count_fault(line: LabelLine, found: Evidence) -> str:
     if count < BOX_NUMBERS:
         return fault
     if not line.is_outline:
-        what = "box" if count == BOX_NUMBERS + 1 else "outline"
-        return f"{fault} This may be a {what} and the score of a detector."
+        what = "a box" if count == BOX_NUMBERS + 1 else "an outline"
+        return f"{fault} This may be {what} and the score of a detector."
     is_track = line.may_end_in_track and (found.ends_in_tracks or line.values[-1] > 1)
     if is_track:
         return f"{fault} The last two may be the score and the track of a detector."

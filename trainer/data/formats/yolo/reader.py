@@ -34,7 +34,7 @@ from trainer.data.formats.yolo.settings import (
     DARKNET_SETTINGS,
     SETTINGS_FILES,
     SPLIT_KEYS,
-    Settings,
+    YoloSettings,
     read_settings,
 )
 from trainer.data.formats.yolo.splits import SplitReader
@@ -196,7 +196,7 @@ def _report_lost(
 
 
 def _unlisted(
-    settings: Settings,
+    settings: YoloSettings,
     annotations: Annotations,
     rest: Iterable[Path],
     finder: PictureFinder,

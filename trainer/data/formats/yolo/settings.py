@@ -24,7 +24,7 @@ FIX = "Export the dataset again."
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class YoloSettings:
     """What the settings files state, unchecked where a value is `Any`."""
 
     root: Path
@@ -42,7 +42,7 @@ class Settings:
         return file.name if file else ""
 
 
-def read_settings(root: Path) -> Settings:
+def read_settings(root: Path) -> YoloSettings:
     """Return the settings of a dataset; empty where it has none.
 
     Raises:
@@ -53,7 +53,7 @@ def read_settings(root: Path) -> Settings:
     darknet = tuple(_darknet(darknet_file)) if darknet_file.is_file() else ()
     found = _yaml_documents(root)
     if not found:
-        return Settings(root, darknet_file=darknet_file, darknet=darknet)
+        return YoloSettings(root, darknet_file=darknet_file, darknet=darknet)
     (path, (values, node)), *others = found.items()
     for other, (other_values, _) in others:
         if repr(other_values) != repr(values):  # `==` does not end in an alias loop
@@ -72,7 +72,7 @@ def read_settings(root: Path) -> Settings:
             why="Only one of them can be followed.",
             fix="Keep the file of the export that the label files belong to.",
         )
-    return Settings(
+    return YoloSettings(
         root, path, values, _names(path, node), darknet_file, darknet=darknet
     )
 

@@ -23,7 +23,7 @@ from trainer.data.formats.files import (
 )
 from trainer.data.formats.rows import PhotoRows, split_name
 from trainer.data.formats.text_file import read_damaged_text
-from trainer.data.formats.yolo.settings import DARKNET_FOLDER, SPLIT_KEYS, Settings
+from trainer.data.formats.yolo.settings import DARKNET_FOLDER, SPLIT_KEYS, YoloSettings
 from trainer.data.paths import (
     OutsideNameError,
     UnusableNameError,
@@ -46,7 +46,7 @@ class SplitReader:
         lists: The text files that list pictures.
     """
 
-    def __init__(self, settings: Settings, finder: PictureFinder) -> None:
+    def __init__(self, settings: YoloSettings, finder: PictureFinder) -> None:
         self.findings: list[Finding] = []
         self.lists: list[Path] = []
         self._settings = settings
