@@ -78,7 +78,7 @@ def files_and_packages(folder: Path) -> tuple[list[Path], list[Path]]:
             continue
         folders[:] = [
             name
-            for name in folders
+            for name in sorted(folders)  # which of two links is followed
             if not name.startswith(".") and name not in FOREIGN_FOLDERS
         ]
         paths = [Path(place, name) for name in names]

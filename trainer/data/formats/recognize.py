@@ -4,6 +4,7 @@ There is no option for the format: each has files that no other has. A folder wi
 labels of two formats is refused, because which of them are right is not known.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def _unlisted(
     annotations: Annotations, files: list[Path], finder: PictureFinder
 ) -> list[PhotoRows]:
     """Return the pictures that no record means; those of ``good/`` need none."""
-    known = {photo.path for photo in annotations.photos}
+    known = {os.path.realpath(photo.path) for photo in annotations.photos}
     return [
         PhotoRows(
             path,
@@ -86,7 +87,9 @@ def _unlisted(
             state_reason="no label file lists it",
         )
         for path in files
-        if is_picture(path) and path not in known and not finder.is_good(path)
+        if is_picture(path)
+        and os.path.realpath(path) not in known  # a link to it is the same picture
+        and not finder.is_good(path)
     ]
 
 

@@ -47,9 +47,22 @@ class LabelFiles:
     def __init__(self, root: Path, files: Iterable[Path]) -> None:
         self.root = root
         self._by_key: dict[Key, list[Path]] = defaultdict(list)
+        self._folders: set[Path] = set()
         for path in files:
-            if path.suffix.lower() == LABEL_SUFFIX:
-                self._by_key[self._key(path.parent, path)].append(path)
+            self._add(path)
+
+    def _add(self, path: Path) -> None:
+        self._folders.add(path.parent)
+        if path.suffix.lower() == LABEL_SUFFIX:
+            self._by_key[self._key(path.parent, path)].append(path)
+
+    def add_linked(self, pictures: Iterable[Path]) -> None:
+        """Add the label files of folders that are links to folders seen before."""
+        wanted = {folder for picture in pictures for folder in self.folders(picture)}
+        for folder in sorted(wanted - self._folders):
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                if path.is_file():
+                    self._add(path)
 
     @property
     def paths(self) -> list[Path]:

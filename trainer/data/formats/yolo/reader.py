@@ -9,6 +9,7 @@ background, as some trainers do.
 Source: Ultralytics' dataset format; CVAT manual, "YOLO"; Darknet's ``.data`` files.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from trainer.data.formats.yolo.settings import (
 )
 from trainer.data.formats.yolo.splits import SplitReader
 
-NO_LABEL_FILE = "it has no label file"
+NO_LABEL_FILE = "no label file (that of a good part is empty)"
 MAY_HAVE_OTHER = "a label file of another name may be its own"
 DEFECTIVE_IN_GOOD = "it lies in good/, but a label file with boxes has its name"
 
@@ -95,20 +96,24 @@ def read(finder: PictureFinder, files: Sequence[Path]) -> Annotations:
         finder.root, [p for p in files if _is_label_file(p) and p not in others]
     )
     photos = [photo for photo in annotations.photos if not photo.fault]
-    pictures = [path for path in files if is_picture(path)]
-    listed = {photo.path for photo in photos}
-    rest = [path for path in pictures if path not in listed]
+    rest = _others(filter(is_picture, files), [photo.path for photo in photos])
+    label_files.add_linked(photo.path for photo in photos)
     claimed = _assign_files(annotations, photos, label_files, finder)
     claimed |= {path for picture in rest for path in label_files.of(picture)}
     unlabelled = [p.path for p in photos if p.state is LabelState.UNLABELLED]
-    lost = [path for path in label_files.paths if path not in claimed]
-    lost = [path for path in lost if holds_boxes(path)]
+    lost = [p for p in _others(label_files.paths, claimed) if holds_boxes(p)]
     lost = _refuse_good(annotations, rest, lost, unlabelled, label_files, finder)
     _report_lost(annotations, photos, explained(label_files, lost, unlabelled, files))
     annotations.unlisted += _unlisted(settings, annotations, rest, finder)
     read_rows(annotations, [photo for photo in photos if photo.source in claimed])
     _refuse_listed_good(annotations, photos, finder)
     return annotations
+
+
+def _others(paths: Iterable[Path], known: Iterable[Path]) -> list[Path]:
+    """Return the files that are not known, not through a link either."""
+    real = {os.path.realpath(path) for path in known}
+    return [path for path in paths if os.path.realpath(path) not in real]
 
 
 def _assign_files(

@@ -114,7 +114,27 @@ class SplitReader:
                 if isinstance(name, str) and name.strip():
                     photos = self._named(key, name.strip())
                     splits.setdefault(split_name(key), []).extend(photos)
+        self._warn_of_other_keys()
         return splits
+
+    def _warn_of_other_keys(self) -> None:
+        """Add a finding for each key that names pictures, but is no split."""
+        file = self._settings.yaml_file or self._root
+        for key, value in self._settings.values.items():
+            if key in {*SPLIT_KEYS, "path"} or not isinstance(value, str):
+                continue
+            try:
+                folder = path_below(self._root, self._root, value)
+            except UnusableNameError:
+                continue
+            if folder != self._root and folder.is_dir() and pictures_below(folder):
+                why = (
+                    f"{shown(key)} is no split, its folder {value} is not read for it."
+                )
+                fix = f"Name the split {', '.join(SPLITS)}, or delete the line."
+                self.findings.append(
+                    Finding(Level.WARNING, file, str(key)[:20], why, fix)
+                )
 
     def _named(self, key: str, name: str) -> list[PhotoRows]:
         """Return the photos of the folder or list that ``data.yaml`` names.

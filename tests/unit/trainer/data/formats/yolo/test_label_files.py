@@ -68,7 +68,7 @@ def test_photo_without_label_file_is_unlabelled_and_an_empty_file_makes_it_good(
     read = open_dataset(root)
     assert [p.path.name for p in read.photos] == ["a.png"]
     assert [p.path.name for p in read.unlabelled] == ["b.png"]
-    [found] = [f for f in read.findings if "it has no label file" in f.why]
+    [found] = [f for f in read.findings if "no label file" in f.why]
     assert found.place == "b.png"
 
 
@@ -148,3 +148,29 @@ def test_labels_are_looked_for_in_the_innermost_images_folder(tmp_path: Path) ->
         tmp_path / "images" / "x" / "labels" / "train",
         picture.parent,
     ]
+
+
+@pytest.mark.parametrize("folder", ["images", "labels"])
+@pytest.mark.parametrize("target", ["aaa", "zzz", "zzz/inner"])
+def test_folder_that_is_a_link_is_read_once(
+    tmp_path: Path, folder: str, target: str
+) -> None:
+    root = write_yolo_export(tmp_path)
+    (root / target).parent.mkdir(exist_ok=True)
+    (root / folder).rename(root / target)
+    (root / folder).symlink_to(root / target)
+    dataset = open_dataset(root)
+    assert [len(p.boxes) for p in dataset.photos] == [1, 0]
+    assert not dataset.unlabelled
+    assert not [f for f in dataset.findings if "no picture" in f.why]
+
+
+def test_split_of_links_to_a_pool_of_photos_is_read(tmp_path: Path) -> None:
+    root = write_yolo_export(tmp_path)
+    for name in ("images", "labels"):
+        (root / name / "train").mkdir()
+        for path in [p for p in (root / name).iterdir() if p.is_file()]:
+            (root / name / "train" / path.name).symlink_to(path)
+    dataset = open_dataset(root)
+    assert [len(p.boxes) for p in dataset.splits["train"]] == [1, 0]
+    assert not dataset.unlabelled

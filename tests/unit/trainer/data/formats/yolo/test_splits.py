@@ -181,3 +181,10 @@ def test_good_is_no_part_of_a_split_that_names_the_whole_folder(tmp_path: Path) 
     assert not [f for f in read.findings if f.level == "error"]
     assert [p.path.name for p in read.splits["val"]][:2] == ["a.png", "b.png"]
     assert not read.unlabelled
+
+
+@pytest.mark.parametrize("key", ["Train", "trian", "validate"])
+def test_key_that_is_no_split_is_reported(tmp_path: Path, key: str) -> None:
+    root = write_yolo_export(tmp_path)
+    write_text(root / "data.yaml", f"names: [dot]\n{key}: images\nname: d\n")
+    assert [f.place for f in warnings_of(root) if "is no split" in f.why] == [key]
