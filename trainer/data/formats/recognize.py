@@ -78,7 +78,14 @@ def _unlisted(
     annotations: Annotations, files: list[Path], finder: PictureFinder
 ) -> list[PhotoRows]:
     """Return the pictures that no record means; those of ``good/`` need none."""
-    known = {os.path.realpath(photo.path) for photo in annotations.photos}
+    known = {photo.path for photo in annotations.photos}
+    others = [
+        path
+        for path in files
+        if is_picture(path) and path not in known and not finder.is_good(path)
+    ]
+    # A link to a picture is the same picture.
+    real = {os.path.realpath(path) for path in known} if others else set()
     return [
         PhotoRows(
             path,
@@ -86,10 +93,8 @@ def _unlisted(
             state=LabelState.UNLABELLED,
             state_reason="no label file lists it",
         )
-        for path in files
-        if is_picture(path)
-        and os.path.realpath(path) not in known  # a link to it is the same picture
-        and not finder.is_good(path)
+        for path in others
+        if os.path.realpath(path) not in real
     ]
 
 

@@ -47,19 +47,23 @@ class LabelFiles:
     def __init__(self, root: Path, files: Iterable[Path]) -> None:
         self.root = root
         self._by_key: dict[Key, list[Path]] = defaultdict(list)
-        self._folders: set[Path] = set()
+        self._folders: dict[Path, str] = {}  # with their folded names
+        self._places: dict[Path, dict[Path, str]] = {}  # of a folder of pictures
         for path in files:
             self._add(path)
 
     def _add(self, path: Path) -> None:
-        self._folders.add(path.parent)
+        if path.parent not in self._folders:
+            self._folders[path.parent] = self._folded(path.parent)
         if path.suffix.lower() == LABEL_SUFFIX:
-            self._by_key[self._key(path.parent, path)].append(path)
+            key = self._folders[path.parent], folded(path.stem)
+            self._by_key[key].append(path)
 
     def add_linked(self, pictures: Iterable[Path]) -> None:
         """Add the label files of folders that are links to folders seen before."""
-        wanted = {folder for picture in pictures for folder in self.folders(picture)}
-        for folder in sorted(wanted - self._folders):
+        parents = {picture.parent for picture in pictures}
+        wanted = {folder for parent in parents for folder in self._places_of(parent)}
+        for folder in sorted(wanted - self._folders.keys()):
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 if path.is_file():
                     self._add(path)
@@ -71,22 +75,32 @@ class LabelFiles:
 
     def of(self, picture: Path) -> list[Path]:
         """Return the label files that have the name and place of a picture's."""
-        keys = dict.fromkeys(
-            self._key(folder, picture) for folder in self.folders(picture)
-        )
-        return [path for key in keys for path in self._by_key.get(key, ())]
+        name = folded(picture.stem)
+        places = dict.fromkeys(self._places_of(picture.parent).values())
+        return [p for place in places for p in self._by_key.get((place, name), ())]
 
     def folders(self, picture: Path) -> list[Path]:
         """Return the folders where the label file of a picture may be, best first.
 
         ``labels`` in the place of the innermost ``images``, and the picture's own.
         """
-        parts = list(picture.parent.relative_to(self.root).parts)
-        for position in range(len(parts) - 1, -1, -1):
-            if folded(parts[position]) == IMAGES_FOLDER:
-                parts[position] = LABELS_FOLDER
-                return [self.root.joinpath(*parts), picture.parent]
-        return [picture.parent]
+        return list(self._places_of(picture.parent))
+
+    def _places_of(self, folder: Path) -> dict[Path, str]:
+        """Return the folders with label files for a folder of pictures, also folded."""
+        if folder not in self._places:
+            parts = list(folder.relative_to(self.root).parts)
+            places = [folder]
+            for position in range(len(parts) - 1, -1, -1):
+                if folded(parts[position]) == IMAGES_FOLDER:
+                    parts[position] = LABELS_FOLDER
+                    places.insert(0, self.root.joinpath(*parts))
+                    break
+            self._places[folder] = {place: self._folded(place) for place in places}
+        return self._places[folder]
+
+    def _folded(self, folder: Path) -> str:
+        return folded(folder.relative_to(self.root).as_posix())
 
     def match(self, pictures: Sequence[Path]) -> Matches:
         """Return the label file of each picture that has exactly one.
@@ -150,9 +164,6 @@ class LabelFiles:
     def _names(self, paths: Iterable[Path], most: int | None = 3) -> str:
         names = [str(path.relative_to(self.root)) for path in paths]
         return first_names(names) if most else ", ".join(names)
-
-    def _key(self, folder: Path, file: Path) -> Key:
-        return folded(folder.relative_to(self.root).as_posix()), folded(file.stem)
 
 
 def folded(name: str) -> str:

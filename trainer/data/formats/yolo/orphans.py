@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.data.findings import Finding, Level, first_names
+from trainer.data.findings import SHOWN_NAMES, Finding, Level, first_names
 from trainer.data.formats.files import SUFFIXES, is_picture
 from trainer.data.formats.yolo.label_files import (
     LABEL_SUFFIX,
@@ -138,7 +138,7 @@ def _likely(orphans: Sequence[Path], photos: Sequence[Path]) -> list[Pair]:
     """Return each of the first label files with the photo of the nearest name."""
     names = {plain(photo.stem): photo for photo in photos[:MOST_COMPARED]}
     pairs = []
-    for path in orphans[:MOST_COMPARED]:
+    for path in orphans[: SHOWN_NAMES + 1]:  # one more for the dots
         near = difflib.get_close_matches(plain(path.stem), names, n=1, cutoff=0)
         pairs += [(path, names[name]) for name in near]
     return pairs

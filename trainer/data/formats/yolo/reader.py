@@ -112,8 +112,10 @@ def read(finder: PictureFinder, files: Sequence[Path]) -> Annotations:
 
 def _others(paths: Iterable[Path], known: Iterable[Path]) -> list[Path]:
     """Return the files that are not known, not through a link either."""
-    real = {os.path.realpath(path) for path in known}
-    return [path for path in paths if os.path.realpath(path) not in real]
+    known = set(known)
+    others = [path for path in paths if path not in known]
+    real = {os.path.realpath(path) for path in known} if others else set()
+    return [path for path in others if os.path.realpath(path) not in real]
 
 
 def _assign_files(
