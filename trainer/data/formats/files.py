@@ -55,12 +55,13 @@ def files_and_packages(folder: Path) -> tuple[list[Path], list[Path]]:
 
     Raises:
         DatasetError: Folders lie in each other deeper than any export has them.
+        OSError: A folder cannot be read: its photos would be missing.
     """
     found: list[Path] = []
     packages: list[Path] = []
     # Not Path.resolve: it raises RuntimeError where a link leads to itself.
     seen = {_identity(above) for above in Path(os.path.realpath(folder)).parents}
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         identity = _identity(Path(place))
         if identity in seen:
             folders.clear()
@@ -84,6 +85,12 @@ def files_and_packages(folder: Path) -> tuple[list[Path], list[Path]]:
         paths = [Path(place, name) for name in names]
         found += [path for path in paths if not is_pipe_or_device(path)]
     return sorted(found), sorted(packages)
+
+
+def _refuse(error: OSError) -> None:
+    """Raise what ``os.walk`` ignores, unless the folder is not there."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -54,7 +54,7 @@ class LabelFiles:
 
     def _add(self, path: Path) -> None:
         if path.parent not in self._folders:
-            self._folders[path.parent] = self._folded(path.parent)
+            self._folders[path.parent] = self.place(path.parent)
         if path.suffix.lower() == LABEL_SUFFIX:
             key = self._folders[path.parent], folded(path.stem)
             self._by_key[key].append(path)
@@ -96,10 +96,11 @@ class LabelFiles:
                     parts[position] = LABELS_FOLDER
                     places.insert(0, self.root.joinpath(*parts))
                     break
-            self._places[folder] = {place: self._folded(place) for place in places}
+            self._places[folder] = {place: self.place(place) for place in places}
         return self._places[folder]
 
-    def _folded(self, folder: Path) -> str:
+    def place(self, folder: Path) -> str:
+        """Return a folder's path below the dataset, folded."""
         return folded(folder.relative_to(self.root).as_posix())
 
     def match(self, pictures: Sequence[Path]) -> Matches:

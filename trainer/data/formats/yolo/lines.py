@@ -31,6 +31,8 @@ FAR_OUTSIDE = 0.1  # share of the photo; tools that draw over the edge stay belo
 PIXELS = 2.0  # no share is as large, no box of a defect has two pixels everywhere
 # A box that reaches over the edge by more is no rounding, but read wrongly.
 OVER_EDGE = 0.02
+# Of boxes anywhere in a photo, more than half would; of large ones in it, next to none.
+SHARE_OVER_EDGE = 0.25
 ENOUGH_BOXES = 5  # to refuse what could also be boxes of large defects, drawn badly
 
 EXPECTED = "expected 4: centre and sides as shares of the photo"
@@ -127,10 +129,11 @@ def _may_be_corners(boxes: Sequence[tuple[float, ...]]) -> bool:
     """Return whether boxes are right as corners, and over the edge as centres."""
     most = 1 + OVER_EDGE
     are_ordered = all(x1 < x2 <= most and y1 < y2 <= most for x1, y1, x2, y2 in boxes)
-    return are_ordered and any(
+    over_edge = [
         max(-x1, -y1, x2 - 1, y2 - 1) > OVER_EDGE
         for x1, y1, x2, y2 in (_centred(box) for box in boxes)
-    )
+    ]
+    return are_ordered and sum(over_edge) > SHARE_OVER_EDGE * len(boxes)
 
 
 def _centred(values: Sequence[float]) -> Corners:
@@ -166,7 +169,8 @@ def _count_fault(line: LabelLine, found: FolderEvidence) -> str:
     if count < BOX_NUMBERS:
         return fault
     if not line.is_outline:
-        what = "a box" if count == BOX_NUMBERS + 1 else "an outline"
+        is_box = count == BOX_NUMBERS + 1
+        what = "a box and its angle, or a box" if is_box else "an outline"
         return f"{fault} This may be {what} and the score of a detector."
     is_track = line.may_end_in_track and (found.ends_in_tracks or line.values[-1] > 1)
     if is_track:

@@ -111,15 +111,15 @@ def _report_near(
     Returns:
         These files.
     """
-    photos: dict[Path, list[Path]] = defaultdict(list)
+    photos: dict[str, list[Path]] = defaultdict(list)
     for photo in unlabelled:
         if photo not in found.owners:
             for folder in label_files.folders(photo):
-                photos[folder].append(photo)
-    near = [path for path in orphans if path.parent in photos]
+                photos[label_files.place(folder)].append(photo)
+    near = [path for path in orphans if label_files.place(path.parent) in photos]
     for folder in sorted({path.parent for path in near}):
         inside = [path for path in near if path.parent == folder]
-        owners = photos[folder]
+        owners = photos[label_files.place(folder)]
         found.owners |= set(owners)
         count = len(inside)
         why = (

@@ -42,6 +42,7 @@ from trainer.data.formats.yolo.splits import SplitReader
 
 NO_LABEL_FILE = "no label file (that of a good part is empty)"
 MAY_HAVE_OTHER = "a label file of another name may be its own"
+CORRECT_ERROR = "Correct the error about its label file."
 DEFECTIVE_IN_GOOD = "it lies in good/, but a label file with boxes has its name"
 
 
@@ -101,7 +102,9 @@ def read(finder: PictureFinder, files: Sequence[Path]) -> Annotations:
     claimed = _assign_files(annotations, photos, label_files, finder)
     claimed |= {path for picture in rest for path in label_files.of(picture)}
     unlabelled = [p.path for p in photos if p.state is LabelState.UNLABELLED]
-    lost = [p for p in _others(label_files.paths, claimed) if holds_boxes(p)]
+    texts = _others(label_files.paths, claimed)
+    splits.warn_of_other_lists(texts)
+    lost = [path for path in texts if holds_boxes(path)]
     lost = _refuse_good(annotations, rest, lost, unlabelled, label_files, finder)
     _report_lost(annotations, photos, explained(label_files, lost, unlabelled, files))
     annotations.unlisted += _unlisted(settings, annotations, rest, finder)
@@ -131,7 +134,7 @@ def _assign_files(
     for photo in photos:
         photo.source = matches.files.get(photo.path, photo.source)
         if reason := matches.contested.get(photo.path):
-            photo.state, photo.state_reason = LabelState.UNCLEAR, reason
+            _leave_out(photo, reason)
         elif photo.path not in matches.files and _may_be_labelled(photo, finder):
             photo.state, photo.state_reason = LabelState.UNLABELLED, NO_LABEL_FILE
     return {file for path in paths for file in label_files.of(path)}
@@ -177,9 +180,15 @@ def _defective_in_good(
     why = f"holds boxes, but the only photo of its name is in good/: {picture.name}."
     fix = "Move the photo out of good/, or delete the label file."
     annotations.findings.append(Finding(Level.ERROR, file, "", why, fix, photo=picture))
-    return PhotoRows(
-        picture, file, state=LabelState.UNCLEAR, state_reason=DEFECTIVE_IN_GOOD
-    )
+    photo = PhotoRows(picture, file)
+    _leave_out(photo, DEFECTIVE_IN_GOOD)
+    return photo
+
+
+def _leave_out(photo: PhotoRows, reason: str) -> None:
+    """Mark a photo that an error is about; it is never taken as a good part."""
+    photo.state, photo.state_reason = LabelState.UNCLEAR, reason
+    photo.state_fix = CORRECT_ERROR
 
 
 def _refuse_listed_good(
@@ -189,8 +198,7 @@ def _refuse_listed_good(
     for photo in photos:
         if photo.rows and finder.is_good(photo.path):
             _defective_in_good(annotations, photo.path, photo.source)
-            photo.state = LabelState.UNCLEAR
-            photo.state_reason = DEFECTIVE_IN_GOOD
+            _leave_out(photo, DEFECTIVE_IN_GOOD)
 
 
 def _report_lost(
@@ -199,7 +207,7 @@ def _report_lost(
     annotations.findings += orphans.findings
     for photo in photos:
         if photo.path in orphans.owners:
-            photo.state, photo.state_reason = LabelState.UNCLEAR, MAY_HAVE_OTHER
+            _leave_out(photo, MAY_HAVE_OTHER)
 
 
 def _unlisted(

@@ -10,7 +10,7 @@ The folder that was given is read, also where a path names the original elsewher
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from models.errors import DatasetError
@@ -19,6 +19,7 @@ from trainer.data.formats.files import (
     GOOD_FOLDER,
     PictureFinder,
     PictureName,
+    is_picture,
     pictures_below,
 )
 from trainer.data.formats.rows import PhotoRows, split_name
@@ -109,9 +110,15 @@ class SplitReader:
     def _of_yaml(self) -> Splits:
         splits: Splits = {}
         for key in SPLIT_KEYS:
-            value = self._settings.values.get(key)
+            value = self._settings.values.get(key) or []
             for name in value if isinstance(value, list) else [value]:
-                if isinstance(name, str) and name.strip():
+                if not isinstance(name, str):
+                    raise DatasetError(
+                        f"{self._settings.yaml_file}: {key} is {shown(value)}.",
+                        why="Expected a folder, a text file, or a list of folders.",
+                        fix="Correct the line in data.yaml.",
+                    )
+                if name.strip():
                     photos = self._named(key, name.strip())
                     splits.setdefault(split_name(key), []).extend(photos)
         self._warn_of_other_keys()
@@ -210,6 +217,22 @@ class SplitReader:
             fix = "None needed if this folder is meant; otherwise give the other one."
             self.findings.append(Finding(Level.WARNING, path, place, why, fix))
         return self._finder.find_all(path, names)
+
+    def warn_of_other_lists(self, texts: Iterable[Path]) -> None:
+        """Add a finding for each list of pictures that no setting names.
+
+        Args:
+            texts: Text files that are no labels.
+        """
+        for path in texts:
+            if split_name(path.stem.lower()) not in SPLITS or path in self.lists:
+                continue
+            lines = read_damaged_text(path).splitlines()
+            if is_picture(Path(next(filter(str.strip, lines), "").strip())):
+                why = "lists pictures, but no data.yaml or obj.data names it: not read."
+                fix = f"Write `{split_name(path.stem.lower())}: {path.name}` into "
+                fix += "data.yaml, or delete the list."
+                self.findings.append(Finding(Level.WARNING, path, "", why, fix))
 
     def _of_darknet(self) -> Splits:
         splits: Splits = {}

@@ -1,5 +1,6 @@
 """Which files belong to a dataset, and which picture a name means."""
 
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -184,3 +185,20 @@ def test_second_spelling_of_a_name_is_found(tmp_path: Path) -> None:
     name = PictureName(("0a1b2c3d-a.png", "a.png"), (tmp_path / "images",), "task 1")
     [photo] = finder.find_all(tmp_path / "data.json", [name])
     assert photo.path == tmp_path / "images" / "a.png"
+
+
+def test_folder_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "images" / "val").mkdir(parents=True)
+    scandir = os.scandir
+
+    def closed(path: str | Path) -> object:
+        if str(path).endswith("val"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(PermissionError, match="val"):
+        files_below(tmp_path)
+    assert files_below(tmp_path / "missing") == []

@@ -132,6 +132,8 @@ def test_few_boxes_that_may_be_corners_are_a_warning(tmp_path: Path) -> None:
 def test_large_boxes_inside_their_photos_are_not_taken_for_corners() -> None:
     large = [f"0 0.{cx} 0.4 0.7 0.75" for cx in (36, 40, 45, 50, 55)]
     assert all(isinstance(found, tuple) for found in boxes_of(*large))
+    over_the_edge = "0 0.3 0.4 0.7 0.75"
+    assert all(isinstance(found, tuple) for found in boxes_of(*large, over_the_edge))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulators.exports import write_picture, write_text, write_yolo_export
+from tests.simulators.exports import (
+    write_cvat_yolo,
+    write_picture,
+    write_text,
+    write_yolo_export,
+)
 from tests.simulators.findings import errors_of, warnings_of
 from trainer.data.dataset import open_dataset
+from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 
 ROW = "0 0.25 0.5 0.25 0.5\n"
 
@@ -146,3 +152,33 @@ def test_split_that_names_good_takes_its_photos_as_good_parts(tmp_path: Path) ->
     write_text(root / "good" / "g.txt", ROW)
     [error] = errors_of(root)
     assert (error.file.name, error.photo) == ("g.txt", root / "good" / "g.png")
+
+
+def test_unlabelled_photos_are_good_parts_on_request_only(tmp_path: Path) -> None:
+    root = write_cvat_yolo(tmp_path)
+    (root / "obj_train_data" / "b.txt").unlink()
+    as_good = SplitOptions(unlabelled=UnlabelledUse.GOOD)
+    assert [p.path.name for p in open_dataset(root).photos] == ["a.png"]
+    assert [p.path.name for p in open_dataset(root, split=as_good).photos] == [
+        "a.png",
+        "b.png",
+    ]
+
+
+def test_photo_that_may_have_labels_is_no_good_part_on_request(tmp_path: Path) -> None:
+    root = write_cvat_yolo(tmp_path)
+    folder = root / "obj_train_data"
+    (folder / "a.txt").rename(folder / "a.png.txt")
+    write_picture(root / "extra" / "c.png", 7)
+    as_good = SplitOptions(unlabelled=UnlabelledUse.GOOD)
+    assert [p.path.name for p in open_dataset(root, split=as_good).photos] == ["b.png"]
+
+
+def test_labels_without_photo_in_a_folder_of_another_case_are_an_error(
+    tmp_path: Path,
+) -> None:
+    root = write_yolo_export(tmp_path)
+    (root / "labels").rename(root / "Labels")
+    (root / "Labels" / "a.txt").rename(root / "Labels" / "zzz.txt")
+    [error] = errors_of(root)
+    assert "Labels/zzz.txt and images/a.png" in error.why

@@ -188,3 +188,19 @@ def test_key_that_is_no_split_is_reported(tmp_path: Path, key: str) -> None:
     root = write_yolo_export(tmp_path)
     write_text(root / "data.yaml", f"names: [dot]\n{key}: images\nname: d\n")
     assert [f.place for f in warnings_of(root) if "is no split" in f.why] == [key]
+
+
+def test_list_that_no_setting_names_is_reported(tmp_path: Path) -> None:
+    root = write_yolo_export(tmp_path)
+    write_text(root / "train.txt", "images/a.png\n")
+    write_text(root / "valid.txt", "this is about the validation\n")
+    found = [f for f in warnings_of(root) if "lists pictures" in f.why]
+    assert [f.file.name for f in found] == ["train.txt"]
+
+
+@pytest.mark.parametrize("value", ["{path: images}", "[1]", "3", "[[images]]", "true"])
+def test_split_that_is_no_folder_is_refused(tmp_path: Path, value: str) -> None:
+    root = write_yolo_export(tmp_path)
+    write_text(root / "data.yaml", f"names: [dot]\ntrain: {value}\n")
+    with pytest.raises(DatasetError, match=r"data\.yaml: train is"):
+        open_dataset(root)
