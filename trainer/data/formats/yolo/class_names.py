@@ -140,8 +140,8 @@ def _refuse_other_count(settings: YoloSettings, path: Path, count: int) -> None:
     for file, place, value in stated:
         if str(value).strip() != str(count):
             raise DatasetError(
-                f"{file}: {place} gives {shown(value)} classes, {path.name} has "
-                f"{count} names.",
+                f"{file}: {place} gives {shown(value)} as the number of classes, "
+                f"{path.name} has {count} name{'s' * (count != 1)}.",
                 why="If a name is missing, label files mean other classes.",
                 fix=f"Correct the names in {path.name}, or the number.",
             )

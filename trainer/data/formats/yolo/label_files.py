@@ -147,14 +147,14 @@ class LabelFiles:
     ) -> None:
         """Add the finding of photos whose label file is not known."""
         if len(pictures) > 1:
-            reason = "its label file may be that of another photo"
+            reason = "the label file may be that of another photo"
             why = (
                 f"{len(pictures)} photos could be meant by "
                 f"{self._names(paths)}: {self._names(pictures, most=None)}."
             )
             fix = "Give the photos different names, and their label files too."
         else:
-            reason = "it has two label files that differ"
+            reason = "two label files differ"
             why = f"{self._names(pictures)} has {len(paths)} label files that differ: "
             why += f"{self._names(paths, most=None)}."
             fix = "Keep the right one."

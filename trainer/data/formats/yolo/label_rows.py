@@ -107,10 +107,9 @@ def _row(
 ) -> Row | str:
     """Return the box on a line, or what is wrong with it."""
     if is_shifted:
-        count = len(labels)
         return (
-            f"the class numbers of this dataset run from 1 to {count}, and 0 is never "
-            "used: they seem to start at 1, expected 0."
+            f"the highest class number of this dataset is {len(labels)}, 0 is never "
+            "used: the numbers seem to start at 1, expected 0."
         )
     box = box_of(line, found)
     if isinstance(box, str):

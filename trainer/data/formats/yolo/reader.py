@@ -41,9 +41,9 @@ from trainer.data.formats.yolo.settings import (
 from trainer.data.formats.yolo.splits import SplitReader
 
 NO_LABEL_FILE = "no label file (that of a good part is empty)"
-MAY_HAVE_OTHER = "a label file of another name may be its own"
-CORRECT_ERROR = "Correct the error about its label file."
-DEFECTIVE_IN_GOOD = "it lies in good/, but a label file with boxes has its name"
+MAY_HAVE_OTHER = "a label file of another name may be meant"
+CORRECT_ERROR = "Correct the error about the label file."
+DEFECTIVE_IN_GOOD = "in good/, but a label file with boxes has this name"
 
 
 def sign_of(root: Path, *, is_only: bool) -> Path | None:

@@ -96,7 +96,7 @@ def test_number_of_classes_of_obj_data_is_compared(tmp_path: Path) -> None:
     root = write_cvat_yolo(tmp_path)
     write_text(root / "obj.names", "dot\nbar\n")
     text = refused(root)
-    assert "line 1 gives '1' classes, obj.names has 2 names" in text
+    assert "line 1 gives '1' as the number of classes, obj.names has 2 names" in text
 
 
 def test_names_file_of_obj_data_is_read(tmp_path: Path) -> None:

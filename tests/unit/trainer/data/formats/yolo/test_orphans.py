@@ -92,7 +92,7 @@ def test_owner_may_not_be_taken_as_good(tmp_path: Path) -> None:
     root = write_yolo_export(tmp_path)
     (root / "labels" / "a.txt").rename(root / "labels" / "a.png.txt")
     reasons = [f.why for f in warnings_of(root) if "left out" in f.why]
-    assert any("a label file of another name may be its own" in r for r in reasons)
+    assert any("a label file of another name may be meant" in r for r in reasons)
 
 
 @pytest.mark.parametrize(
