@@ -252,6 +252,8 @@ def _decision_faults(golden: GoldenSet, manifest: Manifest) -> Iterator[str]:
         if manifest.sealed:  # an earlier version writes neither
             yield "they are missing, and the package is sealed"
         return
+    if not manifest.sealed:
+        yield "they are recorded, so the package was sealed, and its seal is gone"
     if tuple(recorded.scores) != manifest.labels:
         yield (
             f"recorded for the labels {', '.join(recorded.scores)}, the manifest has "

@@ -91,6 +91,7 @@ def draft_manifest(
         variants=dict(variants),
         golden=EXPECTED,
         files={},
+        sealed=True,
     )
 
 

@@ -298,6 +298,15 @@ def test_sealed_package_without_decisions_is_refused(
     assert read_golden_set(replace(package, manifest=earlier)).thresholds is None
 
 
+def test_package_with_decisions_whose_seal_was_removed_is_refused(
+    sealed: Package,
+) -> None:
+    manifest = sealed.manifest.model_copy(update={"sealed": False})
+    with pytest.raises(PackageError) as caught:
+        read_golden_set(replace(sealed, manifest=manifest))
+    assert "its seal is gone" in caught.value.why
+
+
 def test_score_at_the_threshold_is_a_defect_as_the_daemon_decides() -> None:
     """0.1 in float32 is above 0.1: both sides are compared in float32."""
     row = found((BOX, 0.1, 0), (BOX, float(np.nextafter(np.float32(0.1), 0)), 0))
