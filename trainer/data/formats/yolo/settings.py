@@ -21,6 +21,8 @@ DARKNET_FOLDER = "data/"  # prefix that CVAT writes before every path
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 FIX = "Export the dataset again."
+ONE_OF_TWO = "Only one of the two can be meant."
+DELETE_WRONG = "Delete the wrong one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,23 @@ def read_settings(root: Path) -> YoloSettings:
 
 
 def _darknet(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, name and value of each setting of a Darknet file.
+
+    Raises:
+        DatasetError: A name is given twice.
+    """
+    lines: dict[str, int] = {}
     for number, line in enumerate(read_damaged_text(path).splitlines(), 1):
         name, sign, value = line.partition("=")
         if sign and name.strip() and value.strip():
+            first = lines.setdefault(name.strip().lower(), number)
+            if first != number:
+                raise DatasetError(
+                    f"{path}: {shown(name.strip())} is given twice, in lines {first} "
+                    f"and {number}.",
+                    why=ONE_OF_TWO,
+                    fix=DELETE_WRONG,
+                )
             yield number, name.strip(), value.strip()
 
 
@@ -121,8 +137,8 @@ def _document(path: Path) -> tuple[dict[str, Any], yaml.MappingNode]:
     if repeated:
         raise DatasetError(
             f"{path}: {repeated}.",
-            why="Only one of the two can be meant.",
-            fix="Delete the wrong one.",
+            why=ONE_OF_TWO,
+            fix=DELETE_WRONG,
         )
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
         why = "Expected names and split folders."

@@ -12,6 +12,7 @@ The folder that was given is read, also where a path names the original elsewher
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from models.errors import DatasetError
 from trainer.data.findings import Finding, FindingKind, Level, first_names
@@ -204,7 +205,7 @@ class SplitReader:
                 continue
             shorter = line.removeprefix("./").removeprefix(DARKNET_FOLDER)
             place, folders = f"line {number}", (self._root, path.parent)
-            names.append(PictureName((line, shorter), folders, place))
+            names.append(PictureName(_spellings(line, shorter), folders, place))
             if original := outside(self._root, path.parent, line):
                 originals.append((place, original))
         if originals:
@@ -267,6 +268,12 @@ class SplitReader:
                 Finding(Level.WARNING, file, f"line {line}", why, fix, kind)
             )
         return inside
+
+
+def _spellings(*names: str) -> tuple[str, ...]:
+    """Return names as they are, and in both forms that a disk may have them in."""
+    forms = (normalize(form, name) for name in names for form in ("NFC", "NFD"))
+    return tuple(dict.fromkeys([*names, *forms]))
 
 
 def _photos(count: int) -> str:

@@ -75,3 +75,14 @@ def test_list_that_holds_itself_is_compared_without_end(tmp_path: Path) -> None:
     for name in ("data.yaml", "data.yml"):
         write_text(root / name, f"{YAML}loop: &loop [*loop]\n")
     assert len(open_dataset(root).photos) == 2
+
+
+@pytest.mark.parametrize("line", ["train = data/b.txt", "Names = data/other.names"])
+def test_setting_of_obj_data_that_is_given_twice_is_refused(
+    tmp_path: Path, line: str
+) -> None:
+    root = write_cvat_yolo(tmp_path)
+    text = (root / "obj.data").read_text("utf-8")
+    write_text(root / "obj.data", f"{text}{line}\n")
+    with pytest.raises(DatasetError, match=r"obj\.data: .* is given twice, in lines"):
+        open_dataset(root)

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -204,3 +205,17 @@ def test_split_that_is_no_folder_is_refused(tmp_path: Path, value: str) -> None:
     write_text(root / "data.yaml", f"names: [dot]\ntrain: {value}\n")
     with pytest.raises(DatasetError, match=r"data\.yaml: train is"):
         open_dataset(root)
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_list_in_another_unicode_form_names_the_same_picture(
+    tmp_path: Path, listed: str, stored: str
+) -> None:
+    root = write_cvat_yolo(tmp_path)
+    for path in (root / "obj_train_data").glob("a.*"):
+        path.rename(path.with_name(normalize(stored, f"Stück{path.suffix}")))
+    name = normalize(listed, "Stück.png")
+    lines = f"data/obj_train_data/{name}\ndata/obj_train_data/b.png\n"
+    write_text(root / "train.txt", lines)
+    assert not errors_of(root)
+    assert [len(p.boxes) for p in open_dataset(root).splits["train"]] == [1, 0]
