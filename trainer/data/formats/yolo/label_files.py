@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.data.findings import Finding, Level, first_names
+from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import SUFFIXES
 from trainer.data.formats.text_file import read_damaged_text
 from trainer.data.formats.yolo.lines import BOX_NUMBERS, LabelLine, parsed
@@ -158,7 +158,8 @@ class LabelFiles:
             why = f"{self._names(pictures)} has {len(paths)} label files that differ: "
             why += f"{self._names(paths, most=None)}."
             fix = "Keep the right one."
-        matches.findings.append(Finding(Level.ERROR, paths[0], "", why, fix))
+        kind = FindingKind.UNCLEAR_LABEL
+        matches.findings.append(Finding(Level.ERROR, paths[0], "", why, fix, kind))
         for picture in pictures:
             matches.contested[picture] = reason
 

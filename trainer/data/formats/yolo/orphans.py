@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trainer.data.findings import SHOWN_NAMES, Finding, Level, first_names
+from trainer.data.findings import SHOWN_NAMES, Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import SUFFIXES, is_picture
 from trainer.data.formats.yolo.label_files import (
     LABEL_SUFFIX,
@@ -20,6 +20,7 @@ from trainer.data.formats.yolo.label_files import (
     plain,
 )
 
+KIND = FindingKind.UNCLEAR_LABEL
 MOST_COMPARED = 200  # names that are compared letter by letter with each other
 
 Pair = tuple[Path, Path]  # label file, photo
@@ -54,8 +55,8 @@ def explained(
     paired = {path for path, _ in pairs}
     unread = {folded(p.stem) for p in files if not is_picture(p) and not _is_text(p)}
     rest = [path for path in orphans if path not in paired]
-    near = [path for path in rest if folded(path.stem) not in unread]
-    near = _report_near(label_files, near, unlabelled, found)
+    of_photos = [path for path in rest if folded(path.stem) not in unread]
+    near = set(_report_near(label_files, of_photos, unlabelled, found))
     lost = [path for path in rest if path not in near]
     if lost:
         count = f"{len(lost)} label file{'s' * (len(lost) != 1)}"
@@ -97,7 +98,7 @@ def _report_pairs(
         f"If they belong together, rename {file.name} to "
         f"{wanted.relative_to(label_files.root)}; otherwise delete it."
     )
-    found.findings.append(Finding(Level.ERROR, file, "", why, fix))
+    found.findings.append(Finding(Level.ERROR, file, "", why, fix, KIND))
 
 
 def _report_near(
@@ -130,7 +131,7 @@ def _report_near(
         )
         fix = "Rename what belongs together, or delete the label files."
         place = first_names(path.name for path in inside)
-        found.findings.append(Finding(Level.ERROR, folder, place, why, fix))
+        found.findings.append(Finding(Level.ERROR, folder, place, why, fix, KIND))
     return near
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from trainer.data.findings import Finding, Level
+from trainer.data.findings import Finding, FindingKind, Level
 from trainer.data.formats.files import PictureFinder, files_below, is_picture
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 from trainer.data.formats.yolo.class_names import (
@@ -179,7 +179,10 @@ def _defective_in_good(
     """Return a photo of ``good/`` that has boxes, as one that is left out."""
     why = f"holds boxes, but the only photo of its name is in good/: {picture.name}."
     fix = "Move the photo out of good/, or delete the label file."
-    annotations.findings.append(Finding(Level.ERROR, file, "", why, fix, photo=picture))
+    kind = FindingKind.UNCLEAR_LABEL
+    annotations.findings.append(
+        Finding(Level.ERROR, file, "", why, fix, kind, photo=picture)
+    )
     photo = PhotoRows(picture, file)
     _leave_out(photo, DEFECTIVE_IN_GOOD)
     return photo
