@@ -182,3 +182,18 @@ def test_labels_without_photo_in_a_folder_of_another_case_are_an_error(
     (root / "Labels" / "a.txt").rename(root / "Labels" / "zzz.txt")
     [error] = errors_of(root)
     assert "Labels/zzz.txt and images/a.png" in error.why
+
+
+def test_list_that_names_a_photo_of_good_takes_it_as_a_good_part(
+    tmp_path: Path,
+) -> None:
+    root = write_cvat_yolo(tmp_path)
+    write_picture(root / "good" / "g.png", 9)
+    write_text(root / "train.txt", "obj_train_data/a.png\ngood/g.png\n")
+    assert not errors_of(root)
+    photos = open_dataset(root).splits["train"]
+    assert [(p.path.name, len(p.boxes)) for p in photos] == [("a.png", 1), ("g.png", 0)]
+    write_text(root / "good" / "g.txt", ROW)
+    [error] = errors_of(root)
+    assert (error.file.name, error.photo) == ("g.txt", root / "good" / "g.png")
+    assert [p.path.name for p in open_dataset(root).photos] == ["a.png"]
