@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InstallError, PackageError
-from models.files import fsync_file, fsync_folder, fsync_tree, sha256_of
+from models.files import fsync_file, fsync_folder, fsync_tree, open_new, sha256_of
 from models.manifest import MANIFEST_NAME
 from models.package import (
     Package,
@@ -126,9 +126,10 @@ class PackageStore:
             if path.is_file() and not path.is_symlink() and sha256_of(path) == sha256:
                 continue
             logger.warning("stored_file_mended path=%s", path)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folders(target, path.parent)
             temporary = path.with_name(f"{REPAIR}{path.name}")
-            shutil.copyfile(package.folder / name, temporary)
+            with (package.folder / name).open("rb") as good, open_new(temporary) as new:
+                shutil.copyfileobj(good, new)
             fsync_file(temporary)
             temporary.replace(path)
             fsync_folder(path.parent)
@@ -184,3 +185,12 @@ class PackageStore:
             return read_manifest(self.folder / sha256 / MANIFEST_NAME).build
         except PackageError:
             return -1
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    """Make a folder of a package again; a link on the way to it is replaced."""
+    for step in [*reversed(folder.parents), folder]:
+        if step != root and step.is_relative_to(root):
+            if step.is_symlink():
+                step.unlink()
+            step.mkdir(exist_ok=True)

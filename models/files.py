@@ -1,11 +1,13 @@
 """Files and folders that are complete or absent: hashes, atomic writes, fsync."""
 
+import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 20
 
@@ -27,11 +29,42 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def open_new(path: Path) -> BinaryIO:
+    """Open a new file for writing, in the place of what has the name.
+
+    A link is replaced, not followed: its target is unchanged.
+
+    Args:
+        path: The file; its folder exists.
+
+    Raises:
+        OSError: The file cannot be made.
+
+    Source:
+        CWE-59, a link planted under a name that can be predicted.
+    """
+    path.unlink(missing_ok=True)
+    return path.open("xb")  # O_EXCL does not follow a link that came after it
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder below an output folder, with its parents, if it is not there.
+
+    Raises:
+        NotADirectoryError: A link has the name: files would be written elsewhere.
+        OSError: The folder cannot be made.
+    """
+    if folder.is_symlink():
+        reason = "is a link, expected a folder: files would be written elsewhere"
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file so that after a crash it holds the old content or the new.
 
     Args:
-        path: The file; its folder exists.
+        path: The file; its folder exists. A link of that name is replaced.
         content: The whole new content.
 
     Raises:
@@ -43,7 +76,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with open_new(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -81,6 +114,9 @@ def replaced_folder(out: Path, *, marker: str | None = None) -> Iterator[Path]:
     if not _is_replaceable(out, marker):
         raise ForeignFolderError(str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in (partial, previous):
+        if leftover.is_symlink():
+            leftover.unlink()  # this function never makes one
     if previous.exists() and not out.exists():
         previous.rename(out)
     for leftover in (partial, previous):

@@ -19,7 +19,7 @@ import numpy as np
 
 from models.boxes import Boxes
 from models.errors import ConfigError
-from models.files import fsync_folder, write_atomically
+from models.files import fsync_folder, make_folder, write_atomically
 from models.messages import THUMBNAIL_MAX_BYTES
 from models.preprocess import Frame
 
@@ -154,10 +154,14 @@ class EvidenceStore:
 
     def _create_folder(self, folder: Path) -> None:
         """Create a folder so that its name survives a power cut."""
-        if folder.is_dir():
+        # The store itself may be a link that the operator made; no folder in it may.
+        is_made_here = self._folder in folder.parents
+        if folder.is_dir() and not (is_made_here and folder.is_symlink()):
+            if is_made_here:
+                self._create_folder(folder.parent)
             return
         self._create_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         fsync_folder(folder.parent)
 
     def _scan(self) -> None:

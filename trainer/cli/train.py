@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from models.errors import TrainingError
+from models.files import open_new
 from trainer.cli.arguments import (
     add_split_arguments,
     positive_float,
@@ -248,7 +249,7 @@ def _prepare_folder(out: Path, *, resume: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
-        probe.write_bytes(b"")
+        open_new(probe).close()
         probe.unlink()
     except OSError as exc:
         raise unwritable(out, exc) from exc

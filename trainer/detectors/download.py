@@ -91,6 +91,8 @@ def fetch(
         raise DownloadError(f"{wanted.url} is neither http nor https")
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = destination.with_name(destination.name + ".part")
+    if part.is_symlink():
+        part.unlink()  # only a file of an earlier run is continued
     is_continued = part.exists()
     _receive(wanted, part, progress or _no_progress, timeout_s)
     fault = fault_of(part, wanted)

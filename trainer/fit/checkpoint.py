@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from models.errors import TrainingError
+from models.files import open_new
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.fit.session import TrainingSession
@@ -89,7 +90,7 @@ def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> No
     }
     temporary = path.with_suffix(".partial")
     try:
-        with temporary.open("wb") as file:
+        with open_new(temporary) as file:
             torch.save(state, file)
         temporary.replace(path)
     except (OSError, RuntimeError) as exc:  # torch wraps a full disk in RuntimeError

@@ -20,7 +20,7 @@ from typing import assert_never
 
 from models.boxes import Boxes
 from models.detections import Detections
-from models.files import write_atomically
+from models.files import make_folder, write_atomically
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.formats.writers import (
     LabelledBox,
@@ -63,7 +63,7 @@ def write_label_issues(
     """
     rows = [_row(i, dataset, photos[i.photo], found[i.photo]) for i in issues]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         text = json.dumps({"suspects": rows}, indent=2) + "\n"
         write_atomically(folder / LIST_NAME, text.encode())
     except OSError as exc:

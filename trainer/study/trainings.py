@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from models.errors import TrainingError
-from models.files import write_atomically
+from models.files import make_folder, write_atomically
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import predict_photos
@@ -73,7 +73,7 @@ def require_same_plan(root: Path, plan: dict[str, object], what: str) -> None:
     """
     path = root / PLAN_NAME
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
         if not path.exists():
             write_atomically(path, (json.dumps(plan, indent=2) + "\n").encode())
             return

@@ -83,6 +83,21 @@ def test_only_the_damaged_files_of_a_copy_are_replaced(
     assert (folder / "golden" / "01.png").stat().st_ino == untouched
 
 
+def test_links_in_a_stored_copy_are_replaced_and_not_followed(
+    tmp_path: Path, store: PackageStore, builds: list[Package]
+) -> None:
+    folder = store.add(builds[0]).folder
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "openvino").rename(elsewhere)
+    (folder / "openvino").symlink_to(elsewhere)
+    (elsewhere / "fp32.bin").write_bytes(b"mine")
+    (folder / "golden" / "00.png").unlink()
+    (folder / "golden" / ".repair-00.png").symlink_to(elsewhere / "fp32.bin")
+    store.add(builds[0])
+    assert store.holds(builds[0].sha256)
+    assert (elsewhere / "fp32.bin").read_bytes() == b"mine"
+
+
 def test_package_under_a_foreign_hash_is_not_held(
     store: PackageStore, builds: list[Package]
 ) -> None:

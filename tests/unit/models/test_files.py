@@ -9,6 +9,8 @@ from models.files import (
     CHUNK_BYTES,
     ForeignFolderError,
     fsync_folder,
+    make_folder,
+    open_new,
     replaced_folder,
     sha256_of,
     write_atomically,
@@ -38,6 +40,65 @@ def test_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -
     with pytest.raises(IsADirectoryError):
         write_atomically(path, b"new")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A file that no writer was given."""
+    path = tmp_path / "outside.txt"
+    path.write_text("mine")
+    return path
+
+
+def test_link_in_place_of_a_file_is_replaced_and_its_target_unchanged(
+    tmp_path: Path, outside: Path
+) -> None:
+    path = tmp_path / "file"
+    path.symlink_to(outside)
+    write_atomically(path, b"new")
+    assert (path.is_symlink(), path.read_bytes()) == (False, b"new")
+    assert outside.read_text() == "mine"
+
+
+def test_link_planted_under_the_temporary_name_is_not_followed(
+    tmp_path: Path, outside: Path
+) -> None:
+    (tmp_path / f".file.{os.getpid()}.tmp").symlink_to(outside)
+    write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert outside.read_text() == "mine"
+
+
+def test_new_file_takes_the_place_of_a_link(tmp_path: Path, outside: Path) -> None:
+    (tmp_path / "new").symlink_to(outside)
+    with open_new(tmp_path / "new") as file:
+        file.write(b"new")
+    assert (tmp_path / "new").read_bytes() == b"new"
+    assert outside.read_text() == "mine"
+
+
+def test_folder_is_not_made_where_a_link_has_its_name(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    (tmp_path / "link").symlink_to("a")
+    with pytest.raises(NotADirectoryError, match="files would be written elsewhere"):
+        make_folder(tmp_path / "link")
+
+
+@pytest.mark.parametrize("name", [".out.partial", ".out.previous"])
+@pytest.mark.parametrize("is_dangling", [False, True])
+def test_links_beside_a_replaced_folder_are_not_followed(
+    name: str, *, is_dangling: bool, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    if not is_dangling:
+        other.mkdir()
+        (other / "mine").touch()
+    (tmp_path / name).symlink_to(other)
+    with replaced_folder(tmp_path / "out") as folder:
+        (folder / "file").touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
+    assert is_dangling or [path.name for path in other.iterdir()] == ["mine"]
 
 
 def test_folder_that_does_not_exist_cannot_be_made_durable(tmp_path: Path) -> None:

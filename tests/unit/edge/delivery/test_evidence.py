@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,35 @@ def test_hostile_name_stays_inside_the_folder(tmp_path: Path, name: str) -> None
     assert path.is_file()
     assert path.is_relative_to(folder.resolve())
     assert re.fullmatch(r"[A-Za-z0-9._/-]+", kept.path)
+
+
+@pytest.mark.parametrize("is_day", [False, True])
+def test_picture_is_not_written_through_a_linked_folder(
+    tmp_path: Path, *, is_day: bool
+) -> None:
+    folder, elsewhere = tmp_path / "evidence", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    store = EvidenceStore(folder, MEBIBYTE)
+    day = folder / datetime.now(UTC).strftime("%Y-%m-%d")
+    if is_day:
+        day.symlink_to(elsewhere)
+    else:
+        day.mkdir()
+        (day / "top").symlink_to(elsewhere)
+    kept = store.save(noise(), boxes(), "top/frame-1")
+    assert (kept.path, store.failures) == (None, 1)
+    assert kept.thumbnail
+    assert not list(elsewhere.iterdir())
+
+
+def test_linked_store_is_used(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "evidence").symlink_to("disk")
+    kept = EvidenceStore(tmp_path / "evidence", MEBIBYTE).save(
+        noise(), boxes(), "top/frame-1"
+    )
+    assert kept.path is not None
+    assert (tmp_path / "disk" / kept.path).is_file()
 
 
 @pytest.mark.parametrize("size_px", [(1080, 1920), (3000, 4000), (8, 8), (4000, 30)])

@@ -148,6 +148,16 @@ def test_part_of_an_earlier_run_is_not_downloaded_again(
     assert server.behaviour.requests == ["bytes=500000-"]
 
 
+def test_part_that_is_a_link_is_not_written_through(
+    server: WeightsServer, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_bytes(CONTENT[:500])
+    (tmp_path / "w.pth.part").symlink_to("mine")
+    download.fetch(wanted(server), tmp_path / "w.pth")
+    assert (tmp_path / "w.pth").read_bytes() == CONTENT
+    assert (tmp_path / "mine").read_bytes() == CONTENT[:500]
+
+
 def test_complete_part_of_an_earlier_run_is_only_renamed(
     server: WeightsServer, tmp_path: Path
 ) -> None:

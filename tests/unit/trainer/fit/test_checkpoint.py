@@ -26,6 +26,15 @@ def test_checkpoint_restores_everything(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
+def test_checkpoint_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for name in ("c.pt", "c.partial"):
+        (tmp_path / name).symlink_to("mine")
+    save_checkpoint(tmp_path / "c.pt", fresh_training(), {})
+    assert load_checkpoint(tmp_path / "c.pt", fresh_training()) == {}
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 4, 1000])
 def test_damaged_checkpoint_is_refused(tmp_path: Path, kept_bytes: int) -> None:
     path = tmp_path / "c.pt"

@@ -143,6 +143,16 @@ def test_folder_that_cannot_be_written_is_an_error(
         write_label_issues(tmp_path / "file" / "x", dataset, photos, FOUND, ISSUES)
 
 
+def test_files_are_not_written_through_a_linked_folder(
+    tmp_path: Path, dataset: Dataset, photos: list[Photo]
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "suspects").symlink_to("elsewhere")
+    with pytest.raises(TrainingError, match="files would be written elsewhere"):
+        write_label_issues(tmp_path / "suspects", dataset, photos, FOUND, ISSUES)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def crossed(photos: list[Photo], issues: list[LabelIssue]) -> CrossValidation:
     thresholds = choose_thresholds(FOUND, photos, LABELS, "folds")
     metrics = measure(FOUND, photos, LABELS, thresholds, "folds")
