@@ -24,7 +24,7 @@ FOREIGN_FOLDERS = frozenset({"__MACOSX"})
 DEEPEST_FOLDER = 64  # os.walk recurses once per level, exports need five
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: PurePath) -> bool:
     """Return whether a file is named like a picture, and not hidden.
 
     macOS writes metadata beside each ``a.jpg``, as ``._a.jpg``.
@@ -133,6 +133,7 @@ class PictureFinder:
     Attributes:
         findings: One for each name that fits several pictures alike, and for each
             picture that two names mean.
+        folder_names: The folders that hold pictures, without those above them.
     """
 
     def __init__(self, root: Path, files: Iterable[Path]) -> None:
@@ -140,11 +141,23 @@ class PictureFinder:
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
         self.findings: list[Finding] = []
+        self.folder_names: set[str] = set()
         self._meant: dict[Path, tuple[Path, PictureName]] = {}
         for path in files:
             if is_picture(path):
                 self._by_name.setdefault(_form(path.name), []).append(path)
                 self._by_stem.setdefault(_form(path.stem), []).append(path)
+                self.folder_names.add(_form(path.parent.name))
+
+    def candidates(self, name: str) -> list[Path]:
+        """Return the pictures of a name, which may lack the suffix; sorted.
+
+        >>> PictureFinder(Path("d"), [Path("d/a.png")]).candidates("a")
+        [PosixPath('d/a.png')]
+        """
+        form = _form(name)
+        found = self._by_stem.get(form, []) + self._by_name.get(form, [])
+        return sorted(set(found))
 
     def find_all(self, source: Path, names: Sequence[PictureName]) -> list[PhotoRows]:
         """Return a photo for each name of a label file, without boxes yet.

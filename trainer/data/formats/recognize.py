@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.data.formats import coco, cvat, label_studio, voc
+from trainer.data.formats import coco, cvat, label_studio
 from trainer.data.formats.files import (
     PictureFinder,
     files_and_packages,
@@ -20,6 +20,7 @@ from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.packages import package_finding
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 from trainer.data.formats.yolo import reader as yolo
+from trainer.data.formats.voc import reader as voc
 
 JSON_FOLDERS = ("", "annotations")
 KNOWN_FORMATS = (

@@ -16,7 +16,8 @@ from tests.simulators.exports import (
     write_voc,
 )
 from trainer.data.dataset import open_dataset
-from trainer.data.findings import Level
+from trainer.data.findings import Finding, FindingKind, Level
+from trainer.data.formats.rows import LabelState
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE annotation [<!ENTITY a "aaaaaaaa">
 <!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><annotation><filename>&b;</filename>
@@ -31,6 +32,11 @@ def beside(root: Path, name: str, objects: str, filename: str = "") -> None:
     write_text(root / f"{name}.xml", voc_xml(filename or f"{name}.png", objects))
 
 
+def errors(root: Path) -> list[Finding]:
+    """Return the errors of a dataset."""
+    return [f for f in open_dataset(root).findings if f.level is Level.ERROR]
+
+
 def test_xml_beside_pictures_in_folders_of_splits(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         beside(tmp_path / split, f"{split}-a", voc_object())
@@ -42,42 +48,53 @@ def test_xml_beside_pictures_in_folders_of_splits(tmp_path: Path) -> None:
     assert dataset.splits["val"][0].boxes.tolist() == [list(BOX)]
 
 
-def test_lists_decide_about_splits_and_lists_of_classes_do_not(tmp_path: Path) -> None:
-    root = write_voc(tmp_path / "d")
-    main = root / "ImageSets" / "Main"
-    write_text(main / "train.txt", "a\n")
-    write_text(main / "val.txt", "b\n")
-    write_text(main / "trainval.txt", "a\nb\n")
-    write_text(main / "dot_train.txt", "a 1\n")
-    write_text(main / "dot_val.txt", "b -1\n")
-    dataset = open_dataset(root)
-    named = {n: [p.path.name for p in ps] for n, ps in dataset.splits.items()}
-    assert named == {"train": ["a.png"], "val": ["b.png"]}
-
-
-def test_photos_in_no_list_and_names_without_photo_are_reported(tmp_path: Path) -> None:
-    root = write_voc(tmp_path / "d")
-    write_text(root / "ImageSets" / "Main" / "default.txt", 'a\n"lost one"\n')
-    dataset = open_dataset(root)
-    assert [p.path.name for p in dataset.splits["all"]] == ["a.png"]
-    found = {finding.place for finding in dataset.findings}
-    assert found == {"lost one", "b.png"}
-
-
-def test_pictures_without_xml_are_good_with_a_finding(tmp_path: Path) -> None:
+def test_pictures_without_xml_are_unlabelled_and_named(tmp_path: Path) -> None:
     beside(tmp_path, "a", voc_object())
+    beside(tmp_path, "bb", "")
     write_picture(tmp_path / "c.png", 9)
+    write_picture(tmp_path / "other" / "d.png", 10)
+    write_picture(tmp_path / "good" / "e.png", 11)
     dataset = open_dataset(tmp_path)
-    assert [photo.is_good for photo in dataset.splits["all"]] == [False, True]
-    [found] = [f for f in dataset.findings if "no XML" in f.why]
-    assert (found.level, found.place) == (Level.WARNING, "c.png")
+    photos = [(photo.path.name, photo.is_good) for photo in dataset.photos]
+    assert sorted(photos) == [("a.png", False), ("bb.png", True), ("e.png", True)]
+    assert [photo.path.name for photo in dataset.unlabelled] == ["c.png", "d.png"]
+    [found] = [f for f in dataset.findings if f.kind is FindingKind.UNLABELLED]
+    assert (found.level, found.place) == (Level.WARNING, "c.png; d.png")
+    assert "it has no XML" in found.why
 
 
-def test_name_of_the_xml_counts_more_than_the_name_in_it(tmp_path: Path) -> None:
-    beside(tmp_path, "a", voc_object())
-    beside(tmp_path, "bb", "", filename="a.png")  # copied and renamed
-    names = [photo.path.name for photo in open_dataset(tmp_path).splits["all"]]
-    assert names == ["a.png", "bb.png"]
+@pytest.mark.parametrize("flag", ["difficult", "truncated", "occluded"])
+def test_difficult_and_truncated_objects_are_boxes(tmp_path: Path, flag: str) -> None:
+    flagged = voc_object().replace("</object>", f"<{flag}>1</{flag}></object>")
+    beside(tmp_path, "a", flagged)
+    assert open_dataset(tmp_path).splits["all"][0].boxes.tolist() == [list(BOX)]
+
+
+def test_parts_of_an_object_are_no_boxes(tmp_path: Path) -> None:
+    part = voc_object((9.0, 13.0, 12.0, 16.0), "head")
+    part = part.replace("<object>", "<part>").replace("</object>", "</part>")
+    beside(tmp_path, "a", voc_object().replace("</object>", f"{part}</object>"))
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels == ("dot",)
+    assert dataset.splits["all"][0].boxes.tolist() == [list(BOX)]
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        f"<objects>{voc_object()}</objects>",
+        voc_object().replace("object>", "Object>"),
+        voc_object().replace("object>", "defect>"),
+    ],
+    ids=["in another element", "in another case", "of another name"],
+)
+def test_objects_that_voc_has_elsewhere_are_errors(
+    tmp_path: Path, objects: str
+) -> None:
+    beside(tmp_path, "a", objects)
+    [error] = errors(tmp_path)
+    assert (error.file.name, error.place) == ("a.xml", "line 4")
+    assert "is not read" in error.why
 
 
 def test_two_xml_of_one_picture_are_an_error(tmp_path: Path) -> None:
@@ -111,6 +128,10 @@ def test_turned_boxes_become_their_bounding_boxes_with_a_finding(
         (voc_object().replace("<xmin>8", "<xmin>NaN"), "without four corners"),
         (voc_object().replace("<xmin>8", "<xmin>eight"), "without four corners"),
         (voc_object().replace("<xmin>8", "<xmin>1e999"), "without four corners"),
+        (voc_object((24, 36, 8, 12)), "in another order"),
+        (voc_object((8, 36, 24, 12)), "in another order"),
+        (voc_object((0.1, 0.2, 0.5, 0.6)), "shares of the photo"),
+        (voc_object((0.1, 0.2, 1, 1)), "shares of the photo"),
     ],
 )
 def test_malformed_objects_are_errors_with_their_line(
@@ -145,6 +166,8 @@ def test_harmful_and_damaged_xml_is_an_error_of_its_file(
     [error] = [f for f in dataset.findings if f.level is Level.ERROR]
     assert error.file.name == "bad.xml"
     assert why in error.why
+    [unclear] = dataset.unlabelled  # --unlabelled good does not take it either
+    assert (unclear.path.name, unclear.state) == ("bad.png", LabelState.UNCLEAR)
 
 
 def test_entity_bomb_is_refused(tmp_path: Path) -> None:
@@ -153,8 +176,9 @@ def test_entity_bomb_is_refused(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
-def test_size_that_the_xml_states_is_compared(tmp_path: Path) -> None:
-    text = voc_xml("a.png", voc_object()).replace("<width>64", "<width>128")
+@pytest.mark.parametrize("width", ["128", "128.0", " 128 ", "1.28e2"])
+def test_size_that_the_xml_states_is_compared(tmp_path: Path, width: str) -> None:
+    text = voc_xml("a.png", voc_object()).replace("<width>64", f"<width>{width}")
     write_picture(tmp_path / "a.png")
     write_text(tmp_path / "a.xml", text)
     assert any("128 x 48" in f.why for f in open_dataset(tmp_path).findings)

@@ -1,0 +1,1 @@
+"""Pascal VOC: its XML files, their pictures, and the lists of its splits."""
