@@ -2,17 +2,32 @@
 
 Boxes are read as they are; turned boxes, polygons, polylines, ellipses, masks and
 cuboids become their bounding boxes, with a finding. The split is the picture's subset,
-else the task's. A picture without a shape is a good part, as in every format.
-Source: CVAT manual, "CVAT for images".
+else the task's. A picture without a shape is a good part, as in every format: the XML
+does not state whether a job is finished. A picture with a tag but without a shape is
+unclear, whatever the name of the tag: it may be a defect that is not drawn.
+
+Source: CVAT manual, "CVAT for images"; ids of images count frames of a task, and mean
+nothing here.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.data.findings import Corners, Finding, Level
-from trainer.data.formats.files import PictureFinder, is_pipe_or_device
-from trainer.data.formats.rows import Annotations, PhotoRows, Row, split_name
+from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
+from trainer.data.formats.files import (
+    PictureFinder,
+    PictureName,
+    is_pipe_or_device,
+)
+from trainer.data.formats.rows import (
+    Annotations,
+    LabelState,
+    PhotoRows,
+    Row,
+    split_name,
+)
 from trainer.data.formats.shapes import (
     Outlines,
     all_numbers,
@@ -30,7 +45,12 @@ FOLDERS = ("", "annotations")
 CUSTOMARY_NAME = "annotations.xml"
 PROJECTS = ("task", "project", "job")
 CUBOID_CORNERS = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
-IGNORED = frozenset({"tag"})  # labels the whole picture, not a place in it
+TAG = "tag"  # labels the whole picture, not a place in it
+AT_THE_TOP = frozenset({"version", "meta", "image"})
+TAG_FIX = (
+    "Draw the defect as a box. Where the tag means a good part, delete the tag, or put "
+    "the photo into good/."
+)
 
 
 def find_files(root: Path) -> list[Path]:
@@ -51,6 +71,7 @@ def read(files: Sequence[Path], finder: PictureFinder) -> Annotations:
         DatasetError: A file is damaged, or made for videos.
     """
     annotations = Annotations()
+    described: dict[Path, PhotoRows] = {}
     for path in files:
         top = read_xml(path)
         if top.find_all("track"):
@@ -59,45 +80,151 @@ def read(files: Sequence[Path], finder: PictureFinder) -> Annotations:
                 why="It holds tracks; photos are trained on.",
                 fix="Export the task as 'CVAT for images 1.1'.",
             )
-        tasks = [task for meta in top.find_all("meta") for task in meta.children]
-        projects = [task for task in tasks if task.tag in PROJECTS]
+        projects = [
+            task
+            for meta in top.find_all("meta")
+            for task in meta.children
+            if task.tag in PROJECTS
+        ]
         subsets = (task.text_at("subset") for task in projects)
         subset = next((text for text in subsets if text), "")
-        annotations.add_labels(
-            [
-                name
-                for task in projects
-                for labels in task.find_all("labels")
-                for label in labels.find_all("label")
-                if (name := label.text_at("name"))
-            ]
-        )
-        outlines = Outlines(path)
-        for image in top.find_all("image"):
-            photo = _photo(annotations, path, finder, image, outlines)
-            split = split_name(image.attributes.get("subset", subset))
-            annotations.splits.setdefault(split, []).append(photo)
-        annotations.findings += outlines.findings()
+        annotations.add_labels(_labels(projects))
+        annotations.findings += _misplaced(path, top)
+        _add_images(annotations, path, finder, top.find_all("image"), subset, described)
     return annotations
 
 
-def _photo(
+def _labels(projects: Sequence[Element]) -> list[str]:
+    """Return the class names in the order of the task."""
+    return [
+        name
+        for task in projects
+        for labels in task.find_all("labels")
+        for label in labels.find_all("label")
+        if (name := label.text_at("name"))
+    ]
+
+
+def _misplaced(path: Path, top: Element) -> Iterator[Finding]:
+    """Yield a finding for each kind of element that is not where CVAT has it."""
+    lines: dict[str, list[int]] = defaultdict(list)
+    for child in top.children:
+        if child.tag not in AT_THE_TOP:
+            lines[child.tag].append(child.line)
+    for tag, found in lines.items():
+        why = f"<{tag}>, {len(found)} times, is not read: it is in no <image>."
+        place = first_names(f"line {line}" for line in found)
+        yield Finding(Level.ERROR, path, place, why, "Export the task again.")
+
+
+def _add_images(
     annotations: Annotations,
     path: Path,
     finder: PictureFinder,
+    images: Sequence[Element],
+    subset: str,
+    described: dict[Path, PhotoRows],
+) -> None:
+    """Add the pictures of one file; each is in one record of all files."""
+    outlines = Outlines(path)
+    tags: dict[str, list[str]] = defaultdict(list)
+    photos = finder.find_all(path, _names(path, finder.root, images, subset))
+    for image, photo in zip(images, photos, strict=True):
+        first = described.setdefault(photo.path, photo)
+        if first is not photo and not photo.fault:
+            annotations.findings.append(_described_twice(first, photo))
+            continue
+        _fill(annotations, photo, image, outlines, tags)
+        split = split_name(image.attributes.get("subset", subset))
+        annotations.splits.setdefault(split, []).append(photo)
+    annotations.findings += outlines.findings()
+    for tag, places in tags.items():
+        why = f"tag {tag!r}, {len(places)} times, is not read: it has no box."
+        annotations.findings.append(
+            Finding(Level.WARNING, path, first_names(places), why, TAG_FIX)
+        )
+
+
+def _described_twice(first: PhotoRows, second: PhotoRows) -> Finding:
+    """Return the finding of a picture in two records; neither counts."""
+    first.state = LabelState.UNCLEAR
+    first.state_reason = "two records describe it"
+    first.state_fix = "Keep one of the two."
+    where = f"{first.source.name}, {first.place}"
+    return Finding(
+        Level.ERROR,
+        second.source,
+        second.place,
+        f"describes {first.path.name}, as {where} does: two tasks in one dataset?",
+        "Keep one of the two, or give the pictures of one task their own names.",
+        FindingKind.CONTRADICTION,
+        photo=first.path,
+    )
+
+
+def _names(
+    path: Path, root: Path, images: Sequence[Element], subset: str
+) -> list[PictureName]:
+    """Return the pictures' names, each with where CVAT puts those of its subset."""
+    subsets = [image.attributes.get("subset", subset) for image in images]
+    names: dict[str, list[str]] = defaultdict(list)
+    for image, group in zip(images, subsets, strict=True):
+        names[group].append(image.attributes.get("name", ""))
+    folders = {
+        group: _folders(path, root, group, them) for group, them in names.items()
+    }
+    return [
+        PictureName(
+            (image.attributes.get("name", ""),),
+            folders[group],
+            f"image {image.attributes.get('id', '?')}, line {image.line}",
+        )
+        for image, group in zip(images, subsets, strict=True)
+    ]
+
+
+def _folders(
+    path: Path, root: Path, subset: str, names: Sequence[str]
+) -> tuple[Path, ...]:
+    """Return where the pictures of a subset are: one folder, all where none is there.
+
+    CVAT puts them beside the XML, below ``images/``, or there below the subset.
+    """
+    places = [path.parent, root / "images", root]
+    try:
+        below = path_below(root, root / "images", subset)
+        places = [below, *places] if subset else places
+    except UnusableNameError:  # CVAT itself writes plain names
+        pass
+    counts = {
+        place: sum(_is_there(root, place, name) for name in names) for place in places
+    }
+    best = max(counts, key=lambda place: counts[place])
+    return (best,) if counts[best] else tuple(counts)
+
+
+def _is_there(root: Path, folder: Path, name: str) -> bool:
+    try:
+        return path_below(root, folder, name).is_file()
+    except UnusableNameError:
+        return False
+
+
+def _fill(
+    annotations: Annotations,
+    photo: PhotoRows,
     image: Element,
     outlines: Outlines,
-) -> PhotoRows:
-    name = image.attributes.get("name", "")
-    image_place = f"image {image.attributes.get('id', '?')}"
-    picture = finder.find(name, *_folders(path, finder.root, image))
-    photo = finder.photo(picture, name, path, f"{image_place}, line {image.line}")
+    tags: dict[str, list[str]],
+) -> None:
+    """Put the shapes of an image onto its photo; what cannot be a box is reported."""
+    number_of_image = image.attributes.get("id", "?")
     sides = (image.attributes.get(side) for side in ("width", "height"))
     photo.stated_size_px = stated_size(*sides)
     for shape in image.children:
-        if shape.tag in IGNORED:
+        if shape.tag == TAG:
             continue
-        place = f"{image_place}, line {shape.line}"
+        place = f"image {number_of_image}, line {shape.line}"
         label, box = shape.attributes.get("label", ""), _box(shape, outlines, place)
         if box and label:
             annotations.add_labels([label])
@@ -106,20 +233,16 @@ def _photo(
         why = f"<{shape.tag}> {label!r} has no box that could be read."
         fix = "Draw a box instead, or delete it."
         annotations.findings.append(
-            Finding(Level.ERROR, path, place, why, fix, photo=photo.path)
+            Finding(Level.ERROR, photo.source, place, why, fix, photo=photo.path)
         )
-    return photo
-
-
-def _folders(path: Path, root: Path, image: Element) -> list[Path]:
-    """Return where CVAT puts the picture: beside the XML, below images/ and subset."""
-    images = root / "images"
-    folders = [path.parent, images, root]
-    try:
-        subset = path_below(root, images, image.attributes.get("subset", ""))
-    except UnusableNameError:  # CVAT itself writes plain names
-        return folders
-    return [*folders[:2], subset, root]
+    drawn = {row.label for row in photo.rows}
+    for tag in image.find_all(TAG):
+        label = tag.attributes.get("label", "")
+        if len(image.find_all(TAG)) == len(image.children):
+            photo.state, photo.state_fix = LabelState.UNCLEAR, TAG_FIX
+            photo.state_reason = f"its tag {label!r} has no box"
+        elif label not in drawn:
+            tags[label].append(f"image {number_of_image}, line {tag.line}")
 
 
 def _box(shape: Element, outlines: Outlines, place: str) -> Corners | None:

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from models.errors import DatasetError
-from tests.simulators.exports import CVAT_BOX, cvat_xml, write_cvat, write_picture
-from trainer.data.dataset import open_dataset
-from trainer.data.findings import Level
+from tests.simulators.exports import (
+    CVAT_BOX,
+    cvat_xml,
+    write_cvat,
+    write_picture,
+    write_text,
+)
+from trainer.data.dataset import Dataset, open_dataset
+from trainer.data.findings import Finding, FindingKind, Level
+from trainer.data.formats.rows import LabelState
 
 TURNED = (
     '<box label="dot" xtl="22" ytl="19" xbr="42" ybr="29" rotation="90.00"></box>',
@@ -97,9 +104,145 @@ def test_shapes_without_a_box_are_errors(tmp_path: Path, shape: str) -> None:
     assert (error.file.name, error.place) == ("annotations.xml", "image 0, line 8")
 
 
-def test_tags_of_whole_pictures_are_no_boxes(tmp_path: Path) -> None:
-    xml = cvat_xml('<tag label="dot"/>')
-    assert not open_dataset(write_cvat(tmp_path / "d", xml)).findings
+def errors(dataset: Dataset) -> list[Finding]:
+    """Return the errors of a dataset."""
+    return [f for f in dataset.findings if f.level is Level.ERROR]
+
+
+def names(dataset: Dataset) -> list[str]:
+    """Return the photos that are used."""
+    return sorted(dataset.relative(photo.path) for photo in dataset.photos)
+
+
+def unclear(dataset: Dataset) -> list[str]:
+    """Return the photos that no option takes as good parts."""
+    return sorted(
+        dataset.relative(photo.path)
+        for photo in dataset.unlabelled
+        if photo.state is LabelState.UNCLEAR
+    )
+
+
+@pytest.mark.parametrize("label", ["dot", "good", "OK", ""])
+def test_picture_with_a_tag_and_no_shape_is_left_out(
+    tmp_path: Path, label: str
+) -> None:
+    xml = cvat_xml(f'<tag label="{label}" source="manual"></tag>')
+    dataset = open_dataset(write_cvat(tmp_path / "d", xml))
+    assert (names(dataset), unclear(dataset)) == (["b.png"], ["a.png"])
+    [found] = [f for f in dataset.findings if f.kind is FindingKind.UNCLEAR_LABEL]
+    assert f"its tag {label!r} has no box" in found.why
+    assert "good/" in found.fix
+
+
+def test_tag_beside_boxes_is_named_where_its_class_has_none(tmp_path: Path) -> None:
+    tags = '<tag label="dot"/><tag label="bar"/>'
+    dataset = open_dataset(write_cvat(tmp_path / "d", cvat_xml(CVAT_BOX + tags)))
+    assert names(dataset) == ["a.png", "b.png"]
+    [found] = dataset.findings
+    assert found.why == "tag 'bar', 1 times, is not read: it has no box."
+
+
+def test_shapes_in_no_image_are_errors(tmp_path: Path) -> None:
+    xml = cvat_xml().replace("</annotations>", f"{CVAT_BOX}</annotations>")
+    [error] = errors(open_dataset(write_cvat(tmp_path / "d", xml)))
+    assert (error.place, "<box>, 1 times, is not read" in error.why) == (
+        "line 13",
+        True,
+    )
+
+
+@pytest.mark.parametrize("width", ["640", "640.0", "6.4e2", " 640 "])
+def test_size_that_the_picture_does_not_have_is_an_error(
+    tmp_path: Path, width: str
+) -> None:
+    xml = cvat_xml().replace('width="64"', f'width="{width}"', 1)
+    [error] = errors(open_dataset(write_cvat(tmp_path / "d", xml)))
+    assert error.kind is FindingKind.WRONG_SIZE
+    assert "640 x 48" in error.why
+
+
+def test_two_tasks_in_one_file_with_the_same_names_are_an_error(
+    tmp_path: Path,
+) -> None:
+    joined = cvat_xml().replace('name="b.png"', 'name="a.png"').replace('"1"', '"0"')
+    root = write_cvat(tmp_path / "d", joined)
+    write_picture(root / "good" / "g.png", 3)
+    dataset = open_dataset(root)
+    [error] = errors(dataset)
+    assert error.place == "image 0, line 11"
+    assert "describes a.png, as annotations.xml, image 0, line 7 does" in error.why
+    assert (names(dataset), unclear(dataset)) == (["good/g.png"], ["a.png"])
+
+
+def test_two_files_that_describe_the_same_picture_are_an_error(tmp_path: Path) -> None:
+    root = write_cvat(tmp_path / "d")
+    write_text(root / "task2.xml", cvat_xml("").replace('name="b.png"', 'name="c.png"'))
+    write_picture(root / "c.png", 3)
+    dataset = open_dataset(root)
+    [error] = errors(dataset)
+    assert (error.file.name, error.place) == ("task2.xml", "image 0, line 7")
+    assert "describes a.png, as annotations.xml, image 0" in error.why
+    assert (names(dataset), unclear(dataset)) == (["b.png", "c.png"], ["a.png"])
+
+
+def test_ids_of_two_tasks_may_be_the_same(tmp_path: Path) -> None:
+    xml = cvat_xml().replace('id="1"', 'id="0"')
+    dataset = open_dataset(write_cvat(tmp_path / "d", xml))
+    assert (names(dataset), errors(dataset)) == (["a.png", "b.png"], [])
+    assert [len(photo.labels) for photo in dataset.splits["all"]] == [1, 0]
+
+
+@pytest.mark.parametrize("place", ["good", "other"])
+def test_namesake_of_a_missing_picture_is_not_taken_for_it(
+    tmp_path: Path, place: str
+) -> None:
+    root = write_cvat(tmp_path / "d")
+    (root / place).mkdir()
+    (root / "a.png").rename(root / place / "a.png")
+    [error] = errors(open_dataset(root))
+    assert f"'a.png' is not there. {place}/a.png has the same name" in error.why
+
+
+def test_picture_of_another_place_than_the_rest_of_its_subset_is_not_taken(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "d"
+    write_cvat(root, cvat_xml(subset="Train"))
+    (root / "images" / "Train").mkdir(parents=True)
+    (root / "b.png").rename(root / "images" / "Train" / "b.png")
+    write_text(root / "annotations.xml", cvat_xml(subset="Train"))
+    dataset = open_dataset(root)
+    [error] = errors(dataset)
+    assert "'a.png' is not there. a.png has the same name" in error.why
+
+
+def test_folder_in_a_name_must_match(tmp_path: Path) -> None:
+    root = tmp_path / "d"
+    for place, seed in (("lot1/a.png", 1), ("lot2/b.png", 2)):
+        write_picture(root / place, seed)
+    xml = cvat_xml().replace('"a.png"', '"lot2/a.png"')
+    xml = xml.replace('"b.png"', '"lot2/b.png"')
+    write_text(root / "annotations.xml", xml)
+    dataset = open_dataset(root)
+    [error] = errors(dataset)
+    assert "'lot2/a.png' is not there. lot1/a.png has the same name" in error.why
+    assert names(dataset) == ["lot2/b.png"]
+
+
+def test_picture_that_the_task_does_not_list_is_unlabelled(tmp_path: Path) -> None:
+    root = write_cvat(tmp_path / "d")  # deleted in the task, or in another job
+    write_picture(root / "c.png", 3)
+    dataset = open_dataset(root)
+    assert names(dataset) == ["a.png", "b.png"]
+    assert [photo.path.name for photo in dataset.unlabelled] == ["c.png"]
+
+
+def test_damaged_file_beside_a_whole_one_is_refused(tmp_path: Path) -> None:
+    root = write_cvat(tmp_path / "d")
+    write_text(root / "task2.xml", cvat_xml()[:300])
+    with pytest.raises(DatasetError, match=r"task2\.xml: not an XML of labels"):
+        open_dataset(root)
 
 
 def test_tracks_of_a_video_are_refused(tmp_path: Path) -> None:
@@ -126,5 +269,6 @@ def test_name_that_two_pictures_have_is_an_error(tmp_path: Path) -> None:
     write_picture(root / "b.png", 3)
     (root / "annotations.xml").write_text(cvat_xml(), encoding="utf-8")
     dataset = open_dataset(root)
-    assert any("2 pictures could be meant" in f.why for f in dataset.findings)
+    [error] = errors(dataset)
+    assert "lot1/a.png; lot2/a.png has the same name" in error.why
     assert dataset.photo_count == 1
