@@ -5,10 +5,11 @@ labels of two formats is refused, because which of them are right is not known.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from models.errors import DatasetError
+from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats import coco, cvat, label_studio
 from trainer.data.formats.files import (
     PictureFinder,
@@ -17,10 +18,15 @@ from trainer.data.formats.files import (
     is_pipe_or_device,
 )
 from trainer.data.formats.json_file import JsonFile, read_json
+from trainer.data.formats.other_files import (
+    datasets_inside,
+    misnamed_good,
+    other_findings,
+)
 from trainer.data.formats.packages import package_finding
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
-from trainer.data.formats.yolo import reader as yolo
 from trainer.data.formats.voc import reader as voc
+from trainer.data.formats.yolo import reader as yolo
 
 JSON_FOLDERS = ("", "annotations")
 KNOWN_FORMATS = (
@@ -59,20 +65,63 @@ def read_annotations(root: Path) -> Annotations:
             why=f"{file} is {first}, {other} is {second}; only one can be read.",
             fix="Keep one of them in this folder.",
         )
+    taken = {*cvat.find_files(root), *voc.find_files(files)}
+    unread = other_findings(root, files, taken)
     if not found:
         damaged = " ".join(f"{d.path.name}: {d.fault}" for d in documents if d.fault)
-        raise DatasetError(
-            f"{root}: no labels found.",
-            why=f"Expected {KNOWN_FORMATS}. {damaged}".strip(),
-            fix="Export the dataset in one of these formats into this folder.",
-        )
+        raise _no_labels(root, files, [damaged, *map(_named, unread)])
     [(_, read)] = found.values()
     annotations = read()
-    annotations.findings += finder.findings
+    annotations.findings += [*finder.findings, *unread]
     annotations.findings += [package_finding(folder) for folder in packages]
     annotations.unlisted += _unlisted(annotations, files, finder)
+    annotations.findings += _contradicting_good(annotations, finder)
+    _explain_folders(root, annotations)
     _refuse_unwritable_labels(root, annotations.labels)
     return annotations
+
+
+def _named(finding: Finding) -> str:
+    return f"{finding.place or finding.file.name}: {finding.why}"
+
+
+def _no_labels(root: Path, files: list[Path], named: list[str]) -> DatasetError:
+    """Return the error of a folder without labels, with what it holds instead."""
+    fix = "Export the dataset in one of these formats into this folder."
+    if inside := datasets_inside(root, files):
+        named = [f"Labels are in {first_names(inside)}.", *named]
+        fix = f"Give one folder of photos and labels, for example {root / inside[0]}."
+    why = " ".join(["Expected", KNOWN_FORMATS + ".", *filter(None, named)])
+    return DatasetError(f"{root}: no labels found.", why=why, fix=fix)
+
+
+def _contradicting_good(
+    annotations: Annotations, finder: PictureFinder
+) -> Iterator[Finding]:
+    """Yield a finding for each photo of ``good/`` with boxes; it is left out."""
+    for photo in annotations.photos:
+        if photo.rows and finder.is_good(photo.path):
+            photo.state = LabelState.UNCLEAR
+            photo.state_reason = "it lies in good/, and boxes are drawn on it"
+            photo.state_fix = "Move it out of good/, or delete the boxes."
+            why = f"it lies in good/, but {photo.source.name} has boxes on it."
+            fix, kind = photo.state_fix, FindingKind.CONTRADICTION
+            yield Finding(Level.ERROR, photo.path, photo.place, why, fix, kind)
+
+
+def _explain_folders(root: Path, annotations: Annotations) -> None:
+    """Note which unlabelled photos lie in a folder that may be meant as ``good/``."""
+    for photo in annotations.photos:
+        if photo.state is not LabelState.UNLABELLED:
+            continue
+        if folder := misnamed_good(root, photo.path):
+            photo.state_reason = (
+                f"it lies in {folder}/, only good/ is read as good parts"
+            )
+            photo.state_fix = (
+                f"Rename {folder}/ to good/, beside the label files, if its photos "
+                "show good parts."
+            )
 
 
 def _unlisted(

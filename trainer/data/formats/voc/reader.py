@@ -42,23 +42,21 @@ from trainer.data.formats.voc.lists import fill_splits
 from trainer.data.formats.voc.pictures import Match, Statement, match_pictures
 from trainer.data.formats.xml_tree import Element, read_xml, root_tag
 
-LABELS_FOLDER = "annotations"  # compared in lower case
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 TURNED_SIDES = ("cx", "cy", "w", "h")  # roLabelImg
 
 
 def find_files(files: Sequence[Path]) -> list[Path]:
     """Return the VOC files among all files of a dataset."""
+    tags = {path: root_tag(path) for path in files if path.suffix.lower() == ".xml"}
     stems = {path.stem for path in files if is_picture(path)}
-    found = []
-    for path in files:
-        if path.suffix.lower() != ".xml":
-            continue
-        tag = root_tag(path)
-        is_placed = path.parent.name.lower() == LABELS_FOLDER or path.stem in stems
-        if tag == "annotation" or (tag is None and is_placed):
-            found.append(path)
-    return found
+    folders = {path.parent for path, tag in tags.items() if tag == "annotation"}
+    return [
+        path
+        for path, tag in tags.items()
+        if tag == "annotation"
+        or (tag is None and (path.stem in stems or path.parent in folders))
+    ]
 
 
 def read(
