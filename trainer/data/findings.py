@@ -37,7 +37,7 @@ class FindingKind(StrEnum):
     ANNOTATION = "annotation", "Annotations to review"
     PACKAGE = "package", "Model packages among the photos"
     UNREADABLE_PHOTO = "unreadable-photo", "Photos that cannot be read, or are cut off"
-    WRONG_SIZE = "wrong-size", "Boxes drawn on a picture of another size"
+    WRONG_SIZE = "wrong-size", "Labels made for a picture of another size"
     EMPTY_BOX = "empty-box", "Boxes that are empty"
     OUTSIDE_BOX = "outside-box", "Boxes outside their photo"
     CLIPPED_BOX = "clipped-box", "Boxes that reach outside their photo"

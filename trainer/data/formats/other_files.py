@@ -92,8 +92,11 @@ def _reason_of_xml(root: Path, path: Path) -> tuple[Level, str, str] | None:
 
 
 def _holds(path: Path, pattern: re.Pattern[bytes]) -> bool:
-    with path.open("rb") as file:
-        return bool(pattern.search(file.read(HEAD_BYTES)))
+    try:
+        with path.open("rb") as file:
+            return bool(pattern.search(file.read(HEAD_BYTES)))
+    except OSError:  # it is not needed
+        return False
 
 
 def _outside(root: Path, files: Iterable[Path]) -> Iterator[Finding]:

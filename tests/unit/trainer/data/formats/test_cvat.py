@@ -162,6 +162,23 @@ def test_size_that_the_picture_does_not_have_is_an_error(
     assert "640 x 48" in error.why
 
 
+@pytest.mark.parametrize(
+    ("size", "is_other"),
+    [("64 x 48", False), ("128 x 96", False), ("48 x 64", False), ("640 x 64", True)],
+    ids=["same", "larger copy", "turned", "another"],
+)
+def test_size_of_a_good_part_is_compared_too(
+    tmp_path: Path, size: str, *, is_other: bool
+) -> None:
+    width, height = size.split(" x ")
+    head, tail = cvat_xml().split('name="b.png"')
+    tail = tail.replace('width="64"', f'width="{width}"')
+    tail = tail.replace('height="48"', f'height="{height}"')
+    xml = f'{head}name="b.png"{tail}'
+    found = errors(open_dataset(write_cvat(tmp_path / "d", xml)))
+    assert ["it may be another photo" in f.why for f in found] == [True] * is_other
+
+
 def test_two_tasks_in_one_file_with_the_same_names_are_an_error(
     tmp_path: Path,
 ) -> None:

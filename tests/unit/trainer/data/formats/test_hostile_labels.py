@@ -431,6 +431,48 @@ def test_subset_is_no_path_of_the_repaired_copy(tmp_path: Path, subset: str) -> 
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["copy"]
 
 
+# How the folder of a dataset may be given.
+ROOTS: dict[str, Callable[[Path], Path]] = {
+    "absolute": lambda root: root,
+    "relative": lambda root: Path(root.name),
+    "with dots": lambda root: root / ".." / root.name,
+    "link": lambda root: root.with_name("link"),
+}
+
+
+@pytest.mark.parametrize("given_as", ROOTS)
+@pytest.mark.parametrize("field", PATH_FIELDS)
+def test_picture_outside_is_neither_read_nor_overwritten_by_a_repaired_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, given_as: str
+) -> None:
+    label_format, put = PATH_FIELDS[field]
+    base = tmp_path / "base"
+    root = EXPORTS[label_format](base / "d")
+    root.with_name("link").symlink_to(root)
+    (base / "out").mkdir()
+    for number, place in enumerate(("x.png", "base/x.png", "base/out/x.png"), 20):
+        write_picture(tmp_path / place, number)
+    write_picture(root / "images" / "x.png", 30)  # would be copied over the others
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.png")}
+    monkeypatch.chdir(base)
+    names = ["../x.png", "../../x.png", "../../../x.png"]
+    for number, name in enumerate([*names, str(tmp_path / "x.png")]):
+        put(root, name)
+        out = base / "out" / str(number)
+        try:
+            copy = write_repaired_copy(check_dataset(ROOTS[given_as](root)), out)
+        except DatasetError:
+            continue
+        outside = {before[path] for path in before if not path.is_relative_to(root)}
+        copied = [path for path in out.rglob("*") if path.is_file()]
+        assert not outside & {path.read_bytes() for path in copied}
+        assert copy.report.dataset.photo_count <= 3
+        after = {p: p.read_bytes() for p in before if p.exists()}
+        assert after == before
+        assert {p.name for p in tmp_path.iterdir()} == {"base", "x.png"}
+        assert {p.name for p in base.iterdir()} == {"d", "link", "out", "x.png"}
+
+
 @QUIET
 @given(name=NAMES)
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -94,9 +94,9 @@ def test_single_change_lays_no_box_on_another_picture(
 def test_changes_together_lay_no_box_on_another_picture(
     name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    change = st.tuples(
-        st.sampled_from(sorted(FORMATS[name][2])), st.sampled_from(LISTED)
-    )
+    # A size that was changed together with the picture is no contradiction.
+    names = sorted(FORMATS[name][2].keys() - {"sizes swapped", "sides swapped"})
+    change = st.tuples(st.sampled_from(names), st.sampled_from(LISTED))
     changes = data.draw(st.lists(change, min_size=2, max_size=4))
     dataset = read(name, tmp_path_factory.mktemp("shuffled"), changes)
     assert dataset is None or not misplaced(dataset)
