@@ -10,6 +10,7 @@ Source: CVAT manual, "CVAT for images"; ids of images count frames of a task, an
 nothing here.
 """
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,19 +30,21 @@ from trainer.data.formats.rows import (
     split_name,
 )
 from trainer.data.formats.shapes import (
+    SIZE_FIX,
     Outlines,
     all_numbers,
     all_points,
     bounding_box,
     ellipse_box,
     number,
+    size_fault,
     stated_size,
     turned,
 )
 from trainer.data.formats.xml_tree import Element, read_xml, root_tag
 from trainer.data.paths import UnusableNameError, path_below
 
-FOLDERS = ("", "annotations")
+LABELS_FOLDER = "annotations"  # compared in lower case
 CUSTOMARY_NAME = "annotations.xml"
 PROJECTS = ("task", "project", "job")
 CUBOID_CORNERS = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
@@ -55,7 +58,8 @@ TAG_FIX = (
 
 def find_files(root: Path) -> list[Path]:
     """Return the CVAT files of a dataset."""
-    paths = (path for name in FOLDERS for path in (root / name).glob("*.xml"))
+    folders = [path for path in root.iterdir() if path.name.lower() == LABELS_FOLDER]
+    paths = (path for folder in (root, *folders) for path in folder.glob("*.xml"))
     found = []
     for path in sorted(path for path in paths if not is_pipe_or_device(path)):
         tag = root_tag(path)
@@ -175,7 +179,7 @@ def _names(
     }
     return [
         PictureName(
-            (image.attributes.get("name", ""),),
+            _spellings(image.attributes.get("name", "")),
             folders[group],
             f"image {image.attributes.get('id', '?')}, line {image.line}",
         )
@@ -203,11 +207,21 @@ def _folders(
     return (best,) if counts[best] else tuple(counts)
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    """Return a name as it is written, and as it may be on this disk."""
+    plain = name.replace("\\", "/")
+    forms = (unicodedata.normalize(form, plain) for form in ("NFC", "NFD"))
+    return tuple(dict.fromkeys((name, plain, *forms)))
+
+
 def _is_there(root: Path, folder: Path, name: str) -> bool:
-    try:
-        return path_below(root, folder, name).is_file()
-    except UnusableNameError:
-        return False
+    for spelling in _spellings(name):
+        try:
+            if path_below(root, folder, spelling).is_file():
+                return True
+        except UnusableNameError:
+            continue
+    return False
 
 
 def _fill(
@@ -219,8 +233,12 @@ def _fill(
 ) -> None:
     """Put the shapes of an image onto its photo; what cannot be a box is reported."""
     number_of_image = image.attributes.get("id", "?")
-    sides = (image.attributes.get(side) for side in ("width", "height"))
-    photo.stated_size_px = stated_size(*sides)
+    width, height = (image.attributes.get(side) for side in ("width", "height"))
+    photo.stated_size_px = stated_size(width, height)
+    if why := size_fault(width, height):
+        annotations.findings.append(
+            Finding(Level.WARNING, photo.source, photo.place, why, SIZE_FIX)
+        )
     for shape in image.children:
         if shape.tag == TAG:
             continue

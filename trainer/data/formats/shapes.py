@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.data.findings import Corners, Finding, Level, first_names
+from trainer.data.paths import shown
+
+SIZE_FIX = "Correct it: it shows whether the boxes are those of the picture."
 
 
 def number(value: object) -> float | None:
@@ -47,6 +50,18 @@ def stated_size(width: object, height: object) -> tuple[int, int] | None:
     if size is None or min(size) <= 0:
         return None
     return int(size[0]), int(size[1])
+
+
+def size_fault(width: object, height: object) -> str:
+    """Return why a stated size cannot be compared; empty where it can, or is left out.
+
+    Args:
+        width: As the label file has it; None or empty where it has none.
+        height: Likewise.
+    """
+    if not (width or height) or all_numbers((width, height)):
+        return ""
+    return f"its size {shown(width)} x {shown(height)} is not read: not two numbers."
 
 
 def bounding_box(points: Iterable[tuple[float, float]]) -> Corners:

@@ -75,7 +75,7 @@ def _checked_renames(
     statements: Sequence[Statement], matches: Sequence[Match]
 ) -> list[Match]:
     """Return the matches; a stated name that is nowhere is a fault of single files."""
-    whole = defaultdict(lambda: True)
+    whole: dict[Path, bool] = defaultdict(lambda: True)
     for statement, match in zip(statements, matches, strict=True):
         if match.picture and statement.filename:
             whole[statement.file.parent] &= bool(match.renamed_from)

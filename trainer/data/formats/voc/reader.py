@@ -31,10 +31,12 @@ from trainer.data.formats.rows import (
     Row,
 )
 from trainer.data.formats.shapes import (
+    SIZE_FIX,
     Outlines,
     all_numbers,
     centred_box,
     number,
+    size_fault,
     stated_size,
     turned,
 )
@@ -82,7 +84,7 @@ def read(
             doubtful[picture] = PhotoRows(
                 picture, path, state=LabelState.UNCLEAR, state_reason=reason
             )
-    photos = _each_once(annotations, by_file)
+    photos = _each_once(annotations, by_file, finder.root)
     known = {photo.path for photo in photos}
     photos += [photo for path, photo in doubtful.items() if path not in known]
     photos += _unlabelled(known | doubtful.keys(), all_files, finder)
@@ -142,8 +144,10 @@ def _photo(
     """Return the photo of one XML with its boxes."""
     name = top.text_at("filename") or path.stem
     photo = finder.photo(match.picture, name, path, "filename")
-    sides = (top.text_at("size", side) for side in ("width", "height"))
-    photo.stated_size_px = stated_size(*sides)
+    width, height = (top.text_at("size", side) for side in ("width", "height"))
+    photo.stated_size_px = stated_size(width, height)
+    if why := size_fault(width, height):
+        annotations.findings.append(Finding(Level.WARNING, path, "size", why, SIZE_FIX))
     outlines = Outlines(path)
     faults = [
         (f"line {item.line}", f"<{item.tag}> is not read: it is in another element.")
@@ -204,7 +208,7 @@ def _box(item: Element, outlines: Outlines, place: str) -> Corners | None:
 
 
 def _each_once(
-    annotations: Annotations, by_file: dict[Path, PhotoRows]
+    annotations: Annotations, by_file: dict[Path, PhotoRows], root: Path
 ) -> list[PhotoRows]:
     """Return the photos, without those that a second XML describes again."""
     seen: dict[Path, Path] = {}
@@ -214,7 +218,8 @@ def _each_once(
         if first == path:
             photos.append(photo)
             continue
-        why = f"describes {photo.path.name}, as {first.name} does."
+        other = first.relative_to(root).as_posix()
+        why = f"describes {photo.path.name}, as {other} does."
         fix = "Keep one of the two, or give the picture of this one its own name."
         annotations.findings.append(
             Finding(Level.ERROR, path, "filename", why, fix, photo=photo.path)

@@ -179,6 +179,39 @@ def test_size_of_a_good_part_is_compared_too(
     assert ["it may be another photo" in f.why for f in found] == [True] * is_other
 
 
+def test_size_that_is_no_number_is_named(tmp_path: Path) -> None:
+    xml = cvat_xml().replace('width="64"', 'width="64px"', 1)
+    [found] = open_dataset(write_cvat(tmp_path / "d", xml)).findings
+    assert found.why == "its size '64px' x '48' is not read: not two numbers."
+    assert (found.level, found.place) == (Level.WARNING, "image 0, line 7")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("st\u00fcck.png", "stu\u0308ck.png"),
+        ("stu\u0308ck.png", "st\u00fcck.png"),
+        ("lot1\\a.png", "lot1/a.png"),
+    ],
+    ids=["NFC", "NFD", "Windows"],
+)
+def test_other_spelling_of_a_name_is_the_picture(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    root = write_cvat(tmp_path / "d", cvat_xml().replace("a.png", name))
+    (root / place).parent.mkdir(exist_ok=True)
+    (root / "a.png").rename(root / place)
+    dataset = open_dataset(root)
+    assert (names(dataset), errors(dataset)) == (sorted(["b.png", place]), [])
+
+
+def test_file_in_a_folder_of_another_case_is_read(tmp_path: Path) -> None:
+    root = write_cvat(tmp_path / "d")
+    (root / "Annotations").mkdir()
+    (root / "annotations.xml").rename(root / "Annotations" / "annotations.xml")
+    assert names(open_dataset(root)) == ["a.png", "b.png"]
+
+
 def test_two_tasks_in_one_file_with_the_same_names_are_an_error(
     tmp_path: Path,
 ) -> None:

@@ -221,6 +221,23 @@ def test_flat_xml_of_pictures_in_deeper_folders_are_read(tmp_path: Path) -> None
     assert labelled(open_dataset(root)) == ["images/lot1/a.png", "images/lot2/b.png"]
 
 
+def test_masks_of_the_challenge_are_not_its_photos(tmp_path: Path) -> None:
+    masks = [f"Segmentation{kind}/a.png" for kind in ("Class", "Object")]
+    root = pictures(tmp_path, "JPEGImages/a.jpg", *masks)
+    xml(root, "Annotations/a", "a.jpg", folder="VOC2012")
+    dataset = open_dataset(root)
+    assert (labelled(dataset), errors(dataset)) == (["JPEGImages/a.jpg"], [])
+
+
+def test_second_xml_of_a_picture_in_another_folder_is_named(tmp_path: Path) -> None:
+    root = pictures(tmp_path, "JPEGImages/a.png", "JPEGImages/b.png")
+    for place in ("Annotations/a", "Annotations/b", "backup/a"):
+        xml(root, place)
+    [error] = errors(open_dataset(root))
+    assert error.file == root / "backup" / "a.xml"
+    assert error.why == "describes a.png, as Annotations/a.xml does."
+
+
 def test_xml_in_good_is_that_of_the_picture_beside_it(tmp_path: Path) -> None:
     root = pictures(tmp_path, "good/a.png", "images/a.png")
     xml(root, "images/a")

@@ -182,3 +182,11 @@ def test_size_that_the_xml_states_is_compared(tmp_path: Path, width: str) -> Non
     write_picture(tmp_path / "a.png")
     write_text(tmp_path / "a.xml", text)
     assert any("128 x 48" in f.why for f in open_dataset(tmp_path).findings)
+
+
+def test_size_that_is_no_number_is_named(tmp_path: Path) -> None:
+    text = voc_xml("a.png", voc_object()).replace("<width>64", "<width>64 px")
+    write_picture(tmp_path / "a.png")
+    write_text(tmp_path / "a.xml", text)
+    [found] = [f for f in open_dataset(tmp_path).findings if f.place == "size"]
+    assert "'64 px' x '48' is not read" in found.why
