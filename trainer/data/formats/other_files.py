@@ -18,6 +18,7 @@ from trainer.data.formats.xml_tree import root_tag
 ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz"})
 TABLES = frozenset({".csv", ".tsv", ".xlsx"})
 RECORDS = frozenset({".tfrecord", ".record"})
+NAMED = ARCHIVES | TABLES | RECORDS | {".xml"}
 HEAD_BYTES = 16 * 1024
 # Tags and columns of boxes in formats that are not read: dlib, TensorFlow, VIA.
 XML_OF_BOXES = re.compile(rb"<(box|bndbox|object|polygon)\b", re.IGNORECASE)
@@ -62,7 +63,9 @@ def other_findings(
 def _reason(root: Path, path: Path) -> tuple[Level, str, str] | None:
     """Return how bad it is that a file is not read, why it is not, and what to do."""
     suffix = path.suffix.lower()
-    if path.name.startswith(".") or path.is_relative_to(root / GOOD_FOLDER):
+    if suffix not in NAMED or path.name.startswith("."):
+        return None
+    if path.is_relative_to(root / GOOD_FOLDER):
         return None
     if suffix in ARCHIVES:
         fix = "Unpack it if it holds photos or labels of this dataset."

@@ -108,15 +108,19 @@ class _Search:
     def __init__(self, finder: PictureFinder, statements: Sequence[Statement]) -> None:
         self._finder = finder
         self._homes: dict[Path, _Place | None] = {}
+        self._places: dict[
+            tuple[Path, Path], _Place
+        ] = {}  # by XML's and its own folder
+        self._found = {one.file: self._candidates(one) for one in statements}
         grouped: dict[Path, list[list[Path]]] = defaultdict(list)
-        for statement in statements:
-            grouped[statement.file.parent].append(self._candidates(statement))
-        for folder, candidates in grouped.items():
-            self._homes[folder] = self._home(folder, candidates)
+        for file, candidates in self._found.items():
+            grouped[file.parent].append(candidates)
+        for folder, them in grouped.items():
+            self._homes[folder] = self._home(folder, them)
 
     def match(self, statement: Statement) -> Match:
         """Return the picture of one XML."""
-        candidates = self._candidates(statement)
+        candidates = self._found[statement.file]
         near = self._near(statement.file.parent, candidates)
         for tag, folder in _stated_folders(statement):
             fitting = [
@@ -194,7 +198,7 @@ class _Search:
             found = [
                 path
                 for path in self._finder.candidates(name)
-                if self._may_be_good(statement) or not self._finder.is_good(path)
+                if not self._finder.is_good(path) or self._may_be_good(statement)
             ]
             if found:
                 return found
@@ -239,15 +243,20 @@ class _Search:
 
     def _place(self, folder: Path, picture: Path) -> _Place:
         """Return how a picture lies to the folder of its XML."""
-        if picture.parent == folder:
+        key = folder, picture.parent
+        if key not in self._places:
+            self._places[key] = self._new_place(*key)
+        return self._places[key]
+
+    def _new_place(self, folder: Path, pictures: Path) -> _Place:
+        if pictures == folder:
             return _Place(BESIDE, folder)
         root = self._finder.root
-        own = folder.relative_to(root).parts
-        other = picture.parent.relative_to(root).parts
+        own, other = folder.relative_to(root).parts, pictures.relative_to(root).parts
         if len(own) == len(other):
             pairs = zip(own, other, strict=True)
             if sum(one != two for one, two in pairs) == 1:
-                return _Place(PARALLEL, picture.parent)
+                return _Place(PARALLEL, pictures)
         return _Place(ELSEWHERE, root.joinpath(*other[:1]))
 
     def _shown(self, path: Path) -> str:
