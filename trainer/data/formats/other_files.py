@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from trainer.data.findings import Finding, Level, first_names
-from trainer.data.formats.files import GOOD_FOLDER
+from trainer.data.formats.files import GOOD_FOLDER, is_picture
 from trainer.data.formats.xml_tree import root_tag
 
 ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz"})
@@ -22,6 +22,7 @@ NAMED = ARCHIVES | TABLES | RECORDS | {".xml"}
 HEAD_BYTES = 16 * 1024
 # Tags and columns of boxes in formats that are not read: dlib, TensorFlow, VIA.
 XML_OF_BOXES = re.compile(rb"<(box|bndbox|object|polygon)\b", re.IGNORECASE)
+ROW_OF_YOLO = re.compile(rb"^\s*\d+(\s+\d*\.\d+){4,}\s*$", re.MULTILINE)
 DOCUMENT_TYPE = re.compile(rb"<!DOCTYPE", re.IGNORECASE)
 COLUMNS_OF_BOXES = re.compile(
     rb"\b(x_?min|bbox|region_shape_attributes|xtl)\b", re.IGNORECASE
@@ -40,18 +41,22 @@ FIX_UNKNOWN = "None needed if they hold no labels; otherwise export them as COCO
 
 
 def other_findings(
-    root: Path, files: Sequence[Path], taken: Collection[Path]
+    root: Path, files: Sequence[Path], taken: Collection[Path], *, is_yolo: bool
 ) -> list[Finding]:
     """Return what is not read, and what is read from elsewhere.
 
     Args:
         files: Every file of the dataset.
         taken: The XML files that a reader takes.
+        is_yolo: Text files are label files.
     """
     by_reason: dict[tuple[Level, str, str], list[Path]] = defaultdict(list)
     for path in files:
         if path not in taken and (reason := _reason(root, path)):
             by_reason[reason].append(path)
+    if not is_yolo and (rows := _files_of_rows(files)):
+        why = "rows of YOLO beside labels of another format"
+        by_reason[Level.WARNING, why, FIX_UNKNOWN] = rows
     findings = []
     for (level, why, fix), paths in by_reason.items():
         place = first_names(path.relative_to(root).as_posix() for path in paths)
@@ -73,6 +78,18 @@ def _reason(root: Path, path: Path) -> tuple[Level, str, str] | None:
     if suffix in RECORDS or (suffix in TABLES and _holds(path, COLUMNS_OF_BOXES)):
         return Level.WARNING, "boxes in this format are not read", FIX_UNKNOWN
     return _reason_of_xml(root, path) if suffix == ".xml" else None
+
+
+def _files_of_rows(files: Sequence[Path]) -> list[Path]:
+    """Return the text files with the name of a picture that hold boxes of YOLO."""
+    stems = {path.stem for path in files if is_picture(path)}
+    return [
+        path
+        for path in files
+        if path.suffix.lower() == ".txt"
+        and path.stem in stems
+        and _holds(path, ROW_OF_YOLO)
+    ]
 
 
 def _reason_of_xml(root: Path, path: Path) -> tuple[Level, str, str] | None:

@@ -66,7 +66,7 @@ def read_annotations(root: Path) -> Annotations:
             fix="Keep one of them in this folder.",
         )
     taken = {*cvat.find_files(root), *voc.find_files(files)}
-    unread = other_findings(root, files, taken)
+    unread = other_findings(root, files, taken, is_yolo="YOLO" in found)
     if not found:
         damaged = " ".join(f"{d.path.name}: {d.fault}" for d in documents if d.fault)
         raise _no_labels(root, files, [damaged, *map(_named, unread)])

@@ -59,7 +59,8 @@ def size_fault(width: object, height: object) -> str:
         width: As the label file has it; None or empty where it has none.
         height: Likewise.
     """
-    if not (width or height) or all_numbers((width, height)):
+    sides = all_numbers((width, height))
+    if not (width or height) or (sides and min(sides) >= 0):
         return ""
     return f"its size {shown(width)} x {shown(height)} is not read: not two numbers."
 

@@ -179,10 +179,11 @@ def test_size_of_a_good_part_is_compared_too(
     assert ["it may be another photo" in f.why for f in found] == [True] * is_other
 
 
-def test_size_that_is_no_number_is_named(tmp_path: Path) -> None:
-    xml = cvat_xml().replace('width="64"', 'width="64px"', 1)
+@pytest.mark.parametrize("width", ["64px", "-64", "64,0", "NaN", ""])
+def test_size_that_is_no_number_is_named(tmp_path: Path, width: str) -> None:
+    xml = cvat_xml().replace('width="64"', f'width="{width}"', 1)
     [found] = open_dataset(write_cvat(tmp_path / "d", xml)).findings
-    assert found.why == "its size '64px' x '48' is not read: not two numbers."
+    assert found.why == f"its size {width!r} x '48' is not read: not two numbers."
     assert (found.level, found.place) == (Level.WARNING, "image 0, line 7")
 
 

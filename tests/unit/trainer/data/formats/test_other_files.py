@@ -56,9 +56,19 @@ def test_file_that_no_reader_takes_is_named(
     assert why in found.why
 
 
+def test_rows_of_yolo_beside_labels_of_another_format_are_named(
+    tmp_path: Path,
+) -> None:
+    root = write_voc(tmp_path / "d")
+    write_text(root / "JPEGImages" / "b.txt", "0 0.5 0.5 0.1 0.1\n")
+    [found] = about(open_dataset(root), "rows of YOLO")
+    assert (found.level, found.place) == (Level.WARNING, "JPEGImages/b.txt")
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
+        ("images/default/b.txt", "checked on Monday"),
         ("camera.xml", "<RegisterDescription/>"),
         ("report.xml", "<!DOCTYPE html><html/>"),
         ("notes.csv", "photo,lot"),
