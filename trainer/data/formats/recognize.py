@@ -100,7 +100,8 @@ def _contradicting_good(
 ) -> Iterator[Finding]:
     """Yield a finding for each photo of ``good/`` with boxes; it is left out."""
     for photo in annotations.photos:
-        if photo.rows and finder.is_good(photo.path):
+        is_used = photo.state is LabelState.LABELLED
+        if is_used and photo.rows and finder.is_good(photo.path):
             photo.state = LabelState.UNCLEAR
             photo.state_reason = "it lies in good/, and boxes are drawn on it"
             photo.state_fix = "Move it out of good/, or delete the boxes."
@@ -110,9 +111,10 @@ def _contradicting_good(
 
 
 def _explain_folders(root: Path, annotations: Annotations) -> None:
-    """Note which unlabelled photos lie in a folder that may be meant as ``good/``."""
+    """Note which photos without a label file are in what may be meant as ``good/``."""
     for photo in annotations.photos:
-        if photo.state is not LabelState.UNLABELLED:
+        is_described = photo.source != photo.path.parent
+        if photo.state is LabelState.LABELLED or is_described:
             continue
         if folder := misnamed_good(root, photo.path):
             photo.state_reason = (
