@@ -6,14 +6,16 @@ fault, reported with the key that was probably meant.
 
 import dataclasses
 import difflib
+import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import ConfigError
+from models.topics import NAME_PATTERN, NAME_RULE, plain_name
 
 CONFIG_MAX_BYTES = 1 << 20  # a configuration is a page of text
 
@@ -27,6 +29,13 @@ class Settings(BaseModel):
 AnySettings = TypeVar("AnySettings", bound=Settings)
 # pydantic's two names of an unknown key: in a model, and in a dataclass.
 UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
+WRONG_CHARACTERS = "string_pattern_mismatch"
+# Regular expressions that list characters: how many there may be, or levels of them.
+CHARACTERS = re.compile(
+    r"\^\[(?P<set>[^]\\]+)\]"
+    r"(\{(?P<least>\d+),(?P<most>\d+)\}|\+\(/\[(?P=set)\]\+\)\*)\$"
+)
+PERCENT_MAX = 100
 
 
 def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
@@ -85,10 +94,11 @@ def parse_config(
     try:
         return layout.model_validate(document)
     except ValidationError as exc:
-        faults = [_sentence(error, layout) for error in exc.errors()]
+        errors = _without_consequences(exc.errors())
+        count = len(errors)
         raise ConfigError(
-            f"{name}: {len(faults)} fault{'s' * (len(faults) > 1)}.",
-            why="; ".join(faults) + ".",
+            f"{name}: {count} fault{'s' * (count > 1)}.",
+            why="; ".join(_sentences(errors, layout)) + ".",
             fix="Correct the file; --print-config shows the resulting values.",
         ) from exc
 
@@ -106,16 +116,96 @@ def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
         yield from _places_of_nul(each, f"{place}.{key}".lstrip("."))
 
 
+def _without_consequences(errors: Sequence[Any]) -> list[Any]:
+    """Return the faults without those that follow from another one.
+
+    An item that is refused is missing in its list: pydantic then also reports the list
+    as too short.
+    """
+    places = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(
+            len(place) > len(error["loc"])
+            and place[: len(error["loc"])] == error["loc"]
+            for place in places
+        )
+    ]
+
+
+def _sentences(errors: Sequence[Any], layout: type[BaseModel]) -> Iterator[str]:
+    """Yield a sentence for each fault; values that break one rule share it."""
+    by_rule: dict[str, list[Any]] = {}
+    for error in errors:
+        if error["type"] == WRONG_CHARACTERS:
+            by_rule.setdefault(error["ctx"]["pattern"], []).append(error)
+    for error in errors:
+        if error["type"] != WRONG_CHARACTERS:
+            yield _sentence(error, layout)
+        elif alike := by_rule.pop(error["ctx"]["pattern"], []):
+            yield _characters_sentence(alike)
+
+
+def _characters_sentence(errors: Sequence[Any]) -> str:
+    """Return which texts have characters that are not allowed, and the rule, once."""
+    pattern = errors[0]["ctx"]["pattern"]
+    values = [f"{_place_of(error)} = {error['input']!r}" for error in errors]
+    text = f"{', '.join(values)}: expected {characters_rule(pattern)}"
+    examples = dict.fromkeys(plain_name(error["input"]) for error in errors)
+    shown = ", ".join(repr(example) for example in examples if example)
+    return f"{text}, for example {shown}" if shown and pattern == NAME_PATTERN else text
+
+
+def characters_rule(pattern: str) -> str:
+    """Return the rule of a regular expression for names in words.
+
+    >>> characters_rule("^[A-Za-z_]{0,64}$")
+    "0 to 64 of A-Z, a-z and '_'"
+    """
+    if pattern == NAME_PATTERN:
+        return NAME_RULE
+    parts = CHARACTERS.fullmatch(pattern)
+    if parts is None:
+        return f"a text that matches {pattern}"
+    ranges = re.findall(r".-.|.", parts["set"])
+    names = [each if len(each) > 1 else repr(each) for each in ranges]
+    listed = " and ".join([", ".join(names[:-1]), names[-1]]) if names[1:] else names[0]
+    if parts["least"] is None:
+        return f"{listed}, in levels that are joined by '/'"
+    return f"{parts['least']} to {parts['most']} of {listed}"
+
+
 def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pydantic's)
-    place = ".".join(str(step) for step in error["loc"])
+    place = _place_of(error)
     if error["type"] not in UNKNOWN_KEY:
         got = error.get("input")
         shown = f", got {got!r}" if isinstance(got, str | int | float) else ""
-        return f"{place}: {error['msg']}{shown}"
+        return f"{place}: {error['msg']}{shown}{_unit_hint(error)}"
     known = _known_keys(error["loc"][:-1], layout)
     meant = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
     hint = f", did you mean {meant[0]}?" if meant else f"; known: {', '.join(known)}"
     return f"{place}: unknown key{hint}"
+
+
+def _place_of(error: Any) -> str:  # noqa: ANN401 (pydantic's)
+    return ".".join(str(step) for step in error["loc"])
+
+
+def _unit_hint(error: Any) -> str:  # noqa: ANN401 (pydantic's)
+    """Return what a number outside of its bounds is in the unit of its key."""
+    got, key = error.get("input"), str(error["loc"][-1] if error["loc"] else "")
+    if not isinstance(got, int | float):
+        return ""
+    limits = error.get("ctx", {})
+    if limits.get("le") == 1 and 1 < got <= PERCENT_MAX:
+        return f" (a share: {got:g} % is {got / 100:g})"
+    if key.endswith("_ms") and 0 < got < limits.get("ge", 0):
+        return f" (in milliseconds: {got:g} s is {got * 1000:g})"
+    if key.endswith("_s") and got > limits.get("le", got):
+        return f" (in seconds: {got:g} ms is {got / 1000:g})"
+    return ""
 
 
 def _known_keys(steps: tuple[Any, ...], layout: type[Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The MQTT topics of a station, and the names that they are made of."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +11,13 @@ from models.errors import ConfigError
 
 ROOT = "graftline"
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+NAME_MAX_CHARS = 32
+NAME_RULE = f"1 to {NAME_MAX_CHARS} of a-z, 0-9 and '-'"
+# As German, Danish and Norwegian write these letters without them; other accents are
+# dropped.
+SPELLINGS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa", "æ": "ae"}
+)
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
@@ -105,9 +113,26 @@ def check_name(field: str, value: str) -> None:
     if not re.fullmatch(NAME_PATTERN.strip("^$"), value):
         raise ConfigError(
             f"{field} = {value!r} cannot be part of an MQTT topic.",
-            why="Expected 1 to 32 of a-z, 0-9 and '-'.",
-            fix=f"Rename the {field}.",
+            why=f"Expected {NAME_RULE}.",
+            fix=f"Rename the {field}{_example(value)}.",
         )
+
+
+def plain_name(text: str) -> str:
+    """Return the valid name that is nearest to a text; empty where there is none.
+
+    >>> plain_name("Küche oben")
+    'kueche-oben'
+    """
+    # Composed first: some systems store "ü" as two characters.
+    spelt = unicodedata.normalize("NFC", text).lower().translate(SPELLINGS)
+    base = unicodedata.normalize("NFKD", spelt).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", base).strip("-")[:NAME_MAX_CHARS].strip("-")
+
+
+def _example(value: str) -> str:
+    plain = plain_name(value)
+    return f", for example {plain!r}" if plain else ""
 
 
 def parse_topic(topic: str) -> ParsedTopic | None:

@@ -22,15 +22,21 @@ from models.commands import (
     COMMAND_SCHEMA_VERSION,
     ID_PATTERN,
     LAYOUTS,
+    PART_PATTERN,
     CommandRefusal,
     CommandVerb,
     ReloadCommand,
     TriggerCommand,
 )
+from models.topics import NAME_PATTERN, NAME_RULE
 
 # Ids of unexpired commands: ten minutes (the longest life) at 33 commands a second.
 IDS_KEPT = 20_000
-ASCII_RULE = "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"
+RULES = {
+    ID_PATTERN: "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'",
+    NAME_PATTERN: NAME_RULE,
+    PART_PATTERN: "1 to 100 characters, none of them a control character",
+}
 AnyCommand = TriggerCommand | ReloadCommand
 
 
@@ -169,6 +175,8 @@ def _explain(error: ValidationError) -> str:
     faults = []
     for fault in error.errors(include_url=False, include_input=False):
         field = ".".join(str(step) for step in fault["loc"])
-        text = f"expected {ASCII_RULE}" if field == "id" else fault["msg"]
+        text = fault["msg"]
+        if fault["type"] == "string_pattern_mismatch":
+            text = f"expected {RULES.get(fault['ctx']['pattern'], text)}"
         faults.append(f"{field}: {text}")
     return "; ".join(faults)

@@ -72,6 +72,21 @@ def test_refused_command_can_be_answered(
 
 
 @pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"camera": "Küche"}, "camera: expected 1 to 32 of a-z, 0-9 and '-'"),
+        ({"part_id": "a\nb"}, "part_id: expected 1 to 100 characters, none of them a"),
+        ({"id": "a b"}, "id: expected 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"),
+    ],
+    ids=["camera", "part", "id"],
+)
+def test_refused_text_is_answered_with_the_rule_in_words(
+    fields: dict[str, object], reason: str
+) -> None:
+    assert refused(raw(**fields)).reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
     "payload",
     [
         b"",
