@@ -6,9 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-from edge.config.station import load_edge_config, render_config
+from edge.config.station import EdgeSettings, load_edge_config, render_config
 from edge.doctor.check_result import CheckResult, Grade, exit_code_of
-from models.errors import ExitCode
+from models.errors import ExitCode, GraftlineError
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +57,7 @@ def run_run(args: argparse.Namespace) -> int:
     settings = load_edge_config(args.config)
     if args.print_config:
         print(render_config(settings))
+        _print_silent_rules(settings)
         return ExitCode.OK
     from edge.daemon import run_daemon  # noqa: PLC0415 (--help needs none of it)
 
@@ -92,9 +93,33 @@ def run_doctor(args: argparse.Namespace) -> int:
         print(json.dumps({"exit_code": code, "findings": rows}))
         return code
     _print_table(results)
-    failed = sum(result.grade is Grade.FAIL for result in results)
-    print(f"{failed} of {len(results)} checks failed." if failed else "Fit to inspect.")
+    print(_conclusion(results))
     return code
+
+
+def _conclusion(results: list[CheckResult]) -> str:
+    from edge.doctor.rules_check import is_degraded  # noqa: PLC0415 (--help needs none of it)
+
+    failed = sum(result.grade is Grade.FAIL for result in results)
+    if failed:
+        return f"{failed} of {len(results)} checks failed."
+    silent = [result.check for result in results if is_degraded(result)]
+    if silent:
+        return f"Degraded: {', '.join(silent)}."
+    return "Fit to inspect."
+
+
+def _print_silent_rules(settings: EdgeSettings) -> None:
+    """Print on stderr which rules hide every defect: stdout is one JSON."""
+    from edge.inspection.known_defects import configured_silent_rules  # noqa: PLC0415 (--help needs none of it)
+
+    try:
+        silent = configured_silent_rules(settings)
+    except GraftlineError as error:
+        _print_progress(f"The rules are not compared with the model. {error}")
+        return
+    for rule in silent:
+        _print_progress(f"degraded: {rule}. Fix: {rule.fix}")
 
 
 def _print_progress(line: str) -> None:

@@ -100,6 +100,8 @@ def run_daemon(
         slot = SlotFolder(settings.model.slot)
         model = load_model(slot, settings.model.threads, _streams_max(cameras))
         check_labels(settings.camera, model)
+        for channel in cameras.channels:
+            channel.silent_rules(model)  # logged before the first frame
         daemon = _Daemon(
             configuration,
             outbox=outbox,

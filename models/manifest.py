@@ -176,6 +176,35 @@ class Metrics(_Part):
     split: str = Field(default="val", description="Split that was measured.")
 
 
+class LabelledBoxes(_Part):
+    """The boxes of one label on the photos of the dataset.
+
+    The line PC compares its rules with them: a smallest size above ``largest_px`` would
+    hide every defect of this label.
+    """
+
+    count: int = Field(ge=1, description="Boxes, all splits together.")
+    smallest_px: float = Field(
+        ge=0, description="Longer side of the smallest box, in pixels of its photo."
+    )
+    median_px: float = Field(ge=0, description="Median of the longer sides.")
+    largest_px: float = Field(ge=0, description="Longer side of the largest box.")
+    smallest_share: Share = Field(
+        description="Smallest longer side of a box, as a share of its photo's longer "
+        "side: independent of the photo's resolution."
+    )
+    largest_share: Share = Field(description="Likewise, the largest.")
+    centres: tuple[Share, Share, Share, Share] = Field(
+        description="Rectangle around the centres of all boxes: x1, y1, x2, y2 as "
+        "shares of the photo's width and height."
+    )
+    highest_score: Share | None = Field(
+        default=None,
+        description="Highest score of a detection of this label on the photos that "
+        "the thresholds were chosen on; null = there is none.",
+    )
+
+
 class AncestorInfo(_Part):
     """An earlier training whose weights this one went on from."""
 
@@ -257,6 +286,11 @@ class Manifest(_Part):
     thresholds: Thresholds
     metrics: Metrics = Field(description="Torch FP32 on the validation split.")
     lineage: Lineage
+    labelled_boxes: dict[str, LabelledBoxes] = Field(
+        default={},
+        description="Label to its boxes; a label without boxes is missing, an older "
+        "package has none.",
+    )
     variants: dict[VariantName, Variant] = Field(min_length=1)
     golden: RelativePath = Field(description="Expected detections of golden frames.")
     files: dict[RelativePath, FileEntry] = Field(

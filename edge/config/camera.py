@@ -18,6 +18,8 @@ from edge.config.rules import (
     StreakSettings,
     duplicate_names,
 )
+from edge.rules.coverage import CameraRules
+from edge.rules.part_counter import WHITE
 from models.config import Settings
 from models.topics import Name
 
@@ -152,6 +154,26 @@ class CameraSettings(Settings):
     def parsed_source(self) -> Source:
         """The parsed ``source``."""
         return parse_source(self.source)
+
+    @property
+    def rules(self) -> CameraRules:
+        """The rules that decide what is reported."""
+        parts, size_px = self.parts, (self.settings.width_px, self.settings.height_px)
+        is_triggered = self.parsed_source.kind.is_triggered
+        return CameraRules(
+            self.name,
+            tuple(region.region for region in self.region),
+            is_free_run=self.trigger is TriggerMode.FREE and not is_triggered,
+            k=self.k,
+            cool_down_s=self.cool_down_s,
+            streak_parts=self.streak.parts,
+            streak_alerts=self.streak.alerts,
+            counts_parts=parts is not None,
+            part_difference=parts.difference if parts else 0,
+            can_count=parts is None or parts.difference < WHITE,
+            part_window=parts.window if parts else (0, 0, 1, 1),
+            frame_size_px=size_px if all(size_px) else None,  # type: ignore[arg-type]
+        )
 
     @model_validator(mode="after")
     def _trigger_fits(self) -> Self:

@@ -18,6 +18,7 @@ from edge.doctor.camera_check import check_camera
 from edge.doctor.check_result import CheckResult, Grade
 from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
 from edge.doctor.model_check import check_model
+from edge.doctor.rules_check import check_rules
 from edge.monitoring.status import CLOCK_MIN_S, is_clock_synchronized
 from models.errors import (
     CameraError,
@@ -27,11 +28,13 @@ from models.errors import (
     GraftlineError,
     PackageError,
 )
+from models.slot_files import SlotFolder
 
 LIMIT_S = 4.0  # of all checks; the start of Python takes the rest of five seconds
 # A check ends this long before the deadline, to report more than "too slow".
 SPARE_S = 0.4
 BROKER_LIMIT_S = 1.5
+RULES_LIMIT_S = 0.5  # they read two small files
 CLOCK_MIN = datetime.fromtimestamp(CLOCK_MIN_S, UTC)
 
 
@@ -49,7 +52,10 @@ def run_doctor_checks(
 ) -> list[CheckResult]:
     """Return the results of all checks within a limit, the most important first."""
     deadline_s = time.monotonic() + limit_s
-    return run_checks(_checks(settings, deadline_s - SPARE_S), deadline_s)
+    results = run_checks(_checks(settings, deadline_s - SPARE_S), deadline_s)
+    return results + run_checks(
+        _rules_checks(settings, results), time.monotonic() + RULES_LIMIT_S
+    )
 
 
 def run_checks(checks: list[Check], deadline_s: float) -> list[CheckResult]:
@@ -113,6 +119,27 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
         *disks,
         Check("disk outbox file", DeliveryError.exit_code, outbox_file),
         Check("clock", ConfigError.exit_code, check_clock),
+    ]
+
+
+def _rules_checks(settings: EdgeSettings, results: list[CheckResult]) -> list[Check]:
+    """Return the checks of each camera's rules, at the size of the frames that came."""
+    slot = SlotFolder(settings.model.slot)
+    sizes_px = {
+        result.check: (
+            int(result.figures["width_px"]),
+            int(result.figures["height_px"]),
+        )
+        for result in results
+        if "width_px" in result.figures
+    }
+    return [
+        Check(
+            f"rules {camera.name}",
+            ConfigError.exit_code,
+            partial(check_rules, camera, slot, sizes_px.get(f"camera {camera.name}")),
+        )
+        for camera in settings.camera
     ]
 
 

@@ -19,10 +19,12 @@ from edge.cameras.supervisor import CameraProcess
 from edge.counters import CameraCounters
 from edge.frame import CameraFrame, Pixels, Stamp
 from edge.inspection.model import LoadedModel
+from edge.inspection.rule_comparison import RuleComparison
 from edge.rules.alert_suppression import AlertSuppression
+from edge.rules.coverage import SilentRule
 from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import CountedPart, PartCounter
-from edge.rules.regions import Region, RegionMap, unknown_labels
+from edge.rules.regions import Region, RegionMap
 from edge.rules.track_reset import TrackReset
 from edge.rules.tracker import Tracker
 from edge.rules.triggers import CommandTriggers, HardwareTriggers, with_part
@@ -69,6 +71,10 @@ class CameraChannel:
     was_skipped: bool = False
     # wall clock since 1970, when the defect rate alarm was raised or ended
     alarm_since_wall_ns: int = 0
+    # compares the rules with the model; None = they are not compared
+    comparison: RuleComparison | None = None
+    # width and height of the last inspected frame; None before the first
+    frame_size_px: tuple[int, int] | None = None
     _map: RegionMap | None = None
     _map_thresholds: FloatArray | None = None
 
@@ -151,7 +157,7 @@ class CameraChannel:
             region_map: For the model that inspected the frame.
         """
         height_px, width_px = pixels.shape[:2]
-        size_px = (width_px, height_px)
+        self.frame_size_px = size_px = (width_px, height_px)
         detections = region_map.filter(detections, *size_px)
         if self.inspects_parts:
             names = tuple(region_map.region_names(detections, *size_px))
@@ -198,8 +204,11 @@ class CameraChannel:
             has_same_parts: The settings of the part counter did not change.
         """
         self.counters = old.counters  # one name, one set of counters
+        if self.comparison is not None and old.comparison is not None:
+            self.comparison.reported = old.comparison.reported
         if self.camera is not old.camera:
             return
+        self.frame_size_px = old.frame_size_px
         if self.command_triggers is not None and old.command_triggers is not None:
             # Waiting commands refer to the camera, not to its rules.
             self.command_triggers, old.command_triggers = old.command_triggers, None
@@ -208,19 +217,27 @@ class CameraChannel:
         if self.hardware_triggers is not None:
             self.hardware_triggers = old.hardware_triggers
 
-    def faults(self, labels: Sequence[str]) -> list[str]:
-        """Return, as phrases, the current faults of this camera."""
+    def faults(self, model: LoadedModel) -> list[str]:
+        """Return, as phrases, the current faults of this camera.
+
+        Args:
+            model: The model in force.
+        """
         camera = self.camera
         is_lost = camera.state is CameraState.LOST
         conditions = ("lost",) if is_lost else camera.conditions
         faults = [f"camera {camera.name} {phrase}" for phrase in conditions]
         if camera.warning and not is_lost:
             faults.append(f"camera {camera.name}: {camera.warning}")
-        unknown = unknown_labels(self.regions, labels)
-        return faults + [
-            f"camera {camera.name}: {phrase}, unknown to the model"
-            for phrase in unknown
-        ]
+        return faults + [str(rule) for rule in self.silent_rules(model)]
+
+    def silent_rules(self, model: LoadedModel) -> tuple[SilentRule, ...]:
+        """Return the rules that hide every defect that a model knows."""
+        if self.comparison is None:
+            return ()
+        return self.comparison.update(
+            model, self.frame_size_px, self.tracker, self.part_counter
+        )
 
     def _confirm(
         self, detections: Detections, stamp: Stamp, size_px: tuple[int, int]

@@ -8,6 +8,7 @@ old one is killed, and its exit is awaited later, so that no other camera waits 
 import logging
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from edge.config.camera import CameraSettings, TriggerMode, load_baseline
 from edge.config.rules import PartsSettings
 from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.model import LoadedModel
+from edge.inspection.rule_comparison import RuleComparison
 from edge.rules.alert_suppression import AlertSuppression
 from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import GRID, Belt, PartCounter
@@ -140,7 +142,10 @@ def build_channel(
             hardware_triggers = HardwareTriggers(f"{settings.name}-{_random_name()}")
         case _:
             assert_never(settings.trigger)
-    streak, parts = settings.streak, settings.parts
+    streak, parts, rules = settings.streak, settings.parts, settings.rules
+    counter = _part_counter(parts, frames_min=settings.k) if parts else None
+    if counter is not None:
+        rules = replace(rules, can_count=counter.can_count)
     return CameraChannel(
         camera or CameraProcess(capture_plan(settings)),
         tracker,
@@ -149,9 +154,10 @@ def build_channel(
         DefectRateAlarm(
             parts=streak.parts, alerts=streak.alerts, window_s=streak.window_s
         ),
-        _part_counter(parts, frames_min=settings.k) if parts else None,
+        counter,
         command_triggers=command_triggers,
         hardware_triggers=hardware_triggers,
+        comparison=RuleComparison(rules),
     )
 
 

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.config.station import ModelSettings
+from edge.inspection.known_defects import known_defects
+from edge.rules.coverage import KnownDefects
 from models.backends import open_detector
 from models.boxes import FloatArray
 from models.detections import Detections
@@ -43,6 +45,7 @@ class LoadedModel:
     iou_threshold: float
     in_force: ModelInForce  # its description in messages
     requests: tuple[Inference, ...]  # as many as may be in flight at the same time
+    known: tuple[KnownDefects, ...]  # its labelled defects, one for each label
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
@@ -114,6 +117,7 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
             variant=mode.variant.value,
         ),
         requests,
+        known_defects(package),
     )
 
 

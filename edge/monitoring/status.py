@@ -69,8 +69,8 @@ class DaemonStatus:
     @property
     def faults(self) -> tuple[str, ...]:
         """The current faults, as phrases for a person."""
-        labels = self.pipeline.model.labels
-        cameras = [fault for each in self.channels for fault in each.faults(labels)]
+        model = self.pipeline.model
+        cameras = [fault for each in self.channels for fault in each.faults(model)]
         return tuple(cameras + [fault for fault in self.part_faults() if fault])
 
     def station_status(self, state: DaemonState) -> StationStatus:

@@ -20,9 +20,11 @@ from edge.frame import Stamp
 from models.messages import VerdictKind
 from models.preprocess import Frame
 
+WHITE = 255
 GRID = 48  # points along each side of the window
 # A part's defect may still be confirmed in so many frames after the part has left.
 DEFECT_DELAY_FRAMES = 2
+RECENT_PARTS = 5  # whose frames are compared with k
 ADAPT_RATE = 0.05  # of a change of light, each frame in which the belt is empty
 
 BeltWindow = tuple[float, float, float, float]  # x1, y1, x2, y2 in shares of the frame
@@ -58,6 +60,12 @@ class Belt:
         off = np.abs(self._points - self._background).max(axis=2)  # [G, G]
         self._is_foreground = off > self._difference
         return float(np.count_nonzero(self._is_foreground) / GRID**2)
+
+    @property
+    def largest_share(self) -> float:
+        """The largest share of the window that any part can differ from the belt."""
+        farthest = np.maximum(self._background, WHITE - self._background).max(axis=2)
+        return float(np.count_nonzero(farthest > self._difference) / GRID**2)
 
     def adapt(self) -> None:
         """Adapt to the light of the last frame, where it shows the belt."""
@@ -111,6 +119,8 @@ class PartCounter:
 
     Attributes:
         count: Parts until now, the one in view included.
+        frames_of_parts: Inspected frames of each of the last parts, without those that
+            were not seen until they had left.
     """
 
     def __init__(
@@ -127,11 +137,18 @@ class PartCounter:
         self._enter_share, self._leave_share = enter_share, leave_share
         self._frames_min = frames_min
         self._part: _PartInView | None = None
+        # Replaced as a whole: another thread reads it.
+        self.frames_of_parts: tuple[int, ...] = ()
 
     @property
     def part_id(self) -> str | None:
         """Name of the part in view or that just left; None while the belt is empty."""
         return self._part.part_id if self._part else None
+
+    @property
+    def can_count(self) -> bool:
+        """Whether any part can differ from the belt so much that it is in view."""
+        return self._belt.largest_share >= self._enter_share
 
     def update(self, pixels: Frame, stamp: Stamp) -> CountedPart | None:
         """Take the next inspected frame.
@@ -182,6 +199,9 @@ class PartCounter:
         part, self._part = self._part, None
         if part is None:
             return None
+        if part.is_continuous:
+            recent = (*self.frames_of_parts, part.frames)
+            self.frames_of_parts = recent[-RECENT_PARTS:]
         reason = ""
         if part.has_defect:
             verdict = VerdictKind.DEFECT

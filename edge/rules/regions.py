@@ -64,6 +64,11 @@ class Region:
         corners = np.array(polygon, np.float64)
         return cls(name, kind, corners, thresholds or {}, min_size_px)
 
+    @property
+    def area_share(self) -> float:
+        """Area of the polygon as a share of the frame."""
+        return abs(_doubled_area(self.corners.tolist())) / 2
+
     def contains(self, points: np.ndarray) -> np.ndarray:
         """Return which points are inside.
 
@@ -86,7 +91,7 @@ class Region:
         return np.asarray(((x < crossing) & spans).sum(axis=1) % 2 == 1)
 
 
-_WHOLE_PICTURE = Region.from_polygon(
+WHOLE_PICTURE = Region.from_polygon(
     "", RegionKind.INSPECT, [(0, 0), (1, 0), (1, 1), (0, 1)]
 )
 
@@ -112,7 +117,7 @@ class RegionMap:
         self._masks = [r for r in regions if r.kind is RegionKind.MASK]
         inspected = [r for r in regions if r.kind is RegionKind.INSPECT]
         self._is_whole = not inspected
-        self._inspected = inspected or [_WHOLE_PICTURE]
+        self._inspected = inspected or [WHOLE_PICTURE]
         self._thresholds = np.stack(
             [_thresholds_of(r, labels, score_thresholds) for r in self._inspected]
         )  # [R, C]

@@ -50,7 +50,10 @@ class TrackReset:
         self.restarts, self.size_px = restarts, size_px
         if is_first:
             return False
-        limit_ns = max(GAP_MIN_NS, GAP_FACTOR * max_missed * self.period_ns)
+        # At least one frame: with track_max_missed = 0 every gap of a slow camera
+        # would be an outage, and k = 2 could never be reached.
+        missed = max(1, max_missed)
+        limit_ns = max(GAP_MIN_NS, GAP_FACTOR * missed * self.period_ns)
         if not is_new_stream:
             # A gap counts up to the limit: one outage does not make every later gap
             # seem normal, and a camera that became slow is learned in a few frames.

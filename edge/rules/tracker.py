@@ -34,7 +34,7 @@ from edge.rules.association import (
     pair_up,
     vote_tolerance,
 )
-from edge.rules.motion import CommonMotion
+from edge.rules.motion import TRUST_MAX, CommonMotion
 from models.boxes import FloatArray
 from models.detections import Detections
 
@@ -111,6 +111,19 @@ class Tracker:
         self._inspected = 0  # frames
         self._tracks: list[_Track] = []
         self._motion = CommonMotion()
+
+    def frames_to_cross(self, width_px: int, height_px: int) -> float | None:
+        """Return in how many frames a defect crosses a frame of this size.
+
+        Returns:
+            None while the common motion is not known for certain.
+        """
+        velocity, trust = self._motion.velocity, self._motion.trust
+        if velocity is None or trust < TRUST_MAX or not velocity.any():
+            return None
+        sides_px = np.array([width_px, height_px], np.float64)
+        with np.errstate(divide="ignore"):  # it does not move along this side
+            return float((sides_px / np.abs(velocity)).min())
 
     def reset(self) -> None:
         """Delete every track and the common motion."""

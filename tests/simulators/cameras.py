@@ -10,6 +10,7 @@ from edge.frame import CameraFrame, Stamp
 from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.camera_set import build_channel
 from edge.inspection.model import LoadedModel
+from edge.rules.coverage import KnownDefects
 from models.boxes import FloatArray
 from models.inference import open_requests
 from models.messages import CameraState, ModelInForce
@@ -95,6 +96,7 @@ def sim_model(build: int = 1) -> LoadedModel:
         0.65,
         ModelInForce(name="sim", build=build, sha256="0" * 64),
         open_requests(detector, 1),
+        tuple(KnownDefects(label, 0.5) for label in ("scratch", "dent")),
     )
 
 

@@ -28,6 +28,7 @@ from trainer.ship.calibration import Calibration, choose_calibration, own_photos
 from trainer.ship.export import convert_openvino, export_onnx
 from trainer.ship.golden_frames import choose_golden, write_golden
 from trainer.ship.int8 import make_int8
+from trainer.ship.labelled_boxes import measure_labelled_boxes
 from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.metadata import model_info
 from trainer.ship.output_folder import whole_folder
@@ -104,7 +105,13 @@ def pack_run(
         latency_ms = measure_latency(
             {key: evaluator.open(key, PrecisionHint.F32) for key in kept}
         )
-        update = {"variants": kept, "files": list_files(folder)}
+        update = {
+            "variants": kept,
+            "labelled_boxes": measure_labelled_boxes(
+                dataset.photos, manifest.labels, found
+            ),
+            "files": list_files(folder),
+        }
         write_manifest(folder, manifest.model_copy(update=update))
     package = open_package(out)
     dropped = tuple(one for result in results.values() for one in result.dropped)

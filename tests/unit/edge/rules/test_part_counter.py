@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from edge.frame import Stamp
-from edge.rules.part_counter import DEFECT_DELAY_FRAMES, Belt, CountedPart, PartCounter
+from edge.rules.part_counter import (
+    DEFECT_DELAY_FRAMES,
+    RECENT_PARTS,
+    Belt,
+    CountedPart,
+    PartCounter,
+)
 from models.messages import VerdictKind
 from models.preprocess import Frame
 from trainer.data.synthetic.line import PartLine, make_station
@@ -204,3 +210,29 @@ def test_parts_of_a_drawn_line_are_counted_exactly(seed: int, dropped: float) ->
     assert rule is not None
     over += rule.finish() is not None
     assert (rule.count, over) == (parts, parts)
+
+
+def test_frames_of_the_last_parts_are_kept() -> None:
+    rule = counter()
+    update(rule, passage() + passage(step_px=40))
+    first, second = rule.frames_of_parts
+    assert first > second > 2
+    for _ in range(9):
+        update(rule, passage(step_px=40))
+    assert rule.frames_of_parts == (second,) * RECENT_PARTS
+
+
+def test_part_that_was_not_seen_until_it_had_left_has_no_frames() -> None:
+    rule = counter()
+    update(rule, passage()[:4])
+    rule.finish()
+    assert rule.frames_of_parts == ()
+
+
+@pytest.mark.parametrize(("difference", "can"), [(30, True), (204, True), (206, False)])
+def test_difference_is_compared_with_the_empty_belt(
+    difference: float, can: bool
+) -> None:
+    belt = Belt(frame(), WHOLE, difference)  # grey level 50: white differs by 205
+    rule = PartCounter(belt, "run", enter_share=0.05, leave_share=0.02, frames_min=1)
+    assert rule.can_count is can

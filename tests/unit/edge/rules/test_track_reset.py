@@ -23,6 +23,15 @@ def test_steady_camera_never_resets() -> None:
     assert not any(resets([40 * n for n in range(500)]))
 
 
+def test_slow_camera_is_no_outage_where_no_frame_may_be_missed() -> None:
+    track_reset = TrackReset()
+    found = [
+        track_reset.update(2_000 * n * MS, restarts=0, max_missed=0)
+        for n in range(1, 50)
+    ]
+    assert not any(found[2:])  # the period is known after two frames
+
+
 @pytest.mark.parametrize("gap_ms", [1500, 60_000, 3_600_000])
 def test_outage_resets_once(gap_ms: float) -> None:
     before = [40.0 * n for n in range(50)]

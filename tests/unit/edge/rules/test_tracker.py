@@ -396,3 +396,12 @@ def test_every_defect_that_is_seen_often_enough_gives_exactly_one_alert(
     frames = line.parts[-1][0] + round((WIDTH_PX + 200) / line.step_px)
     counts = alerts(line, frames, k=2, n=6)
     assert counts == dict.fromkeys(counts, 1)
+
+
+def test_frames_to_cross_are_known_once_the_motion_is_certain() -> None:
+    tracker = tracker_of(3, 5)
+    line = Conveyor(step_px=20, parts=[(0, [Defect(0, 100), Defect(0, 300)])])
+    assert tracker.frames_to_cross(WIDTH_PX, HEIGHT_PX) is None
+    for number in range(12):
+        tracker.update(line.frame(number)[0], number, frame_width_px=WIDTH_PX)
+    assert tracker.frames_to_cross(WIDTH_PX, HEIGHT_PX) == pytest.approx(64, rel=0.05)

@@ -1,0 +1,317 @@
+"""Rules of a camera that no defect known to the model can pass. Pure.
+
+A region, a threshold or a smallest size is valid for itself and can still hide every
+defect: the line then looks good. So the rules are compared with the defects that the
+package knows: sizes, places and best scores of the labelled ones. A rule that none of
+them passes is *silent*, and the station is ``degraded`` while one is. A rule that is
+only strict is not: each comparison is with the largest box or the highest score.
+
+What cannot be known from the files (how fast parts pass) is compared while frames are
+inspected.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.rules.regions import WHOLE_PICTURE, Region, RegionKind, unknown_labels
+from edge.rules.tracker import STEP_SHARE
+
+INSPECTED_MIN_SHARE = 5e-4  # of the frame: 32 x 32 px of 1920 x 1080
+# Of the smallest labelled box: the centre of a detected box varies by about as much, so
+# that it is in a smaller region only by chance.
+CENTRE_VARIES_SHARE = 0.25
+# A region below this share in which no labelled defect lies is silent. A larger one may
+# wait for defects in a new place.
+NARROW_SHARE = 0.05
+PLACES_MIN = 20  # labelled boxes from which their places are representative
+SAMPLES = 128  # points along each side of a region's bounding box
+# Boxes of the golden frames are a sample: the largest labelled one may be larger.
+SAMPLE_FACTOR = 1.5
+TOLERANCE_PX = 0.5  # a detected box is never exact to the pixel
+SHIFT_S = 8 * 3600  # a cool-down that is longer hides the defects of a whole shift
+PARTS_MIN = 3  # counted parts from which the number of their frames is representative
+LISTED_MAX = 4  # labels in one reason
+
+Rectangle = tuple[float, float, float, float]  # x1, y1, x2, y2 in shares of the frame
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDefects:
+    """What a package knows about the defects of one label."""
+
+    label: str
+    score_threshold: float  # the package's own
+    count: int = 0  # boxes; 0 = nothing is known
+    smallest_share: float = 0.0  # longer side of a box per longer side of its photo
+    largest_share: float = 0.0
+    largest_px: float = 0.0  # longer side of the largest box, in pixels of its photo
+    centres: Rectangle = (0.0, 0.0, 1.0, 1.0)  # holds the centres of all boxes
+    highest_score: float | None = None  # of the model's detections; None = unknown
+    is_sample: bool = False  # from the golden frames only
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRules:
+    """The rules of one camera that decide what is reported."""
+
+    camera: str
+    regions: tuple[Region, ...] = ()  # in the order of the file
+    is_free_run: bool = True  # k of n and the cool-down apply
+    k: int = 1
+    cool_down_s: float = 0.0
+    streak_parts: int = 0
+    streak_alerts: int = 0
+    counts_parts: bool = False
+    part_difference: float = 0.0  # see `PartsSettings`
+    can_count: bool = True  # a part can differ from the empty belt by so much
+    part_window: Rectangle = (0.0, 0.0, 1.0, 1.0)
+    frame_size_px: tuple[int, int] | None = None  # width and height, where configured
+
+
+@dataclass(frozen=True, slots=True)
+class SilentRule:
+    """A rule that hides every defect that the model knows."""
+
+    camera: str
+    rule: str  # as in the configuration: `region body`
+    reason: str  # continues the sentence that starts with the rule
+    fix: str
+
+    def __str__(self) -> str:
+        """Return the rule and the reason, for status and log."""
+        return f"camera {self.camera}: {self.rule} {self.reason}"
+
+
+def silent_rules(
+    rules: CameraRules,
+    known: Sequence[KnownDefects],
+    frame_size_px: tuple[int, int] | None = None,
+) -> tuple[SilentRule, ...]:
+    """Return the rules that cannot report anything that the model knows.
+
+    Args:
+        known: One for each label of the model; empty = no model is known.
+        frame_size_px: Width and height of the camera's frames; None = not known yet:
+            sizes are then compared in pixels of the photos.
+    """
+    size_px = frame_size_px or rules.frame_size_px
+    found = [*_silent_masks(rules), *_silent_alarms(rules)]
+    for number, region in enumerate(rules.regions):
+        if region.kind is RegionKind.INSPECT:
+            found += _silent_region(rules, number, known, size_px)
+    return tuple(found)
+
+
+def silent_confirmation(
+    rules: CameraRules,
+    known: Sequence[KnownDefects],
+    frame_size_px: tuple[int, int],
+    *,
+    frames_of_parts: Sequence[int],
+    frames_to_cross: float | None,
+) -> tuple[SilentRule, ...]:
+    """Return whether k of n can be reached at the speed of the parts.
+
+    Args:
+        known: One for each label of the model.
+        frame_size_px: Width and height.
+        frames_of_parts: Inspected frames of each of the last counted parts.
+        frames_to_cross: Frames in which a defect crosses the frame with the common
+            motion; None = it is not known.
+    """
+    if not rules.is_free_run or rules.k == 1:
+        return ()
+    reason = ""
+    if len(frames_of_parts) >= PARTS_MIN:
+        reason = _parts_reason(rules, known, frame_size_px, frames_of_parts)
+    # One more: a defect is detected while it enters and while it leaves.
+    if not reason and frames_to_cross is not None and rules.k > frames_to_cross + 1:
+        reason = f"a defect crosses the frame in about {frames_to_cross:.0f} frames"
+    if not reason:
+        return ()
+    fix = "Set a smaller k, or inspect more frames of each part."
+    reason = f"cannot be reached: {reason}"
+    return (SilentRule(rules.camera, f"k = {rules.k}", reason, fix),)
+
+
+def _parts_reason(
+    rules: CameraRules,
+    known: Sequence[KnownDefects],
+    frame_size_px: tuple[int, int],
+    frames_of_parts: Sequence[int],
+) -> str:
+    most = max(frames_of_parts)
+    seen = f"each of the last {len(frames_of_parts)} parts was inspected in at most "
+    seen += f"{most} frame{'s' * (most > 1)}"
+    if most < rules.k:
+        return seen
+    width_px, height_px = frame_size_px
+    x1, y1, x2, y2 = rules.part_window
+    # A part passes the window at least once along its shorter side.
+    step_px = min((x2 - x1) * width_px, (y2 - y1) * height_px) / most
+    # A large defect overlaps with itself in the next frame, and is followed by that.
+    largest_px = max((_largest_px(each, frame_size_px) for each in known), default=0)
+    if not largest_px or step_px <= max(STEP_SHARE * width_px, largest_px):
+        return ""
+    return f"{seen}: it moves {step_px:.0f} px per frame, too far to be followed"
+
+
+def _silent_masks(rules: CameraRules) -> Iterator[SilentRule]:
+    """Yield the masks of a camera without inspect regions, if they cover it all."""
+    masks = [r for r in rules.regions if r.kind is RegionKind.MASK]
+    if not masks or len(masks) < len(rules.regions):
+        return  # with inspect regions, each of these is compared with the masks
+    share, _ = _inspected(WHOLE_PICTURE, masks)
+    if share < INSPECTED_MIN_SHARE:
+        rule = f"mask{'s' * (len(masks) > 1)} {', '.join(m.name for m in masks)}"
+        reason = "leaves nothing of the frame to inspect"
+        reason = reason if len(masks) == 1 else reason.replace("leaves", "leave")
+        yield SilentRule(rules.camera, rule, reason, "Draw smaller masks.")
+
+
+def _silent_alarms(rules: CameraRules) -> Iterator[SilentRule]:
+    """Yield what is wrong with the settings that count or hold back alerts."""
+    if rules.is_free_run and rules.cool_down_s > SHIFT_S:
+        hours = rules.cool_down_s / 3600
+        reason = f"holds back all defects of one kind for {hours:.3g} hours"
+        fix = "Set a cool-down in seconds that is shorter than a shift."
+        rule = f"cool_down_s = {rules.cool_down_s:g}"
+        yield SilentRule(rules.camera, rule, f"{reason} after an alert", fix)
+    has_parts = rules.counts_parts or not rules.is_free_run
+    if rules.streak_parts and not has_parts and not rules.streak_alerts:
+        reason = "never raises an alarm: this camera has no parts"
+        rule = f"streak.parts = {rules.streak_parts}"
+        yield SilentRule(
+            rules.camera, rule, reason, "Set streak.alerts, or count parts."
+        )
+    if rules.streak_alerts and not rules.is_free_run and not rules.streak_parts:
+        reason = "never raises an alarm: of this camera, parts are counted"
+        rule = f"streak.alerts = {rules.streak_alerts}"
+        yield SilentRule(rules.camera, rule, reason, "Set streak.parts.")
+    if rules.counts_parts and not rules.can_count:
+        reason = "hides every part: nothing differs so much from the empty belt"
+        rule = f"parts.difference = {rules.part_difference:g}"
+        yield SilentRule(rules.camera, rule, reason, "Set a smaller difference.")
+
+
+def _silent_region(
+    rules: CameraRules,
+    number: int,
+    known: Sequence[KnownDefects],
+    size_px: tuple[int, int] | None,
+) -> Iterator[SilentRule]:
+    """Yield why a region is silent: its place first, nothing that follows from it."""
+    region = rules.regions[number]
+    name = f"region {region.name}"
+    if known:
+        labels = [each.label for each in known]
+        for phrase in unknown_labels([region], labels):
+            reason = f"{phrase.removeprefix(name).strip()}, unknown to the model"
+            fix = f"Give one of {', '.join(labels)}, or take the threshold out."
+            yield SilentRule(rules.camera, name, reason, fix)
+    above = [r for r in rules.regions if r.kind is RegionKind.MASK]
+    above += [r for r in rules.regions[:number] if r.kind is RegionKind.INSPECT]
+    if place := _place_reason(region, above, known):
+        fix = "Draw it larger or elsewhere, or move it up in the file."
+        yield SilentRule(rules.camera, name, place, fix)
+        return
+    if size := _size_reason(region, known, size_px):
+        yield SilentRule(rules.camera, name, size, "Set a smaller min_size_px.")
+    if scores := _score_reason(region, known):
+        yield SilentRule(rules.camera, name, scores, "Set lower thresholds.")
+
+
+def _place_reason(
+    region: Region, above: Sequence[Region], known: Sequence[KnownDefects]
+) -> str:
+    """Return why no defect has its centre in a region; empty = one may have."""
+    share, points = _inspected(region, above)
+    own = region.area_share
+    if share == 0:
+        covering = [r.name for r in above if _inspected(region, [r])[0] < own]
+        return f"inspects nothing: {', '.join(covering)} come first there"
+    smallest = min((each.smallest_share for each in known if each.count), default=0)
+    least = max(INSPECTED_MIN_SHARE, (CENTRE_VARIES_SHARE * smallest) ** 2)
+    shown = f"inspects only {100 * share:.2g} % of the frame"
+    if share < least:
+        return f"{shown}: next to no defect has its centre there"
+    places = [each for each in known if each.count]
+    if share >= NARROW_SHARE or sum(each.count for each in places) < PLACES_MIN:
+        return ""
+    if not any(_holds(each.centres, points) for each in places):
+        return f"{shown}, and no labelled defect lies there"
+    return ""
+
+
+def _size_reason(
+    region: Region, known: Sequence[KnownDefects], size_px: tuple[int, int] | None
+) -> str:
+    least_px = region.min_size_px
+    setting = f"has min_size_px = {least_px:g}, "
+    if size_px and least_px > max(size_px):
+        return f"{setting}more than its frames: {size_px[0]} x {size_px[1]} px"
+    hidden = []
+    for each in known:
+        largest_px = _largest_px(each, size_px)
+        factor = SAMPLE_FACTOR if each.is_sample else 1
+        if largest_px and least_px > largest_px * factor + TOLERANCE_PX:
+            hidden.append(f"{each.label} (at most {largest_px:.0f} px)")
+    if not hidden:
+        return ""
+    return f"{setting}which hides every known {_listed(hidden)}"
+
+
+def _score_reason(region: Region, known: Sequence[KnownDefects]) -> str:
+    hidden = []
+    for each in known:
+        score = region.thresholds.get(each.label, 0)
+        best = each.highest_score
+        if best is None or (each.is_sample and each.count == 1):
+            continue
+        if score > max(best, each.score_threshold):
+            hidden.append(f"{score:g} for {each.label} (at most {best:.2f})")
+    if not hidden:
+        return ""
+    return f"has a threshold above every known score: {_listed(hidden)}"
+
+
+def _largest_px(known: KnownDefects, size_px: tuple[int, int] | None) -> float:
+    """Return the longer side of the largest known box in a frame; 0 = unknown."""
+    return known.largest_share * max(size_px) if size_px else known.largest_px
+
+
+def _listed(phrases: Sequence[str]) -> str:
+    shown = ", ".join(phrases[:LISTED_MAX])
+    left = len(phrases) - LISTED_MAX
+    return f"{shown} and {left} more" if left > 0 else shown
+
+
+def _inspected(region: Region, above: Sequence[Region]) -> tuple[float, np.ndarray]:
+    """Return how much of the frame a region inspects, and points where it does.
+
+    Args:
+        above: Masks, and regions that come first where they overlap.
+
+    Returns:
+        Share of the frame, 0 = all of it is covered; and ``[N, 2]`` float64, shares of
+        the frame.
+    """
+    low, high = region.corners.min(axis=0), region.corners.max(axis=0)  # [2]
+    steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    x, y = low[0] + steps * (high[0] - low[0]), low[1] + steps * (high[1] - low[1])
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)  # [S * S, 2]
+    points = grid[region.contains(grid)]
+    if not len(points):  # thinner than the samples: what covers it is not measured
+        return region.area_share, region.corners
+    left = points
+    for other in above:
+        left = left[~other.contains(left)]
+    return region.area_share * len(left) / len(points), left
+
+
+def _holds(rectangle: Rectangle, points: np.ndarray) -> bool:
+    x1, y1, x2, y2 = rectangle
+    inside = (points >= (x1, y1)) & (points <= (x2, y2))  # [N, 2]
+    return bool(inside.all(axis=1).any())
