@@ -258,8 +258,8 @@ def confirmation(
 def test_parts_in_fewer_frames_than_k_are_named() -> None:
     assert confirmation(4, frames=(3, 2, 3)) == [
         (
-            "camera top: k = 4 cannot be reached: each of the last 3 parts was inspected "
-            "in at most 3 frames"
+            "camera top: k = 4 cannot be reached: each of the last 3 parts was "
+            "inspected in at most 3 frames"
         )
     ]
     assert confirmation(4, frames=(3, 2)) == []  # too few parts

@@ -103,6 +103,17 @@ def test_manifest_holds_lineage_and_accuracy(package: Package, run: Run) -> None
     assert set(int8.tolerances) == set(PrecisionHint)
 
 
+def test_manifest_holds_the_labelled_boxes(package: Package, dataset: Dataset) -> None:
+    measured = package.manifest.labelled_boxes
+    assert tuple(measured) == LABELS
+    boxes = sum(len(photo.boxes) for photo in dataset.photos)
+    assert sum(each.count for each in measured.values()) == boxes
+    for each in measured.values():
+        assert 0 < each.smallest_px <= each.median_px <= each.largest_px
+        assert each.highest_score is not None
+        assert each.highest_score >= package.manifest.thresholds.scores[LABELS[0]] / 2
+
+
 def test_manifest_names_the_earlier_runs(run: Run) -> None:
     earlier = Ancestor(
         name="last-year",
