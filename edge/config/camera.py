@@ -159,11 +159,12 @@ class CameraSettings(Settings):
     def rules(self) -> CameraRules:
         """The rules that decide what is reported."""
         parts, size_px = self.parts, (self.settings.width_px, self.settings.height_px)
-        is_triggered = self.parsed_source.kind.is_triggered
+        kind = self.parsed_source.kind
+        rates = [fps for fps in (self.fps, self.settings.fps) if fps]
         return CameraRules(
             self.name,
             tuple(region.region for region in self.region),
-            is_free_run=self.trigger is TriggerMode.FREE and not is_triggered,
+            is_free_run=self.trigger is TriggerMode.FREE and not kind.is_triggered,
             k=self.k,
             cool_down_s=self.cool_down_s,
             streak_parts=self.streak.parts,
@@ -172,6 +173,8 @@ class CameraSettings(Settings):
             part_difference=parts.difference if parts else 0,
             can_count=parts is None or parts.difference < WHITE,
             part_window=parts.window if parts else (0, 0, 1, 1),
+            # The frames of a file come slower, but all of them come.
+            fps=0 if kind.is_file else min(rates, default=0),
             frame_size_px=size_px if all(size_px) else None,  # type: ignore[arg-type]
         )
 

@@ -5,14 +5,16 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
 from models.manifest import LabelledBoxes
 from models.package import open_package
 from tests.command import graftline
+from tests.e2e.test_camera_rules import PART_FRAMES, belt_with_parts
 from tests.simulators.collector import SimCollector
 from tests.simulators.daemon import DaemonPc, camera_table
-from tests.simulators.packages import install_package
+from tests.simulators.packages import install_package, part_picture
 from tests.simulators.resealed import nothing, reseal
 from tests.simulators.videos import defect_between, write_video
 from tests.waiting import until
@@ -101,6 +103,21 @@ def test_flashed_package_is_compared_with_the_rules(
         install_package(line.slot.root, package)
         until(lambda: states[-1]["state"] == "degraded")
     assert "Traceback" not in line.stderr
+
+
+def test_k_that_no_counted_part_reaches_is_named_while_parts_pass(
+    pc: DaemonPc, collector: SimCollector
+) -> None:
+    write_video(pc.folder / "belt.avi", 5 * PART_FRAMES, FPS, belt_with_parts)
+    assert cv2.imwrite(str(pc.folder / "empty.png"), part_picture() // 4)
+    camera = camera_table("belt", "belt.avi", fps=10.0, k=30, n=40)
+    code, _, stderr = pc.run(camera + '[camera.parts]\nempty = "empty.png"\n')
+    assert code == 0, stderr
+    assert {v["verdict"] for v in collector.data("verdict")} == {"not-inspected"}
+    reasons = [s["reason"] for s in collector.states[pc.topics.status]]
+    assert any(
+        "k = 30 cannot be reached: each of the last 3 parts" in r for r in reasons
+    )
 
 
 def test_print_config_and_doctor_name_the_rule(line: DaemonPc) -> None:

@@ -65,6 +65,47 @@ def test_configuration_is_required(
     assert "--config" in capsys.readouterr().err
 
 
+def test_print_config_names_what_hides_every_defect_on_stderr(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = MINIMAL + (
+        '[[camera.region]]\nname = "clamp"\nkind = "mask"\n'
+        "polygon = [[0, 0], [1, 0], [1, 1], [0, 1]]\n"
+    )
+    config.write_text(text, encoding="utf-8")
+    assert cli.run_run(run_arguments("--config", config, "--print-config")) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["camera"][0]["region"][0]["name"] == "clamp"
+    assert shown.err == (
+        "degraded: camera top: mask clamp leaves nothing of the frame to inspect. "
+        "Fix: Draw smaller masks.\n"
+    )
+
+
+def test_print_config_names_a_package_that_it_cannot_read(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slot" / "store" / "abc").mkdir(parents=True)
+    (tmp_path / "slot" / "current").symlink_to(Path("store") / "abc")
+    assert cli.run_run(run_arguments("--config", config, "--print-config")) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["camera"][0]["name"] == "top"
+    assert "The rules are not compared with the model." in shown.err
+
+
+def test_doctor_is_not_fit_to_inspect_with_a_silent_rule(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    silent = CheckResult("rules top", Grade.WARN, "degraded: region body inspects only")
+    doctor_that_finds(monkeypatch, CheckResult("clock", Grade.WARN, "slow"), silent)
+    assert cli.run_doctor(doctor_arguments("--config", config)) == 0
+    out = capsys.readouterr().out
+    assert "Degraded: rules top." in out
+    assert "Fit to inspect" not in out
+
+
 def test_print_config_shows_the_defaults_and_starts_nothing(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

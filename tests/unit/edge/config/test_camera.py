@@ -88,3 +88,30 @@ def test_file_that_is_no_baseline_is_refused(path: Path) -> None:
 def test_relative_baseline_is_resolved_against_the_configuration() -> None:
     settings = camera(health={"baseline": "cam.json"}).resolved_from(Path("/etc"))
     assert settings.health.baseline == Path("/etc/cam.json")
+
+
+def test_rules_of_a_camera_are_those_of_its_settings() -> None:
+    values = {"name": "top", "source": "rtsp://cam/1", "fps": 10, "k": 2}
+    settings = {"width_px": 640, "height_px": 480, "fps": 5}
+    made = CameraSettings.model_validate({**values, "settings": settings}).rules
+    assert (made.camera, made.k, made.fps, made.is_free_run) == ("top", 2, 5, True)
+    assert made.frame_size_px == (640, 480)
+    triggered = CameraSettings.model_validate({**values, "trigger": "command"}).rules
+    assert not triggered.is_free_run
+    assert triggered.frame_size_px is None
+
+
+def test_rules_of_a_file_have_no_rate_and_a_folder_is_no_free_run() -> None:
+    video = CameraSettings.model_validate({"name": "a", "source": "a.avi", "fps": 0.1})
+    assert (video.rules.fps, video.rules.is_free_run) == (0, True)
+    folder = CameraSettings.model_validate({"name": "a", "source": "folder:parts"})
+    assert not folder.rules.is_free_run
+
+
+@pytest.mark.parametrize(("difference", "can"), [(254, True), (255, False)])
+def test_parts_that_differ_by_less_than_white_can_be_counted(
+    difference: float, can: bool
+) -> None:
+    parts = {"empty": "empty.png", "difference": difference}
+    values = {"name": "a", "source": "rtsp://cam/1", "parts": parts}
+    assert CameraSettings.model_validate(values).rules.can_count is can

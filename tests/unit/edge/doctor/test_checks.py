@@ -1,12 +1,15 @@
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from edge.config.station import load_edge_config
 from edge.doctor import checks
 from edge.doctor.check_result import CheckResult, Grade
 from edge.doctor.checks import Check, check_clock, run_checks
 from models.errors import ConfigError, DeliveryError, ExitCode
+from tests.simulators.edge_config import MINIMAL
 
 
 def fine(name: str) -> Check:
@@ -78,3 +81,23 @@ def test_clock_that_was_never_set_has_failed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(checks, "CLOCK_MIN", far)
     with pytest.raises(ConfigError, match="the clock shows"):
         check_clock()
+
+
+def test_rules_are_compared_at_the_size_of_the_frames_that_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "edge.toml"
+    polygon = "polygon = [[0, 0], [1, 0], [1, 1], [0, 1]]\nmin_size_px = 500\n"
+    region = f'[[camera.region]]\nname = "body"\n{polygon}'
+    path.write_text(MINIMAL + region, "utf-8")
+    figures = {"width_px": 320, "height_px": 240}
+    camera = CheckResult("camera top", Grade.OK, "fine", figures=figures)
+    monkeypatch.setattr(
+        checks, "_checks", lambda *_: [Check("camera top", 6, lambda: camera)]
+    )
+    *_, rules = checks.run_doctor_checks(load_edge_config(path))
+    assert (rules.check, rules.grade) == ("rules top", Grade.WARN)
+    assert rules.what == (
+        "degraded: region body has min_size_px = 500, more than its frames: "
+        "320 x 240 px"
+    )

@@ -93,6 +93,26 @@ def test_faults_of_cameras_and_parts_degrade_the_daemon(
     assert "outbox not writable" in reason
 
 
+def test_rule_that_hides_every_defect_degrades_the_daemon(
+    tmp_path: Path, camera: SimCamera
+) -> None:
+    station = Station(tmp_path, camera)
+    station.pipeline.swap_channels([sim_channel(camera, cool_down_s=86_400)])
+    station.reporter.update()
+    station.pipeline.swap_channels([sim_channel(camera, cool_down_s=60)])
+    station.reporter.update()
+    assert station.published(TOPICS.status) == [
+        (
+            "degraded",
+            (
+                "camera top: cool_down_s = 86400 holds back all defects of one kind "
+                "for 24 hours after an alert"
+            ),
+        ),
+        ("ready", ""),
+    ]
+
+
 def test_defect_rate_alarm_is_published_as_a_change_of_the_camera(
     station: Station,
 ) -> None:

@@ -130,6 +130,12 @@ def test_threshold_is_not_silent(known: tuple[KnownDefects, ...]) -> None:
     assert texts(inspect("body", thresholds={"stain": 0.8}), known=known) == []
 
 
+def test_threshold_of_one_is_silent_where_no_score_is_known() -> None:
+    known = (replace(STAIN, highest_score=None),)
+    (text,) = texts(inspect("body", thresholds={"stain": 1}), known=known)
+    assert text.endswith("above every known score: 1 for stain (always below 1)")
+
+
 def test_label_that_the_model_does_not_have_is_named() -> None:
     assert texts(inspect("rim", thresholds={"dent": 0.4})) == [
         "camera top: region rim has a threshold for 'dent', unknown to the model"
@@ -202,6 +208,10 @@ def test_large_region_may_wait_for_defects_in_a_new_place() -> None:
             ),
         ),
         (
+            {"k": 3, "fps": 0.001},
+            "k = 3 cannot be reached: at fps = 0.001 it takes 2000 s",
+        ),
+        (
             {"streak_parts": 5},
             "streak.parts = 5 never raises an alarm: this camera has no parts",
         ),
@@ -220,7 +230,7 @@ def test_large_region_may_wait_for_defects_in_a_new_place() -> None:
             ),
         ),
     ],
-    ids=["cool-down", "streak-parts", "streak-alerts", "difference"],
+    ids=["cool-down", "fps", "streak-parts", "streak-alerts", "difference"],
 )
 def test_setting_without_effect_is_named(rules: dict[str, object], text: str) -> None:
     assert texts(**rules) == [f"camera top: {text}"]  # type: ignore[arg-type]
@@ -230,6 +240,8 @@ def test_setting_without_effect_is_named(rules: dict[str, object], text: str) ->
     "rules",
     [
         {"cool_down_s": 3600},
+        {"k": 3, "fps": 0.01},
+        {"k": 1, "fps": 0.001},
         {"cool_down_s": 60_000, "is_free_run": False},
         {"streak_parts": 5, "streak_alerts": 20},
         {"streak_parts": 5, "streak_alerts": 20, "is_free_run": False},
