@@ -143,7 +143,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "doctor",
         "edge.cli",
         "edge,deploy",
-        "check camera, model, broker, disk and clock of this line PC",
+        "check camera, rules, model, broker, disk, clock of this PC",
     ),
     Verb(
         VerbGroup.LINE_PC,

@@ -21,8 +21,6 @@ from models.messages import ModelInForce
 
 logger = logging.getLogger(__name__)
 
-Size = tuple[int, int]  # width and height in pixels
-
 
 @dataclass(slots=True)
 class RuleComparison:
@@ -31,7 +29,7 @@ class RuleComparison:
     rules: CameraRules
     reported: frozenset[str] = frozenset()  # silent rules that are in the log
     # what the silent rules below were determined for; None = not yet
-    _compared: tuple[ModelInForce, Size | None] | None = None
+    _compared: tuple[ModelInForce, tuple[int, int] | None] | None = None
     _silent: tuple[SilentRule, ...] = ()
     # the last certain value stays while the motion is not known
     _frames_to_cross: float | None = None
@@ -39,7 +37,7 @@ class RuleComparison:
     def update(
         self,
         model: LoadedModel,
-        frame_size_px: Size | None,
+        frame_size_px: tuple[int, int] | None,
         tracker: Tracker,
         part_counter: PartCounter | None,
     ) -> tuple[SilentRule, ...]:
