@@ -23,6 +23,7 @@ from edge.inspection.rule_comparison import RuleComparison
 from edge.rules.alert_suppression import AlertSuppression
 from edge.rules.coverage import SilentRule
 from edge.rules.defect_rate import DefectRateAlarm
+from edge.rules.fast_motion import FastMotion
 from edge.rules.part_counter import CountedPart, PartCounter
 from edge.rules.regions import Region, RegionMap
 from edge.rules.track_reset import TrackReset
@@ -63,6 +64,7 @@ class CameraChannel:
     part_counter: PartCounter | None = None
     counters: CameraCounters = field(default_factory=CameraCounters)
     track_reset: TrackReset = field(default_factory=TrackReset)
+    fast_motion: FastMotion = field(default_factory=FastMotion)
     # commands that wait for a frame; None = no command triggers
     command_triggers: CommandTriggers | None = None
     # names of parts; None = hardware does not trigger the camera
@@ -236,7 +238,11 @@ class CameraChannel:
         if self.comparison is None:
             return ()
         return self.comparison.update(
-            model, self.frame_size_px, self.tracker, self.part_counter
+            model,
+            self.frame_size_px,
+            self.tracker,
+            self.fast_motion,
+            self.part_counter,
         )
 
     def _confirm(
@@ -252,9 +258,16 @@ class CameraChannel:
             self.tracker.reset()
             if self.part_counter:
                 self.part_counter.mark_gap()
-        return self.tracker.update(
+        confirmed = self.tracker.update(
             detections, stamp.frame_id, frame_width_px=size_px[0]
         )
+        self.fast_motion.update(
+            detections.boxes,
+            stamp.frame_id,
+            size_px[0],
+            is_confirmed=len(confirmed) > 0,
+        )
+        return confirmed
 
     def _suppress(
         self,

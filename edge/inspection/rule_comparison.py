@@ -15,6 +15,7 @@ from edge.rules.coverage import (
     silent_confirmation,
     silent_rules,
 )
+from edge.rules.fast_motion import FastMotion
 from edge.rules.part_counter import PartCounter
 from edge.rules.tracker import Tracker
 from models.messages import ModelInForce
@@ -39,6 +40,7 @@ class RuleComparison:
         model: LoadedModel,
         frame_size_px: tuple[int, int] | None,
         tracker: Tracker,
+        fast_motion: FastMotion,
         part_counter: PartCounter | None,
     ) -> tuple[SilentRule, ...]:
         """Return the silent rules for a model.
@@ -61,6 +63,7 @@ class RuleComparison:
                 frame_size_px,
                 frames_of_parts=part_counter.frames_of_parts if part_counter else (),
                 frames_to_cross=self._frames_to_cross,
+                step_share=fast_motion.step_share,
             )
         self._log(silent)
         return silent

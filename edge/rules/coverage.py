@@ -115,6 +115,7 @@ def silent_confirmation(
     *,
     frames_of_parts: Sequence[int],
     frames_to_cross: float | None,
+    step_share: float | None,
 ) -> tuple[SilentRule, ...]:
     """Return whether k of n can be reached at the speed of the parts.
 
@@ -124,6 +125,8 @@ def silent_confirmation(
         frames_of_parts: Inspected frames of each of the last counted parts.
         frames_to_cross: Frames in which a defect crosses the frame with the common
             motion; None = it is not known.
+        step_share: Step of defects that are not followed, per frame, as a share of the
+            frame's width; None = there are none.
     """
     if not rules.is_free_run or rules.k == 1:
         return ()
@@ -133,6 +136,9 @@ def silent_confirmation(
     # One more: a defect is detected while it enters and while it leaves.
     if not reason and frames_to_cross is not None and rules.k > frames_to_cross + 1:
         reason = f"a defect crosses the frame in about {frames_to_cross:.0f} frames"
+    if not reason and step_share is not None:
+        reason = f"defects move {step_share:.0%} of the frame's width per frame, and "
+        reason += f"are followed for {STEP_SHARE:.0%}"
     if not reason:
         return ()
     fix = "Set a smaller k, or inspect more frames of each part."

@@ -10,6 +10,7 @@ import pytest
 
 from models.manifest import LabelledBoxes
 from models.package import open_package
+from models.preprocess import Frame
 from tests.command import graftline
 from tests.e2e.test_camera_rules import PART_FRAMES, belt_with_parts
 from tests.simulators.collector import SimCollector
@@ -118,6 +119,23 @@ def test_k_that_no_counted_part_reaches_is_named_while_parts_pass(
     assert any(
         "k = 30 cannot be reached: each of the last 3 parts" in r for r in reasons
     )
+
+
+def test_belt_that_is_too_fast_to_follow_a_defect_is_named(
+    pc: DaemonPc, collector: SimCollector
+) -> None:
+    def passing(number: int) -> Frame:
+        """Return a frame of a defect that moves two of ten cells per frame."""
+        column = 2 * (number % 12)
+        return part_picture((column, 5)) if column < 10 else part_picture()
+
+    write_video(pc.folder / "belt.avi", 72, FPS, passing)
+    code, figures, stderr = pc.run(camera_table("belt", "belt.avi", fps=10.0, k=2, n=5))
+    assert code == 0, stderr
+    assert figures["cameras"]["belt"]["alerts"] == 0
+    reasons = [s["reason"] for s in collector.states[pc.topics.status]]
+    moved = "k = 2 cannot be reached: defects move 20% of the frame's width per frame"
+    assert any(moved in reason for reason in reasons)
 
 
 def test_print_config_and_doctor_name_the_rule(line: DaemonPc) -> None:

@@ -258,11 +258,17 @@ def confirmation(
     *,
     frames: tuple[int, ...] = (),
     crossing: float | None = None,
+    step_share: float | None = None,
     **rules: object,
 ) -> list[str]:
     camera = CameraRules("top", k=k, **rules)  # type: ignore[arg-type]
     found = silent_confirmation(
-        camera, KNOWN, PHOTO_PX, frames_of_parts=frames, frames_to_cross=crossing
+        camera,
+        KNOWN,
+        PHOTO_PX,
+        frames_of_parts=frames,
+        frames_to_cross=crossing,
+        step_share=step_share,
     )
     return [str(each) for each in found]
 
@@ -294,3 +300,13 @@ def test_k_is_compared_with_the_frames_that_cross(crossing: float | None) -> Non
     if found:
         assert found[0].endswith("a defect crosses the frame in about 30 frames")
     assert confirmation(31, crossing=crossing) == []
+
+
+def test_defects_that_are_not_followed_are_named_with_their_step() -> None:
+    assert confirmation(2, step_share=0.163) == [
+        (
+            "camera top: k = 2 cannot be reached: defects move 16% of the frame's "
+            "width per frame, and are followed for 12%"
+        )
+    ]
+    assert confirmation(1, step_share=0.163) == []
