@@ -79,8 +79,7 @@ class FastMotion:
 
 
 def _centres(boxes: FloatArray) -> FloatArray:
-    centres: FloatArray = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return centres
+    return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2, np.float32)
 
 
 def _alike(a: FloatArray, b: FloatArray) -> np.ndarray:
