@@ -65,6 +65,10 @@ class CameraChannel:
     counters: CameraCounters = field(default_factory=CameraCounters)
     track_reset: TrackReset = field(default_factory=TrackReset)
     fast_motion: FastMotion = field(default_factory=FastMotion)
+    # learns the common motion outside of the inspect regions too; None = it is the
+    # tracker's, because there are none
+    motion_tracker: Tracker | None = None
+    confirmed: int = 0  # defects that k of n confirmed
     # commands that wait for a frame; None = no command triggers
     command_triggers: CommandTriggers | None = None
     # names of parts; None = hardware does not trigger the camera
@@ -160,11 +164,13 @@ class CameraChannel:
         """
         height_px, width_px = pixels.shape[:2]
         self.frame_size_px = size_px = (width_px, height_px)
+        everywhere = detections
         detections = region_map.filter(detections, *size_px)
         if self.inspects_parts:
             names = tuple(region_map.region_names(detections, *size_px))
             return RuleResult(detections, names, (0,) * len(detections), stamp.part_id)
         confirmed = self._confirm(detections, stamp, size_px)
+        self._note_motion(everywhere, detections, stamp, confirmed=len(confirmed))
         reason_before = self.defect_rate.reason
         # Before the suppression: suppressed alerts are defects too.
         self.defect_rate.add_defects(len(confirmed), stamp.captured_ns)
@@ -240,9 +246,10 @@ class CameraChannel:
         return self.comparison.update(
             model,
             self.frame_size_px,
-            self.tracker,
+            self.motion_tracker or self.tracker,
             self.fast_motion,
             self.part_counter,
+            confirmed=self.confirmed,
         )
 
     def _confirm(
@@ -256,18 +263,32 @@ class CameraChannel:
             size_px=size_px,
         ):
             self.tracker.reset()
+            if self.motion_tracker:
+                self.motion_tracker.reset()
             if self.part_counter:
                 self.part_counter.mark_gap()
-        confirmed = self.tracker.update(
+        return self.tracker.update(
             detections, stamp.frame_id, frame_width_px=size_px[0]
         )
+
+    def _note_motion(
+        self, everywhere: Detections, counting: Detections, stamp: Stamp, confirmed: int
+    ) -> None:
+        """Note how far defects move: whether k of n can be reached.
+
+        Args:
+            everywhere: Detections inside and outside of the regions.
+            counting: Those that the regions keep.
+        """
+        width_px = self.frame_size_px[0] if self.frame_size_px else 0
+        self.confirmed += confirmed
         self.fast_motion.update(
-            detections.boxes,
-            stamp.frame_id,
-            size_px[0],
-            is_confirmed=len(confirmed) > 0,
+            counting.boxes, stamp.frame_id, width_px, is_confirmed=confirmed > 0
         )
-        return confirmed
+        if self.motion_tracker is not None:
+            self.motion_tracker.update(
+                everywhere, stamp.frame_id, frame_width_px=width_px
+            )
 
     def _suppress(
         self,

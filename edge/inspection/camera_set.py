@@ -22,7 +22,7 @@ from edge.inspection.rule_comparison import RuleComparison
 from edge.rules.alert_suppression import AlertSuppression
 from edge.rules.defect_rate import DefectRateAlarm
 from edge.rules.part_counter import GRID, Belt, PartCounter
-from edge.rules.regions import unknown_labels
+from edge.rules.regions import RegionKind, unknown_labels
 from edge.rules.tracker import Tracker
 from edge.rules.triggers import CommandTriggers, HardwareTriggers
 from models.errors import ConfigError
@@ -146,6 +146,7 @@ def build_channel(
     counter = _part_counter(parts, frames_min=settings.k) if parts else None
     if counter is not None:
         rules = replace(rules, can_count=counter.can_count)
+    has_regions = any(r.kind is RegionKind.INSPECT for r in rules.regions)
     return CameraChannel(
         camera or CameraProcess(capture_plan(settings)),
         tracker,
@@ -157,6 +158,7 @@ def build_channel(
         counter,
         command_triggers=command_triggers,
         hardware_triggers=hardware_triggers,
+        motion_tracker=_motion_tracker(settings) if has_regions else None,
         comparison=RuleComparison(rules),
     )
 
@@ -181,6 +183,15 @@ def rebuild_channel(
     new = build_channel(after, old.camera if keeps_process else None)
     new.take_over(old, has_same_parts=before.parts == after.parts)
     return new
+
+
+def _motion_tracker(settings: CameraSettings) -> Tracker:
+    """Return a tracker of which only the common motion is used."""
+    return Tracker(
+        *(1, 1),
+        iou_threshold=settings.track_iou_threshold,
+        max_missed=settings.track_max_missed,
+    )
 
 
 def _part_counter(settings: PartsSettings, *, frames_min: int) -> PartCounter:

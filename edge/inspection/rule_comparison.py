@@ -12,6 +12,7 @@ from edge.inspection.model import LoadedModel
 from edge.rules.coverage import (
     CameraRules,
     SilentRule,
+    inspected_sides,
     silent_confirmation,
     silent_rules,
 )
@@ -42,12 +43,16 @@ class RuleComparison:
         tracker: Tracker,
         fast_motion: FastMotion,
         part_counter: PartCounter | None,
+        *,
+        confirmed: int,
     ) -> tuple[SilentRule, ...]:
         """Return the silent rules for a model.
 
         Args:
             frame_size_px: None before the first frame.
+            tracker: Knows the common motion.
             part_counter: None where parts are not counted.
+            confirmed: Defects that k of n has confirmed under these rules.
         """
         compared = (model.in_force, frame_size_px)
         if compared != self._compared:
@@ -55,14 +60,18 @@ class RuleComparison:
             self._compared = compared
         silent = self._silent
         if frame_size_px is not None:
-            crossing = tracker.frames_to_cross(*frame_size_px)
+            width_share, height_share = inspected_sides(self.rules)
+            crossing = tracker.frames_to_cross(
+                frame_size_px[0] * width_share, frame_size_px[1] * height_share
+            )
             self._frames_to_cross = crossing or self._frames_to_cross
             silent += silent_confirmation(
                 self.rules,
                 model.known,
                 frame_size_px,
                 frames_of_parts=part_counter.frames_of_parts if part_counter else (),
-                frames_to_cross=self._frames_to_cross,
+                # A belt that stops for a while gives a defect more frames.
+                frames_to_cross=None if confirmed else self._frames_to_cross,
                 step_share=fast_motion.step_share,
             )
         self._log(silent)

@@ -123,8 +123,8 @@ def silent_confirmation(
         known: One for each label of the model.
         frame_size_px: Width and height.
         frames_of_parts: Inspected frames of each of the last counted parts.
-        frames_to_cross: Frames in which a defect crosses the frame with the common
-            motion; None = it is not known.
+        frames_to_cross: Frames in which a defect crosses what is inspected with the
+            common motion; None = it is not known.
         step_share: Step of defects that are not followed, per frame, as a share of the
             frame's width; None = there are none.
     """
@@ -133,9 +133,10 @@ def silent_confirmation(
     reason = ""
     if len(frames_of_parts) >= PARTS_MIN:
         reason = _parts_reason(rules, known, frame_size_px, frames_of_parts)
-    # One more: a defect is detected while it enters and while it leaves.
+    # One more: a defect may be seen at both ends.
     if not reason and frames_to_cross is not None and rules.k > frames_to_cross + 1:
-        reason = f"a defect crosses the frame in about {frames_to_cross:.0f} frames"
+        area = "frame" if inspected_sides(rules) == (1, 1) else "inspected regions"
+        reason = f"a defect crosses the {area} in {frames_to_cross:.2g} frames"
     if not reason and step_share is not None:
         reason = f"defects move {step_share:.0%} of the frame's width per frame, and "
         reason += f"are followed for {STEP_SHARE:.0%}"
@@ -144,6 +145,21 @@ def silent_confirmation(
     fix = "Set a smaller k, or inspect more frames of each part."
     reason = f"cannot be reached: {reason}"
     return (SilentRule(rules.camera, f"k = {rules.k}", reason, fix),)
+
+
+def inspected_sides(rules: CameraRules) -> tuple[float, float]:
+    """Return at most how far a defect travels in the inspect regions of a camera.
+
+    Returns:
+        Along the width and along the height, as shares of the frame.
+    """
+    inspected = [r for r in rules.regions if r.kind is RegionKind.INSPECT]
+    if not inspected:
+        return 1.0, 1.0
+    # The sum: a defect may travel from one region into the next.
+    sides = sum(r.corners.max(axis=0) - r.corners.min(axis=0) for r in inspected)
+    width_share, height_share = np.minimum(sides, 1).tolist()
+    return width_share, height_share
 
 
 def _parts_reason(

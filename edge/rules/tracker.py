@@ -112,8 +112,8 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._motion = CommonMotion()
 
-    def frames_to_cross(self, width_px: int, height_px: int) -> float | None:
-        """Return in how many frames a defect crosses a frame of this size.
+    def frames_to_cross(self, width_px: float, height_px: float) -> float | None:
+        """Return in how many frames a defect crosses an area of this size.
 
         Returns:
             None while the common motion is not known for certain.

@@ -20,7 +20,7 @@ from edge.rules.tracker import Tracker
 from models.detections import Detections, no_detections
 from models.errors import ConfigError
 from models.messages import CameraState, VerdictKind
-from tests.simulators.cameras import SimCamera, sim_model
+from tests.simulators.cameras import SimCamera, sim_channel, sim_model
 
 S = 1_000_000_000
 PIXELS = np.zeros((480, 640, 3), np.uint8)
@@ -225,3 +225,51 @@ def test_new_rules_keep_the_process_of_the_camera() -> None:
     after = build_channel(changed, before.camera)
     assert after.camera is before.camera
     assert [each.name for each in after.regions] == ["rim"]
+
+
+STRIP = [(0.45, 0.0), (0.55, 0), (0.55, 1), (0.45, 1)]
+
+
+def crossing_defects(made: CameraChannel, step_px: float, passages: int) -> int:
+    """Let pairs of defects cross the frame; return how many are confirmed."""
+    confirmed, number = 0, 0
+    for _ in range(passages):
+        for x_px in np.arange(20, 620, step_px):
+            pair = [[x_px - 10, y, x_px + 10, y + 20] for y in (100, 300)]
+            found = Detections(
+                np.array(pair, np.float32),
+                np.full(2, 0.9, np.float32),
+                np.zeros(2, int),
+            )
+            confirmed += len(show(made, number, found, period_s=0.04).detections)
+            number += 1
+        for _ in range(20):
+            show(made, number, no_detections(), period_s=0.04)
+            number += 1
+    return confirmed
+
+
+@pytest.mark.parametrize(("k", "is_silent"), [(3, True), (1, False)])
+def test_region_that_a_defect_crosses_in_fewer_frames_than_k_is_a_fault(
+    k: int, is_silent: bool
+) -> None:
+    region = {"name": "seam", "polygon": STRIP}
+    made = sim_channel(SimCamera("top"), region=[region], k=k, n=5)
+    confirmed = crossing_defects(made, step_px=60, passages=3)
+    assert (confirmed == 0) is is_silent
+    faults = made.faults(sim_model())
+    assert bool(faults) is is_silent
+    if is_silent:
+        assert faults == [
+            ("camera top: k = 3 cannot be reached: a defect crosses the inspected "
+            "regions in 1.1 frames")
+        ]
+
+
+def test_defect_that_was_confirmed_shows_that_k_is_reached() -> None:
+    region = {"name": "seam", "polygon": STRIP}
+    made = sim_channel(SimCamera("top"), region=[region], k=3, n=5)
+    crossing_defects(made, step_px=60, passages=3)
+    for number in range(300, 306):  # the belt stands
+        show(made, number, seen(320), period_s=0.04)
+    assert made.faults(sim_model()) == []

@@ -8,6 +8,7 @@ import pytest
 from edge.rules.coverage import (
     CameraRules,
     KnownDefects,
+    inspected_sides,
     silent_confirmation,
     silent_rules,
 )
@@ -298,7 +299,7 @@ def test_k_is_compared_with_the_frames_that_cross(crossing: float | None) -> Non
     found = confirmation(50, crossing=crossing)
     assert bool(found) is (crossing == 30)
     if found:
-        assert found[0].endswith("a defect crosses the frame in about 30 frames")
+        assert found[0].endswith("a defect crosses the frame in 30 frames")
     assert confirmation(31, crossing=crossing) == []
 
 
@@ -310,3 +311,14 @@ def test_defects_that_are_not_followed_are_named_with_their_step() -> None:
         )
     ]
     assert confirmation(1, step_share=0.163) == []
+
+
+def test_defect_crosses_the_regions_and_not_the_masks() -> None:
+    assert inspected_sides(CameraRules("top")) == (1, 1)
+    regions = (inspect("a", box(0, 0, 0.1, 0.4)), inspect("b", box(0.3, 0, 0.5, 0.8)))
+    hole = mask("hole", HALF)
+    sides = inspected_sides(CameraRules("top", (*regions, hole)))
+    assert sides == pytest.approx((0.3, 1))
+    (text,) = confirmation(3, crossing=1.2, regions=regions)
+    assert text.endswith("a defect crosses the inspected regions in 1.2 frames")
+    assert confirmation(2, crossing=1.2, regions=regions) == []
