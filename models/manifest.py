@@ -194,6 +194,9 @@ class LabelledBoxes(_Part):
         "side: independent of the photo's resolution."
     )
     largest_share: Share = Field(description="Likewise, the largest.")
+    photo_size_px: tuple[int, int] = Field(
+        description="Width and height of most of the photos with these boxes."
+    )
     centres: tuple[Share, Share, Share, Share] = Field(
         description="Rectangle around the centres of all boxes: x1, y1, x2, y2 as "
         "shares of the photo's width and height."

@@ -74,6 +74,7 @@ def _from_manifest(manifest: Manifest, label: str) -> KnownDefects:
         smallest_share=boxes.smallest_share,
         largest_share=boxes.largest_share,
         largest_px=boxes.largest_px,
+        photo_size_px=boxes.photo_size_px,
         centres=boxes.centres,
         highest_score=boxes.highest_score,
     )
@@ -86,9 +87,12 @@ def _from_golden(package: Package) -> tuple[KnownDefects, ...]:
     folder = (package.folder / manifest.golden).parent
     # longer side in px and as a share, centre as shares, score; by label
     rows: dict[int, list[tuple[float, ...]]] = {}
+    size_px = (0, 0)
     for frame in read_golden_set(package).frames:
         counting = [d for d in frame.detections if d.score >= thresholds[d.label]]
-        width_px, height_px = _png_size_px(folder / frame.file) if counting else (1, 1)
+        if counting:
+            size_px = _png_size_px(folder / frame.file)
+        width_px, height_px = size_px
         for each in counting:
             x1, y1, x2, y2 = each.box
             side_px = max(x2 - x1, y2 - y1)
@@ -97,12 +101,14 @@ def _from_golden(package: Package) -> tuple[KnownDefects, ...]:
             row = (side_px, share, *centre, each.score)
             rows.setdefault(each.label, []).append(row)
     return tuple(
-        _known(label, float(thresholds[index]), np.array(rows.get(index, [])))
+        _known(label, float(thresholds[index]), size_px, np.array(rows.get(index, [])))
         for index, label in enumerate(manifest.labels)
     )
 
 
-def _known(label: str, score_threshold: float, rows: np.ndarray) -> KnownDefects:
+def _known(
+    label: str, score_threshold: float, size_px: tuple[int, int], rows: np.ndarray
+) -> KnownDefects:
     """Return the figures of one label; rows are ``[N, 5]`` float64."""
     if not len(rows):
         return KnownDefects(label, score_threshold)
@@ -114,6 +120,7 @@ def _known(label: str, score_threshold: float, rows: np.ndarray) -> KnownDefects
         smallest_share=low[1],
         largest_share=high[1],
         largest_px=high[0],
+        photo_size_px=size_px,
         centres=(low[2], low[3], high[2], high[3]),
         highest_score=high[4],
         is_sample=True,

@@ -23,7 +23,7 @@ INSPECTED_MIN_SHARE = 5e-4  # of the frame: 32 x 32 px of 1920 x 1080
 # that it is in a smaller region only by chance.
 CENTRE_VARIES_SHARE = 0.25
 # A region below this share in which no labelled defect lies is silent. A larger one may
-# wait for defects in a new place.
+# wait for defects in a new place, as long as other regions hold the known places.
 NARROW_SHARE = 0.05
 PLACES_MIN = 20  # labelled boxes from which their places are representative
 # Points along each side of a region's bounding box. More make no other decision, and
@@ -50,6 +50,7 @@ class KnownDefects:
     smallest_share: float = 0.0  # longer side of a box per longer side of its photo
     largest_share: float = 0.0
     largest_px: float = 0.0  # longer side of the largest box, in pixels of its photo
+    photo_size_px: tuple[int, int] = (0, 0)  # width and height of most photos
     centres: Rectangle = (0.0, 0.0, 1.0, 1.0)  # holds the centres of all boxes
     highest_score: float | None = None  # of the model's detections; None = unknown
     is_sample: bool = False  # from the golden frames only
@@ -101,11 +102,13 @@ def silent_rules(
             sizes are then compared in pixels of the photos.
     """
     size_px = frame_size_px or rules.frame_size_px
-    found = [*_silent_masks(rules), *_silent_alarms(rules)]
+    found = list(_silent_masks(rules))
     for number, region in enumerate(rules.regions):
         if region.kind is RegionKind.INSPECT:
             found += _silent_region(rules, number, known, size_px)
-    return tuple(found)
+    # What is silent already is the cause, or is reported beside it.
+    places = [] if found else _silent_places(rules, _places(known, size_px))
+    return (*found, *places, *_silent_alarms(rules))
 
 
 def silent_confirmation(
@@ -197,6 +200,38 @@ def _silent_masks(rules: CameraRules) -> Iterator[SilentRule]:
         yield SilentRule(rules.camera, rule, reason, "Draw smaller masks.")
 
 
+def _silent_places(
+    rules: CameraRules, places: Sequence[KnownDefects]
+) -> Iterator[SilentRule]:
+    """Yield all regions together, if no labelled defect lies in what they inspect."""
+    masks = [r for r in rules.regions if r.kind is RegionKind.MASK]
+    regions = [r for r in rules.regions if r.kind is RegionKind.INSPECT]
+    if not places or not rules.regions:
+        return
+    for region in regions or [WHOLE_PICTURE]:
+        _, points = _inspected(region, masks)
+        if any(_holds(each.centres, points) for each in places):
+            return
+    names = ", ".join(r.name for r in rules.regions)
+    rule = f"region{'s' * (len(rules.regions) > 1)} {names}"
+    reason = "leave out every place where a defect was labelled"
+    reason = reason if len(rules.regions) > 1 else reason.replace("leave", "leaves")
+    fix = "Draw the regions where the labelled defects lie, and smaller masks."
+    yield SilentRule(rules.camera, rule, reason, fix)
+
+
+def _places(
+    known: Sequence[KnownDefects], size_px: tuple[int, int] | None
+) -> list[KnownDefects]:
+    """Return the labels whose places hold for frames of this size.
+
+    Photos of another size were taken elsewhere: there, a defect may lie in the middle
+    of each photo. Golden frames are too few.
+    """
+    alike = [e for e in known if e.photo_size_px == size_px and not e.is_sample]
+    return alike if sum(each.count for each in alike) >= PLACES_MIN else []
+
+
 def _silent_alarms(rules: CameraRules) -> Iterator[SilentRule]:
     """Yield what is wrong with the settings that count or hold back alerts."""
     if rules.is_free_run and rules.cool_down_s > SHIFT_S:
@@ -244,7 +279,7 @@ def _silent_region(
             yield SilentRule(rules.camera, name, reason, fix)
     above = [r for r in rules.regions if r.kind is RegionKind.MASK]
     above += [r for r in rules.regions[:number] if r.kind is RegionKind.INSPECT]
-    if place := _place_reason(region, above, known):
+    if place := _place_reason(region, above, known, size_px):
         fix = "Draw it larger or elsewhere, or move it up in the file."
         yield SilentRule(rules.camera, name, place, fix)
         return
@@ -255,7 +290,10 @@ def _silent_region(
 
 
 def _place_reason(
-    region: Region, above: Sequence[Region], known: Sequence[KnownDefects]
+    region: Region,
+    above: Sequence[Region],
+    known: Sequence[KnownDefects],
+    size_px: tuple[int, int] | None,
 ) -> str:
     """Return why no defect has its centre in a region; empty = one may have."""
     share, points = _inspected(region, above)
@@ -268,8 +306,8 @@ def _place_reason(
     shown = f"inspects only {100 * share:.2g} % of the frame"
     if share < least:
         return f"{shown}: next to no defect has its centre there"
-    places = [each for each in known if each.count]
-    if share >= NARROW_SHARE or sum(each.count for each in places) < PLACES_MIN:
+    places = _places(known, size_px)
+    if share >= NARROW_SHARE or not places:
         return ""
     if not any(_holds(each.centres, points) for each in places):
         return f"{shown}, and no labelled defect lies there"

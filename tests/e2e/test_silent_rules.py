@@ -34,6 +34,7 @@ LARGE = LabelledBoxes(
     largest_px=310,
     smallest_share=0.125,
     largest_share=0.96875,
+    photo_size_px=(320, 320),
     centres=(0.1, 0.1, 0.9, 0.9),
     highest_score=0.99,
 )

@@ -4,6 +4,7 @@
 none of these defects passes hides all defects of that label.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,9 +32,20 @@ def measure_labelled_boxes(
         rows = [row for photo in photos for row in _rows(photo, index)]
         scores = [d.scores[d.labels == index].max(initial=0) for d in found]
         if rows:
-            highest = float(max(scores, default=0))
-            measured[label] = _figures(np.array(rows, np.float64), highest)
+            measured[label] = _figures(
+                np.array(rows, np.float64),
+                photo_size_px=_usual_size(photos, index),
+                highest_score=float(max(scores, default=0)),
+            )
     return measured
+
+
+def _usual_size(photos: Sequence[Photo], label: int) -> tuple[int, int]:
+    """Return the most frequent width and height of the photos with a label."""
+    sizes = Counter(
+        (photo.width_px, photo.height_px) for photo in photos if label in photo.labels
+    )
+    return sizes.most_common(1)[0][0]
 
 
 def _rows(photo: Photo, label: int) -> list[tuple[float, float, float, float]]:
@@ -50,7 +62,9 @@ def _rows(photo: Photo, label: int) -> list[tuple[float, float, float, float]]:
     ]
 
 
-def _figures(rows: np.ndarray, highest_score: float) -> LabelledBoxes:
+def _figures(
+    rows: np.ndarray, *, photo_size_px: tuple[int, int], highest_score: float
+) -> LabelledBoxes:
     """Return the figures of rows, ``[N, 4]`` float64, of ``_rows``."""
     sides_px, shares, centres = rows[:, 0], rows[:, 1], rows[:, 2:].clip(0, 1)
     (x1, y1), (x2, y2) = centres.min(axis=0), centres.max(axis=0)
@@ -61,6 +75,7 @@ def _figures(rows: np.ndarray, highest_score: float) -> LabelledBoxes:
         largest_px=round(float(sides_px.max()), DIGITS_PX),
         smallest_share=_share(shares.min()),
         largest_share=_share(shares.max()),
+        photo_size_px=photo_size_px,
         centres=(_share(x1), _share(y1), _share(x2), _share(y2)),
         highest_score=_share(highest_score) if highest_score else None,
     )

@@ -261,8 +261,10 @@ def test_region_that_a_defect_crosses_in_fewer_frames_than_k_is_a_fault(
     assert bool(faults) is is_silent
     if is_silent:
         assert faults == [
-            ("camera top: k = 3 cannot be reached: a defect crosses the inspected "
-            "regions in 1.1 frames")
+            (
+                "camera top: k = 3 cannot be reached: a defect crosses the inspected "
+                "regions in 1.1 frames"
+            )
         ]
 
 

@@ -24,6 +24,7 @@ BOXES = LabelledBoxes(
     largest_px=60,
     smallest_share=0.025,
     largest_share=0.1875,
+    photo_size_px=(320, 320),
     centres=(0.1, 0.2, 0.9, 0.8),
     highest_score=0.95,
 )
@@ -47,6 +48,7 @@ def test_labelled_boxes_of_the_manifest_are_used(package: Package) -> None:
     assert (red.label, red.count, red.largest_px) == ("red", 30, 60)
     assert (red.highest_score, red.score_threshold) == (0.95, 0.5)
     assert red.centres == (0.1, 0.2, 0.9, 0.8)
+    assert red.photo_size_px == (320, 320)
     assert not red.is_sample
 
 
@@ -56,6 +58,7 @@ def test_golden_frames_of_an_earlier_package_are_used(package: Package) -> None:
     assert red.is_sample
     assert bright.largest_px == red.largest_px == CELL_PX
     assert bright.largest_share == pytest.approx(0.1)
+    assert bright.photo_size_px == (320, 320)
     assert bright.count + red.count == 10
     assert bright.highest_score == pytest.approx(0.98, abs=0.01)
 

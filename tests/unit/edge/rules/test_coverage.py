@@ -22,6 +22,7 @@ SCRATCH = KnownDefects(
     smallest_share=0.02,
     largest_share=0.125,
     largest_px=40,
+    photo_size_px=PHOTO_PX,
     centres=(0.2, 0.2, 0.8, 0.8),
     highest_score=0.92,
 )
@@ -194,8 +195,38 @@ def test_frame_without_its_middle_is_silent_where_no_defect_lies() -> None:
     assert texts(inspect("all"), middle, known=few) == []
 
 
+EDGE = box(0.81, 0, 1, 1)  # no labelled defect lies there
+
+
 def test_large_region_may_wait_for_defects_in_a_new_place() -> None:
-    assert texts(inspect("edge", box(0.81, 0, 1, 1))) == []
+    assert texts(inspect("edge", EDGE), inspect("rest")) == []
+
+
+def test_regions_that_leave_out_every_labelled_defect_are_named() -> None:
+    assert texts(inspect("edge", EDGE)) == [
+        "camera top: region edge leaves out every place where a defect was labelled"
+    ]
+    part = mask("part", box(0.15, 0.15, 0.85, 0.85))
+    assert texts(part, inspect("edge", EDGE)) == [
+        (
+            "camera top: regions part, edge leave out every place where a defect was "
+            "labelled"
+        )
+    ]
+    assert len(texts(part)) == 1
+
+
+@pytest.mark.parametrize("size_px", [None, (640, 480)], ids=["unknown", "another"])
+def test_places_in_golden_frames_are_too_few() -> None:
+    sample = tuple(replace(each, is_sample=True) for each in KNOWN)
+    assert texts(inspect("edge", EDGE), known=sample) == []
+
+
+def test_places_in_photos_of_another_camera_are_not_compared(
+    size_px: tuple[int, int] | None,
+) -> None:
+    assert texts(inspect("edge", EDGE), size_px=size_px) == []
+    assert texts(mask("part", box(0.1, 0.1, 0.9, 0.9)), size_px=size_px) == []
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_sizes_are_the_longer_sides_in_pixels_and_shares_of_the_photo() -> None:
     sizes = (boxes.smallest_px, boxes.median_px, boxes.largest_px)
     assert sizes == (10, 30, 40)
     assert (boxes.smallest_share, boxes.largest_share) == (0.05, 0.2)
+    assert boxes.photo_size_px == (200, 100)
 
 
 def test_places_are_the_rectangle_around_the_centres() -> None:
