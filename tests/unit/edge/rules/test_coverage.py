@@ -216,12 +216,12 @@ def test_regions_that_leave_out_every_labelled_defect_are_named() -> None:
     assert len(texts(part)) == 1
 
 
-@pytest.mark.parametrize("size_px", [None, (640, 480)], ids=["unknown", "another"])
 def test_places_in_golden_frames_are_too_few() -> None:
     sample = tuple(replace(each, is_sample=True) for each in KNOWN)
     assert texts(inspect("edge", EDGE), known=sample) == []
 
 
+@pytest.mark.parametrize("size_px", [None, (640, 480)], ids=["unknown", "another"])
 def test_places_in_photos_of_another_camera_are_not_compared(
     size_px: tuple[int, int] | None,
 ) -> None:
