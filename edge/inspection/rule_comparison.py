@@ -70,9 +70,9 @@ class RuleComparison:
                 model.known,
                 frame_size_px,
                 frames_of_parts=part_counter.frames_of_parts if part_counter else (),
-                # A belt that stops for a while gives a defect more frames.
-                frames_to_cross=None if confirmed else self._frames_to_cross,
+                frames_to_cross=self._frames_to_cross,
                 step_share=fast_motion.step_share,
+                has_confirmed=confirmed > 0,
             )
         self._log(silent)
         return silent

@@ -119,6 +119,7 @@ def silent_confirmation(
     frames_of_parts: Sequence[int],
     frames_to_cross: float | None,
     step_share: float | None,
+    has_confirmed: bool,
 ) -> tuple[SilentRule, ...]:
     """Return whether k of n can be reached at the speed of the parts.
 
@@ -128,21 +129,29 @@ def silent_confirmation(
         frames_of_parts: Inspected frames of each of the last counted parts.
         frames_to_cross: Frames in which a defect crosses what is inspected with the
             common motion; None = it is not known.
-        step_share: Step of defects that are not followed, per frame, as a share of the
-            frame's width; None = there are none.
+        step_share: Step of the last defects that were not followed, per frame, as a
+            share of the frame's width; None = there are none.
+        has_confirmed: A defect was confirmed under these rules: the belt is slow
+            enough, or stops for a while.
     """
     if not rules.is_free_run or rules.k == 1:
         return ()
+    frames = frames_of_parts if len(frames_of_parts) >= PARTS_MIN else ()
     reason = ""
-    if len(frames_of_parts) >= PARTS_MIN:
-        reason = _parts_reason(rules, known, frame_size_px, frames_of_parts)
-    # One more: a defect may be seen at both ends.
-    if not reason and frames_to_cross is not None and rules.k > frames_to_cross + 1:
-        area = "frame" if inspected_sides(rules) == (1, 1) else "inspected regions"
-        reason = f"a defect crosses the {area} in {frames_to_cross:.2g} frames"
-    if not reason and step_share is not None:
+    if frames and max(frames) < rules.k:
+        reason = _frames_of(frames)
+    elif step_share is not None:
         reason = f"defects move {step_share:.0%} of the frame's width per frame, and "
         reason += f"are followed for {STEP_SHARE:.0%}"
+    elif has_confirmed:
+        return ()
+    elif frames and (step_px := _step_px(rules, known, frame_size_px, max(frames))):
+        reason = f"{_frames_of(frames)}: it moves {step_px:.0f} px per frame, too far "
+        reason += "to be followed"
+    # One more: a defect may be seen at both ends.
+    elif frames_to_cross is not None and rules.k > frames_to_cross + 1:
+        area = "frame" if inspected_sides(rules) == (1, 1) else "inspected regions"
+        reason = f"a defect crosses the {area} in {frames_to_cross:.2g} frames"
     if not reason:
         return ()
     fix = "Set a smaller k, or inspect more frames of each part."
@@ -165,26 +174,27 @@ def inspected_sides(rules: CameraRules) -> tuple[float, float]:
     return width_share, height_share
 
 
-def _parts_reason(
+def _frames_of(parts: Sequence[int]) -> str:
+    text = f"each of the last {len(parts)} parts was inspected in at most {max(parts)}"
+    return f"{text} frame{'s' * (max(parts) > 1)}"
+
+
+def _step_px(
     rules: CameraRules,
     known: Sequence[KnownDefects],
     frame_size_px: tuple[int, int],
-    frames_of_parts: Sequence[int],
-) -> str:
-    most = max(frames_of_parts)
-    seen = f"each of the last {len(frames_of_parts)} parts was inspected in at most "
-    seen += f"{most} frame{'s' * (most > 1)}"
-    if most < rules.k:
-        return seen
+    frames: int,
+) -> float:
+    """Return a part's step per frame, if it is too large to follow a defect; else 0."""
     width_px, height_px = frame_size_px
     x1, y1, x2, y2 = rules.part_window
     # A part passes the window at least once along its shorter side.
-    step_px = min((x2 - x1) * width_px, (y2 - y1) * height_px) / most
+    step_px = min((x2 - x1) * width_px, (y2 - y1) * height_px) / frames
+    sizes_px = [_largest_px(each, frame_size_px) for each in known]
     # A large defect overlaps with itself in the next frame, and is followed by that.
-    largest_px = max((_largest_px(each, frame_size_px) for each in known), default=0)
-    if not largest_px or step_px <= max(STEP_SHARE * width_px, largest_px):
-        return ""
-    return f"{seen}: it moves {step_px:.0f} px per frame, too far to be followed"
+    if not all(sizes_px) or step_px <= max([STEP_SHARE * width_px, *sizes_px]):
+        return 0.0
+    return step_px
 
 
 def _silent_masks(rules: CameraRules) -> Iterator[SilentRule]:

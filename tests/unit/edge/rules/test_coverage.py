@@ -291,6 +291,7 @@ def confirmation(
     frames: tuple[int, ...] = (),
     crossing: float | None = None,
     step_share: float | None = None,
+    has_confirmed: bool = False,
     **rules: object,
 ) -> list[str]:
     camera = CameraRules("top", k=k, **rules)  # type: ignore[arg-type]
@@ -301,6 +302,7 @@ def confirmation(
         frames_of_parts=frames,
         frames_to_cross=crossing,
         step_share=step_share,
+        has_confirmed=has_confirmed,
     )
     return [str(each) for each in found]
 
@@ -353,3 +355,10 @@ def test_defect_crosses_the_regions_and_not_the_masks() -> None:
     (text,) = confirmation(3, crossing=1.2, regions=regions)
     assert text.endswith("a defect crosses the inspected regions in 1.2 frames")
     assert confirmation(2, crossing=1.2, regions=regions) == []
+
+
+def test_confirmed_defect_shows_that_parts_are_slow_enough() -> None:
+    assert confirmation(2, frames=(3, 3, 3), has_confirmed=True) == []
+    assert confirmation(50, crossing=30, has_confirmed=True) == []
+    assert len(confirmation(2, step_share=0.163, has_confirmed=True)) == 1  # now faster
+    assert len(confirmation(4, frames=(3, 3, 3), has_confirmed=True)) == 1
