@@ -205,7 +205,7 @@ def _silent_masks(rules: CameraRules) -> Iterator[SilentRule]:
     share, _ = _inspected(WHOLE_PICTURE, masks)
     if share < INSPECTED_MIN_SHARE:
         rule = f"mask{'s' * (len(masks) > 1)} {', '.join(m.name for m in masks)}"
-        reason = "leaves nothing of the frame to inspect"
+        reason = "leaves next to nothing of the frame to inspect"
         reason = reason if len(masks) == 1 else reason.replace("leaves", "leave")
         yield SilentRule(rules.camera, rule, reason, "Draw smaller masks.")
 
@@ -310,7 +310,8 @@ def _place_reason(
     own = region.area_share
     if share == 0:
         covering = [r.name for r in above if _inspected(region, [r])[0] < own]
-        return f"inspects nothing: {', '.join(covering)} come first there"
+        verb = "covers" if len(covering) == 1 else "cover"
+        return f"inspects nothing: {', '.join(covering)} {verb} it"
     smallest = min((each.smallest_share for each in known if each.count), default=0)
     least = max(INSPECTED_MIN_SHARE, (CENTRE_VARIES_SHARE * smallest) ** 2)
     shown = f"inspects only {100 * share:.2g} % of the frame"

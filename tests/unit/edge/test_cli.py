@@ -77,8 +77,8 @@ def test_print_config_names_what_hides_every_defect_on_stderr(
     shown = capsys.readouterr()
     assert json.loads(shown.out)["camera"][0]["region"][0]["name"] == "clamp"
     assert shown.err == (
-        "degraded: camera top: mask clamp leaves nothing of the frame to inspect. "
-        "Fix: Draw smaller masks.\n"
+        "degraded: camera top: mask clamp leaves next to nothing of the frame to "
+        "inspect. Fix: Draw smaller masks.\n"
     )
 
 

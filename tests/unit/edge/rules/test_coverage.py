@@ -148,10 +148,10 @@ def test_label_that_the_model_does_not_have_is_named() -> None:
 def test_masks_that_leave_nothing_are_named_together() -> None:
     right = box(0.5, 0, 1, 1)
     assert texts(mask("a", HALF), mask("b", right), known=()) == [
-        "camera top: masks a, b leave nothing of the frame to inspect"
+        "camera top: masks a, b leave next to nothing of the frame to inspect"
     ]
     assert texts(mask("a", WHOLE)) == [
-        "camera top: mask a leaves nothing of the frame to inspect"
+        "camera top: mask a leaves next to nothing of the frame to inspect"
     ]
     assert texts(mask("a", HALF)) == []
 
@@ -159,7 +159,7 @@ def test_masks_that_leave_nothing_are_named_together() -> None:
 def test_region_that_is_covered_names_what_covers_it() -> None:
     corner = box(0.2, 0.2, 0.4, 0.4)
     assert texts(inspect("body"), inspect("face", corner), mask("hole", HALF)) == [
-        "camera top: region face inspects nothing: hole, body come first there"
+        "camera top: region face inspects nothing: hole, body cover it"
     ]
     assert texts(inspect("face", corner), inspect("body")) == []
 
