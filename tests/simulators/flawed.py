@@ -64,7 +64,8 @@ class _Edit:
 
     def add_box(self, split: str, photo: int, box: list[float]) -> None:
         rows = self._documents[split]["annotations"]
-        rows.append(annotation(1000 + len(rows), photo, 0, box))
+        number = max(row["id"] for row in rows) + 1 if rows else 1
+        rows.append(annotation(number, photo, 0, box))
 
     def replace_boxes(self, split: str, photo: int, boxes: list[list[float]]) -> None:
         document = self._documents[split]

@@ -391,20 +391,23 @@ def _unreadable(rows: PhotoRows, why: str) -> Finding:
 
 
 def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
-    """Return a finding where the labels were made for a picture of another size."""
-    stated = rows.stated_size_px
-    if stated is None or stated == (width, height):
+    """Return a finding where a label file states another size than the picture has."""
+    if rows.stated_size_px is None:
         return []
+    # A side that is not stated contradicts nothing.
+    stated = rows.stated_size_px[0] or width, rows.stated_size_px[1] or height
+    if stated == (width, height):
+        return []
+    if not rows.rows and stated == (height, width):
+        return []  # turned by EXIF: without a box it is the same picture
     # Within a pixel of the same shape.
     is_scaled = abs(width * stated[1] - height * stated[0]) <= max(stated)
-    if is_scaled and all(row.normalized for row in rows.rows):
+    if rows.rows and is_scaled and all(row.normalized for row in rows.rows):
         return []  # shares are right in a larger or smaller copy, but for a pixel
-    if not rows.rows and stated == (height, width):
-        return []  # EXIF orientation; without boxes nothing lies elsewhere
-    effect = "its boxes lie elsewhere" if rows.rows else "it may be another photo"
     why = (
         f"the photo has {width} x {height} pixels, {rows.source.name} gives "
-        f"{stated[0]} x {stated[1]}: {effect}."
+        f"{stated[0]} x {stated[1]}: "
+        + ("its boxes lie elsewhere." if rows.rows else "it may be another photo.")
     )
     fix = "Export photos and labels together again."
     if stated == (height, width):

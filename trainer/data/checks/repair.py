@@ -117,13 +117,16 @@ def _leave_out_unusable(
 def _repair_of_reading(finding: Finding, *, leaves: bool) -> Repair:
     """Return how a finding of the reader was repaired."""
     kind, file, place, why = finding.kind, finding.file, finding.place, finding.why
+    is_error = finding.level is Level.ERROR
     if kind is FindingKind.CLIPPED_BOX:
         return Repair(kind, file, place, f"{why} It is clipped.")
     if kind is FindingKind.UNCLEAR_LABEL:
         return Repair(kind, file, place, f"{why} Not in the copy either.", finding.fix)
     if kind in LEFT_OUT:
         return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
-    if kind in LOST_BOX and finding.level is Level.ERROR:
+    if kind is FindingKind.ANNOTATION and finding.photo is None and is_error:
+        return Repair(kind, file, place, f"{why} It is not in the copy.", finding.fix)
+    if kind in LOST_BOX and is_error:
         what = (
             "dropped, and the photo left out: it has no other" if leaves else "dropped"
         )

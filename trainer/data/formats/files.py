@@ -237,6 +237,19 @@ class PictureFinder:
                 return self._best(parts, candidates)
         return None
 
+    @property
+    def pictures(self) -> list[Path]:
+        """Every picture of the dataset."""
+        return [path for paths in self._by_name.values() for path in paths]
+
+    def is_placed(self, name: PictureName) -> bool:
+        """Return whether a picture is where the label file states it."""
+        return self._at_place(name) is not None
+
+    def named(self, name: str) -> list[Path]:
+        """Return the pictures of a name without folders."""
+        return self._by_name.get(_form(name), [])
+
     def is_good(self, path: Path) -> bool:
         """Return whether a picture lies in ``good/``."""
         return path.is_relative_to(self.root / GOOD_FOLDER)
@@ -263,21 +276,21 @@ class PictureFinder:
     def _missing(self, source: Path, name: PictureName) -> PhotoRows:
         """Return a photo without its picture, which names its namesakes."""
         text = name.spellings[0]
+        ends = {parts[-1] for s in name.spellings if (parts := _parts(s))}
+        namesakes = [p for end in sorted(ends) for p in self.named(end)]
+        if namesakes:
+            others = first_names(str(p.relative_to(self.root)) for p in namesakes)
+            fault = (
+                f"the picture {shown(text)} is not there. {others} has the same name, "
+                "but lies in another folder: it may be another picture."
+            )
+            return PhotoRows(source, source, place=name.place, fault=fault)
         try:
             path = file_below(self.root, source.parent, text)
         except UnusableNameError as exc:
             fault = f"the picture's name {shown(text)} cannot be used: {exc}."
             return PhotoRows(source, source, place=name.place, fault=fault)
-        parts = _parts(text)
-        namesakes = self._by_name.get(parts[-1], []) if parts else []
-        if not namesakes:
-            return PhotoRows(path, source, place=name.place)
-        others = first_names(str(p.relative_to(self.root)) for p in namesakes)
-        fault = (
-            f"the picture {shown(text)} is not there. {others} has the same name, but "
-            "lies in another folder: it may be another picture."
-        )
-        return PhotoRows(source, source, place=name.place, fault=fault)
+        return PhotoRows(path, source, place=name.place)
 
     def find(self, name: str, *folders: Path) -> Path | None:
         """Return the picture of a name, or None.
@@ -353,6 +366,11 @@ def unusable_picture(source: Path, place: str, why: str) -> Finding:
 def _form(name: str) -> str:
     """Return one spelling of a name: macOS writes letters and accents apart."""
     return unicodedata.normalize("NFC", name)
+
+
+def unicode_forms(name: str) -> tuple[str, str]:
+    """Return the two spellings of a name that a disk may have: see ``_form``."""
+    return _form(name), unicodedata.normalize("NFD", name)
 
 
 def _parts(name: str) -> list[str]:

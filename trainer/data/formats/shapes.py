@@ -45,11 +45,12 @@ def all_points(pairs: Iterable[Iterable[object]]) -> list[tuple[float, float]] |
 
 
 def stated_size(width: object, height: object) -> tuple[int, int] | None:
-    """Return a size in pixels; None where a tool left it out or wrote 0."""
-    size = all_numbers((width, height))
-    if size is None or min(size) <= 0:
-        return None
-    return int(size[0]), int(size[1])
+    """Return a size in pixels, 0 for a side that a tool left out.
+
+    None where it left out both. Tools write 0 for a side that they do not know.
+    """
+    sides = [int(max(number(side) or 0, 0)) for side in (width, height)]
+    return (sides[0], sides[1]) if any(sides) else None
 
 
 def size_fault(width: object, height: object) -> str:

@@ -148,3 +148,20 @@ def test_unlabelled_photos_are_copied_and_stay_unlabelled(tmp_path: Path) -> Non
     assert [p.path.name for p in made.report.dataset.unlabelled] == ["new.png"]
     [repair] = [r for r in made.repairs if r.kind is FindingKind.UNLABELLED]
     assert "no label file lists it" in repair.done
+
+
+def test_picture_that_is_described_differently_is_not_in_the_copy(
+    tmp_path: Path,
+) -> None:
+    root = write_coco(tmp_path / "d")
+    document = json.loads((root / "train.json").read_text("utf-8"))
+    first = document["images"][0]
+    document["images"].append({**first, "id": 99})
+    (root / "train.json").write_text(json.dumps(document), "utf-8")
+    made = write_repaired_copy(check_dataset(root), tmp_path / "copy")
+    names = [photo.path.name for photo in made.report.dataset.photos]
+    assert first["file_name"].rpartition("/")[2] not in names
+    [repair] = [r for r in made.repairs if r.kind is FindingKind.ANNOTATION]
+    assert "described twice, and differently" in repair.done
+    assert repair.done.endswith("It is not in the copy.")
+    assert repair.left.startswith("Keep the record that is right")

@@ -41,13 +41,15 @@ def test_all_numbers_keep_their_order() -> None:
     [
         ((640, 480), (640, 480)),
         (("640", "480.0"), (640, 480)),
-        ((0, 480), None),
-        ((-1, 480), None),
-        ((None, 480), None),
+        ((640.0, 480), (640, 480)),
+        ((0, 480), (0, 480)),
+        ((-1, 480), (0, 480)),
+        ((640, None), (640, 0)),
+        ((0, 0), None),
         (("", ""), None),
     ],
 )
-def test_stated_size_has_two_positive_sides(
+def test_stated_size_is_zero_where_a_side_is_left_out(
     size: tuple[object, object], read: tuple[int, int] | None
 ) -> None:
     assert stated_size(*size) == read

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.errors import DatasetError
@@ -80,7 +80,10 @@ def same(annotations: Annotations, pictures: Sequence[LabelledPicture]) -> bool:
 def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
     annotations = written(name, tmp_path, PICTURES)
     assert same(annotations, PICTURES)
-    assert not annotations.findings
+    # COCO has no place for what a model drew: its boxes would count as a person's.
+    reasons = [f.why for f in annotations.findings]
+    assert [why for why in reasons if "with a score" not in why] == []
+    assert bool(reasons) == (name == "coco")
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -104,6 +107,10 @@ def test_any_boxes_are_read_back(
             y = sorted(data.draw(st.tuples(st.floats(0, height), st.floats(0, height))))
             boxes.append(LabelledBox(data.draw(label), (x[0], y[0], x[1], y[1])))
         pictures.append(LabelledPicture(f"{number}.png", width, height, tuple(boxes)))
+    # Boxes within a pixel or per cent of the corner alone are refused as shares.
+    drawn = [(p, b.box_xyxy[2:]) for p in pictures for b in p.boxes]
+    sizes = [(x - 1, 100 * x - p.width_px) for p, (x, _) in drawn]
+    assume(not drawn or any(min(size) > 0 for size in sizes))
     root = tmp_path_factory.mktemp("written")
     assert same(written(name, root, pictures), pictures)
 

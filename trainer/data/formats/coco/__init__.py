@@ -1,0 +1,1 @@
+"""COCO: the structure of its files, and the photos in them."""
