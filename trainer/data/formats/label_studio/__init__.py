@@ -1,0 +1,1 @@
+"""Label Studio: its tasks, and the photos that they make."""
