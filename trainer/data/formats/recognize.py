@@ -10,14 +10,15 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from trainer.data.findings import Finding, FindingKind, Level, first_names
-from trainer.data.formats import coco, cvat, label_studio
+from trainer.data.formats import cvat
+from trainer.data.formats.coco import reader as coco
 from trainer.data.formats.files import (
     PictureFinder,
     files_and_packages,
     is_picture,
-    is_pipe_or_device,
 )
 from trainer.data.formats.json_file import JsonFile, read_json
+from trainer.data.formats.label_studio import reader as label_studio
 from trainer.data.formats.other_files import (
     datasets_inside,
     misnamed_good,
@@ -25,10 +26,15 @@ from trainer.data.formats.other_files import (
 )
 from trainer.data.formats.packages import package_finding
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
+from trainer.data.formats.unread_json import (
+    FOLDERS,
+    is_searched,
+    unread_documents,
+    unread_folders,
+)
 from trainer.data.formats.voc import reader as voc
 from trainer.data.formats.yolo import reader as yolo
 
-JSON_FOLDERS = ("", "annotations")
 KNOWN_FORMATS = (
     "COCO (train.json), YOLO (data.yaml, obj.data, labels/), Pascal VOC "
     "(Annotations/), CVAT (annotations.xml) or Label Studio (JSON)"
@@ -56,8 +62,14 @@ def read_annotations(root: Path) -> Annotations:
             fix="Give the folder with the photos and labels.",
         )
     finder = PictureFinder(root, files)
-    documents = [read_json(path) for path in _json_files(root)]
+    documents = [read_json(path) for path in _json_files(root, files)]
     found = _readers(root, files, finder, documents)
+    others = [
+        file
+        for file in documents
+        if not coco.is_coco(file) and not label_studio.is_label_studio(file)
+    ]
+    unread = [*unread_documents(others), *unread_folders(root, files)]
     if len(found) > 1:
         (first, (file, _)), (second, (other, _)) = list(found.items())[:2]
         raise DatasetError(
@@ -66,10 +78,9 @@ def read_annotations(root: Path) -> Annotations:
             fix="Keep one of them in this folder.",
         )
     taken = {*cvat.find_files(root), *voc.find_files(files)}
-    unread = other_findings(root, files, taken, is_yolo="YOLO" in found)
+    unread += other_findings(root, files, taken, is_yolo="YOLO" in found)
     if not found:
-        damaged = " ".join(f"{d.path.name}: {d.fault}" for d in documents if d.fault)
-        raise _no_labels(root, files, [damaged, *map(_named, unread)])
+        raise _no_labels(root, files, [_named(root, finding) for finding in unread])
     [(_, read)] = found.values()
     annotations = read()
     annotations.findings += [*finder.findings, *unread]
@@ -81,8 +92,9 @@ def read_annotations(root: Path) -> Annotations:
     return annotations
 
 
-def _named(finding: Finding) -> str:
-    return f"{finding.place or finding.file.name}: {finding.why}"
+def _named(root: Path, finding: Finding) -> str:
+    name = finding.place or finding.file.relative_to(root).as_posix()
+    return f"{name}: {finding.why}"
 
 
 def _no_labels(root: Path, files: list[Path], named: list[str]) -> DatasetError:
@@ -150,12 +162,11 @@ def _unlisted(
     ]
 
 
-def _json_files(root: Path) -> list[Path]:
+def _json_files(root: Path, files: list[Path]) -> list[Path]:
     """Return the JSON files that may hold labels; a folder of that name is reported."""
-    paths = [path for name in JSON_FOLDERS for path in (root / name).glob("*.json")]
-    inside = [root / split / coco.ROBOFLOW_NAME for split in coco.SPLITS]
-    paths += [path for path in inside if path.is_file()]
-    return sorted({path for path in paths if not is_pipe_or_device(path)})
+    paths = [path for name in FOLDERS for path in (root / name).glob("*.json")]
+    paths = [path for path in paths if path.is_dir()]
+    return sorted({*paths, *(path for path in files if is_searched(root, path))})
 
 
 def _readers(

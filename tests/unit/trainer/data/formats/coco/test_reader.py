@@ -314,7 +314,7 @@ def test_stated_size_that_contradicts_a_good_part_is_an_error(tmp_path: Path) ->
     written(tmp_path, {"train.json": document(images=images)}, "a.png", "b.png")
     findings = open_dataset(tmp_path).findings
     [error] = [f for f in findings if f.level is Level.ERROR]
-    assert "it may be another picture" in error.why
+    assert "it may be another photo" in error.why
 
 
 @pytest.mark.parametrize("side", ["wide", -64, 64.5, True, [64], math.nan])
