@@ -31,6 +31,7 @@ from trainer.data.formats.unread_json import (
     is_searched,
     unread_documents,
     unread_folders,
+    unread_lines,
 )
 from trainer.data.formats.voc import reader as voc
 from trainer.data.formats.yolo import reader as yolo
@@ -69,7 +70,11 @@ def read_annotations(root: Path) -> Annotations:
         for file in documents
         if not coco.is_coco(file) and not label_studio.is_label_studio(file)
     ]
-    unread = [*unread_documents(others), *unread_folders(root, files)]
+    unread = [
+        *unread_documents(others),
+        *unread_folders(root, files),
+        *unread_lines(root, files),
+    ]
     if len(found) > 1:
         (first, (file, _)), (second, (other, _)) = list(found.items())[:2]
         raise DatasetError(

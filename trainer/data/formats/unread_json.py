@@ -15,6 +15,7 @@ from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.label_studio.reader import is_label_studio
 
 FOLDERS = (".", "annotations")  # compared in lower case
+LINES = frozenset({".jsonl", ".ndjson"})  # one JSON value a line
 MOST_TRIED = 20  # LabelMe writes one file a photo
 LABEL_STUDIO_NOTES = {"categories", "info"}  # beside its YOLO exports, without labels
 FIX_DAMAGED = "Export it again, or remove it if it holds no labels."
@@ -75,6 +76,16 @@ def _content_of(content: object) -> str:
 
 def _is_labelme(content: object) -> bool:
     return isinstance(content, dict) and {"shapes", "imagePath"} <= content.keys()
+
+
+def unread_lines(root: Path, files: Iterable[Path]) -> list[Finding]:
+    """Return a finding where there are files of JSON lines, such as metadata.jsonl."""
+    lines = [path for path in files if path.suffix.lower() in LINES]
+    if not lines:
+        return []
+    place = first_names(path.relative_to(root).as_posix() for path in lines)
+    why = f"{len(lines)} file{'s' * (len(lines) > 1)} of JSON lines not read."
+    return [Finding(Level.WARNING, lines[0], place, why, FIX_UNKNOWN)]
 
 
 def unread_folders(root: Path, files: Sequence[Path]) -> list[Finding]:

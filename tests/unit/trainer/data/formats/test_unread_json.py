@@ -99,6 +99,12 @@ def test_labels_in_a_folder_that_is_not_searched_are_named(
     )
 
 
+def test_json_lines_are_named(tmp_path: Path) -> None:
+    [finding] = findings_beside(tmp_path, "images/metadata.jsonl", "{}")
+    assert finding.place == "images/metadata.jsonl"
+    assert finding.why == "1 file of JSON lines not read."
+
+
 def test_other_files_in_other_folders_need_no_finding(tmp_path: Path) -> None:
     assert findings_beside(tmp_path, "run/report.json", '{"images": 5}') == []
 
