@@ -27,7 +27,7 @@ from models.detector import Detector, detect
 from models.errors import PackageError
 from models.manifest import Manifest, RelativePath, Thresholds, Tolerance
 from models.package import Package
-from models.pictures import DamagedPictureError, read_picture
+from models.pictures import PictureError, read_picture
 from models.preprocess import Frame
 from models.strict_json import parse_json
 from models.value_types import Share
@@ -197,7 +197,7 @@ def read_golden(package: Package) -> list[tuple[GoldenFrame, Frame]]:
     for frame in read_golden_set(package).frames:
         try:
             picture = read_picture(folder / frame.file)
-        except (OSError, DamagedPictureError) as exc:
+        except (OSError, PictureError) as exc:
             raise PackageError(
                 f"{frame.file}: golden frame cannot be read.",
                 why="It is missing or not a PNG.",

@@ -1,60 +1,187 @@
-"""Reads picture files; accepts only whole pictures, returns BGR."""
+"""Reads picture files; accepts only whole pictures, returns 8-bit BGR.
 
+A file of more than 8 bits a channel states only the size of its numbers: a camera of 12
+bits writes 0 to 4095 into 16 bits. Which bits are used is known for a whole dataset,
+and stored with the model: its *bit depth*. Values are shifted right until 8 bits are
+left. A picture is never stretched by its own values: that would change the brightness
+between two photos. Values that fill 16 bits, also those of a camera that writes its 12
+bits into the upper ones, have a bit depth of 16.
+"""
+
+import os
 import re
 from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from models.decoder_output import decode_watched
+from models.picture_header import PictureHeader, read_header
 from models.preprocess import Frame
+
+PicturePixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # [H, W, 3] BGR
+
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+# Suffixes of pictures in formats that are not read, or under a name that is not.
+OTHER_PICTURE_SUFFIXES = frozenset(
+    {".avif", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".j2k", ".jfif"}
+    | {".jif", ".jp2", ".jpe", ".jpf", ".jpx", ".jxl", ".pbm", ".pfm", ".pgm", ".pic"}
+    | {".pnm", ".ppm", ".psd", ".ras", ".sr", ".tga", ".arw", ".cr2", ".cr3", ".nef"}
+    | {".orf", ".raf", ".raw", ".rw2"}
+)
+BIT_DEPTHS = (8, 10, 12, 14, 16)
+FRAME_BITS = 8
+FULL_DEPTH = 16
+
+LOG_LEVEL = "OPENCV_LOG_LEVEL"  # read by OpenCV itself
 
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # those with a length, EOI
+COPY_AGAIN = "Copy it again, or remove it."
+STATE_DEPTH = "State how many bits hold data, or save it with 8 bits a channel."
 
 
-class DamagedPictureError(Exception):
-    """A file is not a whole picture; the text states why."""
+class PictureError(Exception):
+    """A file is not a picture that can be read.
+
+    Args:
+        why: What it is; a phrase after the file's name.
+        fix: The next action of a person.
+    """
+
+    def __init__(self, why: str, fix: str = COPY_AGAIN) -> None:
+        super().__init__(why)
+        self.fix = fix
 
 
-def read_picture(path: Path) -> Frame:
+class BitDepthError(PictureError):
+    """A picture of more than 8 bits has no bit depth, or values above it."""
+
+
+def read_picture(path: Path, bit_depth: int | None = None) -> Frame:
     """Return the picture in a file, see ``decode_picture``.
 
     Raises:
         OSError: The file cannot be read.
-        DamagedPictureError: It does not hold a whole picture.
+        PictureError: It does not hold a picture that can be read.
     """
     # cv2.imread is not used: it fails on file names that are not UTF-8.
-    return decode_picture(path.read_bytes())
+    return decode_picture(path.read_bytes(), bit_depth)
 
 
-def decode_picture(content: bytes) -> Frame:
+def decode_picture(content: bytes, bit_depth: int | None = None) -> Frame:
     """Return the pixels of a picture file, rotated by its EXIF orientation.
+
+    Args:
+        content: The whole file, in any format that OpenCV reads.
+        bit_depth: Bits that hold data in a picture of more than 8 bits a channel, one
+            of ``BIT_DEPTHS``; None = it is refused.
+
+    Returns:
+        ``[H, W, 3]`` uint8, BGR; grey is three equal channels, alpha is dropped, a
+        colour profile is not applied.
+
+    Raises:
+        PictureError: It is not a whole picture, has more pixels than OpenCV reads, or
+            is of a kind that is not read.
+    """
+    return to_frame(decode_pixels(content), bit_depth)
+
+
+def decode_pixels(content: bytes) -> PicturePixels:
+    """Return the pixels of a picture file with all their bits.
 
     A truncated picture is refused: decoders fill the missing part with grey, and a
     model detects no defect there.
 
-    Args:
-        content: The whole file, in any format that OpenCV reads.
-
     Returns:
-        ``[H, W, 3]`` uint8, BGR; grey is three equal channels, alpha is dropped.
+        ``[H, W, 3]`` uint8 or uint16, BGR, as ``decode_picture``.
 
     Raises:
-        DamagedPictureError: It is not a whole picture, or has more pixels than OpenCV
-            reads.
+        PictureError: As ``decode_picture``.
     """
     if not content:
-        raise DamagedPictureError("the file is empty")
+        raise PictureError("the file is empty")
+    header = read_header(content)
+    if header.refusal:
+        raise PictureError(f"the file {header.refusal}", header.fix)
     if _is_cut_off(content):
-        raise DamagedPictureError("the JPEG is cut off")
-    try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as exc:  # raised for a header with an absurd size
-        raise DamagedPictureError(f"cannot be decoded: {exc.err}") from exc
+        raise PictureError("the JPEG is cut off")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    picture, damage = _decoded(content, flags)
     if picture is None:
-        raise DamagedPictureError("damaged, or not a picture")
-    return np.asarray(picture, np.uint8)
+        raise PictureError("damaged, or not a picture")
+    if damage:
+        raise PictureError(f"damaged: {damage[0]}")
+    _refuse_lost_values(picture, header, content)
+    return np.asarray(picture)
+
+
+def to_frame(pixels: PicturePixels, bit_depth: int | None) -> Frame:
+    """Return pixels with 8 bits a channel.
+
+    Args:
+        pixels: ``[H, W, 3]``; uint8 is returned as it is.
+        bit_depth: As in ``decode_picture``.
+
+    Raises:
+        BitDepthError: More than 8 bits, without a bit depth or with values above it.
+    """
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    if bit_depth is None:
+        why = "it has more than 8 bits a channel, and no bit depth is known"
+        raise BitDepthError(why, STATE_DEPTH)
+    largest = int(pixels.max())
+    if largest >> bit_depth:
+        last = (1 << bit_depth) - 1
+        why = f"its values reach {largest}, {bit_depth} bits end at {last}"
+        raise BitDepthError(why, STATE_DEPTH)
+    return (pixels >> (bit_depth - FRAME_BITS)).astype(np.uint8)
+
+
+def least_depth(largest: int) -> int:
+    """Return the smallest bit depth that holds a value.
+
+    >>> least_depth(255), least_depth(4095), least_depth(4096), least_depth(65535)
+    (8, 12, 14, 16)
+    """
+    return next(depth for depth in BIT_DEPTHS if not largest >> depth)
+
+
+def _decoded(
+    content: bytes, flags: int
+) -> tuple[npt.NDArray[np.generic] | None, tuple[str, ...]]:
+    """Return what OpenCV decodes, and the damage that its decoders report."""
+    if LOG_LEVEL not in os.environ:
+        # What fails is reported by the caller.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    coded = np.frombuffer(content, np.uint8)
+    try:
+        return decode_watched(lambda: cv2.imdecode(coded, flags))
+    except cv2.error as exc:  # raised for a header with an absurd size
+        raise PictureError(f"cannot be decoded: {exc.err}") from exc
+
+
+def _refuse_lost_values(
+    picture: npt.NDArray[np.generic], header: PictureHeader, content: bytes
+) -> None:
+    """Refuse a picture whose values the decoder changed, or has no use for."""
+    if picture.dtype not in {np.dtype(np.uint8), np.dtype(np.uint16)}:
+        why = f"the file has values of the type {picture.dtype}"
+        raise PictureError(why, STATE_DEPTH)
+    if picture.dtype == np.uint8 and header.stated_bits > FRAME_BITS:
+        why = f"the file has {header.stated_bits} bits a channel in a form not read"
+        raise PictureError(why, STATE_DEPTH)
+    if header.has_alpha:
+        whole, _ = _decoded(content, cv2.IMREAD_UNCHANGED)
+        if whole is not None and whole.shape[2:] == (4,) and whole[..., 3].min() < 255:
+            why = "the file is a TIFF with transparent pixels, whose colours get darker"
+            raise PictureError(why, "Save it without transparency.")
 
 
 def _is_cut_off(content: bytes) -> bool:

@@ -8,8 +8,28 @@ import cv2
 import numpy as np
 import pytest
 
-from models.pictures import DamagedPictureError, decode_picture, read_picture
-from tests.simulators.picture_files import absurd_png, jpeg, with_thumbnail
+from models.pictures import (
+    BitDepthError,
+    PictureError,
+    decode_picture,
+    least_depth,
+    read_picture,
+)
+from tests.simulators.picture_files import (
+    BITS,
+    EXTRA_SAMPLES,
+    PHOTOMETRIC,
+    SAMPLES,
+    absurd_png,
+    damaged_jpeg,
+    jpeg,
+    noisy_png,
+    packed,
+    png_chunk,
+    png_file,
+    tiff_file,
+    with_thumbnail,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 EXACT = {".png": [], ".bmp": [], ".tif": [], ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101]}
@@ -18,7 +38,7 @@ EXACT = {".png": [], ".bmp": [], ".tif": [], ".webp": [cv2.IMWRITE_WEBP_QUALITY,
 def is_refused(content: bytes) -> bool:
     try:
         decode_picture(content)
-    except DamagedPictureError:
+    except PictureError:
         return True
     return False
 
@@ -33,7 +53,7 @@ def is_refused(content: bytes) -> bool:
     ],
 )
 def test_reason_of_a_refused_file_is_stated(content: bytes, reason: str) -> None:
-    with pytest.raises(DamagedPictureError, match=reason):
+    with pytest.raises(PictureError, match=reason):
         decode_picture(content)
 
 
@@ -95,8 +115,168 @@ def test_grey_of_8_and_16_bits_becomes_three_equal_channels(suffix: str) -> None
     grey = PIXELS[..., 0]
     deep = grey.astype(np.uint16) * 256 + 255  # what is below the upper byte is lost
     for pixels in (grey, deep):
-        picture = decode_picture(coded(suffix, pixels))
+        picture = decode_picture(coded(suffix, pixels), 16)
         assert np.array_equal(picture, np.repeat(grey[..., None], 3, axis=2))
+
+
+DEEP = np.random.default_rng(0).integers(0, 4096, (24, 32, 3), dtype=np.uint16)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("bit_depth", [12, 14, 16])
+def test_deep_values_are_shifted_by_the_bit_depth(
+    suffix: str, channels: int, bit_depth: int
+) -> None:
+    alpha = np.full((24, 32, 1), 65535, np.uint16)
+    pixels = np.concatenate([DEEP, alpha], 2)[..., :channels]
+    picture = decode_picture(coded(suffix, pixels), bit_depth)
+    assert picture.dtype == np.uint8
+    expected = (DEEP[..., :1] if channels == 1 else DEEP) >> (bit_depth - 8)
+    assert np.array_equal(picture, np.broadcast_to(expected, (24, 32, 3)))
+
+
+def test_camera_that_writes_its_12_bits_into_the_upper_ones_needs_no_change() -> None:
+    picture = decode_picture(coded(".png", DEEP << 4), 16)
+    assert np.array_equal(picture, DEEP >> 4)
+    assert least_depth(int((DEEP << 4).max())) == 16
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_deep_picture_without_a_bit_depth_is_refused(suffix: str) -> None:
+    with pytest.raises(BitDepthError, match="no bit depth is known"):
+        decode_picture(coded(suffix, DEEP))
+
+
+def test_value_above_the_bit_depth_is_refused() -> None:
+    pixels = np.zeros((24, 32), np.uint16)
+    pixels[3, 4] = 1024
+    assert decode_picture(coded(".png", pixels - (pixels > 0)), 10).max() == 255
+    with pytest.raises(BitDepthError, match="reach 1024, 10 bits end at 1023"):
+        decode_picture(coded(".png", pixels), 10)
+
+
+def test_bit_depth_changes_nothing_in_a_picture_of_8_bits() -> None:
+    assert np.array_equal(decode_picture(coded(".png", PIXELS), 12), PIXELS)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("passes", [0, 1])
+def test_grey_png_of_few_bits_is_spread_over_8(bits: int, passes: int) -> None:
+    rows = PIXELS[..., 0] >> (8 - bits)
+    picture = decode_picture(png_file(rows, bits, 0, passes=passes))
+    assert np.array_equal(picture[..., 1], rows * (255 // ((1 << bits) - 1)))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("passes", [0, 1])
+@pytest.mark.parametrize("has_transparency", [False, True])
+def test_palette_png_has_the_colours_of_its_palette(
+    bits: int, passes: int, *, has_transparency: bool
+) -> None:
+    palette = np.random.default_rng(1).integers(0, 256, (1 << bits, 3), dtype=np.uint8)
+    rows = PIXELS[..., 0] >> (8 - bits)
+    chunks = [png_chunk(b"PLTE", palette.tobytes())]
+    chunks += [png_chunk(b"tRNS", b"\x10\x80")] * has_transparency
+    picture = decode_picture(png_file(rows, bits, 3, *chunks, passes=passes))
+    assert np.array_equal(picture[..., ::-1], palette[rows])
+
+
+@pytest.mark.parametrize(("bits", "shift"), [(8, 0), (16, 4)])
+@pytest.mark.parametrize("passes", [0, 1])
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_png_of_every_colour_type_is_exact(
+    bits: int, shift: int, passes: int, colour_type: int, channels: int
+) -> None:
+    values = DEEP >> (4 - shift)
+    alpha = np.full((24, 32, 1), 7, np.uint16)
+    colours = values if colour_type & 2 else values[..., :1]
+    rows = np.concatenate([colours, alpha], 2)[..., :channels]
+    picture = decode_picture(png_file(rows, bits, colour_type, passes=passes), 12)
+    expected = np.broadcast_to(colours >> shift, (24, 32, 3))[..., ::-1]
+    assert np.array_equal(picture, expected)
+
+
+@pytest.mark.parametrize("chunk", [b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"sBIT"])
+def test_colour_profile_is_not_applied(chunk: bytes) -> None:
+    data = {
+        b"iCCP": b"x\0\0" + zlib.compress(b"profile"),
+        b"sRGB": b"\0",
+        b"gAMA": struct.pack(">I", 100_000),
+        b"cHRM": struct.pack(">8I", *[30_000] * 8),
+        b"sBIT": b"\5\5\5",
+    }[chunk]
+    content = png_file(PIXELS[..., ::-1], 8, 2, png_chunk(chunk, data))
+    assert np.array_equal(decode_picture(content), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("bits", "photometric"), [(1, 0), (1, 1), (8, 0), (8, 1), (12, 1), (16, 1)]
+)
+def test_grey_tiff_is_exact(bits: int, photometric: int) -> None:
+    values = DEEP[..., 0] >> max(0, 12 - bits)
+    data = values.astype("<u2").tobytes() if bits == 16 else packed(values, bits)
+    tags = {BITS: [bits], PHOTOMETRIC: [photometric]}
+    picture = decode_picture(tiff_file(data, (32, 24), tags), 12 if bits == 16 else 16)
+    largest = 1 if bits == 1 else 255
+    expected = (values >> max(0, min(bits, 12) - 8)) * (255 // largest)
+    assert np.array_equal(picture[..., 0], expected if photometric else 255 - expected)
+
+
+def test_palette_tiff_has_the_colours_of_its_palette() -> None:
+    palette = np.random.default_rng(1).integers(0, 65536, (3, 256), dtype=np.uint16)
+    tags = {BITS: [8], PHOTOMETRIC: [3], 320: palette.ravel().tolist()}
+    index = PIXELS[..., 0]
+    picture = decode_picture(tiff_file(index.tobytes(), (32, 24), tags))
+    assert np.array_equal(picture[..., ::-1], (palette >> 8).T[index])
+
+
+@pytest.mark.parametrize("opacity", [200, 255])
+@pytest.mark.parametrize("kind", [1, 2])
+def test_tiff_with_transparent_pixels_is_refused(opacity: int, kind: int) -> None:
+    alpha = np.full((24, 32, 1), 255, np.uint8)
+    alpha[5, 5] = opacity
+    pixels = np.concatenate([PIXELS, alpha], 2)
+    tags = {BITS: [8] * 4, PHOTOMETRIC: [2], SAMPLES: [4], EXTRA_SAMPLES: [kind]}
+    content = tiff_file(pixels.tobytes(), (32, 24), tags)
+    if opacity == 255:
+        assert np.array_equal(decode_picture(content)[..., ::-1], PIXELS)
+    else:
+        with pytest.raises(PictureError, match="transparent pixels"):
+            decode_picture(content)
+
+
+def test_damage_that_only_the_decoder_reports_is_refused() -> None:
+    with pytest.raises(PictureError, match="damaged: premature end of data segment"):
+        decode_picture(damaged_jpeg())
+
+
+def test_progressive_jpeg_without_its_last_scans_is_refused() -> None:
+    whole = jpeg(128, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert not is_refused(whole)
+    assert is_refused(whole[: len(whole) // 2] + b"\xff\xd9")
+
+
+def test_zeros_before_the_end_of_a_jpeg_are_no_damage() -> None:
+    content = jpeg()
+    padded = content[:-2] + bytes(7) + content[-2:]
+    assert np.array_equal(decode_picture(padded), decode_picture(content))
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0)])
+def test_png_without_a_pixel_is_refused(size: tuple[int, int]) -> None:
+    assert is_refused(png_file(np.zeros(size, np.uint8), 8, 0))
+
+
+def test_nothing_is_printed_about_unusable_pictures(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    whole = tiff_file(bytes(24 * 32), (32, 24), {BITS: [8]})
+    for content in (whole[:-9], coded(".tif", PIXELS)[:900], coded(".png", DEEP)[:99]):
+        assert is_refused(content)
+    decode_picture(tiff_file(bytes(24 * 32), (32, 24), {BITS: [8], 65000: [1]}))
+    decode_picture(noisy_png())
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("suffix", [*EXACT, ".jpg", ".jpeg", ".tiff"])
