@@ -91,6 +91,14 @@ class InputInfo(_Part):
     resize_mode: Literal["letterbox-top-left"] = "letterbox-top-left"
     interpolation: Literal["linear"] = "linear"
     pad_value: int = PAD_VALUE
+    bit_depth: int | None = Field(
+        default=None,
+        ge=8,
+        le=16,
+        description="Bits that hold data in pictures of more than 8 bits a channel: "
+        "values are shifted right until 8 bits are left. Null = the model was trained "
+        "on 8 bits, and such pictures are refused.",
+    )
 
 
 class TilesInfo(_Part):

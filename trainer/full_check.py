@@ -8,6 +8,7 @@ loaded when a run is named.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -46,7 +47,10 @@ def run_full_check(
         TrainingError: No such run.
         PackageError: The package is damaged.
     """
-    label_check = _label_check(run) if run else None  # a wrong run stops at once
+    split, label_check = split or SplitOptions(), None
+    if run:
+        label_check, bit_depth = _label_check(run)  # a wrong run stops at once
+        split = replace(split, bit_depth=split.bit_depth or bit_depth)
     report = check_dataset(root, on_photo=on_photo, split=split)
     report = with_small_boxes(report, size_px)
     if label_check is None:
@@ -55,12 +59,14 @@ def run_full_check(
         return report.with_findings(label_check(report.dataset, tick))
 
 
-def _label_check(run: Path) -> LabelCheck:
+def _label_check(run: Path) -> tuple[LabelCheck, int | None]:
+    """Return the check by a trained run, and the bit depth of its photos."""
     # Both import torch: 2.6 s of start-up that a check without a run does not need.
     from trainer.evaluation.evaluate import open_model  # noqa: PLC0415
     from trainer.label_errors.unlabelled import find_unlabelled_defects  # noqa: PLC0415
 
-    return partial(find_unlabelled_defects, open_model(run, None))
+    model = open_model(run, None)
+    return partial(find_unlabelled_defects, model), model.bit_depth
 
 
 def with_small_boxes(

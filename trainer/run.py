@@ -139,6 +139,12 @@ class RunRecord(BaseModel):
         default=None, description="How the photos were divided; see split.json."
     )
 
+    @property
+    def bit_depth(self) -> int | None:
+        """Bits that hold data in photos of more than 8 bits; None = there were none."""
+        depth = (self.split or {}).get("bit_depth")
+        return depth if isinstance(depth, int) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -8,6 +8,7 @@ import math
 import re
 from pathlib import Path
 
+from models.pictures import BIT_DEPTHS
 from trainer.data.splitting.split_record import (
     SplitOptions,
     UnlabelledUse,
@@ -108,6 +109,13 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="keep each photo in the split that it had in an earlier run",
     )
+    parser.add_argument(
+        "--bit-depth",
+        type=int,
+        choices=BIT_DEPTHS,
+        help="bits that hold data in photos of more than 8 bits a channel (default: "
+        "the fewest that hold all values)",
+    )
     add_unlabelled_argument(parser)
 
 
@@ -137,4 +145,5 @@ def split_options(args: argparse.Namespace) -> SplitOptions:
         like=like,
         like_name=str(name) if name else None,
         unlabelled=args.unlabelled or usual,
+        bit_depth=args.bit_depth or (like.bit_depth if like else None),
     )

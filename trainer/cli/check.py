@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from trainer.cli.arguments import add_split_arguments, positive_int, split_options
-from trainer.cli.output import SHOWN, finding_lines, print_json
+from trainer.cli.output import SHOWN, bit_depth_line, finding_lines, print_json
 from trainer.cli.progress import LateBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair
@@ -109,6 +109,8 @@ def _counts(report: CheckReport) -> str:
         f"{sum(len(p.labels) for p in photos)} boxes\n"
         for name, photos in report.dataset.splits.items()
     ]
+    if depth := bit_depth_line(report.dataset):
+        rows.append(f"{depth}\n")
     if report.dataset.unlabelled:
         rows.append(f"left out: {len(report.dataset.unlabelled)} photos, unlabelled\n")
     errors, others = len(report.errors), len(report.findings) - len(report.errors)

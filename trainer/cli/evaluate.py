@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.manifest import VariantName
+from models.pictures import FRAME_BITS
 from trainer.cli.arguments import add_unlabelled_argument
-from trainer.cli.output import finding_lines, print_json, print_metrics
+from trainer.cli.output import bit_depth_line, finding_lines, print_json, print_metrics
 from trainer.cli.progress import print_status, ticking, unpack_visibly
 from trainer.data.checks.check import faultless_dataset
 from trainer.data.outputs import refuse_inside
@@ -45,10 +46,16 @@ def run_evaluate(args: argparse.Namespace) -> int:
     for notice in model.notices:
         print_status(notice)
     unpack_visibly(args.dataset)
-    options = SplitOptions(unlabelled=args.unlabelled or UnlabelledUse.LEAVE_OUT)
+    options = SplitOptions(
+        unlabelled=args.unlabelled or UnlabelledUse.LEAVE_OUT,
+        # A model of 8-bit photos: values above 255 are refused, as in the daemon.
+        bit_depth=model.bit_depth or FRAME_BITS,
+    )
     report = faultless_dataset(args.dataset, trains=False, split=options)
     for line in finding_lines(report):
         print_status(line)
+    if depth := bit_depth_line(report.dataset):
+        print_status(depth)
     dataset, note = report.dataset, ""
     if args.split is None:
         dataset, note = without_trained(dataset, args.subject)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from models.manifest import Metrics, Thresholds
 from trainer.data.checks.check import CheckReport
+from trainer.data.dataset import Dataset
 from trainer.evaluation.thresholds.text import thresholds_text
 
 SHOWN = 5  # findings of one kind on a terminal; --json has all
@@ -31,6 +32,19 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
         f"parts escaped       {share(metrics.escapes, metrics.escapes_interval)}\n"
         f"good parts alarmed  {share(metrics.overkill, metrics.overkill_interval)}\n"
         f"{thresholds_text(thresholds)}\n"
+    )
+
+
+def bit_depth_line(dataset: Dataset) -> str:
+    """Return how photos of more than 8 bits a channel are read; empty = none are."""
+    photos = dataset.photos
+    deep = sum(photo.bit_depth is not None for photo in photos)
+    if not deep:
+        return ""
+    depth = dataset.bit_depth
+    return (
+        f"bit depth: {depth}, for {deep} of {len(photos)} photos with more than 8 bits "
+        "a channel; pictures with higher values are refused"
     )
 
 

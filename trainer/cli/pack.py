@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.cli.output import print_json
@@ -36,7 +37,10 @@ def run_pack(args: argparse.Namespace) -> int:
     run = open_run(args.run)
     path = args.dataset or Path(run.record.dataset)
     unpack_visibly(path)
-    dataset = open_dataset(path, split=split_options_of(run.folder))
+    options = split_options_of(run.folder)
+    if run.record.bit_depth:  # also where the record of the split was deleted
+        options = replace(options, bit_depth=run.record.bit_depth)
+    dataset = open_dataset(path, split=options)
     report = pack_run(
         run,
         dataset,

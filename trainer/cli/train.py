@@ -19,7 +19,7 @@ from trainer.cli.arguments import (
     tile_option,
 )
 from trainer.cli.options import read_options
-from trainer.cli.output import finding_lines, print_json, print_metrics
+from trainer.cli.output import bit_depth_line, finding_lines, print_json, print_metrics
 from trainer.cli.progress import (
     SilentObserver,
     TerminalObserver,
@@ -178,6 +178,8 @@ def _train(args: argparse.Namespace, started_s: float, group: ProcessGroup) -> i
     small = with_small_boxes(report, args.size, args.tiles or TileMode.AUTO)
     for line in finding_lines(small):
         report_status(line)
+    if depth := bit_depth_line(report.dataset):
+        report_status(depth)
     options = read_options(args, report.dataset, report_status)
     prepare_studies(args, report.dataset, options, report_status)
     observer = TerminalObserver() if group.is_leader else SilentObserver()

@@ -11,14 +11,15 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from models.boxes import Boxes, IntArray
 from models.errors import DatasetError
-from models.pictures import DamagedPictureError, decode_picture, read_picture
+from models.picture_header import UPRIGHT, read_header
+from models.pictures import COPY_AGAIN, BitDepthError, PictureError, read_picture
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
 from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
@@ -30,7 +31,7 @@ from trainer.data.formats.files import (
 )
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, Row
-from trainer.data.picture import ends_in_filler, is_grey
+from trainer.data.picture import decode_photo, is_grey
 from trainer.data.splitting.assign import assign_splits, shows_defect
 from trainer.data.splitting.near_duplicates import (
     Fingerprint,
@@ -49,6 +50,11 @@ from trainer.data.splitting.stratify import (
     sorted_by_hash,
 )
 
+SWAPPED_SIDES = range(5, 9)  # EXIF orientations that swap width and height
+DEPTH_FIX = (
+    "Give photos as the camera of the line takes them, or train with a --bit-depth "
+    "that holds all values."
+)
 SMALLEST_BOX_PX = 1.0  # a side of less has no pixel to learn from
 EDGE_TOLERANCE_PX = 1.0  # rounding of annotation tools; no finding below
 
@@ -71,6 +77,8 @@ class Photo:
     places: tuple[str, ...] = ()  # where in `source` each box is, `G` of them
     # [S, S] uint8, the photo made small and grey
     fingerprint: Fingerprint = field(default_factory=no_fingerprint, repr=False)
+    bit_depth: int | None = None  # of a file with more than 8 bits a channel
+    brightest: int = 255  # largest value of a channel, as it is trained on
 
     @property
     def is_good(self) -> bool:
@@ -95,6 +103,11 @@ class Dataset:
     def photo_count(self) -> int:
         """Number of photos in all splits."""
         return len(self.photos)
+
+    @property
+    def bit_depth(self) -> int | None:
+        """Bits that hold data in files of more than 8 bits; None = there are none."""
+        return self.split_assignment.record.bit_depth
 
     @property
     def photos(self) -> tuple[Photo, ...]:
@@ -191,8 +204,8 @@ def read_photo(photo: Photo) -> Frame:
         DatasetError: It cannot be read any more, or has another size now.
     """
     try:
-        picture = read_picture(photo.path)
-    except (OSError, DamagedPictureError):
+        picture = read_picture(photo.path, photo.bit_depth)
+    except (OSError, PictureError):
         picture = None
     if picture is None or picture.shape[:2] != (photo.height_px, photo.width_px):
         raise DatasetError(
@@ -210,8 +223,8 @@ def open_dataset(
 
     Args:
         root: Its folder, or a zip of it.
-        split: How to divide it where it brings no val, and what unlabelled photos are
-            used for.
+        split: How to divide it where it brings no val, what unlabelled photos are
+            used for, and the bit depth.
 
     Returns:
         The dataset; boxes partly outside are clipped, unusable rows are left out,
@@ -234,7 +247,9 @@ def open_dataset(
             fix="Give this user the right to read the dataset, or copy it again.",
         ) from exc
     findings = list(annotations.findings)
-    photos = _read_photos(annotations, good, options.unlabelled, findings, on_photo)
+    photos = _read_photos(annotations, good, options, findings, on_photo)
+    found = [photo.bit_depth for photo in photos.values() if photo.bit_depth]
+    options = replace(options, bit_depth=options.bit_depth or max(found, default=None))
 
     def used(rows: Iterable[PhotoRows]) -> list[Photo]:
         use = options.unlabelled
@@ -301,7 +316,7 @@ def _unlabelled_findings(annotations: Annotations, use: UnlabelledUse) -> list[F
 def _read_photos(
     annotations: Annotations,
     good: Sequence[PhotoRows],
-    use: UnlabelledUse,
+    options: SplitOptions,
     findings: list[Finding],
     on_photo: OnPhoto | None,
 ) -> dict[int, Photo]:
@@ -311,15 +326,27 @@ def _read_photos(
     # By identity: one picture may be listed twice, with other boxes each time.
     photos: dict[int, Photo] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        read = pool.map(lambda photo: _photo(photo, numbers), rows)
+        read = pool.map(lambda one: _photo(one, numbers, options.bit_depth), rows)
         for done, (photo, faults) in enumerate(read):
             # What is left out anyway makes no training wrong.
-            is_used = _is_used(rows[done], use)
+            is_used = _is_used(rows[done], options.unlabelled)
             findings += faults if is_used else [f.as_warning() for f in faults]
             if photo:
                 photos[id(rows[done])] = photo
             if on_photo:
                 on_photo(done + 1, len(rows))
+        # One depth for all: each was read with the fewest bits that hold its values.
+        depth = max((p.bit_depth for p in photos.values() if p.bit_depth), default=None)
+        again = [
+            row
+            for row in rows
+            if id(row) in photos and photos[id(row)].bit_depth not in {None, depth}
+        ]
+        for row, (photo, _) in zip(
+            again, pool.map(lambda one: _photo(one, numbers, depth), again), strict=True
+        ):
+            if photo:
+                photos[id(row)] = photo
     return photos
 
 
@@ -342,25 +369,15 @@ def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
 
 
 def _photo(
-    rows: PhotoRows, known: dict[str, int]
+    rows: PhotoRows, known: dict[str, int], bit_depth: int | None
 ) -> tuple[Photo | None, list[Finding]]:
     """Return one photo decoded and its boxes in pixels, with what was found."""
-    if rows.fault:
-        return None, [unusable_picture(rows.source, rows.place, rows.fault)]
-    if is_pipe_or_device(rows.path):
-        return None, [_unreadable(rows, "is a pipe or a device.")]
-    try:
-        content = rows.path.read_bytes()
-        picture = decode_picture(content)
-    except OSError as exc:
-        return None, [_unreadable(rows, f"cannot be read: {exc.strerror}.")]
-    except DamagedPictureError:
-        return None, [_unreadable(rows, "is not a whole picture.")]
-    if ends_in_filler(content, picture):
-        why = "is cut off: its end is only the grey that decoders fill in."
-        return None, [_unreadable(rows, why)]
+    read = _read(rows, bit_depth)
+    if isinstance(read, Finding):
+        return None, [read]
+    content, picture, depth = read
     height, width = picture.shape[:2]
-    findings = _wrong_size(rows, width, height)
+    findings = _wrong_size(rows, width, height) + _turned(rows, content, width, height)
     boxes, labels, places = [], [], []
     for row in rows.rows:
         box, finding = _box(rows, row, width, height)
@@ -381,13 +398,58 @@ def _photo(
         rows.state,
         tuple(places),
         fingerprint(picture),
+        depth,
+        int(picture.max()),
     )
     return photo, findings
 
 
-def _unreadable(rows: PhotoRows, why: str) -> Finding:
-    why, fix = f"the photo {why}", "Copy it again, or remove it."
-    return Finding(Level.ERROR, rows.path, "", why, fix, FindingKind.UNREADABLE_PHOTO)
+def _read(
+    rows: PhotoRows, bit_depth: int | None
+) -> tuple[bytes, Frame, int | None] | Finding:
+    """Return a photo's file, pixels and bit depth, or why it cannot be used."""
+    if rows.fault:
+        return unusable_picture(rows.source, rows.place, rows.fault)
+    if is_pipe_or_device(rows.path):
+        return _unreadable(rows, "is a pipe or a device.")
+    try:
+        content = rows.path.read_bytes()
+        picture, depth = decode_photo(content, bit_depth)
+    except OSError as exc:
+        return _unreadable(rows, f"cannot be read: {exc.strerror}.")
+    except BitDepthError as exc:
+        why, kind = f"the photo cannot be used: {exc}.", FindingKind.BIT_DEPTH
+        return Finding(Level.ERROR, rows.path, "", why, DEPTH_FIX, kind)
+    except PictureError as exc:
+        return _unreadable(rows, f"cannot be used: {exc}.", exc.fix)
+    return content, picture, depth
+
+
+def _unreadable(rows: PhotoRows, why: str, fix: str = COPY_AGAIN) -> Finding:
+    why, kind = f"the photo {why}", FindingKind.UNREADABLE_PHOTO
+    return Finding(Level.ERROR, rows.path, "", why, fix, kind)
+
+
+def _turned(rows: PhotoRows, content: bytes, width: int, height: int) -> list[Finding]:
+    """Return a finding where boxes may be drawn on the picture as it is stored.
+
+    Where EXIF swaps sides of different lengths, and the labels state the size, the
+    size decides.
+    """
+    orientation = read_header(content).orientation if rows.rows else UPRIGHT
+    swaps = orientation in SWAPPED_SIDES and width != height
+    if orientation == UPRIGHT or (swaps and rows.stated_size_px):
+        return []
+    why = (
+        f"EXIF turns the photo (orientation {orientation}), and nothing shows whether "
+        "its boxes were drawn before or after; they are taken as drawn after."
+    )
+    fix = (
+        "Look at the boxes with --html. If they lie elsewhere, turn the pixels, remove "
+        "the orientation, and label again."
+    )
+    kind = FindingKind.TURNED_PHOTO
+    return [Finding(Level.WARNING, rows.path, "", why, fix, kind)]
 
 
 def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:

@@ -1,8 +1,14 @@
-"""Detects faults of a file in its decoded pixels: a cut-off end, no colour."""
+"""Decodes a photo, and detects faults in its pixels: a cut-off end, no colour."""
 
 import numpy as np
 
-from models.pictures import JPEG_START
+from models.pictures import (
+    JPEG_START,
+    PictureError,
+    decode_pixels,
+    least_depth,
+    to_frame,
+)
 from models.preprocess import Frame
 
 FILLER = 128  # libjpeg decodes missing blocks as zeros: mid-grey in all channels
@@ -11,6 +17,29 @@ FEWEST_PARTIAL_ROWS = 8  # of the last row of blocks with data: the lowest block
 MIXED_ROWS = 2  # at its edge, where colour is smoothed over two blocks
 STEP_PX = 8  # every 8th pixel is enough to find colour
 GREY_TOLERANCE = 2  # what coding a grey picture in colour costs, in levels
+
+
+def decode_photo(content: bytes, bit_depth: int | None) -> tuple[Frame, int | None]:
+    """Return a photo with 8 bits a channel, and the bit depth that it was read with.
+
+    Args:
+        content: The whole file.
+        bit_depth: Bits that hold data in a file with more than 8 bits a channel; None =
+            the fewest that hold its values.
+
+    Returns:
+        ``[H, W, 3]`` uint8 BGR; the depth is None for a file of 8 bits.
+
+    Raises:
+        PictureError: It cannot be read, or has values above the bit depth.
+    """
+    pixels, depth = decode_pixels(content), None
+    if pixels.dtype != np.uint8:
+        depth = bit_depth or least_depth(int(pixels.max()))
+    frame = to_frame(pixels, depth)
+    if ends_in_filler(content, frame):
+        raise PictureError("cut off: its end is only the grey that decoders fill in")
+    return frame, depth
 
 
 def ends_in_filler(content: bytes, picture: Frame) -> bool:

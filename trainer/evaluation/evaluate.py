@@ -32,6 +32,7 @@ class EvaluatedModel:
     thresholds: Thresholds
     detector: Detector
     notices: tuple[str, ...] = ()  # what a person should know of the package
+    bit_depth: int | None = None  # of the photos that it was trained on, above 8 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
             manifest.thresholds,
             open_detector(package, chosen),
             tuple(package_notices(package)),
+            manifest.input.bit_depth,
         )
     run = open_run(path)
     if variant:
@@ -88,7 +90,12 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
     size = record.input_height_px, record.input_width_px
     detector = tiled(TorchDetector(run.model, *size), record.tiles)
     return EvaluatedModel(
-        record.name, TORCH, record.labels, record.thresholds, detector
+        record.name,
+        TORCH,
+        record.labels,
+        record.thresholds,
+        detector,
+        bit_depth=record.bit_depth,
     )
 
 

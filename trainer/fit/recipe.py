@@ -398,6 +398,8 @@ def _made_with(
     schedule = "the run's own"
     if repeat:
         schedule = f"{repeat.schedule.steps} steps, moved {repeat.schedule.past}"
+    if dataset.bit_depth:
+        values["bit depth"] = str(dataset.bit_depth)
     return values | {
         "labels": ", ".join(dataset.labels),
         "dataset": dataset.sha256[:16],

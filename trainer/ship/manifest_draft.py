@@ -81,7 +81,9 @@ def draft_manifest(
         ),
         labels=record.labels,
         input=InputInfo(
-            height_px=record.input_height_px, width_px=record.input_width_px
+            height_px=record.input_height_px,
+            width_px=record.input_width_px,
+            bit_depth=record.bit_depth,
         ),
         tiles=_tiles_info(record.tiles),
         output=OutputInfo(anchors=anchors),

@@ -14,6 +14,8 @@ from trainer.data.checks.labels import (
     untrainable,
 )
 from trainer.data.checks.photos import (
+    bit_depth_mix,
+    black_photos,
     colour_mix,
     mixed_sizes,
     near_duplicates_across_splits,
@@ -65,6 +67,7 @@ class CheckReport:
             "dataset": printable(str(self.dataset.root)),
             "sha256": self.dataset.sha256,
             "labels": list(self.dataset.labels),
+            "bit_depth": self.dataset.bit_depth,
             "splits": splits,
             "unlabelled": [
                 printable(self.dataset.relative(photo.path))
@@ -104,6 +107,8 @@ def check_dataset(
         *repeated_photos(dataset),
         *near_duplicates_across_splits(dataset),
         *colour_mix(dataset),
+        *bit_depth_mix(dataset),
+        *black_photos(dataset),
         *mixed_sizes(dataset),
         *rare_labels(dataset),
         *(one_sided_labels(dataset) if trains else ()),

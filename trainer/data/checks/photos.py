@@ -12,6 +12,7 @@ import numpy as np
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.findings import Finding, FindingKind, Level
 
+BLACK = 16  # 12 bits of data read as 16 stay below it
 SAME_BOX_PX = 1.0  # rounding of annotation tools
 OTHER_SHAPE = 1.25  # ratio of aspect ratios: a fifth of the input is only padding
 OTHER_SCALE = 2.0  # ratio of longer sides: defects are half or twice as large
@@ -103,6 +104,38 @@ def colour_mix(dataset: Dataset) -> list[Finding]:
         Finding(Level.WARNING, photo.path, "", why, fix, FindingKind.COLOUR_MIX)
         for photo in fewer
     ]
+
+
+def bit_depth_mix(dataset: Dataset) -> list[Finding]:
+    """Return the photos of 8 bits a channel among those of more, or these."""
+    photos = dataset.photos
+    deep = [photo for photo in photos if photo.bit_depth]
+    flat = [photo for photo in photos if not photo.bit_depth]
+    fewer, more = sorted((deep, flat), key=len)
+    has, others = ("more than 8", "8") if fewer is deep else ("8", "more than 8")
+    why = (
+        f"has {has} bits a channel, {len(more)} of {len(photos)} photos have {others}: "
+        "the same light may give another brightness."
+    )
+    fix = "Use photos as the camera of the line delivers them, all of one kind."
+    kind = FindingKind.BIT_DEPTH
+    return [Finding(Level.WARNING, photo.path, "", why, fix, kind) for photo in fewer]
+
+
+def black_photos(dataset: Dataset) -> list[Finding]:
+    """Return the photos that are nearly black."""
+    findings = []
+    for photo in dataset.photos:
+        if photo.brightest >= BLACK:
+            continue
+        why = f"is nearly black: its largest value is {photo.brightest} of 255."
+        fix = "Check the exposure, and how its values became 8 bits."
+        if photo.bit_depth:
+            why = f"{why[:-1]}, read with a bit depth of {photo.bit_depth}."
+            fix = "State with --bit-depth how many bits of the camera hold data."
+        kind = FindingKind.BLACK_PHOTO
+        findings.append(Finding(Level.WARNING, photo.path, "", why, fix, kind))
+    return findings
 
 
 def mixed_sizes(dataset: Dataset) -> list[Finding]:

@@ -120,6 +120,8 @@ def _repair_of_reading(finding: Finding, *, leaves: bool) -> Repair:
     is_error = finding.level is Level.ERROR
     if kind is FindingKind.CLIPPED_BOX:
         return Repair(kind, file, place, f"{why} It is clipped.")
+    if kind is FindingKind.BIT_DEPTH and finding.level is Level.ERROR:
+        return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
     if kind is FindingKind.UNCLEAR_LABEL:
         return Repair(kind, file, place, f"{why} Not in the copy either.", finding.fix)
     if kind in LEFT_OUT:

@@ -20,6 +20,7 @@ from trainer.data.formats.rows import LabelState, split_name
 from trainer.data.formats.writers import LabelledBox, LabelledPicture, coco_text
 from trainer.data.outputs import refuse_inside
 from trainer.data.paths import UnusableNameError, file_below
+from trainer.data.splitting.split_record import SplitOptions
 
 IMAGES_FOLDER = "images"
 
@@ -77,7 +78,9 @@ def write_repaired_copy(
             why=f"{exc.strerror or exc}.",
             fix="Free space there, or choose another folder with --fix.",
         ) from exc
-    return RepairedCopy(out, tuple(repairs), check_dataset(out, on_photo=on_photo))
+    options = SplitOptions(bit_depth=report.dataset.bit_depth)
+    copy = check_dataset(out, on_photo=on_photo, split=options)
+    return RepairedCopy(out, tuple(repairs), copy)
 
 
 def _write(dataset: Dataset, folder: Path) -> None:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
 from models.errors import DatasetError
+from models.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.packages import is_package
 from trainer.data.formats.rows import PhotoRows
 from trainer.data.paths import UnusableNameError, file_below, path_below, shown
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = PICTURE_SUFFIXES  # the same as the daemon's
+JPEG_SUFFIXES = frozenset({".jfif", ".jif", ".jpe"})  # of JPEGs, but not looked for
 GOOD_FOLDER = "good"  # photos of good parts, beside the label files
 FOREIGN_FOLDERS = frozenset({"__MACOSX"})
 DEEPEST_FOLDER = 64  # os.walk recurses once per level, exports need five
@@ -355,6 +357,26 @@ class PictureFinder:
         fix = "Give the pictures different names, in the annotation tool too."
         self.findings.append(Finding(Level.ERROR, fits[0][1], "", why, fix))
         return None
+
+
+def unread_formats(files: Iterable[Path]) -> list[Finding]:
+    """Return a finding for each suffix of pictures that are not looked at."""
+    by_suffix: dict[str, list[Path]] = {}
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix in OTHER_PICTURE_SUFFIXES and not path.name.startswith("."):
+            by_suffix.setdefault(suffix, []).append(path)
+    findings = []
+    for suffix, paths in sorted(by_suffix.items()):
+        count = f"{len(paths)} picture{'s' * (len(paths) != 1)}"
+        names = first_names(path.name for path in paths)
+        why = f"{count} with the suffix {suffix} not read: {names}."
+        fix = f"Save as PNG or JPEG; read are {', '.join(sorted(SUFFIXES))}."
+        if suffix in JPEG_SUFFIXES:
+            fix = "Rename to .jpg, in the labels too."
+        kind = FindingKind.UNREAD_FORMAT
+        findings.append(Finding(Level.WARNING, paths[0].parent, "", why, fix, kind))
+    return findings
 
 
 def unusable_picture(source: Path, place: str, why: str) -> Finding:

@@ -16,6 +16,7 @@ from trainer.data.formats.files import (
     PictureFinder,
     files_and_packages,
     is_picture,
+    unread_formats,
 )
 from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.label_studio import reader as label_studio
@@ -90,6 +91,7 @@ def read_annotations(root: Path) -> Annotations:
     annotations = read()
     annotations.findings += [*finder.findings, *unread]
     annotations.findings += [package_finding(folder) for folder in packages]
+    annotations.findings += unread_formats(files)
     annotations.unlisted += _unlisted(annotations, files, finder)
     annotations.findings += _contradicting_good(annotations, finder)
     _explain_folders(root, annotations)

@@ -85,6 +85,7 @@ def assign_splits(
         pattern=options.pattern,
         like=options.like_name,
         unlabelled=options.unlabelled,
+        bit_depth=options.bit_depth,
         photos=places,
     )
     return assigned, SplitAssignment(record, chosen, near, splits_groups)

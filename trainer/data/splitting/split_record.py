@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.errors import DatasetError
 from models.files import write_atomically
 from models.manifest import Sha256
+from models.pictures import FULL_DEPTH
 from trainer.data.splitting.stratify import SplittablePhoto
 
 SPLIT_NAME = "split.json"
@@ -71,6 +72,11 @@ class SplitRecord(BaseModel):
         UnlabelledUse.GOOD,
         description="What --unlabelled was; version 0.1 took every photo as good.",
     )
+    bit_depth: int | None = Field(
+        None,
+        description="Bits that hold data in photos of more than 8 bits a channel; null "
+        "= there are none.",
+    )
     photos: dict[Sha256, PhotoPlace] = Field(description="By the hash of the file.")
 
 
@@ -85,6 +91,9 @@ class SplitOptions:
     # the run that `like` comes from, for messages and the record
     like_name: str | None = None
     unlabelled: UnlabelledUse = UnlabelledUse.LEAVE_OUT
+    # bits that hold data in photos of more than 8 bits a channel; None = the fewest
+    # that hold all values
+    bit_depth: int | None = None
 
 
 def read_split_record(run: Path) -> SplitRecord:
@@ -168,7 +177,7 @@ def split_options_of(run: Path) -> SplitOptions:
         DatasetError: The record cannot be read.
     """
     if not (run / SPLIT_NAME).exists():
-        return SplitOptions(unlabelled=UnlabelledUse.GOOD)
+        return SplitOptions(unlabelled=UnlabelledUse.GOOD, bit_depth=FULL_DEPTH)
     like = read_split_record(run)
     return SplitOptions(
         seed=like.seed,
@@ -176,6 +185,7 @@ def split_options_of(run: Path) -> SplitOptions:
         like=like,
         like_name=str(run),
         unlabelled=like.unlabelled,
+        bit_depth=like.bit_depth or FULL_DEPTH,  # without: as version 0.1 read them
     )
 
 

@@ -29,8 +29,14 @@ def turned(content: bytes) -> bytes:
     return content[:2] + segment + content[2:]
 
 
+def decode_leniently(content: bytes) -> np.ndarray:
+    """Return the pixels of a JPEG, damaged or not."""
+    coded = np.frombuffer(content, np.uint8)
+    return cv2.imdecode(coded, cv2.IMREAD_COLOR)
+
+
 def is_filled(content: bytes) -> bool:
-    return ends_in_filler(content, decode_picture(content))
+    return ends_in_filler(content, decode_leniently(content))
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.62, 0.8, 0.9])
@@ -77,7 +83,7 @@ def test_whole_jpegs_are_not_suspected(picture: np.ndarray) -> None:
 
 
 def test_png_is_never_suspected() -> None:
-    cut = decode_picture(jpeg(photo())[:9000] + b"\xff\xd9")
+    cut = decode_leniently(jpeg(photo())[:9000] + b"\xff\xd9")
     assert not is_filled(cv2.imencode(".png", cut)[1].tobytes())
 
 
