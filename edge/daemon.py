@@ -102,6 +102,7 @@ def run_daemon(
         check_labels(settings.camera, model)
         for channel in cameras.channels:
             channel.silent_rules(model)  # logged before the first frame
+        cameras.set_bit_depth(model.bit_depth)
         daemon = _Daemon(
             configuration,
             outbox=outbox,
@@ -389,6 +390,7 @@ class _Daemon:
         """Put a new model in force; called between two frames."""
         model = self._model_watcher.take()
         if model is not None:
+            self._cameras.set_bit_depth(model.bit_depth)
             self._pipeline.swap_model(model)
             logger.info(
                 "model_swapped name=%s build=%d sha256=%s",

@@ -57,6 +57,7 @@ class HeaderField(IntEnum):
     CURRENT_READ = 5  # frame_id + 1 of the frame being read            (writer)
     CONDITIONS = 6  # a set of health.condition.Condition               (writer)
     DAMAGED = 7  # number of frames that came damaged or not at all     (writer)
+    BIT_DEPTH = 8  # of the package in force, 0 = it states none        (reader)
 
 
 RECORD = np.dtype(

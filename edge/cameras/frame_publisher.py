@@ -93,6 +93,11 @@ class FramePublisher:
         """Whether the daemon accepts frames."""
         return bool(self._frame_buffer.header[HeaderField.ENABLED])
 
+    @property
+    def bit_depth(self) -> int | None:
+        """Bits that hold data in pictures of more than 8 bits; None = not known."""
+        return int(self._frame_buffer.header[HeaderField.BIT_DEPTH]) or None
+
     def extend_deadline(self, timeout_ms: float) -> None:
         """Write the deadline of the next sign of life; the daemon kills later ones.
 

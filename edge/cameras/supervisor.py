@@ -72,6 +72,7 @@ class CameraProcess:
         self._probe = ReachabilityProbe(plan.source, plan.camera)
         self._start_at_ns = self._started_ns = 0
         self._is_enabled = False
+        self._bit_depth = 0
         # Totals of the processes that have ended.
         self._captured_before, self._taken_before, self._damaged_before = 0, 0, 0
         self._suspect: tuple[int, int] = (-1, 0)  # frame, deaths while reading it
@@ -134,6 +135,16 @@ class CameraProcess:
         self._is_enabled = True
         if self._frame_buffer:
             self._frame_buffer.header[HeaderField.ENABLED] = 1
+
+    def set_bit_depth(self, bit_depth: int | None) -> None:
+        """Read pictures of more than 8 bits a channel as the model expects them.
+
+        Args:
+            bit_depth: Bits that hold data in them; None = they are refused.
+        """
+        self._bit_depth = bit_depth or 0
+        if self._frame_buffer:
+            self._frame_buffer.header[HeaderField.BIT_DEPTH] = self._bit_depth
 
     def take_frame(self) -> CameraFrame | None:
         """Return the newest frame, or None if there is no new one.
@@ -228,6 +239,7 @@ class CameraProcess:
         buffer = FrameBuffer.create()
         buffer.header[HeaderField.DEADLINE_NS] = now_ns + START_LIMIT_NS
         buffer.header[HeaderField.ENABLED] = self._is_enabled
+        buffer.header[HeaderField.BIT_DEPTH] = self._bit_depth
         process = multiprocessing.get_context("spawn").Process(
             target=run_camera,
             args=(self.plan, buffer, os.getpid()),

@@ -1,6 +1,7 @@
 """Whether a camera delivers frames; it is opened as in the daemon, in a process."""
 
 import time
+from collections.abc import Sequence
 
 from edge.cameras.frame_publisher import CapturePlan
 from edge.cameras.settings import ControlSettings
@@ -17,12 +18,17 @@ SLOW_SHARE = 0.8  # of the configured pace: fewer frames are a warning
 
 
 def check_camera(
-    settings: CameraSettings, deadline_s: float, *, daemon_runs: bool
+    settings: CameraSettings,
+    deadline_s: float,
+    *,
+    daemon_runs: bool,
+    bit_depth: int | None = None,
 ) -> CheckResult:
     """Open a camera, take a frame, and count frames for a moment.
 
     Args:
         daemon_runs: A running daemon may hold the camera.
+        bit_depth: What the package in force states, see ``InputInfo``.
     """
     source = settings.parsed_source
     plan = CapturePlan(
@@ -37,13 +43,14 @@ def check_camera(
         health=None,
     )
     camera = CameraProcess(plan)
-    check = f"camera {settings.name}"
+    check, faults = f"camera {settings.name}", list[str]()
+    camera.set_bit_depth(bit_depth)
     try:
         camera.supervise(time.monotonic_ns())
         camera.enable()
-        size_px = _first_frame(camera, deadline_s)
+        size_px = _first_frame(camera, deadline_s, faults)
         if size_px is None:
-            return _failure(check, camera, daemon_runs=daemon_runs)
+            return _failure(check, camera, faults, daemon_runs=daemon_runs)
         fps = _frames_per_second(camera, deadline_s)
     finally:
         camera.stop()
@@ -57,14 +64,22 @@ def check_camera(
     return CheckResult(check, Grade.OK, what, figures=figures)
 
 
-def _first_frame(camera: CameraProcess, deadline_s: float) -> tuple[int, int] | None:
-    """Return width and height of the first frame; None = no frame came."""
+def _first_frame(
+    camera: CameraProcess, deadline_s: float, faults: list[str]
+) -> tuple[int, int] | None:
+    """Return width and height of the first frame; None = no frame came.
+
+    Args:
+        faults: Why a frame before it is unreadable is added.
+    """
     while time.monotonic() < deadline_s and camera.state is not CameraState.LOST:
         frame = camera.take_frame()
         if frame is not None and frame.pixels is not None:
             height, width = frame.pixels.shape[:2]
             camera.release()
             return width, height
+        if frame is not None:
+            faults.append(frame.fault)
         camera.release()
         camera.supervise(time.monotonic_ns())
         if camera.state is CameraState.ENDED:
@@ -89,13 +104,19 @@ def _frames_per_second(camera: CameraProcess, deadline_s: float) -> float:
     return frames / (last_s - started_s) if last_s > started_s else 0.0
 
 
-def _failure(check: str, camera: CameraProcess, *, daemon_runs: bool) -> CheckResult:
+def _failure(
+    check: str,
+    camera: CameraProcess,
+    faults: Sequence[str] = (),
+    *,
+    daemon_runs: bool,
+) -> CheckResult:
     source = camera.plan.source
     if camera.state is CameraState.ENDED:
         error = CameraError(
             f"{source.redacted}: it has no readable frame.",
-            why="The source ended at once.",
-            fix="Give a source with pictures in it.",
+            why=f"{faults[0]}." if faults else "The source ended at once.",
+            fix="Give a source with pictures that can be read.",
         )
         return CheckResult.of_error(check, error)
     if camera.state is not CameraState.LOST:

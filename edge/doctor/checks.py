@@ -17,7 +17,7 @@ from edge.doctor.broker_check import check_broker
 from edge.doctor.camera_check import check_camera
 from edge.doctor.check_result import CheckResult, Grade
 from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
-from edge.doctor.model_check import check_model
+from edge.doctor.model_check import bit_depth_in_force, check_model
 from edge.doctor.rules_check import check_rules
 from edge.monitoring.status import CLOCK_MIN_S, is_clock_synchronized
 from models.errors import (
@@ -88,11 +88,18 @@ def run_checks(checks: list[Check], deadline_s: float) -> list[CheckResult]:
 def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
     """Return all checks; cameras take longest, so they start first."""
     daemon_runs = is_daemon_running(settings.outbox.path)
+    bit_depth = bit_depth_in_force(settings.model)
     cameras = [
         Check(
             f"camera {camera.name}",
             CameraError.exit_code,
-            partial(check_camera, camera, deadline_s, daemon_runs=daemon_runs),
+            partial(
+                check_camera,
+                camera,
+                deadline_s,
+                daemon_runs=daemon_runs,
+                bit_depth=bit_depth,
+            ),
         )
         for camera in settings.camera
     ]

@@ -7,11 +7,26 @@ from edge.doctor.check_result import CheckResult, Grade
 from edge.inspection.model import load_model
 from models.errors import PackageError
 from models.golden import read_golden, run_golden
-from models.package import open_package
+from models.manifest import MANIFEST_NAME
+from models.package import open_package, read_manifest
+from models.pictures import FULL_DEPTH
 from models.slot_files import ProofFile, SlotFolder, read_file
 
 GOLDEN_LIMIT_S = 1.0  # flashing ran every golden frame; a few are enough here
 CHECK = "model"
+
+
+def bit_depth_in_force(settings: ModelSettings) -> int | None:
+    """Return how the package in force reads deep pictures, see ``InputInfo``.
+
+    Where there is no readable package, all bits count: the check of the model reports
+    it, and the cameras are checked nevertheless.
+    """
+    try:
+        manifest = read_manifest(SlotFolder(settings.slot).current / MANIFEST_NAME)
+    except PackageError:
+        return FULL_DEPTH
+    return manifest.input.bit_depth
 
 
 def check_model(settings: ModelSettings) -> CheckResult:

@@ -26,7 +26,7 @@ from edge.rules.regions import RegionKind, unknown_labels
 from edge.rules.tracker import Tracker
 from edge.rules.triggers import CommandTriggers, HardwareTriggers
 from models.errors import ConfigError
-from models.pictures import DamagedPictureError, read_picture
+from models.pictures import PictureError, read_picture
 from models.preprocess import Frame
 
 logger = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class CameraSet:
         self.channels = tuple(build_channel(camera) for camera in settings)
         self._settings = {camera.name: camera for camera in settings}
         self._ending: list[CameraProcess] = []
+        self._bit_depth: int | None = None
 
     @property
     def cameras(self) -> list[CameraProcess]:
@@ -58,6 +59,12 @@ class CameraSet:
         """Let the cameras deliver frames."""
         for camera in self.cameras:
             camera.enable()
+
+    def set_bit_depth(self, bit_depth: int | None) -> None:
+        """Let every camera read deep pictures as the model in force expects them."""
+        self._bit_depth = bit_depth
+        for camera in self.cameras:
+            camera.set_bit_depth(bit_depth)
 
     def supervise(self, now_ns: int) -> None:
         """Start, check and restart every camera; await those that a reload removed."""
@@ -92,6 +99,7 @@ class CameraSet:
             if id(channel.camera) not in kept:
                 channel.camera.terminate()
                 self._ending.append(channel.camera)
+        self.set_bit_depth(self._bit_depth)
         self.enable()
         in_force = set(map(id, self.channels))
         return [channel for channel in old.values() if id(channel) not in in_force]
@@ -214,7 +222,7 @@ def _read_picture(path: Path) -> Frame:
         why = f"It has less than {GRID} x {GRID} px."
     except OSError as exc:
         why = f"It cannot be read: {exc.strerror}."
-    except DamagedPictureError as exc:
+    except PictureError as exc:
         why = f"Not a picture that can be read: {exc}."
     raise ConfigError(
         f"camera.parts.empty = {path}: cannot be used.",

@@ -46,6 +46,7 @@ class LoadedModel:
     in_force: ModelInForce  # its description in messages
     requests: tuple[Inference, ...]  # as many as may be in flight at the same time
     known: tuple[KnownDefects, ...]  # its labelled defects, one for each label
+    bit_depth: int | None = None  # of pictures above 8 bits; None = they are refused
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
@@ -118,6 +119,7 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
         ),
         requests,
         known_defects(package),
+        manifest.input.bit_depth,
     )
 
 

@@ -9,10 +9,17 @@ from pathlib import Path
 
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.frame import Pixels
-from models.pictures import DamagedPictureError, read_picture
+from models.pictures import (
+    OTHER_PICTURE_SUFFIXES,
+    PICTURE_SUFFIXES,
+    BitDepthError,
+    PictureError,
+    read_picture,
+)
 
-PICTURE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+NO_DEPTH = (
+    "it has more than 8 bits a channel, and the package states no bit depth: its model "
+    "was trained on 8 bits"
 )
 POISONED = "reading it stopped the camera's process twice"
 
@@ -37,13 +44,35 @@ def list_pictures(folder: Path) -> list[Path]:
     return sorted(pictures, key=natural_key)
 
 
-def read_pixels(path: Path) -> Pixels | str:
-    """Return a picture, ``[H, W, 3]`` uint8 BGR, or why it cannot be read."""
+def other_pictures(folder: Path) -> str:
+    """Return a sentence on pictures in formats that are not read; empty = none.
+
+    Raises:
+        OSError: It is not a folder, or cannot be read.
+    """
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.suffix.lower() in OTHER_PICTURE_SUFFIXES
+    )
+    if not names:
+        return ""
+    return f"{len(names)} pictures in a format that is not read, the first {names[0]}"
+
+
+def read_pixels(path: Path, bit_depth: int | None = None) -> Pixels | str:
+    """Return a picture, ``[H, W, 3]`` uint8 BGR, or why it cannot be read.
+
+    Args:
+        bit_depth: Bits that hold data in a picture of more than 8 bits a channel.
+    """
     try:
-        return read_picture(path)
+        return read_picture(path, bit_depth)
     except OSError as exc:
         return f"cannot be read: {exc.strerror}"
-    except DamagedPictureError as exc:
+    except BitDepthError as exc:
+        return NO_DEPTH if bit_depth is None else str(exc)
+    except PictureError as exc:
         return str(exc)
 
 
@@ -55,6 +84,8 @@ def run_folder(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
     """
     frame_publisher.extend_deadline(plan.open_timeout_ms)
     pictures = _pictures_of(plan)
+    if others := other_pictures(Path(plan.source.address)):
+        frame_publisher.set_warnings([others])
     frame_publisher.wait_until_enabled()
     period_ns = int(1e9 / plan.fps) if plan.fps else 0
     due_ns = stamp_now(0).captured_ns
@@ -64,8 +95,11 @@ def run_folder(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
         stamp = stamp_now(frame_id, path.stem)
         frame_publisher.start_read(frame_id, plan.read_timeout_ms)
         is_poisoned = frame_id == plan.poisoned_frame_id
-        pixels = POISONED if is_poisoned else read_pixels(path)
+        bit_depth = frame_publisher.bit_depth
+        pixels = POISONED if is_poisoned else read_pixels(path, bit_depth)
         frame_publisher.wait_until_taken()
+        if not is_poisoned and frame_publisher.bit_depth != bit_depth:  # a new model
+            pixels = read_pixels(path, frame_publisher.bit_depth)
         if not period_ns:  # without a pace, taking the previous picture is the trigger
             stamp = stamp_now(frame_id, path.stem)
         if isinstance(pixels, str):
@@ -78,7 +112,7 @@ def run_folder(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
 def _pictures_of(plan: CapturePlan) -> list[Path]:
     folder = Path(plan.source.address)
     try:
-        pictures = list_pictures(folder)
+        pictures, others = list_pictures(folder), other_pictures(folder)
     except OSError as exc:
         raise plan.fault(
             "the folder cannot be read.",
@@ -88,7 +122,8 @@ def _pictures_of(plan: CapturePlan) -> list[Path]:
     if not pictures:
         raise plan.fault(
             "there is no picture in this folder.",
-            why=f"Expected {', '.join(sorted(PICTURE_SUFFIXES))}.",
+            why=f"Expected {', '.join(sorted(PICTURE_SUFFIXES))}."
+            + (f" There are {others}." if others else ""),
             fix="Give a folder that contains pictures itself, not in subfolders.",
         )
     return pictures

@@ -30,6 +30,9 @@ from edge.frame import Pixels
 
 # TCP: over UDP a lost packet smears the picture, and opencv#27091 hangs.
 FFMPEG_OPTIONS = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
+# V4L2_PIX_FMT_Y16; FFmpeg's gray16, rgb48, bgr48 and gbrp16 (libavcodec/raw.c). Formats
+# of 10 to 14 bits are converted by their own number of bits.
+DEEP_FORMATS = {b"Y16 ", b"Y1\0\x10", b"\x10\x001Y", b"RGB0", b"BGR0", b"G3\0\x10"}
 MAX_PLAUSIBLE_FPS = 1000.0
 DAMAGED_RUN_MAX = 100  # more in a row is a source that has ended or broken off
 
@@ -101,6 +104,22 @@ class Capture:
         self.skipped_damaged = 0
         return False
 
+    def refuse_deep_format(self) -> None:
+        """Refuse 16-bit values: OpenCV divides them by 256, whatever bits are used.
+
+        Raises:
+            CameraError: They are of 16 bits.
+        """
+        for prop in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT):
+            code = self._capture.get(prop)
+            if code > 0 and int(code).to_bytes(8, "little")[:4] in DEEP_FORMATS:
+                raise self._plan.fault(
+                    "its pictures have 16 bits a channel.",
+                    why="Which of them hold data is not known here: a picture of 12 "
+                    "bits would be black.",
+                    fix=_DEEP_FIXES[self._plan.source.kind],
+                )
+
     def apply_controls(self) -> tuple[str, ...]:
         """Write the settings; return a sentence for each that was not accepted."""
         return apply_controls(self._plan.controls, V4l2Controls(self._capture))
@@ -162,6 +181,7 @@ def run_live(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
     with Capture(plan) as capture, Backlog(plan, frame_publisher) as backlog:
         if plan.source.kind is SourceKind.USB:
             frame_publisher.set_warnings(capture.apply_controls())
+        capture.refuse_deep_format()
         while True:
             frame_publisher.start_read(frame_id, plan.read_timeout_ms)
             pixels = capture.read()
@@ -201,6 +221,11 @@ def _open(plan: CapturePlan) -> cv2.VideoCapture:
     return cv2.VideoCapture(source.address, cv2.CAP_FFMPEG, limits)
 
 
+_DEEP_FIXES = {
+    SourceKind.VIDEO: "Record it with 8 bits, or as a folder of 16-bit PNG files.",
+    SourceKind.STREAM: "Set the camera to a format of 8 bits.",
+    SourceKind.USB: "Set `pixel_format` in [camera.settings] to a format of 8 bits.",
+}
 _FIXES = {
     SourceKind.VIDEO: "Give the path of a video file that ffmpeg can play.",
     SourceKind.STREAM: "Check the URL, the network and the camera's power.",

@@ -23,6 +23,7 @@ def run_video(plan: CapturePlan, frame_publisher: FramePublisher) -> None:
         frame_publisher.extend_deadline(plan.open_timeout_ms)
         first_frame_id = frame_id
         with Capture(plan) as capture:
+            capture.refuse_deep_format()
             period_ns = 1e9 / (plan.fps or capture.fps or DEFAULT_FPS)
             frame_id = _skip_delivered(plan, frame_publisher, capture, frame_id)
             frame_publisher.wait_until_enabled()

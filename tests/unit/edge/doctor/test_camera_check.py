@@ -1,9 +1,16 @@
-"""The failures of the camera check; no camera is opened."""
+"""The failures of the camera check, mostly without a camera."""
 
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 
 from edge.cameras.supervisor import CameraProcess
+from edge.config.camera import CameraSettings
 from edge.doctor import camera_check
+from edge.doctor.camera_check import check_camera
 from edge.doctor.check_result import CheckResult, Grade
 from models.errors import CameraError
 from models.messages import CameraState
@@ -66,3 +73,17 @@ def test_frame_rate_without_time_to_measure_is_zero() -> None:
     finally:
         camera.stop()
     assert rate == 0
+
+
+def test_folder_whose_pictures_cannot_be_read_is_a_failure_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.full((64, 64), 900, np.uint16))
+    settings = CameraSettings(name="top", source=f"folder:{tmp_path}")
+    deadline_s = time.monotonic() + 20
+    result = check_camera(settings, deadline_s, daemon_runs=False)
+    assert result.grade is Grade.FAIL
+    assert "a.png: it has more than 8 bits a channel" in result.why
+    deadline_s = time.monotonic() + 20
+    read = check_camera(settings, deadline_s, daemon_runs=False, bit_depth=12)
+    assert read.grade is Grade.OK

@@ -7,8 +7,10 @@ import pytest
 from edge.config.station import ModelSettings
 from edge.doctor import model_check
 from edge.doctor.check_result import Grade
-from edge.doctor.model_check import check_model
+from edge.doctor.model_check import bit_depth_in_force, check_model
 from models.errors import GraftlineError, PackageError
+from models.package import write_manifest
+from models.pictures import FULL_DEPTH
 from models.slot_files import SlotFolder
 from tests.simulators.packages import install_package, make_package
 from tests.simulators.resealed import expect_what_is_not_there, reseal
@@ -52,3 +54,16 @@ def test_model_that_does_not_reproduce_a_golden_frame_is_refused(
 def test_slot_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GraftlineError):
         check_model(settings(SlotFolder(tmp_path / "empty")))
+
+
+def test_cameras_are_checked_with_the_bit_depth_of_the_package(
+    slot: SlotFolder, tmp_path: Path
+) -> None:
+    assert bit_depth_in_force(settings(slot)) is None
+    package = make_package(tmp_path / "package")
+    info = package.manifest.input.model_copy(update={"bit_depth": 12})
+    manifest = package.manifest.model_copy(update={"input": info})
+    deep = install_package(tmp_path / "slot", write_manifest(package.folder, manifest))
+    assert bit_depth_in_force(settings(deep)) == 12
+    none = ModelSettings(slot=tmp_path / "empty")
+    assert bit_depth_in_force(none) == FULL_DEPTH

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras.frame_buffer import HeaderField
 from edge.config.camera import CameraSettings
 from edge.inspection.camera_set import CameraSet
 from edge.rules.triggers import Trigger
@@ -97,3 +98,27 @@ def test_camera_without_a_readable_picture_of_the_belt_is_refused(
     (tmp_path / "empty.png").write_bytes(b"no picture")
     with pytest.raises(ConfigError, match=r"empty\.png: cannot be used"):
         CameraSet([settings])
+
+
+def test_bit_depth_of_the_model_reaches_every_process_also_after_a_reload() -> None:
+    cameras = CameraSet([camera(source="folder:none")])
+    cameras.set_bit_depth(12)
+    cameras.swap([camera(source="folder:none"), camera("side", source="folder:other")])
+    try:
+        cameras.supervise(0)
+        depths = [
+            each._frame_buffer.header[HeaderField.BIT_DEPTH]  # noqa: SLF001
+            for each in cameras.cameras
+            if each._frame_buffer  # noqa: SLF001 - what its process reads
+        ]
+        assert depths == [12, 12]
+    finally:
+        cameras.stop()
+
+
+def test_picture_of_the_empty_belt_needs_8_bits(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "empty.png"), np.zeros((64, 64), np.uint16))
+    parts = {"empty": tmp_path / "empty.png", "window": (0.2, 0.2, 0.8, 0.8)}
+    with pytest.raises(ConfigError) as caught:
+        CameraSet([camera(parts=parts)])
+    assert "more than 8 bits a channel" in caught.value.why

@@ -5,9 +5,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
+from edge.cameras.frame_buffer import (
+    TEXT_MAX_BYTES,
+    FrameBuffer,
+    FrameBufferReader,
+    HeaderField,
+)
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher
 from edge.cameras.sources.folder import (
+    NO_DEPTH,
     list_pictures,
     natural_key,
     read_pixels,
@@ -169,3 +175,82 @@ def test_folder_without_pictures_is_a_camera_error(tmp_path: Path, name: str) ->
     assert str(tmp_path / name) in caught.value.what
     assert caught.value.why
     assert caught.value.fix
+
+
+def write_deep(path: Path) -> np.ndarray:
+    """Write a picture of 12 bits in 16; return it with 8 bits."""
+    pixels = picture()
+    assert cv2.imwrite(str(path), pixels.astype(np.uint16) << 4)
+    return pixels
+
+
+def test_deep_picture_is_read_with_the_bit_depth_of_the_package(tmp_path: Path) -> None:
+    expected = write_deep(tmp_path / "a.png")
+    assert np.array_equal(read_pixels(tmp_path / "a.png", 12), expected)
+
+
+def test_deep_picture_is_refused_where_the_package_states_no_bit_depth(
+    tmp_path: Path,
+) -> None:
+    write_deep(tmp_path / "a.png")
+    assert read_pixels(tmp_path / "a.png") == NO_DEPTH
+    assert "package states no bit depth" in NO_DEPTH
+    assert len(f"{'x' * 60}.png: {NO_DEPTH}") < TEXT_MAX_BYTES
+
+
+def test_value_above_the_bit_depth_of_the_package_is_a_fault(tmp_path: Path) -> None:
+    write_deep(tmp_path / "a.png")
+    fault = read_pixels(tmp_path / "a.png", 10)
+    assert isinstance(fault, str)
+    assert "10 bits end at 1023" in fault
+
+
+def test_folder_is_read_with_the_bit_depth_in_the_frame_buffer(tmp_path: Path) -> None:
+    """Also the picture that was decoded before a new model came."""
+    expected = [write_deep(tmp_path / f"{number}.png") for number in range(3)]
+    frame_buffer = FrameBuffer.create()
+    frame_buffer.header[HeaderField.ENABLED] = 1
+    reader, got = FrameBufferReader(frame_buffer), list[np.ndarray | str]()
+    plan = plan_of(f"folder:{tmp_path}")
+    writer = threading.Thread(
+        target=run_folder, args=(plan, FramePublisher(frame_buffer))
+    )
+    writer.start()
+    while writer.is_alive() or reader.has_frame:
+        if (taken := reader.take_frame()) is not None:
+            got.append(taken.fault if taken.pixels is None else taken.pixels.copy())
+            frame_buffer.header[HeaderField.BIT_DEPTH] = 12  # before it is released
+        reader.release()
+    writer.join()
+    assert len(got) == 3
+    assert NO_DEPTH in str(got[0])
+    assert np.array_equal(got[2], expected[2])
+
+
+def test_pictures_in_formats_that_are_not_read_are_a_warning(tmp_path: Path) -> None:
+    write(tmp_path / "a.png")
+    for name in ("b.heic", "c.GIF"):
+        (tmp_path / name).write_bytes(b"x")
+    frame_buffer = FrameBuffer.create()
+    frame_buffer.header[HeaderField.ENABLED] = 1
+    writer = threading.Thread(
+        target=run_folder,
+        args=(plan_of(f"folder:{tmp_path}"), FramePublisher(frame_buffer)),
+    )
+    writer.start()
+    reader = FrameBufferReader(frame_buffer)
+    while writer.is_alive():
+        reader.take_frame()
+        reader.release()
+    sentence = "2 pictures in a format that is not read, the first b.heic"
+    assert frame_buffer.reason == sentence
+
+
+def test_folder_of_formats_that_are_not_read_is_refused_with_their_name(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "b.heic").write_bytes(b"x")
+    frame_buffer = FrameBuffer.create()
+    with pytest.raises(CameraError, match="no picture") as caught:
+        run_folder(plan_of(f"folder:{tmp_path}"), FramePublisher(frame_buffer))
+    assert "the first b.heic" in caught.value.why

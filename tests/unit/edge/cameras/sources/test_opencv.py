@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edge.cameras.sources.opencv import DAMAGED_RUN_MAX, Capture, DeviceNode
@@ -80,3 +81,31 @@ def test_device_node_that_was_replaced_is_refused(tmp_path: Path) -> None:
     node.unlink()
     with pytest.raises(CameraError, match="unplugged"):
         device.refuse_change()
+
+
+class Formatted(Frames):
+    """A source that states the format of its pixels."""
+
+    def __init__(self, code: bytes) -> None:
+        super().__init__([True])
+        self._code = float(int.from_bytes(code, "little"))
+
+    def get(self, propId: int) -> float:  # noqa: N803 (OpenCV's name)
+        is_format = propId in {cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT}
+        return self._code if is_format else -1.0
+
+
+def test_usb_camera_with_16_bit_values_is_refused() -> None:
+    plan = plan_of("v4l2:/dev/video0", open_capture=lambda _: Formatted(b"Y16 "))
+    with (
+        Capture(plan) as capture,
+        pytest.raises(CameraError, match="16 bits a channel") as caught,
+    ):
+        capture.refuse_deep_format()
+    assert "pixel_format" in caught.value.fix
+
+
+@pytest.mark.parametrize("code", [b"YUYV", b"MJPG", b"GREY", b"Y12 ", b"I420", b"BGR3"])
+def test_formats_that_opencv_converts_by_their_bits_are_accepted(code: bytes) -> None:
+    with capture_of(Formatted(code)) as capture:
+        capture.refuse_deep_format()

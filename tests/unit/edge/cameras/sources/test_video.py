@@ -1,6 +1,8 @@
 import threading
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.cameras.frame_buffer import FrameBuffer, FrameBufferReader, HeaderField
@@ -49,4 +51,21 @@ def test_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
     frame_buffer = FrameBuffer.create()
     with pytest.raises(CameraError, match="cannot be opened"):
         run_video(plan_of(tmp_path / "a.mp4"), FramePublisher(frame_buffer))
+    frame_buffer.close()
+
+
+def test_video_with_16_bit_values_is_refused(tmp_path: Path) -> None:
+    """OpenCV divides them by 256: 12 bits of data would be black."""
+    path = tmp_path / "deep.mkv"
+    options = [cv2.VIDEOWRITER_PROP_DEPTH, cv2.CV_16U]
+    options += [cv2.VIDEOWRITER_PROP_IS_COLOR, 0]
+    codec = cv2.VideoWriter.fourcc(*"FFV1")
+    video = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, 10.0, (64, 48), options)
+    for _ in range(3):
+        video.write(np.full((48, 64), 4000, np.uint16))
+    video.release()
+    frame_buffer = FrameBuffer.create()
+    with pytest.raises(CameraError, match="16 bits a channel") as caught:
+        run_video(plan_of(f"file:{path}"), FramePublisher(frame_buffer))
+    assert "8 bits" in caught.value.fix
     frame_buffer.close()
