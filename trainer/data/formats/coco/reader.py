@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from models.errors import DatasetError
-from models.pictures import DamagedPictureError, read_picture
+from models.pictures import PictureError, read_picture
 from trainer.data.findings import Corners, Finding, Level, first_names
 from trainer.data.formats.coco.document import (
     FIX_EXPORT,
@@ -309,7 +309,7 @@ class _DocumentReader:
             return photo.stated_size_px
         try:
             height, width = read_picture(photo.path).shape[:2]
-        except (OSError, DamagedPictureError):
+        except (OSError, PictureError):
             return float("inf"), float("inf")
         return width, height
 
