@@ -120,11 +120,9 @@ def _repair_of_reading(finding: Finding, *, leaves: bool) -> Repair:
     is_error = finding.level is Level.ERROR
     if kind is FindingKind.CLIPPED_BOX:
         return Repair(kind, file, place, f"{why} It is clipped.")
-    if kind is FindingKind.BIT_DEPTH and finding.level is Level.ERROR:
-        return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
     if kind is FindingKind.UNCLEAR_LABEL:
         return Repair(kind, file, place, f"{why} Not in the copy either.", finding.fix)
-    if kind in LEFT_OUT:
+    if kind in LEFT_OUT or (kind is FindingKind.BIT_DEPTH and is_error):
         return Repair(kind, file, place, f"{why} It is left out.", finding.fix)
     if kind is FindingKind.ANNOTATION and finding.photo is None and is_error:
         return Repair(kind, file, place, f"{why} It is not in the copy.", finding.fix)
