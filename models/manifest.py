@@ -10,6 +10,7 @@ float32: centre x, centre y, width and height in input pixels, then ``C`` scores
 0..1. NMS stays outside. With ``tiles`` the input is one tile of the frame.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -164,24 +165,98 @@ class Thresholds(_Part):
     good_images: int = Field(ge=0, description="Photos of good parts among them.")
 
 
-class Metrics(_Part):
-    """How well a model does on one set of photos. Shares are 0..1."""
+Interval = tuple[Share, Share]  # lower and upper end
+UNKNOWN_INTERVAL = (0.0, 1.0)  # Wilson's of no trial; no trial count gives it otherwise
+COUNTED_SHARES = ("recall", "precision", "overkill", "escapes")
+MEAN_PRECISIONS = ("map_33", "map_50", "map_75", "map_50_95")
 
-    map_33: Share = Field(description="Mean average precision at IoU 0.33.")
-    map_50: Share = Field(description="Mean average precision at IoU 0.50.")
-    map_75: Share = Field(description="Mean average precision at IoU 0.75.")
-    map_50_95: Share = Field(description="Mean over IoU 0.50 to 0.95 by 0.05.")
-    recall: Share = Field(description="Boxes found (right label, IoU >= 0.33).")
-    recall_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
-    precision: Share = Field(description="Right ones among the boxes reported.")
-    precision_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
-    overkill: Share = Field(description="Good photos with at least one detection.")
-    overkill_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
-    escapes: Share = Field(description="Defective photos with no detection.")
-    escapes_interval: tuple[Share, Share] = Field(description="95 % Wilson interval.")
+
+class Metrics(_Part):
+    """How well a model does on one set of photos. Shares are 0..1.
+
+    Null or left out = not measured, as is every share of no photo, box or report.
+    """
+
+    map_33: Share | None = Field(
+        default=None, description="Mean average precision at IoU 0.33."
+    )
+    map_50: Share | None = Field(
+        default=None, description="Mean average precision at IoU 0.50."
+    )
+    map_75: Share | None = Field(
+        default=None, description="Mean average precision at IoU 0.75."
+    )
+    map_50_95: Share | None = Field(
+        default=None, description="Mean over IoU 0.50 to 0.95 by 0.05."
+    )
+    recall: Share | None = Field(
+        default=None, description="Boxes found (right label, IoU >= 0.33)."
+    )
+    recall_interval: Interval | None = Field(
+        default=None, description="95 % Wilson interval."
+    )
+    precision: Share | None = Field(
+        default=None, description="Right ones among the boxes reported."
+    )
+    precision_interval: Interval | None = Field(
+        default=None, description="95 % Wilson interval."
+    )
+    overkill: Share | None = Field(
+        default=None, description="Good photos with at least one detection."
+    )
+    overkill_interval: Interval | None = Field(
+        default=None, description="95 % Wilson interval."
+    )
+    escapes: Share | None = Field(
+        default=None, description="Defective photos with no detection."
+    )
+    escapes_interval: Interval | None = Field(
+        default=None, description="95 % Wilson interval."
+    )
     images: int = Field(ge=0, description="Photos measured, good ones included.")
     good_images: int = Field(ge=0, description="Photos of good parts among them.")
     split: str = Field(default="val", description="Split that was measured.")
+    not_measured: str = Field(
+        default="",
+        exclude_if=lambda reason: not reason,  # written only where there is one
+        description="Why figures are null although there are photos to count them on.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_unknown_shares(cls, values: object) -> object:
+        """Return values in which a share of nothing is null.
+
+        Before it was null, such a share was 0 with the interval 0 to 1.
+        """
+        if not isinstance(values, dict):
+            return values
+        read = dict(values)
+        for name in COUNTED_SHARES:
+            interval = read.get(f"{name}_interval")
+            if interval is not None and tuple(interval) == UNKNOWN_INTERVAL:
+                read[name] = read[f"{name}_interval"] = None
+        if read.get("recall", 0) is None:  # no box: no precision at any recall either
+            read |= dict.fromkeys(MEAN_PRECISIONS)
+        return read
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Names of the figures that are null."""
+        names = (*MEAN_PRECISIONS, *COUNTED_SHARES)
+        return tuple(name for name in names if getattr(self, name) is None)
+
+    def without(self, names: Iterable[str], reason: str) -> Self:
+        """Return the same metrics with some figures not measured.
+
+        Args:
+            names: From ``MEAN_PRECISIONS`` and ``COUNTED_SHARES``.
+            reason: Sentence for ``not_measured``.
+        """
+        figures = {*names}
+        intervals = {f"{name}_interval" for name in figures & {*COUNTED_SHARES}}
+        gone: dict[str, object] = dict.fromkeys(figures | intervals)
+        return self.model_copy(update={**gone, "not_measured": reason})
 
 
 class LabelledBoxes(_Part):

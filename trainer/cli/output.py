@@ -4,9 +4,10 @@ import json
 import sys
 from collections.abc import Iterator
 
-from models.manifest import Metrics, Thresholds
+from models.manifest import MEAN_PRECISIONS, Metrics, Thresholds
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset
+from trainer.evaluation.text import precision_text, share_text
 from trainer.evaluation.thresholds.text import thresholds_text
 
 SHOWN = 5  # findings of one kind on a terminal; --json has all
@@ -19,20 +20,25 @@ def print_json(document: object) -> None:
 
 def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
     """Print the metrics, and the thresholds that they hold at, on stdout."""
-
-    def share(value: float, interval: tuple[float, float]) -> str:
-        return f"{value:6.1%}  ({interval[0]:.1%} to {interval[1]:.1%})"
-
-    sys.stdout.write(
-        f"{metrics.split}: {metrics.images} photos, {metrics.good_images} good\n"
-        f"mAP@.33 {metrics.map_33:.3f}  @.5 {metrics.map_50:.3f}  "
-        f"@.75 {metrics.map_75:.3f}  @.5:.95 {metrics.map_50_95:.3f}\n"
-        f"defects found       {share(metrics.recall, metrics.recall_interval)}\n"
-        f"right when reported {share(metrics.precision, metrics.precision_interval)}\n"
-        f"parts escaped       {share(metrics.escapes, metrics.escapes_interval)}\n"
-        f"good parts alarmed  {share(metrics.overkill, metrics.overkill_interval)}\n"
-        f"{thresholds_text(thresholds)}\n"
+    shares = {
+        "defects found": share_text(metrics.recall, metrics.recall_interval),
+        "right when reported": share_text(
+            metrics.precision, metrics.precision_interval
+        ),
+        "parts escaped": share_text(metrics.escapes, metrics.escapes_interval),
+        "good parts alarmed": share_text(metrics.overkill, metrics.overkill_interval),
+    }
+    map_33, map_50, map_75, map_50_95 = (
+        precision_text(getattr(metrics, name)) for name in MEAN_PRECISIONS
     )
+    lines = [
+        f"{metrics.split}: {metrics.images} photos, {metrics.good_images} good",
+        f"mAP@.33 {map_33}  @.5 {map_50}  @.75 {map_75}  @.5:.95 {map_50_95}",
+        *(f"{name:19} {share}" for name, share in shares.items()),
+        *([metrics.not_measured] if metrics.not_measured else []),
+        thresholds_text(thresholds),
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def bit_depth_line(dataset: Dataset) -> str:

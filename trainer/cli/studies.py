@@ -16,6 +16,7 @@ from models.files import write_atomically
 from trainer.cli.arguments import fold_int, share
 from trainer.cli.progress import TerminalObserver, print_status
 from trainer.data.dataset import Dataset
+from trainer.evaluation.text import share_text
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Outcome
 from trainer.label_errors.export import FOLDER_NAME as SUSPECTS
@@ -37,6 +38,7 @@ from trainer.report.label_issues import (
 from trainer.report.learning_curve import (
     learning_curve_document,
     learning_curve_section,
+    unmeasured_text,
 )
 from trainer.run import unwritable
 from trainer.study import folds
@@ -142,11 +144,14 @@ def _learning_curve(
     series = measured_series(measured, outcome.photos, record.labels, record.seed)
     found = [extrapolate(one, goal, record.seed) for one in series]
     steps = record.schedule.steps if record.schedule else 0
+    known = {one.label for one in series}
+    unmeasured = [label for label in record.labels if label not in known]
+    lines = [*map(extrapolation_text, found), *map(unmeasured_text, unmeasured)]
     return Study(
         "learning_curve",
-        (learning_curve_section(found, steps),),
-        learning_curve_document(found, steps),
-        tuple(extrapolation_text(one) for one in found),
+        (learning_curve_section(found, steps, unmeasured),),
+        learning_curve_document(found, steps, unmeasured),
+        tuple(lines),
     )
 
 
@@ -227,10 +232,9 @@ def _cross_training(
 
 def _lines(result: CrossValidation, folder: Path) -> Iterator[str]:
     metrics, total = result.metrics, len(result.issues)
-    low, high = metrics.recall_interval
     yield (
         f"over {result.folds} folds, {metrics.images} photos: defects found "
-        f"{metrics.recall:.1%} ({low:.1%} to {high:.1%})"
+        f"{share_text(metrics.recall, metrics.recall_interval)}"
     )
     yield (
         f"labels that look wrong: {count_likely_wrong(result.issues)} more likely than "

@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from models.boxes import FloatArray, iou
 from models.detections import Detections
 from models.detector import Detector, detect, equal_thresholds
-from models.manifest import Metrics, Thresholds
+from models.manifest import Interval, Metrics, Thresholds
 from models.postprocess import IOU_THRESHOLD
 from trainer.data.dataset import Photo, read_photo
 from trainer.evaluation.intervals import wilson
@@ -54,15 +54,18 @@ def predict_photos(
 
 def average_precisions(
     found: Sequence[Detections], photos: Sequence[Photo], label_count: int
-) -> dict[float, float]:
+) -> dict[float, float] | None:
     """Return the mean average precision at each IoU of ``AP_IOUS``.
 
     Returns:
-        IoU to precision in 0..1; classes without a labelled box do not count.
+        IoU to precision in 0..1; classes without a labelled box do not count. None
+        where no class has a labelled box.
 
     Source:
         pycocotools' COCOeval: 101 recall points, at most 100 detections a photo.
     """
+    if not any(len(photo.labels) for photo in photos):
+        return None
     evaluation = COCOeval(*_as_coco(found, photos, label_count), "bbox")
     evaluation.params.iouThrs = np.array(AP_IOUS)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -72,7 +75,7 @@ def average_precisions(
     result = {}
     for index, threshold in enumerate(AP_IOUS):
         values = precision[index][precision[index] > -1]
-        result[threshold] = float(values.mean()) if len(values) else 0.0
+        result[threshold] = float(values.mean())
     return result
 
 
@@ -216,22 +219,32 @@ def metrics_of(
         counts: At the thresholds; from ``count``, or summed over folds.
     """
     precisions = average_precisions(found, photos, label_count)
-    coco = [precisions[threshold] for threshold in AP_IOUS[1:]]
-    # A share of no photo is 0; its interval, 0 to 1, marks it as unknown.
+    coco = [precisions[iou] for iou in AP_IOUS[1:]] if precisions else []
+    recall, recall_interval = _share(counts.true_positives, counts.boxes)
+    precision, precision_interval = _share(counts.true_positives, counts.reported)
+    overkill, overkill_interval = _share(counts.alarmed, counts.good)
+    escapes, escapes_interval = _share(counts.escaped, counts.defective)
     return Metrics(
-        map_33=precisions[RIGHT_IOU],
-        map_50=precisions[0.5],
-        map_75=precisions[0.75],
-        map_50_95=float(np.mean(coco)),
-        recall=counts.true_positives / max(1, counts.boxes),
-        recall_interval=wilson(counts.true_positives, counts.boxes),
-        precision=counts.true_positives / max(1, counts.reported),
-        precision_interval=wilson(counts.true_positives, counts.reported),
-        overkill=counts.alarmed / max(1, counts.good),
-        overkill_interval=wilson(counts.alarmed, counts.good),
-        escapes=counts.escaped / max(1, counts.defective),
-        escapes_interval=wilson(counts.escaped, counts.defective),
+        map_33=precisions[RIGHT_IOU] if precisions else None,
+        map_50=precisions[0.5] if precisions else None,
+        map_75=precisions[0.75] if precisions else None,
+        map_50_95=float(np.mean(coco)) if coco else None,
+        recall=recall,
+        recall_interval=recall_interval,
+        precision=precision,
+        precision_interval=precision_interval,
+        overkill=overkill,
+        overkill_interval=overkill_interval,
+        escapes=escapes,
+        escapes_interval=escapes_interval,
         images=len(photos),
         good_images=counts.good,
         split=split,
     )
+
+
+def _share(hits: int, trials: int) -> tuple[float | None, Interval | None]:
+    """Return a share and its interval; None where there is nothing to count."""
+    if not trials:
+        return None, None
+    return hits / trials, wilson(hits, trials)

@@ -197,7 +197,7 @@ class Validator:
         found = self.predict(model, self.photos)
         precision = average_precisions(found, self.photos, self._label_count)
         self.photo_s = (time.monotonic() - started_s) / len(self.photos)
-        return precision[0.33], precision[0.5]
+        return (precision[0.33], precision[0.5]) if precision else (0.0, 0.0)
 
     def should_end(self) -> bool:
         """Return whether more training is unlikely to help."""

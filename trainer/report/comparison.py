@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.evaluation.text import precision_text
 from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.report.figures import factory_shares
 from trainer.report.markup import panel, table
@@ -32,9 +33,11 @@ def comparison_text(run: RunRecord, scratch: RunRecord) -> str:
     """Return in a sentence what the pretrained weights brought."""
     steps = run.schedule.steps if run.schedule else 0
     return (
-        f"After the same {steps} steps mAP@.33 is {run.metrics.map_33:.3f} from "
-        f"{_start(run)} and {scratch.metrics.map_33:.3f} from {FROM_SCRATCH}, recall "
-        f"{run.metrics.recall:.3f} and {scratch.metrics.recall:.3f}."
+        f"After the same {steps} steps mAP@.33 is "
+        f"{precision_text(run.metrics.map_33)} from {_start(run)} and "
+        f"{precision_text(scratch.metrics.map_33)} from {FROM_SCRATCH}, recall "
+        f"{precision_text(run.metrics.recall)} and "
+        f"{precision_text(scratch.metrics.recall)}."
     )
 
 
@@ -61,13 +64,10 @@ def _figures(record: RunRecord) -> list[tuple[str, str]]:
     """Return the name and value of each row."""
     metrics = record.metrics
     return [
-        ("mAP@.33", f"{metrics.map_33:.3f}"),
-        ("mAP@.5", f"{metrics.map_50:.3f}"),
-        ("mAP@.75", f"{metrics.map_75:.3f}"),
-        *(
-            (name, f"{100 * share:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
-            for name, share, (low, high) in factory_shares(metrics)
-        ),
+        ("mAP@.33", precision_text(metrics.map_33)),
+        ("mAP@.5", precision_text(metrics.map_50)),
+        ("mAP@.75", precision_text(metrics.map_75)),
+        *factory_shares(metrics),
         ("minutes of training", f"{record.seconds / 60:.1f}"),
     ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.manifest import Metrics, Thresholds
+from models.manifest import Interval, Metrics, Thresholds
 from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.figures import (
     LabelFigures,
@@ -21,8 +21,6 @@ from trainer.run import CurvePoint
 
 SCHEMA_VERSION = 1
 
-Interval = tuple[float, float]
-
 
 class _Part(BaseModel):
     """A part of the report: immutable."""
@@ -34,12 +32,12 @@ class OperatingPoint(_Part):
     """What all thresholds moved together would do; ``shift`` 0 is as chosen."""
 
     shift: float = Field(ge=-1, le=1, description="-1 lowest useful, 1 never.")
-    recall: float
-    recall_interval: Interval
+    recall: float | None = Field(description="None without labelled boxes.")
+    recall_interval: Interval | None
     overkill: float | None = Field(description="None without good photos.")
-    overkill_interval: Interval
-    escapes: float
-    escapes_interval: Interval
+    overkill_interval: Interval | None
+    escapes: float | None = Field(description="None without defective photos.")
+    escapes_interval: Interval | None
 
 
 class LabelReport(_Part):
@@ -50,7 +48,7 @@ class LabelReport(_Part):
     boxes: int
     found: int
     wrong: int
-    ap_33: float
+    ap_33: float | None = Field(description="None without labelled boxes.")
     precision_at_recall: tuple[tuple[float, float], ...] = Field(
         description="Pairs of recall and precision, recall ascending."
     )
@@ -132,12 +130,12 @@ def _points(curve: OperatingCurve) -> tuple[OperatingPoint, ...]:
     return tuple(
         OperatingPoint(
             shift=round(float(shift), 4),
-            recall=float(recall[i]),
-            recall_interval=_pair(recall_sides[i]),
+            recall=float(recall[i]) if curve.boxes else None,
+            recall_interval=_pair(recall_sides[i]) if curve.boxes else None,
             overkill=float(overkill[i]) if curve.good else None,
-            overkill_interval=_pair(overkill_sides[i]),
-            escapes=float(escapes[i]),
-            escapes_interval=_pair(escape_sides[i]),
+            overkill_interval=_pair(overkill_sides[i]) if curve.good else None,
+            escapes=float(escapes[i]) if curve.defective else None,
+            escapes_interval=_pair(escape_sides[i]) if curve.defective else None,
         )
         for i, shift in enumerate(curve.shifts)
     )

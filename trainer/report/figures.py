@@ -15,6 +15,7 @@ from trainer.evaluation.metrics import (
     monotonous,
     true_positives,
 )
+from trainer.evaluation.text import share_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class LabelFigures:
     false_positives: int  # other detections at the threshold
     recall: FloatArray  # [N] recall down to each score, ascending
     precision: FloatArray  # [N] highest precision at that recall or above
-    average_precision: float  # at `RIGHT_IOU`
+    average_precision: float | None  # at `RIGHT_IOU`; None without a labelled box
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def _label(
         int(kept.sum()) - found,
         recall,
         envelope,
-        average_precision(recall, envelope),
+        average_precision(recall, envelope) if boxes else None,
     )
 
 
@@ -160,14 +161,17 @@ def confusion(matched: Sequence[MatchedPhoto], label_count: int) -> IntArray:
     return table
 
 
-def factory_shares(metrics: Metrics) -> list[tuple[str, float, tuple[float, float]]]:
-    """Return name, share and 95 % interval of what the factory asks for."""
-    shares = [
-        ("defects found", metrics.recall, metrics.recall_interval),
-        ("right when reported", metrics.precision, metrics.precision_interval),
-        ("defective parts escaped", metrics.escapes, metrics.escapes_interval),
+def factory_shares(metrics: Metrics) -> list[tuple[str, str]]:
+    """Return name, and share with 95 % interval, of what the factory asks for."""
+    return [
+        ("defects found", share_text(metrics.recall, metrics.recall_interval)),
+        (
+            "right when reported",
+            share_text(metrics.precision, metrics.precision_interval),
+        ),
+        (
+            "defective parts escaped",
+            share_text(metrics.escapes, metrics.escapes_interval),
+        ),
+        ("good parts alarmed", share_text(metrics.overkill, metrics.overkill_interval)),
     ]
-    if metrics.good_images:
-        overkill = metrics.overkill, metrics.overkill_interval
-        shares.append(("good parts alarmed", *overkill))
-    return shares

@@ -7,6 +7,7 @@ from html import escape
 from models.detections import Detections
 from models.manifest import Metrics
 from trainer.data.dataset import Dataset, Photo
+from trainer.evaluation.text import precision_text
 from trainer.label_errors.issues import LabelIssue, LabelIssueKind, count_likely_wrong
 from trainer.report.figures import factory_shares
 from trainer.report.markup import table
@@ -41,18 +42,15 @@ class CrossValidation:
 def folds_section(crossed: CrossValidation) -> str:
     """Return the figures of all folds together."""
     metrics = crossed.metrics
-    rows = [
-        (name, f"{100 * value:.1f} %", f"{100 * low:.1f} to {100 * high:.1f} %")
-        for name, value, (low, high) in factory_shares(metrics)
-    ]
     return (
         f"<h2>Over all {crossed.folds} folds</h2><p>{metrics.images} photos "
         f"({metrics.good_images} good), each measured with a detector that was trained "
         "on the other folds, at thresholds chosen on the other folds: more photos than "
         "val alone, so a narrower interval. These are figures of the recipe, not of "
         "the one detector that is packed. "
-        f"mAP@.33 {metrics.map_33:.3f}, mAP@.5 {metrics.map_50:.3f}.</p>"
-        f"{table(('', 'share', '95 %'), rows)}"
+        f"mAP@.33 {precision_text(metrics.map_33)}, mAP@.5 "
+        f"{precision_text(metrics.map_50)}. {escape(metrics.not_measured)}</p>"
+        f"{table(('', 'share (95 % interval)'), factory_shares(metrics))}"
     )
 
 

@@ -17,18 +17,22 @@ from trainer.report.markup import DASH, panel, table
 CURVE_POINTS = 40  # drawn inside the measured range, and as many beyond it
 
 
-def learning_curve_section(extrapolations: Sequence[Extrapolation], steps: int) -> str:
+def learning_curve_section(
+    extrapolations: Sequence[Extrapolation], steps: int, unmeasured: Sequence[str]
+) -> str:
     """Return the section.
 
     Args:
         extrapolations: All together, then each class.
         steps: Optimizer steps of each training.
+        unmeasured: Classes without a labelled box to measure on.
     """
     photos = extrapolations[0].series.photos
     panels = "".join(
         panel(escape(_title(one)), escape(extrapolation_text(one)), _chart(one))
         for one in extrapolations
     )
+    left_out = "".join(f" {escape(text)}" for text in map(unmeasured_text, unmeasured))
     columns = "", "photos", "now", "95 %", "with twice the photos", "95 %"
     return (
         f"<h2>How many more photos?</h2><p>Trained {len(photos)} times, on "
@@ -37,17 +41,27 @@ def learning_curve_section(extrapolations: Sequence[Extrapolation], steps: int) 
         "thresholds chosen by the same rule. Rings: measured values with 95 % "
         "intervals. Line: an error that falls as a + b n^-c; shade: 95 % of such lines "
         "through resampled photos, each with the noise of another training. Dashed: "
-        f"extrapolated, to at most {EXTRAPOLATION_LIMIT} times the photos at hand.</p>"
+        f"extrapolated, to at most {EXTRAPOLATION_LIMIT} times the photos at hand."
+        f"{left_out}</p>"
         f"{table(columns, [_row(one) for one in extrapolations])}"
         f'<div class="panels">{panels}</div>'
     )
 
 
 def learning_curve_document(
-    extrapolations: Sequence[Extrapolation], steps: int
+    extrapolations: Sequence[Extrapolation], steps: int, unmeasured: Sequence[str]
 ) -> dict[str, object]:
     """Return the figures for programs."""
-    return {"steps": steps, "outlooks": [_document(one) for one in extrapolations]}
+    return {
+        "steps": steps,
+        "outlooks": [_document(one) for one in extrapolations],
+        "labels_without_boxes": list(unmeasured),
+    }
+
+
+def unmeasured_text(label: str) -> str:
+    """Return a sentence on a class that no curve is drawn for."""
+    return f"{label}: not measured, no photo to measure on shows a labelled box of it."
 
 
 def _document(one: Extrapolation) -> dict[str, object]:

@@ -82,7 +82,7 @@ def operating_panels(curve: OperatingCurve) -> list[tuple[str, str, str]]:
         "the lowest useful ones, to the right up to never. Shaded: 95 % intervals."
     )
     panels = [("What other thresholds would do", text, _against_shift(curve))]
-    if curve.good:
+    if curve.good and curve.boxes:
         text = (
             "Each point is one set of thresholds; the ring is the one in use. Cross "
             "and shade are 95 % intervals, for each axis on its own."

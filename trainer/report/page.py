@@ -134,12 +134,16 @@ def _head(subject: ReportSubject) -> str:
     metrics = subject.metrics
     defective = metrics.images - metrics.good_images
     sentences = []
-    if defective:
+    if metrics.escapes is not None:
         share = _of_hundred(metrics.escapes, "passes", "pass")
         sentences.append(f"Of 100 defective parts, {share} unseen.")
-    if metrics.good_images:
+    else:
+        sentences.append("How many defective parts pass was not measured.")
+    if metrics.overkill is not None:
         share = _of_hundred(metrics.overkill, "is", "are")
         sentences.append(f"Of 100 good parts, {share} alarmed.")
+    else:
+        sentences.append("How many good parts are alarmed was not measured.")
     source = escape(subject.dataset.root.resolve().name)
     apart = ", none of which was trained on" if subject.record else ""
     return (

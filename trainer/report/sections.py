@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from models.boxes import FloatArray
-from models.manifest import Metrics, Thresholds
+from models.manifest import Interval, Metrics, Thresholds
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import RIGHT_IOU
+from trainer.evaluation.text import NOT_MEASURED
 from trainer.evaluation.thresholds.text import thresholds_text
 from trainer.report.charts import Axis, LineSeries, interval_bar, line_chart
 from trainer.report.figures import (
@@ -52,55 +53,49 @@ class ReportSubject:
 
 def on_the_line(metrics: Metrics) -> str:
     """Return the four figures of the factory, each with its interval."""
-    defective = metrics.images - metrics.good_images
     cards = (
         _card(
             "Defects found",
             metrics.recall,
             metrics.recall_interval,
             "Labelled defects that were reported with the right name.",
-            known=defective > 0,
         ),
         _card(
             "Right when reported",
             metrics.precision,
             metrics.precision_interval,
             "Reported defects that really are there.",
-            known=metrics.precision_interval != (0, 1),
         ),
         _card(
             "Defective parts escaped",
             metrics.escapes,
             metrics.escapes_interval,
             "Parts with a defect on which nothing at all was reported.",
-            known=defective > 0,
         ),
         _card(
             "Good parts alarmed",
             metrics.overkill,
             metrics.overkill_interval,
             "Overkill: parts without a defect that would be rejected.",
-            known=metrics.good_images > 0,
         ),
     )
+    reason = escape(metrics.not_measured)
     return (
         "<h2>On the line</h2><p>At the thresholds that the package carries. A defect "
         "counts as found when name and place are right (overlap at least a third). "
         "The bar is the 95 % interval of the true value: more photos make it "
-        f'shorter.</p><div class="cards">{"".join(cards)}</div>'
+        f'shorter. {reason}</p><div class="cards">{"".join(cards)}</div>'
     )
 
 
-def _card(
-    name: str, value: float, interval: tuple[float, float], text: str, *, known: bool
-) -> str:
+def _card(name: str, value: float | None, interval: Interval | None, text: str) -> str:
     """Return one figure with its interval, or a dash where nothing was measured."""
-    if not known:
-        shown, bounds = DASH, "nothing to measure it on"
+    if value is None or interval is None:
+        shown, bounds, bar = DASH, NOT_MEASURED, ""
     else:
         shown = f"{100 * value:.1f}<small> %</small>"
         bounds = f"95 %: {100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
-    bar = interval_bar(value, interval) if known else ""
+        bar = interval_bar(value, interval)
     return (
         f'<div class="card"><div class="name">{name}</div>'
         f'<div class="value">{shown}</div>{bar}<p class="bounds">{bounds}</p>'
@@ -118,7 +113,8 @@ def accuracy(metrics: Metrics) -> str:
     )
     cards = "".join(
         f'<div class="card small"><div class="name">{name}</div>'
-        f'<div class="value">{value:.3f}</div><p>{text}</p></div>'
+        f'<div class="value">{DASH if value is None else f"{value:.3f}"}</div>'
+        f"<p>{text if value is not None else NOT_MEASURED}</p></div>"
         for name, value, text in rows
     )
     return (
@@ -148,7 +144,7 @@ def by_label(subject: ReportSubject) -> str:
             str(one.boxes - one.found),
             str(one.false_positives),
             f"{100 * one.found / one.boxes:.1f} %" if one.boxes else DASH,
-            f"{one.average_precision:.3f}" if one.boxes else DASH,
+            DASH if one.average_precision is None else f"{one.average_precision:.3f}",
             f"{subject.scores[one.label]:.3f}",
         )
         for one in subject.labels
@@ -173,7 +169,7 @@ def charts(subject: ReportSubject) -> str:
                 f"{one.average_precision:.3f}",
             )
             for one in subject.labels
-            if one.boxes
+            if one.average_precision is not None
         ],
         Axis("defects found"),
         Axis("right when reported"),

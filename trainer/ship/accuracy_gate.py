@@ -113,11 +113,11 @@ def measure_drops(
     defective = sum(not photo.is_good for photo in photos)
     boxes = sum(len(photo.labels) for photo in photos)
     return AccuracyDrops(
-        map_50=trained.map_50 - metrics.map_50,
-        map_75=trained.map_75 - metrics.map_75,
-        recall=trained.recall - metrics.recall,
-        overkill=metrics.overkill - trained.overkill,
-        escapes=metrics.escapes - trained.escapes,
+        map_50=_drop(trained.map_50, metrics.map_50),
+        map_75=_drop(trained.map_75, metrics.map_75),
+        recall=_drop(trained.recall, metrics.recall),
+        overkill=-_drop(trained.overkill, metrics.overkill),
+        escapes=-_drop(trained.escapes, metrics.escapes),
         lost=lost_photos(photos, expected, found, scores),
         box_step=1 / max(1, boxes),
         good_step=1 / max(1, len(photos) - defective),
@@ -125,6 +125,11 @@ def measure_drops(
         overkill_optimism=0.0 if limits_escapes else optimism,
         escapes_optimism=optimism if limits_escapes else 0.0,
     )
+
+
+def _drop(before: float | None, after: float | None) -> float:
+    """Return how much a share falls; 0 where it was not measured."""
+    return 0.0 if before is None or after is None else before - after
 
 
 def lost_photos(

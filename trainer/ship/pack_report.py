@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from models.golden import GoldenResult
-from models.manifest import Variant, VariantName
+from models.manifest import Metrics, Variant, VariantName
 from models.package import Package
+from trainer.evaluation.text import NOT_MEASURED, precision_text
 from trainer.ship.variants import Dropped
 
 FLOAT_SIBLINGS = {
@@ -36,7 +37,7 @@ class PackReport:
             for name, entry in manifest.variants.items()
         ]
         left_out = [f"  {dropped}" for dropped in self.dropped]
-        return "\n".join([head, *rows, *left_out])
+        return "\n".join([head, *rows, *left_out, *_unmeasured(manifest.metrics)])
 
     def _speed(self, name: VariantName) -> str:
         """Return how long a variant takes, and whether it is faster than float32."""
@@ -77,13 +78,30 @@ class PackReport:
         }
 
 
+def _unmeasured(metrics: Metrics) -> list[str]:
+    """Return a line on the figures that this package has no measurement of."""
+    figures = {
+        "mAP": metrics.map_50,
+        "defects found": metrics.recall,
+        "defective parts escaped": metrics.escapes,
+        "good parts alarmed": metrics.overkill,
+    }
+    names = [name for name, value in figures.items() if value is None]
+    if not names:
+        return []
+    reason = f". {metrics.not_measured}" if metrics.not_measured else ""
+    return [f"  {NOT_MEASURED}: {', '.join(names)}{reason}"]
+
+
 def _row(name: str, variant: Variant) -> str:
     modes = " and ".join(variant.tolerances)
     figures = "same as torch on the golden frames"
     if variant.metrics:
         figures = (
-            f"mAP@.5 {variant.metrics.map_50:.3f} ({0 - variant.map_50_drop:+.4f})  "
-            f"@.75 {variant.metrics.map_75:.3f} ({0 - variant.map_75_drop:+.4f})"
+            f"mAP@.5 {precision_text(variant.metrics.map_50)} "
+            f"({0 - variant.map_50_drop:+.4f})  "
+            f"@.75 {precision_text(variant.metrics.map_75)} "
+            f"({0 - variant.map_75_drop:+.4f})"
         )
     if variant.layers_in_float:
         figures += f"  {len(variant.layers_in_float)} layers in float"

@@ -101,6 +101,7 @@ def _model(manifest: Manifest, model_sha256: str) -> dict[str, object]:
                 "performanceMetrics": [
                     {"type": name, "value": f"{value:.4f}", "slice": metrics.split}
                     for name, value in figures.items()
+                    if value is not None
                 ]
             },
         },

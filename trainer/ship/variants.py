@@ -118,9 +118,22 @@ class VariantEvaluator:
         return metrics, found
 
     def compare(self, metrics: Metrics, found: Sequence[Detections]) -> AccuracyDrops:
-        """Return what a variant loses against the trained network."""
+        """Return what a variant loses against the trained network.
+
+        Figures that say nothing about other parts still compare two variants: where
+        the manifest has none, they are counted on the expected detections.
+        """
+        manifest, trained = self.manifest, self.manifest.metrics
+        if trained.not_measured:
+            trained = measure(
+                self.expected,
+                self.photos,
+                manifest.labels,
+                manifest.thresholds,
+                trained.split,
+            )
         return measure_drops(
-            self.manifest.metrics,
+            trained,
             metrics,
             photos=self.photos,
             expected=self.expected,
@@ -235,6 +248,9 @@ def _with_metrics(
     metrics: Metrics | None,
     drops: AccuracyDrops | None,
 ) -> Variant:
+    unmeasured = evaluator.manifest.metrics
+    if metrics and unmeasured.not_measured:
+        metrics = metrics.without(unmeasured.unmeasured, unmeasured.not_measured)
     figures: dict[str, object] = {"metrics": metrics}
     if drops:
         figures |= {

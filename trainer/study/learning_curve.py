@@ -105,9 +105,9 @@ def train_curve(
 def _measured(photos: Sequence[Photo], outcome: Outcome) -> CurveTraining:
     record = outcome.run.record
     scores = [record.thresholds.scores[label] for label in record.labels]
-    return CurveTraining(
-        photos, outcome.found, np.array(scores, np.float32), record.metrics.map_33
-    )
+    # None only where all photos show one part, and those the study refuses
+    map_33 = record.metrics.map_33 or 0.0
+    return CurveTraining(photos, outcome.found, np.array(scores, np.float32), map_33)
 
 
 def _dataset_of(dataset: Dataset, subset: Subset) -> Dataset:

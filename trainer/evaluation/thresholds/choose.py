@@ -123,11 +123,13 @@ def choose_thresholds(
     if not (limit and selection):
         return thresholds
     hits, total = _count_errors(images, scores, limit.rule)
+    if not total:  # no photo of that kind: the share is not measured
+        return thresholds
     crossed = _cross_validated_errors(images, len(labels), selection)
     return thresholds.model_copy(
         update={
-            "reached": hits / max(1, total),
-            "cross_checked": None if crossed is None else crossed / max(1, total),
+            "reached": hits / total,
+            "cross_checked": None if crossed is None else crossed / total,
             "at_most": upper_bound(max(hits, crossed or 0), total),
             "photos_to_show": trials_to_show(limit.share),
         }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.detections import Detections, no_detections
-from models.manifest import ThresholdRule, Thresholds
+from models.manifest import Metrics, ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import (
     average_precision,
@@ -88,6 +88,35 @@ def test_second_detection_of_one_box_is_wrong() -> None:
     answer = found((BOX, 0.9, 0), (BOX, 0.8, 0))
     counts = count([answer], [photo(0)], np.full(2, 0.5, np.float32))
     assert (counts.true_positives, counts.reported) == (1, 2)
+
+
+def test_overkill_without_a_good_part_is_not_measured() -> None:
+    metrics = measure([found((BOX, 0.9, 0))], [photo(0)], "ab", thresholds(0.5), "val")
+    assert (metrics.overkill, metrics.overkill_interval) == (None, None)
+    assert (metrics.recall, metrics.escapes) == (1, 0)
+    assert metrics.model_dump(mode="json")["overkill"] is None
+
+
+def test_only_overkill_is_measured_on_good_parts_alone() -> None:
+    photos = [photo(), photo()]
+    metrics = measure([no_detections()] * 2, photos, "ab", thresholds(0.5), "val")
+    document = metrics.model_dump(mode="json")
+    measured = {name for name, value in document.items() if value is not None}
+    assert measured == {
+        "overkill",
+        "overkill_interval",
+        "images",
+        "good_images",
+        "split",
+    }
+
+
+def test_share_of_nothing_in_an_older_file_is_read_as_not_measured() -> None:
+    answer, photos = [found((BOX, 0.9, 0))], [photo(0)]
+    metrics = measure(answer, photos, "ab", thresholds(0.5), "val")
+    older = metrics.model_dump(mode="json")
+    older |= {"overkill": 0.0, "overkill_interval": [0.0, 1.0]}
+    assert Metrics.model_validate(older) == metrics
 
 
 def test_alarmed_good_part_is_overkill() -> None:

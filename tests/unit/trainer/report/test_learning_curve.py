@@ -34,10 +34,11 @@ def extrapolations() -> list[Extrapolation]:
 def test_section_has_a_row_and_a_chart_for_each_figure(
     extrapolations: list[Extrapolation],
 ) -> None:
-    html = learning_curve_section(extrapolations, 50)
+    html = learning_curve_section(extrapolations, 50, ["<pit>"])
     assert "Trained 4 times, on 25, 50, 75, 100 photos" in html
     assert "All together, mAP@.33" in html
     assert "&lt;spur&gt;, recall" in html
+    assert "&lt;pit&gt;: not measured, no photo to measure on shows" in html
     assert html.count("<svg") == 2
     assert html.count("dashed") == 1  # the second has reached its goal: no curve
 
@@ -45,8 +46,9 @@ def test_section_has_a_row_and_a_chart_for_each_figure(
 def test_document_is_plain_json_with_a_curve_where_there_is_one(
     extrapolations: list[Extrapolation],
 ) -> None:
-    document = learning_curve_document(extrapolations, 50)
+    document = learning_curve_document(extrapolations, 50, ["pit"])
     assert json.loads(json.dumps(document)) == document
+    assert document["labels_without_boxes"] == ["pit"]
     together, spur = json.loads(json.dumps(document))["outlooks"]
     assert (together["label"], together["figure"]) == (None, "mAP@.33")
     law = together["error_curve"]

@@ -164,7 +164,7 @@ def test_report_without_good_parts_states_what_was_not_measured(
 ) -> None:
     text = report(tmp_path / "r.html", photos[:3], found[:3])
     assert "no photos of good parts" in text
-    assert "nothing to measure it on" in text
+    assert "How many good parts are alarmed was not measured." in text
     assert "Of 100 good parts" not in text
 
 
@@ -209,7 +209,22 @@ def test_json_without_good_photos_has_no_overkill(
     text = (tmp_path / "report.json").read_text()
     figures = ReportFigures.model_validate_json(text)
     assert {point.overkill for point in figures.operating_curve} == {None}
+    assert {point.overkill_interval for point in figures.operating_curve} == {None}
+    assert figures.metrics.overkill is None
     assert figures.training == ()
+
+
+def test_json_of_good_photos_alone_has_neither_recall_nor_escapes(
+    tmp_path: Path, photos: list[Photo], found: list[Detections]
+) -> None:
+    page = report(tmp_path / "report.html", photos[3:], found[3:], curve=False)
+    figures = ReportFigures.model_validate_json((tmp_path / "report.json").read_text())
+    points = figures.operating_curve
+    assert {(one.recall, one.recall_interval) for one in points} == {(None, None)}
+    assert {(one.escapes, one.escapes_interval) for one in points} == {(None, None)}
+    assert {label.ap_33 for label in figures.labels} == {None}
+    assert figures.metrics.map_50 is None
+    assert "How many defective parts pass was not measured." in page
 
 
 def test_chosen_point_lies_on_the_curve_with_its_intervals(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.manifest import Metrics
+from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, Metrics
 from trainer.report.sections import accuracy, on_the_line
 
 
@@ -31,14 +31,20 @@ def test_factory_figures_have_their_intervals(metrics: Metrics) -> None:
     html = on_the_line(metrics)
     assert "75.0<small> %</small>" in html
     assert "95 %: 60.0 to 85.0 %" in html
-    assert "nothing to measure it on" not in html
+    assert "not measured" not in html
 
 
 def test_figures_without_photos_to_measure_on_are_a_dash(metrics: Metrics) -> None:
-    none = {"images": 0, "good_images": 0, "precision_interval": (0, 1)}
-    html = on_the_line(metrics.model_copy(update=none))
-    assert html.count("nothing to measure it on") == 4
+    html = on_the_line(metrics.without(COUNTED_SHARES, "All photos show <one> part."))
+    assert html.count("not measured") == 4
+    assert "All photos show &lt;one&gt; part." in html
     assert "small> %" not in html
+
+
+def test_mean_precision_without_a_box_is_a_dash(metrics: Metrics) -> None:
+    html = accuracy(metrics.without(MEAN_PRECISIONS, ""))
+    assert html.count("not measured") == 4
+    assert "0.000" not in html
 
 
 def test_accuracy_shows_four_overlaps(metrics: Metrics) -> None:

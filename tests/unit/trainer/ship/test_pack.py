@@ -11,7 +11,13 @@ import torch
 from models.backends import open_detector
 from models.errors import ConfigError, DatasetError, PackageError, TrainingError
 from models.golden import WIDEST, read_golden, read_golden_set, run_golden
-from models.manifest import PrecisionHint, Variant, VariantName
+from models.manifest import (
+    COUNTED_SHARES,
+    MEAN_PRECISIONS,
+    PrecisionHint,
+    Variant,
+    VariantName,
+)
 from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
 from trainer.data.dataset import Dataset, open_dataset, read_photo
@@ -407,3 +413,21 @@ def test_float_variant_that_differs_is_a_package_error(package: Package) -> None
             Shifted(package, 0.2), pairs, package.manifest, VariantName.ONNX_FP32
         )
     assert "not found" in caught.value.why
+
+
+def test_figures_that_were_not_measured_are_named_and_variants_still_compared(
+    dataset: Dataset, run: Run, tmp_path: Path
+) -> None:
+    figures = (*MEAN_PRECISIONS, *COUNTED_SHARES)
+    metrics = run.record.metrics.without(figures, "All photos show one part.")
+    record = run.record.model_copy(update={"metrics": metrics})
+    once = replace(run, record=record)
+    report = pack_run(once, dataset, tmp_path / "p", on_progress=silent, int8=False)
+    assert (
+        "  not measured: mAP, defects found, defective parts escaped, good parts "
+        "alarmed. All photos show one part."
+    ) in str(report)
+    variant = report.package.manifest.variants[VariantName.OPENVINO_FP32]
+    assert variant.metrics is not None
+    assert variant.metrics.unmeasured == figures
+    assert variant.map_50_drop == 0
