@@ -31,7 +31,7 @@ from trainer.data.formats.files import (
 )
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, Row
-from trainer.data.picture import decode_photo, is_grey
+from trainer.data.picture import decode_photo, is_grey, pixels_sha256
 from trainer.data.splitting.assign import assign_splits, shows_defect
 from trainer.data.splitting.near_duplicates import (
     Fingerprint,
@@ -79,6 +79,12 @@ class Photo:
     fingerprint: Fingerprint = field(default_factory=no_fingerprint, repr=False)
     bit_depth: int | None = None  # of a file with more than 8 bits a channel
     brightest: int = 255  # largest value of a channel, as it is trained on
+    pixels_sha256: str = ""  # of the decoded pixels; empty = not known
+
+    @property
+    def content(self) -> str:
+        """What copies of the picture share, in whatever file they are."""
+        return self.pixels_sha256 or self.sha256
 
     @property
     def is_good(self) -> bool:
@@ -400,6 +406,7 @@ def _photo(
         fingerprint(picture),
         depth,
         int(picture.max()),
+        pixels_sha256(picture),
     )
     return photo, findings
 

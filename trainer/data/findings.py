@@ -51,6 +51,10 @@ class FindingKind(StrEnum):
     DUPLICATE_PHOTO = "duplicate-photo", "Photos that are there twice"
     CONTRADICTION = "contradiction", "The same picture, labelled differently"
     SAME_IN_TWO_SPLITS = "same-in-two-splits", "The same picture in two splits"
+    NEAR_CONTRADICTION = (
+        "near-contradiction",
+        "Nearly the same picture, with and without a defect",
+    )
     NEAR_IN_TWO_SPLITS = "near-in-two-splits", "Nearly the same picture in two splits"
     SIMILAR_LABELS = "similar-labels", "Class names that differ by case or space"
     UNLABELLED = "unlabelled", "Photos without a label"
@@ -65,6 +69,7 @@ class FindingKind(StrEnum):
     SCALE_MIX = "scale-mix", "Photos of a very different size"
     LOOKS_DEFECTIVE = "looks-defective", "Photos without a label that look defective"
     FEW_GOOD = "few-good", "Too few good parts"
+    ONE_PART = "one-part", "Photos that all show one part"
     SPLITS = "splits", "What is trained on and what is measured on"
 
 

@@ -18,7 +18,9 @@ from trainer.data.checks.photos import (
     black_photos,
     colour_mix,
     mixed_sizes,
+    near_contradictions,
     near_duplicates_across_splits,
+    one_part,
     repeated_photos,
 )
 from trainer.data.dataset import Dataset, OnPhoto, open_dataset
@@ -105,6 +107,7 @@ def check_dataset(
         *duplicate_boxes(dataset),
         *huge_boxes(dataset),
         *repeated_photos(dataset),
+        *near_contradictions(dataset),
         *near_duplicates_across_splits(dataset),
         *colour_mix(dataset),
         *bit_depth_mix(dataset),
@@ -112,6 +115,7 @@ def check_dataset(
         *mixed_sizes(dataset),
         *rare_labels(dataset),
         *(one_sided_labels(dataset) if trains else ()),
+        *(one_part(dataset) if trains else ()),
         *similar_labels(dataset),
         *too_few_good(dataset),
         *(untrainable(dataset) if trains else ()),

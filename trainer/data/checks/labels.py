@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-import numpy as np
-
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset
 from trainer.data.findings import Finding, FindingKind, Level
@@ -99,15 +97,17 @@ def spellings(dataset: Dataset) -> list[list[str]]:
 def too_few_good(dataset: Dataset) -> list[Finding]:
     """Return a finding where false alarms cannot be measured."""
     measured = dataset.splits.get("val") or next(iter(dataset.splits.values()))
-    good = int(np.sum([photo.is_good for photo in measured]))
+    photos = [photo for photo in measured if photo.is_good]
+    good = len(dataset.split_assignment.scenes_of(photos))  # frames count once
     if good >= FEW_GOOD:
         return []
+    plural = "s" * (good != 1)
     return [
         Finding(
             Level.WARNING,
             dataset.root,
             "good",
-            f"{good} photos of good parts to measure false alarms on.",
+            f"{good} photo{plural} of good parts to measure false alarms on.",
             f"Put at least {2 * FEW_GOOD} photos of good parts into good/.",
             FindingKind.FEW_GOOD,
         )

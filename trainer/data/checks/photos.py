@@ -1,14 +1,16 @@
 """Finds faults of the photos of a dataset: repeated, mixed, of several sizes.
 
 Photos of one part in train and in val make the measurement too good: copies of one
-file are errors, near-duplicates warnings.
+picture are errors, near-duplicates warnings. Where all photos show one part, nothing
+can be measured for other parts.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.findings import Finding, FindingKind, Level
 
@@ -22,14 +24,17 @@ FIX_NEAR = (
     "that way, and --group names parts, lots or days by their file names."
 )
 
+FIX_PART = "Photograph more parts; frames of one part count as one photo."
+
 PhotoOfSplit = tuple[str, Photo]  # name of the split, photo
 
 
 def repeated_photos(dataset: Dataset) -> list[Finding]:
-    """Return pictures that are there more than once, byte for byte.
+    """Return pictures that are there more than once, pixel for pixel.
 
-    In two splits, the measurement would be too good; with different labels, one of
-    them is wrong.
+    Another file format, other metadata or an EXIF orientation do not count. In two
+    splits, the measurement would be too good; with different labels, one of them is
+    wrong.
     """
     return [
         _repeated(dataset, copies[0], later)
@@ -43,7 +48,7 @@ def copies_of(dataset: Dataset) -> Iterator[list[PhotoOfSplit]]:
     by_content: dict[str, list[PhotoOfSplit]] = defaultdict(list)
     for split, photos in dataset.splits.items():
         for photo in photos:
-            by_content[photo.sha256].append((split, photo))
+            by_content[photo.content].append((split, photo))
     yield from (places for places in by_content.values() if len(places) > 1)
 
 
@@ -187,8 +192,11 @@ def near_duplicates_across_splits(dataset: Dataset) -> list[Finding]:
         for photo in photos:
             group = dataset.split_assignment.near[photo.sha256]
             where, first = seen.setdefault(group, (name, photo))
-            if where == name or group in reported or first.sha256 == photo.sha256:
+            if where == name or group in reported or first.content == photo.content:
                 continue
+            scenes = dataset.split_assignment.scenes_of((first, photo))
+            if dataset.split_assignment.splits_groups and len(scenes) == 1:
+                continue  # ``one_part`` reports it
             reported.add(group)
             why = f"looks like the same part as {first.path.name} in {where}."
             kind = FindingKind.NEAR_IN_TWO_SPLITS
@@ -196,6 +204,88 @@ def near_duplicates_across_splits(dataset: Dataset) -> list[Finding]:
                 Finding(Level.WARNING, photo.path, name, why, FIX_NEAR, kind)
             )
     return findings
+
+
+def near_contradictions(dataset: Dataset) -> list[Finding]:
+    """Return photos of good parts that are nearly the picture of a labelled photo.
+
+    The places of the boxes do not differ either: it is not a good part that was put on
+    the same jig.
+    """
+    by_hash = {photo.sha256: photo for photo in dataset.photos}
+    findings = []
+    for labelled, good in dataset.split_assignment.contradictions:
+        if not {labelled, good} <= by_hash.keys():
+            continue
+        photo, twin = by_hash[labelled], by_hash[good]
+        if photo.content == twin.content:
+            continue  # ``repeated_photos`` reports it
+        names = sorted({dataset.labels[label] for label in photo.labels})
+        why = (
+            f"nearly the same picture as {dataset.relative(photo.path)}, also where "
+            f"that has {_boxes(photo)} ({', '.join(names)}); this one has no boxes."
+        )
+        fix = "Delete one of the two, or label both alike."
+        kind = FindingKind.NEAR_CONTRADICTION
+        findings.append(Finding(Level.WARNING, twin.path, "", why, fix, kind))
+    return findings
+
+
+def one_part(dataset: Dataset) -> list[Finding]:
+    """Return a finding where photos to measure on show only parts that are trained on.
+
+    Also where all photos of a kind show one part: they count as one.
+    """
+    try:
+        subsets = dataset.for_training()
+    except DatasetError:  # ``untrainable`` reports it
+        return []
+    kinds = (
+        ("with a defect", "mAP, recall and escapes", False),
+        ("of good parts", "false alarms", True),
+    )
+    findings = []
+    for shown, figures, is_good in kinds:
+        trained, measured = (
+            [photo for photo in photos if photo.is_good is is_good]
+            for photos in subsets
+        )
+        why = _one_part(dataset, trained, measured, shown, figures)
+        if why:
+            findings.append(
+                Finding(
+                    Level.WARNING, dataset.root, "", why, FIX_PART, FindingKind.ONE_PART
+                )
+            )
+    return findings
+
+
+def _one_part(
+    dataset: Dataset,
+    trained: Sequence[Photo],
+    measured: Sequence[Photo],
+    shown: str,
+    figures: str,
+) -> str:
+    """Return why photos of one kind prove nothing for other parts, or nothing."""
+    scenes_of = dataset.split_assignment.scenes_of
+    count = len(trained) + len(measured)
+    parts = len(scenes_of([*trained, *measured]))
+    if parts == 1 and count > 1:
+        why = (
+            f"all {count} photos {shown} show one part: they differ by the camera's "
+            "noise only."
+        )
+    elif measured and scenes_of(measured) <= scenes_of(trained):
+        why = (
+            f"the {len(measured)} photos {shown} to measure on are frames of parts "
+            "that are trained on: they differ by the camera's noise only."
+        )
+    else:
+        return ""
+    if trained and measured:
+        why += f" Not measured: {figures}."
+    return why
 
 
 def _splits_in_force(dataset: Dataset) -> dict[str, tuple[Photo, ...]]:

@@ -49,11 +49,11 @@ def assign_splits(
     photos = [photo for split in splits.values() for photo in split] + [*good]
     groups = group_photos(photos, root, options.pattern)
     names = _hashes(photos)
-    chosen, near, same = (
+    chosen, near, scenes, same = (
         dict(zip(names, numbers.tolist(), strict=True))
-        for numbers in (groups.chosen, groups.near, groups.same)
+        for numbers in (groups.chosen, groups.near, groups.scenes, groups.same)
     )
-    known = _recorded_subsets(root, names, options)
+    known = _recorded_subsets(root, photos, options)
     train, val = splits.get("train"), splits.get("val", ())
     splits_groups = False
     if train is not None and shows_defect(val):
@@ -64,17 +64,17 @@ def assign_splits(
         labelled = photos if train is None else [*train, *val]
         fixed = known if train is None else known | _all_in(val, HELD_OUT)
         subset, splits_groups = _hold_out_measurable(
-            labelled, chosen, same, fixed, options
+            labelled, (chosen, scenes, same), fixed, options
         )
     assigned = {name: tuple(split) for name, split in splits.items()}
     if train is None:
         place = "val" if "val" in splits else next(iter(splits), "all")
         assigned[place] = (*assigned.get(place, ()), *good)
     else:
-        # A dataset that brings its own splits has its good parts divided by content
+        # A dataset that brings its own splits has its good parts divided by scene
         # alone: the same ones everywhere. `check` reports near-duplicates.
         strict = rule is SplitRule.OWN and options.pattern is None
-        subset |= assign_good(good, same if strict else chosen, known, subset)
+        subset |= assign_good(good, scenes if strict else chosen, known, subset)
         moves = rule is SplitRule.HELD_OUT and (good or val)
         moved = [p for p in train if moves and subset[p.sha256] == HELD_OUT]
         assigned |= _joined(train, val, moved, sorted_by_hash(good), subset)
@@ -88,25 +88,36 @@ def assign_splits(
         bit_depth=options.bit_depth,
         photos=places,
     )
-    return assigned, SplitAssignment(record, chosen, near, splits_groups)
+    contradictions = tuple((names[a], names[b]) for a, b in groups.contradictions)
+    return assigned, SplitAssignment(
+        record, chosen, near, splits_groups, scenes, contradictions
+    )
 
 
 def _hold_out_measurable(
     labelled: Sequence[GroupablePhoto],
-    groups: NumberByHash,
-    contents: NumberByHash,
+    groupings: Sequence[NumberByHash],
     fixed: NumberByHash,
     options: SplitOptions,
 ) -> tuple[dict[str, int], bool]:
     """Return the subset of each photo, and whether groups had to be split for it.
 
-    One group by likeness may hold all defects; then only copies of one file stay
-    together. A pattern is the user's knowledge and its groups are kept in any case.
+    One group by likeness may hold all defects; then only frames of one scene stay
+    together, and where these are all of one scene, only copies of one picture. A
+    pattern is the user's knowledge and its groups are kept in any case.
+
+    Args:
+        groupings: From coarse to fine.
     """
-    subset = hold_out(labelled, groups, options.seed, fixed)
+    coarse, *finer = groupings
+    subset = hold_out(labelled, coarse, options.seed, fixed)
     if options.pattern is not None or _measurable(labelled, subset):
         return subset, False
-    return hold_out(labelled, contents, options.seed, fixed), True
+    for groups in finer:
+        subset = hold_out(labelled, groups, options.seed, fixed)
+        if _measurable(labelled, subset):
+            break
+    return subset, True
 
 
 def _places(
@@ -121,6 +132,7 @@ def _places(
             name=below(photo.path, root),
             side=SUBSETS[subset[photo.sha256]],
             group=groups[photo.sha256],
+            pixels=photo.content if photo.content != photo.sha256 else None,
         )
         for photo in sorted_by_hash(photos)
         if photo.sha256 in subset
@@ -203,17 +215,21 @@ def _measurable(photos: Sequence[GroupablePhoto], subset: NumberByHash) -> bool:
 
 
 def _recorded_subsets(
-    root: Path, names: Sequence[str], options: SplitOptions
+    root: Path, photos: Sequence[GroupablePhoto], options: SplitOptions
 ) -> dict[str, int]:
     """Return the subsets that an earlier record gives these photos."""
     if options.like is None:
         return {}
     places = options.like.photos
-    known = {n: SUBSETS.index(places[n].side) for n in names if n in places}
+    # of two copies the one that was measured on counts: "val" comes after "train"
+    ordered = sorted(places.values(), key=lambda place: place.side)
+    copies = {place.pixels: place for place in ordered if place.pixels}
+    found = {p.sha256: places.get(p.sha256) or copies.get(p.content) for p in photos}
+    known = {name: SUBSETS.index(place.side) for name, place in found.items() if place}
     if not known:
         raise DatasetError(
             f"{root}: no photo of it was divided by {options.like_name}.",
-            why=f"That run knows {len(places)} photos, none of these {len(names)}.",
+            why=f"That run knows {len(places)} photos, none of these {len(photos)}.",
             fix="Name a run of an earlier revision of this dataset, or leave "
             "--split-like out.",
         )

@@ -11,33 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from models.boxes import IntArray
 from models.errors import DatasetError
-from trainer.data.splitting.near_duplicates import Fingerprint, near_duplicates
+from trainer.data.splitting.near_duplicates import near_duplicates
+from trainer.data.splitting.one_scene import PhotoPair, ScenePhoto, find_scenes, joined
 from trainer.data.splitting.stratify import SplittablePhoto, merge_groups
 
 SHOWN_NAMES = 3  # file names in an error message
 
 
-class GroupablePhoto(SplittablePhoto, Protocol):
+class GroupablePhoto(SplittablePhoto, ScenePhoto, Protocol):
     """The properties of a photo that grouping uses."""
 
     @property
-    def path(self) -> Path:
-        """The picture."""
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """The picture made small and grey."""
+    def content(self) -> str:
+        """Hash of the decoded pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Three groupings of the same photos, from coarse to fine."""
+    """Four groupings of the same photos, from coarse to fine."""
 
     chosen: IntArray  # [N] groups that stay together: by pattern, else by likeness
     near: IntArray  # [N] near-duplicates; the pattern does not count
-    same: IntArray  # [N] photos with the same content
+    scenes: IntArray  # [N] frames that differ by noise only
+    same: IntArray  # [N] photos with the same pixels
+    # a photo with boxes and a photo of a good part that are nearly the same picture
+    contradictions: tuple[PhotoPair, ...]
 
 
 def group_photos(
@@ -54,13 +56,17 @@ def group_photos(
     Raises:
         DatasetError: The pattern matches no photo.
     """
-    contents = [photo.sha256 for photo in photos]
+    contents = [photo.content for photo in photos]
+    found = find_scenes(photos)
+    scenes = merge_groups(contents, found.groups)
     near = merge_groups(
-        near_duplicates([p.fingerprint for p in photos]).tolist(), contents
+        _near_scenes(photos, scenes),
+        scenes.tolist(),
+        joined(found.contradictions, len(photos)),
     )
     same = merge_groups(contents)
     if pattern is None:
-        return Groups(near, near, same)
+        return Groups(near, near, scenes, same, found.contradictions)
     names = [_named(photo.path, root, pattern) for photo in photos]
     if photos and not any(name is not None for name in names):
         shown = ", ".join(below(photo.path, root) for photo in photos[:SHOWN_NAMES])
@@ -73,7 +79,18 @@ def group_photos(
         ("near", int(like)) if name is None else ("named", name)
         for name, like in zip(names, near, strict=True)
     ]
-    return Groups(merge_groups(keys, contents), near, same)
+    chosen = merge_groups(keys, contents)
+    return Groups(chosen, near, scenes, same, found.contradictions)
+
+
+def _near_scenes(photos: Sequence[GroupablePhoto], scenes: IntArray) -> list[int]:
+    """Return the group of near-duplicates of each photo; a scene counts as one photo.
+
+    Otherwise its frames would be most of what all photos share.
+    """
+    _, first, scene = np.unique(scenes, return_index=True, return_inverse=True)
+    groups = near_duplicates([photos[index].fingerprint for index in first.tolist()])
+    return [int(groups[index]) for index in scene.tolist()]
 
 
 def below(path: Path, root: Path) -> str:

@@ -15,8 +15,9 @@ is then aligned, shifted and turned by a little, and compared at 48 x 48.
 One product of several looks like one burst until its own mean is subtracted. A group
 larger than a burst is therefore divided again on its own, with a smaller distance: a
 long film falls apart where something moved, and a product whose parts differ by little
-does not become one group. Parts that differ by nothing but the camera's noise cannot be
-distinguished from shots of one part; they count as different.
+does not become one group. Where nothing but the camera's noise is left, parts and shots
+of one part look the same here; ``one_scene`` compares such photos directly, and the
+frames of one scene count as one photo.
 
 How many shots are found and how many parts are taken for one is measured by
 bench/near_duplicates.py. Real boards with a repeated pattern are also taken for one
@@ -132,7 +133,7 @@ def _components(pictures: FloatArray, near: float) -> list[IntArray]:
     """Return the groups of pictures that a chain of near ones joins, ascending."""
     root = np.arange(len(pictures))
     templates: dict[int, Template] = {}
-    for one, other in _candidates(pictures):
+    for one, other in candidate_pairs(pictures, CANDIDATE_DISTANCE):
         if root[one] == root[other]:
             continue
         if one not in templates:
@@ -145,8 +146,13 @@ def _components(pictures: FloatArray, near: float) -> list[IntArray]:
     return np.split(order, starts)
 
 
-def _candidates(pictures: FloatArray) -> Iterator[tuple[int, int]]:
-    """Yield pairs that may be near, those of the nearest first."""
+def candidate_pairs(pictures: FloatArray, distance: float) -> Iterator[tuple[int, int]]:
+    """Yield pairs of pictures and their nearest others, the nearest pair first.
+
+    Args:
+        pictures: ``[N, S, S]``.
+        distance: Largest distance of a pair at 16 x 16.
+    """
     size = COARSE_PX, COARSE_PX
     small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in pictures]
     rows = _normalized(np.stack(small).reshape(len(small), -1).astype(np.float32))
@@ -156,12 +162,11 @@ def _candidates(pictures: FloatArray) -> Iterator[tuple[int, int]]:
         alike = rows[start : start + BLOCK_ROWS] @ rows.T  # [B, N]
         own = np.arange(len(alike))
         alike[own, start + own] = -1
-        nearest = np.argpartition(-alike, count - 1, axis=1)[:, :count]
-        for row, others in enumerate(nearest.tolist()):
-            for other in others:
-                if alike[row, other] >= 1 - CANDIDATE_DISTANCE:
-                    low, high = sorted((start + row, other))
-                    found[low, high] = float(alike[row, other])
+        for row in np.flatnonzero((alike >= 1 - distance).any(axis=1)).tolist():
+            nearest = np.argpartition(-alike[row], count - 1)[:count]
+            for other in nearest[alike[row, nearest] >= 1 - distance].tolist():
+                low, high = sorted((start + row, other))
+                found[low, high] = float(alike[row, other])
     yield from sorted(found, key=lambda pair: -found[pair])
 
 

@@ -14,8 +14,8 @@ later.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -56,6 +56,11 @@ class PhotoPlace(BaseModel):
     name: str = Field(description="Path below the dataset's folder.")
     side: Literal["train", "val"]
     group: int = Field(ge=0, description="Photos with the same number stay together.")
+    pixels: Sha256 | None = Field(
+        None,
+        exclude_if=lambda pixels: pixels is None,
+        description="Hash of the decoded pixels.",
+    )
 
 
 class SplitRecord(BaseModel):
@@ -132,6 +137,15 @@ class SplitAssignment:
     # near-duplicates were assigned photo by photo, because otherwise one subset would
     # have no defect
     splits_groups: bool
+    # SHA-256 to the scene: frames of one scene differ by the camera's noise only
+    scenes: Mapping[str, int] = field(default_factory=dict)
+    # SHA-256 of a photo with boxes and of a photo of a good part that are nearly the
+    # same picture
+    contradictions: tuple[tuple[str, str], ...] = ()
+
+    def scenes_of(self, photos: Iterable[SplittablePhoto]) -> set[Hashable]:
+        """Return the scenes that photos show."""
+        return {self.scenes.get(photo.sha256, photo.sha256) for photo in photos}
 
     def subset(self, photo: SplittablePhoto) -> int:
         """Return ``TRAIN`` or ``HELD_OUT`` for a photo that training sees."""
