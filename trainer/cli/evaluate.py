@@ -13,7 +13,7 @@ from trainer.data.checks.check import faultless_dataset
 from trainer.data.outputs import refuse_inside
 from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 from trainer.evaluation.evaluate import evaluate, open_model
-from trainer.evaluation.leakage import without_trained
+from trainer.evaluation.leakage import parts_trained_by, without_trained
 from trainer.report.page import refuse_foreign_figures, write_report
 
 
@@ -64,6 +64,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
     _, photos = dataset.split(args.split)
     with ticking("measure", len(photos)) as tick:
         outcome = evaluate(model, dataset, args.split, tick)
+    known = parts_trained_by(args.subject, dataset, model.dataset_sha256, photos)
+    outcome = replace(outcome, metrics=known.mask(outcome.metrics))
+    for line in outcome.label_notes():
+        print_status(line)
     if args.report:
         write_report(
             args.report,

@@ -1,6 +1,6 @@
 """Measures a run or a package on a dataset, with the daemon's own code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class EvaluatedModel:
     labels: tuple[str, ...]  # class names in the order of the scores
     thresholds: Thresholds
     detector: Detector
+    dataset_sha256: str = ""  # photos and labels that it was trained with
     notices: tuple[str, ...] = ()  # what a person should know of the package
     bit_depth: int | None = None  # of the photos that it was trained on, above 8 bits
 
@@ -43,6 +44,28 @@ class Evaluation:
     metrics: Metrics  # at the model's own thresholds
     found: list[Detections]  # detections, one for each photo
     photos: tuple[Photo, ...]  # labels in the order of the model's class names
+    # classes of the dataset that the model lacks; none of them has a box on the photos
+    unknown_labels: tuple[str, ...] = ()
+
+    @property
+    def labels_without_boxes(self) -> tuple[str, ...]:
+        """Classes of the model without a labelled box on the photos: not measured."""
+        shown = {int(label) for photo in self.photos for label in photo.labels}
+        names = enumerate(self.model.labels)
+        return tuple(name for index, name in names if index not in shown)
+
+    def label_notes(self) -> Iterator[str]:
+        """Yield a sentence on each class that dataset and model do not share."""
+        for name in self.labels_without_boxes:
+            yield (
+                f"class {name!r} of the model has no labelled box on these photos: how "
+                "well it is found is not measured"
+            )
+        for name in self.unknown_labels:
+            yield (
+                f"class {name!r} of the dataset is not a class of the model; it has no "
+                "box on these photos"
+            )
 
     def as_json(self) -> dict[str, object]:
         """Return the figures for machines; shares 0..1."""
@@ -51,6 +74,8 @@ class Evaluation:
             "thresholds": self.model.thresholds.scores,
             "variant": self.model.variant,
             "labels": list(self.model.labels),
+            "labels_without_boxes": list(self.labels_without_boxes),
+            "unknown_labels": list(self.unknown_labels),
         }
 
 
@@ -76,6 +101,7 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
             manifest.labels,
             manifest.thresholds,
             open_detector(package, chosen),
+            manifest.lineage.dataset_sha256,
             tuple(package_notices(package)),
             manifest.input.bit_depth,
         )
@@ -95,6 +121,7 @@ def open_model(path: Path, variant: VariantName | None) -> EvaluatedModel:
         record.labels,
         record.thresholds,
         detector,
+        record.dataset_sha256,
         bit_depth=record.bit_depth,
     )
 
@@ -124,7 +151,8 @@ def evaluate(
         on_photo,
     )
     metrics = measure(found, photos, model.labels, model.thresholds, name)
-    return Evaluation(model, metrics, found, photos)
+    unknown = tuple(name for name in dataset.labels if name not in model.labels)
+    return Evaluation(model, metrics, found, photos, unknown)
 
 
 def relabelled(
@@ -147,7 +175,8 @@ def relabelled(
         raise DatasetError(
             f"{dataset.root}: unknown class {', '.join(unknown)}.",
             why=f"The model knows {', '.join(labels)}.",
-            fix="Rename the class, or train with this dataset.",
+            fix="Rename the class, name a split without it with --split, or train "
+            "with this dataset.",
         )
     # -1 is never read: a class without an index in `labels` has no box (see above)
     index = [labels.index(n) if n in labels else -1 for n in dataset.labels]

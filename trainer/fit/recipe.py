@@ -7,7 +7,7 @@ that were not trained on.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.data.sampling.tiles import TrainingTiles
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
+from trainer.evaluation.leakage import trained_parts
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.torch_detector import TorchDetector
@@ -155,6 +156,9 @@ def train(
     prepared = prepare_training(
         recipe, dataset.labels, steps_per_epoch, group, repeated
     )
+    known = trained_parts(dataset.split_assignment, trained_on, held_out)
+    if known.defective:  # frames of a trained part would choose the weights it knows
+        options = replace(options, selects=False)
     validator = _validator(options, recipe, held_out, len(dataset.labels))
     budget = budget_of(recipe.minutes, started_s, steps_per_epoch)
     negatives = HardNegatives(data.photos, validator.predict) if recipe.mines else None
@@ -352,7 +356,9 @@ def _finish(
         on_photo=observer.measuring(len(held_out)),
     )
     split = _held_out_name(dataset)
-    thresholds = choose_thresholds(found, held_out, labels, split, options.limit)
+    known = trained_parts(dataset.split_assignment, dataset.for_training()[0], held_out)
+    chosen = choose_thresholds(found, held_out, labels, split, options.limit)
+    thresholds = known.without_claims(chosen)
     points = session.curve.points
     record = RunRecord(
         name=out.resolve().name,
@@ -372,7 +378,7 @@ def _finish(
         versions=library_versions(),
         seconds=points[-1].seconds if points else 0.0,
         thresholds=thresholds,
-        metrics=measure(found, held_out, labels, thresholds, split),
+        metrics=known.mask(measure(found, held_out, labels, thresholds, split)),
         curve=tuple(points),
         schedule=session.schedule_record(kept_step),
         ancestors=prepared.ancestors,

@@ -45,7 +45,25 @@ def test_class_that_the_model_lacks_is_refused(dataset: Dataset) -> None:
         relabelled(dataset.splits["val"], dataset, LABELS[:1])
 
 
-def test_unknown_class_without_a_box_is_ignored(dataset: Dataset) -> None:
+def test_classes_that_model_and_dataset_do_not_share_are_named(
+    tmp_path: Path, dataset: Dataset
+) -> None:
+    run = make_run(tmp_path, dataset)
+    detector = TorchDetector(run.model, HEIGHT_PX, WIDTH_PX)
+    model = EvaluatedModel("spots", TORCH, LABELS, run.record.thresholds, detector)
+    first = tuple(
+        photo for photo in dataset.splits["val"] if not (photo.labels != 0).any()
+    )
+    fewer = replace(dataset, labels=(*LABELS, "scratch"), splits={"val": first})
+    outcome = evaluate(model, fewer, "val")
+    assert outcome.as_json()["labels_without_boxes"] == [LABELS[1]]
+    assert outcome.as_json()["unknown_labels"] == ["scratch"]
+    missing, unknown = outcome.label_notes()
+    assert missing.startswith(f"class {LABELS[1]!r} of the model has no labelled box")
+    assert unknown.startswith("class 'scratch' of the dataset is not a class of the")
+
+
+def test_unknown_class_without_a_box_needs_no_index(dataset: Dataset) -> None:
     more = replace(dataset, labels=(*LABELS, "unused"))
     photos = more.splits["val"]
     same = relabelled(photos, more, LABELS)

@@ -11,7 +11,8 @@ import torch
 
 from graftline import main
 from models.errors import DatasetError, TrainingError
-from models.manifest import ThresholdRule
+from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, ThresholdRule
+from tests.simulators.frames import write_frames
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture
@@ -92,6 +93,47 @@ def test_evaluation_reports_warnings_about_the_dataset(
     root = write_coco(tmp_path / "d")
     assert main(["evaluate", str(finished), str(root)]) == 0
     assert "photos of good parts" in capsys.readouterr().err
+
+
+def test_evaluation_without_good_parts_has_no_overkill(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_coco(tmp_path / "d", seed=1)
+    assert main(["evaluate", str(finished), str(root), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["overkill"], figures["overkill_interval"]) == (None, None)
+    assert figures["escapes"] is not None
+    assert main(["evaluate", str(finished), str(root)]) == 0
+    assert "good parts alarmed  not measured\n" in capsys.readouterr().out
+
+
+def test_evaluation_names_the_classes_that_are_not_shared(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_coco(tmp_path / "d", {"train": 2, "val": 1}, seed=1)
+    assert main(["evaluate", str(finished), str(root), "--json"]) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["labels_without_boxes"] == ["bar"]
+    assert "class 'bar' of the model has no labelled box on these photos" in output.err
+
+
+def test_nothing_is_measured_on_frames_of_a_part_that_was_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_frames(tmp_path / "d", {"train": [0] * 8}, good=[1] * 4)
+    options = replace(OPTIONS, epochs=1)
+    out = tmp_path / "run"
+    out.mkdir()
+    outcome = train(open_dataset(root), options, out, Recorder(), resume=False)
+    metrics = outcome.run.record.metrics
+    assert metrics.unmeasured == (*MEAN_PRECISIONS, *COUNTED_SHARES)
+    assert metrics.not_measured
+    assert {point.map_33 for point in outcome.run.record.curve} == {None}
+    assert outcome.run.record.thresholds.at_most is None
+    assert main(["evaluate", str(out), str(root), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["map_33"] is figures["recall"] is figures["escapes"] is None
+    assert "frames of parts that were trained on" in figures["not_measured"]
 
 
 def test_evaluation_refuses_a_dataset_with_errors(
