@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 
 from models.boxes import Boxes, FloatArray, IntArray, iou
-from models.pictures import DamagedPictureError, read_picture
+from models.pictures import PictureError, read_picture
 from models.preprocess import Frame
 from trainer.data.splitting.near_duplicates import (
     CANDIDATE_DISTANCE,
@@ -82,6 +82,10 @@ class ScenePhoto(Protocol):
     @property
     def path(self) -> Path:
         """The picture."""
+
+    @property
+    def bit_depth(self) -> int | None:
+        """Of a file with more than 8 bits a channel."""
 
     @property
     def boxes(self) -> Boxes:
@@ -205,8 +209,8 @@ def _compared(
 
 def _is_one_scene(one: ScenePhoto, other: ScenePhoto) -> bool:
     try:
-        first, second = read_picture(one.path), read_picture(other.path)
-    except (OSError, DamagedPictureError):
+        first, second = (read_picture(p.path, p.bit_depth) for p in (one, other))
+    except (OSError, PictureError):
         return False
     is_twin = len(one.labels) > 0 and not len(other.labels)
     return differ_by_noise(first, second, one.boxes if is_twin else None)

@@ -24,6 +24,7 @@ class SimPhoto:
     fingerprint: Fingerprint
     boxes: Boxes = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     labels: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    bit_depth: int | None = None
 
 
 def written(path: Path, picture: np.ndarray, *boxes: tuple[int, ...]) -> SimPhoto:
