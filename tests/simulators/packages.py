@@ -293,7 +293,7 @@ def _manifest(
     metrics = {
         field: (0.0, 1.0) if field.endswith("interval") else 1.0
         for field in Metrics.model_fields
-        if field not in {"images", "good_images", "split"}
+        if field not in {"images", "good_images", "split", "not_measured"}
     }
     return Manifest(
         schema_version=1,

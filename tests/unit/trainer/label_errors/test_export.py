@@ -193,8 +193,9 @@ def test_figures_over_all_folds_have_their_interval(photos: list[Photo]) -> None
     result = crossed(photos, [])
     html = folds_section(result)
     assert "Over all 3 folds" in html
-    low, high = result.metrics.recall_interval
-    assert f"{100 * low:.1f} to {100 * high:.1f} %" in html
+    interval = result.metrics.recall_interval
+    assert interval is not None
+    assert f"({interval[0]:.1%} to {interval[1]:.1%})" in html
     assert "good parts alarmed" in html
 
 
