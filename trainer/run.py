@@ -44,9 +44,14 @@ class CurvePoint(BaseModel):
     seconds: float = Field(ge=0, description="Since the start of training.")
     loss: float = Field(description="Mean over the epoch.")
     map_33: float | None = Field(
-        default=None, description="On the photos validated on; null = not measured."
+        default=None, description="On ``photos`` photos; null = not measured."
     )
     map_50: float | None = Field(default=None, description="Likewise.")
+    photos: int | None = Field(
+        default=None,
+        description="Photos that mAP was measured on; fewer than in the metrics = an "
+        "estimate of theirs. Null = not measured, or not recorded.",
+    )
 
 
 class ScheduleRecord(BaseModel):
@@ -61,6 +66,15 @@ class ScheduleRecord(BaseModel):
     steps_per_epoch: int = Field(ge=1)
     measurements: int = Field(default=0, description="Validations over the schedule.")
     measured_photos: int = Field(default=0, description="Photos validated on.")
+    final_photos: int = Field(
+        default=0, description="Photos of the measurement at the end; 0 = all."
+    )
+    mined_photos: int | None = Field(
+        default=None, description="Good photos of a round of mining; null = as usual."
+    )
+    reduced: tuple[str, ...] = Field(
+        default=(), description="What the minutes left no time for."
+    )
     minutes: float | None = Field(default=None, description="Budget; null = none.")
     ended_early: bool = False
     kept_step: int | None = Field(

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from models.counted import counted
 from trainer.data.archive import is_archive, unpacked
 
 if TYPE_CHECKING:  # check shows progress and must not load a training library
@@ -135,7 +136,7 @@ class TerminalObserver:
             )
         length = f"{recipe.epochs} epochs, {steps} steps"
         if recipe.minutes is not None:
-            length = f"{recipe.minutes:g} minutes"
+            length = counted(recipe.minutes, "minute")
         print_status(
             f"training {recipe.detector} ({recipe.activation}) from {start}: "
             f"{recipe.input_width_px} x {recipe.input_height_px} px, "
@@ -160,11 +161,15 @@ class TerminalObserver:
         self._loss = report.loss if is_first else 0.95 * self._loss + 0.05 * report.loss
         note = f"epoch {epoch} loss {self._loss:.2f} {speed:.1f} photos/s"
         if report.map_50 is not None:
-            note += f" mAP@.5 {report.map_50:.3f}"
+            note += f" mAP@.5 {report.map_50:.3f} {_measured_on(report)}"
         if self._ticker:
             if report.planned:
                 self._ticker.set_total(report.planned)
             self._ticker.tick(report.step, note)
+
+    def reduced(self, text: str) -> None:
+        """Print what a budget of minutes leaves out."""
+        print_status(text)
 
     def measuring(self, photos: int) -> Callable[[], None]:
         """Replace the bar by that of the validation."""
@@ -178,6 +183,14 @@ class TerminalObserver:
             self._ticker.close()
 
 
+def _measured_on(report: "StepReport") -> str:
+    """Return on which photos mAP was measured: fewer give an estimate only."""
+    photos = counted(report.map_photos, "photo")
+    if report.map_photos < report.held_out:
+        return f"(estimate on {report.map_photos} of {report.held_out} photos)"
+    return f"(on all {photos} of the final measurement)"
+
+
 class SilentObserver:
     """Ignores a training that another process of the group reports."""
 
@@ -187,6 +200,9 @@ class SilentObserver:
         """Print nothing."""
 
     def step(self, epoch: int, report: "StepReport") -> None:
+        """Print nothing."""
+
+    def reduced(self, text: str) -> None:
         """Print nothing."""
 
     def measuring(self, photos: int) -> Callable[[], None]:  # noqa: ARG002 (protocol)

@@ -7,6 +7,8 @@ From then on every step is compared with the clock: if the machine becomes slowe
 steps are planned, if it becomes faster, more. The schedule stays a cosine that reaches
 its end; only its speed changes, without a jump of the learning rate.
 
+No budget is refused: ``time_plan`` chooses less work where it is short.
+
 Only ``budget_of`` reads a clock; the other functions take times as seconds.
 """
 
@@ -15,28 +17,31 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from models.errors import ConfigError
-
 SLOW_STEPS = 3  # after a start; not counted
 PACE_STEPS = 10  # counted before the first plan
 PACE_KNOWN_AFTER = SLOW_STEPS + PACE_STEPS
 MAX_PACE_STEPS = 50  # the pace is the mean of at most this many latest steps
 TOLERANCE = 0.02  # of the budget: an end that is planned this far off is moved
-MIN_STEPS = 20  # with fewer, the warm-up of 50 steps is not half over
+LATE_SHARE = 0.05  # of the budget: nothing is left out for an end this much later
 CLOSING_S = 1.0  # to write weights and record
 CLOSING_SHARE = 1.3  # thresholds, metrics and report on top of detection; measured 1.26
-MINUTES_MARGIN = 1.1  # the minutes that an error proposes should be enough
 
 
 class Pace:
-    """Measures how many seconds a step takes."""
+    """Measures how many seconds a step takes.
+
+    Attributes:
+        latest_s: Seconds of the latest step, also of one that is not counted.
+    """
 
     def __init__(self) -> None:
+        self.latest_s = 0.0
         self._slow = SLOW_STEPS
         self._recent: deque[float] = deque(maxlen=MAX_PACE_STEPS)
 
     def add(self, seconds: float) -> None:
         """Count one step."""
+        self.latest_s = seconds
         if self._slow > 0:
             self._slow -= 1
         else:
@@ -59,12 +64,10 @@ class TimeBudget:
 
     Attributes:
         deadline_s: Its end, on the clock of ``now_s``.
-        min_steps: With fewer steps nothing is learned.
     """
 
     total_s: float
     deadline_s: float
-    min_steps: int
 
     def steps(self, now_s: float, step: int, step_s: float, reserve_s: float) -> int:
         """Return the total number of steps that end in time.
@@ -91,33 +94,14 @@ class TimeBudget:
         # be moved after each step.
         return missed_s > max(TOLERANCE * self.total_s, step_s)
 
-    def refuse_too_small(
-        self, now_s: float, step: int, step_s: float, reserve_s: float
-    ) -> None:
-        """Refuse a budget that ends before anything can be learned.
+    def is_late(self, now_s: float, reserve_s: float = 0.0) -> bool:
+        """Return whether the end is missed by more than is tolerated.
 
         Args:
             now_s: The clock.
-            step: Steps done.
-            step_s: Seconds per step.
-            reserve_s: Needed besides steps, until the end.
-
-        Raises:
-            ConfigError: The budget is too short; the error names sufficient minutes.
+            reserve_s: Needed until the end.
         """
-        if self.steps(now_s, step, step_s, reserve_s) >= self.min_steps:
-            return
-        missing = max(0, self.min_steps - step)
-        spent_s = self.total_s - (self.deadline_s - now_s)
-        needed_s = spent_s + missing * step_s + reserve_s
-        enough = math.ceil(needed_s / 60 * MINUTES_MARGIN * 10) / 10
-        raise ConfigError(
-            f"--minutes {self.total_s / 60:g}: too short to learn anything.",
-            why=f"One pass over the photos is {self.min_steps} steps of "
-            f"{step_s:.2g} s here; reading and measuring the photos takes "
-            f"{spent_s - step * step_s + reserve_s:.0f} s.",
-            fix=f"Give --minutes {enough:g} or more, or a smaller --size.",
-        )
+        return now_s + reserve_s > self.deadline_s + LATE_SHARE * self.total_s
 
 
 def closing_s(photos: int, photo_s: float) -> float:
@@ -130,17 +114,14 @@ def closing_s(photos: int, photo_s: float) -> float:
     return CLOSING_S + photos * photo_s * CLOSING_SHARE
 
 
-def budget_of(
-    minutes: float | None, started_s: float | None, steps_per_epoch: int
-) -> TimeBudget | None:
+def budget_of(minutes: float | None, started_s: float | None) -> TimeBudget | None:
     """Return the budget for a number of minutes; None if no minutes were given.
 
     Args:
         started_s: Monotonic clock at the start of the minutes; None = now.
-        steps_per_epoch: A budget allows at least one pass over the photos.
     """
     if minutes is None:
         return None
     started_s = time.monotonic() if started_s is None else started_s
     seconds = 60 * minutes
-    return TimeBudget(seconds, started_s + seconds, max(MIN_STEPS, steps_per_epoch))
+    return TimeBudget(seconds, started_s + seconds)

@@ -17,6 +17,7 @@ from models.files import open_new
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.fit.session import TrainingSession
+from trainer.fit.time_plan import TimePlan
 from trainer.run import unwritable
 
 CHECKPOINT_EVERY_S = 60.0
@@ -65,9 +66,22 @@ class CheckpointFile:
         except (KeyError, TypeError, ValueError) as exc:
             raise cannot_resume(self._path, exc) from exc
 
-    def remove(self) -> None:
-        """Remove the checkpoint, if there is one."""
-        self._path.unlink(missing_ok=True)
+
+def stored_plan(path: Path) -> TimePlan:
+    """Return the plan of minutes that an interrupted training follows.
+
+    Args:
+        path: From ``CheckpointFile``.
+
+    Raises:
+        TrainingError: There is no checkpoint, or it is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        plan = state["extra"].get("time_plan")  # 0.1 has none
+        return TimePlan.from_state(plan) if plan else TimePlan()
+    except (OSError, *UNREADABLE) as exc:
+        raise cannot_resume(path, exc) from exc
 
 
 def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> None:

@@ -148,6 +148,8 @@ class StepReport:
         loss: Total loss of the batch, over all processes.
         planned: Steps in total, as planned now; 0 = not planned yet.
         map_50: Latest validation result; None = not validated yet.
+        map_photos: Photos that it was measured on.
+        held_out: Photos that will be measured on at the end.
     """
 
     step: int
@@ -156,6 +158,8 @@ class StepReport:
     learning_rate: float
     planned: int = 0
     map_50: float | None = None
+    map_photos: int = 0
+    held_out: int = 0
 
 
 @dataclass(slots=True)

@@ -23,7 +23,8 @@ from trainer.detectors.base import TrainableDetector
 MINED_AT = (0.2, 0.4, 0.6)  # of the schedule: all before ``CLOSE_UP_PHASE``
 MIN_SCORE = 0.05
 MAX_CENTRES = 5  # of a photo, the highest scores
-MAX_PHOTOS = 100  # of a round, other ones in each
+MAX_PHOTOS, MIN_PHOTOS = 100, 10  # of a round
+TIME_SHARE = 0.1  # of a budget of minutes, for all rounds together
 
 Predict = Callable[[TrainableDetector, Sequence[Photo]], Sequence[Detections]]
 """Returns the detections of a network on photos, highest score first."""
@@ -37,10 +38,12 @@ class HardNegatives:
 
     Attributes:
         centres: By position of the photo in ``photos``.
+        max_photos: Of a round, other ones in each.
     """
 
     def __init__(self, photos: Sequence[Photo], predict: Predict) -> None:
         self.centres: dict[int, tuple[CropCentre, ...]] = {}
+        self.max_photos = MAX_PHOTOS
         self._photos, self._predict = photos, predict
         self._good = [i for i, photo in enumerate(photos) if photo.is_good]
         self._rounds, self._phase = 0, 0.0  # done, and when the latest one was
@@ -65,6 +68,16 @@ class HardNegatives:
         """
         return sum(at > phase for at in MINED_AT) * len(self._next_part()) * photo_s
 
+    def limit(self, seconds: float, photo_s: float) -> None:
+        """Mine fewer photos where a training has little time.
+
+        Args:
+            seconds: That the training may take.
+            photo_s: Seconds to predict on one photo.
+        """
+        fitting = int(TIME_SHARE * seconds / max(photo_s * len(MINED_AT), 1e-6))
+        self.max_photos = min(MAX_PHOTOS, max(MIN_PHOTOS, fitting))
+
     def mine(self, model: TrainableDetector, phase: float) -> None:
         """Predict on good photos; the detections replace their earlier centres.
 
@@ -83,6 +96,7 @@ class HardNegatives:
         return {
             "rounds": self._rounds,
             "phase": self._phase,
+            "max_photos": self.max_photos,
             "spots": {str(index): found for index, found in self.centres.items()},
         }
 
@@ -93,6 +107,7 @@ class HardNegatives:
             state: From ``state``.
         """
         self._rounds, self._phase = int(state["rounds"]), float(state["phase"])
+        self.max_photos = int(state.get("max_photos", MAX_PHOTOS))  # 0.1 had no limit
         # Changed in place: the sampler reads the same table.
         self.centres.clear()
         for index, centres in state["spots"].items():
@@ -100,7 +115,7 @@ class HardNegatives:
 
     def _next_part(self) -> list[int]:
         """Return the good photos of the next round, evenly spread."""
-        stride = math.ceil(len(self._good) / MAX_PHOTOS) or 1
+        stride = math.ceil(len(self._good) / self.max_photos) or 1
         return self._good[self._rounds % stride :: stride]
 
 

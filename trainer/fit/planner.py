@@ -6,10 +6,11 @@ clock.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from models.counted import counted
 from trainer.fit.budget import (
     PACE_KNOWN_AFTER,
     Pace,
@@ -22,6 +23,9 @@ from trainer.fit.validation import Validator, plan_validation
 from trainer.run import ScheduleRecord
 
 ANNEALED_IN = 0.25  # of the remaining steps, when a training is cut short
+PROBED_AGAIN_AT = (
+    0.5  # of the schedule: late enough for detections, early enough to act
+)
 
 
 class TrainingClock:
@@ -73,8 +77,10 @@ class Planner:
         budget: None = the end of the schedule is not moved.
         repeated: Schedule of a run to repeat, used unchanged, to the step; then nothing
             is planned and there is no budget.
+        reduced: What the minutes leave no time for, in words.
 
     Attributes:
+        on_reduced: Called when more is left out.
         is_planned: Whether pace and plan are known.
     """
 
@@ -86,24 +92,22 @@ class Planner:
         clock: TrainingClock,
         budget: TimeBudget | None,
         repeated: ScheduleRecord | None = None,
+        reduced: Sequence[str] = (),
     ) -> None:
-        self.is_planned = False
+        self.is_planned = self._is_probed_again = False
+        self.reduced = list(reduced)
+        self.on_reduced: Callable[[str], None] = lambda _: None
         self.budget = None if repeated else budget
         self._training, self._validator = training, validator
         self._negatives, self._clock, self._repeated = negatives, clock, repeated
 
     @property
     def planned_steps(self) -> int:
-        """Steps in total; 0 = a budget decides, and they are not known yet."""
-        is_known = self.is_planned or not self.budget
-        return self._training.schedule.steps if is_known else 0
+        """Steps in total, as planned now."""
+        return self._training.schedule.steps
 
     def update(self) -> None:
-        """Fit validations and schedule to the pace, once it is known.
-
-        Raises:
-            ConfigError: The budget is too small to learn anything.
-        """
+        """Fit validations and schedule to the pace, once it is known."""
         if self._repeated:
             # Planned at the step at which the first training knew its pace, so that
             # both validate at the same steps.
@@ -113,7 +117,8 @@ class Planner:
                 )
                 self.is_planned = True
         elif not self._clock.pace.is_known:
-            return
+            if self.budget:
+                self._end_in_time(self.budget)
         elif not self.is_planned:
             self._plan()
             self.is_planned = True
@@ -131,6 +136,32 @@ class Planner:
         if self.budget:
             deadline_s = self.budget.deadline_s - earlier_s
             self.budget = replace(self.budget, deadline_s=deadline_s)
+
+    def state_end(self, photos: int) -> None:
+        """State in words what the end of a budget has left out.
+
+        Args:
+            photos: That were measured.
+        """
+        if not self.budget:
+            return
+        planned = self._validator.final_count
+        if photos < planned:
+            self._leave_out(f"the run is measured on {photos} of {planned} photos")
+        now_s = time.monotonic()
+        if self.budget.is_late(now_s):
+            took_s = self.budget.total_s + now_s - self.budget.deadline_s
+            self._leave_out(
+                f"the training took {took_s:.0f} s; "
+                f"{counted(self._training.step, 'step')} and the measurement of "
+                f"{counted(photos, 'photo')} were the least work"
+            )
+
+    def _leave_out(self, text: str) -> None:
+        if self.budget:
+            text = f"--minutes {self.budget.total_s / 60:g} is short: {text}"
+            self.reduced.append(text)
+            self.on_reduced(text)
 
     def end_early(self) -> None:
         """Shorten the rest of the schedule if training no longer improves the network.
@@ -151,11 +182,11 @@ class Planner:
             self._training.group,
         )
         with self._clock.paused():
-            if group.is_leader:
+            if group.is_leader and not validator.photo_s:
                 validator.probe(training.average.model)
             steps = training.schedule.steps
             if self.budget:
-                self._refuse_too_small(self.budget)
+                self._limit_mining(self.budget)
                 steps = int(group.leader_number(self._fitting_steps(self.budget)))
             chosen = (0, 0)
             if group.is_leader:
@@ -168,20 +199,57 @@ class Planner:
             if self.budget:  # again: now with the time of the validations
                 steps = int(group.leader_number(self._fitting_steps(self.budget)))
                 training.end_at(steps)
+                if not count:
+                    self._leave_out("mAP is measured at the end only")
 
-    def _refuse_too_small(self, budget: TimeBudget) -> None:
-        if self._training.group.is_leader:
-            reserve_s = closing_s(
-                len(self._validator.held_out), self._validator.photo_s
-            )
-            step, step_s = self._training.step, self._clock.pace.step_s
-            budget.refuse_too_small(self._clock.now_s, step, step_s, reserve_s)
+    def _limit_mining(self, budget: TimeBudget) -> None:
+        if self._negatives:
+            seconds = self._training.group.leader_number(budget.total_s)
+            photo_s = self._training.group.leader_number(self._validator.photo_s)
+            self._negatives.limit(seconds, photo_s)
+
+    def _end_in_time(self, budget: TimeBudget) -> None:
+        """Follow the clock before the pace is known: a short training ends here."""
+        training, step_s = self._training, self._clock.pace.latest_s
+        fitting = budget.steps(
+            self._clock.now_s, training.step, step_s, self._closing_s()
+        )
+        # The first step is slower than the others: it may end a training, never
+        # shorten or lengthen it.
+        if training.step > 1 or fitting == training.step:
+            self._move_end(budget, fitting, step_s)
+
+    def _closing_s(self) -> float:
+        """Return the seconds after the last step."""
+        validator = self._validator
+        needed_s = closing_s(validator.final_count, validator.photo_s)
+        if validator.count and len(validator.photos) == len(validator.held_out):
+            # The last validation is the final measurement: not made twice.
+            needed_s -= validator.final_count * validator.photo_s
+        return needed_s
+
+    def _probe_again(self) -> None:
+        """Measure the detection once more, now that there are detections.
+
+        The first measure is a guess, and other programs may have used the machine: a
+        training was seen to end at two thirds of its minutes.
+        """
+        training, validator = self._training, self._validator
+        if self._is_probed_again or training.phase < PROBED_AGAIN_AT:
+            return
+        self._is_probed_again = True
+        if training.group.is_leader and not validator.history:
+            with self._clock.paused():
+                validator.probe(training.average.model, is_new=False)
 
     def _follow(self, budget: TimeBudget) -> None:
         """Move the end of the schedule if it no longer fits the leader's clock."""
+        self._probe_again()
+        self._move_end(budget, self._fitting_steps(budget), self._clock.pace.step_s)
+
+    def _move_end(self, budget: TimeBudget, fitting: int, step_s: float) -> None:
         planned = self._training.schedule.steps
-        fitting = self._fitting_steps(budget)
-        is_off = budget.is_off(planned, fitting, self._clock.pace.step_s)
+        is_off = budget.is_off(planned, fitting, step_s)
         wanted = self._training.group.leader_number(fitting if is_off else planned)
         if wanted != planned:
             self._training.end_at(int(wanted))
@@ -189,8 +257,7 @@ class Planner:
     def _fitting_steps(self, budget: TimeBudget) -> int:
         """Return the total of steps that end in time, besides all other work."""
         validator, training = self._validator, self._training
-        reserve_s = closing_s(len(validator.held_out), validator.photo_s)
-        reserve_s += validator.remaining_s()
+        reserve_s = self._closing_s() + validator.remaining_s()
         if self._negatives:
             reserve_s += self._negatives.remaining_s(training.phase, validator.photo_s)
         step_s = self._clock.pace.step_s

@@ -6,6 +6,8 @@ order is: data, network, grafted weights, the steps, thresholds and metrics on p
 that were not trained on.
 """
 
+import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,21 +16,26 @@ from typing import Protocol
 import torch
 
 from models.detections import Detections
-from models.errors import ConfigError
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.sample import Batch
-from trainer.data.sampling.augmentation import EpochSampler, TrainingPhotos, make_loader
+from trainer.data.sampling.augmentation import (
+    EpochSampler,
+    TrainingPhotos,
+    collate,
+    make_loader,
+)
 from trainer.data.sampling.crops import CLOSE_UP_PHASE
 from trainer.data.sampling.tiles import TrainingTiles
 from trainer.detectors.weights import TransferReport
 from trainer.detectors.zoo import build_detector, load_weights
 from trainer.evaluation.leakage import trained_parts
 from trainer.evaluation.metrics import measure, predict_photos
+from trainer.evaluation.part import measured_part, predict_in_time
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.budget import budget_of
-from trainer.fit.checkpoint import CheckpointFile
+from trainer.fit.budget import CLOSING_SHARE, TimeBudget, budget_of
+from trainer.fit.checkpoint import CheckpointFile, stored_plan
 from trainer.fit.distributed.data_parallel import require_share, synchronize
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from trainer.fit.earlier_run import ancestors, inherit
@@ -58,6 +65,14 @@ from trainer.fit.sampler import (
     steps_in_epoch,
 )
 from trainer.fit.session import TrainingCurve, TrainingSession
+from trainer.fit.speed import measure_speed
+from trainer.fit.time_plan import (
+    LEAST_PHOTOS,
+    PROBE_S,
+    TimePlan,
+    fit_to_time,
+    least_work,
+)
 from trainer.fit.validation import Validator
 from trainer.run import (
     CHECKPOINT_NAME,
@@ -80,6 +95,9 @@ class Observer(Protocol):
     ) -> None:
         """Training starts or resumes."""
 
+    def reduced(self, text: str) -> None:
+        """A budget of minutes leaves something out."""
+
     def step(self, epoch: int, report: StepReport) -> None:
         """One step is done."""
 
@@ -93,7 +111,8 @@ class Outcome:
 
     Attributes:
         run: On disk and in memory.
-        found: One for each held-out photo.
+        found: One for each photo.
+        photos: Measured on: the held-out ones, or a part where minutes were short.
     """
 
     run: Run
@@ -138,13 +157,18 @@ def train(
     Raises:
         TrainingError: Weights, output folder, or the loss is not finite.
         DatasetError: Nothing to train on, or a limit that cannot be measured.
-        ConfigError: The budget is too small.
         WorkerFinishedError: In processes that do not lead, once trained.
     """
     trained_on, held_out = dataset.for_training()
     if options.limit:
         options.limit.check(held_out)
-    recipe = resolve(options, trained_on)
+    budget = budget_of(options.minutes, started_s)
+    plan = _time_plan(
+        dataset, options, out / CHECKPOINT_NAME, budget, group, resume=resume
+    )
+    recipe = resolve(plan.apply(options), trained_on)
+    if budget:
+        recipe = replace(recipe, warmup_steps=plan.warmup_steps)
     require_share(recipe.batch, group)
     made_with = _made_with(recipe, dataset, options.repeats)
     group.require_same("recipe and photos", str(made_with))
@@ -156,35 +180,43 @@ def train(
     prepared = prepare_training(
         recipe, dataset.labels, steps_per_epoch, group, repeated
     )
+    if plan.steps:
+        prepared.training.schedule = replace(
+            prepared.training.schedule, steps=plan.steps
+        )
     known = trained_parts(dataset.split_assignment, trained_on, held_out)
     if known.defective:  # frames of a trained part would choose the weights it knows
         options = replace(options, selects=False)
-    validator = _validator(options, recipe, held_out, len(dataset.labels))
-    budget = budget_of(recipe.minutes, started_s, steps_per_epoch)
+    validator = _validator(options, recipe, held_out, len(dataset.labels), plan)
     negatives = HardNegatives(data.photos, validator.predict) if recipe.mines else None
+    if negatives and repeated and repeated.mined_photos:
+        negatives.max_photos = repeated.mined_photos
     clock = TrainingClock()
+    planner = Planner(
+        prepared.training, validator, negatives, clock, budget, repeated, plan.reduced
+    )
     session = TrainingSession(
         prepared.training,
         clock,
-        Planner(prepared.training, validator, negatives, clock, budget, repeated),
+        planner,
         validator,
         negatives,
         TrainingCurve(),
         steps_per_epoch,
+        plan,
     )
     checkpoint = CheckpointFile(out / CHECKPOINT_NAME, made_with)
     if resume:
         checkpoint.resume(session)
     group.require_same("steps done", str(prepared.training.step))
     observer.begin(recipe, prepared.transfer, prepared.training.schedule.steps)
+    for text in plan.reduced:
+        observer.reduced(text)
+    planner.on_reduced = observer.reduced
     if not resume:
         checkpoint.save(session)
     batches = _batches(recipe, data, epoch, session)
-    try:
-        _train_steps(session, batches, checkpoint, observer)
-    except ConfigError:  # the budget is too small: nothing can resume from here
-        checkpoint.remove()
-        raise
+    _train_steps(session, batches, checkpoint, observer)
     group.leave_to_leader()
     return _finish(dataset, options, out, observer, prepared, session)
 
@@ -199,7 +231,6 @@ def _train_steps(
 
     Raises:
         TrainingError: The loss is not finite, or the checkpoint cannot be written.
-        ConfigError: The budget is too small.
     """
     training, clock, planner = session.training, session.clock, session.planner
     validator, curve = session.validator, session.curve
@@ -297,12 +328,58 @@ def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
     return TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
 
 
+def _time_plan(
+    dataset: Dataset,
+    options: TrainOptions,
+    checkpoint: Path,
+    budget: TimeBudget | None,
+    group: ProcessGroup,
+    *,
+    resume: bool,
+) -> TimePlan:
+    """Return the work that the minutes allow; the leader's speed counts."""
+    if options.repeats:
+        return TimePlan(final_photos=options.repeats.schedule.final_photos)
+    if resume:
+        return stored_plan(checkpoint)
+    if not budget:
+        return TimePlan()
+    own = ""
+    if group.is_leader:
+        own = json.dumps(_measured_plan(dataset, options, budget).state())
+    return TimePlan.from_state(json.loads(group.leader_text("time plan", own)))
+
+
+def _measured_plan(
+    dataset: Dataset, options: TrainOptions, budget: TimeBudget
+) -> TimePlan:
+    """Measure the speed of this machine, where there is time, and return the plan."""
+    photos, held_out = dataset.for_training()
+    recipe = resolve(options, photos)
+    if budget.deadline_s - time.monotonic() < PROBE_S:
+        return least_work(options, recipe, photos, held_out)
+    started_s = time.monotonic()
+    data = _training_data(recipe, photos)
+    order = EpochSampler(data.photos, recipe.seed).order()[: recipe.batch]
+    batch = collate([data[index] for index in order])
+    load_s = time.monotonic() - started_s
+    if budget.deadline_s - time.monotonic() < PROBE_S:
+        return least_work(options, recipe, photos, held_out)
+    speed = measure_speed(recipe, len(dataset.labels), batch, load_s, held_out)
+    left_s = budget.deadline_s - time.monotonic()
+    return fit_to_time(options, recipe, photos, held_out, speed, left_s)
+
+
 def _validator(
-    options: TrainOptions, recipe: Recipe, held_out: tuple[Photo, ...], labels: int
+    options: TrainOptions,
+    recipe: Recipe,
+    held_out: tuple[Photo, ...],
+    labels: int,
+    plan: TimePlan,
 ) -> Validator:
     """Return the validator; it never shortens a schedule whose length was given."""
     is_length_given = options.epochs or options.minutes or options.repeats
-    return Validator(
+    validator = Validator(
         held_out,
         labels,
         (recipe.input_height_px, recipe.input_width_px),
@@ -310,6 +387,9 @@ def _validator(
         may_end_early=not is_length_given,
         selects=options.selects,
     )
+    validator.final_count = plan.final_photos or len(held_out)
+    validator.photo_s = plan.photo_s
+    return validator
 
 
 def _batches(
@@ -344,20 +424,15 @@ def _finish(
     session: TrainingSession,
 ) -> Outcome:
     """Choose the weights and thresholds, measure, and write the run."""
-    recipe, held_out = prepared.recipe, session.validator.held_out
+    recipe = prepared.recipe
     model, labels = session.training.average.model, dataset.labels
     kept_step = session.validator.restore_best(model)
     keep_split(out, dataset.split_assignment)
-    size_px = (recipe.input_height_px, recipe.input_width_px)
-    found = predict_photos(
-        tiled(TorchDetector(model, *size_px), recipe.tiles),
-        held_out,
-        len(labels),
-        on_photo=observer.measuring(len(held_out)),
-    )
+    photos, found = _measured(session, recipe, kept_step, observer)
+    session.planner.state_end(len(photos))
     split = _held_out_name(dataset)
-    known = trained_parts(dataset.split_assignment, dataset.for_training()[0], held_out)
-    chosen = choose_thresholds(found, held_out, labels, split, options.limit)
+    known = trained_parts(dataset.split_assignment, dataset.for_training()[0], photos)
+    chosen = choose_thresholds(found, photos, labels, split, options.limit)
     thresholds = known.without_claims(chosen)
     points = session.curve.points
     record = RunRecord(
@@ -378,16 +453,43 @@ def _finish(
         versions=library_versions(),
         seconds=points[-1].seconds if points else 0.0,
         thresholds=thresholds,
-        metrics=known.mask(measure(found, held_out, labels, thresholds, split)),
+        metrics=known.mask(measure(found, photos, labels, thresholds, split)),
         curve=tuple(points),
-        schedule=session.schedule_record(kept_step),
+        schedule=session.schedule_record(kept_step, len(photos)),
         ancestors=prepared.ancestors,
         repeats=options.repeats.name if options.repeats else None,
         machine=this_machine(),
         git_revision=git_revision(),
         split=dataset.split_assignment.summary(),
     )
-    return Outcome(write_run(out, record, model), found, held_out)
+    return Outcome(write_run(out, record, model), found, photos)
+
+
+def _measured(
+    session: TrainingSession, recipe: Recipe, kept_step: int | None, observer: Observer
+) -> tuple[tuple[Photo, ...], list[Detections]]:
+    """Return the photos of the measurement at the end, and the detections on them."""
+    validator, budget = session.validator, session.planner.budget
+    step = session.training.step if kept_step is None else kept_step
+    if (known := validator.found_at(step)) is not None:
+        return validator.held_out, known
+    photos = measured_part(validator.held_out, validator.final_count)
+    model = session.training.average.model
+    size_px = (recipe.input_height_px, recipe.input_width_px)
+    detector = tiled(TorchDetector(model, *size_px), recipe.tiles)
+    labels, on_photo = validator.label_count, observer.measuring(len(photos))
+    if not (budget and validator.selects):
+        return photos, predict_photos(detector, photos, labels, on_photo=on_photo)
+    started_s = time.monotonic()
+
+    def is_late() -> bool:
+        now_s = time.monotonic()
+        # Thresholds, metrics and report of these photos come after it.
+        return budget.is_late(now_s, (now_s - started_s) * (CLOSING_SHARE - 1))
+
+    return predict_in_time(
+        detector, photos, labels, least=LEAST_PHOTOS, is_late=is_late, on_photo=on_photo
+    )
 
 
 def _held_out_name(dataset: Dataset) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from trainer.fit.engine import StepReport, Training
 from trainer.fit.hard_negatives import HardNegatives
 from trainer.fit.planner import Planner, TrainingClock
+from trainer.fit.time_plan import TimePlan
 from trainer.fit.validation import Measurement, Validator
 from trainer.run import CurvePoint, ScheduleRecord
 
@@ -44,6 +45,7 @@ class TrainingCurve:
                 loss=self.loss_sum / max(1, self.loss_count),
                 map_33=measurement.map_33 if measurement else None,
                 map_50=measurement.map_50 if measurement else None,
+                photos=measurement.photos or None if measurement else None,
             )
         )
         self.loss_sum, self.loss_count = 0.0, 0
@@ -56,6 +58,7 @@ class TrainingSession:
     Attributes:
         negatives: None = nothing is mined.
         steps_per_epoch: Over all processes.
+        plan: What a budget of minutes allows.
     """
 
     training: Training
@@ -65,6 +68,7 @@ class TrainingSession:
     negatives: HardNegatives | None
     curve: TrainingCurve
     steps_per_epoch: int
+    plan: TimePlan
 
     @property
     def is_epoch_boundary(self) -> bool:
@@ -86,6 +90,8 @@ class TrainingSession:
             training.schedule.at(training.step - 1),
             self.planner.planned_steps,
             self.validator.latest_map_50,
+            len(self.validator.photos),
+            self.validator.final_count,
         )
 
     def mine_negatives(self) -> bool:
@@ -102,19 +108,26 @@ class TrainingSession:
         negatives.restore(json.loads(training.group.leader_text(name, own)))
         return True
 
-    def schedule_record(self, kept_step: int | None) -> ScheduleRecord:
+    def schedule_record(
+        self, kept_step: int | None, final_photos: int
+    ) -> ScheduleRecord:
         """Return duration and schedule of the training, for the record.
 
         Args:
             kept_step: Step of the weights that were kept; None = the last.
+            final_photos: Photos of the measurement at the end.
         """
         schedule, budget = self.training.schedule, self.planner.budget
+        held_out = len(self.validator.held_out)
         return ScheduleRecord(
             steps=schedule.steps,
             past=schedule.past,
             steps_per_epoch=self.steps_per_epoch,
             measurements=self.validator.count,
             measured_photos=len(self.validator.photos),
+            final_photos=final_photos if final_photos < held_out else 0,
+            mined_photos=self.negatives.max_photos if self.negatives else None,
+            reduced=tuple(self.planner.reduced),
             minutes=budget.total_s / 60 if budget else None,
             ended_early=self.validator.ended_early,
             kept_step=kept_step,
@@ -131,6 +144,9 @@ class TrainingSession:
             "schedule": (schedule.steps, schedule.past),
             "watch": self.validator.state(),
             "negatives": self.negatives.state() if self.negatives else None,
+            "time_plan": replace(
+                self.plan, reduced=tuple(self.planner.reduced)
+            ).state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -27,13 +27,11 @@ from trainer.detectors.base import TrainableDetector
 from trainer.evaluation.metrics import average_precisions, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.engine import Schedule, Training
+from trainer.fit.speed import FOUND_S, stretch
 
 TIME_SHARE = 0.04  # of the training, for all validations together
 USUAL_VALIDATIONS, MAX_VALIDATIONS = 10, 20
 MIN_PHOTOS = 24  # mAP on fewer photos is too noisy
-# Seconds of a processor that the detections of a trained network add to a photo
-# (suppression, scoring); a new network has none. Measured: 0.019 to 0.032.
-FOUND_S = 0.03
 PROBED_PHOTOS = 4
 SMOOTHED_OVER = 3
 PATIENCE = 0.25  # share of the schedule without a rise
@@ -48,12 +46,14 @@ class Measurement:
 
     Attributes:
         phase: Share of the schedule that is done, 0..1.
+        photos: That it was measured on; 0 = by a version that did not record it.
     """
 
     step: int
     phase: float
     map_33: float
     map_50: float
+    photos: int = 0
 
 
 def plan_validation(train_s: float, photo_s: float, photos: int) -> tuple[int, int]:
@@ -103,6 +103,8 @@ class Validator:
         photos: The photos that are validated on: all or an even part.
         history: All validations, in order.
         ended_early: Whether the schedule was shortened.
+        final_count: Photos that are measured on at the end.
+        selects: Whether they may end the training or choose weights.
     """
 
     def __init__(
@@ -116,25 +118,28 @@ class Validator:
         selects: bool = True,
     ) -> None:
         self.photo_s = 0.0
+        self.final_count = len(held_out)
         self.count = 0
         self.photos: list[Photo] = []
         self.history: list[Measurement] = []
         self.ended_early = False
-        self.held_out, self._label_count, self._size_px = held_out, label_count, size_px
-        self._tiles, self._may_end_early, self._selects = tiles, may_end_early, selects
+        self.held_out, self.label_count, self._size_px = held_out, label_count, size_px
+        self._tiles, self._may_end_early, self.selects = tiles, may_end_early, selects
         self._best: dict[str, Any] = {}
         self._best_index = -1
+        self._found: tuple[int, list[Detections]] = (-1, [])  # step, on all photos
 
     @property
     def latest_map_50(self) -> float | None:
         """mAP@.5 of the latest validation; None before the first."""
         return self.history[-1].map_50 if self.history else None
 
-    def probe(self, model: TrainableDetector) -> float:
+    def probe(self, model: TrainableDetector, *, is_new: bool = True) -> float:
         """Return how many seconds one photo will take when it has detections.
 
         Args:
-            model: The average, after a few steps.
+            model: The average.
+            is_new: After a few steps only, so that it has no detections yet.
         """
         some = even_part(self.held_out, PROBED_PHOTOS)
         self.predict(model, some[:1])  # the first one is slower and does not count
@@ -142,10 +147,8 @@ class Validator:
         self.predict(model, some)
         took_s = time.monotonic() - started_s
         cpu_s = time.process_time() - cpu_started_s
-        # If other programs use this machine, a second of processor time takes longer
-        # than a second.
-        stretch = max(1.0, took_s / max(cpu_s, 1e-6))
-        self.photo_s = took_s / len(some) + FOUND_S * stretch
+        found_s = FOUND_S * stretch(took_s, cpu_s) if is_new else 0.0
+        self.photo_s = took_s / len(some) + found_s
         return self.photo_s
 
     def plan(self, count: int, photos: int) -> None:
@@ -155,7 +158,7 @@ class Validator:
             count: Validations over the whole schedule; 0 = never.
             photos: Number of photos, an even part of all.
         """
-        if not self._selects:
+        if not self.selects:
             count = photos = 0
         self.count, self.photos = count, even_part(self.held_out, photos)
 
@@ -182,20 +185,36 @@ class Validator:
     def validate(self, training: Training) -> Measurement:
         """Measure the leader's average, and keep it if it is the best so far."""
         model, group = training.average.model, training.group
-        measured = self._evaluate(model) if group.is_leader else (0.0, 0.0)
+        measured = (0.0, 0.0)
+        if group.is_leader:
+            measured = self._evaluate(model, training.step)
         map_33, map_50 = (group.leader_number(value) for value in measured)
-        measurement = Measurement(training.step, training.phase, map_33, map_50)
+        measurement = Measurement(
+            training.step, training.phase, map_33, map_50, len(self.photos)
+        )
         self.history.append(measurement)
         if self._is_reliable and self._smoothed() > self._smoothed(self._best_index):
             self._best_index = len(self.history) - 1
             self._best = {k: v.clone() for k, v in model.state_dict().items()}
         return measurement
 
-    def _evaluate(self, model: TrainableDetector) -> tuple[float, float]:
+    def found_at(self, step: int) -> list[Detections] | None:
+        """Return the detections on all held-out photos after a step.
+
+        Returns:
+            None where that step was not validated, or on a part of the photos.
+        """
+        validated, found = self._found
+        return found if validated == step else None
+
+    def _evaluate(self, model: TrainableDetector, step: int) -> tuple[float, float]:
         """Return mAP@.33 and mAP@.5 on the chosen photos."""
         started_s = time.monotonic()
-        found = self.predict(model, self.photos)
-        precision = average_precisions(found, self.photos, self._label_count)
+        is_all = len(self.photos) == len(self.held_out)
+        photos = self.held_out if is_all else self.photos
+        found = self.predict(model, photos)
+        self._found = (step, found) if is_all else (-1, [])
+        precision = average_precisions(found, photos, self.label_count)
         self.photo_s = (time.monotonic() - started_s) / len(self.photos)
         return (precision[0.33], precision[0.5]) if precision else (0.0, 0.0)
 
@@ -237,7 +256,9 @@ class Validator:
             "part": len(self.photos),
             "photo_s": self.photo_s,
             "ended_early": self.ended_early,
-            "points": [(m.step, m.phase, m.map_33, m.map_50) for m in self.history],
+            "points": [
+                (m.step, m.phase, m.map_33, m.map_50, m.photos) for m in self.history
+            ],
             "best": self._best,
             "best_point": self._best_index,
         }
@@ -264,7 +285,7 @@ class Validator:
             model: Put into evaluation mode.
         """
         detector = tiled(TorchDetector(model, *self._size_px), self._tiles)
-        return predict_photos(detector, photos, self._label_count)
+        return predict_photos(detector, photos, self.label_count)
 
     @property
     def _is_reliable(self) -> bool:

@@ -187,6 +187,8 @@ def _small_print(subject: ReportSubject) -> str:
             f"{record.input_width_px} x {record.input_height_px} px",
             "Trained from": f"{record.pretrained}, seed {record.seed}, "
             f"{record.dataset_images} photos in all",
+            "Left out": "; ".join(record.schedule.reduced if record.schedule else ())
+            or "nothing",
             "Recipe": ", ".join(f"{k} {v}" for k, v in record.recipe.items()),
             "Versions": ", ".join(f"{k} {v}" for k, v in record.versions.items()),
         }

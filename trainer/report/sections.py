@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models.boxes import FloatArray
+from models.counted import counted
 from models.manifest import Interval, Metrics, Thresholds
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import RIGHT_IOU
@@ -208,12 +209,15 @@ def _loss(record: RunRecord) -> str:
         Axis("epoch", float(max(epochs.max(), 1)), percent=False),
         Axis("loss", high, percent=False),
     )
-    start = escape(Path(record.pretrained).name)
+    start = Path(record.pretrained).name
     text = (
-        f"{len(epochs)} epochs in {record.seconds / 60:.1f} minutes, from {start}. "
+        f"{counted(len(epochs), 'epoch')} in {record.seconds / 60:.1f} minutes, from "
+        f"{start}. "
         "If the loss still falls at the end, train longer."
     )
-    return panel("Training", text, chart)
+    if record.schedule:
+        text += "".join(f" {one}." for one in record.schedule.reduced)
+    return panel("Training", escape(text), chart)
 
 
 def _measured_while_training(record: RunRecord) -> str:
@@ -228,15 +232,28 @@ def _measured_while_training(record: RunRecord) -> str:
     ]
     last = max(float(record.schedule.steps), 1.0)
     chart = line_chart(lines, Axis("step", last, percent=False), Axis("mAP"))
-    text = (
-        f"The averaged weights on {record.schedule.measured_photos} validation photos."
-    )
+    text = _measured_on(record)
     if record.schedule.ended_early:
         text += " mAP no longer rose, so training ended early."
     if record.schedule.kept_step is not None:
         text += f" The weights of step {record.schedule.kept_step} were the best and "
         text += "are kept."
     return panel("While training", text, chart)
+
+
+def _measured_on(record: RunRecord) -> str:
+    """Return on which photos mAP was measured while training."""
+    shown = sum((point.photos or 0) for point in record.curve[-1:])
+    photos = shown or (record.schedule.measured_photos if record.schedule else 0)
+    if photos < record.metrics.images:
+        return (
+            f"An estimate: the averaged weights on {photos} of the "
+            f"{counted(record.metrics.images, 'photo')} that the run is measured on."
+        )
+    return (
+        f"The averaged weights on the {counted(photos, 'photo')} that the run is "
+        "measured on."
+    )
 
 
 def _matrix(subject: ReportSubject) -> str:

@@ -21,6 +21,7 @@ from models.package import Package, list_files, open_package, write_manifest
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.outputs import refuse_inside
+from trainer.evaluation.part import measured_part
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import Run, RunRecord
 from trainer.ship import licences, reference, sbom
@@ -132,7 +133,9 @@ def _photos(
             f"{record.dataset_sha256[:12]}… from {record.dataset}.",
             fix="Give that dataset, or train again with this one.",
         )
-    return dataset.for_training()
+    trained_on, held_out = dataset.for_training()
+    part = record.schedule.final_photos if record.schedule else 0
+    return trained_on, measured_part(held_out, part)
 
 
 def _calibration(record: RunRecord, photos: tuple[Photo, ...]) -> Calibration:

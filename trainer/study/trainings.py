@@ -14,6 +14,7 @@ from models.files import make_folder, write_atomically
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import predict_photos
+from trainer.evaluation.part import measured_part
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.options import TrainOptions
 from trainer.fit.recipe import Observer, Outcome, train
@@ -43,8 +44,10 @@ def train_once(
         TrainingError: As ``train``, or the finished run is damaged.
     """
     if (out / RECORD_NAME).exists():
-        held_out = dataset.for_training()[1]
         run = open_run(out)
+        schedule = run.record.schedule
+        part = schedule.final_photos if schedule else 0
+        held_out = measured_part(dataset.for_training()[1], part)
         size_px = run.record.input_height_px, run.record.input_width_px
         found = predict_photos(
             tiled(TorchDetector(run.model, *size_px), run.record.tiles),

@@ -85,3 +85,22 @@ def test_folder_is_not_unpacked(
     unpack_visibly(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("_every_tick")
+@pytest.mark.parametrize(
+    ("measured", "note"),
+    [
+        (24, "mAP@.5 0.694 (estimate on 24 of 85 photos)"),
+        (85, "mAP@.5 0.694 (on all 85 photos of the final measurement)"),
+    ],
+    ids=["part", "all"],
+)
+def test_map_while_training_names_its_photos(
+    capsys: pytest.CaptureFixture[str], measured: int, note: str
+) -> None:
+    observer = TerminalObserver()
+    observer._ticker = Ticker("train", 4)  # noqa: SLF001 (begin needs a recipe)
+    observer.step(1, StepReport(1, 8, 2.0, 0.01, 4, 0.694, measured, 85))
+    observer.close()
+    assert note in capsys.readouterr().err

@@ -122,9 +122,26 @@ def test_state_survives_a_file(model: TrainableDetector) -> None:
     photos = [photo(n, is_good=True) for n in range(3)]
     negatives = HardNegatives(photos, Finder(detections(0.9)))
     negatives.mine(model, 0.45)
-    assert list(negatives.state()) == ["rounds", "phase", "spots"]  # stored names
+    assert list(negatives.state()) == [
+        "rounds",
+        "phase",
+        "max_photos",
+        "spots",
+    ]  # stored names
     again = HardNegatives(photos, Finder(detections()))
     again.restore(json.loads(json.dumps(negatives.state())))
     assert again.centres == negatives.centres
     assert not again.is_due(0.5)
     assert again.is_due(0.6)
+
+
+def test_rounds_are_smaller_where_a_training_has_little_time() -> None:
+    photos = [photo(n, is_good=True) for n in range(300)]
+    negatives = HardNegatives(photos, Finder(detections(0.9)))
+    assert negatives.remaining_s(0.0, 0.2) == pytest.approx(60)
+    negatives.limit(60, 0.2)
+    assert negatives.remaining_s(0.0, 0.2) <= 6
+    negatives.limit(1, 0.2)
+    assert negatives.max_photos == 10
+    negatives.limit(6000, 0.2)
+    assert negatives.max_photos == 100

@@ -1,5 +1,6 @@
 """When a training ends and is validated, on a simulated clock."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from tests.simulators.trainings import fresh_training
 from trainer.data.dataset import Photo
 from trainer.fit import planner
-from trainer.fit.budget import PACE_KNOWN_AFTER, TimeBudget
+from trainer.fit.budget import PACE_KNOWN_AFTER, TimeBudget, closing_s
 from trainer.fit.engine import Training
 from trainer.fit.planner import Planner, TrainingClock
 from trainer.fit.validation import Measurement, Validator
@@ -42,14 +43,21 @@ def photos(count: int) -> tuple[Photo, ...]:
 class Probed(Validator):
     """A validator whose photos take no time."""
 
-    def probe(self, model: object) -> float:
+    def probe(self, model: object, *, is_new: bool = True) -> float:
         assert model
-        self.photo_s = 0.01
+        self.photo_s = 0.01 if is_new else 0.02
         return self.photo_s
 
 
 def validator() -> Validator:
     return Probed(photos(12), 1, (64, 64), may_end_early=True)
+
+
+def unplanned_training() -> Training:
+    """Return a training whose length a budget will decide."""
+    training = fresh_training()
+    training.schedule = replace(training.schedule, steps=5000)
+    return training
 
 
 def do_steps(training: Training, clock: TrainingClock, time: Clock, count: int) -> None:
@@ -90,10 +98,9 @@ def test_nothing_is_planned_before_the_pace_is_known(time: Clock) -> None:
 
 
 def test_end_follows_the_budget(time: Clock) -> None:
-    training, clock, subject = fresh_training(), TrainingClock(), validator()
-    budget = TimeBudget(100, time.now_s + 100, min_steps=20)
+    training, clock, subject = unplanned_training(), TrainingClock(), validator()
+    budget = TimeBudget(100, time.now_s + 100)
     plan = Planner(training, subject, None, clock, budget)
-    assert plan.planned_steps == 0
     do_steps(training, clock, time, PACE_KNOWN_AFTER)
     plan.update()
     planned = training.schedule.steps
@@ -107,12 +114,75 @@ def test_end_follows_the_budget(time: Clock) -> None:
     assert training.schedule.steps == pytest.approx(planned - 60, abs=2)
 
 
+def test_budget_that_is_over_before_the_pace_is_known_ends_the_training(
+    time: Clock,
+) -> None:
+    training, clock, subject = unplanned_training(), TrainingClock(), validator()
+    budget = TimeBudget(6, time.now_s + 6)
+    plan = Planner(training, subject, None, clock, budget)
+    time.now_s += 2
+    do_steps(training, clock, time, 1)
+    plan.update()
+    assert not training.is_finished
+    time.now_s += 2
+    do_steps(training, clock, time, 1)
+    plan.update()
+    assert training.is_finished
+    assert training.step == 2
+
+
+def test_detection_is_measured_again_when_there_are_detections(time: Clock) -> None:
+    training, clock, subject = unplanned_training(), TrainingClock(), validator()
+    plan = Planner(training, subject, None, clock, TimeBudget(60, time.now_s + 60))
+    for _ in range(PACE_KNOWN_AFTER + 70):
+        do_steps(training, clock, time, 1)
+        plan.update()
+    assert training.phase > planner.PROBED_AGAIN_AT
+    assert subject.photo_s == (0.01 if subject.history else 0.02)
+
+
+def test_final_measurement_is_not_counted_twice(time: Clock) -> None:
+    """Where the last validation is on all photos, the end needs no other one."""
+    training, clock, subject = unplanned_training(), TrainingClock(), validator()
+    budget = TimeBudget(1000, time.now_s + 1000)
+    plan = Planner(training, subject, None, clock, budget)
+    do_steps(training, clock, time, PACE_KNOWN_AFTER)
+    plan.update()
+    assert len(subject.photos) == len(subject.held_out)
+    detections_s = subject.count * 12 * 0.01
+    left_s = budget.deadline_s - time.now_s - detections_s
+    fitting = (left_s - (closing_s(12, 0.01) - 12 * 0.01)) / 0.5
+    assert training.schedule.steps == pytest.approx(13 + fitting, abs=1)
+
+
+def test_work_that_is_left_out_is_stated(time: Clock) -> None:
+    training, clock, subject = unplanned_training(), TrainingClock(), validator()
+    plan = Planner(
+        training, subject, None, clock, TimeBudget(15, time.now_s + 15), None, ["first"]
+    )
+    stated: list[str] = []
+    plan.on_reduced = stated.append
+    subject.photo_s = 0.4
+    do_steps(training, clock, time, PACE_KNOWN_AFTER)
+    plan.update()
+    assert stated == ["--minutes 0.25 is short: mAP is measured at the end only"]
+    time.now_s += 20
+    plan.state_end(9)
+    part, late = (text.removeprefix("--minutes 0.25 is short: ") for text in stated[1:])
+    assert part == "the run is measured on 9 of 12 photos"
+    assert late == (
+        "the training took 26 s; 13 steps and the measurement of 9 photos were the "
+        "least work"
+    )
+    assert plan.reduced == ["first", *stated]
+
+
 def test_repeated_run_is_validated_as_often_from_the_same_step(time: Clock) -> None:
     training, clock, subject = fresh_training(), TrainingClock(), validator()
     record = ScheduleRecord(
         steps=20, steps_per_epoch=4, measurements=5, measured_photos=12
     )
-    budget = TimeBudget(1, time.now_s + 1, min_steps=20)
+    budget = TimeBudget(1, time.now_s + 1)
     plan = Planner(training, subject, None, clock, budget, record)
     assert plan.budget is None
     training.step = PACE_KNOWN_AFTER - 1

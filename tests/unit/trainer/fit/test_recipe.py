@@ -48,6 +48,9 @@ class Recorder:
         if self.steps == self._stop_after:
             raise KeyboardInterrupt
 
+    def reduced(self, text: str) -> None:
+        """Do nothing."""
+
     def measuring(self, photos: int) -> Callable[[], None]:
         """Count the photos."""
         assert photos > 0
@@ -156,7 +159,7 @@ def test_stored_names_of_a_checkpoint_do_not_change(finished: Path) -> None:
     assert list(state) == stored_parts
     extra = state["extra"]
     stored = ["made_with", "curve", "seconds", "losses", "is_planned", "schedule"]
-    assert list(extra) == [*stored, "watch", "negatives"]
+    assert list(extra) == [*stored, "watch", "negatives", "time_plan"]
     watch = ["count", "part", "photo_s", "ended_early", "points", "best", "best_point"]
     assert list(extra["watch"]) == watch
     made_with = [field.name for field in fields(Recipe)]

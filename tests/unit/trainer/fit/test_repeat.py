@@ -24,11 +24,12 @@ from trainer.cli.progress import SilentObserver, TerminalObserver
 from trainer.data.dataset import open_dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector
-from trainer.fit import planner, recipe, validation
+from trainer.fit import planner, recipe, speed, validation
 from trainer.fit.earlier_run import inherit
 from trainer.fit.engine import StepReport
 from trainer.fit.options import TrainOptions
 from trainer.fit.repeat import open_repeat
+from trainer.fit.time_plan import TimePlan
 from trainer.run import Run, open_run
 
 SMALL = ("--size", "64", "--batch", "2", "--weights", "none", "--seed", "3")
@@ -65,7 +66,9 @@ def figures(run: Path) -> dict[str, Any]:
     """Return what must be the same in a repeated run."""
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     curve = [{k: v for k, v in p.items() if k != "seconds"} for p in record["curve"]]
-    schedule = {k: v for k, v in record["schedule"].items() if k != "minutes"}
+    schedule = {
+        k: v for k, v in record["schedule"].items() if k not in {"minutes", "reduced"}
+    }
     weights = sha256_of(run / "model.safetensors")
     return {key: record[key] for key in ("metrics", "thresholds", "seed")} | {
         "curve": curve,
@@ -84,7 +87,8 @@ def test_budget_becomes_steps_that_are_recorded(
         return next(ticks) * TICK_S
 
     clock = SimpleNamespace(monotonic=now_s, process_time=now_s)
-    monkeypatch.setattr(planner, "time", clock)
+    for module in (planner, recipe, speed):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(validation, "time", clock)
     monkeypatch.setattr(validation, "TIME_SHARE", 0.04)
     options = TrainOptions(weights="none", size_px=64, batch=2, seed=3, minutes=0.1)
@@ -100,7 +104,7 @@ def test_budget_becomes_steps_that_are_recorded(
     assert record.schedule
     assert record.schedule.minutes == pytest.approx(0.1)
     assert record.schedule.past
-    assert record.curve[-1].step == record.schedule.steps >= 20
+    assert record.curve[-1].step == record.schedule.steps >= 10
     assert next(ticks) * TICK_S < 6
 
 
@@ -209,13 +213,53 @@ def test_run_of_an_older_version_cannot_be_repeated(
         open_repeat(tmp_path)
 
 
-def test_too_small_budget_leaves_nothing_behind(
+def test_tiny_budget_gives_the_least_run_and_says_what_was_left_out(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = (*SMALL, "--minutes", "0.001")
-    assert train(data, tmp_path / "r", *options) == ConfigError.exit_code
-    assert "or more" in capsys.readouterr().err
-    assert list((tmp_path / "r").iterdir()) == []
+    assert train(data, tmp_path / "r", *options) == 0
+    printed = capsys.readouterr().err
+    record = open_run(tmp_path / "r").record
+    assert record.schedule
+    assert record.schedule.steps == 1
+    first, last = record.schedule.reduced
+    assert first == (
+        "--minutes 0.001 is short: about 1 step fits instead of 60 or more; expect a "
+        "detector that finds little"
+    )
+    assert "the training took" in last
+    assert first in printed
+    assert last in printed
+    assert first in (tmp_path / "r/report.html").read_text("utf-8")
+    assert train(data, tmp_path / "again", "--schedule", str(tmp_path / "r")) == 0
+    assert figures(tmp_path / "again")["weights"] == figures(tmp_path / "r")["weights"]
+
+
+def test_interrupted_budget_resumes_with_the_input_that_it_had_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A faster machine would choose another one, and the weights would not fit."""
+    chosen = TimePlan(320, 0, 2, 5, 0.01, ("--minutes 0.05 is short: smaller",))
+    monkeypatch.setattr(recipe, "_measured_plan", lambda *_: chosen)
+    photos = open_dataset(
+        write_coco(tmp_path / "d", {"train": 2, "val": 2}, size_px=640)
+    )
+    options = TrainOptions(weights="none", batch=1, minutes=0.05)
+
+    class Interrupting(SilentObserver):
+        def step(self, epoch: int, report: StepReport) -> None:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "r"
+    out.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        recipe.train(photos, options, out, Interrupting(), resume=False)
+    monkeypatch.setattr(recipe, "_measured_plan", lambda *_: TimePlan())
+    recipe.train(photos, options, out, SilentObserver(), resume=True)
+    record = open_run(out).record
+    assert record.input_width_px == 320
+    assert record.schedule
+    assert record.schedule.reduced[0] == "--minutes 0.05 is short: smaller"
 
 
 def test_training_continues_from_an_earlier_run(

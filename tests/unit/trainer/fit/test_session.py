@@ -10,6 +10,7 @@ from trainer.data.dataset import Photo
 from trainer.fit.budget import TimeBudget
 from trainer.fit.planner import Planner, TrainingClock
 from trainer.fit.session import TrainingCurve, TrainingSession
+from trainer.fit.time_plan import TimePlan
 from trainer.fit.validation import Measurement, Validator
 
 STEPS_PER_EPOCH = 4
@@ -24,7 +25,14 @@ def session(budget: TimeBudget | None = None) -> TrainingSession:
     validator = Validator(photos, 1, (64, 64), may_end_early=False)
     planner = Planner(training, validator, None, clock, budget)
     return TrainingSession(
-        training, clock, planner, validator, None, TrainingCurve(), STEPS_PER_EPOCH
+        training,
+        clock,
+        planner,
+        validator,
+        None,
+        TrainingCurve(),
+        STEPS_PER_EPOCH,
+        TimePlan(),
     )
 
 
@@ -55,7 +63,7 @@ def test_restored_session_has_curve_plan_and_validations() -> None:
 
 
 def test_seconds_before_the_interruption_are_part_of_the_budget() -> None:
-    after = session(TimeBudget(60, 1060, min_steps=20))
+    after = session(TimeBudget(60, 1060))
     after.restore(interrupted().state() | {"seconds": 40.0})
     assert after.planner.budget
     assert after.planner.budget.deadline_s == pytest.approx(1020)
@@ -91,8 +99,19 @@ def test_report_is_of_the_latest_step() -> None:
 
 
 def test_record_holds_what_a_repeated_run_needs() -> None:
-    record = interrupted().schedule_record(kept_step=4)
+    record = interrupted().schedule_record(4, final_photos=5)
     assert (record.steps, record.past) == (30, ((5, 10),))
     assert (record.measurements, record.measured_photos) == (5, 6)
     assert (record.steps_per_epoch, record.kept_step) == (STEPS_PER_EPOCH, 4)
     assert record.minutes is None
+    assert record.final_photos == 5
+    assert interrupted().schedule_record(4, final_photos=6).final_photos == 0
+
+
+def test_report_names_the_photos_that_map_was_measured_on() -> None:
+    subject = interrupted()
+    subject.validator.final_count = 5
+    report = subject.report(images=8, loss=2.0)
+    assert (report.map_photos, report.held_out) == (6, 5)
+    subject.curve.end_epoch(2, 8, 5.0, Measurement(8, 0.4, 0.5, 0.25, photos=6))
+    assert [point.photos for point in subject.curve.points] == [None, 6]

@@ -1,0 +1,78 @@
+"""The photos of a measurement that has no time for all held-out ones.
+
+The photos are put into an order of which each beginning is an even part of all:
+defective and good photos in their proportion, each spread over the whole list. So a
+measurement may stop at any photo, and its number alone repeats it.
+"""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from models.detections import Detections
+from models.detector import Detector
+from trainer.data.dataset import Photo
+from trainer.evaluation.metrics import predict_photos
+
+
+def spread_order(photos: Sequence[Photo]) -> list[int]:
+    """Return positions, of which each beginning is an even part of all."""
+    rank: dict[int, Fraction] = {}
+    for is_good in (False, True):
+        group = [i for i, photo in enumerate(photos) if photo.is_good is is_good]
+        spread = sorted(range(len(group)), key=_reversed_bits)
+        for place, member in enumerate(spread):
+            rank[group[member]] = Fraction(2 * place + 1, 2 * len(group))
+    return sorted(rank, key=lambda index: (rank[index], index))
+
+
+def _reversed_bits(number: int) -> float:
+    """Return a number's binary digits mirrored at the point, in 0..1.
+
+    Source:
+        van der Corput's sequence of base 2.
+    """
+    result, share = 0.0, 0.5
+    while number:
+        result += share * (number & 1)
+        number, share = number >> 1, share / 2
+    return result
+
+
+def measured_part(photos: tuple[Photo, ...], count: int) -> tuple[Photo, ...]:
+    """Return an even part of photos in their own order.
+
+    Args:
+        count: Photos of the part; 0 = all.
+    """
+    if not 0 < count < len(photos):
+        return photos
+    return tuple(photos[i] for i in sorted(spread_order(photos)[:count]))
+
+
+def predict_in_time(
+    detector: Detector,
+    photos: tuple[Photo, ...],
+    label_count: int,
+    *,
+    least: int,
+    is_late: Callable[[], bool],
+    on_photo: Callable[[], None] | None = None,
+) -> tuple[tuple[Photo, ...], list[Detections]]:
+    """Return the photos that there was time for, in their own order, and detections.
+
+    Args:
+        least: Photos that are measured in any case.
+        is_late: Called before each other photo.
+
+    Returns:
+        An even part of the photos, and one ``Detections`` for each.
+    """
+    found: dict[int, Detections] = {}
+    for index in spread_order(photos):
+        if len(found) >= least and is_late():
+            break
+        found[index] = predict_photos(
+            detector, [photos[index]], label_count, on_photo=on_photo
+        )[0]
+    chosen = sorted(found)
+    return tuple(photos[i] for i in chosen), [found[i] for i in chosen]

@@ -1,0 +1,230 @@
+"""Chooses less work where a budget of minutes is short; no budget is refused.
+
+What is left out, in this order:
+
+1. measurements while training (``validation.plan_validation``);
+2. the size of the input, as long as small defects stay as large as a detector needs;
+3. photos of the measurement at the end: an even part instead of all held-out ones;
+4. tiles, and the rest of the input's size, down to ``SMALLEST_INPUT_PX``;
+5. steps: there may be a single one.
+
+What was given as an option (``--size``, ``--tiles``) is kept. Each choice is stated in
+words, for the terminal, the run's record and its report.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from models.counted import counted
+from trainer.data.dataset import Photo
+from trainer.fit.budget import CLOSING_S, CLOSING_SHARE, closing_s
+from trainer.fit.input_size import (
+    SIZE_MULTIPLE_PX,
+    SMALLEST_BOX_PX,
+    input_size,
+    small_box_share,
+)
+from trainer.fit.options import WARMUP_STEPS, Recipe, TrainOptions
+from trainer.fit.speed import Speed
+from trainer.fit.tiling import TileMode
+
+SMALLEST_INPUT_PX = 320  # of the longer side; below, whole parts become too small
+WANTED_STEPS = 60  # past the usual warm-up; fewer only where nothing else is left
+LEAST_PHOTOS = 24  # of the final measurement: mAP on fewer is too noisy
+MEASURED_SHARE = 0.3  # of the minutes, for the measurement at the end
+WARMUP_SHARE = 0.25  # of the steps: a short training needs its highest rate too
+PROBE_S = 2.0  # with less time left, nothing is measured first
+
+
+@dataclass(frozen=True, slots=True)
+class TimePlan:
+    """The work that a budget of minutes allows.
+
+    Attributes:
+        size_px: Longer side of the input, without tiles; None = as the options choose.
+        final_photos: Photos of the measurement at the end; 0 = all held-out ones.
+        steps: About as many fit; 0 = not known.
+        warmup_steps: Steps until the highest learning rate.
+        photo_s: Seconds to detect and score on one photo; 0 = not measured.
+        reduced: What is left out, in words.
+    """
+
+    size_px: int | None = None
+    final_photos: int = 0
+    steps: int = 0
+    warmup_steps: int = WARMUP_STEPS
+    photo_s: float = 0.0
+    reduced: tuple[str, ...] = ()
+
+    def apply(self, options: TrainOptions) -> TrainOptions:
+        """Return the options of a training that follows this plan."""
+        # With a size and tiles being chosen (AUTO), photos are not cut.
+        return replace(options, size_px=self.size_px or options.size_px)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return asdict(self)
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> "TimePlan":
+        """Return the plan of a checkpoint, from ``state``."""
+        values = dict(state)
+        return TimePlan(**values | {"reduced": tuple(values["reduced"])})
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """One input, and the pixels that a step and a photo take with it."""
+
+    size_px: int | None
+    height_px: int
+    width_px: int
+    photo_pixels: int
+    keeps_small_defects: bool = True
+
+    @property
+    def step_pixels(self) -> int:
+        return self.height_px * self.width_px
+
+
+def least_work(
+    options: TrainOptions,
+    recipe: Recipe,
+    photos: Sequence[Photo],
+    held_out: Sequence[Photo],
+) -> TimePlan:
+    """Return the plan of a budget that is over before a training can start."""
+    choice = list(_choices(options, recipe, photos))[-1]
+    part = min(LEAST_PHOTOS, len(held_out)) if options.selects else len(held_out)
+    return _plan(options, recipe, choice, part, len(held_out), steps=1.0, photo_s=0.0)
+
+
+def fit_to_time(
+    options: TrainOptions,
+    recipe: Recipe,
+    photos: Sequence[Photo],
+    held_out: Sequence[Photo],
+    speed: Speed,
+    left_s: float,
+) -> TimePlan:
+    """Return the work that fits in the time.
+
+    Args:
+        options: Those of the user, with minutes.
+        recipe: What they would give without a budget.
+        photos: To train on.
+        speed: Measured at the recipe's input.
+        left_s: Seconds until the end of the budget.
+    """
+    choices = list(_choices(options, recipe, photos))
+    all_photos = len(held_out)
+    least = min(LEAST_PHOTOS, all_photos) if options.selects else all_photos
+    for keeps, is_part in ((True, False), (True, True), (False, True)):
+        fitting = [each for each in choices if each.keeps_small_defects or not keeps]
+        # The first choice that fits is the largest one; a part of the photos is
+        # measured at the input that leaves the most time, except for tiles.
+        for choice in fitting[-1:] if is_part and keeps else fitting:
+            room = _photos_in_time(speed, choice, left_s)
+            if room >= (least if is_part else all_photos):
+                return _fitted(options, recipe, choice, room, all_photos, speed, left_s)
+    return _fitted(options, recipe, choices[-1], least, all_photos, speed, left_s)
+
+
+def _fitted(
+    options: TrainOptions,
+    recipe: Recipe,
+    choice: _Choice,
+    room: int,
+    held_out: int,
+    speed: Speed,
+    left_s: float,
+) -> TimePlan:
+    part = min(room, held_out)
+    photo_s = speed.photo_s(choice.photo_pixels)
+    steps = (left_s - closing_s(part, photo_s)) / speed.step_s(choice.step_pixels)
+    return _plan(options, recipe, choice, part, held_out, steps=steps, photo_s=photo_s)
+
+
+def _photos_in_time(speed: Speed, choice: _Choice, left_s: float) -> int:
+    """Return how many photos can be measured besides the wanted steps."""
+    steps_s = WANTED_STEPS * speed.step_s(choice.step_pixels)
+    for_photos_s = min(left_s - steps_s, MEASURED_SHARE * left_s) - CLOSING_S
+    each_s = speed.photo_s(choice.photo_pixels) * CLOSING_SHARE
+    return math.floor(for_photos_s / each_s)
+
+
+def _choices(
+    options: TrainOptions, recipe: Recipe, photos: Sequence[Photo]
+) -> Iterator[_Choice]:
+    """Yield the inputs from the chosen one to the smallest."""
+    height, width = recipe.input_height_px, recipe.input_width_px
+    tiles = recipe.tiles.count if recipe.tiles else 1
+    yield _Choice(None, height, width, height * width * tiles)
+    if options.size_px or options.tiles is not TileMode.AUTO:
+        return
+    longer = max(height, width)
+    if recipe.tiles:
+        longer = max(input_size(photos, None)) + SIZE_MULTIPLE_PX
+    small = small_box_share(photos)
+    needed = SMALLEST_BOX_PX / small if small else 0.0
+    sides = range(longer - SIZE_MULTIPLE_PX, 0, -SIZE_MULTIPLE_PX)
+    for side in (each for each in sides if each >= SMALLEST_INPUT_PX):
+        height, width = input_size(photos, side)
+        yield _Choice(side, height, width, height * width, side >= needed)
+
+
+def _plan(
+    options: TrainOptions,
+    recipe: Recipe,
+    choice: _Choice,
+    part: int,
+    held_out: int,
+    *,
+    steps: float,
+    photo_s: float,
+) -> TimePlan:
+    """Return the plan of a choice, with the words for what it leaves out."""
+    warmup = min(WARMUP_STEPS, max(1, math.floor(WARMUP_SHARE * steps)))
+    reduced = _words(options, recipe, choice, part, held_out, steps)
+    return TimePlan(
+        choice.size_px,
+        part if part < held_out else 0,
+        max(1, math.floor(steps)),
+        warmup,
+        photo_s,
+        tuple(reduced),
+    )
+
+
+def _words(
+    options: TrainOptions,
+    recipe: Recipe,
+    choice: _Choice,
+    part: int,
+    held_out: int,
+    steps: float,
+) -> Iterator[str]:
+    minutes = f"--minutes {options.minutes:g} is short"
+    if choice.size_px is not None:
+        before = f"{recipe.input_width_px} x {recipe.input_height_px} px"
+        if recipe.tiles:
+            before = f"tiles of {before}"
+        smaller = "" if choice.keeps_small_defects else "; small defects may be missed"
+        yield (
+            f"{minutes}: the input is {choice.width_px} x {choice.height_px} px, not "
+            f"{before}{smaller}"
+        )
+    if part < held_out:
+        yield (
+            f"{minutes}: the run is measured on {part} of {held_out} held-out photos, "
+            "an even part"
+        )
+    number = max(1, math.floor(steps))
+    if number < WANTED_STEPS:
+        yield (
+            f"{minutes}: about {counted(number, 'step')} "
+            f"{'fits' if number == 1 else 'fit'} instead of {WANTED_STEPS} or more; "
+            "expect a detector that finds little"
+        )
