@@ -1,10 +1,15 @@
-"""Files and folders that are complete or absent: hashes, atomic writes, fsync."""
+"""Files and folders that are complete or absent: hashes, atomic writes, fsync.
+
+All files are created by ``open``, so that they have the mode that the umask of the
+process gives. A library that writes a file itself may make it readable by its owner
+only: let it return bytes, and write those.
+"""
 
 import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -60,12 +65,16 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(
+    path: Path, content: bytes | memoryview, *, durable: bool = True
+) -> None:
     """Replace a file so that after a crash it holds the old content or the new.
 
     Args:
         path: The file; its folder exists. A link of that name is replaced.
         content: The whole new content.
+        durable: Whether it must also survive a power cut; without, it survives a kill
+            of the process and a full disk, and takes less time.
 
     Raises:
         OSError: The file cannot be written; the old one is unchanged.
@@ -79,11 +88,59 @@ def write_atomically(path: Path, content: bytes) -> None:
         with open_new(temporary) as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    fsync_folder(path.parent)
+    if durable:
+        fsync_folder(path.parent)
+
+
+def require_room(folder: Path, sizes: Sequence[int]) -> None:
+    """Raise unless new files of these sizes fit into a folder.
+
+    The files are allocated and removed, because free space alone does not show a quota
+    or a largest size of a file.
+
+    Args:
+        folder: Exists.
+        sizes: Of each file, bytes; above 0.
+
+    Raises:
+        OSError: They do not fit, or the folder cannot be written.
+    """
+    require_free(folder, sum(sizes))
+    places = [folder / f".room.{os.getpid()}.{i}.tmp" for i in range(len(sizes))]
+    try:
+        for place, size in zip(places, sizes, strict=True):
+            with open_new(place) as file:
+                _allocate(file.fileno(), size)
+    finally:
+        for place in places:
+            place.unlink(missing_ok=True)
+
+
+def require_free(folder: Path, size: int) -> None:
+    """Raise unless a disk has so many bytes free.
+
+    Args:
+        folder: Exists.
+
+    Raises:
+        OSError: It has fewer.
+    """
+    if size > shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as exc:
+        # Some file systems cannot allocate; their free space was enough.
+        if exc.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+            raise
 
 
 @contextmanager

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from models.errors import TrainingError
 from models.files import write_atomically
@@ -216,22 +215,20 @@ def write_run(folder: Path, record: RunRecord, model: TrainableDetector) -> Run:
         TrainingError: The folder cannot be written.
     """
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    partial = folder / f"{WEIGHTS_NAME}.partial"
+    text = record.model_dump_json(indent=2) + "\n"
     try:
-        save_file(weights, partial)
-        partial.replace(folder / WEIGHTS_NAME)
-        text = record.model_dump_json(indent=2) + "\n"
+        # safetensors' own files are readable by their owner only
+        write_atomically(folder / WEIGHTS_NAME, save(weights))
         write_atomically(folder / RECORD_NAME, text.encode())
-    except (OSError, SafetensorError) as exc:  # safetensors wraps a full disk
-        cause = exc if isinstance(exc, OSError) else OSError(str(exc))
-        raise unwritable(folder, cause) from exc
+    except OSError as exc:
+        raise unwritable(folder, exc) from exc
     return open_run(folder)
 
 
-def unwritable(folder: Path, cause: OSError) -> TrainingError:
-    """Return the error of a run's folder that cannot be written."""
+def unwritable(path: Path, cause: OSError) -> TrainingError:
+    """Return the error of a run's file or folder that cannot be written."""
     return TrainingError(
-        f"{folder}: cannot be written.",
+        f"{path}: cannot be written.",
         why=cause.strerror or str(cause),
         fix="Free space there, or choose another folder with --out.",
     )

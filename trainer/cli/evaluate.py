@@ -68,6 +68,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
     outcome = replace(outcome, metrics=known.mask(outcome.metrics))
     for line in outcome.label_notes():
         print_status(line)
+    if args.json:
+        print_json(outcome.as_json())
+    else:
+        print_metrics(outcome.metrics, model.thresholds)
+    # After the figures: a report that cannot be written loses none of them.
     if args.report:
         write_report(
             args.report,
@@ -79,8 +84,4 @@ def run_evaluate(args: argparse.Namespace) -> int:
             metrics=outcome.metrics,
             record=None,
         )
-    if args.json:
-        print_json(outcome.as_json())
-    else:
-        print_metrics(outcome.metrics, model.thresholds)
     return 0

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from models.errors import DatasetError
 from trainer.cli.output import print_json
 from trainer.cli.progress import print_status, unpack_visibly
 from trainer.data.dataset import open_dataset
@@ -36,6 +37,8 @@ def run_pack(args: argparse.Namespace) -> int:
     """Export and quantize a run, and write the package."""
     run = open_run(args.run)
     path = args.dataset or Path(run.record.dataset)
+    if not path.exists():
+        raise _missing(path, args)
     unpack_visibly(path)
     options = split_options_of(run.folder)
     if run.record.bit_depth:  # also where the record of the split was deleted
@@ -55,3 +58,20 @@ def run_pack(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(f"{report}\n")
     return 0
+
+
+def _missing(path: Path, args: argparse.Namespace) -> DatasetError:
+    """Return the error for a dataset that is not where it was trained from."""
+    if args.dataset:
+        return DatasetError(
+            f"--dataset {path}: there is nothing.",
+            why="No folder and no zip of this name exists.",
+            fix="Give the folder or zip that the run was trained with.",
+        )
+    return DatasetError(
+        f"{path}: the dataset of this run is not there.",
+        why="It was moved, renamed or removed after the training, or its disk is not "
+        "mounted. A package is measured on its photos.",
+        fix=f"Give its place: graftline pack {args.run} --out {args.out} --dataset "
+        "FOLDER",
+    )

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from models.errors import TrainingError
-from models.files import open_new
+from models.files import require_room
 from trainer.cli.arguments import (
     add_split_arguments,
     positive_float,
@@ -44,6 +44,8 @@ from trainer.full_check import with_small_boxes
 from trainer.report.document import Study
 from trainer.report.page import write_report
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, REPORT_NAME, unwritable
+
+LEAST_BYTES = 1 << 20  # less is too little for any run; known before photos are read
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -250,8 +252,6 @@ def _prepare_folder(out: Path, *, resume: bool) -> None:
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        open_new(probe).close()
-        probe.unlink()
+        require_room(out, [LEAST_BYTES])
     except OSError as exc:
         raise unwritable(out, exc) from exc

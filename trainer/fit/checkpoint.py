@@ -5,6 +5,7 @@ survives kill -9, Ctrl-C and a full disk. One is written before the first step, 
 each epoch and every minute in between: a kill at any step loses at most a minute.
 """
 
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from models.errors import TrainingError
-from models.files import open_new
+from models.files import write_atomically
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.fit.session import TrainingSession
@@ -102,15 +103,13 @@ def save_checkpoint(path: Path, training: Training, extra: dict[str, Any]) -> No
         "average_steps": training.average.steps,
         "optimizer": training.optimizer.state_dict(),
     }
-    temporary = path.with_suffix(".partial")
+    # In memory first: torch hides the cause of a failed write.
+    content = io.BytesIO()
+    torch.save(state, content)
     try:
-        with open_new(temporary) as file:
-            torch.save(state, file)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as exc:  # torch wraps a full disk in RuntimeError
-        temporary.unlink(missing_ok=True)
-        cause = exc if isinstance(exc, OSError) else OSError(str(exc))
-        raise unwritable(path.parent, cause) from exc
+        write_atomically(path, content.getbuffer(), durable=False)
+    except OSError as exc:
+        raise unwritable(path, exc) from exc
 
 
 def load_checkpoint(

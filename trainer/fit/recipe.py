@@ -36,6 +36,7 @@ from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import CLOSING_SHARE, TimeBudget, budget_of
 from trainer.fit.checkpoint import CheckpointFile, stored_plan
+from trainer.fit.disk_space import require_space
 from trainer.fit.distributed.data_parallel import require_share, synchronize
 from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from trainer.fit.earlier_run import ancestors, inherit
@@ -209,6 +210,8 @@ def train(
     if resume:
         checkpoint.resume(session)
     group.require_same("steps done", str(prepared.training.step))
+    if group.is_leader:
+        require_space(out, prepared.training, out / CHECKPOINT_NAME)
     observer.begin(recipe, prepared.transfer, prepared.training.schedule.steps)
     for text in plan.reduced:
         observer.reduced(text)

@@ -15,12 +15,14 @@ import torch
 from openvino.passes import ConstantFolding, Manager
 
 from models.errors import PackageError
+from models.files import require_room
 from trainer.detectors.base import DetectionGraph, TrainableDetector
 from trainer.ship.metadata import describe_onnx, describe_openvino
 
 OPSET = 17  # the newest that every runtime of the last three years reads
 INPUT_NAME = "images"
 OUTPUT_NAME = "detections"
+LEAST_FREE_BYTES = 1 << 24  # of a disk that is not the cause of a failed write
 
 
 def export_onnx(
@@ -98,7 +100,8 @@ def save_openvino(model: ov.Model, path: Path, info: Mapping[str, str]) -> None:
     describe_openvino(model, info)
     try:
         ov.save_model(model, str(path), compress_to_fp16=False)
-    except RuntimeError as exc:  # also on a full disk
+    except RuntimeError as exc:  # also on a full disk, which it does not name
+        require_room(path.parent, [LEAST_FREE_BYTES])
         raise OSError(str(exc).strip().splitlines()[-1]) from exc
 
 

@@ -1,12 +1,12 @@
 """The folder that a package is packed into."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import TrainingError
-from models.files import ForeignFolderError, replaced_folder
+from models.files import ForeignFolderError, replaced_folder, require_room
 from models.manifest import MANIFEST_NAME
 from models.package import SHOWN_FILES, files_beside
 
@@ -15,8 +15,11 @@ OTHER_FOLDER = "Choose another folder with --out, or remove this one yourself."
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path, sizes: Sequence[int]) -> Iterator[Path]:
     """Yield an empty folder that replaces ``out`` when the block succeeds.
+
+    Args:
+        sizes: Files that the block will write at least, bytes.
 
     Raises:
         TrainingError: It cannot be written, is not a package, or holds files that are
@@ -26,6 +29,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         if (out / MANIFEST_NAME).is_file():
             _refuse_other_files(out)
         with replaced_folder(out, marker=MANIFEST_NAME) as folder:
+            require_room(folder, sizes)
             yield folder
     except ForeignFolderError as exc:
         raise _not_a_package(out) from exc

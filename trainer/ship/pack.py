@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.detections import Detections
-from models.errors import DatasetError
 from models.files import sha256_of
 from models.golden import GoldenResult, read_golden
 from models.manifest import Manifest, Metrics, PrecisionHint, VariantName
@@ -32,6 +31,7 @@ from trainer.ship.int8 import make_int8
 from trainer.ship.labelled_boxes import measure_labelled_boxes
 from trainer.ship.manifest_draft import draft_manifest, model_name
 from trainer.ship.metadata import model_info
+from trainer.ship.other_dataset import other_dataset
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack_report import PackReport
 from trainer.ship.parity import run_mode_name
@@ -79,11 +79,13 @@ def pack_run(
     """
     refuse_inside(dataset.root, out, "--out")
     model = model_name(name, run.record)
-    photos, held_out = _photos(run.record, dataset)
+    photos, held_out = _photos(run, dataset)
     if calibration_folder:
         photos = own_photos(calibration_folder, photos)
     calibration = _calibration(run.record, photos) if int8 else None
-    with whole_folder(out) as folder:
+    # The exported network, twice; the rest is smaller.
+    weights = sum(t.numel() * t.element_size() for t in run.model.state_dict().values())
+    with whole_folder(out, [weights, weights]) as folder:
         manifest = _export(run, folder, model, calibration, on_progress)
         evaluator, found, metrics = _evaluate_float32(
             run, folder, manifest, held_out, on_progress
@@ -122,17 +124,11 @@ def pack_run(
     return PackReport(package, dropped, _parity(results), latency_ms)
 
 
-def _photos(
-    record: RunRecord, dataset: Dataset
-) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+def _photos(run: Run, dataset: Dataset) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
     """Return the photos that the run trained on, and those it was measured on."""
+    record = run.record
     if dataset.sha256 != record.dataset_sha256:
-        raise DatasetError(
-            f"{dataset.root}: not the dataset that this run was trained with.",
-            why=f"Content {dataset.sha256[:12]}…, trained with "
-            f"{record.dataset_sha256[:12]}… from {record.dataset}.",
-            fix="Give that dataset, or train again with this one.",
-        )
+        raise other_dataset(run.folder, record, dataset)
     trained_on, held_out = dataset.for_training()
     part = record.schedule.final_photos if record.schedule else 0
     return trained_on, measured_part(held_out, part)

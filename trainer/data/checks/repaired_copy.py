@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import DatasetError, TrainingError
-from models.files import ForeignFolderError, replaced_folder, write_atomically
+from models.files import (
+    ForeignFolderError,
+    replaced_folder,
+    require_free,
+    write_atomically,
+)
 from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport, check_dataset
 from trainer.data.checks.repair import Repair, repaired
@@ -65,6 +70,8 @@ def write_repaired_copy(
         )
     try:
         with replaced_folder(out) as folder:
+            photos = [photo for split in dataset.splits.values() for photo in split]
+            require_free(folder, sum(photo.path.stat().st_size for photo in photos))
             _write(dataset, folder)
     except ForeignFolderError as exc:
         raise TrainingError(

@@ -1,5 +1,6 @@
 """Writes the demo's data set: COCO photos, good parts, a video and its truth."""
 
+import errno
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,6 +9,7 @@ from pathlib import Path
 import cv2
 
 from models.errors import ConfigError, DatasetError
+from models.files import require_room
 from models.pictures import decode_picture
 from trainer.data.splitting.near_duplicates import (
     Fingerprint,
@@ -36,6 +38,8 @@ _MOST_PER_PHOTO = 3
 _REDRAWS = 5  # rounds; seed 0 needs 2
 # measured at 512 px: 6 kB and 2 ms a frame, 37.5 dB; FFV1 takes 350 kB and 19 ms
 _CODEC = "mp4v"
+
+LEAST_FREE_BYTES = 1 << 20  # an encoder that failed with less had no space
 
 # called with what is being written, how many are done, and how many there are
 Report = Callable[[str, int, int], None]
@@ -272,6 +276,7 @@ def _write_video(
             passages.append(passage)
         report("video frames", number + 1, line.frame_count)
     video.release()
+    _require_whole(path)
     truth = {
         "schema_version": SCHEMA_VERSION,
         "fps": settings.fps,
@@ -282,6 +287,33 @@ def _write_video(
         "parts": [_part(passage) for passage in passages],
     }
     _save_json(folder / "truth.json", truth)
+
+
+def _require_whole(path: Path) -> None:
+    """Raise where the encoder could not write the whole video; it reports no error.
+
+    Raises:
+        OSError: The disk is full, or the video has no index.
+
+    Source:
+        ISO/IEC 14496-12: an MP4 is a list of boxes, each with its size and type; the
+        encoder writes the index (``moov``) last.
+    """
+    types, size = set(), path.stat().st_size
+    with path.open("rb") as file:
+        while file.tell() < size:
+            start, header = file.tell(), file.read(16)
+            length, kind = int.from_bytes(header[:4]), header[4:8]
+            if length == 1:  # the size follows as 64 bits
+                length = int.from_bytes(header[8:16])
+            types.add(kind)
+            if length < 8 or start + length > size:
+                break
+            file.seek(start + length)
+    if b"moov" in types:
+        return
+    require_room(path.parent, [LEAST_FREE_BYTES])
+    raise OSError(errno.EIO, "The encoder could not write the whole video", str(path))
 
 
 def _part(passage: Passage) -> dict[str, object]:

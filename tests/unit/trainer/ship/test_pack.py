@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -312,10 +313,20 @@ def test_output_below_a_file_is_a_training_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(TrainingError, match="cannot be written") as caught,
-        whole_folder(tmp_path / "file" / "package"),
+        whole_folder(tmp_path / "file" / "package", [1]),
     ):
         pass
     assert caught.value.exit_code == 9
+
+
+def test_disk_without_room_is_named_before_the_export(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    with (
+        pytest.raises(TrainingError, match="No space left on device"),
+        whole_folder(tmp_path / "package", [free, free]),
+    ):
+        pytest.fail("the block has started")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failure_leaves_nothing_and_keeps_the_old_package(tmp_path: Path) -> None:
@@ -323,7 +334,7 @@ def test_failure_leaves_nothing_and_keeps_the_old_package(tmp_path: Path) -> Non
     before = (out / "manifest.json").read_text()
 
     def fail_halfway() -> None:
-        with whole_folder(out) as folder:
+        with whole_folder(out, [1]) as folder:
             (folder / "manifest.json").write_text("half")
             raise KeyboardInterrupt
 
@@ -340,7 +351,7 @@ def test_power_cut_between_the_two_renames_is_repaired(tmp_path: Path) -> None:
     (tmp_path / ".package.partial").mkdir()
 
     def fail_at_once() -> None:
-        with whole_folder(tmp_path / "package"):
+        with whole_folder(tmp_path / "package", [1]):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
