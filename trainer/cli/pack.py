@@ -43,7 +43,13 @@ def run_pack(args: argparse.Namespace) -> int:
     options = split_options_of(run.folder)
     if run.record.bit_depth:  # also where the record of the split was deleted
         options = replace(options, bit_depth=run.record.bit_depth)
-    dataset = open_dataset(path, split=options)
+    try:
+        dataset = open_dataset(path, split=options)
+    except DatasetError as exc:
+        if args.dataset:
+            raise
+        fix = f"{exc.fix} Where the dataset of the run has moved: --dataset FOLDER"
+        raise DatasetError(exc.what, why=exc.why, fix=fix.strip()) from exc
     report = pack_run(
         run,
         dataset,

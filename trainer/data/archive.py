@@ -17,9 +17,9 @@ import logging
 import lzma
 import os
 import re
+import secrets
 import shutil
 import stat
-import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -286,9 +286,11 @@ def _unpack(
 def _partial_folder(folder: Path) -> tuple[Path, int]:
     """Return a new folder, and the lock that shows that its writer runs."""
     while True:
-        made = tempfile.mkdtemp(prefix=f"{folder.name}{PARTIAL}", dir=folder.parent)
-        if (lock := _locked(Path(made))) is not None:
-            return Path(made), lock
+        # Not tempfile.mkdtemp: its folders are closed to everybody else.
+        made = folder.with_name(f"{folder.name}{PARTIAL}{secrets.token_hex(8)}")
+        made.mkdir()
+        if (lock := _locked(made)) is not None:
+            return made, lock
 
 
 def _locked(folder: Path) -> int | None:

@@ -8,11 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats import cvat
 from trainer.data.formats.coco import reader as coco
 from trainer.data.formats.files import (
+    GOOD_FOLDER,
     PictureFinder,
     files_and_packages,
     is_picture,
@@ -110,6 +112,9 @@ def _no_labels(root: Path, files: list[Path], named: list[str]) -> DatasetError:
     if inside := datasets_inside(root, files):
         named = [f"Labels are in {first_names(inside)}.", *named]
         fix = f"Give one folder of photos and labels, for example {root / inside[0]}."
+    good = sum(is_picture(file) for file in files)
+    if good and not named and all(_is_good_part(root, file) for file in files):
+        return _only_good_parts(root, good)
     why = " ".join(["Expected", KNOWN_FORMATS + ".", *filter(None, named)])
     return DatasetError(f"{root}: no labels found.", why=why, fix=fix)
 
@@ -167,6 +172,23 @@ def _unlisted(
         for path in others
         if os.path.realpath(path) not in real
     ]
+
+
+def _is_good_part(root: Path, file: Path) -> bool:
+    return not is_picture(file) or file.relative_to(root).parts[0] == GOOD_FOLDER
+
+
+def _only_good_parts(root: Path, good: int) -> DatasetError:
+    """Return the error of a folder with good parts and no labels."""
+    return DatasetError(
+        f"{root}: {counted(good, 'photo')} of good parts, but no labelled defect.",
+        why="A detector learns the defects that it is shown: from good parts alone "
+        "nothing can be trained or measured.",
+        fix="Photograph defective parts, draw boxes around their defects (at least "
+        "two photos; ten boxes of each kind are a start), and put the export of the "
+        f"annotation tool beside {GOOD_FOLDER}/: {KNOWN_FORMATS}. The good parts are "
+        "then used to measure and avoid false alarms.",
+    )
 
 
 def _json_files(root: Path, files: list[Path]) -> list[Path]:

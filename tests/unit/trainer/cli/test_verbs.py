@@ -4,6 +4,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,31 @@ def test_pack_writes_a_package_and_prints_its_variants(
     printed = json.loads(capsys.readouterr().out)
     assert printed["package"] == str(out)
     assert set(printed["variants"]) == {"openvino-fp32", "onnx-fp32"}
+
+
+def test_pack_of_a_moved_dataset_names_the_option(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run.record.model_copy(update={"dataset": str(tmp_path / "moved")})
+    moved = replace(run, record=record)
+    monkeypatch.setattr("trainer.cli.pack.open_run", lambda _: moved)
+    args = parse(add_pack_arguments, run.folder, "--out", tmp_path / "p")
+    with pytest.raises(DatasetError, match="is not there") as caught:
+        run_pack(args)
+    assert f"graftline pack {run.folder}" in caught.value.fix
+    assert "--dataset FOLDER" in caught.value.fix
+    (tmp_path / "moved").mkdir()  # something else has its place
+    with pytest.raises(DatasetError, match="no labels found") as caught:
+        run_pack(args)
+    assert "--dataset FOLDER" in caught.value.fix
+
+
+def test_figures_are_printed_where_the_report_cannot_be_written(
+    data: Path, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    report = tmp_path / "file/report.html"
+    args = parse(add_evaluate_arguments, package, data, "--report", report)
+    with pytest.raises(TrainingError, match="cannot be written"):
+        run_evaluate(args)
+    assert "mAP@.33" in capsys.readouterr().out

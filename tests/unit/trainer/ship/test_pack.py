@@ -22,8 +22,13 @@ from models.manifest import (
 from models.package import Package, open_package
 from tests.simulators.runs import LABELS, make_run, write_spots
 from trainer.data.dataset import Dataset, open_dataset, read_photo
+from trainer.data.splitting.split_record import (
+    read_split_record,
+    write_split_record,
+)
 from trainer.run import Ancestor, Run
 from trainer.ship.manifest_draft import draft_manifest, model_name
+from trainer.ship.other_dataset import other_dataset
 from trainer.ship.output_folder import whole_folder
 from trainer.ship.pack import pack_run
 from trainer.ship.pack_report import PackReport
@@ -367,6 +372,31 @@ def test_other_dataset_than_the_run_s_is_refused(
     with pytest.raises(DatasetError, match="not the dataset"):
         pack_run(run, other, tmp_path / "out", on_progress=silent)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_photos_that_were_deleted_or_changed_are_named(
+    run: Run, dataset: Dataset, tmp_path: Path
+) -> None:
+    write_split_record(tmp_path, dataset.split_assignment)
+    record = read_split_record(tmp_path)
+    names = sorted(place.name for place in record.photos.values())
+    root = tmp_path / "d"
+    shutil.copytree(dataset.root, root)
+    (root / names[0]).unlink()
+    with (root / names[1]).open("ab") as file:
+        file.write(b"more")
+    error = other_dataset(tmp_path, run.record, open_dataset(root))
+    assert f"1 photo is missing or cannot be read: {names[0]}" in error.why
+    assert f"1 photo has changed since: {names[1]}" in error.why
+    assert "--dataset" in error.fix
+
+
+def test_other_labels_of_the_same_photos_are_stated(
+    run: Run, dataset: Dataset, tmp_path: Path
+) -> None:
+    write_split_record(tmp_path, dataset.split_assignment)
+    error = other_dataset(tmp_path, run.record, dataset)
+    assert "labels or class names have changed" in error.why
 
 
 def test_name_that_cannot_be_a_topic_is_refused(run: Run) -> None:

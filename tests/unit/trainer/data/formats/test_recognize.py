@@ -91,6 +91,19 @@ def test_json_that_is_damaged_is_named_where_nothing_else_is_there(
     assert "project-1.json: It is not JSON" in caught.value.why
 
 
+def test_folder_with_good_parts_only_says_what_is_possible(tmp_path: Path) -> None:
+    for number in range(3):
+        write_picture(tmp_path / f"good/{number}.png")
+    write_text(tmp_path / "readme.txt", "by the line")
+    with pytest.raises(DatasetError, match="3 photos of good parts, but") as caught:
+        read_annotations(tmp_path)
+    assert "nothing can be trained" in caught.value.why
+    assert "draw boxes around their defects" in caught.value.fix
+    write_picture(tmp_path / "a.png")
+    with pytest.raises(DatasetError, match="no labels found"):
+        read_annotations(tmp_path)
+
+
 def test_json_nested_too_deep_is_reported(tmp_path: Path) -> None:
     write_text(tmp_path / "train.json", "[" * 100_000)
     with pytest.raises(DatasetError, match=r"train\.json"):
