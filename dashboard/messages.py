@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from models.counted import counted
 from models.messages import (
     SCHEMA_VERSION,
     THUMBNAIL_MAX_BYTES,
@@ -217,7 +218,7 @@ def _read_image(sender: Sender, event_id: str, payload: bytes) -> Image:
         raise _RefusedError(RejectionReason.TOPIC, "not an event id")
     if len(payload) > THUMBNAIL_MAX_BYTES:
         raise _RefusedError(
-            RejectionReason.TOO_LARGE, f"{len(payload)} bytes of picture"
+            RejectionReason.TOO_LARGE, f"{counted(len(payload), 'byte')} of picture"
         )
     if not payload.startswith(JPEG_START):
         raise _RefusedError(RejectionReason.NOT_A_PICTURE, "not a JPEG")
@@ -227,7 +228,9 @@ def _read_image(sender: Sender, event_id: str, payload: bytes) -> Image:
 def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
     """Return a payload as a message, with values that can be stored."""
     if len(payload) > JSON_MAX_BYTES:
-        raise _RefusedError(RejectionReason.TOO_LARGE, f"{len(payload)} bytes of JSON")
+        raise _RefusedError(
+            RejectionReason.TOO_LARGE, f"{counted(len(payload), 'byte')} of JSON"
+        )
     try:
         document = json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:

@@ -26,6 +26,7 @@ from demo.folder import demo_folder
 from demo.history import HOST, HistoryClient
 from demo.score import read_truth, score
 from demo.settings import DemoLimits, DemoSettings
+from models.counted import agreeing, counted
 from models.errors import DeliveryError, GraftlineError, TrainingError
 
 SUMMARY_NAME = "summary.json"
@@ -217,18 +218,21 @@ def find_faults(summary: Summary, limits: DemoLimits) -> list[GraftlineError]:
     faults: list[GraftlineError] = []
     published, kept = summary["alerts_published"], summary["alerts_in_history"]
     duplicates = summary["duplicates"]
-    if published != kept or summary["undelivered"]:
+    waiting = summary["undelivered"]
+    if published != kept or waiting:
         faults.append(
             DeliveryError(
                 f"{kept} of {published} alerts are in the history.",
-                why=f"{summary['undelivered']} events wait in the outbox.",
+                why=f"{counted(waiting, 'event')} {agreeing(waiting, 'waits', 'wait')} "
+                "in the outbox.",
                 fix="See run.log and dashboard.log in the folder logs.",
             )
         )
     if duplicates:
         faults.append(
             DeliveryError(
-                f"{duplicates} alerts are duplicates.",
+                f"{counted(duplicates, 'alert')} "
+                f"{agreeing(duplicates, 'is', 'are')} duplicates.",
                 why="One defect must raise one alert.",
                 fix="Raise track_max_missed or lower track_iou_threshold.",
             )

@@ -27,6 +27,7 @@ from deploy.selftest.process import Selftest
 from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
+from models.counted import counted
 from models.errors import GraftlineError, InstallError, PackageError
 from models.machine import machine_name
 from models.package import Package
@@ -177,7 +178,8 @@ class Installer:
             raise
         self.journal.record(SlotEvent.TRUSTED, sha256)
         seal = " and the sealed manifest" if stored.manifest.sealed else ""
-        self.on_step(f"verified: {len(stored.manifest.files)} files{seal}")
+        files = counted(len(stored.manifest.files), "file")
+        self.on_step(f"verified: {files}{seal}")
         return stored
 
     def _run_selftest(self, stored: Package) -> Proof:

@@ -36,6 +36,7 @@ from edge.monitoring.status import DaemonStatus, StatusReporter, is_clock_synchr
 from edge.monitoring.systemd import Heartbeats, SystemdNotifier, WatchdogReporter
 from edge.monitoring.thermal import ThermalMonitor
 from models.commands import CommandRefusal, CommandVerb
+from models.counted import agreeing, counted
 from models.errors import CameraError, ConfigError, DeliveryError, GraftlineError
 from models.messages import CameraState, DaemonState, StationStatus
 from models.slot_files import SlotFolder
@@ -314,7 +315,10 @@ class _Daemon:
     def _delivery_error(self, undelivered: int) -> DeliveryError:
         lost, outbox = self._recorder.unwritten, self._configuration.settings.outbox
         limit_s = outbox.stalled_after_s
-        what = f"{undelivered} events are not delivered"
+        what = (
+            f"{counted(undelivered, 'event')} "
+            f"{agreeing(undelivered, 'is', 'are')} not delivered"
+        )
         if lost:
             what += f", {lost} could not be written"
         return DeliveryError(

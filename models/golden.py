@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.boxes import FloatArray, iou
+from models.counted import counted
 from models.detections import Detections
 from models.detector import Detector, detect
 from models.errors import PackageError
@@ -289,7 +290,7 @@ def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:
             if expected.label >= len(manifest.labels):
                 raise PackageError(
                     f"{frame.file}: golden frame expects label {expected.label}.",
-                    why=f"The package has {len(manifest.labels)} labels.",
+                    why=f"The package has {counted(len(manifest.labels), 'label')}.",
                     fix="Pack the run again.",
                 )
 

@@ -4,12 +4,14 @@ import os
 import platform
 from pathlib import Path
 
+from models.counted import counted
+
 CPU_INFO = Path("/proc/cpuinfo")
 
 
 def machine_name() -> str:
     """Return the processor and the number of cores that this process may use."""
-    return f"{processor_name()}, {len(os.sched_getaffinity(0))} cores"
+    return f"{processor_name()}, {counted(len(os.sched_getaffinity(0)), 'core')}"
 
 
 def processor_name() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
+from models.counted import counted
 from models.errors import PackageError
 from models.files import sha256_of, write_atomically
 from models.manifest import (
@@ -286,7 +287,7 @@ def _fault_of(folder: Path, name: str, entry: FileEntry) -> str:
     try:
         size = path.stat().st_size
         if size != entry.size_bytes:
-            return f"{name} has {size} bytes, expected {entry.size_bytes}"
+            return f"{name} has {counted(size, 'byte')}, expected {entry.size_bytes}"
         got = sha256_of(path)
     except OSError as exc:
         return f"{name} cannot be read ({exc.strerror})"

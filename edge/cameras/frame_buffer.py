@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from edge.frame import CameraFrame, Pixels, Stamp
+from models.counted import counted
 
 BUFFERS = 3
 FRAME_MAX_BYTES = 64 << 20  # 22 megapixels in colour
@@ -165,7 +166,10 @@ class FrameBufferWriter:
             msg = f"frame is {pixels.shape} {pixels.dtype}, expected [H, W, 3] uint8"
             raise ValueError(msg)
         if pixels.nbytes > FRAME_MAX_BYTES or pixels.size == 0:
-            msg = f"frame has {pixels.nbytes} bytes, at most {FRAME_MAX_BYTES} fit"
+            msg = (
+                f"frame has {counted(pixels.nbytes, 'byte')}, at most "
+                f"{FRAME_MAX_BYTES} fit"
+            )
             raise ValueError(msg)
         height, width = pixels.shape[:2]
         buffer = self._begin(stamp, height, width, fault="")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.config.station import EdgeSettings
 from edge.doctor.check_result import CheckResult, Grade
+from models.counted import agreeing, counted
 from models.errors import ConfigError, DeliveryError
 
 FREE_MIN_BYTES = 64 << 20  # below this, evidence and outbox stop within hours
@@ -85,7 +86,10 @@ def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:
             fix="Start the daemon: it moves the file away, saves readable events, "
             "and creates a new one. Check the disk.",
         )
-    what = f"{path}: intact, {rows} events wait{user}"
+    what = (
+        f"{path}: intact, {counted(rows, 'event')} "
+        f"{agreeing(rows, 'waits', 'wait')}{user}"
+    )
     return CheckResult(check, Grade.OK, what, figures={"events": float(rows)})
 
 

@@ -21,6 +21,7 @@ from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.pipeline import Pipeline
 from edge.monitoring.thermal import ThermalMonitor
 from edge.rules.lifecycle import DaemonEvent, next_state, state_of
+from models.counted import counted
 from models.messages import (
     CameraState,
     CameraStats,
@@ -260,8 +261,8 @@ class StatusReporter:
         """Return the state of daemon, cameras, outbox and broker, on one line."""
         cameras = "; ".join(
             f"{each.camera.name} {each.state.value}: "
-            f"{each.counters.inspected} frames ({each.counters.fps:.1f}/s), "
-            f"{each.frames_dropped} dropped, {each.counters.alerts} alerts, "
+            f"{counted(each.counters.inspected, 'frame')} ({each.counters.fps:.1f}/s), "
+            f"{each.frames_dropped} dropped, {counted(each.counters.alerts, 'alert')}, "
             f"p99 {each.counters.latency.percentile_ms(0.99):.0f} ms"
             for each in self._status.channels
         )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config.monitoring import ThermalSettings
+from models.counted import counted
 
 SLOWING_TRIPS = {"passive", "hot"}  # at "active" only a fan starts
 # Hysteresis: below the trip point by so much, a throttled zone counts as cool again.
@@ -48,7 +49,9 @@ class ThermalReading:
         hot = [z for z in self.zones if z.temperature_c >= z.trip_c]
         parts = [f"{z.name} {z.temperature_c:.0f} of {z.trip_c:.0f} C" for z in hot]
         if self.throttles > throttles_before:
-            parts.append(f"slowed down {self.throttles - throttles_before} times")
+            parts.append(
+                f"slowed down {counted(self.throttles - throttles_before, 'time')}"
+            )
         if self.frequency_max_hz:
             now, most = self.frequency_hz / 1e9, self.frequency_max_hz / 1e9
             parts.append(f"{now:.1f} of {most:.1f} GHz")

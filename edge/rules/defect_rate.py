@@ -7,6 +7,7 @@ window holds no more than half as many.
 
 from collections import deque
 
+from models.counted import counted
 from models.messages import VerdictKind
 
 NS_PER_S = 1_000_000_000
@@ -35,7 +36,9 @@ class DefectRateAlarm:
             return f"defect streak: {self._parts} or more defective parts in a row"
         if self._is_over_limit:
             most, window_s = self._alerts, self._window_s
-            return f"defect streak: more than {most} defects in {window_s:g} s"
+            return (
+                f"defect streak: more than {counted(most, 'defect')} in {window_s:g} s"
+            )
         return ""
 
     def add_verdict(self, verdict: VerdictKind) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.cli.arguments import add_split_arguments, positive_int, split_options
 from trainer.cli.output import SHOWN, bit_depth_line, finding_lines, print_json
@@ -105,13 +106,17 @@ def _repairs(repairs: Sequence[Repair]) -> str:
 
 def _counts(report: CheckReport) -> str:
     rows = [
-        f"{name}: {len(photos)} photos, {sum(p.is_good for p in photos)} good, "
-        f"{sum(len(p.labels) for p in photos)} boxes\n"
+        f"{name}: {counted(len(photos), 'photo')}, "
+        f"{sum(p.is_good for p in photos)} good, "
+        f"{counted(sum(len(p.labels) for p in photos), 'box', 'boxes')}\n"
         for name, photos in report.dataset.splits.items()
     ]
     if depth := bit_depth_line(report.dataset):
         rows.append(f"{depth}\n")
     if report.dataset.unlabelled:
-        rows.append(f"left out: {len(report.dataset.unlabelled)} photos, unlabelled\n")
+        rows.append(
+            f"left out: {counted(len(report.dataset.unlabelled), 'photo')}, "
+            "unlabelled\n"
+        )
     errors, others = len(report.errors), len(report.findings) - len(report.errors)
-    return "".join(rows) + f"{errors} errors, {others} warnings\n"
+    return "".join(rows) + f"{counted(errors, 'error')}, {counted(others, 'warning')}\n"

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
+from models.counted import counted
 from models.manifest import MEAN_PRECISIONS, Metrics, Thresholds
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset

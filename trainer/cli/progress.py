@@ -134,7 +134,7 @@ class TerminalObserver:
             start = (
                 f"{recipe.weights} ({transfer.transferred} of {total} tensors grafted)"
             )
-        length = f"{recipe.epochs} epochs, {steps} steps"
+        length = f"{counted(recipe.epochs, 'epoch')}, {counted(steps, 'step')}"
         if recipe.minutes is not None:
             length = counted(recipe.minutes, "minute")
         print_status(
@@ -146,7 +146,8 @@ class TerminalObserver:
             print_status("the backbone is frozen, neck and head are trained")
         if recipe.tiles:
             print_status(
-                f"each photo takes {recipe.tiles.count} inferences: {recipe.tiles}"
+                f"each photo takes {counted(recipe.tiles.count, 'inference')}: "
+                f"{recipe.tiles}"
             )
         self._ticker = Ticker("train", steps)
 

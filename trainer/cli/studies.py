@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from models.counted import counted
 from models.files import write_atomically
 from trainer.cli.arguments import fold_int, share
 from trainer.cli.progress import TerminalObserver, print_status
@@ -114,7 +115,10 @@ def prepare_studies(
             f"; --minutes {options.minutes:g} is for each of them, about "
             f"{options.minutes * total:g} in all"
         )
-    report(f"{total} trainings of about the same length: the run, {shares}{minutes}")
+    report(
+        f"{counted(total, 'training')} of about the same length: the run, {shares}"
+        f"{minutes}"
+    )
 
 
 def run_studies(
@@ -137,7 +141,7 @@ def _learning_curve(
     dataset: Dataset, options: TrainOptions, outcome: Outcome, goal: float
 ) -> Study:
     sizes = [len(subset) for subset in nested_photos(dataset, options.seed)]
-    names = [f"learning curve, {size} photos" for size in sizes]
+    names = [f"learning curve, {counted(size, 'photo')}" for size in sizes]
     observe = _timed_observers(names, outcome)
     measured = train_curve(dataset, options, outcome, observe)
     record = outcome.run.record

@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from models.counted import counted
 from trainer.cli.progress import LateBar, print_status
 from trainer.data.synthetic.line_writer import LineSettings, LineSummary, write_line
 
@@ -81,6 +82,7 @@ def _sentence(summary: LineSummary) -> str:
     settings = summary.settings
     verb = "already there" if summary.already_there else "written"
     return (
-        f"{summary.out}: {verb}: {settings.photos} labelled photos, "
-        f"{settings.good} good parts, line.mp4 with {settings.parts} parts, truth.json"
+        f"{summary.out}: {verb}: {counted(settings.photos, 'labelled photo')}, "
+        f"{counted(settings.good, 'good part')}, line.mp4 with "
+        f"{counted(settings.parts, 'part')}, truth.json"
     )

@@ -36,6 +36,7 @@ from zipfile import (
     ZipInfo,
 )
 
+from models.counted import counted
 from models.errors import DatasetError
 from models.files import fsync_folder, sha256_of
 from trainer.data.formats.files import DEEPEST_FOLDER
@@ -107,7 +108,9 @@ def accepted_members(infos: Sequence[ZipInfo], packed_bytes: int) -> list[Member
 def _refuse_bomb(infos: Sequence[ZipInfo], packed_bytes: int) -> None:
     """Refuse a zip that unpacks to more than any dataset has."""
     if len(infos) > MOST_MEMBERS:
-        raise UnsafeMemberError(f"it holds {len(infos)} files, at most {MOST_MEMBERS}.")
+        raise UnsafeMemberError(
+            f"it holds {counted(len(infos), 'file')}, at most {MOST_MEMBERS}."
+        )
     total = sum(info.file_size for info in infos)
     if total > MOST_BYTES:
         most = f"at most {MOST_BYTES >> 30}"

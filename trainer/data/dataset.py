@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from models.boxes import Boxes, IntArray
+from models.counted import counted
 from models.errors import DatasetError
 from models.picture_header import UPRIGHT, read_header
 from models.pictures import COPY_AGAIN, BitDepthError, PictureError, read_picture
@@ -190,13 +191,14 @@ class Dataset:
         if not trained + measured:
             raise DatasetError(
                 f"{self.root}: no photo has a labelled defect.",
-                why=f"{len(train) + len(val)} photos, none with a box.",
+                why=f"{counted(len(train) + len(val), 'photo')}, none with a box.",
                 fix="Label some defects, or check that the labels were exported.",
             )
         if not (trained and measured):
             raise DatasetError(
                 f"{self.root}: no defect to {'measure' if trained else 'train'} on.",
-                why=f"{trained} photos with a labelled defect to train on, {measured} "
+                why=f"{counted(trained, 'photo')} with a labelled defect to train "
+                f"on, {measured} "
                 "to measure on; both need at least one.",
                 fix="Label defects in more photos, divide the splits again, or choose "
                 "a --group that keeps fewer photos together.",
@@ -366,7 +368,10 @@ def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
     if "val" not in splits or shows_defect(splits["val"]):
         return []
     count = len(splits["val"])
-    why = f"{count} photos, none with a labelled defect: recall cannot be measured."
+    why = (
+        f"{counted(count, 'photo')}, none with a labelled defect: recall cannot "
+        "be measured."
+    )
     fix = (
         "Put photos with labelled defects into val; until then "
         f"{HELD_OUT_SHARE:.0%} of the others are held out."

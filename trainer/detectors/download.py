@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from models.counted import counted
 from models.files import fsync_folder, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def fault_of(path: Path, wanted: Download) -> str | None:
     """
     size_bytes = path.stat().st_size
     if wanted.size_bytes is not None and size_bytes != wanted.size_bytes:
-        return f"expected {wanted.size_bytes} bytes, got {size_bytes}"
+        return f"expected {counted(wanted.size_bytes, 'byte')}, got {size_bytes}"
     found = sha256_of(path)
     if not found.startswith(wanted.sha256):
         return f"expected sha256 {wanted.sha256}, got {found}"

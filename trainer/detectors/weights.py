@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.counted import counted
 from models.errors import TrainingError
 from models.files import sha256_of
 from trainer.detectors.base import TrainableDetector
@@ -63,7 +64,7 @@ class TransferReport:
 
     def __str__(self) -> str:
         """Return one sentence for the terminal."""
-        text = f"{self.transferred} tensors from {self.source.name}"
+        text = f"{counted(self.transferred, 'tensor')} from {self.source.name}"
         if self.reset:
             text += f", {len(self.reset)} of other classes start from random values"
         if self.unused:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from models.counted import counted
 from models.manifest import MEAN_PRECISIONS, Metrics, ThresholdRule, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.split_record import (
@@ -141,7 +142,8 @@ def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
             "are lower."
         )
     note = (
-        f"measuring on the {len(val)} photos that {run} was not trained on; the "
+        f"measuring on the {counted(len(val), 'photo')} that {run} was not trained "
+        "on; the "
         f"{len(train)} training photos listed in its {SPLIT_NAME} are left out"
     )
     return replace(dataset, splits={"train": train, "val": val}), note

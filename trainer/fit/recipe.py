@@ -15,6 +15,7 @@ from typing import Protocol
 
 import torch
 
+from models.counted import counted
 from models.detections import Detections
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
@@ -508,7 +509,9 @@ def _made_with(
     values = {key: str(value) for key, value in asdict(recipe).items()}
     schedule = "the run's own"
     if repeat:
-        schedule = f"{repeat.schedule.steps} steps, moved {repeat.schedule.past}"
+        schedule = (
+            f"{counted(repeat.schedule.steps, 'step')}, moved {repeat.schedule.past}"
+        )
     if dataset.bit_depth:
         values["bit depth"] = str(dataset.bit_depth)
     return values | {

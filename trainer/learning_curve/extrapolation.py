@@ -13,6 +13,7 @@ from typing import assert_never
 
 import numpy as np
 
+from models.counted import counted
 from trainer.learning_curve.power_law import PowerLaws, fit
 from trainer.learning_curve.series import PERCENTILES_95, Series
 
@@ -177,10 +178,13 @@ def extrapolation_text(one: Extrapolation) -> str:
                 f"and {high:.3f}"
             )
         case Conclusion.ABOUT:
-            text = f"About {one.more} more photos{of} for {goal}"
+            text = f"About {counted(one.more, 'more photo')}{of} for {goal}"
             text += f" (95 %: {_span(one)})"
         case Conclusion.MORE_THAN:
-            text = f"Probably more than {one.most_more} more photos{of} for {goal}"
+            text = (
+                f"Probably more than {counted(one.most_more, 'more photo')}{of} "
+                f"for {goal}"
+            )
             text += _at_limit(one)
         case Conclusion.FLAT:
             text = f"More photos{of} will not help much: the curve is flat at "
@@ -190,8 +194,8 @@ def extrapolation_text(one: Extrapolation) -> str:
             text = f"{unknown}: the points do not lie on a curve ({values})"
         case Conclusion.WIDE:
             text = f"{unknown}: anything from {_span(one)} is possible, with "
-            text += f"{series.boxes} defects on {series.photos_with_boxes} photos to "
-            text += "measure on"
+            text += f"{counted(series.boxes, 'defect')} on "
+            text += f"{counted(series.photos_with_boxes, 'photo')} to measure on"
         case Conclusion.TOO_FEW:
             text = f"{unknown}: {_too_few(series)}"
         case _:
@@ -222,6 +226,6 @@ def _too_few(series: Series) -> str:
     if points < MIN_POINTS:
         return f"{points} different numbers of photos give no curve"
     return (
-        f"{series.boxes} labelled defects on {series.photos_with_boxes} photos are too "
-        "few to measure on"
+        f"{counted(series.boxes, 'labelled defect')} on "
+        f"{counted(series.photos_with_boxes, 'photo')}: too few to measure on"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.counted import counted
 from trainer.evaluation.text import precision_text
 from trainer.report.charts import Axis, LineSeries, line_chart
 from trainer.report.figures import factory_shares

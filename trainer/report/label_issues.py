@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from models.counted import agreeing, counted
 from models.detections import Detections
 from models.manifest import Metrics
 from trainer.data.dataset import Dataset, Photo
@@ -43,7 +44,7 @@ def folds_section(crossed: CrossValidation) -> str:
     """Return the figures of all folds together."""
     metrics = crossed.metrics
     return (
-        f"<h2>Over all {crossed.folds} folds</h2><p>{metrics.images} photos "
+        f"<h2>Over all {crossed.folds} folds</h2><p>{counted(metrics.images, 'photo')} "
         f"({metrics.good_images} good), each measured with a detector that was trained "
         "on the other folds, at thresholds chosen on the other folds: more photos than "
         "val alone, so a narrower interval. These are figures of the recipe, not of "
@@ -71,10 +72,13 @@ def _method(crossed: CrossValidation) -> str:
     total, likely = len(crossed.issues), count_likely_wrong(crossed.issues)
     shown = min(total, SHOWN_ISSUES)
     return (
-        f"The photos were divided into {crossed.folds} folds, and a detector was "
+        f"The photos were divided into {counted(crossed.folds, 'fold')}, and a "
+        "detector was "
         "trained for each on the photos of the others. Every label was compared with "
         "the detections of the detector that was not trained on its photo. "
-        f"{likely} labels are more likely wrong than right, {total} should be checked; "
+        f"{counted(likely, 'label')} {agreeing(likely, 'is', 'are')} more likely "
+        f"wrong than right, {total} "
+        "should be checked; "
         f"the {shown} with the highest confidence are here. All of them are in the "
         "folder suspects/ of the run, to open in CVAT, Label Studio or any tool that "
         "reads COCO. A detector can be wrong too: no label was changed."

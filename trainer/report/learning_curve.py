@@ -5,6 +5,7 @@ from html import escape
 
 import numpy as np
 
+from models.counted import counted
 from trainer.learning_curve.extrapolation import (
     EXTRAPOLATION_LIMIT,
     Extrapolation,
@@ -35,9 +36,11 @@ def learning_curve_section(
     left_out = "".join(f" {escape(text)}" for text in map(unmeasured_text, unmeasured))
     columns = "", "photos", "now", "95 %", "with twice the photos", "95 %"
     return (
-        f"<h2>How many more photos?</h2><p>Trained {len(photos)} times, on "
-        f"{', '.join(map(str, photos))} photos, each set inside the next, with the "
-        f"same recipe and {steps} steps. Measured on the same photos, each at "
+        f"<h2>How many more photos?</h2><p>Trained {counted(len(photos), 'time')}, on "
+        f"{', '.join(map(str, photos))} photos, each set inside the "
+        "next, with the "
+        f"same recipe and {counted(steps, 'step')}. Measured on the same photos, "
+        "each at "
         "thresholds chosen by the same rule. Rings: measured values with 95 % "
         "intervals. Line: an error that falls as a + b n^-c; shade: 95 % of such lines "
         "through resampled photos, each with the noise of another training. Dashed: "
@@ -119,7 +122,7 @@ def _chart(one: Extrapolation) -> str:
     limit = EXTRAPOLATION_LIMIT * now if one.curve else max(1.1 * now, 1.0)
     points = [
         PointMark(
-            f"{series.figure} {value:.3f} with {number} photos",
+            f"{series.figure} {value:.3f} with {counted(number, 'photo')}",
             float(number),
             value,
             (float(number), float(number)),

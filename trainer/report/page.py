@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.counted import counted
 from models.detections import Detections
 from models.errors import TrainingError
 from models.files import write_atomically
@@ -150,7 +151,8 @@ def _head(subject: ReportSubject) -> str:
         '<header><p class="kind">Graftline report</p>'
         f"<h1>{escape(subject.title)}</h1>"
         f'<p class="lead">{" ".join(sentences)}</p>'
-        f'<p class="facts">Measured on {metrics.images} photos ({defective} defective, '
+        f'<p class="facts">Measured on {counted(metrics.images, "photo")} ('
+        f"{defective} defective, "
         f"{metrics.good_images} good) of {source}, split {escape(metrics.split)}"
         f"{apart}.</p></header>"
     )
@@ -186,7 +188,7 @@ def _small_print(subject: ReportSubject) -> str:
             "Detector": f"{record.detector}, {record.activation}, input "
             f"{record.input_width_px} x {record.input_height_px} px",
             "Trained from": f"{record.pretrained}, seed {record.seed}, "
-            f"{record.dataset_images} photos in all",
+            f"{counted(record.dataset_images, 'photo')} in all",
             "Left out": "; ".join(record.schedule.reduced if record.schedule else ())
             or "nothing",
             "Recipe": ", ".join(f"{k} {v}" for k, v in record.recipe.items()),

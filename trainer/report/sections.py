@@ -153,7 +153,8 @@ def by_label(subject: ReportSubject) -> str:
     thresholds = subject.thresholds
     return (
         f"<h2>By kind of defect</h2><p>{escape(thresholds_text(thresholds))} Chosen on "
-        f"{thresholds.images} photos ({thresholds.good_images} good) of split "
+        f"{counted(thresholds.images, 'photo')} ({thresholds.good_images} good) of "
+        "split "
         f"{escape(thresholds.chosen_on)}.</p>{table(columns, rows)}"
     )
 

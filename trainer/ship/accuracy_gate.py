@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.boxes import FloatArray
+from models.counted import agreeing, counted
 from models.detections import Detections
 from models.manifest import Metrics, ThresholdRule, Thresholds
 from trainer.data.dataset import Photo
@@ -73,7 +74,9 @@ class AccuracyDrops:
             if drop > optimism + max(limit, step) + ROUNDING
         ]
         if len(self.lost) > max(1, limit / self.defective_step):
-            faults.append(f"{len(self.lost)} parts escape ({_named(self.lost)})")
+            verb = agreeing(len(self.lost), "escapes", "escape")
+            parts = counted(len(self.lost), "part")
+            faults.append(f"{parts} {verb} ({_named(self.lost)})")
         return faults
 
     def refusal(self, limit: float) -> str:

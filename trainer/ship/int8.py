@@ -13,6 +13,7 @@ takes a minute: line PCs run OpenVINO first.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from models.counted import counted
 from models.errors import PackageError
 from models.manifest import VariantName
 from trainer.ship.calibration import Calibration
@@ -49,7 +50,7 @@ class QuantizationAttempt:
     def __str__(self) -> str:
         if not self.in_float:
             return self.ranges.value
-        return f"{self.ranges}, {len(self.in_float)} layers in float"
+        return f"{self.ranges}, {counted(len(self.in_float), 'layer')} in float"
 
 
 def make_int8(
@@ -86,7 +87,8 @@ class _Search:
         attempt = None
         for number, attempt in enumerate(self._attempts(), 1):
             self._on_progress(
-                f"quantizing {name} with {len(self._calibration.photos)} photos "
+                f"quantizing {name} with "
+                f"{counted(len(self._calibration.photos), 'photo')} "
                 f"({attempt}; attempt {number} of at most {MOST_ATTEMPTS})"
             )
             result = self._make(name, attempt)
@@ -157,7 +159,8 @@ class _Search:
                 self._calibration.photos, key=lambda photo: -len(photo.labels)
             )[:RANKING_PHOTOS]
             self._on_progress(
-                f"comparing layer by layer on {len(photos)} photos what INT8 costs"
+                f"comparing layer by layer on {counted(len(photos), 'photo')} what "
+                "INT8 costs"
             )
             self._ranked = rank_layers(
                 self._evaluator.folder / MODEL_FILES[VariantName.ONNX_FP32],

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from models.counted import counted
 from models.detections import Detections
 from models.files import sha256_of
 from models.golden import GoldenResult, read_golden
@@ -184,7 +185,9 @@ def _evaluate_float32(
     on_progress: OnStage,
 ) -> tuple[VariantEvaluator, list[Detections], Metrics]:
     """Measure OpenVINO in float32 and record the golden frames with torch."""
-    on_progress(f"measuring {VariantName.OPENVINO_FP32} on {len(photos)} photos")
+    on_progress(
+        f"measuring {VariantName.OPENVINO_FP32} on {counted(len(photos), 'photo')}"
+    )
     evaluator = VariantEvaluator(folder, manifest, photos, [])
     metrics, found = evaluator.evaluate(VariantName.OPENVINO_FP32)
     chosen = choose_golden(photos, found, manifest.score_thresholds())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from models.counted import counted
 from models.golden import GoldenResult
 from models.manifest import Metrics, Variant, VariantName
 from models.package import Package
@@ -31,7 +32,7 @@ class PackReport:
         manifest = self.package.manifest
         head = f"{self.package.folder}: {manifest.name}, build {manifest.build}"
         if tiles := manifest.tiling():
-            head += f"\n  each frame takes {tiles.count} inferences: {tiles}"
+            head += f"\n  each frame takes {counted(tiles.count, 'inference')}: {tiles}"
         rows = [
             f"{_row(name, entry)}{self._speed(name)}"
             for name, entry in manifest.variants.items()
@@ -104,7 +105,7 @@ def _row(name: str, variant: Variant) -> str:
             f"({0 - variant.map_75_drop:+.4f})"
         )
     if variant.layers_in_float:
-        figures += f"  {len(variant.layers_in_float)} layers in float"
+        figures += f"  {counted(len(variant.layers_in_float), 'layer')} in float"
     if variant.lost_photos:
         figures += f"  nothing left on {', '.join(variant.lost_photos)}"
     return f"  {name:14} {variant.size_bytes / 1e6:5.1f} MB  {figures}  in {modes}"

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from models.boxes import IntArray
+from models.counted import agreeing, counted
 from models.detections import Detections
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
@@ -75,7 +76,9 @@ def divide_photos(
     defective = sum(not photo.is_good for fold in divided for photo in fold.held_out)
     raise DatasetError(
         f"{dataset.root}: too few photos for --folds {count}.",
-        why=f"{defective} photos have a labelled defect, and each fold needs one of "
+        why=f"{counted(defective, 'photo')} {agreeing(defective, 'has', 'have')} a "
+        "labelled defect, and each fold "
+        "needs one of "
         "its own to be measured on.",
         fix="Ask for fewer folds, or label defects in more photos.",
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.delivery.outbox.database import OutboxDatabase, Transaction
+from models.counted import agreeing, counted
 from models.errors import ConfigError, DeliveryError
 from models.files import fsync_folder
 from models.topics import StationTopics
@@ -82,8 +83,9 @@ def claim(database: OutboxDatabase, path: Path, topics: StationTopics) -> None:
     sender = _sender(database)
     if sender not in {"", topics.root}:
         raise ConfigError(
-            f"outbox {path}: {database.depth} events of {sender} wait in it, but "
-            f"[station] is {topics.root}.",
+            f"outbox {path}: {counted(database.depth, 'event')} of {sender} "
+            f"{agreeing(database.depth, 'waits', 'wait')} in it, but [station] is "
+            f"{topics.root}.",
             why="Its name was changed before they were delivered; a collector takes "
             "events only from the station that made them.",
             fix="Set site, line and station back until they are delivered, or give "

@@ -12,6 +12,7 @@ from edge.delivery.outbox.events import QueuedEvent, render
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
+from models.counted import counted
 from models.messages import SCHEMA_VERSION, Acknowledgement
 
 WINDOW_EVENTS = 200  # sent without the collector's acknowledgement
@@ -253,7 +254,9 @@ class SendQueue:
     def _read_acknowledgement(self, payload: bytes) -> Acknowledgement | None:
         try:
             if len(payload) > ACK_MAX_BYTES:
-                message = f"{len(payload)} bytes are more than {ACK_MAX_BYTES}"
+                message = (
+                    f"{counted(len(payload), 'byte')} are more than {ACK_MAX_BYTES}"
+                )
                 raise ValueError(message)  # noqa: TRY301 - one way to refuse
             document = json.loads(payload)
             if document.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
@@ -297,7 +300,8 @@ class SendQueue:
     def _note_too_large(self, limit_bytes: int) -> None:
         self._alarms.raise_alarm(
             TOO_LARGE_KEY,
-            f"the broker takes no pictures of more than {limit_bytes} bytes: they are "
+            "the broker takes no pictures of more than "
+            f"{counted(limit_bytes, 'byte')}: they are "
             "left out",
         )
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset
 from trainer.data.findings import Finding, FindingKind, Level
@@ -19,7 +20,7 @@ def rare_labels(dataset: Dataset) -> list[Finding]:
             Level.WARNING,
             dataset.root,
             label,
-            f"class {label!r} has {boxes[index]} boxes.",
+            f"class {label!r} has {counted(boxes[index], 'box', 'boxes')}.",
             f"Label at least {FEW_EXAMPLES}, better {WANTED_EXAMPLES}.",
             FindingKind.RARE_LABEL,
         )
@@ -48,7 +49,8 @@ def one_sided_labels(dataset: Dataset) -> list[Finding]:
         if (trained[index] > 0) == (measured[index] > 0):
             continue
         why = (
-            f"class {label!r} has {trained[index]} boxes to train on and "
+            f"class {label!r} has {counted(trained[index], 'box', 'boxes')} to "
+            "train on and "
             f"{measured[index]} to measure on: "
         )
         why += (

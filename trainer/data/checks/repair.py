@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.counted import agreeing, counted
 from trainer.data.checks.boxes import repeated_boxes
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.labels import box_counts, spellings
@@ -90,7 +91,10 @@ def _merge_labels(dataset: Dataset) -> tuple[Dataset, list[Repair]]:
         labels.append(best)
         for name in names:
             if name != best:
-                done = f"{counts[index[name]]} boxes of {name!r} are {best!r} now."
+                done = (
+                    f"{counted(counts[index[name]], 'box', 'boxes')} of {name!r} "
+                    f"{agreeing(counts[index[name]], 'is', 'are')} {best!r} now."
+                )
                 kind = FindingKind.SIMILAR_LABELS
                 repairs.append(Repair(kind, dataset.root, repr(name), done))
     merged = replace(dataset, labels=tuple(labels))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.splitting.grouping import GroupablePhoto, below, group_photos
 from trainer.data.splitting.split_record import (

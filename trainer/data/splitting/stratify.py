@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.boxes import IntArray
+from models.counted import counted
 
 HELD_OUT_SHARE = 0.2  # of the photos, where the dataset has no val split
 TRAIN, HELD_OUT = 0, 1
@@ -109,7 +110,9 @@ def assign_subsets(
     """
     numbers = list(range(len(photos))) if groups is None else list(groups)
     if len(numbers) != len(photos):
-        message = f"{len(numbers)} groups for {len(photos)} photos"
+        message = (
+            f"{counted(len(numbers), 'group')} for {counted(len(photos), 'photo')}"
+        )
         raise ValueError(message)
     names = [photo.sha256 for photo in photos]
     whole = _ranked(names, merge_groups(numbers, names), seed)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.counted import counted
 from models.errors import DatasetError
 from models.files import ForeignFolderError, replaced_folder
 
@@ -75,7 +76,8 @@ def is_complete(folder: Path, settings: Mapping[str, object]) -> bool:
     )
     if foreign:
         raise DatasetError(
-            f"--out {folder} holds {len(foreign)} files that synth did not write, "
+            f"--out {folder} holds {counted(len(foreign), 'file')} that synth did "
+            "not write, "
             f"{foreign[0]} among them.",
             why="They were added or changed since, and would be lost.",
             fix=_OTHER_FOLDER,

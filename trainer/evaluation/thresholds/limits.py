@@ -6,6 +6,7 @@ Loads no training library, because every verb of the command line imports it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.counted import counted
 from models.errors import DatasetError
 from models.manifest import ThresholdRule
 from trainer.data.dataset import Photo
@@ -30,7 +31,8 @@ class ErrorLimit:
         if self.rule is ThresholdRule.OVERKILL and not any(p.is_good for p in photos):
             raise DatasetError(
                 f"--max-overkill {self.share:.2%}: no good part to count alarms on.",
-                why=f"None of the {len(photos)} photos to measure on is of a good "
+                why=f"None of the {counted(len(photos), 'photo')} to measure on is "
+                "of a good "
                 "part.",
                 fix="Put photos of good parts into the folder good/ of the dataset.",
             )
