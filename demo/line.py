@@ -232,7 +232,7 @@ def find_faults(summary: Summary, limits: DemoLimits) -> list[GraftlineError]:
         faults.append(
             DeliveryError(
                 f"{counted(duplicates, 'alert')} "
-                f"{agreeing(duplicates, 'is', 'are')} duplicates.",
+                f"{agreeing(duplicates, 'is a duplicate', 'are duplicates')}.",
                 why="One defect must raise one alert.",
                 fix="Raise track_max_missed or lower track_iou_threshold.",
             )

@@ -13,7 +13,7 @@ def counted(number: float, noun: str, plural: str | None = None) -> str:
     '0.5 minutes'
     """
     several = f"{noun}s" if plural is None else plural
-    shown = f"{number:g}" if isinstance(number, float) else f"{number}"
+    shown = f"{number:.10g}"  # ten digits: a count of bytes is never rounded
     return f"{shown} {noun if number == 1 else several}"
 
 

@@ -109,7 +109,8 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--minutes",
         type=positive_float,
-        help="time for the whole training, validation included",
+        help="time for the whole training, validation included; where it is short, the "
+        "input is smaller, or fewer photos are measured, with a message",
     )
     parser.add_argument(
         "--batch",

@@ -178,7 +178,7 @@ def extrapolation_text(one: Extrapolation) -> str:
                 f"and {high:.3f}"
             )
         case Conclusion.ABOUT:
-            text = f"About {counted(one.more, 'more photo')}{of} for {goal}"
+            text = f"About {counted(one.more or 0, 'more photo')}{of} for {goal}"
             text += f" (95 %: {_span(one)})"
         case Conclusion.MORE_THAN:
             text = (

@@ -34,7 +34,7 @@ def test_figures_exactly_at_the_limits_are_no_faults() -> None:
         ({"alerts_in_history": 119}, DeliveryError, "119 of 120"),
         ({"alerts_in_history": 121}, DeliveryError, "121 of 120"),
         ({"undelivered": 2}, DeliveryError, "2 events wait"),
-        ({"duplicates": 1}, DeliveryError, "are duplicates"),
+        ({"duplicates": 1}, DeliveryError, "1 alert is a duplicate"),
         ({"recall_of_defective_parts": 0.949}, TrainingError, "94.9%"),
         ({"false_alarm_share": 0.0201}, TrainingError, "2.0% of the good parts"),
     ],

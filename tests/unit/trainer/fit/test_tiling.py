@@ -39,6 +39,9 @@ class Silent:
     def step(self, epoch: int, report: StepReport) -> None:
         """Do nothing."""
 
+    def reduced(self, text: str) -> None:
+        """Ignore the text."""
+
     def measuring(self, photos: int) -> Callable[[], None]:
         """Do nothing."""
         assert photos

@@ -4,6 +4,7 @@ import pytest
 
 from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, Metrics
 from trainer.report.sections import accuracy, on_the_line
+from trainer.run import CurvePoint, ScheduleRecord
 
 
 @pytest.fixture
@@ -51,3 +52,27 @@ def test_accuracy_shows_four_overlaps(metrics: Metrics) -> None:
     html = accuracy(metrics)
     assert html.count('class="card small"') == 4
     assert "0.450" in html
+
+
+@pytest.mark.parametrize(
+    ("measured", "text"),
+    [
+        (4, "An estimate: the averaged weights on 4 of the 12 photos"),
+        (12, "The averaged weights on the 12 photos that the run is measured on."),
+    ],
+    ids=["part", "all"],
+)
+def test_map_while_training_is_called_an_estimate_on_fewer_photos(
+    measured: int, text: str
+) -> None:
+    point = CurvePoint(
+        epoch=1, step=1, seconds=1, loss=8, map_33=0.5, map_50=0.4, photos=measured
+    )
+    schedule = ScheduleRecord(steps=1, steps_per_epoch=1, reduced=("fewer <steps>",))
+    stored = make_record((), (), ("dot",))
+    measured_on = stored.metrics.model_copy(update={"images": 12})
+    stored = stored.model_copy(
+        update={"curve": (point,), "schedule": schedule, "metrics": measured_on}
+    )
+    assert text in sections._measured_while_training(stored)  # noqa: SLF001
+    assert "fewer &lt;steps&gt;." in sections._loss(stored)  # noqa: SLF001

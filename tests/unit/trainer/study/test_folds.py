@@ -50,6 +50,9 @@ class Counter:
             raise KeyboardInterrupt
         self.steps[self._fold] = self.steps.get(self._fold, 0) + report.images
 
+    def reduced(self, text: str) -> None:
+        """Ignore the text."""
+
     def measuring(self, photos: int) -> Callable[[], None]:
         """Ignore the photos."""
         assert photos > 0

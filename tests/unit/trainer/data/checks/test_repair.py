@@ -60,7 +60,7 @@ def test_spelling_with_the_most_boxes_wins() -> None:
     assert dataset.labels == ("dent",)
     assert all((each.labels == 0).all() for each in dataset.photos)
     assert merged.kind is FindingKind.SIMILAR_LABELS
-    assert merged.done == "1 boxes of 'Dent' are 'dent' now."
+    assert merged.done == "1 box of 'Dent' is 'dent' now."
 
 
 def test_second_box_on_the_same_place_is_dropped() -> None:
