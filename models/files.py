@@ -105,7 +105,7 @@ def require_room(folder: Path, sizes: Sequence[int]) -> None:
 
     Args:
         folder: Exists.
-        sizes: Of each file, bytes; above 0.
+        sizes: Bytes of each file, above 0.
 
     Raises:
         OSError: They do not fit, or the folder cannot be written.

@@ -180,7 +180,7 @@ def _read_content(path: Path) -> bytes:
         raise PackageError(
             f"{path}: not a manifest.",
             why=f"Expected a file of at most {MANIFEST_MAX_BYTES} bytes, got "
-            f"{f'{size} bytes' if is_file else 'none'}.",
+            f"{counted(size, 'byte') if is_file else 'none'}.",
             fix=PACK_AGAIN,
         )
     return content
@@ -191,7 +191,9 @@ def _parsed(path: Path, content: bytes) -> dict[str, object]:
         document = parse_json(content)
     except ValueError as exc:
         raise PackageError(
-            f"{path}: not JSON.", why=f"{exc} ({len(content)} bytes)", fix=PACK_AGAIN
+            f"{path}: not JSON.",
+            why=f"{exc} ({counted(len(content), 'byte')})",
+            fix=PACK_AGAIN,
         ) from exc
     if not isinstance(document, dict):
         raise PackageError(

@@ -106,7 +106,7 @@ def _camera(topics: StationTopics, camera: str) -> dict[str, Component]:
     states = [state.value for state in CameraState]
     return {
         f"{camera}-state": _choice(f"{camera} state", status, states),
-        f"{camera}-alerts": _sensor(f"{camera} alerts", stats, "value_json.alerts")
+        f"{camera}-alerts": _sensor(camera + " alerts", stats, "value_json.alerts")
         | {"state_class": "total_increasing"},
         f"{camera}-fps": _sensor(f"{camera} rate", stats, "value_json.fps")
         | {"state_class": "measurement", "unit_of_measurement": "frames/s"},

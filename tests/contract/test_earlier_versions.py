@@ -114,5 +114,6 @@ def test_earlier_history_is_read_and_events_sent_again_are_duplicates(
 def test_record_of_a_run_is_read_and_written_the_same(written: Path) -> None:
     stored = json.loads((written / "run.json").read_text("utf-8"))
     record = RunRecord.model_validate(stored)
-    assert json.loads(record.model_dump_json()) == stored
+    # Fields that are new since then have their defaults.
+    assert json.loads(record.model_dump_json(exclude_unset=True)) == stored
     assert record.recipe["freeze"] == "nothing"

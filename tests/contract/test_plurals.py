@@ -62,16 +62,17 @@ def places(path: Path) -> Iterator[str]:
 
 def _may_be_one(before: ast.expr | None, value: ast.FormattedValue) -> bool:
     # "3 of 9 photos": the noun belongs to a total; a limit is a constant of its module,
-    # and a share or a rate has digits behind the point.
+    # a share or a rate has digits behind the point, and a joined text is a list.
     is_total = isinstance(before, ast.Constant) and re.search(
-        r"\b(?:of|all|in|on) $", str(before.value)
+        r"\b(?:of|all|and|in|on) $", str(before.value)
     )
     names = [n.id for n in ast.walk(value.value) if isinstance(n, ast.Name)]
     is_limit = bool(names) and all(name.isupper() for name in names)
     is_share = value.format_spec is not None and ast.unparse(value.format_spec).strip(
         "f'\""
     ) not in {",", ""}
-    return not (is_total or is_limit or is_share)
+    is_list = ".join(" in ast.unparse(value.value)
+    return not (is_total or is_limit or is_share or is_list)
 
 
 def test_numbers_and_nouns_agree() -> None:

@@ -25,7 +25,7 @@ def require_space(folder: Path, training: Training, checkpoint: Path) -> None:
     """Refuse a training whose files do not fit onto the disk.
 
     Args:
-        folder: Of the run; exists.
+        folder: Where the run is written; exists.
         checkpoint: Its checkpoint; a present one is replaced.
 
     Raises:

@@ -38,7 +38,7 @@ class HardNegatives:
 
     Attributes:
         centres: By position of the photo in ``photos``.
-        max_photos: Of a round, other ones in each.
+        max_photos: Photos of a round, other ones in each.
     """
 
     def __init__(self, photos: Sequence[Photo], predict: Predict) -> None:

@@ -190,22 +190,9 @@ def train(
     if known.defective:  # frames of a trained part would choose the weights it knows
         options = replace(options, selects=False)
     validator = _validator(options, recipe, held_out, len(dataset.labels), plan)
-    negatives = HardNegatives(data.photos, validator.predict) if recipe.mines else None
-    if negatives and repeated and repeated.mined_photos:
-        negatives.max_photos = repeated.mined_photos
-    clock = TrainingClock()
-    planner = Planner(
-        prepared.training, validator, negatives, clock, budget, repeated, plan.reduced
-    )
-    session = TrainingSession(
-        prepared.training,
-        clock,
-        planner,
-        validator,
-        negatives,
-        TrainingCurve(),
-        steps_per_epoch,
-        plan,
+    negatives = _negatives(recipe, data, validator, repeated)
+    session = _session(
+        prepared, validator, negatives, budget, plan, repeated, steps_per_epoch
     )
     checkpoint = CheckpointFile(out / CHECKPOINT_NAME, made_with)
     if resume:
@@ -216,13 +203,50 @@ def train(
     observer.begin(recipe, prepared.transfer, prepared.training.schedule.steps)
     for text in plan.reduced:
         observer.reduced(text)
-    planner.on_reduced = observer.reduced
+    session.planner.on_reduced = observer.reduced
     if not resume:
         checkpoint.save(session)
     batches = _batches(recipe, data, epoch, session)
     _train_steps(session, batches, checkpoint, observer)
     group.leave_to_leader()
     return _finish(dataset, options, out, observer, prepared, session)
+
+
+def _negatives(
+    recipe: Recipe,
+    data: TrainingPhotos,
+    validator: Validator,
+    repeated: ScheduleRecord | None,
+) -> HardNegatives | None:
+    """Return the mining of good photos; None = the recipe mines nothing."""
+    if not recipe.mines:
+        return None
+    negatives = HardNegatives(data.photos, validator.predict)
+    if repeated and repeated.mined_photos:
+        negatives.max_photos = repeated.mined_photos
+    return negatives
+
+
+def _session(
+    prepared: PreparedTraining,
+    validator: Validator,
+    negatives: HardNegatives | None,
+    budget: TimeBudget | None,
+    plan: TimePlan,
+    repeated: ScheduleRecord | None,
+    steps_per_epoch: int,
+) -> TrainingSession:
+    """Return the training with its clock, plan and validation."""
+    training, clock = prepared.training, TrainingClock()
+    if plan.steps:
+        training.schedule = replace(training.schedule, steps=plan.steps)
+    planner = Planner(
+        training, validator, negatives, clock, budget, repeated, plan.reduced
+    )
+    curve = TrainingCurve()
+    return TrainingSession(
+        training, clock, planner, validator, negatives, curve, steps_per_epoch, plan
+    )
 
 
 def _train_steps(

@@ -42,8 +42,8 @@ class Speed:
         read_s: To read one photo.
         detect_s: To detect on one photo, all of its tiles.
         found_s: For the detections that a trained network will have on a photo.
-        pixels: Of the input, or of all tiles of a photo.
-        step_pixels: Of the input, or of one tile.
+        pixels: Size of the input, or of all tiles of a photo.
+        step_pixels: Size of the input, or of one tile.
     """
 
     load_s: float

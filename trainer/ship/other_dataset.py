@@ -22,8 +22,8 @@ def other_dataset(folder: Path, record: RunRecord, dataset: Dataset) -> DatasetE
     """Return the error for a dataset that is not the one of a run.
 
     Args:
-        folder: Of the run.
-        record: Of the run; its dataset has another hash.
+        folder: Where the run is.
+        record: Its dataset has another hash.
     """
     differences = list(_differences(folder, dataset)) or [SAME_PHOTOS]
     return DatasetError(

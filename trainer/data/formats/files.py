@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
+from models.counted import counted
 from models.errors import DatasetError
 from models.pictures import OTHER_PICTURE_SUFFIXES, PICTURE_SUFFIXES
 from trainer.data.findings import Finding, FindingKind, Level, first_names
@@ -353,7 +354,10 @@ class PictureFinder:
         )
         if fits[0][0] > fits[1][0]:
             return fits[0][1]
-        why = f"{len(candidates)} pictures could be meant by {'/'.join(parts)!r}."
+        why = (
+            f"{counted(len(candidates), 'picture')} could be meant by "
+            f"{'/'.join(parts)!r}."
+        )
         fix = "Give the pictures different names, in the annotation tool too."
         self.findings.append(Finding(Level.ERROR, fits[0][1], "", why, fix))
         return None

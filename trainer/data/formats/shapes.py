@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.counted import counted
 from trainer.data.findings import Corners, Finding, Level, first_names
 from trainer.data.paths import shown
 
@@ -135,7 +136,8 @@ class Outlines:
                 Level.WARNING,
                 self.file,
                 first_names(places),
-                f"{kind}, {len(places)} times: the bounding box is taken instead.",
+                f"{kind}, {counted(len(places), 'time')}: the bounding box is "
+                "taken instead.",
                 "None needed if the bounding box is right; otherwise draw a box.",
             )
             for kind, places in self.places.items()

@@ -299,17 +299,17 @@ def _require_whole(path: Path) -> None:
         ISO/IEC 14496-12: an MP4 is a list of boxes, each with its size and type; the
         encoder writes the index (``moov``) last.
     """
-    types, size = set(), path.stat().st_size
+    types, start, size = set(), 0, path.stat().st_size
     with path.open("rb") as file:
-        while file.tell() < size:
-            start, header = file.tell(), file.read(16)
+        while start < size:
+            file.seek(start)
+            header = file.read(16)
             length, kind = int.from_bytes(header[:4]), header[4:8]
             if length == 1:  # the size follows as 64 bits
                 length = int.from_bytes(header[8:16])
-            types.add(kind)
-            if length < 8 or start + length > size:
-                break
-            file.seek(start + length)
+            start += max(length, 8)
+            if start <= size:
+                types.add(kind)
     if b"moov" in types:
         return
     require_room(path.parent, [LEAST_FREE_BYTES])

@@ -8,6 +8,7 @@ would make scratches of dents: that is refused.
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.formats.text_file import read_text
 from trainer.data.formats.yolo.settings import YoloSettings
@@ -120,7 +121,10 @@ def _difference(
                 f"{second}."
             )
     if len(names) != len(others):
-        return f"{first} has {len(names)} classes, {second} has {len(others)}."
+        return (
+            f"{first} has {counted(len(names), 'class', 'classes')}, {second} "
+            f"has {len(others)}."
+        )
     return ""
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.counted import counted
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import SUFFIXES
 from trainer.data.formats.text_file import read_damaged_text
@@ -149,7 +150,7 @@ class LabelFiles:
         if len(pictures) > 1:
             reason = "the label file may be that of another photo"
             why = (
-                f"{len(pictures)} photos could be meant by "
+                f"{counted(len(pictures), 'photo')} could be meant by "
                 f"{self._names(paths)}: {self._names(pictures, most=None)}."
             )
             fix = "Give the photos different names, and their label files too."

@@ -75,7 +75,7 @@ def test_other_shapes_become_their_bounding_boxes_with_a_finding(
     dataset = open_dataset(write_cvat(tmp_path / "d", cvat_xml(shape)))
     assert np.allclose(dataset.splits["all"][0].boxes, [box], atol=1e-4)
     [found] = [f for f in dataset.findings if "bounding box" in f.why]
-    assert found.why.startswith(f"{kind}, 1 times")
+    assert found.why.startswith(f"{kind}, 1 time")
     assert found.place == "image 0, line 8"
 
 

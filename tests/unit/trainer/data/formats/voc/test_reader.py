@@ -117,7 +117,7 @@ def test_turned_boxes_become_their_bounding_boxes_with_a_finding(
     dataset = open_dataset(tmp_path)
     [box] = dataset.splits["all"][0].boxes
     assert np.allclose(box, [27, 14, 37, 34], atol=1e-4)
-    assert any("turned box, 1 times" in f.why for f in dataset.findings)
+    assert any("turned box, 1 time" in f.why for f in dataset.findings)
 
 
 @pytest.mark.parametrize(
