@@ -17,6 +17,7 @@ import numpy as np
 
 from edge.rules.regions import WHOLE_PICTURE, Region, RegionKind, unknown_labels
 from edge.rules.tracker import STEP_SHARE
+from models.counted import counted
 
 INSPECTED_MIN_SHARE = 5e-4  # of the frame: 32 x 32 px of 1920 x 1080
 # Of the smallest labelled box: the centre of a detected box varies by about as much, so
@@ -175,7 +176,10 @@ def inspected_sides(rules: CameraRules) -> tuple[float, float]:
 
 
 def _frames_of(parts: Sequence[int]) -> str:
-    text = f"each of the last {len(parts)} parts was inspected in at most {max(parts)}"
+    text = (
+        f"each of the last {counted(len(parts), 'part')} was inspected in at "
+        f"most {max(parts)}"
+    )
     return f"{text} frame{'s' * (max(parts) > 1)}"
 
 

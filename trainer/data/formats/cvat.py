@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import (
@@ -116,7 +117,9 @@ def _misplaced(path: Path, top: Element) -> Iterator[Finding]:
         if child.tag not in AT_THE_TOP:
             lines[child.tag].append(child.line)
     for tag, found in lines.items():
-        why = f"<{tag}>, {len(found)} times, is not read: it is in no <image>."
+        why = (
+            f"<{tag}>, {counted(len(found), 'time')}, is not read: it is in no <image>."
+        )
         place = first_names(f"line {line}" for line in found)
         yield Finding(Level.ERROR, path, place, why, "Export the task again.")
 
@@ -143,7 +146,9 @@ def _add_images(
         annotations.splits.setdefault(split, []).append(photo)
     annotations.findings += outlines.findings()
     for tag, places in tags.items():
-        why = f"tag {tag!r}, {len(places)} times, is not read: it has no box."
+        why = (
+            f"tag {tag!r}, {counted(len(places), 'time')}, is not read: it has no box."
+        )
         annotations.findings.append(
             Finding(Level.WARNING, path, first_names(places), why, TAG_FIX)
         )

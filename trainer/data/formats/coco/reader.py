@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from models.counted import counted
 from models.errors import DatasetError
 from models.pictures import PictureError, read_picture
 from trainer.data.findings import Corners, Finding, Level, first_names
@@ -274,7 +275,8 @@ class _DocumentReader:
         if values and 0 < max(values) <= 1:
             raise DatasetError(
                 f"{self._path}: boxes are shares of the photo, not pixels.",
-                why=f"{len(self._boxes)} boxes, and no number in them exceeds 1.",
+                why=f"{counted(len(self._boxes), 'box', 'boxes')}, and no number "
+                "in them exceeds 1.",
                 fix="Export as COCO, with x, y, width and height in pixels.",
             )
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from models.boxes import Boxes, iou
+from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.findings import Corners, Finding, Level, first_names
 from trainer.data.formats.files import PictureFinder, PictureName, unicode_forms
@@ -140,7 +141,7 @@ class _FileReader:
             return False
         if len(task.pictures) == 1:
             return True
-        why = f"shows {len(task.pictures)} pictures, expected one."
+        why = f"shows {counted(len(task.pictures), 'picture')}, expected one."
         fix = "Label one picture a task, and export again."
         self._add_error(f"task {task.number}", why, fix)
         return False
@@ -275,7 +276,8 @@ class _FileReader:
         if sides and 0 < max(sides) <= 1 / PER_CENT:
             raise DatasetError(
                 f"{self._path}: boxes are shares of the picture, not per cents.",
-                why=f"{len(sides) // 4} boxes, and no number in them exceeds 1.",
+                why=f"{counted(len(sides) // 4, 'box', 'boxes')}, and no number in "
+                "them exceeds 1.",
                 fix="Export from Label Studio, or multiply the boxes by 100.",
             )
 

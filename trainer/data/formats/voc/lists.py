@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from models.counted import counted
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import is_picture
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, split_name
@@ -70,7 +71,7 @@ def _list_findings(
 ) -> Iterator[Finding]:
     """Yield what is wrong with one list: names without photo, photos of two splits."""
     if lost := [line for line, photos in named.items() if not photos]:
-        why = f"{len(lost)} photos of the list are not there."
+        why = f"{counted(len(lost), 'photo')} of the list cannot be found."
         fix = "Add them, or export again."
         yield Finding(Level.WARNING, path, first_names(lost), why, fix)
     if split_name(path.stem) not in RANKED_SPLITS:

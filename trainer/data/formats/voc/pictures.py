@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from models.counted import counted
 from trainer.data.formats.files import (
     GOOD_FOLDER,
     SUFFIXES,
@@ -136,7 +137,7 @@ class _Search:
             return self._missing(statement, "", candidates)
         if len(near) > 1:
             names = "; ".join(self._shown(path) for path in near)
-            fault = f"{len(near)} pictures fit it: {names}."
+            fault = f"{counted(len(near), 'picture')} fit it: {names}."
             return Match(fault=fault, doubtful=tuple(near))
         return self._named_alike(near[0], statement)
 

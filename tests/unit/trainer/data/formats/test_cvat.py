@@ -140,13 +140,13 @@ def test_tag_beside_boxes_is_named_where_its_class_has_none(tmp_path: Path) -> N
     dataset = open_dataset(write_cvat(tmp_path / "d", cvat_xml(CVAT_BOX + tags)))
     assert names(dataset) == ["a.png", "b.png"]
     [found] = dataset.findings
-    assert found.why == "tag 'bar', 1 times, is not read: it has no box."
+    assert found.why == "tag 'bar', 1 time, is not read: it has no box."
 
 
 def test_shapes_in_no_image_are_errors(tmp_path: Path) -> None:
     xml = cvat_xml().replace("</annotations>", f"{CVAT_BOX}</annotations>")
     [error] = errors(open_dataset(write_cvat(tmp_path / "d", xml)))
-    assert (error.place, "<box>, 1 times, is not read" in error.why) == (
+    assert (error.place, "<box>, 1 time, is not read" in error.why) == (
         "line 13",
         True,
     )

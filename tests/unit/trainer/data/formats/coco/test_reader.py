@@ -340,7 +340,7 @@ def test_polygon_without_a_box_becomes_its_bounding_box(
     [[photo]] = annotations.splits.values()
     assert photo.rows[0].box == (1, 1, 12, 9)
     [why] = whys(annotations, Level.WARNING)
-    assert why.startswith("polygon, 1 times")
+    assert why.startswith("polygon, 1 time")
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_box_that_was_turned_in_cvat_becomes_its_bounding_box(tmp_path: Path) ->
     annotations = annotations_of(tmp_path, document(annotations=boxes))
     [[photo]] = annotations.splits.values()
     assert photo.rows[0].box == pytest.approx((18, 2, 22, 22))
-    assert whys(annotations, Level.WARNING)[0].startswith("turned box, 1 times")
+    assert whys(annotations, Level.WARNING)[0].startswith("turned box, 1 time")
 
 
 @pytest.mark.parametrize("mark", ["iscrowd", "ignore", "score"])

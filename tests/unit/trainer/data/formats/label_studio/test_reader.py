@@ -346,7 +346,7 @@ def test_turned_box_turns_about_its_corner_in_pixels(tmp_path: Path) -> None:
     value = {"x": 50.0, "y": 50.0, "width": 25.0, "height": 25.0, "rotation": 90}
     dataset = opened(tmp_path, drawn(region(value)))  # at 32, 24; 16 x 12 pixels
     assert np.allclose(dataset.splits["all"][0].boxes, [[20, 24, 32, 40]], atol=1e-3)
-    assert findings_with(dataset, "turned box, 1 times")
+    assert findings_with(dataset, "turned box, 1 time")
 
 
 def test_polygon_and_ellipse_become_their_bounding_boxes(tmp_path: Path) -> None:
@@ -365,8 +365,8 @@ def test_polygon_and_ellipse_become_their_bounding_boxes(tmp_path: Path) -> None
     dataset = opened(tmp_path, drawn(polygon, ellipse))
     wanted = [[6.4, 9.6, 32, 36], [16, 18, 48, 30]]
     assert np.allclose(dataset.splits["all"][0].boxes, wanted, atol=1e-3)
-    assert findings_with(dataset, "polygon, 1 times")
-    assert findings_with(dataset, "ellipse, 1 times")
+    assert findings_with(dataset, "polygon, 1 time")
+    assert findings_with(dataset, "ellipse, 1 time")
 
 
 def test_rectangle_and_its_class_in_two_regions_are_one_box(tmp_path: Path) -> None:
