@@ -87,7 +87,7 @@ FOREIGN_STARTS = {
 def _several(count: int) -> PictureHeader:
     if count < 2:
         return PictureHeader()
-    return PictureHeader(refusal=f"holds {count} pictures", fix=ONE_PICTURE)
+    return PictureHeader(refusal=f"holds {counted(count, 'picture')}", fix=ONE_PICTURE)
 
 
 # JPEG

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edge.cameras.frame_publisher import CapturePlan, FramePublisher, stamp_now
 from edge.frame import Pixels
+from models.counted import counted
 from models.pictures import (
     OTHER_PICTURE_SUFFIXES,
     PICTURE_SUFFIXES,
@@ -57,7 +58,10 @@ def other_pictures(folder: Path) -> str:
     )
     if not names:
         return ""
-    return f"{len(names)} pictures in a format that is not read, the first {names[0]}"
+    return (
+        f"{counted(len(names), 'picture')} in a format that is not read, the "
+        f"first {names[0]}"
+    )
 
 
 def read_pixels(path: Path, bit_depth: int | None = None) -> Pixels | str:
