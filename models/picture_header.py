@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from models.counted import counted
+
 SAVE_AS_8_BITS = "Save it with 8 or 16 bits a channel, unsigned."
 SAVE_AGAIN = "Save it as PNG or JPEG."
 ONE_PICTURE = "Save each picture as a file of its own."
