@@ -237,7 +237,8 @@ def _cross_training(
 def _lines(result: CrossValidation, folder: Path) -> Iterator[str]:
     metrics, total = result.metrics, len(result.issues)
     yield (
-        f"over {result.folds} folds, {metrics.images} photos: defects found "
+        f"over {counted(result.folds, 'fold')}, "
+        f"{counted(metrics.images, 'photo')}: defects found "
         f"{share_text(metrics.recall, metrics.recall_interval)}"
     )
     yield (

@@ -182,10 +182,6 @@ def train(
     prepared = prepare_training(
         recipe, dataset.labels, steps_per_epoch, group, repeated
     )
-    if plan.steps:
-        prepared.training.schedule = replace(
-            prepared.training.schedule, steps=plan.steps
-        )
     known = trained_parts(dataset.split_assignment, trained_on, held_out)
     if known.defective:  # frames of a trained part would choose the weights it knows
         options = replace(options, selects=False)

@@ -34,7 +34,7 @@ def comparison_text(run: RunRecord, scratch: RunRecord) -> str:
     """Return in a sentence what the pretrained weights brought."""
     steps = run.schedule.steps if run.schedule else 0
     return (
-        f"After the same {steps} steps mAP@.33 is "
+        f"After the same {counted(steps, 'step')} mAP@.33 is "
         f"{precision_text(run.metrics.map_33)} from {_start(run)} and "
         f"{precision_text(scratch.metrics.map_33)} from {FROM_SCRATCH}, recall "
         f"{precision_text(run.metrics.recall)} and "

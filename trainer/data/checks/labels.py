@@ -103,13 +103,12 @@ def too_few_good(dataset: Dataset) -> list[Finding]:
     good = len(dataset.split_assignment.scenes_of(photos))  # frames count once
     if good >= FEW_GOOD:
         return []
-    plural = "s" * (good != 1)
     return [
         Finding(
             Level.WARNING,
             dataset.root,
             "good",
-            f"{good} photo{plural} of good parts to measure false alarms on.",
+            f"{counted(good, 'photo')} of good parts to measure false alarms on.",
             f"Put at least {2 * FEW_GOOD} photos of good parts into good/.",
             FindingKind.FEW_GOOD,
         )

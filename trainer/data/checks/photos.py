@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from models.counted import agreeing, counted
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.findings import Finding, FindingKind, Level
@@ -278,8 +279,9 @@ def _one_part(
         )
     elif measured and scenes_of(measured) <= scenes_of(trained):
         why = (
-            f"the {len(measured)} photos {shown} to measure on are frames of parts "
-            "that are trained on: they differ by the camera's noise only."
+            f"the {counted(len(measured), 'photo')} {shown} to measure on "
+            f"{agreeing(len(measured), 'is a frame', 'are frames')} of parts that are "
+            "trained on: they differ from those photos by the camera's noise only."
         )
     else:
         return ""

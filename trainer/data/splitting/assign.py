@@ -230,7 +230,8 @@ def _recorded_subsets(
     if not known:
         raise DatasetError(
             f"{root}: no photo of it was divided by {options.like_name}.",
-            why=f"That run knows {len(places)} photos, none of these {len(photos)}.",
+            why=f"That run knows {counted(len(places), 'photo')}, none of these "
+            f"{len(photos)}.",
             fix="Name a run of an earlier revision of this dataset, or leave "
             "--split-like out.",
         )

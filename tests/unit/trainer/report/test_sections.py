@@ -3,6 +3,8 @@
 import pytest
 
 from models.manifest import COUNTED_SHARES, MEAN_PRECISIONS, Metrics
+from tests.simulators.records import make_record
+from trainer.report import sections
 from trainer.report.sections import accuracy, on_the_line
 from trainer.run import CurvePoint, ScheduleRecord
 
