@@ -288,7 +288,7 @@ def written_package(folder: Path) -> Path:
 
 def test_earlier_package_is_replaced(tmp_path: Path) -> None:
     out = written_package(tmp_path / "package")
-    with whole_folder(out) as folder:
+    with whole_folder(out, ()) as folder:
         (folder / "manifest.json").write_text("new")
     assert [path.name for path in out.iterdir()] == ["manifest.json"]
 
@@ -297,7 +297,7 @@ def test_files_beside_an_earlier_package_are_not_lost(tmp_path: Path) -> None:
     out = written_package(tmp_path / "package")
     (out / "golden").mkdir()
     (out / "golden" / "mine.png").write_bytes(b"mine")
-    with pytest.raises(TrainingError) as caught, whole_folder(out):
+    with pytest.raises(TrainingError) as caught, whole_folder(out, ()):
         pass
     assert "golden/mine.png (1 in all) would be lost" in caught.value.why
     assert (out / "golden" / "mine.png").read_bytes() == b"mine"
@@ -309,7 +309,10 @@ def test_folder_with_another_manifest_is_not_replaced(
 ) -> None:
     (tmp_path / "manifest.json").write_text(content)
     (tmp_path / "photo.jpg").write_bytes(b"mine")
-    with pytest.raises(TrainingError, match="is not a package"), whole_folder(tmp_path):
+    with (
+        pytest.raises(TrainingError, match="is not a package"),
+        whole_folder(tmp_path, ()),
+    ):
         pass
     assert (tmp_path / "photo.jpg").read_bytes() == b"mine"
 
