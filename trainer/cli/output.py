@@ -32,9 +32,9 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
     map_33, map_50, map_75, map_50_95 = (
         precision_text(getattr(metrics, name)) for name in MEAN_PRECISIONS
     )
+    photos = counted(metrics.images, "photo")
     lines = [
-        f"{metrics.split}: {counted(metrics.images, 'photo')}, "
-        f"{metrics.good_images} good",
+        f"{metrics.split}: {photos}, {metrics.good_images} good",
         f"mAP@.33 {map_33}  @.5 {map_50}  @.75 {map_75}  @.5:.95 {map_50_95}",
         *(f"{name:19} {share}" for name, share in shares.items()),
         *([metrics.not_measured] if metrics.not_measured else []),
