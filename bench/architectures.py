@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov
 import torch
 from measuring.machine import RESULTS, describe_machine, write_result
 
+from models.openvino_runtime import ov
 from pretraining.stream import draw_sample
 from trainer.data.sample import BoxTarget
 from trainer.detectors.base import Architecture

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from models.boxes import FloatArray
 from models.errors import PackageError
+from models.onnx_runtime import ort
 from models.preprocess import Frame, planar
 
 

@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
-from openvino.preprocess import PrePostProcessor
 
 from models.boxes import FloatArray
 from models.errors import PackageError
+from models.openvino_runtime import ov, preprocess
 from models.preprocess import Frame
 
 RESULT_LIMIT_MS = 60_000  # a large model on a slow, busy machine takes a second
@@ -144,7 +143,7 @@ def _input_size_px(model: ov.Model, path: Path) -> tuple[int, int]:
 
 def _with_u8_input(model: ov.Model) -> ov.Model:
     """Return the graph with an input of ``[1, H, W, 3]`` uint8."""
-    steps = PrePostProcessor(model)
+    steps = preprocess.PrePostProcessor(model)
     picture = steps.input().tensor()
     picture.set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))

@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import nn
 
+from models.onnx_runtime import ort
 from trainer.detectors.base import Architecture, DetectionGraph, TrainableDetector
 from trainer.detectors.weights import graft
 from trainer.detectors.yolox_blocks import Activation
@@ -75,9 +75,9 @@ def test_exported_graph_is_static_and_equals_torch(
     assert not {"Shape", "Range", "NonMaxSuppression", "Loop", "If"} & {
         node.op_type for node in model.graph.node
     }
-    options = onnxruntime.SessionOptions()
+    options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options)
+    session = ort.InferenceSession(path, options)
     found = session.run(None, {"images": board.numpy()})[0]
     with torch.no_grad():
         expected = graph(board).numpy()

@@ -5,10 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 import torch
 
+from models.onnx_runtime import ort
 from trainer.detectors.assign import Grid
 from trainer.detectors.weights import graft, read_tensors
 from trainer.detectors.yolox import YOLOX, YoloxSize
@@ -35,11 +35,11 @@ def ours(official: Path) -> YOLOX:
 
 
 @pytest.fixture(scope="module")
-def reference(shared: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+def reference(shared: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # threads would wait on a busy machine
     path = shared / "weights" / "yolox_nano_coco.onnx"
-    return onnxruntime.InferenceSession(path, options)
+    return ort.InferenceSession(path, options)
 
 
 def letterboxed(picture: npt.NDArray[np.uint8]) -> Array:
@@ -93,7 +93,7 @@ def test_official_checkpoint_loads_into_another_number_of_classes(
 
 
 def test_outputs_equal_the_published_onnx_on_real_pictures(
-    ours: YOLOX, reference: onnxruntime.InferenceSession, shared: Path
+    ours: YOLOX, reference: ort.InferenceSession, shared: Path
 ) -> None:
     confident = 0
     name = reference.get_inputs()[0].name

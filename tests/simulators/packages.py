@@ -13,8 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
 
 from models.backends import open_detector
 from models.detector import detect
@@ -40,6 +38,8 @@ from models.manifest import (
     Variant,
     VariantName,
 )
+from models.openvino_runtime import opset13 as op
+from models.openvino_runtime import ov
 from models.package import Package, list_files, open_package, write_manifest
 from models.preprocess import Frame
 from models.slot_files import (

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as op
 
 from models.golden import GoldenSet
 from models.manifest import MANIFEST_NAME, SEAL_NAME
+from models.openvino_runtime import opset13 as op
+from models.openvino_runtime import ov
 from models.package import Package, list_files, write_manifest
 from tests.simulators.packages import bright_cell_graph
 

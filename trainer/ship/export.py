@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
-import openvino as ov
 import torch
-from openvino.passes import ConstantFolding, Manager
 
 from models.errors import PackageError
 from models.files import require_room
+from models.openvino_runtime import ov, passes
 from trainer.detectors.base import DetectionGraph, TrainableDetector
 from trainer.ship.metadata import describe_onnx, describe_openvino
 
@@ -82,8 +81,8 @@ def convert_openvino(onnx_path: Path, xml_path: Path, info: Mapping[str, str]) -
     model = ov.Core().read_model(str(onnx_path))
     # The reader leaves a bias as a sum over computed shapes. NNCF does not recognize
     # it as a bias and does not correct it, which cost 1.7 points of mAP@.75 in INT8.
-    folding = Manager()
-    folding.register_pass(ConstantFolding())
+    folding = passes.Manager()
+    folding.register_pass(passes.ConstantFolding())
     folding.run_passes(model)
     save_openvino(model, xml_path, info)
 

@@ -13,9 +13,9 @@ Source:
 from collections.abc import Mapping
 
 import onnx
-import openvino as ov
 
 from models.manifest import Thresholds
+from models.openvino_runtime import ov
 from models.value_types import PAD_VALUE
 
 SECTION = "model_info"

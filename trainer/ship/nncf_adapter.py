@@ -1,15 +1,15 @@
 """The only module that calls NNCF.
 
-NNCF reports each use over the network without asking, writes to standard output, and
-changes the logger class of the whole process. A workstation in a factory must do none
-of these: this adapter switches them off.
+NNCF reports each use over the network, unless OpenVINO's telemetry is blocked, as
+``models.openvino_runtime`` does. It writes to standard output, and changes the logger
+class of the whole process. This adapter switches these off.
 """
 
 import contextlib
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from types import ModuleType
 from typing import Any, TypeVar
@@ -18,7 +18,6 @@ from models.errors import PackageError
 
 Model = TypeVar("Model")  # ov.Model or onnx.ModelProto
 Sample = TypeVar("Sample")
-TELEMETRY = "openvino_telemetry"
 
 
 class Ranges(StrEnum):
@@ -40,8 +39,9 @@ def load_nncf() -> ModuleType:
     """Return NNCF with its telemetry and its own log handlers switched off."""
     if "nncf" not in sys.modules:
         logger_class = logging.getLoggerClass()
-        with _unimportable(TELEMETRY), contextlib.redirect_stdout(io.StringIO()):
-            import nncf  # noqa: PLC0415, F401 (slow; and only here without telemetry)
+        with contextlib.redirect_stdout(io.StringIO()):
+            import nncf  # noqa: PLC0415, F401 (slow)
+
         logging.setLoggerClass(logger_class)
         # NNCF makes torch search for a CUDA compiler, and torch warns if it is missing
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
@@ -120,17 +120,3 @@ def _parameters(ranges: Ranges) -> Any:  # noqa: ANN401 - NNCF has no types
         activations_range_estimator_params=estimators[ranges],
         bias_correction_params=AdvancedBiasCorrectionParameters(threshold=float("inf")),
     )
-
-
-@contextlib.contextmanager
-def _unimportable(name: str) -> Iterator[None]:
-    """Make imports of a module fail as if it were not installed."""
-    before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # Source: importlib's docs
-    try:
-        yield
-    finally:
-        if before is None:
-            del sys.modules[name]
-        else:
-            sys.modules[name] = before

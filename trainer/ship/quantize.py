@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import onnx
-import openvino as ov
 
+from models.openvino_runtime import ov
 from trainer.ship.calibration import Calibration
 from trainer.ship.export import INPUT_NAME, save_openvino
 from trainer.ship.metadata import describe_onnx

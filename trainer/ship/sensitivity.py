@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
-import openvino as ov
 from onnx import numpy_helper
 
 from models.boxes import FloatArray, cxcywh_to_xyxy, iou
+from models.onnx_runtime import ort
+from models.openvino_runtime import ov
 from trainer.ship.export import INPUT_NAME
 from trainer.ship.quantize import ONNX_TAIL
 

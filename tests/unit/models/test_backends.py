@@ -1,9 +1,7 @@
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
-from openvino import opset13 as op
 
 from models.backends import open_detector
 from models.detector import detect, equal_thresholds
@@ -11,6 +9,8 @@ from models.errors import PackageError
 from models.manifest import PrecisionHint, VariantName
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
+from models.openvino_runtime import opset13 as op
+from models.openvino_runtime import ov
 from models.package import Package
 from tests.simulators.packages import bright_cell_graph, part_picture
 

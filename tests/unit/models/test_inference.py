@@ -4,7 +4,6 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 
 from models.backends import open_detector
@@ -13,6 +12,7 @@ from models.errors import PackageError
 from models.inference import DirectInference, open_requests
 from models.manifest import VariantName
 from models.openvino_detector import OpenVinoDetector
+from models.openvino_runtime import ov
 from models.package import Package
 from models.preprocess import letterbox_image, letterbox_into, planar
 from tests.simulators.packages import bright_cell_graph, part_picture

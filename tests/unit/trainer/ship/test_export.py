@@ -2,12 +2,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-import openvino as ov
 import pytest
 from onnx.external_data_helper import uses_external_data
 
 from models.errors import PackageError
 from models.manifest import ThresholdRule, Thresholds
+from models.openvino_runtime import ov
 from tests.simulators.runs import CELL_PX, HEIGHT_PX, WIDTH_PX, CellDetector
 from trainer.detectors.base import Architecture
 from trainer.detectors.zoo import build_detector

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 
 from models.errors import PackageError
 from models.onnx_detector import OnnxDetector
 from models.openvino_detector import OpenVinoDetector
+from models.openvino_runtime import ov
 from models.preprocess import letterbox_image
 from tests.simulators.float_models import calibrate, export_float, spots
 from trainer.data.dataset import Dataset, read_photo

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 
+from models.openvino_runtime import ov
 from tests.simulators.float_models import calibrate, export_float, spots
 from trainer.data.dataset import Dataset
 from trainer.ship.calibration import Calibration
