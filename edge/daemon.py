@@ -202,6 +202,7 @@ class _Daemon:
                 self._publisher.alarm,
                 self._configuration.fault,
                 thermal.fault,
+                self._metrics_server.fault,
             ),
         )
 
@@ -246,9 +247,6 @@ class _Daemon:
 
         Args:
             clean_up: Stops what ``finish`` does not stop, also after an error.
-
-        Raises:
-            ConfigError: The address of the metrics cannot be used.
         """
         self._metrics_server.start()
         clean_up.callback(self._metrics_server.stop)

@@ -18,6 +18,12 @@ class MetricsSettings(Settings):
         min_length=1,
         description="Address to listen on; there is no login.",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Host names that requests may use, besides addresses and this "
+        "machine's own name; * = every name.",
+    )
 
 
 class ThermalSettings(Settings):

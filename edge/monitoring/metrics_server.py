@@ -4,23 +4,26 @@ The answers only read. A few requests at a time are served, each with a time lim
 further connections are closed, so that no client can fill the daemon with threads.
 """
 
+import contextlib
 import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
+from socket import SHUT_RDWR, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any, ClassVar
 
 from edge.config.monitoring import MetricsSettings
 from edge.monitoring.metrics import DaemonMetrics
-from models.errors import ConfigError
+from models.http_hosts import is_served
 from models.messages import DaemonState
 
 REQUESTS_MAX = 8
-REQUEST_LIMIT_S = 5.0
+REQUEST_LIMIT_S = 5.0  # for the whole request, however slowly it comes
+RETRY_S = 5.0  # until a port that was in use is tried again
 STOP_LIMIT_S = 2.0
 POLL_S = 0.2
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,51 +33,70 @@ logger = logging.getLogger(__name__)
 
 
 class MetricsServer:
-    """Serves the metrics and the health of the daemon over HTTP."""
+    """Serves the metrics and the health of the daemon over HTTP.
+
+    A port that cannot be opened never stops the inspection: the daemon is degraded, and
+    the port is tried again.
+
+    Attributes:
+        fault: Why nothing is served now; empty where it is, or is not configured.
+    """
 
     def __init__(self, settings: MetricsSettings, metrics: DaemonMetrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self.fault = ""
 
     def start(self) -> None:
-        """Start to listen, unless the port is 0.
-
-        Raises:
-            ConfigError: Address or port cannot be used.
-        """
-        settings = self._settings
-        if settings.port == 0:
+        """Start to listen, unless the port is 0."""
+        if self._settings.port == 0:
             return
-        handler = type("Handler", (_Handler,), {"metrics": self._metrics})
-        try:
-            self._server = _Server((settings.listen, settings.port), handler)
-        except OSError as exc:
-            raise ConfigError(
-                f"metrics.listen = {settings.listen}, metrics.port = {settings.port} "
-                "cannot be used.",
-                why=exc.strerror or str(exc),
-                fix="Give a free port and an address of this machine, or port = 0.",
-            ) from exc
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            args=(POLL_S,),
-            name="metrics",
-            daemon=True,
-        )
+        self._server = self._opened()  # at once, where it can be
         self._thread.start()
-        logger.info("metrics_open listen=%s port=%d", settings.listen, settings.port)
+
+    def _opened(self) -> "_Server | None":
+        """Return a server that listens; None where that fails now."""
+        settings = self._settings
+        where = f"listen={settings.listen} port={settings.port}"
+        handler = type(
+            "Handler",
+            (_Handler,),
+            {"metrics": self._metrics, "allowed_hosts": settings.allowed_hosts},
+        )
+        try:
+            server = _Server((settings.listen, settings.port), handler)
+        # OverflowError and UnicodeError: a host name that cannot be one.
+        except (OSError, OverflowError, UnicodeError) as exc:
+            reason = getattr(exc, "strerror", None) or str(exc)
+            if not self.fault:
+                logger.warning("metrics_unavailable %s reason=%s", where, reason)
+            self.fault = f"metrics port {settings.port} cannot be used: {reason}"
+            return None
+        self.fault = ""
+        logger.info("metrics_open %s", where)
+        return server
+
+    def _run(self) -> None:
+        while self._server is None:
+            if self._stop.wait(RETRY_S):
+                return
+            self._server = self._opened()
+        while not self._stop.is_set():
+            self._server.handle_request()  # waits for ``POLL_S``
+            self._server.cut_off_late_requests()
+        self._server.server_close()
 
     def stop(self) -> None:
         """Stop to listen."""
-        if self._server is None or self._thread is None:
-            return
-        self._server.shutdown()
-        self._thread.join(STOP_LIMIT_S)
-        self._server.server_close()
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_LIMIT_S)
 
 
 class _Server(ThreadingHTTPServer):
+    timeout = POLL_S
     daemon_threads = True
     block_on_close = False  # a slow client does not delay the shutdown
 
@@ -82,10 +104,14 @@ class _Server(ThreadingHTTPServer):
         self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]
     ) -> None:
         self._free = threading.BoundedSemaphore(REQUESTS_MAX)
+        self._deadlines_s: dict[socket, float] = {}  # of the requests that are served
         super().__init__(address, handler)
 
     def server_bind(self) -> None:
         """Bind; the library's method would ask a name server, which may hang."""
+        # Without it, connections of a daemon that was killed keep the port for a
+        # minute (TIME_WAIT), and systemd gives up.
+        self.socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "graftline", self.server_address[1]
@@ -99,10 +125,24 @@ class _Server(ThreadingHTTPServer):
 
     def serve(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
         """Serve one request, then free its place."""
+        self._deadlines_s[request] = time.monotonic() + REQUEST_LIMIT_S
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._deadlines_s.pop(request, None)
             self._free.release()
+
+    def cut_off_late_requests(self) -> None:
+        """Disconnect the clients that exceed the time for one request.
+
+        The handler's own limit is one for each read: a client that sends a byte now and
+        then would keep its place for ever.
+        """
+        now_s = time.monotonic()
+        for request, deadline_s in self._deadlines_s.copy().items():
+            if now_s > deadline_s:
+                with contextlib.suppress(OSError):  # it has ended by itself
+                    request.shutdown(SHUT_RDWR)
 
     # The names that the library calls; our own must not start with "process_".
     process_request = admit
@@ -118,11 +158,18 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     metrics: ClassVar[DaemonMetrics]
+    allowed_hosts: ClassVar[tuple[str, ...]] = ()
     timeout = REQUEST_LIMIT_S
 
     def answer(self) -> None:
         """Answer by path."""
         metrics = self.metrics
+        # A request of HTTP/1.0 may have no host; no browser sends one.
+        host = self.headers.get("Host")
+        if host is not None and not is_served(host, self.allowed_hosts):
+            message = b"not a host of this machine; see [metrics] allowed_hosts\n"
+            self._answer(HTTPStatus.MISDIRECTED_REQUEST, TEXT, message)
+            return
         match self.path.partition("?")[0]:
             case "/metrics":
                 self._answer(HTTPStatus.OK, TEXT, metrics.render())
@@ -138,7 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self._answer(HTTPStatus.NOT_FOUND, TEXT, b"not found\n")
 
-    do_GET = answer  # noqa: N815 (the name that the library calls)
+    # The names that the library calls.
+    do_GET = answer  # noqa: N815
+    do_HEAD = answer  # noqa: N815
 
     def _answer_health(
         self, *, is_healthy: bool, details: Mapping[str, object]
@@ -150,8 +199,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
+        self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Send the status line, without the name and version of the server."""
+        self.log_request(code)
+        self.send_response_only(code, message)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (stdlib's)
         """Log a request, at debug level only."""

@@ -4,6 +4,7 @@ import http.client
 import json
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.errors import ConfigError
 from tests.simulators.broker import Broker, free_port
 from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.videos import defect_between, write_video
@@ -160,9 +160,57 @@ def _answers(port: int) -> bool:
         return False
 
 
-def test_port_in_use_is_refused_at_the_start(pc: DaemonPc, port: int) -> None:
+def test_port_in_use_never_stops_the_inspection(pc: DaemonPc, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
-        code, _, stderr = pc.run(camera_table("a", "a.avi"))
-    assert code == ConfigError.exit_code
-    assert f"metrics.port = {port} cannot be used" in stderr
-    assert "Traceback" not in stderr
+        process = pc.start(camera_table("a", "a.avi"), at_end=False)
+        until(lambda: bool(pc.health and pc.health.state == "degraded"))
+        assert pc.health
+        assert f"metrics port {port} cannot be used" in pc.health.reason
+    try:  # tried again once it is free
+        until(lambda: _answers(port))
+        until(lambda: bool(pc.health and "metrics" not in pc.health.reason))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_connections_of_a_killed_daemon_do_not_hold_the_port(
+    pc: DaemonPc, port: int
+) -> None:
+    """A client that is connected while the daemon dies leaves TIME_WAIT behind."""
+    for _ in range(2):
+        process = pc.start(camera_table("a", "a.avi"), at_end=False)
+        until(lambda: _answers(port))
+        process.kill()
+        process.communicate(timeout=10)
+    assert "metrics_unavailable" not in pc.stderr
+
+
+def test_request_that_comes_byte_by_byte_is_cut_off(
+    pc: DaemonPc, process: "subprocess.Popen[str]", port: int
+) -> None:
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+    for client in slow:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n")
+    started_s = time.monotonic()
+    open_ones = list(slow)
+    while open_ones and time.monotonic() - started_s < 30:
+        open_ones = [client for client in open_ones if _drips(client)]
+        time.sleep(0.5)
+    for client in slow:
+        client.close()
+    assert not open_ones
+    assert _answers(port)
+
+
+def _drips(client: socket.socket) -> bool:
+    """Send one more header; return whether the connection is still open."""
+    try:
+        client.sendall(b"x: y\r\n")
+        client.settimeout(0.05)
+        return bool(client.recv(1000))
+    except TimeoutError:
+        return True
+    except OSError:
+        return False

@@ -37,16 +37,22 @@ def metrics() -> SimMetrics:
 
 def get(metrics: SimMetrics, path: str) -> tuple[int, str]:
     """Return status and body of the answer to a request."""
+    head, body = ask(metrics, f"GET {path} HTTP/1.0\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def ask(metrics: SimMetrics, request: str) -> tuple[str, str]:
+    """Return head and body of the answer to a request."""
     handler: Any = type("Handler", (_Handler,), {"metrics": metrics})
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        ours.sendall(request.encode())
         handler(theirs, ("client", 0), None)
         theirs.shutdown(socket.SHUT_WR)
         ours.settimeout(5)
         answer = b"".join(iter(lambda: ours.recv(4096), b"")).decode()
     head, _, body = answer.partition("\r\n\r\n")
-    return int(head.split()[1]), body
+    return head, body
 
 
 def test_metrics_are_rendered_for_each_request(metrics: SimMetrics) -> None:
@@ -85,4 +91,40 @@ def test_server_without_a_port_does_not_listen(metrics: SimMetrics) -> None:
     server = MetricsServer(MetricsSettings(), metrics)  # type: ignore[arg-type]
     server.start()
     assert "metrics" not in [thread.name for thread in threading.enumerate()]
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:9100", 200), ("[::1]", 200), ("evil.example", 421), ("", 421)],
+)
+def test_only_hosts_of_this_machine_are_answered(
+    metrics: SimMetrics, host: str, status: int
+) -> None:
+    head, _ = ask(metrics, f"GET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n")
+    assert int(head.split()[1]) == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_no_answer_names_the_server_and_its_version(
+    metrics: SimMetrics, method: str
+) -> None:
+    head, _ = ask(metrics, f"{method} /metrics HTTP/1.0\r\n\r\n")
+    assert "server:" not in head.lower()
+
+
+def test_head_is_answered_without_content(metrics: SimMetrics) -> None:
+    head, body = ask(metrics, "HEAD /metrics HTTP/1.0\r\n\r\n")
+    assert " 200 " in head
+    assert "Content-Length: 13" in head
+    assert body == ""
+
+
+def test_port_in_use_is_a_fault_and_no_error(metrics: SimMetrics) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = MetricsSettings(port=port)
+        server = MetricsServer(settings, metrics)  # type: ignore[arg-type]
+        server.start()
+    assert server.fault == f"metrics port {port} cannot be used: Address already in use"
     server.stop()
