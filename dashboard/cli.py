@@ -82,6 +82,7 @@ def _collect_and_serve(
             dropped=writer.dropped,
             rejected=dict(writer.rejected),
             connections=collector.connections,
+            alarm=writer.alarm,
         )
 
     broadcaster = EventBroadcaster(history, hub, settings.page, status)
@@ -118,7 +119,7 @@ def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bo
 def _print_address(server: ServerSettings) -> None:
     host = f"[{server.host}]" if ":" in server.host else server.host
     print(f"dashboard: http://{host}:{server.port}/", flush=True)
-    if server.served_names == ("*",):
+    if not server.is_loopback:
         print(
             "warning: the page has no login: everybody who reaches "
             f"{host}:{server.port} can read it. [server] host = 127.0.0.1 keeps it on "

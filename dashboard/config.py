@@ -1,5 +1,6 @@
 """Configuration of ``graftline dashboard``: one TOML file."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -7,9 +8,6 @@ from pydantic import Field
 
 from models.broker import BrokerLogin
 from models.config import Settings
-
-LOOPBACK_ADDRESSES = ("127.0.0.1", "localhost", "::1")
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as in a Host header
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -36,19 +34,23 @@ class ServerSettings(Settings):
     port: Port = Field(default=8765, description="TCP port of the page.")
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Host names that requests may use; empty: the loopback names when "
-        "host is one of them, else every name.",
+        max_length=32,
+        description="Host names that requests may use, besides addresses and this "
+        "machine's own name; * = every name.",
     )
     max_viewers: int = Field(
         default=100, ge=1, le=10_000, description="Most pages with live updates."
     )
 
     @property
-    def served_names(self) -> tuple[str, ...]:
-        """Host names that requests may use; ``*`` = every name."""
-        if self.allowed_hosts:
-            return self.allowed_hosts
-        return LOOPBACK_NAMES if self.host in LOOPBACK_ADDRESSES else ("*",)
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can open the page."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
 
 class HistorySettings(Settings):

@@ -29,6 +29,7 @@ from models.messages import (
 from models.topics import ParsedTopic, StationTopics, parse_topic
 
 JSON_MAX_BYTES = 256 * 1024  # an alert with 100 boxes is 20 kB
+STATE_MAX_BYTES = 16 * 1024  # the longest state that a daemon sends has 3 kB
 TEXT_MAX_CHARS = 500  # a class name, a reason, a file name
 INTEGER_MAX = 2**63 - 1  # what SQLite can hold
 CLOCK_TOLERANCE_MS = 5 * 60 * 1000  # a station's clock may be ahead by this
@@ -199,11 +200,11 @@ def _read(parsed: ParsedTopic, sender: Sender, payload: bytes) -> Record:
             _check_sender(sender, verdict)
             record = PartVerdict(sender, verdict, _happened_ms(sender, verdict))
         case ("camera", "status", ""):
-            record = State(sender, _parse(payload, CameraStatus))
+            record = State(sender, _parse(payload, CameraStatus, STATE_MAX_BYTES))
         case ("camera", "stats", ""):
-            record = State(sender, _parse(payload, CameraStats))
+            record = State(sender, _parse(payload, CameraStats, STATE_MAX_BYTES))
         case ("station", "status", ""):
-            record = State(sender, _parse(payload, StationStatus))
+            record = State(sender, _parse(payload, StationStatus, STATE_MAX_BYTES))
         case ("station", "loss", ""):
             loss = _parse(payload, LossEvent)
             _check_sender(sender, loss)
@@ -231,6 +232,16 @@ def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
         raise _RefusedError(
             RejectionReason.TOO_LARGE, f"{counted(len(payload), 'byte')} of JSON"
         )
+def _parse(
+    payload: bytes, layout: type[AnyMessage], max_bytes: int = JSON_MAX_BYTES
+) -> AnyMessage:
+    """Return a payload as a message, with values that can be stored.
+
+    Keys that this version does not know are dropped: they would fill the history and
+    the memory of every page, and nothing reads them.
+    """
+    if len(payload) > max_bytes:
+        raise _RefusedError(RejectionReason.TOO_LARGE, f"{len(payload)} bytes of JSON")
     try:
         document = json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
@@ -246,7 +257,7 @@ def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
     try:
         if NEEDS_VALUE_CHECK.search(payload):
             _check_values(document)
-        return layout.model_validate(document)
+        return layout.model_validate(document, extra="ignore")
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])

@@ -34,6 +34,7 @@ class CollectorStatus:
         duplicates: Events that were received again.
         dropped: Messages dropped because the queue was full.
         rejected: Number of invalid messages, by reason.
+        alarm: What a sender did lately that nobody should do; empty for nothing.
         connections: Logins that the broker has accepted.
     """
 
@@ -44,6 +45,7 @@ class CollectorStatus:
     dropped: int
     rejected: dict[str, int]
     connections: int
+    alarm: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the part that the page shows."""
@@ -57,6 +59,7 @@ class CollectorStatus:
                 "connections": self.connections,
             },
             "history": {"failure": self.failure},
+            "alarm": self.alarm,
             "duplicates": self.duplicates,
             "dropped": self.dropped,
             "rejected": self.rejected,

@@ -13,7 +13,7 @@ from dashboard.messages import RejectionReason
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
-MAX_STREAMS = 4096  # a station rarely starts one: only after its disk was wiped
+MAX_STREAMS_PER_STATION = 256  # one starts only after the disk was wiped
 RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB
 
 
@@ -35,7 +35,8 @@ class AcknowledgedRanges:
         """Return the row of a stream; a new one belongs to this station.
 
         Raises:
-            RecordRefusedError: It belongs to another station, or there are too many.
+            RecordRefusedError: It belongs to another station, or this station has too
+                many.
         """
         owner = (topics.site, topics.line, topics.station)
         row = self._db.execute(
@@ -47,10 +48,14 @@ class AcknowledgedRanges:
                 detail = f"stream belongs to {'/'.join(row[1:])}"
                 raise RecordRefusedError(RejectionReason.WRONG_STATION, detail)
             return int(row[0])
-        (known,) = self._db.execute("SELECT count(*) FROM streams").fetchone()
-        if known >= MAX_STREAMS:
+        (known,) = self._db.execute(
+            "SELECT count(*) FROM streams WHERE site = ? AND line = ? AND station = ?",
+            owner,
+        ).fetchone()
+        if known >= MAX_STREAMS_PER_STATION:
             raise RecordRefusedError(
-                RejectionReason.TOO_MANY, f"more than {MAX_STREAMS} streams"
+                RejectionReason.TOO_MANY,
+                f"more than {MAX_STREAMS_PER_STATION} streams of one station",
             )
         new = self._db.execute(
             "INSERT INTO streams (stream, site, line, station) VALUES (?, ?, ?, ?)"

@@ -1,23 +1,31 @@
-"""The last state of every station and camera, and when each was last seen."""
+"""The last state of every station and camera, and when each was last seen.
+
+What one station sends never keeps another one from being noted: each has room for its
+own cameras, and beyond the limits the sender that was silent for longest is forgotten.
+Its alerts stay in the history, and its next message brings it back.
+"""
 
 import sqlite3
 from typing import assert_never
 
-from dashboard.history.acknowledged_ranges import RecordRefusedError
-from dashboard.messages import RejectionReason, Sender, State
+from dashboard.messages import Sender, State
 from models.messages import CameraStats, CameraStatus, DaemonState, StationStatus
 
-# Limits for the whole plant. A larger number is an attack or a mistake, and no page
-# could show it.
+# A larger number is an attack or a mistake, and no page could show it.
 MAX_STATIONS = 256
-MAX_CAMERAS = 512
+MAX_CAMERAS_PER_STATION = 64
 
 
 class LastSeen:
-    """The senders. Every call is inside the caller's transaction."""
+    """The senders. Every call is inside the caller's transaction.
+
+    Attributes:
+        forgotten: Stations and cameras that had to make room, since the start.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.forgotten = 0
 
     def note(self, sender: Sender, *, is_alive: bool = True) -> None:
         """Note that a sender was seen.
@@ -25,9 +33,6 @@ class LastSeen:
         Args:
             sender: A retained message does not count as seen.
             is_alive: False for a last will, which the broker publishes.
-
-        Raises:
-            RecordRefusedError: There are too many senders already.
         """
         seen_ms = sender.received_ms if is_alive and not sender.is_retained else 0
         topics = sender.topics
@@ -38,7 +43,7 @@ class LastSeen:
             (seen_ms, *station),
         )
         if not known.rowcount:
-            self._check_room("stations", MAX_STATIONS)
+            self._forget_silent_stations()
             self._db.execute(
                 "INSERT INTO stations (site, line, station, heard_ms)"
                 " VALUES (?, ?, ?, ?)",
@@ -48,11 +53,7 @@ class LastSeen:
             self._note_camera((*station, sender.camera), seen_ms)
 
     def keep(self, record: State) -> None:
-        """Keep the last state of a station or a camera.
-
-        Raises:
-            RecordRefusedError: There are too many senders already.
-        """
+        """Keep the last state of a station or a camera."""
         sender, message = record.sender, record.message
         topics = sender.topics
         where = (topics.site, topics.line, topics.station)
@@ -85,17 +86,39 @@ class LastSeen:
         )
         if known.rowcount:
             return
-        self._check_room("cameras", MAX_CAMERAS)
+        self._forget_silent_cameras(camera[:3])
         self._db.execute(
             "INSERT INTO cameras (site, line, station, camera, heard_ms)"
             " VALUES (?, ?, ?, ?, ?)",
             (*camera, seen_ms),
         )
 
-    def _check_room(self, table: str, limit: int) -> None:
-        """Refuse a sender beyond the number that a page can show."""
-        count = self._db.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 - ours
-        if count.fetchone()[0] >= limit:
-            raise RecordRefusedError(
-                RejectionReason.TOO_MANY, f"more than {limit} {table}"
-            )
+    def _forget_silent_stations(self) -> None:
+        """Make room for one more station, and forget the cameras of those that go."""
+        silent = self._db.execute(
+            "SELECT site, line, station FROM stations"
+            " ORDER BY heard_ms DESC LIMIT -1 OFFSET ?",
+            (MAX_STATIONS - 1,),
+        ).fetchall()
+        self._db.executemany(
+            "DELETE FROM cameras WHERE site = ? AND line = ? AND station = ?", silent
+        )
+        self._db.executemany(
+            "DELETE FROM stations WHERE site = ? AND line = ? AND station = ?", silent
+        )
+        self.forgotten += len(silent)
+
+    def _forget_silent_cameras(self, station: tuple[str, ...]) -> None:
+        """Make room for one more camera of a station."""
+        silent = self._db.execute(
+            "SELECT site, line, station, camera FROM cameras"
+            " WHERE site = ? AND line = ? AND station = ?"
+            " ORDER BY heard_ms DESC LIMIT -1 OFFSET ?",
+            (*station, MAX_CAMERAS_PER_STATION - 1),
+        ).fetchall()
+        self._db.executemany(
+            "DELETE FROM cameras"
+            " WHERE site = ? AND line = ? AND station = ? AND camera = ?",
+            silent,
+        )
+        self.forgotten += len(silent)

@@ -22,6 +22,7 @@ from dashboard.history.acknowledged_ranges import AcknowledgedRanges, RecordRefu
 from dashboard.history.last_seen import LastSeen
 from dashboard.history.retention import Retention
 from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
+from dashboard.history.unannounced import UnannouncedPictures
 from dashboard.messages import (
     Alert,
     Image,
@@ -56,6 +57,7 @@ class Committed:
         completed: Cursors of alerts whose picture has arrived.
         duplicates: Events that were in the history already.
         rejections: Records that the history cannot hold.
+        forgotten: Silent stations and cameras that made room for others.
         has_changed: A state, counter or picture has changed.
     """
 
@@ -64,6 +66,7 @@ class Committed:
     duplicates: int = 0
     acks: list[tuple[StationTopics, Acknowledgement]] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    forgotten: int = 0
     has_changed: bool = False
 
 
@@ -104,6 +107,7 @@ class Store:
         self._ranges = AcknowledgedRanges(self._db)
         self._last_seen = LastSeen(self._db)
         self._retention = Retention(self._db)
+        self._unannounced = UnannouncedPictures(self._db)
 
     def close(self) -> None:
         """Close the file; SQLite writes the log into it.
@@ -164,7 +168,8 @@ class Store:
             sqlite3.Error: The database is locked or damaged.
         """
         with self._transaction():
-            return self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
+            removed = self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
+            return removed + self._unannounced.prune()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -180,6 +185,7 @@ class Store:
 
     def _commit(self, records: Sequence[Record]) -> Committed:
         batch = _Batch()
+        forgotten = self._last_seen.forgotten
         with self._transaction():
             for record in records:
                 try:
@@ -194,6 +200,7 @@ class Store:
                 self._ranges.add(stream_id, seqs)
                 acks = self._ranges.acknowledgements(stream_id, seqs)
                 batch.result.acks.extend(acks)
+        batch.result.forgotten = self._last_seen.forgotten - forgotten
         return batch.result
 
     def _write(self, batch: _Batch, record: Record) -> None:
@@ -258,6 +265,7 @@ class Store:
                     for position, each in enumerate(data.detections)
                 ],
             )
+        self._unannounced.announce(record.sender.topics, event_id)
         # Sent again without its picture: the station has evicted it.
         if data.thumbnail_sha256 is None or self._has_image(
             event_id, data.thumbnail_sha256
@@ -331,6 +339,12 @@ class Store:
         if waiting is not None:
             batch.complete[waiting[0]].add(waiting[1])
             batch.result.completed.append(waiting[2])
+        elif not self._has_alert(record.event_id):
+            self._unannounced.add(record.sender.topics, record.event_id)
+
+    def _has_alert(self, event_id: str) -> bool:
+        found = self._db.execute("SELECT 1 FROM alerts WHERE id = ?", (event_id,))
+        return found.fetchone() is not None
 
 
 def _joined(parts: Iterable[Committed]) -> Committed:
@@ -341,5 +355,6 @@ def _joined(parts: Iterable[Committed]) -> Committed:
         whole.duplicates += part.duplicates
         whole.acks += part.acks
         whole.rejections += part.rejections
+        whole.forgotten += part.forgotten
         whole.has_changed |= part.has_changed
     return whole

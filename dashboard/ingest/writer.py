@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from dashboard.config import HistorySettings
 from dashboard.history.store import Committed, Store
-from dashboard.messages import Message, Record, Rejection, read_message
+from dashboard.messages import Message, Record, Rejection, RejectionReason, read_message
 from dashboard.status import now_ms
 from models.backoff import Backoff
 from models.messages import Acknowledgement
@@ -31,6 +31,9 @@ PRUNE_EVERY_S = 600.0
 LOG_REJECTIONS = 20  # per reason and hour: a flood must not fill the log
 FORGET_REJECTIONS_S = 3600.0
 STOP_LIMIT_S = 10.0
+# No station does this: a mistake, or an attack. It is shown for a while.
+ALARMING = (RejectionReason.TOO_MANY, RejectionReason.WRONG_STATION)
+ALARM_S = 600.0
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class HistoryWriter:
         rejected: Number of invalid messages, by reason.
         duplicates: Events that were in the history already.
         dropped: Messages dropped because the queue was full.
+        forgotten: Silent senders that made room for others.
         failure: Why the history cannot be written; empty when it can.
         heartbeat_s: When the thread last ran, monotonic clock.
     """
@@ -99,10 +103,12 @@ class HistoryWriter:
         )
         self._logged: Counter[str] = Counter()
         self._forget_at_s = 0.0
+        self._limited_s = -ALARM_S
         self._pruned_s = time.monotonic()
         self.rejected: Counter[str] = Counter()
         self.duplicates = 0
         self.dropped = 0
+        self.forgotten = 0
         self.failure = ""
         self.heartbeat_s = time.monotonic()
 
@@ -124,6 +130,17 @@ class HistoryWriter:
         """Commit the queued messages, and end the thread."""
         self._stop.set()
         self._thread.join(STOP_LIMIT_S)
+
+    @property
+    def alarm(self) -> str:
+        """What a sender did lately that nobody should do; empty for nothing."""
+        if time.monotonic() - self._limited_s >= ALARM_S:
+            return ""
+        counts = [f"{self.rejected[each]} {each}" for each in ALARMING]
+        return (
+            f"limits of a sender were reached (since the start: {', '.join(counts)}, "
+            f"{self.forgotten} senders forgotten); the log names the topics"
+        )
 
     def enqueue(self, delivery: Delivery) -> bool:
         """Accept a message without waiting; return false if there is no room for it."""
@@ -195,6 +212,9 @@ class HistoryWriter:
         if committed is None:
             return
         self.duplicates += committed.duplicates
+        self.forgotten += committed.forgotten
+        if committed.forgotten:
+            self._limited_s = time.monotonic()
         for rejection in committed.rejections:
             self._reject(rejection)
         receipts = [receipt for receipt, _ in parsed]
@@ -250,6 +270,8 @@ class HistoryWriter:
     def _reject(self, rejection: Rejection) -> None:
         """Count a rejected message, and log the first ones of each hour."""
         self.rejected[rejection.reason] += 1
+        if rejection.reason in ALARMING:
+            self._limited_s = time.monotonic()
         now_s = time.monotonic()
         if now_s >= self._forget_at_s:
             self._logged.clear()

@@ -13,10 +13,9 @@ from typing import Any
 
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -28,7 +27,16 @@ from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
 from dashboard.web.broadcaster import EventBroadcaster
-from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent, as_sse
+from dashboard.web.event_stream import (
+    ALERT,
+    RESET,
+    STATE,
+    Hub,
+    LiveEvent,
+    Viewer,
+    as_sse,
+)
+from models.http_hosts import is_served
 
 HERE = Path(__file__).parent
 WEEK_MINUTES = 7 * 24 * 60
@@ -68,6 +76,22 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, send_safe)
+
+
+class OwnHosts:
+    """Answers only requests to hosts of this machine; see ``models.http_hosts``."""
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
+        self._app, self._allowed = app, allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        host = Headers(scope=scope).get("host", "")
+        if scope["type"] == "http" and not is_served(host, self._allowed):
+            detail = "not a host of this machine; see [server] allowed_hosts"
+            await _json({"error": detail}, 421)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class Api:
@@ -142,7 +166,8 @@ class Api:
         collector = self._broadcaster.collector_status()
         self._history.newest()  # raises if the history cannot be read
         is_well = not collector.failure and collector.writer_age_s < WRITER_LIMIT_S
-        status = "ok" if is_well and collector.broker.is_up else "degraded"
+        is_quiet = collector.broker.is_up and not collector.alarm
+        status = "ok" if is_well and is_quiet else "degraded"
         return _json(
             {"status": status if is_well else "failing", **collector.as_json()},
             200 if is_well else 503,
@@ -150,21 +175,25 @@ class Api:
 
     async def events(self, request: Request) -> Response:
         """``GET /api/events?after=N``: live; ``Last-Event-ID`` continues after N."""
-        if self._hub.is_full:
+        viewer = self._hub.join(request.client.host if request.client else "")
+        if viewer is None:
             raise HTTPException(503, "too many open pages")
         cursor = request.headers.get("last-event-id") or request.query_params.get(
             "after", ""
         )
-        after = int(cursor) if cursor.isascii() and cursor.isdigit() else None
+        # What is no cursor of this history starts at the newest alert.
+        is_cursor = cursor.isascii() and cursor.isdigit() and len(cursor) <= 19
+        after = int(cursor) if is_cursor else None
         return EventSourceResponse(
-            self._stream(after), ping=SSE_PING_S, send_timeout=SSE_SEND_LIMIT_S
+            self._stream(viewer, after),
+            ping=SSE_PING_S,
+            send_timeout=SSE_SEND_LIMIT_S,
         )
 
-    async def _stream(self, after: int | None) -> AsyncIterator[dict[str, Any]]:
+    async def _stream(
+        self, viewer: Viewer, after: int | None
+    ) -> AsyncIterator[dict[str, Any]]:
         """Yield the missed alerts, the state, and then the live events."""
-        viewer = self._hub.join()
-        if viewer is None:
-            return
         try:
             yield {"retry": SSE_RETRY_MS, "comment": "graftline"}
             newest = await asyncio.to_thread(self._history.newest)
@@ -184,7 +213,7 @@ class Api:
                     yield as_sse(LiveEvent(ALERT, json.dumps(alert), alert["n"]))
             state = await asyncio.to_thread(self._broadcaster.state)
             yield as_sse(LiveEvent(STATE, json.dumps(state)))
-            while (event := await viewer.queue.get()) is not None:
+            while (event := await viewer.next_event()) is not None:
                 if event.n and event.n <= after:
                     continue  # already sent with the missed alerts
                 yield as_sse(event)
@@ -210,12 +239,11 @@ def create_app(
         Route("/api/events", api.events),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-    names = list(settings.served_names)
     return Starlette(
         routes=routes,
         middleware=[
             Middleware(SafeHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+            Middleware(OwnHosts, allowed=settings.allowed_hosts),
         ],
         exception_handlers={
             HTTPException: _answer_refusal,

@@ -1,5 +1,7 @@
 """Live events for the open pages: one queue per page, bounded.
 
+Of the state only the newest is kept: a page that reads slowly skips older ones.
+
 The connection of a page that does not read fast enough is closed. Its browser connects
 again with the cursor of its last alert and gets the following ones from the history, so
 that no alert is lost and no page can fill the memory.
@@ -10,7 +12,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from dashboard.web.connections import is_loopback
+
 QUEUE_EVENTS = 256  # half a minute of a very bad day
+MAX_PER_ADDRESS = 20  # pages of one computer
 ALERT, STATE, RESET = "alert", "state", "reset"
 
 logger = logging.getLogger(__name__)
@@ -32,11 +37,44 @@ class LiveEvent:
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One open page. ``None`` in its queue: close the connection."""
+    """One open page. Used in the server's event loop."""
 
-    queue: asyncio.Queue[LiveEvent | None] = field(
+    _queue: asyncio.Queue[LiveEvent | None] = field(
         default_factory=lambda: asyncio.Queue(QUEUE_EVENTS)
     )
+    _state: LiveEvent | None = None  # the newest; its place in the queue is kept
+    address: str = ""
+
+    @property
+    def queued(self) -> int:
+        """Number of events that the page has not read."""
+        return self._queue.qsize()
+
+    def put(self, event: LiveEvent) -> None:
+        """Queue an event; a state replaces one that is queued.
+
+        Raises:
+            asyncio.QueueFull: The page has not read for long.
+        """
+        if event.kind != STATE:
+            self._queue.put_nowait(event)
+            return
+        if self._state is None:
+            self._queue.put_nowait(event)
+        self._state = event
+
+    async def next_event(self) -> LiveEvent | None:
+        """Return the next event; None = close the connection."""
+        event = await self._queue.get()
+        if event is not None and event.kind == STATE:
+            event, self._state = self._state, None
+        return event
+
+    def close(self) -> None:
+        """Let the connection end; unread events are dropped."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(None)
 
 
 class Hub:
@@ -70,11 +108,18 @@ class Hub:
         """Set the server's event loop, for ``publish_from_thread``."""
         self._loop = loop
 
-    def join(self) -> Viewer | None:
-        """Add a page; None if no more are accepted."""
-        if self.is_full:
+    def join(self, address: str = "") -> Viewer | None:
+        """Add a page; None if no more are accepted, or no more of this address.
+
+        Args:
+            address: Of the client; the limit does not hold for this machine, where a
+                reverse proxy may run.
+        """
+        pages = sum(viewer.address == address for viewer in self._viewers)
+        is_limited = bool(address) and not is_loopback(address)
+        if self.is_full or (is_limited and pages >= MAX_PER_ADDRESS):
             return None
-        viewer = Viewer()
+        viewer = Viewer(address=address)
         self._viewers.add(viewer)
         return viewer
 
@@ -87,10 +132,10 @@ class Hub:
         for viewer in list(self._viewers):
             try:
                 for event in events:
-                    viewer.queue.put_nowait(event)
+                    viewer.put(event)
             except asyncio.QueueFull:
                 self.dropped += 1
-                logger.warning("viewer_dropped queued=%d", viewer.queue.qsize())
+                logger.warning("viewer_dropped queued=%d", viewer.queued)
                 self._close_viewer(viewer)
 
     def publish_from_thread(self, events: list[LiveEvent]) -> None:
@@ -110,11 +155,8 @@ class Hub:
             self._close_viewer(viewer)
 
     def _close_viewer(self, viewer: Viewer) -> None:
-        """Let a page's connection end; unread events are dropped."""
         self._viewers.discard(viewer)
-        while not viewer.queue.empty():
-            viewer.queue.get_nowait()
-        viewer.queue.put_nowait(None)
+        viewer.close()
 
 
 def as_sse(event: LiveEvent) -> dict[str, Any]:

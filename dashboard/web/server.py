@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from dashboard.config import ServerSettings
 from dashboard.web.broadcaster import EventBroadcaster
+from dashboard.web.connections import OpenConnections, limited_protocol
 from dashboard.web.event_stream import Hub
 from models.errors import ConfigError
 
@@ -86,7 +87,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=limited_protocol(OpenConnections()),
         loop="asyncio",
         ws="none",
         lifespan="off",

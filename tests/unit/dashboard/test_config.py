@@ -18,7 +18,7 @@ def test_empty_file_means_loopback(tmp_path: Path) -> None:
     settings = load(tmp_path, "")
     assert settings.server.host == "127.0.0.1"
     assert settings.server.port == 8765
-    assert "localhost" in settings.server.served_names
+    assert settings.server.is_loopback
 
 
 def test_history_is_beside_the_configuration(tmp_path: Path) -> None:
@@ -33,10 +33,15 @@ def test_typo_is_an_error_with_a_guess(tmp_path: Path) -> None:
     assert "did you mean stale_after_s" in caught.value.why
 
 
-def test_open_address_serves_every_name_unless_configured(tmp_path: Path) -> None:
-    assert load(tmp_path, '[server]\nhost = "0.0.0.0"').server.served_names == ("*",)
-    text = '[server]\nhost = "0.0.0.0"\nallowed_hosts = ["wall.plant"]'
-    assert load(tmp_path, text).server.served_names == ("wall.plant",)
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [("127.0.0.2", True), ("::1", True), ("0.0.0.0", False), ("wall.plant", False)],
+)
+def test_addresses_that_others_reach_are_known(
+    tmp_path: Path, host: str, is_loopback: bool
+) -> None:
+    server = load(tmp_path, f'[server]\nhost = "{host}"').server
+    assert server.is_loopback == is_loopback
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def test_page_gets_the_broker_and_the_counters() -> None:
             "connections": 4,
         },
         "history": {"failure": "disk full"},
+        "alarm": "",
         "duplicates": 1,
         "dropped": 2,
         "rejected": {"topic": 3},

@@ -183,6 +183,9 @@ function showBanners(now, isLive) {
       const refused = state.rejected[reason];
       if (refused) banners.push(["warn", "degraded", words(count(refused))]);
     }
+    if (state.alarm && !Object.keys(REFUSED).some((reason) => state.rejected[reason])) {
+      banners.push(["warn", "degraded", `Something sends what no station sends: ${state.alarm}.`]);
+    }
   }
   const box = byId("banners");
   while (box.children.length > banners.length) box.lastElementChild.remove();

@@ -48,13 +48,14 @@ def test_stream_of_another_station_is_refused(ranges: AcknowledgedRanges) -> Non
         ranges.claim(StationTopics("plant", "line-1", "press-2"), STREAM)
 
 
-def test_too_many_streams_are_refused(
+def test_too_many_streams_of_one_station_are_refused_and_no_other_is(
     ranges: AcknowledgedRanges, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acknowledged_ranges, "MAX_STREAMS", 1)
+    monkeypatch.setattr(acknowledged_ranges, "MAX_STREAMS_PER_STATION", 1)
     ranges.claim(PRESS, STREAM)
-    with pytest.raises(RecordRefusedError, match="more than 1 streams"):
+    with pytest.raises(RecordRefusedError, match="more than 1 streams of one station"):
         ranges.claim(PRESS, "press-1-0100")
+    ranges.claim(StationTopics("plant", "line-1", "press-2"), "press-2-0100")
 
 
 def test_events_from_1_are_high_water(ranges: AcknowledgedRanges) -> None:

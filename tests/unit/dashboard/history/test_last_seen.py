@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from dashboard.history import last_seen
-from dashboard.history.acknowledged_ranges import RecordRefusedError
 from dashboard.history.last_seen import LastSeen
 from dashboard.history.schema import TABLES
 from dashboard.messages import Sender, State
 from models.messages import DaemonState, StationStatus
+from models.topics import StationTopics
 from tests.unit.dashboard.history_file import PRESS
 
 
@@ -76,11 +76,38 @@ def test_message_of_a_camera_is_one_of_its_station_too(table: SenderTable) -> No
     assert table.station() == (5, 0)
 
 
-def test_one_camera_too_many_is_refused(
+def test_camera_that_was_silent_for_longest_makes_room(
     table: SenderTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(last_seen, "MAX_CAMERAS", 1)
-    table.senders.note(sender(1, "top"))
-    table.senders.note(sender(2, "top"))
-    with pytest.raises(RecordRefusedError, match="more than 1 cameras"):
-        table.senders.note(sender(3, "side"))
+    monkeypatch.setattr(last_seen, "MAX_CAMERAS_PER_STATION", 2)
+    for received_ms, camera in ((1, "top"), (2, "side"), (3, "top"), (4, "front")):
+        table.senders.note(sender(received_ms, camera))
+    cameras = table.connection.execute("SELECT camera FROM cameras ORDER BY camera")
+    assert cameras.fetchall() == [("front",), ("top",)]
+    assert table.senders.forgotten == 1
+
+
+def test_cameras_of_one_station_leave_room_for_those_of_others(
+    table: SenderTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_seen, "MAX_CAMERAS_PER_STATION", 2)
+    other = StationTopics("plant", "line-1", "press-2")
+    table.senders.note(Sender(other, "top", 1, is_retained=False))
+    for number in range(5):
+        table.senders.note(sender(2 + number, f"camera-{number}"))
+    cameras = table.connection.execute(
+        "SELECT station, count(*) FROM cameras GROUP BY station"
+    )
+    assert cameras.fetchall() == [("press-1", 2), ("press-2", 1)]
+
+
+def test_station_that_was_silent_for_longest_makes_room_with_its_cameras(
+    table: SenderTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_seen, "MAX_STATIONS", 2)
+    for number in (1, 2, 3):
+        topics = StationTopics("plant", "line-1", f"press-{number}")
+        table.senders.note(Sender(topics, "top", number, is_retained=False))
+    for name in ("stations", "cameras"):
+        rows = table.connection.execute(f"SELECT station FROM {name}")  # noqa: S608
+        assert sorted(rows.fetchall()) == [("press-2",), ("press-3",)]

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.history.acknowledged_ranges import MAX_STREAMS_PER_STATION
+from dashboard.history.last_seen import MAX_CAMERAS_PER_STATION
 from dashboard.history.schema import SCHEMA_VERSION
 from dashboard.history.store import Store
+from dashboard.history.unannounced import MAX_PER_STATION
 from dashboard.messages import Image, Loss, PartVerdict, RejectionReason, Sender
 from models.errors import ConfigError
 from models.messages import LossData, LossEvent, VerdictData, VerdictEvent, VerdictKind
@@ -216,14 +219,77 @@ def test_picture_for_a_foreign_stream_is_refused(file: HistoryFile) -> None:
     assert file.history.picture(event.id) is None
 
 
-def test_flood_of_camera_names_is_stopped(file: HistoryFile) -> None:
+def test_flood_of_camera_names_refuses_no_alert(file: HistoryFile) -> None:
     records = [
         alert_record(alert_event(PRESS, seq, f"camera-{seq}")) for seq in range(1, 600)
     ]
     committed = file.record(*records)
-    assert {each.reason for each in committed.rejections} == {RejectionReason.TOO_MANY}
+    assert not committed.rejections
+    assert len(committed.alerts) == 599
+    assert committed.forgotten > 0
     (station,) = file.history.stations(NOW_MS)
-    assert len(station["cameras"]) == 512
+    assert len(station["cameras"]) == MAX_CAMERAS_PER_STATION
+
+
+def test_stations_with_too_many_streams_hold_up_no_other(file: HistoryFile) -> None:
+    flood = [
+        alert_record(alert_event(PRESS, 1, stream=f"press-1-{number:04x}"))
+        for number in range(MAX_STREAMS_PER_STATION + 5)
+    ]
+    committed = file.record(*flood)
+    assert [each.reason for each in committed.rejections] == [
+        RejectionReason.TOO_MANY
+    ] * 5
+    other = StationTopics("plant", "line-1", "press-2")
+    event = alert_event(other, 1, stream="press-2-0001")
+    assert acked(file, alert_record(event)) == [(1, 1)]
+
+
+def test_pictures_of_no_alert_make_room_for_each_other(file: HistoryFile) -> None:
+    for seq in range(1, MAX_PER_STATION + 11):
+        file.record(image_record(alert_event(PRESS, seq)))
+    assert file.history.totals(NOW_MS)["images"] == MAX_PER_STATION
+    event = alert_event(PRESS, 5, thumbnail_sha256=JPEG_SHA256)
+    assert acked(file, alert_record(event)) == []  # its picture comes again
+    assert acked(file, image_record(event)) == [(5, 5)]
+
+
+def test_pictures_of_no_alert_are_found_again_after_a_restart(tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path)
+    announced = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(image_record(announced), alert_record(announced))
+    file.record(image_record(alert_event(PRESS, 2)))
+    file.store.close()
+    later = HistoryFile(tmp_path)
+    for seq in range(3, MAX_PER_STATION + 3):
+        later.record(image_record(alert_event(PRESS, seq)))
+    assert later.history.totals(NOW_MS)["images"] == MAX_PER_STATION + 1
+    assert later.history.picture(announced.id) is not None
+    later.store.close()
+
+
+def test_count_of_losses_never_overflows(file: HistoryFile) -> None:
+    for seq in (1, 2):
+        lost = LossData(
+            seq=seq,
+            stream="press-1-00ff",
+            site="plant",
+            line="line-1",
+            station="press-1",
+            boot_id="boot-1",
+            kind="image",
+            first_seq=0,
+            last_seq=0,
+            count=2**63 - 1,
+        )
+        event = LossEvent(
+            id=f"press-1-00ff:{seq}",
+            source=PRESS.root,
+            time=datetime.now(UTC),
+            data=lost,
+        )
+        file.record(Loss(Sender(PRESS, "", NOW_MS, is_retained=False), event))
+    assert file.history.totals(NOW_MS)["shed_by_stations"] > 0
 
 
 def test_one_row_that_cannot_be_stored_does_not_hold_up_the_others(

@@ -154,7 +154,15 @@ def test_page_loads_nothing_from_elsewhere_and_has_no_inline_script(site: Site) 
 
 def test_foreign_host_name_is_refused(site: Site) -> None:
     answer = get(site.app, "/api/alerts", headers={"host": "evil.example"})
-    assert answer.status == 400
+    assert answer.status == 421
+
+
+def test_cursor_of_many_digits_is_no_error(site: Site) -> None:
+    site.add(1)
+    answer = get(
+        site.app, "/api/events?after=" + "9" * 5000, enough=lambda b: b"state" in b
+    )
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])

@@ -52,7 +52,7 @@ class Screen:
             act()
             found = []
             for _ in range(count):
-                event = await asyncio.wait_for(viewer.queue.get(), LIMIT_S)
+                event = await asyncio.wait_for(viewer.next_event(), LIMIT_S)
                 assert event
                 found.append(event)
             return found

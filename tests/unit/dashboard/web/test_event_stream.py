@@ -1,6 +1,13 @@
 import asyncio
 
-from dashboard.web.event_stream import QUEUE_EVENTS, Hub, LiveEvent, as_sse
+from dashboard.web.event_stream import (
+    MAX_PER_ADDRESS,
+    QUEUE_EVENTS,
+    STATE,
+    Hub,
+    LiveEvent,
+    as_sse,
+)
 
 
 def event(n: int) -> LiveEvent:
@@ -12,7 +19,7 @@ def test_every_page_gets_every_event() -> None:
         hub = Hub(max_viewers=2)
         viewers = [hub.join(), hub.join()]
         hub.publish([event(1), event(2)])
-        return [viewer.queue.qsize() for viewer in viewers if viewer]
+        return [viewer.queued for viewer in viewers if viewer]
 
     assert asyncio.run(scene()) == [2, 2]
 
@@ -25,10 +32,10 @@ def test_slow_page_is_dropped_and_the_others_are_not() -> None:
         assert quick
         for n in range(QUEUE_EVENTS + 1):
             hub.publish([event(n)])
-            quick.queue.get_nowait()
+            await quick.next_event()
         assert hub.viewers == 1
         assert hub.dropped == 1
-        assert slow.queue.get_nowait() is None  # its connection ends
+        assert await slow.next_event() is None  # its connection ends
 
     asyncio.run(scene())
 
@@ -46,13 +53,24 @@ def test_page_beyond_the_limit_is_refused() -> None:
     asyncio.run(scene())
 
 
+def test_pages_of_one_address_leave_room_for_others() -> None:
+    async def scene() -> list[bool]:
+        hub = Hub(max_viewers=100)
+        for _ in range(MAX_PER_ADDRESS):
+            assert hub.join("192.0.2.1")
+        more = hub.join("192.0.2.1"), hub.join("192.0.2.2"), hub.join("127.0.0.1")
+        return [viewer is not None for viewer in more]
+
+    assert asyncio.run(scene()) == [False, True, True]
+
+
 def test_closing_ends_every_stream_and_refuses_new_ones() -> None:
     async def scene() -> None:
         hub = Hub(max_viewers=5)
         viewer = hub.join()
         assert viewer
         hub.close()
-        assert viewer.queue.get_nowait() is None
+        assert await viewer.next_event() is None
         assert hub.join() is None
 
     asyncio.run(scene())
@@ -70,3 +88,18 @@ def test_event_from_a_thread_after_the_loop_ended_is_no_error() -> None:
 def test_only_alerts_carry_a_cursor() -> None:
     assert as_sse(event(3))["id"] == "3"
     assert "id" not in as_sse(LiveEvent("state", "{}"))
+
+
+def test_page_that_reads_slowly_gets_the_newest_state_only() -> None:
+    async def scene() -> list[str]:
+        hub = Hub(max_viewers=1)
+        viewer = hub.join()
+        assert viewer
+        for n in range(QUEUE_EVENTS * 2):
+            hub.publish([LiveEvent(STATE, f"state {n}")])
+        hub.publish([event(1)])
+        assert viewer.queued == 2
+        found = [await viewer.next_event(), await viewer.next_event()]
+        return [each.text for each in found if each]
+
+    assert asyncio.run(scene()) == [f"state {QUEUE_EVENTS * 2 - 1}", "{}"]

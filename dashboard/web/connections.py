@@ -1,0 +1,117 @@
+"""Limits of the page's connections: of one address, of all, and of slow requests.
+
+uvicorn has no limit for a client that opens sockets and sends nothing, or a header line
+now and then. Such clients would take all files that the process may open, and with them
+the history's. Loopback addresses count only for the whole: behind a reverse proxy, all
+pages come from there.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import resource
+from collections import Counter
+from typing import ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+REQUEST_LIMIT_S = 10.0  # for the head of a request, however slowly it comes
+MAX_PER_ADDRESS = 64  # a browser opens six, and one for live events of each page
+KEPT_FILES = 128  # for the history, the broker and the page's files
+MAX_CONNECTIONS = 2048
+
+logger = logging.getLogger(__name__)
+
+
+class OpenConnections:
+    """Counts the open connections.
+
+    Args:
+        most: Of all addresses; None = as many as the process may open files for.
+    """
+
+    def __init__(
+        self, most: int | None = None, most_per_address: int = MAX_PER_ADDRESS
+    ) -> None:
+        if most is None:
+            files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            most = max(8, min(MAX_CONNECTIONS, files - KEPT_FILES))
+        self._most, self._most_per_address = most, most_per_address
+        self._counts: Counter[str] = Counter()
+        self._is_refusing = False
+
+    def admit(self, address: str) -> bool:
+        """Count a connection, unless there are too many."""
+        per_address = self._most if is_loopback(address) else self._most_per_address
+        if self._counts.total() >= self._most or self._counts[address] >= per_address:
+            if not self._is_refusing:
+                self._is_refusing = True
+                logger.warning("connections_refused address=%s", address)
+            return False
+        self._counts[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Count one connection less."""
+        self._counts[address] -= 1
+        if self._counts[address] <= 0:
+            del self._counts[address]
+        self._is_refusing = False
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether a client is on this machine."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+class LimitedProtocol(H11Protocol):
+    """uvicorn's HTTP protocol with the limits of this module."""
+
+    open_connections: ClassVar[OpenConnections]
+    _address: str | None = None  # None = not counted
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Serve a new connection, or close it."""
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        super().connection_made(transport)
+        if not self.open_connections.admit(address):
+            transport.abort()
+            return
+        self._address = address
+        self._expect_request()
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request."""
+        super().data_received(data)
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that a connection has ended."""
+        self._stop_deadline()
+        if self._address is not None:
+            self.open_connections.leave(self._address)
+            self._address = None
+        super().connection_lost(exc)
+
+    def _expect_request(self) -> None:
+        """Start the deadline while the head of a request is incomplete."""
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_deadline()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_LIMIT_S, self.transport.abort)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def limited_protocol(connections: OpenConnections) -> type[H11Protocol]:
+    """Return the HTTP protocol of one server for uvicorn."""
+    return type("Protocol", (LimitedProtocol,), {"open_connections": connections})
