@@ -34,7 +34,7 @@ class CollectorStatus:
         duplicates: Events that were received again.
         dropped: Messages dropped because the queue was full.
         rejected: Number of invalid messages, by reason.
-        alarm: What a sender did lately that nobody should do; empty for nothing.
+        alarm: What a sender did lately that no station does; empty for nothing.
         connections: Logins that the broker has accepted.
     """
 

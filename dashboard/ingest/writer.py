@@ -133,7 +133,7 @@ class HistoryWriter:
 
     @property
     def alarm(self) -> str:
-        """What a sender did lately that nobody should do; empty for nothing."""
+        """What a sender did lately that no station does; empty for nothing."""
         if time.monotonic() - self._limited_s >= ALARM_S:
             return ""
         counts = [f"{self.rejected[each]} {each}" for each in ALARMING]

@@ -28,7 +28,7 @@ class OpenConnections:
     """Counts the open connections.
 
     Args:
-        most: Of all addresses; None = as many as the process may open files for.
+        most: Limit for all addresses together; None = by the limit of open files.
     """
 
     def __init__(

@@ -112,8 +112,8 @@ class Hub:
         """Add a page; None if no more are accepted, or no more of this address.
 
         Args:
-            address: Of the client; the limit does not hold for this machine, where a
-                reverse proxy may run.
+            address: IP address of the client; this machine, where a reverse proxy may
+                run, has no limit.
         """
         pages = sum(viewer.address == address for viewer in self._viewers)
         is_limited = bool(address) and not is_loopback(address)
