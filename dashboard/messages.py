@@ -226,12 +226,6 @@ def _read_image(sender: Sender, event_id: str, payload: bytes) -> Image:
     return Image(sender, event_id, hashlib.sha256(payload).hexdigest(), payload)
 
 
-def _parse(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
-    """Return a payload as a message, with values that can be stored."""
-    if len(payload) > JSON_MAX_BYTES:
-        raise _RefusedError(
-            RejectionReason.TOO_LARGE, f"{counted(len(payload), 'byte')} of JSON"
-        )
 def _parse(
     payload: bytes, layout: type[AnyMessage], max_bytes: int = JSON_MAX_BYTES
 ) -> AnyMessage:
@@ -241,7 +235,9 @@ def _parse(
     the memory of every page, and nothing reads them.
     """
     if len(payload) > max_bytes:
-        raise _RefusedError(RejectionReason.TOO_LARGE, f"{len(payload)} bytes of JSON")
+        raise _RefusedError(
+            RejectionReason.TOO_LARGE, f"{counted(len(payload), 'byte')} of JSON"
+        )
     try:
         document = json.loads(payload.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
