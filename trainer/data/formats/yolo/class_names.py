@@ -15,11 +15,12 @@ from trainer.data.formats.yolo.settings import YoloSettings
 from trainer.data.paths import shown
 
 CLASSES_FILE, DARKNET_NAMES = "classes.txt", "obj.names"
+ROBOFLOW_NAMES = "_darknet.labels"  # beside photos and label files, one a split
 
 
 def is_names_file(path: Path) -> bool:
     """Return whether a file is named like a list of class names."""
-    return path.name.lower() in {CLASSES_FILE, DARKNET_NAMES}
+    return path.name.lower() in {CLASSES_FILE, DARKNET_NAMES, ROBOFLOW_NAMES}
 
 
 def class_names(settings: YoloSettings, files: Sequence[Path]) -> list[str]:

@@ -1,10 +1,12 @@
 """YOLO: one text file per photo, lines of ``class cx cy w h`` as shares of the photo.
 
-Three layouts are read: with ``data.yaml`` (names and splits), CVAT's YOLO 1.1
-(``obj.data``, ``obj.names``), and folders ``images/`` and ``labels/`` with
-``classes.txt``. An empty text file makes a photo a good part. A photo without text file
-is unlabelled, because the file may be lost: only ``--unlabelled good`` takes it for
-background, as some trainers do.
+Four layouts are read: with ``data.yaml`` (names and splits), CVAT's YOLO 1.1
+(``obj.data``, ``obj.names``), folders ``images/`` and ``labels/`` with
+``classes.txt``, and Roboflow's export for Darknet, folders ``train/``, ``valid/`` and
+``test/`` of photos and label files with ``_darknet.labels``. An empty text
+file makes a photo a good part. A photo without text file is unlabelled, because the
+file may be lost: only ``--unlabelled good`` takes it for background, as some trainers
+do.
 
 Source: Ultralytics' dataset format; CVAT manual, "YOLO"; Darknet's ``.data`` files.
 """
@@ -17,6 +19,7 @@ from trainer.data.findings import Finding, FindingKind, Level
 from trainer.data.formats.files import PictureFinder, files_below, is_picture
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 from trainer.data.formats.yolo.class_names import (
+    ROBOFLOW_NAMES,
     class_names,
     is_names_file,
     names_files,
@@ -55,6 +58,8 @@ def sign_of(root: Path, *, is_only: bool) -> Path | None:
     for name in (*SETTINGS_FILES, DARKNET_SETTINGS):
         if (root / name).is_file():
             return root / name
+    if roboflow := sorted(root.glob(f"*/{ROBOFLOW_NAMES}")):
+        return roboflow[0]
     for place in ("", *SPLIT_KEYS):
         for folder in _labels_folders(root / place):
             if is_only or any(map(_is_label_file, files_below(folder))):

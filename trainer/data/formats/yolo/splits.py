@@ -25,6 +25,7 @@ from trainer.data.formats.files import (
 )
 from trainer.data.formats.rows import PhotoRows, split_name
 from trainer.data.formats.text_file import read_damaged_text
+from trainer.data.formats.yolo.class_names import ROBOFLOW_NAMES
 from trainer.data.formats.yolo.settings import DARKNET_FOLDER, SPLIT_KEYS, YoloSettings
 from trainer.data.paths import (
     OutsideNameError,
@@ -99,6 +100,8 @@ class SplitReader:
         images = self._root / IMAGES_FOLDER
         for folder in sorted(path for path in self._root.glob("*/") if path.is_dir()):
             split, inside = split_name(folder.name), folder / IMAGES_FOLDER
+            if (folder / ROBOFLOW_NAMES).is_file():
+                inside = folder
             if split in SPLITS and inside.is_dir():
                 splits.setdefault(split, []).extend(self._in_folder(inside))
         for folder in sorted(path for path in images.glob("*/") if path.is_dir()):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.errors import DatasetError
 from tests.simulators.exports import (
     BOX,
     write_cvat_yolo,
@@ -76,6 +77,28 @@ def test_data_yaml_names_folders_lists_and_paths_of_other_computers(
     root = with_yaml(tmp_path / "d", text)
     write_text(root / "list.txt", "./images/a.png\nimages/b.png\n")
     assert names(open_dataset(root)) == {"train": ["a.png", "b.png"]}
+
+
+def test_darknet_export_of_roboflow_is_read(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "valid", "test")):
+        write_picture(tmp_path / split / f"{number}.png")
+        write_text(tmp_path / split / f"{number}.txt", "1 0.5 0.5 0.25 0.25\n")
+        write_text(tmp_path / split / "_darknet.labels", "dent\nchip\n")
+    write_text(tmp_path / "README.dataset.txt", "# tiles\n")
+    dataset = open_dataset(tmp_path)
+    assert names(dataset) == {"train": ["0.png"], "val": ["1.png"], "test": ["2.png"]}
+    assert dataset.labels == ("dent", "chip")
+    assert [photo.labels.tolist() for photo in dataset.photos] == [[1]] * 3
+    assert not dataset.findings
+
+
+def test_class_names_of_roboflow_that_differ_are_refused(tmp_path: Path) -> None:
+    for split, text in (("train", "dent\nchip\n"), ("valid", "chip\ndent\n")):
+        write_picture(tmp_path / split / "a.png")
+        write_text(tmp_path / split / "a.txt", "1 0.5 0.5 0.25 0.25\n")
+        write_text(tmp_path / split / "_darknet.labels", text)
+    with pytest.raises(DatasetError, match="class names disagree"):
+        open_dataset(tmp_path)
 
 
 def test_splits_as_folders_need_no_data_yaml(tmp_path: Path) -> None:
