@@ -388,7 +388,8 @@ def _photo(
         return None, [read]
     content, picture, depth = read
     height, width = picture.shape[:2]
-    findings = _wrong_size(rows, width, height) + _turned(rows, content, width, height)
+    findings = _wrong_size(rows, content, width, height)
+    findings += _turned(rows, content, width, height)
     boxes, labels, places = [], [], []
     for row in rows.rows:
         box, finding = _box(rows, row, width, height)
@@ -428,13 +429,26 @@ def _read(
         content = rows.path.read_bytes()
         picture, depth = decode_photo(content, bit_depth)
     except OSError as exc:
-        return _unreadable(rows, f"cannot be read: {exc.strerror}.")
+        is_lost = isinstance(exc, FileNotFoundError)
+        return (
+            _lost(rows)
+            if is_lost
+            else _unreadable(rows, f"cannot be read: {exc.strerror}.")
+        )
     except BitDepthError as exc:
         why, kind = f"the photo cannot be used: {exc}.", FindingKind.BIT_DEPTH
         return Finding(Level.ERROR, rows.path, "", why, DEPTH_FIX, kind)
     except PictureError as exc:
         return _unreadable(rows, f"cannot be used: {exc}.", exc.fix)
     return content, picture, depth
+
+
+def _lost(rows: PhotoRows) -> Finding:
+    """Return the finding of a picture that is nowhere, with what names it."""
+    place = f" ({rows.place})" if rows.place else ""
+    why = f"there is no such photo; {rows.source.name}{place} names it."
+    fix, kind = "Copy it there, or correct the name.", FindingKind.UNREADABLE_PHOTO
+    return Finding(Level.ERROR, rows.path, "", why, fix, kind)
 
 
 def _unreadable(rows: PhotoRows, why: str, fix: str = COPY_AGAIN) -> Finding:
@@ -464,7 +478,9 @@ def _turned(rows: PhotoRows, content: bytes, width: int, height: int) -> list[Fi
     return [Finding(Level.WARNING, rows.path, "", why, fix, kind)]
 
 
-def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
+def _wrong_size(
+    rows: PhotoRows, content: bytes, width: int, height: int
+) -> list[Finding]:
     """Return a finding where a label file states another size than the picture has."""
     if rows.stated_size_px is None:
         return []
@@ -485,8 +501,16 @@ def _wrong_size(rows: PhotoRows, width: int, height: int) -> list[Finding]:
     )
     fix = "Export photos and labels together again."
     if stated == (height, width):
-        why += " The sides are swapped: the labels ignore the photo's EXIF orientation."
-        fix = "Turn the photo's pixels and remove its EXIF orientation, or label again."
+        why += " The sides are swapped: "
+        if read_header(content).orientation in SWAPPED_SIDES:
+            why += "the labels ignore the photo's EXIF orientation."
+            fix = (
+                "Turn the photo's pixels and remove its EXIF orientation, or label "
+                "again."
+            )
+        else:
+            why += "the photo was turned after it was labelled."
+            fix = "Use the photo that was labelled, or label this one again."
     return [Finding(Level.ERROR, rows.path, "", why, fix, FindingKind.WRONG_SIZE)]
 
 

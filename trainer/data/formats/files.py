@@ -8,7 +8,7 @@ import os
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -23,7 +23,11 @@ from trainer.data.paths import UnusableNameError, file_below, path_below, shown
 SUFFIXES = PICTURE_SUFFIXES  # the same as the daemon's
 JPEG_SUFFIXES = frozenset({".jfif", ".jif", ".jpe"})  # of JPEGs, but not looked for
 GOOD_FOLDER = "good"  # photos of good parts, beside the label files
-FOREIGN_FOLDERS = frozenset({"__MACOSX"})
+# Of macOS' zips, of network drives (thumbnails, deleted files) and of Windows.
+FOREIGN_FOLDERS = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN"}
+    | {"System Volume Information"}
+)
 DEEPEST_FOLDER = 64  # os.walk recurses once per level, exports need five
 
 
@@ -143,6 +147,10 @@ class PictureFinder:
         self.root = root
         self._by_name: dict[str, list[Path]] = {}
         self._by_stem: dict[str, list[Path]] = {}
+        # The same in one case: `t1.jpg` of a label file may be `T1.JPG` on the disk.
+        self._by_folded_name: dict[str, list[Path]] = defaultdict(list)
+        self._by_folded_stem: dict[str, list[Path]] = defaultdict(list)
+        self._by_folded_place: dict[str, list[Path]] = defaultdict(list)
         self.findings: list[Finding] = []
         self.folder_names: set[str] = set()
         self._meant: dict[Path, tuple[Path, PictureName]] = {}
@@ -150,16 +158,23 @@ class PictureFinder:
             if is_picture(path):
                 self._by_name.setdefault(_form(path.name), []).append(path)
                 self._by_stem.setdefault(_form(path.stem), []).append(path)
+                self._by_folded_name[_folded(path.name)].append(path)
+                self._by_folded_stem[_folded(path.stem)].append(path)
+                self._by_folded_place[_folded(str(path))].append(path)
                 self.folder_names.add(_form(path.parent.name))
 
     def candidates(self, name: str) -> list[Path]:
         """Return the pictures of a name, which may lack the suffix; sorted.
 
+        Those in another case count where no picture has the name itself.
+
         >>> PictureFinder(Path("d"), [Path("d/a.png")]).candidates("a")
         [PosixPath('d/a.png')]
         """
-        form = _form(name)
+        form, folded = _form(name), _folded(name)
         found = self._by_stem.get(form, []) + self._by_name.get(form, [])
+        if not found:
+            found = [*self._by_folded_stem[folded], *self._by_folded_name[folded]]
         return sorted(set(found))
 
     def find_all(self, source: Path, names: Sequence[PictureName]) -> list[PhotoRows]:
@@ -171,13 +186,18 @@ class PictureFinder:
             source: The label file.
             names: All of its names.
         """
-        placed = [self._at_place(name) for name in names]
+        exact = [self._at_place(name) for name in names]
+        taken = set(exact)
+        placed = [
+            picture or self._at_place_in_other_case(name, taken)
+            for name, picture in zip(names, exact, strict=True)
+        ]
         if any(placed):
             return [
-                self._meaning(source, name, picture)
+                self._meaning(source, name, picture, is_by_name=not own)
                 if picture
                 else self._missing(source, name)
-                for name, picture in zip(names, placed, strict=True)
+                for name, picture, own in zip(names, placed, exact, strict=True)
             ]
         found = self._by_names(names)
         return [
@@ -196,6 +216,27 @@ class PictureFinder:
                     continue
                 if path.is_file():
                     return path
+        return None
+
+    def _at_place_in_other_case(
+        self, name: PictureName, taken: Collection[Path | None]
+    ) -> Path | None:
+        """Return the only picture at a place whose case differs; None = there is none.
+
+        On Windows, where most labels are made, it is the same name.
+
+        Args:
+            taken: Pictures that another name means as they are written.
+        """
+        for spelling in name.spellings:
+            for folder in name.folders:
+                try:
+                    path = path_below(self.root, folder, spelling.replace("\\", "/"))
+                except UnusableNameError:
+                    continue
+                found = self._by_folded_place.get(_folded(str(path)), [])
+                if len(found) == 1 and found[0] not in taken:
+                    return found[0]
         return None
 
     def _by_names(self, names: Sequence[PictureName]) -> list[Path | None]:
@@ -233,7 +274,7 @@ class PictureFinder:
                 continue
             candidates = [
                 path
-                for path in self._by_name.get(parts[-1], [])
+                for path in self.named(parts[-1])
                 if GOOD_FOLDER in parts[:-1] or not self.is_good(path)
             ]
             if candidates:
@@ -247,11 +288,13 @@ class PictureFinder:
 
     def is_placed(self, name: PictureName) -> bool:
         """Return whether a picture is where the label file states it."""
-        return self._at_place(name) is not None
+        found = self._at_place(name) or self._at_place_in_other_case(name, ())
+        return found is not None
 
     def named(self, name: str) -> list[Path]:
-        """Return the pictures of a name without folders."""
-        return self._by_name.get(_form(name), [])
+        """Return the pictures of a name without folders, else those in another case."""
+        found = self._by_name.get(_form(name), [])
+        return found or self._by_folded_name.get(_folded(name), [])
 
     def is_good(self, path: Path) -> bool:
         """Return whether a picture lies in ``good/``."""
@@ -278,42 +321,46 @@ class PictureFinder:
 
     def _missing(self, source: Path, name: PictureName) -> PhotoRows:
         """Return a photo without its picture, which names its namesakes."""
-        text = name.spellings[0]
-        ends = {parts[-1] for s in name.spellings if (parts := _parts(s))}
+        return self.missing(source, name.place, name.spellings)
+
+    def missing(self, source: Path, place: str, spellings: Sequence[str]) -> PhotoRows:
+        """Return a photo without its picture.
+
+        Where the dataset has a picture of a similar name, ``fault`` names it; otherwise
+        the photo has the path that the name means.
+
+        Args:
+            source: The label file.
+            place: Where it has the name.
+            spellings: The name, then what it may be on disk.
+        """
+        text = spellings[0]
+        ends = {parts[-1] for s in spellings if (parts := _parts(s))}
         namesakes = [p for end in sorted(ends) for p in self.named(end)]
+        fault = f"the picture {shown(text)} is not there."
         if namesakes:
-            others = first_names(str(p.relative_to(self.root)) for p in namesakes)
-            fault = (
-                f"the picture {shown(text)} is not there. {others} has the same name, "
+            fault += (
+                f" {self._shown(namesakes)} has the same name, "
                 "but lies in another folder: it may be another picture."
             )
-            return PhotoRows(source, source, place=name.place, fault=fault)
+            return PhotoRows(source, source, place=place, fault=fault)
         try:
             path = file_below(self.root, source.parent, text)
         except UnusableNameError as exc:
             fault = f"the picture's name {shown(text)} cannot be used: {exc}."
-            return PhotoRows(source, source, place=name.place, fault=fault)
-        return PhotoRows(path, source, place=name.place)
+            return PhotoRows(source, source, place=place, fault=fault)
+        stems = sorted({_folded(PurePosixPath(end).stem) for end in ends})
+        alike = [p for stem in stems for p in self._by_folded_stem.get(stem, [])]
+        if not alike:
+            return PhotoRows(path, source, place=place)
+        fault += (
+            f" {self._shown(alike)} has the same name with another suffix: it may be "
+            "another picture."
+        )
+        return PhotoRows(source, source, place=place, fault=fault)
 
-    def find(self, name: str, *folders: Path) -> Path | None:
-        """Return the picture of a name, or None.
-
-        Where several have the name, the one whose folders fit best is meant; where
-        none fits better than another, none is taken and a finding is kept.
-
-        Args:
-            name: As the label file has it, folders and all.
-            folders: Searched first, in this order.
-        """
-        for folder in folders:
-            try:
-                near = path_below(self.root, folder, name)
-            except UnusableNameError:
-                continue
-            if near.is_file():
-                return near
-        parts = _parts(name)
-        return self._best(parts, self._by_name.get(parts[-1], [])) if parts else None
+    def _shown(self, paths: Iterable[Path]) -> str:
+        return first_names(str(path.relative_to(self.root)) for path in paths)
 
     def find_stem(self, label_file: PurePath) -> Path | None:
         """Return the picture that has the name of a label file but for its suffix.
@@ -324,25 +371,6 @@ class PictureFinder:
         candidates = self._by_stem.get(_form(label_file.stem), [])
         beside = [path for path in candidates if path.parent == label_file.parent]
         return self._best(_parts(str(label_file)), beside or candidates)
-
-    def photo(
-        self, picture: Path | None, name: str, source: Path, place: str
-    ) -> PhotoRows:
-        """Return a photo without boxes yet, its fault where it has no picture.
-
-        Args:
-            picture: What was found; None = the name is taken for a path.
-            name: As the label file has it.
-            place: Where it has the name.
-        """
-        if picture:
-            return PhotoRows(picture, source, place=place)
-        try:
-            path = file_below(self.root, source.parent, name)
-        except UnusableNameError as exc:
-            fault = f"the picture's name {shown(name)} cannot be used: {exc}."
-            return PhotoRows(source, source, place=place, fault=fault)
-        return PhotoRows(path, source, place=place)
 
     def _best(self, parts: Sequence[str], candidates: list[Path]) -> Path | None:
         if len(candidates) < 2:
@@ -392,6 +420,10 @@ def unusable_picture(source: Path, place: str, why: str) -> Finding:
 def _form(name: str) -> str:
     """Return one spelling of a name: macOS writes letters and accents apart."""
     return unicodedata.normalize("NFC", name)
+
+
+def _folded(name: str) -> str:
+    return _form(name).casefold()
 
 
 def unicode_forms(name: str) -> tuple[str, str]:

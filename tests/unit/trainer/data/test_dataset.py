@@ -9,6 +9,7 @@ import pytest
 
 from models.errors import DatasetError
 from tests.simulators.photos import annotation, plate, write_coco, write_json
+from tests.simulators.picture_files import with_thumbnail
 from trainer.data.checks.check import check_dataset, faultless_dataset
 from trainer.data.dataset import open_dataset
 from trainer.data.findings import FindingKind, Level
@@ -134,14 +135,33 @@ def test_labels_of_a_photo_of_another_size_are_an_error(tmp_path: Path) -> None:
     assert "EXIF" not in error.why
 
 
-def test_labels_that_ignore_the_orientation_are_an_error(tmp_path: Path) -> None:
+def test_labels_of_a_photo_that_was_turned_later_are_an_error(tmp_path: Path) -> None:
     root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
     wide = np.zeros((40, 20, 3), np.uint8)
     cv2.imwrite(str(root / "a.png"), wide)
     state_size(root, 40, 20)
     [error] = check_dataset(root, trains=False).errors
-    assert "EXIF orientation" in error.why
+    assert "the photo was turned after it was labelled" in error.why
+    assert "EXIF" not in error.why
     assert "20 x 40" in error.why
+
+
+def test_labels_that_ignore_the_exif_orientation_are_an_error(tmp_path: Path) -> None:
+    root = one_photo(tmp_path / "d", [[1, 1, 9, 9]])
+    tall = cv2.imencode(".jpg", np.zeros((40, 20, 3), np.uint8))[1].tobytes()
+    (root / "a.png").write_bytes(with_thumbnail(tall, orientation=6))
+    state_size(root, 20, 40)
+    [error] = check_dataset(root, trains=False).errors
+    assert "the labels ignore the photo's EXIF orientation" in error.why
+
+
+def test_photo_that_is_nowhere_is_named_with_its_label_file(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "d")
+    document = json.loads((root / "train.json").read_text(encoding="utf-8"))
+    document["images"][0]["file_name"] = "nowhere.png"
+    (root / "train.json").write_text(json.dumps(document), encoding="utf-8")
+    [error] = check_dataset(root).errors
+    assert error.why.startswith("there is no such photo; train.json (image ")
 
 
 @pytest.mark.parametrize("size", [(64, 64), (None, None), (0, 0), ("64", "64")])
@@ -212,7 +232,9 @@ def test_unreadable_photo_is_an_error(tmp_path: Path, damage: str) -> None:
         case _:
             photo.unlink()
     errors = check_dataset(root).errors
-    assert [error.file.name for error in errors] == ["train-0.jpg"]
+    # A missing one is named by the label file: train-0.png is there.
+    at_fault = "train.json" if damage == "missing" else "train-0.jpg"
+    assert [error.file.name for error in errors] == [at_fault]
 
 
 def test_photo_in_two_splits_is_an_error(tmp_path: Path) -> None:

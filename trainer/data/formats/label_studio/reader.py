@@ -103,6 +103,11 @@ def _without_prefix(name: str) -> str:
     return str(path.with_name(UPLOAD_PREFIX.sub("", path.name))) if path.name else name
 
 
+def _without_folders(name: PictureName) -> PictureName:
+    ends = (PurePosixPath(text).name for text in name.spellings)
+    return replace(name, spellings=tuple(dict.fromkeys(ends)))
+
+
 class _FileReader:
     """Reads the tasks of one export."""
 
@@ -163,6 +168,8 @@ class _FileReader:
             )
             for task, text in zip(tasks, texts, strict=True)
         ]
+        if all(map(self._is_on_server, names)):
+            names = [_without_folders(name) for name in names]
         names = with_folders_of_plain_names(self._finder, names)
         photos = self._finder.find_all(self._path, names)
         for own, other in _uncertain(texts, photos).items():
@@ -185,6 +192,12 @@ class _FileReader:
             picture = self._finder.find_stem(PurePosixPath(text))
             names = [picture.name] if picture else []
         return tuple(dict.fromkeys([text, *names]))
+
+    def _is_on_server(self, name: PictureName) -> bool:
+        """Return whether the folder of a name is the server's, of an upload."""
+        parts = PurePosixPath(name.spellings[0]).parts
+        is_upload = name.spellings[0].startswith(UPLOAD_FOLDER.removeprefix("/"))
+        return is_upload and parts[-2] not in self._finder.folder_names
 
     def _those_there(self, photos: Sequence[PhotoRows]) -> list[PhotoRows]:
         """Return the photos without unlabelled ones whose picture was not exported."""

@@ -160,7 +160,8 @@ class _Search:
             name = _last(text)
             if not name or _stem(name) == composed(picture.stem):
                 continue
-            if others := self._finder.candidates(_stem(name)):
+            others = self._finder.candidates(_stem(name))
+            if others and picture not in others:
                 return self._contradiction(tag, others[0], picture)
             if tag == "filename" and _plain(name) != _plain(picture.name):
                 renamed_from = text

@@ -44,6 +44,7 @@ from trainer.data.formats.voc.lists import fill_splits
 from trainer.data.formats.voc.pictures import Match, Statement, match_pictures
 from trainer.data.formats.xml_tree import Element, read_xml, root_tag
 
+MASK_FOLDERS = frozenset({"SegmentationClass", "SegmentationObject"})  # of PNG files
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 TURNED_SIDES = ("cx", "cy", "w", "h")  # roLabelImg
 
@@ -143,7 +144,11 @@ def _photo(
 ) -> PhotoRows:
     """Return the photo of one XML with its boxes."""
     name = top.text_at("filename") or path.stem
-    photo = finder.photo(match.picture, name, path, "filename")
+    photo = (
+        PhotoRows(match.picture, path, place="filename")
+        if match.picture
+        else finder.missing(path, "filename", (name,))
+    )
     width, height = (top.text_at("size", side) for side in ("width", "height"))
     photo.stated_size_px = stated_size(width, height)
     if why := size_fault(width, height):
@@ -232,7 +237,9 @@ def _unlabelled(
 ) -> list[PhotoRows]:
     """Return the pictures that no XML describes; those of ``good/`` need none."""
     return [
-        PhotoRows(
+        _mask(path)
+        if path.parent.name in MASK_FOLDERS
+        else PhotoRows(
             path,
             path.parent,
             state=LabelState.UNLABELLED,
@@ -241,3 +248,14 @@ def _unlabelled(
         for path in all_files
         if is_picture(path) and path not in known and not finder.is_good(path)
     ]
+
+
+def _mask(path: Path) -> PhotoRows:
+    """Return a mask as a picture that is never taken as a good part."""
+    return PhotoRows(
+        path,
+        path.parent,
+        state=LabelState.UNCLEAR,
+        state_reason="it is a mask, not a photo",
+        state_fix="None needed: boxes are read from the XML files.",
+    )

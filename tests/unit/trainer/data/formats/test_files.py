@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.simulators.exports import write_picture
 from trainer.data.findings import FindingKind
 from trainer.data.formats.files import (
     PictureFinder,
@@ -43,7 +42,7 @@ def test_files_are_sorted_and_hidden_and_foreign_folders_left_out(
     tmp_path: Path,
 ) -> None:
     kept = touched(tmp_path, "a/x.png", "b.txt", "b/.hidden")
-    touched(tmp_path, ".git/x.png", "__MACOSX/x.png")
+    touched(tmp_path, ".git/x.png", "__MACOSX/x.png", "a/@eaDir/x.png/s.jpg")
     assert files_below(tmp_path) == sorted(kept)
     assert pictures_below(tmp_path) == [tmp_path / "a/x.png"]
     assert files_below(tmp_path / "nowhere") == []
@@ -55,45 +54,56 @@ def test_linked_folders_are_read_once(tmp_path: Path) -> None:
     assert len(pictures_below(tmp_path)) == 1
 
 
-def test_picture_is_found_beside_then_by_its_name(tmp_path: Path) -> None:
-    finder = finder_of(tmp_path, "one/a.png", "two/b.png")
-    assert finder.find("a.png", tmp_path / "one") == tmp_path / "one/a.png"
-    assert finder.find("C:\\photos\\b.png") == tmp_path / "two/b.png"
-    assert finder.find("/elsewhere/b.png", tmp_path) == tmp_path / "two/b.png"
-    assert finder.find("c.png") is None
-    assert finder.find("") is None
-
-
-def test_folders_decide_between_pictures_of_one_name(tmp_path: Path) -> None:
-    finder = finder_of(tmp_path, "one/a.png", "two/a.png")
-    assert finder.find("x/two/a.png") == tmp_path / "two/a.png"
-    assert not finder.findings
-    assert finder.find("a.png") is None
-    [finding] = finder.findings
-    assert "2 pictures could be meant by 'a.png'" in finding.why
-
-
-def test_accents_written_in_two_ways_are_one_name(tmp_path: Path) -> None:
-    finder = finder_of(tmp_path, "Stu\u0308ck.png")
-    assert finder.find("Stück.png") == tmp_path / "Stu\u0308ck.png"
-
-
 def test_picture_of_a_label_file_is_beside_it_or_elsewhere(tmp_path: Path) -> None:
     finder = finder_of(tmp_path, "one/a.png", "two/a.jpg", "three/b.png")
     assert finder.find_stem(tmp_path / "two/a.xml") == tmp_path / "two/a.jpg"
     assert finder.find_stem(PurePosixPath("b.xml")) == tmp_path / "three/b.png"
 
 
-def test_name_without_a_picture_is_a_path_or_a_fault(tmp_path: Path) -> None:
-    write_picture(tmp_path / "a.png")
-    finder, source = PictureFinder(tmp_path, []), tmp_path / "x.json"
-    missing = finder.photo(None, "b.png", source, "image 1")
+def test_picture_that_is_nowhere_is_a_path_or_a_fault(tmp_path: Path) -> None:
+    finder, source = finder_of(tmp_path, "a.png"), tmp_path / "x.json"
+    missing = finder.missing(source, "image 1", ("b.png",))
     assert (missing.path, missing.fault) == (tmp_path / "b.png", "")
-    faulty = finder.photo(None, "b\0.png", source, "image 1")
-    assert (faulty.path, faulty.place) == (source, "image 1")
+    faulty = finder.missing(source, "image 1", ("b\0.png",))
     assert r"name 'b\x00.png' cannot be used: it holds a null byte." in faulty.fault
-    found = finder.photo(tmp_path / "a.png", "b\0", source, "image 1")
-    assert (found.path, found.fault) == (tmp_path / "a.png", "")
+
+
+def test_picture_of_another_suffix_is_named(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "images/a.png")
+    name = PictureName(("A.jpg",), (tmp_path / "images",), "image 1")
+    [photo] = finder.find_all(tmp_path / "x.json", [name])
+    assert photo.fault == (
+        "the picture 'A.jpg' is not there. images/a.png has the same name with another "
+        "suffix: it may be another picture."
+    )
+
+
+def test_names_in_another_case_are_the_same_names(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "Images/T1.JPG", "Images/t2.jpg")
+    names = [
+        PictureName((text,), (tmp_path,), text)
+        for text in ("images/t1.jpg", "Images\\t2.jpg")
+    ]
+    photos = finder.find_all(tmp_path / "x.json", names)
+    assert [p.path.name for p in photos] == ["T1.JPG", "t2.jpg"]
+
+
+def test_names_that_differ_by_case_mean_two_pictures(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "T1.jpg")
+    names = [PictureName((text,), (tmp_path,), text) for text in ("t1.jpg", "T1.jpg")]
+    lost, found = finder.find_all(tmp_path / "x.json", names)
+    assert (found.path.name, found.fault) == ("T1.jpg", "")
+    assert "the picture 't1.jpg' is not there" in lost.fault
+
+
+def test_case_of_a_name_decides_between_two_pictures(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "t1.jpg", "T1.jpg")
+    name = PictureName(("T1.JPG",), (tmp_path,), "image 1")
+    [photo] = finder.find_all(tmp_path / "x.json", [name])
+    assert photo.fault
+    name = PictureName(("T1.jpg",), (tmp_path,), "image 1")
+    [photo] = finder.find_all(tmp_path / "x.json", [name])
+    assert photo.path == tmp_path / "T1.jpg"
 
 
 def test_unusable_picture_is_a_finding_of_the_label_file() -> None:

@@ -16,6 +16,7 @@ from tests.simulators.exports import (
     task,
     write_picture,
     write_studio,
+    write_text,
 )
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.findings import FindingKind, Level
@@ -220,6 +221,34 @@ def test_unlabelled_tasks_whose_pictures_are_not_there_are_counted_once(
     [text] = findings_with(dataset, "4 tasks are not labelled")
     assert "task 0; task 1; task 2; …" in text
     assert [f.level for f in dataset.findings] == [Level.WARNING] * 2
+
+
+def uploads(root: Path, *pictures: str) -> Dataset:
+    """Return a dataset of four uploads, with pictures at these places."""
+    for number, picture in enumerate(pictures):
+        write_picture(root / picture, number)
+    content = [
+        task(n, f"/data/upload/3/0123abc{n}-{name}.png", drawn(region()))
+        for n, name in enumerate("wxyz")
+    ]
+    write_text(root / "export.json", json.dumps(content))
+    return open_dataset(root)
+
+
+def test_upload_that_is_not_there_takes_no_namesake_and_leaves_the_others(
+    tmp_path: Path,
+) -> None:
+    dataset = uploads(tmp_path, *(f"images/{name}.png" for name in "wxy"), "alt/z.png")
+    assert [photo.path.stem for photo in dataset.photos] == ["w", "x", "y"]
+    [error] = [f for f in dataset.findings if f.level is Level.ERROR]
+    assert "alt/z.png has the same name, but lies in another folder" in error.why
+
+
+def test_uploads_may_lie_in_several_folders_of_nothing_else(tmp_path: Path) -> None:
+    pictures = "lot1/w.png", "lot1/x.png", "lot2/y.png", "lot2/z.png"
+    dataset = uploads(tmp_path, *pictures)
+    found = [photo.path.relative_to(tmp_path).as_posix() for photo in dataset.photos]
+    assert found == list(pictures)
 
 
 def test_uploads_that_differ_by_their_prefix_alone_are_refused_with_both(

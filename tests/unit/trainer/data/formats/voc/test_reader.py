@@ -18,6 +18,7 @@ from tests.simulators.exports import (
 from trainer.data.dataset import open_dataset
 from trainer.data.findings import Finding, FindingKind, Level
 from trainer.data.formats.rows import LabelState
+from trainer.data.splitting.split_record import SplitOptions, UnlabelledUse
 
 BOMB = """<?xml version="1.0"?><!DOCTYPE annotation [<!ENTITY a "aaaaaaaa">
 <!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><annotation><filename>&b;</filename>
@@ -61,6 +62,18 @@ def test_pictures_without_xml_are_unlabelled_and_named(tmp_path: Path) -> None:
     [found] = [f for f in dataset.findings if f.kind is FindingKind.UNLABELLED]
     assert (found.level, found.place) == (Level.WARNING, "c.png; d.png")
     assert "it has no XML" in found.why
+
+
+def test_masks_are_never_good_parts(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_picture(tmp_path / "JPEGImages" / f"{name}.png", ord(name))
+        write_picture(tmp_path / "SegmentationClass" / f"{name}.png", ord(name) + 9)
+        xml = voc_xml(f"{name}.png", voc_object())
+        write_text(tmp_path / "Annotations" / f"{name}.xml", xml)
+    split = SplitOptions(unlabelled=UnlabelledUse.GOOD)
+    dataset = open_dataset(tmp_path, split=split)
+    assert [photo.path.parent.name for photo in dataset.photos] == ["JPEGImages"] * 2
+    assert {photo.state for photo in dataset.unlabelled} == {LabelState.UNCLEAR}
 
 
 @pytest.mark.parametrize("flag", ["difficult", "truncated", "occluded"])
