@@ -71,7 +71,7 @@ def _repeated(dataset: Dataset, first: PhotoOfSplit, later: PhotoOfSplit) -> Fin
     """Return the fault of a picture that occurs several times."""
     (split, photo), (other_split, other) = first, later
     name = dataset.relative(photo.path)
-    if photo.path == other.path:
+    if photo.path == other.path and photo.source != other.source:
         name += f", which {photo.source.name} and {other.source.name} list,"
     if not labelled_alike(photo, other):
         why = (

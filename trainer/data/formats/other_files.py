@@ -55,7 +55,10 @@ def other_findings(
         if path not in taken and (reason := _reason(root, path)):
             by_reason[reason].append(path)
     if not is_yolo and (rows := _files_of_rows(files)):
-        why = "rows of YOLO beside labels of another format"
+        why = (
+            "rows of YOLO, read in labels/ or beside data.yaml or classes.txt, and not "
+            "together with labels of another format"
+        )
         by_reason[Level.WARNING, why, FIX_UNKNOWN] = rows
     findings = []
     for (level, why, fix), paths in by_reason.items():
