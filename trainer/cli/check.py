@@ -107,7 +107,7 @@ def _repairs(repairs: Sequence[Repair]) -> str:
 def _counts(report: CheckReport) -> str:
     rows = [
         f"{name}: {counted(len(photos), 'photo')}, "
-        f"{sum(p.is_good for p in photos)} good, "
+        f"{report.good_count(photos)} good, "
         f"{counted(sum(len(p.labels) for p in photos), 'box', 'boxes')}\n"
         for name, photos in report.dataset.splits.items()
     ]

@@ -23,7 +23,7 @@ from trainer.data.checks.photos import (
     one_part,
     repeated_photos,
 )
-from trainer.data.dataset import Dataset, OnPhoto, open_dataset
+from trainer.data.dataset import Dataset, OnPhoto, Photo, open_dataset
 from trainer.data.findings import Finding, FindingKind, Level, printable
 from trainer.data.splitting.split_record import SplitOptions
 
@@ -50,6 +50,14 @@ class CheckReport:
             kinds.setdefault(finding.kind, []).append(finding)
         return kinds
 
+    def good_count(self, photos: Iterable[Photo]) -> int:
+        """Return how many photos show good parts.
+
+        A photo whose boxes were all refused has none left, but is no good part.
+        """
+        at_fault = _at_fault(self.dataset)
+        return sum(photo.is_good and photo.path not in at_fault for photo in photos)
+
     def with_findings(self, findings: Iterable[Finding]) -> "CheckReport":
         """Return the report with more findings."""
         return replace(self, findings=_sorted([*self.findings, *findings]))
@@ -59,7 +67,7 @@ class CheckReport:
         splits = {
             name: {
                 "images": len(photos),
-                "good_images": sum(photo.is_good for photo in photos),
+                "good_images": self.good_count(photos),
                 "boxes": sum(len(photo.labels) for photo in photos),
             }
             for name, photos in self.dataset.splits.items()
@@ -102,6 +110,9 @@ def check_dataset(
         DatasetError: There is no dataset, or none of its photos can be used.
     """
     dataset = open_dataset(root, on_photo, split=split)
+    at_fault = _at_fault(dataset)
+    # Without the boxes that were refused, too few defects are no fault of their own.
+    is_whole = all(photo.path not in at_fault for photo in dataset.without_boxes)
     findings = [
         *dataset.findings,
         *duplicate_boxes(dataset),
@@ -118,9 +129,15 @@ def check_dataset(
         *(one_part(dataset) if trains else ()),
         *similar_labels(dataset),
         *too_few_good(dataset),
-        *(untrainable(dataset) if trains else ()),
+        *(untrainable(dataset) if trains and is_whole else ()),
     ]
     return CheckReport(dataset, _sorted(findings))
+
+
+def _at_fault(dataset: Dataset) -> set[Path]:
+    """Return the photos that an error of reading is about."""
+    errors = [f for f in dataset.findings if f.level is Level.ERROR]
+    return {finding.photo or finding.file for finding in errors}
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -339,9 +339,11 @@ class PictureFinder:
         namesakes = [p for end in sorted(ends) for p in self.named(end)]
         fault = f"the picture {shown(text)} is not there."
         if namesakes:
+            is_same = any(_form(path.name) in ends for path in namesakes)
+            how = ", but lies in another folder" if is_same else " but for its case"
             fault += (
-                f" {self._shown(namesakes)} has the same name, "
-                "but lies in another folder: it may be another picture."
+                f" {self._shown(namesakes)} has the same name{how}: it may be another "
+                "picture."
             )
             return PhotoRows(source, source, place=place, fault=fault)
         try:

@@ -155,6 +155,18 @@ def test_labels_that_ignore_the_exif_orientation_are_an_error(tmp_path: Path) ->
     assert "the labels ignore the photo's EXIF orientation" in error.why
 
 
+def test_photo_whose_boxes_were_refused_is_counted_as_no_good_part(
+    tmp_path: Path,
+) -> None:
+    root = one_photo(tmp_path / "d", [[70, 70, 9, 9]])
+    report = check_dataset(root)
+    [error] = report.errors  # no second one that no defect is labelled
+    assert "is outside the photo" in error.why
+    assert report.as_json()["splits"] == {
+        "train": {"images": 1, "good_images": 0, "boxes": 0}
+    }
+
+
 def test_photo_that_is_nowhere_is_named_with_its_label_file(tmp_path: Path) -> None:
     root = write_coco(tmp_path / "d")
     document = json.loads((root / "train.json").read_text(encoding="utf-8"))

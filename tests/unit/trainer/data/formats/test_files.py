@@ -93,7 +93,10 @@ def test_names_that_differ_by_case_mean_two_pictures(tmp_path: Path) -> None:
     names = [PictureName((text,), (tmp_path,), text) for text in ("t1.jpg", "T1.jpg")]
     lost, found = finder.find_all(tmp_path / "x.json", names)
     assert (found.path.name, found.fault) == ("T1.jpg", "")
-    assert "the picture 't1.jpg' is not there" in lost.fault
+    assert lost.fault == (
+        "the picture 't1.jpg' is not there. T1.jpg has the same name but for its case: "
+        "it may be another picture."
+    )
 
 
 def test_case_of_a_name_decides_between_two_pictures(tmp_path: Path) -> None:
