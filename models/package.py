@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from models.counted import counted
+from models.counted import agreeing, counted
 from models.errors import PackageError
 from models.files import sha256_of, write_atomically
 from models.manifest import (
@@ -248,7 +248,8 @@ def package_notices(package: Package) -> list[str]:
         dots = ", …" if len(others) > SHOWN_FILES else ""
         notices.append(
             f"warning: {folder}: not part of the package, so not read and not copied: "
-            f"{shown}{dots} ({len(others)} in all). Fix: Move them elsewhere."
+            f"{shown}{dots} ({counted(len(others), 'file')}). "
+            f"Fix: Move {agreeing(len(others), 'it', 'them')} elsewhere."
         )
     return notices
 

@@ -18,6 +18,7 @@ from models.errors import PackageError
 from models.files import write_atomically
 from models.manifest import MANIFEST_NAME, SEAL_NAME
 
+SHOWN = 12  # characters of a digest in a message
 PACK_AGAIN = "Pack the run again, or copy the package again."
 
 
@@ -71,12 +72,17 @@ def check_seal(folder: Path, sha256: str) -> None:
     if got != wanted:
         raise PackageError(
             f"{folder}: the package is damaged.",
-            why=f"{MANIFEST_NAME} has sha256 {sha256[:12]}…, its seal {SEAL_NAME} has "
-            f"{_shown(got)}: one of the two was changed after packing.",
+            why=f"{_difference(sha256, got)}: one of the two was changed after "
+            "packing.",
             fix=PACK_AGAIN,
         )
 
 
-def _shown(seal: bytes) -> str:
-    """Return the start of a digest, or of what is in its place."""
-    return f"{seal[:12].decode('ascii', 'backslashreplace')}…"
+def _difference(sha256: str, seal: bytes) -> str:
+    """Return how a seal differs from that of a manifest."""
+    manifest = f"{MANIFEST_NAME} has sha256 {sha256[:SHOWN]}…, its seal {SEAL_NAME} has"
+    if not seal.startswith(sha256[:SHOWN].encode()):
+        return f"{manifest} {seal[:SHOWN].decode('ascii', 'backslashreplace')}…"
+    pairs = zip(seal, seal_of(sha256), strict=False)
+    same = [got == wanted for got, wanted in pairs] + [False]
+    return f"{manifest} the same start and another character {same.index(False) + 1}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.counted import counted
+from models.counted import agreeing, counted
 from models.manifest import MEAN_PRECISIONS, Metrics, ThresholdRule, Thresholds
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.split_record import (
@@ -138,12 +138,16 @@ def without_trained(dataset: Dataset, run: Path) -> tuple[Dataset, str]:
         return dataset, ""
     if not val:
         return dataset, (
-            f"{run} was trained on all {len(train)} photos: on new photos its figures "
-            "are lower."
+            f"{run} was trained on {_all_photos(len(train))}: on new photos its "
+            "figures are lower."
         )
     note = (
         f"measuring on the {counted(len(val), 'photo')} that {run} was not trained "
-        "on; the "
-        f"{len(train)} training photos listed in its {SPLIT_NAME} are left out"
+        f"on; the {counted(len(train), 'training photo')} listed in its {SPLIT_NAME} "
+        f"{agreeing(len(train), 'is', 'are')} left out"
     )
     return replace(dataset, splits={"train": train, "val": val}), note
+
+
+def _all_photos(count: int) -> str:
+    return "the only photo" if count == 1 else f"all {count} photos"

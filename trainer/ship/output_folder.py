@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.counted import agreeing, counted
 from models.errors import TrainingError
 from models.files import ForeignFolderError, replaced_folder, require_room
 from models.manifest import MANIFEST_NAME
@@ -57,9 +58,10 @@ def _refuse_other_files(out: Path) -> None:
     if others:
         raise TrainingError(
             f"{out}: holds files that are not part of the package.",
-            why=f"{', '.join(others[:SHOWN_FILES])} ({len(others)} in all) would be "
-            "lost.",
-            fix="Move them elsewhere, or choose another folder with --out.",
+            why=f"{', '.join(others[:SHOWN_FILES])} ({counted(len(others), 'file')}) "
+            "would be lost.",
+            fix=f"Move {agreeing(len(others), 'it', 'them')} elsewhere, or choose "
+            "another folder with --out.",
         )
 
 

@@ -245,7 +245,10 @@ def test_notices_name_files_that_are_not_part_of_the_package(package: Package) -
     (package.folder / ".DS_Store").write_bytes(b"")
     (notice,) = package_notices(open_package(package.folder))
     assert "not part of the package" in notice
-    assert "a.jpg, openvino/notes.txt (2 in all)" in notice
+    assert "a.jpg, openvino/notes.txt (2 files). Fix: Move them elsewhere." in notice
+    (package.folder / "a.jpg").unlink()
+    (notice,) = package_notices(open_package(package.folder))
+    assert "openvino/notes.txt (1 file). Fix: Move it elsewhere." in notice
 
 
 def test_all_files_but_the_manifest_and_its_seal_are_listed(tmp_path: Path) -> None:

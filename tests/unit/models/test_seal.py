@@ -42,6 +42,16 @@ def test_threshold_with_a_flipped_bit_is_refused(package: Package) -> None:
     assert "its seal manifest.sha256 has" in caught.value.why
 
 
+@pytest.mark.parametrize("place", [12, 63, 66, 79])
+def test_message_names_the_character_in_which_a_seal_differs(
+    place: int, package: Package
+) -> None:
+    flip(package.folder / SEAL_NAME, place, 1)
+    with pytest.raises(PackageError, match="the package is damaged") as caught:
+        open_package(package.folder)
+    assert f"the same start and another character {place + 1}:" in caught.value.why
+
+
 def test_every_byte_of_the_manifest_and_of_its_seal_is_sealed(
     package: Package,
 ) -> None:

@@ -51,7 +51,14 @@ def test_note_states_that_all_photos_were_trained_on(tmp_path: Path) -> None:
     write_split_record(tmp_path, dataset.split_assignment.with_held_out(()))
     measured, note = without_trained(dataset, tmp_path)
     assert measured is dataset
-    assert "on new photos its figures are lower" in note
+    assert "trained on all 6 photos: on new photos its figures are lower" in note
+
+
+def test_note_on_one_photo_is_singular(tmp_path: Path) -> None:
+    dataset = open_dataset(write_coco(tmp_path / "d", {"train": 1}))
+    write_split_record(tmp_path, dataset.split_assignment.with_held_out(()))
+    _, note = without_trained(dataset, tmp_path)
+    assert "was trained on the only photo: " in note
 
 
 def test_copies_in_another_format_count_as_trained_on(tmp_path: Path) -> None:

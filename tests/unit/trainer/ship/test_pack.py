@@ -299,7 +299,7 @@ def test_files_beside_an_earlier_package_are_not_lost(tmp_path: Path) -> None:
     (out / "golden" / "mine.png").write_bytes(b"mine")
     with pytest.raises(TrainingError) as caught, whole_folder(out, ()):
         pass
-    assert "golden/mine.png (1 in all) would be lost" in caught.value.why
+    assert "golden/mine.png (1 file) would be lost" in caught.value.why
     assert (out / "golden" / "mine.png").read_bytes() == b"mine"
 
 
