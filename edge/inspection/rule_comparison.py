@@ -14,6 +14,7 @@ from edge.rules.coverage import (
     SilentRule,
     inspected_sides,
     silent_confirmation,
+    silent_parts,
     silent_rules,
 )
 from edge.rules.fast_motion import FastMotion
@@ -33,6 +34,8 @@ class RuleComparison:
     # what the silent rules below were determined for; None = not yet
     _compared: tuple[ModelInForce, tuple[int, int] | None] | None = None
     _silent: tuple[SilentRule, ...] = ()
+    # while frames are inspected: the first figures stay while the cause is the same
+    _while_inspecting: tuple[SilentRule, ...] = ()
     # the last certain value stays while the motion is not known
     _frames_to_cross: float | None = None
 
@@ -65,7 +68,7 @@ class RuleComparison:
                 frame_size_px[0] * width_share, frame_size_px[1] * height_share
             )
             self._frames_to_cross = crossing or self._frames_to_cross
-            silent += silent_confirmation(
+            now = silent_confirmation(
                 self.rules,
                 model.known,
                 frame_size_px,
@@ -74,6 +77,11 @@ class RuleComparison:
                 step_share=fast_motion.step_share,
                 has_confirmed=confirmed > 0,
             )
+            if part_counter:
+                now += silent_parts(self.rules, part_counter.count, confirmed)
+            if _causes(now) != _causes(self._while_inspecting):
+                self._while_inspecting = now
+            silent += self._while_inspecting
         self._log(silent)
         return silent
 
@@ -84,3 +92,7 @@ class RuleComparison:
         for rule in sorted(self.reported - current):
             logger.info("rule_is_not_silent rule=%r", rule)
         self.reported = current
+
+
+def _causes(rules: Sequence[SilentRule]) -> list[str]:
+    return [rule.cause for rule in rules]

@@ -10,6 +10,7 @@ What cannot be known from the files (how fast parts pass) is compared while fram
 inspected.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,8 @@ TOLERANCE_PX = 0.5  # a detected box is never exact to the pixel
 IN_VIEW_MAX_S = 600  # no defect of a line stays in view for longer
 SHIFT_S = 8 * 3600  # a cool-down that is longer hides the defects of a whole shift
 PARTS_MIN = 3  # counted parts from which the number of their frames is representative
+# Without a single counted part. Fewer may be stains on the empty belt.
+DEFECTS_WITHOUT_PART = 5
 LISTED_MAX = 4  # labels in one reason
 
 Rectangle = tuple[float, float, float, float]  # x1, y1, x2, y2 in shares of the frame
@@ -88,6 +91,11 @@ class SilentRule:
     def __str__(self) -> str:
         """Return the rule and the reason, for status and log."""
         return f"camera {self.camera}: {self.rule} {self.reason}"
+
+    @property
+    def cause(self) -> str:
+        """Rule and reason without the reason's figures, which vary between frames."""
+        return f"{self.camera}: {self.rule} {re.sub(r'[0-9.]+', '', self.reason)}"
 
 
 def silent_rules(
@@ -158,6 +166,22 @@ def silent_confirmation(
     fix = "Set a smaller k, or inspect more frames of each part."
     reason = f"cannot be reached: {reason}"
     return (SilentRule(rules.camera, f"k = {rules.k}", reason, fix),)
+
+
+def silent_parts(
+    rules: CameraRules, counted_parts: int, confirmed: int
+) -> tuple[SilentRule, ...]:
+    """Return whether parts are counted at all; without one there are no verdicts.
+
+    Args:
+        counted_parts: Until now, the one in view included.
+        confirmed: Defects that were confirmed under these rules.
+    """
+    if not rules.counts_parts or counted_parts or confirmed < DEFECTS_WITHOUT_PART:
+        return ()
+    reason = f"count no part, while {counted(confirmed, 'defect')} were confirmed"
+    fix = "Set another window, or a smaller difference and enter_share."
+    return (SilentRule(rules.camera, "parts", reason, fix),)
 
 
 def inspected_sides(rules: CameraRules) -> tuple[float, float]:

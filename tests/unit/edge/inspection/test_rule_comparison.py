@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -89,3 +90,17 @@ def test_k_that_no_part_reaches_is_a_fault_while_frames_are_inspected() -> None:
     assert "k = 50 cannot be reached" in fault
     channel.tracker.frames_to_cross = lambda *_: None  # type: ignore[method-assign]
     assert channel.faults(sim_model()) == [fault]
+
+
+def test_figures_that_vary_between_frames_are_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    channel = sim_channel(SimCamera("top"), k=50, n=60)
+    channel.frame_size_px = (640, 480)
+    reported = set()
+    for frames in (9.4, 9.3, 9.2, 10.6):
+        crossing = Mock(return_value=frames)
+        channel.tracker.frames_to_cross = crossing  # type: ignore[method-assign]
+        reported |= set(channel.faults(sim_model()))
+    assert len(reported) == 1
+    assert caplog.text.count("rule_is_silent") == 1

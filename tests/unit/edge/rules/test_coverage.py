@@ -10,6 +10,7 @@ from edge.rules.coverage import (
     KnownDefects,
     inspected_sides,
     silent_confirmation,
+    silent_parts,
     silent_rules,
 )
 from edge.rules.regions import Region, RegionKind
@@ -362,3 +363,21 @@ def test_confirmed_defect_shows_that_parts_are_slow_enough() -> None:
     assert confirmation(50, crossing=30, has_confirmed=True) == []
     assert len(confirmation(2, step_share=0.163, has_confirmed=True)) == 1  # now faster
     assert len(confirmation(4, frames=(3, 3, 3), has_confirmed=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("counts_parts", "parts", "confirmed", "is_silent"),
+    [
+        (True, 0, 5, True),
+        (True, 0, 4, False),
+        (True, 1, 5, False),
+        (False, 0, 5, False),
+    ],
+)
+def test_defects_without_a_single_counted_part_are_named(
+    counts_parts: bool, parts: int, confirmed: int, is_silent: bool
+) -> None:
+    rules = CameraRules("top", counts_parts=counts_parts)
+    found = [str(each) for each in silent_parts(rules, parts, confirmed)]
+    text = "camera top: parts count no part, while 5 defects were confirmed"
+    assert found == [text] * is_silent
