@@ -22,9 +22,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from models.errors import ConfigError, ExitCode, GraftlineError
+from models.shown_text import on_one_line
 
 DEBUG_VARIABLE: Final = "GRAFTLINE_DEBUG"
 EXIT_OUTPUT_CLOSED: Final = 141  # 128 + SIGPIPE, as shells report it
@@ -345,9 +346,22 @@ def _configure_logging(verb: Verb, *, verbose: bool) -> None:
         from models.log_limit import LimitedHandler  # noqa: PLC0415 - --help needs none
 
         handler = LimitedHandler(sys.stderr)
-    logging.basicConfig(format=LOG_FORMAT, handlers=[handler], level=logging.WARNING)
+    handler.setFormatter(_PlainFormatter(LOG_FORMAT))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(level)
+
+
+class _PlainFormatter(logging.Formatter):
+    """A formatter whose lines a terminal does not obey, and no value can forge."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's)
+        """Return the line of a record."""
+        return on_one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 (logging's)
+        """Return the lines of a traceback."""
+        return "\n".join(map(on_one_line, super().formatException(ei).split("\n")))
 
 
 def _missing_extra(verb: Verb, library: str) -> ConfigError:
@@ -370,15 +384,21 @@ def _print_failure(error: GraftlineError) -> None:
 
 
 def _indent(text: str) -> str:
-    """Indent every line but the first, for parts that list several findings."""
+    """Indent every line but the first, for parts that list several findings.
+
+    Names of files and classes are in the text: a terminal must not obey them. A line
+    break in a name is indented, so that it cannot pass for a message of its own.
+    """
     first, newline, rest = text.partition("\n")
-    return first + newline + textwrap.indent(rest, "    ")
+    lines = [on_one_line(line) for line in rest.split("\n")]
+    return on_one_line(first) + newline + textwrap.indent("\n".join(lines), "    ")
 
 
 def _report_bug(error: BaseException) -> int:
     """Print that this is a bug, and keep the traceback in a file."""
     print(
-        f"error: this is a bug in Graftline ({type(error).__name__}: {error}).",
+        f"error: this is a bug in Graftline ({type(error).__name__}: "
+        f"{on_one_line(str(error))}).",
         file=sys.stderr,
     )
     details = "".join(traceback.format_exception(error))

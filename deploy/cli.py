@@ -15,6 +15,7 @@ from deploy.target import parse_target
 from models.errors import ExitCode, InstallError
 from models.golden import read_golden_set
 from models.package import Package, open_package, package_notices
+from models.shown_text import on_one_line
 from models.slot_files import Proof
 
 HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
@@ -40,9 +41,9 @@ def run_flash(args: argparse.Namespace) -> int:
     if args.json:
         return _print_json(report)
     _print_modes(report.proof)
-    print(OUTCOMES[report.outcome].format(report.package, report.target))
+    _print_line(OUTCOMES[report.outcome].format(report.package, report.target))
     if report.previous:
-        print(f"previous: {report.previous}")
+        _print_line(f"previous: {report.previous}")
     return ExitCode.OK
 
 
@@ -73,8 +74,8 @@ def run_rollback(args: argparse.Namespace) -> int:
     report = open_installer(parse_target(args.target), _print_step).rollback()
     if args.json:
         return _print_json(report)
-    print(f"rolled back: {report.current} is in force on {report.target}")
-    print(f"previous: {report.previous or 'not readable'}")
+    _print_line(f"rolled back: {report.current} is in force on {report.target}")
+    _print_line(f"previous: {report.previous or 'not readable'}")
     return ExitCode.OK
 
 
@@ -86,9 +87,11 @@ def add_selftest_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_selftest(args: argparse.Namespace) -> int:
     """Run a package's golden frames on this machine, in every run mode."""
+    from deploy.selftest.process import limited_self  # noqa: PLC0415 - as below
     from deploy.selftest.run_modes import measure_run_modes  # noqa: PLC0415 - imports the runtimes
 
-    report = measure_run_modes(_open(args.package))
+    with limited_self():
+        report = measure_run_modes(_open(args.package))
     if args.json:
         _print_json(report)
     else:
@@ -121,7 +124,12 @@ def _open(folder: Path) -> Package:
 
 
 def _print_step(step: str) -> None:
-    print(step, file=sys.stderr, flush=True)
+    print(on_one_line(step), file=sys.stderr, flush=True)
+
+
+def _print_line(text: str) -> None:
+    """Print a line of stdout; names of packages and files are not obeyed."""
+    print(on_one_line(text))
 
 
 def _print_json(report: BaseModel) -> int:
@@ -138,7 +146,7 @@ def _print_modes(report: Proof | SelftestReport) -> None:
     for heading in ("p50 ms", "p99 ms"):
         table.add_column(heading, justify="right")
     for mode in report.modes:
-        verdict = "as expected" if mode.passed else mode.reason
+        verdict = "as expected" if mode.passed else on_one_line(mode.reason)
         chosen = " (chosen)" if mode == report.chosen else ""
         p50 = f"{mode.latency_ms_p50:.1f}" if mode.passed else "-"
         p99 = f"{mode.latency_ms_p99:.1f}" if mode.passed else "-"
@@ -147,33 +155,33 @@ def _print_modes(report: Proof | SelftestReport) -> None:
 
 
 def _print_status(report: StatusReport) -> None:
-    print(f"{report.target}: {report.state}", end="")
-    print(f" since {report.since:%Y-%m-%d %H:%M:%S} UTC" if report.since else "")
+    since = f" since {report.since:%Y-%m-%d %H:%M:%S} UTC" if report.since else ""
+    _print_line(f"{report.target}: {report.state}{since}")
     if report.reason:
-        print(f"  reason:   {report.reason}")
-    print(f"  current:  {_name(report.current)}")
-    print(f"  previous: {_name(report.previous)}")
+        _print_line(f"  reason:   {report.reason}")
+    _print_line(f"  current:  {_name(report.current)}")
+    _print_line(f"  previous: {_name(report.previous)}")
     if report.trial:
-        print(f"  trial:    {report.trial}")
+        _print_line(f"  trial:    {report.trial}")
     if report.proof:
         mode = report.proof.chosen
-        print(
+        _print_line(
             f"  runs as:  {mode.variant} {mode.precision_hint}, p50 "
             f"{mode.latency_ms_p50:.1f} ms, p99 {mode.latency_ms_p99:.1f} ms"
         )
     if report.health and report.health_age_s is not None:
         health = report.health
         old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
-        print(
+        _print_line(
             f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
             f"reported {report.health_age_s:.0f} s ago{old}"
         )
         if health.reason:
-            print(f"            {health.reason}")
+            _print_line(f"            {health.reason}")
     else:
-        print("  daemon:   has never run here")
+        _print_line("  daemon:   has never run here")
     for fault in report.faults:
-        print(f"  FAULT: {fault}")
+        _print_line(f"  FAULT: {fault}")
 
 
 def _name(package: PackageName | None) -> str:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from deploy.journal import Journal
 from deploy.links import (
@@ -30,9 +31,11 @@ from deploy.target import FlashTarget
 from models.counted import counted
 from models.errors import GraftlineError, InstallError, PackageError
 from models.machine import machine_name
+from models.manifest import build_number
 from models.package import Package
 from models.slot_files import Proof, SlotFolder
 
+FUTURE_MAX_S = 86_400  # clocks differ, and time zones are set wrong
 logger = logging.getLogger(__name__)
 
 StepCallback = Callable[[str], None]
@@ -131,6 +134,7 @@ class Installer:
 
     def _refuse_older(self, package: Package, current: str) -> None:
         """Refuse a package with an older build than the one in force."""
+        _refuse_future(package)
         in_force = self._name_of(current)
         if current and in_force is None:
             self.on_step(
@@ -271,6 +275,19 @@ class Installer:
                 fix="Check disk, free space and permissions, and try again; the "
                 "package that was in force still is.",
             ) from exc
+
+
+def _refuse_future(package: Package) -> None:
+    """Refuse a build of the future: every later package would be older than it."""
+    build, now = package.manifest.build, build_number(datetime.now(UTC))
+    if build > now + FUTURE_MAX_S:
+        raise InstallError(
+            f"{package.folder}: build {build} is in the future.",
+            why=f"A build is the second of packing; this machine's clock gives {now}. "
+            "After it, flashing would refuse every package as older.",
+            fix="Set the clock of this machine; if it is right, pack the run again on "
+            "a machine whose clock is right.",
+        )
 
 
 def open_installer(

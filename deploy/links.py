@@ -5,12 +5,14 @@ or the new one.
 """
 
 import fcntl
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import InstallError
-from models.files import fsync_folder
+from models.files import fsync_folder, open_lock
 from models.slot_files import SlotFolder
 
 LOCK_NAME = ".lock"
@@ -24,11 +26,13 @@ def locked(slot: SlotFolder) -> Iterator[None]:
     The slot's folder is created if it does not exist.
 
     Raises:
-        InstallError: Another process holds it.
+        InstallError: Another process holds it, or root runs this in a folder of
+            another user.
         OSError: The folder cannot be written.
     """
     slot.root.mkdir(parents=True, exist_ok=True)
-    with (slot.root / LOCK_NAME).open("ab") as file:
+    _refuse_other_owner(slot.root)
+    with open(open_lock(slot.root / LOCK_NAME), "r+b", 0) as file:  # noqa: PTH123
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
@@ -38,6 +42,29 @@ def locked(slot: SlotFolder) -> Iterator[None]:
                 fix="Wait until it has ended, then try again.",
             ) from exc
         yield
+
+
+def _refuse_other_owner(root: Path) -> None:
+    """Refuse to write as root where another user could plant links.
+
+    A link that takes the place of a folder between two steps is followed, and no check
+    by this process can exclude that.
+    """
+    owner = root.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        name = _user_name(owner)
+        raise InstallError(
+            f"{root}: belongs to {name}, and this process is root.",
+            why="Its owner could make root write elsewhere, with a link in it.",
+            fix=f"Run the command as that user: sudo -u {name} graftline ...",
+        )
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"  # as sudo accepts it
 
 
 def switch_link(slot: SlotFolder, link: Path, sha256: str) -> None:

@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import InstallError, PackageError
-from models.files import fsync_file, fsync_folder, fsync_tree, open_new, sha256_of
+from models.files import (
+    fsync_file,
+    fsync_folder,
+    fsync_tree,
+    make_folder,
+    open_new,
+    sha256_of,
+)
 from models.manifest import MANIFEST_NAME
 from models.package import (
     Package,
@@ -77,10 +84,11 @@ class PackageStore:
         # Not models.files.replaced_folder: a folder named by its content is never
         # replaced, and the one in force is repaired file by file.
         target = self.folder / package.sha256
+        self._refuse_links(target)
         if target.is_dir():
             self._repair(package, target)
             return self.open(package.sha256)
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         fsync_folder(self.folder.parent)
         self._check_space(package)
         temporary = self.folder / f"{INCOMING}{package.sha256}"
@@ -100,6 +108,21 @@ class PackageStore:
         temporary.rename(target)
         fsync_folder(self.folder)
         return Package(target, copy.manifest, copy.sha256)
+
+    def _refuse_links(self, target: Path) -> None:
+        """Refuse a store, or a package in it, that lies elsewhere.
+
+        Raises:
+            InstallError: One of them is a link.
+        """
+        for path in (self.folder, target):
+            if path.is_symlink():
+                raise InstallError(
+                    f"{path}: is a link, expected a folder.",
+                    why="Graftline makes no such link; files would be written "
+                    "elsewhere.",
+                    fix="Remove it and flash again.",
+                )
 
     def _check_space(self, package: Package) -> None:
         """Refuse before the first byte is written, not during the copy."""
@@ -140,7 +163,7 @@ class PackageStore:
         Raises:
             OSError: The store cannot be written.
         """
-        if not self.folder.is_dir():
+        if self.folder.is_symlink() or not self.folder.is_dir():
             return
         for path in self.folder.iterdir():
             if path.name.startswith((INCOMING, TRASH)):

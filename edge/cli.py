@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.config.station import EdgeSettings, load_edge_config, render_config
 from edge.doctor.check_result import CheckResult, Grade, exit_code_of
 from models.errors import ExitCode, GraftlineError
+from models.shown_text import on_one_line
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +124,7 @@ def _print_silent_rules(settings: EdgeSettings) -> None:
 
 
 def _print_progress(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(on_one_line(line), file=sys.stderr, flush=True)
 
 
 def _print_table(results: list[CheckResult]) -> None:
@@ -137,5 +138,6 @@ def _print_table(results: list[CheckResult]) -> None:
         lines = [result.what]
         lines += [result.why] if result.why else []
         lines += [f"Fix: {result.fix}"] if result.fix else []
-        table.add_row(result.check, result.grade.value, "\n".join(lines))
+        text = "\n".join(map(on_one_line, lines))
+        table.add_row(result.check, result.grade.value, text)
     Console(markup=False).print(table)

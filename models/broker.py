@@ -9,12 +9,14 @@ import ssl
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from models.config import Settings
 from models.errors import ConfigError
+from models.files import read_regular
 
 PASSWORD_MAX_BYTES = 4096
+SECRET_MAX_BYTES = 4 << 20  # a bundle of certificates has some 200 kB
 FILE_FIELDS = ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
 
 
@@ -54,6 +56,14 @@ class BrokerLogin(Settings):
             raise ValueError("tls_cert_file needs tls_ca_file")
         return self
 
+    @field_validator("host")
+    @classmethod
+    def _is_a_host(cls, host: str) -> str:
+        """Refuse an address with more than the host: it may hold a login."""
+        if set(host) & set("@/?#") or not host.isprintable() or " " in host:
+            raise ValueError("give the name or address only, and no login")
+        return host
+
     def located(self, folder: Path) -> Self:
         """Return the same settings with relative paths resolved against a folder."""
         files = {name: getattr(self, name) for name in FILE_FIELDS}
@@ -71,9 +81,22 @@ def read_password(login: BrokerLogin) -> str | None:
     if path is None:
         return None
     try:
-        with path.open(encoding="utf-8") as file:
-            password = file.readline(PASSWORD_MAX_BYTES).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as exc:
+        content = read_regular(path, PASSWORD_MAX_BYTES)
+        password = (content.decode().splitlines() or [""])[0]
+    except FileNotFoundError:
+        # Its last part may be the password itself, written there by mistake.
+        where = f" in {path.parent}" if path.parent.is_dir() else ""
+        raise ConfigError(
+            f"broker.password_file: there is no such file{where}.",
+            why="It is the path of a file; the password does not stand in the "
+            "configuration. (Its name is not shown.)",
+            fix="Write the password into a file, and give its path.",
+        ) from None
+    except UnicodeDecodeError:
+        # The error would hold the content.
+        reason = ValueError("It is not UTF-8 text.")
+        raise _unusable("password_file", path, reason) from None
+    except OSError as exc:
         raise _unusable("password_file", path, exc) from exc
     if not password:
         raise _unusable("password_file", path, ValueError("Its first line is empty."))
@@ -117,8 +140,10 @@ def login_fingerprint(login: BrokerLogin) -> str:
         if path is None:
             continue
         try:
-            content = path.read_bytes()
+            content = read_regular(path, SECRET_MAX_BYTES)
         except OSError as exc:
+            if field == "password_file":
+                read_password(login)  # its message does not show a missing file
             raise _unusable(field, path, exc) from exc
         digest.update(f"{field} {len(content)} ".encode() + content)
     return digest.hexdigest()

@@ -6,6 +6,7 @@ fault, reported with the key that was probably meant.
 
 import dataclasses
 import difflib
+import errno
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import ConfigError
+from models.files import read_regular
+from models.shown_text import on_one_line, without_login
 from models.topics import NAME_PATTERN, NAME_RULE, plain_name
 
 CONFIG_MAX_BYTES = 1 << 20  # a configuration is a page of text
@@ -23,9 +26,13 @@ CONFIG_MAX_BYTES = 1 << 20  # a configuration is a page of text
 class Settings(BaseModel):
     """Base of every configuration class: immutable, a typo is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    # An error that nothing below translates must not echo a password.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+    )
 
 
+AnyValue = TypeVar("AnyValue")
 AnySettings = TypeVar("AnySettings", bound=Settings)
 # pydantic's two names of an unknown key: in a model, and in a dataclass.
 UNKNOWN_KEY = {"extra_forbidden", "unexpected_keyword_argument"}
@@ -49,14 +56,15 @@ def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
         ConfigError: The file is missing, not TOML, or has faults.
     """
     try:
-        if path.stat().st_size > CONFIG_MAX_BYTES:
+        content = read_regular(path, CONFIG_MAX_BYTES)
+        document = tomllib.loads(content.decode("utf-8-sig"))
+    except OSError as exc:
+        if exc.errno == errno.EFBIG:
             raise ConfigError(
                 f"{path}: larger than {CONFIG_MAX_BYTES} bytes.",
                 why="A configuration is a page of text.",
                 fix="Give the TOML file.",
-            )
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as exc:
+            ) from exc
         raise ConfigError(
             f"{path}: cannot be read.",
             why=exc.strerror or str(exc),
@@ -72,7 +80,7 @@ def load_config(path: Path, layout: type[AnySettings]) -> AnySettings:
         ) from exc
     if places := list(_places_of_nul(document)):
         raise ConfigError(
-            f"{path}: a NUL character in {', '.join(places)}.",
+            f"{path}: a NUL character in {', '.join(map(without_login, places))}.",
             why="No file name or host name may have one.",
             fix="Remove it.",
         )
@@ -100,7 +108,7 @@ def parse_config(
             f"{name}: {count} fault{'s' * (count > 1)}.",
             why="; ".join(_sentences(errors, layout)) + ".",
             fix="Correct the file; --print-config shows the resulting values.",
-        ) from exc
+        ) from None  # pydantic's own text has the keys and values as they are
 
 
 def _places_of_nul(value: object, place: str = "") -> Iterator[str]:
@@ -151,9 +159,12 @@ def _sentences(errors: Sequence[Any], layout: type[BaseModel]) -> Iterator[str]:
 def _characters_sentence(errors: Sequence[Any]) -> str:
     """Return which texts have characters that are not allowed, and the rule, once."""
     pattern = errors[0]["ctx"]["pattern"]
-    values = [f"{_place_of(error)} = {error['input']!r}" for error in errors]
+    values = [f"{_place_of(error)} = {_shown(error['input'])!r}" for error in errors]
     text = f"{', '.join(values)}: expected {characters_rule(pattern)}"
-    examples = dict.fromkeys(plain_name(error["input"]) for error in errors)
+    inputs = [error["input"] for error in errors]
+    examples = dict.fromkeys(
+        plain_name(text) for text in inputs if text == _shown(text)
+    )
     shown = ", ".join(repr(example) for example in examples if example)
     return f"{text}, for example {shown}" if shown and pattern == NAME_PATTERN else text
 
@@ -181,7 +192,7 @@ def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pyda
     place = _place_of(error)
     if error["type"] not in UNKNOWN_KEY:
         got = error.get("input")
-        shown = f", got {got!r}" if isinstance(got, str | int | float) else ""
+        shown = f", got {_shown(got)!r}" if isinstance(got, str | int | float) else ""
         return f"{place}: {error['msg']}{shown}{_unit_hint(error)}"
     known = _known_keys(error["loc"][:-1], layout)
     meant = difflib.get_close_matches(str(error["loc"][-1]), known, 1)
@@ -190,7 +201,12 @@ def _sentence(error: Any, layout: type[BaseModel]) -> str:  # noqa: ANN401 (pyda
 
 
 def _place_of(error: Any) -> str:  # noqa: ANN401 (pydantic's)
-    return ".".join(str(step) for step in error["loc"])
+    return ".".join(on_one_line(str(_shown(str(step)))) for step in error["loc"])
+
+
+def _shown(value: AnyValue) -> AnyValue | str:
+    """Return a value of the file for a message: a text without a login."""
+    return without_login(value) if isinstance(value, str) else value
 
 
 def _unit_hint(error: Any) -> str:  # noqa: ANN401 (pydantic's)

@@ -8,13 +8,19 @@ only: let it return bytes, and write those.
 import errno
 import hashlib
 import os
+import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 20
+OTHERS_MAY_READ = 0o666  # the umask decides, as for most programs
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+SQLITE_LOGS = ("-wal", "-shm")  # the names end so
+OTHERS = 0o077  # the rights of group and others
 
 
 class ForeignFolderError(Exception):
@@ -34,13 +40,56 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def open_new(path: Path) -> BinaryIO:
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file that is not larger than a limit.
+
+    For files that others may have written: a pipe would never end, nor would a device.
+
+    Args:
+        path: A link is followed.
+        max_bytes: Nothing is returned of a larger file.
+
+    Raises:
+        OSError: It cannot be read, is no regular file (``EINVAL``), or is larger
+            (``EFBIG``).
+    """
+    _refuse_irregular(path.stat(), path)  # opening a device may change it
+    # Without O_NONBLOCK, a pipe that took the place of the file would block.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 (a descriptor)
+        _refuse_irregular(os.fstat(file.fileno()), path)
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        reason = f"larger than {max_bytes} bytes"
+        raise OSError(errno.EFBIG, reason, str(path))
+    return content
+
+
+def require_regular(path: Path) -> None:
+    """Raise where a library would read a pipe or device without end.
+
+    Raises:
+        OSError: It does not exist, or is no regular file.
+    """
+    _refuse_irregular(path.stat(), path)
+
+
+def _refuse_irregular(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        reason = "not a regular file, but a pipe, socket or device"
+        raise OSError(errno.EINVAL, reason, str(path))
+
+
+def open_new(path: Path, mode: int = OTHERS_MAY_READ) -> BinaryIO:
     """Open a new file for writing, in the place of what has the name.
 
     A link is replaced, not followed: its target is unchanged.
 
     Args:
         path: The file; its folder exists.
+        mode: Permissions, of which the umask takes its part.
 
     Raises:
         OSError: The file cannot be made.
@@ -49,11 +98,86 @@ def open_new(path: Path) -> BinaryIO:
         CWE-59, a link planted under a name that can be predicted.
     """
     path.unlink(missing_ok=True)
-    return path.open("xb")  # O_EXCL does not follow a link that came after it
+    # O_EXCL does not follow a link that came after it.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(path, flags, mode), "wb")  # noqa: PTH123 (a descriptor)
 
 
-def make_folder(folder: Path) -> None:
+def open_lock(path: Path) -> int:
+    """Return the descriptor of a lock's file, which is made if it does not exist.
+
+    It is never written. Others may not read it: a reader could lock it.
+
+    Args:
+        path: Its folder exists.
+
+    Raises:
+        OSError: It cannot be opened, or a link has its name (``ELOOP``): an empty file
+            would be made elsewhere.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, PRIVATE_FILE)
+    except OSError as exc:
+        if exc.errno != errno.ELOOP:
+            raise
+        reason = "is a link, expected a file"
+        raise OSError(errno.ELOOP, reason, str(path)) from exc
+
+
+def make_private_database(path: Path) -> None:
+    """Make an SQLite file that only this user may read; a wider one is tightened.
+
+    SQLite gives its log the permissions of the file. To be called before it opens the
+    file: closing a second descriptor would release SQLite's locks.
+
+    Raises:
+        OSError: The file cannot be made, or has the name of another user's link.
+    """
+    if path.is_symlink() and path.lstat().st_uid not in {0, os.geteuid()}:
+        reason = "is a link that another user made"
+        raise OSError(errno.ELOOP, reason, str(path))
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with suppress(FileExistsError):
+        os.close(os.open(path, flags, PRIVATE_FILE))
+    real = path.resolve()
+    for file in (real, *(real.with_name(real.name + end) for end in SQLITE_LOGS)):
+        with suppress(FileNotFoundError):
+            make_private(file)
+
+
+def is_open_to_others(path: Path) -> bool:
+    """Return whether group or others have any right to a file or folder.
+
+    False where it does not exist or cannot be examined.
+    """
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & OTHERS)
+    except OSError:
+        return False
+
+
+def make_private(path: Path) -> None:
+    """Take the rights of all other users from a file or folder, if they have any.
+
+    For what others must not read: alerts, pictures, passwords. A file or folder of
+    another user is left as it is.
+
+    Raises:
+        OSError: The permissions cannot be changed.
+    """
+    status = path.stat(follow_symlinks=False)
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid == os.geteuid() and mode & OTHERS and not path.is_symlink():
+        path.chmod(mode & ~OTHERS)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
     """Make a folder below an output folder, with its parents, if it is not there.
+
+    Args:
+        mode: Permissions of a new folder, of which the umask takes its part; its
+            parents have those that the umask leaves.
 
     Raises:
         NotADirectoryError: A link has the name: files would be written elsewhere.
@@ -62,17 +186,22 @@ def make_folder(folder: Path) -> None:
     if folder.is_symlink():
         reason = "is a link, expected a folder: files would be written elsewhere"
         raise NotADirectoryError(errno.ENOTDIR, reason, str(folder))
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode, parents=True, exist_ok=True)
 
 
 def write_atomically(
-    path: Path, content: bytes | memoryview, *, durable: bool = True
+    path: Path,
+    content: bytes | memoryview,
+    mode: int = OTHERS_MAY_READ,
+    *,
+    durable: bool = True,
 ) -> None:
     """Replace a file so that after a crash it holds the old content or the new.
 
     Args:
         path: The file; its folder exists. A link of that name is replaced.
         content: The whole new content.
+        mode: Permissions of the new file, of which the umask takes its part.
         durable: Whether it must also survive a power cut; without, it survives a kill
             of the process and a full disk, and takes less time.
 
@@ -83,9 +212,9 @@ def write_atomically(
         Write, fsync, rename, fsync of the folder: POSIX rename is atomic, and
         without the second fsync the rename itself may be lost.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
-        with open_new(temporary) as file:
+        with open_new(temporary, mode) as file:
             file.write(content)
             file.flush()
             if durable:
@@ -141,6 +270,15 @@ def _allocate(descriptor: int, size: int) -> None:
         # Some file systems cannot allocate; their free space was enough.
         if exc.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
             raise
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name beside a file that cannot be predicted: ``.NAME.<number>.tmp``.
+
+    A link that was planted there would be replaced, not followed; with a name of its
+    own each writer also removes only what it wrote itself.
+    """
+    return path.with_name(f".{path.name}.{secrets.randbelow(10**18)}.tmp")
 
 
 @contextmanager

@@ -26,14 +26,18 @@ from models.counted import counted
 from models.detections import Detections
 from models.detector import Detector, detect
 from models.errors import PackageError
+from models.files import read_regular
 from models.manifest import Manifest, RelativePath, Thresholds, Tolerance
 from models.package import Package
 from models.pictures import PictureError, read_picture
 from models.preprocess import Frame
 from models.strict_json import parse_json
-from models.value_types import Share
+from models.value_types import LABELS_MAX, Share
 
 SHOWN_FAULTS = 5
+FRAMES_MAX = 1000  # `pack` writes some 20; each takes an inference in each run mode
+DETECTIONS_MAX = 10_000  # of a frame; overlaps of all pairs are compared
+GOLDEN_MAX_BYTES = 16 << 20  # 50 frames have some 100 kB
 KEPT_BELOW_THRESHOLD = 0.25  # a match may have a lower score than the threshold
 MIN_KEPT_SCORE = 0.01
 # A run mode that differs more is not packed; expected detections are kept for no more.
@@ -45,7 +49,7 @@ class GoldenDetection(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    label: int = Field(ge=0)
+    label: int = Field(ge=0, lt=LABELS_MAX)
     score: float = Field(ge=0, le=1)
     box: tuple[float, float, float, float] = Field(description="xyxy, frame pixels.")
 
@@ -57,7 +61,7 @@ class GoldenFrame(BaseModel):
 
     file: RelativePath = Field(description="PNG, relative to expected.json.")
     good: bool = Field(description="Whether the photo shows a good part.")
-    detections: tuple[GoldenDetection, ...]
+    detections: tuple[GoldenDetection, ...] = Field(max_length=DETECTIONS_MAX)
     defects: tuple[int, ...] | None = Field(
         default=None,
         description="Positions in `detections` of those that are reported as defects "
@@ -85,7 +89,7 @@ class GoldenSet(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    frames: tuple[GoldenFrame, ...] = Field(min_length=1)
+    frames: tuple[GoldenFrame, ...] = Field(min_length=1, max_length=FRAMES_MAX)
     thresholds: GoldenThresholds | None = Field(
         default=None,
         description="Those of the decisions; null = packed by an earlier version.",
@@ -217,7 +221,9 @@ def read_golden_set(package: Package) -> GoldenSet:
     """
     path = package.folder / package.manifest.golden
     try:
-        golden = GoldenSet.model_validate(parse_json(path.read_bytes()))
+        golden = GoldenSet.model_validate(
+            parse_json(read_regular(path, GOLDEN_MAX_BYTES))
+        )
     except (OSError, ValueError) as exc:
         raise PackageError(
             f"{path}: not a golden set.", why=str(exc), fix="Pack the run again."

@@ -10,6 +10,7 @@ float32: centre x, centre y, width and height in input pixels, then ``C`` scores
 0..1. NMS stays outside. With ``tiles`` the input is one tile of the frame.
 """
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -28,18 +29,43 @@ from pydantic import (
 
 from models.boxes import FloatArray
 from models.tiles import Tiles
-from models.value_types import PAD_VALUE, Share
+from models.value_types import (
+    COUNT_MAX,
+    INPUT_MAX_PX,
+    LABELS_MAX,
+    NAME_MAX,
+    PAD_VALUE,
+    PIXELS_MAX,
+    SIDE_MAX_PX,
+    TILES_MAX,
+    Share,
+)
 
 SCHEMA_VERSION = 2  # the newest that this version reads
 UNTILED_SCHEMA = 1  # written without tiles, so that older daemons run the package
 MANIFEST_NAME = "manifest.json"
 SEAL_NAME = "manifest.sha256"
+MANIFEST_MAX_BYTES = 4 << 20  # a manifest has some 20 kB
+
+PATH_MAX, FILE_NAME_MAX = 1024, 255  # characters; bytes, as ext4 and NTFS allow
+FILES_MAX = 10_000  # a package has some 60
+BUILD_MAX = 253_402_300_799  # the last second of the year 9999
+ANCHORS_MAX = 10_000_000  # a square input of 4096 px gives some 350,000
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _stays_inside(path: str) -> str:
     """Return the path if it cannot leave the package's folder."""
+    if len(path) > PATH_MAX or any(
+        len(part.encode("utf-8", "surrogatepass")) > FILE_NAME_MAX
+        for part in path.split("/")
+    ):
+        msg = f"{path[:32]!r}… is too long for a file system"
+        raise ValueError(msg)
+    if not path.isprintable():
+        msg = f"{path[:32]!r} has a character that cannot be printed"
+        raise ValueError(msg)
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\\" in path:
         msg = f"{path!r} would leave the package"
@@ -47,6 +73,9 @@ def _stays_inside(path: str) -> str:
     return path
 
 
+LabelName = Annotated[str, Field(max_length=NAME_MAX)]
+Quantity = Annotated[int, Field(ge=0, le=COUNT_MAX)]
+PictureSide = Annotated[int, Field(ge=32, le=SIDE_MAX_PX)]
 RelativePath = Annotated[str, AfterValidator(_stays_inside)]
 
 
@@ -83,8 +112,8 @@ class DetectorInfo(_Part):
 class InputInfo(_Part):
     """The graph's input and how a frame becomes one."""
 
-    height_px: int = Field(ge=32, description="Height of the input.")
-    width_px: int = Field(ge=32, description="Width of the input.")
+    height_px: int = Field(ge=32, le=INPUT_MAX_PX, description="Height of the input.")
+    width_px: int = Field(ge=32, le=INPUT_MAX_PX, description="Width of the input.")
     color_order: Literal["BGR"] = "BGR"
     layout: Literal["NCHW"] = "NCHW"
     dtype: Literal["float32"] = "float32"
@@ -109,9 +138,15 @@ class TilesInfo(_Part):
     it, as few as keep the overlap.
     """
 
-    picture_height_px: int = Field(ge=32, description="Height of the picture.")
-    picture_width_px: int = Field(ge=32, description="Width of the picture.")
-    overlap_px: int = Field(ge=0, description="Neighbours share at least so much.")
+    picture_height_px: int = Field(
+        ge=32, le=SIDE_MAX_PX, description="Height of the picture."
+    )
+    picture_width_px: int = Field(
+        ge=32, le=SIDE_MAX_PX, description="Width of the picture."
+    )
+    overlap_px: int = Field(
+        ge=0, le=INPUT_MAX_PX, description="Neighbours share at least so much."
+    )
 
 
 class OutputInfo(_Part):
@@ -119,7 +154,9 @@ class OutputInfo(_Part):
 
     name: Literal["detections"] = "detections"
     format: Literal["cxcywh-scores"] = "cxcywh-scores"
-    anchors: int = Field(ge=1, description="Candidates that each image gives.")
+    anchors: int = Field(
+        ge=1, le=ANCHORS_MAX, description="Candidates that each image gives."
+    )
 
 
 class ThresholdRule(StrEnum):
@@ -161,8 +198,12 @@ class Thresholds(_Part):
         "single alarm or escape.",
     )
     chosen_on: str = Field(description="Split that the thresholds were chosen on.")
-    images: int = Field(ge=0, description="Photos in that split, good ones included.")
-    good_images: int = Field(ge=0, description="Photos of good parts among them.")
+    images: int = Field(
+        ge=0, le=COUNT_MAX, description="Photos in that split, good ones included."
+    )
+    good_images: int = Field(
+        ge=0, le=COUNT_MAX, description="Photos of good parts among them."
+    )
 
 
 Interval = tuple[Share, Share]  # lower and upper end
@@ -213,8 +254,8 @@ class Metrics(_Part):
     escapes_interval: Interval | None = Field(
         default=None, description="95 % Wilson interval."
     )
-    images: int = Field(ge=0, description="Photos measured, good ones included.")
-    good_images: int = Field(ge=0, description="Photos of good parts among them.")
+    images: Quantity = Field(description="Photos measured, good ones included.")
+    good_images: Quantity = Field(description="Photos of good parts among them.")
     split: str = Field(default="val", description="Split that was measured.")
     not_measured: str = Field(
         default="",
@@ -303,7 +344,7 @@ class Lineage(_Part):
     """Where the weights come from."""
 
     dataset_sha256: Sha256 = Field(description="Hash of photos and labels.")
-    dataset_images: int = Field(ge=0)
+    dataset_images: Quantity
     recipe: dict[str, object] = Field(description="Resolved training recipe.")
     seed: int
     pretrained: str = Field(description="Name of the weights it started from.")
@@ -327,7 +368,7 @@ class Variant(_Part):
     model: RelativePath = Field(description="File that the runtime opens.")
     runtime: Literal["openvino", "onnxruntime"]
     precision: Literal["fp32", "int8"]
-    size_bytes: int = Field(ge=1)
+    size_bytes: int = Field(ge=1, le=COUNT_MAX)
     metrics: Metrics | None = Field(default=None, description="Measured on val.")
     map_50_drop: float = Field(default=0, description="Against FP32 torch, absolute.")
     map_75_drop: float = Field(default=0, description="Against FP32 torch, absolute.")
@@ -352,7 +393,7 @@ class FileEntry(_Part):
     """One file of the package."""
 
     sha256: Sha256
-    size_bytes: int = Field(ge=0)
+    size_bytes: Quantity
 
 
 class Manifest(_Part):
@@ -360,10 +401,14 @@ class Manifest(_Part):
 
     schema_version: int = Field(ge=1, description="Version of this layout.")
     name: str = Field(pattern=r"^[a-z0-9-]{1,32}$", description="Name of the model.")
-    build: int = Field(ge=0, description="UTC second of packing; only ever grows.")
+    build: int = Field(
+        ge=0, le=BUILD_MAX, description="UTC second of packing; only ever grows."
+    )
     created_at: AwareDatetime
     detector: DetectorInfo
-    labels: tuple[str, ...] = Field(min_length=1, description="Index is the label.")
+    labels: tuple[LabelName, ...] = Field(
+        min_length=1, max_length=LABELS_MAX, description="Index is the label."
+    )
     input: InputInfo
     tiles: TilesInfo | None = Field(
         default=None, description="Null = the frame is letterboxed into the input."
@@ -380,7 +425,7 @@ class Manifest(_Part):
     variants: dict[VariantName, Variant] = Field(min_length=1)
     golden: RelativePath = Field(description="Expected detections of golden frames.")
     files: dict[RelativePath, FileEntry] = Field(
-        description="Every file but this one and its seal."
+        max_length=FILES_MAX, description="Every file but this one and its seal."
     )
     sealed: bool = Field(
         default=False,
@@ -408,7 +453,14 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _check_tiles(self) -> Self:
         """Refuse tiles that do not fit the input, or that older daemons ignore."""
-        if self.tiling() is not None and self.schema_version <= UNTILED_SCHEMA:
+        tiling = self.tiling()
+        if tiling is not None and math.prod(tiling.picture_size_px) > PIXELS_MAX:
+            msg = f"the picture of the tiles has more than {PIXELS_MAX} pixels"
+            raise ValueError(msg)
+        if tiling is not None and tiling.count > TILES_MAX:
+            msg = f"a frame gives {tiling.count} tiles, at most {TILES_MAX} are run"
+            raise ValueError(msg)
+        if tiling is not None and self.schema_version <= UNTILED_SCHEMA:
             msg = f"tiles need schema {UNTILED_SCHEMA + 1}"
             raise ValueError(msg)
         return self

@@ -1,9 +1,9 @@
 """A model package on disk; opened only if every file matches the manifest."""
 
+import errno
 import os
 import re
 import shutil
-import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from models.counted import agreeing, counted
 from models.errors import PackageError
-from models.files import sha256_of, write_atomically
+from models.files import read_regular, sha256_of, write_atomically
 from models.manifest import (
+    MANIFEST_MAX_BYTES,
     MANIFEST_NAME,
     SCHEMA_VERSION,
     SEAL_NAME,
@@ -22,11 +23,13 @@ from models.manifest import (
     Variant,
     VariantName,
 )
+from models.onnx_file import has_external_data
 from models.seal import PACK_AGAIN, check_seal, digest_of, has_seal, seal_of, write_seal
 from models.strict_json import parse_json
 
-MANIFEST_MAX_BYTES = 4 << 20  # a manifest has some 20 kB
 SHOWN_FILES = 3
+XML_START_BYTES, XML_BLANK = 64, b"\xef\xbb\xbf \t\r\n"
+ONNX_MAX_BYTES = (2 << 30) - 1  # of a Protocol Buffers message
 DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -164,26 +167,22 @@ def _check_labels(path: Path, manifest: Manifest) -> None:
 
 
 def _read_content(path: Path) -> bytes:
-    """Return the content of a file, read once; too large a file is not read."""
+    """Return the content of a file, read once."""
     try:
-        status = path.stat()
-        size, is_file = status.st_size, stat.S_ISREG(status.st_mode)
-        is_readable = is_file and size <= MANIFEST_MAX_BYTES
-        content = path.read_bytes() if is_readable else b""
+        return read_regular(path, MANIFEST_MAX_BYTES)
     except OSError as exc:
+        if exc.errno in {errno.EINVAL, errno.EFBIG, errno.EISDIR}:
+            raise PackageError(
+                f"{path}: not a manifest.",
+                why=f"Expected a file of at most {MANIFEST_MAX_BYTES} bytes, got "
+                f"one that is {exc.strerror}.",
+                fix=PACK_AGAIN,
+            ) from exc
         raise PackageError(
             f"{path}: cannot be read.",
             why=exc.strerror or str(exc),
             fix="Give the folder that `graftline pack` wrote.",
         ) from exc
-    if not is_readable:
-        raise PackageError(
-            f"{path}: not a manifest.",
-            why=f"Expected a file of at most {MANIFEST_MAX_BYTES} bytes, got "
-            f"{counted(size, 'byte') if is_file else 'none'}.",
-            fix=PACK_AGAIN,
-        )
-    return content
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, object]:
@@ -231,7 +230,34 @@ def open_package(folder: Path, *, sha256: str | None = None) -> Package:
             why="; ".join(faults) + ".",
             fix=PACK_AGAIN,
         )
+    for variant in manifest.variants.values():
+        _refuse_external_data(folder / variant.model)
     return Package(folder, manifest, digest, confirmed)
+
+
+def _refuse_external_data(graph: Path) -> None:
+    """Refuse an ONNX file whose weights are in a file beside it.
+
+    A runtime looks at the content, not at the suffix.
+    """
+    try:
+        with graph.open("rb") as file:
+            is_xml = file.read(XML_START_BYTES).lstrip(XML_BLANK).startswith(b"<")
+        if is_xml or not has_external_data(read_regular(graph, ONNX_MAX_BYTES)):
+            return
+    except OSError as exc:
+        raise PackageError(
+            f"{graph}: cannot be read.", why=exc.strerror or str(exc), fix=PACK_AGAIN
+        ) from exc
+    except ValueError as exc:
+        raise PackageError(
+            f"{graph}: not a model.", why=f"As an ONNX file, {exc}.", fix=PACK_AGAIN
+        ) from exc
+    raise PackageError(
+        f"{graph}: has weights in another file.",
+        why="Their bytes would be loaded without being verified.",
+        fix="Pack the run again: `graftline pack` writes all weights into this file.",
+    )
 
 
 def package_notices(package: Package) -> list[str]:
@@ -285,9 +311,9 @@ def _fault_of(folder: Path, name: str, entry: FileEntry) -> str:
     inside = [path, *(folder / parent for parent in PurePosixPath(name).parents[:-1])]
     if any(step.is_symlink() for step in inside):
         return f"{name} is a link, expected a file of the package"
-    if not path.is_file():
-        return f"{name} is missing"
     try:
+        if not path.is_file():
+            return f"{name} is missing"
         size = path.stat().st_size
         if size != entry.size_bytes:
             return f"{name} has {counted(size, 'byte')}, expected {entry.size_bytes}"

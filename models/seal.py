@@ -15,10 +15,11 @@ import hashlib
 from pathlib import Path
 
 from models.errors import PackageError
-from models.files import write_atomically
-from models.manifest import MANIFEST_NAME, SEAL_NAME
+from models.files import read_regular, write_atomically
+from models.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME, SEAL_NAME
 
 SHOWN = 12  # characters of a digest in a message
+SEAL_MAX_BYTES = 4096  # it has 80
 PACK_AGAIN = "Pack the run again, or copy the package again."
 
 
@@ -38,7 +39,7 @@ def write_seal(folder: Path) -> None:
     Raises:
         OSError: The manifest cannot be read, or the seal not written.
     """
-    digest = digest_of((folder / MANIFEST_NAME).read_bytes())
+    digest = digest_of(read_regular(folder / MANIFEST_NAME, MANIFEST_MAX_BYTES))
     write_atomically(folder / SEAL_NAME, seal_of(digest))
 
 
@@ -63,8 +64,7 @@ def check_seal(folder: Path, sha256: str) -> None:
             f"{path}: not a seal.", why="Expected a file, not a link.", fix=PACK_AGAIN
         )
     try:
-        with path.open("rb") as file:
-            got = file.read(len(wanted) + 1)
+        got = read_regular(path, SEAL_MAX_BYTES)
     except OSError as exc:
         raise PackageError(
             f"{path}: cannot be read.", why=exc.strerror or str(exc), fix=PACK_AGAIN

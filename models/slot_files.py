@@ -22,12 +22,13 @@ from typing import Self, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from models.errors import InstallError
-from models.files import write_atomically
+from models.files import read_regular, write_atomically
 from models.manifest import PrecisionHint, VariantName
 from models.slot_states import SlotState
 from models.strict_json import parse_json
 
 SCHEMA_VERSION = 1
+SLOT_FILE_MAX_BYTES = 4 << 20  # proof.json has some 2 kB for each package
 
 
 class SlotFileDamagedError(InstallError):
@@ -200,7 +201,7 @@ def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
         InstallError: A newer Graftline wrote it.
     """
     try:
-        document = parse_json(path.read_bytes())
+        document = parse_json(read_regular(path, SLOT_FILE_MAX_BYTES))
         _refuse_newer(path, document)
         return layout.model_validate(document)
     except FileNotFoundError:

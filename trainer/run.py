@@ -10,17 +10,20 @@
         report.html         for people; report.json has the same figures
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors.torch import load_file, save
 
 from models.errors import TrainingError
-from models.files import write_atomically
-from models.manifest import Metrics, Sha256, Thresholds
+from models.files import read_regular, require_regular, write_atomically
+from models.manifest import LabelName, Metrics, Quantity, Sha256, Thresholds
 from models.strict_json import parse_json
 from models.tiles import Tiles
+from models.value_types import INPUT_MAX_PX, LABELS_MAX, PIXELS_MAX, TILES_MAX
 from trainer.detectors.base import Architecture, TrainableDetector
 from trainer.detectors.weights import UNREADABLE
 from trainer.detectors.yolox_blocks import Activation
@@ -28,6 +31,7 @@ from trainer.detectors.zoo import build_detector
 
 SCHEMA_VERSION = 1
 RECORD_NAME = "run.json"
+RECORD_MAX_BYTES = 64 << 20  # a long training has some 200 kB
 WEIGHTS_NAME = "model.safetensors"
 CHECKPOINT_NAME = "checkpoint.pt"
 REPORT_NAME = "report.html"
@@ -121,9 +125,9 @@ class RunRecord(BaseModel):
     name: str = Field(description="Name of the run's folder.")
     detector: Architecture
     activation: Activation
-    labels: tuple[str, ...]
-    input_height_px: int
-    input_width_px: int
+    labels: tuple[LabelName, ...] = Field(min_length=1, max_length=LABELS_MAX)
+    input_height_px: int = Field(ge=32, le=INPUT_MAX_PX)
+    input_width_px: int = Field(ge=32, le=INPUT_MAX_PX)
     tiles: Tiles | None = Field(
         default=None, description="How photos are cut; null = not at all."
     )
@@ -133,7 +137,7 @@ class RunRecord(BaseModel):
     pretrained_sha256: Sha256 | None = None
     dataset: str = Field(description="Absolute path at the time of training.")
     dataset_sha256: Sha256
-    dataset_images: int
+    dataset_images: Quantity
     versions: dict[str, str]
     seconds: float = Field(description="Training time, evaluation not included.")
     thresholds: Thresholds
@@ -151,6 +155,21 @@ class RunRecord(BaseModel):
     split: dict[str, object] | None = Field(
         default=None, description="How the photos were divided; see split.json."
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse what would fill the memory, or has no threshold for a label."""
+        if self.tiles is not None:
+            pixels = math.prod(self.tiles.picture_size_px)
+            if pixels > PIXELS_MAX or self.tiles.count > TILES_MAX:
+                msg = f"{self.tiles} are more than {TILES_MAX}, or {PIXELS_MAX} pixels"
+                raise ValueError(msg)
+        if missing := [
+            name for name in self.labels if name not in self.thresholds.scores
+        ]:
+            msg = f"no threshold for {', '.join(missing[:3])}"
+            raise ValueError(msg)
+        return self
 
     @property
     def bit_depth(self) -> int | None:
@@ -179,7 +198,9 @@ def open_run(folder: Path) -> Run:
     """
     path = folder / RECORD_NAME
     try:
-        record = RunRecord.model_validate(parse_json(path.read_bytes()))
+        record = RunRecord.model_validate(
+            parse_json(read_regular(path, RECORD_MAX_BYTES))
+        )
     except OSError as exc:
         unfinished = (folder / CHECKPOINT_NAME).exists()
         raise TrainingError(
@@ -195,6 +216,7 @@ def open_run(folder: Path) -> Run:
         ) from exc
     model = build_detector(record.detector, len(record.labels), record.activation)
     try:
+        require_regular(folder / WEIGHTS_NAME)
         model.load_state_dict(load_file(folder / WEIGHTS_NAME))
     except (OSError, *UNREADABLE) as exc:
         raise TrainingError(

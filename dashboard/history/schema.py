@@ -9,6 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from models.errors import ConfigError
+from models.files import PRIVATE_FOLDER, make_private_database
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
@@ -90,7 +91,8 @@ def open_for_writing(
         ConfigError: It cannot be opened, is no history, or a newer version wrote it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_private_database(path)
         connection = sqlite3.connect(
             path,
             timeout=busy_timeout_s,

@@ -11,8 +11,13 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from pydantic import ValidationError
 
@@ -23,6 +28,7 @@ from models.package import Package
 INSTALLED_IN = Path(__file__).resolve().parents[2]  # the folder of graftline.py
 TIMEOUT_S = 300.0  # six run modes of 50 frames at a second each
 MEMORY_BYTES = 4 << 30
+GRACE_S = 5.0  # for a native call that does not return to Python
 NICENESS = 10
 MAX_OOM_SCORE = b"1000"  # /proc/<pid>/oom_score_adj: killed first
 SHOWN_CHARACTERS = 600
@@ -76,14 +82,9 @@ class Selftest:
 
     def _limit(self, pid: int) -> None:
         """Limit a child that has just started."""
-        # Limit of processor time: a self-test still ends if the flash was killed.
-        cpu_s = int(self.timeout_s * (os.cpu_count() or 1)) + 1
         try:
-            resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_s, cpu_s))
-            resource.prlimit(
-                pid, resource.RLIMIT_DATA, (self.memory_bytes, self.memory_bytes)
-            )
-            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            for kind, limit in limits(self.timeout_s, self.memory_bytes).items():
+                resource.prlimit(pid, kind, (limit, limit))
             niceness = min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
             os.setpriority(os.PRIO_PROCESS, pid, niceness)
             Path(f"/proc/{pid}/oom_score_adj").write_bytes(MAX_OOM_SCORE)
@@ -111,6 +112,67 @@ class Selftest:
                 why=stderr or f"Expected one JSON, got {output[:80]!r}.",
                 fix="Run `graftline selftest PACKAGE --json` here to see more.",
             ) from exc
+
+
+def limits(
+    timeout_s: float = TIMEOUT_S, memory_bytes: int = MEMORY_BYTES
+) -> dict[int, int]:
+    """Return the limits of a process that runs a foreign model, by ``RLIMIT_*``."""
+    return {
+        # On all cores: a self-test still ends if the flash was killed.
+        resource.RLIMIT_CPU: int(timeout_s * (os.cpu_count() or 1)) + 1,
+        resource.RLIMIT_DATA: memory_bytes,
+        resource.RLIMIT_CORE: 0,
+    }
+
+
+@contextmanager
+def limited_self(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
+    """Limit this process inside the block as ``flash`` limits the self-test.
+
+    Raises:
+        InstallError: The time is over, or the memory was not enough.
+    """
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise InstallError(
+            f"The self-test did not end within {timeout_s:g} s.",
+            why="The model hangs, or is far too slow for this machine.",
+            fix="Train a smaller detector.",
+        )
+
+    before_limits = {kind: resource.getrlimit(kind) for kind in limits()}
+    for kind, limit in limits(timeout_s).items():
+        soft, hard = before_limits[kind]
+        if kind == resource.RLIMIT_CPU:
+            limit += int(time.process_time())  # noqa: PLW2901 (of the whole process)
+        lowest = min(each for each in (soft, limit) if each != resource.RLIM_INFINITY)
+        resource.setrlimit(kind, (lowest, hard))
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s)
+    # A native library does not return to Python: this thread ends the process then.
+    last = threading.Timer(timeout_s + GRACE_S, _end_process)
+    last.name, last.daemon = "selftest-limit", True
+    last.start()
+    try:
+        yield
+    except MemoryError as exc:
+        raise InstallError(
+            "The self-test needs too much memory.",
+            why=f"It may use {MEMORY_BYTES >> 20} MiB.",
+            fix="Train a smaller detector.",
+        ) from exc
+    finally:
+        last.cancel()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        for kind, limit_pair in before_limits.items():
+            resource.setrlimit(kind, limit_pair)
+
+
+def _end_process() -> None:
+    os.write(2, b"error: The self-test did not end in time: the model hangs.\n")
+    os._exit(InstallError.exit_code)
 
 
 def _environment() -> dict[str, str]:

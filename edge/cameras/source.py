@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from models.shown_text import HIDDEN, LOGIN_KEY, without_login
+
 VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 )
@@ -61,9 +63,9 @@ FORMS = {
 GRAMMAR = ", ".join(form.syntax for form in FORMS.values()) + " or a path"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Source:
-    """A parsed source."""
+    """A parsed source. As a text it has no password: only ``address`` has it."""
 
     kind: SourceKind
     # path of the folder, file or device, URL of the stream, or name of the camera
@@ -78,7 +80,7 @@ class Source:
         it cannot be separated from host or path, these are removed as well.
         """
         if self.kind is not SourceKind.STREAM:
-            return self.address
+            return without_login(self.address)  # of a scheme with a typing error
         scheme, _, rest = self.address.partition("://")
         authority, slash, path = rest.partition("/")
         path = _before_query(path)
@@ -86,9 +88,15 @@ class Source:
         is_ambiguous = "@" in path or (at and "@" not in _before_query(login + at))
         if is_ambiguous:
             return f"{scheme}://***"
+        path = _before_login_key(path)
         if _before_query(host) != host:  # then the slash does not start a path
             return f"{scheme}://{_before_query(host)}"
         return f"{scheme}://{host}{slash}{path}"
+
+    @property
+    def has_login(self) -> bool:
+        """Whether anything of the address is left out of messages."""
+        return self.redacted != self.address
 
     def resolved_from(self, folder: Path) -> "Source":
         """Return the source with a relative path resolved against a folder."""
@@ -97,10 +105,14 @@ class Source:
         return Source(self.kind, str(folder / self.address))
 
     def __str__(self) -> str:
-        """Return the source in the grammar of the configuration."""
+        """Return the source in the grammar of the configuration, without login."""
         if self.kind is SourceKind.STREAM:
-            return self.address
-        return f"{self.kind.value}:{self.address}"
+            return self.redacted
+        return f"{self.kind.value}:{self.redacted}"
+
+    def __repr__(self) -> str:
+        """Return kind and address without login, for tracebacks and logs."""
+        return f"Source({str(self)!r})"
 
 
 def parse_source(text: str) -> Source:
@@ -117,14 +129,14 @@ def parse_source(text: str) -> Source:
     scheme, colon, rest = text.partition(":")
     if colon and scheme.lower() in STREAM_SCHEMES:
         if not _has_host(text):
-            raise ValueError(f"it has no host; expected {scheme}://HOST/…")
+            raise ValueError(f"it has no host; expected {scheme.lower()}://HOST/…")
         return Source(SourceKind.STREAM, text)
     if colon and scheme in set(SourceKind) - {SourceKind.STREAM}:
         if not rest:
-            raise ValueError(f"{text!r} has no path; expected {scheme}:PATH")
+            raise ValueError(f"it has no path; expected {scheme}:PATH")
         return Source(SourceKind(scheme), rest.removeprefix("//"))
     if "://" in text or not text.strip():
-        raise ValueError(f"{text!r} is not a source; expected {GRAMMAR}")
+        raise ValueError(f"it is not a source; expected {GRAMMAR}")
     if text.startswith("/dev/"):
         return Source(SourceKind.USB, text)
     if Path(text).suffix.lower() in VIDEO_SUFFIXES:
@@ -134,6 +146,12 @@ def parse_source(text: str) -> Source:
 
 def _before_query(text: str) -> str:
     return re.split(r"[?#]", text, maxsplit=1)[0]
+
+
+def _before_login_key(path: str) -> str:
+    """Return a path up to a login in it, as in ``/user=a&password=b``."""
+    found = LOGIN_KEY.search(path)
+    return path[: found.start()] + HIDDEN if found else path
 
 
 def _has_host(url: str) -> bool:

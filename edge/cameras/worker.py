@@ -26,14 +26,16 @@ def run_camera(plan: CapturePlan, frame_buffer: FrameBuffer, parent_pid: int) ->
         parent_pid: The daemon; the kernel kills this process when it exits.
     """
     _exit_with(parent_pid)
-    if not plan.is_verbose:
+    # They write the whole address, login included, about a camera that fails.
+    if plan.source.has_login or not plan.is_verbose:
         _silence_native_libraries()
     try:
         _run(plan, frame_buffer)
     except CameraError as error:
         reason = (error.what, error.why, error.fix)
     except Exception as error:  # noqa: BLE001 - top of the process: the daemon logs it
-        reason = (f"camera {plan.camera}: {type(error).__name__}: {error}", "", "")
+        cause = str(error).replace(plan.source.address, plan.source.redacted)
+        reason = (f"camera {plan.camera}: {type(error).__name__}: {cause}", "", "")
     else:
         return
     frame_buffer.reason = REASON_SEPARATOR.join(reason)

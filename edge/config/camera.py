@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from edge.cameras.health.baseline import Background, Baseline
 from edge.cameras.health.baseline_file import read_baseline
@@ -52,9 +52,12 @@ def load_baseline(health: CameraHealthSettings, camera: str) -> Baseline | None:
     return baseline
 
 
-def _known_source(text: str) -> str:
-    parse_source(text)
-    return text
+def _source_of(value: object) -> Source:
+    if isinstance(value, Source):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("it is not a text")  # noqa: TRY004 (pydantic collects these)
+    return parse_source(value)
 
 
 class TriggerMode(StrEnum):
@@ -69,7 +72,7 @@ class CameraSettings(Settings):
     """``[[camera]]``: one camera."""
 
     name: Name = Field(description="Name in topics and messages.")
-    source: Annotated[str, AfterValidator(_known_source)] = Field(
+    source: Annotated[Source, PlainValidator(_source_of), PlainSerializer(str)] = Field(
         description=f"{GRAMMAR}."
     )
     fps: float = Field(
@@ -151,15 +154,10 @@ class CameraSettings(Settings):
     )
 
     @property
-    def parsed_source(self) -> Source:
-        """The parsed ``source``."""
-        return parse_source(self.source)
-
-    @property
     def rules(self) -> CameraRules:
         """The rules that decide what is reported."""
         parts, size_px = self.parts, (self.settings.width_px, self.settings.height_px)
-        kind = self.parsed_source.kind
+        kind = self.source.kind
         rates = [fps for fps in (self.fps, self.settings.fps) if fps]
         return CameraRules(
             self.name,
@@ -181,7 +179,7 @@ class CameraSettings(Settings):
     @model_validator(mode="after")
     def _trigger_fits(self) -> Self:
         """Refuse a trigger that the source does not support."""
-        kind = self.parsed_source.kind
+        kind = self.source.kind
         if kind is SourceKind.FOLDER and self.trigger is not TriggerMode.FREE:
             raise ValueError("a folder is always triggered: leave trigger out")
         if kind is SourceKind.VIDEO and self.trigger is TriggerMode.HARDWARE:
@@ -208,7 +206,7 @@ class CameraSettings(Settings):
     def _parts_are_counted_once(self) -> Self:
         """Refuse to count parts where every picture is a part."""
         is_free = self.trigger is TriggerMode.FREE
-        if self.parts and (self.parsed_source.kind.is_triggered or not is_free):
+        if self.parts and (self.source.kind.is_triggered or not is_free):
             raise ValueError("[camera.parts] is for free run: here a picture is a part")
         return self
 
@@ -219,7 +217,7 @@ class CameraSettings(Settings):
             parts = parts.model_copy(update={"empty": folder / parts.empty})
         if health.baseline is not None:
             health = replace(health, baseline=folder / health.baseline)
-        source = str(self.parsed_source.resolved_from(folder))
+        source = self.source.resolved_from(folder)
         return self.model_copy(
             update={"source": source, "parts": parts, "health": health}
         )

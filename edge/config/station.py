@@ -11,7 +11,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from edge.cameras.source import Source
 from edge.config.camera import CameraSettings
 from edge.config.monitoring import (
     HomeAssistantSettings,
@@ -199,8 +198,4 @@ def _resolved_from(settings: EdgeSettings, folder: Path) -> EdgeSettings:
 
 def render_config(settings: EdgeSettings) -> str:
     """Return the configuration as JSON, without passwords in URLs."""
-    shown = settings.model_dump(mode="json")
-    for camera, document in zip(settings.camera, shown["camera"], strict=True):
-        source = camera.parsed_source
-        document["source"] = str(Source(source.kind, source.redacted))
-    return json.dumps(shown, indent=2)
+    return json.dumps(settings.model_dump(mode="json"), indent=2)

@@ -19,7 +19,14 @@ import numpy as np
 
 from models.boxes import Boxes
 from models.errors import ConfigError
-from models.files import fsync_folder, make_folder, write_atomically
+from models.files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    fsync_folder,
+    make_folder,
+    make_private,
+    write_atomically,
+)
 from models.messages import THUMBNAIL_MAX_BYTES
 from models.preprocess import Frame
 
@@ -78,7 +85,7 @@ class EvidenceStore:
         try:
             self._create_folder(folder)
             self._scan()
-            write_atomically(folder / WRITE_PROBE, b"")
+            write_atomically(folder / WRITE_PROBE, b"", PRIVATE_FILE)
         except OSError as exc:
             raise ConfigError(
                 f"evidence.folder = {folder} cannot be used.",
@@ -121,7 +128,7 @@ class EvidenceStore:
         try:
             self._make_room(len(jpeg))
             self._create_folder(path.parent)
-            write_atomically(path, jpeg)
+            write_atomically(path, jpeg, PRIVATE_FILE)
         except OSError as exc:
             self._note_failure(path, exc.strerror or str(exc))
             return None
@@ -161,7 +168,7 @@ class EvidenceStore:
                 self._create_folder(folder.parent)
             return
         self._create_folder(folder.parent)
-        make_folder(folder)
+        make_folder(folder, PRIVATE_FOLDER)
         fsync_folder(folder.parent)
 
     def _scan(self) -> None:
@@ -171,6 +178,9 @@ class EvidenceStore:
         """
         found: list[tuple[int, Path, int]] = []
         days = [path for path in self._folder.iterdir() if DAY.fullmatch(path.name)]
+        for day in days:
+            if day.is_dir():
+                make_private(day)  # an earlier version left it to the umask
         cameras = [path for day in days for path in _entries(day) if path.is_dir()]
         for path in [path for camera in cameras for path in _entries(camera)]:
             if PICTURE.fullmatch(path.name):

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from edge.config.monitoring import HomeAssistantSettings
 from edge.delivery.publisher import Publisher
-from models.files import write_atomically
+from models.files import read_regular, write_atomically
 from models.messages import CameraState, DaemonState
 from models.topics import StationTopics
 
 ONLINE = (DaemonState.INIT, DaemonState.READY, DaemonState.DEGRADED)
+TOPIC_MAX_BYTES = 65_536  # longest topic of MQTT
 TOPIC_FILE = "home-assistant.topic"
 Component = dict[str, object]
 logger = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class HomeAssistantDiscovery:
     def _published_topic(self) -> str:
         """Return the topic of an earlier message; empty if there is none."""
         try:
-            return self._topic_file.read_text("utf-8").strip()
+            return read_regular(self._topic_file, TOPIC_MAX_BYTES).decode().strip()
         except FileNotFoundError:
             return ""
         except (OSError, UnicodeDecodeError) as exc:

@@ -30,7 +30,7 @@ def check_camera(
         daemon_runs: A running daemon may hold the camera.
         bit_depth: What the package in force states, see ``InputInfo``.
     """
-    source = settings.parsed_source
+    source = settings.source
     plan = CapturePlan(
         camera=settings.name,
         source=source,

@@ -16,7 +16,12 @@ from edge.config.station import EdgeSettings
 from edge.doctor.broker_check import check_broker
 from edge.doctor.camera_check import check_camera
 from edge.doctor.check_result import CheckResult, Grade
-from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
+from edge.doctor.disk_check import (
+    check_folder,
+    check_outbox,
+    check_private_files,
+    is_daemon_running,
+)
 from edge.doctor.model_check import bit_depth_in_force, check_model
 from edge.doctor.rules_check import check_rules
 from edge.monitoring.status import CLOCK_MIN_S, is_clock_synchronized
@@ -26,9 +31,10 @@ from models.errors import (
     DeliveryError,
     ExitCode,
     GraftlineError,
+    InstallError,
     PackageError,
 )
-from models.slot_files import SlotFolder
+from models.slot_files import Health, SlotFolder, read_file
 
 LIMIT_S = 4.0  # of all checks; the start of Python takes the rest of five seconds
 # A check ends this long before the deadline, to report more than "too slow".
@@ -116,8 +122,13 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
         for folder in folders
     ]
     broker = partial(
-        check_broker, settings.broker, settings.station.topics, BROKER_LIMIT_S
+        check_broker,
+        settings.broker,
+        settings.station.topics,
+        BROKER_LIMIT_S,
+        daemon_is_connected=daemon_runs and _is_daemon_connected(settings),
     )
+    private = partial(check_private_files, settings)
     outbox_file = partial(check_outbox, settings, deadline_s)
     return [
         *cameras,
@@ -125,8 +136,18 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
         Check("broker", DeliveryError.exit_code, broker),
         *disks,
         Check("disk outbox file", DeliveryError.exit_code, outbox_file),
+        Check("disk rights", ConfigError.exit_code, private),
         Check("clock", ConfigError.exit_code, check_clock),
     ]
+
+
+def _is_daemon_connected(settings: EdgeSettings) -> bool:
+    """Return whether the running daemon has a connection, as far as its file shows."""
+    try:
+        health = read_file(SlotFolder(settings.model.slot).health, Health)
+    except InstallError:
+        return True  # unknown: its connection must not be ended
+    return health is None or not health.reason.startswith("broker")
 
 
 def _rules_checks(settings: EdgeSettings, results: list[CheckResult]) -> list[Check]:

@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import pwd
 import sqlite3
+import stat
 import tempfile
 import time
 from contextlib import closing
@@ -12,6 +14,7 @@ from edge.config.station import EdgeSettings
 from edge.doctor.check_result import CheckResult, Grade
 from models.counted import agreeing, counted
 from models.errors import ConfigError, DeliveryError
+from models.files import is_open_to_others
 
 FREE_MIN_BYTES = 64 << 20  # below this, evidence and outbox stop within hours
 INODES_MIN = 1000
@@ -37,17 +40,17 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
         with tempfile.TemporaryFile(dir=existing) as probe:
             probe.write(b"0" * 4096)
             probe.flush()
-        stat = os.statvfs(existing)
+        space = os.statvfs(existing)
     except OSError as exc:
         raise ConfigError(
             f"{folder}: cannot be written.",
             why=exc.strerror or str(exc),
             fix="Make it writable for the user of the daemon, or free space.",
         ) from exc
-    free_bytes = stat.f_bavail * stat.f_frsize
-    figures = {"room_bytes": float(free_bytes), "inodes": float(stat.f_favail)}
+    free_bytes = space.f_bavail * space.f_frsize
+    figures = {"room_bytes": float(free_bytes), "inodes": float(space.f_favail)}
     what = f"{folder}: {free_bytes / 1e9:.1f} GB free"
-    if free_bytes < FREE_MIN_BYTES or (stat.f_files and stat.f_favail < INODES_MIN):
+    if free_bytes < FREE_MIN_BYTES or (space.f_files and space.f_favail < INODES_MIN):
         why = f"Less than {FREE_MIN_BYTES >> 20} MiB or {INODES_MIN} files are left."
         fix, code = "Free space on the disk.", DeliveryError.exit_code
         return CheckResult(check, Grade.FAIL, what, why, fix, code, figures)
@@ -56,6 +59,46 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
         fix = "Free space, or set a smaller max_bytes."
         return CheckResult(check, Grade.WARN, what, why, fix, figures=figures)
     return CheckResult(check, Grade.OK, what, figures=figures)
+
+
+def check_private_files(settings: EdgeSettings) -> CheckResult:
+    """Check who may read alerts and pictures, and who may change the slot."""
+    check = f"{CHECK} rights"
+    outbox, evidence = settings.outbox.path, settings.evidence.folder
+    faults, fixes = [], []
+    for path in (outbox, evidence):
+        # A folder on the way that others cannot enter is enough.
+        if all(map(is_open_to_others, [path, path.parent])):
+            faults.append(f"Other users may read {path}.")
+            fixes.append(f"chmod go= {path}")
+    slot = settings.model.slot
+    for path in (slot, slot / "store"):
+        if path.exists() and path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            faults.append(f"Other users may change {path}, and so the model in force.")
+            fixes.append(f"chmod go-w {path}")
+    daemon = _owner_of(outbox) if outbox.exists() else None
+    if slot.exists() and daemon is not None and _owner_of(slot) != daemon:
+        faults.append(
+            f"{slot} belongs to another user than {outbox}: the daemon writes "
+            "health.json into it, and `graftline flash` runs as its owner."
+        )
+        fixes.append(f"chown -R {_name_of(daemon)} {slot}")
+    if faults:
+        what = f"{len(faults)} of the daemon's files are open to others"
+        return CheckResult(check, Grade.WARN, what, " ".join(faults), "; ".join(fixes))
+    what = "outbox, evidence and slot belong to one user, and are closed to others"
+    return CheckResult(check, Grade.OK, what)
+
+
+def _owner_of(path: Path) -> int:
+    return path.stat().st_uid
+
+
+def _name_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def check_outbox(settings: EdgeSettings, deadline_s: float) -> CheckResult:

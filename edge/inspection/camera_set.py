@@ -109,7 +109,7 @@ def capture_plan(settings: CameraSettings) -> CapturePlan:
     """Return what a camera's process does; the same plan needs no new process."""
     return CapturePlan(
         camera=settings.name,
-        source=settings.parsed_source,
+        source=settings.source,
         fps=settings.fps,
         open_timeout_ms=settings.open_timeout_ms,
         read_timeout_ms=settings.read_timeout_ms,

@@ -192,6 +192,27 @@ def find_nameless_thread(source: Source) -> Iterator[Finding]:
             yield call.lineno, "a thread without a name"
 
 
+def find_shown_address(source: Source) -> Iterator[Finding]:
+    """Find an address of a camera, which may hold a password, in a text or a call."""
+    shown = [part for node in ast.walk(source.tree) for part in _shown_parts(node)]
+    for part in shown if source.is_in("edge.cameras") else [source.tree]:
+        for node in ast.walk(part):
+            if dotted_name(node).endswith("source.address"):
+                line = getattr(node, "lineno", 1)
+                yield line, "the address of a source is shown: take `redacted`"
+
+
+def _shown_parts(node: ast.AST) -> list[ast.expr]:
+    """Return what a node makes a text of."""
+    if isinstance(node, ast.FormattedValue):
+        return [node.value]
+    if isinstance(node, ast.Call):
+        name = dotted_name(node.func)
+        if name.startswith("logger.") or name in {"str", "repr", "print"}:
+            return node.args
+    return []
+
+
 LAWS = [
     Law(
         "rules are pure",
@@ -256,6 +277,13 @@ LAWS = [
         find_nameless_thread,
         bad_path="edge/daemon.py",
         bad_text="threading.Thread(target=f)\n",
+    ),
+    Law(
+        "the address of a camera is not shown",
+        find_shown_address,
+        bad_path="edge/daemon.py",
+        bad_text="logger.info('lost %s', plan.source.address)\n",
+        applies=lambda source: source.is_in("edge"),
     ),
     *STYLE_LAWS,
 ]

@@ -132,3 +132,10 @@ def test_command_writes_both_files_and_prints_the_next_steps(tmp_path: Path) -> 
     shown = graftline(*arguments[:3], "--dry-run", cwd=tmp_path)
     assert shown.output == written
     assert graftline(*arguments[:3], cwd=tmp_path).code == ConfigError.exit_code
+
+
+def test_memory_is_limited_and_is_never_dumped(tmp_path: Path) -> None:
+    files = service(tmp_path)
+    assert lines_of(files, "MemoryMax") == ["85%"]
+    assert lines_of(files, "LimitCORE") == ["0"]
+    assert lines_of(files, "TasksMax") == ["1024"]

@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto"),
 ]
 MINE = StationTopics("plant", "line-1", "station-1")
+PRESS = StationTopics("press", "line-1", "station-1")  # not named as the CA
 OTHER = StationTopics("plant", "line-1", "station-2")
 
 
@@ -65,15 +66,19 @@ def broker_of(folder: Path, plant: Authority) -> Iterator[Broker]:
 class Person:
     """A client with a certificate."""
 
-    def __init__(self, plant: Authority, broker: Broker, name: str) -> None:
+    def __init__(
+        self, plant: Authority, broker: Broker, name: str, client_id: str = ""
+    ) -> None:
+        self.connects = 0
         self.answers: dict[int, ReasonCode] = {}
         self.received: list[tuple[str, bytes]] = []
         self._is_subscribed = False
         self._client = Client(
-            CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
         )
         certificate, key = plant.issue(name)
         self._client.tls_set(plant.certificate_file, certificate, key)
+        self._client.on_connect = self._note_connected
         self._client.on_publish = self._note_answer
         self._client.on_message = self._note_message
         self._client.on_subscribe = self._note_subscribed
@@ -82,6 +87,9 @@ class Person:
 
     def _note_answer(self, *args: Any) -> None:
         self.answers[args[2]] = args[3]
+
+    def _note_connected(self, *_: object) -> None:
+        self.connects += 1
 
     def _note_message(self, _: Client, __: object, message: MQTTMessage) -> None:
         self.received.append((message.topic, message.payload))
@@ -122,6 +130,9 @@ def test_station_writes_its_own_topics_and_no_others(
         assert not station.may_write(OTHER.ack)
         assert not station.may_write(f"{OTHER.root}/cmd/restart")
         assert not station.may_write("graftline/plant")
+        assert not station.may_write(f"{MINE.root}/cmd/trigger")
+        assert station.may_write(MINE.reply("trigger", "1"))
+        assert station.may_write(f"{MINE.root}/model/doctor")
         assert not station.may_write("$SYS/x")
 
 
@@ -169,6 +180,49 @@ def test_common_name_with_a_wildcard_opens_nothing(
     ):
         assert not thief.may_write(MINE.status)
         assert not thief.may_write(OTHER.ack)
+
+
+@pytest.mark.parametrize(
+    "name", ["press", "press/line-1", "graftline", "press/line-1/"]
+)
+def test_common_name_of_fewer_than_three_levels_opens_no_station(
+    tmp_path: Path, plant: Authority, name: str
+) -> None:
+    topics = [
+        *(PRESS.status, PRESS.ack, PRESS.loss, f"{PRESS.root}/cmd/trigger"),
+        *(PRESS.reply("trigger", "1"), f"{PRESS.root}/model/desired"),
+        *(PRESS.camera("top", leaf) for leaf in ("alert", "status", "image/1")),
+    ]
+    with (
+        broker_of(tmp_path, plant) as broker,
+        Person(plant, broker, name) as thief,
+        Person(plant, broker, "press/line-1/station-1") as station,
+        Person(plant, broker, "collector") as collector,
+    ):
+        thief.listen("graftline/#")
+        assert [topic for topic in topics if thief.may_write(topic)] == []
+        assert station.may_write(PRESS.camera("top", "alert"))
+        assert collector.may_write(PRESS.ack)
+        assert station.may_write(PRESS.status)
+        assert thief.received == []
+
+
+def test_certificate_cannot_take_the_client_id_of_another(
+    tmp_path: Path, plant: Authority
+) -> None:
+    with (
+        broker_of(tmp_path, plant) as broker,
+        Person(
+            plant, broker, "plant/line-1/station-1", "plant/line-1/station-1"
+        ) as one,
+        Person(
+            plant, broker, "plant/line-1/station-2", "plant/line-1/station-1"
+        ) as two,
+    ):
+        assert two.may_write(OTHER.status)
+        assert one.may_write(MINE.status)
+        assert one.connects == 1
+        assert "already connected" not in (tmp_path / "mosquitto.log").read_text()
 
 
 @pytest.mark.fault(21)

@@ -1,6 +1,7 @@
 """The one command: its help, its verbs, and how each kind of failure ends."""
 
 import ast
+import logging
 import os
 import re
 import resource
@@ -11,8 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from graftline import EXIT_OUTPUT_CLOSED, VERBS, Verb, VerbGroup, main
-from models.errors import ExitCode
+from graftline import (
+    EXIT_OUTPUT_CLOSED,
+    VERBS,
+    Verb,
+    VerbGroup,
+    _PlainFormatter,
+    _print_failure,
+    main,
+)
+from models.errors import ExitCode, GraftlineError
 
 HELP_BUDGET_S = 0.3  # architecture.md section 2
 VERBS_BY_USER = {
@@ -266,3 +275,21 @@ def test_broken_pipe_of_a_socket_is_a_bug(repository: Path) -> None:
     )
     assert result.returncode == ExitCode.BUG
     assert "the broker hung up" in result.stderr
+
+
+def test_names_in_an_error_command_no_terminal_and_forge_no_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = GraftlineError("a\x1b[2J", why="b\n0 errors, 0 warnings\x9b1A", fix="c\r")
+    _print_failure(error)
+    lines = capsys.readouterr().err.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert lines[0] == "error: a\\x1b[2J"
+    assert lines[2].startswith("    0 errors")
+
+
+def test_log_has_one_line_for_each_record() -> None:
+    record = logging.LogRecord(
+        "a", 20, "b.py", 1, "lost %s", ("x\nERROR\x1b[2J",), None
+    )
+    assert _PlainFormatter("%(message)s").format(record) == "lost x\\nERROR\\x1b[2J"

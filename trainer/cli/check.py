@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.counted import counted
 from models.errors import DatasetError
+from models.shown_text import on_one_line
 from trainer.cli.arguments import add_split_arguments, positive_int, split_options
 from trainer.cli.output import SHOWN, bit_depth_line, finding_lines, print_json
 from trainer.cli.progress import LateBar, ticking, unpack_visibly
@@ -82,9 +83,10 @@ def run_check(args: argparse.Namespace) -> int:
 def _print(report: CheckReport, copy: RepairedCopy | None, page: Path | None) -> None:
     _print_report(report)
     if page:
-        sys.stdout.write(f"page: {page}\n")
+        sys.stdout.write(f"page: {on_one_line(str(page))}\n")
     if copy:
-        sys.stdout.write(f"\n{_repairs(copy.repairs)}\n{copy.folder}:\n")
+        folder = on_one_line(str(copy.folder))
+        sys.stdout.write(f"\n{_repairs(copy.repairs)}\n{folder}:\n")
         _print_report(copy.report)
 
 
@@ -119,4 +121,5 @@ def _counts(report: CheckReport) -> str:
             "unlabelled\n"
         )
     errors, others = len(report.errors), len(report.findings) - len(report.errors)
+    rows = [f"{on_one_line(row.rstrip())}\n" for row in rows]
     return "".join(rows) + f"{counted(errors, 'error')}, {counted(others, 'warning')}\n"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from models.counted import counted
 from models.manifest import MEAN_PRECISIONS, Metrics, Thresholds
+from models.shown_text import on_one_line
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset
 from trainer.evaluation.text import precision_text, share_text
@@ -17,6 +18,12 @@ SHOWN = 5  # findings of one kind on a terminal; --json has all
 def print_json(document: object) -> None:
     """Print the JSON document of a verb on stdout."""
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print lines on stdout; a terminal does not obey names in them."""
+    lines = map(on_one_line, text.split("\n"))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
 def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:

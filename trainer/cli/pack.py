@@ -1,12 +1,11 @@
 """The verb ``pack``: makes a package of a run."""
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from models.errors import DatasetError
-from trainer.cli.output import print_json
+from trainer.cli.output import print_json, print_text
 from trainer.cli.progress import print_status, unpack_visibly
 from trainer.data.dataset import open_dataset
 from trainer.data.splitting.split_record import split_options_of
@@ -62,7 +61,7 @@ def run_pack(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.as_json())
     else:
-        sys.stdout.write(f"{report}\n")
+        print_text(str(report))
     return 0
 
 

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from models.counted import counted
+from models.shown_text import on_one_line
 from trainer.data.archive import is_archive, unpacked
 
 if TYPE_CHECKING:  # check shows progress and must not load a training library
@@ -29,7 +30,8 @@ LINE_EVERY_S = 10.0  # where there is no terminal
 
 def print_status(text: str) -> None:
     """Print a line on stderr."""
-    sys.stderr.write(text + "\n")
+    for line in text.split("\n"):
+        sys.stderr.write(f"{on_one_line(line)}\n")
     sys.stderr.flush()
 
 

@@ -1,7 +1,6 @@
 """The verb ``train``: fine-tunes a detector on a dataset."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +18,13 @@ from trainer.cli.arguments import (
     tile_option,
 )
 from trainer.cli.options import read_options
-from trainer.cli.output import bit_depth_line, finding_lines, print_json, print_metrics
+from trainer.cli.output import (
+    bit_depth_line,
+    finding_lines,
+    print_json,
+    print_metrics,
+    print_text,
+)
 from trainer.cli.progress import (
     SilentObserver,
     TerminalObserver,
@@ -220,8 +225,8 @@ def _finish(
     else:
         print_metrics(record.metrics, record.thresholds)
         for line in (line for study in studies for line in study.lines):
-            sys.stdout.write(f"{line}\n")
-        sys.stdout.write(f"report: {args.out / REPORT_NAME}\n")
+            print_text(line)
+        print_text(f"report: {args.out / REPORT_NAME}")
     return 0
 
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from models.shown_text import on_one_line, printable
+
 Corners = tuple[float, float, float, float]
 """x1, y1, x2, y2 of a box: pixels of the photo, or shares of it where noted."""
 
@@ -108,22 +110,6 @@ class Finding:
             "fix": printable(self.fix),
             "boxes": [[round(side, 2) for side in box] for box in self.boxes],
         }
-
-
-def printable(text: str) -> str:
-    """Return a text that every output can encode.
-
-    A file name that is not UTF-8 holds lone surrogates (PEP 383); they are escaped.
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def on_one_line(text: str) -> str:
-    """Return a text without line breaks and terminal commands; both are escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in printable(text)
-    )
 
 
 def first_names(names: Iterable[str]) -> str:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from models.counted import counted
-from models.files import fsync_folder, sha256_of
+from models.files import OTHERS_MAY_READ, fsync_folder, sha256_of
+from models.shown_text import without_login
 
 logger = logging.getLogger(__name__)
 
@@ -154,12 +156,19 @@ def _one_request(
         here = here if resumed else 0
         total = _total(answer, here)
         progress(here, total)
-        with part.open("ab" if resumed else "wb") as file:
+        with open_part(part, continues=resumed) as file:
             while block := answer.read(BLOCK_BYTES):
                 file.write(block)
                 here += len(block)
                 progress(here, total)
     return total is None or here >= total
+
+
+def open_part(part: Path, *, continues: bool) -> BinaryIO:
+    """Open the file that is being received; a link in its place is not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags |= os.O_APPEND if continues else os.O_TRUNC
+    return open(os.open(part, flags, OTHERS_MAY_READ), "wb")  # noqa: PTH123 (a descriptor)
 
 
 def _make_durable(part: Path, destination: Path) -> None:
@@ -176,7 +185,8 @@ def _total(answer: HTTPResponse, here: int) -> int | None:
 
 def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", error)
-    return str(reason) or type(error).__name__
+    # The address of a proxy, in the environment, may hold a login.
+    return without_login(str(reason)) or type(error).__name__
 
 
 def _no_progress(here_bytes: int, total_bytes: int | None) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from models.counted import counted
 from models.errors import TrainingError
-from models.files import sha256_of
+from models.files import require_regular, sha256_of
 from trainer.detectors.base import TrainableDetector
 
 # Keys of the state dict in training tools. Source: YOLOX "model", torchvision "model",
@@ -139,6 +139,7 @@ def graft(detector: TrainableDetector, path: Path) -> TransferReport:
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - a foreign file may hold anything
+    require_regular(path)
     with path.open("rb") as file:
         start = file.read(9)
     if start[8:] == b"{":  # safetensors: 8 bytes of header length, then JSON

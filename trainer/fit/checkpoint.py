@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from models.errors import TrainingError
-from models.files import write_atomically
+from models.files import require_regular, write_atomically
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.fit.session import TrainingSession
@@ -129,6 +129,7 @@ def load_checkpoint(
         TrainingError: There is none, it is damaged, or made with something else.
     """
     try:
+        require_regular(path)
         state = torch.load(path, map_location=training.device, weights_only=True)
         extra = dict(state["extra"])
         if made_with:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from models.errors import DatasetError
 from models.files import write_atomically
+from models.shown_text import printable
 from trainer.data.checks.boxes import corners
 from trainer.data.checks.check import CheckReport
 from trainer.data.dataset import Dataset, Photo, read_photo
-from trainer.data.findings import Corners, Finding, FindingKind, Level, printable
+from trainer.data.findings import Corners, Finding, FindingKind, Level
 from trainer.report.markup import document, table
 from trainer.report.photos import box_shape, data_uri
 

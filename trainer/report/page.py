@@ -9,7 +9,7 @@ import numpy as np
 from models.counted import counted
 from models.detections import Detections
 from models.errors import TrainingError
-from models.files import write_atomically
+from models.files import read_regular, write_atomically
 from models.manifest import Metrics, Thresholds
 from models.strict_json import parse_json
 from trainer.data.dataset import Dataset, Photo
@@ -30,6 +30,7 @@ from trainer.report.sections import (
 from trainer.run import RunRecord, unwritable
 
 FIGURES_SUFFIX = ".json"
+FIGURES_MAX_BYTES = 64 << 20  # a report of 10,000 photos has some 5 MB
 REPORT_KEYS = {"title", "metrics", "operating_curve"}
 
 
@@ -108,7 +109,7 @@ def refuse_foreign_figures(path: Path) -> None:
 
 def _is_report(path: Path) -> bool:
     try:
-        document = parse_json(path.read_bytes())
+        document = parse_json(read_regular(path, FIGURES_MAX_BYTES))
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.keys() >= REPORT_KEYS

@@ -7,8 +7,13 @@ from pathlib import Path
 
 from models.counted import agreeing, counted
 from models.errors import TrainingError
-from models.files import ForeignFolderError, replaced_folder, require_room
-from models.manifest import MANIFEST_NAME
+from models.files import (
+    ForeignFolderError,
+    read_regular,
+    replaced_folder,
+    require_room,
+)
+from models.manifest import MANIFEST_MAX_BYTES, MANIFEST_NAME
 from models.package import SHOWN_FILES, files_beside
 
 PACKAGE_KEYS = {"schema_version", "thresholds", "variants", "files"}
@@ -48,7 +53,7 @@ def _refuse_other_files(out: Path) -> None:
     The package may be damaged; its manifest is only read for the names of its files.
     """
     try:
-        document = json.loads((out / MANIFEST_NAME).read_bytes())
+        document = json.loads(read_regular(out / MANIFEST_NAME, MANIFEST_MAX_BYTES))
         is_package = document.keys() >= PACKAGE_KEYS
         others = files_beside(out, set(document["files"]))
     except (ValueError, RecursionError, AttributeError, TypeError, KeyError) as exc:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from models.errors import TrainingError
-from models.files import make_folder, write_atomically
+from models.files import make_folder, read_regular, write_atomically
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset
 from trainer.evaluation.metrics import predict_photos
@@ -22,6 +22,7 @@ from trainer.fit.repeat import Repeat
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, RunRecord, open_run, unwritable
 
 PLAN_NAME = "plan.json"
+PLAN_MAX_BYTES = 16 << 20  # it has some 2 kB
 
 ObserverFactory = Callable[[int], AbstractContextManager[Observer]]
 """Opens the observer of a training by its number, from 0."""
@@ -80,7 +81,7 @@ def require_same_plan(root: Path, plan: dict[str, object], what: str) -> None:
         if not path.exists():
             write_atomically(path, (json.dumps(plan, indent=2) + "\n").encode())
             return
-        earlier = json.loads(path.read_bytes())
+        earlier = json.loads(read_regular(path, PLAN_MAX_BYTES))
     except OSError as exc:
         raise unwritable(root, exc) from exc
     except ValueError:

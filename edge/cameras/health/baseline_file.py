@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.cameras.health.baseline import BASELINE_SCHEMA_VERSION, Baseline
 from models.errors import ConfigError
+from models.files import read_regular
 
 BASELINE_MAX_BYTES = 4 << 20  # a square scene has 60 kB
 
@@ -78,9 +79,8 @@ def read_baseline(path: Path) -> Baseline | None:
     try:
         if not path.exists():
             return None
-        if path.stat().st_size > BASELINE_MAX_BYTES:
-            raise _no_baseline(path, f"It has more than {BASELINE_MAX_BYTES} bytes.")
-        return BaselineFile.model_validate_json(path.read_bytes()).decoded()
+        content = read_regular(path, BASELINE_MAX_BYTES)
+        return BaselineFile.model_validate_json(content).decoded()
     except OSError as exc:
         raise _no_baseline(path, exc.strerror or str(exc)) from exc
     except ValidationError as exc:

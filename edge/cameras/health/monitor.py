@@ -14,7 +14,7 @@ from edge.cameras.health.baseline import Baseline, BaselineLearner
 from edge.cameras.health.condition import UNUSABLE, Condition, QualityRules, names_of
 from edge.cameras.settings import CameraHealthSettings
 from edge.frame import Pixels, Stamp
-from models.files import write_atomically
+from models.files import PRIVATE_FILE, write_atomically
 
 SAVE_RETRY_NS = 10_000_000_000
 
@@ -78,7 +78,7 @@ class ImageQualityMonitor:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 content = json.dumps(baseline.as_document()).encode()
-                write_atomically(self._path, content)
+                write_atomically(self._path, content, PRIVATE_FILE)
         except OSError:
             self._save_again_ns = now_ns + SAVE_RETRY_NS
         else:

@@ -11,7 +11,13 @@ from pathlib import Path
 from edge.delivery.outbox.database import OutboxDatabase, Transaction
 from models.counted import agreeing, counted
 from models.errors import ConfigError, DeliveryError
-from models.files import fsync_folder
+from models.files import (
+    PRIVATE_FOLDER,
+    fsync_folder,
+    make_private,
+    make_private_database,
+    open_lock,
+)
 from models.topics import StationTopics
 
 QUARANTINED_KEPT = 2  # each may be as large as the largest size
@@ -32,9 +38,11 @@ def lock_outbox(path: Path) -> int:
     """
     lock = path.with_name(f"{path.name}.lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
         fsync_folder(path.parent.parent)  # else a power cut may take the folder
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        make_private_database(path)
+        descriptor = open_lock(lock)
+        make_private(lock)  # an earlier version left it to the umask
     except OSError as exc:
         raise cannot_open(path, exc.strerror or str(exc)) from exc
     try:

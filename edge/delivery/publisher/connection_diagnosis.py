@@ -65,6 +65,26 @@ def explain_connection(login: BrokerLogin, timeout_s: float) -> str | None:
     return None
 
 
+def explain_handshake(login: BrokerLogin, timeout_s: float) -> str | None:
+    """Return why no TLS connection can be opened; None if it can. Without a login.
+
+    Args:
+        login: With ``tls_ca_file``.
+        timeout_s: Longest wait of each step: connection, handshake.
+    """
+    try:
+        context = make_tls_context(login)
+        if context is not None:
+            _check_handshake(login, context, timeout_s)
+    except (RefusalError, ConfigError) as exc:
+        return str(exc)
+    except TimeoutError:
+        return f"no answer within {timeout_s:g} s"
+    except OSError as exc:
+        return exc.strerror or str(exc)
+    return None
+
+
 def explain_refusal(login: BrokerLogin, timeout_s: float) -> str | None:
     """Return a cause that only a person can remove; None also if no broker answers.
 

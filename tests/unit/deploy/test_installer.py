@@ -14,6 +14,7 @@ from models.errors import InstallError
 from models.manifest import MANIFEST_NAME, SEAL_NAME
 from models.package import Package, open_package
 from models.slot_states import SlotState
+from tests.simulators.resealed import nothing, reseal
 from tests.simulators.target import SimTarget
 
 CRASH = (sys.executable, "-I", "-S", "-c", "import os; os.abort()")
@@ -298,3 +299,11 @@ def test_removed_seal_of_the_stored_copy_is_repaired(
     (line_pc.slot.current / SEAL_NAME).unlink()
     assert line_pc.flash(builds[0]).outcome is FlashOutcome.REPAIRED
     assert open_package(line_pc.slot.current).sha256 == builds[0].sha256
+
+
+def test_build_of_the_future_is_refused(
+    line_pc: SimTarget, builds: list[Package], tmp_path: Path
+) -> None:
+    future = reseal(builds[0], tmp_path / "future", nothing, build=10**11)
+    with pytest.raises(InstallError, match="in the future"):
+        line_pc.installer.flash(future)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,23 @@ def test_lock_is_free_after_a_holder_that_failed(slot: SlotFolder) -> None:
         _ = 1 / 0
     with locked(slot):
         pass
+
+
+def test_lock_that_is_a_planted_link_is_not_followed(slot: SlotFolder) -> None:
+    (slot.root / ".lock").symlink_to(slot.root / "elsewhere")
+    with pytest.raises(OSError, match="is a link"), locked(slot):
+        pass
+    assert not (slot.root / "elsewhere").exists()
+
+
+def test_root_does_not_write_into_the_slot_of_another_user(
+    slot: SlotFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        os.chown(slot.root, 12345, 12345)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    expected = pytest.raises(InstallError, match="this process is root")
+    with expected as caught, locked(slot):
+        pass
+    assert "sudo -u " in caught.value.fix
+    assert not (slot.root / ".lock").exists()

@@ -141,3 +141,18 @@ def test_package_that_a_link_names_is_never_removed(
         store.add(package)
     store.prune(linked={builds[0].sha256})
     assert names(store) == {package.sha256 for package in builds}
+
+
+@pytest.mark.parametrize("name", ["store", "package"])
+def test_package_is_not_stored_through_a_planted_link(
+    store: PackageStore, builds: list[Package], tmp_path: Path, name: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if name == "package":
+        store.folder.mkdir()
+    link = store.folder if name == "store" else store.folder / builds[0].sha256
+    link.symlink_to(elsewhere)
+    with pytest.raises(InstallError, match="is a link"):
+        store.add(builds[0])
+    assert not list(elsewhere.iterdir())

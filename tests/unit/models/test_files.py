@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ from models.files import (
     ForeignFolderError,
     fsync_folder,
     make_folder,
+    make_private_database,
+    open_lock,
     open_new,
+    read_regular,
     replaced_folder,
     sha256_of,
+    temporary_name,
     write_atomically,
 )
 
@@ -63,7 +68,7 @@ def test_link_in_place_of_a_file_is_replaced_and_its_target_unchanged(
 def test_link_planted_under_the_temporary_name_is_not_followed(
     tmp_path: Path, outside: Path
 ) -> None:
-    (tmp_path / f".file.{os.getpid()}.tmp").symlink_to(outside)
+    (tmp_path / ".file.7.tmp").symlink_to(outside)
     write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
     assert outside.read_text() == "mine"
@@ -196,3 +201,56 @@ def test_everything_is_durable_before_it_is_renamed(
         (folder / "sub").mkdir()
         (folder / "sub" / "file").touch()
     assert synced == ["file", "sub", ".out.partial", tmp_path.name]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+def test_only_a_small_regular_file_is_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "manifest.json"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "large":
+            path.write_bytes(b"0" * 11)
+    with pytest.raises(OSError, match=r"regular file|directory|larger than 10 bytes"):
+        read_regular(path, 10)
+
+
+def test_regular_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"0" * 10)
+    (tmp_path / "link").symlink_to("a")
+    assert read_regular(tmp_path / "link", 10) == b"0" * 10
+
+
+def test_each_temporary_name_differs(tmp_path: Path) -> None:
+    names = {temporary_name(tmp_path / "file") for _ in range(100)}
+    assert len(names) == 100
+
+
+def test_lock_is_not_made_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="is a link"):
+        open_lock(tmp_path / "lock")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_database_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite"
+    before = os.umask(0)
+    try:
+        make_private_database(path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_wider_database_and_its_log_are_tightened(tmp_path: Path) -> None:
+    files = [tmp_path / f"a.sqlite{end}" for end in ("", "-wal")]
+    for file in files:
+        file.touch()
+        file.chmod(0o644)
+    make_private_database(files[0])
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from models.backends import open_detector
 from models.boxes import FloatArray
 from models.detections import Detections, no_detections
 from models.errors import PackageError
 from models.golden import (
+    FRAMES_MAX,
     GoldenFrame,
     GoldenSet,
     compare,
@@ -335,3 +337,13 @@ def test_golden_set_with_a_name_twice_is_refused(
     with pytest.raises(PackageError, match="not a golden set") as caught:
         read_golden(reseal(sealed, tmp_path / "wrong", change))
     assert "'frames' is there twice" in caught.value.why
+
+
+@pytest.mark.parametrize("count", [1000, 1001])
+def test_golden_set_has_an_upper_bound(count: int) -> None:
+    frames = [{"file": "a.png", "good": True, "detections": []}] * count
+    if count <= FRAMES_MAX:
+        assert len(GoldenSet.model_validate({"frames": frames}).frames) == count
+    else:
+        with pytest.raises(ValidationError):
+            GoldenSet.model_validate({"frames": frames})

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
 import pytest
@@ -55,3 +56,41 @@ def test_manifest_cannot_be_changed(sealed: Package) -> None:
 
 def test_build_number_is_the_second_of_packing() -> None:
     assert build_number(datetime(1970, 1, 2, 0, 0, 1, 900_000, UTC)) == 86401
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 600 + "b", "a\nb", "a\x1b[2Jb"])
+def test_path_that_no_disk_or_terminal_takes_is_refused(path: str) -> None:
+    with pytest.raises(ValidationError, match=r"too long|cannot be printed"):
+        PATH.validate_python(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("build",), 10**400),
+        (("input", "height_px"), 10**6),
+        (("input", "width_px"), 10**6),
+        (("output", "anchors"), 10**12),
+        (("labels",), ["x" * 10_000]),
+        (("labels",), [str(number) for number in range(5000)]),
+        (("tiles",), {"picture_height_px": 10**7, "picture_width_px": 64}),
+        (("tiles",), {"picture_height_px": 4000, "picture_width_px": 4000}),
+        (("tiles",), {"picture_height_px": 60_000, "picture_width_px": 60_000}),
+        (("files",), {"a" * 300: {"sha256": "0" * 64, "size_bytes": 1}}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_manifest_has_upper_bounds(
+    sealed: Package, place: tuple[str, ...], value: object
+) -> None:
+    document = sealed.manifest.model_dump(mode="json", exclude_none=True)
+    document["schema_version"] = 2
+    if place == ("tiles",):
+        overlap_px = document["input"]["height_px"] - 1
+        value = {**cast("dict[str, int]", value), "overlap_px": overlap_px}
+    inside = document
+    for step in place[:-1]:
+        inside = inside[step]
+    inside[place[-1]] = value
+    with pytest.raises(ValidationError):
+        Manifest.model_validate(document)

@@ -284,3 +284,36 @@ def test_package_that_is_sealed_again_is_another_package(
     assert other.manifest.build == 9
     assert other.sha256 != sealed.sha256
     shutil.rmtree(other.folder)
+
+
+def test_onnx_file_with_weights_in_another_file_is_refused(
+    sealed: Package, tmp_path: Path
+) -> None:
+    # A graph with one initializer, whose data lie in another file.
+    content = bytes.fromhex("3a 04 2a 02 70 01")
+    changed = tmp_path / "changed"
+
+    def plant(folder: Path) -> None:
+        (folder / GRAPH).write_bytes(content)
+        (folder / "weights.bin").write_bytes(b"another")
+
+    with pytest.raises(PackageError, match="has weights in another file") as caught:
+        reseal(sealed, changed, plant)
+    assert "without being verified" in caught.value.why
+
+
+def test_endless_seal_is_refused(package: Package) -> None:
+    (package.folder / SEAL_NAME).unlink()
+    (package.folder / SEAL_NAME).write_bytes(b"0" * 100_000)
+    with pytest.raises(PackageError, match="cannot be read"):
+        open_package(package.folder)
+
+
+@pytest.mark.parametrize("name", [MANIFEST_NAME, SEAL_NAME])
+def test_device_in_place_of_the_manifest_or_its_seal_is_refused(
+    name: str, package: Package
+) -> None:
+    (package.folder / name).unlink()
+    (package.folder / name).symlink_to("/dev/zero")
+    with pytest.raises(PackageError, match=r"not a manifest|not a seal"):
+        open_package(package.folder)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.errors import DatasetError
+from models.shown_text import printable
 from trainer.data.checks.boxes import duplicate_boxes, huge_boxes
 from trainer.data.checks.labels import (
     one_sided_labels,
@@ -24,7 +25,7 @@ from trainer.data.checks.photos import (
     repeated_photos,
 )
 from trainer.data.dataset import Dataset, OnPhoto, Photo, open_dataset
-from trainer.data.findings import Finding, FindingKind, Level, printable
+from trainer.data.findings import Finding, FindingKind, Level
 from trainer.data.splitting.split_record import SplitOptions
 
 SHOWN_FINDINGS = 5  # in an error message; check prints all

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from models.counted import agreeing, counted
+from models.shown_text import on_one_line, printable
 from trainer.data.checks.boxes import repeated_boxes
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.labels import box_counts, spellings
 from trainer.data.checks.photos import PhotoOfSplit, copies_of, labelled_alike
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.findings import Finding, FindingKind, Level, on_one_line, printable
+from trainer.data.findings import Finding, FindingKind, Level
 
 REDRAW = "Draw the defect again."
 # The split with the lowest rank keeps a picture: a picture that is measured on stays

@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from models.errors import DatasetError
 from models.files import write_atomically
-from trainer.data.findings import Corners, printable
+from models.shown_text import printable
+from trainer.data.findings import Corners
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LABEL_STUDIO_URL = "/data/local-files/?d="  # pictures served from a local folder

@@ -23,12 +23,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.errors import DatasetError
-from models.files import write_atomically
+from models.files import read_regular, write_atomically
 from models.manifest import Sha256
 from models.pictures import FULL_DEPTH
 from trainer.data.splitting.stratify import SplittablePhoto
 
 SPLIT_NAME = "split.json"
+SPLIT_MAX_BYTES = 256 << 20  # a million photos have some 200 MB
 SCHEMA_VERSION = 1
 # By the numbers TRAIN and HELD_OUT.
 SUBSETS: tuple[Literal["train"], Literal["val"]] = ("train", "val")
@@ -109,7 +110,7 @@ def read_split_record(run: Path) -> SplitRecord:
     """
     path = run / SPLIT_NAME
     try:
-        record = SplitRecord.model_validate_json(path.read_bytes())
+        record = SplitRecord.model_validate_json(read_regular(path, SPLIT_MAX_BYTES))
     except (OSError, ValidationError) as exc:
         raise DatasetError(
             f"{path}: cannot be read.",

@@ -1,5 +1,7 @@
+import os
 import random
 import sqlite3
+import stat
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from dashboard.history.acknowledged_ranges import MAX_STREAMS_PER_STATION
 from dashboard.history.last_seen import MAX_CAMERAS_PER_STATION
-from dashboard.history.schema import SCHEMA_VERSION
+from dashboard.history.schema import SCHEMA_VERSION, open_for_writing
 from dashboard.history.store import Store
 from dashboard.history.unannounced import MAX_PER_STATION
 from dashboard.messages import Image, Loss, PartVerdict, RejectionReason, Sender
@@ -389,3 +391,14 @@ def test_history_is_the_same_after_it_was_opened_again(tmp_path: Path) -> None:
     assert second.record(alert_record(alert_event(PRESS, 1))).duplicates == 1
     assert acked(second, verdict_record(2)) == [(1, 2)]
     second.store.close()
+
+
+def test_history_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "history.sqlite3"
+    before = os.umask(0)
+    try:
+        open_for_writing(path).close()
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path)]
+    assert modes == [0o700, 0o600]

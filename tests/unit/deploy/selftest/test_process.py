@@ -1,14 +1,16 @@
 """A self-test that crashes, hangs or leaks memory is an error of the flash."""
 
 import os
+import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from deploy.selftest import process
-from deploy.selftest.process import Selftest
+from deploy.selftest.process import Selftest, limited_self
 from models.errors import InstallError
 from models.package import Package
 from tests.simulators.target import SimTarget
@@ -134,3 +136,22 @@ def test_files_in_the_current_folder_are_not_imported(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_selftest_by_hand_has_the_limits_of_a_flash() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with limited_self():
+        inside = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    assert inside == process.MEMORY_BYTES
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_selftest_by_hand_that_hangs_ends() -> None:
+    expected = pytest.raises(InstallError, match=r"did not end within 0\.05 s")
+    with expected, limited_self(timeout_s=0.05):
+        threading.Event().wait(30)
+
+
+def test_selftest_by_hand_that_fills_the_memory_is_an_error() -> None:
+    with pytest.raises(InstallError, match="too much memory"), limited_self():
+        bytearray(process.MEMORY_BYTES + 1)

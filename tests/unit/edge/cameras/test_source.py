@@ -50,12 +50,16 @@ def test_text_outside_the_grammar_is_refused(text: str) -> None:
         ("rtsp://admin:p@secret/word@host/1", "rtsp://***"),
         ("rtsp://admin:12?secret@host/1", "rtsp://***"),
         ("http://10.0.0.5?pwd=secret@x", "http://***"),
+        ("rtsp://cam/user=admin_password=secret_channel=1", "rtsp://cam/***"),
+        ("folder:rtsp://admin:secret@cam/1", "rtsp://***"),
+        ("rtsp//admin:secret@cam/1", "rtsp//***"),
     ],
 )
 def test_address_for_messages_has_no_password(text: str, redacted: str) -> None:
     source = parse_source(text)
     assert source.redacted == redacted
-    assert source.address == text
+    assert source.address == text.removeprefix("folder:")
+    assert "secret" not in f"{source} {source!r} {[source]}"
 
 
 def test_error_of_a_refused_address_has_no_password() -> None:
@@ -94,3 +98,13 @@ def test_address_of_a_gige_camera_is_a_name_and_no_path() -> None:
     assert source.resolved_from(Path("/etc")) == source
     assert str(source) == "aravis:Basler-21343333"
     assert not source.kind.is_file
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rtps://admin:S3cret@cam/1", "rtsp://admin:S3cret@cam:x/1", "rtsp://:S3cret@"],
+)
+def test_error_of_a_source_does_not_repeat_it(text: str) -> None:
+    with pytest.raises(ValueError, match="it") as caught:
+        parse_source(text)
+    assert "S3cret" not in str(caught.value)

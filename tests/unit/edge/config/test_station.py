@@ -1,4 +1,5 @@
 import dataclasses
+import traceback
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from edge.cameras.settings import CameraHealthSettings, ControlSettings
 from edge.cameras.source import SourceKind
 from edge.config.station import EdgeSettings, load_edge_config, render_config
+from edge.inspection.camera_set import capture_plan
 from models.errors import ConfigError
 from tests.simulators.edge_config import MINIMAL
 
@@ -42,7 +44,7 @@ def test_relative_paths_are_resolved_against_the_folder_of_the_file(
     assert settings.outbox.path == tmp_path / "outbox.sqlite"
     assert settings.evidence.folder == tmp_path / "evidence"
     assert settings.broker.password_file == tmp_path / "secret"
-    source = settings.camera[0].parsed_source
+    source = settings.camera[0].source
     assert source.kind is SourceKind.FOLDER
     assert source.address == str(tmp_path / "parts")
     parts = load(tmp_path, MINIMAL.replace(SOURCE, VIDEO)).camera[0].parts
@@ -153,6 +155,38 @@ def test_rendered_configuration_has_no_password(tmp_path: Path) -> None:
     shown = render_config(load(tmp_path, text))
     assert "secret" not in shown
     assert "rtsp://cam/1" in shown
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("folder:parts", "rtps://admin:S3cret@cam/1"),
+        ("folder:parts", "rtsp://admin:S3cret@cam:x/1"),
+        ("folder:parts", "rtsp://admin:S3cret@"),
+        ('name = "top"', 'name = "rtsp://admin:S3cret@cam/1"'),
+        ('name = "top"', 'name = "top"\nfps = "rtsp://admin:S3cret@cam/1"'),
+        ('name = "top"', 'name = "top"\n"rtsp://admin:S3cret@cam/1" = 1'),
+        ('name = "top"', 'name = "top"\ntrigger = "rtsp://cam/1?pwd=S3cret"'),
+        ("[outbox]", '[broker]\nhost = "mqtt://u:S3cret@broker"\n[outbox]'),
+    ],
+)
+def test_error_of_a_configuration_has_no_password(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, MINIMAL.replace(old, new))
+    texts = "".join(traceback.format_exception(caught.value))
+    assert "S3cret" not in str(caught.value)
+    assert "S3cret" not in texts
+
+
+def test_settings_with_a_password_can_be_logged(tmp_path: Path) -> None:
+    text = MINIMAL.replace("folder:parts", "rtsp://user:S3cret@cam/1")
+    settings = load(tmp_path, text)
+    assert settings.camera[0].source.address == "rtsp://user:S3cret@cam/1"
+    shown = f"{settings} {settings!r} {settings.model_dump_json()}"
+    assert "S3cret" not in shown
+    assert "S3cret" not in repr(capture_plan(settings.camera[0]))
 
 
 @pytest.mark.parametrize("page", ["regions", "count-parts"])

@@ -94,7 +94,7 @@ def test_change_that_needs_a_restart_is_refused_and_named(
 
 def test_credentials_that_cannot_be_read_are_refused(file: File) -> None:
     file.write(broker='username = "edge"\npassword_file = "nowhere"')
-    with pytest.raises(ConfigError, match="nowhere"):
+    with pytest.raises(ConfigError, match="password_file: there is no such file"):
         file.configuration.read()
 
 
@@ -127,3 +127,30 @@ def test_sighup_of_a_closed_terminal_is_not_caught(
     before = signal.getsignal(signal.SIGHUP)
     with ReloadRequest().listening():
         assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_password_in_a_faulty_source_is_neither_logged_nor_in_the_reply(
+    file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = file.path.read_text("utf-8")
+    faulty = text.replace("http://127.0.0.1:1/stream", "rtps://admin:S3cret@cam/1")
+    file.path.write_text(faulty, "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        file.configuration.read()
+    file.configuration.refuse(caught.value)
+    assert "rtps://***" in str(caught.value)
+    assert "S3cret" not in f"{caught.value}{file.configuration.fault}{caplog.text}"
+
+
+def test_password_in_the_place_of_its_file_is_not_shown(file: File) -> None:
+    file.write(broker='username = "u"\npassword_file = "S3cret"')
+    with pytest.raises(ConfigError, match="there is no such file") as caught:
+        file.configuration.read()
+    assert "S3cret" not in str(caught.value)
+
+
+def test_password_file_that_is_a_pipe_is_refused(file: File, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    file.write(broker='username = "u"\npassword_file = "pipe"')
+    with pytest.raises(ConfigError, match="not a regular file"):
+        file.configuration.read()

@@ -1,7 +1,9 @@
 """Pictures are on disk before their alert, bounded, and never in the alert's way."""
 
 import hashlib
+import os
 import re
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -242,3 +244,26 @@ def test_folder_that_cannot_be_created_is_an_error_with_a_fix(tmp_path: Path) ->
         EvidenceStore(tmp_path / "file" / "evidence", MEBIBYTE)
     assert caught.value.exit_code == 3
     assert caught.value.fix
+
+
+def test_pictures_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = EvidenceStore(tmp_path / "evidence", MEBIBYTE)
+        kept = store.save(noise(), boxes(), "top/1")
+    finally:
+        os.umask(before)
+    assert kept.path is not None
+    modes = {
+        stat.S_IMODE(path.stat().st_mode) & 0o077
+        for path in [tmp_path / "evidence", *(tmp_path / "evidence").rglob("*")]
+    }
+    assert modes == {0}
+
+
+def test_pictures_of_an_earlier_version_are_closed_to_others(tmp_path: Path) -> None:
+    day = tmp_path / "2024-07-01"
+    (day / "top").mkdir(parents=True)
+    day.chmod(0o755)
+    EvidenceStore(tmp_path, MEBIBYTE)
+    assert stat.S_IMODE(day.stat().st_mode) == 0o700

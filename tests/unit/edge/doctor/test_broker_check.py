@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge.config.station import BrokerSettings
-from edge.doctor.broker_check import check_broker
+from edge.doctor.broker_check import _with_warnings, check_broker
+from edge.doctor.check_result import Grade
 from models.errors import DeliveryError
 from tests.simulators.alerts import TOPICS
 
@@ -29,3 +30,28 @@ def test_certificate_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError) as caught:
         check_broker(settings, TOPICS, limit_s=1)
     assert f"tls_ca_file = {file} cannot be used" in caught.value.what
+
+
+def test_password_that_goes_over_the_network_without_tls_is_a_warning(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("S3cret\n")
+    secret.chmod(0o600)
+    settings = BrokerSettings(host="10.0.0.5", username="u", password_file=secret)
+    result = _with_warnings(settings, "10.0.0.5:1883: MQTTv5")
+    assert result.grade is Grade.WARN
+    assert "without TLS" in result.why
+    here = settings.model_copy(update={"host": "127.0.0.1"})
+    assert _with_warnings(here, "here").grade is Grade.OK
+
+
+def test_password_file_that_others_may_read_is_a_warning(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("S3cret\n")
+    secret.chmod(0o644)
+    settings = BrokerSettings(username="u", password_file=secret)
+    result = _with_warnings(settings, "here")
+    assert result.grade is Grade.WARN
+    assert result.fix == f"chmod 600 {secret}"
+    assert "S3cret" not in f"{result}"

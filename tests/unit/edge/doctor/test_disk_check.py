@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
+from edge.doctor import disk_check
 from edge.doctor.check_result import Grade
-from edge.doctor.disk_check import check_folder, check_outbox, is_daemon_running
+from edge.doctor.disk_check import (
+    check_folder,
+    check_outbox,
+    check_private_files,
+    is_daemon_running,
+)
 from models.errors import ConfigError, DeliveryError
 
 SOON_S = 60.0
@@ -83,3 +89,51 @@ def test_daemon_is_running_while_its_lock_is_held(tmp_path: Path) -> None:
         assert not is_daemon_running(path)
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert is_daemon_running(path)
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Any:
+    """Settings of a daemon whose files are closed to others."""
+    for name in ("slot", "slot/store", "data", "data/evidence"):
+        (tmp_path / name).mkdir(mode=0o755)
+    (tmp_path / "data").chmod(0o700)
+    write_outbox(tmp_path / "data" / "outbox.sqlite", 0)
+    return SimpleNamespace(
+        outbox=SimpleNamespace(path=tmp_path / "data" / "outbox.sqlite"),
+        evidence=SimpleNamespace(folder=tmp_path / "data" / "evidence"),
+        model=SimpleNamespace(slot=tmp_path / "slot"),
+    )
+
+
+def test_files_of_the_daemon_that_are_closed_to_others_are_fine(station: Any) -> None:
+    assert check_private_files(station).grade is Grade.OK
+
+
+def test_outbox_and_pictures_that_others_may_read_are_a_warning(station: Any) -> None:
+    station.outbox.path.parent.chmod(0o755)
+    station.outbox.path.chmod(0o644)
+    station.evidence.folder.chmod(0o755)
+    result = check_private_files(station)
+    assert result.grade is Grade.WARN
+    assert f"may read {station.outbox.path}" in result.why
+    assert f"chmod go= {station.evidence.folder}" in result.fix
+
+
+def test_slot_that_others_may_change_is_a_warning(station: Any) -> None:
+    (station.model.slot / "store").chmod(0o777)
+    result = check_private_files(station)
+    assert result.grade is Grade.WARN
+    assert "and so the model in force" in result.why
+
+
+def test_slot_of_another_user_than_the_daemon_is_a_warning(
+    station: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = station.model.slot
+    owner = disk_check._owner_of  # noqa: SLF001
+    monkeypatch.setattr(
+        disk_check, "_owner_of", lambda path: owner(path) + (path == slot)
+    )
+    result = check_private_files(station)
+    assert "belongs to another user" in result.why
+    assert "chown -R" in result.fix

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,23 @@ def test_folder_in_place_of_the_file_is_an_error_with_a_fix(tmp_path: Path) -> N
     with pytest.raises(DeliveryError, match="cannot be opened") as caught:
         open_outbox(tmp_path, CAP_BYTES)
     assert "outbox.path" in caught.value.fix
+
+
+def test_outbox_and_its_lock_are_private_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "outbox.db"
+    before = os.umask(0)
+    try:
+        lock = lock_outbox(path)
+        open_outbox(path, CAP_BYTES).close()
+    finally:
+        os.umask(before)
+    os.close(lock)
+    files = [path.parent, *path.parent.iterdir()]
+    assert {stat.S_IMODE(file.stat().st_mode) & 0o077 for file in files} == {0}
+
+
+def test_lock_that_is_a_planted_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DeliveryError, match="is a link"):
+        lock_outbox(tmp_path / "outbox.db")
+    assert not (tmp_path / "elsewhere").exists()

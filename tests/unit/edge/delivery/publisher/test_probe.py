@@ -13,7 +13,7 @@ from tests.simulators.alerts import TOPICS
 
 def test_password_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> None:
     settings = BrokerSettings(username="line", password_file=tmp_path / "missing")
-    with pytest.raises(ConfigError, match="missing"):
+    with pytest.raises(ConfigError, match="password_file: there is no such file"):
         probe_broker(settings, TOPICS, limit_s=1)
 
 
