@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.slots import draw_states
 from graftline import VERBS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -65,7 +64,10 @@ def slot_states_page() -> str:
         "# States of a flash\n\n"
         "Drawn from the table in `deploy/slots.py`; `state.json` on the line PC holds "
         "the state.\nAfter `interrupted` the old package is in force as before: flash "
-        f"again.\n\n```mermaid\n{draw_states()}\n```\n"
+        "again.\n\nThe slot belongs to the user of the daemon, who also runs `flash` "
+        "and `rollback`; root is\nrefused there. See [who owns "
+        "what](../how-to/line-pc.md#who-owns-what).\n\n"
+        f"```mermaid\n{draw_states()}\n```\n"
     )
 
 
