@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.slots import draw_states
 from graftline import VERBS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
