@@ -25,7 +25,7 @@ from demo.broker import free_port, start_broker
 from demo.children import ChildCommand, Children, StopRequest
 from demo.history import HistoryClient
 from edge.config.station import BrokerSettings, CollectorAck
-from edge.delivery.outbox.events import render
+from edge.delivery.outbox.events import cloud_event, encode
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
 from models.messages import DaemonState, StationStatus
@@ -62,7 +62,8 @@ def measure_commit(folder: Path, count: int) -> dict[str, Any]:
     try:
         seconds = commit(outbox, count)
         (first,) = outbox.read(0, 1, was_sent=False) or ()
-        wire = render(first, outbox.stream, replayed=False, with_image=False)
+        event = cloud_event(first, outbox.stream, replayed=False, with_image=False)
+        wire = encode(event)
     finally:
         outbox.close()
     return {

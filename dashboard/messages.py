@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,6 +25,7 @@ from models.messages import (
     LossEvent,
     StationStatus,
     VerdictEvent,
+    content_digest,
 )
 from models.topics import ParsedTopic, StationTopics, parse_topic
 
@@ -56,6 +57,8 @@ class RejectionReason(StrEnum):
     WRONG_STATION = "wrong_station"
     NOT_A_PICTURE = "not_a_picture"
     TOO_MANY = "too_many"
+    CONFLICT = "conflict"
+    FAR_AHEAD = "far_ahead"
     UNSTORABLE = "unstorable"
 
 
@@ -107,28 +110,36 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert; ``happened_ms`` is its time by the most trustworthy clock."""
+    """An alert.
+
+    Attributes:
+        happened_ms: Its time by the most trustworthy clock.
+        digest: Of its content, see ``models.messages.content_digest``.
+    """
 
     sender: Sender
     event: AlertEvent
     happened_ms: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class PartVerdict:
-    """A verdict; ``happened_ms`` as in ``Alert``."""
+    """A verdict; the attributes are those of ``Alert``."""
 
     sender: Sender
     event: VerdictEvent
     happened_ms: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss record."""
+    """A loss record; the attributes are those of ``Alert``."""
 
     sender: Sender
     event: LossEvent
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,23 +203,23 @@ def _read(parsed: ParsedTopic, sender: Sender, payload: bytes) -> Record:
         case ("camera", "image", event_id):
             record = _read_image(sender, event_id, payload)
         case ("camera", "alert", ""):
-            alert = _parse(payload, AlertEvent)
+            alert, digest = _parse_event(payload, AlertEvent)
             _check_sender(sender, alert)
-            record = Alert(sender, alert, _happened_ms(sender, alert))
+            record = Alert(sender, alert, _happened_ms(sender, alert), digest)
         case ("camera", "verdict", ""):
-            verdict = _parse(payload, VerdictEvent)
+            verdict, digest = _parse_event(payload, VerdictEvent)
             _check_sender(sender, verdict)
-            record = PartVerdict(sender, verdict, _happened_ms(sender, verdict))
+            record = PartVerdict(sender, verdict, _happened_ms(sender, verdict), digest)
         case ("camera", "status", ""):
-            record = State(sender, _parse(payload, CameraStatus, STATE_MAX_BYTES))
+            record = State(sender, _parse_state(payload, CameraStatus))
         case ("camera", "stats", ""):
-            record = State(sender, _parse(payload, CameraStats, STATE_MAX_BYTES))
+            record = State(sender, _parse_state(payload, CameraStats))
         case ("station", "status", ""):
-            record = State(sender, _parse(payload, StationStatus, STATE_MAX_BYTES))
+            record = State(sender, _parse_state(payload, StationStatus))
         case ("station", "loss", ""):
-            loss = _parse(payload, LossEvent)
+            loss, digest = _parse_event(payload, LossEvent)
             _check_sender(sender, loss)
-            record = Loss(sender, loss)
+            record = Loss(sender, loss, digest)
         case _:
             raise _RefusedError(RejectionReason.TOPIC, "no such topic of a station")
     return record
@@ -226,14 +237,22 @@ def _read_image(sender: Sender, event_id: str, payload: bytes) -> Image:
     return Image(sender, event_id, hashlib.sha256(payload).hexdigest(), payload)
 
 
-def _parse(
-    payload: bytes, layout: type[AnyMessage], max_bytes: int = JSON_MAX_BYTES
-) -> AnyMessage:
-    """Return a payload as a message, with values that can be stored.
+def _parse_state(payload: bytes, layout: type[AnyMessage]) -> AnyMessage:
+    return _validate(_parse(payload, STATE_MAX_BYTES), payload, layout)
 
-    Keys that this version does not know are dropped: they would fill the history and
-    the memory of every page, and nothing reads them.
-    """
+
+def _parse_event(payload: bytes, layout: type[AnyMessage]) -> tuple[AnyMessage, str]:
+    """Return a payload as an event, and the digest of its content."""
+    document = _parse(payload, JSON_MAX_BYTES)
+    event = _validate(document, payload, layout)
+    try:
+        return event, content_digest(document)
+    except RecursionError as exc:
+        raise _RefusedError(RejectionReason.WRONG_SHAPE, "nested too deeply") from exc
+
+
+def _parse(payload: bytes, max_bytes: int) -> dict[str, Any]:
+    """Return a payload as a JSON object of a schema that this version knows."""
     if len(payload) > max_bytes:
         raise _RefusedError(
             RejectionReason.TOO_LARGE, f"{counted(len(payload), 'byte')} of JSON"
@@ -250,6 +269,20 @@ def _parse(
             RejectionReason.NEWER_SCHEMA,
             f"schema {version} is newer than this dashboard's ({SCHEMA_VERSION})",
         )
+    return document
+
+
+def _validate(
+    document: dict[str, Any], payload: bytes, layout: type[AnyMessage]
+) -> AnyMessage:
+    """Return a document as a message, with values that can be stored.
+
+    Keys that this version does not know are dropped: they would fill the history and
+    the memory of every page, and nothing reads them.
+
+    Args:
+        payload: What the document was parsed from.
+    """
     try:
         if NEEDS_VALUE_CHECK.search(payload):
             _check_values(document)

@@ -23,8 +23,11 @@ the station keeps each until the collector acknowledged it. Readers keep unknown
 and refuse a newer ``schema_version``.
 """
 
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -34,8 +37,12 @@ from models.value_types import Share
 SCHEMA_VERSION = 1
 THUMBNAIL_MAX_BYTES = 128 * 1024
 REASON_MAX_CHARS = 500  # the longest text that a collector accepts
+DIGEST_CHARS = 32  # 128 bits: cannot be guessed, and an acknowledgement stays short
+# An event that is sent again may differ in these: their values are not its content.
+_NOT_CONTENT = ("replayed", "thumbnail_sha256")
 
 Reason = Annotated[str, Field(max_length=REASON_MAX_CHARS)]
+Digest = Annotated[str, Field(max_length=DIGEST_CHARS)]
 
 
 class _Message(BaseModel):
@@ -163,6 +170,12 @@ class _Queued(_Message):
     seq: int = Field(default=0, ge=0, description="Position in the stream, from 1.")
     stream: str = Field(default="", description="Station and epoch of its outbox.")
     replayed: bool = Field(default=False, description="Not the first transmission.")
+    nonce: str = Field(
+        default="",
+        max_length=64,
+        description="Random: only a client that has read the event can compute its "
+        "digest. Older versions send none.",
+    )
     site: Name
     line: Name
     station: Name
@@ -263,14 +276,62 @@ class LossEvent(_CloudEvent):
 class Acknowledgement(_Message):
     """``ack``: the collector has these events in its history, committed.
 
-    ``ranges`` are inclusive pairs of ``seq``. ``high_water`` is the highest seq up
-    to which nothing is missing.
+    A station deletes an event only for its entry in ``digests``: a client that has not
+    read an event cannot acknowledge it. ``high_water`` and ``ranges`` are for stations
+    of version 0.1 only.
     """
 
     schema_version: int = SCHEMA_VERSION
     stream: str
-    high_water: int = Field(ge=0)
-    ranges: tuple[tuple[int, int], ...] = ()
+    high_water: int = Field(
+        ge=0, description="Highest seq up to which nothing is missing."
+    )
+    ranges: tuple[tuple[int, int], ...] = Field(
+        default=(), description="Inclusive pairs of seq."
+    )
+    digests: tuple[tuple[int, Digest], ...] = Field(
+        default=(),
+        max_length=1000,
+        description="seq and digest of each event that was just received, for the "
+        "first time or again. The digest is the start of the SHA-256 of id, type, time "
+        "and data as JSON with sorted keys, without data.replayed and "
+        "data.thumbnail_sha256.",
+    )
+
+
+def content_digest(event: Mapping[str, Any]) -> str:
+    """Return the digest of an event's content, as in ``Acknowledgement.digests``.
+
+    It is the same for every transmission of an event, and for readers of other
+    versions: it does not depend on the fields that a version knows.
+
+    Args:
+        event: The CloudEvent, as parsed from its JSON.
+
+    Returns:
+        ``DIGEST_CHARS`` hexadecimal digits.
+    """
+    data = event.get("data")
+    if isinstance(data, Mapping):
+        data = {name: data[name] for name in data if name not in _NOT_CONTENT}
+    content = [event.get("id"), event.get("type"), event.get("time"), data]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
+
+
+def ranges_of(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Return positions as ranges without gaps, ascending, both ends included.
+
+    >>> ranges_of({4, 1, 2, 5, 9})
+    [(1, 2), (4, 5), (9, 9)]
+    """
+    ranges: list[tuple[int, int]] = []
+    for seq in sorted(seqs):
+        if ranges and seq <= ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], seq)
+        else:
+            ranges.append((seq, seq))
+    return ranges
 
 
 def fit_reason(*parts: str) -> str:

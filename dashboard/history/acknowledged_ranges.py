@@ -7,14 +7,20 @@ events.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from dashboard.messages import RejectionReason
-from models.messages import Acknowledgement
+from dashboard.messages import INTEGER_MAX, RejectionReason
+from models.messages import Acknowledgement, ranges_of
 from models.topics import StationTopics
 
 MAX_STREAMS_PER_STATION = 256  # one starts only after the disk was wiped
-RANGES_PER_ACK = 200  # an acknowledgement stays below 10 kB
+ENTRIES_PER_ACK = 100  # an acknowledgement stays below 10 kB; stations read 16 kB
+# A position far beyond the highest one is none that the station has given. After a
+# pause of the collector it may be higher, because the station has evicted what was
+# between: no station gives 1,000 positions per second.
+AHEAD_MAX = 1_000_000
+AHEAD_PER_MS = 1
+SEQ_MAX = 10**12  # of a stream that is not known yet: 30 years at that rate
 
 
 class RecordRefusedError(Exception):
@@ -64,15 +70,41 @@ class AcknowledgedRanges:
         )
         return int(new.fetchone()[0])
 
-    def add(self, stream_id: int, seqs: Iterable[int]) -> None:
+    def highest_expected(self, stream_id: int, now_ms: int) -> int:
+        """Return the highest position that the station may have given by now.
+
+        Args:
+            stream_id: From ``claim``.
+            now_ms: Wall clock of the collector, UTC.
+        """
+        highest = self._highest(stream_id)
+        if not highest:
+            return SEQ_MAX
+        (grew_ms,) = self._db.execute(
+            "SELECT grew_ms FROM streams WHERE stream_id = ?", (stream_id,)
+        ).fetchone()
+        return highest + AHEAD_MAX + AHEAD_PER_MS * max(0, now_ms - grew_ms)
+
+    def add(self, stream_id: int, seqs: Collection[int], now_ms: int) -> None:
         """Note that events are complete; repeating it changes nothing.
 
         Args:
             stream_id: From ``claim``.
-            seqs: Positions, from 1.
+            seqs: Positions, from 1; at least one.
+            now_ms: Wall clock of the collector, UTC.
         """
-        for first, last in _runs(seqs):
+        if max(seqs) > self._highest(stream_id):
+            self._db.execute(
+                "UPDATE streams SET grew_ms = ? WHERE stream_id = ?",
+                (now_ms, stream_id),
+            )
+        for first, last in ranges_of(seqs):
             self._add_run(stream_id, first, last)
+
+    def _highest(self, stream_id: int) -> int:
+        """Return the highest complete position; 0: none."""
+        last = self._range_at(stream_id, INTEGER_MAX)
+        return last[1] if last is not None else 0
 
     def _add_run(self, stream_id: int, first: int, last: int) -> None:
         """Add a range without gaps, merged with the ranges that it touches."""
@@ -96,17 +128,17 @@ class AcknowledgedRanges:
         )
 
     def acknowledgements(
-        self, stream_id: int, seqs: set[int]
+        self, stream_id: int, events: Iterable[tuple[int, str]]
     ) -> Iterator[tuple[StationTopics, Acknowledgement]]:
         """Yield the acknowledgements of some complete events, for the stream's station.
 
-        ``high_water`` counts from 1: a station may delete everything up to it, so every
-        event up to it must have been received here. For a collector that missed the
-        start of the stream it stays 0, and ``ranges`` hold everything.
+        ``high_water`` counts from 1: a station of version 0.1 deletes everything up to
+        it, so every event up to it must have been received here. For a collector that
+        missed the start of the stream it stays 0, and ``ranges`` hold everything.
 
         Args:
             stream_id: From ``claim``.
-            seqs: Complete events, all added before.
+            events: Positions and digests of complete events, all added before.
         """
         row = self._db.execute(
             "SELECT stream, site, line, station FROM streams WHERE stream_id = ?",
@@ -115,15 +147,17 @@ class AcknowledgedRanges:
         stream, topics = row[0], StationTopics(*row[1:])
         start = self._range_at(stream_id, 1)
         high_water = start[1] if start is not None else 0
-        found = {self._range_at(stream_id, seq) for seq in seqs if seq > high_water}
-        ranges = sorted(each for each in found if each is not None)
-        for place in range(0, max(len(ranges), 1), RANGES_PER_ACK):
+        digests = sorted(events)
+        for place in range(0, len(digests), ENTRIES_PER_ACK):
+            part = digests[place : place + ENTRIES_PER_ACK]
+            found = {self._range_at(stream_id, s) for s, _ in part if s > high_water}
             yield (
                 topics,
                 Acknowledgement(
                     stream=stream,
                     high_water=high_water,
-                    ranges=tuple(ranges[place : place + RANGES_PER_ACK]),
+                    ranges=tuple(sorted(each for each in found if each is not None)),
+                    digests=tuple(part),
                 ),
             )
 
@@ -135,14 +169,3 @@ class AcknowledgedRanges:
             (stream_id, seq),
         ).fetchone()
         return row
-
-
-def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
-    """Return positions as ranges without gaps, ascending, both ends included."""
-    runs: list[tuple[int, int]] = []
-    for seq in sorted(seqs):
-        if runs and seq <= runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], seq)
-        else:
-            runs.append((seq, seq))
-    return runs

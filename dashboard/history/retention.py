@@ -63,6 +63,7 @@ class Retention:
         for table, limit_ms in (
             ("verdicts", oldest_ms),
             ("losses", oldest_ms),
+            ("conflicts", oldest_ms),
             ("images", oldest_image_ms),
         ):
             rows = old.format(table)

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.errors import ConfigError
 from models.files import PRIVATE_FOLDER, make_private_database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 5.0
 BYTES_PER_MB = 1 << 20
 
@@ -23,7 +23,8 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 CREATE TABLE streams (
     stream_id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE,
-    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
+    grew_ms INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE ranges (
     stream_id INTEGER NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
@@ -34,7 +35,7 @@ CREATE TABLE alerts (
     stream_id INTEGER NOT NULL, seq INTEGER NOT NULL,
     site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
     camera TEXT NOT NULL, happened_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
-    thumbnail_sha256 TEXT, event TEXT NOT NULL
+    thumbnail_sha256 TEXT, event TEXT NOT NULL, digest TEXT
 );
 CREATE INDEX alerts_by_camera ON alerts (site, line, station, camera, happened_ms);
 CREATE INDEX alerts_by_time ON alerts (happened_ms);
@@ -54,7 +55,7 @@ CREATE TABLE verdicts (
     id TEXT PRIMARY KEY, stream_id INTEGER NOT NULL, seq INTEGER NOT NULL,
     site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
     camera TEXT NOT NULL, happened_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
-    verdict TEXT NOT NULL, event TEXT NOT NULL
+    verdict TEXT NOT NULL, event TEXT NOT NULL, digest TEXT
 );
 CREATE INDEX verdicts_by_camera
     ON verdicts (site, line, station, camera, happened_ms, verdict);
@@ -62,7 +63,7 @@ CREATE INDEX verdicts_by_age ON verdicts (received_ms);
 CREATE TABLE losses (
     id TEXT PRIMARY KEY, stream_id INTEGER NOT NULL, seq INTEGER NOT NULL,
     kind TEXT NOT NULL, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
-    count INTEGER NOT NULL, received_ms INTEGER NOT NULL
+    count INTEGER NOT NULL, received_ms INTEGER NOT NULL, digest TEXT
 );
 CREATE TABLE stations (
     site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
@@ -76,6 +77,26 @@ CREATE TABLE cameras (
     PRIMARY KEY (site, line, station, camera)
 ) WITHOUT ROWID;
 """
+CONFLICTS = """
+CREATE TABLE conflicts (
+    id TEXT NOT NULL, digest TEXT NOT NULL,
+    site TEXT NOT NULL, line TEXT NOT NULL, station TEXT NOT NULL,
+    received_ms INTEGER NOT NULL, event TEXT NOT NULL,
+    PRIMARY KEY (id, digest)
+);
+CREATE INDEX conflicts_by_station ON conflicts (site, line, station);
+"""
+TABLES += CONFLICTS
+# The columns are the last ones of their tables: rows are inserted without names.
+FROM_1_TO_2 = (
+    """
+ALTER TABLE streams ADD COLUMN grew_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE alerts ADD COLUMN digest TEXT;
+ALTER TABLE verdicts ADD COLUMN digest TEXT;
+ALTER TABLE losses ADD COLUMN digest TEXT;
+"""
+    + CONFLICTS
+)
 
 
 def open_for_writing(
@@ -123,11 +144,6 @@ def _unusable(path: Path, cause: Exception) -> ConfigError:
 def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
-    if max_mb:
-        connection.execute(
-            f"PRAGMA max_page_count={max_mb * BYTES_PER_MB // page_bytes}"
-        )
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
@@ -137,12 +153,19 @@ def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
             why=f"It is newer than this dashboard's ({SCHEMA_VERSION}).",
             fix="Update Graftline on this machine, or give another [history] path.",
         )
-    if version == 0:
-        for statement in TABLES.split(";\n"):
+    if version < SCHEMA_VERSION:
+        statements = TABLES if version == 0 else FROM_1_TO_2
+        for statement in statements.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
+    # After the tables: a history that is full already must still be opened.
+    (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    if max_mb:
+        connection.execute(
+            f"PRAGMA max_page_count={max_mb * BYTES_PER_MB // page_bytes}"
+        )
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

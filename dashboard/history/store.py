@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import assert_never
 
 from dashboard.history.acknowledged_ranges import AcknowledgedRanges, RecordRefusedError
+from dashboard.history.known_events import KnownEvents
 from dashboard.history.last_seen import LastSeen
 from dashboard.history.retention import Retention
 from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
@@ -28,6 +29,7 @@ from dashboard.messages import (
     Image,
     Loss,
     PartVerdict,
+    Queued,
     Record,
     Rejection,
     RejectionReason,
@@ -70,21 +72,36 @@ class Committed:
     has_changed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream, when it was first read in a transaction.
+
+    Attributes:
+        row: Its ``stream_id``.
+        highest_expected: Higher positions are refused.
+    """
+
+    row: int
+    highest_expected: int
+
+
 @dataclass(slots=True)
 class _Batch:
     """The state of one transaction.
 
     Attributes:
-        complete: Events that may be acknowledged, by stream.
-        streams: Rows of the streams that were read.
+        complete: Position and digest of events that may be acknowledged, by stream.
+            The digest is None for an alert that a version without digests has written
+            and that a picture completes: it is acknowledged when it is sent again.
+        streams: The streams that were read.
         seen: Last message of each sender.
     """
 
     result: Committed = field(default_factory=Committed)
-    complete: defaultdict[int, set[int]] = field(
+    complete: defaultdict[int, set[tuple[int, str | None]]] = field(
         default_factory=lambda: defaultdict(set)
     )
-    streams: dict[tuple[StationTopics, str], int] = field(default_factory=dict)
+    streams: dict[tuple[StationTopics, str], _Stream] = field(default_factory=dict)
     seen: dict[tuple[StationTopics, str, bool], Sender] = field(default_factory=dict)
 
 
@@ -105,6 +122,7 @@ class Store:
         self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
         self._db = open_for_writing(path, max_mb, busy_timeout_s)
         self._ranges = AcknowledgedRanges(self._db)
+        self._known = KnownEvents(self._db)
         self._last_seen = LastSeen(self._db)
         self._retention = Retention(self._db)
         self._unannounced = UnannouncedPictures(self._db)
@@ -196,9 +214,11 @@ class Store:
                     batch.result.rejections.append(rejection)
             for sender in batch.seen.values():
                 self._last_seen.note(sender)
-            for stream_id, seqs in batch.complete.items():
-                self._ranges.add(stream_id, seqs)
-                acks = self._ranges.acknowledgements(stream_id, seqs)
+            for stream_id, events in batch.complete.items():
+                received_ms = max(each.sender.received_ms for each in records)
+                self._ranges.add(stream_id, {seq for seq, _ in events}, received_ms)
+                proven = [(seq, digest) for seq, digest in events if digest]
+                acks = self._ranges.acknowledgements(stream_id, proven)
                 batch.result.acks.extend(acks)
         batch.result.forgotten = self._last_seen.forgotten - forgotten
         return batch.result
@@ -229,48 +249,72 @@ class Store:
             self._last_seen.note(sender)
         batch.seen[who] = sender
 
-    def _claim(self, batch: _Batch, topics: StationTopics, stream: str) -> int:
-        """Return the row of a stream, which belongs to its first sender."""
-        key = (topics, stream)
+    def _claim(self, batch: _Batch, sender: Sender, stream: str, seq: int) -> int:
+        """Return the row of a stream, which belongs to its first sender.
+
+        Raises:
+            RecordRefusedError: It belongs to another station, or the station cannot
+                have given this position.
+        """
+        key = (sender.topics, stream)
         if key not in batch.streams:
-            batch.streams[key] = self._ranges.claim(topics, stream)
-        return batch.streams[key]
+            row = self._ranges.claim(sender.topics, stream)
+            expected = self._ranges.highest_expected(row, sender.received_ms)
+            batch.streams[key] = _Stream(row, expected)
+        known = batch.streams[key]
+        if seq > known.highest_expected:
+            detail = (
+                f"position {seq} is too far beyond the highest one of its stream: no "
+                f"more than {known.highest_expected} is expected by now"
+            )
+            raise RecordRefusedError(RejectionReason.FAR_AHEAD, detail)
+        return known.row
+
+    def _is_known(self, record: Queued) -> bool:
+        """Return whether an event is in the history; see ``KnownEvents.has``."""
+        received_ms = self._retention.stamp(record.sender.received_ms)
+        return self._known.has(record, received_ms)
 
     def _write_alert(self, batch: _Batch, record: Alert) -> None:
         """Write an alert once; it is complete when its picture is stored."""
         data, event_id = record.event.data, record.event.id
-        stream_id = self._claim(batch, record.sender.topics, data.stream)
-        new = self._db.execute(
-            "INSERT INTO alerts (id, stream_id, seq, site, line, station, camera,"
-            " happened_ms, received_ms, thumbnail_sha256, event)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO NOTHING RETURNING n",
-            (
-                *(event_id, stream_id, data.seq, data.site, data.line, data.station),
-                *(data.camera, record.happened_ms),
-                self._retention.stamp(record.sender.received_ms),
-                *(data.thumbnail_sha256, record.event.model_dump_json()),
-            ),
-        ).fetchone()
-        if new is None:
+        stream_id = self._claim(batch, record.sender, data.stream, data.seq)
+        if self._is_known(record):
             batch.result.duplicates += 1
             if data.thumbnail_sha256 is None:
                 self._forget_image(event_id)
         else:
-            batch.result.alerts.append(new[0])
-            self._db.executemany(
-                "INSERT INTO detections VALUES (?, ?, ?, ?, ?)",
-                [
-                    (new[0], position, record.happened_ms, each.label, each.score)
-                    for position, each in enumerate(data.detections)
-                ],
-            )
+            batch.result.alerts.append(self._insert_alert(record, stream_id))
         self._unannounced.announce(record.sender.topics, event_id)
         # Sent again without its picture: the station has evicted it.
         if data.thumbnail_sha256 is None or self._has_image(
             event_id, data.thumbnail_sha256
         ):
-            batch.complete[stream_id].add(data.seq)
+            batch.complete[stream_id].add((data.seq, record.digest))
+
+    def _insert_alert(self, record: Alert, stream_id: int) -> int:
+        """Write a new alert and return its cursor."""
+        data, event_id = record.event.data, record.event.id
+        (n,) = self._db.execute(
+            "INSERT INTO alerts (id, stream_id, seq, site, line, station, camera,"
+            " happened_ms, received_ms, thumbnail_sha256, event, digest)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
+            (
+                *(event_id, stream_id, data.seq, data.site, data.line, data.station),
+                *(data.camera, record.happened_ms),
+                self._retention.stamp(record.sender.received_ms),
+                *(data.thumbnail_sha256, record.event.model_dump_json()),
+                record.digest,
+            ),
+        ).fetchone()
+        self._db.executemany(
+            "INSERT INTO detections VALUES (?, ?, ?, ?, ?)",
+            [
+                (n, position, record.happened_ms, each.label, each.score)
+                for position, each in enumerate(data.detections)
+            ],
+        )
+        return int(n)
 
     def _forget_image(self, event_id: str) -> None:
         """Mark an alert complete without the picture, which its station has evicted."""
@@ -287,32 +331,38 @@ class Store:
         return found.fetchone() is not None
 
     def _write_verdict_or_loss(self, batch: _Batch, record: PartVerdict | Loss) -> None:
-        stream = record.event.data.stream
-        stream_id = self._claim(batch, record.sender.topics, stream)
-        received_ms = self._retention.stamp(record.sender.received_ms)
-        if isinstance(record, PartVerdict):
-            data = record.event.data
-            changes = self._db.execute(
-                "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO NOTHING",
-                (
-                    *(record.event.id, stream_id, data.seq, data.site, data.line),
-                    *(data.station, data.camera, record.happened_ms, received_ms),
-                    *(data.verdict, record.event.model_dump_json()),
-                ),
-            )
+        data = record.event.data
+        stream_id = self._claim(batch, record.sender, data.stream, data.seq)
+        if self._is_known(record):
+            batch.result.duplicates += 1
+        elif isinstance(record, PartVerdict):
+            self._insert_verdict(record, stream_id)
         else:
-            lost = record.event.data
-            changes = self._db.execute(
-                "INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (id) DO NOTHING",
-                (
-                    *(record.event.id, stream_id, lost.seq, lost.kind),
-                    *(lost.first_seq, lost.last_seq, lost.count, received_ms),
-                ),
-            )
-        batch.result.duplicates += changes.rowcount == 0
-        batch.complete[stream_id].add(record.event.data.seq)
+            self._insert_loss(record, stream_id)
+        batch.complete[stream_id].add((data.seq, record.digest))
+
+    def _insert_verdict(self, record: PartVerdict, stream_id: int) -> None:
+        data = record.event.data
+        received_ms = self._retention.stamp(record.sender.received_ms)
+        self._db.execute(
+            "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(record.event.id, stream_id, data.seq, data.site, data.line),
+                *(data.station, data.camera, record.happened_ms, received_ms),
+                *(data.verdict, record.event.model_dump_json(), record.digest),
+            ),
+        )
+
+    def _insert_loss(self, record: Loss, stream_id: int) -> None:
+        lost = record.event.data
+        received_ms = self._retention.stamp(record.sender.received_ms)
+        self._db.execute(
+            "INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(record.event.id, stream_id, lost.seq, lost.kind, lost.first_seq),
+                *(lost.last_seq, lost.count, received_ms, record.digest),
+            ),
+        )
 
     def _write_image(self, batch: _Batch, record: Image) -> None:
         """Write a picture, and complete its alert if it waits for the picture."""
@@ -321,7 +371,7 @@ class Store:
             raise RecordRefusedError(
                 RejectionReason.TOPIC, "a picture whose id is no event's"
             )
-        self._claim(batch, record.sender.topics, stream)
+        self._claim(batch, record.sender, stream, int(seq))
         received_ms = self._retention.stamp(record.sender.received_ms)
         # Only a picture that its alert did not announce may be replaced.
         self._db.execute(
@@ -332,13 +382,14 @@ class Store:
             (record.event_id, record.sha256, received_ms, record.jpeg),
         )
         waiting = self._db.execute(
-            "SELECT stream_id, seq, n FROM alerts"
+            "SELECT stream_id, seq, n, digest FROM alerts"
             " WHERE id = ? AND thumbnail_sha256 = ?",
             (record.event_id, record.sha256),
         ).fetchone()
         if waiting is not None:
-            batch.complete[waiting[0]].add(waiting[1])
-            batch.result.completed.append(waiting[2])
+            stream_id, position, n, digest = waiting
+            batch.complete[stream_id].add((position, digest))
+            batch.result.completed.append(n)
         elif not self._has_alert(record.event_id):
             self._unannounced.add(record.sender.topics, record.event_id)
 

@@ -32,7 +32,12 @@ LOG_REJECTIONS = 20  # per reason and hour: a flood must not fill the log
 FORGET_REJECTIONS_S = 3600.0
 STOP_LIMIT_S = 10.0
 # No station does this: a mistake, or an attack. It is shown for a while.
-ALARMING = (RejectionReason.TOO_MANY, RejectionReason.WRONG_STATION)
+ALARMING = (
+    RejectionReason.TOO_MANY,
+    RejectionReason.WRONG_STATION,
+    RejectionReason.CONFLICT,
+    RejectionReason.FAR_AHEAD,
+)
 ALARM_S = 600.0
 
 logger = logging.getLogger(__name__)

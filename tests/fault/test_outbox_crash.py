@@ -127,7 +127,7 @@ def test_fifty_restarts_go_on_in_one_stream(tmp_path: Path) -> None:
         streams.add(outbox.stream)
         put = outbox.put(EventKind.ALERT, ALERT_TOPIC, alert(life))
         positions.append(put.result(10))
-        outbox.acknowledge(outbox.stream, positions[-1], ())  # drained each time
+        outbox.acknowledge(outbox.stream, ((1, positions[-1]),))  # drained each time
         outbox.close()
     assert positions == list(range(1, RESTARTS + 1))
     output = "".join(

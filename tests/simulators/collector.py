@@ -16,10 +16,18 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from models.messages import Acknowledgement, AlertEvent, LossEvent, VerdictEvent
+from models.messages import (
+    Acknowledgement,
+    AlertEvent,
+    LossEvent,
+    VerdictEvent,
+    content_digest,
+    ranges_of,
+)
 from models.topics import parse_topic
 
 COMMIT_MESSAGES = 100
+ACKNOWLEDGED_AT_ONCE = 100
 LAYOUTS = {"alert": AlertEvent, "verdict": VerdictEvent, "loss": LossEvent}
 
 
@@ -57,7 +65,7 @@ class SimCollector:
         self._port = port
         self._waiting: dict[str, tuple[str, dict[str, Any]]] = {}
         self._topics: dict[str, str] = {}
-        self._to_ack: dict[str, set[int]] = {}
+        self._to_ack: dict[str, dict[int, str]] = {}
         self._messages = 0
         self._stop = threading.Event()
         self._client = mqtt.Client(
@@ -199,7 +207,7 @@ class SimCollector:
             " ON CONFLICT DO NOTHING",
             (data["stream"], data["seq"], kind, json.dumps(event)),
         )
-        self._to_ack.setdefault(data["stream"], set()).add(data["seq"])
+        self._to_ack.setdefault(data["stream"], {})[data["seq"]] = content_digest(event)
 
     def _commit_and_acknowledge(self) -> None:
         if not self._to_ack:
@@ -207,18 +215,16 @@ class SimCollector:
         self._db.commit()
         if not self.acknowledges:
             return
-        for stream, seqs in self._to_ack.items():
-            message = Acknowledgement(stream=stream, high_water=0, ranges=ranges(seqs))
-            self._client.publish(self._topics[stream], message.model_dump_json(), 1)
+        for stream, digests in self._to_ack.items():
+            events = list(digests.items())
+            for first in range(0, len(events), ACKNOWLEDGED_AT_ONCE):
+                part = events[first : first + ACKNOWLEDGED_AT_ONCE]
+                message = Acknowledgement(
+                    stream=stream,
+                    high_water=0,
+                    ranges=tuple(ranges_of(seq for seq, _ in part)),
+                    digests=tuple(part),
+                )
+                topic = self._topics[stream]
+                self._client.publish(topic, message.model_dump_json(), 1)
         self._to_ack.clear()
-
-
-def ranges(seqs: set[int]) -> tuple[tuple[int, int], ...]:
-    """Return numbers as inclusive ranges."""
-    result: list[tuple[int, int]] = []
-    for seq in sorted(seqs):
-        if result and result[-1][1] == seq - 1:
-            result[-1] = (result[-1][0], seq)
-        else:
-            result.append((seq, seq))
-    return tuple(result)

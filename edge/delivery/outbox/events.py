@@ -6,6 +6,8 @@ was evicted are known only then.
 """
 
 import json
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -20,6 +22,11 @@ _EVENT_TYPES = {
     "verdict": EventType.VERDICT,
     "loss": EventType.LOSS,
 }
+
+
+def new_nonce() -> str:
+    """Return the random part of an event's content; see ``models.messages``."""
+    return secrets.token_hex(8)
 
 
 class EventKind(StrEnum):
@@ -77,10 +84,10 @@ class QueuedEvent:
         return f"{root}/image/{self.id_in(stream)}"
 
 
-def render(
+def cloud_event(
     queued: QueuedEvent, stream: str, *, replayed: bool, with_image: bool
-) -> bytes:
-    """Return the CloudEvent, JSON in structured mode.
+) -> dict[str, Any]:
+    """Return the CloudEvent of an event, in structured mode, for ``encode``.
 
     Args:
         replayed: It may have been transmitted before.
@@ -105,4 +112,9 @@ def render(
     }
     if "camera" in content:
         event["subject"] = f"camera/{content['camera']}"
+    return event
+
+
+def encode(event: Mapping[str, Any]) -> bytes:
+    """Return a CloudEvent as the payload of a message."""
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from edge.delivery.outbox.database import OutboxDatabase
-from edge.delivery.outbox.events import EventKind, NewEvent
+from edge.delivery.outbox.events import EventKind, NewEvent, new_nonce
 from models.messages import LossData
 from models.topics import StationTopics
 
@@ -54,6 +54,7 @@ class Eviction:
         sender = json.loads(self.data)
         topics = StationTopics(sender["site"], sender["line"], sender["station"])
         content = LossData(
+            nonce=new_nonce(),
             site=topics.site,
             line=topics.line,
             station=topics.station,

@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.delivery.outbox.database import OutboxDatabase
-from edge.delivery.outbox.events import EventKind, NewEvent, QueuedEvent
+from edge.delivery.outbox.events import (
+    EventKind,
+    NewEvent,
+    QueuedEvent,
+    new_nonce,
+)
 from edge.delivery.outbox.recovery import is_damage, lock_outbox
 from edge.delivery.outbox.write_queue import WriteBatch, WriteQueue
 from edge.delivery.outbox.writer import OutboxWriter
@@ -161,7 +166,8 @@ class Outbox:
         """Queue an event; never waits.
 
         Args:
-            data: Content; ``seq``, ``stream`` and ``replayed`` are filled in later.
+            data: Content; its nonce is set here, and ``seq``, ``stream`` and
+                ``replayed`` are filled in later.
             image: JPEG that is sent before it, at most ``THUMBNAIL_MAX_BYTES``.
 
         Returns:
@@ -172,6 +178,8 @@ class Outbox:
         if image is not None and len(image) > THUMBNAIL_MAX_BYTES:
             logger.error("image_too_large bytes=%d topic=%s", len(image), topic)
             image = None  # no collector takes it, and its alert would never be complete
+        # It is stored with the event: each transmission must have the same content.
+        data = data.model_copy(update={"nonce": new_nonce()})
         content = data.model_dump_json(exclude={"seq", "stream", "replayed"})
         event = NewEvent(
             kind, topic, data.captured_at.isoformat(), content.encode(), image
@@ -223,18 +231,14 @@ class Outbox:
         """
         self._write_queue.add_confirmed(stream, seq)
 
-    def acknowledge(
-        self, stream: str, high_water: int, ranges: Sequence[tuple[int, int]]
-    ) -> None:
+    def acknowledge(self, stream: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Delete delivered events.
 
         Args:
             stream: Positions of another stream than the file's are ignored.
-            high_water: Position up to which everything is delivered.
-            ranges: Further inclusive ranges of positions.
+            ranges: Inclusive ranges of positions.
         """
-        below = [(1, high_water)] if high_water else []
-        self._write_queue.add_acknowledged(stream, [*below, *ranges])
+        self._write_queue.add_acknowledged(stream, ranges)
 
     def note_collector(self) -> None:
         """Store, for later starts too, that a collector has answered."""

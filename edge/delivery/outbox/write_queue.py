@@ -7,6 +7,7 @@ when the disk can be written again.
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
@@ -137,7 +138,7 @@ class WriteQueue:
         self._next.lost[kind] = (count + 1, event.data)
         return left
 
-    def add_acknowledged(self, stream: str, ranges: list[tuple[int, int]]) -> None:
+    def add_acknowledged(self, stream: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Add inclusive ranges of delivered positions."""
         with self._changed:
             self._next.acknowledged += [(stream, *each) for each in ranges]

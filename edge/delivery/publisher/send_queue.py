@@ -1,6 +1,5 @@
 """Turns events of the outbox into packets, and applies the answers to the outbox."""
 
-import json
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -8,16 +7,16 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from edge.config.station import CollectorAck
-from edge.delivery.outbox.events import QueuedEvent, render
+from edge.delivery.outbox.events import QueuedEvent, cloud_event, encode
 from edge.delivery.outbox.outbox import Outbox
+from edge.delivery.publisher.acknowledgement_check import AcknowledgementCheck
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
 from models.counted import counted
-from models.messages import SCHEMA_VERSION, Acknowledgement
+from models.messages import content_digest, ranges_of
 
 WINDOW_EVENTS = 200  # sent without the collector's acknowledgement
 READ_EVENTS = 50
-ACK_MAX_BYTES = 64 * 1024
 HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
 # In "auto", how long a collector may take to answer after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
@@ -64,9 +63,6 @@ class SendQueue:
         alarms: Receives the faults that only a person can fix.
         silent_after_s: A collector that does not answer for this long raises an alarm.
         chance: Returns numbers in 0..1, for the pauses between repetitions.
-
-    Attributes:
-        bad_acknowledgements: Those that could not be read.
     """
 
     def __init__(
@@ -77,7 +73,7 @@ class SendQueue:
         silent_after_s: float,
         chance: Callable[[], float],
     ) -> None:
-        self.bad_acknowledgements = 0
+        self._check = AcknowledgementCheck(alarms)
         self._alarms, self._silent_after_s = alarms, silent_after_s
         self._image_limit_bytes: int | None = None  # learned from a refusal
         self._without_image: set[int] = set()  # events whose picture was refused
@@ -129,6 +125,11 @@ class SendQueue:
         waited_ns = now_ns - self._confirmed_last_ns
         return 0 if waited_ns >= COLLECTOR_GRACE_NS else 1
 
+    @property
+    def refused_acknowledgements(self) -> int:
+        """Acknowledgements of a collector that were not, or not wholly, taken."""
+        return self._check.refused
+
     def is_only_unacknowledged(self) -> bool:
         """Return whether only the collector's acknowledgements are missing."""
         is_waited_for = self.awaits_collector and not self._window.is_silent
@@ -162,6 +163,7 @@ class SendQueue:
         """
         self._follow_stream(now_ns)
         self._window.tick(now_ns)
+        self._check.tick(now_ns)
         self._check_collector(now_ns)
         packets: list[Packet] = []
         while (
@@ -192,7 +194,7 @@ class SendQueue:
         self._window.confirmed(seq, awaits_collector=self.awaits_collector)
         self._confirmed_last_ns = now_ns
         if self._rule is CollectorAck.OFF:
-            self._outbox.acknowledge(stream, 0, ((seq, seq),))
+            self._outbox.acknowledge(stream, ((seq, seq),))
             return
         self._outbox.mark_sent(stream, seq)
         if not self.awaits_collector:
@@ -224,53 +226,27 @@ class SendQueue:
             self._note_too_large(self._image_limit_bytes)
 
     def acknowledged(self, payload: bytes, now_ns: int) -> None:
-        """Take the collector's acknowledgement.
+        """Take the collector's acknowledgement, as far as it proves what it names.
 
         Args:
             payload: As received: any bytes.
         """
-        message = self._read_acknowledgement(payload)
-        if message is None or message.stream != self._outbox.stream:
+        stream = self._stream
+        if self._rule is CollectorAck.OFF or stream != self._outbox.stream:
             return
-        last_seq = self._outbox.last_seq
-        if message.high_water > last_seq:
-            self._refuse(f"high_water {message.high_water} was never given")
+        seqs = self._check.read(payload, stream, self._outbox.last_seq, now_ns)
+        if not seqs:
             return
-        for first, last in message.ranges:
-            if not 1 <= first <= last <= last_seq:
-                self._refuse(f"range {first}..{last} is not within 1..{last_seq}")
-                return
         if not self._outbox.collector_known:
             self._outbox.note_collector()
             self._confirmed_finally = 0  # a collector must acknowledge them
-            logger.info("collector_found stream=%s", message.stream)
+            logger.info("collector_found stream=%s", stream)
             self._window.collector_appeared(now_ns)
-        self._window.acknowledged(message.high_water, message.ranges, now_ns)
-        self._outbox.acknowledge(message.stream, message.high_water, message.ranges)
+        self._window.acknowledged(seqs, now_ns)
+        self._outbox.acknowledge(stream, ranges_of(seqs))
         self._outbox.treat_confirmed_as_delivered(
             is_delivered=not self.awaits_collector
         )
-
-    def _read_acknowledgement(self, payload: bytes) -> Acknowledgement | None:
-        try:
-            if len(payload) > ACK_MAX_BYTES:
-                message = (
-                    f"{counted(len(payload), 'byte')} are more than {ACK_MAX_BYTES}"
-                )
-                raise ValueError(message)  # noqa: TRY301 - one way to refuse
-            document = json.loads(payload)
-            if document.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
-                message = f"its schema is newer than {SCHEMA_VERSION}"
-                raise ValueError(message)  # noqa: TRY301
-            return Acknowledgement.model_validate(document)
-        except (ValueError, AttributeError, TypeError, RecursionError) as exc:
-            self._refuse(str(exc)[:200])
-            return None
-
-    def _refuse(self, reason: str) -> None:
-        self.bad_acknowledgements += 1
-        if self.bad_acknowledgements == 1:  # the rest is counted
-            logger.warning("acknowledgement_refused reason=%r", reason)
 
     def _follow_stream(self, now_ns: int) -> None:
         """Start again when the outbox has started a new stream."""
@@ -278,6 +254,7 @@ class SendQueue:
             self._stream = self._outbox.stream
             self._ready.clear()
             self._window.new_stream()
+            self._check.new_stream()
             self._window.connected(now_ns, redelivers=self.awaits_collector)
 
     def _check_collector(self, now_ns: int) -> None:
@@ -331,15 +308,16 @@ class SendQueue:
                 continue
             if not each.is_whole:
                 logger.error("event_damaged seq=%d: the disk changed it", each.seq)
-                self._outbox.acknowledge(self._stream, 0, ((each.seq, each.seq),))
+                self._outbox.acknowledge(self._stream, ((each.seq, each.seq),))
                 continue
             image = self._sendable_image(each)
-            payload = render(
+            event = cloud_event(
                 each,
                 self._stream,
                 replayed=each.was_sent or each.seq <= self._window.sent_up_to,
                 with_image=image is not None,
             )
+            payload = encode(event)
             if len(payload) > (limit_bytes := self._payload_limit_bytes):
                 self._alarms.raise_alarm(
                     KEPT_KEY,
@@ -353,6 +331,7 @@ class SendQueue:
                 self._ready.append(
                     Packet(topic, image, stream=self._stream, image_of=each.seq)
                 )
+            self._check.sent(each.seq, content_digest(event))
             self._ready.append(
                 Packet(each.event.topic, payload, each.seq, self._stream)
             )

@@ -14,7 +14,7 @@ Source:
     acknowledgement.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from models.backoff import Backoff
@@ -143,22 +143,12 @@ class SendWindow:
         if self._retry_refused_ns is None:
             self._retry_refused_ns = now_ns + int(self._refusal.next_s() * NS_PER_S)
 
-    def acknowledged(
-        self, high_water: int, ranges: Iterable[tuple[int, int]], now_ns: int
-    ) -> None:
-        """Note the events that the collector has acknowledged.
-
-        Args:
-            high_water: Position up to which it has every event.
-        """
-        ends = [(0, high_water), *ranges]
-        for seq in list(self._sent):
-            if any(first <= seq <= last for first, last in ends):
-                del self._sent[seq]
-        if self._unanswered is not None:
-            seq = self._unanswered[0]
-            if any(first <= seq <= last for first, last in ends):
-                self._unanswered = None
+    def acknowledged(self, seqs: Collection[int], now_ns: int) -> None:
+        """Note the events that the collector has acknowledged."""
+        for seq in seqs:
+            self._sent.pop(seq, None)
+        if self._unanswered is not None and self._unanswered[0] in seqs:
+            self._unanswered = None
         self._repeat.reset()
         if self.is_silent:
             self.is_silent = False

@@ -7,13 +7,15 @@ import pytest
 
 from dashboard.history import acknowledged_ranges
 from dashboard.history.acknowledged_ranges import (
-    RANGES_PER_ACK,
+    AHEAD_MAX,
+    ENTRIES_PER_ACK,
+    SEQ_MAX,
     AcknowledgedRanges,
     RecordRefusedError,
 )
 from dashboard.history.schema import TABLES
 from models.topics import StationTopics
-from tests.unit.dashboard.history_file import PRESS
+from tests.unit.dashboard.history_file import NOW_MS, PRESS
 
 STREAM = "press-1-00ff"
 
@@ -30,8 +32,10 @@ def acknowledged(
     ranges: AcknowledgedRanges, stream_id: int, seqs: set[int]
 ) -> tuple[int, list[tuple[int, int]]]:
     """Add events, and return high water and ranges of their acknowledgements."""
-    ranges.add(stream_id, seqs)
-    acks = [ack for _, ack in ranges.acknowledgements(stream_id, seqs)]
+    ranges.add(stream_id, seqs, NOW_MS)
+    events = [(seq, f"digest of {seq}") for seq in seqs]
+    acks = [ack for _, ack in ranges.acknowledgements(stream_id, events)]
+    assert sorted(each for ack in acks for each in ack.digests) == sorted(events)
     assert {ack.stream for ack in acks} == {STREAM}
     return acks[0].high_water, [each for ack in acks for each in ack.ranges]
 
@@ -84,7 +88,32 @@ def test_many_ranges_are_spread_over_acknowledgements(
     ranges: AcknowledgedRanges,
 ) -> None:
     stream = ranges.claim(PRESS, STREAM)
-    seqs = {2 * number for number in range(1, RANGES_PER_ACK + 6)}
-    ranges.add(stream, seqs)
-    acks = [ack for _, ack in ranges.acknowledgements(stream, seqs)]
-    assert [len(ack.ranges) for ack in acks] == [RANGES_PER_ACK, 5]
+    seqs = {10**11 + 2 * number for number in range(1, ENTRIES_PER_ACK + 6)}
+    ranges.add(stream, seqs, NOW_MS)
+    digest = "0123456789abcdef" * 2
+    acks = [
+        ack for _, ack in ranges.acknowledgements(stream, [(s, digest) for s in seqs])
+    ]
+    assert [len(ack.ranges) for ack in acks] == [ENTRIES_PER_ACK, 5]
+    assert [len(ack.digests) for ack in acks] == [ENTRIES_PER_ACK, 5]
+    assert all(len(ack.model_dump_json()) < 12_000 for ack in acks), "16 kB are read"
+
+
+def test_position_far_beyond_the_highest_one_is_not_expected(
+    ranges: AcknowledgedRanges,
+) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    assert ranges.highest_expected(stream, NOW_MS) == SEQ_MAX
+    ranges.add(stream, {7}, NOW_MS)
+    assert ranges.highest_expected(stream, NOW_MS) == 7 + AHEAD_MAX
+
+
+def test_more_is_expected_after_a_pause_of_the_collector(
+    ranges: AcknowledgedRanges,
+) -> None:
+    stream = ranges.claim(PRESS, STREAM)
+    ranges.add(stream, {7}, NOW_MS)
+    later_ms = NOW_MS + 60_000
+    ranges.add(stream, {5}, later_ms)  # a repetition is no sign that it grows
+    assert ranges.highest_expected(stream, later_ms) == 7 + AHEAD_MAX + 60_000
+    assert ranges.highest_expected(stream, 0) == 7 + AHEAD_MAX, "the clock was set"

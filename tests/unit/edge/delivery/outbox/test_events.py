@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime
 
-from edge.delivery.outbox.events import EventKind, NewEvent, QueuedEvent, render
+from edge.delivery.outbox.events import (
+    EventKind,
+    NewEvent,
+    QueuedEvent,
+    cloud_event,
+    encode,
+)
 from edge.delivery.outbox.eviction import Eviction
 from models.messages import AlertData, AlertEvent, LossEvent, VerdictData, VerdictEvent
 from tests.simulators.alerts import (
@@ -31,7 +37,8 @@ def an_alert(frame_id: int, image: bytes | None = None) -> NewEvent:
 
 def wire(event: NewEvent, *, replayed: bool = False, with_image: bool = True) -> bytes:
     queued = QueuedEvent(5, event, was_sent=False)
-    return render(queued, STREAM, replayed=replayed, with_image=with_image)
+    event = cloud_event(queued, STREAM, replayed=replayed, with_image=with_image)
+    return encode(event)
 
 
 def test_alert_on_the_wire_is_a_cloud_event_with_position_and_id() -> None:

@@ -100,7 +100,7 @@ def test_positions_continue_after_the_outbox_has_drained_and_restarted(
 ) -> None:
     outbox = open_outbox()
     fill(outbox, 3)
-    outbox.acknowledge(outbox.stream, 3, ())
+    outbox.acknowledge(outbox.stream, ((1, 3),))
     outbox.close()
     again = open_outbox()
     assert again.depth() == 0
@@ -119,7 +119,7 @@ def test_lost_file_is_a_new_stream(open_outbox: Open, tmp_path: Path) -> None:
 def test_acknowledged_events_are_gone_and_others_stay(open_outbox: Open) -> None:
     outbox = open_outbox()
     fill(outbox, 10)
-    outbox.acknowledge(outbox.stream, 3, ((5, 6), (9, 9)))
+    outbox.acknowledge(outbox.stream, ((1, 3), (5, 6), (9, 9)))
     settle(outbox)
     assert [each.seq for each in queued(outbox)][:5] == [4, 7, 8, 10, 11]
     assert outbox.depth() == 5
@@ -190,7 +190,7 @@ def test_renamed_station_starts_a_new_stream_once_all_is_delivered(
 ) -> None:
     first = open_outbox()
     fill(first, 2)
-    first.acknowledge(first.stream, 2, ())
+    first.acknowledge(first.stream, ((1, 2),))
     first.close()
     if is_old:
         forget_owner(tmp_path / "outbox.db")
@@ -358,7 +358,7 @@ def test_answer_for_the_old_stream_does_not_touch_the_new_one(
             path.unlink()
     assert fill(outbox, 3) == [1, 2, 3]
     assert outbox.stream != stream
-    outbox.acknowledge(stream, 20, ((1, 3),))  # it came late
+    outbox.acknowledge(stream, ((1, 20),))  # it came late
     outbox.mark_sent(stream, 1)
     settle(outbox)
     assert outbox.acknowledged == 0
