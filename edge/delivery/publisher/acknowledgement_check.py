@@ -114,7 +114,7 @@ class AcknowledgementCheck:
             self._refuse(f"faults {', '.join(sorted(each.name for each in faults))}")
         for fault in faults:
             self._seen_ns[fault] = now_ns
-            self._alarms.raise_alarm(_key(fault), fault)
+            self._alarms.raise_alarm(_key(fault), fault.value)
         return frozenset(acknowledged)
 
     def _parse(self, payload: bytes, now_ns: int) -> Acknowledgement | None:

@@ -7,11 +7,13 @@ from pydantic import ValidationError
 
 from models.errors import ConfigError
 from models.messages import (
+    DIGEST_CHARS,
     REASON_MAX_CHARS,
     Acknowledgement,
     AlertEvent,
     DaemonState,
     StationStatus,
+    content_digest,
     fit_reason,
 )
 from models.topics import StationTopics, parse_topic
@@ -140,6 +142,35 @@ def test_acknowledged_ranges_are_pairs() -> None:
     assert Acknowledgement.model_validate_json(text).ranges == ((5, 7), (9, 9))
     with pytest.raises(ValidationError):
         Acknowledgement.model_validate_json(text.replace("[5, 7]", "[5]"))
+
+
+def test_digest_is_the_same_for_every_transmission_and_order_of_keys() -> None:
+    first = alert(thumbnail_sha256="ab", replayed=False, nonce="n")
+    again = alert(nonce="n", replayed=True)
+    again["data"]["thumbnail_sha256"] = None
+    backwards = dict(reversed(again.items()))
+    backwards["data"] = dict(reversed(again["data"].items()))
+    assert len(content_digest(first)) == DIGEST_CHARS
+    assert content_digest(first) == content_digest(again) == content_digest(backwards)
+
+
+def test_digest_does_not_depend_on_the_envelope_of_a_version() -> None:
+    later = {**alert(), "schema_version": 2, "traceparent": "new in version 2"}
+    assert content_digest(later) == content_digest(alert())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"nonce": "m"}, {"frame_id": 8}, {"detections": []}, {"field_of_later": 1}],
+    ids=["nonce", "frame", "detections", "unknown field"],
+)
+def test_digest_covers_all_the_content(changes: dict[str, Any]) -> None:
+    assert content_digest(alert(**changes)) != content_digest(alert())
+
+
+@pytest.mark.parametrize("name", ["id", "type", "time"])
+def test_digest_covers_the_identity(name: str) -> None:
+    assert content_digest({**alert(), name: "other"}) != content_digest(alert())
 
 
 @pytest.mark.parametrize("cameras", [0, 1, 12, 60, 500])

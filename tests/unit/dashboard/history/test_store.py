@@ -5,17 +5,33 @@ import stat
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dashboard.history.acknowledged_ranges import MAX_STREAMS_PER_STATION
+from dashboard.history import known_events
+from dashboard.history.acknowledged_ranges import AHEAD_MAX, MAX_STREAMS_PER_STATION
 from dashboard.history.last_seen import MAX_CAMERAS_PER_STATION
 from dashboard.history.schema import SCHEMA_VERSION, open_for_writing
 from dashboard.history.store import Store
 from dashboard.history.unannounced import MAX_PER_STATION
-from dashboard.messages import Image, Loss, PartVerdict, RejectionReason, Sender
+from dashboard.messages import (
+    Image,
+    Loss,
+    PartVerdict,
+    Record,
+    RejectionReason,
+    Sender,
+)
 from models.errors import ConfigError
-from models.messages import LossData, LossEvent, VerdictData, VerdictEvent, VerdictKind
+from models.messages import (
+    AlertEvent,
+    LossData,
+    LossEvent,
+    VerdictData,
+    VerdictEvent,
+    VerdictKind,
+)
 from models.topics import StationTopics
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import (
@@ -26,6 +42,7 @@ from tests.unit.dashboard.history_file import (
     HistoryFile,
     alert_record,
     image_record,
+    read,
 )
 
 DAY_MS = 24 * 3600 * 1000
@@ -41,8 +58,27 @@ def acked(file: HistoryFile, *records: object) -> list[tuple[int, int]]:
     return sorted(ranges)
 
 
+def acknowledged_digests(file: HistoryFile, *records: Record) -> list[tuple[int, str]]:
+    """Return the positions and digests that are acknowledged after a commit."""
+    return [each for _, ack in file.record(*records).acks for each in ack.digests]
+
+
+def conflicts(file: HistoryFile) -> list[tuple[str, str]]:
+    """Return id and digest of the events that are kept beside, oldest first."""
+    with sqlite3.connect(file.path) as db:
+        rows = db.execute("SELECT id, digest FROM conflicts ORDER BY rowid").fetchall()
+    db.close()
+    return rows
+
+
+def without_picture(event: AlertEvent) -> AlertEvent:
+    """Return an alert as it is sent again when its picture was evicted."""
+    changes = {"thumbnail_sha256": None, "replayed": True}
+    return event.model_copy(update={"data": event.data.model_copy(update=changes)})
+
+
 def verdict_record(seq: int, kind: VerdictKind = VerdictKind.OK) -> PartVerdict:
-    now = datetime.now(UTC)
+    now = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)  # sent again, it is the same
     event = VerdictEvent(
         id=f"press-1-00ff:{seq}",
         source=PRESS.root,
@@ -61,7 +97,28 @@ def verdict_record(seq: int, kind: VerdictKind = VerdictKind.OK) -> PartVerdict:
             captured_at=now,
         ),
     )
-    return PartVerdict(Sender(PRESS, "top", NOW_MS, is_retained=False), event, NOW_MS)
+    record = read(PRESS.camera("top", "verdict"), event.model_dump_json())
+    assert isinstance(record, PartVerdict)
+    return record
+
+
+def loss_record(seq: int, count: int, **changes: Any) -> Loss:
+    values = {"kind": "image", "first_seq": 3, "last_seq": 9, **changes}
+    data = LossData(
+        seq=seq,
+        stream="press-1-00ff",
+        site="plant",
+        line="line-1",
+        station="press-1",
+        boot_id="boot-1",
+        count=count,
+        **values,
+    )
+    now = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+    event = LossEvent(id=f"press-1-00ff:{seq}", source=PRESS.root, time=now, data=data)
+    record = read(PRESS.loss, event.model_dump_json())
+    assert isinstance(record, Loss)
+    return record
 
 
 def test_same_alert_twice_makes_one_row(file: HistoryFile) -> None:
@@ -108,8 +165,9 @@ def test_wrong_picture_completes_nothing_and_the_right_one_replaces_it(
 
 
 def test_alert_sent_again_without_its_picture_is_complete(file: HistoryFile) -> None:
-    file.record(alert_record(alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)))
-    assert acked(file, alert_record(alert_event(PRESS, 1))) == [(1, 1)]
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(alert_record(event))
+    assert acked(file, alert_record(without_picture(event))) == [(1, 1)]
     assert not file.history.alerts(1)[0]["awaits_image"]
 
 
@@ -177,23 +235,93 @@ def test_gap_is_visible_until_it_is_filled(file: HistoryFile) -> None:
 
 
 def test_loss_record_is_kept_and_acknowledged(file: HistoryFile) -> None:
-    data = LossData(
-        seq=1,
-        stream="press-1-00ff",
-        site="plant",
-        line="line-1",
-        station="press-1",
-        boot_id="boot-1",
-        kind="image",
-        first_seq=3,
-        last_seq=9,
-        count=5,
-    )
-    now = datetime.now(UTC)
-    event = LossEvent(id="press-1-00ff:1", source=PRESS.root, time=now, data=data)
-    sender = Sender(PRESS, "", NOW_MS, is_retained=False)
-    assert acked(file, Loss(sender, event)) == [(1, 1)]
+    assert acked(file, loss_record(1, 5)) == [(1, 1)]
     assert file.history.totals(NOW_MS)["shed_by_stations"] == 5
+
+
+@pytest.mark.parametrize("kind", ["alert", "verdict", "loss"])
+def test_same_id_with_other_content_is_refused_and_kept_beside(
+    file: HistoryFile, kind: str
+) -> None:
+    forged, real = {
+        "alert": [alert_record(alert_event(PRESS, 1, frame_id=n)) for n in (1, 2)],
+        "verdict": [verdict_record(1, each) for each in list(VerdictKind)[:2]],
+        "loss": [loss_record(1, count) for count in (1, 2)],
+    }[kind]
+    file.record(forged)
+    committed = file.record(real, real)
+    assert committed.acks == []
+    assert committed.duplicates == 0
+    reasons = [each.reason for each in committed.rejections]
+    assert reasons == [RejectionReason.CONFLICT] * 2
+    assert "in the history with other content" in committed.rejections[0].detail
+    assert conflicts(file) == [(real.event.id, real.digest)]
+    assert acknowledged_digests(file, forged) == [(1, forged.digest)]
+
+
+def test_same_id_as_another_kind_of_event_is_refused(file: HistoryFile) -> None:
+    file.record(verdict_record(1))
+    committed = file.record(alert_record(alert_event(PRESS, 1)), loss_record(1, 1))
+    assert [each.reason for each in committed.rejections] == [
+        RejectionReason.CONFLICT
+    ] * 2
+    assert committed.acks == []
+    assert committed.alerts == []
+
+
+def test_same_id_in_one_commit_with_other_content_is_refused(
+    file: HistoryFile,
+) -> None:
+    first, second = (alert_record(alert_event(PRESS, 1, frame_id=n)) for n in (1, 2))
+    committed = file.record(first, second)
+    assert [each.reason for each in committed.rejections] == [RejectionReason.CONFLICT]
+    ((_, ack),) = committed.acks
+    assert ack.digests == ((1, first.digest),)
+
+
+def test_alert_with_another_picture_is_refused(file: HistoryFile) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(alert_record(event))
+    data = event.data.model_copy(update={"thumbnail_sha256": "00" * 32})
+    other = event.model_copy(update={"data": data})
+    committed = file.record(alert_record(other))
+    assert [each.reason for each in committed.rejections] == [RejectionReason.CONFLICT]
+    assert acked(file, image_record(event)) == [(1, 1)]
+
+
+def test_conflicts_of_a_station_are_bounded(
+    file: HistoryFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_events, "MAX_CONFLICTS_PER_STATION", 3)
+    file.record(alert_record(alert_event(PRESS, 1)))
+    others = [alert_record(alert_event(PRESS, 1, frame_id=n)) for n in range(5, 12)]
+    assert len(file.record(*others).rejections) == 7
+    assert conflicts(file) == [(each.event.id, each.digest) for each in others[-3:]]
+    file.store.prune(NOW_MS + 2 * DAY_MS, RAN_MS, 1, 1)
+    assert conflicts(file) == []
+
+
+def test_position_far_ahead_is_refused_and_the_others_are_taken(
+    file: HistoryFile,
+) -> None:
+    file.record(verdict_record(1))
+    ahead = [verdict_record(1 + AHEAD_MAX + 1), verdict_record(1 + AHEAD_MAX)]
+    far = alert_event(PRESS, 2**40, thumbnail_sha256=JPEG_SHA256)
+    committed = file.record(*ahead, image_record(far), alert_record(far))
+    assert [each.reason for each in committed.rejections] == [
+        RejectionReason.FAR_AHEAD
+    ] * 3
+    ((_, ack),) = committed.acks
+    assert [seq for seq, _ in ack.digests] == [1 + AHEAD_MAX]
+
+
+def test_alert_that_a_later_picture_completes_is_acknowledged_with_its_digest(
+    file: HistoryFile,
+) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    record = alert_record(event)
+    assert acknowledged_digests(file, record) == []
+    assert acknowledged_digests(file, image_record(event)) == [(1, record.digest)]
 
 
 def test_stream_belongs_to_the_station_that_used_it_first(file: HistoryFile) -> None:
@@ -272,25 +400,7 @@ def test_pictures_of_no_alert_are_found_again_after_a_restart(tmp_path: Path) ->
 
 def test_count_of_losses_never_overflows(file: HistoryFile) -> None:
     for seq in (1, 2):
-        lost = LossData(
-            seq=seq,
-            stream="press-1-00ff",
-            site="plant",
-            line="line-1",
-            station="press-1",
-            boot_id="boot-1",
-            kind="image",
-            first_seq=0,
-            last_seq=0,
-            count=2**63 - 1,
-        )
-        event = LossEvent(
-            id=f"press-1-00ff:{seq}",
-            source=PRESS.root,
-            time=datetime.now(UTC),
-            data=lost,
-        )
-        file.record(Loss(Sender(PRESS, "", NOW_MS, is_retained=False), event))
+        file.record(loss_record(seq, 2**63 - 1, first_seq=0, last_seq=0))
     assert file.history.totals(NOW_MS)["shed_by_stations"] > 0
 
 
@@ -373,7 +483,7 @@ def test_history_of_a_newer_dashboard_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     db.close()
-    with pytest.raises(ConfigError, match="schema 2"):
+    with pytest.raises(ConfigError, match=f"schema {SCHEMA_VERSION + 1}"):
         Store(path)
 
 
@@ -384,11 +494,11 @@ def test_history_in_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> N
 
 
 def test_history_is_the_same_after_it_was_opened_again(tmp_path: Path) -> None:
-    first = HistoryFile(tmp_path)
-    first.record(alert_record(alert_event(PRESS, 1)))
+    first, event = HistoryFile(tmp_path), alert_event(PRESS, 1)
+    first.record(alert_record(event))
     first.store.close()
     second = HistoryFile(tmp_path)
-    assert second.record(alert_record(alert_event(PRESS, 1))).duplicates == 1
+    assert second.record(alert_record(event)).duplicates == 1
     assert acked(second, verdict_record(2)) == [(1, 2)]
     second.store.close()
 

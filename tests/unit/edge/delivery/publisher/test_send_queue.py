@@ -3,16 +3,17 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from edge.config.station import CollectorAck
+from edge.delivery.outbox.events import cloud_event
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_queue import COLLECTOR_GRACE_NS, Packet, SendQueue
-from models.messages import Acknowledgement
+from models.messages import Acknowledgement, content_digest
 from tests.simulators.alerts import (
     ALERT_TOPIC,
     TOPICS,
@@ -74,10 +75,29 @@ def confirm(send_queue: SendQueue, outbox: Outbox, seq: int, now_ns: int) -> Non
 
 
 def acknowledge(
-    send_queue: SendQueue, outbox: Outbox, high_water: int, *ranges: tuple[int, int]
+    send_queue: SendQueue,
+    outbox: Outbox,
+    *seqs: int,
+    claimed: int = 0,
+    digests: Mapping[int, str] | None = None,
 ) -> None:
+    """Acknowledge events that a collector has read.
+
+    Args:
+        seqs: Of events in the outbox.
+        claimed: ``high_water``.
+        digests: Further ones.
+    """
+    stream = outbox.stream
+    proven = {}
+    for was_sent in (False, True):
+        for each in outbox.read(0, 9999, was_sent=was_sent) or []:
+            event = cloud_event(each, stream, replayed=False, with_image=False)
+            proven[each.seq] = content_digest(event)
     message = Acknowledgement(
-        stream=outbox.stream, high_water=high_water, ranges=ranges
+        stream=stream,
+        high_water=claimed,
+        digests=[(seq, proven[seq]) for seq in seqs] + list((digests or {}).items()),
     )
     send_queue.acknowledged(message.model_dump_json().encode(), 0)
 
@@ -117,7 +137,7 @@ def test_no_more_than_the_window_is_sent_without_an_acknowledgement(
         put(outbox, number)
     send_queue = queue_of(outbox)
     assert len(seqs(send_queue.packets(1000, 0))) == 200
-    acknowledge(send_queue, outbox, 10)
+    acknowledge(send_queue, outbox, *range(1, 11))
     assert seqs(send_queue.packets(1000, 0)) == list(range(201, 211))
 
 
@@ -172,18 +192,24 @@ def test_confirmed_events_do_not_go_again_where_no_collector_is_known(
     assert seqs(send_queue.packets(10, 0) + send_queue.packets(10, 0)) == [2]
 
 
-def test_collector_that_acknowledges_nothing_yet_is_sent_everything(
+def test_collector_that_acknowledges_one_event_is_sent_everything(
     outbox: Outbox,
 ) -> None:
     put(outbox, 1)
+    put(outbox, 2)
     send_queue = queue_of(outbox, CollectorAck.AUTO)
     send_queue.packets(10, 0)
-    confirm(send_queue, outbox, 1, 0)
+    for seq in (1, 2):
+        confirm(send_queue, outbox, seq, 0)
     settle(outbox)
     send_queue.packets(10, 0)
-    acknowledge(send_queue, outbox, 0)
+    acknowledge(send_queue, outbox, claimed=2)
+    acknowledge(send_queue, outbox, digests={2: "0" * 32})
+    assert not outbox.collector_known, "these prove nothing"
+    acknowledge(send_queue, outbox, 2)
     assert outbox.collector_known
-    assert seqs(send_queue.packets(10, 0)) == [1]
+    settle(outbox)
+    assert 1 in seqs(send_queue.packets(10, 0) + send_queue.packets(10, 0))
 
 
 def test_undelivered_counts_by_the_rule_in_force(outbox: Outbox) -> None:
@@ -195,8 +221,6 @@ def test_undelivered_counts_by_the_rule_in_force(outbox: Outbox) -> None:
     wait_until(outbox, lambda: outbox.unsent() == 0)
     assert send_queue.undelivered(5 * SECOND_NS) == 1, "a collector may show itself"
     assert send_queue.undelivered(5 * SECOND_NS + COLLECTOR_GRACE_NS) == 0
-    acknowledge(send_queue, outbox, 0)
-    assert send_queue.undelivered(99 * SECOND_NS) == 1
     acknowledge(send_queue, outbox, 1)
     wait_until(outbox, lambda: outbox.depth() == 0)
     assert send_queue.undelivered(99 * SECOND_NS) == 0
@@ -249,22 +273,70 @@ def test_confirmation_of_another_stream_is_ignored(
     assert outbox.depth() == outbox.unsent() == 2
 
 
-@pytest.mark.parametrize(
-    "bad", [(1, 10**30), (1, 3), (0, 1), (-(10**30), 1), (2, 1), (3, 3)]
-)
-def test_acknowledgement_of_events_never_sent_is_refused_and_loses_nothing(
-    outbox: Outbox, bad: tuple[int, int]
-) -> None:
+def test_acknowledgement_that_proves_nothing_deletes_nothing(outbox: Outbox) -> None:
+    for number in range(3):
+        put(outbox, number)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    send_queue.packets(2, 0)
+    acknowledge(send_queue, outbox, claimed=2)
+    acknowledge(send_queue, outbox, digests={1: "0" * 32, 2: ""})
+    acknowledge(send_queue, outbox, digests={99: "0" * 32})
+    settle(outbox)
+    assert send_queue.refused_acknowledgements == 3
+    assert outbox.acknowledged == 0
+    assert outbox.depth() == 4
+    assert not outbox.collector_known
+    assert alarms.text.count("Fix: ") == 3
+
+
+def test_event_beside_a_forged_one_is_acknowledged(outbox: Outbox) -> None:
     put(outbox, 1)
     put(outbox, 2)
-    send_queue = queue_of(outbox)
-    acknowledge(send_queue, outbox, 0, (1, 1), bad)
-    assert send_queue.bad_acknowledgements == 1
-    assert put(outbox, 3) == 3
-    assert outbox.depth() == 3
-    acknowledge(send_queue, outbox, 1, (3, 3))
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    send_queue.packets(9, 0)
+    forged = {2: "0" * 32, 3: "0" * 32}
+    acknowledge(send_queue, outbox, 1, claimed=396, digests=forged)
     settle(outbox)
-    assert outbox.acknowledged == 2
+    assert outbox.acknowledged == 1
+    assert "events that this station never sent" in alarms.text
+
+
+def test_event_that_this_daemon_has_not_sent_yet_is_not_deleted(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    before = queue_of(outbox)
+    before.packets(9, 0)
+    after, alarms = watched_queue(outbox, CollectorAck.REQUIRED)  # a restart
+    acknowledge(after, outbox, 1)
+    settle(outbox)
+    assert outbox.acknowledged == 0
+    assert alarms.text == "", "it is no fault: the event is sent again"
+    after.packets(9, 0)
+    acknowledge(after, outbox, 1)
+    settle(outbox)
+    assert outbox.acknowledged == 1
+
+
+def test_acknowledgement_is_ignored_where_the_broker_is_enough(outbox: Outbox) -> None:
+    put(outbox, 1)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.OFF)
+    send_queue.packets(9, 0)
+    acknowledge(send_queue, outbox, claimed=1)
+    settle(outbox)
+    assert outbox.depth() == 2
+    assert alarms.text == ""
+
+
+def test_events_with_the_same_content_have_other_nonces(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1)
+    put(outbox, 1)
+    packets = queue_of(outbox).packets(9, 0)
+    first, second = (data_of(each)["nonce"] for each in packets)
+    assert first != second
+    assert len(str(first)) == 16
 
 
 # --- faults for a person ---------------------------------------------------------
@@ -292,11 +364,11 @@ def test_event_that_only_the_broker_acknowledges_becomes_an_alarm(
     settle(outbox)
     send_queue.packets(0, 29 * SECOND_NS)
     assert alarms.text == ""
-    acknowledge(send_queue, outbox, 0, (2, 3))
+    acknowledge(send_queue, outbox, 2)
     send_queue.packets(0, 29 * SECOND_NS)
     send_queue.packets(0, 31 * SECOND_NS)
     assert "not by the collector for 30 s" in alarms.text, "others do not hide it"
-    acknowledge(send_queue, outbox, 3)
+    acknowledge(send_queue, outbox, 1)
     send_queue.packets(0, 31 * SECOND_NS)
     assert alarms.text == ""
 

@@ -33,9 +33,9 @@ def test_window_is_full_until_the_collector_answers() -> None:
     assert here.room == 0
     here.confirmed(1, awaits_collector=True)
     assert here.room == 0
-    here.acknowledged(1, (), 0)
+    here.acknowledged({1}, 0)
     assert here.room == 1
-    here.acknowledged(1, ((3, 3),), 0)
+    here.acknowledged({1, 3}, 0)
     assert here.room == 2
     assert 2 in here
 
@@ -107,7 +107,7 @@ def test_answer_after_silence_starts_the_redelivery_at_once_and_in_full() -> Non
     here.confirmed(1, awaits_collector=True)
     here.tick(3 * NS_PER_S)
     assert here.redelivery_limit(3 * NS_PER_S) == 0
-    here.acknowledged(1, (), 3 * NS_PER_S)
+    here.acknowledged({1}, 3 * NS_PER_S)
     assert not here.is_silent
     assert here.redelivery_limit(3 * NS_PER_S) == 200
     assert here.redelivery_cursor == 0
@@ -151,7 +151,7 @@ def test_redelivery_without_room_waits_for_an_answer_and_not_for_a_time() -> Non
     assert here.due_ns() is None, "asked again and again it would burn a core"
     here.confirmed(2, awaits_collector=True)
     assert here.due_ns() == 4 * NS_PER_S
-    here.acknowledged(2, (), 2 * NS_PER_S)
+    here.acknowledged({1, 2}, 2 * NS_PER_S)
     assert here.due_ns() == 2 * NS_PER_S
 
 
@@ -210,7 +210,7 @@ class Line:
         self.history.add(seq)
         if self.chance.random() < self.loss:
             return
-        self.window.acknowledged(0, ((seq, seq),), self.now_ns)
+        self.window.acknowledged({seq}, self.now_ns)
         self.rows.pop(seq, None)
 
 

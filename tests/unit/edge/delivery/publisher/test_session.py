@@ -1,5 +1,6 @@
 """Answers of the broker reach the send queue, the alarms and the commands."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from edge.delivery.publisher.session import (
     versions_of,
 )
 from models.broker import BrokerLogin
-from models.messages import Acknowledgement
+from models.messages import Acknowledgement, content_digest
 from models.mqtt_session import (
     RECEIVE_MAXIMUM_UNKNOWN,
     ConnectionLostError,
@@ -186,8 +187,11 @@ def test_refused_subscription_is_an_alarm(desk: Desk) -> None:
 
 
 def test_acknowledgement_reaches_the_send_queue(desk: Desk) -> None:
-    desk.send()
-    message = Acknowledgement(stream=desk.outbox.stream, high_water=1)
+    (packet,) = desk.send()
+    digest = content_digest(json.loads(packet.payload))
+    message = Acknowledgement(
+        stream=desk.outbox.stream, high_water=0, digests=((1, digest),)
+    )
     desk.answer(received(TOPICS.ack, message.model_dump_json().encode()))
     assert desk.outbox.collector_known
 
