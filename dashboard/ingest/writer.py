@@ -143,7 +143,8 @@ class HistoryWriter:
             return ""
         counts = [f"{self.rejected[each]} {each}" for each in ALARMING]
         return (
-            f"limits of a sender were reached (since the start: {', '.join(counts)}, "
+            "limits of a sender were reached, or it contradicts the history (since "
+            f"the start: {', '.join(counts)}, "
             f"{self.forgotten} senders forgotten); the log names the topics"
         )
 

@@ -257,7 +257,11 @@ def test_unreadable_acknowledgement_is_counted_and_not_a_fault_of_the_station(
         assert until(lambda: edge.outbox.unsent() == 0)
         for payload in (b"{", b"[]", b"\xff", b'{"stream": 7}'):
             other.publish(TOPICS.ack, payload)
-        good = Acknowledgement(stream=edge.outbox.stream, high_water=1, ranges=())
+        good = Acknowledgement(
+            stream=edge.outbox.stream,
+            high_water=0,
+            digests=tuple(edge.digests().items()),
+        )
         other.publish(TOPICS.ack, good.model_dump_json())
         assert until(lambda: edge.outbox.depth() == 0)
         assert edge.publisher.callback_errors == 0

@@ -4,12 +4,24 @@ from pathlib import Path
 from typing import Self
 
 from edge.config.station import BrokerSettings
+from edge.delivery.outbox.events import cloud_event
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
-from models.messages import DaemonState
+from models.messages import DaemonState, content_digest
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, station_status
 
 LIMIT_S = 30.0
+
+
+def digests_of(outbox: Outbox) -> dict[int, str]:
+    """Return the digest of each event in an outbox, by position."""
+    return {
+        each.seq: content_digest(
+            cloud_event(each, outbox.stream, replayed=False, with_image=False)
+        )
+        for was_sent in (False, True)
+        for each in outbox.read(0, 9999, was_sent=was_sent) or []
+    }
 
 
 class SimEdge:
@@ -45,6 +57,10 @@ class SimEdge:
         ]
         for future in futures:
             future.result(10)
+
+    def digests(self) -> dict[int, str]:
+        """Return the digest of each event in the outbox, by position."""
+        return digests_of(self.outbox)
 
     def close(self) -> None:
         """Stop in order."""

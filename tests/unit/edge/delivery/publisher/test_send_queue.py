@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge.config.station import CollectorAck
-from edge.delivery.outbox.events import cloud_event
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_queue import COLLECTOR_GRACE_NS, Packet, SendQueue
-from models.messages import Acknowledgement, content_digest
+from models.messages import Acknowledgement
 from tests.simulators.alerts import (
     ALERT_TOPIC,
     TOPICS,
@@ -22,6 +21,7 @@ from tests.simulators.alerts import (
     jpeg,
     verdict,
 )
+from tests.simulators.edge import digests_of
 
 SECOND_NS = 1_000_000_000
 LIMIT_S = 10.0
@@ -88,14 +88,9 @@ def acknowledge(
         claimed: ``high_water``.
         digests: Further ones.
     """
-    stream = outbox.stream
-    proven = {}
-    for was_sent in (False, True):
-        for each in outbox.read(0, 9999, was_sent=was_sent) or []:
-            event = cloud_event(each, stream, replayed=False, with_image=False)
-            proven[each.seq] = content_digest(event)
+    proven = digests_of(outbox)
     message = Acknowledgement(
-        stream=stream,
+        stream=outbox.stream,
         high_water=claimed,
         digests=[(seq, proven[seq]) for seq in seqs] + list((digests or {}).items()),
     )
