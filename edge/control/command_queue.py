@@ -25,10 +25,12 @@ from models.commands import (
 )
 from models.errors import ConfigError
 from models.messages import fit_reason
+from models.token_bucket import TokenBucket
 from models.topics import StationTopics, check_name
 
 QUEUE_COMMANDS = 4096  # 16 MiB at the largest payload
 PER_POLL = 256  # a frame waits at most for so many: 10 ms
+PER_S = 200  # more than four cameras at 50 parts per second; a flood is refused
 LOGGED_CHARS = 60  # of a verb: it may be any text
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class CommandQueue:
         self._is_clock_synchronized = is_clock_synchronized
         self._gate = CommandGate()
         self._queue: deque[RawCommand] = deque()
+        self._bucket = TokenBucket(PER_S, QUEUE_COMMANDS)  # of the network thread
         self._overflowed = 0  # written by the network thread alone
         self._refused: Counter[CommandRefusal] = Counter()
 
@@ -72,15 +75,19 @@ class CommandQueue:
 
     def enqueue(self, topic: str, payload: bytes, is_retained: bool) -> None:  # noqa: FBT001 (called by the publisher)
         """Add a message of any bytes; called by the network thread, returns at once."""
-        if len(self._queue) >= QUEUE_COMMANDS:
+        now_ns = time.monotonic_ns()
+        is_full = len(self._queue) >= QUEUE_COMMANDS
+        if is_full or not self._bucket.take(1, now_ns):
             self._overflowed += 1
             if self._overflowed == 1:  # the rest is counted, not logged
-                logger.warning("commands_overflow queue=%d", QUEUE_COMMANDS)
+                logger.warning(
+                    "commands_overflow queue=%d per_s=%d", QUEUE_COMMANDS, PER_S
+                )
             return
         verb = topic.rpartition("/")[2]
         # One byte more than allowed shows that the payload is oversized.
         kept = bytes(payload[: COMMAND_MAX_BYTES + 1])
-        self._queue.append(RawCommand(verb, kept, is_retained, time.monotonic_ns()))
+        self._queue.append(RawCommand(verb, kept, is_retained, now_ns))
 
     def poll(
         self, channels: Sequence[CameraChannel], limit: int = PER_POLL

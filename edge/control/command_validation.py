@@ -7,6 +7,7 @@ refusal states the station's clock, because a station whose clock is wrong refus
 commands, and its owner must be able to see why.
 """
 
+import heapq
 import json
 import re
 from collections.abc import Mapping
@@ -64,7 +65,8 @@ class CommandGate:
     """Admits each command once, within its time."""
 
     def __init__(self) -> None:
-        self._admitted: dict[str, datetime] = {}  # id: expires_at
+        self._admitted: set[str] = set()  # ids of commands that have not expired
+        self._ends: list[tuple[datetime, str]] = []  # a heap, by their end
 
     def admit(
         self, raw: RawCommand, now: datetime, *, clock_synchronized: bool
@@ -90,16 +92,18 @@ class CommandGate:
         return self._admit_once(command, now)
 
     def _admit_once(self, command: AnyCommand, now: datetime) -> AnyCommand | Refused:
+        # An id leaves once: a flood of commands must not cost a search through all.
+        while self._ends and self._ends[0][0] <= now:
+            self._admitted.discard(heapq.heappop(self._ends)[1])
         if command.id in self._admitted:
             reason = "this id was taken before; it is not carried out again"
             return Refused(CommandRefusal.REPLAYED, reason, command.id)
         if len(self._admitted) >= IDS_KEPT:
-            self._admitted = {i: end for i, end in self._admitted.items() if end > now}
-        if len(self._admitted) >= IDS_KEPT:
             # Dropping the oldest id would let its command be executed twice.
             reason = f"{IDS_KEPT} commands have not expired yet"
             return Refused(CommandRefusal.QUEUE_FULL, reason, command.id)
-        self._admitted[command.id] = command.expires_at
+        self._admitted.add(command.id)
+        heapq.heappush(self._ends, (command.expires_at, command.id))
         return command
 
 

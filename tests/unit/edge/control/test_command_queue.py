@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edge.control import command_queue
-from edge.control.command_queue import CommandQueue
+from edge.control.command_queue import PER_S, QUEUE_COMMANDS, CommandQueue
 from edge.inspection.camera_channel import CameraChannel
 from models.commands import COMMAND_MAX_BYTES, CommandRefusal, CommandVerb
 from tests.simulators.alerts import TOPICS
@@ -87,6 +87,21 @@ def test_command_beyond_the_queue_is_counted_and_logged_once(
         enqueue(queue, id=f"c-{number}")
     assert queue.refused == {CommandRefusal.QUEUE_FULL: 3}
     assert caplog.text.count("commands_overflow") == 1
+
+
+def test_flood_is_refused_beyond_its_rate(
+    queue: CommandQueue, triggered: CameraChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = 0
+    monkeypatch.setattr(command_queue.time, "monotonic_ns", lambda: now_ns)
+    answered = 0
+    for number in range(20_000):  # 1,000 commands per second for 20 s
+        now_ns += 1_000_000
+        enqueue(queue, id=f"c-{number}")
+        answered += len(list(queue.poll([triggered])))
+    expected = QUEUE_COMMANDS + 20 * PER_S
+    assert answered == pytest.approx(expected, abs=2)
+    assert queue.refused[CommandRefusal.QUEUE_FULL] == 20_000 - answered
 
 
 def test_oversized_payload_is_cut_and_refused_without_a_reply(

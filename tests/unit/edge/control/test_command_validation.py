@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -157,3 +158,38 @@ def test_memory_of_ids_is_bounded_and_gives_room_as_they_expire() -> None:
     later = NOW + timedelta(seconds=61)
     fresh = raw(id="one-more", expires_at=(later + timedelta(seconds=9)).isoformat())
     assert isinstance(gate.admit(fresh, later, clock_synchronized=True), TriggerCommand)
+
+
+def test_flood_beyond_the_memory_costs_no_search_through_all_ids() -> None:
+    gate = CommandGate()
+    for number in range(IDS_KEPT):
+        gate.admit(raw(id=f"c-{number}"), NOW, clock_synchronized=True)
+    flood = [raw(id=f"more-{number}") for number in range(2000)]
+    began_s = time.process_time()
+    for each in flood:
+        assert isinstance(gate.admit(each, NOW, clock_synchronized=True), Refused)
+    # Searching took 1 ms for each command, more than reading it.
+    assert time.process_time() - began_s < 1.0
+
+
+def test_id_is_free_again_after_its_end_and_not_before() -> None:
+    gate = CommandGate()
+    ends = {"late": 90, "early": 30, "middle": 60}
+    for name, end_s in ends.items():
+        expires_at = (NOW + timedelta(seconds=end_s)).isoformat()
+        command = raw(id=name, expires_at=expires_at)
+        assert not isinstance(
+            gate.admit(command, NOW, clock_synchronized=True), Refused
+        )
+    now = NOW + timedelta(seconds=61)
+    expires_at = (now + timedelta(seconds=9)).isoformat()
+    admitted = {
+        name: not isinstance(
+            gate.admit(
+                raw(id=name, expires_at=expires_at), now, clock_synchronized=True
+            ),
+            Refused,
+        )
+        for name in ends
+    }
+    assert admitted == {"late": False, "early": True, "middle": True}
