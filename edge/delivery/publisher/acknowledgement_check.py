@@ -12,6 +12,7 @@ import logging
 from enum import StrEnum
 
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
+from models.counted import counted
 from models.messages import SCHEMA_VERSION, Acknowledgement
 from models.token_bucket import TokenBucket
 
@@ -120,7 +121,7 @@ class AcknowledgementCheck:
     def _parse(self, payload: bytes, now_ns: int) -> Acknowledgement | None:
         size_bytes = len(payload)
         if size_bytes > ACK_MAX_BYTES:
-            self._refuse(f"{size_bytes} bytes are more than {ACK_MAX_BYTES}")
+            self._refuse(f"{counted(size_bytes, 'byte')} are more than {ACK_MAX_BYTES}")
             return None
         if not self._bucket.take(size_bytes + ACK_COST_BYTES, now_ns):
             self._refuse("too many")
