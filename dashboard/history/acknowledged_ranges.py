@@ -14,7 +14,7 @@ from models.messages import Acknowledgement, ranges_of
 from models.topics import StationTopics
 
 MAX_STREAMS_PER_STATION = 256  # one starts only after the disk was wiped
-ENTRIES_PER_ACK = 100  # an acknowledgement stays below 10 kB; stations read 16 kB
+ENTRIES_PER_ACK = 100  # an acknowledgement stays below 12 kB; stations read 16 kB
 # A position far beyond the highest one is none that the station has given. After a
 # pause of the collector it may be higher, because the station has evicted what was
 # between: no station gives 1,000 positions per second.

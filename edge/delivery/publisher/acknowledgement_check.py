@@ -16,7 +16,7 @@ from models.counted import counted
 from models.messages import SCHEMA_VERSION, Acknowledgement
 from models.token_bucket import TokenBucket
 
-ACK_MAX_BYTES = 16 * 1024  # a dashboard sends at most 10 kB
+ACK_MAX_BYTES = 16 * 1024  # a dashboard sends at most 12 kB
 # A dashboard sends 50 bytes per event; 10,000 events per second are ten times the
 # measured rate of a backlog. Reading as many bytes takes 3 % of a core.
 ACK_BYTES_PER_S, ACK_BURST_BYTES = 512 * 1024, 1024 * 1024
