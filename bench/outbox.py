@@ -25,7 +25,7 @@ from demo.broker import free_port, start_broker
 from demo.children import ChildCommand, Children, StopRequest
 from demo.history import HistoryClient
 from edge.config.station import BrokerSettings, CollectorAck
-from edge.delivery.outbox.events import cloud_event, encode
+from edge.delivery.outbox.events import render
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
 from models.messages import DaemonState, StationStatus
@@ -62,8 +62,7 @@ def measure_commit(folder: Path, count: int) -> dict[str, Any]:
     try:
         seconds = commit(outbox, count)
         (first,) = outbox.read(0, 1, was_sent=False) or ()
-        event = cloud_event(first, outbox.stream, replayed=False, with_image=False)
-        wire = encode(event)
+        sent = render(first, outbox.stream, replayed=False, with_image=False)
     finally:
         outbox.close()
     return {
@@ -71,7 +70,7 @@ def measure_commit(folder: Path, count: int) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "alerts_per_s": round(count / seconds),
         "bytes_on_disk_each": len(first.event.data),
-        "bytes_on_the_wire_each": len(wire),
+        "bytes_on_the_wire_each": len(sent.payload),
     }
 
 

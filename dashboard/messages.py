@@ -26,6 +26,7 @@ from models.messages import (
     StationStatus,
     VerdictEvent,
     content_digest,
+    content_text,
 )
 from models.topics import ParsedTopic, StationTopics, parse_topic
 
@@ -246,7 +247,7 @@ def _parse_event(payload: bytes, layout: type[AnyMessage]) -> tuple[AnyMessage, 
     document = _parse(payload, JSON_MAX_BYTES)
     event = _validate(document, payload, layout)
     try:
-        return event, content_digest(document)
+        return event, content_digest(document, content_text(document["data"]))
     except RecursionError as exc:
         raise _RefusedError(RejectionReason.WRONG_SHAPE, "nested too deeply") from exc
 

@@ -39,7 +39,10 @@ THUMBNAIL_MAX_BYTES = 128 * 1024
 REASON_MAX_CHARS = 500  # the longest text that a collector accepts
 DIGEST_CHARS = 32  # 128 bits: cannot be guessed, and an acknowledgement stays short
 # An event that is sent again may differ in these: their values are not its content.
-_NOT_CONTENT = ("replayed", "thumbnail_sha256")
+NOT_CONTENT = ("replayed", "thumbnail_sha256")
+_CONTENT_JSON = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":")
+)
 
 Reason = Annotated[str, Field(max_length=REASON_MAX_CHARS)]
 Digest = Annotated[str, Field(max_length=DIGEST_CHARS)]
@@ -294,29 +297,40 @@ class Acknowledgement(_Message):
         max_length=1000,
         description="seq and digest of each event that was just received, for the "
         "first time or again. The digest is the start of the SHA-256 of id, type, time "
-        "and data as JSON with sorted keys, without data.replayed and "
-        "data.thumbnail_sha256.",
+        "and data, each on a line; data as compact JSON in UTF-8 with sorted keys, "
+        "without replayed and thumbnail_sha256.",
     )
 
 
-def content_digest(event: Mapping[str, Any]) -> str:
+def content_text(data: Mapping[str, Any]) -> str:
+    """Return an event's data as JSON with sorted keys, for ``content_digest``.
+
+    What may differ between the transmissions of an event is left out.
+
+    Args:
+        data: ``data`` of the CloudEvent, as parsed from its JSON.
+    """
+    content = {name: data[name] for name in data if name not in NOT_CONTENT}
+    return _CONTENT_JSON.encode(content)
+
+
+def content_digest(event: Mapping[str, Any], data_text: str) -> str:
     """Return the digest of an event's content, as in ``Acknowledgement.digests``.
 
     It is the same for every transmission of an event, and for readers of other
     versions: it does not depend on the fields that a version knows.
 
     Args:
-        event: The CloudEvent, as parsed from its JSON.
+        event: The CloudEvent; only id, type and time count.
+        data_text: From ``content_text``.
 
     Returns:
         ``DIGEST_CHARS`` hexadecimal digits.
     """
-    data = event.get("data")
-    if isinstance(data, Mapping):
-        data = {name: data[name] for name in data if name not in _NOT_CONTENT}
-    content = [event.get("id"), event.get("type"), event.get("time"), data]
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
+    text = f"{event.get('id')}\n{event.get('type')}\n{event.get('time')}\n{data_text}"
+    # Half a surrogate pair is valid JSON, and no text.
+    content = text.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(content).hexdigest()[:DIGEST_CHARS]
 
 
 def ranges_of(seqs: Iterable[int]) -> list[tuple[int, int]]:

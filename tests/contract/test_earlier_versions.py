@@ -13,7 +13,7 @@ import pytest
 
 from deploy.installer import open_installer
 from deploy.target import FlashTarget
-from edge.delivery.outbox.events import EventKind, cloud_event, encode
+from edge.delivery.outbox.events import EventKind, render
 from edge.delivery.outbox.outbox import Outbox
 from models.golden import read_golden
 from models.package import open_package
@@ -95,7 +95,7 @@ def test_earlier_history_is_read_and_events_sent_again_are_duplicates(
     again = [
         read(
             each.event.topic,
-            encode(cloud_event(each, outbox.stream, replayed=True, with_image=False)),
+            render(each, outbox.stream, replayed=True, with_image=False).payload,
         )
         for each in events
     ]

@@ -22,6 +22,7 @@ from models.messages import (
     LossEvent,
     VerdictEvent,
     content_digest,
+    content_text,
     ranges_of,
 )
 from models.topics import parse_topic
@@ -207,7 +208,9 @@ class SimCollector:
             " ON CONFLICT DO NOTHING",
             (data["stream"], data["seq"], kind, json.dumps(event)),
         )
-        self._to_ack.setdefault(data["stream"], {})[data["seq"]] = content_digest(event)
+        self._to_ack.setdefault(data["stream"], {})[data["seq"]] = content_digest(
+            event, content_text(event["data"])
+        )
 
     def _commit_and_acknowledge(self) -> None:
         if not self._to_ack:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Self
 
 from edge.config.station import BrokerSettings
-from edge.delivery.outbox.events import cloud_event
+from edge.delivery.outbox.events import render
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher import Publisher
-from models.messages import DaemonState, content_digest
+from models.messages import DaemonState
 from tests.simulators.alerts import ALERT_TOPIC, TOPICS, alert, station_status
 
 LIMIT_S = 30.0
@@ -16,9 +16,7 @@ LIMIT_S = 30.0
 def digests_of(outbox: Outbox) -> dict[int, str]:
     """Return the digest of each event in an outbox, by position."""
     return {
-        each.seq: content_digest(
-            cloud_event(each, outbox.stream, replayed=False, with_image=False)
-        )
+        each.seq: render(each, outbox.stream, replayed=False, with_image=False).digest
         for was_sent in (False, True)
         for each in outbox.read(0, 9999, was_sent=was_sent) or []
     }

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from edge.config.station import CollectorAck
-from edge.delivery.outbox.events import QueuedEvent, cloud_event, encode
+from edge.delivery.outbox.events import QueuedEvent, render
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher.acknowledgement_check import AcknowledgementCheck
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
 from models.counted import counted
-from models.messages import content_digest, ranges_of
+from models.messages import ranges_of
 
 WINDOW_EVENTS = 200  # sent without the collector's acknowledgement
 READ_EVENTS = 50
@@ -311,13 +311,13 @@ class SendQueue:
                 self._outbox.acknowledge(self._stream, ((each.seq, each.seq),))
                 continue
             image = self._sendable_image(each)
-            event = cloud_event(
+            rendered = render(
                 each,
                 self._stream,
                 replayed=each.was_sent or each.seq <= self._window.sent_up_to,
                 with_image=image is not None,
             )
-            payload = encode(event)
+            payload = rendered.payload
             if len(payload) > (limit_bytes := self._payload_limit_bytes):
                 self._alarms.raise_alarm(
                     KEPT_KEY,
@@ -331,7 +331,7 @@ class SendQueue:
                 self._ready.append(
                     Packet(topic, image, stream=self._stream, image_of=each.seq)
                 )
-            self._check.sent(each.seq, content_digest(event))
+            self._check.sent(each.seq, rendered.digest)
             self._ready.append(
                 Packet(each.event.topic, payload, each.seq, self._stream)
             )

@@ -14,6 +14,7 @@ from models.messages import (
     DaemonState,
     StationStatus,
     content_digest,
+    content_text,
     fit_reason,
 )
 from models.topics import StationTopics, parse_topic
@@ -126,6 +127,10 @@ def test_alert_with_impossible_values_is_refused(change: dict[str, Any]) -> None
         AlertEvent.model_validate(alert(**change))
 
 
+def digest_of(event: dict[str, Any]) -> str:
+    return content_digest(event, content_text(event["data"]))
+
+
 def test_event_of_another_type_is_not_an_alert() -> None:
     with pytest.raises(ValidationError):
         AlertEvent.model_validate({**alert(), "type": "graftline.verdict.v1"})
@@ -150,13 +155,13 @@ def test_digest_is_the_same_for_every_transmission_and_order_of_keys() -> None:
     again["data"]["thumbnail_sha256"] = None
     backwards = dict(reversed(again.items()))
     backwards["data"] = dict(reversed(again["data"].items()))
-    assert len(content_digest(first)) == DIGEST_CHARS
-    assert content_digest(first) == content_digest(again) == content_digest(backwards)
+    assert len(digest_of(first)) == DIGEST_CHARS
+    assert digest_of(first) == digest_of(again) == digest_of(backwards)
 
 
 def test_digest_does_not_depend_on_the_envelope_of_a_version() -> None:
     later = {**alert(), "schema_version": 2, "traceparent": "new in version 2"}
-    assert content_digest(later) == content_digest(alert())
+    assert digest_of(later) == digest_of(alert())
 
 
 @pytest.mark.parametrize(
@@ -165,12 +170,17 @@ def test_digest_does_not_depend_on_the_envelope_of_a_version() -> None:
     ids=["nonce", "frame", "detections", "unknown field"],
 )
 def test_digest_covers_all_the_content(changes: dict[str, Any]) -> None:
-    assert content_digest(alert(**changes)) != content_digest(alert())
+    assert digest_of(alert(**changes)) != digest_of(alert())
+
+
+def test_digest_of_any_text_is_computed() -> None:
+    half_a_pair = json.loads('"\\ud800"')
+    assert digest_of(alert(camera=half_a_pair)) != digest_of(alert(camera="Würth"))
 
 
 @pytest.mark.parametrize("name", ["id", "type", "time"])
 def test_digest_covers_the_identity(name: str) -> None:
-    assert content_digest({**alert(), name: "other"}) != content_digest(alert())
+    assert digest_of({**alert(), name: "other"}) != digest_of(alert())
 
 
 @pytest.mark.parametrize("cameras", [0, 1, 12, 60, 500])

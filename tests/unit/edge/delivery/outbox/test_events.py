@@ -1,16 +1,27 @@
 """Events of the outbox as CloudEvents."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+
+import pytest
 
 from edge.delivery.outbox.events import (
     EventKind,
     NewEvent,
     QueuedEvent,
-    cloud_event,
-    encode,
+    render,
 )
 from edge.delivery.outbox.eviction import Eviction
-from models.messages import AlertData, AlertEvent, LossEvent, VerdictData, VerdictEvent
+from models.messages import (
+    AlertData,
+    AlertEvent,
+    LossEvent,
+    VerdictData,
+    VerdictEvent,
+    content_digest,
+    content_text,
+)
 from tests.simulators.alerts import (
     ALERT_TOPIC,
     CAPTURED_AT,
@@ -37,8 +48,7 @@ def an_alert(frame_id: int, image: bytes | None = None) -> NewEvent:
 
 def wire(event: NewEvent, *, replayed: bool = False, with_image: bool = True) -> bytes:
     queued = QueuedEvent(5, event, was_sent=False)
-    event = cloud_event(queued, STREAM, replayed=replayed, with_image=with_image)
-    return encode(event)
+    return render(queued, STREAM, replayed=replayed, with_image=with_image).payload
 
 
 def test_alert_on_the_wire_is_a_cloud_event_with_position_and_id() -> None:
@@ -86,3 +96,21 @@ def test_image_has_the_topic_of_its_event() -> None:
 def test_size_counts_content_image_and_topic() -> None:
     event = NewEvent(EventKind.ALERT, "topic", "", b"1234", b"123")
     assert event.size_bytes == 12
+
+
+@pytest.mark.parametrize("with_image", [True, False])
+@pytest.mark.parametrize("replayed", [True, False])
+def test_digest_is_that_of_the_payload_in_every_transmission(
+    *, with_image: bool, replayed: bool
+) -> None:
+    event = an_alert(3, jpeg(1))
+    label = 'Würth \N{SNOWMAN} \\ "'
+    box = alert(3).detections[0].model_copy(update={"label": label, "score": 1e-05})
+    data = alert(3, jpeg(1)).model_copy(update={"detections": (box,), "nonce": "ab"})
+    queued = QueuedEvent(5, replace(event, data=content_of(data)), was_sent=False)
+    first = render(queued, STREAM, replayed=False, with_image=True)
+    sent = render(queued, STREAM, replayed=replayed, with_image=with_image)
+    received = json.loads(sent.payload)
+    assert received["data"]["detections"][0]["label"] == label
+    assert sent.digest == first.digest
+    assert sent.digest == content_digest(received, content_text(received["data"]))

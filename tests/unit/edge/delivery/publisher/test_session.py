@@ -17,7 +17,7 @@ from edge.delivery.publisher.session import (
     versions_of,
 )
 from models.broker import BrokerLogin
-from models.messages import Acknowledgement, content_digest
+from models.messages import Acknowledgement, content_digest, content_text
 from models.mqtt_session import (
     RECEIVE_MAXIMUM_UNKNOWN,
     ConnectionLostError,
@@ -188,7 +188,8 @@ def test_refused_subscription_is_an_alarm(desk: Desk) -> None:
 
 def test_acknowledgement_reaches_the_send_queue(desk: Desk) -> None:
     (packet,) = desk.send()
-    digest = content_digest(json.loads(packet.payload))
+    event = json.loads(packet.payload)
+    digest = content_digest(event, content_text(event["data"]))
     message = Acknowledgement(
         stream=desk.outbox.stream, high_water=0, digests=((1, digest),)
     )
