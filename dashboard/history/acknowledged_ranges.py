@@ -83,7 +83,7 @@ class AcknowledgedRanges:
         (grew_ms,) = self._db.execute(
             "SELECT grew_ms FROM streams WHERE stream_id = ?", (stream_id,)
         ).fetchone()
-        return highest + AHEAD_MAX + AHEAD_PER_MS * max(0, now_ms - grew_ms)
+        return highest + AHEAD_MAX + AHEAD_PER_MS * max(0, now_ms - int(grew_ms))
 
     def add(self, stream_id: int, seqs: Collection[int], now_ms: int) -> None:
         """Note that events are complete; repeating it changes nothing.
