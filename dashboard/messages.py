@@ -115,7 +115,7 @@ class Alert:
 
     Attributes:
         happened_ms: Its time by the most trustworthy clock.
-        digest: Of its content, see ``models.messages.content_digest``.
+        digest: Identifies its content, see ``models.messages.content_digest``.
     """
 
     sender: Sender

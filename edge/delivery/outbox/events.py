@@ -93,7 +93,7 @@ class RenderedEvent:
     """A CloudEvent, JSON in structured mode.
 
     Attributes:
-        digest: Of its content; an acknowledgement must state it.
+        digest: Identifies its content; an acknowledgement must state it.
     """
 
     payload: bytes
