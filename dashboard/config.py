@@ -74,7 +74,9 @@ class HistorySettings(Settings):
         default=0,
         ge=0,
         description="Largest size of the file in MiB; 0 = limited by the disk only. "
-        "When it is full, nothing is acknowledged and the stations keep their alerts.",
+        "When it is full, the oldest pictures of the station that has the most are "
+        "removed; without any, nothing is acknowledged and the stations keep their "
+        "alerts.",
     )
 
 

@@ -21,6 +21,7 @@ from typing import assert_never
 from dashboard.history.acknowledged_ranges import AcknowledgedRanges, RecordRefusedError
 from dashboard.history.known_events import KnownEvents
 from dashboard.history.last_seen import LastSeen
+from dashboard.history.picture_shares import remove_pictures
 from dashboard.history.retention import Retention
 from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
 from dashboard.history.unannounced import UnannouncedPictures
@@ -188,6 +189,18 @@ class Store:
         with self._transaction():
             removed = self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
             return removed + self._unannounced.prune()
+
+    def make_room(self) -> int:
+        """Remove pictures from a full history; see ``remove_pictures``.
+
+        Returns:
+            Number of removed pictures.
+
+        Raises:
+            sqlite3.Error: The database is locked or damaged.
+        """
+        with self._transaction():
+            return remove_pictures(self._db)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

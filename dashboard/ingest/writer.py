@@ -93,6 +93,7 @@ class HistoryWriter:
         duplicates: Events that were in the history already.
         dropped: Messages dropped because the queue was full.
         forgotten: Silent senders that made room for others.
+        removed_pictures: Pictures that made room in a full history.
         failure: Why the history cannot be written; empty when it can.
         heartbeat_s: When the thread last ran, monotonic clock.
     """
@@ -114,6 +115,7 @@ class HistoryWriter:
         self.duplicates = 0
         self.dropped = 0
         self.forgotten = 0
+        self.removed_pictures = 0
         self.failure = ""
         self.heartbeat_s = time.monotonic()
 
@@ -145,7 +147,8 @@ class HistoryWriter:
         return (
             "limits of a sender were reached, or it contradicts the history (since "
             f"the start: {', '.join(counts)}, "
-            f"{self.forgotten} senders forgotten); the log names the topics"
+            f"{self.forgotten} senders forgotten, {self.removed_pictures} pictures "
+            "removed from a full history); the log names the topics"
         )
 
     def enqueue(self, delivery: Delivery) -> bool:
@@ -245,7 +248,7 @@ class HistoryWriter:
                 self.failure = str(exc)
                 self.heartbeat_s = time.monotonic()
                 if _is_full(exc):
-                    if self._prune():
+                    if self._prune() or self._make_room():
                         continue
                     if len(records) > 1:
                         raise _NoRoomError from exc
@@ -272,6 +275,20 @@ class HistoryWriter:
         except sqlite3.Error as exc:
             logger.warning("history_not_pruned reason=%s", exc)
             return 0
+
+    def _make_room(self) -> int:
+        """Remove pictures from a full history, and return their number."""
+        try:
+            removed = self._store.make_room()
+        except sqlite3.Error as exc:
+            logger.warning("history_has_no_room reason=%s", exc)
+            return 0
+        if removed:
+            if not self.removed_pictures:  # the rest is counted
+                logger.error("history_full: the oldest pictures are removed")
+            self.removed_pictures += removed
+            self._limited_s = time.monotonic()
+        return removed
 
     def _reject(self, rejection: Rejection) -> None:
         """Count a rejected message, and log the first ones of each hour."""

@@ -18,8 +18,8 @@ from models.token_bucket import TokenBucket
 
 ACK_MAX_BYTES = 16 * 1024  # a dashboard sends at most 12 kB
 # A dashboard sends 45 bytes per event: enough for 10,000 events per second, three times
-# the fastest backlog (bench/results/outbox.json). Reading so much takes 0.5 % of a core,
-# measured with 100 events in each.
+# the fastest backlog (bench/results/outbox.json). Reading so much takes 0.5 % of a
+# core, measured with 100 events in each.
 ACK_BYTES_PER_S, ACK_BURST_BYTES = 512 * 1024, 1024 * 1024
 ACK_COST_BYTES = 512  # of each, added to its size
 DIGESTS_KEPT = 20_000  # 4 MB; more events are never on the way through a broker

@@ -176,3 +176,15 @@ def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> Non
     file.store.close()
     writer.join(20)
     assert isinstance(errors[0], sqlite3.ProgrammingError)
+
+
+def test_full_history_removes_pictures_and_takes_every_alert(small: Ledger) -> None:
+    small.start()
+    for seq in range(1, 31):
+        topic = PRESS.camera("top", f"image/press-1-00ff:{seq}")
+        small.send_to(topic, 2 * seq, PICTURE)
+        small.send(2 * seq + 1, alert(seq))
+    until(lambda: len(small.receipts) == 60, "all are taken")
+    assert small.writer.removed_pictures > 0
+    assert "pictures removed from a full history" in small.writer.alarm
+    assert len(small.file.history.alerts(100)) == 30
