@@ -164,6 +164,12 @@ class DaemonCollector(Collector):
             publisher.connected,
         )
         yield _counter(
+            "edge_acknowledgements_refused",
+            "Acknowledgements that could not be read, came too often, or do not state "
+            "what was sent.",
+            publisher.refused_acknowledgements,
+        )
+        yield _counter(
             "edge_mqtt_reconnects",
             "Connections to the broker after the first.",
             max(0, publisher.connects - 1),

@@ -7,10 +7,12 @@ events, and the record of a training run.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dashboard.messages import RejectionReason
 from deploy.installer import open_installer
 from deploy.target import FlashTarget
 from edge.delivery.outbox.events import EventKind, render
@@ -109,6 +111,31 @@ def test_earlier_history_is_read_and_events_sent_again_are_duplicates(
         history.store.close()
     assert before == after
     assert [each["frame_id"] for each in after] == [2, 1, 0]
+    proven = {seq for _, ack in committed.acks for seq, _ in ack.digests}
+    assert proven == {each.seq for each in events}
+
+
+def test_other_content_under_the_id_of_an_earlier_event_is_refused(
+    written: Path,
+) -> None:
+    outbox = Outbox(written / "outbox.sqlite3", TOPICS, 64 << 20)
+    outbox.start()
+    events = outbox.read(0, 100, was_sent=False)
+    outbox.close()
+    assert events is not None
+    history = HistoryFile(written)
+    try:
+        for each in events:
+            data = json.loads(each.event.data) | {"boot_id": "another"}
+            changed = replace(each.event, data=json.dumps(data).encode())
+            other = replace(each, event=changed)
+            sent = render(other, outbox.stream, replayed=True, with_image=False)
+            committed = history.record(read(each.event.topic, sent.payload))
+            assert committed.acks == []
+            (rejection,) = committed.rejections
+            assert rejection.reason is RejectionReason.CONFLICT
+    finally:
+        history.store.close()
 
 
 def test_record_of_a_run_is_read_and_written_the_same(written: Path) -> None:

@@ -82,6 +82,7 @@ def test_forged_acknowledgement_deletes_nothing_and_is_an_alarm(
         edge.put(99)
         assert edge.outbox.depth() == EVENTS + 1
         assert not edge.outbox.collector_known
+        assert edge.publisher.refused_acknowledgements == 2
         with SimCollector(tmp_path, broker.port) as collector:
             edge.put(100)
             assert collector.wait_for(EVENTS + 2, 60) == EVENTS + 2

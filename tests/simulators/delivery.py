@@ -28,6 +28,7 @@ class SimPublisher:
     def __init__(self) -> None:
         self.connected, self.problem, self.alarm = True, "", ""
         self.delivered, self.connects = 0, 1
+        self.refused_acknowledgements = 0
         self.states: list[tuple[str, BaseModel]] = []
         self.stats: list[tuple[str, BaseModel]] = []
 

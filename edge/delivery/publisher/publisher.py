@@ -190,6 +190,11 @@ class Publisher:
         return self._alarms.text
 
     @property
+    def refused_acknowledgements(self) -> int:
+        """Acknowledgements of a collector that were not, or not wholly, taken."""
+        return self._send_queue.refused_acknowledgements
+
+    @property
     def callback_errors(self) -> int:
         """Messages of the broker whose handling failed, since the start."""
         return self._answers.errors

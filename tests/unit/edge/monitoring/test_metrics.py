@@ -120,6 +120,7 @@ def test_broker_and_loops_are_shown(daemon: Daemon) -> None:
     found = daemon.samples()
     assert found["edge_mqtt_connected", ""] == 0
     assert found["edge_mqtt_reconnects_total", ""] == 2
+    assert found["edge_acknowledgements_refused_total", ""] == 0
     assert found["edge_outbox_failing", ""] == 1
     assert found["edge_loops_stuck", ""] == 2
     assert found["edge_cpu_throttled", ""] == 1
