@@ -158,9 +158,9 @@ class PictureFinder:
             if is_picture(path):
                 self._by_name.setdefault(_form(path.name), []).append(path)
                 self._by_stem.setdefault(_form(path.stem), []).append(path)
-                self._by_folded_name[_folded(path.name)].append(path)
-                self._by_folded_stem[_folded(path.stem)].append(path)
-                self._by_folded_place[_folded(str(path))].append(path)
+                self._by_folded_name[folded(path.name)].append(path)
+                self._by_folded_stem[folded(path.stem)].append(path)
+                self._by_folded_place[folded(str(path))].append(path)
                 self.folder_names.add(_form(path.parent.name))
 
     def candidates(self, name: str) -> list[Path]:
@@ -171,10 +171,10 @@ class PictureFinder:
         >>> PictureFinder(Path("d"), [Path("d/a.png")]).candidates("a")
         [PosixPath('d/a.png')]
         """
-        form, folded = _form(name), _folded(name)
+        form, lower = _form(name), folded(name)
         found = self._by_stem.get(form, []) + self._by_name.get(form, [])
         if not found:
-            found = [*self._by_folded_stem[folded], *self._by_folded_name[folded]]
+            found = [*self._by_folded_stem[lower], *self._by_folded_name[lower]]
         return sorted(set(found))
 
     def find_all(self, source: Path, names: Sequence[PictureName]) -> list[PhotoRows]:
@@ -234,7 +234,7 @@ class PictureFinder:
                     path = path_below(self.root, folder, spelling.replace("\\", "/"))
                 except UnusableNameError:
                     continue
-                found = self._by_folded_place.get(_folded(str(path)), [])
+                found = self._by_folded_place.get(folded(str(path)), [])
                 if len(found) == 1 and found[0] not in taken:
                     return found[0]
         return None
@@ -294,7 +294,7 @@ class PictureFinder:
     def named(self, name: str) -> list[Path]:
         """Return the pictures of a name without folders, else those in another case."""
         found = self._by_name.get(_form(name), [])
-        return found or self._by_folded_name.get(_folded(name), [])
+        return found or self._by_folded_name.get(folded(name), [])
 
     def is_good(self, path: Path) -> bool:
         """Return whether a picture lies in ``good/``."""
@@ -351,7 +351,7 @@ class PictureFinder:
         except UnusableNameError as exc:
             fault = f"the picture's name {shown(text)} cannot be used: {exc}."
             return PhotoRows(source, source, place=place, fault=fault)
-        stems = sorted({_folded(PurePosixPath(end).stem) for end in ends})
+        stems = sorted({folded(PurePosixPath(end).stem) for end in ends})
         alike = [p for stem in stems for p in self._by_folded_stem.get(stem, [])]
         if not alike:
             return PhotoRows(path, source, place=place)
@@ -424,8 +424,15 @@ def _form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _folded(name: str) -> str:
-    return _form(name).casefold()
+def folded(name: str) -> str:
+    """Return one spelling for names that Windows takes for the same.
+
+    Not ``casefold``: it makes ``strasse`` of ``straße``, which are two files.
+
+    >>> folded("Straße.JPG")
+    'straße.jpg'
+    """
+    return _form(name.lower())
 
 
 def unicode_forms(name: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.counted import counted
 from trainer.data.findings import Finding, FindingKind, Level, first_names
-from trainer.data.formats.files import SUFFIXES
+from trainer.data.formats.files import SUFFIXES, folded
 from trainer.data.formats.text_file import read_damaged_text
 from trainer.data.formats.yolo.lines import BOX_NUMBERS, LabelLine, parsed
 from trainer.data.formats.yolo.splits import IMAGES_FOLDER
@@ -167,11 +167,6 @@ class LabelFiles:
     def _names(self, paths: Iterable[Path], most: int | None = 3) -> str:
         names = [str(path.relative_to(self.root)) for path in paths]
         return first_names(names) if most else ", ".join(names)
-
-
-def folded(name: str) -> str:
-    """Return one spelling for names that Windows or macOS take for the same."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def plain(name: str) -> str:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trainer.data.findings import SHOWN_NAMES, Finding, FindingKind, Level, first_names
-from trainer.data.formats.files import SUFFIXES, is_picture
+from trainer.data.formats.files import SUFFIXES, folded, is_picture
 from trainer.data.formats.yolo.label_files import (
     LABEL_SUFFIX,
     LabelFiles,
-    folded,
     plain,
 )
 

@@ -16,7 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from trainer.data.findings import Finding, FindingKind, Level
-from trainer.data.formats.files import PictureFinder, files_below, is_picture
+from trainer.data.formats.files import (
+    PictureFinder,
+    files_below,
+    folded,
+    is_picture,
+)
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows
 from trainer.data.formats.yolo.class_names import (
     ROBOFLOW_NAMES,
@@ -28,7 +33,6 @@ from trainer.data.formats.yolo.label_files import (
     LABEL_SUFFIX,
     LABELS_FOLDER,
     LabelFiles,
-    folded,
     holds_boxes,
     plain,
 )

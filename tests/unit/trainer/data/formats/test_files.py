@@ -88,6 +88,13 @@ def test_names_in_another_case_are_the_same_names(tmp_path: Path) -> None:
     assert [p.path.name for p in photos] == ["T1.JPG", "t2.jpg"]
 
 
+def test_letters_that_only_fold_to_the_same_are_two_names(tmp_path: Path) -> None:
+    finder = finder_of(tmp_path, "strasse.jpg")
+    name = PictureName(("straße.jpg",), (tmp_path,), "image 1")
+    [photo] = finder.find_all(tmp_path / "x.json", [name])
+    assert photo.path == tmp_path / "straße.jpg"  # it is not there
+
+
 def test_names_that_differ_by_case_mean_two_pictures(tmp_path: Path) -> None:
     finder = finder_of(tmp_path, "T1.jpg")
     names = [PictureName((text,), (tmp_path,), text) for text in ("t1.jpg", "T1.jpg")]
