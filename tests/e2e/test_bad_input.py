@@ -121,7 +121,7 @@ CASES = [
         "empty dataset",
         TRAIN,
         DATASET,
-        ("data", "empty"),
+        ("data", "no photo can be used", "no label file lists"),
         lambda folder: coco(folder, images=[], annotations=[]),
     ),
     Case(

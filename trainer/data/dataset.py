@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from models.boxes import Boxes, IntArray
-from models.counted import counted
+from models.counted import agreeing, counted
 from models.errors import DatasetError
 from models.picture_header import UPRIGHT, read_header
 from models.pictures import COPY_AGAIN, BitDepthError, PictureError, read_picture
@@ -305,16 +305,19 @@ def _unlabelled_findings(annotations: Annotations, use: UnlabelledUse) -> list[F
     findings = []
     for (state, reason), photos in by_reason.items():
         names = first_names(photo.path.name for photo in photos)
-        count = f"{len(photos)} photo{'s' * (len(photos) != 1)}"
+        count = counted(len(photos), "photo")
         why = f"{count} left out, neither trained nor measured on: {reason}."
         kind = FindingKind.UNLABELLED
-        fix = "Label what they show; --unlabelled good takes them as good parts."
+        them = agreeing(len(photos), "it", "them")
+        fix = f"Label {them}; --unlabelled good takes {them} as good parts."
         if state is LabelState.UNCLEAR:
             kind = FindingKind.UNCLEAR_LABEL
             fix = "Draw the defects as boxes, or correct the label."
         elif _is_used(photos[0], use):
             why = f"{count} taken as good parts, by --unlabelled good: {reason}."
-            fix = "Check that none of them shows a defect."
+            fix = "Check that " + agreeing(
+                len(photos), "it shows no defect.", "none of them shows a defect."
+            )
         place = photos[0].path.parent
         fix = photos[0].state_fix or fix
         findings.append(Finding(Level.WARNING, place, names, why, fix, kind))

@@ -151,9 +151,13 @@ def cannot_resume(path: Path, cause: Exception) -> TrainingError:
         cause: Raised while it was read.
     """
     first_line = "".join(str(cause).splitlines()[:1])
+    why = f"{type(cause).__name__}: {first_line}".removesuffix(": ")
+    if isinstance(cause, FileNotFoundError):
+        why = "There is no checkpoint: the training was interrupted before its first "
+        why += "step, or this is another folder."
     return TrainingError(
         f"{path}: cannot resume.",
-        why=f"{type(cause).__name__}: {first_line}".removesuffix(": "),
+        why=why,
         fix="Train again without --resume.",
     )
 

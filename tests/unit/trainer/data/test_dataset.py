@@ -319,6 +319,7 @@ def test_picture_that_no_label_file_lists_is_left_out_and_named(
     assert found.why == (
         "1 photo left out, neither trained nor measured on: no label file lists it."
     )
+    assert found.fix == "Label it; --unlabelled good takes it as good parts."
 
 
 def test_unlabelled_photos_are_good_parts_where_the_user_asks_for_it(
@@ -333,6 +334,7 @@ def test_unlabelled_photos_are_good_parts_where_the_user_asks_for_it(
     assert dataset.split_assignment.record.unlabelled is UnlabelledUse.GOOD
     [found] = [f for f in dataset.findings if f.kind is FindingKind.UNLABELLED]
     assert "taken as good parts, by --unlabelled good" in found.why
+    assert found.fix == "Check that it shows no defect."
 
 
 def test_damaged_picture_that_nothing_lists_does_not_stop_training(

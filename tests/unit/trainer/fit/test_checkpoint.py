@@ -35,6 +35,15 @@ def test_checkpoint_is_not_written_through_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+def test_missing_checkpoint_is_stated_without_the_error_of_the_system(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(TrainingError, match="cannot resume") as caught:
+        load_checkpoint(tmp_path / "c.pt", fresh_training())
+    assert caught.value.why.startswith("There is no checkpoint: ")
+    assert "Errno" not in str(caught.value)
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 4, 1000])
 def test_damaged_checkpoint_is_refused(tmp_path: Path, kept_bytes: int) -> None:
     path = tmp_path / "c.pt"
