@@ -14,13 +14,14 @@ later.
 """
 
 import hashlib
+import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models.errors import DatasetError
 from models.files import read_regular, write_atomically
@@ -84,6 +85,17 @@ class SplitRecord(BaseModel):
         "= there are none.",
     )
     photos: dict[Sha256, PhotoPlace] = Field(description="By the hash of the file.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        """Refuse a text that no ``--group`` could have been."""
+        try:
+            re.compile(pattern or "")
+        except (re.error, RecursionError, OverflowError) as exc:
+            msg = "not a regular expression"
+            raise ValueError(msg) from exc
+        return pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

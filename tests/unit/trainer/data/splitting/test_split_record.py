@@ -1,5 +1,6 @@
 """split.json keeps every known photo in its subset, also of older runs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,17 @@ def test_held_out_photos_are_not_trained_on(tmp_path: Path) -> None:
     assert {assignment.subset(photo) for photo in others} == {TRAIN}
     assert assignment.sha256 != dataset.split_assignment.sha256
     assert assignment.summary()["photos"] == {"train": 5, "val": 1}
+
+
+@pytest.mark.parametrize("kind", ["pattern", "pipe", "device"])
+def test_record_that_no_training_writes_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "split.json"
+    match kind:
+        case "pattern":
+            path.write_text('{"rule": "own", "seed": 0, "pattern": "((", "photos": {}}')
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_split_record(tmp_path)
