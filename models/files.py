@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from models.counted import counted
+
 CHUNK_BYTES = 1 << 20
 OTHERS_MAY_READ = 0o666  # the umask decides, as for most programs
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
@@ -60,7 +62,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         _refuse_irregular(os.fstat(file.fileno()), path)
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
-        reason = f"larger than {max_bytes} bytes"
+        reason = f"larger than {counted(max_bytes, 'byte')}"
         raise OSError(errno.EFBIG, reason, str(path))
     return content
 
