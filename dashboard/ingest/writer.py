@@ -20,6 +20,7 @@ from dashboard.history.store import Committed, Store
 from dashboard.messages import Message, Record, Rejection, RejectionReason, read_message
 from dashboard.status import now_ms
 from models.backoff import Backoff
+from models.counted import counted
 from models.messages import Acknowledgement
 from models.topics import StationTopics
 
@@ -147,8 +148,9 @@ class HistoryWriter:
         return (
             "limits of a sender were reached, or it contradicts the history (since "
             f"the start: {', '.join(counts)}, "
-            f"{self.forgotten} senders forgotten, {self.removed_pictures} pictures "
-            "removed from a full history); the log names the topics"
+            f"{self.forgotten} senders forgotten, "
+            f"{counted(self.removed_pictures, 'picture')} removed from a full "
+            "history); the log names the topics"
         )
 
     def enqueue(self, delivery: Delivery) -> bool:
