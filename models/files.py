@@ -55,13 +55,11 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         OSError: It cannot be read, is no regular file (``EINVAL``), or is larger
             (``EFBIG``).
     """
-    _refuse_irregular(path.stat(), path)  # opening a device may change it
-    # Without O_NONBLOCK, a pipe that took the place of the file would block.
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 (a descriptor)
-        _refuse_irregular(os.fstat(file.fileno()), path)
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
+    with _open_regular(path) as file:
+        # Most of the large ones are refused before anything is read.
+        is_larger = os.fstat(file.fileno()).st_size > max_bytes
+        content = b"" if is_larger else file.read(max_bytes + 1)
+    if is_larger or len(content) > max_bytes:
         reason = f"larger than {counted(max_bytes, 'byte')}"
         raise OSError(errno.EFBIG, reason, str(path))
     return content
@@ -74,6 +72,33 @@ def require_regular(path: Path) -> None:
         OSError: It does not exist, or is no regular file.
     """
     _refuse_irregular(path.stat(), path)
+
+
+def read_start(path: Path, count: int) -> bytes:
+    """Return the first bytes of a regular file, fewer where it is shorter.
+
+    Args:
+        path: A link is followed.
+        count: How many bytes.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file (``EINVAL``).
+    """
+    with _open_regular(path) as file:
+        return file.read(count)
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    _refuse_irregular(path.stat(), path)  # opening a device may change it
+    # Without O_NONBLOCK, a pipe that took the place of the file would block.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    file = open(os.open(path, flags), "rb")  # noqa: PTH123, SIM115 (a descriptor)
+    try:
+        _refuse_irregular(os.fstat(file.fileno()), path)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _refuse_irregular(status: os.stat_result, path: Path) -> None:

@@ -12,7 +12,7 @@ Source:
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.counted import counted
@@ -34,6 +34,9 @@ class PictureHeader:
     fix: str = ""
     has_alpha: bool = False  # colours that the decoder multiplies with it (TIFF)
     stated_bits: int = 0  # bits a channel; 0 = not known
+    # Width and height as they are stored; None = not stated, nothing can be decoded.
+    size_px: tuple[int, int] | None = None
+    format: str = ""  # JPEG, PNG ...; empty = not known
 
 
 def read_header(content: bytes) -> PictureHeader:
@@ -57,13 +60,18 @@ def _read_header(content: bytes) -> PictureHeader:
         return _tiff(content)
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return _webp(content)
-    if content[:6] in {b"GIF87a", b"GIF89a"}:
-        return _several(_gif_pictures(content))
+    if content.startswith(b"BM"):
+        return PictureHeader(size_px=_bmp_size(content), format="BMP")
     return _other(content)
 
 
 def _other(content: bytes) -> PictureHeader:
     """Return the header of a format that is not expected in a photo."""
+    if content[:6] in {b"GIF87a", b"GIF89a"}:
+        size_px = struct.unpack_from("<HH", content, 6)
+        return replace(_several(_gif_pictures(content)), size_px=size_px, format="GIF")
+    if content.startswith(JPEG_2000_STARTS):
+        return PictureHeader(size_px=_largest(content, JPEG_2000_SIZE), format="JP2")
     if content[4:8] == b"ftyp":
         return _media_file(content)
     for start, name in FOREIGN_STARTS.items():
@@ -83,7 +91,38 @@ FOREIGN_STARTS = {
     b"v/1\x01": "OpenEXR",
     b"%PDF": "a PDF document",
     b"FUJIFILMCCD-RAW": "a camera's raw file",
+    b"#?R": "a Radiance picture",
+    b"\x59\xa6\x6a\x95": "a Sun raster",
+    b"Pf\n": "a portable float map",
+    b"PF\n": "a portable float map",
 }
+FOREIGN_STARTS |= {b"P%d\n" % kind: "a portable bitmap" for kind in range(1, 8)}
+
+
+JPEG_2000_STARTS = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
+# Width and height follow the markers SOC and SIZ and four bytes, or the name of the box
+# ``ispe`` and four bytes.
+JPEG_2000_SIZE, AVIF_SIZE = b"\xff\x4f\xff\x51", b"ispe"
+SIZES_SEARCHED = 1000  # a file of one picture has a few
+
+
+def _largest(content: bytes, name: bytes) -> tuple[int, int] | None:
+    """Return the largest size behind a name: one that is no picture does no harm."""
+    sizes, place = [], content.find(name)
+    while place >= 0 and len(sizes) < SIZES_SEARCHED:
+        sizes.append(struct.unpack_from(">II", content, place + len(name) + 4))
+        place = content.find(name, place + 1)
+    if place >= 0:
+        return None
+    return max(sizes, key=lambda size: size[0] * size[1], default=None)
+
+
+def _bmp_size(content: bytes) -> tuple[int, int]:
+    """Return width and height; a negative height means rows from the top."""
+    (length,) = struct.unpack_from("<I", content, 14)
+    form = "<HH" if length == 12 else "<ii"
+    width, height = struct.unpack_from(form, content, 18)
+    return abs(width), abs(height)
 
 
 def _several(count: int) -> PictureHeader:
@@ -99,10 +138,13 @@ LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 ARITHMETIC = {0xC9, 0xCA, 0xCD, 0xCE}
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # without DHT, JPG and DAC
 EXIF = b"Exif\0\0"
+# Filling, TEM and the restart markers.
+WITHOUT_LENGTH = {0x00, 0x01, 0xFF, *range(0xD0, 0xD8)}
 
 
 def _jpeg(content: bytes) -> PictureHeader:
     orientation = UPRIGHT
+    size_px: tuple[int, int] | None = None
     for marker, data in _jpeg_segments(content):
         if marker == 0xE1 and data.startswith(EXIF) and orientation == UPRIGHT:
             orientation = _exif_orientation(data[len(EXIF) :])
@@ -116,7 +158,10 @@ def _jpeg(content: bytes) -> PictureHeader:
                 refusal = f"is a JPEG of {data[0]} bits a channel"
             if refusal:
                 return PictureHeader(refusal=refusal, fix=SAVE_AGAIN)
-    return PictureHeader(orientation)
+            if size_px is None:
+                height, width = struct.unpack_from(">HH", data, 1)
+                size_px = width, height
+    return PictureHeader(orientation, size_px=size_px, format="JPEG")
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -128,14 +173,14 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, bytes]]:
             if place < 0:
                 return
         marker = content[place + 1]
-        if marker in {0x00, 0x01, 0xFF}:
+        if marker in WITHOUT_LENGTH:
             place += 1
             continue
         if marker in {START_OF_SCAN, END}:
             return
         (length,) = struct.unpack_from(">H", content, place + 2)
         yield marker, content[place + 4 : place + 2 + length]
-        place += 2 + length
+        place += 2 + max(length, 2)  # as libjpeg, where it is less than its own bytes
 
 
 # PNG, GIF, WebP, HEIF
@@ -152,7 +197,11 @@ def _png(content: bytes) -> PictureHeader:
         elif name == b"eXIf":
             orientation = _exif_orientation(content[place + 8 : place + 8 + length])
         place += 12 + length
-    return PictureHeader(orientation, stated_bits=content[24])
+    is_first = content[12:16] == b"IHDR"
+    size_px = struct.unpack_from(">II", content, 16) if is_first else None
+    return PictureHeader(
+        orientation, stated_bits=content[24], size_px=size_px, format="PNG"
+    )
 
 
 def _gif_pictures(content: bytes) -> int:
@@ -182,7 +231,26 @@ def _webp(content: bytes) -> PictureHeader:
             data = content[place + 8 : place + 8 + length]
             orientation = _exif_orientation(data.removeprefix(EXIF))
         place += 8 + length + length % 2
-    return _several(pictures) if pictures > 1 else PictureHeader(orientation)
+    if pictures > 1:
+        return _several(pictures)
+    return PictureHeader(orientation, size_px=_webp_size(content), format="WebP")
+
+
+def _webp_size(content: bytes) -> tuple[int, int] | None:
+    """Return width and height, which the first chunk states."""
+    data = content[20:30]
+    match content[12:16]:
+        case b"VP8 ":  # behind the frame's tag and start code
+            width, height = struct.unpack_from("<HH", data, 6)
+            return width & 0x3FFF, height & 0x3FFF
+        case b"VP8L":
+            (bits,) = struct.unpack_from("<I", data, 1)
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8X":
+            sides = (data[4:7], data[7:10])
+            width, height = (int.from_bytes(side, "little") + 1 for side in sides)
+            return width, height
+    return None
 
 
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
@@ -196,7 +264,7 @@ def _media_file(content: bytes) -> PictureHeader:
     if major == b"avis":
         return PictureHeader(refusal="holds several pictures", fix=ONE_PICTURE)
     if b"avif" in brands:
-        return PictureHeader()
+        return PictureHeader(size_px=_largest(content, AVIF_SIZE), format="AVIF")
     name = "HEIC" if brands & HEIC_BRANDS else "a film"
     return PictureHeader(refusal=f"is {name}", fix=SAVE_AGAIN)
 
@@ -210,12 +278,15 @@ TIFF_STARTS = {
     b"MM\0+": (">", True),
 }
 TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+WIDTH, HEIGHT = 256, 257
 SUBFILE, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES = 254, 258, 262, 274, 277
 PLANAR, EXTRA, SAMPLE_FORMAT, DNG = 284, 338, 339, 50706
 USED = {SUBFILE, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, PLANAR, EXTRA}
-USED |= {SAMPLE_FORMAT, DNG}
+USED |= {SAMPLE_FORMAT, DNG, WIDTH, HEIGHT}
 NOT_A_PAGE = 1 | 4  # of SUBFILE: a smaller version of a page, or its mask
 MOST_PAGES = 10_000  # a directory that leads back to an earlier one has no end
+# Directories may lie in each other: 10,000 of 65,535 entries fit into a megabyte.
+MOST_ENTRIES = 200_000
 WHITE_IS_ZERO, PALETTE, CMYK, RAW = 0, 3, 5, 32803
 COLOUR_SPACES = {8: "CIE Lab", 9: "ICC Lab", 10: "ITU Lab"}
 COLOUR_SPACES |= {32844: "LogL", 32845: "LogLuv"}
@@ -246,14 +317,20 @@ def _directories(data: bytes) -> Iterator[dict[int, int]]:
     count_form, entry_bytes, offset_form = ("Q", 20, "Q") if is_big else ("H", 12, "I")
     (place,) = struct.unpack_from(order + offset_form, data, 8 if is_big else 4)
     seen: set[int] = set()
+    left = MOST_ENTRIES
     while place and place not in seen and len(seen) < MOST_PAGES:
         seen.add(place)
         (count,) = struct.unpack_from(order + count_form, data, place)
+        left -= count
+        if left < 0:
+            message = "more entries than any picture has"
+            raise struct.error(message)
         first = place + struct.calcsize(count_form)
         entries = range(first, first + count * entry_bytes, entry_bytes)
+        # Reversed: of a tag that is there twice, libtiff takes the first.
         yield dict(
             entry
-            for at in entries
+            for at in reversed(entries)
             if (entry := _entry(data, at, order, offset_form)) is not None
         )
         end = first + count * entry_bytes
@@ -295,7 +372,17 @@ def _tiff(content: bytes) -> PictureHeader:
         fix,
         has_alpha=bits == 8 and tags.get(EXTRA, 0) > 0,
         stated_bits=bits,
+        size_px=_tiff_size(content),
+        format="TIFF",
     )
+
+
+def _tiff_size(content: bytes) -> tuple[int, int] | None:
+    """Return width and height of the first directory, which the decoder reads."""
+    tags = next(_directories(content), {})
+    if WIDTH in tags and HEIGHT in tags:
+        return tags[WIDTH], tags[HEIGHT]
+    return None
 
 
 def _tiff_refusal(tags: Tags) -> tuple[str, str]:

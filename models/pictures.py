@@ -16,9 +16,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.counted import counted
 from models.decoder_output import decode_watched
+from models.files import read_regular
 from models.picture_header import PictureHeader, read_header
 from models.preprocess import Frame
+from models.value_types import PIXELS_MAX
 
 PicturePixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]  # [H, W, 3] BGR
 
@@ -35,6 +38,14 @@ OTHER_PICTURE_SUFFIXES = frozenset(
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 FRAME_BITS = 8
 FULL_DEPTH = 16
+
+# Decoders take an int for the length of a file. 8 bytes for each of 250 megapixels.
+PICTURE_MAX_BYTES = 2_000_000_000
+# More pixels than this for each byte of the file are not in it. Deflate shrinks zeros
+# to 1/1032, that is 8256 pixels of 1 bit; GIF and JPEG stay below 4096.
+# Source: RFC 1951, 3.2.5: 258 bytes in two bits.
+PIXELS_PER_BYTE_MAX = 8300
+PACKED_LOOSELY = ("JPEG", "PNG", "GIF", "BMP")  # formats for which that holds
 
 LOG_LEVEL = "OPENCV_LOG_LEVEL"  # read by OpenCV itself
 
@@ -70,7 +81,7 @@ def read_picture(path: Path, bit_depth: int | None = None) -> Frame:
         PictureError: It does not hold a picture that can be read.
     """
     # cv2.imread is not used: it fails on file names that are not UTF-8.
-    return decode_picture(path.read_bytes(), bit_depth)
+    return decode_picture(read_regular(path, PICTURE_MAX_BYTES), bit_depth)
 
 
 def decode_picture(content: bytes, bit_depth: int | None = None) -> Frame:
@@ -86,8 +97,8 @@ def decode_picture(content: bytes, bit_depth: int | None = None) -> Frame:
         colour profile is not applied.
 
     Raises:
-        PictureError: It is not a whole picture, has more pixels than OpenCV reads, or
-            is of a kind that is not read.
+        PictureError: It is not a whole picture, states more than ``PIXELS_MAX`` pixels,
+            or is of a kind that is not read.
     """
     return to_frame(decode_pixels(content), bit_depth)
 
@@ -111,6 +122,7 @@ def decode_pixels(content: bytes) -> PicturePixels:
         raise PictureError(f"the file {header.refusal}", header.fix)
     if _is_cut_off(content):
         raise PictureError("the JPEG is cut off")
+    _refuse_stated_size(header, len(content))
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     picture, damage = _decoded(content, flags)
     if picture is None:
@@ -165,6 +177,32 @@ def _decoded(
         return decode_watched(lambda: cv2.imdecode(coded, flags))
     except cv2.error as exc:  # raised for a header with an absurd size
         raise PictureError(f"cannot be decoded: {exc.err}") from exc
+
+
+def _refuse_stated_size(header: PictureHeader, length_bytes: int) -> None:
+    """Refuse a picture that would fill the memory, before a decoder allocates it.
+
+    Source:
+        CWE-409 (data that grows when it is unpacked), CWE-789 (memory of a stated
+        size).
+    """
+    if header.size_px is None:
+        raise PictureError("damaged, or not a picture")
+    width, height = header.size_px
+    pixels = width * height
+    if pixels > PIXELS_MAX:
+        why = (
+            f"the file states {width} x {height} pixels, at most "
+            f"{PIXELS_MAX // 1_000_000} million are read"
+        )
+        raise PictureError(why, "Save it smaller, or in several parts.")
+    is_loose = header.format in PACKED_LOOSELY
+    if is_loose and pixels > length_bytes * PIXELS_PER_BYTE_MAX:
+        why = (
+            f"the file states {width} x {height} pixels, and has only "
+            f"{counted(length_bytes, 'byte')}"
+        )
+        raise PictureError(why)
 
 
 def _refuse_lost_values(

@@ -9,6 +9,7 @@ Source: RFC 8259, sections 4 and 6.
 
 import json
 import math
+from collections import Counter
 from typing import NoReturn
 
 
@@ -37,8 +38,7 @@ def parse_json(content: bytes | str) -> object:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         message = f"the name {twice!r} is there twice"
         raise ValueError(message)
     return found

@@ -6,11 +6,10 @@ unlabelled: it is in no split, because it may show a defect. ``trainer.data.spli
 decides which photos are trained on and which are measured on.
 """
 
+import errno
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from models.picture_header import UPRIGHT, read_header
 from models.pictures import COPY_AGAIN, BitDepthError, PictureError, read_picture
 from models.preprocess import Frame
 from trainer.data.archive import unpacked
+from trainer.data.decoding import DecodingBudget, decoding_threads
 from trainer.data.findings import Corners, Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import (
     GOOD_FOLDER,
@@ -30,6 +30,7 @@ from trainer.data.formats.files import (
     pictures_below,
     unusable_picture,
 )
+from trainer.data.formats.limits import BOXES_MAX
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, Row
 from trainer.data.picture import decode_photo, is_grey, pixels_sha256
@@ -59,6 +60,7 @@ DEPTH_FIX = (
 SMALLEST_BOX_PX = 1.0  # a side of less has no pixel to learn from
 EDGE_TOLERANCE_PX = 1.0  # rounding of annotation tools; no finding below
 
+PhotoOrFaults = tuple["Photo | None", list[Finding]]
 OnPhoto = Callable[[int, int], None]  # photos read so far, photos in all
 
 
@@ -249,10 +251,13 @@ def open_dataset(
         known = {photo.path for photo in annotations.photos}
         good = [photo for photo in _good_photos(folder) if photo.path not in known]
     except OSError as exc:
+        fix = "Give this user the right to read the dataset, or copy it again."
+        if exc.errno == errno.EFBIG:
+            fix = "Divide it, or export the dataset again; docs: reference/labels.md."
         raise DatasetError(
             f"{exc.filename or root}: cannot be read.",
             why=f"{exc.strerror}.",
-            fix="Give this user the right to read the dataset, or copy it again.",
+            fix=fix,
         ) from exc
     findings = list(annotations.findings)
     photos = _read_photos(annotations, good, options, findings, on_photo)
@@ -336,8 +341,13 @@ def _read_photos(
     numbers = {label: index for index, label in enumerate(annotations.labels)}
     # By identity: one picture may be listed twice, with other boxes each time.
     photos: dict[int, Photo] = {}
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        read = pool.map(lambda one: _photo(one, numbers, options.bit_depth), rows)
+    budget = DecodingBudget()
+
+    def photo_of(row: PhotoRows, depth: int | None) -> PhotoOrFaults:
+        return _photo(row, numbers, depth, budget)
+
+    with decoding_threads() as pool:
+        read = pool.map(lambda one: photo_of(one, options.bit_depth), rows)
         for done, (photo, faults) in enumerate(read):
             # What is left out anyway makes no training wrong.
             is_used = _is_used(rows[done], options.unlabelled)
@@ -354,7 +364,7 @@ def _read_photos(
             if id(row) in photos and photos[id(row)].bit_depth not in {None, depth}
         ]
         for row, (photo, _) in zip(
-            again, pool.map(lambda one: _photo(one, numbers, depth), again), strict=True
+            again, pool.map(lambda one: photo_of(one, depth), again), strict=True
         ):
             if photo:
                 photos[id(row)] = photo
@@ -383,13 +393,37 @@ def _unmeasurable(root: Path, splits: dict[str, list[Photo]]) -> list[Finding]:
 
 
 def _photo(
-    rows: PhotoRows, known: dict[str, int], bit_depth: int | None
+    rows: PhotoRows,
+    known: dict[str, int],
+    bit_depth: int | None,
+    budget: DecodingBudget,
 ) -> tuple[Photo | None, list[Finding]]:
     """Return one photo decoded and its boxes in pixels, with what was found."""
-    read = _read(rows, bit_depth)
-    if isinstance(read, Finding):
-        return None, [read]
-    content, picture, depth = read
+    if fault := _fault_of(rows):
+        return None, [fault]
+    try:
+        with budget.content_of(rows.path) as content:
+            picture, depth = decode_photo(content, bit_depth)
+            return _labelled(rows, known, content, picture, depth)
+    except FileNotFoundError:
+        return None, [_lost(rows)]
+    except OSError as exc:
+        return None, [_unreadable(rows, f"cannot be read: {exc.strerror}.")]
+    except BitDepthError as exc:
+        why, kind = f"the photo cannot be used: {exc}.", FindingKind.BIT_DEPTH
+        return None, [Finding(Level.ERROR, rows.path, "", why, DEPTH_FIX, kind)]
+    except PictureError as exc:
+        return None, [_unreadable(rows, f"cannot be used: {exc}.", exc.fix)]
+
+
+def _labelled(
+    rows: PhotoRows,
+    known: dict[str, int],
+    content: bytes,
+    picture: Frame,
+    depth: int | None,
+) -> tuple[Photo, list[Finding]]:
+    """Return a photo of decoded pixels, with its boxes in pixels."""
     height, width = picture.shape[:2]
     findings = _wrong_size(rows, content, width, height)
     findings += _turned(rows, content, width, height)
@@ -420,30 +454,17 @@ def _photo(
     return photo, findings
 
 
-def _read(
-    rows: PhotoRows, bit_depth: int | None
-) -> tuple[bytes, Frame, int | None] | Finding:
-    """Return a photo's file, pixels and bit depth, or why it cannot be used."""
+def _fault_of(rows: PhotoRows) -> Finding | None:
+    """Return why a photo cannot be used; None where its file decides."""
     if rows.fault:
         return unusable_picture(rows.source, rows.place, rows.fault)
     if is_pipe_or_device(rows.path):
         return _unreadable(rows, "is a pipe or a device.")
-    try:
-        content = rows.path.read_bytes()
-        picture, depth = decode_photo(content, bit_depth)
-    except OSError as exc:
-        is_lost = isinstance(exc, FileNotFoundError)
-        return (
-            _lost(rows)
-            if is_lost
-            else _unreadable(rows, f"cannot be read: {exc.strerror}.")
-        )
-    except BitDepthError as exc:
-        why, kind = f"the photo cannot be used: {exc}.", FindingKind.BIT_DEPTH
-        return Finding(Level.ERROR, rows.path, "", why, DEPTH_FIX, kind)
-    except PictureError as exc:
-        return _unreadable(rows, f"cannot be used: {exc}.", exc.fix)
-    return content, picture, depth
+    if len(rows.rows) <= BOXES_MAX:
+        return None
+    why = f"{len(rows.rows):,} boxes on one photo; at most {BOXES_MAX:,} are read."
+    fix = "Cut the photo into several, or draw one box around defects that touch."
+    return Finding(Level.ERROR, rows.source, rows.place, why, fix, photo=rows.path)
 
 
 def _lost(rows: PhotoRows) -> Finding:

@@ -77,5 +77,8 @@ def file_below(root: Path, folder: Path, name: str) -> Path:
 
 def shown(value: object) -> str:
     """Return a name or value at fault as a message shows it, cut short."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than Python prints
+        text = "a number of thousands of digits"
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

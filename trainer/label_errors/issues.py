@@ -27,7 +27,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from models.boxes import Boxes, FloatArray, area, iou
+from models.boxes import Boxes, FloatArray, area, best_overlaps, iou
 from models.detections import Detections
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import true_positives
@@ -281,9 +281,9 @@ def _duplicates(photos: Sequence[Photo]) -> list[LabelIssue]:
     """Return labels that repeat an earlier one of the same class and place."""
     issues = []
     for index, photo in enumerate(photos):
-        alike = photo.labels[:, None] == photo.labels
-        overlaps = np.tril(np.where(alike, iou(photo.boxes, photo.boxes), 0), -1)
-        for row, overlap in enumerate(overlaps.max(axis=1, initial=0)):
+        for row, label in enumerate(photo.labels):
+            earlier = photo.boxes[:row][photo.labels[:row] == label]
+            overlap = best_overlaps(photo.boxes[row : row + 1], earlier)[0]
             if overlap >= DUPLICATE_IOU:
                 issues.append(
                     LabelIssue(LabelIssueKind.DUPLICATE, index, float(overlap), row)

@@ -2,6 +2,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from models.files import (
     open_lock,
     open_new,
     read_regular,
+    read_start,
     replaced_folder,
     sha256_of,
     temporary_name,
@@ -254,3 +256,24 @@ def test_wider_database_and_its_log_are_tightened(tmp_path: Path) -> None:
         file.chmod(0o644)
     make_private_database(files[0])
     assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+
+
+@pytest.mark.parametrize("read", [read_regular, read_start])
+def test_pipe_is_refused_without_waiting_for_a_writer(
+    tmp_path: Path, read: Callable[[Path, int], bytes]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
+            read(path, 10)
+
+
+def test_file_above_the_limit_is_refused_and_its_start_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    os.truncate(path, 1 << 40)  # larger than the memory
+    with pytest.raises(OSError, match="larger than 10 bytes"):
+        read_regular(path, 10)
+    assert read_start(path, 4) == b"0123"
+    os.truncate(path, 10)
+    assert read_regular(path, 10) == b"0123456789"

@@ -192,3 +192,69 @@ def test_animated_pictures_of_opencv_are_recognized() -> None:
         is_written, content = cv2.imencodeanimation(suffix, animation)
         assert is_written
         assert read_header(content.tobytes()).refusal == "holds 2 pictures"
+
+
+@pytest.mark.parametrize(
+    "suffix", [".jpg", ".png", ".bmp", ".tif", ".webp", ".gif", ".jp2", ".avif"]
+)
+def test_size_that_every_format_states_is_that_of_its_pixels(suffix: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    is_written, content = cv2.imencode(suffix, picture)
+    assert is_written
+    assert read_header(content.tobytes()).size_px == (60, 40)
+    assert decode_pixels(content.tobytes()).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("flag", [0, 1, 100])
+def test_size_of_a_lossless_webp_is_read(flag: int) -> None:
+    content = cv2.imencode(".webp", GREY, [cv2.IMWRITE_WEBP_QUALITY, flag + 1])[1]
+    assert read_header(content.tobytes()).size_px == (WIDTH, HEIGHT)
+
+
+def test_size_of_a_webp_with_a_canvas_is_read() -> None:
+    canvas = bytes(4) + (59).to_bytes(3, "little") + (39).to_bytes(3, "little")
+    assert read_header(webp((b"VP8X", canvas))).size_px == (60, 40)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        b"\xff\xd0\x00\x11",  # a restart marker has no length
+        b"\xff\xe5\x00\x00",  # libjpeg skips no less than the length itself
+        b"\xff\xe5\x00\x01",
+    ],
+)
+def test_size_of_a_jpeg_is_that_of_the_frame_that_libjpeg_decodes(
+    between: bytes,
+) -> None:
+    # A second, small frame in a comment, where only a reader that lost its place is.
+    content = jpeg()
+    at = content.index(b"\xff\xc0")
+    frame = content[at : at + 19]
+    small = frame[:5] + b"\0\x01\0\x01" + frame[9:]
+    filling = b"\xff\xfe" + (2 + len(small) + 4).to_bytes(2, "big") + bytes(4) + small
+    true_size = read_header(content).size_px
+    changed = content[:at] + between + filling + content[at:]
+    assert read_header(changed).size_px == true_size
+
+
+def test_directories_that_lie_in_each_other_are_not_read_for_minutes() -> None:
+    count = 60_000
+    content = bytearray(b"II*\0" + struct.pack("<I", 8) + bytes(count * 12 + 4000))
+    for place in range(8, 2008, 2):
+        struct.pack_into("<H", content, place, count)
+    header = read_header(bytes(content))
+    assert header.size_px is None
+
+
+def test_of_a_tag_that_is_there_twice_the_first_counts_as_for_the_decoder() -> None:
+    two = tiff({BITS: [8]})
+    (count,) = struct.unpack_from("<H", two, 8)
+    first = struct.unpack_from("<HHII", two, 10)
+    assert first[0] == 256
+    twice = bytearray(two)
+    for entry in range(count):
+        at = 10 + entry * 12
+        if struct.unpack_from("<H", two, at)[0] == 277:
+            struct.pack_into("<HHII", twice, at, 256, 3, 1, 1)
+    assert read_header(bytes(twice)).size_px == (WIDTH, HEIGHT)

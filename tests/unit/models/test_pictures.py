@@ -1,5 +1,6 @@
 """Picture files: cut off, followed by a film, in every depth, colour and rotation."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +13,7 @@ from models.pictures import (
     BitDepthError,
     PictureError,
     decode_picture,
+    decode_pixels,
     least_depth,
     read_picture,
 )
@@ -49,7 +51,7 @@ def is_refused(content: bytes) -> bool:
         (b"", "the file is empty"),
         (b"hello", "damaged, or not a picture"),
         (jpeg()[:-2], "the JPEG is cut off"),
-        (absurd_png(), "cannot be decoded: "),
+        (absurd_png(), "states 60000 x 60000 pixels, at most 400 million are read"),
     ],
 )
 def test_reason_of_a_refused_file_is_stated(content: bytes, reason: str) -> None:
@@ -389,3 +391,86 @@ def test_tiff_whose_pixels_are_cut_off_is_refused() -> None:
     whole = decode_picture(content)
     assert np.array_equal(whole[..., 0], PIXELS[..., 0])
     assert is_refused(content[:-100])
+
+
+def png_header(width: int, height: int) -> bytes:
+    start = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", start) + png_chunk(b"IEND", b"")
+
+
+def gif_bomb(width: int, height: int) -> bytes:
+    screen = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0)
+    return screen + frame + b"\x02\x02\x44\x01\0\x3b"
+
+
+def bmp_bomb(side: int) -> bytes:
+    header = struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 8, 1, 6, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 60, 0, 0, 54) + header + b"\0\1\0\1"
+
+
+def jpeg_bomb(side: int) -> bytes:
+    content = bytearray(jpeg())
+    at = content.index(b"\xff\xc0")
+    content[at + 5 : at + 9] = side.to_bytes(2, "big") * 2
+    return bytes(content)
+
+
+BOMBS = {
+    "GIF": gif_bomb(32_000, 32_000),
+    "GIF below the most pixels": gif_bomb(19_000, 19_000),
+    "PNG": png_header(32_700, 32_700),
+    "PNG below the most pixels": png_header(19_000, 19_000),
+    "BMP": bmp_bomb(32_000),
+    "BMP below the most pixels": bmp_bomb(19_000),
+    "JPEG": jpeg_bomb(65_500),
+    "TIFF": tiff_file(bytes(64), (30_000, 30_000), {258: [8]}),
+    "JPEG 2000": b"\xff\x4f\xff\x51" + struct.pack(">HHII", 41, 0, 50_000, 50_000),
+    "AVIF": struct.pack(">I", 24)
+    + b"ftypavif\0\0\0\0avifmif1"
+    + struct.pack(">I4sIII", 20, b"ispe", 0, 60_000, 60_000),
+    "WebP": b"RIFF\x1e\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + b"\xff" * 6,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError, match=r"the file states \d+ x \d+ pixels"):
+        decode_pixels(BOMBS[name])
+
+
+@pytest.mark.parametrize(
+    ("start", "named"),
+    [
+        (b"P6\n60000 60000\n255\n", "portable bitmap"),
+        (b"P1\n60000 60000\n", "portable bitmap"),
+        (b"PF\n60000 60000\n-1\n", "portable float map"),
+        (b"#?RADIANCE\n", "Radiance"),
+        (b"\x59\xa6\x6a\x95" + b"\0\0\xff\xff" * 2, "Sun raster"),
+        (b"hello", "not a picture"),
+    ],
+)
+def test_format_whose_size_is_not_read_is_not_decoded(
+    start: bytes, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError, match=named):
+        decode_pixels(start)
+
+
+def test_picture_of_a_camera_with_200_megapixels_is_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoded = np.zeros((1, 1, 3), np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: decoded)
+    content = png_header(16_384, 12_288) + bytes(50_000)
+    assert decode_pixels(content).shape == (1, 1, 3)
+
+
+def test_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_picture(tmp_path / "a.png")

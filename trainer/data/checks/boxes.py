@@ -39,17 +39,16 @@ def repeated_boxes(photo: Photo) -> Iterator[tuple[int, int, float]]:
     Yields:
         Index of the earlier box, index of the later one, their IoU.
     """
-    if len(photo.labels) < 2:
-        return
-    same = photo.labels[:, None] == photo.labels
-    overlaps = np.where(same, iou(photo.boxes, photo.boxes), 0)  # [G, G]
-    kept: list[int] = []
-    for later, row in enumerate(overlaps):
-        first = max(kept, key=row.__getitem__, default=later)
-        if first != later and row[first] > SAME_BOX_IOU:
-            yield first, later, float(row[first])
+    # One row after the other: all pairs of 20,000 boxes would take gigabytes.
+    is_kept = np.zeros(len(photo.labels), bool)
+    for later, label in enumerate(photo.labels):
+        earlier = np.flatnonzero(is_kept & (photo.labels == label))
+        overlaps = iou(photo.boxes[later : later + 1], photo.boxes[earlier])[0]
+        best = int(overlaps.argmax()) if len(earlier) else 0
+        if len(earlier) and overlaps[best] > SAME_BOX_IOU:
+            yield int(earlier[best]), later, float(overlaps[best])
         else:
-            kept.append(later)
+            is_kept[later] = True
 
 
 def huge_boxes(dataset: Dataset) -> list[Finding]:

@@ -23,6 +23,7 @@ from trainer.data.formats.files import (
     PictureName,
     is_pipe_or_device,
 )
+from trainer.data.formats.limits import LABELS_MAX_BYTES
 from trainer.data.formats.rows import (
     Annotations,
     LabelState,
@@ -78,7 +79,7 @@ def read(files: Sequence[Path], finder: PictureFinder) -> Annotations:
     annotations = Annotations()
     described: dict[Path, PhotoRows] = {}
     for path in files:
-        top = read_xml(path)
+        top = read_xml(path, LABELS_MAX_BYTES)
         if top.find_all("track"):
             raise DatasetError(
                 f"{path}: CVAT for video.",

@@ -1,12 +1,15 @@
 """JSON files of a dataset, each read once, with the reason where that fails."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import DatasetError
+from models.files import read_regular
 from trainer.data.findings import first_names
+from trainer.data.formats.limits import JSON_MAX_PARTS, LABELS_MAX_BYTES
 from trainer.data.paths import shown
 
 START_BYTES = 64 * 1024  # enough to recognize what a file holds that was cut off later
@@ -30,10 +33,14 @@ def read_json(path: Path) -> JsonFile:
     the labels under the first one would be lost.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, LABELS_MAX_BYTES)
     except OSError as exc:
         fault = f"It cannot be read: {exc.strerror}."
         return JsonFile(path, None, fault, is_readable=False)
+    if content.count(b"[") + content.count(b"{") > JSON_MAX_PARTS:
+        # Before it is read: an empty list of two bytes takes 60 in memory.
+        fault = f"It has more than {JSON_MAX_PARTS:,} lists and objects."
+        return JsonFile(path, None, fault, start=_text(content[:START_BYTES]))
     try:
         return JsonFile(path, json.loads(content, object_pairs_hook=_each_key_once))
     except RecursionError:
@@ -69,7 +76,6 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    keys = [key for key, _ in pairs]
-    twice = next(key for key in found if keys.count(key) > 1)
+    (twice, _), *_ = Counter(key for key, _ in pairs).most_common(1)
     message = f"the key {shown(twice)} is twice in one object"
     raise ValueError(message)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from models.files import read_start
 from trainer.data.findings import Finding, Level, first_names
 from trainer.data.formats.files import GOOD_FOLDER, is_picture
 from trainer.data.formats.xml_tree import root_tag
@@ -116,8 +117,7 @@ def _reason_of_xml(root: Path, path: Path) -> tuple[Level, str, str] | None:
 
 def _holds(path: Path, pattern: re.Pattern[bytes]) -> bool:
     try:
-        with path.open("rb") as file:
-            return bool(pattern.search(file.read(HEAD_BYTES)))
+        return bool(pattern.search(read_start(path, HEAD_BYTES)))
     except OSError:  # it is not needed
         return False
 

@@ -7,6 +7,7 @@ PNG. They have no labels, so they would be read as good parts, defects included.
 from collections.abc import Collection
 from pathlib import Path
 
+from models.files import read_start
 from models.manifest import MANIFEST_NAME
 from trainer.data.findings import Finding, FindingKind, Level
 
@@ -32,10 +33,7 @@ def is_package(folder: Path, names: Collection[str]) -> bool:
 
 def _holds_two(path: Path, keys: Collection[bytes]) -> bool:
     try:
-        if not path.is_file():  # reading a pipe may never come to an end
-            return False
-        with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES)
+        content = read_start(path, LARGEST_BYTES)
     except OSError:
         return False
     return sum(key in content for key in keys) >= 2

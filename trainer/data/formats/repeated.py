@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.data.findings import Finding, Level, first_names
+from trainer.data.formats.limits import BOXES_MAX
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, Row
 
 SAME_BOX = 1.0  # pixels, or per cent of the photo: rounding of annotation tools
@@ -52,6 +53,8 @@ def is_alike(one: PhotoRows, other: PhotoRows) -> bool:
     if LabelState.UNLABELLED in (one.state, other.state):
         return True
     if one.state is not other.state or len(one.rows) != len(other.rows):
+        return False
+    if len(one.rows) > BOXES_MAX:  # not used anyway; all pairs would take minutes
         return False
     left = list(other.rows)
     for row in one.rows:

@@ -10,6 +10,8 @@ from pathlib import Path
 from xml.parsers import expat
 
 from models.errors import DatasetError
+from models.files import read_regular, read_start
+from trainer.data.formats.limits import PHOTO_LABELS_MAX_BYTES, XML_MAX_ELEMENTS
 
 HEAD_BYTES = 4096  # enough for the first element
 DEEPEST_ELEMENT = 64  # elements in each other; label files need seven
@@ -54,8 +56,7 @@ def root_tag(path: Path) -> str | None:
     Raises:
         OSError: It is not readable.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = read_start(path, HEAD_BYTES)
     tags: list[str] = []
     parser = expat.ParserCreate()
 
@@ -74,19 +75,21 @@ def root_tag(path: Path) -> str | None:
     return None
 
 
-def read_xml(path: Path) -> Element:
+def read_xml(path: Path, max_bytes: int = PHOTO_LABELS_MAX_BYTES) -> Element:
     """Return the first element of a file, with all that is in it.
 
     Args:
         path: UTF-8, UTF-16 or the encoding that its first line names.
+        max_bytes: Nothing is returned of a larger file.
 
     Raises:
-        DatasetError: Not XML, cut off, too deep, or with a document type.
-        OSError: It is not readable.
+        DatasetError: Not XML, cut off, too deep, with a document type, or with more
+            elements than any export has.
+        OSError: It is not readable, or larger.
     """
     builder = _TreeBuilder()
     try:
-        builder.parser.Parse(path.read_bytes(), True)  # noqa: FBT003 (as above)
+        builder.parser.Parse(read_regular(path, max_bytes), True)  # noqa: FBT003 (as above)
     except expat.ExpatError as exc:
         raise _not_read(
             path, f"Line {exc.lineno}: {expat.ErrorString(exc.code)}."
@@ -119,11 +122,15 @@ class _TreeBuilder:
         self.parser.CharacterDataHandler = self._add_text
         self.parser.StartDoctypeDeclHandler = _refuse
         self._open: list[Element] = []
+        self._count = 0
         self.top = Element("", {}, 0)
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self._open) >= DEEPEST_ELEMENT:
             raise _RefusedError(f"more than {DEEPEST_ELEMENT} elements in each other.")
+        self._count += 1
+        if self._count > XML_MAX_ELEMENTS:
+            raise _RefusedError(f"more than {XML_MAX_ELEMENTS:,} elements.")
         element = Element(tag, attributes, self.parser.CurrentLineNumber)
         if self._open:
             self._open[-1].children.append(element)

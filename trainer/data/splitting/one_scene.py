@@ -19,9 +19,7 @@ Measured by bench/one_scene.py. Photos without contrast at 48 x 48, such as plai
 textures, are like no other.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +30,8 @@ import numpy as np
 from models.boxes import Boxes, FloatArray, IntArray, iou
 from models.pictures import PictureError, read_picture
 from models.preprocess import Frame
+from models.value_types import PIXELS_MAX
+from trainer.data.decoding import Budget, decoding_threads
 from trainer.data.splitting.near_duplicates import (
     CANDIDATE_DISTANCE,
     EDGE_PX,
@@ -82,6 +82,14 @@ class ScenePhoto(Protocol):
     @property
     def path(self) -> Path:
         """The picture."""
+
+    @property
+    def width_px(self) -> int:
+        """Width of the picture."""
+
+    @property
+    def height_px(self) -> int:
+        """Height of the picture."""
 
     @property
     def bit_depth(self) -> int | None:
@@ -202,9 +210,17 @@ def _compared(
     pairs: Sequence[PhotoPair], photos: Sequence[ScenePhoto]
 ) -> list[PhotoPair]:
     """Return the pairs that differ by noise only at full size."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = pool.map(lambda pair: _is_one_scene(*(photos[i] for i in pair)), pairs)
-        return [pair for pair, is_one in zip(pairs, found, strict=True) if is_one]
+    budget = Budget(PIXELS_MAX)
+
+    def is_one(pair: PhotoPair) -> bool:
+        one, other = (photos[index] for index in pair)
+        pixels = sum(photo.width_px * photo.height_px for photo in (one, other))
+        with budget.held(pixels):
+            return _is_one_scene(one, other)
+
+    with decoding_threads() as pool:
+        found = pool.map(is_one, pairs)
+        return [pair for pair, yes in zip(pairs, found, strict=True) if yes]
 
 
 def _is_one_scene(one: ScenePhoto, other: ScenePhoto) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from models.boxes import Boxes, iou
+from models.boxes import Boxes, best_overlaps
 from models.counted import counted
 from models.errors import DatasetError
 from trainer.data.findings import Corners, Finding, Level, first_names
@@ -330,11 +330,12 @@ def _differ(mine: Sequence[Row], others: Sequence[Row]) -> bool:
     """Return whether two people drew different boxes."""
     if sorted(row.label for row in mine) != sorted(row.label for row in others):
         return True
-    return any(
-        iou(_boxes(mine, label), _boxes(others, label)).max(axis=axis).min() < SAME_IOU
-        for label in {row.label for row in mine}
-        for axis in (0, 1)
-    )
+    for label in {row.label for row in mine}:
+        one, other = _boxes(mine, label), _boxes(others, label)
+        for a, b in ((one, other), (other, one)):
+            if best_overlaps(a, b).min() < SAME_IOU:
+                return True
+    return False
 
 
 def _boxes(rows: Sequence[Row], label: str) -> Boxes:

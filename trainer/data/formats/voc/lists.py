@@ -16,6 +16,7 @@ from models.counted import counted
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import is_picture
 from trainer.data.formats.rows import Annotations, LabelState, PhotoRows, split_name
+from trainer.data.formats.text_file import read_damaged_text
 from trainer.data.formats.voc.pictures import composed
 
 LISTS_FOLDER = "Main"
@@ -114,7 +115,7 @@ def _split_lists(all_files: Sequence[Path]) -> list[Path]:
 
 def _lines(path: Path) -> list[str]:
     """Return the names in a list; CVAT puts those with spaces between quotes."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    text = read_damaged_text(path)
     return [line.strip().strip('"') for line in text.splitlines() if line.strip()]
 
 

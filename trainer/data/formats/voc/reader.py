@@ -206,10 +206,11 @@ def _box(item: Element, outlines: Outlines, place: str) -> Corners | None:
         return corners[0], corners[1], corners[2], corners[3]
     sides = all_numbers(item.text_at("robndbox", side) for side in TURNED_SIDES)
     angle = number(item.text_at("robndbox", "angle"))  # radians, clockwise
-    if sides is None or angle is None:
+    degrees = number(math.degrees(angle)) if angle is not None else None
+    if sides is None or degrees is None:
         return None
     outlines.add("turned box", place)
-    return turned(centred_box(*sides), math.degrees(angle))
+    return turned(centred_box(*sides), degrees)
 
 
 def _each_once(

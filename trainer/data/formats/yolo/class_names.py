@@ -100,8 +100,9 @@ def _listed_names(path: Path) -> list[str]:
 
 
 def _refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    numbers: dict[str, int] = {}
     for number, name in enumerate(names):
-        first = names.index(name)
+        first = numbers.setdefault(name, number)
         if first != number:
             raise DatasetError(
                 f"{path}: class name {shown(name)} is there twice.",

@@ -17,6 +17,7 @@ from pathlib import Path
 from models.counted import counted
 from trainer.data.findings import Finding, FindingKind, Level, first_names
 from trainer.data.formats.files import SUFFIXES, folded
+from trainer.data.formats.limits import PHOTO_LABELS_MAX_BYTES
 from trainer.data.formats.text_file import read_damaged_text
 from trainer.data.formats.yolo.lines import BOX_NUMBERS, LabelLine, parsed
 from trainer.data.formats.yolo.splits import IMAGES_FOLDER
@@ -183,7 +184,7 @@ def plain(name: str) -> str:
 def holds_boxes(path: Path) -> bool:
     """Return whether the first line of a text file is one of a label file."""
     try:
-        lines = read_damaged_text(path).splitlines()
+        lines = read_damaged_text(path, PHOTO_LABELS_MAX_BYTES).splitlines()
     except OSError:
         return False
     line = parsed(1, next(filter(str.strip, lines), "x"))
@@ -193,7 +194,7 @@ def holds_boxes(path: Path) -> bool:
 def _content(path: Path) -> str:
     """Return the labels of a file, alike for files that differ by spaces only."""
     try:
-        lines = read_damaged_text(path).splitlines()
+        lines = read_damaged_text(path, PHOTO_LABELS_MAX_BYTES).splitlines()
     except OSError:  # reading it reports why
         return str(path)
     return "\n".join(sorted(" ".join(line.split()) for line in lines if line.strip()))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from trainer.data.findings import Finding, Level, first_names
+from trainer.data.formats.limits import PHOTO_LABELS_MAX_BYTES
 from trainer.data.formats.rows import Annotations, PhotoRows, Row
 from trainer.data.formats.shapes import Outlines
 from trainer.data.formats.text_file import read_damaged_text
@@ -86,7 +87,7 @@ class Faults:
 def _lines(photo: PhotoRows, faults: Faults) -> Lines:
     """Return the lines of a photo's label file that are numbers."""
     try:
-        text = read_damaged_text(photo.source)
+        text = read_damaged_text(photo.source, PHOTO_LABELS_MAX_BYTES)
     except OSError as exc:
         faults.add(photo, 0, f"cannot be read: {exc.strerror}.")
         return []

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from models.errors import DatasetError
+from trainer.data.formats.limits import SETTINGS_MAX_BYTES
 from trainer.data.formats.text_file import read_damaged_text, read_text
 from trainer.data.paths import shown
 
@@ -20,6 +21,10 @@ DARKNET_SETTINGS = "obj.data"
 DARKNET_FOLDER = "data/"  # prefix that CVAT writes before every path
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
+# PyYAML reads 0xfff and 1:30 as numbers; Python prints none of more than 4300 digits.
+LONGEST_NUMBER = 3500
+NUMBER_CHARACTERS = frozenset("0123456789abcdefABCDEFxob_:+-.")
+DEEPEST_VALUE = 32
 FIX = "Export the dataset again."
 ONE_OF_TWO = "Only one of the two can be meant."
 DELETE_WRONG = "Delete the wrong one."
@@ -86,7 +91,8 @@ def _darknet(path: Path) -> Iterator[tuple[int, str, str]]:
         DatasetError: A name is given twice.
     """
     lines: dict[str, int] = {}
-    for number, line in enumerate(read_damaged_text(path).splitlines(), 1):
+    lines_of = read_damaged_text(path, SETTINGS_MAX_BYTES).splitlines()
+    for number, line in enumerate(lines_of, 1):
         name, sign, value = line.partition("=")
         if sign and name.strip() and value.strip():
             first = lines.setdefault(name.strip().lower(), number)
@@ -125,10 +131,52 @@ def _yaml_documents(root: Path) -> dict[Path, tuple[dict[str, Any], yaml.Mapping
     return found
 
 
+def _refuse_harmful(path: Path, text: str) -> None:
+    """Refuse a YAML whose values are larger than the file, before they are made.
+
+    Raises:
+        DatasetError: It has an alias, lists nested too deep, or an endless number.
+        yaml.YAMLError: It is not YAML.
+
+    Source:
+        CWE-776 ("billion laughs"): aliases of lists of aliases. Merge keys (``<<``)
+        need one too.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_VALUE:
+            raise DatasetError(
+                f"{path}: line {line} has more than {DEEPEST_VALUE} lists in each "
+                "other.",
+                why="The settings of a dataset need three.",
+                fix=FIX,
+            )
+        if isinstance(event, yaml.AliasEvent):
+            raise DatasetError(
+                f"{path}: line {line} has an alias, *{shown(event.anchor)[1:-1]}.",
+                why="A few aliases in each other stand for gigabytes: none is read.",
+                fix="Write the value itself.",
+            )
+        if isinstance(event, yaml.ScalarEvent) and _is_long_number(event.value):
+            raise DatasetError(
+                f"{path}: line {line} has a number of {len(event.value):,} characters.",
+                why=f"At most {LONGEST_NUMBER:,} are read.",
+                fix=FIX,
+            )
+
+
+def _is_long_number(text: str) -> bool:
+    return len(text) > LONGEST_NUMBER and not set(text) - NUMBER_CHARACTERS
+
+
 def _document(path: Path) -> tuple[dict[str, Any], yaml.MappingNode]:
     """Return the content of a YAML file, as values and as it is written."""
     text = read_text(path)
     try:
+        _refuse_harmful(path, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         repeated = _repeated_key(node, set()) if node else ""
         values = {} if repeated else yaml.safe_load(text)

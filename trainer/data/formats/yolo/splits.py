@@ -155,7 +155,7 @@ class SplitReader:
         """
         file = self._settings.yaml_file
         try:
-            base = self._base_folder(str(self._settings.values.get("path") or ""))
+            base = self._base_folder(self._path_setting())
             for place in _places(self._root, base, name):
                 if place.is_dir() or (place.suffix == LIST_SUFFIX and place.is_file()):
                     self._warn_of_original(key, base, name, place)
@@ -173,6 +173,21 @@ class SplitReader:
             why=f"{key} names a folder that does not exist in the dataset.",
             fix="Correct the path in data.yaml.",
         )
+
+    def _path_setting(self) -> str:
+        """Return ``path`` of ``data.yaml``, empty without one.
+
+        Raises:
+            DatasetError: It is no text.
+        """
+        path = self._settings.values.get("path") or ""
+        if not isinstance(path, str):
+            raise DatasetError(
+                f"{self._settings.yaml_file}: path is {shown(path)}.",
+                why="Expected a folder.",
+                fix="Correct the line in data.yaml.",
+            )
+        return path
 
     def _base_folder(self, path: str) -> Path:
         """Return the folder that ``path`` names, or the dataset's if it is outside it.

@@ -25,6 +25,8 @@ class SimPhoto:
     boxes: Boxes = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     labels: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     bit_depth: int | None = None
+    width_px: int = 96
+    height_px: int = 96
 
 
 def written(path: Path, picture: np.ndarray, *boxes: tuple[int, ...]) -> SimPhoto:

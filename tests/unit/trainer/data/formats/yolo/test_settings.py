@@ -1,5 +1,6 @@
 """YOLO: data.yaml and obj.data that contradict themselves or each other."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_splits_in_data_yaml_and_obj_data_are_refused(tmp_path: Path) -> None:
         open_dataset(root)
 
 
-@pytest.mark.parametrize("text", [": :", "names: [a]\n---\nnames: [b]\n", "a: &x [*x"])
+@pytest.mark.parametrize("text", [": :", "names: [a]\n---\nnames: [b]\n"])
 def test_damaged_yaml_is_refused(tmp_path: Path, text: str) -> None:
     root = write_yolo_export(tmp_path)
     write_text(root / "data.yaml", text)
@@ -70,10 +71,48 @@ def test_damaged_yaml_is_refused(tmp_path: Path, text: str) -> None:
         open_dataset(root)
 
 
-def test_list_that_holds_itself_is_compared_without_end(tmp_path: Path) -> None:
+NESTED = "a: &a [x, x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{name}'] * 9)}]\n"
+    for name, after in pairwise("abcdefghij")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f"{NESTED}path: *j\n", "line 2 has an alias"),
+        (f"{NESTED}names: !!pairs [*j, *j]\n", "line 2 has an alias"),
+        ("a: &a {<<: *b}\n", "line 1 has an alias"),
+        (f"{YAML}loop: &loop [*loop]\n", "has an alias"),
+        (f"{YAML}deep: {'[' * 200_000}", "has more than 32 lists in each other"),
+        (f"{YAML}nc: 0x{'f' * 9000}\n", "has a number of 9,002 characters"),
+        (f"{YAML}nc: {':'.join('1' * 50_000)}\n", "has a number of 99,999 characters"),
+        (f"{YAML}path: [a, b]\n", "path is "),
+        (f"{YAML}path: {{a: b}}\n", "path is "),
+        (f"{YAML}#{'x' * (1 << 20)}\n", "larger than 1048576 bytes"),
+    ],
+    ids=[
+        *("aliases in path", "aliases in names", "merge key", "alias of itself"),
+        *("deep", "hexadecimal", "base 60", "list", "mapping", "megabytes"),
+    ],
+)
+def test_yaml_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, text: str, named: str
+) -> None:
     root = write_yolo_export(tmp_path)
-    for name in ("data.yaml", "data.yml"):
-        write_text(root / name, f"{YAML}loop: &loop [*loop]\n")
+    write_text(root / "data.yaml", text)
+    with pytest.raises(DatasetError, match=r"data\.yaml") as caught:
+        open_dataset(root)
+    assert named in caught.value.what
+    assert caught.value.why
+    assert caught.value.fix
+
+
+def test_settings_of_another_name_that_are_too_large_are_not_the_datasets(
+    tmp_path: Path,
+) -> None:
+    root = write_yolo_export(tmp_path)
+    write_text(root / "lots.yaml", "x: 1\n" * (1 << 18))
     assert len(open_dataset(root).photos) == 2
 
 
