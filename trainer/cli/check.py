@@ -14,6 +14,7 @@ from trainer.cli.progress import LateBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
+from trainer.data.findings import on_one_line
 from trainer.data.outputs import refuse_inside
 from trainer.full_check import run_full_check
 from trainer.report.check_page import write_check_page
@@ -108,7 +109,7 @@ def _repairs(repairs: Sequence[Repair]) -> str:
 
 def _counts(report: CheckReport) -> str:
     rows = [
-        f"{name}: {counted(len(photos), 'photo')}, "
+        f"{on_one_line(name)}: {counted(len(photos), 'photo')}, "
         f"{report.good_count(photos)} good, "
         f"{counted(sum(len(p.labels) for p in photos), 'box', 'boxes')}\n"
         for name, photos in report.dataset.splits.items()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.boxes import Boxes, area, clip, cxcywh_to_xyxy, iou
+from models.boxes import Boxes, area, best_overlaps, clip, cxcywh_to_xyxy, iou
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> Boxes:
@@ -68,3 +68,14 @@ def test_centre_and_size_become_corners() -> None:
     corners = cxcywh_to_xyxy(boxes((10, 20, 4, 6)))
     assert corners.tolist() == [[8, 17, 12, 23]]
     assert corners.dtype == np.float32
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 5), (5, 0), (3, 4), (2100, 1000)])
+def test_best_overlap_is_the_largest_of_all_pairs(a: int, b: int) -> None:
+    rng = np.random.default_rng(a + b)
+    one, other = (
+        np.sort(rng.random((count, 2, 2), np.float32), axis=1).reshape(-1, 4)
+        for count in (a, b)
+    )
+    expected = iou(one, other).max(axis=1, initial=0)
+    assert np.array_equal(best_overlaps(one, other), expected)

@@ -1,5 +1,6 @@
 """Boxes: repeated, huge, small; described with class and corners."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,19 @@ def test_repeated_box_is_compared_with_the_kept_box_that_it_covers_most() -> Non
     [(first, later, overlap)] = repeated_boxes(one)
     assert (first, later) == (1, 2)
     assert overlap == pytest.approx(29 / 30)
+
+
+def test_many_boxes_are_compared_without_an_overlap_of_all_pairs() -> None:
+    count = 4000
+    edges = np.arange(count, dtype=np.float32) * 2
+    rows = [(x, 0.0, x + 1, 1.0) for x in edges.tolist()]
+    one = photo(*rows, rows[7])
+    tracemalloc.start()
+    [(first, later, overlap)] = repeated_boxes(one)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (first, later, overlap) == (7, count, 1)
+    assert peak_bytes < 4 * count**2 / 10  # the overlaps of all pairs are float32
 
 
 def test_box_of_another_class_is_not_a_repetition() -> None:
