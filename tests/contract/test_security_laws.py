@@ -69,9 +69,10 @@ OWN_WRITES = {
     "deploy/links.py": "a lock, never written",
     "demo": "its own files, in a folder that it made",
     "pretraining": "not installed",
-    "deploy/selftest/process.py": "a new temporary folder",
+    "deploy/selftest/process.py": "/proc of its own child",
     # Into a folder that `replaced_folder` has just made.
     "trainer/data/synthetic/line_folder.py": "a new folder",
+    "trainer/data/synthetic/line_writer.py": "a new folder",
     "trainer/ship/golden_frames.py": "a new folder",
     "trainer/ship/pack.py": "a new folder",
 }
