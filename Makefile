@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: env demo test lint fault fuzz bench pretrain schemas docs wheel lock clean help
+.PHONY: env demo test lint audit fault fuzz bench pretrain schemas docs wheel lock clean help
 
 BIN := .venv/bin
 PYTHON ?= python3
@@ -31,6 +31,12 @@ lint: env ## ruff, mypy strict, and the import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Ruff's rules "S" are those of Bandit.
+audit: env ## the security rules and laws, and that every package is locked by its hash
+	$(BIN)/ruff check --select S
+	$(BIN)/python -m pytest tests/contract/test_security_laws.py \
+		tests/contract/test_requirements.py $(ARGS)
 
 fault: env ## all fault injection tests, the long ones too
 	@tests/install-system.sh

@@ -462,7 +462,8 @@ def _fault_of(rows: PhotoRows) -> Finding | None:
         return _unreadable(rows, "is a pipe or a device.")
     if len(rows.rows) <= BOXES_MAX:
         return None
-    why = f"{len(rows.rows):,} boxes on one photo; at most {BOXES_MAX:,} are read."
+    count = counted(len(rows.rows), "box", "boxes")
+    why = f"{count} on one photo; at most {BOXES_MAX} are read."
     fix = "Cut the photo into several, or draw one box around defects that touch."
     return Finding(Level.ERROR, rows.source, rows.place, why, fix, photo=rows.path)
 

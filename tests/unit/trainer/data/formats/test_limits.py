@@ -117,7 +117,7 @@ def test_photo_with_too_many_boxes_is_an_error_with_their_number(
     write_text(tmp_path / "b.xml", voc_xml("b.png", voc_object()))
     dataset = open_dataset(root)
     [finding] = [f for f in dataset.findings if f.level is Level.ERROR]
-    assert "20,000 boxes on one photo; at most 5,000 are read" in finding.why
+    assert "20000 boxes on one photo; at most 5000 are read" in finding.why
     assert finding.photo == root / "a.png"
     assert finding.fix
     assert dataset.photo_count == 1
