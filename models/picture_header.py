@@ -108,7 +108,8 @@ SIZES_SEARCHED = 1000  # a file of one picture has a few
 
 def _largest(content: bytes, name: bytes) -> tuple[int, int] | None:
     """Return the largest size behind a name: one that is no picture does no harm."""
-    sizes, place = [], content.find(name)
+    sizes: list[tuple[int, int]] = []
+    place = content.find(name)
     while place >= 0 and len(sizes) < SIZES_SEARCHED:
         sizes.append(struct.unpack_from(">II", content, place + len(name) + 4))
         place = content.find(name, place + 1)

@@ -14,6 +14,6 @@ XML_MAX_ELEMENTS = 5_000_000  # 250 bytes of memory each
 # One file describes one photo: 5,000 boxes have 0.5 MB, long outlines 20 kB each.
 PHOTO_LABELS_MAX_BYTES = 16 << 20  # text of YOLO, and XML of Pascal VOC
 TEXT_MAX_BYTES = 64 << 20  # a list of pictures: a million lines
-SETTINGS_MAX_BYTES = 1 << 20  # data.yaml, obj.data, classes.txt: 10,000 class names
+SETTINGS_MAX_BYTES = 256 << 10  # data.yaml, obj.data, classes.txt: 10,000 class names
 # Each box is compared with every other one of its photo.
 BOXES_MAX = 5_000

@@ -64,13 +64,12 @@ class Faults:
 
     def __init__(self, findings: list[Finding]) -> None:
         self._findings = findings
-        self._lines: dict[tuple[Path, Path, str], list[int]] = defaultdict(list)
+        self._lines: dict[tuple[Path, Path, str], dict[int, None]] = defaultdict(dict)
 
     def add(self, photo: PhotoRows, number: int, why: str) -> None:
         """Add one line, or with number 0 the whole file."""
         numbers = self._lines[photo.source, photo.path, why]
-        if number not in numbers:
-            numbers.append(number)
+        numbers[number] = None
 
     def report(self) -> None:
         """Add one finding for each file and reason."""

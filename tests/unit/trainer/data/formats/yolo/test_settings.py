@@ -89,7 +89,7 @@ NESTED = "a: &a [x, x]\n" + "".join(
         (f"{YAML}nc: {':'.join('1' * 50_000)}\n", "has a number of 99,999 characters"),
         (f"{YAML}path: [a, b]\n", "path is "),
         (f"{YAML}path: {{a: b}}\n", "path is "),
-        (f"{YAML}#{'x' * (1 << 20)}\n", "larger than 1048576 bytes"),
+        (f"{YAML}#{'x' * (1 << 20)}\n", "larger than 262144 bytes"),
     ],
     ids=[
         *("aliases in path", "aliases in names", "merge key", "alias of itself"),
