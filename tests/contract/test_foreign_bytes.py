@@ -4,7 +4,7 @@
 Labels, messages of the dashboard, commands, configurations and seals have fuzzers of
 their own: ``trainer/data/formats/test_hostile_labels.py``,
 ``dashboard/test_messages.py``, ``fault/test_commands.py``, ``fault/test_reload.py``,
-``models/test_seal.py``. What failed once stays here as an explicit example.
+``models/test_seal.py``. Edge cases stay here as explicit examples.
 """
 
 import json

@@ -46,17 +46,6 @@ OWN_FILES = {
     "deploy/store.py": "copied in parts",
     "deploy/links.py": "a lock, never read",
 }
-# Bounded elsewhere: schemas and packages have a reader of their own.
-OWN_FILES |= dict.fromkeys(
-    (
-        *("models/broker.py", "models/config.py", "models/golden.py"),
-        *("models/package.py", "models/seal.py", "models/slot_files.py"),
-        *("edge/cameras/health/baseline_file.py", "edge/delivery/home_assistant.py"),
-        *("trainer/run.py", "trainer/report/page.py", "trainer/study/trainings.py"),
-        *("trainer/data/splitting/split_record.py", "trainer/ship/output_folder.py"),
-    ),
-    "records of this program",
-)
 READS_ALL = {"read_bytes", "read_text", "readlines"}
 FILE_OPENERS = {"open", "io.open", "os.fdopen"}
 

@@ -108,7 +108,7 @@ def _repairs(repairs: Sequence[Repair]) -> str:
 
 def _counts(report: CheckReport) -> str:
     rows = [
-        f"{on_one_line(name)}: {counted(len(photos), 'photo')}, "
+        f"{name}: {counted(len(photos), 'photo')}, "
         f"{report.good_count(photos)} good, "
         f"{counted(sum(len(p.labels) for p in photos), 'box', 'boxes')}\n"
         for name, photos in report.dataset.splits.items()

@@ -66,7 +66,7 @@ def test_written_configurations_are_valid(
     assert edge.model.slot == tmp_path / "line-pc"
     (camera,) = edge.camera
     assert (camera.name, camera.k, camera.n) == (CAMERA, 4, 7)
-    assert camera.source == f"file:{tmp_path}/data/line.mp4"
+    assert str(camera.source) == f"file:{tmp_path}/data/line.mp4"
     page = load_config(write_dashboard_config(settings, 1999, 9000), DashboardSettings)
     assert (page.broker.port, page.server.port) == (1999, 9000)
 
