@@ -7,6 +7,7 @@ kills when memory runs out.
 """
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from pydantic import ValidationError
 
 from deploy.results import SelftestReport
 from models.errors import InstallError
+from models.files import read_regular
 from models.package import Package
 
 INSTALLED_IN = Path(__file__).resolve().parents[2]  # the folder of graftline.py
@@ -32,6 +34,7 @@ GRACE_S = 5.0  # for a native call that does not return to Python
 NICENESS = 10
 MAX_OOM_SCORE = b"1000"  # /proc/<pid>/oom_score_adj: killed first
 SHOWN_CHARACTERS = 600
+STATUS_MAX_BYTES = 1 << 16  # /proc/self/status has 1.5 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +147,7 @@ def limited_self(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
     before_limits = {kind: resource.getrlimit(kind) for kind in limits()}
     for kind, limit in limits(timeout_s).items():
         soft, hard = before_limits[kind]
-        if kind == resource.RLIMIT_CPU:
-            limit += int(time.process_time())  # noqa: PLW2901 (of the whole process)
+        limit += _used_before(kind)  # noqa: PLW2901 (the limits count the whole process)
         lowest = min(each for each in (soft, limit) if each != resource.RLIM_INFINITY)
         resource.setrlimit(kind, (lowest, hard))
     before = signal.signal(signal.SIGALRM, give_up)
@@ -168,6 +170,17 @@ def limited_self(timeout_s: float = TIMEOUT_S) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         for kind, limit_pair in before_limits.items():
             resource.setrlimit(kind, limit_pair)
+
+
+def _used_before(kind: int) -> int:
+    """Return how much of a limit this process has used, in the unit of the limit."""
+    if kind == resource.RLIMIT_CPU:
+        return int(time.process_time())
+    if kind == resource.RLIMIT_DATA:
+        status = read_regular(Path("/proc/self/status"), STATUS_MAX_BYTES)
+        used = re.search(rb"^VmData:\s*(\d+) kB", status, re.MULTILINE)
+        return int(used[1]) << 10 if used else 0
+    return 0
 
 
 def _end_process() -> None:
