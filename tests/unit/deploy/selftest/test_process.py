@@ -142,7 +142,8 @@ def test_selftest_by_hand_has_the_limits_of_a_flash() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with limited_self():
         inside = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    assert inside == process.MEMORY_BYTES
+    # And what this process has already: a test run has loaded more than a self-test.
+    assert process.MEMORY_BYTES < inside < process.MEMORY_BYTES + (64 << 30)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
@@ -154,4 +155,4 @@ def test_selftest_by_hand_that_hangs_ends() -> None:
 
 def test_selftest_by_hand_that_fills_the_memory_is_an_error() -> None:
     with pytest.raises(InstallError, match="too much memory"), limited_self():
-        bytearray(process.MEMORY_BYTES + 1)
+        bytearray(process.MEMORY_BYTES + (64 << 20))
