@@ -147,7 +147,8 @@ def _is_daemon_connected(settings: EdgeSettings) -> bool:
         health = read_file(SlotFolder(settings.model.slot).health, Health)
     except InstallError:
         return True  # unknown: its connection must not be ended
-    return health is None or not health.reason.startswith("broker")
+    faults = health.reason.split(", ") if health else []  # those of cameras come first
+    return not any(fault.startswith("broker") for fault in faults)
 
 
 def _rules_checks(settings: EdgeSettings, results: list[CheckResult]) -> list[Check]:
