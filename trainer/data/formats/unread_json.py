@@ -18,6 +18,7 @@ FOLDERS = (".", "annotations")  # compared in lower case
 LINES = frozenset({".jsonl", ".ndjson"})  # one JSON value a line
 MOST_TRIED = 20  # LabelMe writes one file a photo
 LABEL_STUDIO_NOTES = {"categories", "info"}  # beside its YOLO exports, without labels
+SYNTH_TRUTH = {"fps", "frame_count", "parts"}  # of the video of `graftline synth`
 FIX_DAMAGED = "Export it again, or remove it if it holds no labels."
 FIX_UNKNOWN = "None needed if it holds no labels; otherwise export them as COCO."
 FIX_MOVE = "Move it to the dataset's folder or to annotations/ if its labels are meant."
@@ -33,8 +34,9 @@ def is_searched(root: Path, path: Path) -> bool:
 
 
 def _is_json(path: Path) -> bool:
-    # macOS writes metadata beside each file, as `._train.json`.
-    return path.suffix.lower() == ".json" and not path.name.startswith("._")
+    # Hidden ones hold no labels: macOS writes `._train.json` beside each file, and
+    # `graftline synth` marks its folders with one.
+    return path.suffix.lower() == ".json" and not path.name.startswith(".")
 
 
 def unread_documents(documents: Iterable[JsonFile]) -> list[Finding]:
@@ -62,7 +64,7 @@ def unread_documents(documents: Iterable[JsonFile]) -> list[Finding]:
 def _content_of(content: object) -> str:
     """Return what a JSON file holds that is not read; empty where it needs no word."""
     if isinstance(content, dict):
-        if content.keys() <= LABEL_STUDIO_NOTES:
+        if content.keys() <= LABEL_STUDIO_NOTES or content.keys() >= SYNTH_TRUTH:
             return ""
         if kind := other_kind(content):
             return f"COCO {kind}, without boxes"

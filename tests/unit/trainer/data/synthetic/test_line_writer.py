@@ -75,6 +75,11 @@ def test_split_is_coco_with_boxes_inside_its_photos(
         assert 1 <= annotation["category_id"] <= len(names)
 
 
+def test_check_reports_none_of_its_own_files(written: Path) -> None:
+    kinds = {finding.kind for finding in check_dataset(written).findings}
+    assert FindingKind.ANNOTATION not in kinds
+
+
 def test_truth_matches_the_video(written: Path) -> None:
     truth = json.loads((written / "truth.json").read_text("utf-8"))
     video = cv2.VideoCapture(str(written / "line.mp4"))
