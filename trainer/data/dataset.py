@@ -314,7 +314,8 @@ def _unlabelled_findings(annotations: Annotations, use: UnlabelledUse) -> list[F
         why = f"{count} left out, neither trained nor measured on: {reason}."
         kind = FindingKind.UNLABELLED
         them = agreeing(len(photos), "it", "them")
-        fix = f"Label {them}; --unlabelled good takes {them} as good parts."
+        good = agreeing(len(photos), "a good part", "good parts")
+        fix = f"Label {them}; --unlabelled good takes {them} as {good}."
         if state is LabelState.UNCLEAR:
             kind = FindingKind.UNCLEAR_LABEL
             fix = "Draw the defects as boxes, or correct the label."

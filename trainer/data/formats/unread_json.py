@@ -13,6 +13,7 @@ from trainer.data.formats.coco.document import other_kind
 from trainer.data.formats.files import GOOD_FOLDER
 from trainer.data.formats.json_file import JsonFile, read_json
 from trainer.data.formats.label_studio.reader import is_label_studio
+from trainer.data.synthetic.line_folder import MARKER as SYNTH_MARKER
 
 FOLDERS = (".", "annotations")  # compared in lower case
 LINES = frozenset({".jsonl", ".ndjson"})  # one JSON value a line
@@ -34,9 +35,9 @@ def is_searched(root: Path, path: Path) -> bool:
 
 
 def _is_json(path: Path) -> bool:
-    # Hidden ones hold no labels: macOS writes `._train.json` beside each file, and
-    # `graftline synth` marks its folders with one.
-    return path.suffix.lower() == ".json" and not path.name.startswith(".")
+    # macOS writes metadata beside each file, as `._train.json`.
+    is_metadata = path.name.startswith("._") or path.name == SYNTH_MARKER
+    return path.suffix.lower() == ".json" and not is_metadata
 
 
 def unread_documents(documents: Iterable[JsonFile]) -> list[Finding]:

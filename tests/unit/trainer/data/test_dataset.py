@@ -319,7 +319,7 @@ def test_picture_that_no_label_file_lists_is_left_out_and_named(
     assert found.why == (
         "1 photo left out, neither trained nor measured on: no label file lists it."
     )
-    assert found.fix == "Label it; --unlabelled good takes it as good parts."
+    assert found.fix == "Label it; --unlabelled good takes it as a good part."
 
 
 def test_unlabelled_photos_are_good_parts_where_the_user_asks_for_it(
