@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: env demo test lint audit fault fuzz bench pretrain schemas docs wheel lock clean help
+.PHONY: env demo test lint audit audit-packages fault fuzz bench pretrain schemas docs wheel lock clean help
 
 BIN := .venv/bin
 PYTHON ?= python3
@@ -37,6 +37,15 @@ audit: env ## the security rules and laws, and that every package is locked by i
 	$(BIN)/ruff check --select S
 	$(BIN)/python -m pytest tests/contract/test_security_laws.py \
 		tests/contract/test_requirements.py $(ARGS)
+
+# In an environment of its own: pip-audit's packages are not those of Graftline.
+AUDIT_ENV := build/audit-env
+
+audit-packages: ## known weaknesses of the locked packages (needs a network; SERVICE=osv)
+	$(PYTHON) -m venv $(AUDIT_ENV)
+	$(AUDIT_ENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements/audit.txt
+	$(AUDIT_ENV)/bin/python requirements/audit_packages.py
 
 fault: env ## all fault injection tests, the long ones too
 	@tests/install-system.sh
@@ -84,6 +93,7 @@ lock: env ## write requirements/ from pyproject.toml (UPGRADE=1: newest versions
 	echo uv | $(UV_LOCK) - -o requirements/uv.txt $(if $(UPGRADE),--upgrade)
 	echo "openvino-model-api[onnx]" | $(UV_LOCK) - -o requirements/model-api.txt \
 		$(if $(UPGRADE),--upgrade)
+	echo pip-audit | $(UV_LOCK) - -o requirements/audit.txt $(if $(UPGRADE),--upgrade)
 
 clean: ## remove generated files and the environment
 	rm -rf .venv build dist demo/out bench/out *.egg-info .hypothesis .import_linter_cache \
@@ -91,4 +101,4 @@ clean: ## remove generated files and the environment
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18

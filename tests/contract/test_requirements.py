@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TRAINING_LIBRARIES = {"torch", "torchvision", "nncf", "onnx", "triton", "scipy"}
-LOCK_FILES = ("all.txt", "line-pc.txt", "model-api.txt", "uv.txt")
+LOCK_FILES = ("all.txt", "audit.txt", "line-pc.txt", "model-api.txt", "uv.txt")
 
 
 def read_lock(file: Path) -> dict[str, set[str]]:
