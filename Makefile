@@ -12,6 +12,10 @@ JOBS ?= 2
 ARGS ?=
 # cpu, cuda, or a folder with wheels of torch and torchvision
 TORCH ?=
+# How long `make fuzz` tries examples; the failures in .hypothesis/examples come first
+FUZZ_MINUTES ?= 10
+# One property alone may take all the time, and five minutes more to make a failure small.
+FUZZ_TIMEOUT_S = $(shell expr $(FUZZ_MINUTES) \* 60 + 360)
 # ONCE=1 makes the demo end by itself, as CI wants it
 ONCE ?=
 
@@ -51,10 +55,10 @@ fault: env ## all fault injection tests, the long ones too
 	@tests/install-system.sh
 	$(BIN)/python -m pytest -m fault $(ARGS)
 
-fuzz: env ## property tests with new random examples; failures are kept and tried again
+fuzz: env ## property tests with new random examples for FUZZ_MINUTES (10)
 	@tests/install-system.sh
-	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
-		--hypothesis-show-statistics $(ARGS)
+	FUZZ_MINUTES=$(FUZZ_MINUTES) $(BIN)/python -m pytest -m hypothesis \
+		--hypothesis-profile=fuzz --timeout=$(FUZZ_TIMEOUT_S) $(ARGS)
 
 bench: env ## measure speed and accuracy on this machine (takes an hour or more)
 	@for script in bench/*.py; do \
@@ -95,8 +99,8 @@ lock: env ## write requirements/ from pyproject.toml (UPGRADE=1: newest versions
 		$(if $(UPGRADE),--upgrade)
 	echo pip-audit | $(UV_LOCK) - -o requirements/audit.txt $(if $(UPGRADE),--upgrade)
 
-clean: ## remove generated files and the environment
-	rm -rf .venv build dist demo/out bench/out *.egg-info .hypothesis .import_linter_cache \
+clean: ## remove generated files and the environment, not the failures of make fuzz
+	rm -rf .venv build dist demo/out bench/out *.egg-info .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

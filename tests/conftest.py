@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.database import DirectoryBasedExampleDatabase
-
-from tests.examples import FUZZ_PROFILE
+from hypothesis import settings
 
 pytest_plugins = [
     "tests.ci_rules",
     "tests.daemon_fixtures",
     "tests.fault_rows",
+    "tests.fuzz_time",
     "tests.line_pc",
     "tests.torch_threads",
 ]
@@ -25,17 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 THREADS_PER_WORKER = "1"
 
 # `make test` tries the same examples in each run, so that a red run is the change's
-# fault. `make fuzz` tries other examples each time and keeps those that failed.
+# fault. The profile of `make fuzz` is in tests/fuzz_time.py.
 settings.register_profile("same-examples", derandomize=True, database=None)
-settings.register_profile(
-    FUZZ_PROFILE,
-    max_examples=1000,
-    derandomize=False,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-    database=DirectoryBasedExampleDatabase(REPOSITORY / ".hypothesis" / "examples"),
-)
 settings.load_profile("same-examples")
 
 
