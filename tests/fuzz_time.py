@@ -1,8 +1,8 @@
 """Pytest plugin: ``make fuzz`` ends when its time is over.
 
 Every property gets an equal share of the time that is left. Hypothesis has no limit of
-time, but passes on the exception with which a test skips itself; it is raised instead
-of trying the next example. A failure that was found is still made small and reported.
+time, but passes on the exception with which a test skips itself; it is raised after the
+example that ends too late. A failure that was found is still made small and reported.
 """
 
 import functools
@@ -86,8 +86,6 @@ class FuzzTime:
         @functools.wraps(inner)
         def limited(*args: Any, **kwargs: Any) -> None:
             nonlocal has_failed
-            if time.monotonic() > end_s and self.examples[name] and not has_failed:
-                raise TimeIsUp
             self.examples[name] += 1
             try:
                 inner(*args, **kwargs)
@@ -96,6 +94,8 @@ class FuzzTime:
             except BaseException:
                 has_failed = True
                 raise
+            if time.monotonic() > end_s and not has_failed:
+                raise TimeIsUp
 
         return limited
 

@@ -25,6 +25,11 @@ def test_with_the_examples_of_the_profile(value):
 @given(st.booleans())
 def test_of_two_values(value):
     pass
+
+@given(st.data())
+def test_that_draws_as_it_runs(data):
+    time.sleep(0.001 * data.draw(st.integers(0, 2)))
+    data.draw(st.binary())
 """
 FAILING = """
 @given(st.integers())
@@ -65,8 +70,8 @@ def test_run_ends_when_the_time_is_over(tmp_path: Path, repository: Path) -> Non
     result = fuzz(tmp_path, repository, PROPERTIES, 0.05)
     assert time.monotonic() - begin_s < 60
     assert result.returncode == pytest.ExitCode.OK, result.stdout
-    assert "3 passed" in result.stdout
-    assert "examples of 3 properties" in result.stdout
+    assert "4 passed" in result.stdout
+    assert "examples of 4 properties" in result.stdout
     assert "the fewest: 2 of" in result.stdout  # all values of a boolean
 
 

@@ -57,6 +57,7 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
         yield Plant(broker, dashboard)
 
 
+@pytest.mark.fault(78)
 def test_station_with_hundreds_of_cameras_keeps_no_alert_of_another_away(
     plant: Plant,
 ) -> None:

@@ -160,6 +160,7 @@ def _answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.fault(77)
 def test_port_in_use_never_stops_the_inspection(pc: DaemonPc, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         process = pc.start(camera_table("a", "a.avi"), at_end=False)
@@ -175,6 +176,7 @@ def test_port_in_use_never_stops_the_inspection(pc: DaemonPc, port: int) -> None
     assert process.returncode == 0
 
 
+@pytest.mark.fault(77)
 def test_connections_of_a_killed_daemon_do_not_hold_the_port(
     pc: DaemonPc, port: int
 ) -> None:

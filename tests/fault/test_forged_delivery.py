@@ -59,7 +59,7 @@ def conflicts(folder: Path) -> list[int]:
     return [json.loads(text)["data"]["frame_id"] for (text,) in rows]
 
 
-@pytest.mark.fault(8)
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("rule", ["required", "auto"])
 def test_forged_acknowledgement_deletes_nothing_and_is_an_alarm(
     tmp_path: Path, broker: Broker, attacker: SimStation, rule: str
@@ -89,7 +89,7 @@ def test_forged_acknowledgement_deletes_nothing_and_is_an_alarm(
             until(lambda: edge.outbox.depth() == 0, "the real one is believed")
 
 
-@pytest.mark.fault(8)
+@pytest.mark.fault(79)
 def test_real_alert_after_a_forged_one_is_kept_beside_and_not_acknowledged(
     tmp_path: Path, broker: Broker, attacker: SimStation, dashboard: DashboardProcess
 ) -> None:
@@ -108,7 +108,7 @@ def test_real_alert_after_a_forged_one_is_kept_beside_and_not_acknowledged(
         until(lambda: edge.outbox.depth() == 3, "later ones are delivered too")
 
 
-@pytest.mark.fault(8)
+@pytest.mark.fault(79)
 def test_forged_positions_ahead_hold_up_no_acknowledgement(
     tmp_path: Path, broker: Broker, attacker: SimStation, dashboard: DashboardProcess
 ) -> None:
@@ -153,7 +153,7 @@ def test_daemon_that_restarts_before_the_acknowledgement_delivers_once(
         assert sorted(data["frame_id"] for data in collector.data()) == list(range(40))
 
 
-@pytest.mark.fault(8)
+@pytest.mark.fault(79)
 def test_backlog_is_delivered_and_no_acknowledgement_is_taken_for_a_flood(
     tmp_path: Path, broker: Broker, dashboard: DashboardProcess
 ) -> None:

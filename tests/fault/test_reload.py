@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import subprocess
 
 pytestmark = pytest.mark.timeout(180)
+PASSWORD = "S3cret"
 
 VALID = """\
 [station]
@@ -169,7 +170,7 @@ def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
     until(lambda: status(collector, pc)["state"] == state)
 
 
-@pytest.mark.fault(67)
+@pytest.mark.fault(67, 80)
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -180,6 +181,7 @@ def wait_for_status(collector: SimCollector, pc: DaemonPc, state: str) -> None:
         ("fixed", "[station] cannot change while the daemon runs"),
         ("secret", "broker.password_file"),
         ("nul", "a NUL character in broker.password_file"),
+        ("login", "rtps://***"),
     ],
 )
 def test_faulty_file_changes_nothing_until_it_is_corrected(
@@ -195,6 +197,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
         wait_for_status(collector, pc, "ready")
         pids, good = camera_processes_of(process.pid), pc.config.read_bytes()
         changed = good.replace(b'"top"', b'"other"')
+        login = f"rtps://admin:{PASSWORD}@cam/1".encode()
         bad = {
             "typo": changed.replace(b"trigger =", b"triger ="),
             "type": changed + b'k = "many"\n',
@@ -206,6 +209,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
             "secret": changed.replace(
                 b"[broker]", b'[broker]\nusername = "u"\npassword_file = "absent"'
             ),
+            "login": changed.replace(network.url.encode(), login),
         }
         if fault == "missing":
             pc.config.unlink()
@@ -216,6 +220,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
         assert reason in reply.reason
         wait_for_status(collector, pc, "degraded")
         assert "configuration not in force" in status(collector, pc)["reason"]
+        assert PASSWORD not in f"{reply}{status(collector, pc)}{pc.health}"
         assert camera_processes_of(process.pid) == pids
         assert commander.ask("trigger", command(camera="top")).accepted
         assert collector.wait_for(1, 30, "verdict") == 1
@@ -224,6 +229,7 @@ def test_faulty_file_changes_nothing_until_it_is_corrected(
         wait_for_status(collector, pc, "ready")
         assert camera_processes_of(process.pid) == pids
     assert pc.stderr.count("reload_refused") == 1
+    assert PASSWORD not in pc.stderr
 
 
 def test_cameras_are_swapped_one_by_one_and_the_others_never_notice(

@@ -71,6 +71,7 @@ def test_lock_is_free_after_a_holder_that_failed(slot: SlotFolder) -> None:
         pass
 
 
+@pytest.mark.fault(81)
 def test_lock_that_is_a_planted_link_is_not_followed(slot: SlotFolder) -> None:
     (slot.root / ".lock").symlink_to(slot.root / "elsewhere")
     with pytest.raises(OSError, match="is a link"), locked(slot):
@@ -78,6 +79,7 @@ def test_lock_that_is_a_planted_link_is_not_followed(slot: SlotFolder) -> None:
     assert not (slot.root / "elsewhere").exists()
 
 
+@pytest.mark.fault(81)
 def test_root_does_not_write_into_the_slot_of_another_user(
     slot: SlotFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_package_that_a_link_names_is_never_removed(
     assert names(store) == {package.sha256 for package in builds}
 
 
+@pytest.mark.fault(81)
 @pytest.mark.parametrize("name", ["store", "package"])
 def test_package_is_not_stored_through_a_planted_link(
     store: PackageStore, builds: list[Package], tmp_path: Path, name: str

@@ -57,6 +57,7 @@ def outside(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.fault(81)
 def test_link_in_place_of_a_file_is_replaced_and_its_target_unchanged(
     tmp_path: Path, outside: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_link_in_place_of_a_file_is_replaced_and_its_target_unchanged(
     assert outside.read_text() == "mine"
 
 
+@pytest.mark.fault(81)
 def test_link_planted_under_the_temporary_name_is_not_followed(
     tmp_path: Path, outside: Path
 ) -> None:
@@ -92,6 +94,7 @@ def test_folder_is_not_made_where_a_link_has_its_name(tmp_path: Path) -> None:
         make_folder(tmp_path / "link")
 
 
+@pytest.mark.fault(81)
 @pytest.mark.parametrize("name", [".out.partial", ".out.previous"])
 @pytest.mark.parametrize("is_dangling", [False, True])
 def test_links_beside_a_replaced_folder_are_not_followed(
@@ -232,6 +235,7 @@ def test_each_temporary_name_differs(tmp_path: Path) -> None:
     assert len(names) == 100
 
 
+@pytest.mark.fault(81)
 def test_lock_is_not_made_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="is a link"):

@@ -55,6 +55,7 @@ def test_picture_of_a_single_station_waits_for_its_alert(file: HistoryFile) -> N
     assert file.store.make_room() == 1, "another station needs the room"
 
 
+@pytest.mark.fault(78)
 @pytest.mark.parametrize("is_announced", [True, False], ids=["alerts", "no alerts"])
 def test_pictures_of_one_station_keep_no_alert_of_another_away(
     tmp_path: Path, *, is_announced: bool

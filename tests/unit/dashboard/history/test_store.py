@@ -239,6 +239,7 @@ def test_loss_record_is_kept_and_acknowledged(file: HistoryFile) -> None:
     assert file.history.totals(NOW_MS)["shed_by_stations"] == 5
 
 
+@pytest.mark.fault(79)
 @pytest.mark.parametrize("kind", ["alert", "verdict", "loss"])
 def test_same_id_with_other_content_is_refused_and_kept_beside(
     file: HistoryFile, kind: str
@@ -301,6 +302,7 @@ def test_conflicts_of_a_station_are_bounded(
     assert conflicts(file) == []
 
 
+@pytest.mark.fault(79)
 def test_position_far_ahead_is_refused_and_the_others_are_taken(
     file: HistoryFile,
 ) -> None:
@@ -349,6 +351,7 @@ def test_picture_for_a_foreign_stream_is_refused(file: HistoryFile) -> None:
     assert file.history.picture(event.id) is None
 
 
+@pytest.mark.fault(78)
 def test_flood_of_camera_names_refuses_no_alert(file: HistoryFile) -> None:
     records = [
         alert_record(alert_event(PRESS, seq, f"camera-{seq}")) for seq in range(1, 600)
@@ -361,6 +364,7 @@ def test_flood_of_camera_names_refuses_no_alert(file: HistoryFile) -> None:
     assert len(station["cameras"]) == MAX_CAMERAS_PER_STATION
 
 
+@pytest.mark.fault(78)
 def test_stations_with_too_many_streams_hold_up_no_other(file: HistoryFile) -> None:
     flood = [
         alert_record(alert_event(PRESS, 1, stream=f"press-1-{number:04x}"))
@@ -375,6 +379,7 @@ def test_stations_with_too_many_streams_hold_up_no_other(file: HistoryFile) -> N
     assert acked(file, alert_record(event)) == [(1, 1)]
 
 
+@pytest.mark.fault(78)
 def test_pictures_of_no_alert_make_room_for_each_other(file: HistoryFile) -> None:
     for seq in range(1, MAX_PER_STATION + 11):
         file.record(image_record(alert_event(PRESS, seq)))

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from dashboard.web.event_stream import (
     MAX_PER_ADDRESS,
     QUEUE_EVENTS,
@@ -90,6 +92,7 @@ def test_only_alerts_carry_a_cursor() -> None:
     assert "id" not in as_sse(LiveEvent("state", "{}"))
 
 
+@pytest.mark.fault(78)
 def test_page_that_reads_slowly_gets_the_newest_state_only() -> None:
     async def scene() -> list[str]:
         hub = Hub(max_viewers=1)

@@ -35,6 +35,7 @@ def test_text_outside_the_grammar_is_refused(text: str) -> None:
         parse_source(text)
 
 
+@pytest.mark.fault(80)
 @pytest.mark.parametrize(
     ("text", "redacted"),
     [

@@ -157,6 +157,7 @@ def test_rendered_configuration_has_no_password(tmp_path: Path) -> None:
     assert "rtsp://cam/1" in shown
 
 
+@pytest.mark.fault(80)
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -180,6 +181,7 @@ def test_error_of_a_configuration_has_no_password(
     assert "S3cret" not in texts
 
 
+@pytest.mark.fault(80)
 def test_settings_with_a_password_can_be_logged(tmp_path: Path) -> None:
     text = MINIMAL.replace("folder:parts", "rtsp://user:S3cret@cam/1")
     settings = load(tmp_path, text)

@@ -129,6 +129,7 @@ def test_sighup_of_a_closed_terminal_is_not_caught(
         assert signal.getsignal(signal.SIGHUP) is before
 
 
+@pytest.mark.fault(80)
 def test_password_in_a_faulty_source_is_neither_logged_nor_in_the_reply(
     file: File, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,6 +143,7 @@ def test_password_in_a_faulty_source_is_neither_logged_nor_in_the_reply(
     assert "S3cret" not in f"{caught.value}{file.configuration.fault}{caplog.text}"
 
 
+@pytest.mark.fault(80)
 def test_password_in_the_place_of_its_file_is_not_shown(file: File) -> None:
     file.write(broker='username = "u"\npassword_file = "S3cret"')
     with pytest.raises(ConfigError, match="there is no such file") as caught:

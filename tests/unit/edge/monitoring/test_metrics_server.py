@@ -120,6 +120,7 @@ def test_head_is_answered_without_content(metrics: SimMetrics) -> None:
     assert body == ""
 
 
+@pytest.mark.fault(77)
 def test_port_in_use_is_a_fault_and_no_error(metrics: SimMetrics) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
