@@ -1,6 +1,6 @@
 """Any bytes of others give a value or an expected error: one fuzzer for each parser.
 
-``make test`` tries the same examples in about 20 s, ``make fuzz`` others for 10 minutes.
+``make test`` tries the same examples in about 20 s, ``make fuzz`` others for minutes.
 Labels, messages of the dashboard, commands, configurations and seals have fuzzers of
 their own: ``trainer/data/formats/test_hostile_labels.py``,
 ``dashboard/test_messages.py``, ``fault/test_commands.py``, ``fault/test_reload.py``,
