@@ -15,6 +15,7 @@ from models.messages import (
     StationStatus,
     content_digest,
     content_text,
+    sent_content_text,
     fit_reason,
 )
 from models.topics import StationTopics, parse_topic
@@ -200,3 +201,36 @@ def test_one_long_reason_is_cut() -> None:
     reason = fit_reason("x" * 2000)
     assert len(reason) == REASON_MAX_CHARS
     assert reason.endswith(" ...")
+
+
+END = ',"replayed":false,"thumbnail_sha256":null}}'
+
+
+def test_content_is_taken_from_the_payload_as_it_was_sent() -> None:
+    sent = '{"id":"s:1","data":{"a":{"b":1}' + END
+    assert sent_content_text(sent.encode()) == '{"a":{"b":1}}'
+    assert sent_content_text(b'{"data":{"a":1,"replayed":true}}') == '{"a":1}'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        '{"trace":{"data":{"a":1' + END,
+        '{"id":"\\"data\\":{","data":{"a":1' + END,
+        '{"data":{"a":1' + END + " ",
+        '{"data": {"a":1' + END,
+        '{"data":{"a":1,"replayed": false}}',
+        '{"data":{"a":1,"replayed":false,"b":2}}',
+        '{"data":1,"x":2,"replayed":false}',
+        "{}",
+        "",
+    ],
+)
+def test_payload_of_another_layout_is_not_cut(payload: str) -> None:
+    assert sent_content_text(payload.encode()) is None
+
+
+def test_two_payloads_with_one_cut_text_have_one_content() -> None:
+    # The text reaches to the end: what stands behind the first data is in it.
+    twice = '{"data":{"a":1},"data":{"a":2' + END
+    assert sent_content_text(twice.encode()) == '{"a":1},"data":{"a":2}'

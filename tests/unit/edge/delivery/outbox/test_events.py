@@ -21,6 +21,7 @@ from models.messages import (
     VerdictEvent,
     content_digest,
     content_text,
+    sent_content_text,
 )
 from tests.simulators.alerts import (
     ALERT_TOPIC,
@@ -113,4 +114,6 @@ def test_digest_is_that_of_the_payload_in_every_transmission(
     received = json.loads(sent.payload)
     assert received["data"]["detections"][0]["label"] == label
     assert sent.digest == first.digest
-    assert sent.digest == content_digest(received, content_text(received["data"]))
+    text = content_text(received["data"])
+    assert sent.digest == content_digest(received, text)
+    assert sent_content_text(sent.payload) == text  # as the dashboard computes it
