@@ -31,7 +31,8 @@ from models.messages import (
 )
 from models.topics import ParsedTopic, StationTopics, parse_topic
 
-JSON_MAX_BYTES = 256 * 1024  # an alert with 100 boxes is 20 kB
+# An alert with 100 boxes, the most in a frame, is 20 kB; with the longest names 100 kB.
+JSON_MAX_BYTES = 128 * 1024
 STATE_MAX_BYTES = 16 * 1024  # the longest state that a daemon sends has 3 kB
 TEXT_MAX_CHARS = 500  # a class name, a reason, a file name
 INTEGER_MAX = 2**63 - 1  # what SQLite can hold

@@ -6,7 +6,7 @@ threads are needed, and a page that hangs keeps no connection open.
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,12 @@ from dashboard.history.schema import open_for_reading
 from dashboard.messages import iso_utc
 
 PAGE_MAX_ROWS = 500
+# Of alerts: 500 usual ones are 0.6 MB. Every page that connects gets so much at once.
+PAGE_MAX_BYTES = 2 * 1024 * 1024
+# An alert with 100 boxes is 20 kB. A larger one is listed with its surest boxes only,
+# because the state of all cameras, with the last alert of each, is sent every second.
+LISTED_MAX_BYTES = 32 * 1024
+LISTED_DETECTIONS = 40
 PARETO_MAX_CLASSES = 12  # others are added up: a chart of 40 bars is unreadable
 MS_PER_MINUTE = 60 * 1000
 MS_PER_HOUR = 60 * MS_PER_MINUTE
@@ -60,7 +66,8 @@ class History:
         """Return a page of alerts.
 
         Args:
-            limit: Number of alerts, at most 500.
+            limit: Number of alerts, at most 500; fewer are returned where these are
+                more than ``PAGE_MAX_BYTES``.
             before: Only alerts with a smaller cursor ``n``.
             after: Only alerts with a larger ``n``; these come oldest first, so that
                 a query after the last one misses none.
@@ -82,7 +89,7 @@ class History:
                 f" ORDER BY a.n {order} LIMIT ?",
                 (*values, max(0, min(limit, PAGE_MAX_ROWS))),
             )
-            return [_alert(row) for row in rows]
+            return [_alert(row) for row in _within_page(rows)]
 
     def alert(self, event_id: str) -> Json | None:
         """Return one alert by its id, any text; None if there is none."""
@@ -91,7 +98,7 @@ class History:
                 f"SELECT {ALERT_COLUMNS} WHERE a.id = ?",
                 (event_id,),
             ).fetchone()
-        return _alert(row) if row is not None else None
+        return _alert(row, is_listed=False) if row is not None else None
 
     def picture(self, event_id: str) -> StoredImage | None:
         """Return the picture of an alert, if it is the one that the alert announced."""
@@ -301,10 +308,27 @@ def _camera(db: sqlite3.Connection, row: sqlite3.Row, now_ms: int) -> Json:
     }
 
 
-def _alert(row: sqlite3.Row) -> Json:
-    """Return an alert in the form of the API."""
+def _within_page(rows: Iterable[sqlite3.Row]) -> Iterator[sqlite3.Row]:
+    """Yield rows up to ``PAGE_MAX_BYTES``; the one that passes it is the last."""
+    left_bytes = PAGE_MAX_BYTES
+    for row in rows:
+        yield row
+        left_bytes -= len(row["event"])
+        if left_bytes < 0:
+            return
+
+
+def _alert(row: sqlite3.Row, *, is_listed: bool = True) -> Json:
+    """Return an alert in the form of the API.
+
+    Args:
+        is_listed: One of many; of a very large one only the surest boxes are returned.
+    """
     event = json.loads(row["event"])
     data = event["data"]
+    if is_listed and len(row["event"]) > LISTED_MAX_BYTES:
+        boxes = sorted(data["detections"], key=lambda each: -each["score"])
+        data = {**data, "detections": boxes[:LISTED_DETECTIONS]}
     return {
         **data,  # first: a key that a sender adds must not replace one of these
         "n": row["n"],

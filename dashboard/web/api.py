@@ -59,7 +59,11 @@ SAFE_HEADERS = {
 
 
 class SafeHeaders:
-    """Adds the security headers to every response, including errors and files."""
+    """Adds the security headers to every response, including errors and files.
+
+    It is outside of the whole application: Starlette answers an exception that no
+    handler expects outside of its middleware.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -107,18 +111,22 @@ class Api:
         return FileResponse(HERE / "pages" / "index.html")
 
     def alerts(self, request: Request) -> Response:
-        """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts."""
+        """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts.
+
+        ``more``: there are further ones in the same direction.
+        """
         limit = _number(request, "limit", 50, 1, PAGE_MAX_ROWS)
         before = _number(request, "before", 0, 0, INTEGER_MAX) or None
         after = request.query_params.get("after")
-        found = self._history.alerts(
-            limit,
-            before=before,
-            after=None
-            if after is None
-            else _number(request, "after", 0, 0, INTEGER_MAX),
+        cursor = None if after is None else _number(request, "after", 0, 0, INTEGER_MAX)
+        found = self._history.alerts(limit, before=before, after=cursor)
+        more = bool(found) and bool(
+            self._history.alerts(1, before=before, after=found[-1]["n"])
+            if after is not None
+            else self._history.alerts(1, before=found[-1]["n"])
         )
-        return _json({"alerts": found, "newest": self._history.newest()})
+        newest = self._history.newest()
+        return _json({"alerts": found, "more": more, "newest": newest})
 
     def alert(self, request: Request) -> Response:
         """``GET /api/alerts/{id}``: one alert."""
@@ -199,18 +207,17 @@ class Api:
             newest = await asyncio.to_thread(self._history.newest)
             if after is None:
                 after = newest
-            missed = await asyncio.to_thread(
-                self._history.alerts, PAGE_MAX_ROWS, after=min(after, newest)
-            )
-            if after > newest or len(missed) == PAGE_MAX_ROWS:
+            missed = await asyncio.to_thread(self._missed, min(after, newest))
+            has_missed_more = bool(missed) and missed[-1].n < newest
+            if after > newest or has_missed_more:
                 # The page shows another history, or has missed too many alerts: it
                 # reloads.
                 after = newest
                 yield as_sse(LiveEvent(RESET, "{}"))
             else:
-                for alert in missed:
-                    after = alert["n"]
-                    yield as_sse(LiveEvent(ALERT, json.dumps(alert), alert["n"]))
+                for event in missed:
+                    after = event.n
+                    yield as_sse(event)
             state = await asyncio.to_thread(self._broadcaster.state)
             yield as_sse(LiveEvent(STATE, json.dumps(state)))
             while (event := await viewer.next_event()) is not None:
@@ -220,10 +227,15 @@ class Api:
         finally:
             self._hub.leave(viewer)
 
+    def _missed(self, after: int) -> list[LiveEvent]:
+        """Return the alerts after a cursor, as text: a slow page holds them for long."""
+        alerts = self._history.alerts(PAGE_MAX_ROWS, after=after)
+        return [LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts]
+
 
 def create_app(
     history: History, hub: Hub, broadcaster: EventBroadcaster, settings: ServerSettings
-) -> Starlette:
+) -> ASGIApp:
     """Return the web application."""
     api = Api(history, hub, broadcaster)
     routes = [
@@ -239,17 +251,15 @@ def create_app(
         Route("/api/events", api.events),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
-        middleware=[
-            Middleware(SafeHeaders),
-            Middleware(OwnHosts, allowed=settings.allowed_hosts),
-        ],
+        middleware=[Middleware(OwnHosts, allowed=settings.allowed_hosts)],
         exception_handlers={
             HTTPException: _answer_refusal,
             sqlite3.Error: _answer_unreadable,
         },
     )
+    return SafeHeaders(app)
 
 
 def _json(content: object, status_code: int = 200) -> Response:

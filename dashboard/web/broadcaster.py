@@ -73,6 +73,8 @@ class EventBroadcaster:
                 events += [
                     LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts
                 ]
+                if alerts and alerts[-1]["n"] < committed.alerts[-1]:
+                    events = [LiveEvent(RESET, "{}")]  # more than one page of alerts
             for n in set(committed.completed) - set(committed.alerts):
                 # No cursor: the page may not have all alerts before this one.
                 alerts = self._history.alerts(1, after=n - 1)

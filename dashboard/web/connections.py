@@ -17,8 +17,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_LIMIT_S = 10.0  # for the head of a request, however slowly it comes
+UNREAD_LIMIT_S = 30.0  # for reading an answer: 70 kB in a second for the largest one
 MAX_PER_ADDRESS = 64  # a browser opens six, and one for live events of each page
-KEPT_FILES = 128  # for the history, the broker and the page's files
+# For the history, the broker and the page's files: a query holds three files, and up to
+# 72 threads run queries.
+KEPT_FILES = 256
 MAX_CONNECTIONS = 2048
 
 logger = logging.getLogger(__name__)
@@ -74,6 +77,7 @@ class LimitedProtocol(H11Protocol):
     open_connections: ClassVar[OpenConnections]
     _address: str | None = None  # None = not counted
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve a new connection, or close it."""
@@ -94,10 +98,27 @@ class LimitedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that a connection has ended."""
         self._stop_deadline()
+        self._stop_unread()
         if self._address is not None:
             self.open_connections.leave(self._address)
             self._address = None
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the client some time to read what was sent."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_LIMIT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Note that the client has read what was sent."""
+        self._stop_unread()
+        super().resume_writing()
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expect_request(self) -> None:
         """Start the deadline while the head of a request is incomplete."""

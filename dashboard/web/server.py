@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from dashboard.config import ServerSettings
 from dashboard.web.broadcaster import EventBroadcaster
@@ -70,7 +70,7 @@ def open_socket(settings: ServerSettings) -> socket.socket:
 
 
 async def serve(
-    app: Starlette,
+    app: ASGIApp,
     listener: socket.socket,
     hub: Hub,
     broadcaster: EventBroadcaster,

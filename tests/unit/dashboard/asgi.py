@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 Message = MutableMapping[str, Any]
 LIMIT_S = 10.0
@@ -25,7 +25,7 @@ class Answer:
 
 
 def get(
-    app: Starlette,
+    app: ASGIApp,
     url: str,
     *,
     headers: dict[str, str] | None = None,
@@ -38,7 +38,7 @@ def get(
 
 
 async def _get(
-    app: Starlette,
+    app: ASGIApp,
     url: str,
     headers: dict[str, str],
     method: str,

@@ -15,8 +15,8 @@ from models.messages import (
     StationStatus,
     content_digest,
     content_text,
-    sent_content_text,
     fit_reason,
+    sent_content_text,
 )
 from models.topics import StationTopics, parse_topic
 

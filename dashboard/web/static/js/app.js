@@ -63,7 +63,7 @@ async function load() {
     addAlerts(page.alerts, openAlert);
     newest = page.newest;
     oldest = page.alerts.at(-1)?.n ?? 0;
-    byId("older").hidden = page.alerts.length < PAGE_ROWS;
+    byId("older").hidden = !page.more;
     follow();
   } catch (error) {
     console.warn("not loaded", error);
@@ -92,7 +92,7 @@ async function loadOlder() {
   const page = await fetchJson(`/api/alerts?limit=${PAGE_ROWS}&before=${oldest}`);
   addAlerts(page.alerts, openAlert);
   oldest = page.alerts.at(-1)?.n ?? oldest;
-  byId("older").hidden = page.alerts.length < PAGE_ROWS;
+  byId("older").hidden = !page.more;
 }
 
 function takeState(next) {

@@ -1,10 +1,14 @@
 import asyncio
 import json
+from collections.abc import MutableMapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from dashboard.config import PageSettings, ServerSettings
+from dashboard.history.queries import LISTED_DETECTIONS
 from dashboard.status import BrokerStatus, CollectorStatus, now_ms
 from dashboard.web.api import create_app
 from dashboard.web.broadcaster import EventBroadcaster
@@ -139,6 +143,27 @@ def test_every_answer_has_the_safe_headers(site: Site, path: str) -> None:
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
+
+
+def test_answer_to_a_fault_of_the_program_has_the_safe_headers(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> int:
+        raise RuntimeError
+
+    monkeypatch.setattr(type(site.file.history), "newest", fail)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def note(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def app(scope: Scope, receive: Receive, _: Send) -> None:
+        await site.app(scope, receive, note)
+
+    with pytest.raises(RuntimeError):
+        get(app, "/healthz")
+    assert sent[0]["status"] == 500
+    assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]
 
 
 def test_page_loads_nothing_from_elsewhere_and_has_no_inline_script(site: Site) -> None:
@@ -285,6 +310,44 @@ def test_page_that_missed_too_much_is_reset(site: Site) -> None:
         enough=lambda body: b"event: state" in body,
     )
     assert [kind for _, kind, _ in events(answer.body)] == ["reset", "state"]
+
+
+LONG = detection("x" * 400)
+
+
+def test_page_of_large_alerts_is_bounded_and_shows_that_there_are_more(
+    site: Site,
+) -> None:
+    # 120 kB each: 60 of them are 7 MB, far more than a page holds.
+    for seq in range(1, 61):
+        event = alert_event(PRESS, seq, detections=(LONG,) * 220)
+        site.file.record(alert_record(event))
+    first = get(site.app, "/api/alerts?limit=500").json
+    assert first["more"]
+    assert len(first["alerts"]) < 30
+    assert first["alerts"][0]["n"] == 60
+    following = get(site.app, f"/api/alerts?after={first['alerts'][-1]['n']}").json
+    assert not following["more"]
+    assert following["alerts"][-1]["n"] == 60
+    answer = get(
+        site.app, "/api/events?after=0", enough=lambda body: b"event: state" in body
+    )
+    assert [kind for _, kind, _ in events(answer.body)] == ["reset", "state"]
+
+
+def test_large_alert_is_listed_with_its_surest_boxes_and_alone_with_all(
+    site: Site,
+) -> None:
+    boxes = (*(detection("x" * 400, score=0.5) for _ in range(219)), LONG)
+    event = alert_event(PRESS, 1, detections=boxes)
+    site.file.record(alert_record(event))
+    (listed,) = get(site.app, "/api/alerts").json["alerts"]
+    assert listed["detections"][0]["score"] == LONG.score
+    assert len(listed["detections"]) == LISTED_DETECTIONS
+    (station,) = get(site.app, "/api/cameras").json["stations"]
+    assert station["cameras"][0]["last_alert"]["detections"] == listed["detections"]
+    alone = get(site.app, f"/api/alerts/{event.id}").json
+    assert len(alone["detections"]) == 220
 
 
 def test_page_beyond_the_limit_is_refused_with_a_reason(file: HistoryFile) -> None:

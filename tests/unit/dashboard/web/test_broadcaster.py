@@ -12,7 +12,7 @@ from dashboard.status import BrokerStatus, CollectorStatus
 from dashboard.web import broadcaster
 from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
-from tests.simulators.station import alert_event
+from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import (
     JPEG_SHA256,
     PRESS,
@@ -71,6 +71,14 @@ def test_new_alerts_have_their_cursors(screen: Screen) -> None:
     found = screen.events(lambda: screen.broadcaster.broadcast(committed), 2)
     assert [(each.kind, each.n) for each in found] == [(ALERT, 1), (ALERT, 2)]
     assert [json.loads(each.text)["id"] for each in found] == [e.id for e in events]
+
+
+def test_more_alerts_than_one_page_holds_reset_the_page(screen: Screen) -> None:
+    boxes = (detection("x" * 400),) * 220
+    events = [alert_event(PRESS, seq, detections=boxes) for seq in range(1, 41)]
+    committed = screen.file.record(*map(alert_record, events))
+    (found,) = screen.events(lambda: screen.broadcaster.broadcast(committed), 1)
+    assert found.kind == RESET
 
 
 def test_alert_whose_picture_came_later_has_no_cursor(screen: Screen) -> None:

@@ -1,8 +1,17 @@
 """Limits of the page's connections."""
 
-import pytest
+import asyncio
+import socket
 
-from dashboard.web.connections import OpenConnections, is_loopback
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from dashboard.web import connections as connections_module
+from dashboard.web.connections import OpenConnections, is_loopback, limited_protocol
+
+LIMIT_S = 10.0
 
 
 def test_one_address_has_a_limit_of_its_own() -> None:
@@ -33,3 +42,37 @@ def test_closed_connections_leave_nothing_behind() -> None:
     for _ in range(3):
         assert connections.admit("192.0.2.1")
         connections.leave("192.0.2.1")
+
+
+async def answer_with_much(_: Scope, __: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": bytes(20_000_000)})
+
+
+def test_client_that_does_not_read_its_answer_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections_module, "UNREAD_LIMIT_S", 0.05)
+    counted = OpenConnections(most=1)
+    config = uvicorn.Config(answer_with_much, log_config=None)
+    config.load()
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        class Noted(limited_protocol(counted)):  # type: ignore[misc]
+            def connection_lost(self, exc: Exception | None) -> None:
+                super().connection_lost(exc)
+                ended.set()
+
+        server = await loop.create_server(
+            lambda: Noted(config, ServerState(), {}), "127.0.0.1", 0
+        )
+        async with server:
+            with socket.create_connection(server.sockets[0].getsockname()) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await asyncio.wait_for(ended.wait(), LIMIT_S)
+        assert counted.admit("127.0.0.1"), "nothing is counted any more"
+
+    asyncio.run(scene())
