@@ -74,9 +74,10 @@ class HistorySettings(Settings):
         default=0,
         ge=0,
         description="Largest size of the file in MiB; 0 = limited by the disk only. "
-        "When it is full, the oldest pictures of the station that has the most are "
-        "removed; without any, nothing is acknowledged and the stations keep their "
-        "alerts.",
+        "When it is nearly full, the oldest pictures of the station that holds the "
+        "most are removed; without any, the new events of this station are refused "
+        "and the others use the rest. What is not stored is not acknowledged, and the "
+        "stations keep it.",
     )
 
 

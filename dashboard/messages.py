@@ -58,6 +58,7 @@ class RejectionReason(StrEnum):
     TOO_MANY = "too_many"
     CONFLICT = "conflict"
     FAR_AHEAD = "far_ahead"
+    NO_ROOM = "no_room"
     UNSTORABLE = "unstorable"
 
 

@@ -77,6 +77,8 @@ CREATE TABLE cameras (
     PRIMARY KEY (site, line, station, camera)
 ) WITHOUT ROWID;
 """
+# The stream of the id <stream>:<seq>; a stream may end with a colon, too.
+STREAM_OF_EVENT = "substr(event_id, 1, length(rtrim(event_id, '0123456789')) - 1)"
 CONFLICTS = """
 CREATE TABLE conflicts (
     id TEXT NOT NULL, digest TEXT NOT NULL,

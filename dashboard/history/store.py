@@ -21,8 +21,8 @@ from typing import assert_never
 from dashboard.history.acknowledged_ranges import AcknowledgedRanges, RecordRefusedError
 from dashboard.history.known_events import KnownEvents
 from dashboard.history.last_seen import LastSeen
-from dashboard.history.picture_shares import remove_pictures
 from dashboard.history.retention import Retention
+from dashboard.history.room import Room
 from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
 from dashboard.history.unannounced import UnannouncedPictures
 from dashboard.messages import (
@@ -127,6 +127,7 @@ class Store:
         self._last_seen = LastSeen(self._db)
         self._retention = Retention(self._db)
         self._unannounced = UnannouncedPictures(self._db)
+        self._room = Room(self._db, path)
 
     def close(self) -> None:
         """Close the file; SQLite writes the log into it.
@@ -190,8 +191,17 @@ class Store:
             removed = self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
             return removed + self._unannounced.prune()
 
+    def is_short_of_room(self) -> bool:
+        """Return whether ``make_room`` is to be called before more is written.
+
+        Raises:
+            sqlite3.Error: The database is locked or damaged.
+        """
+        with self._in_use:
+            return self._room.is_short()
+
     def make_room(self) -> int:
-        """Remove pictures from a full history; see ``remove_pictures``.
+        """Remove pictures from a nearly full history; see ``Room.make``.
 
         Returns:
             Number of removed pictures.
@@ -200,7 +210,7 @@ class Store:
             sqlite3.Error: The database is locked or damaged.
         """
         with self._transaction():
-            return remove_pictures(self._db)
+            return self._room.make()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -283,6 +293,12 @@ class Store:
             raise RecordRefusedError(RejectionReason.FAR_AHEAD, detail)
         return known.row
 
+    def _check_room(self, sender: Sender) -> None:
+        """Refuse what a station adds that holds the most in a full history."""
+        if sender.topics == self._room.waiting:
+            detail = "the history is nearly full, and this station holds the most"
+            raise RecordRefusedError(RejectionReason.NO_ROOM, detail)
+
     def _is_known(self, record: Queued) -> bool:
         """Return whether an event is in the history; see ``KnownEvents.has``."""
         received_ms = self._retention.stamp(record.sender.received_ms)
@@ -297,6 +313,7 @@ class Store:
             if data.thumbnail_sha256 is None:
                 self._forget_image(event_id)
         else:
+            self._check_room(record.sender)
             batch.result.alerts.append(self._insert_alert(record, stream_id))
         self._unannounced.announce(record.sender.topics, event_id)
         # Sent again without its picture: the station has evicted it.
@@ -348,10 +365,12 @@ class Store:
         stream_id = self._claim(batch, record.sender, data.stream, data.seq)
         if self._is_known(record):
             batch.result.duplicates += 1
-        elif isinstance(record, PartVerdict):
-            self._insert_verdict(record, stream_id)
         else:
-            self._insert_loss(record, stream_id)
+            self._check_room(record.sender)
+            if isinstance(record, PartVerdict):
+                self._insert_verdict(record, stream_id)
+            else:
+                self._insert_loss(record, stream_id)
         batch.complete[stream_id].add((data.seq, record.digest))
 
     def _insert_verdict(self, record: PartVerdict, stream_id: int) -> None:
@@ -385,6 +404,7 @@ class Store:
                 RejectionReason.TOPIC, "a picture whose id is no event's"
             )
         self._claim(batch, record.sender, stream, int(seq))
+        self._check_room(record.sender)
         received_ms = self._retention.stamp(record.sender.received_ms)
         # Only a picture that its alert did not announce may be replaced.
         self._db.execute(

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+from dashboard.history.schema import STREAM_OF_EVENT
 from models.topics import StationTopics
 
 # The broker sends 200 messages before it waits: no station has more on the way.
@@ -34,8 +35,8 @@ class UnannouncedPictures:
         self._waiting: defaultdict[StationTopics, dict[str, float]]
         self._waiting = defaultdict(dict)
         rows = connection.execute(
-            "SELECT event_id, site, line, station FROM images JOIN streams"
-            " ON stream = rtrim(rtrim(event_id, '0123456789'), ':')"
+            "SELECT event_id, site, line, station FROM images JOIN streams"  # noqa: S608 - ours
+            f" ON stream = {STREAM_OF_EVENT}"
             " WHERE NOT EXISTS (SELECT 1 FROM alerts WHERE id = event_id)"
         )
         for event_id, *where in rows.fetchall():

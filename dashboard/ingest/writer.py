@@ -26,6 +26,9 @@ from models.topics import StationTopics
 
 BATCH_MESSAGES = 200
 QUEUE_MESSAGES = 4000  # beyond: live messages are dropped, queued ones stay unacked
+# Beyond, live messages are dropped: 2,000 statistics are 2 MB, and a broker delivers
+# messages of up to 512 kB.
+QUEUE_BYTES = 32 * 1024 * 1024
 GATHER_S = 0.5  # wait for a first message
 RETRY_FIRST_S, RETRY_MAX_S = 0.25, 5.0
 PRUNE_EVERY_S = 600.0
@@ -38,6 +41,7 @@ ALARMING = (
     RejectionReason.WRONG_STATION,
     RejectionReason.CONFLICT,
     RejectionReason.FAR_AHEAD,
+    RejectionReason.NO_ROOM,
 )
 ALARM_S = 600.0
 
@@ -104,6 +108,8 @@ class HistoryWriter:
         self._on_done: Callable[[AckRequest], None] = lambda _: None
         self._on_commit: Callable[[Committed], None] = lambda _: None
         self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_MESSAGES)
+        # Bytes that were ever queued and ever taken out: each is changed by one thread.
+        self._queued_bytes = self._taken_bytes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="dashboard-recorder", daemon=True
@@ -156,7 +162,10 @@ class HistoryWriter:
     def enqueue(self, delivery: Delivery) -> bool:
         """Accept a message without waiting; return false if there is no room for it."""
         # The broker's window bounds what has QoS 1; statistics must not crowd it out.
-        is_crowded = self._queue.qsize() > QUEUE_MESSAGES // 2
+        waiting_bytes = self._queued_bytes - self._taken_bytes
+        is_crowded = (
+            self._queue.qsize() > QUEUE_MESSAGES // 2 or waiting_bytes > QUEUE_BYTES
+        )
         if is_crowded and not delivery.receipt.qos:
             self.dropped += 1
             return False
@@ -165,6 +174,7 @@ class HistoryWriter:
         except queue.Full:
             self.dropped += 1
             return False
+        self._queued_bytes += len(delivery.message.payload)
         return True
 
     def _run(self) -> None:
@@ -195,6 +205,7 @@ class HistoryWriter:
                 batch.append(self._queue.get_nowait())
         except queue.Empty:
             pass
+        self._taken_bytes += sum(len(each.message.payload) for each in batch)
         return batch
 
     def _write(self, batch: list[Delivery]) -> None:
@@ -243,6 +254,8 @@ class HistoryWriter:
         pauses = Backoff(RETRY_FIRST_S, RETRY_MAX_S, chance=None)
         while True:
             try:
+                while self._store.is_short_of_room() and self._make_room():
+                    pass
                 committed = self._store.record(records)
             except sqlite3.Error as exc:
                 if not self.failure:

@@ -228,7 +228,7 @@ class Api:
             self._hub.leave(viewer)
 
     def _missed(self, after: int) -> list[LiveEvent]:
-        """Return the alerts after a cursor, as text: a slow page holds them for long."""
+        """Return the alerts after a cursor as text, which a slow page holds."""
         alerts = self._history.alerts(PAGE_MAX_ROWS, after=after)
         return [LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts]
 

@@ -11,7 +11,8 @@ from dashboard.config import HistorySettings
 from dashboard.history.store import Committed
 from dashboard.ingest.writer import AckRequest, Delivery, HistoryWriter, Receipt
 from dashboard.messages import Image, Message, Sender
-from tests.simulators.station import alert_event
+from models.topics import StationTopics
+from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
 from tests.waiting import until
 
@@ -106,6 +107,19 @@ def test_statistics_do_not_crowd_out_alerts(file: HistoryFile) -> None:
     assert ledger.writer.dropped == 999
 
 
+def test_large_live_messages_do_not_fill_the_memory(file: HistoryFile) -> None:
+    ledger = Ledger(file)
+    topic = PRESS.camera("top", "stats")
+    large = bytes(500_000)
+    taken = [ledger.send_to(topic, n, large, qos=0) for n in range(200)]
+    assert sum(taken) == 68  # 34 MB of 100 MB
+    assert ledger.send(1, alert(1)), "an alert still has room"
+    ledger.start()
+    until(lambda: ledger.acked, "the queue is empty")
+    assert ledger.send_to(topic, 2, large, qos=0)
+    ledger.writer.stop()
+
+
 DAY_MS = 24 * 3600 * 1000
 PICTURE = b"\xff\xd8\xff" + bytes(100_000)
 
@@ -188,3 +202,22 @@ def test_full_history_removes_pictures_and_takes_every_alert(small: Ledger) -> N
     assert small.writer.removed_pictures > 0
     assert "pictures removed from a full history" in small.writer.alarm
     assert len(small.file.history.alerts(100)) == 30
+
+
+def test_large_alerts_of_one_station_keep_no_alert_of_another_away(
+    small: Ledger,
+) -> None:
+    small.start()
+    small.send(1, alert(1))
+    flood = StationTopics("plant", "line-1", "press-2")
+    boxes = (detection("x" * 400),) * 220
+    for seq in range(1, 31):
+        event = alert_event(flood, seq, detections=boxes)
+        topic = flood.camera("top", "alert")
+        small.send_to(topic, 100 + seq, event.model_dump_json().encode())
+    until(lambda: len(small.receipts) == 31, "all are taken")
+    for seq in range(2, 21):
+        small.send(seq, alert(seq))
+    until(lambda: 20 in small.acked, "every alert of the other station is stored")
+    assert small.writer.failure == ""
+    assert "no_room" in small.writer.alarm
