@@ -27,6 +27,7 @@ from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
 from dashboard.web.broadcaster import EventBroadcaster
+from dashboard.web.connections import client_of
 from dashboard.web.event_stream import (
     ALERT,
     RESET,
@@ -183,7 +184,9 @@ class Api:
 
     async def events(self, request: Request) -> Response:
         """``GET /api/events?after=N``: live; ``Last-Event-ID`` continues after N."""
-        viewer = self._hub.join(request.client.host if request.client else "")
+        viewer = self._hub.join(
+            client_of(request.client.host) if request.client else ""
+        )
         if viewer is None:
             raise HTTPException(503, "too many open pages")
         cursor = request.headers.get("last-event-id") or request.query_params.get(
@@ -215,9 +218,9 @@ class Api:
                 after = newest
                 yield as_sse(LiveEvent(RESET, "{}"))
             else:
-                for event in missed:
-                    after = event.n
-                    yield as_sse(event)
+                for alert in missed:
+                    after = alert.n
+                    yield as_sse(alert)
             state = await asyncio.to_thread(self._broadcaster.state)
             yield as_sse(LiveEvent(STATE, json.dumps(state)))
             while (event := await viewer.next_event()) is not None:

@@ -63,6 +63,22 @@ class OpenConnections:
         self._is_refusing = False
 
 
+def client_of(address: str) -> str:
+    """Return what limits count as one client: an IPv4 address, or a network of IPv6.
+
+    One computer has a whole /64 of IPv6 addresses, and may use a new one each time.
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address) or parsed.is_loopback:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
+
+
 def is_loopback(address: str) -> bool:
     """Return whether a client is on this machine."""
     try:
@@ -82,7 +98,7 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve a new connection, or close it."""
         peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
+        address = client_of(str(peer[0])) if peer else ""
         super().connection_made(transport)
         if not self.open_connections.admit(address):
             transport.abort()

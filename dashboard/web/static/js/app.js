@@ -25,6 +25,7 @@ const REFUSED = {
   too_many: (n) => `${n} messages were refused: there are more stations, cameras or streams than this dashboard keeps. See its log.`,
   conflict: (n) => `${n} messages were refused: an event with the same id and other content is in the history. Another client sends under a station's name, or a disk was copied. They are not acknowledged, and kept in the table conflicts. Does the broker have an access list? See the dashboard's log.`,
   far_ahead: (n) => `${n} messages were refused: their position is too far beyond the last one of their station. Another client sends under a station's name. Does the broker have an access list? See the dashboard's log.`,
+  no_room: (n) => `${n} messages were refused: the history is nearly full, and their station holds the most. The station keeps them. Is it defective, or does another client send under its name? Raise [history] max_mb, or free space on the disk. See the dashboard's log.`,
   unstorable: (n) => `${n} messages were refused: the history cannot hold them. See the dashboard's log.`,
   too_large: (n) => `${n} messages were refused: they are too large. See the dashboard's log.`,
   wrong_shape: (n) => `${n} messages were refused: a value in them does not fit. See the dashboard's log.`,

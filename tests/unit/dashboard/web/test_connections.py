@@ -9,7 +9,12 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from dashboard.web import connections as connections_module
-from dashboard.web.connections import OpenConnections, is_loopback, limited_protocol
+from dashboard.web.connections import (
+    OpenConnections,
+    client_of,
+    is_loopback,
+    limited_protocol,
+)
 
 LIMIT_S = 10.0
 
@@ -35,6 +40,22 @@ def test_this_machine_is_limited_by_the_whole_only() -> None:
 )
 def test_loopback_addresses_are_known(address: str, expected: bool) -> None:
     assert is_loopback(address) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_addresses_of_one_computer_count_together(address: str, expected: str) -> None:
+    assert client_of(address) == expected
 
 
 def test_closed_connections_leave_nothing_behind() -> None:
