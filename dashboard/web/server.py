@@ -18,7 +18,9 @@ from dashboard.web.event_stream import Hub
 from models.errors import ConfigError
 
 SHUTDOWN_LIMIT_S = 3
-BACKLOG = 128
+# asyncio accepts so many connections in one turn, and those beyond the limit are closed
+# some turns later: their files must be fewer than KEPT_FILES.
+BACKLOG = 32
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +90,7 @@ async def serve(
     config = uvicorn.Config(
         app,
         http=limited_protocol(OpenConnections()),
+        backlog=BACKLOG,
         loop="asyncio",
         ws="none",
         lifespan="off",

@@ -2,9 +2,11 @@
 
 import http.client
 import json
+import resource
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +94,31 @@ def test_clients_that_send_no_request_are_closed(plant: Plant) -> None:
     # A header line now and then does not keep a connection open.
     until(lambda: is_closed(slow, b"x: y\r\n"), limit_s=REQUEST_LIMIT_S + 10)
     slow.close()
+
+
+def test_burst_of_connections_leaves_files_for_the_history(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Broker(tmp_path) as broker, ExitStack() as clean_up:
+        dashboard = DashboardProcess(tmp_path, broker.port)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+        try:
+            clean_up.enter_context(dashboard)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(600):
+            client = clean_up.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", dashboard.port))
+        until(lambda: "connections_refused" in dashboard.log, "there are too many")
+        until(lambda: answers(dashboard), "silent clients are closed", 60)
+        assert "Too many open files" not in dashboard.log
+
+
+def answers(dashboard: DashboardProcess) -> bool:
+    try:
+        return bool(dashboard.get("/healthz"))
+    except OSError:
+        return False
 
 
 def is_closed(client: socket.socket, sent: bytes = b"") -> bool:
