@@ -96,6 +96,7 @@ def large_alert(station: StationTopics, seq: int) -> Record:
     return alert_record(alert_event(station, seq, detections=boxes))
 
 
+@pytest.mark.fault(78)
 def test_station_that_holds_the_most_waits_and_no_other_does(tmp_path: Path) -> None:
     file = HistoryFile(tmp_path, max_mb=10)
     mine = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
