@@ -16,12 +16,16 @@ HIDDEN = "***"
 # ``scheme:``, ``scheme:/`` or ``scheme//`` before what is hidden: the typing error may
 # be there. Not longer than a scheme: what is before the colon may be the user's name.
 SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,11}(?::/{1,3}|/{2,3})")
+SCHEME_ALONE = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]{0,11}:(?!\s)")
 # A part of a query, also behind a path: some cameras expect the login there.
 LOGIN_KEY = re.compile(
     r"(?i)(pass|pwd|psw|passwd|password|secret|token|key|auth|user|usr|login|account)"
     r"[A-Za-z0-9_.-]{0,16}="
 )
 QUERY = re.compile(r"[?#;][^/]*=")
+# ``user:password`` behind a scheme, also without the ``@`` or with another character in
+# its place. A port after the host, and an IPv6 address in brackets, are no login.
+USER_AND_PASSWORD = re.compile(r"(?!\[)[^/]*:(?!\d{1,5}(?:/|$)|(?:/|$))")
 
 
 def printable(text: str) -> str:
@@ -52,7 +56,14 @@ def may_hold_login(text: str) -> bool:
     """
     before, at, _ = text.rpartition("@")
     is_address = bool(at) and (":" in before or "//" in before)
-    return is_address or bool(LOGIN_KEY.search(text) or QUERY.search(text))
+    return is_address or bool(
+        LOGIN_KEY.search(text) or QUERY.search(text) or _has_user_and_password(text)
+    )
+
+
+def _has_user_and_password(text: str) -> bool:
+    scheme = SCHEME.match(text) or SCHEME_ALONE.match(text)
+    return bool(scheme and USER_AND_PASSWORD.match(text, scheme.end()))
 
 
 def without_login(text: str) -> str:

@@ -13,6 +13,7 @@ VIDEO_SUFFIXES = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"}
 )
 STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https")
+LOGIN_IN_PATH = re.compile(r"[^/]*:")  # a level of a path with a colon
 
 
 class SourceKind(StrEnum):
@@ -88,7 +89,7 @@ class Source:
         is_ambiguous = "@" in path or (at and "@" not in _before_query(login + at))
         if is_ambiguous:
             return f"{scheme}://***"
-        path = _before_login_key(path)
+        path = _before_login(path)
         if _before_query(host) != host:  # then the slash does not start a path
             return f"{scheme}://{_before_query(host)}"
         return f"{scheme}://{host}{slash}{path}"
@@ -145,12 +146,12 @@ def parse_source(text: str) -> Source:
 
 
 def _before_query(text: str) -> str:
-    return re.split(r"[?#]", text, maxsplit=1)[0]
+    return re.split(r"[?#;]", text, maxsplit=1)[0]
 
 
-def _before_login_key(path: str) -> str:
-    """Return a path up to a login in it, as in ``/user=a&password=b``."""
-    found = LOGIN_KEY.search(path)
+def _before_login(path: str) -> str:
+    """Return a path up to a login: ``/user=a&password=b`` or ``/user:password``."""
+    found = LOGIN_KEY.search(path) or LOGIN_IN_PATH.search(path)
     return path[: found.start()] + HIDDEN if found else path
 
 
