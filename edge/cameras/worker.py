@@ -34,13 +34,19 @@ def run_camera(plan: CapturePlan, frame_buffer: FrameBuffer, parent_pid: int) ->
     except CameraError as error:
         reason = (error.what, error.why, error.fix)
     except Exception as error:  # noqa: BLE001 - top of the process: the daemon logs it
-        cause = str(error).replace(plan.source.address, plan.source.redacted)
-        reason = (f"camera {plan.camera}: {type(error).__name__}: {cause}", "", "")
+        reason = (f"camera {plan.camera}: {type(error).__name__}: {error}", "", "")
     else:
         return
-    frame_buffer.reason = REASON_SEPARATOR.join(reason)
+    frame_buffer.reason = _without_address(plan, REASON_SEPARATOR.join(reason))
     # Without clean-up: a library that closes a dead camera hangs for seconds.
     os._exit(FAULT_EXIT_CODE)
+
+
+def _without_address(plan: CapturePlan, text: str) -> str:
+    """Return a text in which a library's own message has no login either."""
+    if not plan.source.has_login:
+        return text
+    return text.replace(plan.source.address, plan.source.redacted)
 
 
 def _run(plan: CapturePlan, frame_buffer: FrameBuffer) -> None:
