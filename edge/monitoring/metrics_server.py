@@ -1,7 +1,8 @@
 """``/metrics``, ``/healthz`` and ``/readyz`` over HTTP, in threads of their own.
 
-The answers only read. A few requests at a time are served, each with a time limit;
-further connections are closed, so that no client can fill the daemon with threads.
+The answers only read. A few requests at a time are served, each with a time limit; a
+further one takes the place of the oldest, so that no client can fill the daemon with
+threads, or shut others out.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import itemgetter
 from socket import SHUT_RDWR, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import Any, ClassVar
 
@@ -23,6 +25,7 @@ from models.messages import DaemonState
 
 REQUESTS_MAX = 8
 REQUEST_LIMIT_S = 5.0  # for the whole request, however slowly it comes
+CUT_OFF_LIMIT_S = 0.1  # until the place of a request that was cut off is free
 RETRY_S = 5.0  # until a port that was in use is tried again
 STOP_LIMIT_S = 2.0
 POLL_S = 0.2
@@ -117,20 +120,34 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "graftline", self.server_address[1]
 
     def admit(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
-        """Serve in a thread, or close where too many are served already."""
-        if self._free.acquire(blocking=False):
+        """Serve in a thread; where too many are served, the oldest one is cut off.
+
+        So clients that keep their connections open shut nobody else out.
+        """
+        if not self._free.acquire(blocking=False):
+            oldest = min(self._deadlines_s.copy().items(), key=itemgetter(1), default=None)
+            if oldest is not None:
+                _cut_off(oldest[0])
+            if not self._free.acquire(timeout=CUT_OFF_LIMIT_S):
+                self.shutdown_request(request)
+                return
+        self._deadlines_s[request] = time.monotonic() + REQUEST_LIMIT_S
+        try:
             super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        except BaseException:  # no thread could be started
+            self._forget(request)
+            raise
 
     def serve(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
         """Serve one request, then free its place."""
-        self._deadlines_s[request] = time.monotonic() + REQUEST_LIMIT_S
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._deadlines_s.pop(request, None)
-            self._free.release()
+            self._forget(request)
+
+    def _forget(self, request: socket) -> None:
+        self._deadlines_s.pop(request, None)
+        self._free.release()
 
     def cut_off_late_requests(self) -> None:
         """Disconnect the clients that exceed the time for one request.
@@ -141,8 +158,7 @@ class _Server(ThreadingHTTPServer):
         now_s = time.monotonic()
         for request, deadline_s in self._deadlines_s.copy().items():
             if now_s > deadline_s:
-                with contextlib.suppress(OSError):  # it has ended by itself
-                    request.shutdown(SHUT_RDWR)
+                _cut_off(request)
 
     # The names that the library calls; our own must not start with "process_".
     process_request = admit
@@ -154,6 +170,11 @@ class _Server(ThreadingHTTPServer):
             "metrics_request_failed client=%s reason=%r",
             *(client_address, sys.exc_info()[1]),
         )
+
+
+def _cut_off(request: socket) -> None:
+    with contextlib.suppress(OSError):  # it has ended by itself
+        request.shutdown(SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

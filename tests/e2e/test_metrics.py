@@ -153,6 +153,21 @@ def test_clients_that_never_ask_do_not_hold_anything_up(
     assert threads - len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= 8
 
 
+def test_clients_that_hold_every_place_do_not_shut_others_out(
+    process: "subprocess.Popen[str]", port: int
+) -> None:
+    assert process.poll() is None
+    until(lambda: _answers(port))
+    held = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+    for client in held:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n")
+    time.sleep(0.3)  # all of them have their places
+    answers = [_answers(port) for _ in range(5)]
+    for client in held:
+        client.close()
+    assert answers == [True] * 5
+
+
 def _answers(port: int) -> bool:
     try:
         return get(port, "/healthz")[0] == 200
