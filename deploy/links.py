@@ -31,7 +31,9 @@ def locked(slot: SlotFolder) -> Iterator[None]:
         OSError: The folder cannot be written.
     """
     slot.root.mkdir(parents=True, exist_ok=True)
-    _refuse_other_owner(slot.root)
+    for folder in (slot.root, slot.store):
+        if folder.exists():
+            _refuse_other_owner(folder)
     with open(open_lock(slot.root / LOCK_NAME), "r+b", 0) as file:  # noqa: PTH123
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,17 +46,17 @@ def locked(slot: SlotFolder) -> Iterator[None]:
         yield
 
 
-def _refuse_other_owner(root: Path) -> None:
+def _refuse_other_owner(folder: Path) -> None:
     """Refuse to write as root where another user could plant links.
 
     A link that takes the place of a folder between two steps is followed, and no check
     by this process can exclude that.
     """
-    owner = root.stat().st_uid
+    owner = folder.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
         name = _user_name(owner)
         raise InstallError(
-            f"{root}: belongs to {name}, and this process is root.",
+            f"{folder}: belongs to {name}, and this process is root.",
             why="Its owner could make root write elsewhere, with a link in it.",
             fix=f"Run the command as that user: sudo -u {name} graftline ...",
         )

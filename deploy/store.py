@@ -166,7 +166,11 @@ class PackageStore:
         if self.folder.is_symlink() or not self.folder.is_dir():
             return
         for path in self.folder.iterdir():
-            if path.name.startswith((INCOMING, TRASH)):
+            if not path.name.startswith((INCOMING, TRASH)):
+                continue
+            if path.is_symlink():  # planted: no flash makes one
+                path.unlink()
+            else:
                 shutil.rmtree(path)
         for path in self.folder.rglob(f"{REPAIR}*"):
             path.unlink()

@@ -80,11 +80,13 @@ def test_lock_that_is_a_planted_link_is_not_followed(slot: SlotFolder) -> None:
 
 
 @pytest.mark.fault(81)
-def test_root_does_not_write_into_the_slot_of_another_user(
-    slot: SlotFolder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["", "store"])
+def test_root_does_not_write_into_the_slot_or_store_of_another_user(
+    slot: SlotFolder, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    (slot.root / name).mkdir(exist_ok=True)
     if os.geteuid() == 0:
-        os.chown(slot.root, 12345, 12345)
+        os.chown(slot.root / name, 12345, 12345)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     expected = pytest.raises(InstallError, match="this process is root")
     with expected as caught, locked(slot):

@@ -119,8 +119,11 @@ def test_leftovers_of_crashed_attempts_are_removed(
     for name in (".incoming-abc", ".trash-def"):
         shutil.copytree(folder, store.folder / name)
     (folder / "openvino" / ".repair-fp32.bin").write_bytes(b"half")
+    for name in (".incoming-link", ".trash-link"):
+        (store.folder / name).symlink_to(folder)
     store.clean()
     assert names(store) == {builds[0].sha256}
+    assert (folder / MANIFEST_NAME).is_file()
     assert not list(folder.rglob(".repair-*"))
 
 
