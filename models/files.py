@@ -169,7 +169,7 @@ def make_private_database(path: Path) -> None:
         os.close(os.open(path, flags, PRIVATE_FILE))
     real = path.resolve()
     for file in (real, *(real.with_name(real.name + end) for end in SQLITE_LOGS)):
-        with suppress(FileNotFoundError):
+        if file.is_file():  # a folder of that name is not this program's
             make_private(file)
 
 

@@ -125,7 +125,9 @@ class _Server(ThreadingHTTPServer):
         So clients that keep their connections open shut nobody else out.
         """
         if not self._free.acquire(blocking=False):
-            oldest = min(self._deadlines_s.copy().items(), key=itemgetter(1), default=None)
+            oldest = min(
+                self._deadlines_s.copy().items(), key=itemgetter(1), default=None
+            )
             if oldest is not None:
                 _cut_off(oldest[0])
             if not self._free.acquire(timeout=CUT_OFF_LIMIT_S):

@@ -40,7 +40,6 @@ def lock_outbox(path: Path) -> int:
     try:
         path.parent.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
         fsync_folder(path.parent.parent)  # else a power cut may take the folder
-        make_private_database(path)
         descriptor = open_lock(lock)
         make_private(lock)  # an earlier version left it to the umask
     except OSError as exc:
@@ -116,6 +115,10 @@ def _sender(database: OutboxDatabase) -> str:
 
 
 def _open_checked(path: Path, max_bytes: int) -> OutboxDatabase:
+    try:
+        make_private_database(path)  # also the one that replaces a damaged one
+    except OSError as exc:
+        raise cannot_open(path, exc.strerror or str(exc)) from exc
     database = OutboxDatabase(path, max_bytes)
     try:
         database.check()

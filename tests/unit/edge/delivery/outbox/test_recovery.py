@@ -74,13 +74,22 @@ def test_damaged_file_is_replaced_by_an_empty_one(tmp_path: Path) -> None:
 
 
 def test_folder_in_place_of_the_file_is_an_error_with_a_fix(tmp_path: Path) -> None:
+    folder = tmp_path / "outbox.db"
+    folder.mkdir()
+    folder.chmod(0o755)
     with pytest.raises(DeliveryError, match="cannot be opened") as caught:
-        open_outbox(tmp_path, CAP_BYTES)
+        open_outbox(folder, CAP_BYTES)
     assert "outbox.path" in caught.value.fix
 
 
-def test_outbox_and_its_lock_are_private_whatever_the_umask(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"rubbish" * 999], ids=["new", "damaged"])
+def test_outbox_and_its_lock_are_private_whatever_the_umask(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "new" / "outbox.db"
+    if content:
+        path.parent.mkdir(0o700)
+        path.write_bytes(content)
     before = os.umask(0)
     try:
         lock = lock_outbox(path)
