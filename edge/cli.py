@@ -87,7 +87,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     """
     from edge.doctor.checks import run_doctor_checks  # noqa: PLC0415 (--help needs none of it)
 
-    results = run_doctor_checks(load_edge_config(args.config))
+    results = run_doctor_checks(load_edge_config(args.config), args.config)
     code = exit_code_of(results)
     if args.json:
         rows = [result.document() for result in results]

@@ -6,8 +6,10 @@ only: let it return bytes, and write those.
 """
 
 import errno
+import grp
 import hashlib
 import os
+import pwd
 import secrets
 import shutil
 import stat
@@ -174,14 +176,29 @@ def make_private_database(path: Path) -> None:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Return whether group or others have any right to a file or folder.
+    """Return whether other users have a right to a file, and may enter its folder.
 
-    False where it does not exist or cannot be examined.
+    The group that is named as this user, and has no other member, is not others: a file
+    of root with mode 0640 and that group is the usual one for a service. False where it
+    does not exist or cannot be examined.
     """
     try:
-        return bool(stat.S_IMODE(path.stat().st_mode) & OTHERS)
+        return all(_has_rights_of_others(each.stat()) for each in (path, path.parent))
     except OSError:
         return False
+
+
+def _has_rights_of_others(status: os.stat_result) -> bool:
+    rights = OTHERS & ~stat.S_IRWXG if _is_own_group(status.st_gid) else OTHERS
+    return bool(status.st_mode & rights)
+
+
+def _is_own_group(gid: int) -> bool:
+    try:
+        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return group.gr_name == user and not set(group.gr_mem) - {user}
 
 
 def make_private(path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from edge.config.station import EdgeSettings
 from edge.doctor.broker_check import check_broker
@@ -54,11 +55,15 @@ class Check:
 
 
 def run_doctor_checks(
-    settings: EdgeSettings, limit_s: float = LIMIT_S
+    settings: EdgeSettings, config: Path, limit_s: float = LIMIT_S
 ) -> list[CheckResult]:
-    """Return the results of all checks within a limit, the most important first."""
+    """Return the results of all checks within a limit, the most important first.
+
+    Args:
+        config: The file of these settings.
+    """
     deadline_s = time.monotonic() + limit_s
-    results = run_checks(_checks(settings, deadline_s - SPARE_S), deadline_s)
+    results = run_checks(_checks(settings, config, deadline_s - SPARE_S), deadline_s)
     return results + run_checks(
         _rules_checks(settings, results), time.monotonic() + RULES_LIMIT_S
     )
@@ -91,7 +96,7 @@ def run_checks(checks: list[Check], deadline_s: float) -> list[CheckResult]:
     ]
 
 
-def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
+def _checks(settings: EdgeSettings, config: Path, deadline_s: float) -> list[Check]:
     """Return all checks; cameras take longest, so they start first."""
     daemon_runs = is_daemon_running(settings.outbox.path)
     bit_depth = bit_depth_in_force(settings.model)
@@ -128,7 +133,7 @@ def _checks(settings: EdgeSettings, deadline_s: float) -> list[Check]:
         BROKER_LIMIT_S,
         daemon_is_connected=daemon_runs and _is_daemon_connected(settings),
     )
-    private = partial(check_private_files, settings)
+    private = partial(check_private_files, settings, config)
     outbox_file = partial(check_outbox, settings, deadline_s)
     return [
         *cameras,

@@ -61,14 +61,21 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
     return CheckResult(check, Grade.OK, what, figures=figures)
 
 
-def check_private_files(settings: EdgeSettings) -> CheckResult:
-    """Check who may read alerts and pictures, and who may change the slot."""
+def check_private_files(settings: EdgeSettings, config: Path) -> CheckResult:
+    """Check who may read alerts, pictures and logins, and who may change the slot.
+
+    Args:
+        config: The file of these settings.
+    """
     check = f"{CHECK} rights"
     outbox, evidence = settings.outbox.path, settings.evidence.folder
     faults, fixes = [], []
+    has_login = any(camera.source.has_login for camera in settings.camera)
+    if has_login and is_open_to_others(config):
+        faults.append(f"Other users may read {config}, with the login of a camera.")
+        fixes.append(f"chmod go= {config}, owned by the user of the daemon")
     for path in (outbox, evidence):
-        # A folder on the way that others cannot enter is enough.
-        if all(map(is_open_to_others, [path, path.parent])):
+        if is_open_to_others(path):
             faults.append(f"Other users may read {path}.")
             fixes.append(f"chmod go= {path}")
     slot = settings.model.slot

@@ -45,7 +45,7 @@ def daemon_that_returns(
 
 def doctor_that_finds(monkeypatch: pytest.MonkeyPatch, *results: CheckResult) -> None:
     """Replace the checks, which need the machine of a line PC."""
-    monkeypatch.setattr("edge.doctor.checks.run_doctor_checks", lambda _: [*results])
+    monkeypatch.setattr("edge.doctor.checks.run_doctor_checks", lambda *_: [*results])
 
 
 def test_run_is_endless_and_quiet_by_default(config: Path) -> None:

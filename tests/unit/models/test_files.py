@@ -1,9 +1,12 @@
 import errno
+import grp
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +14,7 @@ from models.files import (
     CHUNK_BYTES,
     ForeignFolderError,
     fsync_folder,
+    is_open_to_others,
     make_folder,
     make_private_database,
     open_lock,
@@ -281,3 +285,32 @@ def test_file_above_the_limit_is_refused_and_its_start_is_read(tmp_path: Path) -
     assert read_start(path, 4) == b"0123"
     os.truncate(path, 10)
     assert read_regular(path, 10) == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("mode", "group", "members", "expected"),
+    [
+        (0o640, "me", [], False),
+        (0o640, "me", ["me"], False),
+        (0o640, "me", ["me", "you"], True),
+        (0o640, "users", [], True),
+        (0o644, "me", [], True),
+        (0o600, "users", [], False),
+    ],
+)
+def test_only_the_group_of_this_user_alone_is_not_others(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    group: str,
+    members: list[str],
+    *,
+    expected: bool,
+) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name="me"))
+    found = SimpleNamespace(gr_name=group, gr_mem=members)
+    monkeypatch.setattr(grp, "getgrgid", lambda _: found)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "file").chmod(mode)
+    tmp_path.chmod(0o755)
+    assert is_open_to_others(tmp_path / "file") is expected

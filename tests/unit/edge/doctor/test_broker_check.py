@@ -50,7 +50,10 @@ def test_password_file_that_others_may_read_is_a_warning(tmp_path: Path) -> None
     secret = tmp_path / "secret"
     secret.write_text("S3cret\n")
     secret.chmod(0o644)
+    tmp_path.chmod(0o700)
     settings = BrokerSettings(username="u", password_file=secret)
+    assert _with_warnings(settings, "nobody can enter its folder").grade is Grade.OK
+    tmp_path.chmod(0o755)
     result = _with_warnings(settings, "here")
     assert result.grade is Grade.WARN
     assert result.fix == f"chmod 600 {secret}"

@@ -95,7 +95,7 @@ def test_rules_are_compared_at_the_size_of_the_frames_that_came(
     monkeypatch.setattr(
         checks, "_checks", lambda *_: [Check("camera top", 6, lambda: camera)]
     )
-    *_, rules = checks.run_doctor_checks(load_edge_config(path))
+    *_, rules = checks.run_doctor_checks(load_edge_config(path), path)
     assert (rules.check, rules.grade) == ("rules top", Grade.WARN)
     assert rules.what == (
         "degraded: region body has min_size_px = 500, more than its frames: "

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge.cameras.source import parse_source
 from edge.doctor import disk_check
 from edge.doctor.check_result import Grade
 from edge.doctor.disk_check import (
@@ -102,38 +103,69 @@ def station(tmp_path: Path) -> Any:
         outbox=SimpleNamespace(path=tmp_path / "data" / "outbox.sqlite"),
         evidence=SimpleNamespace(folder=tmp_path / "data" / "evidence"),
         model=SimpleNamespace(slot=tmp_path / "slot"),
+        camera=(),
     )
 
 
-def test_files_of_the_daemon_that_are_closed_to_others_are_fine(station: Any) -> None:
-    assert check_private_files(station).grade is Grade.OK
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The configuration, readable by all users."""
+    path = tmp_path / "edge.toml"
+    path.write_text("")
+    tmp_path.chmod(0o755)
+    path.chmod(0o644)
+    return path
 
 
-def test_outbox_and_pictures_that_others_may_read_are_a_warning(station: Any) -> None:
+def test_files_of_the_daemon_that_are_closed_to_others_are_fine(
+    station: Any, config: Path
+) -> None:
+    assert check_private_files(station, config).grade is Grade.OK
+
+
+def test_outbox_and_pictures_that_others_may_read_are_a_warning(
+    station: Any, config: Path
+) -> None:
     station.outbox.path.parent.chmod(0o755)
     station.outbox.path.chmod(0o644)
     station.evidence.folder.chmod(0o755)
-    result = check_private_files(station)
+    result = check_private_files(station, config)
     assert result.grade is Grade.WARN
     assert f"may read {station.outbox.path}" in result.why
     assert f"chmod go= {station.evidence.folder}" in result.fix
 
 
-def test_slot_that_others_may_change_is_a_warning(station: Any) -> None:
+def test_slot_that_others_may_change_is_a_warning(station: Any, config: Path) -> None:
     (station.model.slot / "store").chmod(0o777)
-    result = check_private_files(station)
+    result = check_private_files(station, config)
     assert result.grade is Grade.WARN
     assert "and so the model in force" in result.why
 
 
 def test_slot_of_another_user_than_the_daemon_is_a_warning(
-    station: Any, monkeypatch: pytest.MonkeyPatch
+    station: Any, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slot = station.model.slot
     owner = disk_check._owner_of  # noqa: SLF001
     monkeypatch.setattr(
         disk_check, "_owner_of", lambda path: owner(path) + (path == slot)
     )
-    result = check_private_files(station)
+    result = check_private_files(station, config)
     assert "belongs to another user" in result.why
     assert "chown -R" in result.fix
+
+
+def test_login_of_a_camera_in_a_file_that_others_may_read_is_a_warning(
+    station: Any, config: Path
+) -> None:
+    source = parse_source("rtsp://admin:S3cret@cam/1")
+    station.camera = (SimpleNamespace(source=source),)
+    result = check_private_files(station, config)
+    assert result.grade is Grade.WARN
+    assert f"may read {config}, with the login of a camera" in result.why
+    assert "S3cret" not in f"{result}"
+    config.chmod(0o600)
+    assert check_private_files(station, config).grade is Grade.OK
+    station.camera = (SimpleNamespace(source=parse_source("rtsp://cam/1")),)
+    config.chmod(0o644)
+    assert check_private_files(station, config).grade is Grade.OK
