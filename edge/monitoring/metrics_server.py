@@ -70,8 +70,8 @@ class MetricsServer:
         )
         try:
             server = _Server((settings.listen, settings.port), handler)
-        # OverflowError and UnicodeError: a host name that cannot be one.
-        except (OSError, OverflowError, UnicodeError) as exc:
+        # The others: a host name that cannot be one.
+        except (OSError, OverflowError, UnicodeError, TypeError) as exc:
             reason = getattr(exc, "strerror", None) or str(exc)
             if not self.fault:
                 logger.warning("metrics_unavailable %s reason=%s", where, reason)

@@ -129,3 +129,14 @@ def test_port_in_use_is_a_fault_and_no_error(metrics: SimMetrics) -> None:
         server.start()
     assert server.fault == f"metrics port {port} cannot be used: Address already in use"
     server.stop()
+
+
+@pytest.mark.parametrize("listen", ["a" * 300, "\u00fc..x", "256.1.1.1"])
+def test_name_that_cannot_be_one_is_a_fault_and_no_error(
+    metrics: SimMetrics, listen: str
+) -> None:
+    settings = MetricsSettings(port=9, listen=listen)
+    server = MetricsServer(settings, metrics)  # type: ignore[arg-type]
+    server.start()
+    assert server.fault.startswith("metrics port 9 cannot be used: ")
+    server.stop()
