@@ -187,9 +187,10 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Answer by path."""
         metrics = self.metrics
-        # A request of HTTP/1.0 may have no host; no browser sends one.
-        host = self.headers.get("Host")
-        if host is not None and not is_served(host, self.allowed_hosts):
+        hosts = self.headers.get_all("Host", [])
+        # Only a request of HTTP/1.0 may have none; no browser sends one.
+        is_wrong = len(hosts) > 1 or (not hosts and self.request_version > "HTTP/1.0")
+        if is_wrong or not all(is_served(host, self.allowed_hosts) for host in hosts):
             message = b"not a host of this machine; see [metrics] allowed_hosts\n"
             self._answer(HTTPStatus.MISDIRECTED_REQUEST, TEXT, message)
             return

@@ -105,6 +105,16 @@ def test_only_hosts_of_this_machine_are_answered(
     assert int(head.split()[1]) == status
 
 
+@pytest.mark.parametrize(
+    "lines", ["", "Host: localhost\r\nHost: evil.example\r\n", " Host: evil\r\n"]
+)
+def test_request_without_one_host_is_not_answered(
+    metrics: SimMetrics, lines: str
+) -> None:
+    head, _ = ask(metrics, f"GET /metrics HTTP/1.1\r\n{lines}\r\n")
+    assert " 421 " in head
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_no_answer_names_the_server_and_its_version(
     metrics: SimMetrics, method: str
