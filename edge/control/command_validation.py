@@ -31,8 +31,9 @@ from models.commands import (
 )
 from models.topics import NAME_PATTERN, NAME_RULE
 
-# Ids of unexpired commands: ten minutes (the longest life) at 33 commands a second.
-IDS_KEPT = 20_000
+# Ids of unexpired commands, 32 MB: all that the rate of the queue admits within the
+# longest life, so that a flood leaves no command refused after its end.
+IDS_KEPT = 125_000
 RULES = {
     ID_PATTERN: "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'",
     NAME_PATTERN: NAME_RULE,
@@ -62,9 +63,14 @@ class Refused:
 
 
 class CommandGate:
-    """Admits each command once, within its time."""
+    """Admits each command once, within its time.
 
-    def __init__(self) -> None:
+    Args:
+        ids_kept: Most ids of commands that have not expired.
+    """
+
+    def __init__(self, ids_kept: int = IDS_KEPT) -> None:
+        self._ids_kept = ids_kept
         self._admitted: set[str] = set()  # ids of commands that have not expired
         self._ends: list[tuple[datetime, str]] = []  # a heap, by their end
 
@@ -98,9 +104,9 @@ class CommandGate:
         if command.id in self._admitted:
             reason = "this id was taken before; it is not carried out again"
             return Refused(CommandRefusal.REPLAYED, reason, command.id)
-        if len(self._admitted) >= IDS_KEPT:
+        if len(self._admitted) >= self._ids_kept:
             # Dropping the oldest id would let its command be executed twice.
-            reason = f"{IDS_KEPT} commands have not expired yet"
+            reason = f"{self._ids_kept} commands have not expired yet"
             return Refused(CommandRefusal.QUEUE_FULL, reason, command.id)
         self._admitted.add(command.id)
         heapq.heappush(self._ends, (command.expires_at, command.id))

@@ -164,6 +164,8 @@ def test_rendered_configuration_has_no_password(tmp_path: Path) -> None:
         ("folder:parts", "rtps://admin:S3cret@cam/1"),
         ("folder:parts", "rtsp://admin:S3cret@cam:x/1"),
         ("folder:parts", "rtsp://admin:S3cret@"),
+        ("folder:parts", "rtsp://admin:S3cret"),
+        ("folder:parts", "rtps://admin:S3cret/1"),
         ('name = "top"', 'name = "rtsp://admin:S3cret@cam/1"'),
         ('name = "top"', 'name = "top"\nfps = "rtsp://admin:S3cret@cam/1"'),
         ('name = "top"', 'name = "top"\n"rtsp://admin:S3cret@cam/1" = 1'),

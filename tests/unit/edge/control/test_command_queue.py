@@ -7,8 +7,14 @@ import pytest
 
 from edge.control import command_queue
 from edge.control.command_queue import PER_S, QUEUE_COMMANDS, CommandQueue
+from edge.control.command_validation import IDS_KEPT
 from edge.inspection.camera_channel import CameraChannel
-from models.commands import COMMAND_MAX_BYTES, CommandRefusal, CommandVerb
+from models.commands import (
+    COMMAND_MAX_BYTES,
+    COMMAND_MAX_LIFE_S,
+    CommandRefusal,
+    CommandVerb,
+)
 from tests.simulators.alerts import TOPICS
 from tests.simulators.cameras import SimCamera, sim_channel
 
@@ -125,3 +131,8 @@ def test_only_the_first_refusal_of_a_kind_is_a_warning(
         enqueue(queue, id=f"c-{number}")
     list(queue.poll([]))
     assert caplog.text.count("command_refused") == 1
+
+
+def test_flood_leaves_room_for_the_ids_of_later_commands() -> None:
+    admitted = QUEUE_COMMANDS + PER_S * COMMAND_MAX_LIFE_S
+    assert admitted < IDS_KEPT

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from edge.control.command_validation import (
-    IDS_KEPT,
     CommandGate,
     RawCommand,
     Refused,
@@ -146,8 +145,8 @@ def test_refused_command_may_be_corrected_and_sent_again_under_its_id() -> None:
 
 
 def test_memory_of_ids_is_bounded_and_gives_room_as_they_expire() -> None:
-    gate = CommandGate()
-    for number in range(IDS_KEPT):
+    gate = CommandGate(100)
+    for number in range(100):
         assert isinstance(
             gate.admit(raw(id=f"c-{number}"), NOW, clock_synchronized=True),
             TriggerCommand,
@@ -161,8 +160,8 @@ def test_memory_of_ids_is_bounded_and_gives_room_as_they_expire() -> None:
 
 
 def test_flood_beyond_the_memory_costs_no_search_through_all_ids() -> None:
-    gate = CommandGate()
-    for number in range(IDS_KEPT):
+    gate = CommandGate(20_000)
+    for number in range(20_000):
         gate.admit(raw(id=f"c-{number}"), NOW, clock_synchronized=True)
     flood = [raw(id=f"more-{number}") for number in range(2000)]
     began_s = time.process_time()
