@@ -125,6 +125,23 @@ def test_onnx_runtime_sends_nothing(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import models.openvino_runtime",
+        "from trainer.ship.nncf_adapter import load_nncf; load_nncf()",
+    ],
+    ids=["openvino", "nncf"],
+)
+def test_library_sends_nothing_when_it_is_imported_first(
+    tmp_path: Path, code: str
+) -> None:
+    code += "; print('imported')"
+    assert contacts(tmp_path, sys.executable, "-c", code) == []
+    assert "imported" in (tmp_path / "log.txt").read_text()
+    assert not [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+
+
 @pytest.mark.fault(76)
 def test_no_verb_contacts_anything(tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text(EDGE_TOML)

@@ -1,8 +1,8 @@
 """The only module that calls NNCF.
 
-NNCF reports each use over the network, unless OpenVINO's telemetry is blocked, as
-``models.openvino_runtime`` does. It writes to standard output, and changes the logger
-class of the whole process. This adapter switches these off.
+NNCF reports each use over the network, unless OpenVINO's telemetry is blocked: so
+``models.openvino_runtime`` is imported first. It writes to standard output, and changes
+the logger class of the whole process. This adapter switches these off.
 """
 
 import contextlib
@@ -39,6 +39,8 @@ def load_nncf() -> ModuleType:
     """Return NNCF with its telemetry and its own log handlers switched off."""
     if "nncf" not in sys.modules:
         logger_class = logging.getLoggerClass()
+        import models.openvino_runtime  # noqa: PLC0415, F401 (blocks telemetry)
+
         with contextlib.redirect_stdout(io.StringIO()):
             import nncf  # noqa: PLC0415, F401 (slow)
 
