@@ -182,15 +182,25 @@ def is_open_to_others(path: Path) -> bool:
     of root with mode 0640 and that group is the usual one for a service. False where it
     does not exist or cannot be examined.
     """
+    return bool(_rights_of_others(path))
+
+
+def is_changeable_by_others(path: Path) -> bool:
+    """Return whether other users may write; see ``is_open_to_others``."""
+    return bool(_rights_of_others(path) & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _rights_of_others(path: Path) -> int:
     try:
-        return all(_has_rights_of_others(each.stat()) for each in (path, path.parent))
+        folder, status = path.parent.stat(), path.stat()
     except OSError:
-        return False
+        return 0
+    may_enter = bool(folder.st_mode & _bits_of_others(folder))
+    return status.st_mode & _bits_of_others(status) if may_enter else 0
 
 
-def _has_rights_of_others(status: os.stat_result) -> bool:
-    rights = OTHERS & ~stat.S_IRWXG if _is_own_group(status.st_gid) else OTHERS
-    return bool(status.st_mode & rights)
+def _bits_of_others(status: os.stat_result) -> int:
+    return OTHERS & ~stat.S_IRWXG if _is_own_group(status.st_gid) else OTHERS
 
 
 def _is_own_group(gid: int) -> bool:

@@ -4,7 +4,6 @@ import fcntl
 import os
 import pwd
 import sqlite3
-import stat
 import tempfile
 import time
 from contextlib import closing
@@ -14,7 +13,7 @@ from edge.config.station import EdgeSettings
 from edge.doctor.check_result import CheckResult, Grade
 from models.counted import agreeing, counted
 from models.errors import ConfigError, DeliveryError
-from models.files import is_open_to_others
+from models.files import is_changeable_by_others, is_open_to_others
 
 FREE_MIN_BYTES = 64 << 20  # below this, evidence and outbox stop within hours
 INODES_MIN = 1000
@@ -62,7 +61,7 @@ def check_folder(name: str, folder: Path, wanted_bytes: int) -> CheckResult:
 
 
 def check_private_files(settings: EdgeSettings, config: Path) -> CheckResult:
-    """Check who may read alerts, pictures and logins, and who may change the slot.
+    """Check who may read alerts, pictures and logins, or change slot and settings.
 
     Args:
         config: The file of these settings.
@@ -78,10 +77,13 @@ def check_private_files(settings: EdgeSettings, config: Path) -> CheckResult:
         if is_open_to_others(path):
             faults.append(f"Other users may read {path}.")
             fixes.append(f"chmod go= {path}")
-    slot = settings.model.slot
-    for path in (slot, slot / "store"):
-        if path.exists() and path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            faults.append(f"Other users may change {path}, and so the model in force.")
+    slot, model = settings.model.slot, "the model in force"
+    for path, content in (
+        (config, "the configuration"),
+        *((slot, model), (slot / "store", model)),
+    ):
+        if is_changeable_by_others(path):
+            faults.append(f"Other users may change {path}, and so {content}.")
             fixes.append(f"chmod go-w {path}")
     daemon = _owner_of(outbox) if outbox.exists() else None
     if slot.exists() and daemon is not None and _owner_of(slot) != daemon:

@@ -14,6 +14,7 @@ from models.files import (
     CHUNK_BYTES,
     ForeignFolderError,
     fsync_folder,
+    is_changeable_by_others,
     is_open_to_others,
     make_folder,
     make_private_database,
@@ -314,3 +315,7 @@ def test_only_the_group_of_this_user_alone_is_not_others(
     (tmp_path / "file").chmod(mode)
     tmp_path.chmod(0o755)
     assert is_open_to_others(tmp_path / "file") is expected
+    (tmp_path / "file").chmod(mode | (mode & 0o044) >> 1)
+    assert is_changeable_by_others(tmp_path / "file") is expected
+    tmp_path.chmod(0o700)
+    assert not is_open_to_others(tmp_path / "file"), "nobody else enters the folder"

@@ -142,6 +142,16 @@ def test_slot_that_others_may_change_is_a_warning(station: Any, config: Path) ->
     assert "and so the model in force" in result.why
 
 
+def test_configuration_that_others_may_change_is_a_warning(
+    station: Any, config: Path
+) -> None:
+    config.chmod(0o666)
+    result = check_private_files(station, config)
+    assert result.grade is Grade.WARN
+    assert f"may change {config}, and so the configuration" in result.why
+    assert result.fix == f"chmod go-w {config}"
+
+
 def test_slot_of_another_user_than_the_daemon_is_a_warning(
     station: Any, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
