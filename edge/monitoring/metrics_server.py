@@ -122,7 +122,7 @@ class _Server(ThreadingHTTPServer):
     def admit(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (stdlib's)
         """Serve in a thread; where too many are served, the oldest one is cut off.
 
-        So clients that keep their connections open shut nobody else out.
+        So clients that keep their connections open do not shut others out.
         """
         if not self._free.acquire(blocking=False):
             oldest = min(

@@ -318,4 +318,4 @@ def test_only_the_group_of_this_user_alone_is_not_others(
     (tmp_path / "file").chmod(mode | (mode & 0o044) >> 1)
     assert is_changeable_by_others(tmp_path / "file") is expected
     tmp_path.chmod(0o700)
-    assert not is_open_to_others(tmp_path / "file"), "nobody else enters the folder"
+    assert not is_open_to_others(tmp_path / "file"), "others cannot enter the folder"

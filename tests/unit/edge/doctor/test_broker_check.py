@@ -52,7 +52,7 @@ def test_password_file_that_others_may_read_is_a_warning(tmp_path: Path) -> None
     secret.chmod(0o644)
     tmp_path.chmod(0o700)
     settings = BrokerSettings(username="u", password_file=secret)
-    assert _with_warnings(settings, "nobody can enter its folder").grade is Grade.OK
+    assert _with_warnings(settings, "others cannot enter its folder").grade is Grade.OK
     tmp_path.chmod(0o755)
     result = _with_warnings(settings, "here")
     assert result.grade is Grade.WARN
