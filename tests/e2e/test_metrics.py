@@ -199,8 +199,12 @@ def test_connections_of_a_killed_daemon_do_not_hold_the_port(
     for _ in range(2):
         process = pc.start(camera_table("a", "a.avi"), at_end=False)
         until(lambda: _answers(port))
-        process.kill()
-        process.communicate(timeout=10)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            time.sleep(0.5)  # until it is accepted
+            process.kill()
+            process.communicate(timeout=10)
+            assert client.recv(1) == b""  # the daemon's side was closed first
+    assert pc.stderr.count("metrics_open") == 2
     assert "metrics_unavailable" not in pc.stderr
 
 
