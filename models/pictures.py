@@ -8,8 +8,11 @@ between two photos. Values that fill 16 bits, also those of a camera that writes
 bits into the upper ones, have a bit depth of 16.
 """
 
+import math
 import os
 import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -52,6 +55,12 @@ LOG_LEVEL = "OPENCV_LOG_LEVEL"  # read by OpenCV itself
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")  # those with a length, EOI
+JPEG_SCAN = b"\xff\xda"
+# A scan may have a few bytes and still goes through all pixels. Encoders write at most
+# some 20; 10 scans of the largest picture are read.
+# Source: "Two Issues with the JPEG Standard", libjpeg-turbo, 2016 (CWE-400).
+SCANS_MAX = 100
+SCANNED_PIXELS_MAX = 15 * PIXELS_MAX
 COPY_AGAIN = "Copy it again, or remove it."
 STATE_DEPTH = "State how many bits hold data, or save it with 8 bits a channel."
 
@@ -123,6 +132,7 @@ def decode_pixels(content: bytes) -> PicturePixels:
     if _is_cut_off(content):
         raise PictureError("the JPEG is cut off")
     _refuse_stated_size(header, len(content))
+    _refuse_many_scans(header, content)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     picture, damage = _decoded(content, flags)
     if picture is None:
@@ -205,6 +215,18 @@ def _refuse_stated_size(header: PictureHeader, length_bytes: int) -> None:
         raise PictureError(why)
 
 
+def _refuse_many_scans(header: PictureHeader, content: bytes) -> None:
+    """Refuse a JPEG whose scans would take minutes to decode."""
+    if header.format != "JPEG" or header.size_px is None:
+        return
+    pixels = math.prod(header.size_px)
+    most = min(SCANS_MAX, SCANNED_PIXELS_MAX // max(pixels, 1))
+    scans = (marker for marker in _jpeg_markers(content) if marker == JPEG_SCAN)
+    if len(list(islice(scans, most + 1))) > most:
+        why = f"the JPEG goes through its pixels more than {counted(most, 'time')}"
+        raise PictureError(why, "Save it again, not as a progressive JPEG.")
+
+
 def _refuse_lost_values(
     picture: npt.NDArray[np.generic], header: PictureHeader, content: bytes
 ) -> None:
@@ -225,19 +247,26 @@ def _refuse_lost_values(
 def _is_cut_off(content: bytes) -> bool:
     """Return whether a JPEG lacks its end marker.
 
-    The lengths of the segments after the markers are used, so that the end marker of an
-    EXIF thumbnail is not mistaken for the picture's. Bytes after the end are ignored:
-    phones append a short video.
+    Bytes after the end are ignored: phones append a short video.
+    """
+    if not content.startswith(JPEG_START):
+        return False
+    return all(marker != JPEG_END for marker in _jpeg_markers(content))
+
+
+def _jpeg_markers(content: bytes) -> Iterator[bytes]:
+    """Yield the markers of a JPEG, up to the one of its end.
+
+    The lengths of the segments after the markers are used, so that the markers of an
+    EXIF thumbnail are not mistaken for the picture's.
 
     Source:
         ITU-T T.81, B.1.1: markers, their lengths, and stuffed zeros.
     """
-    if not content.startswith(JPEG_START):
-        return False
     place = len(JPEG_START)
     while marker := JPEG_MARKER.search(content, place):
+        yield marker[0]
         if marker[0] == JPEG_END:
-            return False
+            return
         length = content[marker.end() : marker.end() + 2]
         place = marker.end() + int.from_bytes(length, "big")
-    return True

@@ -470,6 +470,37 @@ def test_picture_of_a_camera_with_200_megapixels_is_accepted(
     assert decode_pixels(content).shape == (1, 1, 3)
 
 
+def jpeg_of_scans(side: int, count: int) -> bytes:
+    """A progressive JPEG that goes through its pixels ``count`` times."""
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
+    content = bytearray(coded.tobytes().removesuffix(b"\xff\xd9"))
+    at = content.index(b"\xff\xc2")
+    content[at + 5 : at + 9] = side.to_bytes(2, "big") * 2
+    last = content[content.rindex(b"\xff\xda") :]
+    present = content.count(b"\xff\xda")
+    padding = bytes(side * side // 8000)  # as many bytes as its size needs
+    return bytes(content + last * (count - present)) + padding + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(("side", "scans"), [(64, 101), (64, 200_000), (19_000, 17)])
+def test_jpeg_of_more_scans_than_any_encoder_writes_is_not_decoded(
+    side: int, scans: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError, match="goes through its pixels more than"):
+        decode_pixels(jpeg_of_scans(side, scans))
+
+
+@pytest.mark.parametrize(("side", "scans"), [(64, 100), (19_000, 12)])
+def test_jpeg_of_as_many_scans_as_encoders_write_is_decoded(
+    side: int, scans: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = np.zeros((1, 1, 3), np.uint8)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: decoded)
+    assert decode_pixels(jpeg_of_scans(side, scans)).shape == (1, 1, 3)
+
+
 def test_pipe_is_no_picture(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(OSError, match="not a regular file"):
