@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 from models.pictures import BIT_DEPTHS
+from trainer.data.paths import shown
+from trainer.data.splitting.group_pattern import compiled
 from trainer.data.splitting.split_record import (
     SplitOptions,
     UnlabelledUse,
@@ -82,9 +84,9 @@ def tile_option(text: str) -> TileOption:
 
 def _pattern(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as exc:
-        message = f"not a regular expression: {exc}, got {text!r}"
+        compiled(text)
+    except ValueError as exc:
+        message = f"{exc}, got {shown(text)}"
         raise argparse.ArgumentTypeError(message) from exc
     return text
 

@@ -5,7 +5,6 @@ near-duplicates join nothing to it. Otherwise one pair of similar parts would jo
 lots of a product into one group.
 """
 
-import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from models.boxes import IntArray
 from models.errors import DatasetError
+from trainer.data.splitting.group_pattern import SlowPatternError, group_names
 from trainer.data.splitting.near_duplicates import near_duplicates
 from trainer.data.splitting.one_scene import PhotoPair, ScenePhoto, find_scenes, joined
 from trainer.data.splitting.stratify import SplittablePhoto, merge_groups
@@ -54,7 +54,7 @@ def group_photos(
             group. None = likeness alone.
 
     Raises:
-        DatasetError: The pattern matches no photo.
+        DatasetError: The pattern matches no photo, or takes too long.
     """
     contents = [photo.content for photo in photos]
     found = find_scenes(photos)
@@ -67,14 +67,7 @@ def group_photos(
     same = merge_groups(contents)
     if pattern is None:
         return Groups(near, near, scenes, same, found.contradictions)
-    names = [_named(photo.path, root, pattern) for photo in photos]
-    if photos and not any(name is not None for name in names):
-        shown = ", ".join(below(photo.path, root) for photo in photos[:SHOWN_NAMES])
-        raise DatasetError(
-            f"{root}: no photo is named by the group pattern {pattern!r}.",
-            why=f"It is searched in paths such as {shown}.",
-            fix="Correct --group, or leave it out.",
-        )
+    names = _names(photos, root, pattern)
     keys: list[Hashable] = [
         ("near", int(like)) if name is None else ("named", name)
         for name, like in zip(names, near, strict=True)
@@ -98,9 +91,23 @@ def below(path: Path, root: Path) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-def _named(path: Path, root: Path, pattern: str) -> str | None:
-    """Return the name of a photo's group, None where the pattern does not match."""
-    match = re.search(pattern, below(path, root))
-    if match is None:
-        return None
-    return match[1] if match.re.groups else match[0]
+def _names(
+    photos: Sequence[GroupablePhoto], root: Path, pattern: str
+) -> list[str | None]:
+    """Return the name that the pattern gives each photo's group; None = no match."""
+    paths = [below(photo.path, root) for photo in photos]
+    try:
+        names = group_names(paths, pattern)
+    except SlowPatternError as exc:
+        raise DatasetError(
+            f"{root}: the group pattern {pattern!r} is too slow, {exc}.",
+            why="A repeat of a repeat, such as (a+)+, divides a path in every way.",
+            fix="Correct --group; that of a run is the pattern in its split.json.",
+        ) from exc
+    if photos and not any(name is not None for name in names):
+        raise DatasetError(
+            f"{root}: no photo is named by the group pattern {pattern!r}.",
+            why=f"It is searched in paths such as {', '.join(paths[:SHOWN_NAMES])}.",
+            fix="Correct --group, or leave it out.",
+        )
+    return names

@@ -14,7 +14,6 @@ later.
 """
 
 import hashlib
-import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -27,6 +26,7 @@ from models.errors import DatasetError
 from models.files import read_regular, write_atomically
 from models.manifest import Sha256
 from models.pictures import FULL_DEPTH
+from trainer.data.splitting.group_pattern import compiled
 from trainer.data.splitting.stratify import SplittablePhoto
 
 SPLIT_NAME = "split.json"
@@ -90,11 +90,7 @@ class SplitRecord(BaseModel):
     @classmethod
     def _is_a_pattern(cls, pattern: str | None) -> str | None:
         """Refuse a text that no ``--group`` could have been."""
-        try:
-            re.compile(pattern or "")
-        except (re.error, RecursionError, OverflowError) as exc:
-            msg = "not a regular expression"
-            raise ValueError(msg) from exc
+        compiled(pattern or "")
         return pattern
 
 

@@ -80,9 +80,19 @@ def test_split_options_come_from_the_command_line(tmp_path: Path) -> None:
         split_options(parse("--split-like", str(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(", "not a regular expression"),
+        ("(" * 999, "not a regular expression"),
+        ("a{99999999999999999999}", "not a regular expression"),
+        ("a" * 1001, "longer than 1000 characters"),
+    ],
+    ids=["open", "open often", "repeated", "long"],
+)
 def test_group_that_is_no_regular_expression_is_wrong_usage(
-    capsys: pytest.CaptureFixture[str],
+    pattern: str, reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        parse("--group", "(")
-    assert "not a regular expression" in capsys.readouterr().err
+        parse("--group", pattern)
+    assert reason in capsys.readouterr().err
