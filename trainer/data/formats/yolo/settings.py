@@ -25,6 +25,8 @@ SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
 LONGEST_NUMBER = 3500
 NUMBER_CHARACTERS = frozenset("0123456789abcdefABCDEFxob_:+-.")
 DEEPEST_VALUE = 32
+# PyYAML raises also the errors of its look-ups, for texts such as ``!!bool maybe``.
+MALFORMED = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 FIX = "Export the dataset again."
 ONE_OF_TWO = "Only one of the two can be meant."
 DELETE_WRONG = "Delete the wrong one."
@@ -181,7 +183,7 @@ def _document(path: Path) -> tuple[dict[str, Any], yaml.MappingNode]:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         repeated = _repeated_key(node, set()) if node else ""
         values = {} if repeated else yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+    except MALFORMED as exc:
         raise DatasetError(f"{path}: not YAML.", why=f"{exc}", fix=FIX) from exc
     if repeated:
         raise DatasetError(

@@ -37,6 +37,7 @@ from trainer.data.paths import (
 IMAGES_FOLDER = "images"
 LIST_SUFFIX = ".txt"
 SPLITS = ("train", "val", "test")
+SECOND_LINE = "Delete the second line or folder; one may be meant for another."
 
 Splits = dict[str, list[PhotoRows]]  # name of the split to photos without rows
 
@@ -55,6 +56,7 @@ class SplitReader:
         self._settings = settings
         self._finder = finder
         self._root = settings.root
+        self._places_of: dict[str, dict[Path, int]] = {}  # how often a split names each
 
     def read(self) -> Splits:
         """Return the photos of each split, each photo once in a split.
@@ -79,10 +81,11 @@ class SplitReader:
         if again:
             names = first_names(photo.path.name for photo in again)
             why = f"split {split} names {_photos(len(again))} twice: each counts once."
-            fix = "Delete the second line or folder; one may be meant for another."
             source = again[0].source
             place = f"{names}, {again[0].place}" if again[0].place else names
-            self.findings.append(Finding(Level.WARNING, source, place, why, fix))
+            self.findings.append(
+                Finding(Level.WARNING, source, place, why, SECOND_LINE)
+            )
         left_out = {id(photo) for photo in again}
         return [photo for photo in photos if id(photo) not in left_out]
 
@@ -159,9 +162,7 @@ class SplitReader:
             for place in _places(self._root, base, name):
                 if place.is_dir() or (place.suffix == LIST_SUFFIX and place.is_file()):
                     self._warn_of_original(key, base, name, place)
-                    return (
-                        self._in_folder(place) if place.is_dir() else self._list(place)
-                    )
+                    return self._photos_of(key, place)
         except UnusableNameError as exc:
             raise DatasetError(
                 f"{file}: {key} or path is not the name of a folder.",
@@ -173,6 +174,22 @@ class SplitReader:
             why=f"{key} names a folder that does not exist in the dataset.",
             fix="Correct the path in data.yaml.",
         )
+
+    def _photos_of(self, key: str, place: Path) -> list[PhotoRows]:
+        """Return the photos of a folder or list; none where a split names it again.
+
+        A list of one folder 10,000 times would be read as often.
+        """
+        again = self._places_of.setdefault(split_name(key), {})
+        again[place] = again.get(place, 0) + 1
+        if again[place] == 1:
+            return self._in_folder(place) if place.is_dir() else self._list(place)
+        if again[place] == 2:
+            why = f"split {split_name(key)} names {shown(place.name)} more than once: "
+            why += "it counts once."
+            source = self._settings.yaml_file or self._root
+            self.findings.append(Finding(Level.WARNING, source, key, why, SECOND_LINE))
+        return []
 
     def _path_setting(self) -> str:
         """Return ``path`` of ``data.yaml``, empty without one.

@@ -63,7 +63,18 @@ def test_splits_in_data_yaml_and_obj_data_are_refused(tmp_path: Path) -> None:
         open_dataset(root)
 
 
-@pytest.mark.parametrize("text", [": :", "names: [a]\n---\nnames: [b]\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ": :",
+        "names: [a]\n---\nnames: [b]\n",
+        "names: [!!bool maybe]\n",
+        "names: [!!timestamp soon]\n",
+        "names: [!!int '']\n",
+        "names: [!!float '']\n",
+        "names: !!omap [[a]]\n",
+    ],
+)
 def test_damaged_yaml_is_refused(tmp_path: Path, text: str) -> None:
     root = write_yolo_export(tmp_path)
     write_text(root / "data.yaml", text)

@@ -17,6 +17,7 @@ from tests.simulators.findings import errors_of, warnings_of
 from trainer.data.checks.check import check_dataset
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.data.findings import FindingKind
+from trainer.data.formats.yolo import splits
 from trainer.data.formats.yolo.splits import outside
 
 ROW = "0 0.25 0.5 0.25 0.5\n"
@@ -71,6 +72,23 @@ def test_picture_that_a_list_names_twice_counts_once(tmp_path: Path) -> None:
     assert names(open_dataset(root)) == {"train": ["a.png", "b.png"]}
     [found] = [f for f in warnings_of(root) if "twice" in f.why]
     assert (found.file.name, found.place) == ("train.txt", "a.png, line 3")
+
+
+def test_folder_that_a_split_names_many_times_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_yolo_export(tmp_path)
+    again = "images, ./images, images/../images, " * 1000
+    write_text(root / "data.yaml", f"names: [dot]\ntrain: [{again}]\n")
+    read: list[Path] = []
+    real = splits.pictures_below
+    monkeypatch.setattr(
+        splits, "pictures_below", lambda place: read.append(place) or real(place)
+    )
+    assert len(open_dataset(root).photos) == 2
+    assert len(read) == 1
+    [found] = [f for f in warnings_of(root) if "more than once" in f.why]
+    assert found.why == "split train names 'images' more than once: it counts once."
 
 
 def test_picture_in_two_lists_is_an_error(tmp_path: Path) -> None:
