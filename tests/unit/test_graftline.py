@@ -231,6 +231,17 @@ def test_wrong_option_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert "--tmies" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("before", [[], ["greet", "world"]], ids=["verb", "argument"])
+def test_argument_in_an_error_commands_no_terminal_and_forges_no_line(
+    before: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(*before, "a\x1b[2J\nerror: 0 errors\u202e")
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("error") for line in lines)
+
+
 def test_version_is_printed(repository: Path) -> None:
     result = start("--version", repository=repository)
     assert result.returncode == 0
