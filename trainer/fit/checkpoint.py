@@ -78,7 +78,7 @@ def stored_plan(path: Path) -> TimePlan:
         TrainingError: There is no checkpoint, or it is damaged.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _state(path, torch.device("cpu"))
         plan = state["extra"].get("time_plan")  # 0.1 has none
         return TimePlan.from_state(plan) if plan else TimePlan()
     except (OSError, *UNREADABLE) as exc:
@@ -129,8 +129,7 @@ def load_checkpoint(
         TrainingError: There is none, it is damaged, or made with something else.
     """
     try:
-        require_regular(path)
-        state = torch.load(path, map_location=training.device, weights_only=True)
+        state = _state(path, training.device)
         extra = dict(state["extra"])
         if made_with:
             _refuse_change(path, dict(extra["made_with"]), made_with)
@@ -142,6 +141,13 @@ def load_checkpoint(
     except (OSError, *UNREADABLE) as exc:
         raise cannot_resume(path, exc) from exc
     return extra
+
+
+def _state(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what a checkpoint holds; a pipe would never end."""
+    require_regular(path)
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state
 
 
 def cannot_resume(path: Path, cause: Exception) -> TrainingError:

@@ -1,5 +1,6 @@
 """Checkpoints restore a training, or are refused as a whole."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from models.errors import TrainingError
 from tests.simulators.trainings import batch, fresh_training
-from trainer.fit.checkpoint import load_checkpoint, save_checkpoint
+from trainer.fit.checkpoint import load_checkpoint, save_checkpoint, stored_plan
 from trainer.fit.engine import train_step
 
 
@@ -43,6 +44,23 @@ def test_missing_checkpoint_is_stated_without_the_error_of_the_system(
         load_checkpoint(tmp_path / "c.pt", fresh_training())
     assert caught.value.why.startswith("There is no checkpoint: ")
     assert "Errno" not in str(caught.value)
+
+
+def test_plan_in_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.pt")
+    with pytest.raises(TrainingError, match="not a regular file"):
+        stored_plan(tmp_path / "c.pt")
+    with pytest.raises(TrainingError, match="not a regular file"):
+        load_checkpoint(tmp_path / "c.pt", fresh_training())
+
+
+@pytest.mark.parametrize("extra", [[], {"time_plan": 1}, {"time_plan": {"a": 1}}, None])
+def test_plan_that_no_training_writes_is_refused(
+    tmp_path: Path, extra: object
+) -> None:
+    torch.save({"extra": extra}, tmp_path / "c.pt")
+    with pytest.raises(TrainingError, match="c.pt"):
+        stored_plan(tmp_path / "c.pt")
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 4, 1000])
