@@ -30,6 +30,7 @@ from models.strict_json import parse_json
 SHOWN_FILES = 3
 XML_START_BYTES, XML_BLANK = 64, b"\xef\xbb\xbf \t\r\n"
 ONNX_MAX_BYTES = (2 << 30) - 1  # of a Protocol Buffers message
+MODEL_SUFFIXES = (".xml", ".onnx")
 DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -236,10 +237,17 @@ def open_package(folder: Path, *, sha256: str | None = None) -> Package:
 
 
 def _refuse_external_data(graph: Path) -> None:
-    """Refuse an ONNX file whose weights are in a file beside it.
+    """Refuse a model whose weights are in a file that is not verified.
 
-    A runtime looks at the content, not at the suffix.
+    A runtime looks at the content, not only at the suffix; but with the suffix of
+    another framework, such as ``.pdmodel``, OpenVINO reads that one's files beside it.
     """
+    if graph.suffix not in MODEL_SUFFIXES:
+        raise PackageError(
+            f"{graph}: not a model that is run.",
+            why=f"Expected the suffix {' or '.join(MODEL_SUFFIXES)}.",
+            fix=PACK_AGAIN,
+        )
     try:
         with graph.open("rb") as file:
             is_xml = file.read(XML_START_BYTES).lstrip(XML_BLANK).startswith(b"<")

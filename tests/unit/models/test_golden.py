@@ -16,6 +16,7 @@ from models.detections import Detections, no_detections
 from models.errors import PackageError
 from models.golden import (
     FRAMES_MAX,
+    GoldenDetection,
     GoldenFrame,
     GoldenSet,
     compare,
@@ -144,6 +145,18 @@ def test_fault_names_the_frame(sealed: Package, tmp_path: Path) -> None:
     detector = open_detector(wrong, VariantName.OPENVINO_FP32)
     result = run_golden(detector, read_golden(wrong), wrong.manifest, CLOSE)
     assert {fault.partition(":")[0] for fault in result.faults} == {"15.png"}
+
+
+def test_expected_box_beyond_all_numbers_is_a_fault_without_a_warning(
+    sealed: Package,
+) -> None:
+    pairs = [
+        (frame.model_copy(update={"detections": (huge, *frame.detections)}), picture)
+        for frame, picture in read_golden(sealed)[-1:]
+        for huge in [GoldenDetection(label=0, score=0.9, box=(-1e308, 0, 1e308, 9))]
+    ]
+    detector = open_detector(sealed, VariantName.OPENVINO_FP32)
+    assert not run_golden(detector, pairs, sealed.manifest, CLOSE).passed
 
 
 class Blind:

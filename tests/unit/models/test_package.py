@@ -302,6 +302,23 @@ def test_onnx_file_with_weights_in_another_file_is_refused(
     assert "without being verified" in caught.value.why
 
 
+@pytest.mark.parametrize("suffix", [".pdmodel", ".meta", ".pb", ".tflite", ".pt", ""])
+def test_model_of_another_framework_is_refused(
+    suffix: str, sealed: Package, tmp_path: Path
+) -> None:
+    name = f"openvino/other{suffix}"
+    variants = {
+        variant: facts.model_copy(update={"model": name})
+        for variant, facts in sealed.manifest.variants.items()
+    }
+
+    def plant(folder: Path) -> None:
+        (folder / name).write_bytes(b"\x08\x01")  # whole, also as an ONNX file
+
+    with pytest.raises(PackageError, match="not a model that is run"):
+        reseal(sealed, tmp_path / "changed", plant, variants=variants)
+
+
 def test_endless_seal_is_refused(package: Package) -> None:
     (package.folder / SEAL_NAME).unlink()
     (package.folder / SEAL_NAME).write_bytes(b"0" * 100_000)
