@@ -21,9 +21,8 @@ def print_json(document: object) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print lines on stdout; a terminal does not obey names in them."""
-    lines = map(on_one_line, text.split("\n"))
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    """Print a line on stdout; names in it command no terminal and end no line."""
+    sys.stdout.write(f"{on_one_line(text)}\n")
 
 
 def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
@@ -47,7 +46,8 @@ def print_metrics(metrics: Metrics, thresholds: Thresholds) -> None:
         *([metrics.not_measured] if metrics.not_measured else []),
         thresholds_text(thresholds),
     ]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    for line in lines:
+        print_text(line)
 
 
 def bit_depth_line(dataset: Dataset) -> str:

@@ -61,7 +61,8 @@ def run_pack(args: argparse.Namespace) -> int:
     if args.json:
         print_json(report.as_json())
     else:
-        print_text(str(report))
+        for line in report.lines():
+            print_text(line)
     return 0
 
 

@@ -29,9 +29,8 @@ LINE_EVERY_S = 10.0  # where there is no terminal
 
 
 def print_status(text: str) -> None:
-    """Print a line on stderr."""
-    for line in text.split("\n"):
-        sys.stderr.write(f"{on_one_line(line)}\n")
+    """Print a line on stderr; names in it command no terminal and end no line."""
+    sys.stderr.write(f"{on_one_line(text)}\n")
     sys.stderr.flush()
 
 

@@ -29,16 +29,22 @@ class PackReport:
     latency_ms: dict[VariantName, float]
 
     def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Return the report for a person; names in it may hold line breaks."""
         manifest = self.package.manifest
-        head = f"{self.package.folder}: {manifest.name}, build {manifest.build}"
+        head = [f"{self.package.folder}: {manifest.name}, build {manifest.build}"]
         if tiles := manifest.tiling():
-            head += f"\n  each frame takes {counted(tiles.count, 'inference')}: {tiles}"
+            head.append(
+                f"  each frame takes {counted(tiles.count, 'inference')}: {tiles}"
+            )
         rows = [
             f"{_row(name, entry)}{self._speed(name)}"
             for name, entry in manifest.variants.items()
         ]
         left_out = [f"  {dropped}" for dropped in self.dropped]
-        return "\n".join([head, *rows, *left_out, *_unmeasured(manifest.metrics)])
+        return [*head, *rows, *left_out, *_unmeasured(manifest.metrics)]
 
     def _speed(self, name: VariantName) -> str:
         """Return how long a variant takes, and whether it is faster than float32."""
