@@ -265,7 +265,7 @@ class _Parser(argparse.ArgumentParser):
             guess = difflib.get_close_matches(typed, self.verbs, n=1)
             hint = f"did you mean {guess[0]!r}?" if guess else "see graftline --help"
             message = f"there is no verb {typed!r}; {hint}"
-        # argparse repeats an argument as it is; a shell may have taken it from a folder.
+        # argparse repeats an argument as it is; a shell may have it from a folder.
         super().error(on_one_line(message))
 
 
