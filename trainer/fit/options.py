@@ -14,6 +14,7 @@ from models.tiles import Tiles
 from trainer.data.dataset import Photo
 from trainer.data.sampling.augmentation import EpochSampler
 from trainer.data.sampling.crops import CloseUps, plan_close_ups
+from trainer.data.sampling.direction import keeps_direction
 from trainer.data.sampling.tiles import cut_photo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
@@ -50,6 +51,7 @@ class TrainOptions:
         earlier: Run to continue from; its weights, network and non-linearity are used.
         repeats: Run to repeat; all other options are then ignored.
         pastes: Paste defects onto other photos.
+        turns: Turn photos by 90 degrees; None = where boxes keep no direction.
         close_ups: Train on windows around defects where these are small.
         mines: Train on close-ups of false alarms on good parts.
         selects: The held-out photos may end the training early and choose among its
@@ -71,6 +73,7 @@ class TrainOptions:
     earlier: Path | None = None
     repeats: Repeat | None = None
     pastes: bool = True
+    turns: bool | None = None
     close_ups: bool = True
     mines: bool = True
     freeze: Freeze = Freeze.NOTHING
@@ -99,6 +102,7 @@ class Recipe:
             None = whole photos from the start.
         mines: Close-ups of good parts show false alarms.
         tiles: How photos and frames are cut; None = not at all.
+        turns: Photos are also turned by 90 degrees.
     """
 
     detector: Architecture
@@ -120,6 +124,7 @@ class Recipe:
     mines: bool = False
     freeze: Freeze = Freeze.NOTHING
     tiles: Tiles | None = None
+    turns: bool = True
 
     @property
     def close_ups(self) -> CloseUps | None:
@@ -181,6 +186,7 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
         mines=options.mines and close_ups is not None,
         freeze=options.freeze,
         tiles=tiles,
+        turns=not keeps_direction(photos) if options.turns is None else options.turns,
     )
 
 

@@ -347,9 +347,11 @@ def prepare_training(
 def _training_data(recipe: Recipe, photos: tuple[Photo, ...]) -> TrainingPhotos:
     """Return whole photos, or their tiles."""
     if recipe.tiles:
-        return TrainingTiles(photos, recipe.tiles, pastes=recipe.pastes)
+        return TrainingTiles(
+            photos, recipe.tiles, pastes=recipe.pastes, turns=recipe.turns
+        )
     size_px = recipe.input_height_px, recipe.input_width_px
-    return TrainingPhotos(photos, *size_px, pastes=recipe.pastes)
+    return TrainingPhotos(photos, *size_px, pastes=recipe.pastes, turns=recipe.turns)
 
 
 def _time_plan(

@@ -50,11 +50,15 @@ class Transpose(v2.Transform):  # type: ignore[misc]  # torchvision is untyped
         return inpt
 
 
-def augmentation(height_px: int, width_px: int) -> v2.Transform:
-    """Return the augmentation of whole photos for an input of this size."""
+def augmentation(height_px: int, width_px: int, *, turns: bool = True) -> v2.Transform:
+    """Return the augmentation of whole photos for an input of this size.
+
+    Args:
+        turns: Also by 90 degrees, where the input is square.
+    """
     return v2.Compose(
         [
-            *flips_and_rotations(is_square=height_px == width_px),
+            *flips_and_rotations(turns=turns and height_px == width_px),
             v2.ScaleJitter((height_px, width_px), SCALE_RANGE, antialias=False),
             v2.RandomCrop((height_px, width_px), pad_if_needed=True, fill=PAD_VALUE),
             photometric_jitter(),
@@ -62,10 +66,10 @@ def augmentation(height_px: int, width_px: int) -> v2.Transform:
     )
 
 
-def flips_and_rotations(*, is_square: bool) -> list[v2.Transform]:
-    """Return the flips, and the quarter turns, that keep the picture's shape."""
+def flips_and_rotations(*, turns: bool) -> list[v2.Transform]:
+    """Return the flips, and the quarter turns where the picture may be turned."""
     flips: list[v2.Transform] = [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
-    return [*flips, *([v2.RandomApply([Transpose()], p=0.5)] if is_square else [])]
+    return [*flips, *([v2.RandomApply([Transpose()], p=0.5)] if turns else [])]
 
 
 def photometric_jitter() -> v2.Transform:
@@ -80,6 +84,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
 
     Args:
         pastes: Put defects of other photos onto some, most often onto good parts.
+        turns: Photos and pasted defects are also turned by 90 degrees.
     """
 
     def __init__(
@@ -89,14 +94,15 @@ class TrainingPhotos(Dataset[tuple[Tensor, BoxTarget]]):
         width_px: int,
         *,
         pastes: bool = False,
+        turns: bool = True,
     ) -> None:
-        self.photos = list(photos)
+        self.photos, self.turns = list(photos), turns
         self._size = (height_px, width_px)
-        self._augment = augmentation(height_px, width_px)
+        self._augment = augmentation(height_px, width_px, turns=turns)
         room = len(self.photos) * height_px * width_px * 3
         self._cache: dict[int, Frame] | None = {} if room < CACHE_MAX_BYTES else None
         labels = [photo.labels for photo in self.photos] if pastes else []
-        self._bank = DefectBank(labels, self._read_with_boxes)
+        self._bank = DefectBank(labels, self._read_with_boxes, turns=turns)
 
     def __len__(self) -> int:
         return len(self.photos)

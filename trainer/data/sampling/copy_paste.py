@@ -39,8 +39,12 @@ class DefectPatch:
     box: Boxes  # [4] float32, xyxy, pixels of the patch
     label: int  # index into the dataset's labels
 
-    def reoriented(self, rng: np.random.Generator) -> Self:
-        """Return it in a random one of the eight orientations."""
+    def reoriented(self, rng: np.random.Generator, *, turns: bool = True) -> Self:
+        """Return it in a random one of the eight orientations.
+
+        Args:
+            turns: False = in one of the four that flips give.
+        """
         pixels, box = self.pixels, self.box
         height, width = pixels.shape[:2]
         if rng.random() < 0.5:
@@ -49,7 +53,7 @@ class DefectPatch:
         if rng.random() < 0.5:
             pixels = pixels[::-1]
             box = np.array([box[0], height - box[3], box[2], height - box[1]])
-        if rng.random() < 0.5:
+        if turns and rng.random() < 0.5:
             pixels, box = pixels.transpose(1, 0, 2), box[[1, 0, 3, 2]]
         return type(self)(pixels, box.astype(np.float32), self.label)
 
@@ -76,10 +80,15 @@ class DefectBank:
     Args:
         labels: One array for each photo, ``[G]`` int64.
         read: Returns the picture and the boxes ``[G, 4]`` of a photo, same scale.
+        turns: Defects are also turned by 90 degrees.
     """
 
     def __init__(
-        self, labels: Sequence[IntArray], read: Callable[[int], tuple[Frame, Boxes]]
+        self,
+        labels: Sequence[IntArray],
+        read: Callable[[int], tuple[Frame, Boxes]],
+        *,
+        turns: bool = True,
     ) -> None:
         by_label: dict[int, list[tuple[int, int]]] = {}
         for photo, row in enumerate(labels):
@@ -91,7 +100,7 @@ class DefectBank:
             label: [places[i] for i in rng.permutation(len(places))[: max(1, room)]]
             for label, places in sorted(by_label.items())
         }
-        self._read = read
+        self._read, self._turns = read, turns
         self._patches: dict[tuple[int, int], DefectPatch] = {}
 
     def __bool__(self) -> bool:
@@ -105,7 +114,7 @@ class DefectBank:
         if place not in self._patches:
             picture, boxes = self._read(place[0])
             self._patches[place] = cut_patch(picture, boxes[place[1]], label)
-        return self._patches[place].reoriented(rng)
+        return self._patches[place].reoriented(rng, turns=self._turns)
 
 
 def paste_defects(

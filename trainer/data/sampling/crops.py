@@ -92,8 +92,8 @@ class CloseUpPhotos:
 
     def __init__(self, photos: TrainingPhotos, plan: CloseUps) -> None:
         self._photos, self._plan = photos, plan
-        is_square = plan.height_px == plan.width_px
-        steps = [*flips_and_rotations(is_square=is_square), photometric_jitter()]
+        turns = photos.turns and plan.height_px == plan.width_px
+        steps = [*flips_and_rotations(turns=turns), photometric_jitter()]
         self._transform = v2.Compose(steps)
 
     def crop(

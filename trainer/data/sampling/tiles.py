@@ -75,10 +75,16 @@ class TrainingTiles(TrainingPhotos):
 
     Args:
         pastes: Put defects of other tiles onto some, most often onto good parts.
+        turns: Tiles and pasted defects are also turned by 90 degrees.
     """
 
     def __init__(
-        self, photos: Sequence[Photo], tiles: Tiles, *, pastes: bool = False
+        self,
+        photos: Sequence[Photo],
+        tiles: Tiles,
+        *,
+        pastes: bool = False,
+        turns: bool = True,
     ) -> None:
         self._tiles = tiles
         self._cut = [tile for photo in photos for tile in cut_photo(photo, tiles)]
@@ -86,7 +92,7 @@ class TrainingTiles(TrainingPhotos):
         size_px = tiles.tile_height_px, tiles.tile_width_px
         self._room = CACHE_MAX_BYTES // (3 * size_px[0] * size_px[1])
         photos = [tile.as_photo for tile in self._cut]
-        super().__init__(photos, *size_px, pastes=pastes)
+        super().__init__(photos, *size_px, pastes=pastes, turns=turns)
 
     def _read_with_boxes(self, index: int) -> tuple[Frame, Boxes]:
         """Return a tile and its boxes, from memory where there is room."""

@@ -108,3 +108,12 @@ def test_defect_that_would_hide_the_part_is_not_pasted() -> None:
 def test_bank_without_defects_is_empty() -> None:
     assert not DefectBank([np.zeros(0, np.int64)], read)
     assert DefectBank(LABELS, read)
+
+
+def test_defect_that_keeps_its_direction_is_not_turned() -> None:
+    defect = DefectPatch(surface()[:20, :40], np.array([4, 4, 36, 16], np.float32), 0)
+    rng = np.random.default_rng(0)
+    shapes = {defect.reoriented(rng, turns=False).pixels.shape for _ in range(50)}
+    assert shapes == {(20, 40, 3)}
+    turned = {defect.reoriented(rng).pixels.shape for _ in range(50)}
+    assert turned == {(20, 40, 3), (40, 20, 3)}

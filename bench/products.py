@@ -1,0 +1,274 @@
+"""The recipe on many products: the same number of steps, several starts and seeds.
+
+``python bench/products.py``: every product of the shared data with labelled boxes, and
+every design of the boards left out in turn, at one input size and with equal steps.
+One JSON for each cell in ``bench/results/products/``; a cell that is there is not
+measured again. ``summary.json`` beside them has the table: mean figures over the
+products, and mean ranks. ``--only``, ``--configurations`` and ``--seeds`` measure a
+part; several processes can share the work, each with other products.
+
+Nothing is selected on the photos that are measured. For a design that is left out the
+thresholds are chosen on boards of other designs that were not trained on.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring.boards import COCO, SHARED
+from measuring.machine import RESULTS, describe_machine, write_result
+
+from models.tiled_detector import tiled
+from trainer.cli.progress import TerminalObserver
+from trainer.data.checks.check import faultless_dataset
+from trainer.data.dataset import Dataset, Photo
+from trainer.detectors import zoo
+from trainer.detectors.base import Architecture
+from trainer.evaluation.metrics import measure, predict_photos
+from trainer.evaluation.torch_detector import TorchDetector
+from trainer.fit.options import TrainOptions
+from trainer.fit.recipe import train
+from trainer.run import Run
+
+PRODUCTS = RESULTS / "products"
+SUMMARY = PRODUCTS / "summary.json"
+WHOLE = ("belt", "cookie", "lpbf", "screws4")  # with a val of their own
+BOARDS = "pcb"
+DESIGN_DIGITS = 5  # of a board's file name
+LEAST_HELD_OUT = 0.2  # of the photos of the other designs, to choose thresholds on
+FIGURES = ("map_33", "map_50", "map_75")
+
+FROM_COCO = TrainOptions(weights=str(COCO))
+FROM_DRAWN = TrainOptions(
+    weights="graft-n-synthetic",
+    detector=Architecture.GRAFT_N,
+    activation=zoo.usual_activation(Architecture.GRAFT_N),
+)
+EARLIER: dict[str, Any] = {"learning_rate": 4e-3, "turns": True}
+PLAIN: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "turns": False,
+    "pastes": False,
+    "close_ups": False,
+    "mines": False,
+}
+CONFIGURATIONS: dict[str, TrainOptions] = {
+    # the recipe tuned on boards, from both starts
+    "earlier-drawn": replace(FROM_DRAWN, **EARLIER),
+    "earlier-coco": replace(FROM_COCO, **EARLIER),
+    # flips and scale only
+    "plain-coco": replace(FROM_COCO, **PLAIN),
+    # what `graftline train` does
+    "default": FROM_COCO,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training."""
+
+    product: (
+        str  # a folder of the shared data, or `pcb-DESIGN` with the design left out
+    )
+    configuration: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Where its result is kept."""
+        return PRODUCTS / f"{self.product}_{self.configuration}_{self.seed}.json"
+
+
+@cache
+def opened(name: str) -> Dataset:
+    """Return a product of the shared data."""
+    return faultless_dataset(SHARED / "data" / name, trains=True).dataset
+
+
+def design(photo: Photo) -> str:
+    """Return the design of a board."""
+    return photo.path.name[:DESIGN_DIGITS]
+
+
+def product_names() -> list[str]:
+    """Return all products: whole data sets, then designs that are left out."""
+    photos = (photo for split in opened(BOARDS).splits.values() for photo in split)
+    designs = sorted({design(photo) for photo in photos})
+    return [*WHOLE, *(f"{BOARDS}-{name}" for name in designs)]
+
+
+def divided(product: str) -> tuple[Dataset, tuple[Photo, ...]]:
+    """Return the data set to train on, and the photos to measure on."""
+    name, _, left_out = product.partition("-")
+    dataset = opened(name)
+    if not left_out:
+        return dataset, dataset.for_training()[1]
+    photos = [photo for split in dataset.splits.values() for photo in split]
+    others = sorted({design(photo) for photo in photos} - {left_out})
+    rest = [photo for photo in photos if design(photo) != left_out]
+    # The designs that follow the one left out, in a circle: each is held out in turn.
+    following = [d for d in others if d > left_out] + [
+        d for d in others if d < left_out
+    ]
+    held: set[str] = set()
+    for name in following:
+        if sum(design(p) in held for p in rest) >= LEAST_HELD_OUT * len(rest):
+            break
+        held.add(name)
+    val = tuple(photo for photo in rest if design(photo) in held)
+    splits = {"train": tuple(p for p in rest if design(p) not in held), "val": val}
+    assignment = dataset.split_assignment.with_held_out(val)
+    measured = tuple(photo for photo in photos if design(photo) == left_out)
+    return replace(dataset, splits=splits, split_assignment=assignment), measured
+
+
+def measure_cell(cell: Cell, steps: int, size_px: int) -> dict[str, Any]:
+    """Train one cell and return what came out.
+
+    Args:
+        steps: About how many; epochs are whole.
+        size_px: Longer side of the input.
+    """
+    dataset, measured = divided(cell.product)
+    photos = dataset.for_training()[0]
+    per_epoch = max(1, len(photos) // 8)
+    options = replace(
+        CONFIGURATIONS[cell.configuration],
+        epochs=max(1, round(steps / per_epoch)),
+        size_px=size_px,
+        seed=cell.seed,
+        selects=False,
+    )
+    machine, observer = describe_machine(), TerminalObserver()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run = train(dataset, options, Path(folder), observer, resume=False).run
+        finally:
+            observer.close()
+        figures = _figures(run, measured, dataset.labels)
+    record = run.record
+    return {
+        **asdict(cell),
+        "recipe": record.recipe,
+        "steps": record.schedule.steps if record.schedule else None,
+        "dataset_sha256": dataset.sha256,
+        "thresholds": record.thresholds.model_dump(exclude_none=True),
+        **figures,
+        "train_s": record.seconds,
+        "machine": machine,
+    }
+
+
+def _figures(
+    run: Run, photos: Sequence[Photo], labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return metrics at the run's thresholds."""
+    record = run.record
+    size_px = record.input_height_px, record.input_width_px
+    detector = tiled(TorchDetector(run.model, *size_px), record.tiles)
+    found = predict_photos(detector, photos, len(labels))
+    metrics = measure(found, photos, labels, record.thresholds, "measured")
+    return {"metrics": metrics.model_dump()}
+
+
+def summarize(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the table: a row for each product, means and mean ranks over products.
+
+    Designs of the boards count together as one product in means and ranks.
+    """
+    values: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for cell in cells:
+        values[cell["product"]][cell["configuration"]].append(cell["metrics"])
+    rows = []
+    for product, by_configuration in sorted(values.items()):
+        for name, metrics in sorted(by_configuration.items()):
+            row: dict[str, Any] = {"product": product, "configuration": name}
+            row["seeds"] = len(metrics)
+            for figure in (*FIGURES, "recall", "overkill"):
+                known = [m[figure] for m in metrics if m[figure] is not None]
+                row[figure] = round(statistics.mean(known), 4) if known else None
+                if figure == "map_50" and len(known) > 1:
+                    row["map_50_range"] = [round(min(known), 4), round(max(known), 4)]
+            rows.append(row)
+    return {"products": rows, "over_products": _over_products(rows)}
+
+
+def _over_products(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the mean of each figure over products, and the mean rank in mAP@.5."""
+    groups: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for row in rows:
+        groups[row["product"].partition("-")[0]][row["configuration"]].append(row)
+    means = {
+        product: {
+            name: {
+                figure: statistics.mean(one[figure] for one in some)
+                for figure in FIGURES
+            }
+            for name, some in by_name.items()
+        }
+        for product, by_name in groups.items()
+    }
+    names = sorted({name for by_name in means.values() for name in by_name})
+    complete = [p for p, by_name in means.items() if set(names) == set(by_name)]
+    result = []
+    for name in names:
+        row: dict[str, Any] = {"configuration": name, "products": complete}
+        for figure in FIGURES:
+            known = [means[product][name][figure] for product in complete]
+            row[figure] = round(statistics.mean(known), 4) if known else None
+        ranks = [
+            1 + sum(o["map_50"] > means[p][name]["map_50"] for o in means[p].values())
+            for p in complete
+        ]
+        row["mean_rank"] = round(statistics.mean(ranks), 2) if ranks else None
+        result.append(row)
+    return result
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure every cell that is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", help="products, e.g. belt pcb-20085")
+    parser.add_argument(
+        "--configurations",
+        nargs="+",
+        choices=CONFIGURATIONS,
+        default=list(CONFIGURATIONS),
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    for seed in args.seeds:
+        for product in args.only or product_names():
+            for name in args.configurations:
+                cell = Cell(product, name, seed)
+                if cell.path.exists():
+                    continue
+                result = measure_cell(cell, args.steps, args.size)
+                write_result(cell.path, result)
+                print(cell.path.stem, json.dumps(result["metrics"]), flush=True)
+    files = sorted(PRODUCTS.glob("*_*_*.json"))
+    cells = [json.loads(path.read_text("utf-8")) for path in files]
+    write_result(SUMMARY, summarize(cells))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
