@@ -18,6 +18,7 @@ from trainer.fit.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 
 MAX_GRADIENT_NORM = 10.0  # Source: common for SimOTA detectors; stops rare spikes
 FINAL_LR_SHARE = 0.02  # the cosine ends here, not at zero: measured in the prototype
+RATE_SHARE = "rate_share"  # key of the optimizer's groups
 AVERAGE_DECAY = 0.998  # of the moving average, reached after many steps
 
 
@@ -77,7 +78,10 @@ class Schedule:
 
 
 def make_optimizer(
-    model: nn.Module, peak: float, weight_decay: float
+    model: TrainableDetector,
+    peak: float,
+    weight_decay: float,
+    backbone_share: float = 1.0,
 ) -> torch.optim.Optimizer:
     """Return AdamW that decays convolution weights but no biases or norms.
 
@@ -85,15 +89,31 @@ def make_optimizer(
         model: Its frozen parameters are left out.
         peak: Learning rate, for the record; the schedule sets it at each step.
         weight_decay: Decoupled weight decay of tensors with two or more axes.
+        backbone_share: Learning rate of the backbone, as a share of the others'.
 
     Source:
         AdamW, arXiv:1711.05101; no decay for one-axis tensors is usual since ResNet
         training recipes (arXiv:1812.01187).
     """
     trained = [p for p in model.parameters() if p.requires_grad]
+    slow = set()
+    if backbone_share != 1:
+        slow = {id(p) for p in model.feature_extractor.parameters()}
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": params,
+            "weight_decay": weight_decay if decays else 0.0,
+            RATE_SHARE: backbone_share if is_slow else 1.0,
+        }
+        for is_slow in (False, True)
+        for decays in (True, False)
+        if (
+            params := [
+                p
+                for p in trained
+                if (p.ndim > 1) is decays and (id(p) in slow) is is_slow
+            ]
+        )
     ]
     return torch.optim.AdamW(groups, lr=peak, fused=True)
 
@@ -251,7 +271,7 @@ def train_step(training: Training, images: Tensor, targets: list[BoxTarget]) -> 
     targets = [target.to(device) for target in targets]
     rate = training.schedule.at(training.step)
     for group in training.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get(RATE_SHARE, 1.0)  # none in files of 0.1
     images = images.to(device, non_blocking=True).float()
     images = images.contiguous(memory_format=torch.channels_last)
     half = in_bf16(training.model, device)

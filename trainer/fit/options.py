@@ -18,7 +18,7 @@ from trainer.data.sampling.direction import keeps_direction
 from trainer.data.sampling.tiles import cut_photo
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.detectors.zoo import build_detector
+from trainer.detectors.zoo import NO_WEIGHTS, build_detector
 from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.freeze import Freeze
 from trainer.fit.input_size import input_size
@@ -30,6 +30,9 @@ PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
 MIN_EPOCHS, MAX_EPOCHS = 12, 100
 BATCH = 8
 LEARNING_RATE = 4e-3  # AdamW; measured: bench/results/recipe
+# The backbone of weights that have seen real photos needs less change than neck and
+# head: measured on belts and boards, bench/results/products.
+BACKBONE_SHARE = 0.25
 WEIGHT_DECAY = 0.05
 WARMUP_STEPS = 50
 
@@ -103,6 +106,7 @@ class Recipe:
         mines: Close-ups of good parts show false alarms.
         tiles: How photos and frames are cut; None = not at all.
         turns: Photos are also turned by 90 degrees.
+        backbone_share: Learning rate of the backbone, as a share of the others'.
     """
 
     detector: Architecture
@@ -125,6 +129,7 @@ class Recipe:
     freeze: Freeze = Freeze.NOTHING
     tiles: Tiles | None = None
     turns: bool = True
+    backbone_share: float = 1.0
 
     @property
     def close_ups(self) -> CloseUps | None:
@@ -187,7 +192,16 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
         freeze=options.freeze,
         tiles=tiles,
         turns=not keeps_direction(photos) if options.turns is None else options.turns,
+        backbone_share=_backbone_share(options),
     )
+
+
+def _backbone_share(options: TrainOptions) -> float:
+    """Return 1 for random weights, and for those that have seen drawn pictures only."""
+    is_drawn = options.detector in (Architecture.GRAFT_N, Architecture.GRAFT_S)
+    if options.weights == NO_WEIGHTS or is_drawn:
+        return 1.0
+    return BACKBONE_SHARE
 
 
 def _batch_in_memory(options: TrainOptions, size_px: tuple[int, int]) -> int:

@@ -323,7 +323,9 @@ def prepare_training(
     if recipe.freeze is Freeze.BACKBONE:
         freeze_backbone(model, recipe.weights, recipe.activation)
     model.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
+    optimizer = make_optimizer(
+        model, recipe.learning_rate, recipe.weight_decay, recipe.backbone_share
+    )
     average = MovingAverage(model)
     # After the average: its copy keeps torch's own norms, which evaluation needs.
     synchronize(model, group)

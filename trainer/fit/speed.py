@@ -82,7 +82,9 @@ def measure_speed(
     model.to(device).to(memory_format=torch.channels_last)
     training = Training(
         model.train(),
-        make_optimizer(model, recipe.learning_rate, recipe.weight_decay),
+        make_optimizer(
+            model, recipe.learning_rate, recipe.weight_decay, recipe.backbone_share
+        ),
         MovingAverage(model),
         Schedule(recipe.learning_rate, 1, recipe.warmup_steps),
         device,

@@ -26,6 +26,27 @@ def test_biases_and_norms_are_not_decayed() -> None:
     assert others["weight_decay"] == 0
 
 
+def test_backbone_learns_at_a_share_of_the_rate() -> None:
+    model = build_detector(Architecture.YOLOX_NANO, 2)
+    backbone = {id(p) for p in model.feature_extractor.parameters()}
+    groups = make_optimizer(model, 1e-3, 0.05, 0.25).param_groups
+    for group in groups:
+        inside = {id(p) in backbone for p in group["params"]}
+        assert inside == {group["rate_share"] == 0.25}
+    assert sum(len(group["params"]) for group in groups) == len([*model.parameters()])
+
+
+def test_step_sets_the_rate_of_every_group() -> None:
+    training = fresh_training()
+    training.optimizer = make_optimizer(training.model, 1e-3, 0.05, 0.25)
+    train_step(training, *batch())
+    rate = training.schedule.at(0)
+    rates = {
+        group["rate_share"]: group["lr"] for group in training.optimizer.param_groups
+    }
+    assert rates == pytest.approx({1.0: rate, 0.25: rate / 4})
+
+
 def test_average_moves_towards_the_weights() -> None:
     training = fresh_training()
     before = training.average.model.state_dict()["head.cls_preds.0.bias"].clone()
