@@ -54,9 +54,10 @@ FROM_DRAWN = TrainOptions(
     detector=Architecture.GRAFT_N,
     activation=zoo.usual_activation(Architecture.GRAFT_N),
 )
-EARLIER: dict[str, Any] = {"learning_rate": 4e-3, "turns": True}
+EARLIER: dict[str, Any] = {"learning_rate": 4e-3, "backbone_share": 1, "turns": True}
 PLAIN: dict[str, Any] = {
     "learning_rate": 1e-3,
+    "backbone_share": 1,
     "turns": False,
     "pastes": False,
     "close_ups": False,

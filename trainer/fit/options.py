@@ -49,6 +49,8 @@ class TrainOptions:
         minutes: Time that the whole training may take, instead of epochs.
         batch: Photos per step; None = the usual batch, or as many as fit in memory.
         learning_rate: Peak of the schedule.
+        backbone_share: Learning rate of the backbone, as a share of it; None = by the
+            weights.
         frozen_norms: Keep batch statistics; None = only after an earlier run.
         limit: Largest error rate at the thresholds; None = the default rule.
         earlier: Run to continue from; its weights, network and non-linearity are used.
@@ -70,6 +72,7 @@ class TrainOptions:
     minutes: float | None = None
     batch: int | None = None
     learning_rate: float = LEARNING_RATE
+    backbone_share: float | None = None
     frozen_norms: bool | None = None
     seed: int = 0
     limit: ErrorLimit | None = None
@@ -198,6 +201,8 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
 
 def _backbone_share(options: TrainOptions) -> float:
     """Return 1 for random weights, and for those that have seen drawn pictures only."""
+    if options.backbone_share is not None:
+        return options.backbone_share
     is_drawn = options.detector in (Architecture.GRAFT_N, Architecture.GRAFT_S)
     if options.weights == NO_WEIGHTS or is_drawn:
         return 1.0
