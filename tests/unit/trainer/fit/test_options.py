@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.simulators.photos import write_coco
@@ -45,3 +46,39 @@ def test_few_photos_get_more_epochs(dataset: Dataset) -> None:
     few = resolve(replace(OPTIONS, epochs=None), photos)
     many = resolve(replace(OPTIONS, epochs=None), photos * 60)
     assert (few.epochs, many.epochs) == (100, 12)
+
+
+@pytest.mark.parametrize(
+    ("weights", "detector", "share"),
+    [
+        ("yolox_nano", Architecture.YOLOX_NANO, 0.2),
+        ("none", Architecture.YOLOX_NANO, 1.0),
+        ("graft-n-synthetic", Architecture.GRAFT_N, 1.0),
+    ],
+    ids=["real photos", "random", "drawn"],
+)
+def test_backbone_that_has_seen_real_photos_learns_slowly(
+    dataset: Dataset, weights: str, detector: Architecture, share: float
+) -> None:
+    options = replace(OPTIONS, weights=weights, detector=detector)
+    photos = dataset.splits["train"]
+    assert resolve(options, photos).backbone_share == share
+    assert resolve(replace(options, backbone_share=0.5), photos).backbone_share == 0.5
+
+
+def test_photos_are_turned_unless_their_boxes_keep_a_direction(
+    dataset: Dataset,
+) -> None:
+    photos = dataset.splits["train"]
+    wide = tuple(
+        replace(
+            p,
+            boxes=np.tile(np.array([[2, 2, 40, 14]], np.float32), (6, 1)),
+            labels=np.zeros(6, np.int64),
+        )
+        for p in photos
+    )
+    high = tuple(replace(p, boxes=p.boxes[:, [1, 0, 3, 2]]) for p in wide[::2])
+    assert not resolve(OPTIONS, wide).turns
+    assert resolve(OPTIONS, (*wide[1::2], *high)).turns
+    assert resolve(replace(OPTIONS, turns=True), wide).turns
