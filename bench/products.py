@@ -24,19 +24,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from measuring.boards import COCO, SHARED
 from measuring.machine import RESULTS, describe_machine, write_result
 
 from models.tiled_detector import tiled
 from trainer.cli.progress import TerminalObserver
-from trainer.data.checks.check import faultless_dataset
-from trainer.data.dataset import Dataset, Photo
+from trainer.data.dataset import Dataset, Photo, open_dataset
+from trainer.data.sampling.augmentation import EpochSampler
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.options import TrainOptions
+from trainer.fit.options import TrainOptions, resolve
 from trainer.fit.recipe import train
 from trainer.run import Run
 
@@ -44,6 +45,7 @@ PRODUCTS = RESULTS / "products"
 SUMMARY = PRODUCTS / "summary.json"
 WHOLE = ("belt", "cookie", "lpbf", "screws4")  # with a val of their own
 BOARDS = "pcb"
+PARTS = {"screws4": "hole"}  # a missing screw is the defect, a screw is none
 DESIGN_DIGITS = 5  # of a board's file name
 LEAST_HELD_OUT = 0.2  # of the photos of the other designs, to choose thresholds on
 FIGURES = ("map_33", "map_50", "map_75")
@@ -93,7 +95,29 @@ class Cell:
 @cache
 def opened(name: str) -> Dataset:
     """Return a product of the shared data."""
-    return faultless_dataset(SHARED / "data" / name, trains=True).dataset
+    dataset = open_dataset(SHARED / "data" / name)
+    if name in PARTS:  # labels of sound parts would contradict its photos in good/
+        return _only_label(dataset, PARTS[name])
+    return dataset
+
+
+def _only_label(dataset: Dataset, label: str) -> Dataset:
+    """Return a dataset with the boxes of one label; the others are no defects."""
+    number = dataset.labels.index(label)
+
+    def kept(photo: Photo) -> Photo:
+        is_kept = photo.labels == number
+        places = tuple(
+            p for p, keep in zip(photo.places, is_kept, strict=False) if keep
+        )
+        labels = np.zeros(int(is_kept.sum()), np.int64)
+        return replace(photo, boxes=photo.boxes[is_kept], labels=labels, places=places)
+
+    splits = {
+        name: tuple(kept(photo) for photo in split)
+        for name, split in dataset.splits.items()
+    }
+    return replace(dataset, labels=(label,), splits=splits)
 
 
 def design(photo: Photo) -> str:
@@ -142,14 +166,14 @@ def measure_cell(cell: Cell, steps: int, size_px: int) -> dict[str, Any]:
     """
     dataset, measured = divided(cell.product)
     photos = dataset.for_training()[0]
-    per_epoch = max(1, len(photos) // 8)
     options = replace(
         CONFIGURATIONS[cell.configuration],
-        epochs=max(1, round(steps / per_epoch)),
         size_px=size_px,
         seed=cell.seed,
         selects=False,
     )
+    per_epoch = len(EpochSampler(photos, cell.seed)) // resolve(options, photos).batch
+    options = replace(options, epochs=max(1, round(steps / max(1, per_epoch))))
     machine, observer = describe_machine(), TerminalObserver()
     with tempfile.TemporaryDirectory() as folder:
         try:
