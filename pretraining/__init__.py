@@ -1,4 +1,5 @@
-"""Makes the shipped checkpoint: the graft detector, trained on drawn defects.
+"""Makes the shipped checkpoints. It is a separate tool outside the wheel.
 
-It is a separate tool outside the wheel, run by ``make pretrain``.
+``pretrain`` trains the graft detector on drawn defects (``make pretrain``);
+``convert_coco`` writes YOLOX-nano's COCO weights as float16.
 """

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from models.files import sha256_of, write_atomically
 from pretraining.batches import Sample, StreamConfig, numbered_batches
 from pretraining.defects import KINDS
+from pretraining.half_precision import to_half
 from trainer.data.sample import Batch, BoxTarget
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
@@ -254,11 +254,7 @@ def export_checkpoint(pretraining: Pretraining, folder: Path) -> Path:
     images = training.step * recipe.batch + (earlier["images"] if earlier else 0)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{recipe.name}.safetensors"
-    weights = {
-        name: _as_float16(value).contiguous()
-        for name, value in training.average.model.state_dict().items()
-    }
-    save_file(weights, path)
+    save_file(to_half(training.average.model.state_dict()), path)
     card = {
         "name": recipe.name,
         "detector": recipe.detector,
@@ -290,15 +286,6 @@ def _card_of(start: str) -> dict[str, Any] | None:
     card: dict[str, Any] = json.loads(path.read_text("utf-8"))
     keys = ("sha256", "images", "recipe", "earlier")
     return {key: card.get(key) for key in keys} if "images" in card else None
-
-
-def _as_float16(value: Tensor) -> Tensor:
-    """Return a float tensor as float16, unless a value is too large for it.
-
-    Behind pictures of 0 to 255 the first convolution's variance may pass 65,504.
-    """
-    half = value.half() if value.dtype.is_floating_point else value
-    return half if torch.isfinite(half).all() else value
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,7 @@
-"""Our YOLOX is the official one: same names, same numbers on real pictures."""
+"""Our YOLOX is the official one: same names, same numbers on real pictures.
+
+The weights that are shipped are these as float16.
+"""
 
 from pathlib import Path
 
@@ -31,6 +34,15 @@ def official(shared: Path) -> Path:
 def ours(official: Path) -> YOLOX:
     network = YOLOX(YoloxSize.NANO, 80)
     graft(network, official)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def shipped() -> YOLOX:
+    network = YOLOX(YoloxSize.NANO, 80)
+    report = load_weights(network, "yolox-nano-coco")
+    assert report is not None
+    assert (report.transferred, report.reset) == (642, ())
     return network.eval()
 
 
@@ -107,3 +119,31 @@ def test_outputs_equal_the_published_onnx_on_real_pictures(
         np.testing.assert_allclose(found[sure, :4], boxes[sure], rtol=0, atol=0.01)
         np.testing.assert_allclose(found[:, :4], boxes, rtol=0, atol=0.05)
     assert confident > 50  # the pictures show something
+
+
+def test_shipped_float16_weights_are_read_as_float32(
+    ours: YOLOX, shipped: YOLOX
+) -> None:
+    """Batch norms, variances too, keep all digits that float16 has."""
+    for name, value in shipped.state_dict().items():
+        wanted = ours.state_dict()[name]
+        assert value.dtype is wanted.dtype
+        torch.testing.assert_close(value, wanted, rtol=2**-11, atol=2**-25)
+
+
+def test_shipped_float16_weights_detect_the_same_on_real_pictures(
+    ours: YOLOX, shipped: YOLOX, shared: Path
+) -> None:
+    confident = 0
+    for picture in pictures(shared):
+        with torch.no_grad():
+            wanted, found = (
+                network.detections(torch.from_numpy(picture))[0].T.numpy()
+                for network in (ours, shipped)
+            )
+        sure = wanted[:, 4:].max(axis=1) >= 0.05
+        confident += int(sure.sum())
+        np.testing.assert_allclose(found[:, 4:], wanted[:, 4:], rtol=0, atol=0.01)
+        side = wanted[sure, 2:4].max(axis=1, keepdims=True)
+        np.testing.assert_array_less(abs(found - wanted)[sure, :4] / side, 0.02)
+    assert confident > 50
