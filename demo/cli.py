@@ -32,7 +32,7 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         default=_DEFAULTS.weights,
-        help="as in train; none = random weights (default: the shipped checkpoint)",
+        help="as in train; none = random weights (default: that of train)",
     )
     parser.add_argument(
         "--seed",

@@ -7,8 +7,8 @@ about 20 s to draw parts, 130 s to train, 40 s to pack, 10 s to flash, 75 s of v
 from dataclasses import dataclass
 from pathlib import Path
 
-SHIPPED_WEIGHTS = ""
-"""``--weights`` is not given to ``train``, which starts from the shipped checkpoint."""
+DEFAULT_WEIGHTS = ""
+"""``--weights`` is not given to ``train``, which starts from its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class DemoSettings:
 
     Attributes:
         out: Folder that everything is written into.
-        weights: For ``train --weights``; empty = the shipped checkpoint.
+        weights: For ``train --weights``; empty = the default of ``train``.
         seed: Seed of parts and training.
         photos: Labelled photos, train and val together.
         good: Photos of good parts.
@@ -31,7 +31,7 @@ class DemoSettings:
     """
 
     out: Path = Path("demo/out")
-    weights: str = SHIPPED_WEIGHTS
+    weights: str = DEFAULT_WEIGHTS
     seed: int = 0
     photos: int = 300
     good: int = 160

@@ -9,15 +9,17 @@ from models.manifest import ThresholdRule
 from trainer.data.dataset import Dataset
 from trainer.detectors import zoo
 from trainer.detectors.base import Architecture
+from trainer.detectors.yolox_blocks import Activation
 from trainer.evaluation.thresholds.limits import ErrorLimit
+from trainer.fit.checkpoint import stored_start
 from trainer.fit.earlier_run import refuse_other_network
 from trainer.fit.freeze import Freeze
 from trainer.fit.options import LEARNING_RATE, TrainOptions
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.tiling import TileMode
-from trainer.run import open_run
+from trainer.run import CHECKPOINT_NAME, open_run
 
-SHIPPED_WEIGHTS = "graft-n-synthetic"
+DEFAULT_WEIGHTS = "yolox-nano-coco"
 DECIDED_BY_RUN = (  # --schedule repeats them all, so none can be given beside it
     "weights",
     "earlier",
@@ -51,12 +53,12 @@ def read_options(
 
 
 def _chosen(args: argparse.Namespace) -> TrainOptions:
-    weights = args.weights or SHIPPED_WEIGHTS
-    detector = args.detector or _detector_of(weights)
+    weights, detector = _start_of(args)
+    freeze = args.freeze or Freeze.NOTHING
     options = TrainOptions(
         weights=weights,
         detector=detector,
-        activation=args.activation or zoo.usual_activation(detector),
+        activation=args.activation or _activation(weights, detector, freeze),
         size_px=args.size,
         tiles=args.tiles or TileMode.AUTO,
         epochs=args.epochs,
@@ -64,7 +66,7 @@ def _chosen(args: argparse.Namespace) -> TrainOptions:
         batch=args.batch,
         learning_rate=args.learning_rate or LEARNING_RATE,
         seed=args.seed or 0,
-        freeze=args.freeze or Freeze.NOTHING,
+        freeze=freeze,
     )
     return _continued(args, options) if args.earlier else options
 
@@ -106,10 +108,38 @@ def _continued(args: argparse.Namespace, options: TrainOptions) -> TrainOptions:
     )
 
 
+def _start_of(args: argparse.Namespace) -> tuple[str, Architecture]:
+    """Return the weights that training starts from, and their network."""
+    if args.weights:
+        return args.weights, args.detector or _detector_of(args.weights)
+    if args.detector:
+        return _shipped_for(args.detector), args.detector
+    if args.resume and not args.earlier:
+        # An earlier version may have begun it with another default.
+        return stored_start(args.out / CHECKPOINT_NAME)
+    return DEFAULT_WEIGHTS, _detector_of(DEFAULT_WEIGHTS)
+
+
+def _shipped_for(detector: Architecture) -> str:
+    """Return the shipped weights that fit a network, else the default."""
+    for entry in zoo.entries().values():
+        if entry.is_shipped and entry.detector is detector:
+            return entry.name
+    return DEFAULT_WEIGHTS  # refused when they are read, with what would fit
+
+
 def _detector_of(weights: str) -> Architecture:
     """Return the network of weights with a name; YOLOX-nano for files."""
     entry = zoo.entries().get(weights)
     return entry.detector if entry else Architecture.YOLOX_NANO
+
+
+def _activation(weights: str, detector: Architecture, freeze: Freeze) -> Activation:
+    """Return the non-linearity of a training where none is given."""
+    entry = zoo.entries().get(weights)
+    if freeze is Freeze.BACKBONE and entry and entry.activation:
+        return entry.activation  # a frozen backbone cannot adapt to another one
+    return zoo.usual_activation(detector)
 
 
 def _limit(args: argparse.Namespace) -> ErrorLimit | None:

@@ -17,7 +17,7 @@ from trainer.cli.arguments import (
     split_options,
     tile_option,
 )
-from trainer.cli.options import read_options
+from trainer.cli.options import DEFAULT_WEIGHTS, read_options
 from trainer.cli.output import (
     bit_depth_line,
     finding_lines,
@@ -64,7 +64,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         help="name or file of the pretrained weights, or none for random weights "
-        "(default: the shipped checkpoint)",
+        f"(default: {DEFAULT_WEIGHTS}, or the shipped weights that fit --detector)",
     )
     parser.add_argument(
         "--from",
@@ -90,7 +90,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "--activation",
         type=Activation,
         choices=list(Activation),
-        help="non-linearity (default: relu for graft, hardswish for yolox)",
+        help="non-linearity (default: relu for graft, hardswish for yolox; with "
+        "--freeze trunk that of the weights)",
     )
     parser.add_argument(
         "--size",

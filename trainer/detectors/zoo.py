@@ -69,6 +69,11 @@ class ZooEntry:
     description: str
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether the file is part of the product."""
+        return not self.url
+
+    @property
     def wanted(self) -> download.Download:
         """The file to download and to verify."""
         return download.Download(self.url, self.sha256, self.size_bytes)
@@ -215,7 +220,7 @@ def find_weights(
     for folder in (offline, shipped):
         if folder and (folder / entry.file).is_file():
             return _verified(entry, folder / entry.file)
-    if not entry.url:
+    if entry.is_shipped:
         raise _unavailable(entry, shipped, "The file is not in this installation.")
     return _from_cache_or_network(entry, cache, offline, show_progress=show_progress)
 

@@ -15,6 +15,7 @@ import torch
 
 from models.errors import TrainingError
 from models.files import require_regular, write_atomically
+from trainer.detectors.base import Architecture
 from trainer.detectors.weights import UNREADABLE
 from trainer.fit.engine import Training
 from trainer.fit.session import TrainingSession
@@ -81,6 +82,22 @@ def stored_plan(path: Path) -> TimePlan:
         state = _state(path, torch.device("cpu"))
         plan = state["extra"].get("time_plan")  # 0.1 has none
         return TimePlan.from_state(plan) if plan else TimePlan()
+    except (OSError, *UNREADABLE) as exc:
+        raise cannot_resume(path, exc) from exc
+
+
+def stored_start(path: Path) -> tuple[str, Architecture]:
+    """Return the weights that an interrupted training started from, and their network.
+
+    Args:
+        path: From ``CheckpointFile``.
+
+    Raises:
+        TrainingError: There is no checkpoint, or it is damaged.
+    """
+    try:
+        made_with = _state(path, torch.device("cpu"))["extra"]["made_with"]
+        return str(made_with["weights"]), Architecture(made_with["detector"])
     except (OSError, *UNREADABLE) as exc:
         raise cannot_resume(path, exc) from exc
 

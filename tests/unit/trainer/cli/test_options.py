@@ -8,7 +8,7 @@ import pytest
 from models.errors import ConfigError
 from models.manifest import ThresholdRule
 from tests.simulators.runs import make_run, write_spots
-from trainer.cli.options import SHIPPED_WEIGHTS, read_options
+from trainer.cli.options import DEFAULT_WEIGHTS, read_options
 from trainer.cli.train import add_train_arguments
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture
@@ -29,12 +29,45 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(["photos", "--out", "run", *arguments])
 
 
-def test_default_is_the_shipped_checkpoint_with_its_network(dataset: Dataset) -> None:
+def test_default_are_the_weights_of_real_photos_with_their_network(
+    dataset: Dataset,
+) -> None:
     options = read_options(parse(), dataset, pytest.fail)
-    assert options.weights == SHIPPED_WEIGHTS
+    assert options.weights == DEFAULT_WEIGHTS == "yolox-nano-coco"
+    assert options.detector is Architecture.YOLOX_NANO
+    assert options.activation is Activation.HARDSWISH
+    assert options.limit is None
+
+
+def test_other_shipped_weights_bring_their_network(dataset: Dataset) -> None:
+    args = parse("--weights", "graft-n-synthetic")
+    options = read_options(args, dataset, pytest.fail)
     assert options.detector is Architecture.GRAFT_N
     assert options.activation is Activation.RELU
-    assert options.limit is None
+
+
+@pytest.mark.parametrize(
+    ("detector", "weights"),
+    [
+        ("graft-n", "graft-n-synthetic"),
+        ("yolox-nano", DEFAULT_WEIGHTS),
+        ("yolox-tiny", DEFAULT_WEIGHTS),  # refused when they are read: nothing fits
+    ],
+)
+def test_network_without_weights_gets_the_shipped_ones_that_fit(
+    dataset: Dataset, detector: str, weights: str
+) -> None:
+    options = read_options(parse("--detector", detector), dataset, pytest.fail)
+    assert (options.detector, options.weights) == (detector, weights)
+
+
+def test_frozen_backbone_keeps_the_activation_of_its_weights(dataset: Dataset) -> None:
+    options = read_options(parse("--freeze", "trunk"), dataset, pytest.fail)
+    assert options.activation is Activation.SILU
+    args = parse("--freeze", "trunk", "--activation", "relu")
+    assert read_options(args, dataset, pytest.fail).activation is Activation.RELU
+    args = parse("--freeze", "trunk", "--weights", "mine.pth")  # not known
+    assert read_options(args, dataset, pytest.fail).activation is Activation.HARDSWISH
 
 
 def test_weights_of_a_file_are_of_yolox_nano(dataset: Dataset) -> None:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.errors import TrainingError
+from trainer.cli.options import DEFAULT_WEIGHTS
 from trainer.detectors import download, zoo
 from trainer.detectors.base import Architecture
 from trainer.detectors.graft import GraftSize
@@ -377,14 +378,23 @@ def test_name_of_another_networks_weights_is_refused_before_any_download(
 
 
 def test_error_names_the_weights_that_fit_the_network() -> None:
-    """Without --weights a network is given those of the box, which fit graft-n."""
-    in_the_box = next(iter(zoo.entries()))
+    """Without --weights a network that no shipped weights fit is given the default."""
     with pytest.raises(TrainingError) as tiny:
-        zoo.load_weights(YOLOX(YoloxSize.TINY, 2), in_the_box)
+        zoo.load_weights(YOLOX(YoloxSize.TINY, 2), DEFAULT_WEIGHTS)
     assert "--weights yolox_tiny or none." in tiny.value.fix
     with pytest.raises(TrainingError) as refused:
-        zoo.load_weights(YOLOX(GraftSize.S, 2), in_the_box)
+        zoo.load_weights(YOLOX(GraftSize.S, 2), DEFAULT_WEIGHTS)
     assert "--weights none." in refused.value.fix
+
+
+def test_weights_of_both_networks_are_shipped() -> None:
+    shipped = {e.name: e.detector for e in zoo.entries().values() if e.is_shipped}
+    assert shipped == {
+        "graft-n-synthetic": Architecture.GRAFT_N,
+        DEFAULT_WEIGHTS: Architecture.YOLOX_NANO,
+    }
+    for name, network in shipped.items():
+        assert zoo.load_weights(zoo.build_detector(network, 2), name) is not None
 
 
 # --- grafting --------------------------------------------------------------------

@@ -8,7 +8,13 @@ import torch
 
 from models.errors import TrainingError
 from tests.simulators.trainings import batch, fresh_training
-from trainer.fit.checkpoint import load_checkpoint, save_checkpoint, stored_plan
+from trainer.detectors.base import Architecture
+from trainer.fit.checkpoint import (
+    load_checkpoint,
+    save_checkpoint,
+    stored_plan,
+    stored_start,
+)
 from trainer.fit.engine import train_step
 
 
@@ -59,6 +65,24 @@ def test_plan_that_no_training_writes_is_refused(tmp_path: Path, extra: object) 
     torch.save({"extra": extra}, tmp_path / "c.pt")
     with pytest.raises(TrainingError, match=r"c\.pt"):
         stored_plan(tmp_path / "c.pt")
+
+
+def test_start_of_an_interrupted_training_is_in_its_checkpoint(tmp_path: Path) -> None:
+    made_with = {"weights": "graft-n-synthetic", "detector": "graft-n"}
+    save_checkpoint(tmp_path / "c.pt", fresh_training(), {"made_with": made_with})
+    start = ("graft-n-synthetic", Architecture.GRAFT_N)
+    assert stored_start(tmp_path / "c.pt") == start
+
+
+@pytest.mark.parametrize(
+    "extra", [[], {"made_with": {"weights": "a", "detector": "b"}}, {}, None]
+)
+def test_start_that_no_training_writes_is_refused(
+    tmp_path: Path, extra: object
+) -> None:
+    torch.save({"extra": extra}, tmp_path / "c.pt")
+    with pytest.raises(TrainingError, match="cannot resume"):
+        stored_start(tmp_path / "c.pt")
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 4, 1000])

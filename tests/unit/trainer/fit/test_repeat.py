@@ -23,6 +23,7 @@ from tests.simulators.photos import write_coco
 from trainer.cli.progress import SilentObserver, TerminalObserver
 from trainer.data.dataset import open_dataset
 from trainer.detectors.base import Architecture
+from trainer.detectors.yolox_blocks import Activation
 from trainer.detectors.zoo import build_detector
 from trainer.fit import planner, recipe, speed, validation
 from trainer.fit.earlier_run import inherit
@@ -176,6 +177,31 @@ def test_interrupted_before_the_first_epoch_ends_resumes(
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert state["step"] == 0
     assert train(data, tmp_path, *options, "--resume") == 0
+
+
+def test_training_from_another_default_resumes_repeats_and_continues(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier version started from these weights where none were given."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    size = ("--size", "64", "--batch", "2", "--epochs", "1")
+    begun = ("--weights", "graft-n-synthetic", *size)
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(TerminalObserver, "step", interrupt)
+        assert train(data, run, *begun) == ExitCode.INTERRUPTED
+    assert train(data, run, *size, "--resume") == 0
+    assert train(data, tmp_path / "again", "--schedule", str(run)) == 0
+    assert figures(tmp_path / "again") == figures(run)
+    assert train(data, tmp_path / "next", "--from", str(run), *size) == 0
+    for name in ("run", "again", "next"):
+        record = open_run(tmp_path / name).record
+        assert record.detector is Architecture.GRAFT_N
+        assert record.activation is Activation.RELU
+    assert open_run(run).record.pretrained == "graft-n-synthetic"
 
 
 def test_options_that_the_repeated_run_decides_are_refused(
