@@ -67,7 +67,7 @@ bench: env ## measure speed and accuracy on this machine (takes an hour or more)
 		$(BIN)/python "$$script" $(ARGS); \
 	done
 
-pretrain: env ## train the shipped checkpoint on drawn parts
+pretrain: env ## train the weights graft-n-synthetic on drawn parts
 	$(BIN)/python -m pretraining.pretrain $(ARGS)
 
 schemas: env ## write schemas/ from the models

@@ -1,4 +1,4 @@
-"""Transfer of the shipped checkpoint: the same fine-tuning from several weights.
+"""Transfer of pretrained weights: the same fine-tuning from several weights.
 
 ``python bench/transfer.py DATASET --starts graft coco --photos 50 --seeds 0 1 2``:
 the recipe of ``graftline train`` at 320 px for the same number of training samples

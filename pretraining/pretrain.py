@@ -1,4 +1,4 @@
-"""Trains the shipped checkpoint on an endless stream of synthetic defects.
+"""Trains the weights graft-n-synthetic on an endless stream of synthetic defects.
 
 ``python -m pretraining.pretrain --steps 60000`` (``make pretrain``). The stream is
 numbered, so an interrupted training continues where it stopped (same ``--state``);

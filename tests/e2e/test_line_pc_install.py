@@ -95,7 +95,11 @@ def test_training_on_a_line_pc_is_an_error_that_names_what_to_install(
 def test_wheel_carries_weights_pages_and_licence(fresh_line_pc: LinePc) -> None:
     with zipfile.ZipFile(fresh_line_pc.wheel) as wheel:
         names = wheel.namelist()
-    assert any(n.startswith("models/pretrained/") for n in names)
+    assert {
+        "models/pretrained/yolox-nano-coco.safetensors",
+        "models/pretrained/yolox-nano-coco.json",
+        "models/pretrained/graft-n-synthetic.safetensors",
+    } <= {*names}
     assert any(n.startswith("dashboard/") and n.endswith(".js") for n in names)
     assert any(n.endswith("licenses/LICENSE") for n in names)
     assert not [n for n in names if n.startswith(("tests/", "bench/", "docs/"))]
