@@ -135,6 +135,7 @@ class DemoLine:
             self._wait_for_history(children, history, published)
             alerts = history.alerts(CAMERA)
         truth = read_truth(self._settings.out / "data" / "truth.json")
+        run = json.loads((self._settings.out / "run" / "run.json").read_text("utf-8"))
         summary = {
             **score(truth, alerts).as_json(),
             "alerts_published": published,
@@ -146,7 +147,7 @@ class DemoLine:
             "frames_inspected": camera["frames_inspected"],
             "frames_dropped": camera["frames_dropped"],
             "model": figures["model"],
-            "weights": self._settings.weights or "shipped",
+            "weights": run["pretrained"],
             "seed": self._settings.seed,
             "size_px": self._settings.size_px,
             "epochs": self._settings.epochs,
