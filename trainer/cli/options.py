@@ -116,7 +116,9 @@ def _start_of(args: argparse.Namespace) -> tuple[str, Architecture]:
         return _shipped_for(args.detector), args.detector
     if args.resume and not args.earlier:
         # An earlier version may have begun it with another default.
-        return stored_start(args.out / CHECKPOINT_NAME)
+        start = stored_start(args.out / CHECKPOINT_NAME)
+        if start[0] in {zoo.NO_WEIGHTS, *zoo.entries()}:  # not a file, nor a run
+            return start
     return DEFAULT_WEIGHTS, _detector_of(DEFAULT_WEIGHTS)
 
 

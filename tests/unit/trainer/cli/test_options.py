@@ -8,12 +8,14 @@ import pytest
 from models.errors import ConfigError
 from models.manifest import ThresholdRule
 from tests.simulators.runs import make_run, write_spots
+from tests.simulators.trainings import fresh_training
 from trainer.cli.options import DEFAULT_WEIGHTS, read_options
 from trainer.cli.train import add_train_arguments
 from trainer.data.dataset import Dataset, open_dataset
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
 from trainer.evaluation.thresholds.limits import ErrorLimit
+from trainer.fit.checkpoint import save_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,27 @@ def test_frozen_backbone_keeps_the_activation_of_its_weights(dataset: Dataset) -
     assert read_options(args, dataset, pytest.fail).activation is Activation.RELU
     args = parse("--freeze", "trunk", "--weights", "mine.pth")  # not known
     assert read_options(args, dataset, pytest.fail).activation is Activation.HARDSWISH
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "detector", "weights"),
+    [
+        ("graft-n-synthetic", "graft-n", "graft-n-synthetic"),
+        ("none", "yolox-tiny", "none"),
+        ("/runs/earlier", "graft-n", DEFAULT_WEIGHTS),  # --from must be given again
+    ],
+)
+def test_resumed_training_keeps_the_named_weights_that_it_began_with(
+    dataset: Dataset, tmp_path: Path, begun_with: str, detector: str, weights: str
+) -> None:
+    made_with = {"weights": begun_with, "detector": detector}
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, fresh_training(), {"made_with": made_with})
+    args = parse("--resume", "--out", str(tmp_path))
+    options = read_options(args, dataset, pytest.fail)
+    assert options.weights == weights
+    if weights == begun_with:
+        assert options.detector is Architecture(detector)
 
 
 def test_weights_of_a_file_are_of_yolox_nano(dataset: Dataset) -> None:
