@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.boxes import Boxes, FloatArray, area, iou
+from models.boxes import Boxes, FloatArray, IntArray, area, intersection, iou
 from models.detections import Detections
 
 # Share of the smaller box: from here on two labels name one defect in one frame.
@@ -38,12 +38,25 @@ class TrackPairs:
         Args:
             expected: ``[..., T, 2]`` or ``[2]`` pixels.
         """
-        wanted = np.atleast_2d(expected)[..., None, None, :, :]  # [..., 1, 1, T, 2]
-        wanted = np.moveaxis(wanted, -2, -3)  # [..., 1, T, 1, 2]
+        wanted = np.atleast_2d(expected)[..., None, :, None, :]  # [..., 1, T, 1, 2]
         # The nearest of edges and centre counts: where the frame's edge cuts a box,
         # only its other edge is in the right place.
         off = np.abs(self.shifts - wanted).min(axis=-4)  # [..., T, D, 2]
         return np.asarray(np.hypot(off[..., 0], off[..., 1]), np.float32)
+
+    def agree(
+        self, tracks: IntArray, found: IntArray, expected: FloatArray
+    ) -> np.ndarray:
+        """Return which pairs follow which common displacement, ``[H, P]`` bool.
+
+        Args:
+            tracks: ``[P]`` the tracks of some pairs.
+            found: ``[P]`` their detections.
+            expected: ``[H, P, 2]`` pixels.
+        """
+        off = np.abs(self.shifts[:, None, tracks, found] - expected).min(axis=0)
+        residuals = np.hypot(off[..., 0], off[..., 1])  # [H, P]
+        return residuals <= _tolerance(self.sizes[tracks, found], expected)
 
     def shift(self, track: int, detection: int, expected: FloatArray) -> FloatArray:
         """Return the displacement of one pair, ``[2]`` px.
@@ -131,9 +144,39 @@ def vote_tolerance(pairs: TrackPairs, expected: FloatArray) -> FloatArray:
         pairs: T tracks with D detections.
         expected: ``[..., T, 2]`` displacements, px.
     """
-    length = np.linalg.norm(expected, axis=-1)[..., None]  # [..., T, 1]
-    tolerance = np.maximum(pairs.sizes / 2, JITTER_PX + VOTE_SHARE * length)
+    return _tolerance(pairs.sizes, expected[..., None, :])
+
+
+def _tolerance(sizes: FloatArray, expected: FloatArray) -> FloatArray:
+    """Return how far boxes may be from a displacement.
+
+    Args:
+        sizes: ``[...]`` pixels.
+        expected: ``[..., 2]`` pixels.
+    """
+    tolerance = np.maximum(sizes / 2, JITTER_PX + VOTE_SHARE * lengths(expected))
     return np.asarray(tolerance, np.float32)
+
+
+def lengths(vectors: FloatArray) -> FloatArray:
+    """Return the length of each vector ``[..., 2]``, as ``np.linalg.norm`` does.
+
+    Its overhead is several times the work for the few boxes of a frame.
+    """
+    x, y = vectors[..., 0], vectors[..., 1]
+    return np.asarray(np.sqrt(x * x + y * y), np.float32)
+
+
+def have_common_area(boxes: Boxes, others: Boxes) -> np.ndarray:
+    """Return whether each box and the other one of its row overlap, ``[N]`` bool.
+
+    Args:
+        boxes: ``[N, 4]`` float32, xyxy.
+        others: ``[N, 4]`` float32, xyxy.
+    """
+    top_left = np.maximum(boxes[:, :2], others[:, :2])  # [N, 2]
+    bottom_right = np.minimum(boxes[:, 2:], others[:, 2:])  # [N, 2]
+    return np.asarray((bottom_right > top_left).all(axis=1))
 
 
 def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
@@ -143,11 +186,9 @@ def overlap_of_smaller(boxes: Boxes, others: Boxes) -> FloatArray:
         boxes: ``[M, 4]`` float32, xyxy.
         others: ``[N, 4]`` float32, xyxy.
     """
-    top_left = np.maximum(boxes[:, None, :2], others[:, :2])  # [M, N, 2]
-    bottom_right = np.minimum(boxes[:, None, 2:], others[:, 2:])  # [M, N, 2]
-    overlap = (bottom_right - top_left).clip(0).prod(axis=2)  # [M, N] px^2
-    smaller = np.minimum(area(boxes)[:, None], area(others)).clip(1e-6)
-    return np.asarray(overlap / smaller, np.float32)
+    smaller = np.minimum(area(boxes)[:, None], area(others))  # [M, N] px^2
+    shares = intersection(boxes, others) / np.maximum(smaller, np.float32(1e-6))
+    return np.asarray(shares, np.float32)
 
 
 def distinct_indices(detections: Detections) -> np.ndarray:
@@ -157,6 +198,8 @@ def distinct_indices(detections: Detections) -> np.ndarray:
         detections: Best first.
     """
     boxes = detections.boxes
+    if len(boxes) < 2:
+        return np.arange(len(boxes))
     covers = (overlap_of_smaller(boxes, boxes) >= SAME_PLACE_SHARE).tolist()
     kept: list[int] = []
     for index, row in enumerate(covers):

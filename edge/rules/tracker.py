@@ -21,6 +21,7 @@ Source:
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,12 +31,14 @@ from edge.rules.association import (
     Matching,
     TrackPairs,
     distinct_indices,
+    have_common_area,
+    lengths,
     overlap_of_smaller,
     pair_up,
     vote_tolerance,
 )
 from edge.rules.motion import TRUST_MAX, CommonMotion
-from models.boxes import FloatArray
+from models.boxes import FloatArray, IntArray
 from models.detections import Detections
 
 FRAME_WIDTH_PX = 640  # assumed while the width is unknown and no box is wider
@@ -45,9 +48,9 @@ STEP_SHARE = 0.12
 DRIFT_SHARE = 0.02  # error of a prediction per elapsed frame, share of the width
 # After a longer gap the uncertainty stops growing: else every box would be in reach.
 GAP_MAX_FRAMES = 3
-# Multiples of the velocity at which a track is searched: a conveyor stops, slows down
-# or speeds up within one frame.
-SPEED_FACTORS = np.array([0.0, 0.5, 1.5], np.float32)
+# Multiples of the velocity at which a track is searched, the first without a change: a
+# conveyor stops, slows down or speeds up within one frame.
+SPEED_FACTORS = np.array([1.0, 0.0, 0.5, 1.5], np.float32)
 WIDE_FACTORS = np.array([0.0, 0.5, 1.5, 2.0, 2.5], np.float32)
 NEW_VELOCITY_SHARE = 0.5  # weight of the newest displacement: one jitter is averaged
 # Cost of each kind of evidence, the most reliable first. The residual is added, as a
@@ -165,8 +168,7 @@ class Tracker:
             ((index, track) for track, index in tracks if index is not None),
             key=lambda pair: pair[0],
         )
-        for _, track in present:
-            self._record_box(track, frame_id)
+        self._record_boxes([track for _, track in present], frame_id)
         confirmed = self._newly_confirmed(present, frame_id)
         return detections.select(np.array(confirmed, np.int64))
 
@@ -189,19 +191,27 @@ class Tracker:
         track.sightings.append(self._inspected)
         return track, index
 
-    def _record_box(self, track: _Track, frame_id: int) -> None:
-        """Keep a track's box, and drop earlier boxes that belong to something else."""
-        common = self._motion.velocity
-        rate = track.velocity if common is None else common
-        rate = _NO_MOTION if rate is None else rate
-        kept = [
-            (at, box)
-            for at, box in track.boxes
-            if overlap_of_smaller(
-                track.box[None], (box + np.tile(rate * (frame_id - at), 2))[None]
-            ).any()
-        ]
-        track.boxes = deque([*kept, (frame_id, track.box)], maxlen=BOXES_MAX)
+    def _record_boxes(self, tracks: list[_Track], frame_id: int) -> None:
+        """Keep each track's box; drop earlier ones that belong to something else."""
+        earlier = [(t, at, box) for t in tracks for at, box in t.boxes]
+        for track in tracks:
+            track.boxes = deque(maxlen=BOXES_MAX)
+        if earlier:
+            common = self._motion.velocity
+            rates = [t.velocity if common is None else common for t, _, _ in earlier]
+            boxes = _moved(
+                [box for _, _, box in earlier],
+                [_NO_MOTION if rate is None else rate for rate in rates],
+                [frame_id - at for _, at, _ in earlier],
+            )
+            current = np.stack([track.box for track, _, _ in earlier])
+            for is_kept, (track, at, box) in zip(
+                have_common_area(current, boxes).tolist(), earlier, strict=True
+            ):
+                if is_kept:
+                    track.boxes.append((at, box))
+        for track in tracks:
+            track.boxes.append((frame_id, track.box))
 
     def _newly_confirmed(
         self, present: list[tuple[int, _Track]], frame_id: int
@@ -240,15 +250,15 @@ class Tracker:
         if not known:
             return np.zeros((0, 4), np.float32)
         rows = [(track, at, box) for track in known for at, box in track.boxes]
-        boxes = np.stack([box for _, _, box in rows])
-        elapsed = np.array([[frame_id - at] for _, at, _ in rows], np.float32)
+        boxes = [box for _, _, box in rows]
+        elapsed = [frame_id - at for _, at, _ in rows]
         common = self._motion.velocity
         default = _NO_MOTION if common is None else common
-        own = np.stack(
-            [default if t.velocity is None else t.velocity for t, _, _ in rows]
-        )
-        moved = [boxes + np.tile(rate * elapsed, 2) for rate in (own, default)]
-        return np.concatenate(moved[: 1 if common is None else 2])
+        own = [default if t.velocity is None else t.velocity for t, _, _ in rows]
+        moved = _moved(boxes, own, elapsed)
+        if common is None:
+            return moved
+        return np.concatenate((moved, _moved(boxes, [default] * len(rows), elapsed)))
 
     def _match(self, detections: Detections, frame_id: int) -> dict[int, int]:
         """Return index of a track to index of its detection; update the motion."""
@@ -292,15 +302,15 @@ class Tracker:
         tolerance = np.maximum(
             pairs.sizes,
             self._drift_px(pairs)[:, None]
-            + np.linalg.norm(expected, axis=1)[:, None] * 0.25,
+            + lengths(expected)[:, None] * 0.25,
         )
-        matching.offer(OWN, pairs.residuals(expected), tolerance * possible)
+        steps = expected * SPEED_FACTORS[:, None, None]  # [S, T, 2]
+        residuals = pairs.residuals(steps)  # [S, T, D]
+        matching.offer(OWN, residuals[0], tolerance * possible)
         # A change of speed is only accepted from one frame to the next.
         is_recent = possible & (pairs.elapsed <= 1)[:, None]
         tolerance = np.maximum(pairs.sizes / 2, self._width_px * DRIFT_SHARE)
-        steps = expected * SPEED_FACTORS[:, None, None]  # [S, T, 2]
-        residuals = pairs.residuals(steps).min(axis=0)
-        matching.offer(CHANGED, residuals, tolerance * is_recent)
+        matching.offer(CHANGED, residuals[1:].min(axis=0), tolerance * is_recent)
 
     def _offer_common_motion(
         self, matching: Matching, pairs: TrackPairs
@@ -346,27 +356,24 @@ class Tracker:
 
     def _vote(self, pairs: TrackPairs) -> FloatArray | None:
         """Return the velocity that explains most pairs; None = fewer than two."""
-        reach = self._reach_px(pairs)
-        moved = np.linalg.norm(pairs.shifts[1], axis=-1)  # [T, D]
-        possible = pairs.compatible & (moved <= reach[:, None])
-        if min(possible.any(axis=0).sum(), possible.any(axis=1).sum()) < VOTES_MIN:
+        moved = lengths(pairs.shifts[1])  # [T, D]
+        possible = pairs.compatible & (moved <= self._reach_px(pairs)[:, None])
+        tracks, found = np.nonzero(possible)  # [P] each
+        if len(tracks) < VOTES_MIN or VOTES_MIN > min(
+            len(set(tracks.tolist())), len(set(found.tolist()))
+        ):
             return None
-        rates = (pairs.shifts[1] / pairs.elapsed[:, None, None])[possible]  # [H, 2]
-        rates = rates[:: 1 + len(rates) // HYPOTHESES_MAX]
-        expected = rates[:, None] * pairs.elapsed[:, None]  # [H, T, 2]
-        residuals = pairs.residuals(expected)  # [H, T, D]
-        agree = possible & (residuals <= vote_tolerance(pairs, expected))
+        elapsed = pairs.elapsed[tracks, None]  # [P, 1]
+        rates = pairs.shifts[1, tracks, found] / elapsed  # [P, 2]
+        rates = rates[:: 1 + len(rates) // HYPOTHESES_MAX]  # [H, 2]
+        agree = pairs.agree(tracks, found, rates[:, None] * elapsed)  # [H, P]
         # A track and a detection have one vote each, however many pairs they are in.
-        votes = np.minimum(
-            agree.any(axis=1).sum(axis=1), agree.any(axis=2).sum(axis=1)
-        )  # [H]
+        votes = np.minimum(_distinct(agree, tracks), _distinct(agree, found))  # [H]
         if votes.max() < VOTES_MIN:
             return None
         # With equal votes the smallest change of the known motion wins.
         before = self._motion.velocity
-        change = np.linalg.norm(
-            rates - (_NO_MOTION if before is None else before), axis=1
-        )
+        change = lengths(rates - (_NO_MOTION if before is None else before))
         best: FloatArray = rates[np.lexsort((change, -votes))[0]]
         return best
 
@@ -386,7 +393,7 @@ class Tracker:
             # defect that did not move.
             least_px = max(JITTER_PX, pairs.sizes[number, index] / 3)
             is_recent = elapsed <= GAP_MAX_FRAMES  # an older pair may be two defects
-            if is_recent and np.linalg.norm(shift) > least_px:
+            if is_recent and lengths(shift) > least_px:
                 moving.append(rate)
             if track.velocity is not None:
                 share = NEW_VELOCITY_SHARE
@@ -399,7 +406,7 @@ class Tracker:
     def _has_unexplained(self, pairs: TrackPairs, chosen: dict[int, int]) -> bool:
         """Return whether an unmatched pair could be one defect in another motion."""
         reach = self._reach_px(pairs)
-        near = np.linalg.norm(pairs.shifts[1], axis=-1) <= reach[:, None]  # [T, D]
+        near = lengths(pairs.shifts[1]) <= reach[:, None]  # [T, D]
         free_tracks = [
             number not in chosen and track.velocity is None and track.missed == 0
             for number, track in enumerate(self._tracks)
@@ -418,3 +425,30 @@ class Tracker:
         """Return how far a defect may have moved, ``[T]`` pixels."""
         frames = np.minimum(pairs.elapsed, GAP_MAX_FRAMES)
         return np.asarray(self._width_px * STEP_SHARE * frames, np.float32)
+
+
+def _moved(
+    boxes: Sequence[FloatArray], rates: Sequence[FloatArray], elapsed: Sequence[int]
+) -> FloatArray:
+    """Return boxes after some frames of motion, ``[N, 4]`` xyxy px.
+
+    Args:
+        boxes: N boxes, ``[4]`` each.
+        rates: Their velocities, ``[2]`` pixels per frame each.
+        elapsed: Frames.
+    """
+    frames = np.array(elapsed, np.float32)[:, None]  # [N, 1]
+    shifts = np.stack(rates) * frames  # [N, 2]
+    return np.stack(boxes) + np.concatenate((shifts, shifts), axis=1)
+
+
+def _distinct(agree: np.ndarray, members: IntArray) -> IntArray:
+    """Return how many different members agree with each hypothesis, ``[H]``.
+
+    Args:
+        agree: ``[H, P]`` bool.
+        members: ``[P]`` the track, or the detection, of each pair.
+    """
+    is_member = (members[:, None] == np.unique(members)).astype(np.float32)  # [P, M]
+    counts = agree.astype(np.float32) @ is_member  # [H, M]
+    return np.asarray(np.count_nonzero(counts, axis=1), np.int64)
