@@ -22,7 +22,7 @@ VOTE_SHARE = 0.12
 class TrackPairs:
     """Every track (T) with every detection (D)."""
 
-    # [3, T, D, 2] displacement of the low edges, centres, high edges
+    # [2, 3, T, D] displacement along x and y of the low edges, centres, high edges
     shifts: FloatArray
     elapsed: FloatArray  # [T] frames since the track was last seen, at least 1
     sizes: FloatArray  # [T, D] mean side of the two boxes, px
@@ -38,34 +38,44 @@ class TrackPairs:
         Args:
             expected: ``[..., T, 2]`` or ``[2]`` pixels.
         """
-        wanted = np.atleast_2d(expected)[..., None, :, None, :]  # [..., 1, T, 1, 2]
-        # The nearest of edges and centre counts: where the frame's edge cuts a box,
-        # only its other edge is in the right place.
-        off = np.abs(self.shifts - wanted).min(axis=-4)  # [..., T, D, 2]
-        return np.asarray(np.hypot(off[..., 0], off[..., 1]), np.float32)
+        x, y = (
+            _nearest(shifts, np.atleast_1d(wanted)[..., None])
+            for shifts, wanted in zip(self.shifts, _axes(expected), strict=True)
+        )
+        return np.asarray(np.hypot(x, y), np.float32)
 
     def agree(
-        self, tracks: IntArray, found: IntArray, expected: FloatArray
+        self, tracks: IntArray, found: IntArray, rates: FloatArray
     ) -> np.ndarray:
-        """Return which pairs follow which common displacement, ``[H, P]`` bool.
+        """Return which pairs follow which common velocity, ``[H, P]`` bool.
 
         Args:
             tracks: ``[P]`` the tracks of some pairs.
             found: ``[P]`` their detections.
-            expected: ``[H, P, 2]`` pixels.
+            rates: ``[H, 2]`` pixels per frame.
         """
-        off = np.abs(self.shifts[:, None, tracks, found] - expected).min(axis=0)
-        residuals = np.hypot(off[..., 0], off[..., 1])  # [H, P]
-        return residuals <= _tolerance(self.sizes[tracks, found], expected)
+        elapsed = self.elapsed[tracks]  # [P]
+        wanted = [rate[:, None] * elapsed for rate in _axes(rates)]  # x, y: [H, P]
+        shifts = self.shifts[:, :, tracks, found]  # [2, 3, P]
+        x, y = map(_nearest, shifts, wanted)
+        tolerance = _tolerance(self.sizes[tracks, found], _length(*wanted))
+        # Most pairs are far off along one axis, and a hypotenuse takes its time.
+        result = np.maximum(x, y) <= tolerance
+        result[result] = np.hypot(x[result], y[result]) <= tolerance[result]
+        return result
+
+    def moved_px(self) -> FloatArray:
+        """Return how far the centre of each pair moved, ``[T, D]`` pixels."""
+        return _length(self.shifts[0, 1], self.shifts[1, 1])
 
     def shift(self, track: int, detection: int, expected: FloatArray) -> FloatArray:
         """Return the displacement of one pair, ``[2]`` px.
 
         Per axis, the edge or centre that is nearest to the expectation counts.
         """
-        shifts = self.shifts[:, track, detection]  # [3, 2]
-        steadiest = np.abs(shifts - expected).argmin(axis=0)  # [2]
-        result: FloatArray = shifts[steadiest, [0, 1]]
+        shifts = self.shifts[:, :, track, detection]  # [2, 3]
+        steadiest = np.abs(shifts - expected[:, None]).argmin(axis=1)  # [2]
+        result: FloatArray = shifts[[0, 1], steadiest]
         return result
 
 
@@ -116,25 +126,54 @@ def pair_up(
         elapsed: ``[T]`` frames since then, at least 1.
         detections: D detections of the current frame.
     """
-    points = [
-        (boxes[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:])
-        for boxes in (before, detections.boxes)
-    ]
-    shifts = np.stack([b[None] - a[:, None] for a, b in zip(*points, strict=True)])
+    points_before, points = _points(before), _points(detections.boxes)
     # A box may have no width; at least 1 px keeps the ratios finite.
-    sides_before = (before[:, 2:] - before[:, :2]).clip(1)[:, None]  # [T, 1, 2]
-    sides = (detections.boxes[:, 2:] - detections.boxes[:, :2]).clip(1)[None]
-    ratios = np.maximum(sides_before / sides, sides / sides_before)  # [T, D, 2]
+    sides_before = _sides(before)[..., None]  # [2, T, 1]
+    sides = _sides(detections.boxes)[:, None]  # [2, 1, D]
+    ratios = np.maximum(sides_before / sides, sides / sides_before)  # [2, T, D]
+    halves = (sides_before + sides) / 2  # [2, T, D]
+    largest = np.maximum(*ratios)
     return TrackPairs(
-        shifts=shifts.astype(np.float32),
+        shifts=points[:, :, None] - points_before[..., None],
         elapsed=elapsed,
-        sizes=((sides_before + sides) / 2).mean(axis=-1),
-        compatible=(ratios.min(axis=-1) <= SIDE_RATIO_MAX)
-        & (ratios.max(axis=-1) <= BOTH_RATIO_MAX),
-        resized=np.log(ratios.max(axis=-1)),
+        sizes=(halves[0] + halves[1]) / 2,
+        compatible=(np.minimum(*ratios) <= SIDE_RATIO_MAX)
+        & (largest <= BOTH_RATIO_MAX),
+        resized=np.log(largest),
         relabelled=np.array(labels)[:, None] != detections.labels[None],
         overlaps=iou(before, detections.boxes),
     )
+
+
+def _points(boxes: Boxes) -> FloatArray:
+    """Return low edges, centres and high edges along x and y, ``[2, 3, N]``."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return np.ascontiguousarray(np.stack((low, (low + high) / 2, high)).T.swapaxes(1, 2))
+
+
+def _sides(boxes: Boxes) -> FloatArray:
+    """Return width and height, ``[2, N]`` px, at least 1."""
+    return np.maximum((boxes[:, 2:] - boxes[:, :2]).T, np.float32(1))
+
+
+def _axes(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the x and the y of vectors ``[..., 2]``, ``[...]`` each."""
+    return vectors[..., 0], vectors[..., 1]
+
+
+def _nearest(shifts: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Return how far edges and centres are from a displacement along one axis.
+
+    The nearest of edges and centre counts: where the frame's edge cuts a box, only its
+    other edge is in the right place.
+
+    Args:
+        shifts: ``[3, ...]`` pixels.
+        wanted: Pixels; it broadcasts with each of the three.
+    """
+    low, centre, high = (np.abs(shift - wanted) for shift in shifts)
+    result: FloatArray = np.minimum(np.minimum(low, centre), high)
+    return result
 
 
 def vote_tolerance(pairs: TrackPairs, expected: FloatArray) -> FloatArray:
@@ -144,17 +183,12 @@ def vote_tolerance(pairs: TrackPairs, expected: FloatArray) -> FloatArray:
         pairs: T tracks with D detections.
         expected: ``[..., T, 2]`` displacements, px.
     """
-    return _tolerance(pairs.sizes, expected[..., None, :])
+    return _tolerance(pairs.sizes, lengths(expected)[..., None])
 
 
-def _tolerance(sizes: FloatArray, expected: FloatArray) -> FloatArray:
-    """Return how far boxes may be from a displacement.
-
-    Args:
-        sizes: ``[...]`` pixels.
-        expected: ``[..., 2]`` pixels.
-    """
-    tolerance = np.maximum(sizes / 2, JITTER_PX + VOTE_SHARE * lengths(expected))
+def _tolerance(sizes: FloatArray, moved_px: FloatArray) -> FloatArray:
+    """Return how far boxes of a size may be from a displacement of a length, px."""
+    tolerance = np.maximum(sizes / 2, JITTER_PX + VOTE_SHARE * moved_px)
     return np.asarray(tolerance, np.float32)
 
 
@@ -163,7 +197,10 @@ def lengths(vectors: FloatArray) -> FloatArray:
 
     Its overhead is several times the work for the few boxes of a frame.
     """
-    x, y = vectors[..., 0], vectors[..., 1]
+    return _length(*_axes(vectors))
+
+
+def _length(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(x * x + y * y), np.float32)
 
 

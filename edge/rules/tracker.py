@@ -356,17 +356,18 @@ class Tracker:
 
     def _vote(self, pairs: TrackPairs) -> FloatArray | None:
         """Return the velocity that explains most pairs; None = fewer than two."""
-        moved = lengths(pairs.shifts[1])  # [T, D]
-        possible = pairs.compatible & (moved <= self._reach_px(pairs)[:, None])
+        is_near = pairs.moved_px() <= self._reach_px(pairs)[:, None]  # [T, D]
+        possible = pairs.compatible & is_near
         tracks, found = np.nonzero(possible)  # [P] each
         if len(tracks) < VOTES_MIN or VOTES_MIN > min(
             len(set(tracks.tolist())), len(set(found.tolist()))
         ):
             return None
-        elapsed = pairs.elapsed[tracks, None]  # [P, 1]
-        rates = pairs.shifts[1, tracks, found] / elapsed  # [P, 2]
-        rates = rates[:: 1 + len(rates) // HYPOTHESES_MAX]  # [H, 2]
-        agree = pairs.agree(tracks, found, rates[:, None] * elapsed)  # [H, P]
+        # At most HYPOTHESES_MAX of their velocities are tried, [H, 2].
+        some = slice(None, None, 1 + len(tracks) // HYPOTHESES_MAX)
+        shifts = pairs.shifts[:, 1, tracks[some], found[some]]  # [2, H]
+        rates = np.ascontiguousarray((shifts / pairs.elapsed[tracks[some]]).T)
+        agree = pairs.agree(tracks, found, rates)  # [H, P]
         # A track and a detection have one vote each, however many pairs they are in.
         votes = np.minimum(_distinct(agree, tracks), _distinct(agree, found))  # [H]
         if votes.max() < VOTES_MIN:
@@ -384,8 +385,9 @@ class Tracker:
         for number, index in chosen.items():
             track, elapsed = self._tracks[number], pairs.elapsed[number]
             guess = track.velocity if track.velocity is not None else common
-            expected = pairs.shifts[1, number, index] if guess is None else guess
-            if guess is not None:
+            if guess is None:
+                expected = pairs.shifts[:, 1, number, index]
+            else:
                 expected = guess * elapsed
             shift = pairs.shift(number, index, expected)
             rate = (shift / elapsed).astype(np.float32)
@@ -406,7 +408,7 @@ class Tracker:
     def _has_unexplained(self, pairs: TrackPairs, chosen: dict[int, int]) -> bool:
         """Return whether an unmatched pair could be one defect in another motion."""
         reach = self._reach_px(pairs)
-        near = lengths(pairs.shifts[1]) <= reach[:, None]  # [T, D]
+        near = pairs.moved_px() <= reach[:, None]  # [T, D]
         free_tracks = [
             number not in chosen and track.velocity is None and track.missed == 0
             for number, track in enumerate(self._tracks)

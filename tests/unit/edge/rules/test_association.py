@@ -32,7 +32,7 @@ def pairs(before: FloatArray, found: Detections) -> TrackPairs:
 
 def test_displacement_is_that_of_edges_and_centre() -> None:
     paired = pairs(boxes((0, 0, 10, 10)), detections((40, 5, 50, 15)))
-    assert paired.shifts[:, 0, 0].tolist() == [[40, 5]] * 3
+    assert paired.shifts[:, :, 0, 0].tolist() == [[40] * 3, [5] * 3]
     assert paired.residuals(np.array([40, 5], np.float32)).tolist() == [[0]]
     assert paired.overlaps.tolist() == [[0]]
 
