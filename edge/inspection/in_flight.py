@@ -1,6 +1,6 @@
 """Frames in flight through the model: their queue, their buffers, and the wake-up.
 
-A frame is copied out of the camera's buffer when it is submitted: from then on the
+A frame is copied out of the camera's buffer while its inference runs: from then on the
 camera may use its buffer again. The copies come from a pool, because new memory costs
 page faults; only a frame that shows a defect keeps its copy, for the evidence.
 """
@@ -41,6 +41,7 @@ class InFlightFrame:
     output: FloatArray | None = None
     fault: PackageError | None = None  # why the graph gave no output
     is_captured: bool = True  # the camera delivered the frame; false = a missed part
+    is_dropped: bool = False  # it is not decided; true = it was overwritten
     started_ns: int = 0  # monotonic clock at the start of the inference
     completed_ns: int = 0  # monotonic clock when its output was collected
 

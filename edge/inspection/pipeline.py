@@ -190,26 +190,38 @@ class Pipeline:
     def _submit(
         self, channel: CameraChannel, frame: CameraFrame, request: Inference
     ) -> None:
-        """Copy one frame out of the camera's buffer, release it, and start."""
+        """Start the inference of one frame, copy the frame, and release its buffer."""
         in_flight = InFlightFrame(channel, frame, self.model)
-        if frame.pixels is not None:
-            pixels = self._buffers.acquire_copy(frame.pixels)
-            if not channel.camera.is_whole():  # overwritten meanwhile: mixed frames
-                channel.counters.torn += 1
-                channel.camera.release()
-                self._buffers.release(pixels)
-                if channel.inspects_parts:
-                    torn = replace(frame, pixels=None, fault=TORN)
-                    self._append_missed(channel, [torn])
-                return
-            in_flight.frame = replace(frame, pixels=pixels)
+        if frame.pixels is None:
+            channel.camera.release()
+            self._in_flight.append(in_flight)
+            return
+        in_flight.letterbox = letterbox_into(request.image, frame.pixels)
+        if not channel.camera.is_whole():  # overwritten meanwhile: mixed frames
+            channel.camera.release()
+            self._reject_torn(channel, frame)
+            return
+        in_flight.request = request
+        in_flight.started_ns = time.monotonic_ns()
+        request.start(self._wakeup.set)
+        # Only now: the model does not wait for the copy, which the evidence needs.
+        pixels = self._buffers.acquire_copy(frame.pixels)
+        is_whole = channel.camera.is_whole()
         channel.camera.release()
-        if in_flight.frame.pixels is not None:
-            in_flight.letterbox = letterbox_into(request.image, in_flight.frame.pixels)
-            in_flight.request = request
-            in_flight.started_ns = time.monotonic_ns()
-            request.start(self._wakeup.set)
         self._in_flight.append(in_flight)
+        if is_whole:
+            in_flight.frame = replace(frame, pixels=pixels)
+        else:
+            self._buffers.release(pixels)
+            in_flight.is_dropped = True  # its request is busy until the result is read
+            self._reject_torn(channel, frame)
+
+    def _reject_torn(self, channel: CameraChannel, frame: CameraFrame) -> None:
+        """Count a frame that the camera overwrote; its part is not inspected."""
+        channel.counters.torn += 1
+        if channel.inspects_parts:
+            torn = replace(frame, pixels=None, fault=TORN)
+            self._append_missed(channel, [torn])
 
     def _decide_completed(self) -> int:
         """Decide all completed frames; return how many."""
@@ -223,6 +235,8 @@ class Pipeline:
     def _decide(self, in_flight: InFlightFrame) -> None:
         """Apply the rules to one completed frame and record the result."""
         channel, frame = in_flight.channel, in_flight.frame
+        if in_flight.is_dropped:
+            return
         if frame.pixels is None:
             channel.counters.unreadable += in_flight.is_captured
             self._record(in_flight, None, reason=frame.fault)

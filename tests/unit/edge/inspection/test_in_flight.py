@@ -6,9 +6,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from edge.delivery.recorder import Decision
-from edge.inspection.pipeline import Pipeline
+from edge.inspection.pipeline import TORN, Pipeline
 from models.boxes import FloatArray
 from models.errors import PackageError
 from tests.simulators.cameras import (
@@ -228,3 +229,47 @@ def test_wait_ends_when_an_answer_comes() -> None:
     line.pipeline.wait(60)  # the test's own limit would end it
     line.pipeline.run_once()
     assert line.recorder.parts == ["part-0"]
+
+
+class LateTearCamera(SimCamera):
+    """A camera that overwrites a frame after its inference has started."""
+
+    checks = 0
+
+    def is_whole(self) -> bool:
+        self.checks += 1
+        return self.checks < 2
+
+
+@pytest.mark.parametrize("is_triggered", [False, True], ids=["free", "part"])
+def test_frame_overwritten_while_its_inference_runs_is_not_decided(
+    is_triggered: bool,
+) -> None:
+    camera = LateTearCamera("top", is_triggered=is_triggered)
+    camera.show(0, defect=True)
+    line = Line(1, camera)
+    line.pipeline.run_once()
+    assert not line.requests[0].is_idle
+    line.requests[0].answer()
+    line.pipeline.run_once()
+    assert line.requests[0].is_idle
+    assert line.pipeline.is_idle
+    counters = line.channels[0].counters
+    assert (counters.torn, counters.inspected, counters.unreadable) == (1, 0, 0)
+    assert [d.reason for d in line.recorder.decisions] == [TORN] * is_triggered
+
+
+def test_inference_runs_while_the_frame_is_copied() -> None:
+    camera = SimCamera("top")
+    camera.show(0)
+    line = Line(1, camera)
+    released = []
+    start = line.requests[0].start
+
+    def note_start(when_done: Callable[[], None]) -> None:
+        released.append(camera.released)
+        start(when_done)
+
+    line.requests[0].start = note_start  # type: ignore[method-assign]
+    line.pipeline.run_once()
+    assert (released, camera.released) == ([0], 1)
