@@ -76,8 +76,10 @@ def nms(boxes: Boxes, labels: IntArray, iou_threshold: float) -> IntArray:
         ``[K]`` int64, ascending positions of the boxes that stay.
     """
     overlaps = (iou(boxes, boxes) > iou_threshold) & (labels[:, None] == labels)
-    is_kept = np.ones(len(boxes), bool)  # [N]
-    for best in range(len(boxes)):
+    weaker = np.triu(overlaps, 1)  # [N, N] the later boxes that each one suppresses
+    suppressors = np.flatnonzero(weaker.any(axis=1)).tolist()
+    stays, is_kept = ~weaker, np.ones(len(boxes), bool)
+    for best in suppressors:
         if is_kept[best]:
-            is_kept[best + 1 :] &= ~overlaps[best, best + 1 :]
+            is_kept &= stays[best]
     return np.nonzero(is_kept)[0].astype(np.int64)

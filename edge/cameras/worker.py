@@ -1,6 +1,7 @@
 """Entry point of a camera's process. It imports OpenCV and NumPy, nothing larger."""
 
 import ctypes
+import gc
 import os
 import signal
 from typing import TYPE_CHECKING, assert_never
@@ -52,7 +53,9 @@ def _without_address(plan: CapturePlan, text: str) -> str:
 def _run(plan: CapturePlan, frame_buffer: FrameBuffer) -> None:
     plan.refuse_missing()  # first: importing OpenCV takes its time
     publisher = FramePublisher(frame_buffer, _quality_monitor(plan))
-    runner_of(plan.source.kind)(plan, publisher)
+    runner = runner_of(plan.source.kind)
+    gc.freeze()  # imported modules stay: no search for cycles goes through them again
+    runner(plan, publisher)
 
 
 def runner_of(kind: SourceKind) -> "Callable[[CapturePlan, FramePublisher], None]":

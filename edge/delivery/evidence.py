@@ -107,16 +107,24 @@ class EvidenceStore:
             Path and thumbnail. The path is None if the picture could not be written;
             both are missing if the frame cannot be encoded as JPEG.
         """
-        path = None
+        fault, picture = "", b""
         try:
-            thumbnail = encode_thumbnail(frame, boxes_frame)
+            picture = encode_jpeg(frame, EVIDENCE_QUALITY)
+        except ValueError as exc:  # it may still have a thumbnail
+            fault = str(exc)
+        # Encoding takes most of the time of an alert: a small frame is encoded once.
+        is_small = max(frame.shape[:2]) <= THUMBNAIL_SIDE_PX
+        try:
+            if picture and is_small and len(picture) <= THUMBNAIL_MAX_BYTES:
+                thumbnail = picture
+            else:
+                thumbnail = encode_thumbnail(frame, boxes_frame)
         except ValueError as exc:
             self._note_failure(name, str(exc))
-            return Evidence(path)
-        try:
-            path = self._write(encode_jpeg(frame, EVIDENCE_QUALITY), name)
-        except ValueError as exc:
-            self._note_failure(name, str(exc))
+            return Evidence(None)
+        path = self._write(picture, name) if picture else None
+        if fault:
+            self._note_failure(name, fault)
         return Evidence(path, thumbnail, hashlib.sha256(thumbnail).hexdigest())
 
     def _write(self, jpeg: bytes, name: str) -> str | None:

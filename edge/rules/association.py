@@ -44,9 +44,7 @@ class TrackPairs:
         )
         return np.asarray(np.hypot(x, y), np.float32)
 
-    def agree(
-        self, tracks: IntArray, found: IntArray, rates: FloatArray
-    ) -> np.ndarray:
+    def agree(self, tracks: IntArray, found: IntArray, rates: FloatArray) -> np.ndarray:
         """Return which pairs follow which common velocity, ``[H, P]`` bool.
 
         Args:
@@ -148,7 +146,9 @@ def pair_up(
 def _points(boxes: Boxes) -> FloatArray:
     """Return low edges, centres and high edges along x and y, ``[2, 3, N]``."""
     low, high = boxes[:, :2], boxes[:, 2:]
-    return np.ascontiguousarray(np.stack((low, (low + high) / 2, high)).T.swapaxes(1, 2))
+    return np.ascontiguousarray(
+        np.stack((low, (low + high) / 2, high)).T.swapaxes(1, 2)
+    )
 
 
 def _sides(boxes: Boxes) -> FloatArray:

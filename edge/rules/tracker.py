@@ -301,8 +301,7 @@ class Tracker:
         # 25 % of the expected displacement: the velocity was measured over few frames.
         tolerance = np.maximum(
             pairs.sizes,
-            self._drift_px(pairs)[:, None]
-            + lengths(expected)[:, None] * 0.25,
+            self._drift_px(pairs)[:, None] + lengths(expected)[:, None] * 0.25,
         )
         steps = expected * SPEED_FACTORS[:, None, None]  # [S, T, 2]
         residuals = pairs.residuals(steps)  # [S, T, D]
@@ -359,9 +358,7 @@ class Tracker:
         is_near = pairs.moved_px() <= self._reach_px(pairs)[:, None]  # [T, D]
         possible = pairs.compatible & is_near
         tracks, found = np.nonzero(possible)  # [P] each
-        if len(tracks) < VOTES_MIN or VOTES_MIN > min(
-            len(set(tracks.tolist())), len(set(found.tolist()))
-        ):
+        if min(len(set(tracks.tolist())), len(set(found.tolist()))) < VOTES_MIN:
             return None
         # At most HYPOTHESES_MAX of their velocities are tried, [H, 2].
         some = slice(None, None, 1 + len(tracks) // HYPOTHESES_MAX)

@@ -146,6 +146,26 @@ def test_frame_that_cannot_be_a_jpeg_has_a_thumbnail_all_the_same(
     assert max(decoded(kept.thumbnail).shape) == 640
 
 
+@pytest.mark.parametrize(("width_px", "is_same"), [(640, True), (641, False)])
+def test_picture_of_a_small_frame_is_its_thumbnail_too(
+    tmp_path: Path, width_px: int, is_same: bool
+) -> None:
+    frame = np.full((480, width_px, 3), 90, np.uint8)
+    kept = EvidenceStore(tmp_path, MEBIBYTE).save(frame, boxes(), "top/frame-1")
+    assert kept.path is not None
+    assert ((tmp_path / kept.path).read_bytes() == kept.thumbnail) is is_same
+    assert max(decoded(kept.thumbnail).shape) == 640
+
+
+def test_small_frame_whose_picture_is_too_large_has_a_smaller_thumbnail(
+    tmp_path: Path,
+) -> None:
+    kept = EvidenceStore(tmp_path, MEBIBYTE).save(noise(640, 640), boxes(), "top/1")
+    assert kept.path is not None
+    assert (tmp_path / kept.path).stat().st_size > THUMBNAIL_MAX_BYTES
+    assert 0 < len(kept.thumbnail) <= THUMBNAIL_MAX_BYTES
+
+
 def test_frame_without_pixels_has_neither_picture_nor_thumbnail(tmp_path: Path) -> None:
     store = EvidenceStore(tmp_path, MEBIBYTE)
     kept = store.save(np.zeros((0, 16, 3), np.uint8), boxes((0, 0, 9, 9)), "top/1")
