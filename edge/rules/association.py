@@ -153,7 +153,7 @@ def _points(boxes: Boxes) -> FloatArray:
 
 def _sides(boxes: Boxes) -> FloatArray:
     """Return width and height, ``[2, N]`` px, at least 1."""
-    return np.maximum((boxes[:, 2:] - boxes[:, :2]).T, np.float32(1))
+    return np.asarray(np.maximum((boxes[:, 2:] - boxes[:, :2]).T, 1), np.float32)
 
 
 def _axes(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
