@@ -38,7 +38,7 @@ class DemoSettings:
     parts: int = 200
     video_fps: int = 50
     size_px: int = 320
-    epochs: int = 9
+    epochs: int = 7
     k: int = 3
     n: int = 5
     page_port: int = 8765
