@@ -30,6 +30,7 @@ from models.files import read_regular
 from models.manifest import Manifest, RelativePath, Thresholds, Tolerance
 from models.package import Package
 from models.pictures import PictureError, read_picture
+from models.postprocess import DecisionRule
 from models.preprocess import Frame
 from models.strict_json import parse_json
 from models.value_types import LABELS_MAX, Share
@@ -82,6 +83,11 @@ class GoldenThresholds(BaseModel):
         description="Label to score threshold, in the order of the labels."
     )
     iou_threshold: Share = Field(description="Overlap at which NMS drops a box.")
+    cross_class_iou: Share | None = Field(
+        default=None,
+        description="Overlap above which boxes of two labels are one defect; null = "
+        "each is reported.",
+    )
 
 
 class GoldenSet(BaseModel):
@@ -165,25 +171,24 @@ def golden_set(
         frames: With their detections; decisions in them are replaced.
         labels: Names in the order of the label numbers.
     """
-    scores = {label: thresholds.scores[label] for label in labels}
-    limits = np.array(list(scores.values()), np.float32)
-    decided = [_decided(frame, limits) for frame in frames]
+    rule = thresholds.decision_rule(labels)
+    decided = [_decided(frame, rule) for frame in frames]
     return GoldenSet(
         frames=tuple(decided),
         thresholds=GoldenThresholds(
-            scores=scores, iou_threshold=thresholds.iou_threshold
+            scores={label: thresholds.scores[label] for label in labels},
+            iou_threshold=thresholds.iou_threshold,
+            cross_class_iou=thresholds.cross_class_iou,
         ),
     )
 
 
-def _decided(frame: GoldenFrame, limits: FloatArray) -> GoldenFrame:
-    """Return a frame with the decisions at the thresholds ``limits``, ``[C]``."""
-    # In float32, as the daemon compares them.
-    defects = tuple(
-        position
-        for position, row in enumerate(frame.detections)
-        if np.float32(row.score) >= limits[row.label]
-    )
+def _decided(frame: GoldenFrame, rule: DecisionRule) -> GoldenFrame:
+    """Return a frame with the decisions of a rule."""
+    # As arrays of float32, as the daemon compares them. A box beyond float32 overlaps
+    # none, without a warning about it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        defects = tuple(rule.positions(_expected(frame)).tolist())
     return frame.model_copy(update={"defects": defects, "alarms": bool(defects)})
 
 
@@ -267,13 +272,8 @@ def _decision_faults(golden: GoldenSet, manifest: Manifest) -> Iterator[str]:
             f"{', '.join(manifest.labels)}"
         )
         return
-    now = manifest.thresholds
-    for label, was in recorded.scores.items():
-        if now.scores[label] != was:
-            yield f"threshold of {label} is {now.scores[label]}, recorded at {was}"
-    if now.iou_threshold != recorded.iou_threshold:
-        yield f"iou_threshold is {now.iou_threshold}, not {recorded.iou_threshold}"
-    decided = golden_set(golden.frames, manifest.labels, now).frames
+    yield from _threshold_faults(recorded, manifest.thresholds)
+    decided = golden_set(golden.frames, manifest.labels, manifest.thresholds).frames
     for frame, wanted in zip(golden.frames, decided, strict=True):
         if (frame.defects, frame.alarms) != (wanted.defects, wanted.alarms):
             yield (
@@ -281,6 +281,18 @@ def _decision_faults(golden: GoldenSet, manifest: Manifest) -> Iterator[str]:
                 f"{len(frame.detections)} detections pass the thresholds, recorded as "
                 f"defects are {len(frame.defects or ())}"
             )
+
+
+def _threshold_faults(recorded: GoldenThresholds, now: Thresholds) -> Iterator[str]:
+    for label, was in recorded.scores.items():
+        if now.scores[label] != was:
+            yield f"threshold of {label} is {now.scores[label]}, recorded at {was}"
+    if now.iou_threshold != recorded.iou_threshold:
+        yield f"iou_threshold is {now.iou_threshold}, not {recorded.iou_threshold}"
+    if now.cross_class_iou != recorded.cross_class_iou:
+        yield (
+            f"cross_class_iou is {now.cross_class_iou}, not {recorded.cross_class_iou}"
+        )
 
 
 def _check_golden(golden: GoldenSet, manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ float32: centre x, centre y, width and height in input pixels, then ``C`` scores
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from models.boxes import FloatArray
+from models.postprocess import DecisionRule
 from models.tiles import Tiles
 from models.value_types import (
     COUNT_MAX,
@@ -172,6 +173,11 @@ class Thresholds(_Part):
 
     scores: dict[str, Share] = Field(description="Label to score threshold.")
     iou_threshold: Share = Field(description="Overlap at which NMS drops a box.")
+    cross_class_iou: Share | None = Field(
+        default=None,
+        description="Overlap above which boxes of two labels are one defect, named by "
+        "the best score. Null = each is reported, as by earlier versions.",
+    )
     rule: ThresholdRule
     target: Share | None = Field(
         default=None,
@@ -204,6 +210,15 @@ class Thresholds(_Part):
     good_images: int = Field(
         ge=0, le=COUNT_MAX, description="Photos of good parts among them."
     )
+
+    def decision_rule(self, labels: Sequence[str]) -> DecisionRule:
+        """Return the rule that decides with these thresholds.
+
+        Args:
+            labels: In the order of the scores.
+        """
+        scores = np.array([self.scores[label] for label in labels], np.float32)
+        return DecisionRule(scores, self.cross_class_iou)
 
 
 Interval = tuple[Share, Share]  # lower and upper end
@@ -435,8 +450,7 @@ class Manifest(_Part):
 
     def score_thresholds(self) -> FloatArray:
         """Return the thresholds in the order of the labels, ``[C]`` float32."""
-        scores = [self.thresholds.scores[label] for label in self.labels]
-        return np.array(scores, np.float32)
+        return self.thresholds.decision_rule(self.labels).score_thresholds
 
     def tiling(self) -> Tiles | None:
         """Return how a frame is cut; None = it is not."""

@@ -32,6 +32,7 @@ from edge.rules.triggers import CommandTriggers, HardwareTriggers, with_part
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.messages import CameraState, VerdictKind
+from models.postprocess import DecisionRule
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ class CameraChannel:
             or self._map_thresholds is not thresholds
             or self._map.labels != model.labels
         ):
-            self._map = RegionMap(self.regions, model.labels, thresholds)
+            rule = DecisionRule(thresholds, model.cross_class_iou)
+            self._map = RegionMap(self.regions, model.labels, rule)
             self._map_thresholds = thresholds
         return self._map
 

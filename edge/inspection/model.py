@@ -47,6 +47,8 @@ class LoadedModel:
     requests: tuple[Inference, ...]  # as many as may be in flight at the same time
     known: tuple[KnownDefects, ...]  # its labelled defects, one for each label
     bit_depth: int | None = None  # of pictures above 8 bits; None = they are refused
+    # overlap from which boxes of two labels are one defect; None = they never are
+    cross_class_iou: float | None = None
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
@@ -120,6 +122,7 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
         requests,
         known_defects(package),
         manifest.input.bit_depth,
+        manifest.thresholds.cross_class_iou,
     )
 
 

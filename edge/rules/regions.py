@@ -12,6 +12,8 @@ decoded with the lowest threshold in force at this camera, and a detection below
 threshold of its own region is dropped here. NMS processes the boxes of each label from
 the best one down: a weaker candidate never removes a stronger one, so a region that
 lowers no threshold gets exactly the detections that it would get without the others.
+Boxes of two labels at one place become one defect last: a box that does not count in
+its region must not remove one that does.
 """
 
 import math
@@ -24,6 +26,7 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
+from models.postprocess import DecisionRule, drop_doubles
 
 CORNERS_MAX = 64  # bounds the time of a frame: each edge is compared with each box
 AREA_MIN_SHARE = 1e-6  # of the frame: 2 px of a full-HD picture
@@ -101,7 +104,7 @@ class RegionMap:
 
     Args:
         regions: In the order of the file.
-        score_thresholds: ``[C]`` float32, the package's own.
+        rule: The package's own.
 
     Attributes:
         lowest_thresholds: ``[C]`` float32: the graph's output is decoded with these.
@@ -111,15 +114,16 @@ class RegionMap:
         self,
         regions: Sequence[Region],
         labels: Sequence[str],
-        score_thresholds: FloatArray,
+        rule: DecisionRule,
     ) -> None:
         self.labels = tuple(labels)
+        self._cross_class_iou = rule.cross_class_iou
         self._masks = [r for r in regions if r.kind is RegionKind.MASK]
         inspected = [r for r in regions if r.kind is RegionKind.INSPECT]
         self._is_whole = not inspected
         self._inspected = inspected or [WHOLE_PICTURE]
         self._thresholds = np.stack(
-            [_thresholds_of(r, labels, score_thresholds) for r in self._inspected]
+            [_thresholds_of(r, labels, rule.score_thresholds) for r in self._inspected]
         )  # [R, C]
         self._sizes_px = np.array([r.min_size_px for r in self._inspected])  # [R]
         self.lowest_thresholds: FloatArray = self._thresholds.min(axis=0)
@@ -141,7 +145,11 @@ class RegionMap:
             & (detections.scores >= self._thresholds[indices, detections.labels])
             & (longer_px >= self._sizes_px[indices])
         )
-        return detections if counts.all() else detections.select(counts)
+        if not counts.all():
+            detections = detections.select(counts)
+        if self._cross_class_iou is None or len(detections) < 2:
+            return detections
+        return detections.select(drop_doubles(detections, self._cross_class_iou))
 
     def region_names(
         self, detections: Detections, width_px: int, height_px: int

@@ -45,6 +45,8 @@ def test_package_is_opened_and_verified(written: Path, sha256: str) -> None:
     assert package.sha256 == sha256
     assert package.manifest.labels == ("bright", "red")
     assert len(read_golden(package)) == 16
+    # Boxes of two labels are decided on their own, as when it was packed.
+    assert package.manifest.thresholds.cross_class_iou is None
 
 
 def test_slot_states_what_is_in_force(written: Path) -> None:

@@ -1,7 +1,8 @@
 """Average precision, recall, overkill and escapes of a detector on labelled photos.
 
 Every detection comes from ``models.detector.detect``: the same letterbox, thresholds
-and NMS as in the daemon.
+and NMS as in the daemon. Average precision uses every candidate of every class; shares
+are counted after ``DecisionRule``, on what the daemon reports.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from models.boxes import FloatArray, iou
 from models.detections import Detections
 from models.detector import Detector, detect, equal_thresholds
 from models.manifest import Interval, Metrics, Thresholds
-from models.postprocess import IOU_THRESHOLD
+from models.postprocess import IOU_THRESHOLD, DecisionRule
 from trainer.data.dataset import Photo, read_photo
 from trainer.evaluation.intervals import wilson
 
@@ -163,15 +164,14 @@ class Counts:
 
 
 def count(
-    found: Sequence[Detections], photos: Sequence[Photo], thresholds: np.ndarray
+    found: Sequence[Detections], photos: Sequence[Photo], rule: DecisionRule
 ) -> Counts:
-    """Return the counts at given thresholds.
+    """Return the counts that a rule decides.
 
     Args:
         found: One for each photo, down to a low score.
-        thresholds: ``[C]`` float32.
     """
-    kept = [detections.above(thresholds) for detections in found]
+    kept = [rule.decide(detections) for detections in found]
     pairs = list(zip(kept, photos, strict=True))
     good = [d for d, photo in pairs if photo.is_good]
     bad = [d for d, photo in pairs if not photo.is_good]
@@ -200,8 +200,7 @@ def measure(
         labels: Class names in the order of the scores.
         thresholds: Recall, precision, overkill and escapes are counted at these.
     """
-    scores = np.array([thresholds.scores[label] for label in labels], np.float32)
-    counts = count(found, photos, scores)
+    counts = count(found, photos, thresholds.decision_rule(labels))
     return metrics_of(found, photos, len(labels), counts, split)
 
 

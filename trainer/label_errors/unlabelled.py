@@ -6,8 +6,6 @@ anomaly is as often light, dust or another batch as a defect.
 
 from collections.abc import Callable
 
-import numpy as np
-
 from models.detections import Detections
 from models.detector import detect
 from trainer.data.checks.boxes import corners
@@ -25,12 +23,14 @@ def find_unlabelled_defects(
         model: At its own thresholds.
         on_photo: Called after each photo without a box.
     """
-    scores = [model.thresholds.scores[label] for label in model.labels]
-    thresholds, nms = np.array(scores, np.float32), model.thresholds.iou_threshold
+    rule = model.thresholds.decision_rule(model.labels)
+    thresholds, nms = rule.score_thresholds, model.thresholds.iou_threshold
     found = []
     for photo in dataset.without_boxes:
         frame = read_photo(photo)
-        detections = detect(model.detector, frame, thresholds, iou_threshold=nms)
+        detections = rule.decide(
+            detect(model.detector, frame, thresholds, iou_threshold=nms)
+        )
         if len(detections):
             found.append((float(detections.scores.max()), photo, detections))
         if on_photo:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.boxes import FloatArray, IntArray
+from models.boxes import IntArray
 from models.detections import Detections
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import average_precision, monotonous, true_positives
 from trainer.learning_curve.power_law import Numbers
@@ -37,19 +38,18 @@ def draw_photos(photos: Sequence[Photo], seed: int, draws: int = DRAWS) -> IntAr
 
 
 def recall_parts(
-    found: Sequence[Detections], photos: Sequence[Photo], thresholds: FloatArray
+    found: Sequence[Detections], photos: Sequence[Photo], rule: DecisionRule
 ) -> tuple[IntArray, IntArray]:
     """Return boxes found and labelled, of each label on each photo, ``[N, C]``.
 
     Args:
         found: One for each photo, down to a low score.
-        thresholds: ``[C]`` float32.
     """
-    count = len(thresholds)
+    count = len(rule.score_thresholds)
     hits = np.zeros((len(photos), count), np.int64)
     boxes = np.zeros_like(hits)
     for row, (detections, photo) in enumerate(zip(found, photos, strict=True)):
-        kept = detections.above(thresholds)
+        kept = rule.decide(detections)
         right = kept.labels[true_positives(kept, photo)]
         hits[row] = np.bincount(right, minlength=count)
         boxes[row] = np.bincount(photo.labels, minlength=count)

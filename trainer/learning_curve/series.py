@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.boxes import FloatArray, IntArray
+from models.boxes import IntArray
 from models.detections import Detections
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.intervals import wilson
 from trainer.learning_curve.bootstrap import draw_photos, mean_precisions, recall_parts
@@ -21,7 +22,7 @@ class CurveTraining:
 
     trained_on: Sequence[Photo]
     found: Sequence[Detections]
-    thresholds: FloatArray  # [C] its own, chosen by the same rule as all others'
+    rule: DecisionRule  # its own, chosen in the same way as all others'
     map_33: float  # as stored in its record
 
 
@@ -59,7 +60,7 @@ def measured_series(
         seed: Draws the resamples.
     """
     taken = draw_photos(photos, seed)
-    parts = [recall_parts(one.found, photos, one.thresholds) for one in trainings]
+    parts = [recall_parts(one.found, photos, one.rule) for one in trainings]
     return [
         _all_classes(trainings, photos, len(labels), taken),
         *(

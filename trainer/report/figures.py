@@ -8,6 +8,7 @@ import numpy as np
 from models.boxes import FloatArray, IntArray, iou
 from models.detections import Detections
 from models.manifest import Metrics
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import (
     RIGHT_IOU,
@@ -52,18 +53,16 @@ class MatchedPhoto:
 
 
 def label_figures(
-    found: Sequence[Detections], photos: Sequence[Photo], thresholds: FloatArray
+    found: Sequence[Detections], photos: Sequence[Photo], rule: DecisionRule
 ) -> list[LabelFigures]:
     """Return the figures of each label.
 
     Args:
         found: One for each photo, down to a low score.
-        thresholds: ``[C]`` float32.
+        rule: At the thresholds; the curves of precision are of all candidates.
     """
-    right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
-    scores = np.concatenate([d.scores for d in found])
-    labels = np.concatenate([d.labels for d in found])
-    hits = np.concatenate(right)
+    scores, labels, hits = _joined(found, photos)
+    _, reported, right = _joined([rule.decide(each) for each in found], photos)
     truth = np.concatenate([photo.labels for photo in photos])
     return [
         _label(
@@ -71,27 +70,39 @@ def label_figures(
             scores[labels == label],
             hits[labels == label],
             int((truth == label).sum()),
-            float(thresholds[label]),
+            right[reported == label],
         )
-        for label in range(len(thresholds))
+        for label in range(len(rule.score_thresholds))
     ]
 
 
+def _joined(
+    found: Sequence[Detections], photos: Sequence[Photo]
+) -> tuple[FloatArray, IntArray, np.ndarray]:
+    """Return scores, labels and which are true positives, over all photos."""
+    right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
+    return (
+        np.concatenate([d.scores for d in found]),
+        np.concatenate([d.labels for d in found]),
+        np.concatenate(right),
+    )
+
+
 def _label(
-    label: int, scores: FloatArray, hits: np.ndarray, boxes: int, threshold: float
+    label: int, scores: FloatArray, hits: np.ndarray, boxes: int, reported: np.ndarray
 ) -> LabelFigures:
+    """Return the figures of one label; ``reported``: which defects are right."""
     order = np.argsort(-scores, kind="stable")
     right = hits[order].cumsum()
     recall = (right / max(1, boxes)).astype(np.float32)
     precision = (right / np.arange(1, len(order) + 1)).astype(np.float32)
     envelope = monotonous(precision)
-    kept = scores >= threshold
-    found = int(hits[kept].sum())
+    found = int(reported.sum())
     return LabelFigures(
         label,
         boxes,
         found,
-        int(kept.sum()) - found,
+        len(reported) - found,
         recall,
         envelope,
         average_precision(recall, envelope) if boxes else None,
@@ -99,15 +110,14 @@ def _label(
 
 
 def match_photo(
-    detections: Detections, photo: Photo, thresholds: FloatArray
+    detections: Detections, photo: Photo, rule: DecisionRule
 ) -> MatchedPhoto:
     """Return one photo, its detections matched with its labels.
 
     Args:
         detections: Down to a low score.
-        thresholds: ``[C]`` float32.
     """
-    kept = detections.above(thresholds)
+    kept = rule.decide(detections)
     right = true_positives(kept, photo)
     taken = np.zeros(len(photo.labels), bool)
     overlaps = iou(kept.boxes[right], photo.boxes)  # [R, G]

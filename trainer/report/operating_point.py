@@ -11,9 +11,12 @@ import numpy as np
 
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.intervals import wilson
+from trainer.evaluation.metrics import true_positives
 from trainer.evaluation.thresholds.search import (
+    ScoredImage,
     by_kind,
     highest_scores,
     score_images,
@@ -40,15 +43,17 @@ class OperatingCurve:
 
 
 def operating_curve(
-    found: Sequence[Detections], photos: Sequence[Photo], thresholds: FloatArray
+    found: Sequence[Detections], photos: Sequence[Photo], rule: DecisionRule
 ) -> OperatingCurve:
     """Return what thresholds moved together would do.
 
     Args:
         found: One for each photo, down to a low score.
-        thresholds: ``[C]`` in use.
+        rule: In use.
     """
+    thresholds = rule.score_thresholds
     images = score_images(found, photos)
+    doubles = _with_doubles(images, rule)
     scores = np.concatenate([image.found.scores[image.right] for image in images])
     labels = np.concatenate([image.found.labels[image.right] for image in images])
     good, defective = by_kind(images)
@@ -59,12 +64,39 @@ def operating_curve(
         moved = shift_thresholds(thresholds, float(shift)) if shift else thresholds
         alarmed = int((good_scores >= moved).any(axis=1).sum())
         reported = int((defective_scores >= moved).any(axis=1).sum())
-        hits = int((scores >= moved[labels]).sum())
+        hits = int((scores >= moved[labels]).sum()) - _dropped(
+            doubles, moved, rule.cross_class_iou
+        )
         rows.append((hits, alarmed, len(defective) - reported))
     hits_, alarmed_, escaped = np.array(rows, np.int64).T
     boxes = sum(len(photo.labels) for photo in photos)
     return OperatingCurve(
         SHIFTS, hits_, boxes, alarmed_, len(good), escaped, len(defective)
+    )
+
+
+def _with_doubles(
+    images: Sequence[ScoredImage], rule: DecisionRule
+) -> list[ScoredImage]:
+    """Return the photos on which, at the lowest thresholds, boxes are doubles."""
+    lowest = shift_thresholds(rule.score_thresholds, -1)
+    every = DecisionRule(lowest, rule.cross_class_iou)
+    return [
+        image
+        for image in images
+        if len(every.decide(image.found)) < len(image.found.above(lowest))
+    ]
+
+
+def _dropped(
+    images: Sequence[ScoredImage], moved: FloatArray, cross_class_iou: float | None
+) -> int:
+    """Return how many true positives are dropped as doubles of another class."""
+    rule = DecisionRule(moved, cross_class_iou)
+    return sum(
+        int((image.right & (image.found.scores >= moved[image.found.labels])).sum())
+        - int(true_positives(rule.decide(image.found), image.photo).sum())
+        for image in images
     )
 
 

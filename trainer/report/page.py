@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import numpy as np
-
 from models.counted import counted
 from models.detections import Detections
 from models.errors import TrainingError
@@ -59,17 +57,17 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         DatasetError: A photo can no longer be read.
     """
     refuse_foreign_figures(path)
-    scores = np.array([thresholds.scores[name] for name in dataset.labels], np.float32)
+    rule = thresholds.decision_rule(dataset.labels)
     subject = ReportSubject(
         title,
         dataset,
-        scores,
+        rule.score_thresholds,
         thresholds,
         metrics,
         record,
-        [match_photo(d, photo, scores) for d, photo in zip(found, photos, strict=True)],
-        label_figures(found, photos, scores),
-        operating_curve(found, photos, scores),
+        [match_photo(d, photo, rule) for d, photo in zip(found, photos, strict=True)],
+        label_figures(found, photos, rule),
+        operating_curve(found, photos, rule),
     )
     page = _page(subject, [part for study in studies for part in study.sections])
     figures = report_figures(subject, {s.name: s.document for s in studies})

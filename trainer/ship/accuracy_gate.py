@@ -12,12 +12,10 @@ the thresholds limit may rise to its cross-checked value.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from models.boxes import FloatArray
 from models.counted import agreeing, counted
 from models.detections import Detections
 from models.manifest import Metrics, ThresholdRule, Thresholds
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import true_positives
 
@@ -110,7 +108,6 @@ def measure_drops(
         found: Detections of the variant, one for each photo.
         thresholds: The scores, and how far their limited share is optimistic.
     """
-    scores = np.array([thresholds.scores[label] for label in labels], np.float32)
     optimism = max(0.0, (thresholds.cross_checked or 0) - (thresholds.reached or 0))
     limits_escapes = thresholds.rule is ThresholdRule.ESCAPES
     defective = sum(not photo.is_good for photo in photos)
@@ -121,7 +118,7 @@ def measure_drops(
         recall=_drop(trained.recall, metrics.recall),
         overkill=-_drop(trained.overkill, metrics.overkill),
         escapes=-_drop(trained.escapes, metrics.escapes),
-        lost=lost_photos(photos, expected, found, scores),
+        lost=lost_photos(photos, expected, found, thresholds.decision_rule(labels)),
         box_step=1 / max(1, boxes),
         good_step=1 / max(1, len(photos) - defective),
         defective_step=1 / max(1, defective),
@@ -139,18 +136,17 @@ def lost_photos(
     photos: Sequence[Photo],
     expected: Sequence[Detections],
     found: Sequence[Detections],
-    thresholds: FloatArray,
+    rule: DecisionRule,
 ) -> tuple[str, ...]:
     """Return the names of photos that have a true positive before and nothing after.
 
-    Args:
-        thresholds: ``[C]`` float32.
+    Both at the thresholds.
     """
     return tuple(
         photo.path.name
         for photo, before, after in zip(photos, expected, found, strict=True)
-        if true_positives(before.above(thresholds), photo).any()
-        and not len(after.above(thresholds))
+        if true_positives(rule.decide(before), photo).any()
+        and not len(rule.decide(after))
     )
 
 

@@ -208,14 +208,15 @@ def _write_documents(
     photos: tuple[Photo, ...],
     found: list[Detections],
 ) -> None:
-    scores, tiles = manifest.thresholds.scores, manifest.tiling()
+    tiles = manifest.tiling()
     size_px = manifest.input.height_px, manifest.input.width_px
     height_px, width_px = tiles.picture_size_px if tiles else size_px
     statistics = reference.measure_reference(
         photos,
         found,
         split=manifest.metrics.split,
-        thresholds={label: scores[label] for label in manifest.labels},
+        labels=manifest.labels,
+        thresholds=manifest.thresholds,
         input_height_px=height_px,
         input_width_px=width_px,
     )

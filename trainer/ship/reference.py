@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.detections import Detections
+from models.manifest import Thresholds
 from models.preprocess import Frame, letterbox_image
 from trainer.data.dataset import Photo, read_photo
 
@@ -83,7 +84,8 @@ def measure_reference(
     found: Sequence[Detections],
     *,
     split: str,
-    thresholds: dict[str, float],
+    labels: Sequence[str],
+    thresholds: Thresholds,
     input_height_px: int,
     input_width_px: int,
 ) -> Reference:
@@ -91,20 +93,20 @@ def measure_reference(
 
     Args:
         found: One for each photo, down to a low score.
-        thresholds: Score threshold by label, in the order of the labels.
+        labels: Names in the order of the label numbers.
     """
     figures = [
         brightness_and_sharpness(read_photo(photo), input_height_px, input_width_px)
         for photo in photos
     ]
-    limits = np.array(list(thresholds.values()), np.float32)
-    kept = [detections.above(limits) for detections in found]
-    labels = {}
-    for index, (label, threshold) in enumerate(thresholds.items()):
+    rule = thresholds.decision_rule(labels)
+    kept = [rule.decide(detections) for detections in found]
+    by_label = {}
+    for index, label in enumerate(labels):
         scores = np.concatenate([d.scores[d.labels == index] for d in kept])
         counts, _ = np.histogram(scores, HISTOGRAM_BINS, (0, 1))
-        labels[label] = LabelScores(
-            threshold=threshold,
+        by_label[label] = LabelScores(
+            threshold=thresholds.scores[label],
             scores=_spread(scores),
             histogram=tuple(int(n) for n in counts),
         )
@@ -114,7 +116,7 @@ def measure_reference(
         brightness=_spread([brightness for brightness, _ in figures]),
         sharpness=_spread([sharpness for _, sharpness in figures]),
         detections_per_photo=_spread([len(detections) for detections in kept]),
-        labels=labels,
+        labels=by_label,
     )
 
 

@@ -17,8 +17,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from models.errors import DatasetError
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.stratify import assign_subsets, sorted_by_hash
@@ -104,10 +102,10 @@ def train_curve(
 
 def _measured(photos: Sequence[Photo], outcome: Outcome) -> CurveTraining:
     record = outcome.run.record
-    scores = [record.thresholds.scores[label] for label in record.labels]
+    rule = record.thresholds.decision_rule(record.labels)
     # None only where all photos show one part, and those the study refuses
     map_33 = record.metrics.map_33 or 0.0
-    return CurveTraining(photos, outcome.found, np.array(scores, np.float32), map_33)
+    return CurveTraining(photos, outcome.found, rule, map_33)
 
 
 def _dataset_of(dataset: Dataset, subset: Subset) -> Dataset:

@@ -26,8 +26,8 @@ def pooled_metrics(crossed: CrossTraining, labels: Sequence[str]) -> Metrics:
     for fold in np.unique(crossed.fold_of):
         inside, outside = crossed.fold_of == fold, crossed.fold_of != fold
         chosen = choose_thresholds(*_part(crossed, outside), labels, SPLIT_NAME)
-        scores = np.array([chosen.scores[label] for label in labels], np.float32)
-        total += astuple(count(*_part(crossed, inside), scores))
+        rule = chosen.decision_rule(labels)
+        total += astuple(count(*_part(crossed, inside), rule))
     counts = Counts(*(int(number) for number in total))
     return metrics_of(crossed.found, crossed.photos, len(labels), counts, SPLIT_NAME)
 

@@ -237,6 +237,42 @@ def test_changed_overlap_of_nms_is_refused(sealed: Package, tmp_path: Path) -> N
     assert "iou_threshold is 0.9, not 0.65" in caught.value.why
 
 
+def test_changed_rule_for_double_boxes_is_refused(
+    sealed: Package, tmp_path: Path
+) -> None:
+    before = sealed.manifest.thresholds
+    changed = before.model_copy(update={"cross_class_iou": 0.5})
+    wrong = reseal(sealed, tmp_path / "wrong", resealed.nothing, thresholds=changed)
+    with pytest.raises(PackageError) as caught:
+        read_golden_set(wrong)
+    assert f"cross_class_iou is 0.5, not {before.cross_class_iou}" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("cross_class_iou", "defects"), [(None, (0, 1, 2)), (0.7, (0, 2))]
+)
+def test_decisions_of_golden_frames_follow_the_rule_for_double_boxes(
+    cross_class_iou: float | None, defects: tuple[int, ...]
+) -> None:
+    rows = (BOX, 0.9, 0), (MOVED_9, 0.8, 1), (MOVED_9, 0.7, 0), (BOX, 0.4, 0)
+    frame = GoldenFrame(
+        file="0.png", good=False, detections=golden_detections(found(*rows))
+    )
+    thresholds = Thresholds(
+        scores={"a": 0.5, "b": 0.5},
+        iou_threshold=0.9,
+        cross_class_iou=cross_class_iou,
+        rule=ThresholdRule.BEST_F1,
+        chosen_on="val",
+        images=1,
+        good_images=0,
+    )
+    golden = golden_set([frame], ["a", "b"], thresholds)
+    assert golden.frames[0].defects == defects
+    assert golden.thresholds is not None
+    assert golden.thresholds.cross_class_iou == cross_class_iou
+
+
 def test_swapped_labels_are_refused(sealed: Package, tmp_path: Path) -> None:
     wrong = reseal(
         sealed, tmp_path / "wrong", resealed.nothing, labels=("red", "bright")

@@ -29,7 +29,7 @@ import numpy as np
 from models.boxes import FloatArray, IntArray
 from models.detections import Detections
 from models.manifest import ThresholdRule, Thresholds
-from models.postprocess import IOU_THRESHOLD
+from models.postprocess import CROSS_CLASS_IOU, IOU_THRESHOLD
 from trainer.data.dataset import Photo
 from trainer.evaluation.intervals import trials_to_show, upper_bound
 from trainer.evaluation.thresholds.limits import (
@@ -114,6 +114,7 @@ def choose_thresholds(
             for label, score in zip(labels, scores, strict=True)
         },
         iou_threshold=IOU_THRESHOLD,
+        cross_class_iou=CROSS_CLASS_IOU,
         rule=limit.rule if limit else ThresholdRule.BEST_F1,
         target=limit.share if limit else None,
         chosen_on=split,

@@ -72,6 +72,22 @@ def show(
     return made.apply_rules(found, stamp, PIXELS, made.region_map(sim_model()))
 
 
+@pytest.mark.parametrize(("cross_class_iou", "defects"), [(None, 2), (0.7, 1)])
+def test_part_with_boxes_of_two_labels_is_decided_by_the_package(
+    cross_class_iou: float | None, defects: int
+) -> None:
+    both = [seen(100, SCRATCH), seen(101, 1 - SCRATCH, 0.8)]
+    found = Detections(
+        np.concatenate([each.boxes for each in both]),
+        np.concatenate([each.scores for each in both]),
+        np.concatenate([each.labels for each in both]),
+    )
+    made = channel(is_triggered=True)
+    regions = made.region_map(replace(sim_model(), cross_class_iou=cross_class_iou))
+    result = made.apply_rules(found, Stamp(0, S, S, None), PIXELS, regions)
+    assert len(result.detections) == defects
+
+
 def flicker(numbers: Sequence[int], x_px: float) -> list[Detections]:
     """Return frames; a defect is in every other one, so each time it is a new one."""
     return [no_detections() if n % 2 else seen(x_px) for n in numbers]

@@ -13,10 +13,12 @@ from edge.rules.regions import (
     unknown_labels,
 )
 from models.detections import Detections, no_detections
+from models.postprocess import CROSS_CLASS_IOU, DecisionRule
 from tests.examples import example_count
 
 LABELS = ("scratch", "dent")
 PACKAGE = np.array([0.5, 0.6], np.float32)
+RULE = DecisionRule(PACKAGE, CROSS_CLASS_IOU)
 WIDTH_PX, HEIGHT_PX = 200, 100
 SQUARE = [(0, 0), (0.5, 0), (0.5, 1), (0, 1)]  # the left half
 RIGHT = [(0.5, 0), (1, 0), (1, 1), (0.5, 1)]
@@ -44,7 +46,7 @@ def seen(*defects: tuple[float, float, int, float], side_px: float = 10) -> Dete
 
 def kept(regions: list[Region], found: Detections) -> list[tuple[float, str]]:
     """Return centre x and region of what is kept."""
-    drawn = RegionMap(regions, LABELS, PACKAGE)
+    drawn = RegionMap(regions, LABELS, RULE)
     left = drawn.filter(found, WIDTH_PX, HEIGHT_PX)
     names = drawn.region_names(left, WIDTH_PX, HEIGHT_PX)
     centres = (left.boxes[:, 0] + left.boxes[:, 2]) / 2
@@ -54,7 +56,7 @@ def kept(regions: list[Region], found: Detections) -> list[tuple[float, str]]:
 def test_without_regions_the_whole_picture_counts_by_the_package() -> None:
     found = seen((20, 50, 0, 0.9), (180, 50, 1, 0.6), (100, 50, 1, 0.55))
     assert kept([], found) == [(20, ""), (180, "")]
-    assert RegionMap([], LABELS, PACKAGE).lowest_thresholds.tolist() == PACKAGE.tolist()
+    assert RegionMap([], LABELS, RULE).lowest_thresholds.tolist() == PACKAGE.tolist()
 
 
 def test_outside_every_inspect_region_nothing_counts() -> None:
@@ -100,11 +102,31 @@ def test_region_raises_and_lowers_the_threshold_of_one_label_only() -> None:
 
 def test_output_is_decoded_with_the_lowest_threshold_in_force() -> None:
     left = inspect("left", SQUARE, thresholds={"scratch": 0.8, "dent": 0.2})
-    assert RegionMap(
-        [left], LABELS, PACKAGE
-    ).lowest_thresholds.tolist() == pytest.approx([0.8, 0.2])
-    drawn = RegionMap([left, inspect("right", RIGHT)], LABELS, PACKAGE)
+    assert RegionMap([left], LABELS, RULE).lowest_thresholds.tolist() == pytest.approx(
+        [0.8, 0.2]
+    )
+    drawn = RegionMap([left, inspect("right", RIGHT)], LABELS, RULE)
     assert drawn.lowest_thresholds.tolist() == pytest.approx([0.5, 0.2])
+
+
+def test_boxes_of_two_labels_at_one_place_are_one_defect() -> None:
+    found = seen((50, 50, 1, 0.9), (51, 50, 0, 0.8), (54, 50, 0, 0.7))
+    # 51 overlaps the dent by 0.82, 54 by 0.43: a second defect that touches it
+    assert kept([], found) == [(50, ""), (54, "")]
+
+
+def test_packages_without_the_rule_report_both_boxes() -> None:
+    found = seen((50, 50, 1, 0.9), (50, 50, 0, 0.8))
+    earlier = RegionMap([], LABELS, DecisionRule(PACKAGE))
+    assert len(earlier.filter(found, WIDTH_PX, HEIGHT_PX)) == 2
+
+
+def test_box_that_does_not_count_in_its_region_removes_no_other() -> None:
+    strict = inspect("left", SQUARE, thresholds={"dent": 0.95})
+    found = seen((50, 50, 1, 0.9), (50, 50, 0, 0.8))
+    assert kept([strict, inspect("right", RIGHT)], found) == [(50, "left")]
+    beside = seen((99.5, 50, 1, 0.9), (100.5, 50, 0, 0.8))
+    assert kept([mask(SQUARE), inspect("right", RIGHT)], beside) == [(100.5, "right")]
 
 
 @pytest.mark.parametrize(("side_px", "counts"), [(29, False), (30, True)])
@@ -114,7 +136,7 @@ def test_longer_side_decides_about_the_size(side_px: float, counts: bool) -> Non
 
 
 def test_region_stays_on_the_part_when_the_resolution_changes() -> None:
-    drawn = RegionMap([inspect("left", SQUARE)], LABELS, PACKAGE)
+    drawn = RegionMap([inspect("left", SQUARE)], LABELS, RULE)
     found = seen((90, 50, 0, 0.9))
     assert len(drawn.filter(found, 200, 100)) == 1
     assert len(drawn.filter(found, 100, 100)) == 0

@@ -7,6 +7,7 @@ import pytest
 
 from models.detections import Detections, no_detections
 from models.manifest import Metrics, ThresholdRule, Thresholds
+from models.postprocess import CROSS_CLASS_IOU, DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import (
     average_precision,
@@ -57,6 +58,11 @@ def thresholds(score: float) -> Thresholds:
     )
 
 
+def rule(score: float) -> DecisionRule:
+    """Return the rule of one threshold for the labels a and b."""
+    return DecisionRule(np.full(2, score, np.float32), CROSS_CLASS_IOU)
+
+
 def test_perfect_detections_score_one() -> None:
     photos = [photo(0), photo(1)]
     answer = [found((BOX, 0.9, 0)), found((BOX, 0.8, 1))]
@@ -80,14 +86,36 @@ def test_overlap_between_a_third_and_a_half_counts_for_map_33_only() -> None:
 
 
 def test_wrong_class_is_an_error_and_not_an_escape() -> None:
-    counts = count([found((BOX, 0.9, 1))], [photo(0)], np.full(2, 0.5, np.float32))
+    counts = count([found((BOX, 0.9, 1))], [photo(0)], rule(0.5))
     assert (counts.true_positives, counts.reported, counts.escaped) == (0, 1, 0)
 
 
 def test_second_detection_of_one_box_is_wrong() -> None:
     answer = found((BOX, 0.9, 0), (BOX, 0.8, 0))
-    counts = count([answer], [photo(0)], np.full(2, 0.5, np.float32))
+    counts = count([answer], [photo(0)], rule(0.5))
     assert (counts.true_positives, counts.reported) == (1, 2)
+
+
+def test_boxes_of_two_classes_on_one_defect_are_one_detection() -> None:
+    answer = found((BOX, 0.9, 0), (BOX, 0.8, 1))
+    counts = count([answer], [photo(0)], rule(0.5))
+    assert (counts.true_positives, counts.reported) == (1, 1)
+    apart = count([answer], [photo(0)], DecisionRule(rule(0.5).score_thresholds))
+    assert (apart.true_positives, apart.reported) == (1, 2)
+
+
+def test_average_precision_uses_the_boxes_that_are_no_detections_of_their_own() -> None:
+    photos = [photo(0), photo(1)]
+    answer = [found((BOX, 0.9, 0)), found((BOX, 0.9, 0), (BOX, 0.8, 1))]
+    merged = thresholds(0.5).model_copy(update={"cross_class_iou": CROSS_CLASS_IOU})
+    per_class, one = (
+        measure(answer, photos, ("a", "b"), each, "val")
+        for each in (thresholds(0.5), merged)
+    )
+    assert (per_class.recall, one.recall) == (1.0, 0.5)
+    assert (per_class.precision, one.precision) == (2 / 3, 0.5)
+    assert per_class.map_50 == one.map_50 == pytest.approx(1.0)
+    assert per_class.escapes == one.escapes == 0
 
 
 def test_overkill_without_a_good_part_is_not_measured() -> None:

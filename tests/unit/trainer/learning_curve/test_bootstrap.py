@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.detections import Detections
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import average_precisions
 from trainer.learning_curve.bootstrap import draw_photos, mean_precisions, recall_parts
@@ -49,7 +50,9 @@ def test_precision_of_a_draw_equals_pycocotools_on_its_photos() -> None:
 
 
 def test_boxes_are_counted_by_photo_and_class() -> None:
-    hits, boxes = recall_parts(FOUND, PHOTOS, np.array([0.01, 2.0], np.float32))
+    hits, boxes = recall_parts(
+        FOUND, PHOTOS, DecisionRule(np.array([0.01, 2.0], np.float32))
+    )
     assert boxes.sum(axis=0).tolist() == [20, 20]
     assert 0 < hits[:, 0].sum() <= 20
     assert hits[:, 1].sum() == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.detections import Detections
+from models.postprocess import CROSS_CLASS_IOU, DecisionRule
 from trainer.data.dataset import Photo
 from trainer.report.figures import (
     MatchedPhoto,
@@ -14,11 +15,11 @@ from trainer.report.figures import (
     worst_photos,
 )
 
-THRESHOLD = np.full(3, 0.5, np.float32)
+RULE = DecisionRule(np.full(3, 0.5, np.float32), CROSS_CLASS_IOU)
 
 
 def matched(photos: list[Photo], found: list[Detections]) -> list[MatchedPhoto]:
-    return [match_photo(d, p, THRESHOLD) for d, p in zip(found, photos, strict=True)]
+    return [match_photo(d, p, RULE) for d, p in zip(found, photos, strict=True)]
 
 
 def test_escaped_photos_come_before_other_faults(
@@ -53,7 +54,7 @@ def test_confusion_counts_every_box_and_every_report_once(
 def test_average_precision_of_a_label_is_the_area_below_its_curve(
     photos: list[Photo], found: list[Detections]
 ) -> None:
-    first, second, unused = label_figures(found, photos, THRESHOLD)
+    first, second, unused = label_figures(found, photos, RULE)
     assert first.boxes == second.boxes == 3
     assert (first.found, first.false_positives) == (1, 0)
     assert first.average_precision == pytest.approx(34 / 101)  # recall 0 to 0.33

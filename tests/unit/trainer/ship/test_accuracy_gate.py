@@ -8,6 +8,7 @@ import pytest
 
 from models.detections import Detections, no_detections
 from models.manifest import ThresholdRule, Thresholds
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import measure
 from trainer.ship.accuracy_gate import AccuracyDrops, lost_photos, measure_drops
@@ -123,4 +124,4 @@ def test_photo_is_lost_when_its_true_positives_leave_no_detection() -> None:
     photos = [photo("lost"), photo("kept"), photo("never"), photo("good", good=True)]
     before = [scored(0.9), scored(0.9), scored(0.9, left_px=11), scored(0.9)]
     after = [scored(0.4), scored(0.6), no_detections(), no_detections()]
-    assert lost_photos(photos, before, after, THRESHOLDS) == ("lost",)
+    assert lost_photos(photos, before, after, DecisionRule(THRESHOLDS)) == ("lost",)

@@ -12,6 +12,7 @@ import pytest
 from graftline import main
 from models.detections import Detections
 from models.errors import DatasetError, TrainingError
+from models.postprocess import DecisionRule
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, Photo, open_dataset
 from trainer.detectors.weights import TransferReport
@@ -211,7 +212,8 @@ def test_pooled_figures_use_thresholds_of_the_other_folds() -> None:
     assert metrics.overkill == 0.5
     assert metrics.escapes == 0.5
     assert (metrics.images, metrics.good_images, metrics.split) == (8, 4, "folds")
-    perfect = count(found[:4], photos[:4], np.array([0.75], np.float32))
+    rule = DecisionRule(np.array([0.75], np.float32))
+    perfect = count(found[:4], photos[:4], rule)
     assert (perfect.true_positives, perfect.alarmed) == (2, 0)
 
 

@@ -52,8 +52,7 @@ def scene(
 def counted(
     found: list[Detections], photos: list[Photo], thresholds: Thresholds
 ) -> Counts:
-    scores = [thresholds.scores[label] for label in thresholds.scores]
-    return count(found, photos, np.array(scores, np.float32))
+    return count(found, photos, thresholds.decision_rule(list(thresholds.scores)))
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1])
