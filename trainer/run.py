@@ -75,6 +75,14 @@ class ScheduleRecord(BaseModel):
     mined_photos: int | None = Field(
         default=None, description="Good photos of a round of mining; null = as usual."
     )
+    unvalidated: tuple[int, ...] = Field(
+        default=(),
+        description="Steps after which a validation was due and had no time.",
+    )
+    unmined: tuple[int, ...] = Field(
+        default=(),
+        description="Steps before which a round of mining was due and had no time.",
+    )
     reduced: tuple[str, ...] = Field(
         default=(), description="What the minutes left no time for."
     )

@@ -115,8 +115,8 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--minutes",
         type=positive_float,
-        help="time for the whole training, validation included; where it is short, the "
-        "input is smaller, or fewer photos are measured, with a message",
+        help="time for the whole training, at most a tenth of it for measuring; where "
+        "it is short, fewer photos are measured or the input is smaller, with a message",
     )
     parser.add_argument(
         "--batch",

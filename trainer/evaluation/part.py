@@ -55,21 +55,21 @@ def predict_in_time(
     label_count: int,
     *,
     least: int,
-    is_late: Callable[[], bool],
+    is_late: Callable[[int], bool],
     on_photo: Callable[[], None] | None = None,
 ) -> tuple[tuple[Photo, ...], list[Detections]]:
     """Return the photos that there was time for, in their own order, and detections.
 
     Args:
         least: Photos that are measured in any case.
-        is_late: Called before each other photo.
+        is_late: Called before each other photo, with the photos measured.
 
     Returns:
         An even part of the photos, and one ``Detections`` for each.
     """
     found: dict[int, Detections] = {}
     for index in spread_order(photos):
-        if len(found) >= least and is_late():
+        if len(found) >= least and is_late(len(found)):
             break
         found[index] = predict_photos(
             detector, [photos[index]], label_count, on_photo=on_photo

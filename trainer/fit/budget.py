@@ -7,7 +7,9 @@ From then on every step is compared with the clock: if the machine becomes slowe
 steps are planned, if it becomes faster, more. The schedule stays a cosine that reaches
 its end; only its speed changes, without a jump of the learning rate.
 
-No budget is refused: ``time_plan`` chooses less work where it is short.
+No budget is refused: ``time_plan`` chooses less work where it is short. Validations,
+mining and the measurement at the end take at most ``MEASURED_SHARE`` of the minutes
+together, whatever else the machine does; only the least measurement may take more.
 
 Only ``budget_of`` reads a clock; the other functions take times as seconds.
 """
@@ -21,8 +23,15 @@ SLOW_STEPS = 3  # after a start; not counted
 PACE_STEPS = 10  # counted before the first plan
 PACE_KNOWN_AFTER = SLOW_STEPS + PACE_STEPS
 MAX_PACE_STEPS = 50  # the pace is the mean of at most this many latest steps
+# The load of the machine has changed where so many steps in a row are so many times
+# slower, or faster, than the mean: the steps before them no longer count.
+CHANGE_STEPS, CHANGE_FACTOR = 3, 1.5
 TOLERANCE = 0.02  # of the budget: an end that is planned this far off is moved
 LATE_SHARE = 0.05  # of the budget: nothing is left out for an end this much later
+MEASURED_SHARE = 0.1  # of the budget, for all work that trains nothing
+FINAL_SHARE = 0.06  # of the budget, of it for the measurement at the end
+MINING_SHARE = 0.02  # of the budget, of it for all rounds of mining
+LEAST_PHOTOS = 24  # of the measurement at the end: mAP on fewer is too noisy
 CLOSING_S = 1.0  # to write weights and record
 CLOSING_SHARE = 1.3  # thresholds, metrics and report on top of detection; measured 1.26
 
@@ -36,7 +45,7 @@ class Pace:
 
     def __init__(self) -> None:
         self.latest_s = 0.0
-        self._slow = SLOW_STEPS
+        self._slow, self._counted = SLOW_STEPS, 0
         self._recent: deque[float] = deque(maxlen=MAX_PACE_STEPS)
 
     def add(self, seconds: float) -> None:
@@ -44,13 +53,26 @@ class Pace:
         self.latest_s = seconds
         if self._slow > 0:
             self._slow -= 1
-        else:
-            self._recent.append(seconds)
+            return
+        self._recent.append(seconds)
+        self._counted += 1
+        if self._has_changed():
+            for _ in range(len(self._recent) - CHANGE_STEPS):
+                self._recent.popleft()
+
+    def _has_changed(self) -> bool:
+        steps = list(self._recent)
+        before, latest = steps[:-CHANGE_STEPS], steps[-CHANGE_STEPS:]
+        if len(before) < CHANGE_STEPS:
+            return False
+        mean_s = sum(before) / len(before)
+        is_slower = min(latest) > CHANGE_FACTOR * mean_s
+        return is_slower or max(latest) * CHANGE_FACTOR < mean_s
 
     @property
     def is_known(self) -> bool:
         """Whether enough steps were counted."""
-        return len(self._recent) >= PACE_STEPS
+        return self._counted >= PACE_STEPS
 
     @property
     def step_s(self) -> float:
@@ -93,6 +115,11 @@ class TimeBudget:
         # At least one step: with a short budget and long steps the end would otherwise
         # be moved after each step.
         return missed_s > max(TOLERANCE * self.total_s, step_s)
+
+    @property
+    def measured_s(self) -> float:
+        """Seconds that all validations, mining and the last measurement may take."""
+        return MEASURED_SHARE * self.total_s
 
     def is_late(self, now_s: float, reserve_s: float = 0.0) -> bool:
         """Return whether the end is missed by more than is tolerated.

@@ -24,7 +24,6 @@ MINED_AT = (0.2, 0.4, 0.6)  # of the schedule: all before ``CLOSE_UP_PHASE``
 MIN_SCORE = 0.05
 MAX_CENTRES = 5  # of a photo, the highest scores
 MAX_PHOTOS, MIN_PHOTOS = 100, 10  # of a round
-TIME_SHARE = 0.1  # of a budget of minutes, for all rounds together
 
 Predict = Callable[[TrainableDetector, Sequence[Photo]], Sequence[Detections]]
 """Returns the detections of a network on photos, highest score first."""
@@ -68,14 +67,19 @@ class HardNegatives:
         """
         return sum(at > phase for at in MINED_AT) * len(self._next_part()) * photo_s
 
+    @property
+    def next_count(self) -> int:
+        """Photos of the next round."""
+        return len(self._next_part())
+
     def limit(self, seconds: float, photo_s: float) -> None:
         """Mine fewer photos where a training has little time.
 
         Args:
-            seconds: That the training may take.
+            seconds: That all rounds together may take.
             photo_s: Seconds to predict on one photo.
         """
-        fitting = int(TIME_SHARE * seconds / max(photo_s * len(MINED_AT), 1e-6))
+        fitting = int(seconds / max(photo_s * len(MINED_AT), 1e-6))
         self.max_photos = min(MAX_PHOTOS, max(MIN_PHOTOS, fitting))
 
     def mine(self, model: TrainableDetector, phase: float) -> None:

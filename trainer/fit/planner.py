@@ -5,6 +5,7 @@ budget of minutes, the end of the schedule. From then on the end is adapted to t
 clock.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,14 @@ from dataclasses import replace
 
 from models.counted import counted
 from trainer.fit.budget import (
+    CLOSING_S,
+    CLOSING_SHARE,
+    FINAL_SHARE,
+    LEAST_PHOTOS,
+    MINING_SHARE,
     PACE_KNOWN_AFTER,
     Pace,
     TimeBudget,
-    closing_s,
 )
 from trainer.fit.engine import Training
 from trainer.fit.hard_negatives import HardNegatives
@@ -34,10 +39,11 @@ class TrainingClock:
     Attributes:
         now_s: Monotonic clock at the end of the latest step.
         pace: Seconds per step, without the work between steps (validation, mining).
+        measured_s: Seconds of that work, including those before an interruption.
     """
 
     def __init__(self) -> None:
-        self.pace = Pace()
+        self.pace, self.measured_s = Pace(), 0.0
         self.now_s = self._started_s = self._mark_s = time.monotonic()
         self._earlier_s = 0.0
 
@@ -65,7 +71,9 @@ class TrainingClock:
         """Exclude the time of the block from the step's time."""
         started_s = time.monotonic()
         yield
-        self._mark_s += time.monotonic() - started_s
+        took_s = time.monotonic() - started_s
+        self._mark_s += took_s
+        self.measured_s += took_s
 
 
 class Planner:
@@ -82,6 +90,8 @@ class Planner:
     Attributes:
         on_reduced: Called when more is left out.
         is_planned: Whether pace and plan are known.
+        unvalidated: Steps after which a validation was due and had no time.
+        unmined: Steps before which a round of mining was due and had no time.
     """
 
     def __init__(
@@ -100,6 +110,13 @@ class Planner:
         self.budget = None if repeated else budget
         self._training, self._validator = training, validator
         self._negatives, self._clock, self._repeated = negatives, clock, repeated
+        self.unvalidated: list[int] = list(repeated.unvalidated if repeated else ())
+        self.unmined: list[int] = list(repeated.unmined if repeated else ())
+        # Seconds of a step when `photo_s` of the validator was measured: the load of
+        # the machine may change after it.
+        self._probed_pace_s = self._probed_photo_s = 0.0
+        if self.budget and validator.photo_s:
+            self._limit_mining(self.budget)
 
     @property
     def planned_steps(self) -> int:
@@ -108,6 +125,7 @@ class Planner:
 
     def update(self) -> None:
         """Fit validations and schedule to the pace, once it is known."""
+        self._note_probe()
         if self._repeated:
             # Planned at the step at which the first training knew its pace, so that
             # both validate at the same steps.
@@ -136,6 +154,68 @@ class Planner:
         if self.budget:
             deadline_s = self.budget.deadline_s - earlier_s
             self.budget = replace(self.budget, deadline_s=deadline_s)
+
+    def may_validate(self) -> bool:
+        """Return whether there is time for the validation that is due now."""
+        photos, held_out = len(self._validator.photos), self._validator.held_out
+        needed_s = photos * self._photo_s()
+        if self._training.is_finished and photos == len(held_out):
+            needed_s *= CLOSING_SHARE  # it is the measurement at the end
+        else:
+            needed_s += self._final_s()
+        return self._may_measure(needed_s, self.unvalidated, "validation")
+
+    def may_mine(self) -> bool:
+        """Return whether there is time for the round of mining that is due now."""
+        photos = self._negatives.next_count if self._negatives else 0
+        needed_s = photos * self._photo_s() + self._final_s()
+        return self._may_measure(needed_s, self.unmined, "search for hard negatives")
+
+    def is_measured_enough(self, final_s: float) -> bool:
+        """Return whether the measurement at the end has had its time.
+
+        Args:
+            final_s: Seconds that it takes, thresholds and report included.
+        """
+        spent_s = self._clock.measured_s + final_s
+        return self.budget is not None and spent_s > self.budget.measured_s
+
+    def _may_measure(self, needed_s: float, left_out: list[int], name: str) -> bool:
+        """Return the leader's decision; what is left out is recorded."""
+        step = self._training.step
+        if self._repeated:
+            return step not in left_out
+        if not self.budget:
+            return True
+        fits = self._clock.measured_s + needed_s <= self.budget.measured_s
+        if not self._training.group.leader_number(fits):
+            if not left_out:
+                self._leave_out(f"there is no time for each {name}")
+            left_out.append(step)
+        return step not in left_out
+
+    def _note_probe(self) -> None:
+        """Note the pace at which the time of a photo was measured."""
+        photo_s, pace = self._validator.photo_s, self._clock.pace
+        if pace.is_known and photo_s != self._probed_photo_s:
+            self._probed_photo_s, self._probed_pace_s = photo_s, pace.step_s
+
+    def _photo_s(self) -> float:
+        """Return the seconds of a photo at the present load of the machine."""
+        self._note_probe()
+        if not self._probed_pace_s:
+            return self._validator.photo_s
+        return self._validator.photo_s * self._clock.pace.step_s / self._probed_pace_s
+
+    def _final_s(self) -> float:
+        """Return the seconds of the measurement at the end, at the present load."""
+        validator = self._validator
+        each_s = self._photo_s() * CLOSING_SHARE
+        needed_s = validator.final_count * each_s
+        if not (self.budget and validator.selects):
+            return needed_s
+        least_s = min(LEAST_PHOTOS, validator.final_count) * each_s
+        return max(least_s, min(needed_s, FINAL_SHARE * self.budget.total_s))
 
     def state_end(self, photos: int) -> None:
         """State in words what the end of a budget has left out.
@@ -182,17 +262,19 @@ class Planner:
             self._training.group,
         )
         with self._clock.paused():
-            if group.is_leader and not validator.photo_s:
+            is_new = not validator.photo_s
+            if group.is_leader and is_new:
                 validator.probe(training.average.model)
             steps = training.schedule.steps
             if self.budget:
-                self._limit_mining(self.budget)
+                if is_new:
+                    self._limit_mining(self.budget)
                 steps = int(group.leader_number(self._fitting_steps(self.budget)))
             chosen = (0, 0)
             if group.is_leader:
                 train_s = steps * self._clock.pace.step_s
                 chosen = plan_validation(
-                    train_s, validator.photo_s, len(validator.held_out)
+                    train_s, self._photo_s(), len(validator.held_out), self._other_s()
                 )
             count, photos = (int(group.leader_number(value)) for value in chosen)
             validator.plan(count, photos)
@@ -204,9 +286,22 @@ class Planner:
 
     def _limit_mining(self, budget: TimeBudget) -> None:
         if self._negatives:
-            seconds = self._training.group.leader_number(budget.total_s)
-            photo_s = self._training.group.leader_number(self._validator.photo_s)
+            seconds = MINING_SHARE * budget.total_s
+            photo_s = self._training.group.leader_number(self._photo_s())
             self._negatives.limit(seconds, photo_s)
+
+    def _mining_s(self) -> float:
+        """Return the seconds of the remaining rounds of mining."""
+        if not self._negatives:
+            return 0.0
+        return self._negatives.remaining_s(self._training.phase, self._photo_s())
+
+    def _other_s(self) -> float:
+        """Return the seconds that are left for validations."""
+        if not self.budget:
+            return math.inf
+        spent_s = self._clock.measured_s + self._final_s() + self._mining_s()
+        return self.budget.measured_s - spent_s
 
     def _end_in_time(self, budget: TimeBudget) -> None:
         """Follow the clock before the pace is known: a short training ends here."""
@@ -221,12 +316,11 @@ class Planner:
 
     def _closing_s(self) -> float:
         """Return the seconds after the last step."""
-        validator = self._validator
-        needed_s = closing_s(validator.final_count, validator.photo_s)
+        validator, needed_s = self._validator, self._final_s()
         if validator.count and len(validator.photos) == len(validator.held_out):
             # The last validation is the final measurement: not made twice.
-            needed_s -= validator.final_count * validator.photo_s
-        return needed_s
+            needed_s -= needed_s / CLOSING_SHARE
+        return CLOSING_S + needed_s
 
     def _probe_again(self) -> None:
         """Measure the detection once more, now that there are detections.
@@ -256,9 +350,9 @@ class Planner:
 
     def _fitting_steps(self, budget: TimeBudget) -> int:
         """Return the total of steps that end in time, besides all other work."""
-        validator, training = self._validator, self._training
-        reserve_s = self._closing_s() + validator.remaining_s()
-        if self._negatives:
-            reserve_s += self._negatives.remaining_s(training.phase, validator.photo_s)
-        step_s = self._clock.pace.step_s
-        return budget.steps(self._clock.now_s, training.step, step_s, reserve_s)
+        # What has no time left is not done: see `may_validate`.
+        most_s = budget.measured_s - self._clock.measured_s - self._final_s()
+        other_s = self._validator.remaining_s(self._photo_s()) + self._mining_s()
+        reserve_s = self._closing_s() + max(0.0, min(other_s, most_s))
+        step, step_s = self._training.step, self._clock.pace.step_s
+        return budget.steps(self._clock.now_s, step, step_s, reserve_s)

@@ -35,7 +35,7 @@ from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.part import measured_part, predict_in_time
 from trainer.evaluation.thresholds.choose import choose_thresholds
 from trainer.evaluation.torch_detector import TorchDetector
-from trainer.fit.budget import CLOSING_SHARE, TimeBudget, budget_of
+from trainer.fit.budget import CLOSING_SHARE, LEAST_PHOTOS, TimeBudget, budget_of
 from trainer.fit.checkpoint import CheckpointFile, stored_plan
 from trainer.fit.disk_space import require_space
 from trainer.fit.distributed.data_parallel import require_share, synchronize
@@ -69,7 +69,6 @@ from trainer.fit.sampler import (
 from trainer.fit.session import TrainingCurve, TrainingSession
 from trainer.fit.speed import measure_speed
 from trainer.fit.time_plan import (
-    LEAST_PHOTOS,
     PROBE_S,
     TimePlan,
     fit_to_time,
@@ -264,7 +263,9 @@ def _train_steps(
         # Batch. Negatives are mined at the start of an epoch, never where a training
         # happens to resume: it gets the samples of the uninterrupted one.
         if session.is_epoch_boundary:
-            if session.mine_negatives():
+            with clock.paused():
+                is_mined = session.mine_negatives()
+            if is_mined:
                 checkpoint.save(session)  # a resumed training does not mine again
             clock.start_step()
         images, targets = next(batches)
@@ -282,7 +283,8 @@ def _train_steps(
         is_epoch_end = session.is_epoch_boundary or training.is_finished
         if is_epoch_end:
             measurement = None
-            if validator.is_due(training.schedule, training.step):
+            is_due = validator.is_due(training.schedule, training.step)
+            if is_due and planner.may_validate():
                 with clock.paused():
                     measurement = validator.validate(training)
                 planner.end_early()
@@ -510,10 +512,13 @@ def _measured(
         return photos, predict_photos(detector, photos, labels, on_photo=on_photo)
     started_s = time.monotonic()
 
-    def is_late() -> bool:
+    def is_late(measured: int) -> bool:
         now_s = time.monotonic()
+        # With the next photo.
+        took_s = (now_s - started_s) * (measured + 1) / max(1, measured)
         # Thresholds, metrics and report of these photos come after it.
-        return budget.is_late(now_s, (now_s - started_s) * (CLOSING_SHARE - 1))
+        is_late = budget.is_late(now_s, took_s * (CLOSING_SHARE - 1))
+        return is_late or session.planner.is_measured_enough(took_s * CLOSING_SHARE)
 
     return predict_in_time(
         detector, photos, labels, least=LEAST_PHOTOS, is_late=is_late, on_photo=on_photo

@@ -102,6 +102,8 @@ class TrainingSession:
         training, negatives = self.training, self.negatives
         if not (negatives and negatives.is_due(training.phase)):
             return False
+        if not self.planner.may_mine():
+            return False
         if training.group.is_leader:
             negatives.mine(training.average.model, training.phase)
         name, own = f"negatives {training.step}", json.dumps(negatives.state())
@@ -127,6 +129,8 @@ class TrainingSession:
             measured_photos=len(self.validator.photos),
             final_photos=final_photos if final_photos < held_out else 0,
             mined_photos=self.negatives.max_photos if self.negatives else None,
+            unvalidated=tuple(self.planner.unvalidated),
+            unmined=tuple(self.planner.unmined),
             reduced=tuple(self.planner.reduced),
             minutes=budget.total_s / 60 if budget else None,
             ended_early=self.validator.ended_early,
@@ -141,6 +145,8 @@ class TrainingSession:
             "seconds": self.clock.seconds,
             "losses": (self.curve.loss_sum, self.curve.loss_count),
             "is_planned": self.planner.is_planned,
+            "measured_s": self.clock.measured_s,
+            "left_out": (self.planner.unvalidated, self.planner.unmined),
             "schedule": (schedule.steps, schedule.past),
             "watch": self.validator.state(),
             "negatives": self.negatives.state() if self.negatives else None,
@@ -177,4 +183,8 @@ class TrainingSession:
         self.curve.points = curve
         self.curve.loss_sum, self.curve.loss_count = loss_sum, loss_count
         self.clock.add_earlier(earlier_s)
+        self.clock.measured_s = float(state.get("measured_s", 0.0))  # not in 0.1
+        unvalidated, unmined = state.get("left_out", ((), ()))
+        self.planner.unvalidated = [int(step) for step in unvalidated]
+        self.planner.unmined = [int(step) for step in unmined]
         self.planner.resume(is_planned=is_planned, earlier_s=earlier_s)

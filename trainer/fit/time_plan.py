@@ -3,8 +3,9 @@
 What is left out, in this order:
 
 1. measurements while training (``validation.plan_validation``);
-2. the size of the input, as long as small defects stay as large as a detector needs;
-3. photos of the measurement at the end: an even part instead of all held-out ones;
+2. photos of the measurement at the end, down to ``LEAST_PHOTOS``: an even part instead
+   of all held-out ones, in ``FINAL_SHARE`` of the time;
+3. the size of the input, as long as small defects stay as large as a detector needs;
 4. tiles, and the rest of the input's size, down to ``SMALLEST_INPUT_PX``;
 5. steps: there may be a single one.
 
@@ -19,7 +20,13 @@ from typing import Any
 
 from models.counted import counted
 from trainer.data.dataset import Photo
-from trainer.fit.budget import CLOSING_S, CLOSING_SHARE, closing_s
+from trainer.fit.budget import (
+    CLOSING_S,
+    CLOSING_SHARE,
+    FINAL_SHARE,
+    LEAST_PHOTOS,
+    closing_s,
+)
 from trainer.fit.input_size import (
     SIZE_MULTIPLE_PX,
     SMALLEST_BOX_PX,
@@ -32,8 +39,6 @@ from trainer.fit.tiling import TileMode
 
 SMALLEST_INPUT_PX = 320  # of the longer side; below, whole parts become too small
 WANTED_STEPS = 60  # past the usual warm-up; fewer only where nothing else is left
-LEAST_PHOTOS = 24  # of the final measurement: mAP on fewer is too noisy
-MEASURED_SHARE = 0.3  # of the minutes, for the measurement at the end
 WARMUP_SHARE = 0.25  # of the steps: a short training needs its highest rate too
 PROBE_S = 2.0  # with less time left, nothing is measured first
 
@@ -121,13 +126,11 @@ def fit_to_time(
     choices = list(_choices(options, recipe, photos))
     all_photos = len(held_out)
     least = min(LEAST_PHOTOS, all_photos) if options.selects else all_photos
-    for keeps, is_part in ((True, False), (True, True), (False, True)):
-        fitting = [each for each in choices if each.keeps_small_defects or not keeps]
-        # The first choice that fits is the largest one; a part of the photos is
-        # measured at the input that leaves the most time, except for tiles.
-        for choice in fitting[-1:] if is_part and keeps else fitting:
-            room = _photos_in_time(speed, choice, left_s)
-            if room >= (least if is_part else all_photos):
+    for keeps in (True, False):
+        # The first choice that fits is the largest one.
+        for choice in choices:
+            room = _photos_in_time(speed, choice, left_s, least)
+            if room >= least and (choice.keeps_small_defects or not keeps):
                 return _fitted(options, recipe, choice, room, all_photos, speed, left_s)
     return _fitted(options, recipe, choices[-1], least, all_photos, speed, left_s)
 
@@ -147,12 +150,12 @@ def _fitted(
     return _plan(options, recipe, choice, part, held_out, steps=steps, photo_s=photo_s)
 
 
-def _photos_in_time(speed: Speed, choice: _Choice, left_s: float) -> int:
+def _photos_in_time(speed: Speed, choice: _Choice, left_s: float, least: int) -> int:
     """Return how many photos can be measured besides the wanted steps."""
     steps_s = WANTED_STEPS * speed.step_s(choice.step_pixels)
-    for_photos_s = min(left_s - steps_s, MEASURED_SHARE * left_s) - CLOSING_S
     each_s = speed.photo_s(choice.photo_pixels) * CLOSING_SHARE
-    return math.floor(for_photos_s / each_s)
+    fitting = math.floor((left_s - steps_s - CLOSING_S) / each_s)
+    return min(fitting, max(least, math.floor(FINAL_SHARE * left_s / each_s)))
 
 
 def _choices(

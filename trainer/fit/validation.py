@@ -56,11 +56,14 @@ class Measurement:
     photos: int = 0
 
 
-def plan_validation(train_s: float, photo_s: float, photos: int) -> tuple[int, int]:
+def plan_validation(
+    train_s: float, photo_s: float, photos: int, most_s: float = math.inf
+) -> tuple[int, int]:
     """Return how often to validate, and on how many photos.
 
     Args:
         photo_s: Seconds to detect and score on one photo.
+        most_s: Seconds that all validations together may take.
 
     Returns:
         Two zeros if even two validations would take too long.
@@ -72,7 +75,7 @@ def plan_validation(train_s: float, photo_s: float, photos: int) -> tuple[int, i
     >>> plan_validation(10, 0.08, 60)
     (0, 0)
     """
-    predictions = int(TIME_SHARE * train_s / photo_s)
+    predictions = int(max(0.0, min(TIME_SHARE * train_s, most_s)) / photo_s)
     part = min(photos, max(MIN_PHOTOS, predictions // USUAL_VALIDATIONS))
     if part < photos <= predictions // (USUAL_VALIDATIONS // 2):
         part = photos  # all of them five times rather than some ten times
@@ -176,11 +179,15 @@ class Validator:
         # rounding.
         return step >= schedule.steps or since >= 1 / self.count - 1e-9
 
-    def remaining_s(self) -> float:
-        """Return the seconds that the remaining validations take."""
+    def remaining_s(self, photo_s: float) -> float:
+        """Return the seconds that the remaining validations take.
+
+        Args:
+            photo_s: Seconds to detect and score on one photo now.
+        """
         done = self.history[-1].phase if self.history else 0.0
         left = math.ceil(self.count * (1 - done) - 1e-6)
-        return left * len(self.photos) * self.photo_s
+        return left * len(self.photos) * photo_s
 
     def validate(self, training: Training) -> Measurement:
         """Measure the leader's average, and keep it if it is the best so far."""

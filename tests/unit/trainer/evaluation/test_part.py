@@ -69,7 +69,7 @@ def test_measurement_ends_in_time_but_not_before_the_least_photos(
     every = held_out.splits["val"]
     calls = count(4 + 1)
     part, found = predict_in_time(
-        Blind(), every, 2, least=4, is_late=lambda: next(calls) > fits
+        Blind(), every, 2, least=4, is_late=lambda _: next(calls) > fits
     )
     assert len(part) == len(found) == measured
     assert part == measured_part(every, measured)

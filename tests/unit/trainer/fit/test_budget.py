@@ -5,7 +5,14 @@ from itertools import pairwise
 
 import pytest
 
-from trainer.fit.budget import PACE_STEPS, SLOW_STEPS, Pace, TimeBudget, closing_s
+from trainer.fit.budget import (
+    CHANGE_STEPS,
+    PACE_STEPS,
+    SLOW_STEPS,
+    Pace,
+    TimeBudget,
+    closing_s,
+)
 from trainer.fit.engine import FINAL_LR_SHARE, Schedule
 
 RESERVE_S = 20.0
@@ -67,6 +74,21 @@ def test_first_steps_do_not_count_for_the_pace() -> None:
         pace.add(0.5)
     assert pace.is_known
     assert pace.step_s == pytest.approx(0.5)
+
+
+def test_pace_follows_a_load_that_lasts_and_not_one_slow_step() -> None:
+    pace = Pace()
+    for _ in range(SLOW_STEPS + 30):
+        pace.add(1.0)
+    pace.add(8.0)
+    pace.add(8.0)
+    assert pace.step_s < 1.5
+    pace.add(8.0)
+    assert pace.step_s == pytest.approx(8.0)
+    assert pace.is_known  # although only three steps count
+    for _ in range(CHANGE_STEPS + 4):
+        pace.add(1.0)
+    assert pace.step_s == pytest.approx(1.0)
 
 
 def test_moved_end_changes_no_past_learning_rate_and_makes_no_jump() -> None:

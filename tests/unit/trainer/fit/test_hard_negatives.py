@@ -139,9 +139,9 @@ def test_rounds_are_smaller_where_a_training_has_little_time() -> None:
     photos = [photo(n, is_good=True) for n in range(300)]
     negatives = HardNegatives(photos, Finder(detections(0.9)))
     assert negatives.remaining_s(0.0, 0.2) == pytest.approx(60)
-    negatives.limit(60, 0.2)
+    negatives.limit(6, 0.2)
     assert negatives.remaining_s(0.0, 0.2) <= 6
-    negatives.limit(1, 0.2)
+    negatives.limit(0.1, 0.2)
     assert negatives.max_photos == 10
-    negatives.limit(6000, 0.2)
+    negatives.limit(600, 0.2)
     assert negatives.max_photos == 100

@@ -177,6 +177,42 @@ def test_work_that_is_left_out_is_stated(time: Clock) -> None:
     assert plan.reduced == ["first", *stated]
 
 
+def test_validation_without_time_is_left_out_stated_once_and_repeated(
+    time: Clock,
+) -> None:
+    training, clock, subject = unplanned_training(), TrainingClock(), validator()
+    plan = Planner(training, subject, None, clock, TimeBudget(600, time.now_s + 600))
+    do_steps(training, clock, time, PACE_KNOWN_AFTER)
+    plan.update()
+    assert plan.may_validate()
+    clock.measured_s = 0.1 * 600  # by validations under load
+    for _ in range(2):
+        do_steps(training, clock, time, 1)
+        assert not plan.may_validate()
+    assert plan.unvalidated == [PACE_KNOWN_AFTER + 1, PACE_KNOWN_AFTER + 2]
+    assert [text for text in plan.reduced if "validation" in text] == [
+        "--minutes 10 is short: there is no time for each validation"
+    ]
+    record = ScheduleRecord(
+        steps=600, steps_per_epoch=4, unvalidated=tuple(plan.unvalidated)
+    )
+    again = Planner(training, subject, None, clock, None, record)
+    assert not again.may_validate()
+    training.step += 1
+    assert again.may_validate()
+
+
+def test_run_without_minutes_validates_and_mines_whatever_it_costs(
+    time: Clock,
+) -> None:
+    training, clock = fresh_training(), TrainingClock()
+    plan = Planner(training, validator(), None, clock, None)
+    clock.measured_s = time.now_s
+    assert plan.may_validate()
+    assert plan.may_mine()
+    assert not plan.is_measured_enough(1e6)
+
+
 def test_repeated_run_is_validated_as_often_from_the_same_step(time: Clock) -> None:
     training, clock, subject = fresh_training(), TrainingClock(), validator()
     record = ScheduleRecord(

@@ -7,12 +7,11 @@ import pytest
 
 from models.tiles import Tiles
 from trainer.data.dataset import Photo
-from trainer.fit.budget import closing_s
+from trainer.fit.budget import CLOSING_SHARE, FINAL_SHARE, LEAST_PHOTOS, closing_s
 from trainer.fit.options import WARMUP_STEPS, Recipe, TrainOptions, resolve
 from trainer.fit.speed import Speed
 from trainer.fit.tiling import TileMode
 from trainer.fit.time_plan import (
-    LEAST_PHOTOS,
     WANTED_STEPS,
     TimePlan,
     fit_to_time,
@@ -61,17 +60,27 @@ def test_enough_minutes_leave_nothing_out() -> None:
     assert enough.photo_s == pytest.approx(0.235)
 
 
-def test_large_defects_are_trained_at_a_smaller_input_before_photos_are_left_out() -> (
-    None
-):
+def test_photos_are_left_out_of_the_measurement_before_the_input_is_smaller() -> None:
     short = plan(options(), photos(20, LARGE_PX), photos(399, LARGE_PX), 230)
+    assert short.size_px is None
+    assert LEAST_PHOTOS < short.final_photos < 399
+    measured_s = short.final_photos * short.photo_s * CLOSING_SHARE
+    assert measured_s <= FINAL_SHARE * 230
+    (text,) = short.reduced
+    assert text == (
+        f"--minutes 4 is short: the run is measured on {short.final_photos} of 399 "
+        "held-out photos, an even part"
+    )
+
+
+def test_large_defects_are_trained_at_a_smaller_input_where_steps_are_few() -> None:
+    short = plan(options(), photos(20, LARGE_PX), photos(399, LARGE_PX), 60)
     assert short.size_px is not None
     assert 320 <= short.size_px < 640
-    assert short.final_photos == 0
+    assert short.final_photos == LEAST_PHOTOS
     side = short.size_px
-    (text,) = short.reduced
     assert (
-        text
+        short.reduced[0]
         == f"--minutes 4 is short: the input is {side} x {side} px, not 640 x 640 px"
     )
 
@@ -118,7 +127,7 @@ def test_tiles_stay_while_a_part_of_the_photos_can_be_measured() -> None:
     assert isinstance(recipe.tiles, Tiles)
     held_out = photos(399, SMALL_PX, 4000)
     fits = plan(wanted, large, held_out, 600, photo_s=2.0)
-    assert (fits.size_px, fits.final_photos > LEAST_PHOTOS) == (None, True)
+    assert (fits.size_px, fits.final_photos) == (None, LEAST_PHOTOS)
     short = plan(wanted, large, held_out, 100, photo_s=2.0)
     assert short.size_px is not None
     assert "not tiles of 640 x 640 px; small defects may be missed" in short.reduced[0]

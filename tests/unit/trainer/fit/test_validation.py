@@ -77,8 +77,7 @@ def test_validations_are_spread_over_the_schedule_and_end_with_the_last_step() -
     subject.history.append(Measurement(10, 0.1, 0, 0))
     assert not subject.is_due(SCHEDULE, 19)
     assert subject.is_due(SCHEDULE, 100)
-    subject.photo_s = 0.5
-    assert subject.remaining_s() == pytest.approx(9 * 12 * 0.5)
+    assert subject.remaining_s(0.5) == pytest.approx(9 * 12 * 0.5)
 
 
 def test_earlier_average_is_restored_only_where_it_was_clearly_better() -> None:
@@ -107,6 +106,6 @@ def test_photos_that_select_nothing_are_never_validated_on() -> None:
     )
     subject.plan(10, 12)
     assert not any(subject.is_due(SCHEDULE, step) for step in range(101))
-    assert subject.remaining_s() == 0
+    assert subject.remaining_s(0.5) == 0
     subject.restore(validator().state())
     assert not subject.is_due(SCHEDULE, 100)
