@@ -116,7 +116,7 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=positive_float,
         help="time for the whole training, at most a tenth of it for measuring; where "
-        "it is short, fewer photos are measured or the input is smaller, with a message",
+        "it is short, fewer photos are measured or the input is smaller, as printed",
     )
     parser.add_argument(
         "--batch",
