@@ -40,7 +40,7 @@ LATE = """
 @given(st.integers())
 def test_of_a_late_fault(value):
     time.sleep(0.4)
-    assert abs(value) < 100, "the fault"
+    assert value == 0, "the fault"  # on a busy machine there are few examples
 """
 
 
