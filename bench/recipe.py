@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             "seconds": record.seconds,
             "curve": [point.model_dump() for point in record.curve],
             "metrics": record.metrics.model_dump(),
-            "recall_at_good_parts_alarmed": recalls(found, held_out, classes),
+            "recall_at_one_threshold": recalls(found, held_out),
         }
         write_result(RESULTS / "recipe" / f"{name}.json", document)
     return 0

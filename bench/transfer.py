@@ -120,9 +120,7 @@ def measure_cell(
         "pretrained_sha256": record.pretrained_sha256,
         "dataset_sha256": dataset.sha256,
         "metrics": record.metrics.model_dump(),
-        "recall_at_good_parts_alarmed": recalls(
-            outcome.found, outcome.photos, len(dataset.labels)
-        ),
+        "recall_at_one_threshold": recalls(outcome.found, outcome.photos),
         "train_s": record.seconds,
         "machine": machine,
     }

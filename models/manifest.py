@@ -168,6 +168,39 @@ class ThresholdRule(StrEnum):
     BEST_F1 = "best-f1"
 
 
+class PromiseBasis(StrEnum):
+    """Which detectors scored the parts that a promise is stated on."""
+
+    HELD_OUT = "held-out"  # this one, which was not trained on them
+    FOLDS = "folds"  # those of a cross-training, each not trained on its own parts
+
+
+class Promise(_Part):
+    """What held-out parts promise of new ones like them, by order statistics.
+
+    Parts are good ones for the rule of overkill, defective ones for that of escapes.
+    """
+
+    share: Share = Field(
+        description="On average at most this share of parts like these is alarmed, or "
+        "escapes. Based on folds it holds approximately, and twice as much at most."
+    )
+    parts: Quantity = Field(
+        description="Parts that were counted; frames of one scene are one part."
+    )
+    basis: PromiseBasis = PromiseBasis.HELD_OUT
+    groups: Quantity | None = Field(
+        default=None,
+        description="Groups that the parts are of, none of them trained on by the "
+        "detector that scored them. Null = not known.",
+    )
+    unseen_group: Share | None = Field(
+        default=None,
+        description="The share that is not exceeded, on average, for a part of a group "
+        "that was not seen; groups weigh the same. Null = no group is known.",
+    )
+
+
 class Thresholds(_Part):
     """Score from which a detection counts, for each label, and why."""
 
@@ -184,18 +217,23 @@ class Thresholds(_Part):
         description="Share of good parts that may be alarmed, or of defective "
         "ones that may escape, as the rule says.",
     )
+    promise: Promise | None = Field(
+        default=None,
+        description="What it is on new parts. Null = nothing is promised, or chosen by "
+        "an earlier version.",
+    )
     reached: Share | None = Field(
-        default=None, description="That share on the photos that chose them."
+        default=None, description="That share on the parts that chose them."
     )
     cross_checked: Share | None = Field(
         default=None,
-        description="That share when each fifth of the photos is judged by "
-        "thresholds chosen on the other four.",
+        description="Of an earlier version: that share when each fifth of the photos "
+        "is judged by thresholds chosen on the other four.",
     )
     at_most: Share | None = Field(
         default=None,
         description="That share is not higher, with one-sided 95 % confidence "
-        "(Clopper-Pearson, on the worse of the two counts).",
+        "(Clopper-Pearson).",
     )
     photos_to_show: int | None = Field(
         default=None,

@@ -37,7 +37,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.outputs import refuse_inside
 from trainer.detectors.base import Architecture
 from trainer.detectors.yolox_blocks import Activation
-from trainer.evaluation.thresholds.limits import ENOUGH_GOOD, OVERKILL_TARGET
+from trainer.evaluation.thresholds.limits import LEAST_GOOD, OVERKILL_TARGET
 from trainer.fit import recipe
 from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.distributed.torchrun import run_distributed
@@ -146,15 +146,16 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-overkill",
         type=share,
         metavar="SHARE",
-        help="share of good parts that may be alarmed, for example 1%% (default: "
-        f"{OVERKILL_TARGET:.0%}% where there are {ENOUGH_GOOD} good parts to measure "
-        "on)",
+        help="share of new good parts that may be alarmed on average, for example 1%% "
+        f"(default: {OVERKILL_TARGET:.0%}% where there are {LEAST_GOOD} good parts to "
+        "measure on)",
     )
     limits.add_argument(
         "--max-escape",
         type=share,
         metavar="SHARE",
-        help="share of defective parts that may escape, for example 0.5%%",
+        help="share of new defective parts that may escape on average, for example "
+        "0.5%%",
     )
 
 

@@ -56,7 +56,7 @@ class TrainedParts:
         }
         if not limited.get(thresholds.rule):
             return thresholds
-        claims = dict.fromkeys(("reached", "cross_checked", "at_most"))
+        claims = dict.fromkeys(("promise", "reached", "cross_checked", "at_most"))
         return thresholds.model_copy(update=claims)
 
 

@@ -274,7 +274,7 @@ class Planner:
             if group.is_leader:
                 train_s = steps * self._clock.pace.step_s
                 chosen = plan_validation(
-                    train_s, self._photo_s(), len(validator.held_out), self._other_s()
+                    train_s, self._photo_s(), len(validator.defective), self._other_s()
                 )
             count, photos = (int(group.leader_number(value)) for value in chosen)
             validator.plan(count, photos)

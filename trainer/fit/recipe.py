@@ -34,6 +34,7 @@ from trainer.evaluation.leakage import trained_parts
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.part import measured_part, predict_in_time
 from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.thresholds.parts import PhotoOrigins
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.fit.budget import CLOSING_SHARE, LEAST_PHOTOS, TimeBudget, budget_of
 from trainer.fit.checkpoint import CheckpointFile, stored_plan
@@ -461,8 +462,12 @@ def _finish(
     photos, found = _measured(session, recipe, kept_step, observer)
     session.planner.state_end(len(photos))
     split = _held_out_name(dataset)
-    known = trained_parts(dataset.split_assignment, dataset.for_training()[0], photos)
-    chosen = choose_thresholds(found, photos, labels, split, options.limit)
+    trained_on = dataset.for_training()[0]
+    known = trained_parts(dataset.split_assignment, trained_on, photos)
+    origins = PhotoOrigins.of(dataset.split_assignment, photos, trained_on)
+    chosen = choose_thresholds(
+        found, photos, labels, split, options.limit, origins=origins
+    )
     thresholds = known.without_claims(chosen)
     points = session.curve.points
     record = RunRecord(

@@ -1,8 +1,10 @@
 """Validation during training, which may end the training early.
 
 The moving average is measured a few times over the schedule, on all held-out photos
-or on an even part of them, for at most about a twentieth of the time. One measurement
-is noisy; decisions use the mean of the last three.
+with a defect or on an even part of them, for at most about a twentieth of the time. One
+measurement is noisy; decisions use the mean of the last three. Held-out good parts take
+no part: what is promised of false alarms is stated on them, so nothing may be chosen on
+them before.
 
 * A default schedule (neither epochs nor minutes were given) is shortened if that mean
   has not risen for a quarter of the schedule.
@@ -100,7 +102,8 @@ class Validator:
         selects: Whether the photos may end the training or choose weights.
 
     Attributes:
-        held_out: All photos that could be validated on; never trained on.
+        held_out: All photos that are measured on at the end; never trained on.
+        defective: Those with a defect: all that could be validated on.
         photo_s: Seconds to detect and score on one photo; 0 before ``probe``.
         count: Validations over the whole schedule.
         photos: The photos that are validated on: all or an even part.
@@ -127,6 +130,7 @@ class Validator:
         self.history: list[Measurement] = []
         self.ended_early = False
         self.held_out, self.label_count, self._size_px = held_out, label_count, size_px
+        self.defective = tuple(photo for photo in held_out if not photo.is_good)
         self._tiles, self._may_end_early, self.selects = tiles, may_end_early, selects
         self._best: dict[str, Any] = {}
         self._best_index = -1
@@ -159,11 +163,11 @@ class Validator:
 
         Args:
             count: Validations over the whole schedule; 0 = never.
-            photos: Number of photos, an even part of all.
+            photos: Number of photos, an even part of those with a defect.
         """
-        if not self.selects:
+        if not (self.selects and self.defective):
             count = photos = 0
-        self.count, self.photos = count, even_part(self.held_out, photos)
+        self.count, self.photos = count, even_part(self.defective, photos)
 
     def is_due(self, schedule: Schedule, step: int) -> bool:
         """Return whether to validate after a step that ended an epoch, or all.

@@ -15,12 +15,12 @@ from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.intervals import wilson
 from trainer.evaluation.metrics import true_positives
-from trainer.evaluation.thresholds.search import (
+from trainer.evaluation.thresholds.choose import LOWEST_THRESHOLD, NEVER
+from trainer.evaluation.thresholds.scored import (
     ScoredImage,
     by_kind,
     highest_scores,
     score_images,
-    shift_thresholds,
 )
 from trainer.report.charts import Axis, Band, LineSeries, PointMark, line_chart
 
@@ -98,6 +98,18 @@ def _dropped(
         - int(true_positives(rule.decide(image.found), image.photo).sum())
         for image in images
     )
+
+
+def shift_thresholds(thresholds: FloatArray, shift: float) -> FloatArray:
+    """Return thresholds moved together.
+
+    Args:
+        thresholds: ``[C]`` float32.
+        shift: 0 leaves them, 1 moves all to ``NEVER``, -1 to ``LOWEST_THRESHOLD``.
+    """
+    up, down = NEVER - thresholds, thresholds - LOWEST_THRESHOLD
+    moved: FloatArray = thresholds + (up if shift >= 0 else down) * np.float32(shift)
+    return moved
 
 
 def with_intervals(hits: IntArray, trials: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,10 +3,10 @@
 It compares averages (mAP; recall, overkill and escapes at the chosen thresholds) and
 single photos: a part whose defects are all lost is named, because an average hides it.
 
-Thresholds are optimistic on the photos that they were chosen on: 1 of 75 good boards
-alarmed, and 6 of 75 with thresholds chosen without those photos (cross-checked). Any
-other arithmetic changes the scores slightly and loses that optimism. So the share that
-the thresholds limit may rise to its cross-checked value.
+Thresholds are optimistic on the photos that they were chosen on: just above the score
+of one good part, they let that part pass. Any other arithmetic changes the scores
+slightly and loses that optimism. So the share that the thresholds limit may rise to the
+promised one, or in a run of an earlier version to its cross-checked value.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class AccuracyDrops:
     good_step: float  # share of one good photo
     defective_step: float  # share of one defective photo
     # by how much overkill rises on photos that the thresholds were not chosen on
-    # (cross-checked); 0 = unknown
+    # (promised, or cross-checked); 0 = unknown
     overkill_optimism: float = 0.0
     escapes_optimism: float = 0.0  # the same for escapes
 
@@ -108,7 +108,9 @@ def measure_drops(
         found: Detections of the variant, one for each photo.
         thresholds: The scores, and how far their limited share is optimistic.
     """
-    optimism = max(0.0, (thresholds.cross_checked or 0) - (thresholds.reached or 0))
+    promised = thresholds.promise.share if thresholds.promise else 0.0
+    expected_share = max(promised, thresholds.cross_checked or 0)
+    optimism = max(0.0, expected_share - (thresholds.reached or 0))
     limits_escapes = thresholds.rule is ThresholdRule.ESCAPES
     defective = sum(not photo.is_good for photo in photos)
     boxes = sum(len(photo.labels) for photo in photos)

@@ -15,17 +15,24 @@ from models.manifest import Metrics
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import Counts, count, metrics_of
 from trainer.evaluation.thresholds.choose import choose_thresholds
+from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.study.folds import CrossTraining
 
 SPLIT_NAME = "folds"
 
 
-def pooled_metrics(crossed: CrossTraining, labels: Sequence[str]) -> Metrics:
-    """Return the metrics of one set that is as large as all folds."""
+def pooled_metrics(
+    crossed: CrossTraining, labels: Sequence[str], limit: ErrorLimit | None = None
+) -> Metrics:
+    """Return the metrics of one set that is as large as all folds.
+
+    Args:
+        limit: Of the run; None = the default rule.
+    """
     total = np.zeros(len(fields(Counts)), np.int64)
     for fold in np.unique(crossed.fold_of):
         inside, outside = crossed.fold_of == fold, crossed.fold_of != fold
-        chosen = choose_thresholds(*_part(crossed, outside), labels, SPLIT_NAME)
+        chosen = choose_thresholds(*_part(crossed, outside), labels, SPLIT_NAME, limit)
         rule = chosen.decision_rule(labels)
         total += astuple(count(*_part(crossed, inside), rule))
     counts = Counts(*(int(number) for number in total))

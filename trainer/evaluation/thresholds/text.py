@@ -1,13 +1,20 @@
-"""States in a few sentences how thresholds were chosen, and what the photos prove."""
+"""States in a few sentences how thresholds were chosen, and what they promise."""
 
+from collections.abc import Iterator
 from typing import assert_never
 
-from models.manifest import ThresholdRule, Thresholds
-from trainer.evaluation.thresholds.limits import ENOUGH_GOOD, allowed_errors
+from models.counted import agreeing, counted
+from models.manifest import Promise, PromiseBasis, ThresholdRule, Thresholds
+from trainer.evaluation.thresholds.limits import LEAST_GOOD, OVERKILL_TARGET
+from trainer.evaluation.thresholds.order_statistics import parts_needed
+
+ROUNDING = 1e-9  # error of shares that are calculated from counts
 
 
 def thresholds_text(thresholds: Thresholds) -> str:
-    """Return how thresholds were chosen, and what the photos prove."""
+    """Return how thresholds were chosen, and what they promise."""
+    if thresholds.promise:
+        return " ".join(_promise(thresholds, thresholds.promise))
     target = thresholds.target or 0
     good, bad = thresholds.good_images, thresholds.images - thresholds.good_images
     match thresholds.rule:
@@ -27,12 +34,70 @@ def thresholds_text(thresholds: Thresholds) -> str:
             )
         case ThresholdRule.BEST_F1:
             return (
-                "Thresholds give each class its best balance of defects found and "
-                f"false alarms (F1). With at least {ENOUGH_GOOD} good parts they would "
-                "limit false alarms instead."
+                f"{_subject(thresholds)} the best balance of defects found and false "
+                "alarms (F1). Nothing is promised of new parts: that takes at least "
+                f"{LEAST_GOOD} good parts to measure on, and "
+                f"{parts_needed(OVERKILL_TARGET)} for at most "
+                f"{_percent(OVERKILL_TARGET)} of good parts alarmed."
             )
         case _:
             assert_never(thresholds.rule)
+
+
+def _subject(thresholds: Thresholds) -> str:
+    if len(set(thresholds.scores.values())) == 1:
+        return "One score threshold for all classes gives"
+    return "The score thresholds give each class"
+
+
+def _promise(thresholds: Thresholds, promise: Promise) -> Iterator[str]:
+    """Yield the promise, what was counted, what is missing, and what is assumed."""
+    is_overkill = thresholds.rule is ThresholdRule.OVERKILL
+    kind = "good" if is_overkill else "defective"
+    happen = "are alarmed" if is_overkill else "escape"
+    happened = "alarmed" if is_overkill else "escaped"
+    parts = promise.parts
+    yield (
+        "One score threshold for all classes: on average at most "
+        f"{_percent(promise.share)} of {kind} parts like these {happen}, by "
+        f"{counted(parts, f'{kind} part')} that nothing else was chosen on."
+    )
+    if promise.basis is PromiseBasis.FOLDS:
+        yield (
+            "They were scored by the detectors of the folds, which were not trained on "
+            "them: the share holds approximately, and for these detectors twice the "
+            "share is guaranteed."
+        )
+    if thresholds.reached is not None and thresholds.at_most is not None:
+        hits = round(thresholds.reached * parts)
+        yield (
+            f"{hits} of {parts} {happened}: with 95 % confidence at most "
+            f"{_percent(thresholds.at_most)}."
+        )
+    target = thresholds.target or promise.share
+    needed = parts_needed(target)
+    if parts < needed:
+        yield (
+            f"For {_percent(target)}, {needed - parts} more {kind} parts to measure on "
+            f"are missing: {needed} are needed."
+        )
+    yield from _assumption(promise, target)
+
+
+def _assumption(promise: Promise, target: float) -> Iterator[str]:
+    """Yield what parts the promise is for."""
+    if promise.groups is None or promise.unseen_group is None:
+        yield "This is for parts like these only: same product, camera and light."
+        return
+    groups = counted(promise.groups, "group")
+    yield (
+        f"The parts are of {groups} that {agreeing(promise.groups, 'was', 'were')} not "
+        f"trained on; at most {_percent(target)} in their mean, each with the same "
+        "weight. That is for groups like these. For any group that was not seen at "
+        f"most {_percent(promise.unseen_group)} is guaranteed on average: with "
+        f"{groups} nothing below {_percent(1 / (promise.groups + 1))} is possible "
+        "without assumptions."
+    )
 
 
 def _proof(
@@ -53,7 +118,7 @@ def _proof(
             f"To show {_percent(target)}, {thresholds.photos_to_show} {parts} without "
             f"{event} are needed."
         )
-    if hits > allowed_errors(target, total):
+    if thresholds.reached > target + ROUNDING:
         sentences.append(f"No thresholds reach {_percent(target)} on these photos.")
     return " ".join(sentences)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from models.manifest import ThresholdRule, Thresholds
+from models.manifest import Promise, ThresholdRule, Thresholds
 from tests.simulators.frames import write_frames
 from tests.simulators.photos import write_coco
 from trainer.data.dataset import Dataset, open_dataset
@@ -125,6 +125,7 @@ def test_thresholds_claim_nothing_for_parts_that_were_trained_on(
         rule=rule,
         target=0.02,
         reached=0.0,
+        promise=Promise(share=0.05, parts=19),
         at_most=0.05,
         chosen_on="val",
         images=9,
@@ -134,5 +135,7 @@ def test_thresholds_claim_nothing_for_parts_that_were_trained_on(
         defective=rule is ThresholdRule.ESCAPES, good=rule is ThresholdRule.OVERKILL
     )
     is_limited = rule is not ThresholdRule.BEST_F1
-    assert (known.without_claims(thresholds).at_most is None) is is_limited
+    left = known.without_claims(thresholds)
+    assert (left.at_most is None) is is_limited
+    assert (left.promise is None) is is_limited
     assert TrainedParts().without_claims(thresholds) == thresholds

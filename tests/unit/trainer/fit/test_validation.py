@@ -96,6 +96,26 @@ def test_earlier_average_is_restored_only_where_it_was_clearly_better() -> None:
         model.state_dict()[name].copy_(before)
 
 
+def test_good_parts_are_never_validated_on() -> None:
+    """What is promised of false alarms is stated on them."""
+    photos = tuple(photo(i, 3 * (i % 3 > 0)) for i in range(36))
+    subject = Validator(photos, 1, (64, 64), may_end_early=True)
+    subject.plan(10, 36)
+    assert len(subject.photos) == 24
+    assert not any(one.is_good for one in subject.photos)
+    assert len(subject.held_out) == 36  # all are measured on at the end
+    other = Validator(photos, 1, (64, 64), may_end_early=True)
+    other.restore(subject.state() | {"part": 36})  # of an earlier version
+    assert not any(one.is_good for one in other.photos)
+
+
+def test_without_a_defective_photo_nothing_is_validated() -> None:
+    good = tuple(photo(i, 0) for i in range(12))
+    subject = Validator(good, 1, (64, 64), may_end_early=True)
+    subject.plan(10, 12)
+    assert not subject.is_due(SCHEDULE, 100)
+
+
 def test_photos_that_select_nothing_are_never_validated_on() -> None:
     subject = Validator(
         tuple(photo(i, 3) for i in range(12)),

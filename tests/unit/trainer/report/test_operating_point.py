@@ -7,10 +7,12 @@ from models.detections import Detections
 from models.postprocess import CROSS_CLASS_IOU, DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import count
+from trainer.evaluation.thresholds.choose import LOWEST_THRESHOLD, NEVER
 from trainer.report.operating_point import (
     IN_USE,
     operating_curve,
     operating_panels,
+    shift_thresholds,
     with_intervals,
 )
 
@@ -47,6 +49,13 @@ def test_curve_counts_double_boxes_once_as_the_metrics_do(
     assert per_class.found[curve.shifts == IN_USE].tolist() > [counts.true_positives]
     assert (per_class.alarmed == curve.alarmed).all()
     assert (per_class.escaped == curve.escaped).all()
+
+
+def test_shift_moves_all_thresholds_between_lowest_and_never() -> None:
+    thresholds = np.array([0.3, 0.8], np.float32)
+    assert shift_thresholds(thresholds, 0) == pytest.approx([0.3, 0.8])
+    assert shift_thresholds(thresholds, 1) == pytest.approx([NEVER, NEVER])
+    assert shift_thresholds(thresholds, -1) == pytest.approx([LOWEST_THRESHOLD] * 2)
 
 
 def test_shares_without_any_photo_are_zero_and_unknown() -> None:

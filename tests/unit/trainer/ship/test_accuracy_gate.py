@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.detections import Detections, no_detections
-from models.manifest import ThresholdRule, Thresholds
+from models.manifest import Promise, ThresholdRule, Thresholds
 from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
 from trainer.evaluation.metrics import measure
@@ -81,9 +81,12 @@ def test_overkill_may_rise_to_its_cross_checked_value() -> None:
     assert "escapes" in replace(optimistic, escapes=0.03).refusal(LIMIT)
 
 
+@pytest.mark.parametrize(
+    "expected", [{"cross_checked": 0.08}, {"promise": Promise(share=0.08, parts=99)}]
+)
 @pytest.mark.parametrize("rule", [ThresholdRule.OVERKILL, ThresholdRule.ESCAPES])
-def test_optimism_is_the_cross_checked_share_minus_the_one_reached(
-    rule: ThresholdRule,
+def test_optimism_is_the_share_on_new_parts_minus_the_one_reached(
+    rule: ThresholdRule, expected: dict[str, float | Promise]
 ) -> None:
     thresholds = Thresholds(
         scores={"a": 0.5},
@@ -91,11 +94,10 @@ def test_optimism_is_the_cross_checked_share_minus_the_one_reached(
         rule=rule,
         target=0.02,
         reached=0.01,
-        cross_checked=0.08,
         chosen_on="val",
         images=2,
         good_images=1,
-    )
+    ).model_copy(update=expected)
     photos = [photo("bad"), photo("good", good=True)]
     found = [scored(0.9), no_detections()]
     metrics = measure(found, photos, ["a"], thresholds, "val")

@@ -8,7 +8,7 @@ import pytest
 from models.errors import DatasetError
 from models.manifest import ThresholdRule
 from trainer.data.dataset import Photo
-from trainer.evaluation.thresholds.limits import ErrorLimit, allowed_errors
+from trainer.evaluation.thresholds.limits import ErrorLimit
 
 
 def photo(defects: int) -> Photo:
@@ -26,10 +26,3 @@ def test_overkill_cannot_be_limited_without_good_parts() -> None:
 
 def test_escapes_can_be_limited_without_good_parts() -> None:
     ErrorLimit(ThresholdRule.ESCAPES, 0.01).check([photo(1)])
-
-
-@pytest.mark.parametrize(
-    ("share", "count", "expected"), [(0.02, 49, 0), (0.02, 50, 1), (0.29, 100, 29)]
-)
-def test_whole_photos_are_allowed(share: float, count: int, expected: int) -> None:
-    assert allowed_errors(share, count) == expected
