@@ -102,7 +102,7 @@ def line_chart(
         f'aria-label="{description}">',
         *_grid(x_axis, y_axis),
         *(_band(band, x_axis, y_axis) for band in bands),
-        *(_mark(x_axis, *mark) for mark in marks),
+        *(mark(x_axis, *one) for one in marks),
         *(_path(n, line, x_axis, y_axis) for n, line in _numbered(lines)),
         *(_point(point, x_axis, y_axis) for point in points),
         "</svg>",
@@ -146,7 +146,8 @@ def interval_bar(value: float, interval: tuple[float, float]) -> str:
     )
 
 
-def _x(axis: Axis, value: float) -> float:
+def x_place(axis: Axis, value: float) -> float:
+    """Return where a value lies on the horizontal axis, px."""
     return LEFT + (WIDTH - LEFT - RIGHT) * value / axis.high
 
 
@@ -155,7 +156,7 @@ def _y(axis: Axis, value: float) -> float:
 
 
 def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
-    floor, middle = HEIGHT - BOTTOM, (HEIGHT - BOTTOM + TOP) / 2
+    middle = (HEIGHT - BOTTOM + TOP) / 2
     parts = []
     for value in y_axis.ticks():
         y = _y(y_axis, value)
@@ -164,21 +165,28 @@ def _grid(x_axis: Axis, y_axis: Axis) -> list[str]:
             f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
             f"{y_axis.text(value)}</text>"
         )
-    for value in x_axis.ticks():
-        x = _x(x_axis, value)
-        parts.append(
-            f'<path class="tick" d="M{x:.1f} {floor}v4"/>'
-            f'<text x="{x:.1f}" y="{floor + 17}" text-anchor="middle">'
-            f"{x_axis.text(value)}</text>"
-        )
     parts.append(
-        f'<path class="axis" d="M{LEFT} {floor}H{WIDTH - RIGHT}"/>'
-        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" '
-        f'text-anchor="middle">{escape(x_axis.name)}</text>'
         f'<text class="name" transform="translate(11 {middle:.0f}) rotate(-90)" '
         f'text-anchor="middle">{escape(y_axis.name)}</text>'
     )
-    return parts
+    return [*parts, *axis_below(x_axis)]
+
+
+def axis_below(axis: Axis) -> Iterator[str]:
+    """Yield the horizontal axis: its line, ticks and name."""
+    floor = HEIGHT - BOTTOM
+    for value in axis.ticks():
+        x = x_place(axis, value)
+        yield (
+            f'<path class="tick" d="M{x:.1f} {floor}v4"/>'
+            f'<text x="{x:.1f}" y="{floor + 17}" text-anchor="middle">'
+            f"{axis.text(value)}</text>"
+        )
+    yield (
+        f'<path class="axis" d="M{LEFT} {floor}H{WIDTH - RIGHT}"/>'
+        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" '
+        f'text-anchor="middle">{escape(axis.name)}</text>'
+    )
 
 
 def _places(x: np.ndarray, y: np.ndarray, x_axis: Axis, y_axis: Axis) -> list[str]:
@@ -186,7 +194,7 @@ def _places(x: np.ndarray, y: np.ndarray, x_axis: Axis, y_axis: Axis) -> list[st
     xs = np.clip(x, 0, x_axis.high)
     ys = np.clip(y, 0, y_axis.high)
     return [
-        f"{_x(x_axis, float(left)):.1f} {_y(y_axis, float(top)):.1f}"
+        f"{x_place(x_axis, float(left)):.1f} {_y(y_axis, float(top)):.1f}"
         for left, top in zip(xs, ys, strict=True)
     ]
 
@@ -209,8 +217,11 @@ def _band(band: Band, x_axis: Axis, y_axis: Axis) -> str:
 
 def _point(point: PointMark, x_axis: Axis, y_axis: Axis) -> str:
     """Return a dot and the cross of its intervals."""
-    x, y = _x(x_axis, min(point.x, x_axis.high)), _y(y_axis, min(point.y, y_axis.high))
-    left, right = (_x(x_axis, min(side, x_axis.high)) for side in point.x_interval)
+    x, y = (
+        x_place(x_axis, min(point.x, x_axis.high)),
+        _y(y_axis, min(point.y, y_axis.high)),
+    )
+    left, right = (x_place(x_axis, min(side, x_axis.high)) for side in point.x_interval)
     low, high = (_y(y_axis, min(side, y_axis.high)) for side in point.y_interval)
     return (
         f'<path class="cross" d="M{left:.1f} {y:.1f}H{right:.1f}'
@@ -220,9 +231,9 @@ def _point(point: PointMark, x_axis: Axis, y_axis: Axis) -> str:
     )
 
 
-def _mark(axis: Axis, value: float, text: str, number: int) -> str:
+def mark(axis: Axis, value: float, text: str, number: int) -> str:
     """Return a thin line down to the horizontal axis, its text as a tooltip."""
-    x = _x(axis, min(value, axis.high))
+    x = x_place(axis, min(value, axis.high))
     return (
         f'<path class="mark {series(number)}" d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}">'
         f"<title>{escape(text)}</title></path>"

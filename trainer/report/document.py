@@ -54,6 +54,14 @@ class LabelReport(_Part):
     )
 
 
+class GroupReport(_Part):
+    """The good parts of one group."""
+
+    name: str
+    good: int
+    alarmed: int
+
+
 class PhotoReport(_Part):
     """One photo that the report shows."""
 
@@ -75,6 +83,9 @@ class ReportFigures(_Part):
     promise: str = Field(description="What the thresholds prove, in a few sentences.")
     operating_curve: tuple[OperatingPoint, ...]
     labels: tuple[LabelReport, ...]
+    groups: tuple[GroupReport, ...] = Field(
+        default=(), description="Empty where --group names none."
+    )
     confusion: tuple[tuple[int, ...], ...] = Field(
         description="Row = as labelled (last: nothing), column = as reported (last: "
         "nothing)."
@@ -114,6 +125,10 @@ def report_figures(
         labels=tuple(
             _label(one, names[one.label], float(scores[one.label]))
             for one in subject.labels
+        ),
+        groups=tuple(
+            GroupReport(name=_as_text(one.name), good=one.good, alarmed=one.alarmed)
+            for one in subject.groups
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in confused),
         worst=tuple(_photo(one) for one in worst),
@@ -160,12 +175,15 @@ def _label(one: LabelFigures, name: str, threshold: float) -> LabelReport:
 
 
 def _photo(one: MatchedPhoto) -> PhotoReport:
-    # JSON holds no bytes that are not UTF-8
-    path = one.photo.path.name.encode("utf-8", "backslashreplace").decode()
     return PhotoReport(
-        photo=path,
+        photo=_as_text(one.photo.path.name),
         sha256=one.photo.sha256,
         missed=int(one.missed.sum()),
         wrong=int((~one.right).sum()),
         escaped=one.escaped,
     )
+
+
+def _as_text(name: str) -> str:
+    """Return a name of a file as JSON holds it: without bytes that are not UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()

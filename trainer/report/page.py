@@ -14,8 +14,10 @@ from trainer.data.dataset import Dataset, Photo
 from trainer.evaluation.metrics import RIGHT_IOU
 from trainer.report.document import Study, report_figures
 from trainer.report.figures import label_figures, match_photo
+from trainer.report.groups import by_group, group_figures
 from trainer.report.markup import document
 from trainer.report.operating_point import operating_curve
+from trainer.report.part_scores import part_scores
 from trainer.report.sections import (
     ReportSubject,
     accuracy,
@@ -58,6 +60,8 @@ def write_report(  # noqa: PLR0913 (all are given by name)
     """
     refuse_foreign_figures(path)
     rule = thresholds.decision_rule(dataset.labels)
+    pairs = zip(found, photos, strict=True)
+    matched = [match_photo(one, photo, rule) for one, photo in pairs]
     subject = ReportSubject(
         title,
         dataset,
@@ -65,9 +69,11 @@ def write_report(  # noqa: PLR0913 (all are given by name)
         thresholds,
         metrics,
         record,
-        [match_photo(d, photo, rule) for d, photo in zip(found, photos, strict=True)],
+        matched,
         label_figures(found, photos, rule),
         operating_curve(found, photos, rule),
+        part_scores(found, photos),
+        group_figures(dataset, matched),
     )
     page = _page(subject, [part for study in studies for part in study.sections])
     figures = report_figures(subject, {s.name: s.document for s in studies})
@@ -119,6 +125,7 @@ def _page(subject: ReportSubject, studies: Sequence[str]) -> str:
         on_the_line(subject.metrics),
         accuracy(subject.metrics),
         by_label(subject),
+        by_group(subject.groups),
         charts(subject),
         worst(subject),
         alarmed_good(subject),

@@ -22,8 +22,10 @@ from trainer.report.figures import (
     confusion,
     worst_photos,
 )
+from trainer.report.groups import GroupFigures
 from trainer.report.markup import DASH, panel, table
 from trainer.report.operating_point import OperatingCurve, operating_panels
+from trainer.report.part_scores import PartScores, score_panel
 from trainer.report.photos import box_shape, photo_figure, text_shape
 from trainer.run import RunRecord
 
@@ -50,6 +52,8 @@ class ReportSubject:
     matched: list[MatchedPhoto]
     labels: list[LabelFigures]
     operating: OperatingCurve
+    parts: PartScores
+    groups: list[GroupFigures]  # empty where none is known
 
 
 def on_the_line(metrics: Metrics) -> str:
@@ -177,6 +181,7 @@ def charts(subject: ReportSubject) -> str:
         Axis("right when reported"),
     )
     panels = [
+        panel(*score_panel(subject.parts, subject.scores, names)),
         *(panel(*one) for one in operating_panels(subject.operating)),
         panel(
             "Precision and recall",
