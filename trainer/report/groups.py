@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from models.counted import counted
 from trainer.data.dataset import Dataset
 from trainer.data.splitting.group_pattern import group_names
 from trainer.data.splitting.grouping import below
@@ -69,6 +70,6 @@ def by_group(groups: Sequence[GroupFigures]) -> str:
     return (
         "<h2>Good parts alarmed, by group</h2><p>Parts of one group are alike, and a "
         "new group may differ from all of these: the spread between groups shows how "
-        f"far. Mean of the {len(groups)} groups, each with the same weight: "
+        f"far. Mean of {counted(len(groups), 'group')}, each with the same weight: "
         f"{mean:.1%}.</p>{table(columns, rows)}"
     )

@@ -115,7 +115,7 @@ def _dots(
     """Yield the dots of one lane, stacked from its floor.
 
     Args:
-        height: Of the lane, px.
+        height: Height of the lane, px.
     """
     columns: dict[int, list[tuple[float, str]]] = {}
     for score, name in sorted(values):

@@ -27,7 +27,7 @@ def pooled_metrics(
     """Return the metrics of one set that is as large as all folds.
 
     Args:
-        limit: Of the run; None = the default rule.
+        limit: As the run was trained with; None = the default rule.
     """
     total = np.zeros(len(fields(Counts)), np.int64)
     for fold in np.unique(crossed.fold_of):

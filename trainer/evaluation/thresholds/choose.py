@@ -9,8 +9,8 @@
 
 The move into the gap changes no decision on the held-out photos and can only lower the
 limited share on new ones; a score that another arithmetic changes slightly stays on its
-side. Moved, with 9 to 75 good parts, recall on new parts is half a point lower and
-overkill up to a third (bench/results/thresholds.json).
+side. With 9 or more good parts recall on new parts falls by half a point and overkill
+by up to a third of it (bench/results/thresholds.json).
 
 One threshold for each class is not chosen: with six classes the best combination for 75
 good parts alarms on four times the share that it was chosen for
@@ -102,7 +102,7 @@ def limited(
 
     Args:
         parts: Good ones, or defective ones; at least one.
-        limit: Of overkill, or of escapes.
+        limit: Overkill or escapes.
     """
     right = np.concatenate([image.found.scores[image.right] for image in images])
     wrong = np.concatenate([image.found.scores[~image.right] for image in images])

@@ -12,9 +12,8 @@ has the distribution Beta(j, n + 1 - j); its 95 % point is the Clopper-Pearson b
 Parts of one group (lot, day, design) are not independent. For a part of a group that
 was not seen, each of the ``G`` groups weighs the same, and the unseen group counts as
 one of ``G + 1``: below ``1 / (G + 1)`` nothing is guaranteed without assumptions. The
-threshold keeps the share in the mean over the groups; to keep it in the guarantee too,
-with 60 groups, costs more than half of the recall at a third of the share (tried in
-bench/thresholds.py with drawn scores).
+threshold keeps the share in the mean over the groups. To keep the guarantee below the
+share too, nearly no part of any group may be alarmed, and most of the recall is lost.
 
 Where low scores are the errors (a defective part escapes), all scores are negated.
 

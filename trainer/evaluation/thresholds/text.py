@@ -77,9 +77,10 @@ def _promise(thresholds: Thresholds, promise: Promise) -> Iterator[str]:
     target = thresholds.target or promise.share
     needed = parts_needed(target)
     if parts < needed:
+        missing = counted(needed - parts, f"more {kind} part")
         yield (
-            f"For {_percent(target)}, {needed - parts} more {kind} parts to measure on "
-            f"are missing: {needed} are needed."
+            f"{_percent(target)} takes {counted(needed, f'{kind} part')} to measure "
+            f"on: {missing}."
         )
     yield from _assumption(promise, target)
 

@@ -114,7 +114,7 @@ def test_too_few_good_parts_use_the_highest_score_and_state_how_many_are_missing
     assert (
         "at most 4.8 % of good parts like these are alarmed, by 20 good parts" in text
     )
-    assert "For 2 %, 29 more good parts to measure on are missing: 49 are need" in text
+    assert "2 % takes 49 good parts to measure on: 29 more good parts." in text
     assert "parts like these only: same product, camera and light" in text
 
 
@@ -130,7 +130,7 @@ def test_few_defective_parts_promise_little() -> None:
     text = thresholds_text(chosen)
     assert "at most 2.4 % of defective parts like these escape," in text
     assert "0 of 40 escaped: with 95 % confidence at most 7.2 %." in text
-    assert "For 0.5 %, 159 more defective parts" in text
+    assert "0.5 % takes 199 defective parts to measure on: 159 more" in text
 
 
 def test_limit_out_of_reach_promises_nothing() -> None:
