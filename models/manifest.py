@@ -183,7 +183,8 @@ class Promise(_Part):
 
     share: Share = Field(
         description="On average at most this share of parts like these is alarmed, or "
-        "escapes. Based on folds it holds approximately, and twice as much at most."
+        "escapes. Based on folds: about this share, and about twice as much is "
+        "guaranteed, for the detectors of the folds."
     )
     parts: Quantity = Field(
         description="Parts that were counted; frames of one scene are one part."

@@ -43,6 +43,7 @@ from trainer.report.learning_curve import (
 )
 from trainer.run import unwritable
 from trainer.study import folds
+from trainer.study.fold_thresholds import choose_on_folds
 from trainer.study.folds import divide_photos
 from trainer.study.learning_curve import PARTS, nested_photos, train_curve
 from trainer.study.pooled import pooled_metrics
@@ -58,8 +59,9 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folds",
         type=fold_int,
-        help="also train this many detectors, each on all photos except one fold, and "
-        "list the labels that look wrong (takes that many times longer)",
+        help="also train this many detectors, each on all photos except one fold: list "
+        "the labels that look wrong, and choose the score threshold on all photos "
+        "(takes that many times longer)",
     )
     parser.add_argument(
         "--learning-curve",
@@ -123,18 +125,23 @@ def prepare_studies(
 
 def run_studies(
     args: argparse.Namespace, dataset: Dataset, options: TrainOptions, outcome: Outcome
-) -> Iterator[Study]:
-    """Yield the result of each study when it is finished.
+) -> Iterator[tuple[Study, Outcome]]:
+    """Yield the result of each study when it is finished, and the run as it is then.
+
+    Folds choose the threshold of the run again. The other studies compare it with
+    trainings that have no folds, at the thresholds of its own held-out photos.
 
     Raises:
         TrainingError: Other trainings are there, or the folder cannot be written.
     """
+    final = outcome
     if args.folds:
-        yield _cross_training(dataset, options, args.out, args.folds)
+        study, final = _cross_training(dataset, options, outcome, args.folds)
+        yield study, final
     if args.learning_curve:
-        yield _learning_curve(dataset, options, outcome, args.goal_recall)
+        yield _learning_curve(dataset, options, outcome, args.goal_recall), final
     if args.compare:
-        yield _from_scratch(dataset, options, outcome)
+        yield _from_scratch(dataset, options, outcome), final
 
 
 def _learning_curve(
@@ -204,16 +211,21 @@ def _fold_observer(number: int, count: int) -> Iterator[TerminalObserver]:
 
 
 def _cross_training(
-    dataset: Dataset, options: TrainOptions, out: Path, count: int
-) -> Study:
-    """Train all folds, write the label issues and the result, and return the study."""
+    dataset: Dataset, options: TrainOptions, outcome: Outcome, count: int
+) -> tuple[Study, Outcome]:
+    """Train all folds, write the label issues and the result, and return the study.
+
+    Returns:
+        The study, and the run with the threshold of all folds.
+    """
+    out = outcome.run.folder
     observe = partial(_fold_observer, count=count)
     crossed = folds.cross_train(dataset, options, out, observe, count=count)
     result = CrossValidation(
         count,
         crossed.photos,
         crossed.found,
-        pooled_metrics(crossed, dataset.labels),
+        pooled_metrics(crossed, dataset.labels, options.limit),
         find_label_issues(crossed.photos, crossed.found, len(dataset.labels)),
     )
     write_label_issues(
@@ -231,7 +243,9 @@ def _cross_training(
     except OSError as exc:
         raise unwritable(path.parent, exc) from exc
     sections = (folds_section(result), label_issues_section(dataset, result))
-    return Study("folds", sections, document, tuple(_lines(result, out / SUSPECTS)))
+    lines = tuple(_lines(result, out / SUSPECTS))
+    final = choose_on_folds(crossed, dataset, options.limit, outcome)
+    return Study("folds", sections, document, lines), final
 
 
 def _lines(result: CrossValidation, folder: Path) -> Iterator[str]:

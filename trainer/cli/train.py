@@ -215,12 +215,13 @@ def _print_nothing(_: str) -> None:
 def _finish(
     args: argparse.Namespace, options: TrainOptions, dataset: Dataset, outcome: Outcome
 ) -> int:
-    record = outcome.run.record
     _write_report(args.out, dataset, outcome, ())
     studies: list[Study] = []
-    for study in run_studies(args, dataset, options, outcome):
+    for study, changed in run_studies(args, dataset, options, outcome):
+        outcome = changed
         studies.append(study)
         _write_report(args.out, dataset, outcome, studies)
+    record = outcome.run.record
     if args.json:
         more = {study.name: study.document for study in studies}
         print_json(record.model_dump(mode="json") | more)

@@ -10,8 +10,9 @@ and each is evaluated on the fold that it was not trained on::
 A fold that is finished is not trained again. Its training runs to the end of its
 schedule: the held-out photos neither stop it early nor select its weights. Photos of
 train and val both take part: labels of both can be wrong, and K small sets measured
-together have tighter intervals than one. The run itself does not change: it is trained
-on its own photos and measured on its own val. Splits that training does not use (test)
+together have tighter intervals than one. The run itself is trained on its own photos
+and measured on its own val; its threshold is chosen on all folds
+(``trainer.study.fold_thresholds``). Splits that training does not use (test)
 do not take part.
 """
 

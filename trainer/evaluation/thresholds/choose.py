@@ -159,9 +159,10 @@ def _claims(
     # and the rank counts.
     claims: dict[str, object] = {
         "reached": hits / total,
-        "at_most": upper_bound(max(hits, rank - 1), total),
         "photos_to_show": trials_to_show(limit.share),
     }
+    if basis is PromiseBasis.HELD_OUT:  # of several detectors nothing exact is known
+        claims["at_most"] = upper_bound(max(hits, rank - 1), total)
     if hits >= rank:  # beyond the lowest or highest threshold: no one keeps the limit
         return claims
     groups = len(set(parts.groups)) if parts.groups else None

@@ -65,8 +65,8 @@ def _promise(thresholds: Thresholds, promise: Promise) -> Iterator[str]:
     if promise.basis is PromiseBasis.FOLDS:
         yield (
             "They were scored by the detectors of the folds, which were not trained on "
-            "them: the share holds approximately, and for these detectors twice the "
-            "share is guaranteed."
+            "them: about the share holds in practice. About twice the share is "
+            "guaranteed, for the detectors of the folds."
         )
     if thresholds.reached is not None and thresholds.at_most is not None:
         hits = round(thresholds.reached * parts)

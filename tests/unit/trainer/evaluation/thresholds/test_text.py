@@ -63,7 +63,7 @@ def test_promise_by_folds_states_what_is_guaranteed() -> None:
     text = thresholds_text(
         thresholds(ThresholdRule.OVERKILL, target=0.02, promise=promise)
     )
-    assert "holds approximately, and for these detectors twice the share" in text
+    assert "About twice the share is guaranteed, for the detectors of th" in text
 
 
 def test_overkill_states_what_was_reached_and_what_it_proves() -> None:
