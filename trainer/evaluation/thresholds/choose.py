@@ -14,7 +14,7 @@ by up to a third of it (bench/results/thresholds.json).
 
 One threshold for each class is not chosen: with six classes the best combination for 75
 good parts alarms on four times the share that it was chosen for
-(docs/adr/0015-one-threshold-with-a-promise.md).
+(docs/adr/0016-one-threshold-with-a-promise.md).
 """
 
 from collections.abc import Sequence
