@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models.detections import Detections
+from models.postprocess import DecisionRule
 from trainer.data.dataset import Dataset, Photo
 from trainer.data.splitting.assign import assign_splits
 from trainer.data.splitting.split_record import SplitOptions
@@ -36,8 +37,8 @@ def test_groups_have_their_good_parts_and_the_alarmed_ones(
         tmp_path, {"val": photos}, [], SplitOptions(pattern=pattern)
     )
     dataset = Dataset(tmp_path, ("a", "b"), splits, (), "a" * 64, division)
-    scores = np.full(2, 0.5, np.float32)
-    matched = [match_photo(d, p, scores) for d, p in zip(found, photos, strict=True)]
+    rule = DecisionRule(np.full(2, 0.5, np.float32))
+    matched = [match_photo(d, p, rule) for d, p in zip(found, photos, strict=True)]
     assert group_figures(dataset, matched) == groups
 
 
