@@ -73,7 +73,12 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     "plain-coco": replace(FROM_COCO, **PLAIN),
     # what `graftline train` does
     "default": FROM_COCO,
+    # the same without one of its parts
+    "no-pasting": replace(FROM_COCO, pastes=False),
+    "no-close-ups": replace(FROM_COCO, close_ups=False, mines=False),
+    "no-negatives": replace(FROM_COCO, mines=False),
 }
+COMPARED = ("earlier-drawn", "earlier-coco", "plain-coco", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +277,7 @@ def main(arguments: Sequence[str]) -> int:
         "--configurations",
         nargs="+",
         choices=CONFIGURATIONS,
-        default=list(CONFIGURATIONS),
+        default=list(COMPARED),
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=200)
