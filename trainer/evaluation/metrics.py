@@ -137,14 +137,16 @@ def monotonous(precision: FloatArray) -> FloatArray:
     return envelope
 
 
-def true_positives(detections: Detections, photo: Photo) -> np.ndarray:
+def true_positives(
+    detections: Detections, photo: Photo, least_iou: float = RIGHT_IOU
+) -> np.ndarray:
     """Return which detections, best first, are right, ``[N]``; each box counts once."""
     right = np.zeros(len(detections), bool)
     free = np.ones(len(photo.labels), bool)
     overlaps = iou(detections.boxes, photo.boxes)  # [N, G]
     for i, label in enumerate(detections.labels):
         fitting = np.where(free & (photo.labels == label), overlaps[i], 0.0)
-        if len(fitting) and fitting.max() >= RIGHT_IOU:
+        if len(fitting) and fitting.max() >= least_iou:
             right[i] = True
             free[int(fitting.argmax())] = False
     return right

@@ -9,8 +9,8 @@ from models.boxes import IntArray
 from models.detections import Detections
 from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
+from trainer.evaluation.bootstrap import draw_photos, mean_precisions, recall_parts
 from trainer.evaluation.intervals import wilson
-from trainer.learning_curve.bootstrap import draw_photos, mean_precisions, recall_parts
 from trainer.learning_curve.power_law import Numbers
 
 PERCENTILES_95 = (2.5, 97.5)

@@ -7,6 +7,9 @@ Thresholds are optimistic on the photos that they were chosen on: just above the
 of one good part, they let that part pass. Any other arithmetic changes the scores
 slightly and loses that optimism. So the share that the thresholds limit may rise to the
 promised one, or in a run of an earlier version to its cross-checked value.
+
+The drop in mAP of few photos is uncertain: with other photos it would differ. A drop
+within its 95 % noise may be none at all, so it is allowed, up to ``LARGEST_NOISE``.
 """
 
 from collections.abc import Sequence
@@ -17,12 +20,17 @@ from models.detections import Detections
 from models.manifest import Metrics, ThresholdRule, Thresholds
 from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
+from trainer.evaluation.bootstrap import drop_error
 from trainer.evaluation.metrics import true_positives
 
 # Both limits are shares of every figure. An INT8 variant beyond its limit is left out
 # of the package (ADR 0004); a float32 variant beyond its limit stops the packing.
 LARGEST_INT8_DROP = 0.005
 LARGEST_FLOAT32_DROP = 0.005
+# Drops in mAP up to so many standard errors may be chance: one-sided, 95 %.
+NOISE_ERRORS = 1.645
+# With a handful of photos nearly every drop is within the noise: this much is refused.
+LARGEST_NOISE = 0.02
 ROUNDING = 1e-9  # error of shares that are calculated from counts
 NAMED_PHOTOS = 3  # lost photos that one message names
 
@@ -46,13 +54,15 @@ class AccuracyDrops:
     # (promised, or cross-checked); 0 = unknown
     overkill_optimism: float = 0.0
     escapes_optimism: float = 0.0  # the same for escapes
+    map_50_error: float = 0.0  # standard error of the drop in mAP@.5
+    map_75_error: float = 0.0  # the same of mAP@.75
 
     def faults(self, limit: float) -> list[str]:
         """Return one phrase for each figure that loses more than the limit, a share."""
         # figure: drop, smallest step that can be measured, optimism of the thresholds
         shares = {
-            "mAP@.5 loses": (self.map_50, 0.0, 0.0),
-            "mAP@.75 loses": (self.map_75, 0.0, 0.0),
+            "mAP@.5 loses": (self.map_50, _noise(self.map_50_error), 0.0),
+            "mAP@.75 loses": (self.map_75, _noise(self.map_75_error), 0.0),
             "recall loses": (self.recall, self.box_step, 0.0),
             "overkill rises by": (
                 self.overkill,
@@ -65,7 +75,8 @@ class AccuracyDrops:
                 self.escapes_optimism,
             ),
         }
-        # a share of few photos moves in large steps: one box or photo is always allowed
+        # A share of few photos moves in large steps: one box or photo is always
+        # allowed, and of mAP what may be chance.
         faults = [
             f"{name} {100 * drop:.1f} points"
             for name, (drop, step, optimism) in shares.items()
@@ -82,12 +93,23 @@ class AccuracyDrops:
         faults = self.faults(limit)
         if not faults:
             return ""
+        noise = max(limit, *map(_noise, (self.map_50_error, self.map_75_error)))
         allowed = f"{100 * limit} points, or one box or photo, are allowed."
+        if noise > limit:
+            allowed = (
+                f"{100 * limit} points, one box or photo, or {100 * noise:.1f} points "
+                "of mAP, which may be chance, are allowed."
+            )
         return f"{', '.join(faults)}; {allowed}"
 
     def worst_drop(self) -> float:
         """Return the largest drop of mAP or recall, to compare attempts by."""
         return max(self.map_50, self.map_75, self.recall - self.box_step)
+
+
+def _noise(error: float) -> float:
+    """Return the largest drop that may be chance, a share."""
+    return min(NOISE_ERRORS * error, LARGEST_NOISE)
 
 
 def measure_drops(
@@ -126,6 +148,8 @@ def measure_drops(
         defective_step=1 / max(1, defective),
         overkill_optimism=0.0 if limits_escapes else optimism,
         escapes_optimism=optimism if limits_escapes else 0.0,
+        map_50_error=drop_error(expected, found, photos, len(labels), 0.5),
+        map_75_error=drop_error(expected, found, photos, len(labels), 0.75),
     )
 
 

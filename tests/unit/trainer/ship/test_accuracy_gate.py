@@ -61,6 +61,49 @@ def test_each_figure_that_loses_more_is_named() -> None:
     assert refusal.endswith("; 0.5 points, or one box or photo, are allowed.")
 
 
+def test_drop_in_map_that_may_be_chance_is_allowed_up_to_two_points() -> None:
+    unsure = replace(NOTHING, map_75_error=0.01)
+    assert replace(unsure, map_75=0.016).refusal(LIMIT) == ""
+    assert "mAP@.5 loses" in replace(unsure, map_50=0.016).refusal(LIMIT)
+    refusal = replace(unsure, map_75=0.018).refusal(LIMIT)
+    assert "mAP@.75 loses 1.8 points" in refusal
+    assert "1.6 points of mAP, which may be chance, are allowed." in refusal
+    assert replace(NOTHING, map_75=0.021, map_75_error=0.5).refusal(LIMIT)
+
+
+def test_error_of_a_drop_is_that_of_other_photos() -> None:
+    photos = [photo(str(number)) for number in range(40)]
+    before = [scored(0.9) for _ in photos]
+    after = [scored(0.6, left_px=30) if n < 4 else scored(0.9) for n in range(40)]
+    thresholds = Thresholds(
+        scores={"a": 0.5},
+        iou_threshold=0.65,
+        rule=ThresholdRule.BEST_F1,
+        reached=0.01,
+        chosen_on="val",
+        images=40,
+        good_images=0,
+    )
+    metrics = [
+        measure(found, photos, ["a"], thresholds, "val") for found in (before, after)
+    ]
+    kept, lost = (
+        measure_drops(
+            metrics[0],
+            metrics[number],
+            photos=photos,
+            expected=before,
+            found=found,
+            labels=["a"],
+            thresholds=thresholds,
+        )
+        for number, found in enumerate((before, after))
+    )
+    assert (kept.map_50_error, kept.map_75_error) == (0, 0)
+    # 4 of 40 boxes are lost: the share of a binomial, whose error is 0.047
+    assert lost.map_50_error == pytest.approx((0.1 * 0.9 / 40) ** 0.5, rel=0.4)
+
+
 def test_one_box_of_few_is_allowed_and_two_are_not() -> None:
     few = replace(NOTHING, box_step=0.02)
     assert replace(few, recall=0.02).refusal(LIMIT) == ""

@@ -1,6 +1,6 @@
-"""Resamples of the photos that a learning curve is measured on.
+"""Resamples of the photos that several models are measured on.
 
-All trainings are compared on the same resamples: a photo that is hard for one is mostly
+All models are compared on the same resamples: a photo that is hard for one is mostly
 hard for the others, so their difference is known better than each of them.
 
 Source:
@@ -10,13 +10,18 @@ Source:
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from models.boxes import IntArray
 from models.detections import Detections
 from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
-from trainer.evaluation.metrics import average_precision, monotonous, true_positives
-from trainer.learning_curve.power_law import Numbers
+from trainer.evaluation.metrics import (
+    RIGHT_IOU,
+    average_precision,
+    monotonous,
+    true_positives,
+)
 
 DRAWS = 400
 
@@ -61,14 +66,19 @@ def mean_precisions(
     photos: Sequence[Photo],
     label_count: int,
     taken: IntArray,
-) -> Numbers:
-    """Return mAP@.33 in each draw, ``[B]``.
+    least_iou: float = RIGHT_IOU,
+) -> npt.NDArray[np.float64]:
+    """Return the mAP in each draw, ``[B]``.
 
     Args:
         found: One for each photo, down to a low score.
         taken: ``[B, N]`` from ``draw_photos``.
+        least_iou: Of a right box with its label.
     """
-    right = [true_positives(d, photo) for d, photo in zip(found, photos, strict=True)]
+    right = [
+        true_positives(detections, photo, least_iou)
+        for detections, photo in zip(found, photos, strict=True)
+    ]
     scores = np.concatenate([d.scores for d in found])
     labels = np.concatenate([d.labels for d in found])
     hits = np.concatenate(right)
@@ -87,8 +97,35 @@ def mean_precisions(
     table = np.array(columns, np.float64)  # [C, B], nan where no box was drawn
     known = np.isfinite(table)
     summed = np.where(known, table, 0).sum(axis=0)
-    mean: Numbers = summed / known.sum(axis=0).clip(1)
+    mean: npt.NDArray[np.float64] = summed / known.sum(axis=0).clip(1)
     return mean
+
+
+def drop_error(
+    before: Sequence[Detections],
+    after: Sequence[Detections],
+    photos: Sequence[Photo],
+    label_count: int,
+    least_iou: float,
+) -> float:
+    """Return the standard error of the drop in mAP from one model to another.
+
+    With other photos of the same kind the drop would differ by about so much.
+
+    Args:
+        before: One for each photo, down to a low score.
+        after: The same of the other model.
+        least_iou: Of a right box with its label.
+
+    Returns:
+        At least 0; 0 where no photo has a labelled box.
+    """
+    taken = draw_photos(photos, seed=0)
+    values = [
+        mean_precisions(found, photos, label_count, taken, least_iou)
+        for found in (before, after)
+    ]
+    return float(np.std(values[0] - values[1], ddof=1))
 
 
 def _average_precision(weights: IntArray, hits: np.ndarray, boxes: int) -> float:

@@ -8,8 +8,8 @@ import pytest
 from models.detections import Detections
 from models.postprocess import DecisionRule
 from trainer.data.dataset import Photo
+from trainer.evaluation.bootstrap import draw_photos, mean_precisions, recall_parts
 from trainer.evaluation.metrics import average_precisions
-from trainer.learning_curve.bootstrap import draw_photos, mean_precisions, recall_parts
 
 
 def scene(number: int) -> tuple[Photo, Detections]:
