@@ -56,7 +56,12 @@ FROM_DRAWN = TrainOptions(
     detector=Architecture.GRAFT_N,
     activation=zoo.usual_activation(Architecture.GRAFT_N),
 )
-EARLIER: dict[str, Any] = {"learning_rate": 4e-3, "backbone_share": 1, "turns": True}
+EARLIER: dict[str, Any] = {
+    "learning_rate": 4e-3,
+    "backbone_share": 1,
+    "turns": True,
+    "pastes": True,
+}
 PLAIN: dict[str, Any] = {
     "learning_rate": 1e-3,
     "backbone_share": 1,
@@ -74,7 +79,13 @@ CONFIGURATIONS: dict[str, TrainOptions] = {
     # what `graftline train` does
     "default": FROM_COCO,
     # the same without one of its parts
+    "pasting": replace(FROM_COCO, pastes=True),
     "no-pasting": replace(FROM_COCO, pastes=False),
+    "no-turns": replace(FROM_COCO, turns=False),
+    # the rates for small defects, and pasting, whatever their size
+    "high-rate": replace(
+        FROM_COCO, learning_rate=3e-3, backbone_share=0.2, pastes=True
+    ),
     "no-close-ups": replace(FROM_COCO, close_ups=False, mines=False),
     "no-negatives": replace(FROM_COCO, mines=False),
 }

@@ -14,7 +14,7 @@ from trainer.evaluation.thresholds.limits import ErrorLimit
 from trainer.fit.checkpoint import stored_start
 from trainer.fit.earlier_run import refuse_other_network
 from trainer.fit.freeze import Freeze
-from trainer.fit.options import LEARNING_RATE, TrainOptions
+from trainer.fit.options import TrainOptions
 from trainer.fit.repeat import differences, open_repeat
 from trainer.fit.tiling import TileMode
 from trainer.run import CHECKPOINT_NAME, open_run
@@ -64,7 +64,7 @@ def _chosen(args: argparse.Namespace) -> TrainOptions:
         epochs=args.epochs,
         minutes=args.minutes,
         batch=args.batch,
-        learning_rate=args.learning_rate or LEARNING_RATE,
+        learning_rate=args.learning_rate,
         seed=args.seed or 0,
         freeze=freeze,
     )

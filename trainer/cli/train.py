@@ -42,7 +42,12 @@ from trainer.fit import recipe
 from trainer.fit.distributed.process_group import ProcessGroup
 from trainer.fit.distributed.torchrun import run_distributed
 from trainer.fit.freeze import Freeze
-from trainer.fit.options import BATCH, LEARNING_RATE, TrainOptions
+from trainer.fit.options import (
+    BATCH,
+    LEARNING_RATE,
+    LOW_LEARNING_RATE,
+    TrainOptions,
+)
 from trainer.fit.recipe import Outcome
 from trainer.fit.tiling import TileMode
 from trainer.full_check import with_small_boxes
@@ -126,7 +131,8 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--learning-rate",
         type=positive_float,
-        help=f"highest learning rate (default: {LEARNING_RATE})",
+        help=f"highest learning rate (default: {LEARNING_RATE}, or {LOW_LEARNING_RATE} "
+        "where defects are large in their photos)",
     )
     parser.add_argument(
         "--freeze",

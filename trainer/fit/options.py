@@ -14,6 +14,7 @@ from models.tiles import Tiles
 from trainer.data.dataset import Photo
 from trainer.data.sampling.augmentation import EpochSampler
 from trainer.data.sampling.crops import CloseUps, plan_close_ups
+from trainer.data.sampling.defect_size import are_large
 from trainer.data.sampling.direction import keeps_direction
 from trainer.data.sampling.tiles import cut_photo
 from trainer.detectors.base import Architecture
@@ -29,9 +30,12 @@ from trainer.fit.tiling import TileMode, TileOption, choose_tiles
 PHOTOS_TO_SEE = 6000  # 300 photos, 20 epochs; measured: bench/results/boards
 MIN_EPOCHS, MAX_EPOCHS = 12, 100
 BATCH = 8
-LEARNING_RATE = 3e-3  # of AdamW; measured on several products: bench/products.py
-# The backbone of weights that have seen real photos needs less change than neck and
-# head: at the full rate belts lose a third of their mAP. Measured: bench/products.py
+# Of AdamW; the rates are measured on several products: bench/products.py
+LEARNING_RATE = 3e-3
+# With weights that have seen real photos, where defects are large: these weights need
+# little change, and the high rate costs up to 8 points of mAP@.5.
+LOW_LEARNING_RATE = 1e-3
+# The backbone of such weights needs less change than neck and head.
 BACKBONE_SHARE = 0.2
 WEIGHT_DECAY = 0.05
 WARMUP_STEPS = 50
@@ -48,14 +52,14 @@ class TrainOptions:
         size_px: Longer side of the input.
         minutes: Time that the whole training may take, instead of epochs.
         batch: Photos per step; None = the usual batch, or as many as fit in memory.
-        learning_rate: Peak of the schedule.
-        backbone_share: Learning rate of the backbone, as a share of it; None = by the
-            weights.
+        learning_rate: Peak of the schedule; None = by weights and size of the defects.
+        backbone_share: Learning rate of the backbone, as a share of it; None = as the
+            learning rate.
         frozen_norms: Keep batch statistics; None = only after an earlier run.
         limit: Largest error rate at the thresholds; None = the default rule.
         earlier: Run to continue from; its weights, network and non-linearity are used.
         repeats: Run to repeat; all other options are then ignored.
-        pastes: Paste defects onto other photos.
+        pastes: Paste defects onto other photos; None = where they are small.
         turns: Turn photos by 90 degrees; None = where boxes keep no direction.
         close_ups: Train on windows around defects where these are small.
         mines: Train on close-ups of false alarms on good parts.
@@ -71,14 +75,14 @@ class TrainOptions:
     epochs: int | None = None
     minutes: float | None = None
     batch: int | None = None
-    learning_rate: float = LEARNING_RATE
+    learning_rate: float | None = None
     backbone_share: float | None = None
     frozen_norms: bool | None = None
     seed: int = 0
     limit: ErrorLimit | None = None
     earlier: Path | None = None
     repeats: Repeat | None = None
-    pastes: bool = True
+    pastes: bool | None = None
     turns: bool | None = None
     close_ups: bool = True
     mines: bool = True
@@ -167,6 +171,8 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
         epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, epochs))
     usual = options.batch or _batch_in_memory(options, (height, width))
     batch = min(usual, max(1, defective))
+    has_large = are_large(photos)
+    rate, backbone_share = _rates(options, has_large=has_large)
     frozen_norms = options.frozen_norms
     if frozen_norms is None:
         # An earlier run saw the same product: its statistics apply. Those of drawn
@@ -182,31 +188,38 @@ def resolve(options: TrainOptions, photos: tuple[Photo, ...]) -> Recipe:
         batch,
         # The rate is tuned for the usual batch; if memory only allows a smaller one,
         # it falls with the root.
-        options.learning_rate * math.sqrt(min(1, usual / (options.batch or BATCH))),
+        rate * math.sqrt(min(1, usual / (options.batch or BATCH))),
         WEIGHT_DECAY,
         WARMUP_STEPS,
         frozen_norms or batch == 1,  # one photo has no statistics on a 1 px map
         options.seed,
         options.minutes,
         str(options.earlier.resolve()) if options.earlier else None,
-        pastes=options.pastes,
+        pastes=not has_large if options.pastes is None else options.pastes,
         close_up_px=(close_ups.height_px, close_ups.width_px) if close_ups else None,
         mines=options.mines and close_ups is not None,
         freeze=options.freeze,
         tiles=tiles,
         turns=not keeps_direction(photos) if options.turns is None else options.turns,
-        backbone_share=_backbone_share(options),
+        backbone_share=backbone_share,
     )
 
 
-def _backbone_share(options: TrainOptions) -> float:
-    """Return 1 for random weights, and for those that have seen drawn pictures only."""
-    if options.backbone_share is not None:
-        return options.backbone_share
+def _rates(options: TrainOptions, *, has_large: bool) -> tuple[float, float]:
+    """Return the learning rate, and the backbone's share of it.
+
+    Args:
+        has_large: Half of the defects or more are large.
+    """
+    # Random weights, and those that have seen drawn pictures only, change as a whole.
     is_drawn = options.detector in (Architecture.GRAFT_N, Architecture.GRAFT_S)
-    if options.weights == NO_WEIGHTS or is_drawn:
-        return 1.0
-    return BACKBONE_SHARE
+    knows_photos = options.weights != NO_WEIGHTS and not is_drawn
+    rate = LOW_LEARNING_RATE if knows_photos and has_large else LEARNING_RATE
+    share = BACKBONE_SHARE if knows_photos and not has_large else 1.0
+    return (
+        rate if options.learning_rate is None else options.learning_rate,
+        share if options.backbone_share is None else options.backbone_share,
+    )
 
 
 def _batch_in_memory(options: TrainOptions, size_px: tuple[int, int]) -> int:

@@ -61,9 +61,36 @@ def test_backbone_that_has_seen_real_photos_learns_slowly(
     dataset: Dataset, weights: str, detector: Architecture, share: float
 ) -> None:
     options = replace(OPTIONS, weights=weights, detector=detector)
-    photos = dataset.splits["train"]
+    photos = tuple(
+        replace(p, boxes=p.boxes * 0 + np.array([0, 0, 4, 4], np.float32))
+        for p in dataset.splits["train"]
+    )
     assert resolve(options, photos).backbone_share == share
     assert resolve(replace(options, backbone_share=0.5), photos).backbone_share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("weights", "detector", "rate", "share"),
+    [
+        ("yolox_nano", Architecture.YOLOX_NANO, 1e-3, 1.0),
+        ("none", Architecture.YOLOX_NANO, 3e-3, 1.0),
+        ("graft-n-synthetic", Architecture.GRAFT_N, 3e-3, 1.0),
+    ],
+    ids=["real photos", "random", "drawn"],
+)
+def test_large_defects_are_learned_at_a_low_rate_and_not_pasted(
+    dataset: Dataset, weights: str, detector: Architecture, rate: float, share: float
+) -> None:
+    options = replace(OPTIONS, weights=weights, detector=detector)
+    large = tuple(
+        replace(p, boxes=p.boxes * 0 + np.array([0, 0, 30, 20], np.float32))
+        for p in dataset.splits["train"]
+    )
+    recipe = resolve(options, large)
+    assert (recipe.learning_rate, recipe.backbone_share) == (rate, share)
+    assert not recipe.pastes
+    asked = resolve(replace(options, learning_rate=0.5, pastes=True), large)
+    assert (asked.learning_rate, asked.pastes) == (0.5, True)
 
 
 def test_photos_are_turned_unless_their_boxes_keep_a_direction(
