@@ -152,14 +152,17 @@ def product_names() -> list[str]:
 
 
 def one_photo_a_class() -> Dataset:
-    """Return the boards with as few training photos as show every class."""
+    """Return the boards with one training photo chosen for each class."""
     dataset = opened(BOARDS)
     chosen: list[Photo] = []
-    missing = set(range(len(dataset.labels)))
-    for photo in dataset.splits["train"]:
-        if missing & set(photo.labels.tolist()) and len(chosen) < len(dataset.labels):
-            chosen.append(photo)
-            missing -= set(photo.labels.tolist())
+    for label in range(len(dataset.labels)):
+        chosen.append(
+            next(
+                photo
+                for photo in dataset.splits["train"]
+                if label in photo.labels and all(photo is not one for one in chosen)
+            )
+        )
     return replace(dataset, splits={**dataset.splits, "train": tuple(chosen)})
 
 
@@ -283,10 +286,10 @@ def _over_products(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for row in rows:
-        if row["product"] not in (ONE_EACH, ELEVEN):
-            name = row["product"].partition("-")[0]
-            groups[name][row["configuration"]].append(row)
+    for measured in rows:
+        if measured["product"] not in (ONE_EACH, ELEVEN):
+            name = measured["product"].partition("-")[0]
+            groups[name][measured["configuration"]].append(measured)
     means = {
         product: {
             name: {
