@@ -90,6 +90,22 @@ def read_start(path: Path, count: int) -> bytes:
         return file.read(count)
 
 
+def regular_chunks(path: Path, offset: int = 0) -> Iterator[bytes]:
+    """Yield the content of a regular file in parts of at most 1 MiB.
+
+    Args:
+        path: A link is followed.
+        offset: Bytes to leave out at the start.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file (``EINVAL``).
+    """
+    with _open_regular(path) as file:
+        file.seek(offset)
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
 def _open_regular(path: Path) -> BinaryIO:
     _refuse_irregular(path.stat(), path)  # opening a device may change it
     # Without O_NONBLOCK, a pipe that took the place of the file would block.

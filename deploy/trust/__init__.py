@@ -1,0 +1,1 @@
+"""Who may put a model on a line PC: keys, signed releases, and their verification."""
