@@ -33,7 +33,7 @@ def locked(slot: SlotFolder) -> Iterator[None]:
     slot.root.mkdir(parents=True, exist_ok=True)
     for folder in (slot.root, slot.store):
         if folder.exists():
-            _refuse_other_owner(folder)
+            refuse_other_owner(folder)
     with open(open_lock(slot.root / LOCK_NAME), "r+b", 0) as file:  # noqa: PTH123
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,11 +46,17 @@ def locked(slot: SlotFolder) -> Iterator[None]:
         yield
 
 
-def _refuse_other_owner(folder: Path) -> None:
+def refuse_other_owner(folder: Path) -> None:
     """Refuse to write as root where another user could plant links.
 
     A link that takes the place of a folder between two steps is followed, and no check
     by this process can exclude that.
+
+    Args:
+        folder: Exists.
+
+    Raises:
+        InstallError: This process is root, and the folder is another user's.
     """
     owner = folder.stat().st_uid
     if os.geteuid() == 0 and owner != 0:

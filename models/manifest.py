@@ -56,8 +56,12 @@ ANCHORS_MAX = 10_000_000  # a square input of 4096 px gives some 350,000
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def _stays_inside(path: str) -> str:
-    """Return the path if it cannot leave the package's folder."""
+def stays_inside(path: str) -> str:
+    """Return the path if it cannot leave the package's folder.
+
+    Raises:
+        ValueError: It could, or no file system takes it.
+    """
     if len(path) > PATH_MAX or any(
         len(part.encode("utf-8", "surrogatepass")) > FILE_NAME_MAX
         for part in path.split("/")
@@ -77,7 +81,7 @@ def _stays_inside(path: str) -> str:
 LabelName = Annotated[str, Field(max_length=NAME_MAX)]
 Quantity = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 PictureSide = Annotated[int, Field(ge=32, le=SIDE_MAX_PX)]
-RelativePath = Annotated[str, AfterValidator(_stays_inside)]
+RelativePath = Annotated[str, AfterValidator(stays_inside)]
 
 
 class _Part(BaseModel):

@@ -4,6 +4,7 @@ A release comes from a folder, a stick or a server that an attacker may control.
 is read is limited here, whatever the place: bytes, rate and time.
 """
 
+import errno
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ STALL_S = 10.0  # a source must raise TimeoutError where no byte comes for so lo
 # A modem brings some 5 kB/s; the daemon of a plant network at least a hundred times it.
 MIN_BYTES_PER_S = 1024
 WINDOW_S = 20.0
+# A folder, a pipe or a device where a file should be.
+NO_FILE = {errno.EISDIR, errno.EINVAL, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 class SlowSourceError(Exception):
@@ -68,8 +71,17 @@ class FolderSource:
         for part in PurePosixPath(path).parts:
             place /= part
             if place.is_symlink():
-                raise FileNotFoundError(2, "is a link, expected a file", str(place))
-        yield from regular_chunks(place, offset)
+                raise _missing(place, "is a link, expected a file")
+        try:
+            yield from regular_chunks(place, offset)
+        except OSError as exc:
+            if exc.errno in NO_FILE:
+                raise _missing(place, exc.strerror or "is no file") from exc
+            raise
+
+
+def _missing(path: Path, why: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, why, str(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,197 @@
+"""Takes a package from a release into the line PC, if the trusted keys have signed it.
+
+::
+
+    metadata (python-tuf) -> list of the package's files -> each file by its digest,
+    from the PC's own store or the release -> the package as a whole
+
+Names, sizes and digests come from the signed list. Each byte is counted and hashed while
+it is written, into a folder that is removed where anything is refused. No model file is
+parsed before all files have the digests that were signed.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from tuf.api.metadata import TargetFile
+
+from deploy.trust.client import Accepted, TrustClient
+from deploy.trust.clock_rule import raised_floor, reference_time
+from deploy.trust.enrolment import Enrolment, TrustFolder, require_enrolment
+from deploy.trust.key_repository import CUSTOM
+from deploy.trust.receiving import FileReceiver, KnownFile, SignedFile, nothing_known
+from deploy.trust.refusals import Refusal, ReleaseRefusedError
+from deploy.trust.sources import FolderSource, RateLimit, ReleaseSource
+from models.counted import counted
+from models.errors import InstallError
+from models.files import require_free
+from models.manifest import FILES_MAX, stays_inside
+from models.package import Package, digests_of_files, open_package
+from models.slot_files import SlotFolder
+
+PACKAGE_MAX_BYTES = 4 << 30
+
+
+@contextmanager
+def receive_package(
+    slot: SlotFolder,
+    release: ReleaseSource | Path,
+    package_sha256: str,
+    into: Path,
+    known_file: KnownFile = nothing_known,
+    *,
+    target_name: str = "",
+    partial: Path | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    rate: RateLimit | None = None,
+) -> Iterator[Package]:
+    """Yield a package that the keys of a slot have signed, complete and verified.
+
+    Args:
+        slot: An enrolled slot.
+        release: A folder, or another source.
+        package_sha256: The wanted package.
+        into: Folder to make; removed at the end of the block.
+        known_file: Returns a file of that SHA-256 that the PC may have; its content is
+            verified like any other.
+        target_name: The slot as the operator writes it; empty = its folder.
+        partial: Folder on the same file system that keeps files that were cut, so that
+            the next call resumes them; None = they start again.
+        clock: This machine's clock.
+        rate: Smallest rate; None = the usual one.
+
+    Raises:
+        NotEnrolledError: The slot trusts no keys yet.
+        ReleaseRefusedError: The release is not what the trusted keys have signed.
+        SourceUnavailableError: It could not be read to the end.
+        PackageError: The signed files are no package that this version runs.
+        InstallError: The disk is too full.
+        OSError: The slot cannot be written.
+    """
+    name = target_name or f"local:{slot.root}"
+    enrolment = require_enrolment(slot, name)
+    source = FolderSource(release) if isinstance(release, Path) else release
+    accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
+    files = _files_of(accepted, package_sha256, source.name)
+    receiver = FileReceiver(source, known_file, partial, rate)
+    into.mkdir()
+    try:
+        _require_room(into, files)
+        for file in files:
+            receiver.fetch(file, into / file.name)
+        package = open_package(into, sha256=package_sha256)
+        _refuse_other_package(accepted, package, files, source.name)
+        yield package
+    finally:
+        shutil.rmtree(into, ignore_errors=True)
+
+
+def _accept(
+    trust: TrustFolder,
+    enrolment: Enrolment,
+    source: ReleaseSource,
+    now: datetime,
+    rate: RateLimit | None,
+) -> Accepted:
+    """Verify the metadata of a release, and remember when it was signed."""
+    reference = reference_time(now, raised_floor(enrolment.floor))
+    with trust.locked():
+        accepted = TrustClient(trust, enrolment, reference, rate).accept(source)
+        trust.raise_floor(enrolment, accepted.signed_at)
+    return accepted
+
+
+def _files_of(accepted: Accepted, sha256: str, release: str) -> list[SignedFile]:
+    """Return the signed files of a package."""
+    prefix = f"{sha256}/"
+    found = {
+        path.removeprefix(prefix): target
+        for path, target in accepted.targets.items()
+        if path.startswith(prefix)
+    }
+    if not found:
+        raise ReleaseRefusedError(
+            Refusal.UNLISTED,
+            release,
+            why=f"The package {sha256[:12]}… is not among those that are signed.",
+        )
+    _refuse_hostile_names(list(found), release)
+    return [_signed_file(name, target, release) for name, target in found.items()]
+
+
+def _signed_file(name: str, target: TargetFile, release: str) -> SignedFile:
+    sha256 = target.hashes.get("sha256", "")
+    if len(sha256) != 64:
+        raise ReleaseRefusedError(
+            Refusal.UNSIGNED, release, why=f"{name} is listed without a SHA-256."
+        )
+    return SignedFile(name, target.length, sha256)
+
+
+def _refuse_hostile_names(names: list[str], release: str) -> None:
+    """Refuse names that leave the folder, or that a file system takes for one another.
+
+    Source:
+        CWE-22, CWE-178.
+    """
+    taken: dict[str, str] = {}
+    try:
+        if len(names) > FILES_MAX + 2:  # manifest and seal
+            raise ValueError(f"there are {len(names)} files")
+        for name in names:
+            stays_inside(name)
+            if PurePosixPath(name).as_posix() != name:
+                raise ValueError(f"{name!r} is not a plain path")
+            if (twin := taken.setdefault(name.casefold(), name)) != name:
+                raise ValueError(f"{name!r} and {twin!r} differ by their case alone")
+        for name in names:
+            for parent in PurePosixPath(name).parents:
+                if parent.as_posix().casefold() in taken:
+                    raise ValueError(f"{parent} is a file and a folder")
+    except ValueError as exc:
+        raise ReleaseRefusedError(Refusal.HOSTILE_NAME, release, why=f"{exc}.") from exc
+
+
+def _require_room(into: Path, files: list[SignedFile]) -> None:
+    size_bytes = sum(file.size_bytes for file in files)
+    try:
+        if size_bytes > PACKAGE_MAX_BYTES:
+            raise OSError(27, f"larger than {PACKAGE_MAX_BYTES >> 30} GiB", str(into))
+        require_free(into, size_bytes)
+    except OSError as exc:
+        raise InstallError(
+            f"{into}: no room for this package.",
+            why=f"It has {counted(len(files), 'file')} with {size_bytes >> 20} MiB: "
+            f"{exc.strerror}.",
+            fix="Free space on that disk and try again.",
+        ) from exc
+
+
+def _refuse_other_package(
+    accepted: Accepted, package: Package, files: list[SignedFile], release: str
+) -> None:
+    """Refuse a package that is not what its entries in the signed list state."""
+    surplus = {file.name for file in files} - set(digests_of_files(package))
+    if surplus:
+        raise ReleaseRefusedError(
+            Refusal.EXTRANEOUS,
+            release,
+            why=f"{', '.join(sorted(surplus)[:3])} is signed, and the package does not "
+            "name it.",
+        )
+    manifest = package.manifest
+    stated = {"name": manifest.name, "build": manifest.build}
+    for file in files:
+        target = accepted.targets[f"{package.sha256}/{file.name}"]
+        custom = target.unrecognized_fields.get(CUSTOM)
+        if not isinstance(custom, dict) or any(
+            custom.get(key) != value for key, value in stated.items()
+        ):
+            raise ReleaseRefusedError(
+                Refusal.MIXED,
+                release,
+                why=f"{file.name} is signed for {custom}, and the package is {stated}.",
+            )
