@@ -53,6 +53,7 @@ class Verb:
         extras: What ``pip install "graftline[...]"`` must include for it.
         summary: One line for ``graftline --help``.
         is_service: It runs until it is stopped, and logs its state changes.
+        actions: What it does, where that is its first argument.
     """
 
     group: VerbGroup
@@ -61,6 +62,7 @@ class Verb:
     extras: str
     summary: str
     is_service: bool = False
+    actions: tuple[str, ...] = ()
 
     @property
     def function_name(self) -> str:
@@ -110,6 +112,28 @@ VERBS: Final[tuple[Verb, ...]] = (
         "trainer.cli.pack",
         "trainer",
         "export, quantize and write a model package",
+    ),
+    Verb(
+        VerbGroup.WORKSTATION,
+        "keys",
+        "deploy.cli_trust",
+        "edge,deploy",
+        "make, show, rotate or revoke the keys that sign packages",
+        actions=("init", "rotate", "revoke", "show"),
+    ),
+    Verb(
+        VerbGroup.WORKSTATION,
+        "sign",
+        "deploy.cli_trust",
+        "edge,deploy",
+        "sign a package into a folder for a stick or a web server",
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
+        "enroll",
+        "deploy.cli_trust",
+        "edge,deploy",
+        "make a line PC trust your keys, and no others",
     ),
     Verb(
         VerbGroup.LINE_PC,

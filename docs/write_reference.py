@@ -55,6 +55,9 @@ def commands_page() -> str:
         yield f"```text\n{help_of()}```\n"
         for verb in VERBS:
             yield f"## graftline {verb.name}\n\n```text\n{help_of(verb.name)}```\n"
+            for action in verb.actions:
+                text = help_of(verb.name, action)
+                yield f"### graftline {verb.name} {action}\n\n```text\n{text}```\n"
 
     return re.sub(r"[ \t]+\n", "\n", "\n".join(parts()))
 

@@ -23,11 +23,16 @@ from tuf.api.exceptions import (
     RepositoryError,
     SlowRetrievalError,
 )
-from tuf.api.metadata import Metadata, Root, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Root, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater
 
 from deploy.trust.enrolment import STAGING, Enrolment, TrustFolder
-from deploy.trust.key_repository import METADATA_MAX_BYTES, AnySigned, signed_at
+from deploy.trust.key_repository import (
+    METADATA_MAX_BYTES,
+    AnySigned,
+    parse_metadata,
+    signed_at,
+)
 from deploy.trust.naming import FailedStep, named_refusal
 from deploy.trust.sources import (
     EndlessSourceError,
@@ -181,11 +186,15 @@ class TrustClient:
         for path in history:
             content = read_regular(path, METADATA_MAX_BYTES)
             target = accepted / path.relative_to(staging)
-            if (
-                not target.exists()
-                or read_regular(target, METADATA_MAX_BYTES) != content
-            ):
+            if not _holds(target, content):
                 write_atomically(target, content)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return read_regular(path, METADATA_MAX_BYTES) == content
+    except OSError:
+        return False
 
 
 def _roots_in(staging: Path) -> list[Root]:
@@ -194,7 +203,4 @@ def _roots_in(staging: Path) -> list[Root]:
 
 
 def _read(path: Path, layout: type[AnySigned]) -> AnySigned:
-    content = read_regular(path, METADATA_MAX_BYTES)
-    signed = Metadata[AnySigned].from_bytes(content).signed
-    assert isinstance(signed, layout)
-    return signed
+    return parse_metadata(read_regular(path, METADATA_MAX_BYTES), layout).signed

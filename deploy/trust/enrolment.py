@@ -25,11 +25,11 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Root
 
 from deploy.links import refuse_other_owner
 from deploy.trust.clock_rule import raised_floor, reference_time
-from deploy.trust.key_repository import METADATA_MAX_BYTES, signed_at
+from deploy.trust.key_repository import METADATA_MAX_BYTES, parse_metadata, signed_at
 from deploy.trust.refusals import NotEnrolledError
 from models.errors import InstallError
 from models.files import (
@@ -318,8 +318,9 @@ def read_roots(content: bytes) -> list[RootFile]:
     try:
         document = parse_json(content)
         texts = document.get("roots") if isinstance(document, dict) else None
-        is_chain = isinstance(texts, list) and texts
-        parts = [str(text).encode() for text in texts] if is_chain else [content]
+        parts = [content]
+        if isinstance(texts, list) and texts:
+            parts = [str(text).encode() for text in texts]
         return [_checked_root(part) for part in parts]
     except (ValueError, RepositoryError) as exc:
         raise InstallError(
@@ -332,9 +333,7 @@ def read_roots(content: bytes) -> list[RootFile]:
 
 def _checked_root(content: bytes) -> RootFile:
     """Return a root whose own keys have signed it."""
-    metadata = Metadata[Root].from_bytes(content)
-    if not isinstance(metadata.signed, Root):
-        raise ValueError("it holds no root")  # noqa: TRY004 (translated by the caller)
+    metadata = parse_metadata(content, Root)
     metadata.signed.verify_delegate(
         Root.type, metadata.signed_bytes, metadata.signatures
     )

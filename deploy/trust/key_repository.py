@@ -21,7 +21,7 @@ Source:
 """
 
 import fcntl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,6 @@ from tuf.api.metadata import (
     Metadata,
     MetaFile,
     Root,
-    Signed,
     Snapshot,
     TargetFile,
     Targets,
@@ -61,7 +60,7 @@ KEPT_PACKAGES = 32
 SIGNED_AT = "x-graftline-signed-at"
 CUSTOM = "custom"  # of a target, see the specification
 
-AnySigned = TypeVar("AnySigned", bound=Signed)
+AnySigned = TypeVar("AnySigned", Root, Targets, Snapshot, Timestamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +148,14 @@ class KeyRepository:
         path = self.metadata / "timestamp.json"
         return self._read(path, Timestamp) if path.exists() else None
 
+    def current_timestamp(self) -> Metadata[Timestamp]:
+        """Return the timestamp in force.
+
+        Raises:
+            ConfigError: There is none, or it is damaged.
+        """
+        return self._read(self.metadata / "timestamp.json", Timestamp)
+
     def targets(self) -> Metadata[Targets] | None:
         """Return the targets in force; None before anything was signed."""
         files = self.current_files()
@@ -179,6 +186,45 @@ class KeyRepository:
         """
         targets = self.targets()
         return listed_packages(targets.signed.targets) if targets else []
+
+    def expiries(self) -> dict[str, datetime]:
+        """Return when what the online roles have signed expires.
+
+        Raises:
+            ConfigError: The metadata is damaged.
+        """
+        timestamp, files = self.timestamp(), self.current_files()
+        if timestamp is None:
+            return {}
+        targets, snapshot = files
+        return {
+            TARGETS: self._read(targets, Targets).signed.expires,
+            SNAPSHOT: self._read(snapshot, Snapshot).signed.expires,
+            TIMESTAMP: timestamp.signed.expires,
+        }
+
+    def roles_in_folder(self) -> list[str]:
+        """Return the roles whose private keys are in the keys folder itself."""
+        return [role for role in ROLES if any(self.folder.glob(f"{role}-*.pem"))]
+
+    def key_ids(self, starts: Sequence[str]) -> set[str]:
+        """Return the ids of keys, of this root or an earlier one, by their start.
+
+        Raises:
+            ConfigError: A start names no key, or several.
+        """
+        known = {key_id for root in self.roots() for key_id in root.signed.keys}
+        found = set()
+        for start in starts:
+            fits = [key_id for key_id in known if key_id.startswith(start.lower())]
+            if len(fits) != 1 or not start:
+                raise ConfigError(
+                    f"{start!r} names {counted(len(fits), 'key')}, expected one.",
+                    why="Keys are named by the start of their id.",
+                    fix=f"See `graftline keys show --keys {self.folder}`.",
+                )
+            found.update(fits)
+        return found
 
     def signing_time(self) -> datetime:
         """Return the time of the next signature: now, and never less than before.
@@ -236,19 +282,16 @@ class KeyRepository:
         )
         version = max(last + 1, int(at.timestamp()))
         root = self.roots()[-1].signed
-        common = {
-            "version": version,
-            "expires": at + LIFETIME,
-            "unrecognized_fields": {SIGNED_AT: at.isoformat()},
-        }
-        signed = Targets(targets=targets, **common)
-        content = self._signed(Metadata(signed), root, TARGETS)
+        expires, fields = at + LIFETIME, {SIGNED_AT: at.isoformat()}
+        new = Targets(version, None, expires, targets, unrecognized_fields=fields)
+        content = self._signed(Metadata(new), root, TARGETS)
         self._write(f"{version}.targets.json", content)
         meta = {"targets.json": _meta_of(version, content)}
-        content = self._signed(Metadata(Snapshot(meta=meta, **common)), root, SNAPSHOT)
+        listing = Snapshot(version, None, expires, meta, fields)
+        content = self._signed(Metadata(listing), root, SNAPSHOT)
         self._write(f"{version}.snapshot.json", content)
         meta_file = _meta_of(version, content)
-        timestamp = Timestamp(snapshot_meta=meta_file, **common)
+        timestamp = Timestamp(version, None, expires, meta_file, fields)
         content = self._signed(Metadata(timestamp), root, TIMESTAMP)
         self._write("timestamp.json", content)
         self.remove_unused()
@@ -303,22 +346,32 @@ class KeyRepository:
 
     def _read(self, path: Path, layout: type[AnySigned]) -> Metadata[AnySigned]:
         try:
-            found = Metadata[AnySigned].from_bytes(
-                read_regular(path, METADATA_MAX_BYTES)
-            )
-            if not isinstance(found.signed, layout):
-                raise DeserializationError(f"holds no {layout.type}")
-        except (OSError, DeserializationError) as exc:
+            return parse_metadata(read_regular(path, METADATA_MAX_BYTES), layout)
+        except (OSError, ValueError) as exc:
             raise ConfigError(
                 f"{path}: cannot be read.",
                 why=f"{exc}.",
                 fix="Take the keys folder from your backup; see "
                 "docs/how-to/lost-keys.md.",
             ) from exc
-        return found
 
     def _write(self, name: str, content: bytes) -> None:
         write_atomically(self.metadata / name, content)
+
+
+def parse_metadata(content: bytes, layout: type[AnySigned]) -> Metadata[AnySigned]:
+    """Return metadata of one role.
+
+    Raises:
+        ValueError: It is not valid, or of another role. Signatures are not verified.
+    """
+    try:
+        found: Metadata[AnySigned] = Metadata.from_bytes(content)
+    except DeserializationError as exc:
+        raise ValueError(f"{exc}: {exc.__cause__}") from exc
+    if not isinstance(found.signed, layout):
+        raise ValueError(f"it holds no {layout.type}")  # noqa: TRY004 (of a file)
+    return found
 
 
 def _is_signed(root: Root, role: str, metadata: Metadata[AnySigned]) -> bool:
@@ -329,7 +382,7 @@ def _is_signed(root: Root, role: str, metadata: Metadata[AnySigned]) -> bool:
     return True
 
 
-def signed_at(signed: Signed) -> datetime | None:
+def signed_at(signed: Root | Targets | Snapshot | Timestamp) -> datetime | None:
     """Return when metadata was signed; None where it does not state it."""
     text = signed.unrecognized_fields.get(SIGNED_AT)
     try:
@@ -366,7 +419,7 @@ def _too_few_keys(
     folders = ", ".join(map(str, repository.keys.folders))
     names = ", ".join(f"{role}-{key_id[:16]}.pem" for key_id in key_ids)
     return ConfigError(
-        f"{repository.folder}: {counted(threshold, f'key')} of {role} must sign, "
+        f"{repository.folder}: {counted(threshold, 'key')} of {role} must sign, "
         f"and {found} can be read.",
         why=f"Any {threshold} of {names} are needed; searched in {folders}.",
         fix="Give the folder or stick of the offline keys with --offline DIR; for "

@@ -1,7 +1,7 @@
 """Keys for a line PC in a folder of this machine: made and enrolled in the same step.
 
-The first ten minutes and the demo need no keys of a person: any user who can write the slot
-can put any model there. Line PCs elsewhere are enrolled by a person.
+The first ten minutes and the demo ask for no keys: any user who can write the slot can
+put any model there. Line PCs elsewhere are enrolled by a person.
 """
 
 from collections.abc import Callable

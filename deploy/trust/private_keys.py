@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -90,10 +89,8 @@ class KeyFiles:
             if not is_encrypted and is_open_to_others(path):
                 raise _unprotected(path)
             secret = self._secret() if is_encrypted else None
-            key = load_pem_private_key(pem, secret)
-            if not isinstance(key, Ed25519PrivateKey):
-                raise ValueError("not an Ed25519 key")  # noqa: TRY004 (translated below)
-            return CryptoSigner(key)
+            # Another kind of key is a ValueError, too.
+            return CryptoSigner(load_pem_private_key(pem, secret))
         except OSError as exc:
             raise ConfigError(
                 f"{path}: cannot be read.",

@@ -138,7 +138,7 @@ class FileReceiver:
 
 
 def _kept_bytes(path: Path, file: SignedFile) -> int:
-    """Return how much of a file an earlier call has left; what is no part is removed."""
+    """Return how much of a file was kept; what is no part of it is removed."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size > file.size_bytes:
         path.unlink(missing_ok=True)
         return 0

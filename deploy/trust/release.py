@@ -43,7 +43,7 @@ from models.files import (
     temporary_name,
     write_atomically,
 )
-from models.manifest import MANIFEST_NAME, build_number
+from models.manifest import build_number
 from models.package import DIGEST, Package, digests_of_files
 
 METADATA, FILES, HINT = "metadata", "files", "package.json"
@@ -271,18 +271,16 @@ def _remove_unused(keys: KeyRepository, out: Path) -> None:
 
 
 def _report(package: Package, keys: KeyRepository, out: Path, added: int) -> SignReport:
-    timestamp = keys.timestamp()
-    root = keys.roots()[-1].signed
-    assert timestamp is not None
+    timestamp = keys.current_timestamp().signed
     return SignReport(
         release=str(out),
         package_sha256=package.sha256,
         name=package.manifest.name,
         build=package.manifest.build,
         fingerprint=keys.fingerprint(),
-        root_version=root.version,
-        version=timestamp.signed.version,
-        signed_at=signed_at(timestamp.signed),
-        expires=timestamp.signed.expires,
+        root_version=len(keys.roots()),
+        version=timestamp.version,
+        signed_at=signed_at(timestamp) or keys.signing_time(),
+        expires=timestamp.expires,
         files_added=added,
     )

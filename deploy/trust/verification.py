@@ -5,9 +5,9 @@
     metadata (python-tuf) -> list of the package's files -> each file by its digest,
     from the PC's own store or the release -> the package as a whole
 
-Names, sizes and digests come from the signed list. Each byte is counted and hashed while
-it is written, into a folder that is removed where anything is refused. No model file is
-parsed before all files have the digests that were signed.
+Names, sizes and digests come from the signed list. Each byte is counted and hashed
+while it is written, into a folder that is removed where anything is refused. No model
+file is parsed before all files have the digests that were signed.
 """
 
 import shutil
@@ -43,7 +43,6 @@ def receive_package(
     into: Path,
     known_file: KnownFile = nothing_known,
     *,
-    target_name: str = "",
     partial: Path | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     rate: RateLimit | None = None,
@@ -57,7 +56,6 @@ def receive_package(
         into: Folder to make; removed at the end of the block.
         known_file: Returns a file of that SHA-256 that the PC may have; its content is
             verified like any other.
-        target_name: The slot as the operator writes it; empty = its folder.
         partial: Folder on the same file system that keeps files that were cut, so that
             the next call resumes them; None = they start again.
         clock: This machine's clock.
@@ -71,8 +69,7 @@ def receive_package(
         InstallError: The disk is too full.
         OSError: The slot cannot be written.
     """
-    name = target_name or f"local:{slot.root}"
-    enrolment = require_enrolment(slot, name)
+    enrolment = require_enrolment(slot, f"local:{slot.root}")
     source = FolderSource(release) if isinstance(release, Path) else release
     accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
     files = _files_of(accepted, package_sha256, source.name)
@@ -137,37 +134,44 @@ def _refuse_hostile_names(names: list[str], release: str) -> None:
     Source:
         CWE-22, CWE-178.
     """
+    why = f"there are {len(names)} files" if len(names) > FILES_MAX + 2 else ""
     taken: dict[str, str] = {}
+    for name in names:
+        why = why or _why_hostile(name)
+        if (twin := taken.setdefault(name.casefold(), name)) != name:
+            why = why or f"{name!r} and {twin!r} differ by their case alone"
+    for name in names:
+        for parent in PurePosixPath(name).parents:
+            if parent.as_posix().casefold() in taken:
+                why = why or f"{str(parent)!r} is a file and a folder"
+    if why:
+        raise ReleaseRefusedError(Refusal.HOSTILE_NAME, release, why=f"{why}.")
+
+
+def _why_hostile(name: str) -> str:
     try:
-        if len(names) > FILES_MAX + 2:  # manifest and seal
-            raise ValueError(f"there are {len(names)} files")
-        for name in names:
-            stays_inside(name)
-            if PurePosixPath(name).as_posix() != name:
-                raise ValueError(f"{name!r} is not a plain path")
-            if (twin := taken.setdefault(name.casefold(), name)) != name:
-                raise ValueError(f"{name!r} and {twin!r} differ by their case alone")
-        for name in names:
-            for parent in PurePosixPath(name).parents:
-                if parent.as_posix().casefold() in taken:
-                    raise ValueError(f"{parent} is a file and a folder")
+        stays_inside(name)
     except ValueError as exc:
-        raise ReleaseRefusedError(Refusal.HOSTILE_NAME, release, why=f"{exc}.") from exc
+        return str(exc)
+    return "" if PurePosixPath(name).as_posix() == name else f"{name!r} is ambiguous"
 
 
 def _require_room(into: Path, files: list[SignedFile]) -> None:
     size_bytes = sum(file.size_bytes for file in files)
+    why = ""
+    if size_bytes > PACKAGE_MAX_BYTES:
+        why = f"the limit is {PACKAGE_MAX_BYTES >> 30} GiB"
     try:
-        if size_bytes > PACKAGE_MAX_BYTES:
-            raise OSError(27, f"larger than {PACKAGE_MAX_BYTES >> 30} GiB", str(into))
         require_free(into, size_bytes)
     except OSError as exc:
+        why = why or exc.strerror or str(exc)
+    if why:
         raise InstallError(
             f"{into}: no room for this package.",
             why=f"It has {counted(len(files), 'file')} with {size_bytes >> 20} MiB: "
-            f"{exc.strerror}.",
+            f"{why}.",
             fix="Free space on that disk and try again.",
-        ) from exc
+        )
 
 
 def _refuse_other_package(

@@ -22,6 +22,7 @@ PURE_MODULES = (
     "edge.cameras.health.condition",
     "edge.cameras.health.scene",
     "deploy.slots",
+    "deploy.trust.clock_rule",
 )
 IMPURE_IMPORTS = {
     *("asyncio", "concurrent", "multiprocessing", "threading"),
@@ -43,6 +44,7 @@ DOORS = {
     "paho": ("models.mqtt_session",),
     "subprocess": ("deploy.target", "deploy.selftest", "demo"),
     "tuf": ("deploy.trust",),
+    "securesystemslib": ("deploy.trust",),
 }
 OTHER_WAYS_TO_START_A_PROGRAM = (
     *("os.exec", "os.popen", "os.posix_spawn", "os.spawn", "os.system"),
