@@ -4,7 +4,6 @@ A link is replaced by renaming a new one over it: a reader always finds the old 
 or the new one.
 """
 
-import fcntl
 import os
 import pwd
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import InstallError
-from models.files import fsync_folder, open_lock
+from models.files import fsync_folder, held_lock
 from models.slot_files import SlotFolder
 
 LOCK_NAME = ".lock"
@@ -34,15 +33,12 @@ def locked(slot: SlotFolder) -> Iterator[None]:
     for folder in (slot.root, slot.store):
         if folder.exists():
             refuse_other_owner(folder)
-    with open(open_lock(slot.root / LOCK_NAME), "r+b", 0) as file:  # noqa: PTH123
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
-            raise InstallError(
-                f"{slot.root}: busy.",
-                why="Another flash or rollback is running on this line PC.",
-                fix="Wait until it has ended, then try again.",
-            ) from exc
+    busy = InstallError(
+        f"{slot.root}: busy.",
+        why="Another flash or rollback is running on this line PC.",
+        fix="Wait until it has ended, then try again.",
+    )
+    with held_lock(slot.root / LOCK_NAME, busy):
         yield
 
 

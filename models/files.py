@@ -6,6 +6,7 @@ only: let it return bytes, and write those.
 """
 
 import errno
+import fcntl
 import grp
 import hashlib
 import os
@@ -148,6 +149,16 @@ def open_new(path: Path, mode: int = OTHERS_MAY_READ) -> BinaryIO:
     return open(os.open(path, flags, mode), "wb")  # noqa: PTH123 (a descriptor)
 
 
+def open_end(path: Path) -> BinaryIO:
+    """Open a file of this program to write after its end.
+
+    Raises:
+        OSError: It cannot be opened, or a link has its name (``ELOOP``).
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(path, flags), "ab")  # noqa: PTH123 (a descriptor)
+
+
 def open_lock(path: Path) -> int:
     """Return the descriptor of a lock's file, which is made if it does not exist.
 
@@ -168,6 +179,28 @@ def open_lock(path: Path) -> int:
             raise
         reason = "is a link, expected a file"
         raise OSError(errno.ELOOP, reason, str(path)) from exc
+
+
+@contextmanager
+def held_lock(path: Path, busy: Exception) -> Iterator[None]:
+    """Hold a lock; the kernel releases it when the process ends.
+
+    Args:
+        path: See ``open_lock``.
+        busy: Raised where another process holds it.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    descriptor = open_lock(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise busy from exc
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_private_database(path: Path) -> None:

@@ -13,7 +13,6 @@ one rename, in the order in which the client accepts them; ``enrolled.json`` dec
 which folder counts.
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ from models.errors import InstallError
 from models.files import (
     fsync_folder,
     fsync_tree,
-    open_lock,
+    held_lock,
     read_regular,
     write_atomically,
 )
@@ -116,15 +115,12 @@ class TrustFolder:
             InstallError: Another process holds it.
             OSError: The folder cannot be written.
         """
-        with open(open_lock(self.root / ".lock"), "r+b", 0) as file:  # noqa: PTH123
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise InstallError(
-                    f"{self.root}: busy.",
-                    why="Another command verifies a release for this line PC.",
-                    fix="Wait until it has ended, then try again.",
-                ) from exc
+        busy = InstallError(
+            f"{self.root}: busy.",
+            why="Another command verifies a release for this line PC.",
+            fix="Wait until it has ended, then try again.",
+        )
+        with held_lock(self.root / ".lock", busy):
             self._clean()
             yield
 
@@ -145,7 +141,7 @@ class TrustFolder:
         for left in self.root.rglob(".*.tmp"):
             left.unlink()
 
-    def read(self) -> Enrolment | None:
+    def enrolment(self) -> Enrolment | None:
         """Return the enrolment; None where the slot trusts no keys yet.
 
         Raises:
@@ -203,7 +199,7 @@ def enrolment_of(slot: SlotFolder) -> Enrolment | None:
     Raises:
         NotEnrolledError: The file is damaged.
     """
-    return TrustFolder.of(slot).read()
+    return TrustFolder.of(slot).enrolment()
 
 
 def require_enrolment(slot: SlotFolder, target_name: str) -> Enrolment:
@@ -342,7 +338,7 @@ def _checked_root(content: bytes) -> RootFile:
 
 def _read_for_change(trust: TrustFolder, *, replace: bool) -> Enrolment | None:
     try:
-        enrolment = trust.read()
+        enrolment = trust.enrolment()
         if enrolment:
             trust.pinned_root(enrolment)
     except NotEnrolledError:

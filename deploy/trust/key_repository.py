@@ -20,7 +20,6 @@ Source:
     TUF specification 1.0.34, sections 4 and 6, with python-tuf.
 """
 
-import fcntl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ from deploy.trust.clock_rule import SOFTWARE_DATE
 from deploy.trust.private_keys import KeyFiles
 from models.counted import counted
 from models.errors import ConfigError
-from models.files import open_lock, read_regular, write_atomically
+from models.files import held_lock, read_regular, write_atomically
 from models.seal import digest_of
 
 ROOT, TARGETS, SNAPSHOT, TIMESTAMP = Root.type, Targets.type, "snapshot", "timestamp"
@@ -98,15 +97,12 @@ class KeyRepository:
             ConfigError: Another process signs.
             OSError: The folder cannot be written.
         """
-        with open(open_lock(self.metadata / ".lock"), "r+b", 0) as file:  # noqa: PTH123
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise ConfigError(
-                    f"{self.folder}: busy.",
-                    why="Another command signs with these keys.",
-                    fix="Wait until it has ended, then try again.",
-                ) from exc
+        busy = ConfigError(
+            f"{self.folder}: busy.",
+            why="Another command signs with these keys.",
+            fix="Wait until it has ended, then try again.",
+        )
+        with held_lock(self.metadata / ".lock", busy):
             yield
 
     def roots(self) -> list[Metadata[Root]]:

@@ -77,7 +77,7 @@ def named_refusal(
                 fix="Try again: what has arrived is kept.",
             )
         case ExpiredMetadataError():
-            name, why = Refusal.EXPIRED, f"{error}: nobody has signed since."
+            name, why = Refusal.EXPIRED, f"{error}: nothing was signed since."
         case UnsignedMetadataError():
             name, why = _unsigned(step, root, earlier)
         case BadVersionNumberError() if step.role in {"timestamp", "snapshot"}:
@@ -159,7 +159,7 @@ def _not_readable(step: FailedStep) -> tuple[Refusal, str]:
         if not step.content or at_end or "Unterminated" in str(exc):
             return (
                 Refusal.TRUNCATED,
-                f"{step.path} ends after {len(step.content)} bytes.",
+                f"{step.path} ends too early.",
             )
     except RecursionError:
         return Refusal.TAMPERED, f"{step.path} is nested too deep."

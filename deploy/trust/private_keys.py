@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner
 
+from models.counted import counted
 from models.errors import ConfigError
 from models.files import (
     PRIVATE_FILE,
@@ -177,7 +178,7 @@ def checked_passphrase(secret: bytes) -> bytes:
     """
     if len(secret) < PASSPHRASE_MIN:
         raise ConfigError(
-            f"the passphrase has {len(secret)} bytes.",
+            f"the passphrase has {counted(len(secret), 'byte')}.",
             why=f"Expected at least {PASSPHRASE_MIN}: who copies the keys can try "
             "passphrases without a limit.",
             fix="Take a longer one, for example four unrelated words.",

@@ -1,12 +1,10 @@
 """Fetches one signed file: counted and hashed while it is written, and resumed."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from deploy.trust.refusals import Refusal, ReleaseRefusedError, SourceUnavailableError
 from deploy.trust.sources import (
@@ -16,7 +14,8 @@ from deploy.trust.sources import (
     SlowSourceError,
     read_limited,
 )
-from models.files import make_folder, open_new, regular_chunks
+from models.counted import counted
+from models.files import make_folder, open_end, open_new, regular_chunks
 
 KnownFile = Callable[[str], Path | None]
 
@@ -101,7 +100,7 @@ class FileReceiver:
         if kept:
             for chunk in regular_chunks(path):
                 digest.update(chunk)
-        with _open_end(path) if kept else open_new(path) as out:
+        with open_end(path) if kept else open_new(path) as out:
             for chunk in self._chunks(file, kept):
                 received += len(chunk)
                 digest.update(chunk)
@@ -125,7 +124,7 @@ class FileReceiver:
             why = f"{file.name} ({path}) is missing."
             raise ReleaseRefusedError(Refusal.INCOMPLETE, release, why=why) from exc
         except EndlessSourceError as exc:
-            why = f"{file.name} does not end after {file.size_bytes} bytes."
+            why = f"{file.name} has more than its {counted(file.size_bytes, 'byte')}."
             raise ReleaseRefusedError(Refusal.ENDLESS, release, why=why) from exc
         except SlowSourceError as exc:
             raise ReleaseRefusedError(Refusal.SLOW, release, why=f"{exc}.") from exc
@@ -143,11 +142,6 @@ def _kept_bytes(path: Path, file: SignedFile) -> int:
         path.unlink(missing_ok=True)
         return 0
     return path.stat().st_size
-
-
-def _open_end(path: Path) -> BinaryIO:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return open(os.open(path, flags), "ab")  # noqa: PTH123 (a descriptor)
 
 
 def _copy_known(known: Path, file: SignedFile, target: Path) -> bool:

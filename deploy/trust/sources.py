@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from models.counted import counted
 from models.files import regular_chunks
 
 STALL_S = 10.0  # a source must raise TimeoutError where no byte comes for so long
@@ -126,13 +127,14 @@ def read_limited(
             received += len(chunk)
             in_window += len(chunk)
             if received > max_bytes:
-                raise EndlessSourceError(f"{path}: more than {max_bytes} bytes")
+                raise EndlessSourceError(
+                    f"{path}: more than {counted(max_bytes, 'byte')}"
+                )
             elapsed_s = limit.clock() - window_began
             if elapsed_s >= limit.window_s:
                 if in_window < elapsed_s * limit.min_bytes_per_s:
-                    raise SlowSourceError(
-                        f"{path}: {in_window} bytes in {elapsed_s:.0f} s"
-                    )
+                    came = counted(in_window, "byte")
+                    raise SlowSourceError(f"{path}: {came} in {elapsed_s:.0f} s")
                 window_began, in_window = limit.clock(), 0
             yield chunk
     except TimeoutError as exc:

@@ -134,7 +134,9 @@ def _refuse_hostile_names(names: list[str], release: str) -> None:
     Source:
         CWE-22, CWE-178.
     """
-    why = f"there are {len(names)} files" if len(names) > FILES_MAX + 2 else ""
+    why = (
+        f"it lists {counted(len(names), 'file')}" if len(names) > FILES_MAX + 2 else ""
+    )
     taken: dict[str, str] = {}
     for name in names:
         why = why or _why_hostile(name)

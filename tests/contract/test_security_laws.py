@@ -44,7 +44,6 @@ OWN_FILES = {
     "edge/inspection/known_defects.py": "in parts, for a hash",
     "edge/doctor/disk_check.py": "a lock, never read",
     "deploy/store.py": "copied in parts",
-    "deploy/links.py": "a lock, never read",
 }
 READS_ALL = {"read_bytes", "read_text", "readlines"}
 FILE_OPENERS = {"open", "io.open", "os.fdopen"}
@@ -55,7 +54,6 @@ OWN_WRITES = {
     "models/schemas.py": "`make schemas`, in this program's own checkout",
     "trainer/detectors/download.py": "a part that is continued, in its own cache",
     "trainer/data/archive.py": "an unpacked zip, in a new folder of its own",
-    "deploy/links.py": "a lock, never written",
     "demo": "its own files, in a folder that it made",
     "pretraining": "not installed",
     "deploy/selftest/process.py": "/proc of its own child",
