@@ -23,15 +23,15 @@ from tuf.api.exceptions import (
     RepositoryError,
     SlowRetrievalError,
 )
-from tuf.api.metadata import Root, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Root, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
-from deploy.trust.enrolment import STAGING, Enrolment, TrustFolder
+from deploy.trust.clock_rule import reference_time
+from deploy.trust.enrolment import STAGING, Enrolment, TrustFolder, proven_floor
 from deploy.trust.key_repository import (
     METADATA_MAX_BYTES,
     AnySigned,
     parse_metadata,
-    signed_at,
 )
 from deploy.trust.naming import FailedStep, named_refusal
 from deploy.trust.sources import (
@@ -54,11 +54,9 @@ class Accepted:
 
     Attributes:
         targets: All files that may be installed, by ``<package sha256>/<path>``.
-        signed_at: When the timestamp was signed; None = it does not state it.
     """
 
     targets: dict[str, TargetFile]
-    signed_at: datetime | None
 
 
 class MetadataFetcher(FetcherInterface):
@@ -99,19 +97,27 @@ class MetadataFetcher(FetcherInterface):
 
 
 class _TimedUpdater(Updater):
-    """The client of python-tuf with a given time in the place of the PC's clock."""
+    """The client of python-tuf with the clock rule in the place of the PC's clock."""
 
     def __init__(
         self,
         folder: Path,
         root: bytes,
         fetcher: MetadataFetcher,
-        now: datetime,
+        clock: datetime,
     ) -> None:
         super().__init__(str(folder), "metadata/", fetcher=fetcher, bootstrap=root)
-        # python-tuf 7 takes no time from outside; tests with clocks of 1970 and 2099
-        # fail where it no longer keeps it here.
-        self._trusted_set.reference_time = now
+        self._folder, self._clock = folder, clock
+
+    def _load_root(self) -> None:
+        """Load the newest root, then decide on the time: its keys prove the floor.
+
+        python-tuf 7 takes no time from outside. Tests with clocks of 1970 and 2099
+        fail where a later version no longer keeps it here.
+        """
+        super()._load_root()
+        floor = proven_floor(self.root, self._folder)
+        self._trusted_set.reference_time = reference_time(self._clock, floor)
 
     @property
     def root(self) -> Root:
@@ -126,13 +132,13 @@ class TrustClient:
     Attributes:
         trust: Folder of the slot; its lock is held.
         enrolment: Whom it trusts.
-        now: Time that expiries are compared with.
+        clock: What this machine's clock shows.
         rate: Smallest rate; None = the usual one.
     """
 
     trust: TrustFolder
     enrolment: Enrolment
-    now: datetime
+    clock: datetime
     rate: RateLimit | None = field(default=None)
 
     def accept(self, release: ReleaseSource) -> Accepted:
@@ -147,7 +153,7 @@ class TrustClient:
         pinned = self.trust.pinned_root(self.enrolment)
         fetcher = MetadataFetcher(release, self.rate)
         with self._staged() as staging:
-            updater = _TimedUpdater(staging, pinned, fetcher, self.now)
+            updater = _TimedUpdater(staging, pinned, fetcher, self.clock)
             try:
                 updater.refresh()
             except (RepositoryError, DownloadError) as exc:
@@ -158,8 +164,7 @@ class TrustClient:
             finally:
                 self._store(staging)
             targets = _read(staging / "targets.json", Targets)
-            timestamp = _read(staging / "timestamp.json", Timestamp)
-        return Accepted(targets.targets, signed_at(timestamp))
+        return Accepted(targets.targets)
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:

@@ -7,8 +7,9 @@ metadata in that expired long ago. So the clock counts only where it is plausibl
     floor <= clock <= floor + 5 years      the clock
     otherwise                              the floor
 
-The floor is the newest time that is proven: when the newest accepted metadata was
-signed, or when this software was made. It never falls. Versions of the metadata and
+The floor is the newest time that is proven: when the accepted timestamp and root were
+signed, by keys that are still trusted, or when this software was made. A thief who
+signed for the year 2099 loses this effect with the key. Versions of the metadata and
 build numbers refuse older packages whatever the clock shows.
 
 Source:
@@ -29,8 +30,7 @@ def raised_floor(*proven: datetime | None) -> datetime:
     """Return the newest proven time.
 
     Args:
-        proven: Aware times: the floor until now, when metadata was signed; None = not
-            known.
+        proven: Aware times at which metadata was signed; None = not known.
 
     >>> raised_floor(None, datetime(2001, 1, 1, tzinfo=UTC)) == SOFTWARE_DATE
     True

@@ -3,7 +3,7 @@
 ::
 
     SLOT/trust/
-        enrolled.json           which root was pinned and when, and the floor
+        enrolled.json           which root was pinned, and when
         metadata-<fingerprint>/ root_history/<n>.root.json, timestamp.json,
                                 snapshot.json, targets.json
         .lock
@@ -13,6 +13,7 @@ one rename, in the order in which the client accepts them; ``enrolled.json`` dec
 which folder counts.
 """
 
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from typing import Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Root
+from tuf.api.metadata import Root, Timestamp
 
 from deploy.links import refuse_other_owner
 from deploy.trust.clock_rule import raised_floor, reference_time
@@ -42,6 +43,8 @@ from models.seal import digest_of
 from models.slot_files import SlotFolder
 from models.strict_json import parse_json
 
+logger = logging.getLogger(__name__)
+
 ENROLLED_MAX_BYTES = 64 << 10
 SHOWN = 16  # hexadecimal digits of a fingerprint in a sentence
 STAGING, METADATA = ".staging-", "metadata-"
@@ -58,7 +61,9 @@ class Enrolment(BaseModel):
     )
     root_version: int = Field(ge=1, description="Version of the root that was pinned.")
     at: AwareDatetime = Field(description="When, by this machine's clock.")
-    floor: AwareDatetime = Field(description="Newest time that is proven; only rises.")
+    floor: AwareDatetime = Field(
+        description="Newest time that was proven then; metadata proves newer ones."
+    )
 
 
 class EnrollOutcome(StrEnum):
@@ -170,18 +175,17 @@ class TrustFolder:
             raise _damaged(path, "Its fingerprint is not the one in enrolled.json.")
         return content
 
-    def raise_floor(self, enrolment: Enrolment, proven: datetime | None) -> Enrolment:
-        """Write a newer floor, if it is newer, and return the enrolment.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
-        floor = raised_floor(enrolment.floor, proven)
-        if floor == enrolment.floor:
-            return enrolment
-        raised = enrolment.model_copy(update={"floor": floor})
-        self.write(raised)
-        return raised
+    def floor(self, enrolment: Enrolment) -> datetime:
+        """Return the newest time that is proven to this slot."""
+        root = parse_metadata(self.pinned_root(enrolment), Root).signed
+        version = enrolment.root_version
+        while True:
+            version += 1
+            path = self.root_file(enrolment.fingerprint, version)
+            if not path.exists():
+                break
+            root = parse_metadata(read_regular(path, METADATA_MAX_BYTES), Root).signed
+        return proven_floor(root, self.metadata(enrolment.fingerprint))
 
     def write(self, enrolment: Enrolment) -> None:
         """Replace ``enrolled.json``.
@@ -191,6 +195,27 @@ class TrustFolder:
         """
         content = enrolment.model_dump_json(indent=2).encode() + b"\n"
         write_atomically(self.enrolled, content)
+
+
+def proven_floor(root: Root, metadata: Path) -> datetime:
+    """Return the newest time that a root and the accepted timestamp prove.
+
+    Args:
+        root: The root in force.
+        metadata: Folder with ``timestamp.json``; it counts only where the root's key
+            has signed it.
+    """
+    times = [signed_at(root)]
+    try:
+        content = read_regular(metadata / "timestamp.json", METADATA_MAX_BYTES)
+        timestamp = parse_metadata(content, Timestamp)
+        root.verify_delegate(
+            Timestamp.type, timestamp.signed_bytes, timestamp.signatures
+        )
+        times.append(signed_at(timestamp.signed))
+    except (OSError, ValueError, RepositoryError) as exc:
+        logger.debug("no_trusted_timestamp why=%s", exc)
+    return raised_floor(*times)
 
 
 def enrolment_of(slot: SlotFolder) -> Enrolment | None:
@@ -231,7 +256,8 @@ def trusted_now(slot: SlotFolder, clock: datetime | None = None) -> datetime:
         NotEnrolledError: The enrolment is damaged.
     """
     enrolment = enrolment_of(slot)
-    floor = raised_floor(enrolment.floor if enrolment else None)
+    trust = TrustFolder.of(slot)
+    floor = trust.floor(enrolment) if enrolment else raised_floor(None)
     return reference_time(clock or datetime.now(UTC), floor)
 
 

@@ -17,7 +17,9 @@ from deploy.trust.key_repository import (
     ROLES,
     ROOT,
     ROOT_LIFETIME,
+    SNAPSHOT,
     TARGETS,
+    TIMESTAMP,
     KeyRepository,
 )
 from deploy.trust.private_keys import (
@@ -194,7 +196,9 @@ def revoke_keys(repository: KeyRepository, key_ids: set[str]) -> Root:
     """Replace keys that may be stolen or lost; return the root in force.
 
     Where a key that signs packages is among them, no package stays listed: each one
-    has to be signed again.
+    has to be signed again. The keys of snapshot and timestamp are replaced with them:
+    a thief may have signed versions so high that all later ones are older, and a line
+    PC forgets those with the keys.
 
     Args:
         key_ids: Whole ids. Those that no longer sign are left out: the same call
@@ -203,6 +207,9 @@ def revoke_keys(repository: KeyRepository, key_ids: set[str]) -> Root:
     Raises:
         ConfigError: Private keys are missing.
         OSError: A folder cannot be written.
+
+    Source:
+        Fast-forward attacks, TUF specification 1.0.34, section 5.3.11.
     """
     root = repository.roots()[-1].signed
     present = key_ids & set(root.keys)
@@ -211,6 +218,8 @@ def revoke_keys(repository: KeyRepository, key_ids: set[str]) -> Root:
             repository.publish({})
         _remove_retired(repository)
         return root
+    for role in (SNAPSHOT, TIMESTAMP):
+        present |= set(root.roles[role].keyids)
     is_signer = present & set(root.roles[TARGETS].keyids)
     targets = {} if is_signer else repository.trusted_targets()
     return _replace(repository, present, targets)

@@ -20,7 +20,7 @@ Source:
     TUF specification 1.0.34, sections 4 and 6, with python-tuf.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,10 +79,12 @@ class KeyRepository:
     Attributes:
         folder: The keys folder.
         keys: Private keys, there and on sticks.
+        clock: This machine's clock.
     """
 
     folder: Path
     keys: KeyFiles
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
     def metadata(self) -> Path:
@@ -230,7 +232,7 @@ class KeyRepository:
         """
         timestamp = self.timestamp()
         before = signed_at(timestamp.signed) if timestamp else None
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = self.clock().replace(microsecond=0)
         return max(now, before or SOFTWARE_DATE, SOFTWARE_DATE)
 
     def trusted_targets(self) -> dict[str, TargetFile]:
@@ -278,6 +280,8 @@ class KeyRepository:
         )
         version = max(last + 1, int(at.timestamp()))
         root = self.roots()[-1].signed
+        if at > root.expires:
+            raise _expired_root(self.folder, at, root)
         expires, fields = at + LIFETIME, {SIGNED_AT: at.isoformat()}
         new = Targets(version, None, expires, targets, unrecognized_fields=fields)
         content = self._signed(Metadata(new), root, TARGETS)
@@ -406,6 +410,16 @@ def listed_packages(targets: dict[str, TargetFile]) -> list[SignedPackage]:
 
 def _meta_of(version: int, content: bytes) -> MetaFile:
     return MetaFile(version, len(content), {"sha256": digest_of(content)})
+
+
+def _expired_root(folder: Path, at: datetime, root: Root) -> ConfigError:
+    """Return the refusal to sign what each line PC would find expired."""
+    return ConfigError(
+        f"{folder}: the root expired on {root.expires:%Y-%m-%d}.",
+        why=f"This machine's clock shows {at:%Y-%m-%d}; a signature of that time would "
+        "make line PCs take every later one for expired.",
+        fix="Set the clock; if it is right: graftline keys rotate --role root",
+    )
 
 
 def _too_few_keys(

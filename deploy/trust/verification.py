@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from tuf.api.metadata import TargetFile
 
 from deploy.trust.client import Accepted, TrustClient
-from deploy.trust.clock_rule import raised_floor, reference_time
 from deploy.trust.enrolment import Enrolment, TrustFolder, require_enrolment
 from deploy.trust.key_repository import CUSTOM
 from deploy.trust.receiving import FileReceiver, KnownFile, SignedFile, nothing_known
@@ -93,12 +92,9 @@ def _accept(
     now: datetime,
     rate: RateLimit | None,
 ) -> Accepted:
-    """Verify the metadata of a release, and remember when it was signed."""
-    reference = reference_time(now, raised_floor(enrolment.floor))
+    """Verify the metadata of a release."""
     with trust.locked():
-        accepted = TrustClient(trust, enrolment, reference, rate).accept(source)
-        trust.raise_floor(enrolment, accepted.signed_at)
-    return accepted
+        return TrustClient(trust, enrolment, now, rate).accept(source)
 
 
 def _files_of(accepted: Accepted, sha256: str, release: str) -> list[SignedFile]:
