@@ -89,11 +89,19 @@ def make_keys(new: NewKeys) -> KeyRepository:
         _check_folders(new)
         _make_folder(new)
     _move_offline(new)
+    repository.keys.clean()
     return repository
 
 
 def _check_folders(new: NewKeys) -> None:
     """Refuse what cannot work before anything is written."""
+    if (new.folder / "repository").is_dir():
+        raise ConfigError(
+            f"{new.folder}: keys were made there already.",
+            why="Keys are never overwritten: line PCs trust them.",
+            fix=f"See them with `graftline keys show --keys {new.folder}`; for other "
+            "keys give another folder.",
+        )
     if new.offline and len(new.offline) > 1 and new.threshold > len(new.offline):
         raise ConfigError(
             f"--threshold {new.threshold}: there are {len(new.offline)} offline "
@@ -269,7 +277,8 @@ def _known_ids(repository: KeyRepository) -> set[str]:
 
 
 def _remove_retired(repository: KeyRepository) -> None:
-    """Remove the private keys that only earlier roots name."""
+    """Remove the private keys that only earlier roots name, and unfinished files."""
+    repository.keys.clean()
     current = {key_id[:SHOWN_ID] for key_id in repository.roots()[-1].signed.keys}
     for role in ROLES:
         for path in repository.keys.files_of(role):

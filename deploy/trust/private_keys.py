@@ -78,6 +78,16 @@ class KeyFiles:
         for folder in self.folders:
             yield from sorted(folder.glob(f"{role}-*.pem"))
 
+    def clean(self) -> None:
+        """Remove the unfinished files of interrupted commands.
+
+        Raises:
+            OSError: A folder cannot be written.
+        """
+        for folder in self.folders:
+            for left in folder.glob(".*.pem.*.tmp"):
+                left.unlink()
+
     def read(self, path: Path) -> CryptoSigner:
         """Return the signer of one file.
 

@@ -52,7 +52,8 @@ def receive_package(
         slot: An enrolled slot.
         release: A folder, or another source.
         package_sha256: The wanted package.
-        into: Folder to make; removed at the end of the block.
+        into: Folder to make, after what has its name was removed; removed at the end
+            of the block.
         known_file: Returns a file of that SHA-256 that the PC may have; its content is
             verified like any other.
         partial: Folder on the same file system that keeps files that were cut, so that
@@ -73,6 +74,7 @@ def receive_package(
     accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
     files = _files_of(accepted, package_sha256, source.name)
     receiver = FileReceiver(source, known_file, partial, rate)
+    _remove(into)
     into.mkdir()
     try:
         _require_room(into, files)
@@ -82,6 +84,14 @@ def receive_package(
         _refuse_other_package(accepted, package, files, source.name)
         yield package
     finally:
+        _remove(into)
+
+
+def _remove(into: Path) -> None:
+    """Remove the folder, also one that an interrupted call has left."""
+    if into.is_symlink():
+        into.unlink()
+    else:
         shutil.rmtree(into, ignore_errors=True)
 
 

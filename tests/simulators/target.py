@@ -101,7 +101,7 @@ class SimTarget:
         """
         folder = str(package.folder) if package else ""
         meter = StepMeter(str(self.root), **disturbance)
-        child = _forks().Process(
+        child = forks().Process(
             target=_run_disturbed, args=(verb, self.root, folder, meter)
         )
         child.start()
@@ -181,10 +181,12 @@ class StepMeter:
         }
 
 
-def _forks() -> ForkServerContext:
-    """Return a context whose server has imported the installer and nothing big."""
+def forks() -> ForkServerContext:
+    """Return a context whose server has imported what the children run."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.simulators.target"])
+    context.set_forkserver_preload(
+        ["tests.simulators.target", "tests.simulators.key_steps"]
+    )
     return context
 
 
