@@ -35,7 +35,7 @@ def raised_floor(*proven: datetime | None) -> datetime:
     >>> raised_floor(None, datetime(2001, 1, 1, tzinfo=UTC)) == SOFTWARE_DATE
     True
     """
-    return max(SOFTWARE_DATE, *(time for time in proven if time is not None))
+    return max((SOFTWARE_DATE, *(time for time in proven if time is not None)))
 
 
 def reference_time(clock: datetime, floor: datetime) -> datetime:

@@ -50,11 +50,11 @@ def fresh(prepared: dict[str, Path], action: str, place: Path) -> Path:
 
 def repeat(action: str, root: Path) -> None:
     """Run an action again; keys that are complete are not made a second time."""
-    try:
+    if action == "init" and (root / "keys").is_dir() and not leftovers(root):
+        with pytest.raises(ConfigError, match="keys were made there already"):
+            STEPS[action](root)
+    else:
         STEPS[action](root)
-    except ConfigError as error:
-        assert action == "init"
-        assert "keys were made there already" in error.what
 
 
 def leftovers(root: Path) -> list[str]:
