@@ -67,6 +67,7 @@ def complaints(text: str, reference: ModuleType) -> list[str]:
     """Return every command of a page that could not be typed."""
     found = []
     names = {verb.name for verb in VERBS}
+    actions = {verb.name: verb.actions for verb in VERBS}
     for program, *words in typed_commands(text):
         options = {w.partition("=")[0] for w in words if re.match(r"--[a-z]", w)}
         verb = next((w for w in words if re.fullmatch(r"[a-z][a-z-]*", w)), "")
@@ -76,7 +77,8 @@ def complaints(text: str, reference: ModuleType) -> list[str]:
         elif verb and verb not in names:
             found.append(f"graftline {verb}: no such verb")
         elif options:
-            known = reference.help_of(verb) if verb else reference.help_of()
+            action = [w for w in words if w in actions.get(verb, ())][:1]
+            known = reference.help_of(*([verb, *action] if verb else []))
             found += [
                 f"graftline {verb} {option}: no such option"
                 for option in options
@@ -99,6 +101,7 @@ def test_every_command_of_the_page_can_be_typed(
         "use `make everything` first",
         "```sh\n$ graftline --frobnicate\n```",
         "see `graftline check --no-such-option`",
+        "see `graftline keys show --threshold 2`",
     ],
 )
 def test_command_that_does_not_exist_is_found(text: str, reference: ModuleType) -> None:

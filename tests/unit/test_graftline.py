@@ -27,10 +27,19 @@ HELP_BUDGET_S = 0.3  # architecture.md section 2
 VERBS_BY_USER = {
     "try it, on one machine": ["demo", "synth"],
     "on the workstation, from photos to a model package": [
-        *("check", "train", "evaluate", "pack")
+        *("check", "train", "evaluate", "pack", "keys", "sign")
     ],
     "on the line PC, from a package to alerts": [
-        *("flash", "status", "rollback", "selftest", "doctor", "run", "service")
+        *(
+            "enroll",
+            "flash",
+            "status",
+            "rollback",
+            "selftest",
+            "doctor",
+            "run",
+            "service",
+        )
     ],
     "on the shop floor, for all lines": [*("broker-config", "dashboard")],
 }
