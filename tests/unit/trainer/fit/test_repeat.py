@@ -250,7 +250,7 @@ def test_tiny_budget_gives_the_least_run_and_says_what_was_left_out(
     assert record.schedule.steps == 1
     first, last = record.schedule.reduced
     assert first == (
-        "--minutes 0.001 is short: about 1 step fits instead of 60 or more; expect a "
+        "--minutes 0.001 is short: about 1 step fits instead of 150 or more; expect a "
         "detector that finds little"
     )
     assert "the training took" in last

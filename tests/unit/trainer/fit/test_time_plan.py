@@ -74,10 +74,10 @@ def test_photos_are_left_out_of_the_measurement_before_the_input_is_smaller() ->
 
 
 def test_large_defects_are_trained_at_a_smaller_input_where_steps_are_few() -> None:
-    short = plan(options(), photos(20, LARGE_PX), photos(399, LARGE_PX), 60)
+    short = plan(options(), photos(20, LARGE_PX), photos(399, LARGE_PX), 75)
     assert short.size_px is not None
     assert 320 <= short.size_px < 640
-    assert short.final_photos == LEAST_PHOTOS
+    assert LEAST_PHOTOS <= short.final_photos < 399
     side = short.size_px
     assert (
         short.reduced[0]
@@ -139,7 +139,7 @@ def test_tiny_budget_leaves_a_few_steps_and_says_so() -> None:
     tiny = plan(options(minutes=0.2), photos(20, LARGE_PX), photos(399, LARGE_PX), 8)
     assert (tiny.size_px, tiny.final_photos) == (320, LEAST_PHOTOS)
     assert 1 <= tiny.warmup_steps < WARMUP_STEPS
-    assert "steps fit instead of 60 or more" in tiny.reduced[-1]
+    assert "steps fit instead of 150 or more" in tiny.reduced[-1]
     assert tiny.reduced[-1].startswith("--minutes 0.2 is short: about ")
 
 
