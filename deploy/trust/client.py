@@ -124,6 +124,11 @@ class _TimedUpdater(Updater):
         """The root in force."""
         return self._trusted_set.root
 
+    @property
+    def now(self) -> datetime:
+        """The time that expiries are compared with."""
+        return self._trusted_set.reference_time
+
 
 @dataclass(frozen=True, slots=True)
 class TrustClient:
@@ -159,7 +164,7 @@ class TrustClient:
             except (RepositoryError, DownloadError) as exc:
                 earlier = _roots_in(staging)
                 raise named_refusal(
-                    exc, fetcher.step, release, updater.root, earlier
+                    exc, fetcher.step, release, updater.root, earlier, updater.now
                 ) from exc
             finally:
                 self._store(staging)

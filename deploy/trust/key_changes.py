@@ -259,9 +259,8 @@ def _new_key(
 ) -> CryptoSigner:
     """Return a key that no root has named yet: one of an interrupted run, or a new."""
     files = repository.keys
-    for path in files.files_of(role):
-        if id_in_name(path) not in known:
-            return files.read(path)
+    if path := files.unused(role, known, encrypted=bool(secret)):
+        return files.read(path)
     signer = CryptoSigner.generate_ed25519()
     before = files.find(old)
     is_offline = role == ROOT and len(files.folders) > 1

@@ -285,6 +285,8 @@ class KeyRepository:
         expires, fields = at + LIFETIME, {SIGNED_AT: at.isoformat()}
         new = Targets(version, None, expires, targets, unrecognized_fields=fields)
         content = self._signed(Metadata(new), root, TARGETS)
+        if len(content) > METADATA_MAX_BYTES:
+            raise _too_long(self.folder, len(targets))
         self._write(f"{version}.targets.json", content)
         meta = {"targets.json": _meta_of(version, content)}
         listing = Snapshot(version, None, expires, meta, fields)
@@ -419,6 +421,15 @@ def _expired_root(folder: Path, at: datetime, root: Root) -> ConfigError:
         why=f"This machine's clock shows {at:%Y-%m-%d}; a signature of that time would "
         "make line PCs take every later one for expired.",
         fix="Set the clock; if it is right: graftline keys rotate --role root",
+    )
+
+
+def _too_long(folder: Path, files: int) -> ConfigError:
+    return ConfigError(
+        f"{folder}: the list of signed files is too long.",
+        why=f"It has {counted(files, 'file')}; line PCs read "
+        f"{METADATA_MAX_BYTES // 10**6} MB.",
+        fix="Sign packages with fewer files.",
     )
 
 

@@ -7,6 +7,7 @@ to state why.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -54,6 +55,7 @@ def named_refusal(
     release: ReleaseSource,
     root: Root,
     earlier: Sequence[Root],
+    now: datetime,
 ) -> InstallError:
     """Return the error that names why a release was refused.
 
@@ -62,6 +64,7 @@ def named_refusal(
         step: The file that it had read last.
         root: The root in force.
         earlier: Roots that the slot has accepted, that one included.
+        now: Time that expiries were compared with.
     """
     match error:
         case SlowRetrievalError():
@@ -77,7 +80,8 @@ def named_refusal(
                 fix="Try again: what has arrived is kept.",
             )
         case ExpiredMetadataError():
-            name, why = Refusal.EXPIRED, f"{error}: nothing was signed since."
+            name = Refusal.EXPIRED
+            why = f"{error}, and this PC takes {now:%Y-%m-%d} for today."
         case UnsignedMetadataError():
             name, why = _unsigned(step, root, earlier)
         case BadVersionNumberError() if step.role in {"timestamp", "snapshot"}:

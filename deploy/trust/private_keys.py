@@ -14,6 +14,7 @@ without a passphrase, also in a folder on a stick.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,10 +69,39 @@ class KeyFiles:
         """Return what signs with a key; None where no folder has it.
 
         Raises:
-            ConfigError: The file is damaged, or the passphrase is wrong.
+            ConfigError: The file is damaged or holds another key, or the passphrase is
+                wrong.
         """
         path = self.find(key_id)
-        return self.read(path) if path else None
+        signer = self.read(path) if path else None
+        if signer and signer.public_key.keyid != key_id:
+            raise ConfigError(
+                f"{path}: holds another key.",
+                why="Its name is that of a key that must sign.",
+                fix="Take the file from your copy of the keys; somebody may have "
+                "replaced it.",
+            )
+        return signer
+
+    def unused(self, role: str, known: set[str], *, encrypted: bool) -> Path | None:
+        """Return a key of a role that no root names: an interrupted command made it.
+
+        Only keys with our passphrase count, or without any those in the keys folder:
+        others may write on a stick.
+
+        Args:
+            known: Shown ids of all keys that a root names.
+            encrypted: Whether the keys have a passphrase.
+        """
+        for path in self.files_of(role):
+            is_ours = path.parent == self.folders[0] or encrypted
+            if id_in_name(path) in known or not is_ours:
+                continue
+            with suppress(ConfigError, OSError):
+                if is_encrypted(path) == encrypted:
+                    self.read(path)
+                    return path
+        return None
 
     def files_of(self, role: str) -> Iterator[Path]:
         """Yield the files of a role's keys, used ones and others."""

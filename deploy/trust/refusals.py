@@ -39,7 +39,8 @@ FIXES: dict[Refusal, str] = {
     "other keys from now on: graftline enroll TARGET --keys DIR --replace",
     Refusal.REVOKED_KEY: f"{SIGN_AGAIN} The keys folder must be the newest copy.",
     Refusal.OLDER: f"{SIGN_AGAIN} The signature gets a newer version.",
-    Refusal.EXPIRED: f"{SIGN_AGAIN} If this PC's clock is wrong, set it.",
+    Refusal.EXPIRED: f"If this PC's clock is wrong, set it. Else: {SIGN_AGAIN} An "
+    "expired root is renewed by `graftline keys rotate`.",
     Refusal.MIXED: COPY_AGAIN,
     Refusal.TAMPERED: COPY_AGAIN,
     Refusal.TRUNCATED: COPY_AGAIN,

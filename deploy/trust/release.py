@@ -48,6 +48,7 @@ from models.package import DIGEST, Package, digests_of_files
 
 METADATA, FILES, HINT = "metadata", "files", "package.json"
 TIMESTAMP_FILE = "timestamp.json"
+KEPT_FILES = 5000  # some 400 bytes each, of the 5 MB that a line PC reads
 FUTURE_MAX_S = 86_400  # as deploy.installer
 
 
@@ -153,9 +154,14 @@ def _targets_of(package: Package, at: datetime) -> dict[str, TargetFile]:
 
 
 def _newest(targets: dict[str, TargetFile]) -> dict[str, TargetFile]:
-    """Return the files of the packages that were signed last."""
-    kept = {each.sha256 for each in listed_packages(targets)[: KEPT_PACKAGES - 1]}
-    return {p: target for p, target in targets.items() if p.partition("/")[0] in kept}
+    """Return the files of the packages that were signed last, as many as may be."""
+    found: dict[str, TargetFile] = {}
+    for each in listed_packages(targets)[: KEPT_PACKAGES - 1]:
+        prefix = f"{each.sha256}/"
+        found |= {path: t for path, t in targets.items() if path.startswith(prefix)}
+        if len(found) > KEPT_FILES:
+            break
+    return found
 
 
 def _refuse_foreign(out: Path, keys: KeyRepository) -> None:

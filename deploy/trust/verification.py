@@ -10,6 +10,7 @@ while it is written, into a folder that is removed where anything is refused. No
 file is parsed before all files have the digests that were signed.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ from models.files import require_free
 from models.manifest import FILES_MAX, stays_inside
 from models.package import Package, digests_of_files, open_package
 from models.slot_files import SlotFolder
+
+logger = logging.getLogger(__name__)
 
 PACKAGE_MAX_BYTES = 4 << 30
 
@@ -71,18 +74,21 @@ def receive_package(
     """
     enrolment = require_enrolment(slot, f"local:{slot.root}")
     source = FolderSource(release) if isinstance(release, Path) else release
-    accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
-    files = _files_of(accepted, package_sha256, source.name)
     receiver = FileReceiver(source, known_file, partial, rate)
-    _remove(into)
-    into.mkdir()
     try:
+        accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
+        files = _files_of(accepted, package_sha256, source.name)
+        _remove(into)
+        into.mkdir()
         _require_room(into, files)
         for file in files:
             receiver.fetch(file, into / file.name)
         package = open_package(into, sha256=package_sha256)
         _refuse_other_package(accepted, package, files, source.name)
         yield package
+    except ReleaseRefusedError as exc:
+        logger.warning("release_refused refusal=%s why=%s", exc.refusal, exc.why)
+        raise
     finally:
         _remove(into)
 

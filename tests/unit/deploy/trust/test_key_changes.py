@@ -139,6 +139,35 @@ def test_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         KeyFiles((tmp_path,), lambda: b"").read(path)
 
 
+def test_key_that_was_planted_on_a_stick_is_not_taken_for_a_new_one(
+    tmp_path: Path,
+) -> None:
+    stick = tmp_path / "stick"
+    for secret in (SECRET, b""):
+        keys = make_keys(NewKeys(tmp_path / f"keys{secret!r}", secret, (stick,)))
+        make_keys(NewKeys(tmp_path / f"evil{secret!r}", b""))
+        for path in (tmp_path / f"evil{secret!r}").glob("*.pem"):
+            shutil.copy(path, stick)
+        planted = {path.name for path in stick.glob("*.pem")}
+        root = rotate_keys(keys, ROLES)
+        new = {
+            f"{role}-{k[:16]}.pem" for role in ROLES for k in root.roles[role].keyids
+        }
+        assert not new & planted
+        shutil.rmtree(stick)
+
+
+def test_key_under_the_name_of_another_is_refused(
+    shop: Workshop, builds: list[Package], tmp_path: Path
+) -> None:
+    other = Workshop.at(tmp_path / "other")
+    (good,) = shop.keys.folder.glob("targets-*.pem")
+    (evil,) = other.keys.folder.glob("targets-*.pem")
+    good.write_bytes(evil.read_bytes())
+    with pytest.raises(ConfigError, match="holds another key"):
+        shop.sign(builds[0])
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_rotation_of_one_role_replaces_its_key_alone(
     role: str, shop: Workshop, builds: list[Package], line: Receiver
