@@ -23,6 +23,12 @@ from models.files import is_open_to_others, read_regular, write_atomically
 from models.package import open_package
 from models.shown_text import on_one_line
 
+KEYS_ACTIONS = {
+    "init": "make the keys of a workshop",
+    "rotate": "replace keys, and renew every expiry",
+    "revoke": "replace lost or stolen keys; packages are signed again",
+    "show": "show fingerprint, roles, expiry, packages",
+}
 PASSPHRASE_MAX_BYTES = 4096
 ENROLLED = {
     EnrollOutcome.ENROLLED: "enrolled: {} trusts root {} {}",
@@ -34,7 +40,37 @@ ENROLLED = {
 def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline keys``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    init = actions.add_parser("init", help="make the keys of a workshop")
+    parsers = {
+        name: actions.add_parser(
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+        )
+        for name, summary in KEYS_ACTIONS.items()
+    }
+    _add_init_arguments(parsers["init"])
+    rotate, revoke, show = (parsers[name] for name in ("rotate", "revoke", "show"))
+    for action in (rotate, revoke, show):
+        add_keys_options(action)
+    rotate.add_argument(
+        "--role",
+        choices=ROLES,
+        action="append",
+        default=[],
+        help="only the keys of this role (default: all in the keys folder)",
+    )
+    revoke.add_argument(
+        "key", metavar="KEY", nargs="+", help="start of a key's id, see `keys show`"
+    )
+    show.add_argument(
+        "--root",
+        metavar="FILE",
+        type=Path,
+        help="also write what `enroll --root FILE` needs; it holds no secret",
+    )
+    for action in parsers.values():
+        _add_json(action)
+
+
+def _add_init_arguments(init: argparse.ArgumentParser) -> None:
     init.add_argument(
         "--out", metavar="DIR", type=Path, help=_default("folder to make")
     )
@@ -65,32 +101,6 @@ def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the keys that sign packages go there too: each `sign` needs them",
     )
-    rotate = actions.add_parser("rotate", help="replace keys, and renew every expiry")
-    add_keys_options(rotate)
-    rotate.add_argument(
-        "--role",
-        choices=ROLES,
-        action="append",
-        default=[],
-        help="only the keys of this role (default: all in the keys folder)",
-    )
-    revoke = actions.add_parser(
-        "revoke", help="replace keys that are lost or stolen; sign packages again"
-    )
-    revoke.add_argument(
-        "key", metavar="KEY", nargs="+", help="start of a key's id, see `keys show`"
-    )
-    add_keys_options(revoke)
-    show = actions.add_parser("show", help="show fingerprint, roles, expiry, packages")
-    add_keys_options(show)
-    show.add_argument(
-        "--root",
-        metavar="FILE",
-        type=Path,
-        help="also write what `enroll --root FILE` needs; it holds no secret",
-    )
-    for action in (init, rotate, revoke, show):
-        _add_json(action)
 
 
 def run_keys(args: argparse.Namespace) -> int:

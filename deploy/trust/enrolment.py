@@ -16,7 +16,7 @@ which folder counts.
 import logging
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -176,15 +176,20 @@ class TrustFolder:
         return content
 
     def floor(self, enrolment: Enrolment) -> datetime:
-        """Return the newest time that is proven to this slot."""
-        root = parse_metadata(self.pinned_root(enrolment), Root).signed
-        version = enrolment.root_version
-        while True:
-            version += 1
-            path = self.root_file(enrolment.fingerprint, version)
-            if not path.exists():
-                break
-            root = parse_metadata(read_regular(path, METADATA_MAX_BYTES), Root).signed
+        """Return the newest time that is proven to this slot.
+
+        Raises:
+            NotEnrolledError: The pinned root is missing or damaged.
+        """
+        content, version = self.pinned_root(enrolment), enrolment.root_version
+        root = parse_metadata(content, Root).signed
+        # A later root that is damaged is fetched again with the next release.
+        with suppress(OSError, ValueError):
+            while True:
+                version += 1
+                path = self.root_file(enrolment.fingerprint, version)
+                content = read_regular(path, METADATA_MAX_BYTES)
+                root = parse_metadata(content, Root).signed
         return proven_floor(root, self.metadata(enrolment.fingerprint))
 
     def write(self, enrolment: Enrolment) -> None:

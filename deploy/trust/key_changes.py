@@ -102,7 +102,20 @@ def _check_folders(new: NewKeys) -> None:
             fix=f"See them with `graftline keys show --keys {new.folder}`; for other "
             "keys give another folder.",
         )
-    if new.offline and len(new.offline) > 1 and new.threshold > len(new.offline):
+    places = [path.resolve() for path in (new.folder, *new.offline)]
+    if len(set(places)) < len(places):
+        raise ConfigError(
+            "a folder is given twice.",
+            why="Keys in one folder are stolen or lost together.",
+            fix="Give each offline key a folder, better a stick, of its own.",
+        )
+    if new.threshold < 1:
+        raise ConfigError(
+            f"--threshold {new.threshold}: expected at least 1.",
+            why="Everybody could change the keys.",
+            fix="Give the number of keys that must sign together.",
+        )
+    if len(new.offline) > 1 and new.threshold > len(new.offline):
         raise ConfigError(
             f"--threshold {new.threshold}: there are {len(new.offline)} offline "
             "folders, one key each.",

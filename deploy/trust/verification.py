@@ -29,7 +29,7 @@ from models.counted import counted
 from models.errors import InstallError
 from models.files import require_free
 from models.manifest import FILES_MAX, stays_inside
-from models.package import Package, digests_of_files, open_package
+from models.package import DIGEST, Package, digests_of_files, open_package
 from models.slot_files import SlotFolder
 
 logger = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ def _files_of(accepted: Accepted, sha256: str, release: str) -> list[SignedFile]
 
 def _signed_file(name: str, target: TargetFile, release: str) -> SignedFile:
     sha256 = target.hashes.get("sha256", "")
-    if len(sha256) != 64:
+    if not DIGEST.fullmatch(sha256):  # it becomes a file name
         raise ReleaseRefusedError(
             Refusal.UNSIGNED, release, why=f"{name} is listed without a SHA-256."
         )

@@ -101,14 +101,20 @@ class Workshop:
     def sign_list(self, targets: dict[str, bytes]) -> MemoryRelease:
         """Sign any names with any contents, as a thief of the keys could."""
         entries = {name: TargetFile.from_data(name, c) for name, c in targets.items()}
-        self.keys.publish(entries)
-        files = {
-            f"metadata/{path.name}": path.read_bytes()
-            for path in self.keys.metadata.glob("*.json")
-        }
+        release = self.publish(entries)
         for name, content in targets.items():
-            files[f"files/{entries[name].hashes['sha256']}"] = content
-        return MemoryRelease(files)
+            release.files[f"files/{entries[name].hashes['sha256']}"] = content
+        return release
+
+    def publish(self, targets: dict[str, TargetFile]) -> MemoryRelease:
+        """Return the metadata of any list of targets, without their files."""
+        self.keys.publish(targets)
+        return MemoryRelease(
+            {
+                f"metadata/{path.name}": path.read_bytes()
+                for path in self.keys.metadata.glob("*.json")
+            }
+        )
 
     def publish_timestamp(self, version: int, snapshot: bytes) -> bytes:
         """Return a timestamp that names any snapshot, as a thief of its key could."""

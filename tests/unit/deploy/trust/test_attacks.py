@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import TargetFile
 
 from deploy.trust.key_changes import revoke_keys, rotate_keys
 from deploy.trust.key_repository import ROLES
@@ -384,6 +385,20 @@ def test_signed_name_that_leaves_the_folder_is_hostile(
     release = shop.sign_list({f"{sha256}/{name}": b"x" for name in names})
     assert line.refuses(release, sha256) is Refusal.HOSTILE_NAME
     assert not (line.root.parent / "evil").exists()
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize("digest", ["", "../" * 21 + "x", "F" * 64, "0" * 63])
+def test_signed_digest_that_is_none_is_refused(
+    digest: str, line: Receiver, shop: Workshop, builds: list[Package], tmp_path: Path
+) -> None:
+    """It would become the name of a file."""
+    line.partial = tmp_path / "partial"
+    sha256 = builds[0].sha256
+    target = TargetFile(1, {"sha256": digest}, f"{sha256}/manifest.json")
+    release = shop.publish({target.path: target})
+    assert line.refuses(release, sha256) is Refusal.UNSIGNED
+    line.partial = None
 
 
 @pytest.mark.fault(52)

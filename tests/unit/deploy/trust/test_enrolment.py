@@ -148,6 +148,27 @@ def test_damaged_trust_is_named_and_replaced_only_on_request(
     assert line.take(release, builds[0].sha256)
 
 
+def test_damaged_later_root_is_fetched_again(
+    line: Receiver, shop: Workshop, builds: list[Package]
+) -> None:
+    rotate_keys(shop.keys, ROLES)
+    release = shop.sign(builds[0])
+    line.take(release, builds[0].sha256)
+    later = TrustFolder.of(line.slot).root_file(
+        enrolled_fingerprint(line), shop.keys.roots()[-1].signed.version
+    )
+    later.write_bytes(b"damaged")
+    assert trusted_now(line.slot)
+    assert line.take(release, builds[0].sha256)
+    assert later.read_bytes() == shop.keys.root_bytes(2)
+
+
+def enrolled_fingerprint(line: Receiver) -> str:
+    enrolment = enrolment_of(line.slot)
+    assert enrolment is not None
+    return enrolment.fingerprint
+
+
 def test_local_slot_is_enrolled_with_keys_that_are_made_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builds: list[Package]
 ) -> None:

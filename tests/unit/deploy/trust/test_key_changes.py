@@ -62,7 +62,19 @@ def test_stick_with_keys_is_not_overwritten(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize(("sticks", "threshold"), [(0, 2), (2, 3)])
+@pytest.mark.parametrize("names", [("keys",), ("stick", "stick"), ("a/../keys",)])
+def test_folder_that_is_given_twice_is_refused(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    offline = tuple(tmp_path / name for name in names)
+    with pytest.raises(ConfigError, match="given twice"):
+        make_keys(NewKeys(tmp_path / "keys", SECRET, offline))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sticks", "threshold"), [(0, 2), (2, 3), (0, 0), (2, 0), (1, -1)]
+)
 def test_threshold_that_cannot_be_reached_is_refused(
     sticks: int, threshold: int, tmp_path: Path
 ) -> None:
