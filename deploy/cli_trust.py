@@ -20,7 +20,7 @@ from deploy.trust.release import root_to_carry, write_release
 from models.counted import counted
 from models.errors import ConfigError, ExitCode, InstallError
 from models.files import is_open_to_others, read_regular, write_atomically
-from models.package import open_package
+from models.package import open_package, package_notices
 from models.shown_text import on_one_line
 
 KEYS_ACTIONS = {
@@ -136,6 +136,8 @@ def add_sign_arguments(parser: argparse.ArgumentParser) -> None:
 def run_sign(args: argparse.Namespace) -> int:
     """Sign a package into a release folder."""
     package = open_package(args.package)
+    for notice in package_notices(package):
+        _print_step(notice)
     with _translated():
         report = write_release(package, keys_from(args), args.out)
     if args.json:

@@ -253,6 +253,29 @@ def test_lost_stick_is_replaced_with_the_two_that_are_left(
     assert pc.take(shop.sign(builds[0]), builds[0].sha256)
 
 
+def test_copy_from_before_a_rotation_is_continued_with_the_sticks(
+    sticks: tuple[Path, ...], tmp_path: Path, builds: list[Package]
+) -> None:
+    """As docs/how-to/lost-keys.md describes it."""
+    shop = Workshop.at(tmp_path / "shop", offline=sticks, threshold=2)
+    pc = Receiver(tmp_path / "slot")
+    pc.enroll(shop)
+    copy = shop.stolen(tmp_path / "copy")
+    rotate_keys(shop.keys, shop.keys.roles_in_folder())
+    release = shop.sign(builds[0])
+    pc.take(release, builds[0].sha256)
+    copy.keys.keys.folders = (copy.keys.folder, *sticks)
+    (copy.keys.metadata / "2.root.json").write_bytes(
+        release.files["metadata/2.root.json"]
+    )
+    copy.wait(days=1)
+    with pytest.raises(ConfigError, match="1 key of targets must sign, and 0"):
+        copy.sign(builds[1])
+    roles = copy.keys.roots()[-1].signed.roles
+    revoke_keys(copy.keys, set(roles[TARGETS].keyids))
+    assert pc.take(copy.sign(builds[1]), builds[1].sha256)
+
+
 def test_one_offline_folder_gets_a_spare_key(tmp_path: Path) -> None:
     make_keys(NewKeys(tmp_path / "keys", SECRET, (tmp_path / "stick",), 2))
     assert len(list((tmp_path / "stick").glob("root-*.pem"))) == 3
