@@ -1,4 +1,4 @@
-"""The name of this machine's processor, as reports and proofs record it."""
+"""The name of this machine's processor, and the memory of this process."""
 
 import os
 import platform
@@ -7,6 +7,7 @@ from pathlib import Path
 from models.counted import counted
 
 CPU_INFO = Path("/proc/cpuinfo")
+MEMORY_INFO = Path("/proc/self/statm")  # proc(5): the second number is resident pages
 
 
 def machine_name() -> str:
@@ -26,3 +27,12 @@ def processor_name() -> str:
         if key.strip() in {"model name", "Model"} and value.strip():
             return value.strip()
     return platform.machine() or "unknown processor"
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process; 0 where the system does not say."""
+    try:
+        pages = int(MEMORY_INFO.read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -447,6 +447,20 @@ class Variant(_Part):
     )
 
 
+class LinePcBudget(_Part):
+    """What the package may need on a line PC; the self-test measures it."""
+
+    latency_ms_p99: float | None = Field(
+        default=None, gt=0, description="Frame to detections; null = no limit."
+    )
+    memory_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        le=COUNT_MAX,
+        description="Resident memory that a run mode adds; null = no limit.",
+    )
+
+
 class FileEntry(_Part):
     """One file of the package."""
 
@@ -481,6 +495,11 @@ class Manifest(_Part):
         "package has none.",
     )
     variants: dict[VariantName, Variant] = Field(min_length=1)
+    budget: LinePcBudget | None = Field(
+        default=None,
+        exclude_if=lambda budget: budget is None,  # as in packages before it
+        description="A run mode that needs more is refused; null = no limits.",
+    )
     golden: RelativePath = Field(description="Expected detections of golden frames.")
     files: dict[RelativePath, FileEntry] = Field(
         max_length=FILES_MAX, description="Every file but this one and its seal."

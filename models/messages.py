@@ -116,6 +116,11 @@ class StationStatus(_Message):
     stream: str = ""
     outbox_depth: int = Field(default=0, ge=0, description="Events not acknowledged.")
     at: AwareDatetime | None = Field(default=None, description="UTC; none in a will.")
+    flashing: Reason = Field(
+        default="",
+        description="Which package is in trial here, or why the last one was rolled "
+        "back; empty else.",
+    )
 
 
 class CameraStatus(_Message):

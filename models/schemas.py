@@ -29,6 +29,9 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "slot-state": slot_files.SlotRecord,
     "slot-proof": slot_files.ProofFile,
     "slot-health": slot_files.Health,
+    "slot-trial": slot_files.TrialOrder,
+    "slot-trial-starts": slot_files.TrialStarts,
+    "slot-refused": slot_files.RefusalFile,
 }
 
 

@@ -9,12 +9,16 @@
         trial               link to the package that is being tested
         state.json          state of the installation (SlotRecord)
         proof.json          results of the self-tests (ProofFile)
+        trial.json          order to try the package of that link (TrialOrder)
+        refused.json        packages that a trial rolled back (RefusalFile)
         health.json         status of the daemon (Health)
+        trial-starts.json   starts of the daemon in a trial (TrialStarts)
 
-``deploy`` writes all but ``health.json``; ``edge`` writes only that one. The contract
-is these files: neither imports the other.
+``deploy`` writes all but the last two; ``edge`` writes only those. The contract is
+these files: neither imports the other.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -26,6 +30,9 @@ from models.files import read_regular, write_atomically
 from models.manifest import PrecisionHint, VariantName
 from models.slot_states import SlotState
 from models.strict_json import parse_json
+from models.trial_report import TrialPhase, TrialReport
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 SLOT_FILE_MAX_BYTES = 4 << 20  # proof.json has some 2 kB for each package
@@ -48,6 +55,9 @@ class SlotRecord(_File):
     state: SlotState
     package_sha256: str = Field(default="", description="Package it speaks of.")
     reason: str = Field(default="", description="Why rolled back; empty else.")
+    package: str = Field(
+        default="", description="Its name and build; older versions write none."
+    )
     at: AwareDatetime
 
 
@@ -65,6 +75,11 @@ class RunMode(_File):
     )
     throughput_fps: float = Field(
         default=0, ge=0, description="With so many streams; 0 = not measured."
+    )
+    memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="Resident memory that this run mode added; 0 = not measured.",
     )
 
 
@@ -117,6 +132,55 @@ class Health(_File):
     latency_ms_p99: float = Field(default=0, ge=0)
     frames_inspected: int = Field(default=0, ge=0)
     alerts: int = Field(default=0, ge=0)
+    interval_s: float = Field(
+        default=0, ge=0, description="When it is written again; 0 = not known."
+    )
+    can_try: bool = Field(
+        default=False, description="Whether this daemon takes part in trials."
+    )
+    trial: TrialReport | None = Field(
+        default=None, description="The trial that it takes part in."
+    )
+
+
+class TrialOrder(_File):
+    """``trial.json``: lets the daemon try the package that ``trial`` names."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str = Field(description="New with each trial; the starts are counted by it.")
+    package_sha256: str
+    phase: TrialPhase
+    limit_s: float = Field(
+        gt=0,
+        description="The daemon returns to the old model if the trial lasts longer: "
+        "then nothing compares the two models any more.",
+    )
+    at: AwareDatetime = Field(description="When the trial started.")
+
+
+class TrialStarts(_File):
+    """``trial-starts.json``: written before the model is loaded, so crashes count."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str = Field(description="Of the order.")
+    package_sha256: str
+    starts: int = Field(ge=0)
+    at: AwareDatetime
+
+
+class Refusal(_File):
+    """A package that a trial on this line PC rolled back."""
+
+    package: str = Field(description="Name and build.")
+    reason: str
+    at: AwareDatetime
+
+
+class RefusalFile(_File):
+    """``refused.json``: packages that are not tried again without being asked."""
+
+    schema_version: int = SCHEMA_VERSION
+    refusals: dict[str, Refusal] = Field(description="Package sha256 to refusal.")
 
 
 AnyFile = TypeVar("AnyFile", bound=_File)
@@ -162,6 +226,21 @@ class SlotFolder:
     def health(self) -> Path:
         """``health.json``."""
         return self.root / "health.json"
+
+    @property
+    def trial_order(self) -> Path:
+        """``trial.json``."""
+        return self.root / "trial.json"
+
+    @property
+    def trial_starts(self) -> Path:
+        """``trial-starts.json``."""
+        return self.root / "trial-starts.json"
+
+    @property
+    def refused(self) -> Path:
+        """``refused.json``."""
+        return self.root / "refused.json"
 
     def package_of(self, link: Path) -> str:
         """Return the SHA-256 that a link names; empty without a link.
@@ -210,6 +289,19 @@ def read_file(path: Path, layout: type[AnyFile]) -> AnyFile | None:
         raise SlotFileDamagedError(
             f"{path}: cannot be read.", why=str(exc), fix="Flash the package again."
         ) from exc
+
+
+def read_or_none(path: Path, layout: type[AnyFile]) -> AnyFile | None:
+    """Return a slot file; None where it does not exist or is damaged.
+
+    Raises:
+        InstallError: A newer Graftline wrote it.
+    """
+    try:
+        return read_file(path, layout)
+    except SlotFileDamagedError as exc:
+        logger.warning("slot_file_damaged why=%s", exc)
+        return None
 
 
 def _unreadable(path: Path, cause: OSError) -> InstallError:
