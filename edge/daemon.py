@@ -29,7 +29,9 @@ from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.recorder import DecisionRecorder
 from edge.inspection.camera_set import CameraSet, check_labels
-from edge.inspection.model import LoadedModel, ModelWatcher, load_model, useful_streams
+from edge.inspection.model import LoadedModel, load_model, useful_streams
+from edge.inspection.model_control import ModelControl
+from edge.inspection.model_watch import ModelWatcher
 from edge.inspection.pipeline import Pipeline
 from edge.monitoring.metrics import DaemonMetrics
 from edge.monitoring.metrics_server import MetricsServer
@@ -171,6 +173,7 @@ class _Daemon:
         self._model_watcher = ModelWatcher(
             settings.model, model.in_force.sha256, _streams_max(cameras)
         )
+        self._models = self._build_model_control()
         status = self._build_status(boot_id, version, thermal)
         self._status_reporter = StatusReporter(
             settings.health,
@@ -186,6 +189,16 @@ class _Daemon:
         )
         self._watchdog = self._build_watchdog()
         self._metrics_server = self._build_metrics_server(status, thermal)
+
+    def _build_model_control(self) -> ModelControl:
+        return ModelControl(
+            self._model_watcher,
+            self._pipeline,
+            check=lambda model: check_labels(
+                self._configuration.settings.camera, model
+            ),
+            on_swap=lambda model: self._cameras.set_bit_depth(model.bit_depth),
+        )
 
     def _build_status(
         self, boot_id: str, version: str, thermal: ThermalMonitor
@@ -205,6 +218,8 @@ class _Daemon:
                 thermal.fault,
                 self._metrics_server.fault,
             ),
+            trial=lambda: self._models.report,
+            flashing=lambda: self._model_watcher.flashing,
         )
 
     def _build_home_assistant(
@@ -269,7 +284,7 @@ class _Daemon:
         while not self._stop:
             self._cameras.supervise(time.monotonic_ns())
             self._heartbeats.beat("cameras")
-            self._swap_model()
+            self._models.update()
             self._poll_commands()
             self._reload_if_requested()
             busy = self._pipeline.run_once()
@@ -286,6 +301,7 @@ class _Daemon:
         self._watchdog.stop()
         self._cameras.stop()
         self._model_watcher.stop()
+        self._models.close()
         self._poll_commands(QUEUE_COMMANDS)
         self._pipeline.drain(DRAIN_LIMIT_S)
         for channel in self._pipeline.channels:
@@ -392,17 +408,6 @@ class _Daemon:
             self._publisher.renew(new.broker)
         logger.info("reloaded cameras=%d connects_anew=%s", len(new.camera), reconnects)
         return ""
-
-    def _swap_model(self) -> None:
-        """Put a new model in force; called between two frames."""
-        model = self._model_watcher.take()
-        if model is not None:
-            self._cameras.set_bit_depth(model.bit_depth)
-            self._pipeline.swap_model(model)
-            logger.info(
-                "model_swapped name=%s build=%d sha256=%s",
-                *(model.in_force.name, model.in_force.build, model.in_force.sha256),
-            )
 
 
 def _streams_max(cameras: CameraSet) -> int:

@@ -1,38 +1,27 @@
-"""The model in force: loaded from the slot, and swapped when flashing switches it.
+"""A model of the slot, loaded: verified, compiled, and ready to inspect.
 
 Only a model that flashing has proved on this machine runs: variant, precision and the
-number of streams come from ``proof.json``. A package without a proof is not run. A new
-model is opened, verified and compiled in a separate thread while the old one inspects;
-the pipeline switches between two frames. If it cannot be opened, the old one stays.
+number of streams come from ``proof.json``. A package without a proof is not run.
 """
 
-import contextlib
-import logging
-import queue
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.config.station import ModelSettings
 from edge.inspection.known_defects import known_defects
 from edge.rules.coverage import KnownDefects
 from models.backends import open_detector
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.detector import Detector, decode_output
-from models.errors import GraftlineError, InstallError
+from models.errors import InstallError
 from models.inference import Inference, open_requests
 from models.messages import ModelInForce
 from models.package import open_package
 from models.preprocess import Letterbox
 from models.slot_files import ProofFile, SlotFolder, read_file
 
-logger = logging.getLogger(__name__)
-
 FLASH_IT = "Run `graftline flash PACKAGE local:{root}`."
-STOP_LIMIT_S = 5.0
 STREAMS_MAX = 64  # flashing never measures more
-NO_REFUSAL = ("", 0)
 
 
 @dataclass(slots=True)
@@ -81,14 +70,28 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
         InstallError: Nothing is installed, or without a proof on this machine.
         PackageError: The package is damaged or cannot be run.
     """
-    fix = FLASH_IT.format(root=slot.root)
     sha256 = slot.package_of(slot.current)
     if not sha256:
         raise InstallError(
             f"{slot.root}: no model is installed.",
             why="There is no link `current` in this slot folder.",
-            fix=fix,
+            fix=FLASH_IT.format(root=slot.root),
         )
+    return load_stored_model(slot, sha256, threads, streams_max)
+
+
+def load_stored_model(
+    slot: SlotFolder, sha256: str, threads: int, streams_max: int = 1
+) -> LoadedModel:
+    """Return the model of a package in the slot, verified and compiled.
+
+    Args:
+        sha256: The package; the others are as in ``load_model``.
+
+    Raises:
+        InstallError: It has no proof on this machine.
+        PackageError: It is damaged or cannot be run.
+    """
     package = open_package(slot.store / sha256, sha256=sha256)
     known = read_file(slot.proof, ProofFile)
     proof = known.proofs.get(sha256) if known else None
@@ -97,7 +100,7 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
             f"{slot.root}: model {package.manifest.name} build "
             f"{package.manifest.build} has no proof on this machine.",
             why="Only a package that reproduced its golden frames here is run.",
-            fix=fix,
+            fix=FLASH_IT.format(root=slot.root),
         )
     manifest, mode = package.manifest, proof.chosen
     streams = min(mode.streams, streams_max, threads or mode.streams)
@@ -133,76 +136,3 @@ def useful_streams(are_triggered: Sequence[bool]) -> int:
     A part's frame stays valid, so for parts throughput matters more than latency.
     """
     return STREAMS_MAX if any(are_triggered) else len(are_triggered)
-
-
-class ModelWatcher:
-    """Watches the slot and loads a new model when flashing switched.
-
-    Args:
-        running: SHA-256 of the package that runs.
-        streams_max: As in ``load_model``.
-
-    Attributes:
-        fault: Why the model that flashing switched to does not run; empty = it runs.
-    """
-
-    def __init__(
-        self, settings: ModelSettings, running: str, streams_max: int = 1
-    ) -> None:
-        self.fault = ""
-        self._settings, self._streams_max = settings, streams_max
-        self._slot = SlotFolder(settings.slot)
-        self._latest = running
-        # Package, and modification time of the proofs: a new proof is tried again.
-        self._refused = NO_REFUSAL
-        self._loaded: queue.SimpleQueue[LoadedModel] = queue.SimpleQueue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name="model-watch", daemon=True
-        )
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_LIMIT_S)
-
-    def take(self) -> LoadedModel | None:
-        """Return a new model, once; None = there is no new one."""
-        with contextlib.suppress(queue.Empty):
-            return self._loaded.get_nowait()
-        return None
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._settings.poll_interval_s):
-            try:
-                self._check()
-            # The top of the thread: the old model keeps running after any fault.
-            except Exception as error:
-                logger.exception("model_watch_failed slot=%s", self._slot.root)
-                self.fault = f"model: {type(error).__name__}"
-
-    def _check(self) -> None:
-        wanted = self._slot.package_of(self._slot.current)
-        if not wanted or wanted == self._latest:
-            self.fault, self._refused = "", NO_REFUSAL
-            return
-        proofs = self._slot.proof
-        proofs_changed_ns = proofs.stat().st_mtime_ns if proofs.exists() else 0
-        if (wanted, proofs_changed_ns) == self._refused:
-            return
-        try:
-            self._loaded.put(
-                load_model(self._slot, self._settings.threads, self._streams_max)
-            )
-        except GraftlineError as error:
-            self.fault = f"model {wanted[:12]} refused"
-            self._refused = (wanted, proofs_changed_ns)
-            # Without a traceback: an expected failure, its text is complete.
-            logger.error("model_refused sha256=%s reason=%s", wanted[:12], error)  # noqa: TRY400
-            return
-        self.fault, self._latest = "", wanted

@@ -31,8 +31,10 @@ from edge.inspection.in_flight import (
     WakeupEvent,
 )
 from edge.inspection.model import LoadedModel
+from edge.inspection.trial import Trial, detect_again
 from edge.rules.alert_message import FrameContext, verdict_kind
 from edge.rules.part_counter import CountedPart
+from models.detections import Detections
 from models.errors import PackageError
 from models.inference import Inference
 from models.preprocess import letterbox_into
@@ -54,6 +56,7 @@ class Pipeline:
     Attributes:
         model: The model in force; frames in flight keep the one they started with.
         fault: Why the model gives no output; empty = no fault.
+        trial: The trial of another model; None = there is none.
         infer_latency: Durations of one frame in the model.
     """
 
@@ -68,6 +71,7 @@ class Pipeline:
     ) -> None:
         self.model = model
         self.fault = ""
+        self.trial: Trial | None = None
         self.channels = tuple(channels)
         self.infer_latency = LatencyHistogram()
         self._recorder = recorder
@@ -241,21 +245,43 @@ class Pipeline:
             channel.counters.unreadable += in_flight.is_captured
             self._record(in_flight, None, reason=frame.fault)
             return
-        regions = channel.region_map(in_flight.model)
         try:
-            detections = in_flight.decode(regions.lowest_thresholds)
-            latency_ns = in_flight.completed_ns - in_flight.started_ns
-            self.infer_latency.record(latency_ns)
+            detections = self._detections_of(in_flight)
         except PackageError as exc:  # no output is not the verdict "ok"
             self._set_fault(str(exc))
             channel.counters.unreadable += 1
             self._record(in_flight, None, reason=exc.what)
             return
         self._set_fault("")
+        regions = channel.region_map(in_flight.model)
+        if self.trial is not None:
+            self.trial.add_decided(in_flight, detections, regions)
         result = channel.apply_rules(detections, frame.stamp, frame.pixels, regions)
         if result.finished_part:
             self._record_counted_part(channel, result.finished_part)
         self._record(in_flight, result)
+
+    def _detections_of(self, in_flight: InFlightFrame) -> Detections:
+        """Return the detections of a completed frame.
+
+        Where a model in trial fails, the old one is put back and inspects the frame.
+
+        Raises:
+            PackageError: The model gave no output, or one that is not finite.
+        """
+        channel = in_flight.channel
+        regions = channel.region_map(in_flight.model)
+        try:
+            detections = in_flight.decode(regions.lowest_thresholds)
+        except PackageError as exc:
+            base = self.trial.rescue(in_flight, exc) if self.trial else None
+            if base is None:
+                raise
+            self.swap_model(base)
+            in_flight.model = base
+            return detect_again(in_flight, base, channel.region_map(base))
+        self.infer_latency.record(in_flight.completed_ns - in_flight.started_ns)
+        return detections
 
     def _set_fault(self, fault: str) -> None:
         """Keep the model's fault; log it when it changes."""

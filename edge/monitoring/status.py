@@ -32,6 +32,7 @@ from models.messages import (
 )
 from models.slot_files import Health, write_file
 from models.topics import StationTopics
+from models.trial_report import TrialReport
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ class DaemonStatus:
     outbox: Outbox
     # reads the fault of each part that is no camera; empty = no fault
     part_faults: Callable[[], Iterable[str]]
+    trial: Callable[[], TrialReport | None] = lambda: None
+    # which package is in trial, or why the last one was rolled back
+    flashing: Callable[[], str] = str
 
     @property
     def channels(self) -> tuple[CameraChannel, ...]:
@@ -85,6 +89,7 @@ class DaemonStatus:
             stream=self.outbox.stream,
             outbox_depth=self.outbox.depth(),
             at=datetime.now(UTC),
+            flashing=self.flashing(),
         )
 
 
@@ -161,7 +166,8 @@ class StatusReporter:
         if self.state is not before:
             why = f" reason={', '.join(faults)!r}" if faults else ""
             logger.info("state_changed from=%s to=%s%s", before, self.state, why)
-        content = (self.state, faults, status.pipeline.model.in_force)
+        model = status.pipeline.model.in_force
+        content = (self.state, faults, model, status.flashing())
         is_old = time.monotonic() - self._published_s > STATUS_INTERVAL_S
         if content != self._published or is_old:
             self._published, self._published_s = content, time.monotonic()
@@ -219,6 +225,9 @@ class StatusReporter:
             latency_ms_p99=max(stats.latency_ms_p99 for stats in every),
             frames_inspected=sum(stats.frames_inspected for stats in every),
             alerts=sum(stats.alerts for stats in every),
+            interval_s=self._settings.interval_s,
+            can_try=True,
+            trial=self._status.trial(),
         )
         self._write(health)
 

@@ -1,11 +1,9 @@
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge.config.station import ModelSettings
-from edge.inspection.model import LoadedModel, ModelWatcher, load_model, useful_streams
+from edge.inspection.model import LoadedModel, load_model, useful_streams
 from models.backends import open_detector
 from models.detections import Detections
 from models.detector import detect
@@ -19,9 +17,7 @@ from tests.simulators.packages import (
     make_package,
     part_picture,
     point_current_at,
-    write_proof,
 )
-from tests.waiting import until
 
 FP32 = VariantName.OPENVINO_FP32
 
@@ -98,47 +94,6 @@ def test_link_to_a_folder_that_no_digest_names_is_not_run(tmp_path: Path) -> Non
     point_current_at(slot, "mine")
     with pytest.raises(PackageError, match="holds another package"):
         load_model(slot, threads=1)
-
-
-def test_watch_has_the_new_model_after_a_switch_and_the_old_one_after_a_rollback(
-    tmp_path: Path,
-) -> None:
-    first = make_package(tmp_path / "first", build=1)
-    second = make_package(tmp_path / "second", build=2)
-    slot = install_package(tmp_path / "slot", first)
-    settings = ModelSettings(slot=slot.root, threads=1, poll_interval_s=0.02)
-    watch = ModelWatcher(settings, first.sha256)
-    watch.start()
-    install_package(slot.root, second)
-    fresh = until(watch.take)
-    assert fresh is not None
-    assert fresh.in_force.build == 2
-    assert watch.take() is None
-    point_current_at(slot, first.sha256)
-    fresh = until(watch.take)
-    watch.stop()
-    assert fresh is not None
-    assert fresh.in_force.build == 1
-
-
-def test_new_model_without_proof_is_refused_until_it_is_proven(tmp_path: Path) -> None:
-    first = make_package(tmp_path / "first", build=1)
-    second = make_package(tmp_path / "second", build=2)
-    slot = install_package(tmp_path / "slot", first)
-    settings = ModelSettings(slot=slot.root, threads=1, poll_interval_s=0.02)
-    watch = ModelWatcher(settings, first.sha256)
-    watch.start()
-    shutil.copytree(second.folder, slot.store / second.sha256)
-    point_current_at(slot, second.sha256)
-    until(lambda: watch.fault)
-    assert watch.fault == f"model {second.sha256[:12]} refused"
-    assert watch.take() is None
-    write_proof(slot, second, FP32)
-    fresh = until(watch.take)
-    watch.stop()
-    assert fresh is not None
-    assert fresh.in_force.build == 2
-    assert watch.fault == ""
 
 
 def test_defect_is_found_where_it_was_painted(tmp_path: Path) -> None:
