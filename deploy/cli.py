@@ -1,6 +1,7 @@
 """The verbs ``flash``, ``status``, ``rollback`` and ``selftest``."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from deploy.installer import open_installer
 from deploy.results import FlashOutcome, PackageName, SelftestReport, StatusReport
 from deploy.status import read_status
 from deploy.target import parse_target
+from deploy.trial import TrialSettings, summary
 from models.errors import ExitCode, InstallError
 from models.golden import read_golden_set
 from models.package import Package, open_package, package_notices
 from models.shown_text import on_one_line
 from models.slot_files import Proof
+from models.trial_report import TrialPhase, TrialReport
 
 HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
 OUTCOMES = {
@@ -30,17 +33,64 @@ def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline flash``."""
     parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
     _add_target(parser)
+    add_trial_arguments(parser)
     _add_json(parser)
+
+
+def add_trial_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a trial, see ``trial_settings``."""
+    default = TrialSettings()
+    parser.add_argument(
+        "--trial-frames",
+        type=_count,
+        default=default.frames,
+        metavar="N",
+        help="frames of the trial: the old model decides half of them, then the new "
+        "one (default %(default)s; with 0 and --trial-minutes 0 there is no trial)",
+    )
+    parser.add_argument(
+        "--trial-minutes",
+        type=_quantity,
+        default=default.seconds / 60,
+        metavar="N",
+        help="shortest time of the trial (default %(default)g)",
+    )
+    parser.add_argument(
+        "--trial-slower",
+        type=_quantity,
+        default=default.slower_max,
+        metavar="TIMES",
+        help="how many times as long the new model may take for a frame "
+        "(default %(default)g)",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="try a package that was rolled back here before",
+    )
+
+
+def trial_settings(args: argparse.Namespace) -> TrialSettings:
+    """Return the settings that the arguments name."""
+    return TrialSettings(
+        frames=args.trial_frames,
+        seconds=args.trial_minutes * 60,
+        slower_max=args.trial_slower,
+        tries_again=args.again,
+    )
 
 
 def run_flash(args: argparse.Namespace) -> int:
     """Put a package in force on a line PC."""
     target = parse_target(args.target)
     package = _open(args.package)
-    report = open_installer(target, _print_step).flash(package)
+    installer = open_installer(target, _print_step)
+    report = installer.flash(package, trial_settings(args))
     if args.json:
         return _print_json(report)
     _print_modes(report.proof)
+    if report.trial:
+        _print_line(f"trial: {report.trial}")
     _print_line(OUTCOMES[report.outcome].format(report.package, report.target))
     if report.previous:
         _print_line(f"previous: {report.previous}")
@@ -108,6 +158,24 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _count(text: str) -> int:
+    """Return a whole number that is not negative."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _quantity(text: str) -> float:
+    """Return a finite number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return number
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON on stdout, and nothing else"
@@ -164,24 +232,52 @@ def _print_status(report: StatusReport) -> None:
     if report.trial:
         _print_line(f"  trial:    {report.trial}")
     if report.proof:
-        mode = report.proof.chosen
+        _print_proof(report.proof)
+    _print_daemon(report)
+    for refusal in report.refused:
         _print_line(
-            f"  runs as:  {mode.variant} {mode.precision_hint}, p50 "
-            f"{mode.latency_ms_p50:.1f} ms, p99 {mode.latency_ms_p99:.1f} ms"
+            f"  refused:  {refusal.package} on {refusal.at:%Y-%m-%d %H:%M} UTC: "
+            f"{refusal.reason}"
         )
-    if report.health and report.health_age_s is not None:
-        health = report.health
-        old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
-        _print_line(
-            f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
-            f"reported {report.health_age_s:.0f} s ago{old}"
-        )
-        if health.reason:
-            _print_line(f"            {health.reason}")
-    else:
-        _print_line("  daemon:   has never run here")
     for fault in report.faults:
         _print_line(f"  FAULT: {fault}")
+
+
+def _print_proof(proof: Proof) -> None:
+    """Print how a package runs, and which of its run modes were refused."""
+    mode = proof.chosen
+    _print_line(
+        f"  runs as:  {mode.variant} {mode.precision_hint}, p50 "
+        f"{mode.latency_ms_p50:.1f} ms, p99 {mode.latency_ms_p99:.1f} ms"
+    )
+    for other in proof.modes:
+        if not other.passed:
+            _print_line(
+                f"  not as:   {other.variant} {other.precision_hint}: {other.reason}"
+            )
+
+
+def _print_daemon(report: StatusReport) -> None:
+    health = report.health
+    if health is None or report.health_age_s is None:
+        _print_line("  daemon:   has never run here")
+        return
+    old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
+    _print_line(
+        f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
+        f"reported {report.health_age_s:.0f} s ago{old}"
+    )
+    if health.reason:
+        _print_line(f"            {health.reason}")
+    if health.trial:
+        _print_line(f"  on trial: {_trial_line(health.trial)}")
+
+
+def _trial_line(trial: TrialReport) -> str:
+    if trial.fault:
+        return f"the old model is back: {trial.fault}"
+    deciding = "new" if trial.phase is TrialPhase.DECIDE else "old"
+    return f"the {deciding} model decides; start {trial.starts}; {summary(trial)}"
 
 
 def _name(package: PackageName | None) -> str:

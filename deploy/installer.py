@@ -6,7 +6,7 @@
 
 If any step fails, the old package stays in force: ``current`` moves last, by one
 rename, to a package that is complete, durable and tested. After a power cut at any
-point, repeat the flash.
+point, repeat the flash; a trial goes on.
 """
 
 import logging
@@ -18,16 +18,19 @@ from datetime import UTC, datetime
 from deploy.journal import Journal
 from deploy.links import (
     clean_links,
+    end_trial,
     linked_packages,
     locked,
-    remove_link,
     switch_link,
 )
+from deploy.refusals import Refusals
 from deploy.results import FlashOutcome, FlashReport, PackageName, RollbackReport
 from deploy.selftest.process import Selftest
 from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
+from deploy.trial import TrialSettings, TrialStep, TrialVerdict
+from deploy.trial_run import DaemonSign, TrialRun, order_trial, why_no_trial
 from models.counted import counted
 from models.errors import GraftlineError, InstallError, PackageError
 from models.machine import machine_name
@@ -35,6 +38,7 @@ from models.manifest import build_number
 from models.package import Package
 from models.slot_files import Proof, SlotFolder
 
+DEFAULT_TRIAL = TrialSettings()
 FUTURE_MAX_S = 86_400  # clocks differ, and time zones are set wrong
 logger = logging.getLogger(__name__)
 
@@ -63,39 +67,67 @@ class Installer:
         """The slot folder."""
         return self.target.slot
 
-    def flash(self, package: Package) -> FlashReport:
-        """Put a package in force, if it passes the self-test of this machine.
+    @property
+    def refusals(self) -> Refusals:
+        """``refused.json``."""
+        return Refusals(self.slot)
+
+    def flash(
+        self, package: Package, trial: TrialSettings = DEFAULT_TRIAL
+    ) -> FlashReport:
+        """Put a package in force, if it passes the self-test and its trial.
 
         Args:
             package: A verified package, anywhere on this machine.
+            trial: How it is tried where a daemon runs.
 
         Returns:
             The outcome; a package that is in force already is only repaired.
 
         Raises:
-            InstallError: It is older than the one in force, failed the self-test,
-                or the slot cannot be written; the old package is still in force.
+            InstallError: It is older than the one in force, failed the self-test or
+                the trial, was rolled back here before, or the slot cannot be written;
+                the old package is still in force.
             PackageError: It changed while it was copied.
         """
         with self._translated_errors(), locked(self.slot):
             clean_links(self.slot)
             self.store.clean()
+            if self._is_interrupted(package.sha256):
+                return self._resume(package.sha256, trial)
+            end_trial(self.slot)
             current = self.slot.package_of(self.slot.current)
             self._refuse_older(package, current)
             if current == package.sha256 and (proof := self._proof_in_force(current)):
                 return self._report(FlashOutcome.ALREADY_IN_FORCE, package, proof)
+            self._refuse_refused(package, trial)
+            daemon = DaemonSign.of(self.slot)
             # One flash hashes the package four times: in the verb, after the copy, in
             # the store and in the self-test's process. This is intended: each of them
             # trusts only the bytes that it has read itself.
             self.journal.start(package.sha256)
             stored = self._store(package)
             proof = self._run_selftest(stored)
-            self._switch(stored, current)
-            self._prune()
-            outcome = FlashOutcome.COMMITTED
-            if current == package.sha256:
-                outcome = FlashOutcome.REPAIRED
-            return self._report(outcome, stored, proof)
+            return self._try(stored, proof, trial, daemon)
+
+    def resume(self, trial: TrialSettings = DEFAULT_TRIAL) -> FlashReport | None:
+        """Go on with a trial that a power cut or a restart interrupted.
+
+        Returns:
+            None if there is no such trial.
+
+        Raises:
+            InstallError: The trial was bad, or the slot cannot be written; the old
+                package is still in force.
+        """
+        if not self.slot.exists:
+            return None
+        with self._translated_errors(), locked(self.slot):
+            sha256 = self.slot.package_of(self.slot.trial)
+            if not sha256 or not self._is_interrupted(sha256):
+                return None
+            clean_links(self.slot)
+            return self._resume(sha256, trial)
 
     def rollback(self) -> RollbackReport:
         """Switch back to the previous package.
@@ -112,6 +144,7 @@ class Installer:
             previous = self._open_previous(current)
             self.journal.recover()
             clean_links(self.slot)
+            end_trial(self.slot)
             proof = self._valid_proof(previous.sha256)
             if proof is None:
                 self.on_step("self-test: the previous package was not tested here")
@@ -193,27 +226,121 @@ class Installer:
         try:
             proof = self.selftest.run(stored).proof()
         except InstallError as exc:
-            self.journal.record(SlotEvent.GOLDEN_FAILED, stored.sha256, str(exc))
+            name = _name_and_build(stored)
+            self.journal.record(SlotEvent.GOLDEN_FAILED, stored.sha256, str(exc), name)
             raise
         self.journal.save_proof(proof)
         return proof
 
-    def _switch(self, stored: Package, current: str) -> None:
-        """Put a tested package in force.
+    def _is_interrupted(self, sha256: str) -> bool:
+        """Return whether this package is in a trial that can go on."""
+        return (
+            self.slot.package_of(self.slot.trial) == sha256
+            and self.journal.is_in_trial(sha256)
+            and self._valid_proof(sha256) is not None
+            and self.store.holds(sha256)
+        )
 
-        The trial is short: the daemon does not compare the new package with the old one
-        on live frames.
-        """
+    def _resume(self, sha256: str, trial: TrialSettings) -> FlashReport:
+        stored, proof = self.store.open(sha256), self._valid_proof(sha256)
+        if proof is None:  # `_is_interrupted` has just read it
+            raise AssertionError(sha256)
+        self.journal.record(SlotEvent.RESUMED, sha256, package=_name_and_build(stored))
+        self.on_step(f"trial: going on with {PackageName.of(stored)}")
+        return self._end_trial(stored, proof, trial, DaemonSign.of(self.slot))
+
+    def _try(
+        self, stored: Package, proof: Proof, trial: TrialSettings, daemon: DaemonSign
+    ) -> FlashReport:
+        """Start the trial of a package that passed the self-test, and end it."""
+        name = _name_and_build(stored)
+        switch_link(self.slot, self.slot.trial, stored.sha256)
+        self.journal.record(SlotEvent.GOLDEN_PASSED, stored.sha256, package=name)
+        return self._end_trial(stored, proof, trial, daemon)
+
+    def _end_trial(
+        self, stored: Package, proof: Proof, trial: TrialSettings, daemon: DaemonSign
+    ) -> FlashReport:
+        """Wait for the end of the trial; commit the package or roll it back."""
+        current = self.slot.package_of(self.slot.current)
+        verdict = self._verdict(stored, current, trial, daemon)
+        if verdict.step is TrialStep.ROLL_BACK:
+            raise self._roll_back(stored, verdict)
+        self._commit(stored, current)
+        self._prune()
+        outcome = FlashOutcome.COMMITTED
+        if current == stored.sha256:
+            outcome = FlashOutcome.REPAIRED
+        return self._report(outcome, stored, proof, verdict.reason)
+
+    def _verdict(
+        self, stored: Package, current: str, trial: TrialSettings, daemon: DaemonSign
+    ) -> TrialVerdict:
+        """Return how the trial ends; committed at once where there can be none."""
+        why = ""
+        if not current:
+            why = "nothing was in force before"
+        elif current == stored.sha256:
+            why = "it was in force before"
+        elif trial.is_off:
+            why = "switched off"
+        else:
+            why = why_no_trial(self.slot, daemon)
+        if why:
+            return TrialVerdict(TrialStep.COMMIT, why)
+        order = order_trial(self.slot, stored.sha256, trial)
+        self.on_step(
+            f"trial: {counted(trial.frames, 'frame')} and {trial.seconds:g} s on the "
+            "line"
+        )
+        try:
+            return TrialRun(self.slot, order, trial, self.on_step).run()
+        except KeyboardInterrupt:
+            reason = "stopped by a person before the end of the trial"
+            self._roll_back(stored, TrialVerdict(TrialStep.ROLL_BACK, reason))
+            raise
+
+    def _commit(self, stored: Package, current: str) -> None:
+        """Put a package in force."""
         sha256 = stored.sha256
-        switch_link(self.slot, self.slot.trial, sha256)
-        self.journal.record(SlotEvent.GOLDEN_PASSED, sha256)
         # A damaged package must not replace a good one in ``previous``.
         if current != sha256 and self.store.holds(current):
             switch_link(self.slot, self.slot.previous, current)
         switch_link(self.slot, self.slot.current, sha256)
-        remove_link(self.slot, self.slot.trial)
-        self.journal.record(SlotEvent.HEALTH_PASSED, sha256)
+        end_trial(self.slot)
+        name = _name_and_build(stored)
+        self.journal.record(SlotEvent.HEALTH_PASSED, sha256, package=name)
+        self.refusals.forget(sha256)
         self.on_step(f"in force: {PackageName.of(stored)}")
+
+    def _roll_back(self, stored: Package, verdict: TrialVerdict) -> InstallError:
+        """End a bad trial, and return the error that says why."""
+        sha256, name = stored.sha256, _name_and_build(stored)
+        if verdict.is_refused:  # first: after a power cut it is not tried again
+            self.refusals.add(sha256, name, verdict.reason)
+        end_trial(self.slot)
+        self.journal.record(SlotEvent.HEALTH_FAILED, sha256, verdict.reason, name)
+        self.on_step(f"rolled back: {name}")
+        fix = "Flash it again: it was not found to be bad."
+        if verdict.is_refused:
+            fix = "Train it again; to try it again as it is, add --again."
+        return InstallError(
+            f"{self.target.name}: {name} was rolled back after its trial.",
+            why=f"{_sentence(verdict.reason)} The package that was in force still is.",
+            fix=fix,
+        )
+
+    def _refuse_refused(self, package: Package, trial: TrialSettings) -> None:
+        """Refuse a package that a trial rolled back here before."""
+        refusal = self.refusals.of(package.sha256)
+        if refusal is None or trial.tries_again:
+            return
+        raise InstallError(
+            f"{self.target.name}: {refusal.package} was rolled back here on "
+            f"{refusal.at:%Y-%m-%d %H:%M} UTC.",
+            why=_sentence(refusal.reason),
+            fix="Flash another package; to try it again, add --again.",
+        )
 
     def _prune(self) -> None:
         """Remove old packages; the flash has succeeded even if this fails."""
@@ -251,7 +378,7 @@ class Installer:
             return None
 
     def _report(
-        self, outcome: FlashOutcome, package: Package, proof: Proof
+        self, outcome: FlashOutcome, package: Package, proof: Proof, trial: str = ""
     ) -> FlashReport:
         return FlashReport(
             target=self.target.name,
@@ -259,6 +386,7 @@ class Installer:
             package=PackageName.of(package),
             previous=self._name_of(self.slot.package_of(self.slot.previous)),
             proof=proof,
+            trial=trial,
         )
 
     @contextmanager
@@ -275,6 +403,14 @@ class Installer:
                 fix="Check disk, free space and permissions, and try again; the "
                 "package that was in force still is.",
             ) from exc
+
+
+def _name_and_build(package: Package) -> str:
+    return f"{package.manifest.name} build {package.manifest.build}"
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def _refuse_future(package: Package) -> None:

@@ -12,10 +12,9 @@ from deploy.slots import SlotEvent, is_at_rest, next_state
 from models.slot_files import (
     Proof,
     ProofFile,
-    SlotFileDamagedError,
     SlotFolder,
     SlotRecord,
-    read_file,
+    read_or_none,
     write_file,
 )
 from models.slot_states import SlotState
@@ -52,6 +51,17 @@ class Journal:
             return True
         return record.package_sha256 == current
 
+    def is_in_trial(self, sha256: str) -> bool:
+        """Return whether the trial of a package was interrupted.
+
+        Raises:
+            InstallError: A newer Graftline wrote the file.
+        """
+        record = self._record()
+        if record is None or record.state is not SlotState.TRIAL:
+            return False
+        return record.package_sha256 == sha256
+
     def start(self, sha256: str) -> None:
         """Record the start of a flash, even after one that was interrupted.
 
@@ -74,13 +84,16 @@ class Journal:
             logger.warning("flash_was_interrupted state=%s", state)
             self.record(SlotEvent.INTERRUPTED, "", f"Interrupted in state {state}.")
 
-    def record(self, event: SlotEvent, sha256: str, reason: str = "") -> None:
+    def record(
+        self, event: SlotEvent, sha256: str, reason: str = "", package: str = ""
+    ) -> None:
         """Write the state after an event.
 
         Args:
             event: Known in the present state, see ``deploy.slots``.
             sha256: The package that is being installed; empty if it is unknown.
             reason: Cause of a failure; empty otherwise.
+            package: Its name and build; empty if it is unknown.
 
         Raises:
             OSError: The folder cannot be written.
@@ -88,7 +101,11 @@ class Journal:
         state = next_state(self.state(), event)
         logger.info("slot_state state=%s event=%s sha256=%s", state, event, sha256)
         record = SlotRecord(
-            state=state, package_sha256=sha256, reason=reason, at=datetime.now(UTC)
+            state=state,
+            package_sha256=sha256,
+            reason=reason,
+            package=package,
+            at=datetime.now(UTC),
         )
         write_file(self.slot.state, record)
 
@@ -125,17 +142,9 @@ class Journal:
 
     def _record(self) -> SlotRecord | None:
         """Return the content of ``state.json``; None without a valid file."""
-        try:
-            return read_file(self.slot.state, SlotRecord)
-        except SlotFileDamagedError as exc:
-            logger.warning("slot_file_damaged why=%s", exc)
-            return None
+        return read_or_none(self.slot.state, SlotRecord)
 
     def _proofs(self) -> dict[str, Proof]:
         """Return all proofs; a damaged file holds none."""
-        try:
-            file = read_file(self.slot.proof, ProofFile)
-        except SlotFileDamagedError as exc:
-            logger.warning("slot_file_damaged why=%s", exc)
-            return {}
+        file = read_or_none(self.slot.proof, ProofFile)
         return file.proofs if file else {}

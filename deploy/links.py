@@ -106,18 +106,28 @@ def linked_packages(slot: SlotFolder) -> set[str]:
 
 
 def clean_links(slot: SlotFolder) -> None:
-    """Remove the leftovers of crashed attempts; ``health.json`` is the daemon's.
+    """Remove the temporary files of crashed attempts, but those of the daemon.
 
     Raises:
         OSError: The folder cannot be written.
     """
     for link in (slot.current, slot.previous, slot.trial):
         _temporary(link).unlink(missing_ok=True)
-    for file in (slot.state, slot.proof):
+    for file in (slot.state, slot.proof, slot.trial_order, slot.refused):
         for left in slot.root.glob(f".{file.name}.*.tmp"):
             left.unlink()
+
+
+def end_trial(slot: SlotFolder) -> None:
+    """Remove the link and the files of a trial; the daemon ends it then.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
     if slot.trial.is_symlink():
         remove_link(slot, slot.trial)
+    for file in (slot.trial_order, slot.trial_starts):
+        file.unlink(missing_ok=True)
 
 
 def _temporary(link: Path) -> Path:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from models.errors import InstallError
 from models.manifest import MANIFEST_NAME
 from models.package import Package, read_manifest
-from models.slot_files import Health, Proof, RunMode
+from models.slot_files import Health, Proof, Refusal, RunMode
 from models.slot_states import SlotState
 
 SHOWN_FAULTS = 3
@@ -67,6 +67,9 @@ class FlashReport(_Report):
     package: PackageName
     previous: PackageName | None
     proof: Proof
+    trial: str = Field(
+        default="", description="What the trial measured, or why there was none."
+    )
 
 
 class RollbackReport(_Report):
@@ -89,6 +92,9 @@ class StatusReport(_Report):
     current: PackageName | None = None
     previous: PackageName | None = None
     trial: PackageName | None = None
+    refused: tuple[Refusal, ...] = Field(
+        default=(), description="Packages that a trial rolled back, newest first."
+    )
     proof: Proof | None = Field(default=None, description="Of the package in force.")
     health: Health | None = Field(default=None, description="The daemon's own report.")
     health_age_s: float | None = None

@@ -22,10 +22,11 @@ class SlotEvent(StrEnum):
     TRUSTED = "trusted"
     REFUSED = "refused"
     SELFTEST_STARTED = "selftest-started"
-    GOLDEN_PASSED = "golden-passed"
+    GOLDEN_PASSED = "golden-passed"  # and the trial starts
     GOLDEN_FAILED = "golden-failed"
-    HEALTH_PASSED = "health-passed"
-    HEALTH_FAILED = "health-failed"
+    RESUMED = "resumed"  # a trial goes on after a power cut or a restart
+    HEALTH_PASSED = "health-passed"  # the trial was good, or no daemon runs
+    HEALTH_FAILED = "health-failed"  # the trial was bad, or had no result
     ROLLBACK_ASKED = "rollback-asked"
 
 
@@ -51,6 +52,7 @@ TRANSITIONS: dict[SlotState, dict[SlotEvent, SlotState]] = {
         E.INTERRUPTED: S.IDLE,
     },
     S.TRIAL: {
+        E.RESUMED: S.TRIAL,
         E.HEALTH_PASSED: S.COMMITTED,
         E.HEALTH_FAILED: S.ROLLED_BACK,
         E.INTERRUPTED: S.IDLE,

@@ -12,6 +12,8 @@ from models.slot_files import (
     AnyFile,
     Health,
     ProofFile,
+    Refusal,
+    RefusalFile,
     SlotFolder,
     SlotRecord,
     read_file,
@@ -55,11 +57,18 @@ def read_status(target: FlashTarget) -> StatusReport:
         current=_package(target, slot.current, faults),
         previous=_package(target, slot.previous, faults),
         trial=_package(target, slot.trial, faults),
+        refused=_refused(slot, faults),
         proof=proof,
         health=health,
         health_age_s=_age_s(health),
         faults=tuple(faults),
     )
+
+
+def _refused(slot: SlotFolder, faults: list[str]) -> tuple[Refusal, ...]:
+    file = _read(slot.refused, RefusalFile, faults)
+    refusals = file.refusals.values() if file else ()
+    return tuple(sorted(refusals, key=lambda each: each.at, reverse=True))
 
 
 def _link_faults(slot: SlotFolder, record: SlotRecord, current: str) -> list[str]:

@@ -66,6 +66,7 @@ SKELETON = {
     "deploy/trust/__init__.py": "",
     "deploy/trust/client.py": "import securesystemslib, tuf",
     "deploy/trust/clock_rule.py": "",
+    "deploy/trial.py": "",
     "deploy/selftest.py": "import subprocess",
     "deploy/target.py": "import subprocess",
     "dashboard/__init__.py": "",

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from models.golden import GoldenSet
-from models.manifest import MANIFEST_NAME, SEAL_NAME
+from models.manifest import MANIFEST_NAME, SEAL_NAME, Variant, VariantName
 from models.openvino_runtime import opset13 as op
 from models.openvino_runtime import ov
 from models.package import Package, list_files, write_manifest
-from tests.simulators.packages import bright_cell_graph
+from tests.simulators.packages import CELL_PX, INPUT_SIZE_PX, bright_cell_graph
+
+BLACK_MAX = 20.0  # of a pixel that a JPEG was black at
 
 
 def reseal(
@@ -90,3 +92,85 @@ def _save(folder: Path, output: ov.Node, model: ov.Model) -> None:
     output.output(0).get_tensor().set_names({"detections"})
     changed = ov.Model([output], model.get_parameters(), "changed")
     ov.save_model(changed, folder / "openvino" / "fp32.xml", False)
+
+
+def answer_nan_on_mark(folder: Path) -> None:
+    """Make every score NaN on a picture with a black pixel."""
+    model = bright_cell_graph()
+    output = model.output(0).get_node().input_value(0)
+    darkest = op.reduce_min(model.get_parameters()[0], [1, 2, 3], True)
+    bright = op.convert(op.greater(darkest, np.float32(BLACK_MAX)), "f32")
+    one_or_nan = op.reduce_min(op.divide(bright, bright), [1, 2], False)
+    _save(folder, op.multiply(output, op.reshape(one_or_nan, [1, 1, 1], False)), model)
+
+
+def crash_on_mark(folder: Path) -> None:
+    """Replace the graph by one in ONNX that ends the process on a black pixel.
+
+    The smallest whole number is divided by minus one there: on x86 the processor stops
+    the process (SIGFPE), and ONNX Runtime 1.23 does not check for it.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    cells = INPUT_SIZE_PX // CELL_PX
+    weights = np.array([[1, 1, 1], [-1.5, -1.5, 3]], np.float32) / 3 / 255
+    constants = {
+        "weights": weights.reshape(2, 3, 1, 1),
+        "zero": np.float32(0),
+        "one": np.float32(1),
+        "shape": np.array([1, 2, cells**2], np.int64),
+        "boxes": _cell_boxes(cells),
+        "black": np.float32(BLACK_MAX),
+        "two_int": np.int32(2),
+        "one_int": np.int32(1),
+        "lowest_int": np.int32(-(2**31)),
+        "tiny": np.float32(1e-20),
+    }
+    node = helper.make_node
+    side = [CELL_PX, CELL_PX]
+    nodes = [
+        node("AveragePool", ["images"], ["mean"], kernel_shape=side, strides=side),
+        node("Conv", ["mean", "weights"], ["scaled"]),
+        node("Clip", ["scaled", "zero", "one"], ["clipped"]),
+        node("Reshape", ["clipped", "shape"], ["scores"]),
+        node("ReduceMin", ["images"], ["darkest"], keepdims=0),
+        node("Greater", ["darkest", "black"], ["is_bright"]),
+        node("Cast", ["is_bright"], ["bright"], to=TensorProto.INT32),
+        node("Mul", ["bright", "two_int"], ["double"]),
+        node("Sub", ["double", "one_int"], ["divisor"]),  # 1; -1 on a black pixel
+        node("Div", ["lowest_int", "divisor"], ["quotient"]),
+        node("Cast", ["quotient"], ["number"], to=TensorProto.FLOAT),
+        node("Mul", ["number", "tiny"], ["nothing"]),
+        node("Add", ["scores", "nothing"], ["kept"]),
+        node("Concat", ["boxes", "kept"], ["detections"], axis=1),
+    ]
+    images = helper.make_tensor_value_info(
+        "images", TensorProto.FLOAT, [1, 3, INPUT_SIZE_PX, INPUT_SIZE_PX]
+    )
+    detections = helper.make_tensor_value_info(
+        "detections", TensorProto.FLOAT, [1, 6, cells**2]
+    )
+    tensors = [
+        numpy_helper.from_array(np.asarray(value), name)
+        for name, value in constants.items()
+    ]
+    graph = helper.make_graph(nodes, "crash", [images], [detections], tensors)
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    shutil.rmtree(folder / "openvino")
+    onnx.save(model, str(folder / "model.onnx"))
+
+
+def onnx_variant(package: Package) -> dict[VariantName, Variant]:
+    """Return the variants of a package whose graph ``crash_on_mark`` replaced."""
+    (variant,) = package.manifest.variants.values()
+    update = {"model": "model.onnx", "runtime": "onnxruntime"}
+    return {VariantName.ONNX_FP32: variant.model_copy(update=update)}
+
+
+def _cell_boxes(cells: int) -> np.ndarray:
+    rows, columns = np.divmod(np.arange(cells**2), cells)
+    sides = np.full(cells**2, 1.0)
+    boxes = np.stack([columns + 0.5, rows + 0.5, sides, sides]) * CELL_PX
+    return boxes[None].astype(np.float32)

@@ -16,11 +16,12 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from deploy.installer import Installer, open_installer
+from deploy.installer import DEFAULT_TRIAL, Installer, open_installer
 from deploy.results import FlashReport
 from deploy.selftest.process import Selftest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
+from deploy.trial import TrialSettings
 from models.errors import GraftlineError
 from models.machine import machine_name
 from models.package import Package, open_package
@@ -31,12 +32,14 @@ LIMIT_S = 60
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
-# Plays the self-test: any package passes, in no time. It must not import much.
+# Plays the self-test: any package passes with its first variant, in no time. It must
+# not import much.
 RECORDED_SELFTEST = """
 import hashlib, json, pathlib, sys
 content = (pathlib.Path(sys.argv[2]) / "manifest.json").read_bytes()
 manifest = json.loads(content)
-mode = dict(variant="openvino-fp32", precision_hint="f32", passed=True, reason="",
+variant = next(iter(manifest["variants"]))
+mode = dict(variant=variant, precision_hint="f32", passed=True, reason="",
             latency_ms_p50=1.0, latency_ms_p99=2.0)
 print(json.dumps(dict(package_sha256=hashlib.sha256(content).hexdigest(),
     name=manifest["name"], build=manifest["build"], at="2026-01-01T00:00:00Z",
@@ -64,8 +67,10 @@ class SimTarget:
         target = FlashTarget(f"local:{self.root}", self.slot)
         return open_installer(target, lambda _: None, Selftest(command))
 
-    def flash(self, package: Package) -> FlashReport:
-        return self.installer.flash(package)
+    def flash(
+        self, package: Package, trial: TrialSettings = DEFAULT_TRIAL
+    ) -> FlashReport:
+        return self.installer.flash(package, trial)
 
     def current(self) -> str:
         """Return the package in force, after it was verified byte by byte."""

@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from deploy import cli
+from deploy.refusals import Refusals
+from deploy.trial import TrialSettings
 from models.errors import InstallError, PackageError
+from models.manifest import VariantName
 from models.package import Package
-from models.slot_files import Health, write_file
+from models.slot_files import Health, ProofFile, read_file, write_file
+from models.trial_report import TrialPhase, TrialReport
 from tests.simulators import resealed
 from tests.simulators.resealed import reseal
 from tests.simulators.target import SimTarget
@@ -67,6 +71,76 @@ def test_daemon_with_an_old_status_is_not_running(
     printed = capsys.readouterr().out
     assert "ready, 12.5 frames/s" in printed
     assert ("so it is not running" in printed) == is_old
+
+
+def test_status_names_refused_variants_the_trial_and_refused_packages(
+    line_pc: SimTarget, builds: list[Package], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line_pc.flash(builds[0])
+    file = read_file(line_pc.slot.proof, ProofFile)
+    assert file is not None
+    ((sha256, proof),) = file.proofs.items()
+    wrong = proof.chosen.model_copy(
+        update={
+            "variant": VariantName.OPENVINO_INT8,
+            "passed": False,
+            "reason": "15.png: expected label 0 at 0.93 not found",
+        }
+    )
+    proof = proof.model_copy(update={"modes": (proof.chosen, wrong)})
+    write_file(line_pc.slot.proof, ProofFile(proofs={sha256: proof}))
+    Refusals(line_pc.slot).add("a" * 64, "bright-cells build 2", "too slow")
+    report = TrialReport(
+        id="a", package_sha256="a", phase=TrialPhase.OBSERVE, starts=2, compared=7
+    )
+    health = Health(at=datetime.now(UTC), boot_id="b", state="ready", trial=report)
+    write_file(line_pc.slot.health, health)
+    assert status(line_pc) == 0
+    printed = capsys.readouterr().out
+    assert "not as:   openvino-int8 f32: 15.png: expected label 0 at 0.93" in printed
+    assert "refused:  bright-cells build 2 on 20" in printed
+    assert "UTC: too slow" in printed
+    assert "on trial: the old model decides; start 2; decided 0 frames" in printed
+    failed = report.model_copy(update={"fault": "it failed"})
+    write_file(line_pc.slot.health, health.model_copy(update={"trial": failed}))
+    assert status(line_pc) == 0
+    assert "the old model is back: it failed" in capsys.readouterr().out
+
+
+def test_arguments_of_flash_are_the_settings_of_the_trial(tmp_path: Path) -> None:
+    typed = [
+        "--trial-frames",
+        "7",
+        "--trial-minutes",
+        "0.5",
+        "--trial-slower",
+        "3",
+        "--again",
+    ]
+    args = parse(cli.add_flash_arguments, tmp_path, "local:here", *typed)
+    assert cli.trial_settings(args) == TrialSettings(
+        frames=7, seconds=30, slower_max=3, tries_again=True
+    )
+    args = parse(cli.add_flash_arguments, tmp_path, "local:here")
+    assert cli.trial_settings(args) == TrialSettings()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--trial-frames", "-1"),
+        ("--trial-frames", "1.5"),
+        ("--trial-minutes", "nan"),
+        ("--trial-minutes", "inf"),
+        ("--trial-slower", "x"),
+    ],
+)
+def test_argument_that_is_no_quantity_is_refused(
+    typed: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(cli.add_flash_arguments, "package", "local:here", *typed)
+    assert "is not a " in capsys.readouterr().err
 
 
 def test_faults_of_the_slot_are_the_exit_code(

@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.links import clean_links, linked_packages, locked, remove_link, switch_link
+from deploy.links import (
+    clean_links,
+    end_trial,
+    linked_packages,
+    locked,
+    remove_link,
+    switch_link,
+)
 from models.errors import InstallError
 from models.slot_files import SlotFolder
 
@@ -51,7 +58,18 @@ def test_cleaning_keeps_the_daemons_files(slot: SlotFolder) -> None:
         (slot.root / name).touch()
     switch_link(slot, slot.trial, "a")
     clean_links(slot)
-    assert {path.name for path in slot.root.iterdir()} == {*daemons, "store"}
+    left = {path.name for path in slot.root.iterdir()}
+    assert left == {*daemons, "store", "trial"}
+
+
+def test_end_of_a_trial_removes_its_link_and_files(slot: SlotFolder) -> None:
+    switch_link(slot, slot.trial, "a")
+    switch_link(slot, slot.current, "b")
+    slot.trial_order.touch()
+    slot.trial_starts.touch()
+    end_trial(slot)
+    end_trial(slot)
+    assert {path.name for path in slot.root.iterdir()} == {"current", "store"}
 
 
 def test_second_holder_of_the_lock_gets_the_error_busy(slot: SlotFolder) -> None:

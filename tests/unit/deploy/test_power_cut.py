@@ -1,14 +1,22 @@
 """kill -9 at the steps of a flash (faults.md, row 47), and steps that fail (54)."""
 
 import errno
+import itertools
 import shutil
 from pathlib import Path
 
 import pytest
 
+from models.errors import InstallError
 from models.package import Package
+from models.slot_files import TrialOrder
+from models.trial_report import TrialReport
 from tests.simulators.target import POWER_CUT, SimTarget
+from tests.simulators.trial_daemon import TrialDaemon, good_report
 
+TRIAL_STEPS = 40  # the last ones of a flash with a trial, from before its start
+TRIAL_POINTS = 8
+pytestmark = pytest.mark.fault(47)
 POINTS = 16  # steps that are tried out of some hundred; each costs a tenth second
 
 
@@ -116,6 +124,7 @@ def test_repair_cut_at_any_step_is_completed_by_the_next_flash(
         assert_flash_converges(target, package, None)
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_step_that_fails_is_an_install_error_and_the_old_package_stays(
     error: int, builds: list[Package], with_first_build: Path, tmp_path: Path
@@ -128,6 +137,56 @@ def test_step_that_fails_is_an_install_error_and_the_old_package_stays(
         assert code in {0, 8}  # 0: only what is done after success had failed
         assert target.current() in {old.sha256, new.sha256}
         assert_flash_converges(target, new, old)
+
+
+def bad_report(order: TrialOrder) -> TrialReport:
+    return good_report(order, fault="it is bad")
+
+
+def trial_steps(steps: int) -> range:
+    """Return steps spread over a trial, the last one of the flash included."""
+    return range(steps, max(1, steps - TRIAL_STEPS), -TRIAL_STEPS // TRIAL_POINTS)
+
+
+def test_trial_cut_at_any_step_goes_on_and_is_committed(
+    builds: list[Package], with_first_build: Path, tmp_path: Path
+) -> None:
+    old, new = builds[:2]
+    counted = fresh_copy(with_first_build, tmp_path / "counted")
+    with TrialDaemon(counted.slot):
+        steps = counted.steps("flash", new)
+    for step in trial_steps(steps):
+        target = fresh_copy(with_first_build, tmp_path / f"line-pc-{step}")
+        with TrialDaemon(target.slot):
+            assert target.disturbed("flash", new, cut_at=step) == POWER_CUT
+            assert target.current() in {old.sha256, new.sha256}
+            target.flash(new)
+        assert (target.current(), target.previous()) == (new.sha256, old.sha256)
+        left = target.names() & {"trial", "trial.json", "refused.json"}
+        assert not left
+
+
+def test_bad_trial_cut_at_any_step_never_puts_the_package_in_force(
+    builds: list[Package], with_first_build: Path, tmp_path: Path
+) -> None:
+    old, new = builds[:2]
+    steps = fresh_copy(with_first_build, tmp_path / "counted").steps("flash", new)
+    code = POWER_CUT
+    for step in itertools.count(steps - TRIAL_STEPS // 2, 3):
+        if code != POWER_CUT:
+            break
+        target = fresh_copy(with_first_build, tmp_path / f"line-pc-{step}")
+        with TrialDaemon(target.slot, bad_report):
+            code = target.disturbed("flash", new, cut_at=step)
+            assert code in {POWER_CUT, InstallError.exit_code}
+            assert target.current() == old.sha256
+            with pytest.raises(InstallError, match="rolled back"):
+                target.flash(new)
+        assert target.current() == old.sha256
+        assert target.previous() == ""
+        assert "refused.json" in target.names()
+        assert not target.names() & {"trial", "trial.json"}
+    assert step > steps  # the sweep reaches beyond the rollback
 
 
 def flip_a_byte(path: Path) -> None:

@@ -48,7 +48,8 @@ def test_package_is_committed_only_after_its_golden_frames_passed() -> None:
     to_committed = {s for s, e in KNOWN if TRANSITIONS[s][e] is SlotState.COMMITTED}
     to_trial = {s for s, e in KNOWN if TRANSITIONS[s][e] is SlotState.TRIAL}
     assert to_committed == {SlotState.TRIAL}
-    assert to_trial == {SlotState.SELFTEST}
+    assert to_trial == {SlotState.SELFTEST, SlotState.TRIAL}
+    assert TRANSITIONS[SlotState.TRIAL][SlotEvent.RESUMED] is SlotState.TRIAL
 
 
 @pytest.mark.parametrize("state", SlotState)

@@ -5,7 +5,7 @@ import pytest
 
 from deploy.selftest.run_modes import measure_run_modes
 from models.errors import InstallError, PackageError
-from models.manifest import PrecisionHint, VariantName
+from models.manifest import LinePcBudget, PrecisionHint, VariantName
 from models.openvino_detector import supports_bf16
 from models.package import Package
 from tests.simulators import resealed
@@ -104,3 +104,35 @@ def test_golden_frame_that_is_not_a_picture_is_a_package_error(
 
     with pytest.raises(PackageError, match="golden frame cannot be read"):
         measure_run_modes(reseal(builds[0], tmp_path / "blot", blot))
+
+
+@pytest.mark.parametrize(
+    ("budget", "reason"),
+    [
+        ({"latency_ms_p99": 1e-6}, "ms, the package allows 1e-06 ms"),
+        ({"memory_bytes": 1}, "MiB, the package allows 0.0 MiB"),
+    ],
+)
+def test_run_mode_beyond_the_budget_of_its_package_is_refused(
+    budget: dict[str, float], reason: str, tmp_path: Path
+) -> None:
+    package = make_package(tmp_path / "package", turns=1)  # 16 MiB of weights
+    limited = reseal(
+        package,
+        tmp_path / "limited",
+        resealed.nothing,
+        budget=LinePcBudget.model_validate(budget),
+    )
+    report = measure_run_modes(limited)
+    assert report.chosen is None
+    assert all(reason in mode.reason for mode in report.modes)
+    assert all(mode.latency_ms_p99 > 0 for mode in report.modes)
+
+
+def test_run_mode_within_the_budget_is_measured(tmp_path: Path) -> None:
+    package = make_package(tmp_path / "package", turns=1)
+    wide = LinePcBudget(latency_ms_p99=1e6, memory_bytes=1 << 40)
+    limited = reseal(package, tmp_path / "limited", resealed.nothing, budget=wide)
+    report = measure_run_modes(limited)
+    assert report.chosen is not None
+    assert report.modes[0].memory_bytes > 1 << 20
