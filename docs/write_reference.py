@@ -1,8 +1,10 @@
 """Writes the pages that are made from the code: ``make docs``.
 
-``docs/reference/slot-states.md`` is drawn from the table in ``deploy/slots.py``, and
-``docs/reference/commands.md`` holds the help of every verb, as the command prints it;
-``tests/contract/test_docs.py`` compares both.
+``docs/reference/slot-states.md`` is drawn from the table in ``deploy/slots.py``,
+``docs/reference/commands.md`` holds the help of every verb, as the command prints it,
+and the table of limits in ``docs/explanation/trial.md`` is made from
+``deploy/trial.py``;
+``tests/contract/test_docs.py`` compares them.
 """
 
 import contextlib
@@ -14,11 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.slots import draw_states
+from deploy.trial import limit_table
 from graftline import VERBS, main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS_PAGE = REPOSITORY / "docs" / "reference" / "commands.md"
 SLOT_STATES_PAGE = REPOSITORY / "docs" / "reference" / "slot-states.md"
+TRIAL_PAGE = REPOSITORY / "docs" / "explanation" / "trial.md"
+LIMITS_START, LIMITS_END = "<!-- limits -->\n", "<!-- end of limits -->"
 HELP_COLUMNS = "80"
 
 
@@ -75,7 +80,15 @@ def slot_states_page() -> str:
     )
 
 
+def trial_page() -> str:
+    """Return the page on trials with the present table of limits."""
+    before, _, rest = TRIAL_PAGE.read_text("utf-8").partition(LIMITS_START)
+    after = rest.partition(LIMITS_END)[2]
+    return f"{before}{LIMITS_START}{limit_table()}\n{LIMITS_END}{after}"
+
+
 if __name__ == "__main__":
     COMMANDS_PAGE.parent.mkdir(exist_ok=True)
     COMMANDS_PAGE.write_text(commands_page(), encoding="utf-8")
     SLOT_STATES_PAGE.write_text(slot_states_page(), encoding="utf-8")
+    TRIAL_PAGE.write_text(trial_page(), encoding="utf-8")

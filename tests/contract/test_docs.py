@@ -185,6 +185,14 @@ def test_page_of_the_slot_states_is_drawn_from_the_table(reference: ModuleType) 
     assert stored == reference.slot_states_page()
 
 
+def test_limits_on_the_page_of_trials_are_those_of_the_code(
+    reference: ModuleType,
+) -> None:
+    stored = reference.TRIAL_PAGE.read_text("utf-8")
+    assert stored == reference.trial_page()
+    assert "| outputs with NaN or infinity | none |" in stored
+
+
 def test_every_decision_record_has_its_four_parts() -> None:
     parts = ("Context", "Options", "Outcome", "Negative consequences")
     for page in (REPOSITORY / "docs" / "adr").glob("[0-9]*.md"):

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.errors import DatasetError
+from models.manifest import LinePcBudget
+from trainer.cli.arguments import positive_float, positive_int
 from trainer.cli.output import print_json, print_text
 from trainer.cli.progress import print_status, unpack_visibly
 from trainer.data.dataset import open_dataset
@@ -28,6 +30,18 @@ def add_pack_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         help="folder of training photos to calibrate INT8 with (default: a sample)",
+    )
+    parser.add_argument(
+        "--max-latency-ms",
+        type=positive_float,
+        metavar="MS",
+        help="latency p99 of a frame above which a line PC refuses a variant",
+    )
+    parser.add_argument(
+        "--max-memory-mib",
+        type=positive_int,
+        metavar="MIB",
+        help="memory above which a line PC refuses a variant",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -57,6 +71,7 @@ def run_pack(args: argparse.Namespace) -> int:
         int8=not args.no_int8,
         name=args.name,
         calibration_folder=args.calibration,
+        budget=_budget(args),
     )
     if args.json:
         print_json(report.as_json())
@@ -64,6 +79,16 @@ def run_pack(args: argparse.Namespace) -> int:
         for line in report.lines():
             print_text(line)
     return 0
+
+
+def _budget(args: argparse.Namespace) -> LinePcBudget | None:
+    if args.max_latency_ms is None and args.max_memory_mib is None:
+        return None
+    memory = args.max_memory_mib
+    return LinePcBudget(
+        latency_ms_p99=args.max_latency_ms,
+        memory_bytes=None if memory is None else memory << 20,
+    )
 
 
 def _missing(path: Path, args: argparse.Namespace) -> DatasetError:

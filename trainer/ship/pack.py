@@ -16,7 +16,7 @@ from models.counted import counted
 from models.detections import Detections
 from models.files import sha256_of
 from models.golden import GoldenResult, read_golden
-from models.manifest import Manifest, Metrics, PrecisionHint, VariantName
+from models.manifest import LinePcBudget, Manifest, Metrics, PrecisionHint, VariantName
 from models.package import Package, list_files, open_package, write_manifest
 from models.tiled_detector import tiled
 from trainer.data.dataset import Dataset, Photo
@@ -59,6 +59,7 @@ def pack_run(
     int8: bool = True,
     name: str | None = None,
     calibration_folder: Path | None = None,
+    budget: LinePcBudget | None = None,
 ) -> PackReport:
     """Make a package of a finished run.
 
@@ -69,6 +70,7 @@ def pack_run(
         name: Name of the model; None = made from the run's name.
         calibration_folder: Photos of the run to calibrate INT8 with; None = a
             sample of the training photos.
+        budget: What the package may need on a line PC; None = no limits.
 
     Raises:
         ConfigError: The name is not valid.
@@ -114,6 +116,7 @@ def pack_run(
             "labelled_boxes": measure_labelled_boxes(
                 dataset.photos, manifest.labels, found
             ),
+            "budget": budget,
             "files": list_files(folder),
         }
         write_manifest(folder, manifest.model_copy(update=update))

@@ -15,6 +15,7 @@ from models.golden import WIDEST, read_golden, read_golden_set, run_golden
 from models.manifest import (
     COUNTED_SHARES,
     MEAN_PRECISIONS,
+    LinePcBudget,
     PrecisionHint,
     Variant,
     VariantName,
@@ -240,8 +241,13 @@ def test_packing_again_replaces_the_package(
 ) -> None:
     out = tmp_path / "line-3"
     first = pack_run(run, dataset, out, on_progress=silent, int8=False, name="a")
-    second = pack_run(run, dataset, out, on_progress=silent, int8=False, name="b")
+    budget = LinePcBudget(latency_ms_p99=20, memory_bytes=64 << 20)
+    second = pack_run(
+        run, dataset, out, on_progress=silent, int8=False, name="b", budget=budget
+    )
     assert second.package.manifest.name == "b"
+    assert second.package.manifest.budget == budget
+    assert first.package.manifest.budget is None
     assert second.package.sha256 != first.package.sha256
     assert set(second.package.manifest.variants) == {
         VariantName.OPENVINO_FP32,
