@@ -30,7 +30,14 @@ from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from deploy.trial import TrialSettings, TrialStep, TrialVerdict
-from deploy.trial_run import DaemonSign, TrialRun, order_trial, why_no_trial
+from deploy.trial_run import (
+    NO_DAEMON,
+    DaemonSign,
+    TrialRun,
+    is_ordered,
+    order_trial,
+    why_no_trial,
+)
 from models.counted import counted
 from models.errors import GraftlineError, InstallError, PackageError
 from models.machine import machine_name
@@ -123,7 +130,8 @@ class Installer:
         if not self.slot.exists:
             return None
         with self._translated_errors(), locked(self.slot):
-            sha256 = self.slot.package_of(self.slot.trial)
+            links = (self.slot.trial, self.slot.current)
+            sha256 = next(filter(None, map(self.slot.package_of, links)), "")
             if not sha256 or not self._is_interrupted(sha256):
                 return None
             clean_links(self.slot)
@@ -233,9 +241,10 @@ class Installer:
         return proof
 
     def _is_interrupted(self, sha256: str) -> bool:
-        """Return whether this package is in a trial that can go on."""
+        """Return whether this package is in a trial that can go on, or just was."""
+        links = (self.slot.trial, self.slot.current)
         return (
-            self.slot.package_of(self.slot.trial) == sha256
+            sha256 in map(self.slot.package_of, links)
             and self.journal.is_in_trial(sha256)
             and self._valid_proof(sha256) is not None
             and self.store.holds(sha256)
@@ -247,47 +256,52 @@ class Installer:
             raise AssertionError(sha256)
         self.journal.record(SlotEvent.RESUMED, sha256, package=_name_and_build(stored))
         self.on_step(f"trial: going on with {PackageName.of(stored)}")
-        return self._end_trial(stored, proof, trial, DaemonSign.of(self.slot))
+        why = "" if is_ordered(self.slot, sha256) else NO_DAEMON
+        return self._report(
+            FlashOutcome.COMMITTED, stored, proof, self._end_trial(stored, trial, why)
+        )
 
     def _try(
         self, stored: Package, proof: Proof, trial: TrialSettings, daemon: DaemonSign
     ) -> FlashReport:
         """Start the trial of a package that passed the self-test, and end it."""
-        name = _name_and_build(stored)
-        switch_link(self.slot, self.slot.trial, stored.sha256)
-        self.journal.record(SlotEvent.GOLDEN_PASSED, stored.sha256, package=name)
-        return self._end_trial(stored, proof, trial, daemon)
-
-    def _end_trial(
-        self, stored: Package, proof: Proof, trial: TrialSettings, daemon: DaemonSign
-    ) -> FlashReport:
-        """Wait for the end of the trial; commit the package or roll it back."""
-        current = self.slot.package_of(self.slot.current)
-        verdict = self._verdict(stored, current, trial, daemon)
-        if verdict.step is TrialStep.ROLL_BACK:
-            raise self._roll_back(stored, verdict)
-        self._commit(stored, current)
-        self._prune()
-        outcome = FlashOutcome.COMMITTED
-        if current == stored.sha256:
-            outcome = FlashOutcome.REPAIRED
-        return self._report(outcome, stored, proof, verdict.reason)
-
-    def _verdict(
-        self, stored: Package, current: str, trial: TrialSettings, daemon: DaemonSign
-    ) -> TrialVerdict:
-        """Return how the trial ends; committed at once where there can be none."""
-        why = ""
+        sha256, current = stored.sha256, self.slot.package_of(self.slot.current)
+        outcome, why = FlashOutcome.COMMITTED, ""
         if not current:
             why = "nothing was in force before"
-        elif current == stored.sha256:
-            why = "it was in force before"
+        elif current == sha256:
+            outcome, why = FlashOutcome.REPAIRED, "it was in force before"
         elif trial.is_off:
             why = "switched off"
         else:
             why = why_no_trial(self.slot, daemon)
-        if why:
-            return TrialVerdict(TrialStep.COMMIT, why)
+        if not why:  # first: without an order a trial that goes on is not waited for
+            order_trial(self.slot, sha256, trial)
+        switch_link(self.slot, self.slot.trial, sha256)
+        name = _name_and_build(stored)
+        self.journal.record(SlotEvent.GOLDEN_PASSED, sha256, package=name)
+        return self._report(outcome, stored, proof, self._end_trial(stored, trial, why))
+
+    def _end_trial(self, stored: Package, trial: TrialSettings, why: str) -> str:
+        """Put a package in force after its trial, or roll it back.
+
+        Args:
+            why: Why there is no trial; empty = it is ordered.
+
+        Returns:
+            What the trial measured, or why there was none.
+        """
+        current = self.slot.package_of(self.slot.current)
+        if not why and current != stored.sha256:
+            verdict = self._run_trial(stored, trial)
+            if verdict.step is TrialStep.ROLL_BACK:
+                raise self._roll_back(stored, verdict)
+            why = verdict.reason
+        self._commit(stored, current)
+        self._prune()
+        return why
+
+    def _run_trial(self, stored: Package, trial: TrialSettings) -> TrialVerdict:
         order = order_trial(self.slot, stored.sha256, trial)
         self.on_step(
             f"trial: {counted(trial.frames, 'frame')} and {trial.seconds:g} s on the "

@@ -85,6 +85,12 @@ def _has_moved(slot: SlotFolder, before: Health) -> Health | None:
     return now if is_new else None
 
 
+def is_ordered(slot: SlotFolder, sha256: str) -> bool:
+    """Return whether the trial of a package was ordered, and has not ended."""
+    order = read_or_none(slot.trial_order, TrialOrder)
+    return order is not None and order.package_sha256 == sha256
+
+
 def order_trial(slot: SlotFolder, sha256: str, settings: TrialSettings) -> TrialOrder:
     """Return the order to try a package; one that was interrupted goes on.
 
@@ -123,7 +129,8 @@ class TrialRun:
         self._slot, self._order, self._settings = slot, order, settings
         self._on_step = on_step
         self._started_s = self._seen_s = time.monotonic()
-        self._health: Health | None = read_or_none(slot.health, Health)
+        # Written before: after a reboot it says nothing of the daemon's present start.
+        self._first = self._health = read_or_none(slot.health, Health)
         self._starts = 0
         self._is_taken = False
 
@@ -150,7 +157,7 @@ class TrialRun:
         health = read_or_none(self._slot.health, Health)
         if health is not None and health != self._health:
             self._health, self._seen_s = health, now_s
-        report = health.trial if health else None
+        report = health.trial if health and health != self._first else None
         verdict = TrialVerdict(TrialStep.WAIT)
         if report is not None and report.id == self._order.id:
             self._note(report)
@@ -170,14 +177,14 @@ class TrialRun:
         """Return the verdict of a trial that has no end."""
         settings = self._settings
         silent_s, lasted_s = now_s - self._seen_s, now_s - self._started_s
-        if health is not None and health.state == DaemonState.DISCONNECTED:
-            if silent_s > INTERVALS * (health.interval_s or INTERVAL_S):
+        # After a reboot the daemon may start later than this process.
+        load_s = max(PICK_UP_S, settings.silence_s)
+        if silent_s > (settings.silence_s if self._is_taken else load_s):
+            if health is not None and health.state == DaemonState.DISCONNECTED:
                 return TrialVerdict(TrialStep.ROLL_BACK, STOPPED)
-            return None
-        if silent_s > settings.silence_s:
             reason = f"the daemon has not reported for {silent_s:.0f} s"
             return TrialVerdict(TrialStep.ROLL_BACK, reason, is_refused=self._is_taken)
-        if not self._is_taken and lasted_s > max(PICK_UP_S, settings.silence_s):
+        if not self._is_taken and lasted_s > load_s:
             reason = f"the daemon did not load it within {lasted_s:.0f} s"
             return TrialVerdict(TrialStep.ROLL_BACK, reason)
         if lasted_s > settings.longest_s:

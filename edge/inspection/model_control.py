@@ -105,7 +105,7 @@ class ModelControl:
         if trial is None:
             return
         self._pipeline.trial = None
-        trial.close()
+        trial.end()
         is_committed = self._watcher.running == trial.order.package_sha256
         self._put_in_force(trial.new if is_committed else trial.base)
         logger.info("trial_ended is_committed=%s", is_committed)

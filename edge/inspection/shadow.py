@@ -105,10 +105,13 @@ class Shadow:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread; one that hangs in a model is left alone."""
+        """Let the thread end; it is not waited for, the next frame comes first."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_LIMIT_S)
+
+    def join(self) -> None:
+        """Wait until the thread has ended; one that hangs in a model is left alone."""
+        self.stop()
+        self._thread.join(STOP_LIMIT_S)
 
     def is_free(self, now_ns: int) -> bool:
         """Return whether it may start now; it rests as long as it worked."""

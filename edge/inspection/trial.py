@@ -133,9 +133,13 @@ class Trial:
         self._counts[True].end = self._line_counts()
         logger.error("trial_failed reason=%r", reason)
 
-    def close(self) -> None:
-        """Stop the shadow."""
+    def end(self) -> None:
+        """Let the shadow end, without waiting."""
         self._shadow.stop()
+
+    def close(self) -> None:
+        """Wait until the shadow has ended."""
+        self._shadow.join()
 
     def add_decided(
         self, in_flight: InFlightFrame, detections: Detections, regions: RegionMap

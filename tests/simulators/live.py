@@ -9,6 +9,7 @@ from pathlib import Path
 from models.package import Package
 from models.preprocess import Frame
 from models.slot_files import Health
+from models.trial_report import TrialReport
 from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.packages import part_picture
 from tests.simulators.target import SimTarget
@@ -19,6 +20,7 @@ VIDEO_FRAMES, FPS = 45, 30.0
 DEFECTS = dict.fromkeys(range(4, 12), (3, 4)) | dict.fromkeys(range(20, 28), (6, 2))
 MARK_FRAMES = range(32, 42)  # likewise, for models that fail on a black pixel
 RESTART_LIMIT_S = 0.2
+POLL_S = 0.05
 
 
 def line_picture(number: int) -> Frame:
@@ -78,3 +80,22 @@ class LivePc:
     def alerts(self) -> int:
         """Return how many alerts this start of the daemon has raised."""
         return self.health().alerts
+
+    @contextmanager
+    def watched_trial(self) -> Iterator[list[TrialReport]]:
+        """Collect what the daemon reports of trials during the block."""
+        reports: list[TrialReport] = []
+        ended = threading.Event()
+
+        def collect() -> None:
+            while not ended.wait(POLL_S):
+                if report := self.health().trial:
+                    reports.append(report)
+
+        collector = threading.Thread(target=collect, name="trial-reports")
+        collector.start()
+        try:
+            yield reports
+        finally:
+            ended.set()
+            collector.join()

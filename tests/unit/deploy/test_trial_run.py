@@ -1,5 +1,6 @@
 """What the installer does while a daemon tries a package, and why it ends."""
 
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -177,7 +178,7 @@ def test_trial_without_a_result_is_rolled_back_and_not_remembered(
             self.state = DaemonState.DISCONNECTED
             self._stop.set()
 
-    settings = replace(QUICK, limit_s=0.6, silence_s=5 if case == "stopped" else 0.3)
+    settings = replace(QUICK, limit_s=0.6)
     with (
         Stopping(line.slot, reports[case]) as daemon,
         pytest.raises(InstallError, match="rolled back") as caught,
@@ -233,6 +234,42 @@ def test_trial_that_was_interrupted_goes_on(
     assert line.current() == builds[1].sha256
     assert line.previous() == builds[0].sha256
     assert line.installer.resume(DEFAULT_TRIAL) is None
+
+
+def test_interrupted_trial_waits_for_a_daemon_that_starts_later(
+    line: SimTarget, builds: list[Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(line, builds[1], monkeypatch)
+    line.slot.health.unlink()
+    late = threading.Event()
+
+    def report_later(order: TrialOrder) -> TrialReport | None:
+        return bad_report(order) if late.wait(0.5) else None
+
+    timer = threading.Timer(0.6, late.set)
+    timer.start()
+    with (
+        TrialDaemon(line.slot, report_later),
+        pytest.raises(InstallError, match="rolled back"),
+    ):
+        line.installer.resume(QUICK)
+    timer.join()
+    assert_old_in_force(line, *builds[:2])
+
+
+def test_interrupted_trial_without_a_daemon_is_rolled_back_and_not_remembered(
+    line: SimTarget, builds: list[Package], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(line, builds[1], monkeypatch)
+    order = read_file(line.slot.trial_order, TrialOrder)
+    assert order is not None
+    write_health(line.slot, trial=good_report(order))  # from before the power cut
+    monkeypatch.setattr("deploy.trial_run.PICK_UP_S", 0.2)
+    with pytest.raises(InstallError, match="rolled back") as caught:
+        line.installer.resume(QUICK)
+    assert "has not reported for" in caught.value.why
+    assert_old_in_force(line, *builds[:2])
+    assert not line.slot.refused.exists()
 
 
 def test_other_package_ends_an_interrupted_trial(

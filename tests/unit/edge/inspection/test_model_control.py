@@ -1,5 +1,7 @@
 """A trial in the pipeline: who decides which frame, what is counted, how it ends."""
 
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +13,14 @@ from edge.inspection.model import LoadedModel
 from edge.inspection.model_control import UNWATCHED, ModelControl
 from edge.inspection.model_watch import TrialCandidate
 from edge.inspection.pipeline import Pipeline
+from edge.inspection.shadow import STOP_LIMIT_S
+from models.boxes import FloatArray
 from models.errors import ConfigError
 from models.messages import ModelInForce, VerdictKind
+from models.preprocess import Frame
 from models.slot_files import TrialOrder
 from models.trial_report import TrialPhase, TrialReport
-from tests.simulators.cameras import SimCamera, sim_channel, sim_model
+from tests.simulators.cameras import SimCamera, SimDetector, sim_channel, sim_model
 from tests.waiting import until
 
 OLD, NEW = "0" * 64, "1" * 64
@@ -250,6 +255,26 @@ def test_new_trial_starts_from_the_model_in_force(line: Line) -> None:
     line.control.update()
     assert line.pipeline.model is line.old
     assert line.report().id == "b"
+
+
+def test_end_of_a_trial_waits_for_no_frame_of_the_shadow(line: Line) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    class Slow(SimDetector):
+        def infer(self, image: Frame) -> FloatArray:
+            entered.set()
+            leave.wait(10)
+            return super().infer(image)
+
+    line.new.detector = Slow()
+    line.start_trial()
+    line.show(4)
+    assert entered.wait(10)
+    started = time.monotonic()
+    line.end_trial(OLD)
+    assert time.monotonic() - started < STOP_LIMIT_S / 2
+    assert line.show() == [1]
+    leave.set()
 
 
 def test_model_that_is_switched_by_hand_ends_the_trial(line: Line) -> None:
