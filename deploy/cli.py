@@ -234,10 +234,10 @@ def _print_status(report: StatusReport) -> None:
     if report.proof:
         _print_proof(report.proof)
     _print_daemon(report)
-    for refusal in report.refused:
+    for refused in report.refused:
         _print_line(
-            f"  refused:  {refusal.package} on {refusal.at:%Y-%m-%d %H:%M} UTC: "
-            f"{refusal.reason}"
+            f"  refused:  {refused.package} on {refused.at:%Y-%m-%d %H:%M} UTC: "
+            f"{refused.reason}"
         )
     for fault in report.faults:
         _print_line(f"  FAULT: {fault}")

@@ -23,7 +23,7 @@ from deploy.links import (
     locked,
     switch_link,
 )
-from deploy.refusals import Refusals
+from deploy.refused import RefusedPackages
 from deploy.results import FlashOutcome, FlashReport, PackageName, RollbackReport
 from deploy.selftest.process import Selftest
 from deploy.slots import SlotEvent, is_at_rest
@@ -75,9 +75,9 @@ class Installer:
         return self.target.slot
 
     @property
-    def refusals(self) -> Refusals:
+    def refused(self) -> RefusedPackages:
         """``refused.json``."""
-        return Refusals(self.slot)
+        return RefusedPackages(self.slot)
 
     def flash(
         self, package: Package, trial: TrialSettings = DEFAULT_TRIAL
@@ -324,14 +324,14 @@ class Installer:
         end_trial(self.slot)
         name = _name_and_build(stored)
         self.journal.record(SlotEvent.HEALTH_PASSED, sha256, package=name)
-        self.refusals.forget(sha256)
+        self.refused.forget(sha256)
         self.on_step(f"in force: {PackageName.of(stored)}")
 
     def _roll_back(self, stored: Package, verdict: TrialVerdict) -> InstallError:
         """End a bad trial, and return the error that says why."""
         sha256, name = stored.sha256, _name_and_build(stored)
         if verdict.is_refused:  # first: after a power cut it is not tried again
-            self.refusals.add(sha256, name, verdict.reason)
+            self.refused.add(sha256, name, verdict.reason)
         end_trial(self.slot)
         self.journal.record(SlotEvent.HEALTH_FAILED, sha256, verdict.reason, name)
         self.on_step(f"rolled back: {name}")
@@ -346,13 +346,13 @@ class Installer:
 
     def _refuse_refused(self, package: Package, trial: TrialSettings) -> None:
         """Refuse a package that a trial rolled back here before."""
-        refusal = self.refusals.of(package.sha256)
-        if refusal is None or trial.tries_again:
+        refused = self.refused.of(package.sha256)
+        if refused is None or trial.tries_again:
             return
         raise InstallError(
-            f"{self.target.name}: {refusal.package} was rolled back here on "
-            f"{refusal.at:%Y-%m-%d %H:%M} UTC.",
-            why=_sentence(refusal.reason),
+            f"{self.target.name}: {refused.package} was rolled back here on "
+            f"{refused.at:%Y-%m-%d %H:%M} UTC.",
+            why=_sentence(refused.reason),
             fix="Flash another package; to try it again, add --again.",
         )
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from models.errors import InstallError
 from models.manifest import MANIFEST_NAME
 from models.package import Package, read_manifest
-from models.slot_files import Health, Proof, Refusal, RunMode
+from models.slot_files import Health, Proof, RefusedPackage, RunMode
 from models.slot_states import SlotState
 
 SHOWN_FAULTS = 3
@@ -92,7 +92,7 @@ class StatusReport(_Report):
     current: PackageName | None = None
     previous: PackageName | None = None
     trial: PackageName | None = None
-    refused: tuple[Refusal, ...] = Field(
+    refused: tuple[RefusedPackage, ...] = Field(
         default=(), description="Packages that a trial rolled back, newest first."
     )
     proof: Proof | None = Field(default=None, description="Of the package in force.")

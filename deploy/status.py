@@ -12,8 +12,8 @@ from models.slot_files import (
     AnyFile,
     Health,
     ProofFile,
-    Refusal,
-    RefusalFile,
+    RefusedFile,
+    RefusedPackage,
     SlotFolder,
     SlotRecord,
     read_file,
@@ -65,10 +65,10 @@ def read_status(target: FlashTarget) -> StatusReport:
     )
 
 
-def _refused(slot: SlotFolder, faults: list[str]) -> tuple[Refusal, ...]:
-    file = _read(slot.refused, RefusalFile, faults)
-    refusals = file.refusals.values() if file else ()
-    return tuple(sorted(refusals, key=lambda each: each.at, reverse=True))
+def _refused(slot: SlotFolder, faults: list[str]) -> tuple[RefusedPackage, ...]:
+    file = _read(slot.refused, RefusedFile, faults)
+    packages = file.packages.values() if file else ()
+    return tuple(sorted(packages, key=lambda each: each.at, reverse=True))
 
 
 def _link_faults(slot: SlotFolder, record: SlotRecord, current: str) -> list[str]:

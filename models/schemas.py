@@ -31,7 +31,7 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "slot-health": slot_files.Health,
     "slot-trial": slot_files.TrialOrder,
     "slot-trial-starts": slot_files.TrialStarts,
-    "slot-refused": slot_files.RefusalFile,
+    "slot-refused": slot_files.RefusedFile,
 }
 
 

@@ -10,7 +10,7 @@
         state.json          state of the installation (SlotRecord)
         proof.json          results of the self-tests (ProofFile)
         trial.json          order to try the package of that link (TrialOrder)
-        refused.json        packages that a trial rolled back (RefusalFile)
+        refused.json        packages that a trial rolled back (RefusedFile)
         health.json         status of the daemon (Health)
         trial-starts.json   starts of the daemon in a trial (TrialStarts)
 
@@ -168,7 +168,7 @@ class TrialStarts(_File):
     at: AwareDatetime
 
 
-class Refusal(_File):
+class RefusedPackage(_File):
     """A package that a trial on this line PC rolled back."""
 
     package: str = Field(description="Name and build.")
@@ -176,11 +176,13 @@ class Refusal(_File):
     at: AwareDatetime
 
 
-class RefusalFile(_File):
+class RefusedFile(_File):
     """``refused.json``: packages that are not tried again without being asked."""
 
     schema_version: int = SCHEMA_VERSION
-    refusals: dict[str, Refusal] = Field(description="Package sha256 to refusal.")
+    packages: dict[str, RefusedPackage] = Field(
+        description="Package sha256 to what was found."
+    )
 
 
 AnyFile = TypeVar("AnyFile", bound=_File)

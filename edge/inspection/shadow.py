@@ -108,7 +108,7 @@ class Shadow:
         """Let the thread end; it is not waited for, the next frame comes first."""
         self._stop.set()
 
-    def join(self) -> None:
+    def close(self) -> None:
         """Wait until the thread has ended; one that hangs in a model is left alone."""
         self.stop()
         self._thread.join(STOP_LIMIT_S)

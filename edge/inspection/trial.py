@@ -139,7 +139,7 @@ class Trial:
 
     def close(self) -> None:
         """Wait until the shadow has ended."""
-        self._shadow.join()
+        self._shadow.close()
 
     def add_decided(
         self, in_flight: InFlightFrame, detections: Detections, regions: RegionMap

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy import cli
-from deploy.refusals import Refusals
+from deploy.refused import RefusedPackages
 from deploy.trial import TrialSettings
 from models.errors import InstallError, PackageError
 from models.manifest import VariantName
@@ -89,7 +89,7 @@ def test_status_names_refused_variants_the_trial_and_refused_packages(
     )
     proof = proof.model_copy(update={"modes": (proof.chosen, wrong)})
     write_file(line_pc.slot.proof, ProofFile(proofs={sha256: proof}))
-    Refusals(line_pc.slot).add("a" * 64, "bright-cells build 2", "too slow")
+    RefusedPackages(line_pc.slot).add("a" * 64, "bright-cells build 2", "too slow")
     report = TrialReport(
         id="a", package_sha256="a", phase=TrialPhase.OBSERVE, starts=2, compared=7
     )

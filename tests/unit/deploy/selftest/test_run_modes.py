@@ -106,6 +106,7 @@ def test_golden_frame_that_is_not_a_picture_is_a_package_error(
         measure_run_modes(reseal(builds[0], tmp_path / "blot", blot))
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize(
     ("budget", "reason"),
     [

@@ -56,7 +56,7 @@ class Results:
 def results() -> Iterator[Results]:
     results = Results()
     yield results
-    results.shadow.join()
+    results.shadow.close()
 
 
 def test_result_is_whether_the_model_finds_a_defect(results: Results) -> None:

@@ -4,23 +4,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from models.slot_files import (
-    Refusal,
-    RefusalFile,
+    RefusedFile,
+    RefusedPackage,
     SlotFolder,
     read_or_none,
     write_file,
 )
 
-REFUSALS_MAX = 100  # the oldest ones are dropped
+REFUSED_MAX = 100  # the oldest ones are dropped
 
 
 @dataclass(frozen=True, slots=True)
-class Refusals:
-    """The refusals of one slot. Its owner holds the slot's lock while writing."""
+class RefusedPackages:
+    """The file of one slot. Its owner holds the slot's lock while writing."""
 
     slot: SlotFolder
 
-    def of(self, sha256: str) -> Refusal | None:
+    def of(self, sha256: str) -> RefusedPackage | None:
         """Return why a package was rolled back; None = it was not."""
         return self._all().get(sha256)
 
@@ -30,9 +30,9 @@ class Refusals:
         Raises:
             OSError: The folder cannot be written.
         """
-        refusal = Refusal(package=package, reason=reason, at=datetime.now(UTC))
-        kept = {**self._all(), sha256: refusal}
-        newest = sorted(kept, key=lambda each: kept[each].at)[-REFUSALS_MAX:]
+        refused = RefusedPackage(package=package, reason=reason, at=datetime.now(UTC))
+        kept = {**self._all(), sha256: refused}
+        newest = sorted(kept, key=lambda each: kept[each].at)[-REFUSED_MAX:]
         self._write({each: kept[each] for each in newest})
 
     def forget(self, sha256: str) -> None:
@@ -45,9 +45,9 @@ class Refusals:
         if kept.pop(sha256, None):
             self._write(kept)
 
-    def _all(self) -> dict[str, Refusal]:
-        file = read_or_none(self.slot.refused, RefusalFile)
-        return dict(file.refusals) if file else {}
+    def _all(self) -> dict[str, RefusedPackage]:
+        file = read_or_none(self.slot.refused, RefusedFile)
+        return dict(file.packages) if file else {}
 
-    def _write(self, refusals: dict[str, Refusal]) -> None:
-        write_file(self.slot.refused, RefusalFile(refusals=refusals))
+    def _write(self, packages: dict[str, RefusedPackage]) -> None:
+        write_file(self.slot.refused, RefusedFile(packages=packages))
