@@ -73,7 +73,7 @@ def mean_precisions(
     Args:
         found: One for each photo, down to a low score.
         taken: ``[B, N]`` from ``draw_photos``.
-        least_iou: Of a right box with its label.
+        least_iou: Overlap from which a box counts as found.
     """
     right = [
         true_positives(detections, photo, least_iou)
@@ -115,7 +115,7 @@ def drop_error(
     Args:
         before: One for each photo, down to a low score.
         after: The same of the other model.
-        least_iou: Of a right box with its label.
+        least_iou: Overlap from which a box counts as found.
 
     Returns:
         At least 0; 0 where no photo has a labelled box.

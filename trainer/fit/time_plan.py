@@ -38,8 +38,8 @@ from trainer.fit.speed import Speed
 from trainer.fit.tiling import TileMode
 
 SMALLEST_INPUT_PX = 320  # of the longer side; below, whole parts become too small
-# Fewer only where nothing else is left. In equal time 160 steps at 416 px found more than
-# 64 at 640 px: mAP@.5 0.41 and 0.27 on boards left out, 0.13 and 0.03 on belts.
+# Fewer only where nothing else is left. In equal time 160 steps at 416 px found more
+# than 64 at 640 px: mAP@.5 0.41 and 0.27 on boards left out, 0.13 and 0.03 on belts.
 WANTED_STEPS = 150
 FEW_STEPS = 60  # little more than the usual warm-up
 WARMUP_SHARE = 0.25  # of the steps: a short training needs its highest rate too
