@@ -32,7 +32,7 @@ class ModelCounts(_Counts):
     """One of the two models of a trial.
 
     The frames with detections are counted on the frames that both models saw. The
-    other figures are of the time in which this model decided.
+    other figures are of the time in which this model decided, but for ``shadow_``.
     """
 
     frames_with_detections: int = Field(
@@ -52,6 +52,10 @@ class ModelCounts(_Counts):
     )
     latency_ms_p99: float = Field(default=0, ge=0)
     latency_frames: int = Field(default=0, ge=0, description="Frames of the latencies.")
+    shadow_latency_ms_p50: float = Field(
+        default=0, ge=0, description="Of a frame in the model, while the other decided."
+    )
+    shadow_latency_frames: int = Field(default=0, ge=0)
 
     @property
     def fps(self) -> float:

@@ -31,6 +31,19 @@ STOP_LIMIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowResult:
+    """What the other model gave for one frame.
+
+    Attributes:
+        finds_defects: Whether it finds a defect that the camera's regions keep.
+        latency_ns: Time in the model.
+    """
+
+    finds_defects: bool
+    latency_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowJob:
     """One frame that both models inspect.
 
@@ -81,14 +94,13 @@ class Shadow:
     """The thread.
 
     Args:
-        on_result: Called in the thread with the job and whether its model finds a
-            defect.
+        on_result: Called in the thread with each job and its result.
         on_fault: Called in the thread when a model fails.
     """
 
     def __init__(
         self,
-        on_result: Callable[[ShadowJob, bool], None],
+        on_result: Callable[[ShadowJob, ShadowResult], None],
         on_fault: Callable[[LoadedModel, Exception], None],
     ) -> None:
         self._on_result, self._on_fault = on_result, on_fault
@@ -144,7 +156,7 @@ class Shadow:
             except queue.Empty:
                 continue
             try:
-                self._on_result(job, self._finds_defects(job))
+                self._on_result(job, self._inspect(job))
             # The top of the thread: the model is on trial, so any fault is its own.
             except Exception as error:
                 if not isinstance(error, PackageError):
@@ -153,8 +165,7 @@ class Shadow:
             self._ended_ns = time.monotonic_ns()
             self._is_busy = False
 
-    def _finds_defects(self, job: ShadowJob) -> bool:
-        """Return whether a model finds a defect that the camera's regions keep."""
+    def _inspect(self, job: ShadowJob) -> ShadowResult:
         model = job.model
         request = self._requests.get(id(model))
         if request is None:
@@ -163,10 +174,14 @@ class Shadow:
         rule = DecisionRule(model.score_thresholds, model.cross_class_iou)
         regions = RegionMap(job.regions, model.labels, rule)
         letterbox = letterbox_into(request.image, job.pixels)
+        started_ns = time.monotonic_ns()
         request.start(_ignore)
-        found = model.decode(request.result(), letterbox, regions.lowest_thresholds)
+        output = request.result()
+        latency_ns = time.monotonic_ns() - started_ns
+        found = model.decode(output, letterbox, regions.lowest_thresholds)
         height_px, width_px = job.pixels.shape[:2]
-        return len(regions.filter(found, width_px, height_px)) > 0
+        kept = regions.filter(found, width_px, height_px)
+        return ShadowResult(len(kept) > 0, latency_ns)
 
 
 def _ignore() -> None:

@@ -18,7 +18,7 @@ from edge.inspection.camera_channel import CameraChannel
 from edge.inspection.in_flight import InFlightFrame
 from edge.inspection.model import LoadedModel
 from edge.inspection.model_watch import TrialCandidate
-from edge.inspection.shadow import Shadow, ShadowJob, ShadowPace
+from edge.inspection.shadow import Shadow, ShadowJob, ShadowPace, ShadowResult
 from edge.rules.regions import RegionMap
 from models.detections import Detections
 from models.detector import detect
@@ -46,6 +46,8 @@ class _Counts:
     with_defects: int = 0
     episodes: int = 0
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    # while it was the shadow
+    shadow_latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     # cameras on whose last compared frame it found a defect
     showing: set[str] = field(default_factory=set)
     # at the first and last moment in which it decided; None = not yet
@@ -74,6 +76,8 @@ class _Counts:
             latency_ms_p50=round(self.latency.percentile_ms(0.5), 3),
             latency_ms_p99=round(self.latency.percentile_ms(0.99), 3),
             latency_frames=len(self.latency),
+            shadow_latency_ms_p50=round(self.shadow_latency.percentile_ms(0.5), 3),
+            shadow_latency_frames=len(self.shadow_latency),
         )
 
 
@@ -213,10 +217,12 @@ class Trial:
             fault=self.fault,
         )
 
-    def _add_result(self, job: ShadowJob, found: bool) -> None:  # noqa: FBT001 (a callback)
+    def _add_result(self, job: ShadowJob, result: ShadowResult) -> None:
         is_new = job.model is self.new
-        self._counts[is_new].add_compared(job.camera, has_defects=found)
-        self._counts[not is_new].add_compared(job.camera, has_defects=job.has_defects)
+        shadow, deciding = self._counts[is_new], self._counts[not is_new]
+        shadow.shadow_latency.record(result.latency_ns)
+        shadow.add_compared(job.camera, has_defects=result.finds_defects)
+        deciding.add_compared(job.camera, has_defects=job.has_defects)
         self._compared += 1
 
     def _add_fault(self, model: LoadedModel, error: Exception) -> None:

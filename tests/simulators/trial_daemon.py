@@ -18,7 +18,14 @@ from models.slot_files import (
 from models.trial_report import ModelCounts, TrialPhase, TrialReport
 
 INTERVAL_S = 0.02
-ALIKE = ModelCounts(frames=500, seconds=20, latency_frames=100, latency_ms_p50=5)
+ALIKE = ModelCounts(
+    frames=500,
+    seconds=20,
+    latency_frames=100,
+    latency_ms_p50=5,
+    shadow_latency_frames=50,
+    shadow_latency_ms_p50=5,
+)
 
 
 def good_report(order: TrialOrder, **fields: Any) -> TrialReport:

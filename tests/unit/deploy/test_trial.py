@@ -12,11 +12,19 @@ from deploy.trial import (
     judge,
     limit_table,
     summary,
+    times_slower,
 )
 from models.trial_report import ModelCounts, TrialPhase, TrialReport
 
 WINDOW = TrialSettings(frames=300, seconds=60)
-ALIKE = {"frames": 200, "seconds": 40.0, "latency_frames": 100, "latency_ms_p50": 10.0}
+ALIKE = {
+    "frames": 200,
+    "seconds": 40.0,
+    "latency_frames": 100,
+    "latency_ms_p50": 10.0,
+    "shadow_latency_frames": 50,
+    "shadow_latency_ms_p50": 10.0,
+}
 OBSERVED, DECIDED = TrialPhase.OBSERVE, TrialPhase.DECIDE
 
 
@@ -58,6 +66,7 @@ def test_good_trial_is_committed_with_what_was_measured() -> None:
         {"seconds": 59.0},
         {"new": {"frames": 149}},
         {"new": {"latency_frames": 19, "latency_ms_p50": 90.0}},
+        {"old": {"shadow_latency_frames": 19}, "new": {"latency_ms_p50": 90.0}},
     ],
 )
 def test_trial_lasts_until_its_whole_window_is_over(fields: dict[str, Any]) -> None:
@@ -130,14 +139,20 @@ def test_phase_that_the_daemon_has_not_yet_reached_is_waited_for() -> None:
             id="more",
         ),
         pytest.param(
-            {"new": {"latency_ms_p50": 20.0}},
-            {"new": {"latency_ms_p50": 30.0}},
+            {"new": {"latency_ms_p50": 20.0, "shadow_latency_ms_p50": 20.0}},
+            {"new": {"latency_ms_p50": 30.0, "shadow_latency_ms_p50": 30.0}},
             "3.0 times slower: 30.0 ms for a frame, the model in force 10.0 ms",
             id="slower",
         ),
         pytest.param(
-            {"old": {"latency_ms_p50": 0.5}, "new": {"latency_ms_p50": 5.4}},
-            {"old": {"latency_ms_p50": 0.5}, "new": {"latency_ms_p50": 5.6}},
+            {
+                "old": {"latency_ms_p50": 0.5, "shadow_latency_ms_p50": 0.5},
+                "new": {"latency_ms_p50": 5.4, "shadow_latency_ms_p50": 5.6},
+            },
+            {
+                "old": {"latency_ms_p50": 0.5, "shadow_latency_ms_p50": 0.5},
+                "new": {"latency_ms_p50": 5.6, "shadow_latency_ms_p50": 5.6},
+            },
             "11.2 times slower",
             id="slower-but-fast",
         ),
@@ -194,10 +209,21 @@ def test_slower_line_is_not_the_fault_of_the_model() -> None:
 
 
 def test_model_may_be_as_much_slower_as_the_settings_allow() -> None:
-    slower = report(new={"latency_ms_p50": 35.0})
+    slower = report(new={"latency_ms_p50": 35.0, "shadow_latency_ms_p50": 35.0})
     assert verdict(slower).step is TrialStep.ROLL_BACK
     wanted = TrialSettings(slower_max=4)
     assert verdict(slower, wanted).step is TrialStep.COMMIT
+
+
+def test_program_that_takes_the_processor_in_one_phase_is_not_the_models_fault() -> (
+    None
+):
+    busy = report(
+        new={"latency_ms_p50": 40.0, "shadow_latency_ms_p50": 12.0},
+        old={"latency_ms_p50": 10.0, "shadow_latency_ms_p50": 45.0},
+    )
+    assert times_slower(busy) == pytest.approx(1.03, abs=0.01)
+    assert verdict(busy).step is TrialStep.COMMIT
 
 
 def test_fault_of_the_daemon_is_the_reason() -> None:

@@ -39,7 +39,7 @@ class Results:
         self.found: list[bool] = []
         self.faults: list[tuple[LoadedModel, Exception]] = []
         self.shadow = Shadow(
-            lambda _, found: self.found.append(found),
+            lambda _, result: self.found.append(result.finds_defects),
             lambda model, error: self.faults.append((model, error)),
         )
         self.shadow.start()
