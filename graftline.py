@@ -158,6 +158,14 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         VerbGroup.LINE_PC,
+        "agent",
+        "deploy.cli_agent",
+        "edge,deploy",
+        "install what ssh, a stick or the broker brings",
+        is_service=True,
+    ),
+    Verb(
+        VerbGroup.LINE_PC,
         "selftest",
         "deploy.cli",
         "edge,deploy",

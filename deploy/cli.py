@@ -3,17 +3,37 @@
 import argparse
 import math
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from deploy.cli_trust import add_keys_option, passphrase_from
+from deploy.flashing import (
+    error_of,
+    flash_target,
+    not_a_line_pc,
+    prepared_delivery,
+    read_target_status,
+)
 from deploy.installer import open_installer
-from deploy.results import FlashOutcome, PackageName, SelftestReport, StatusReport
-from deploy.status import read_status
-from deploy.target import parse_target
-from deploy.trial import TrialSettings, summary
+from deploy.results import (
+    FlashResults,
+    PackageName,
+    SelftestReport,
+    StatusReport,
+    TargetResult,
+)
+from deploy.sbom import read_sbom
+from deploy.target import FlashTarget, SshTarget, Target, UsbTarget, parse_target
+from deploy.transports.delivery import Delivery, FlashOptions
+from deploy.transports.ssh import read_remote_sbom, roll_back_remote
+from deploy.trust.key_folder import open_keys
+from deploy.trust.key_repository import KeyRepository
+from deploy.trust.local_keys import prepare_local
 from models.errors import ExitCode, InstallError
 from models.golden import read_golden_set
 from models.package import Package, open_package, package_notices
@@ -22,18 +42,35 @@ from models.slot_files import Proof
 from models.trial_report import TrialPhase, TrialReport
 
 HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
-OUTCOMES = {
-    FlashOutcome.COMMITTED: "flashed: {} is in force on {}",
-    FlashOutcome.ALREADY_IN_FORCE: "nothing to do: {} is already in force on {}",
-    FlashOutcome.REPAIRED: "repaired and tested again: {} was already in force on {}",
-}
+PARALLEL_MAX = 64
 
 
 def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline flash``."""
     parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
-    _add_target(parser)
-    add_trial_arguments(parser)
+    parser.add_argument(
+        "targets",
+        metavar="TARGET",
+        nargs="+",
+        help="line PCs: ssh://[user@]host[:port][/slot]; local:DIR, a slot of this "
+        "machine; usb:DIR, a stick that is carried to the line PC",
+    )
+    add_keys_option(parser)
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="do not wait for the self-test and the trial on the line PC",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only show what would be sent"
+    )
+    parser.add_argument(
+        "--parallel",
+        metavar="N",
+        type=int,
+        default=8,
+        help="targets at the same time (default %(default)s)",
+    )
     _add_json(parser)
 
 
@@ -81,31 +118,89 @@ def trial_settings(args: argparse.Namespace) -> TrialSettings:
 
 
 def run_flash(args: argparse.Namespace) -> int:
-    """Put a package in force on a line PC."""
-    target = parse_target(args.target)
+    """Put a package in force on line PCs."""
+    targets = [parse_target(text) for text in dict.fromkeys(args.targets)]
     package = _open(args.package)
-    installer = open_installer(target, _print_step)
-    report = installer.flash(package, trial_settings(args))
+    options = FlashOptions(wait=not args.no_wait, dry_run=args.dry_run)
+    with prepared_delivery(package, _keys(args, targets)) as delivery:
+        if len(targets) > 1:
+            results = _flash_several(delivery, targets, options, args)
+            if args.json:
+                _print_json(FlashResults(results=tuple(results)))
+            return _exit_code(results)
+        result = flash_target(delivery, targets[0], options, _print_step)
+    if (error := error_of(result)) is not None:
+        raise error
     if args.json:
-        return _print_json(report)
-    _print_modes(report.proof)
-    if report.trial:
-        _print_line(f"trial: {report.trial}")
-    _print_line(OUTCOMES[report.outcome].format(report.package, report.target))
-    if report.previous:
-        _print_line(f"previous: {report.previous}")
+        return _print_json(result.report or result)
+    if result.report:
+        _print_modes(result.report.proof)
+    _print_line(result.message)
+    if result.previous:
+        _print_line(f"previous: {result.previous}")
     return ExitCode.OK
+
+
+def _keys(args: argparse.Namespace, targets: Sequence[Target]) -> KeyRepository:
+    """Return the keys to sign with; those of local slots alone are made here."""
+    local = [each for each in targets if isinstance(each, FlashTarget)]
+    if args.keys is None and len(local) == len(targets):
+        return prepare_local(local[0].slot, _print_step)
+    return open_keys(args.keys, passphrase_from(args))
+
+
+def _flash_several(
+    delivery: Delivery,
+    targets: Sequence[Target],
+    options: FlashOptions,
+    args: argparse.Namespace,
+) -> list[TargetResult]:
+    """Flash targets at the same time, and print one line for each that has ended."""
+
+    def flash_one(target: Target) -> TargetResult:
+        result = flash_target(
+            delivery,
+            target,
+            options,
+            lambda step: _print_step(f"{target.name}: {step}"),
+        )
+        text = str(error_of(result) or result.message)
+        if args.json:
+            _print_step(text)
+        else:
+            _print_line(text)
+        return result
+
+    workers = max(1, min(args.parallel, PARALLEL_MAX, len(targets)))
+    with ThreadPoolExecutor(workers, thread_name_prefix="flash") as pool:
+        return list(pool.map(flash_one, targets))
+
+
+def _exit_code(results: Sequence[TargetResult]) -> int:
+    """Return the code of the failures where all have the same one."""
+    codes = {each.exit_code for each in results if each.exit_code}
+    if len(codes) > 1:
+        return InstallError.exit_code
+    return codes.pop() if codes else ExitCode.OK
 
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline status``."""
     _add_target(parser)
+    parser.add_argument(
+        "--sbom",
+        action="store_true",
+        help="print the parts and licences of the package in force; with --json its "
+        "CycloneDX document",
+    )
     _add_json(parser)
 
 
 def run_status(args: argparse.Namespace) -> int:
     """Show what a line PC runs; the exit code is not 0 where it has faults."""
-    report = read_status(parse_target(args.target))
+    if args.sbom:
+        return _print_sbom(args)
+    report = read_target_status(parse_target(args.target))
     if args.json:
         _print_json(report)
     else:
@@ -121,7 +216,14 @@ def add_rollback_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_rollback(args: argparse.Namespace) -> int:
     """Switch back to the previous package."""
-    report = open_installer(parse_target(args.target), _print_step).rollback()
+    target = parse_target(args.target)
+    match target:
+        case FlashTarget():
+            report = open_installer(target, _print_step).rollback()
+        case SshTarget():
+            report = roll_back_remote(target)
+        case UsbTarget():
+            raise not_a_line_pc(target)
     if args.json:
         return _print_json(report)
     _print_line(f"rolled back: {report.current} is in force on {report.target}")
@@ -154,7 +256,8 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="the line PC: local:DIR, a folder of this machine",
+        help="the line PC: local:DIR, a slot of this machine, or "
+        "ssh://[user@]host[:port][/slot]",
     )
 
 
@@ -189,6 +292,28 @@ def _open(folder: Path) -> Package:
         _print_step(notice)
     read_golden_set(package)
     return package
+
+
+def _print_sbom(args: argparse.Namespace) -> int:
+    """Print the parts of the package in force."""
+    target = parse_target(args.target)
+    match target:
+        case FlashTarget():
+            document = read_sbom(target)
+        case SshTarget():
+            document = read_remote_sbom(target)
+        case UsbTarget():
+            raise not_a_line_pc(target)
+    if args.json:
+        print(document.text)
+        return ExitCode.OK
+    table = Table(title=on_one_line(f"Parts of the package in force on {target.name}"))
+    for heading in ("part", "version", "licence"):
+        table.add_column(heading)
+    for part in document.parts:
+        table.add_row(*map(on_one_line, (part.name, part.version, part.licence)))
+    Console(markup=False).print(table)
+    return ExitCode.OK
 
 
 def _print_step(step: str) -> None:

@@ -72,6 +72,47 @@ class FlashReport(_Report):
     )
 
 
+class TargetOutcome(StrEnum):
+    """How the flash of one of several targets ended."""
+
+    COMMITTED = "committed"
+    ALREADY_IN_FORCE = "already-in-force"
+    REPAIRED = "mended"  # as FlashOutcome
+    ROLLED_BACK = "rolled-back"  # self-test or trial failed: the old one is in force
+    FAILED = "failed"  # refused or damaged; the old one is in force
+    UNREACHABLE = "unreachable"  # nothing was changed; later it may be reachable
+    SENT = "sent"  # delivered, not installed yet
+    PLANNED = "planned"  # only shown
+
+
+class TargetResult(_Report):
+    """Result of ``flash`` for one of several targets."""
+
+    target: str
+    outcome: TargetOutcome
+    exit_code: int = Field(ge=0, description="0: done, sent or planned.")
+    message: str
+    why: str = ""
+    fix: str = ""
+    refusal: str = Field(
+        default="", description="Why a release is not trusted; empty: another cause."
+    )
+    package: PackageName
+    previous: PackageName | None = None
+    report: FlashReport | None = Field(
+        default=None, description="Of the line PC, where the package is in force."
+    )
+    sent_files: int = Field(default=0, ge=0)
+    sent_bytes: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0, ge=0)
+
+
+class FlashResults(_Report):
+    """Result of ``flash`` with several targets, in the order of the targets."""
+
+    results: tuple[TargetResult, ...]
+
+
 class RollbackReport(_Report):
     """Result of ``rollback``."""
 

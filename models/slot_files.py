@@ -12,7 +12,7 @@
         trial.json          order to try the package of that link (TrialOrder)
         refused.json        packages that a trial rolled back (RefusedFile)
         health.json         status of the daemon (Health)
-        trial-starts.json   starts of the daemon in a trial (TrialStarts)
+        inbox/              packages that wait, see ``models.inbox_files``
 
 ``deploy`` writes all but the last two; ``edge`` writes only those. The contract is
 these files: neither imports the other.
@@ -230,19 +230,9 @@ class SlotFolder:
         return self.root / "health.json"
 
     @property
-    def trial_order(self) -> Path:
-        """``trial.json``."""
-        return self.root / "trial.json"
-
-    @property
-    def trial_starts(self) -> Path:
-        """``trial-starts.json``."""
-        return self.root / "trial-starts.json"
-
-    @property
-    def refused(self) -> Path:
-        """``refused.json``."""
-        return self.root / "refused.json"
+    def inbox(self) -> Path:
+        """Folder of the packages that wait to be installed."""
+        return self.root / "inbox"
 
     def package_of(self, link: Path) -> str:
         """Return the SHA-256 that a link names; empty without a link.

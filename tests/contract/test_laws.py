@@ -42,7 +42,7 @@ DOORS = {
     "openvino": ("models.openvino_runtime",),
     "onnxruntime": ("models.onnx_runtime",),
     "paho": ("models.mqtt_session",),
-    "subprocess": ("deploy.target", "deploy.selftest", "demo"),
+    "subprocess": ("deploy.transports.openssh", "deploy.selftest", "demo"),
     "tuf": ("deploy.trust",),
     "securesystemslib": ("deploy.trust",),
 }

@@ -1,0 +1,85 @@
+"""Installs one package, whatever brought it: verify, then the one ``Installer``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deploy.installer import Installer, StepCallback, open_installer
+from deploy.results import FlashReport
+from deploy.target import FlashTarget
+from deploy.transports.stored_files import StoredFiles
+from deploy.trust.sources import ReleaseSource
+from deploy.trust.verification import receive_package
+from models.errors import InstallError
+from models.files import make_folder
+from models.inbox_files import FlashRequest, InboxFolder
+from models.package import digests_of_files
+from models.slot_files import SlotFolder, SlotRecord, read_file
+from models.slot_states import SlotState
+
+ASSEMBLED = ".package-"
+
+InstallerFactory = Callable[[FlashTarget, StepCallback], Installer]
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """How the packages of one slot are installed.
+
+    Attributes:
+        slot: The slot.
+        target_name: What reports call it; empty: ``local:`` and its folder.
+        make_installer: Returns the installer of a target.
+    """
+
+    slot: SlotFolder
+    target_name: str = ""
+    make_installer: InstallerFactory = open_installer
+
+    def run(
+        self,
+        source: ReleaseSource,
+        request: FlashRequest,
+        on_step: StepCallback,
+        *,
+        is_received: bool,
+    ) -> FlashReport:
+        """Put the package of a request in force.
+
+        Args:
+            source: The release that holds the package.
+            is_received: Its files are on this machine: none is kept for a second try.
+
+        Raises:
+            InstallError: The release is not trusted or not complete, or the package
+                was not put in force; the old one still is.
+            PackageError: The package cannot be used.
+        """
+        inbox = InboxFolder(self.slot.inbox)
+        make_folder(inbox.root)
+        into = inbox.root / f"{ASSEMBLED}{request.id}"
+        pool = None if is_received else inbox.pool
+        if pool is not None:
+            make_folder(pool)
+        stored = StoredFiles(self.slot.store)
+        name = self.target_name or f"local:{self.slot.root}"
+        target = FlashTarget(name, self.slot)
+        on_step(f"verify: release {source.name}")
+        with receive_package(
+            self.slot, source, request.package_sha256, into, stored.find, pool
+        ) as package:
+            report = self.make_installer(target, on_step).flash(package)
+            for sha256 in digests_of_files(package).values():
+                (inbox.pool / sha256).unlink(missing_ok=True)
+        return report
+
+    def was_rolled_back(self, request: FlashRequest) -> bool:
+        """Return whether the self-test or the trial of a package has failed here."""
+        try:
+            record = read_file(self.slot.state, SlotRecord)
+        except InstallError:
+            return False
+        return (
+            record is not None
+            and record.state is SlotState.ROLLED_BACK
+            and record.package_sha256 == request.package_sha256
+        )

@@ -1,0 +1,153 @@
+"""The verb ``agent``: takes packages from the inbox of a slot."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from deploy.agent.agent import Agent, slot_not_writable
+from deploy.agent.following import follow_entry
+from deploy.agent.installation import Installation
+from deploy.agent.lock import agent_lock
+from deploy.agent.service import serve, stopped_by_sigterm
+from deploy.agent.sticks import leave_result, queue_stick
+from deploy.agent.step_log import AnyLine
+from deploy.transports.ssh_errors import error_of_code
+from deploy.transports.stored_files import find_missing
+from deploy.trust.enrolment import require_enrolment
+from models.errors import ConfigError, ExitCode, InstallError
+from models.inbox_files import ResultLine, WantedFiles
+from models.shown_text import on_one_line
+from models.slot_files import SlotFolder
+from models.strict_json import parse_json
+
+STDIN_MAX_BYTES = 4 << 20
+ALIVE = '{"kind":"alive"}'
+
+
+def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``graftline agent``."""
+    parser.add_argument(
+        "--slot", metavar="DIR", type=Path, required=True, help="slot of this line PC"
+    )
+    verbs = parser.add_mutually_exclusive_group()
+    verbs.add_argument(
+        "--once", action="store_true", help="install what waits in the inbox, then end"
+    )
+    verbs.add_argument(
+        "--from",
+        dest="stick",
+        metavar="DIR",
+        type=Path,
+        help="install from a stick or share that `flash PACKAGE usb:DIR` wrote, then "
+        "end",
+    )
+    verbs.add_argument(
+        "--follow",
+        metavar="ID",
+        help="print the steps of an entry of the inbox, as JSON lines, until its "
+        "result; installs it where no agent runs",
+    )
+    verbs.add_argument(
+        "--missing",
+        action="store_true",
+        help="read the files of a package on stdin, print those that this PC lacks "
+        "(JSON)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --missing: change nothing"
+    )
+    parser.add_argument(
+        "--watch",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="also take sticks that are mounted at or below this folder",
+    )
+
+
+def run_agent(args: argparse.Namespace) -> int:
+    """Run the agent of a slot, or one of its single tasks."""
+    agent = Agent(Installation(SlotFolder(args.slot.expanduser().absolute())))
+    try:
+        if args.missing:
+            return _print_missing(agent, is_dry_run=args.dry_run)
+        if args.follow is not None:
+            return _follow(agent, args.follow)
+        if args.stick is not None:
+            return _take_stick(agent, args.stick)
+        if args.once:
+            return _take_once(agent)
+    except OSError as exc:
+        if isinstance(exc, BrokenPipeError):
+            raise
+        raise slot_not_writable(agent.slot, exc) from exc
+    with stopped_by_sigterm():
+        serve(agent, args.watch)
+    return ExitCode.OK
+
+
+def _print_missing(agent: Agent, *, is_dry_run: bool) -> int:
+    try:
+        document = parse_json(sys.stdin.buffer.read(STDIN_MAX_BYTES))
+        wanted = WantedFiles.model_validate(document)
+    except (ValueError, ValidationError) as exc:
+        raise ConfigError(
+            "stdin: not a list of files.",
+            why=str(exc).partition("\n")[0],
+            fix="This option is for `graftline flash`, on the workstation.",
+        ) from exc
+    require_enrolment(agent.slot, f"local:{agent.slot.root}")
+    if not is_dry_run:
+        with agent_lock(agent.slot):  # only to check that the inbox can be written
+            pass
+    _print(find_missing(agent.slot, wanted.files, is_dry_run=is_dry_run))
+    return ExitCode.OK
+
+
+def _follow(agent: Agent, entry_id: str) -> int:
+    result = follow_entry(agent, entry_id, _print, lambda: print(ALIVE, flush=True))
+    return result.exit_code
+
+
+def _take_stick(agent: Agent, stick: Path) -> int:
+    require_enrolment(agent.slot, f"local:{agent.slot.root}")
+    request = queue_stick(agent, stick)
+    result = follow_entry(agent, request.id, _print_step)
+    leave_result(request, result)
+    return _end(result)
+
+
+def _take_once(agent: Agent) -> int:
+    with agent_lock(agent.slot) as is_held:
+        if not is_held:
+            raise InstallError(
+                f"{agent.slot.root}: busy.",
+                why="An agent of this slot runs; it takes what waits.",
+                fix="Wait, or stop it first: systemctl stop graftline-agent",
+            )
+        agent.inbox.clean()
+        results = agent.take_waiting()
+    for result in results:
+        _print_step(result)
+    return max((result.exit_code for result in results), default=ExitCode.OK)
+
+
+def _end(result: ResultLine) -> int:
+    if result.exit_code:
+        raise error_of_code(result.exit_code)(
+            result.message, why=result.why, fix=result.fix
+        )
+    print(on_one_line(result.message))
+    return ExitCode.OK
+
+
+def _print(line: BaseModel) -> None:
+    print(line.model_dump_json(), flush=True)
+
+
+def _print_step(line: AnyLine) -> None:
+    text = line.message if isinstance(line, ResultLine) else line.text
+    print(on_one_line(text), file=sys.stderr, flush=True)

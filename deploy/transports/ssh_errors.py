@@ -1,0 +1,217 @@
+"""What a failure of ``ssh`` or ``sftp`` means, and what to do about it. Pure.
+
+OpenSSH ends with 255 for every failure of its own; only its message on stderr shows
+which one it was. The messages are not translated.
+
+Source:
+    OpenSSH 9.2: sshconnect.c, sshconnect2.c, packet.c, readconf.c.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.errors import GraftlineError, InstallError
+from models.shown_text import on_one_line
+
+SSH_FAILED = 255  # exit code of ssh and sftp where the connection failed
+NOT_FOUND = 127  # of the shell on the line PC
+SHOWN_CHARACTERS = 300
+SLOT_FAULT = "the slot cannot be written"  # in the message of ``deploy.agent``
+
+
+class TargetProblem(StrEnum):
+    """Why a line PC cannot be used."""
+
+    UNKNOWN_HOST = "unknown-host"
+    UNREACHABLE = "unreachable"  # off, or the network is
+    HOST_KEY_UNKNOWN = "host-key-unknown"
+    HOST_KEY_CHANGED = "host-key-changed"
+    KEY_REFUSED = "key-refused"
+    NO_GRAFTLINE = "no-graftline"
+    OLD_GRAFTLINE = "old-graftline"
+    SLOT_NOT_WRITABLE = "slot-not-writable"
+    NO_OPENSSH = "no-openssh"  # on the workstation
+    CUT = "cut"
+    OTHER = "other"
+
+
+class TargetError(InstallError):
+    """A line PC cannot be reached or used.
+
+    Attributes:
+        problem: Which failure it is.
+    """
+
+    def __init__(
+        self, what: str, *, why: str, fix: str, problem: TargetProblem
+    ) -> None:
+        super().__init__(what, why=why, fix=fix)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One failure: how OpenSSH names it, and what a person can do."""
+
+    pattern: str
+    problem: TargetProblem
+    what: str
+    fix: str
+
+
+# The first one that fits counts: a changed host key also fails the verification.
+CASES = (
+    _Case(
+        r"Could not resolve hostname|Name or service not known",
+        TargetProblem.UNKNOWN_HOST,
+        "the host is unknown",
+        "Correct the name, or add it to ~/.ssh/config or to DNS.",
+    ),
+    _Case(
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|[Hh]ost key .* has changed"
+        r"|is marked as revoked",
+        TargetProblem.HOST_KEY_CHANGED,
+        "the host key has changed",
+        "If the line PC was installed again: ssh-keygen -R {host}, then connect once "
+        "with `{ssh}` and compare the fingerprint. Else another machine answers.",
+    ),
+    _Case(
+        r"Host key verification failed|No \S+ host key is known",
+        TargetProblem.HOST_KEY_UNKNOWN,
+        "the host key is not known yet",
+        "Connect once with `{ssh}`, and compare the fingerprint with the one that "
+        "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on the line PC.",
+    ),
+    _Case(
+        r"Permission denied \(|Too many authentication failures"
+        r"|No more authentication methods|no mutual signature",
+        TargetProblem.KEY_REFUSED,
+        "the line PC refuses the key",
+        "Let `{ssh}` work without a password: ssh-copy-id, or the right user and "
+        "IdentityFile in ~/.ssh/config.",
+    ),
+    _Case(
+        r"Connection refused|No route to host|Network is unreachable"
+        r"|Connection timed out|Operation timed out|Host is down"
+        r"|banner exchange|kex_exchange_identification",
+        TargetProblem.UNREACHABLE,
+        "the line PC cannot be reached",
+        "Is it on, and in this network? Run the same command again later; what was "
+        "sent before is not sent again.",
+    ),
+    _Case(
+        r"Connection (reset|closed|to \S+ closed)|[Bb]roken pipe|not responding"
+        r"|closed by remote host|Connection lost|client_loop",
+        TargetProblem.CUT,
+        "the connection was cut",
+        "Run the same command again; what was sent before is not sent again.",
+    ),
+)
+
+
+def explain_ssh(name: str, login: str, host: str, errors: str) -> TargetError:
+    """Return the error of a connection that failed.
+
+    Args:
+        name: The target as the operator wrote it.
+        login: ``user@host``.
+        errors: What OpenSSH wrote on stderr.
+    """
+    for case in CASES:
+        if re.search(case.pattern, errors):
+            fix = case.fix.format(host=host, ssh=f"ssh {login}")
+            why = shown(errors)
+            return TargetError(
+                f"{name}: {case.what}.", why=why, fix=fix, problem=case.problem
+            )
+    return TargetError(
+        f"{name}: ssh failed.",
+        why=shown(errors) or "It printed nothing.",
+        fix=f"Let `ssh {login}` work first.",
+        problem=TargetProblem.OTHER,
+    )
+
+
+def explain_sftp(name: str, inbox: str, errors: str) -> TargetError:
+    """Return the error of a transfer that the line PC refused.
+
+    Args:
+        name: The target as the operator wrote it.
+        inbox: Path of the inbox on the line PC.
+        errors: What sftp wrote on stderr.
+    """
+    if re.search("Permission denied|Read-only|not permitted", errors):
+        return TargetError(
+            f"{name}: the slot cannot be written.",
+            why=f"{inbox}: {shown(errors)}",
+            fix="Log in as the user of the daemon, who owns the slot.",
+            problem=TargetProblem.SLOT_NOT_WRITABLE,
+        )
+    return TargetError(
+        f"{name}: the transfer failed.",
+        why=f"{inbox}: {shown(errors)}",
+        fix="Check the disk of the line PC: full, or over a quota? Then run the same "
+        "command again; what was sent before is not sent again.",
+        problem=TargetProblem.OTHER,
+    )
+
+
+def explain_answer(name: str, exit_code: int, errors: str) -> GraftlineError:
+    """Return the error that ``graftline`` on the line PC has printed.
+
+    Args:
+        name: The target as the operator wrote it.
+        exit_code: Its exit code.
+        errors: Its stderr: ``error: what``, why, and ``Fix: ...`` on a line each.
+    """
+    start = errors.rfind("error: ")
+    lines = [line.strip() for line in errors[max(0, start) :].splitlines()]
+    what = lines[0].removeprefix("error: ") if lines else "graftline failed"
+    why = " ".join(line for line in lines[1:] if not line.startswith("Fix: "))
+    fixes = [line[5:] for line in lines[1:] if line.startswith("Fix: ")]
+    if SLOT_FAULT in what:
+        return TargetError(
+            f"{name}: {what}",
+            why=why,
+            fix="Log in as the user of the daemon, who owns the slot.",
+            problem=TargetProblem.SLOT_NOT_WRITABLE,
+        )
+    return error_of_code(exit_code)(
+        f"{name}: {on_one_line(what)}",
+        why=on_one_line(why)[:SHOWN_CHARACTERS],
+        fix=on_one_line(" ".join(fixes)),
+    )
+
+
+def error_of_code(exit_code: int) -> type[GraftlineError]:
+    """Return the class of errors that ends a command with an exit code."""
+    known = {kind.exit_code: kind for kind in GraftlineError.__subclasses__()}
+    return known.get(exit_code, InstallError)
+
+
+def no_graftline(name: str, errors: str) -> TargetError:
+    """Return the error of a line PC without the command."""
+    return TargetError(
+        f"{name}: graftline was not found on the line PC.",
+        why=shown(errors) or "There is no such command in its PATH.",
+        fix="Install it there, in the PATH or as /opt/graftline/bin/graftline.",
+        problem=TargetProblem.NO_GRAFTLINE,
+    )
+
+
+def old_graftline(name: str, errors: str) -> TargetError:
+    """Return the error of a line PC whose version lacks a verb or an option."""
+    return TargetError(
+        f"{name}: graftline on the line PC is too old.",
+        why=shown(errors),
+        fix="Update Graftline on the line PC.",
+        problem=TargetProblem.OLD_GRAFTLINE,
+    )
+
+
+def shown(errors: str) -> str:
+    """Return the end of stderr on one line, without decoration."""
+    lines = [line.strip(" @") for line in errors.splitlines()]
+    kept = [line for line in lines if line and not line.startswith("debug")]
+    return on_one_line(" ".join(kept))[-SHOWN_CHARACTERS:]
