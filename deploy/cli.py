@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from deploy.cli_trust import add_keys_option, passphrase_from
+from deploy.cli_trust import add_keys_options, keys_from
 from deploy.flashing import (
     error_of,
     flash_target,
@@ -31,7 +31,6 @@ from deploy.sbom import read_sbom
 from deploy.target import FlashTarget, SshTarget, Target, UsbTarget, parse_target
 from deploy.transports.delivery import Delivery, FlashOptions
 from deploy.transports.ssh import read_remote_sbom, roll_back_remote
-from deploy.trust.key_folder import open_keys
 from deploy.trust.key_repository import KeyRepository
 from deploy.trust.local_keys import prepare_local
 from models.errors import ExitCode, InstallError
@@ -55,7 +54,7 @@ def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
         help="line PCs: ssh://[user@]host[:port][/slot]; local:DIR, a slot of this "
         "machine; usb:DIR, a stick that is carried to the line PC",
     )
-    add_keys_option(parser)
+    add_keys_options(parser)
     parser.add_argument(
         "--no-wait",
         action="store_true",
@@ -145,8 +144,9 @@ def _keys(args: argparse.Namespace, targets: Sequence[Target]) -> KeyRepository:
     """Return the keys to sign with; those of local slots alone are made here."""
     local = [each for each in targets if isinstance(each, FlashTarget)]
     if args.keys is None and len(local) == len(targets):
-        return prepare_local(local[0].slot, _print_step)
-    return open_keys(args.keys, passphrase_from(args))
+        first = local[0]
+        return prepare_local(first.slot, first.name, _print_step)
+    return keys_from(args)
 
 
 def _flash_several(

@@ -7,15 +7,18 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from deploy.agent.agent import Agent, slot_not_writable
+from deploy.agent.config import AgentSettings, load_agent_settings
 from deploy.agent.following import follow_entry
 from deploy.agent.installation import Installation
 from deploy.agent.lock import agent_lock
+from deploy.agent.model_pull import ModelPull, PullPlan
 from deploy.agent.service import serve, stopped_by_sigterm
-from deploy.agent.sticks import leave_result, queue_stick
 from deploy.agent.step_log import AnyLine
+from deploy.agent.sticks import leave_result, queue_stick
 from deploy.transports.ssh_errors import error_of_code
 from deploy.transports.stored_files import find_missing
 from deploy.trust.enrolment import require_enrolment
+from models.broker import make_tls_context, read_password
 from models.errors import ConfigError, ExitCode, InstallError
 from models.inbox_files import ResultLine, WantedFiles
 from models.shown_text import on_one_line
@@ -28,8 +31,13 @@ ALIVE = '{"kind":"alive"}'
 
 def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline agent``."""
-    parser.add_argument(
-        "--slot", metavar="DIR", type=Path, required=True, help="slot of this line PC"
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--slot", metavar="DIR", type=Path, help="slot of this line PC")
+    place.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="agent.toml: slot, watched folders, and the broker for desired models",
     )
     verbs = parser.add_mutually_exclusive_group()
     verbs.add_argument(
@@ -70,7 +78,8 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_agent(args: argparse.Namespace) -> int:
     """Run the agent of a slot, or one of its single tasks."""
-    agent = Agent(Installation(SlotFolder(args.slot.expanduser().absolute())))
+    settings = _settings(args)
+    agent = Agent(Installation(SlotFolder(settings.slot)))
     try:
         if args.missing:
             return _print_missing(agent, is_dry_run=args.dry_run)
@@ -84,9 +93,32 @@ def run_agent(args: argparse.Namespace) -> int:
         if isinstance(exc, BrokenPipeError):
             raise
         raise slot_not_writable(agent.slot, exc) from exc
+    pull = _pull(settings)
     with stopped_by_sigterm():
-        serve(agent, args.watch)
+        if pull is not None:
+            pull.start()
+        serve(agent, settings.watch, pull)
+    if pull is not None:
+        pull.stop()
     return ExitCode.OK
+
+
+def _settings(args: argparse.Namespace) -> AgentSettings:
+    if args.config is not None:
+        settings = load_agent_settings(args.config)
+        watch = (*settings.watch, *args.watch)
+        return settings.model_copy(update={"watch": watch})
+    return AgentSettings(slot=args.slot.expanduser().absolute(), watch=args.watch)
+
+
+def _pull(settings: AgentSettings) -> ModelPull | None:
+    if not (settings.station and settings.broker and settings.pull):
+        return None
+    # A fault in them stops the start; later ones are logged.
+    read_password(settings.broker)
+    make_tls_context(settings.broker)
+    plan = PullPlan(settings.station, settings.broker, settings.pull)
+    return ModelPull(plan, SlotFolder(settings.slot))
 
 
 def _print_missing(agent: Agent, *, is_dry_run: bool) -> int:

@@ -216,7 +216,9 @@ def _of_line(delivery: Delivery, target: Target, line: ResultLine) -> TargetResu
         target=target.name,
         outcome=outcome,
         exit_code=line.exit_code,
-        message=f"{target.name}: {line.message}",
+        message=line.message
+        if line.message.startswith(target.name)
+        else f"{target.name}: {line.message}",
         why=line.why,
         fix=line.fix,
         refusal=line.refusal,

@@ -84,14 +84,16 @@ def parse_sbom(content: bytes, name: str) -> Sbom:
     """
     try:
         document = parse_json(content)
-        if not isinstance(document, dict) or document.get("bomFormat") != "CycloneDX":
-            message = "it is no CycloneDX document"
-            raise ValueError(message)
-        return Sbom(content.decode().rstrip("\n"), tuple(_parts(document)))
+        text = content.decode().rstrip("\n")
     except ValueError as exc:
-        raise PackageError(
-            f"{name}: {SBOM_NAME} cannot be read.", why=str(exc), fix=PACK_AGAIN
-        ) from exc
+        raise _not_readable(name, str(exc)) from exc
+    if not isinstance(document, dict) or document.get("bomFormat") != "CycloneDX":
+        raise _not_readable(name, "It is no CycloneDX document.")
+    return Sbom(text, tuple(_parts(document)))
+
+
+def _not_readable(name: str, why: str) -> PackageError:
+    return PackageError(f"{name}: {SBOM_NAME} cannot be read.", why=why, fix=PACK_AGAIN)
 
 
 def _parts(document: Mapping[str, object]) -> Iterator[Part]:

@@ -95,6 +95,9 @@ class ResultLine(_File):
     refusal: str = Field(
         default="", description="Why a release is not trusted; empty: another cause."
     )
+    is_unavailable: bool = Field(
+        default=False, description="The release could not be read: try again later."
+    )
     is_rolled_back: bool = Field(
         default=False, description="The self-test or the trial refused the package."
     )

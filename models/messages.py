@@ -15,6 +15,8 @@ topic                           QoS          payload
 ``loss``                        1            ``LossEvent``: dropped events
 ``ack``                         1            ``Acknowledgement``, to the station
 ``cmd/<verb>``                  1            to the station, see ``models.commands``
+``model/desired``               1, retained  ``DesiredModel``, to the agent
+``model/reported``              1, retained  ``ReportedModel``, from the agent
 =============================== ============ ===================================
 
 Alerts, verdicts and loss records are *queued*: they share one sequence per stream
@@ -37,6 +39,7 @@ from models.value_types import Share
 
 SCHEMA_VERSION = 1
 THUMBNAIL_MAX_BYTES = 128 * 1024
+URL_MAX_CHARS = 2000
 REASON_MAX_CHARS = 500  # the longest text that a collector accepts
 DIGEST_CHARS = 32  # 128 bits: cannot be guessed, and an acknowledgement stays short
 # An event that is sent again may differ in these: their values are not its content.
@@ -102,6 +105,45 @@ class ModelInForce(_Message):
     build: int = Field(ge=0)
     sha256: str = Field(description="Identity of the package.")
     variant: str = ""
+
+
+class DesiredModel(_Message):
+    """``model/desired``: retained; the agent fetches this package and installs it."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: Name
+    build: int = Field(ge=0)
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="Identity of the package."
+    )
+    url: str = Field(
+        max_length=URL_MAX_CHARS,
+        description="Release that holds it: http, https, or a folder of the line PC.",
+    )
+
+
+class PullState(StrEnum):
+    """What the agent does with a desired model."""
+
+    IDLE = "idle"  # nothing is desired
+    INSTALLING = "installing"
+    IN_FORCE = "in-force"
+    WAITING = "waiting"  # the release cannot be reached: tried again
+    REFUSED = "refused"  # not tried again; the old model runs
+
+
+class ReportedModel(_Message):
+    """``model/reported``: retained."""
+
+    schema_version: int = SCHEMA_VERSION
+    state: PullState
+    desired_sha256: str = Field(default="", description="What this answers.")
+    model: ModelInForce | None = Field(default=None, description="In force now.")
+    reason: Reason = Field(default="", description="Why it waits or was refused.")
+    refusal: str = Field(
+        default="", description="Why a release is not trusted; empty: another cause."
+    )
+    at: AwareDatetime = Field(description="Clock of the line PC, UTC.")
 
 
 class StationStatus(_Message):

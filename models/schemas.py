@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from models import commands, golden, manifest, messages, slot_files
+from models import commands, golden, inbox_files, manifest, messages, slot_files
 
 FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 
@@ -23,15 +23,19 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "message-verdict": messages.VerdictEvent,
     "message-loss": messages.LossEvent,
     "message-ack": messages.Acknowledgement,
+    "message-model-desired": messages.DesiredModel,
+    "message-model-reported": messages.ReportedModel,
     "command-trigger": commands.TriggerCommand,
     "command-reload": commands.ReloadCommand,
     "command-reply": commands.CommandReply,
     "slot-state": slot_files.SlotRecord,
     "slot-proof": slot_files.ProofFile,
     "slot-health": slot_files.Health,
-    "slot-trial": slot_files.TrialOrder,
-    "slot-trial-starts": slot_files.TrialStarts,
-    "slot-refused": slot_files.RefusedFile,
+    "inbox-request": inbox_files.FlashRequest,
+    "inbox-step": inbox_files.StepLine,
+    "inbox-result": inbox_files.ResultLine,
+    "inbox-wanted": inbox_files.WantedFiles,
+    "inbox-missing": inbox_files.MissingFiles,
 }
 
 

@@ -69,6 +69,16 @@ class StationTopics:
         return f"{self.root}/cmd/{verb}/reply/{command_id}"
 
     @property
+    def desired_model(self) -> str:
+        """Retained: the package that the agent of this station installs."""
+        return f"{self.root}/model/desired"
+
+    @property
+    def reported_model(self) -> str:
+        """Retained: the agent's answer."""
+        return f"{self.root}/model/reported"
+
+    @property
     def loss(self) -> str:
         """Records of dropped events."""
         return f"{self.root}/loss"

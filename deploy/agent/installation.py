@@ -65,7 +65,13 @@ class Installation:
         target = FlashTarget(name, self.slot)
         on_step(f"verify: release {source.name}")
         with receive_package(
-            self.slot, source, request.package_sha256, into, stored.find, pool
+            self.slot,
+            source,
+            request.package_sha256,
+            into,
+            stored.find,
+            target_name=name,
+            partial=pool,
         ) as package:
             report = self.make_installer(target, on_step).flash(package)
             for sha256 in digests_of_files(package).values():

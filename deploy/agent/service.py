@@ -22,7 +22,7 @@ ERROR_PAUSE_S = 30.0
 logger = logging.getLogger(__name__)
 
 
-class AgentStopped(BaseException):  # noqa: N818 - a request, as KeyboardInterrupt
+class AgentStopped(BaseException):
     """SIGTERM: an installation ends here, as by a power cut, and goes on later."""
 
 

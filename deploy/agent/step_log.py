@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.results import FlashReport
+from deploy.trust.refusals import SourceUnavailableError
 from models.errors import GraftlineError
 from models.inbox_files import (
     TEXT_MAX_CHARS,
@@ -106,6 +107,7 @@ def failure_line(error: GraftlineError, *, is_rolled_back: bool = False) -> Resu
         why=_short(error.why),
         fix=_short(error.fix),
         refusal=str(getattr(error, "refusal", "")),
+        is_unavailable=isinstance(error, SourceUnavailableError),
         is_rolled_back=is_rolled_back,
     )
 

@@ -21,7 +21,7 @@ from typing import IO
 
 from deploy.target import SshTarget
 from deploy.transports.ssh_errors import (
-    NOT_FOUND,
+    NO_PROGRAM,
     SSH_FAILED,
     TargetError,
     TargetProblem,
@@ -88,7 +88,7 @@ def run_graftline(
     """
     command = ("sh", "-c", FIND_GRAFTLINE, "graftline", *arguments)
     answer = run_ssh(target, command, stdin=stdin, limit_s=limit_s, on_line=on_line)
-    if answer.code == NOT_FOUND:
+    if answer.code in NO_PROGRAM:
         raise no_graftline(target.name, answer.errors)
     if answer.code == ExitCode.USAGE:
         raise old_graftline(target.name, answer.errors)

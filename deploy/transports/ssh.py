@@ -29,11 +29,12 @@ from deploy.transports.delivery import (
     request_file,
 )
 from deploy.transports.openssh import SshAnswer, run_graftline, run_sftp, run_ssh
-from deploy.transports.sftp_batch import PutFile, send_entry, send_files
+from deploy.transports.sftp_batch import PutFile, quoted, send_entry, send_files
 from deploy.transports.ssh_errors import (
     TargetError,
     TargetProblem,
     explain_answer,
+    named_as_here,
     shown,
 )
 from models.errors import ExitCode, GraftlineError, InstallError
@@ -122,13 +123,17 @@ def follow(
         if isinstance(parsed, ResultLine):
             results.append(parsed)
         elif parsed is not None:
-            on_text(parsed.text)
+            on_text(named_as_here(parsed.text, target))
 
     arguments = ("agent", "--slot", target.slot, "--follow", entry_id)
     answer = run_graftline(target, arguments, limit_s=SILENCE_S, on_line=note)
     if not results:
         raise _refused(target, answer)
-    return results[-1]
+    line = results[-1]
+    texts = {each: getattr(line, each) for each in ("message", "why", "fix")}
+    return line.model_copy(
+        update={key: named_as_here(text, target) for key, text in texts.items()}
+    )
 
 
 def read_remote_status(target: SshTarget) -> StatusReport:
@@ -201,13 +206,15 @@ def _ask_missing(target: SshTarget, delivery: Delivery, *options: str) -> Missin
     if answer.code != ExitCode.OK:
         raise _refused(target, answer)
     try:
-        return MissingFiles.model_validate_json(answer.output)
-    except ValidationError as exc:
+        missing = MissingFiles.model_validate_json(answer.output)
+        quoted(missing.inbox)
+    except (ValidationError, ValueError) as exc:
         raise InstallError(
             f"{target.name}: the answer of the line PC is not readable.",
             why=shown(answer.output.decode(errors="replace")),
             fix="Does its shell print a greeting? Keep stdout empty in ~/.bashrc.",
         ) from exc
+    return missing
 
 
 def _amount(delivery: Delivery, missing: Sequence[MissingFile]) -> SentFiles:
@@ -257,4 +264,4 @@ def _send_entry(
 
 
 def _refused(target: SshTarget, answer: SshAnswer) -> GraftlineError:
-    return explain_answer(target.name, answer.code, answer.errors)
+    return explain_answer(target, answer.code, answer.errors)

@@ -11,11 +11,12 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from deploy.target import SshTarget
 from models.errors import GraftlineError, InstallError
 from models.shown_text import on_one_line
 
 SSH_FAILED = 255  # exit code of ssh and sftp where the connection failed
-NOT_FOUND = 127  # of the shell on the line PC
+NO_PROGRAM = (126, 127)  # of a shell: it cannot be run, or is not found
 SHOWN_CHARACTERS = 300
 SLOT_FAULT = "the slot cannot be written"  # in the message of ``deploy.agent``
 
@@ -157,31 +158,38 @@ def explain_sftp(name: str, inbox: str, errors: str) -> TargetError:
     )
 
 
-def explain_answer(name: str, exit_code: int, errors: str) -> GraftlineError:
+def explain_answer(target: SshTarget, exit_code: int, errors: str) -> GraftlineError:
     """Return the error that ``graftline`` on the line PC has printed.
 
     Args:
-        name: The target as the operator wrote it.
         exit_code: Its exit code.
         errors: Its stderr: ``error: what``, why, and ``Fix: ...`` on a line each.
     """
     start = errors.rfind("error: ")
-    lines = [line.strip() for line in errors[max(0, start) :].splitlines()]
-    what = lines[0].removeprefix("error: ") if lines else "graftline failed"
+    text = named_as_here(errors[max(0, start) :], target)
+    lines = [line.strip() for line in text.splitlines()]
+    what = lines[0].removeprefix("error: ") if lines else "graftline failed."
+    if not what.startswith(target.name):
+        what = f"{target.name}: {what}"
     why = " ".join(line for line in lines[1:] if not line.startswith("Fix: "))
-    fixes = [line[5:] for line in lines[1:] if line.startswith("Fix: ")]
+    fix = " ".join(line[5:] for line in lines[1:] if line.startswith("Fix: "))
     if SLOT_FAULT in what:
         return TargetError(
-            f"{name}: {what}",
-            why=why,
+            on_one_line(what),
+            why=on_one_line(why)[:SHOWN_CHARACTERS],
             fix="Log in as the user of the daemon, who owns the slot.",
             problem=TargetProblem.SLOT_NOT_WRITABLE,
         )
     return error_of_code(exit_code)(
-        f"{name}: {on_one_line(what)}",
+        on_one_line(what),
         why=on_one_line(why)[:SHOWN_CHARACTERS],
-        fix=on_one_line(" ".join(fixes)),
+        fix=on_one_line(fix),
     )
+
+
+def named_as_here(text: str, target: SshTarget) -> str:
+    """Return a text of the line PC with the target as the operator wrote it."""
+    return text.replace(f"local:{target.slot}", target.name)
 
 
 def error_of_code(exit_code: int) -> type[GraftlineError]:
