@@ -15,7 +15,6 @@ from deploy.cli_trust import add_keys_options, keys_from
 from deploy.flashing import (
     error_of,
     flash_target,
-    not_a_line_pc,
     prepared_delivery,
     read_target_status,
 )
@@ -28,7 +27,14 @@ from deploy.results import (
     TargetResult,
 )
 from deploy.sbom import read_sbom
-from deploy.target import FlashTarget, SshTarget, Target, UsbTarget, parse_target
+from deploy.target import (
+    FlashTarget,
+    SshTarget,
+    Target,
+    UsbTarget,
+    not_a_line_pc,
+    parse_target,
+)
 from deploy.transports.delivery import Delivery, FlashOptions
 from deploy.transports.ssh import read_remote_sbom, roll_back_remote
 from deploy.trust.key_repository import KeyRepository

@@ -10,7 +10,7 @@ from deploy.agent.agent import Agent, slot_not_writable
 from deploy.agent.config import AgentSettings, load_agent_settings
 from deploy.agent.following import follow_entry
 from deploy.agent.installation import Installation
-from deploy.agent.lock import agent_lock
+from deploy.agent.lock import agent_lock, prepare_inbox
 from deploy.agent.model_pull import ModelPull, PullPlan
 from deploy.agent.service import serve, stopped_by_sigterm
 from deploy.agent.step_log import AnyLine
@@ -133,8 +133,7 @@ def _print_missing(agent: Agent, *, is_dry_run: bool) -> int:
         ) from exc
     require_enrolment(agent.slot, f"local:{agent.slot.root}")
     if not is_dry_run:
-        with agent_lock(agent.slot):  # only to check that the inbox can be written
-            pass
+        prepare_inbox(agent.slot)
     _print(find_missing(agent.slot, wanted.files, is_dry_run=is_dry_run))
     return ExitCode.OK
 

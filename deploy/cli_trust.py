@@ -9,7 +9,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from deploy.target import parse_target
+from deploy.target import (
+    FlashTarget,
+    SshTarget,
+    UsbTarget,
+    not_a_line_pc,
+    parse_target,
+)
+from deploy.transports.ssh import enroll_remote
 from deploy.trust.enrolment import EnrollOutcome, EnrollReport, enroll_slot
 from deploy.trust.key_changes import NewKeys, make_keys, revoke_keys, rotate_keys
 from deploy.trust.key_folder import default_keys_folder, open_keys
@@ -155,7 +162,8 @@ def add_enroll_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="the line PC: local:DIR, a folder of this machine",
+        help="the line PC: ssh://[user@]host[:port][/slot], or local:DIR, a slot of "
+        "this machine",
     )
     add_keys_options(parser)
     parser.add_argument(
@@ -182,8 +190,24 @@ def run_enroll(args: argparse.Namespace) -> int:
     """Make a line PC trust a workshop's keys, and no others."""
     target = parse_target(args.target)
     roots = root_file_from(args)
+    match target:
+        case SshTarget():
+            options = ["--replace"] if args.replace else []
+            if args.fingerprint:
+                options += ["--fingerprint", args.fingerprint]
+            report = enroll_remote(target, roots, options)
+            return print_enrolment(report, as_json=args.json)
+        case UsbTarget():
+            raise not_a_line_pc(target)
+        case FlashTarget():
+            return print_enrolment(_enroll_here(target, roots, args), as_json=args.json)
+
+
+def _enroll_here(
+    target: FlashTarget, roots: bytes, args: argparse.Namespace
+) -> EnrollReport:
     try:
-        report = enroll_slot(
+        return enroll_slot(
             target.slot,
             roots,
             target_name=target.name,
@@ -196,7 +220,6 @@ def run_enroll(args: argparse.Namespace) -> int:
             why=str(exc),
             fix="Check disk, free space and permissions, and try again.",
         ) from exc
-    return print_enrolment(report, as_json=args.json)
 
 
 def root_file_from(args: argparse.Namespace) -> bytes:

@@ -25,7 +25,7 @@ from deploy.results import (
     TargetResult,
 )
 from deploy.status import read_status
-from deploy.target import FlashTarget, SshTarget, Target, UsbTarget
+from deploy.target import FlashTarget, SshTarget, Target, UsbTarget, not_a_line_pc
 from deploy.transports.delivery import Delivery, FlashOptions
 from deploy.transports.ssh import (
     SentFiles,
@@ -41,7 +41,7 @@ from deploy.trust.enrolment import enroll_slot, enrolment_of
 from deploy.trust.key_repository import KeyRepository
 from deploy.trust.release import root_to_carry, write_release
 from deploy.trust.sources import FolderSource
-from models.errors import ConfigError, ExitCode, GraftlineError, InstallError
+from models.errors import ExitCode, GraftlineError, InstallError
 from models.inbox_files import ResultLine
 from models.package import Package
 
@@ -115,15 +115,6 @@ def read_target_status(target: Target) -> StatusReport:
             return read_remote_status(target)
         case UsbTarget():
             raise not_a_line_pc(target)
-
-
-def not_a_line_pc(target: UsbTarget) -> ConfigError:
-    """Return the error of a verb that needs a line PC."""
-    return ConfigError(
-        f"target {target.name!r} is a stick, not a line PC.",
-        why="This verb reads or changes a slot.",
-        fix="Give local:DIR or ssh://host.",
-    )
 
 
 def error_of(result: TargetResult) -> GraftlineError | None:

@@ -101,19 +101,12 @@ def parse_target(text: str) -> Target:
     )
 
 
-def local_target(text: str) -> FlashTarget:
-    """Return the slot folder of this machine that a TARGET names.
-
-    Raises:
-        ConfigError: It names another machine, or is not well formed.
-    """
-    target = parse_target(text)
-    if isinstance(target, FlashTarget):
-        return target
-    raise ConfigError(
-        f"target {text!r} is not a folder of this machine.",
-        why="This needs a slot folder here.",
-        fix="Give local:DIR.",
+def not_a_line_pc(target: UsbTarget) -> ConfigError:
+    """Return the error of a verb that needs a line PC."""
+    return ConfigError(
+        f"target {target.name!r} is a stick, not a line PC.",
+        why="This verb reads or changes a slot.",
+        fix="Give local:DIR or ssh://host.",
     )
 
 

@@ -90,6 +90,12 @@ class Agent:
                     fix="Look into the log of graftline-agent, then flash again.",
                 )
             request = read_request(self.inbox.folder.entry(entry_id))
+            if request.id != entry_id:
+                raise InstallError(
+                    f"entry {entry_id}: its request is {request.id!r}.",
+                    why="An entry has the name of its request.",
+                    fix="Flash again.",
+                )
             source = self._source(entry_id, request)
         except GraftlineError as exc:
             return failure_line(exc)

@@ -16,7 +16,6 @@ from models.errors import InstallError
 from models.files import fsync_folder, make_folder, read_regular, write_atomically
 from models.inbox_files import (
     FILES_NAME,
-    PARTIAL,
     REQUEST_MAX_BYTES,
     REQUEST_NAME,
     SCHEMA_VERSION,
@@ -114,11 +113,11 @@ class Inbox:
         self.clean()
 
     def clean(self) -> None:
-        """Remove what transfers left behind that were cut long ago."""
+        """Remove what was left behind long ago by transfers that were cut."""
         now = time.time()
         pool = self.folder.pool
         files = list(pool.iterdir()) if pool.is_dir() else []
-        for path in [*self.folder.root.glob(f"{PARTIAL}*"), *files]:
+        for path in [*self.folder.root.glob(".*-*"), *files]:
             with suppress(OSError):
                 if now - path.lstat().st_mtime < LEFT_BEHIND_S:
                     continue

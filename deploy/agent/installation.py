@@ -1,5 +1,6 @@
 """Installs one package, whatever brought it: verify, then the one ``Installer``."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -60,6 +61,7 @@ class Installation:
         pool = None if is_received else inbox.pool
         if pool is not None:
             make_folder(pool)
+        shutil.rmtree(into, ignore_errors=True)  # of an attempt that was interrupted
         stored = StoredFiles(self.slot.store)
         name = self.target_name or f"local:{self.slot.root}"
         target = FlashTarget(name, self.slot)
@@ -70,7 +72,6 @@ class Installation:
             request.package_sha256,
             into,
             stored.find,
-            target_name=name,
             partial=pool,
         ) as package:
             report = self.make_installer(target, on_step).flash(package)

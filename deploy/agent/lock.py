@@ -11,6 +11,19 @@ from models.slot_files import SlotFolder
 LOCK_NAME = ".agent.lock"
 
 
+def prepare_inbox(slot: SlotFolder) -> None:
+    """Make the inbox of a slot, if this process may write there.
+
+    Raises:
+        InstallError: Root runs this in a folder of another user.
+        OSError: The folder cannot be written.
+    """
+    for folder in (slot.root, slot.inbox):
+        if folder.exists():
+            refuse_other_owner(folder)
+        make_folder(folder)
+
+
 @contextmanager
 def agent_lock(slot: SlotFolder) -> Iterator[bool]:
     """Try to hold the lock; the kernel releases it when the process ends.
@@ -22,10 +35,7 @@ def agent_lock(slot: SlotFolder) -> Iterator[bool]:
         InstallError: Root runs this in a folder of another user.
         OSError: The folder cannot be written.
     """
-    for folder in (slot.root, slot.inbox):
-        if folder.exists():
-            refuse_other_owner(folder)
-        make_folder(folder)
+    prepare_inbox(slot)
     with open(open_lock(slot.root / LOCK_NAME), "r+b", 0) as file:  # noqa: PTH123
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -37,6 +37,7 @@ from deploy.transports.ssh_errors import (
     named_as_here,
     shown,
 )
+from deploy.trust.enrolment import EnrollReport
 from models.errors import ExitCode, GraftlineError, InstallError
 from models.files import regular_chunks, write_atomically
 from models.inbox_files import (
@@ -177,7 +178,9 @@ def roll_back_remote(target: SshTarget) -> RollbackReport:
     return report.model_copy(update={"target": target.name})
 
 
-def enroll_remote(target: SshTarget, root: bytes, options: Sequence[str]) -> bytes:
+def enroll_remote(
+    target: SshTarget, root: bytes, options: Sequence[str]
+) -> EnrollReport:
     """Pin a root on a line PC, and return the report of its ``graftline enroll``.
 
     Args:
@@ -190,9 +193,11 @@ def enroll_remote(target: SshTarget, root: bytes, options: Sequence[str]) -> byt
     arguments = (f"local:{target.slot}", "--json", *options)
     command = ("sh", "-c", ENROLL, "enroll", *arguments)
     answer = run_ssh(target, command, stdin=root, limit_s=ANSWER_LIMIT_S)
-    if answer.code != ExitCode.OK:
-        raise _refused(target, answer)
-    return answer.output
+    try:
+        report = EnrollReport.model_validate_json(answer.output)
+    except ValidationError as exc:
+        raise _refused(target, answer) from exc
+    return report.model_copy(update={"target": target.name})
 
 
 def _run_verb(target: SshTarget, arguments: Sequence[str]) -> SshAnswer:

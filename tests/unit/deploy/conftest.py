@@ -7,6 +7,7 @@ import pytest
 from models.package import Package
 from tests.simulators.packages import make_package
 from tests.simulators.target import SimTarget
+from tests.simulators.workshop import AgentPc, Workshop
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,15 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
 @pytest.fixture
 def line_pc(tmp_path: Path) -> SimTarget:
     return SimTarget(tmp_path / "line-pc")
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """A workstation with keys, made once."""
+    return Workshop.make(tmp_path_factory.mktemp("workshop") / "keys")
+
+
+@pytest.fixture
+def agent_pc(workshop: Workshop, tmp_path: Path) -> AgentPc:
+    """A line PC that trusts the keys of the workshop."""
+    return workshop.line_pc(tmp_path / "agent-pc")
