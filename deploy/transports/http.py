@@ -10,8 +10,11 @@ Source:
 
 import http.client
 import re
+import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import SplitResult, quote, urlsplit
@@ -21,6 +24,7 @@ from models.errors import ConfigError
 from models.shown_text import without_login
 
 CHUNK_BYTES = 1 << 18
+HEAD_S = 30.0  # a server that sends a byte of it now and then is left
 ABSENT = {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 URL_MAX_CHARS = 2000
@@ -33,10 +37,12 @@ class HttpSource:
     Attributes:
         url: ``http`` or ``https``, without a login, a query or a fragment.
         stall_s: Longest wait for the next byte.
+        head_s: Longest wait for the head of an answer, as a whole.
     """
 
     url: str
     stall_s: float = STALL_S
+    head_s: float = HEAD_S
 
     @property
     def name(self) -> str:
@@ -58,12 +64,30 @@ class HttpSource:
         if offset:
             headers["Range"] = f"bytes={offset}-"
         try:
-            connection.request("GET", place, headers=headers)
-            yield from self._content(connection.getresponse(), place, offset)
+            response = self._response(connection, place, headers)
+            yield from self._content(response, place, offset)
         except http.client.HTTPException as exc:
             raise ConnectionError(f"{type(exc).__name__}: {exc}") from exc
         finally:
             connection.close()
+
+    def _response(
+        self,
+        connection: http.client.HTTPConnection,
+        place: str,
+        headers: dict[str, str],
+    ) -> http.client.HTTPResponse:
+        """Return the answer, whose head has come."""
+        connection.connect()
+        # The time limit of the socket starts again with each byte.
+        timer = threading.Timer(self.head_s, _shut_down, (connection.sock,))
+        timer.daemon, timer.name = True, "http-head"
+        timer.start()
+        try:
+            connection.request("GET", place, headers=headers)
+            return connection.getresponse()
+        finally:
+            timer.cancel()
 
     def _connection(self, parts: SplitResult) -> http.client.HTTPConnection:
         host, port = parts.hostname or "", parts.port
@@ -86,7 +110,7 @@ class HttpSource:
                 skip -= _start_of(response)
                 if skip < 0:
                     raise ConnectionError("the server sent another range")
-            case HTTPStatus.RANGE_NOT_SATISFIABLE:
+            case HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 return  # everything was received before
             case status if status in ABSENT:
                 raise FileNotFoundError(2, f"the server answers {status}", place)
@@ -126,6 +150,12 @@ def http_source(url: str) -> HttpSource:
             fix="Serve the folder that `graftline flash PACKAGE usb:DIR` wrote.",
         )
     return HttpSource(url.rstrip("/"))
+
+
+def _shut_down(connection: socket.socket) -> None:
+    """End a connection that another thread reads from."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _start_of(response: http.client.HTTPResponse) -> int:

@@ -117,7 +117,7 @@ def run_ssh(
     arguments += ["--", target.host, shlex.join(command)]
     answer = _run(target, arguments, stdin, limit_s, on_line=on_line)
     if answer.code == SSH_FAILED:
-        raise _explained(target, answer)
+        raise explain_ssh(target, answer.errors)
     return answer
 
 
@@ -133,14 +133,8 @@ def run_sftp(target: SshTarget, batch: str, *, folder: Path, limit_s: float) -> 
     host = f"[{target.host}]" if ":" in target.host else target.host
     arguments = [_program("sftp"), "-q", *OPTIONS, *_address(target), "-b", "-"]
     answer = _run(target, [*arguments, host], batch.encode(), limit_s, folder=folder)
-    if answer.code == SSH_FAILED:
-        raise _explained(target, answer)
     if answer.code != ExitCode.OK:
-        raise explain_sftp(target.name, target.slot, answer.errors)
-
-
-def _explained(target: SshTarget, answer: SshAnswer) -> TargetError:
-    return explain_ssh(target.name, target.login, target.host, answer.errors)
+        raise explain_sftp(target, answer.errors)
 
 
 def _program(name: str) -> str:

@@ -111,14 +111,13 @@ CASES = (
 )
 
 
-def explain_ssh(name: str, login: str, host: str, errors: str) -> TargetError:
+def explain_ssh(target: SshTarget, errors: str) -> TargetError:
     """Return the error of a connection that failed.
 
     Args:
-        name: The target as the operator wrote it.
-        login: ``user@host``.
         errors: What OpenSSH wrote on stderr.
     """
+    name, login, host = target.name, target.login, target.host
     for case in CASES:
         if re.search(case.pattern, errors):
             fix = case.fix.format(host=host, ssh=f"ssh {login}")
@@ -134,24 +133,35 @@ def explain_ssh(name: str, login: str, host: str, errors: str) -> TargetError:
     )
 
 
-def explain_sftp(name: str, inbox: str, errors: str) -> TargetError:
-    """Return the error of a transfer that the line PC refused.
+def explain_sftp(target: SshTarget, errors: str) -> TargetError:
+    """Return the error of a transfer that failed.
+
+    A connection that is cut ends a batch with the same exit code as a command that the
+    line PC refused.
 
     Args:
-        name: The target as the operator wrote it.
-        inbox: Path of the inbox on the line PC.
         errors: What sftp wrote on stderr.
     """
+    name, slot = target.name, target.slot
+    if any(re.search(case.pattern, errors) for case in CASES):
+        return explain_ssh(target, errors)
     if re.search("Permission denied|Read-only|not permitted", errors):
         return TargetError(
             f"{name}: the slot cannot be written.",
-            why=f"{inbox}: {shown(errors)}",
+            why=f"{slot}: {shown(errors)}",
             fix="Log in as the user of the daemon, who owns the slot.",
             problem=TargetProblem.SLOT_NOT_WRITABLE,
         )
+    if "same size or larger" in errors:
+        return TargetError(
+            f"{name}: another transfer of the same package runs.",
+            why=f"{slot}: {shown(errors)}",
+            fix="Run the same command again when it has ended.",
+            problem=TargetProblem.CUT,
+        )
     return TargetError(
         f"{name}: the transfer failed.",
-        why=f"{inbox}: {shown(errors)}",
+        why=f"{slot}: {shown(errors)}",
         fix="Check the disk of the line PC: full, or over a quota? Then run the same "
         "command again; what was sent before is not sent again.",
         problem=TargetProblem.OTHER,

@@ -1,5 +1,6 @@
 """Which files of a package a line PC has: in its store, or received in part."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from deploy.store import RESERVE_BYTES, SPACE_FACTOR
 from models.errors import InstallError, PackageError
-from models.files import make_folder, sha256_of
+from models.files import make_folder, regular_chunks, sha256_of
 from models.inbox_files import InboxFolder, MissingFile, MissingFiles, is_digest
 from models.manifest import MANIFEST_NAME
 from models.package import Package, digests_of_files, read_manifest
@@ -106,12 +107,21 @@ def _received(path: Path, sha256: str, size: int) -> MissingFile | None:
     if path.is_symlink() or not path.is_file():
         return MissingFile(sha256=sha256)
     have = path.stat().st_size
-    digest = sha256_of(path)
+    # Another sender of the same file may append at this moment.
+    digest = _sha256_of_start(path, have)
     if digest == sha256:
         return None
     if have >= size:  # damaged, for example by a power cut: sent again
         return MissingFile(sha256=sha256)
     return MissingFile(sha256=sha256, have_bytes=have, have_sha256=digest)
+
+
+def _sha256_of_start(path: Path, count: int) -> str:
+    digest = hashlib.sha256()
+    for chunk in regular_chunks(path):
+        digest.update(chunk[:count])
+        count -= len(chunk[:count])
+    return digest.hexdigest()
 
 
 def _check_space(

@@ -8,6 +8,7 @@ that user may read it. Else sshd runs as the user of the tests, who is unprivile
 import contextlib
 import os
 import pwd
+import re
 import shlex
 import shutil
 import signal
@@ -27,6 +28,7 @@ from tests.simulators.broker import free_port
 
 PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 SSHD = shutil.which("sshd", path=PATHS)
+SFTP_SERVER = shutil.which("sftp-server", path="/usr/lib/openssh:/usr/libexec/openssh")
 SSH, SFTP, KEYGEN = (shutil.which(each) for each in ("ssh", "sftp", "ssh-keygen"))
 START_LIMIT_S = 10.0
 SEPARATION = Path("/run/sshd")  # where sshd locks itself in when it runs as root
@@ -58,7 +60,7 @@ class SimSshd:
     """
 
     def __init__(self, limit_kbyte_s: int = 0) -> None:
-        if SSHD is None or SSH is None or SFTP is None or KEYGEN is None:
+        if not (SSHD and SSH and SFTP and KEYGEN and SFTP_SERVER):
             pytest.skip("needs sshd, ssh and sftp (apt-get install openssh-server)")
         # Not below the folder of the tests, which only their own user may enter.
         self.folder = Path(tempfile.mkdtemp(prefix="graftline-sshd-"))
@@ -111,19 +113,18 @@ class SimSshd:
         """Let the line PC have no graftline."""
         (self.folder / "line-pc" / "graftline").unlink()
 
+    def written_bytes(self, name: str) -> list[int]:
+        """Return how many bytes of a file each finished transfer has written."""
+        log = (self.home / "sftp.log").read_text(errors="replace")
+        found = re.findall(rf'close ".*{name}" bytes read \d+ written (\d+)', log)
+        return [int(each) for each in found]
+
     def cut(self) -> None:
-        """Kill every session that transfers files."""
+        """Kill every session, with the programs that it runs."""
         assert self._process is not None
-        children = subprocess.run(
-            ["pgrep", "-P", str(self._process.pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=10,
-        )
-        for pid in children.stdout.split():
+        for pid in _descendants(self._process.pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def _keygen(self, name: str) -> None:
         path = self.folder / name
@@ -148,12 +149,14 @@ class SimSshd:
             f"PYTHONPATH={shlex.quote(str(REPOSITORY))} OMP_NUM_THREADS=1 "
             f'exec {shlex.quote(sys.executable)} -B -P -m graftline "$@"',
         )
+        log = shlex.quote(str(self.home / "sftp.log"))
+        _write_script(programs / "sftp", f"exec {SFTP_SERVER} -e -l INFO 2>>{log}")
         (self.folder / "sshd_config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\n"
             f"HostKey {self.folder}/host_key\nPidFile {self.folder}/sshd.pid\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\n"
             "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n"
-            "StrictModes no\nSubsystem sftp internal-sftp\n"
+            f"StrictModes no\nSubsystem sftp {programs}/sftp\n"
             f"SetEnv PATH={programs}:/usr/bin:/bin\n"
         )
 
@@ -220,6 +223,14 @@ class SimSshd:
     def __exit__(self, *_: object) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *_descendants(child)]
+    return found
 
 
 def _closed_folder(path: Path) -> Path | None:
