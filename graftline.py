@@ -191,7 +191,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "service",
         "deploy.cli_service",
         "edge,deploy",
-        "write the systemd unit of the daemon",
+        "write the systemd units of daemon and agent",
     ),
     Verb(
         VerbGroup.FLOOR,

@@ -1,4 +1,4 @@
-"""The verb ``service``: the daemon as a systemd unit."""
+"""The verb ``service``: daemon and agent as systemd units."""
 
 import argparse
 from pathlib import Path
@@ -17,38 +17,45 @@ def add_service_arguments(parser: argparse.ArgumentParser) -> None:
         help="configuration of the daemon, TOML",
     )
     parser.add_argument(
+        "--agent-config",
+        type=Path,
+        metavar="FILE",
+        help="configuration of the agent, TOML: sticks, and models desired by MQTT",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write into; it is made"
     )
     parser.add_argument(
         "--user",
         default="graftline",
         metavar="NAME",
-        help="system user of the daemon (default %(default)s)",
+        help="system user of both (default %(default)s)",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="print the unit, write nothing"
+        "--dry-run", action="store_true", help="print the units, write nothing"
     )
 
 
 def run_service(args: argparse.Namespace) -> int:
-    """Write the unit, or print it.
+    """Write the units, or print them.
 
     Raises:
         ConfigError: See ``deploy.service.make_service``.
     """
-    files = make_service(args.config, args.user)
+    files = make_service(args.config, args.user, args.agent_config)
     if args.dry_run:
-        print(files.unit, end="")
+        print(files.unit, files.agent, sep="\n", end="")
         return ExitCode.OK
     if args.out is None:
         raise ConfigError(
             "--out is missing.",
-            why="The unit is written into a folder of your choice.",
-            fix="Add --out DIR, or --dry-run to read the unit first.",
+            why="The units are written into a folder of your choice.",
+            fix="Add --out DIR, or --dry-run to read the units first.",
         )
-    unit, sysusers = files.write(args.out)
-    print(f"written: {unit}\nwritten: {sysusers}\nThen, as root:")
+    unit, agent, sysusers = files.write(args.out)
+    print(f"written: {unit}\nwritten: {agent}\nwritten: {sysusers}\nThen, as root:")
     print(f"  systemd-sysusers {sysusers.absolute()}")
-    print(f"  cp {unit.absolute()} /etc/systemd/system/")
-    print(f"  systemctl daemon-reload && systemctl enable --now {unit.name}")
+    print(f"  cp {unit.absolute()} {agent.absolute()} /etc/systemd/system/")
+    print("  systemctl daemon-reload")
+    print(f"  systemctl enable --now {unit.name} {agent.name}")
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""The daemon as a systemd service: a sandboxed unit, and the user that it runs as.
+"""Daemon and agent as systemd services: sandboxed units, and the user they run as.
 
 The unit is a template. Its values come from the daemon's configuration: the program,
 the file, and the folders that it writes to outside ``/var/lib/graftline``. The unit is
@@ -17,12 +17,14 @@ from string import Template
 
 from pydantic import BaseModel, ConfigDict
 
+from deploy.agent.config import load_agent_settings
 from models.config import Settings, load_config
 from models.errors import ConfigError
 from models.files import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates" / "systemd"
 UNIT_NAME = "graftline-edge.service"
+AGENT_UNIT_NAME = "graftline-agent.service"
 SYSUSERS_NAME = "graftline-sysusers.conf"
 STATE_FOLDER = Path("/var/lib/graftline")  # StateDirectory= of the unit
 HIDDEN_FOLDERS = (Path("/home"), Path("/root"), Path("/run/user"))  # ProtectHome=
@@ -64,22 +66,29 @@ class ServiceFiles:
 
     Attributes:
         unit: Content of ``graftline-edge.service``.
+        agent: Content of ``graftline-agent.service``.
         sysusers: Content of ``graftline-sysusers.conf``.
     """
 
     unit: str
+    agent: str
     sysusers: str
 
-    def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write both files into a folder, which is created, and return their paths.
+    def write(self, folder: Path) -> tuple[Path, Path, Path]:
+        """Write the files into a folder, which is created, and return their paths.
+
+        Returns:
+            The units of daemon and agent, and the file of the user.
 
         Raises:
             ConfigError: The folder cannot be written.
         """
-        unit, sysusers = folder / UNIT_NAME, folder / SYSUSERS_NAME
+        unit, agent = folder / UNIT_NAME, folder / AGENT_UNIT_NAME
+        sysusers = folder / SYSUSERS_NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(unit, self.unit.encode())
+            write_atomically(agent, self.agent.encode())
             write_atomically(sysusers, self.sysusers.encode())
         except OSError as exc:
             raise ConfigError(
@@ -87,15 +96,19 @@ class ServiceFiles:
                 why=exc.strerror or str(exc),
                 fix="Give a folder that you may write, and copy the files as root.",
             ) from exc
-        return unit, sysusers
+        return unit, agent, sysusers
 
 
-def make_service(config: Path, user: str) -> ServiceFiles:
-    """Return the files that run a configured daemon as a service.
+def make_service(
+    config: Path, user: str, agent_config: Path | None = None
+) -> ServiceFiles:
+    """Return the files that run a configured daemon and its agent as services.
 
     Args:
         config: Configuration of the daemon, TOML.
-        user: Name of the system user that it runs as.
+        user: Name of the system user that they run as.
+        agent_config: Configuration of the agent, TOML; None: it takes what comes into
+            the inbox of the daemon's slot.
 
     Raises:
         ConfigError: The configuration cannot be read, the user's name is not valid,
@@ -114,19 +127,51 @@ def make_service(config: Path, user: str) -> ServiceFiles:
         (config.parent / settings.outbox.path).parent,
         config.parent / settings.evidence.folder,
     }
+    slot = config.parent / settings.model.slot
+    agent = ["agent", "--slot", str(slot)]
+    agent_writes = {slot}
+    if agent_config is not None:
+        agent_settings = load_agent_settings(agent_config)
+        _refuse_other_slot(slot, agent_settings.slot)
+        agent = ["agent", "--config", str(agent_config.absolute())]
+        agent_writes |= set(agent_settings.watch)
     python = Path(sys.executable)
-    _refuse_hidden({config, python} | written)
-    outside = sorted(path for path in written if not path.is_relative_to(STATE_FOLDER))
-    # With "-" the service also starts where a folder does not exist yet.
-    paths = "\n".join(f"ReadWritePaths={_quoted(f'-{path}')}" for path in outside)
-    command = [str(python), "-P", "-m", "graftline", "run", "--config", str(config)]
+    _refuse_hidden({config, python} | written | agent_writes)
     values = {
-        "command": " ".join(_quoted(each).replace("$", "$$") for each in command),
+        "command": _command(python, ["run", "--config", str(config)]),
+        "agent_command": _command(python, agent),
         "config": _one_line(str(config)),
-        "read_write_paths": paths or "# (nothing)",
+        "read_write_paths": _write_paths(written),
+        "agent_paths": _write_paths(agent_writes),
         "user": user,
     }
-    return ServiceFiles(_fill(UNIT_NAME, values), _fill(SYSUSERS_NAME, values))
+    return ServiceFiles(
+        unit=_fill(UNIT_NAME, values),
+        agent=_fill(AGENT_UNIT_NAME, values),
+        sysusers=_fill(SYSUSERS_NAME, values),
+    )
+
+
+def _command(python: Path, arguments: list[str]) -> str:
+    command = [str(python), "-P", "-m", "graftline", *arguments]
+    return " ".join(_quoted(each).replace("$", "$$") for each in command)
+
+
+def _write_paths(paths: set[Path]) -> str:
+    """Return the lines that let a service write outside its state folder."""
+    outside = sorted(path for path in paths if not path.is_relative_to(STATE_FOLDER))
+    # With "-" the service also starts where a folder does not exist yet.
+    lines = [f"ReadWritePaths={_quoted(f'-{path}')}" for path in outside]
+    return "\n".join(lines) or "# (nothing)"
+
+
+def _refuse_other_slot(slot: Path, of_agent: Path) -> None:
+    if of_agent != slot:
+        raise ConfigError(
+            f"the agent installs into {of_agent}, and the daemon runs {slot}.",
+            why="Both work on one slot.",
+            fix="Give agent.toml the slot of edge.toml.",
+        )
 
 
 def _fill(name: str, values: dict[str, str]) -> str:

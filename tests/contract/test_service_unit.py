@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.service import ServiceFiles, make_service
+from deploy.service import AGENT_UNIT_NAME, UNIT_NAME, ServiceFiles, make_service
 from models.errors import ConfigError
 from tests.command import graftline
 
@@ -49,8 +49,10 @@ def lines_of(files: ServiceFiles, key: str) -> list[str]:
     return re.findall(rf"^{key}=(.*)$", files.unit, re.MULTILINE)
 
 
-def test_exposure_of_the_unit_is_low(tmp_path: Path) -> None:
-    unit, _ = service(tmp_path).write(tmp_path / "out")
+@pytest.mark.parametrize("name", [UNIT_NAME, AGENT_UNIT_NAME])
+def test_exposure_of_the_unit_is_low(tmp_path: Path, name: str) -> None:
+    service(tmp_path).write(tmp_path / "out")
+    unit = tmp_path / "out" / name
     answer = analyze("security", "--offline=true", "--json=short", "--no-pager", unit)
     assert answer.returncode == 0, answer.stderr
     rows = json.loads(answer.stdout)
@@ -64,7 +66,7 @@ def test_exposure_of_the_unit_is_low(tmp_path: Path) -> None:
 
 
 def test_exposure_would_be_found_where_the_unit_is_open(tmp_path: Path) -> None:
-    unit, _ = service(tmp_path).write(tmp_path)
+    unit, *_ = service(tmp_path).write(tmp_path)
     keys = re.compile(r"^(System|Capab|Protect).*\n", re.MULTILINE)
     unit.write_text(keys.sub("", unit.read_text("utf-8")), encoding="utf-8")
     answer = analyze("security", "--offline=true", "--threshold=20", unit)
@@ -73,8 +75,8 @@ def test_exposure_would_be_found_where_the_unit_is_open(tmp_path: Path) -> None:
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
     unusual = tmp_path / 'a folder, 100% "new" $HOME'
-    unit, _ = service(unusual, f"{tmp_path}/data 50%").write(tmp_path)
-    answer = analyze("verify", "--man=no", unit)
+    unit, agent, _ = service(unusual, f"{tmp_path}/data 50%").write(tmp_path)
+    answer = analyze("verify", "--man=no", unit, agent)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 
@@ -126,11 +128,13 @@ def test_command_writes_both_files_and_prints_the_next_steps(tmp_path: Path) -> 
     arguments = ("service", "--config", "edge.toml", "--out", "out")
     answer = graftline(*arguments, cwd=tmp_path)
     assert answer.code == 0, answer.errors
-    assert "systemctl enable --now graftline-edge.service" in answer.output
+    enable = "systemctl enable --now graftline-edge.service graftline-agent.service"
+    assert enable in answer.output
     written = (tmp_path / "out" / "graftline-edge.service").read_text("utf-8")
     assert (tmp_path / "out" / "graftline-sysusers.conf").exists()
+    agent = (tmp_path / "out" / "graftline-agent.service").read_text("utf-8")
     shown = graftline(*arguments[:3], "--dry-run", cwd=tmp_path)
-    assert shown.output == written
+    assert shown.output == f"{written}\n{agent}"
     assert graftline(*arguments[:3], cwd=tmp_path).code == ConfigError.exit_code
 
 

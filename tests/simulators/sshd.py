@@ -196,7 +196,7 @@ class SimSshd:
         closed = {each: _closed_folder(each) for each in needed if _closed_folder(each)}
         places = {each: self.folder / f"mount-{i}" for i, each in enumerate(closed)}
         lines = [
-            f"mkdir {place}; mount --bind {shlex.quote(str(each))} {place}"
+            f"mkdir -p {place}; mount --bind {shlex.quote(str(each))} {place}"
             for each, place in places.items()
         ]
         lines += [

@@ -49,7 +49,7 @@ def test_written_files_and_the_commands_for_root_are_printed(
 ) -> None:
     assert run_service(arguments("--config", config, "--out", tmp_path / "out")) == 0
     printed = capsys.readouterr().out
-    assert printed.count("written: ") == 2
+    assert printed.count("written: ") == 3
     assert "systemctl daemon-reload" in printed
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.service import SYSUSERS_NAME, UNIT_NAME, make_service
+from deploy.service import AGENT_UNIT_NAME, SYSUSERS_NAME, UNIT_NAME, make_service
 from models.errors import ConfigError
 
 CONFIG = """
@@ -25,16 +25,45 @@ def config_in(folder: Path, data: str = "/var/lib/graftline") -> Path:
     return path
 
 
-def test_both_files_name_the_user(tmp_path: Path) -> None:
+def agent_config(folder: Path, slot: str) -> Path:
+    path = folder / "agent.toml"
+    path.write_text(f'slot = "{slot}"\nwatch = ["/media/stick"]\n', encoding="utf-8")
+    return path
+
+
+def test_agent_takes_what_comes_into_the_slot_of_the_daemon(tmp_path: Path) -> None:
+    agent = make_service(config_in(tmp_path, "/srv/line"), "graftline").agent
+    assert "-P -m graftline agent --slot /srv/line/slot\n" in agent
+    assert "ReadWritePaths=-/srv/line/slot\n" in agent
+
+
+def test_agent_with_a_configuration_may_write_onto_sticks(tmp_path: Path) -> None:
+    config = config_in(tmp_path, "/srv/line")
+    file = agent_config(tmp_path, "/srv/line/slot")
+    agent = make_service(config, "graftline", file).agent
+    assert f"graftline agent --config {file}\n" in agent
+    assert "ReadWritePaths=-/media/stick\n" in agent
+
+
+def test_agent_of_another_slot_is_refused(tmp_path: Path) -> None:
+    config = config_in(tmp_path, "/srv/line")
+    with pytest.raises(ConfigError, match="the daemon runs /srv/line/slot"):
+        make_service(config, "graftline", agent_config(tmp_path, "/srv/other"))
+
+
+def test_all_files_name_the_user(tmp_path: Path) -> None:
     files = make_service(config_in(tmp_path), "line-user")
+    assert "User=line-user" in files.agent
     assert "User=line-user" in files.unit
     assert "line-user" in files.sysusers
 
 
 def test_files_are_written_into_a_new_folder(tmp_path: Path) -> None:
     files = make_service(config_in(tmp_path), "graftline")
-    unit, sysusers = files.write(tmp_path / "new" / "out")
-    assert (unit.name, sysusers.name) == (UNIT_NAME, SYSUSERS_NAME)
+    unit, agent, sysusers = files.write(tmp_path / "new" / "out")
+    names = (unit.name, agent.name, sysusers.name)
+    assert names == (UNIT_NAME, AGENT_UNIT_NAME, SYSUSERS_NAME)
+    assert agent.read_text("utf-8") == files.agent
     assert unit.read_text("utf-8") == files.unit
     assert sysusers.read_text("utf-8") == files.sysusers
 
