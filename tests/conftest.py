@@ -47,6 +47,15 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _keys_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Make keys for local slots elsewhere than in the home folder of a person."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("graftline-keys")
+        patch.setenv("GRAFTLINE_KEYS", str(folder / "keys"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of the real test data: ``$GRAFTLINE_SHARED``, else ``../shared``.

@@ -178,14 +178,6 @@ def test_self_test_prints_the_report_that_flash_reads(
     assert "15.png" in bad.errors
 
 
-def test_target_of_a_later_version_is_refused(
-    graftline: Graftline, builds: list[Package]
-) -> None:
-    answer = graftline("flash", builds[0].folder, "ssh://line-3")
-    assert answer.code == 3
-    assert "not in this version" in answer.errors
-
-
 def test_status_of_a_damaged_line_pc_ends_with_an_error(
     graftline: Graftline, builds: list[Package], tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from models.package import Package
 from tests.simulators.packages import make_package
 from tests.simulators.target import SimTarget
-from tests.simulators.workshop import AgentPc, Workshop
+from tests.simulators.agent_pc import AgentPc, Workstation
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +23,12 @@ def line_pc(tmp_path: Path) -> SimTarget:
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def workstation(tmp_path_factory: pytest.TempPathFactory) -> Workstation:
     """A workstation with keys, made once."""
-    return Workshop.make(tmp_path_factory.mktemp("workshop") / "keys")
+    return Workstation.make(tmp_path_factory.mktemp("workstation") / "keys")
 
 
 @pytest.fixture
-def agent_pc(workshop: Workshop, tmp_path: Path) -> AgentPc:
-    """A line PC that trusts the keys of the workshop."""
-    return workshop.line_pc(tmp_path / "agent-pc")
+def agent_pc(workstation: Workstation, tmp_path: Path) -> AgentPc:
+    """A line PC that trusts the keys of the workstation."""
+    return workstation.line_pc(tmp_path / "agent-pc")

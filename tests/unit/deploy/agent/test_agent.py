@@ -11,13 +11,13 @@ from deploy.transports.delivery import FlashOptions
 from models.errors import InstallError
 from models.inbox_files import REQUEST_NAME, ResultLine
 from models.package import Package
-from tests.simulators.workshop import AgentPc, Workshop
+from tests.simulators.agent_pc import AgentPc, Workstation
 
 
 def test_entry_is_installed_logged_and_removed(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
     (result,) = agent_pc.agent.take_waiting()
     assert result.exit_code == 0
@@ -37,10 +37,10 @@ def test_entry_is_installed_logged_and_removed(
 
 
 def test_entries_are_taken_in_the_order_in_which_they_were_complete(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
     for package in (builds[1], builds[0]):
-        with workshop.delivery(package) as delivery:
+        with workstation.delivery(package) as delivery:
             agent_pc.bring(delivery)
     newer, older = agent_pc.agent.take_waiting()
     assert newer.exit_code == 0
@@ -50,9 +50,9 @@ def test_entries_are_taken_in_the_order_in_which_they_were_complete(
 
 
 def test_second_entry_of_the_same_package_finds_it_in_force(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         agent_pc.bring(delivery)
         agent_pc.bring(delivery)
     first, second = agent_pc.agent.take_waiting()
@@ -63,10 +63,10 @@ def test_second_entry_of_the_same_package_finds_it_in_force(
 
 @pytest.mark.fault(48, 49)
 def test_damaged_file_is_refused_and_the_model_in_force_stays(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
     agent_pc.flash(builds[0])
-    with workshop.delivery(builds[1]) as delivery:
+    with workstation.delivery(builds[1]) as delivery:
         agent_pc.bring(delivery)
         largest = max(delivery.sizes(), key=lambda sha256: delivery.sizes()[sha256])
     pool = agent_pc.agent.inbox.folder.pool
@@ -83,7 +83,7 @@ def test_damaged_file_is_refused_and_the_model_in_force_stays(
 def test_release_of_other_keys_is_refused_by_name(
     agent_pc: AgentPc, builds: list[Package], tmp_path: Path
 ) -> None:
-    with Workshop.make(tmp_path / "other").delivery(builds[0]) as delivery:
+    with Workstation.make(tmp_path / "other").delivery(builds[0]) as delivery:
         agent_pc.bring(delivery)
     (result,) = agent_pc.agent.take_waiting()
     assert result.exit_code == InstallError.exit_code
@@ -104,12 +104,12 @@ def test_release_of_other_keys_is_refused_by_name(
 )
 def test_wrong_request_is_a_result_and_is_removed(
     agent_pc: AgentPc,
-    workshop: Workshop,
+    workstation: Workstation,
     builds: list[Package],
     change: dict[str, object],
     reason: str,
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
     path = agent_pc.agent.inbox.folder.entry(request.id) / REQUEST_NAME
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -119,9 +119,9 @@ def test_wrong_request_is_a_result_and_is_removed(
 
 
 def test_entry_that_was_logged_as_done_is_only_removed(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
         done = agent_pc.agent.take_waiting()[0]
         again = agent_pc.agent.inbox.folder.entry(request.id)
@@ -131,9 +131,9 @@ def test_entry_that_was_logged_as_done_is_only_removed(
 
 
 def test_entry_that_is_interrupted_each_time_is_given_up(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery, FlashOptions())
     log = agent_pc.agent.inbox.log(request.id)
     for attempt in range(ATTEMPTS_MAX):
@@ -144,9 +144,9 @@ def test_entry_that_is_interrupted_each_time_is_given_up(
 
 
 def test_leftover_of_an_interrupted_attempt_does_not_disturb(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
     left = agent_pc.agent.inbox.folder.root / f".package-{request.id}"
     left.mkdir()

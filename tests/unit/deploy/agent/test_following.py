@@ -8,13 +8,13 @@ from deploy.agent.step_log import AnyLine
 from models.errors import InstallError
 from models.inbox_files import ResultLine
 from models.package import Package
-from tests.simulators.workshop import AgentPc, Workshop
+from tests.simulators.agent_pc import AgentPc, Workstation
 
 
 def test_entry_is_installed_by_the_follower_where_no_agent_runs(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
     lines: list[AnyLine] = []
     result = follow_entry(agent_pc.agent, request.id, lines.append)
@@ -24,9 +24,9 @@ def test_entry_is_installed_by_the_follower_where_no_agent_runs(
 
 
 def test_follower_reads_along_while_another_agent_installs(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
     results: list[ResultLine] = []
     with agent_lock(agent_pc.slot) as is_held:
@@ -43,9 +43,9 @@ def test_follower_reads_along_while_another_agent_installs(
 
 
 def test_log_of_an_entry_that_is_done_is_shown_again(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         request = agent_pc.bring(delivery)
     (result,) = agent_pc.agent.take_waiting()
     assert follow_entry(agent_pc.agent, request.id, lambda _: None) == result
@@ -59,9 +59,9 @@ def test_unknown_entry_is_refused(agent_pc: AgentPc, entry_id: str) -> None:
 
 @pytest.mark.fault(53)
 def test_two_followers_install_each_entry_once(
-    agent_pc: AgentPc, workshop: Workshop, builds: list[Package]
+    agent_pc: AgentPc, workstation: Workstation, builds: list[Package]
 ) -> None:
-    with workshop.delivery(builds[0]) as delivery:
+    with workstation.delivery(builds[0]) as delivery:
         requests = [agent_pc.bring(delivery) for _ in range(2)]
     codes: list[int] = []
     followers = [

@@ -21,7 +21,7 @@ from tests.simulators.target import SimTarget, open_passing_installer
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Workstation:
     """Keys without a passphrase.
 
     Args:
@@ -31,7 +31,7 @@ class Workshop:
     keys: KeyRepository
 
     @classmethod
-    def make(cls, folder: Path) -> "Workshop":
+    def make(cls, folder: Path) -> "Workstation":
         """Make new keys in a folder."""
         return cls(make_keys(NewKeys(folder, secret=b"")))
 
