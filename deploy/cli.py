@@ -35,7 +35,7 @@ from deploy.target import (
     not_a_line_pc,
     parse_target,
 )
-from deploy.transports.delivery import Delivery, FlashOptions
+from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.transports.ssh import read_remote_sbom, roll_back_remote
 from deploy.trust.key_repository import KeyRepository
 from deploy.trust.local_keys import prepare_local
@@ -156,7 +156,7 @@ def _keys(args: argparse.Namespace, targets: Sequence[Target]) -> KeyRepository:
 
 
 def _flash_several(
-    delivery: Delivery,
+    delivery: PackageDelivery,
     targets: Sequence[Target],
     options: FlashOptions,
     args: argparse.Namespace,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from deploy.agent.agent import slot_not_writable
 from deploy.agent.installation import Installation
+from deploy.agent.lock import prepare_inbox
 from deploy.installer import StepCallback
 from deploy.results import (
     FlashOutcome,
@@ -26,7 +27,7 @@ from deploy.results import (
 )
 from deploy.status import read_status
 from deploy.target import FlashTarget, SshTarget, Target, UsbTarget, not_a_line_pc
-from deploy.transports.delivery import Delivery, FlashOptions
+from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.transports.ssh import (
     SentFiles,
     describe_amount,
@@ -55,7 +56,9 @@ OUTCOMES = {
 
 
 @contextmanager
-def prepared_delivery(package: Package, keys: KeyRepository) -> Iterator[Delivery]:
+def prepared_delivery(
+    package: Package, keys: KeyRepository
+) -> Iterator[PackageDelivery]:
     """Yield a signed release with a package; it is removed after the block.
 
     Raises:
@@ -71,11 +74,14 @@ def prepared_delivery(package: Package, keys: KeyRepository) -> Iterator[Deliver
                 why=f"{exc.strerror or exc}: {exc.filename or folder}",
                 fix="Check free space and rights of the temporary folder and the keys.",
             ) from exc
-        yield Delivery(package, Path(folder), root_to_carry(keys))
+        yield PackageDelivery(package, Path(folder), root_to_carry(keys))
 
 
 def flash_target(
-    delivery: Delivery, target: Target, options: FlashOptions, on_step: StepCallback
+    delivery: PackageDelivery,
+    target: Target,
+    options: FlashOptions,
+    on_step: StepCallback,
 ) -> TargetResult:
     """Bring a package to one target, and wait for its result if asked to.
 
@@ -127,7 +133,7 @@ def error_of(result: TargetResult) -> GraftlineError | None:
 
 
 def _flash_local(
-    delivery: Delivery,
+    delivery: PackageDelivery,
     target: FlashTarget,
     options: FlashOptions,
     on_step: StepCallback,
@@ -135,12 +141,13 @@ def _flash_local(
     if options.dry_run:
         amount = SentFiles(len(delivery.sizes()), sum(delivery.sizes().values()))
         return _planned(delivery, target, amount)
-    if enrolment_of(target.slot) is None:
-        enroll_slot(target.slot, delivery.root, target_name=target.name)
     installation = Installation(target.slot, target_name=target.name)
     source = FolderSource(delivery.folder)
     request = delivery.request(options)
     try:
+        prepare_inbox(target.slot)
+        if enrolment_of(target.slot) is None:
+            enroll_slot(target.slot, delivery.root, target_name=target.name)
         report = installation.run(source, request, on_step, is_received=True)
     except OSError as exc:
         raise slot_not_writable(target.slot, exc) from exc
@@ -151,7 +158,10 @@ def _flash_local(
 
 
 def _flash_ssh(
-    delivery: Delivery, target: SshTarget, options: FlashOptions, on_step: StepCallback
+    delivery: PackageDelivery,
+    target: SshTarget,
+    options: FlashOptions,
+    on_step: StepCallback,
 ) -> TargetResult:
     if options.dry_run:
         return _planned(delivery, target, plan_transfer(target, delivery))
@@ -166,7 +176,10 @@ def _flash_ssh(
 
 
 def _flash_usb(
-    delivery: Delivery, target: UsbTarget, options: FlashOptions, on_step: StepCallback
+    delivery: PackageDelivery,
+    target: UsbTarget,
+    options: FlashOptions,
+    on_step: StepCallback,
 ) -> TargetResult:
     sizes = delivery.sizes()
     if options.dry_run:
@@ -190,7 +203,9 @@ def _success(target: Target, report: FlashReport) -> TargetResult:
     )
 
 
-def _of_line(delivery: Delivery, target: Target, line: ResultLine) -> TargetResult:
+def _of_line(
+    delivery: PackageDelivery, target: Target, line: ResultLine
+) -> TargetResult:
     """Return the result that the agent on a line PC gave."""
     if line.exit_code == ExitCode.OK:
         try:
@@ -218,7 +233,7 @@ def _of_line(delivery: Delivery, target: Target, line: ResultLine) -> TargetResu
 
 
 def _failure(
-    delivery: Delivery,
+    delivery: PackageDelivery,
     target: Target,
     error: GraftlineError,
     *,
@@ -239,14 +254,16 @@ def _failure(
     )
 
 
-def _planned(delivery: Delivery, target: Target, amount: SentFiles) -> TargetResult:
+def _planned(
+    delivery: PackageDelivery, target: Target, amount: SentFiles
+) -> TargetResult:
     text = f"would send {describe_amount(amount)}"
     counts = {"sent_files": amount.count, "sent_bytes": amount.size_bytes}
     return _other(delivery, target, TargetOutcome.PLANNED, text, counts)
 
 
 def _other(
-    delivery: Delivery,
+    delivery: PackageDelivery,
     target: Target,
     outcome: TargetOutcome,
     text: str,

@@ -75,6 +75,7 @@ class FlashRequest(_File):
 class StepLine(_File):
     """One step, as a sentence."""
 
+    schema_version: int = SCHEMA_VERSION
     kind: Literal["step"] = "step"
     at: AwareDatetime
     text: str = Field(max_length=TEXT_MAX_CHARS)
@@ -86,6 +87,7 @@ class StepLine(_File):
 class ResultLine(_File):
     """The last line of a log: how it ended."""
 
+    schema_version: int = SCHEMA_VERSION
     kind: Literal["result"] = "result"
     at: AwareDatetime
     exit_code: int = Field(ge=0, le=255)

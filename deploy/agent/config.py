@@ -31,7 +31,7 @@ class PullSettings(Settings):
     sources: tuple[str, ...] = Field(
         min_length=1,
         description="Starts of addresses: http://, https://, or a folder such as a "
-        "mounted share. A release elsewhere is not fetched, whoever asks for it.",
+        "mounted share. A release elsewhere is not fetched.",
     )
 
     @field_validator("sources")

@@ -1,14 +1,17 @@
 """The lock of the agent: one at a time takes packages from the inbox of a slot."""
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from deploy.links import refuse_other_owner
-from models.files import make_folder, open_lock
+from models.files import held_lock, make_folder
 from models.slot_files import SlotFolder
 
 LOCK_NAME = ".agent.lock"
+
+
+class _OtherAgentRuns(Exception):  # noqa: N818 - not an error
+    """Another agent holds the lock."""
 
 
 def prepare_inbox(slot: SlotFolder) -> None:
@@ -36,10 +39,11 @@ def agent_lock(slot: SlotFolder) -> Iterator[bool]:
         OSError: The folder cannot be written.
     """
     prepare_inbox(slot)
-    with open(open_lock(slot.root / LOCK_NAME), "r+b", 0) as file:  # noqa: PTH123
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock = held_lock(slot.root / LOCK_NAME, _OtherAgentRuns())
+            stack.enter_context(lock)
+        except _OtherAgentRuns:
             yield False
             return
         yield True

@@ -97,6 +97,12 @@ class ModelPull:
         self._stop.set()
         self._thread.join(STOP_S)
 
+    @property
+    def report(self) -> ReportedModel:
+        """What is published on ``model/reported``."""
+        with self._lock:
+            return self._report
+
     # --- called by the service -------------------------------------------------------
 
     def queue(self, agent: Agent) -> None:

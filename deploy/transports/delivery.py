@@ -54,7 +54,7 @@ class SentFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class PackageDelivery:
     """A signed release with one package to put in force.
 
     Attributes:

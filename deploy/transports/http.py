@@ -20,6 +20,7 @@ from http import HTTPStatus
 from urllib.parse import SplitResult, quote, urlsplit
 
 from deploy.trust.sources import STALL_S
+from models.counted import counted
 from models.errors import ConfigError
 from models.shown_text import without_login
 
@@ -124,7 +125,8 @@ class HttpSource:
             yield chunk[skip:]
             skip = 0
         if response.length:
-            raise ConnectionError(f"cut {response.length} bytes before the end")
+            missing = counted(response.length, "byte")
+            raise ConnectionError(f"cut {missing} before the end")
 
 
 def http_source(url: str) -> HttpSource:

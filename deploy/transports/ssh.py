@@ -23,7 +23,7 @@ from deploy.results import RollbackReport, StatusReport
 from deploy.sbom import Sbom, parse_sbom
 from deploy.target import SshTarget
 from deploy.transports.delivery import (
-    Delivery,
+    PackageDelivery,
     SentFiles,
     describe_amount,
     request_file,
@@ -65,7 +65,7 @@ ENROLL = (
 logger = logging.getLogger(__name__)
 
 
-def plan_transfer(target: SshTarget, delivery: Delivery) -> SentFiles:
+def plan_transfer(target: SshTarget, delivery: PackageDelivery) -> SentFiles:
     """Return what a transfer would send; nothing is changed on the line PC.
 
     Raises:
@@ -76,7 +76,7 @@ def plan_transfer(target: SshTarget, delivery: Delivery) -> SentFiles:
 
 def send_release(
     target: SshTarget,
-    delivery: Delivery,
+    delivery: PackageDelivery,
     request: FlashRequest,
     on_step: Callable[[str], None],
 ) -> SentFiles:
@@ -204,7 +204,9 @@ def _run_verb(target: SshTarget, arguments: Sequence[str]) -> SshAnswer:
     return run_graftline(target, arguments, limit_s=VERB_LIMIT_S)
 
 
-def _ask_missing(target: SshTarget, delivery: Delivery, *options: str) -> MissingFiles:
+def _ask_missing(
+    target: SshTarget, delivery: PackageDelivery, *options: str
+) -> MissingFiles:
     wanted = WantedFiles(files=delivery.sizes()).model_dump_json().encode()
     arguments = ("agent", "--slot", target.slot, "--missing", *options)
     answer = run_graftline(target, arguments, stdin=wanted, limit_s=ANSWER_LIMIT_S)
@@ -222,14 +224,17 @@ def _ask_missing(target: SshTarget, delivery: Delivery, *options: str) -> Missin
     return missing
 
 
-def _amount(delivery: Delivery, missing: Sequence[MissingFile]) -> SentFiles:
+def _amount(delivery: PackageDelivery, missing: Sequence[MissingFile]) -> SentFiles:
     sizes = delivery.sizes()
     rest = [sizes.get(each.sha256, 0) - each.have_bytes for each in missing]
     return SentFiles(len(rest), sum(rest))
 
 
 def _send_files(
-    target: SshTarget, delivery: Delivery, answer: MissingFiles, amount: SentFiles
+    target: SshTarget,
+    delivery: PackageDelivery,
+    answer: MissingFiles,
+    amount: SentFiles,
 ) -> None:
     sizes = delivery.sizes()
     files = [
@@ -243,7 +248,7 @@ def _send_files(
         run_sftp(target, batch, folder=delivery.folder, limit_s=limit_s)
 
 
-def _is_same_start(delivery: Delivery, missing: MissingFile) -> bool:
+def _is_same_start(delivery: PackageDelivery, missing: MissingFile) -> bool:
     """Return whether the bytes on the line PC are the start of the file."""
     if not missing.have_bytes:
         return True
@@ -257,7 +262,7 @@ def _is_same_start(delivery: Delivery, missing: MissingFile) -> bool:
 
 
 def _send_entry(
-    target: SshTarget, delivery: Delivery, inbox: str, request: FlashRequest
+    target: SshTarget, delivery: PackageDelivery, inbox: str, request: FlashRequest
 ) -> None:
     name, content = request_file(request)
     with tempfile.TemporaryDirectory() as folder:

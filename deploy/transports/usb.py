@@ -11,7 +11,7 @@ half-way has no request: nothing is taken from it, and the same command again go
 from pathlib import Path
 
 from deploy.target import UsbTarget
-from deploy.transports.delivery import Delivery, SentFiles, request_file
+from deploy.transports.delivery import PackageDelivery, SentFiles, request_file
 from deploy.transports.ssh_errors import TargetError, TargetProblem
 from models.files import (
     fsync_file,
@@ -37,7 +37,7 @@ def release_on(stick: Path) -> Path:
 
 
 def write_stick(
-    target: UsbTarget, delivery: Delivery, request: FlashRequest
+    target: UsbTarget, delivery: PackageDelivery, request: FlashRequest
 ) -> SentFiles:
     """Write a release onto a stick, and the request last.
 
@@ -74,7 +74,7 @@ def write_stick(
     return sent
 
 
-def _copy_files(delivery: Delivery, folder: Path) -> SentFiles:
+def _copy_files(delivery: PackageDelivery, folder: Path) -> SentFiles:
     """Copy the files that the stick lacks, and remove those of older packages."""
     sizes, count, size_bytes = delivery.sizes(), 0, 0
     for path in (folder / FILES_NAME).iterdir():

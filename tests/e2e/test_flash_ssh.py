@@ -66,8 +66,8 @@ def test_line_pc_is_enrolled_flashed_cut_resumed_and_rolled_back(
     line_pc: SimSshd, packages: list[Package], capsys: pytest.CaptureFixture[str]
 ) -> None:
     small, large = packages
-    target = line_pc.target("a slot's \"name\" *")
-    slot = SlotFolder(line_pc.home / "a slot's \"name\" *")
+    target = line_pc.target('a slot\'s "name" *')
+    slot = SlotFolder(line_pc.home / 'a slot\'s "name" *')
     assert flash(small.folder, target) == InstallError.exit_code
     assert f"graftline enroll {target} --keys DIR" in capsys.readouterr().err
     assert main(["enroll", target]) == 0

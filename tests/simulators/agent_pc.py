@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.agent.agent import Agent
 from deploy.agent.installation import Installation
 from deploy.flashing import prepared_delivery
-from deploy.transports.delivery import Delivery, FlashOptions
+from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.trust.enrolment import enroll_slot
 from deploy.trust.key_changes import NewKeys, make_keys
 from deploy.trust.key_repository import KeyRepository
@@ -41,7 +41,7 @@ class Workstation:
         enroll_slot(slot, root_to_carry(self.keys), target_name=name)
 
     @contextmanager
-    def delivery(self, package: Package) -> Iterator[Delivery]:
+    def delivery(self, package: Package) -> Iterator[PackageDelivery]:
         """Yield a signed release of a package."""
         with prepared_delivery(package, self.keys) as delivery:
             yield delivery
@@ -63,7 +63,7 @@ class AgentPc(SimTarget):
         return Agent(Installation(self.slot, make_installer=open_passing_installer))
 
     def bring(
-        self, delivery: Delivery, options: FlashOptions | None = None
+        self, delivery: PackageDelivery, options: FlashOptions | None = None
     ) -> FlashRequest:
         """Put a release into the inbox as a sender does, whole and at once."""
         request = delivery.request(options or FlashOptions())

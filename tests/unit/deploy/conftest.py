@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from models.package import Package
+from tests.simulators.agent_pc import AgentPc, Workstation
 from tests.simulators.packages import make_package
 from tests.simulators.target import SimTarget
-from tests.simulators.agent_pc import AgentPc, Workstation
 
 
 @pytest.fixture(scope="session")

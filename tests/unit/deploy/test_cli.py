@@ -35,13 +35,13 @@ def status(line_pc: SimTarget, *options: str) -> int:
     return cli.run_status(parse(cli.add_status_arguments, target, *options))
 
 
-def test_flash_takes_a_package_and_a_target() -> None:
-    args = parse(cli.add_flash_arguments, "package", "local:slot", "--json")
-    assert (args.package, args.target, args.json) == (
-        Path("package"),
-        "local:slot",
-        True,
-    )
+def test_flash_takes_a_package_and_targets() -> None:
+    args = parse(cli.add_flash_arguments, "package", "local:slot", "ssh://a", "--json")
+    assert args.package == Path("package")
+    assert args.targets == ["local:slot", "ssh://a"]
+    assert args.json
+    assert not args.no_wait
+    assert not args.dry_run
 
 
 def test_status_without_a_daemon_states_that_it_never_ran(

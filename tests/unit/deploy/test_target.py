@@ -54,7 +54,7 @@ def test_stick_is_a_target() -> None:
         ("ssh://line-3/", "", "line-3", None, DEFAULT_SLOT),
         ("ssh://pc@10.0.0.7:2222/srv/slot/", "pc", "10.0.0.7", 2222, "/srv/slot"),
         ("ssh://[fe80::1%eth0]:22/~/slot", "", "fe80::1%eth0", 22, "slot"),
-        ("ssh://a@b/srv/it's \"a\" $slot", "a", "b", None, "/srv/it's \"a\" $slot"),
+        ('ssh://a@b/srv/it\'s "a" $slot', "a", "b", None, '/srv/it\'s "a" $slot'),
     ],
 )
 def test_line_pc_behind_ssh_is_a_target(

@@ -51,9 +51,7 @@ def test_slot_alone_is_enough(tmp_path: Path) -> None:
         (('site = "plant"', 'site = "PLANT"'), "station.site"),
     ],
 )
-def test_fault_is_named(
-    tmp_path: Path, change: tuple[str, str], reason: str
-) -> None:
+def test_fault_is_named(tmp_path: Path, change: tuple[str, str], reason: str) -> None:
     with pytest.raises(ConfigError, match=r".") as caught:
         load_agent_settings(written(tmp_path, WHOLE.replace(*change)))
     assert reason in str(caught.value)

@@ -1,14 +1,17 @@
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy.agent.following import follow_entry
 from deploy.agent.lock import agent_lock
-from deploy.agent.step_log import AnyLine
 from models.errors import InstallError
 from models.inbox_files import ResultLine
 from models.package import Package
 from tests.simulators.agent_pc import AgentPc, Workstation
+
+if TYPE_CHECKING:
+    from deploy.agent.step_log import AnyLine
 
 
 def test_entry_is_installed_by_the_follower_where_no_agent_runs(

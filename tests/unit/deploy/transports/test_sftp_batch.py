@@ -16,13 +16,13 @@ def test_files_are_continued_where_the_line_pc_has_their_start() -> None:
 
 
 def test_entry_is_renamed_last() -> None:
-    files = [("metadata/1.root.json", "metadata/1.root.json"), ("/tmp/r", "request")]
+    files = [("metadata/1.root.json", "metadata/1.root.json"), ("/own/r", "request")]
     assert send_entry("/inbox", "one", files).splitlines() == [
         'cd "/inbox"',
         'mkdir ".partial-one"',
         'mkdir ".partial-one/metadata"',
         'put "metadata/1.root.json" ".partial-one/metadata/1.root.json"',
-        'put "/tmp/r" ".partial-one/request"',
+        'put "/own/r" ".partial-one/request"',
         'rename ".partial-one" "one"',
     ]
 

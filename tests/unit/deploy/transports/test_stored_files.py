@@ -1,6 +1,6 @@
 import hashlib
-from collections import namedtuple
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +13,12 @@ from tests.simulators.target import SimTarget
 CONTENT = b"a file of a package" * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 SIZES = {SHA256: len(CONTENT)}
-Usage = namedtuple("Usage", "total used free")
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
 
 
 def pool_file(line_pc: SimTarget) -> Path:
