@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need: a real broker, a real browser, what makes system calls
-# fail, the library of GigE Vision cameras with its bindings, and the tool that measures
-# what a systemd unit may do.
+# fail, the library of GigE Vision cameras with its bindings, an ssh server and client, and the
+# tool that measures what a systemd unit may do.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -11,6 +11,8 @@ has() { PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$1" >/dev/null; }
 has_mosquitto() { has mosquitto; }
 has_strace() { has strace; }
 has_systemd_analyze() { has systemd-analyze; }
+has_openssh_server() { has sshd; }
+has_openssh_client() { has ssh && has sftp; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 as_root=()
@@ -26,13 +28,13 @@ apt() {
         -o DPkg::Lock::Timeout=120 "$@" >/dev/null
 }
 
-# Debian starts mosquitto as a service. The tests start their own, and a broker
+# Debian starts mosquitto and sshd as services. The tests start their own, and a server
 # that nobody asked for must not stay on the machine.
-stop_system_broker() {
+stop_service() {
     if has systemctl; then
-        "${as_root[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 || true
+        "${as_root[@]}" systemctl disable --now "$1" >/dev/null 2>&1 || true
     elif has service; then
-        "${as_root[@]}" service mosquitto stop >/dev/null 2>&1 || true
+        "${as_root[@]}" service "$1" stop >/dev/null 2>&1 || true
     fi
 }
 
@@ -40,7 +42,8 @@ has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | gr
 
 missing() {
     local program package
-    for program in mosquitto chromium strace systemd-analyze; do
+    for program in mosquitto chromium strace systemd-analyze openssh-server \
+        openssh-client; do
         "has_${program//-/_}" || echo "$program"
     done
     for package in gir1.2-aravis-0.8 python3-gi; do
@@ -58,7 +61,8 @@ if may_install; then
         apt install --yes --no-install-recommends "${program/systemd-analyze/systemd}" ||
             true
     done
-    case $before in *mosquitto*) stop_system_broker ;; esac
+    case $before in *mosquitto*) stop_service mosquitto ;; esac
+    case $before in *openssh-server*) stop_service ssh ;; esac
 fi
 
 after=$(missing)
@@ -72,6 +76,7 @@ after=$(missing)
         strace) echo "  LEFT OUT: disks that fail, kill -9 at every call of a write" ;;
         chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
         gir1.2-aravis-0.8 | python3-gi) echo "  LEFT OUT: GigE Vision cameras ($program)" ;;
+        openssh-*) echo "  LEFT OUT: flashing over ssh ($program)" ;;
         systemd-analyze) echo "  LEFT OUT: what the service may do (systemd unit)" ;;
         esac
     done
