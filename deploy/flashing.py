@@ -27,10 +27,13 @@ from deploy.results import (
 )
 from deploy.status import read_status
 from deploy.target import FlashTarget, SshTarget, Target, UsbTarget, not_a_line_pc
-from deploy.transports.delivery import FlashOptions, PackageDelivery
-from deploy.transports.ssh import (
+from deploy.transports.delivery import (
+    FlashOptions,
+    PackageDelivery,
     SentFiles,
     describe_amount,
+)
+from deploy.transports.ssh import (
     follow,
     plan_transfer,
     read_remote_status,

@@ -56,8 +56,8 @@ def write_stick(
     folder = target.folder / STICK_FOLDER
     name, content = request_file(request)
     try:
-        for each in (folder, folder / METADATA_NAME, folder / FILES_NAME):
-            make_folder(each)
+        for part in ("", METADATA_NAME, FILES_NAME):
+            make_folder(folder / part)
         # A line PC takes nothing from a stick that is being written.
         (folder / name).unlink(missing_ok=True)
         fsync_folder(folder)
