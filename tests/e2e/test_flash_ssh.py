@@ -6,7 +6,6 @@ process, with the system's ssh and sftp.
 
 import json
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 from graftline import main
 from models.errors import InstallError
 from models.files import sha256_of
-from models.package import Package, list_files, write_manifest
+from models.package import Package
 from models.slot_files import SlotFolder
-from tests.simulators.packages import make_package
+from tests.simulators.packages import make_large_package, make_package
 from tests.simulators.sshd import SFTP, SSHD, UID, SimSshd
 from tests.waiting import until
 
@@ -47,14 +46,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Package]:
     """Build 1, and build 2 with a large file."""
     folder = tmp_path_factory.mktemp("packages")
     small = make_package(folder / "1", build=1)
-    large = make_package(folder / "2", build=2)
-    (large.folder / "reference.bin").write_bytes(secrets.token_bytes(LARGE_BYTES))
-    files = list_files(large.folder)
-    update = {"files": files}
-    return [
-        small,
-        write_manifest(large.folder, large.manifest.model_copy(update=update)),
-    ]
+    return [small, make_large_package(folder / "2", LARGE_BYTES, build=2)]
 
 
 def flash(*arguments: object) -> int:

@@ -169,6 +169,14 @@ def make_package(
     return write_manifest(folder, manifest.model_copy(update={"files": files}))
 
 
+def make_large_package(folder: Path, size_bytes: int, *, build: int = 1) -> Package:
+    """Write a package with one large file of random bytes, ``reference.bin``."""
+    package = make_package(folder, build=build)
+    write_atomically(folder / "reference.bin", os.urandom(size_bytes))
+    update = {"files": list_files(folder)}
+    return write_manifest(folder, package.manifest.model_copy(update=update))
+
+
 def make_tiled_package(folder: Path, schema_version: int = 2) -> Package:
     """Write a package that cuts frames into 2 x 3 tiles, and return it.
 
