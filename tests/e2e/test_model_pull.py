@@ -108,33 +108,31 @@ def test_desired_model_is_fetched_installed_and_reported(tmp_path: Path) -> None
 
 def test_certificate_of_the_agent_opens_its_two_topics_only(tmp_path: Path) -> None:
     plant = Authority(tmp_path / "plant")
+    other = StationTopics("plant", "line-1", "station-2")
     (tmp_path / "broker").mkdir()
-    with (
-        broker_of(tmp_path / "broker", plant) as broker,
-        Person(plant, broker, "plant/line-1/station-1/model") as agent,
-        Person(plant, broker, "plant/line-1/station-1") as daemon,
-        Person(plant, broker, "collector") as collector,
-    ):
-        assert agent.may_write(TOPICS.reported_model)
-        other = StationTopics("plant", "line-1", "station-2")
-        for topic in (
-            TOPICS.status,
-            TOPICS.ack,
-            TOPICS.desired_model,
-            TOPICS.camera("top", "alert"),
-            other.reported_model,
-            f"{TOPICS.root}/cmd/trigger",
+    with broker_of(tmp_path / "broker", plant) as broker:
+        # The broker ends a connection after a message that it denies.
+        # So another one reads.
+        with Person(plant, broker, "plant/line-1/station-1/model") as agent:
+            assert agent.may_write(TOPICS.reported_model)
+            for topic in (
+                TOPICS.status,
+                TOPICS.ack,
+                TOPICS.desired_model,
+                TOPICS.camera("top", "alert"),
+                other.reported_model,
+                f"{TOPICS.root}/cmd/trigger",
+            ):
+                assert not agent.may_write(topic), topic
+        with (
+            Person(plant, broker, "plant/line-1/station-1/model") as agent,
+            Person(plant, broker, "plant/line-1/station-1") as daemon,
+            Person(plant, broker, "collector") as collector,
         ):
-            assert not agent.may_write(topic), topic
-        # The broker ends the connection after a message that it denies.
-        agent.listen("#")
-        daemon.listen("#")
-        assert collector.may_write(other.desired_model)
-        assert collector.may_write(TOPICS.ack)
-        assert collector.may_write(TOPICS.desired_model)
-        assert until(
-            lambda: agent.received and daemon.received,
-            lambda: (agent.received, daemon.received),
-        )
-        assert [topic for topic, _ in agent.received] == [TOPICS.desired_model]
-        assert [topic for topic, _ in daemon.received] == [TOPICS.ack]
+            agent.listen("#")
+            daemon.listen("#")
+            topics = (other.desired_model, TOPICS.ack, TOPICS.desired_model)
+            assert all(map(collector.may_write, topics))
+            assert until(lambda: agent.received and daemon.received)
+            assert [topic for topic, _ in agent.received] == [TOPICS.desired_model]
+            assert [topic for topic, _ in daemon.received] == [TOPICS.ack]
