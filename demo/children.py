@@ -61,6 +61,14 @@ class StopRequest:
         self._is_set = True
 
 
+def _own_keys(log: Path) -> dict[str, str]:
+    """Return the variable that keeps the keys of the demo beside its logs.
+
+    Those of the person who runs it may need a passphrase.
+    """
+    return {"GRAFTLINE_KEYS": str(log.absolute().parents[1] / "keys")}
+
+
 @dataclass(frozen=True, slots=True)
 class ChildCommand:
     """A command as a person would type it.
@@ -109,7 +117,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **_own_keys(log)},
                 start_new_session=True,
             )
 

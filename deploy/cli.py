@@ -3,14 +3,16 @@
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from deploy.agent.agent import slot_not_writable
 from deploy.cli_trust import add_keys_options, keys_from
 from deploy.flashing import (
     error_of,
@@ -38,7 +40,7 @@ from deploy.target import (
 from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.transports.ssh import read_remote_sbom, roll_back_remote
 from deploy.trust.key_repository import KeyRepository
-from deploy.trust.local_keys import prepare_local
+from deploy.trust.local_keys import has_default_keys, prepare_local
 from models.errors import ExitCode, InstallError
 from models.golden import read_golden_set
 from models.package import Package, open_package, package_notices
@@ -127,7 +129,7 @@ def run_flash(args: argparse.Namespace) -> int:
     targets = [parse_target(text) for text in dict.fromkeys(args.targets)]
     package = _open(args.package)
     options = FlashOptions(wait=not args.no_wait, dry_run=args.dry_run)
-    with prepared_delivery(package, _keys(args, targets)) as delivery:
+    with _delivery(args, targets, package) as delivery:
         if len(targets) > 1:
             results = _flash_several(delivery, targets, options, args)
             if args.json:
@@ -146,13 +148,29 @@ def run_flash(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+@contextmanager
+def _delivery(
+    args: argparse.Namespace, targets: Sequence[Target], package: Package
+) -> Iterator[PackageDelivery]:
+    """Yield the release for all targets; nothing is signed for a dry run."""
+    if args.dry_run:
+        yield PackageDelivery(package, package.folder, b"")
+        return
+    with prepared_delivery(package, _keys(args, targets)) as delivery:
+        yield delivery
+
+
 def _keys(args: argparse.Namespace, targets: Sequence[Target]) -> KeyRepository:
-    """Return the keys to sign with; those of local slots alone are made here."""
-    local = [each for each in targets if isinstance(each, FlashTarget)]
-    if args.keys is None and len(local) == len(targets):
-        first = local[0]
+    """Return the keys to sign with; for local slots alone they are made here."""
+    first, *_ = targets
+    is_local = all(isinstance(each, FlashTarget) for each in targets)
+    has_keys = args.keys is not None or has_default_keys()
+    if has_keys or not is_local or not isinstance(first, FlashTarget):
+        return keys_from(args)
+    try:
         return prepare_local(first.slot, first.name, _print_step)
-    return keys_from(args)
+    except OSError as exc:
+        raise slot_not_writable(first.slot, exc) from exc
 
 
 def _flash_several(

@@ -151,6 +151,7 @@ def _flash_local(
         prepare_inbox(target.slot)
         if enrolment_of(target.slot) is None:
             enroll_slot(target.slot, delivery.root, target_name=target.name)
+            on_step(f"enrolled: {target.name} trusts these keys")
         report = installation.run(source, request, on_step, is_received=True)
     except OSError as exc:
         raise slot_not_writable(target.slot, exc) from exc

@@ -15,6 +15,11 @@ from deploy.trust.release import root_to_carry
 from models.slot_files import SlotFolder
 
 
+def has_default_keys() -> bool:
+    """Return whether there are keys in the default folder."""
+    return (default_keys_folder() / "repository").is_dir()
+
+
 def prepare_local(
     slot: SlotFolder,
     target_name: str,
@@ -38,7 +43,7 @@ def prepare_local(
         OSError: A folder cannot be written.
     """
     place = folder or default_keys_folder()
-    if folder is None and not (place / "repository").is_dir():
+    if folder is None and not has_default_keys():
         make_keys(NewKeys(place, secret=b""))
         on_step(f"keys: made in {place}, without a passphrase")
     keys = open_keys(place, passphrase)

@@ -95,11 +95,11 @@ class StaticServer:
         if self.dribbles_s:
             self._dribble(handler, content)
             return
-        handler.wfile.write(content)
         self.sent_bytes += len(content)
+        handler.wfile.write(content)
         while self.is_endless and not self._is_stopped.is_set():
-            handler.wfile.write(b"\0" * 65_536)
             self.sent_bytes += 65_536
+            handler.wfile.write(b"\0" * 65_536)
 
     def _dribble(self, handler: BaseHTTPRequestHandler, content: bytes) -> None:
         for byte in content:

@@ -35,6 +35,7 @@ VERBS_BY_USER = {
             "flash",
             "status",
             "rollback",
+            "agent",
             "selftest",
             "doctor",
             "run",
