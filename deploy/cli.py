@@ -41,6 +41,7 @@ from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.transports.ssh import read_remote_sbom, roll_back_remote
 from deploy.trust.key_repository import KeyRepository
 from deploy.trust.local_keys import has_default_keys, prepare_local
+from models.counted import counted
 from models.errors import ExitCode, InstallError
 from models.golden import read_golden_set
 from models.package import Package, open_package, package_notices
@@ -387,6 +388,24 @@ def _print_status(report: StatusReport) -> None:
         _print_line(
             f"  refused:  {refused.package} on {refused.at:%Y-%m-%d %H:%M} UTC: "
             f"{refused.reason}"
+        )
+    if report.health and report.health_age_s is not None:
+        health = report.health
+        old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
+        _print_line(
+            f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
+            f"reported {report.health_age_s:.0f} s ago{old}"
+        )
+        if health.reason:
+            _print_line(f"            {health.reason}")
+    else:
+        _print_line("  daemon:   has never run here")
+    if report.waiting:
+        _print_line(f"  inbox:    {counted(report.waiting, 'package')} waiting")
+    if (delivery := report.last_delivery) and delivery.exit_code:
+        _print_line(
+            f"  refused:  {delivery.at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"{delivery.message} {delivery.why}"
         )
     for fault in report.faults:
         _print_line(f"  FAULT: {fault}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deploy.agent.agent import slot_not_writable
+from deploy.agent.inbox import Inbox
 from deploy.agent.installation import Installation
 from deploy.agent.lock import prepare_inbox
 from deploy.installer import StepCallback
@@ -46,7 +47,7 @@ from deploy.trust.key_repository import KeyRepository
 from deploy.trust.release import root_to_carry, write_release
 from deploy.trust.sources import FolderSource
 from models.errors import ExitCode, GraftlineError, InstallError
-from models.inbox_files import ResultLine
+from models.inbox_files import InboxFolder, ResultLine
 from models.package import Package
 
 # Worth another try later, without a change by a person.
@@ -119,7 +120,12 @@ def read_target_status(target: Target) -> StatusReport:
     """
     match target:
         case FlashTarget():
-            return read_status(target)
+            inbox = Inbox(InboxFolder(target.slot.inbox))
+            update = {
+                "waiting": len(inbox.waiting()),
+                "last_delivery": inbox.last_result(),
+            }
+            return read_status(target).model_copy(update=update)
         case SshTarget():
             return read_remote_status(target)
         case UsbTarget():

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.errors import InstallError
+from models.inbox_files import ResultLine
 from models.manifest import MANIFEST_NAME
 from models.package import Package, read_manifest
 from models.slot_files import Health, Proof, RefusedPackage, RunMode
@@ -139,6 +140,10 @@ class StatusReport(_Report):
     proof: Proof | None = Field(default=None, description="Of the package in force.")
     health: Health | None = Field(default=None, description="The daemon's own report.")
     health_age_s: float | None = None
+    waiting: int = Field(default=0, ge=0, description="Entries of the inbox.")
+    last_delivery: ResultLine | None = Field(
+        default=None, description="Result of the entry that was taken last."
+    )
     faults: tuple[str, ...] = Field(default=(), description="What a person must fix.")
 
 

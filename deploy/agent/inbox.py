@@ -16,11 +16,13 @@ from models.errors import InstallError
 from models.files import fsync_folder, make_folder, read_regular, write_atomically
 from models.inbox_files import (
     FILES_NAME,
+    LOG_SUFFIX,
     REQUEST_MAX_BYTES,
     REQUEST_NAME,
     SCHEMA_VERSION,
     FlashRequest,
     InboxFolder,
+    ResultLine,
     is_digest,
     is_entry_id,
 )
@@ -79,6 +81,12 @@ class Inbox:
     def log(self, entry_id: str) -> StepLog:
         """Return the log of an entry."""
         return StepLog(self.folder.log(entry_id))
+
+    def last_result(self) -> ResultLine | None:
+        """Return the newest result; None where no entry was ever taken."""
+        logs = self.folder.root.glob(f"*{LOG_SUFFIX}")
+        results = [result for log in logs if (result := StepLog(log).result())]
+        return max(results, key=lambda result: result.at, default=None)
 
     def source(self, entry_id: str) -> EntrySource:
         """Return the release in an entry."""

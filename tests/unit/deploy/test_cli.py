@@ -18,6 +18,7 @@ from models.package import Package
 from models.slot_files import Health, ProofFile, read_file, write_file
 from models.trial_report import TrialPhase, TrialReport
 from tests.simulators import resealed
+from tests.simulators.agent_pc import AgentPc, Workstation
 from tests.simulators.resealed import reseal
 from tests.simulators.target import SimTarget
 
@@ -203,3 +204,26 @@ def test_package_of_an_earlier_version_passes_the_self_test_with_a_notice(
     printed = capsys.readouterr()
     assert json.loads(printed.out)["chosen"]
     assert "has no seal, because an earlier version packed it" in printed.err
+
+
+def test_status_shows_what_waits_and_why_the_last_package_was_refused(
+    agent_pc: AgentPc,
+    workstation: Workstation,
+    builds: list[Package],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Workstation.make(tmp_path / "other").delivery(builds[0]) as delivery:
+        agent_pc.bring(delivery)
+    agent_pc.agent.take_waiting()
+    with workstation.delivery(builds[0]) as delivery:
+        agent_pc.bring(delivery)
+    assert status(agent_pc) == 0
+    printed = capsys.readouterr().out
+    assert "inbox:    1 package waiting" in printed
+    assert "refused:  20" in printed
+    agent_pc.agent.take_waiting()
+    assert status(agent_pc) == 0
+    printed = capsys.readouterr().out
+    assert "waiting" not in printed
+    assert "refused:" not in printed
