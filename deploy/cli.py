@@ -404,7 +404,7 @@ def _print_status(report: StatusReport) -> None:
         _print_line(f"  inbox:    {counted(report.waiting, 'package')} waiting")
     if (delivery := report.last_delivery) and delivery.exit_code:
         _print_line(
-            f"  refused:  {delivery.at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"  inbox:    not installed at {delivery.at:%Y-%m-%d %H:%M:%S} UTC: "
             f"{delivery.message} {delivery.why}"
         )
     for fault in report.faults:

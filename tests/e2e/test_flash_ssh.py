@@ -116,6 +116,27 @@ def test_flash_without_waiting_leaves_an_entry_for_the_agent(
     assert slot.package_of(slot.current) == ""
 
 
+@pytest.mark.fault(54)
+def test_transfer_into_a_full_disk_fails_and_the_same_command_goes_on(
+    line_pc: SimSshd, packages: list[Package], capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = line_pc.target("full")
+    slot = SlotFolder(line_pc.home / "full")
+    assert main(["enroll", target]) == 0
+    capsys.readouterr()
+    line_pc.fill_disk(True)
+    assert flash(packages[1].folder, target, "--no-wait") == InstallError.exit_code
+    error = capsys.readouterr().err
+    assert "the transfer failed" in error
+    assert "full" in error
+    big = sha256_of(packages[1].folder / "reference.bin")
+    assert 0 < (slot.inbox / ".files" / big).stat().st_size < LARGE_BYTES
+    line_pc.fill_disk(False)
+    assert flash(packages[1].folder, target, "--no-wait") == 0
+    assert sha256_of(slot.inbox / ".files" / big) == big
+    assert 0 < line_pc.written_bytes(big)[-1] < LARGE_BYTES
+
+
 def test_several_targets_get_one_line_each(
     line_pc: SimSshd,
     packages: list[Package],

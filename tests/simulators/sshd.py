@@ -33,6 +33,7 @@ SSH, SFTP, KEYGEN = (shutil.which(each) for each in ("ssh", "sftp", "ssh-keygen"
 START_LIMIT_S = 10.0
 SEPARATION = Path("/run/sshd")  # where sshd locks itself in when it runs as root
 USER, UID = "line", 20_020
+FULL_BLOCKS = 2000  # of 512 bytes: the largest file that fits on a full disk
 PASSWD = Path("/etc/passwd")
 
 
@@ -119,6 +120,13 @@ class SimSshd:
         found = re.findall(rf'close ".*{name}" bytes read \d+ written (\d+)', log)
         return [int(each) for each in found]
 
+    def fill_disk(self, is_full: bool) -> None:
+        """Let transfers fail after a megabyte, or no longer."""
+        if is_full:
+            (self.home / "is-full").touch()
+        else:
+            (self.home / "is-full").unlink()
+
     def cut(self) -> None:
         """Kill every session, with the programs that it runs."""
         assert self._process is not None
@@ -150,7 +158,13 @@ class SimSshd:
             f'exec {shlex.quote(sys.executable)} -B -P -m graftline "$@"',
         )
         log = shlex.quote(str(self.home / "sftp.log"))
-        _write_script(programs / "sftp", f"exec {SFTP_SERVER} -e -l INFO 2>>{log}")
+        full = shlex.quote(str(self.home / "is-full"))
+        _write_script(
+            programs / "sftp",
+            # Without the signal, a write beyond the limit fails as on a full disk.
+            f"if [ -e {full} ]; then trap '' XFSZ; ulimit -f {FULL_BLOCKS}; fi\n"
+            f"exec {SFTP_SERVER} -e -l INFO 2>>{log}",
+        )
         (self.folder / "sshd_config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\n"
             f"HostKey {self.folder}/host_key\nPidFile {self.folder}/sshd.pid\n"

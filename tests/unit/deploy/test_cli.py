@@ -221,9 +221,9 @@ def test_status_shows_what_waits_and_why_the_last_package_was_refused(
     assert status(agent_pc) == 0
     printed = capsys.readouterr().out
     assert "inbox:    1 package waiting" in printed
-    assert "refused:  20" in printed
+    assert "inbox:    not installed at 20" in printed
     agent_pc.agent.take_waiting()
     assert status(agent_pc) == 0
     printed = capsys.readouterr().out
     assert "waiting" not in printed
-    assert "refused:" not in printed
+    assert "not installed" not in printed
