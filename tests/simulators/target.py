@@ -208,6 +208,10 @@ def _run_disturbed(verb: str, root: Path, folder: str, meter: StepMeter) -> None
         if package:
             assert verb == "flash"
             installer.flash(package)
+        elif verb == "take":
+            from tests.simulators.agent_pc import AgentPc
+
+            AgentPc(root).agent.take_waiting()
         else:
             assert verb == "rollback"
             installer.rollback()

@@ -1,0 +1,83 @@
+"""USB only, as two people type it: one on the workstation, one on the line PC."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.slot_files import SlotFolder
+from tests.command import environment, graftline
+from tests.simulators.packages import make_package
+from tests.waiting import until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The keys folder of the workstation."""
+    monkeypatch.setenv("GRAFTLINE_KEYS", str(tmp_path / "keys"))
+    return tmp_path / "keys"
+
+
+def test_stick_is_written_carried_and_installed(keys: Path, tmp_path: Path) -> None:
+    first = make_package(tmp_path / "first", build=1)
+    second = make_package(tmp_path / "second", build=2)
+    stick, slot = tmp_path / "stick", SlotFolder(tmp_path / "line-pc")
+    stick.mkdir()
+    made = graftline("keys", "init", "--no-passphrase", cwd=tmp_path)
+    assert made.code == 0, made.errors
+    root = graftline("keys", "show", "--root", "stick/root.json", cwd=tmp_path)
+    assert root.code == 0, root.errors
+    written = graftline("flash", first.folder, "usb:stick", cwd=tmp_path)
+    assert written.code == 0, written.errors
+    assert "graftline agent --slot DIR --from STICK" in written.output
+
+    take = ("agent", "--slot", "line-pc", "--from", "stick")
+    refused = graftline(*take, cwd=tmp_path)
+    assert refused.code == 8
+    assert "not enrolled" in refused.errors
+    enroll = ("enroll", "local:line-pc", "--root", "stick/root.json")
+    assert graftline(*enroll, cwd=tmp_path).code == 0
+    taken = graftline(*take, cwd=tmp_path)
+    assert taken.code == 0, taken.errors
+    assert "committed" in taken.output
+    assert "self-test" in taken.errors
+    assert slot.package_of(slot.current) == first.sha256
+    (result,) = (stick / "graftline").glob("result-*.json")
+    assert json.loads(result.read_text())["exit_code"] == 0
+
+    # The service takes a stick that is mounted below a watched folder.
+    command = [sys.executable, "-m", "graftline", "agent", "--slot", "line-pc"]
+    command += ["--watch", str(tmp_path)]
+    with (tmp_path / "agent.log").open("wb") as log:
+        service = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=log)
+    try:
+        again = graftline("flash", second.folder, "usb:stick", cwd=tmp_path)
+        assert again.code == 0, again.errors
+        until(
+            lambda: slot.package_of(slot.current) == second.sha256,
+            (tmp_path / "agent.log").read_text,
+            60,
+        )
+        busy = graftline("agent", "--slot", "line-pc", "--once", cwd=tmp_path)
+        assert busy.code == 8
+        assert "busy" in busy.errors
+    finally:
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(20) == 0, (tmp_path / "agent.log").read_text()
+
+
+@pytest.mark.fault(53)
+def test_two_flashes_of_local_slots_at_once(keys: Path, tmp_path: Path) -> None:
+    package = make_package(tmp_path / "package")
+    targets = [f"local:{tmp_path / name}" for name in ("a", "b")]
+    answer = graftline("flash", package.folder, *targets, "--json", cwd=tmp_path)
+    assert answer.code == 0, answer.errors
+    results = answer.json["results"]
+    assert [each["outcome"] for each in results] == ["committed", "committed"]
+    one = graftline("flash", package.folder, *targets[:1], "--json", cwd=tmp_path)
+    assert one.json["outcome"] == "already-in-force"
