@@ -152,6 +152,9 @@ class ModelPull:
                 self._serve(pauses)
             except ConnectionLostError as exc:
                 logger.warning("broker_lost why=%s", exc)
+            # The top of the thread, which must live as long as the agent.
+            except Exception:
+                logger.exception("model_pull_failed")
             self._stop.wait(pauses.next_s())
 
     def _serve(self, pauses: Backoff) -> None:

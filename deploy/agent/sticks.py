@@ -29,7 +29,7 @@ def queue_stick(agent: Agent, stick: Path) -> FlashRequest:
         OSError: The inbox cannot be written.
     """
     folder = release_on(stick)
-    if not folder.is_dir():
+    if folder.is_symlink() or not folder.is_dir():
         raise InstallError(
             f"{stick}: there is no release.",
             why=f"Expected the folder {folder}.",
@@ -49,7 +49,7 @@ def queue_new_stick(agent: Agent, mount: Path) -> FlashRequest | None:
     with suppress(OSError):
         for stick in [mount, *sorted(mount.iterdir())]:
             folder = release_on(stick)
-            if not (folder / REQUEST_NAME).is_file():
+            if folder.is_symlink() or not (folder / REQUEST_NAME).is_file():
                 continue
             try:
                 request = read_request(folder)

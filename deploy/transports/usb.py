@@ -30,7 +30,10 @@ METADATA_MAX_BYTES = 64 << 20  # of our own release
 
 
 def release_on(stick: Path) -> Path:
-    """Return the release on a stick; ``graftline`` itself may be given too."""
+    """Return the release on a stick; ``graftline`` itself may be given too.
+
+    It may be a link, which no caller may follow: the result is written there.
+    """
     if stick.name != STICK_FOLDER and not (stick / REQUEST_NAME).exists():
         return stick / STICK_FOLDER
     return stick

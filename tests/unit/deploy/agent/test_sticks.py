@@ -124,3 +124,14 @@ def test_links_on_a_stick_are_not_followed(agent_pc: AgentPc, stick: Path) -> No
     path.rename(outside)
     path.symlink_to(outside)
     assert take(agent_pc, stick).exit_code == InstallError.exit_code
+
+
+@pytest.mark.fault(52)
+def test_stick_whose_release_is_a_link_is_not_taken(
+    agent_pc: AgentPc, stick: Path, tmp_path: Path
+) -> None:
+    release_on(stick).rename(tmp_path / "elsewhere")
+    (stick / "graftline").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InstallError, match="there is no release"):
+        queue_stick(agent_pc.agent, stick)
+    assert queue_new_stick(agent_pc.agent, stick) is None
