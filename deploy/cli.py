@@ -1,7 +1,6 @@
 """The verbs ``flash``, ``status``, ``rollback`` and ``selftest``."""
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.agent.agent import slot_not_writable
+from deploy.cli_trial import add_again_argument, add_trial_arguments
 from deploy.cli_trust import add_keys_options, keys_from
 from deploy.flashing import (
     error_of,
@@ -39,6 +39,7 @@ from deploy.target import (
 )
 from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.transports.ssh import read_remote_sbom, roll_back_remote
+from deploy.trial import summary
 from deploy.trust.key_repository import KeyRepository
 from deploy.trust.local_keys import has_default_keys, prepare_local
 from models.counted import counted
@@ -79,49 +80,20 @@ def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
         default=8,
         help="targets at the same time (default %(default)s)",
     )
+    add_trial_arguments(parser)
+    add_again_argument(parser)
     _add_json(parser)
 
 
-def add_trial_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of a trial, see ``trial_settings``."""
-    default = TrialSettings()
-    parser.add_argument(
-        "--trial-frames",
-        type=_count,
-        default=default.frames,
-        metavar="N",
-        help="frames of the trial: the old model decides half of them, then the new "
-        "one (default %(default)s; with 0 and --trial-minutes 0 there is no trial)",
-    )
-    parser.add_argument(
-        "--trial-minutes",
-        type=_quantity,
-        default=default.seconds / 60,
-        metavar="N",
-        help="shortest time of the trial (default %(default)g)",
-    )
-    parser.add_argument(
-        "--trial-slower",
-        type=_quantity,
-        default=default.slower_max,
-        metavar="TIMES",
-        help="how many times as long the new model may take for a frame "
-        "(default %(default)g)",
-    )
-    parser.add_argument(
-        "--again",
-        action="store_true",
-        help="try a package that was rolled back here before",
-    )
-
-
-def trial_settings(args: argparse.Namespace) -> TrialSettings:
-    """Return the settings that the arguments name."""
-    return TrialSettings(
-        frames=args.trial_frames,
-        seconds=args.trial_minutes * 60,
-        slower_max=args.trial_slower,
-        tries_again=args.again,
+def flash_options(args: argparse.Namespace) -> FlashOptions:
+    """Return the options of a flash that the arguments name."""
+    return FlashOptions(
+        wait=not args.no_wait,
+        dry_run=args.dry_run,
+        again=args.again,
+        trial_frames=args.trial_frames,
+        trial_minutes=args.trial_minutes,
+        trial_slower=args.trial_slower,
     )
 
 
@@ -129,7 +101,7 @@ def run_flash(args: argparse.Namespace) -> int:
     """Put a package in force on line PCs."""
     targets = [parse_target(text) for text in dict.fromkeys(args.targets)]
     package = _open(args.package)
-    options = FlashOptions(wait=not args.no_wait, dry_run=args.dry_run)
+    options = flash_options(args)
     with _delivery(args, targets, package) as delivery:
         if len(targets) > 1:
             results = _flash_several(delivery, targets, options, args)
@@ -143,6 +115,8 @@ def run_flash(args: argparse.Namespace) -> int:
         return _print_json(result.report or result)
     if result.report:
         _print_modes(result.report.proof)
+        if result.report.trial:
+            _print_line(f"trial: {result.report.trial}")
     _print_line(result.message)
     if result.previous:
         _print_line(f"previous: {result.previous}")
@@ -286,24 +260,6 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
-    """Return a whole number that is not negative."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def _quantity(text: str) -> float:
-    """Return a finite number that is not negative."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return number
-
-
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON on stdout, and nothing else"
@@ -389,17 +345,6 @@ def _print_status(report: StatusReport) -> None:
             f"  refused:  {refused.package} on {refused.at:%Y-%m-%d %H:%M} UTC: "
             f"{refused.reason}"
         )
-    if report.health and report.health_age_s is not None:
-        health = report.health
-        old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
-        _print_line(
-            f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
-            f"reported {report.health_age_s:.0f} s ago{old}"
-        )
-        if health.reason:
-            _print_line(f"            {health.reason}")
-    else:
-        _print_line("  daemon:   has never run here")
     if report.waiting:
         _print_line(f"  inbox:    {counted(report.waiting, 'package')} waiting")
     if (delivery := report.last_delivery) and delivery.exit_code:

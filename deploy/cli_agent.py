@@ -15,6 +15,7 @@ from deploy.agent.model_pull import ModelPull, PullPlan
 from deploy.agent.service import serve, stopped_by_sigterm
 from deploy.agent.step_log import AnyLine
 from deploy.agent.sticks import leave_result, queue_stick
+from deploy.cli_trial import add_trial_arguments, trial_settings
 from deploy.transports.ssh_errors import error_of_code
 from deploy.transports.stored_files import find_missing
 from deploy.trust.enrolment import require_enrolment
@@ -74,12 +75,14 @@ def add_agent_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="also take sticks that are mounted at or below this folder",
     )
+    add_trial_arguments(parser)
 
 
 def run_agent(args: argparse.Namespace) -> int:
     """Run the agent of a slot, or one of its single tasks."""
     settings = _settings(args)
-    agent = Agent(Installation(SlotFolder(settings.slot)))
+    slot = SlotFolder(settings.slot)
+    agent = Agent(Installation(slot, trial=trial_settings(args)))
     try:
         if args.missing:
             return _print_missing(agent, is_dry_run=args.dry_run)

@@ -70,6 +70,11 @@ class FlashRequest(_File):
     trial_minutes: float | None = Field(
         default=None, ge=0, description="Shortest trial; null: the line PC's own."
     )
+    trial_slower: float | None = Field(
+        default=None,
+        ge=0,
+        description="Largest factor of the latency; null: the line PC's own.",
+    )
 
 
 class StepLine(_File):

@@ -36,6 +36,9 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "inbox-result": inbox_files.ResultLine,
     "inbox-wanted": inbox_files.WantedFiles,
     "inbox-missing": inbox_files.MissingFiles,
+    "slot-trial": slot_files.TrialOrder,
+    "slot-trial-starts": slot_files.TrialStarts,
+    "slot-refused": slot_files.RefusedFile,
 }
 
 

@@ -12,10 +12,11 @@
         trial.json          order to try the package of that link (TrialOrder)
         refused.json        packages that a trial rolled back (RefusedFile)
         health.json         status of the daemon (Health)
+        trial-starts.json   starts of the daemon in a trial (TrialStarts)
         inbox/              packages that wait, see ``models.inbox_files``
 
-``deploy`` writes all but the last two; ``edge`` writes only those. The contract is
-these files: neither imports the other.
+``edge`` writes ``health.json`` and ``trial-starts.json``, ``deploy`` all others. The
+contract is these files: neither imports the other.
 """
 
 import logging
@@ -233,6 +234,21 @@ class SlotFolder:
     def inbox(self) -> Path:
         """Folder of the packages that wait to be installed."""
         return self.root / "inbox"
+
+    @property
+    def trial_order(self) -> Path:
+        """``trial.json``."""
+        return self.root / "trial.json"
+
+    @property
+    def trial_starts(self) -> Path:
+        """``trial-starts.json``."""
+        return self.root / "trial-starts.json"
+
+    @property
+    def refused(self) -> Path:
+        """``refused.json``."""
+        return self.root / "refused.json"
 
     def package_of(self, link: Path) -> str:
         """Return the SHA-256 that a link names; empty without a link.

@@ -2,12 +2,18 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from deploy.installer import Installer, StepCallback, open_installer
+from deploy.installer import (
+    DEFAULT_TRIAL,
+    Installer,
+    StepCallback,
+    open_installer,
+)
 from deploy.results import FlashReport
 from deploy.target import FlashTarget
 from deploy.transports.stored_files import StoredFiles
+from deploy.trial import TrialSettings
 from deploy.trust.sources import ReleaseSource
 from deploy.trust.verification import receive_package
 from models.errors import InstallError
@@ -30,11 +36,27 @@ class Installation:
         slot: The slot.
         target_name: What reports call it; empty: ``local:`` and its folder.
         make_installer: Returns the installer of a target.
+        trial: How packages are tried where a request leaves it open.
     """
 
     slot: SlotFolder
     target_name: str = ""
     make_installer: InstallerFactory = open_installer
+    trial: TrialSettings = DEFAULT_TRIAL
+
+    @property
+    def target(self) -> FlashTarget:
+        """The slot, as reports name it."""
+        name = self.target_name or f"local:{self.slot.root}"
+        return FlashTarget(name, self.slot)
+
+    def resume(self, on_step: StepCallback) -> FlashReport | None:
+        """Go on with a trial that was interrupted; None: there is none.
+
+        Raises:
+            InstallError: The trial was bad; the old package is still in force.
+        """
+        return self.make_installer(self.target, on_step).resume(self.trial)
 
     def run(
         self,
@@ -63,8 +85,6 @@ class Installation:
             make_folder(pool)
         shutil.rmtree(into, ignore_errors=True)  # of an attempt that was interrupted
         stored = StoredFiles(self.slot.store)
-        name = self.target_name or f"local:{self.slot.root}"
-        target = FlashTarget(name, self.slot)
         on_step(f"verify: release {source.name}")
         with receive_package(
             self.slot,
@@ -74,7 +94,8 @@ class Installation:
             stored.find,
             partial=pool,
         ) as package:
-            report = self.make_installer(target, on_step).flash(package)
+            installer = self.make_installer(self.target, on_step)
+            report = installer.flash(package, trial_of(request, self.trial))
             for sha256 in digests_of_files(package).values():
                 (inbox.pool / sha256).unlink(missing_ok=True)
         return report
@@ -90,3 +111,19 @@ class Installation:
             and record.state is SlotState.ROLLED_BACK
             and record.package_sha256 == request.package_sha256
         )
+
+
+def trial_of(request: FlashRequest, default: TrialSettings) -> TrialSettings:
+    """Return how the package of a request is tried.
+
+    Args:
+        default: For what the request leaves open.
+    """
+    settings = replace(default, tries_again=request.again)
+    if request.trial_frames is not None:
+        settings = replace(settings, frames=request.trial_frames)
+    if request.trial_minutes is not None:
+        settings = replace(settings, seconds=request.trial_minutes * 60)
+    if request.trial_slower is not None:
+        settings = replace(settings, slower_max=request.trial_slower)
+    return settings

@@ -72,11 +72,23 @@ def serve(agent: Agent, watched: Sequence[Path], puller: Puller | None = None) -
                 )
             logger.info("agent_started slot=%s", agent.slot.root)
             agent.inbox.clean()
+            _go_on(agent)
             while True:
                 _turn(agent, watched, puller)
                 time.sleep(POLL_S)
     except OSError as exc:
         raise slot_not_writable(agent.slot, exc) from exc
+
+
+def _go_on(agent: Agent) -> None:
+    """End a trial that a restart interrupted, before the inbox is looked at."""
+    try:
+        report = agent.installation.resume(lambda step: logger.info("step %s", step))
+    except InstallError as exc:
+        logger.warning("trial_failed why=%s", exc)
+        return
+    if report is not None:
+        logger.info("trial_done package=%s", report.package)
 
 
 def _turn(agent: Agent, watched: Sequence[Path], puller: Puller | None) -> None:

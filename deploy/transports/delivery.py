@@ -31,6 +31,7 @@ class FlashOptions:
         again: Also a package that a trial has refused before.
         trial_frames: Frames of the trial; None: the line PC's own number.
         trial_minutes: Its shortest time; None: the line PC's own.
+        trial_slower: How many times as long the new model may take; None: the same.
     """
 
     wait: bool = True
@@ -38,6 +39,7 @@ class FlashOptions:
     again: bool = False
     trial_frames: int | None = None
     trial_minutes: float | None = None
+    trial_slower: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class PackageDelivery:
             again=options.again,
             trial_frames=options.trial_frames,
             trial_minutes=options.trial_minutes,
+            trial_slower=options.trial_slower,
         )
 
 

@@ -16,7 +16,12 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-from deploy.installer import Installer, StepCallback, open_installer
+from deploy.installer import (
+    DEFAULT_TRIAL,
+    Installer,
+    StepCallback,
+    open_installer,
+)
 from deploy.results import FlashReport
 from deploy.selftest.process import Selftest
 from deploy.store import PackageStore

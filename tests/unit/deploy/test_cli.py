@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from deploy import cli
+from deploy.agent.installation import trial_of
 from deploy.refused import RefusedPackages
 from deploy.trial import TrialSettings
 from models.errors import InstallError, PackageError
+from models.inbox_files import FlashRequest
 from models.manifest import VariantName
 from models.package import Package
 from models.slot_files import Health, ProofFile, read_file, write_file
@@ -108,6 +110,22 @@ def test_status_names_refused_variants_the_trial_and_refused_packages(
     assert "the old model is back: it failed" in capsys.readouterr().out
 
 
+def settings_on_the_line_pc(args: argparse.Namespace) -> TrialSettings:
+    """Return how the agent tries a package that was sent with these arguments."""
+    options = cli.flash_options(args)
+    request = FlashRequest(
+        id="one",
+        package_sha256="0" * 64,
+        at=datetime.now(UTC),
+        again=options.again,
+        trial_frames=options.trial_frames,
+        trial_minutes=options.trial_minutes,
+        trial_slower=options.trial_slower,
+    )
+    sent = FlashRequest.model_validate_json(request.model_dump_json())
+    return trial_of(sent, TrialSettings())
+
+
 def test_arguments_of_flash_are_the_settings_of_the_trial(tmp_path: Path) -> None:
     typed = [
         "--trial-frames",
@@ -119,11 +137,11 @@ def test_arguments_of_flash_are_the_settings_of_the_trial(tmp_path: Path) -> Non
         "--again",
     ]
     args = parse(cli.add_flash_arguments, tmp_path, "local:here", *typed)
-    assert cli.trial_settings(args) == TrialSettings(
+    assert settings_on_the_line_pc(args) == TrialSettings(
         frames=7, seconds=30, slower_max=3, tries_again=True
     )
     args = parse(cli.add_flash_arguments, tmp_path, "local:here")
-    assert cli.trial_settings(args) == TrialSettings()
+    assert settings_on_the_line_pc(args) == TrialSettings()
 
 
 @pytest.mark.parametrize(
