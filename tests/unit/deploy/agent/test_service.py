@@ -9,6 +9,7 @@ import pytest
 
 from deploy.agent import service
 from deploy.agent.agent import Agent
+from deploy.agent.installation import Installation
 from deploy.agent.lock import agent_lock
 from deploy.agent.service import serve, stopped_by_sigterm
 from deploy.target import UsbTarget
@@ -85,6 +86,29 @@ def test_installation_that_sigterm_ends_is_done_after_the_next_start(
     if log.result() is None:
         assert agent_pc.agent.inbox.waiting() == [request.id]
         assert [each.exit_code for each in agent_pc.agent.take_waiting()] == [0]
+    assert agent_pc.current() == builds[0].sha256
+
+
+def test_trial_that_a_restart_interrupted_ends_before_the_inbox_is_looked_at(
+    agent_pc: AgentPc,
+    workstation: Workstation,
+    builds: list[Package],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "POLL_S", 0.01)
+    with workstation.delivery(builds[0]) as delivery:
+        agent_pc.bring(delivery)
+    waiting: list[list[str]] = []
+
+    def bad_trial(installation: Installation, on_step: object) -> None:
+        waiting.append(agent_pc.agent.inbox.waiting())
+        raise InstallError("the trial was bad")
+
+    monkeypatch.setattr(Installation, "resume", bad_trial)
+    stop_when(lambda: agent_pc.agent.inbox.waiting() == [])
+    with stopped_by_sigterm():
+        serve(agent_pc.agent, [])
+    assert [len(each) for each in waiting] == [1]
     assert agent_pc.current() == builds[0].sha256
 
 
