@@ -150,6 +150,12 @@ class Shadow:
         self._jobs.put_nowait(job)
 
     def _run(self) -> None:
+        self._work()
+        # Without these the models stay in memory until a search for cycles.
+        self._requests.clear()
+        self._on_result, self._on_fault = _forget, _forget
+
+    def _work(self) -> None:
         while not self._stop.is_set():
             try:
                 job = self._jobs.get(timeout=POLL_S)
@@ -182,6 +188,10 @@ class Shadow:
         height_px, width_px = job.pixels.shape[:2]
         kept = regions.filter(found, width_px, height_px)
         return ShadowResult(len(kept) > 0, latency_ns)
+
+
+def _forget(*_: object) -> None:
+    """Take the place of the callbacks of a trial that has ended."""
 
 
 def _ignore() -> None:

@@ -1,7 +1,9 @@
 """A trial in the pipeline: who decides which frame, what is counted, how it ends."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -275,6 +277,21 @@ def test_end_of_a_trial_waits_for_no_frame_of_the_shadow(line: Line) -> None:
     assert time.monotonic() - started < STOP_LIMIT_S / 2
     assert line.show() == [1]
     leave.set()
+
+
+def test_model_that_was_rolled_back_is_released_without_a_search_for_cycles(
+    line: Line,
+) -> None:
+    line.start_trial()
+    line.show(20)
+    detector = weakref.ref(line.new.detector)
+    del line.new
+    gc.disable()
+    try:
+        line.end_trial(OLD)
+        until(lambda: detector() is None)
+    finally:
+        gc.enable()
 
 
 def test_model_that_is_switched_by_hand_ends_the_trial(line: Line) -> None:
