@@ -25,6 +25,7 @@ ALIKE = {
     "shadow_latency_frames": 50,
     "shadow_latency_ms_p50": 10.0,
 }
+SLOWER = {"latency_ms_p50": 15.0, "shadow_latency_ms_p50": 15.0}  # as allowed
 OBSERVED, DECIDED = TrialPhase.OBSERVE, TrialPhase.DECIDE
 
 
@@ -157,8 +158,8 @@ def test_phase_that_the_daemon_has_not_yet_reached_is_waited_for() -> None:
             id="slower-but-fast",
         ),
         pytest.param(
-            {"new": {"frames": 150, "frames_dropped": 37}},
-            {"new": {"frames": 150, "frames_dropped": 38}},
+            {"new": {**SLOWER, "frames": 150, "frames_dropped": 37}},
+            {"new": {**SLOWER, "frames": 150, "frames_dropped": 38}},
             "keeps 3.8 frames/s, the model in force 5.0, and 20% of the frames",
             id="drops",
         ),
@@ -188,7 +189,9 @@ def test_limit_holds_up_to_its_value_and_rolls_back_beyond(
         pytest.param(
             {"new": {"latency_ms_p50": 90.0, "latency_frames": 19}}, id="latency"
         ),
-        pytest.param({"new": {"frames": 59, "frames_dropped": 500}}, id="drops"),
+        pytest.param(
+            {"new": {**SLOWER, "frames": 59, "frames_dropped": 500}}, id="drops"
+        ),
         pytest.param({"rss_bytes": 9 << 30, "rss_bytes_before": 0}, id="memory"),
     ],
 )
@@ -219,7 +222,11 @@ def test_program_that_takes_the_processor_in_one_phase_is_not_the_models_fault()
     None
 ):
     busy = report(
-        new={"latency_ms_p50": 40.0, "shadow_latency_ms_p50": 12.0},
+        new={
+            "latency_ms_p50": 40.0,
+            "shadow_latency_ms_p50": 12.0,
+            "frames_dropped": 300,
+        },
         old={"latency_ms_p50": 10.0, "shadow_latency_ms_p50": 45.0},
     )
     assert times_slower(busy) == pytest.approx(1.03, abs=0.01)
