@@ -195,6 +195,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         VerbGroup.FLOOR,
+        "fleet",
+        "deploy.cli_fleet",
+        "edge,deploy",
+        "flash all line PCs in waves, and show their states",
+    ),
+    Verb(
+        VerbGroup.FLOOR,
         "broker-config",
         "deploy.cli_broker",
         "edge,deploy",

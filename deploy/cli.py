@@ -29,6 +29,7 @@ from deploy.results import (
     TargetResult,
 )
 from deploy.sbom import read_sbom
+from deploy.status import HEALTH_IS_OLD_S
 from deploy.target import (
     FlashTarget,
     SshTarget,
@@ -50,7 +51,6 @@ from models.shown_text import on_one_line
 from models.slot_files import Proof
 from models.trial_report import TrialPhase, TrialReport
 
-HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
 PARALLEL_MAX = 64
 
 

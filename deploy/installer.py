@@ -24,7 +24,13 @@ from deploy.links import (
     switch_link,
 )
 from deploy.refused import RefusedPackages
-from deploy.results import FlashOutcome, FlashReport, PackageName, RollbackReport
+from deploy.results import (
+    OPERATOR_ROLLBACK,
+    FlashOutcome,
+    FlashReport,
+    PackageName,
+    RollbackReport,
+)
 from deploy.selftest.process import Selftest
 from deploy.slots import SlotEvent, is_at_rest
 from deploy.store import PackageStore
@@ -164,8 +170,7 @@ class Installer:
             before = self._name_of(current)
             if before:
                 switch_link(self.slot, self.slot.previous, current)
-            reason = "Asked for by an operator."
-            self.journal.record(SlotEvent.ROLLBACK_ASKED, current, reason)
+            self.journal.record(SlotEvent.ROLLBACK_ASKED, current, OPERATOR_ROLLBACK)
             return RollbackReport(
                 target=self.target.name,
                 current=PackageName.of(previous),

@@ -13,6 +13,7 @@ from models.slot_files import Health, Proof, RefusedPackage, RunMode
 from models.slot_states import SlotState
 
 SHOWN_FAULTS = 3
+OPERATOR_ROLLBACK = "Asked for by an operator."  # reason of the state
 
 
 class _Report(BaseModel):

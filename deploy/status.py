@@ -20,6 +20,7 @@ from models.slot_files import (
 )
 from models.slot_states import SlotState
 
+HEALTH_IS_OLD_S = 30.0  # the daemon writes health.json every few seconds
 FLASH_AGAIN = "Fix: Flash the package again."
 
 

@@ -1,0 +1,1 @@
+"""All line PCs of a plant: the inventory, flashing in waves, and their states."""
