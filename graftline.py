@@ -195,6 +195,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         VerbGroup.FLOOR,
+        "wheelhouse",
+        "deploy.cli_provision",
+        "edge,deploy",
+        "pack all that a line PC without Internet needs",
+    ),
+    Verb(
+        VerbGroup.FLOOR,
         "fleet",
         "deploy.cli_fleet",
         "edge,deploy",

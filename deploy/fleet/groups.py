@@ -56,7 +56,7 @@ class Groups:
 
     Attributes:
         hosts: Each host in the order of the file, with its own variables.
-        variables: Of each group.
+        variables: Each group's own.
         parents: Groups that a group is a child of.
         groups_of: Groups that list a host.
         faults: Everything that is wrong.

@@ -109,7 +109,7 @@ def choose_pcs(pcs: Sequence[FleetPc], names: Sequence[str]) -> tuple[FleetPc, .
     """Return the PCs with one of these names, or in one of these groups.
 
     Args:
-        names: Of PCs or groups; none = all PCs.
+        names: PCs or groups; none = all PCs.
 
     Raises:
         ConfigError: No PC and no group has the name.

@@ -62,6 +62,8 @@ SKELETON = {
     "deploy/cli_trust.py": "",
     "deploy/installer.py": "import deploy.trust.client",
     "deploy/links.py": "",
+    "deploy/provision/__init__.py": "",
+    "deploy/provision/pip_runs.py": "import subprocess",
     "deploy/slots.py": "",
     "deploy/trust/__init__.py": "",
     "deploy/trust/client.py": "import securesystemslib, tuf",

@@ -42,7 +42,13 @@ DOORS = {
     "openvino": ("models.openvino_runtime",),
     "onnxruntime": ("models.onnx_runtime",),
     "paho": ("models.mqtt_session",),
-    "subprocess": ("deploy.transports.openssh", "deploy.selftest", "demo"),
+    "subprocess": (
+        "deploy.provision.pip_runs",
+        "deploy.selftest",
+        "deploy.transports.openssh",
+        "deploy.templates.provision.install",  # runs alone, on a line PC
+        "demo",
+    ),
     "tuf": ("deploy.trust",),
     "securesystemslib": ("deploy.trust",),
 }
@@ -52,7 +58,12 @@ OTHER_WAYS_TO_START_A_PROGRAM = (
 )
 # Not called cli, and yet they talk to a person: the one command, and what stands
 # behind `make schemas` and `make pretrain`.
-TALKERS = {"graftline.py", "models/schemas.py", "pretraining/pretrain.py"}
+TALKERS = {
+    "deploy/templates/provision/install.py",  # runs alone, on a line PC
+    "graftline.py",
+    "models/schemas.py",
+    "pretraining/pretrain.py",
+}
 ENDLESS_WAITS = {"get", "join", "wait"}
 
 

@@ -1,0 +1,1 @@
+"""Setting up the software of a line PC without Internet: wheelhouse and installer."""

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Sets up a line PC from this folder, without a network.
+#   sudo sh install.sh --station plant/line-1/station-1 --broker 10.0.0.5
+# install.py --help describes the options.
+set -eu
+folder=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+version=$(sed -n 's/^  "python": "\([0-9.]*\)",$/\1/p' "$folder/manifest.json")
+for python in "python$version" python3; do
+    if command -v "$python" >/dev/null 2>&1; then
+        exec "$python" -I "$folder/install.py" "$@"
+    fi
+done
+echo "error: this PC has no Python $version." >&2
+echo "  Fix: install it (Debian: the package python3), or pack a wheelhouse for its" >&2
+echo "  version: graftline wheelhouse --for PYTHON,PLATFORM" >&2
+exit 8
