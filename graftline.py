@@ -202,6 +202,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         VerbGroup.FLOOR,
+        "provision",
+        "deploy.cli_provision",
+        "edge,deploy",
+        "set up a line PC from a wheelhouse, or update it",
+    ),
+    Verb(
+        VerbGroup.FLOOR,
         "fleet",
         "deploy.cli_fleet",
         "edge,deploy",

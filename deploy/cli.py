@@ -131,12 +131,17 @@ def _delivery(
     if args.dry_run:
         yield PackageDelivery(package, package.folder, b"")
         return
-    with prepared_delivery(package, _keys(args, targets)) as delivery:
+    with prepared_delivery(package, keys_for(args, targets)) as delivery:
         yield delivery
 
 
-def _keys(args: argparse.Namespace, targets: Sequence[Target]) -> KeyRepository:
-    """Return the keys to sign with; for local slots alone they are made here."""
+def keys_for(args: argparse.Namespace, targets: Sequence[Target]) -> KeyRepository:
+    """Return the keys to sign with; for local slots alone they are made here.
+
+    Raises:
+        ConfigError: There are none, or they cannot be used.
+        InstallError: The first slot trusts other keys, or cannot be written.
+    """
     first, *_ = targets
     is_local = all(isinstance(each, FlashTarget) for each in targets)
     has_keys = args.keys is not None or has_default_keys()

@@ -7,13 +7,19 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from deploy.cli import keys_for
+from deploy.cli_trust import add_keys_options
+from deploy.flashing import prepared_delivery
 from deploy.fleet.inventory import FleetPc, choose_pcs, read_inventory
-from deploy.fleet.line_pcs import LinePcFlash, look_at_line_pc
+from deploy.fleet.line_pcs import LinePcFlash, is_there, look_at_line_pc
 from deploy.fleet.look import read_fleet
 from deploy.fleet.reports import FleetReport, FleetStatus, PcResult
 from deploy.fleet.rollout import FleetFlash
 from deploy.fleet.state import FleetState, SeenPc, operator_name
 from deploy.results import PackageName
+from deploy.target import parse_target
+from deploy.transports.delivery import FlashOptions
+from deploy.trust.key_repository import KeyRepository
 from models.counted import counted
 from models.errors import ExitCode
 from models.golden import read_golden_set
@@ -41,6 +47,12 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
     )
     flash.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
     _add_shared_arguments(flash)
+    add_keys_options(flash)
+    flash.add_argument(
+        "--again",
+        action="store_true",
+        help="also where a trial has refused the package before",
+    )
     flash.add_argument(
         "--now", action="store_true", help="also outside of maintenance windows"
     )
@@ -80,20 +92,30 @@ def _run_flash(
         package=PackageName.of(package),
         state=state,
         look=look_at_line_pc,
-        flash_one=LinePcFlash(package),
         on_step=_print_step,
         parallel=args.parallel,
         ignore_windows=args.now,
     )
     if args.dry_run:
         return _print_plan(run)
-    with state.locked():
-        report = run.run()
+    options = FlashOptions(again=args.again)
+    with (
+        state.locked(),
+        prepared_delivery(package, _keys(args, pcs)) as delivery,
+    ):
+        report = run.run(LinePcFlash(delivery, options))
     if args.json:
         _print_json(report)
     else:
         _print_report(report)
     return report.exit_code
+
+
+def _keys(args: argparse.Namespace, pcs: tuple[FleetPc, ...]) -> KeyRepository:
+    targets = [parse_target(pc.target) for pc in pcs]
+    # Keys are made for a slot that is there: not for one on a disk that is away.
+    there = [target for target in targets if is_there(target)]
+    return keys_for(args, there or targets)
 
 
 def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:

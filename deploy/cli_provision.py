@@ -1,4 +1,4 @@
-"""The verb ``wheelhouse``: all that a line PC needs, to be carried there."""
+"""The verbs ``wheelhouse`` and ``provision``: setting up line PCs without Internet."""
 
 import argparse
 import platform
@@ -6,11 +6,16 @@ import sys
 from pathlib import Path
 
 from deploy.provision.platforms import parse_platform
+from deploy.provision.provisioning import (
+    FOLDER,
+    InstallerOptions,
+    ProvisionReport,
+    provision,
+)
 from deploy.provision.wheelhouse import pack_wheelhouse
+from deploy.target import SshTarget, UsbTarget, parse_target
 from models.errors import ExitCode
 from models.shown_text import on_one_line
-
-WHEELHOUSE = "graftline-wheelhouse"
 
 
 def add_wheelhouse_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +32,7 @@ def add_wheelhouse_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         metavar="DIR",
         type=Path,
-        default=Path(WHEELHOUSE),
+        default=Path(FOLDER),
         help="folder to write (default: %(default)s)",
     )
     parser.add_argument(
@@ -52,3 +57,88 @@ def run_wheelhouse(args: argparse.Namespace) -> int:
     )
     print("next: graftline provision TARGET, or on the line PC: sudo sh install.sh")
     return ExitCode.OK
+
+
+def add_provision_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``graftline provision``."""
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="ssh://[user@]host[:port]; usb:DIR, a stick; local:DIR, a folder of this "
+        "machine in the place of /",
+    )
+    parser.add_argument(
+        "--wheelhouse",
+        metavar="DIR",
+        type=Path,
+        default=Path(FOLDER),
+        help="what graftline wheelhouse has packed (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--station", metavar="SITE/LINE/STATION", help="for a new edge.toml"
+    )
+    parser.add_argument(
+        "--broker", metavar="HOST[:PORT]", help="for a new edge.toml (localhost)"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="edge.toml of a PC that has none"
+    )
+    parser.add_argument(
+        "--user", metavar="NAME", help="service user of the line PC (graftline)"
+    )
+    parser.add_argument(
+        "--ssh-key",
+        metavar="FILE",
+        type=Path,
+        help="public key that may flash the line PC as its service user",
+    )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        default="",
+        help="with ssh://: set up below this folder, without user and services",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON on stdout, and nothing else"
+    )
+
+
+def run_provision(args: argparse.Namespace) -> int:
+    """Set up a line PC, or update it."""
+    target = parse_target(args.target)
+    words = [
+        word
+        for option in ("station", "broker", "user")
+        if (value := getattr(args, option))
+        for word in (f"--{option}", value)
+    ]
+    root = args.root if isinstance(target, SshTarget) else ""
+    options = InstallerOptions(tuple(words), args.config, args.ssh_key, root)
+    report = provision(args.wheelhouse, target, options, _print_step)
+    if report is None:
+        folder = target.folder / FOLDER if isinstance(target, UsbTarget) else FOLDER
+        command = " ".join(["sudo sh", f"{FOLDER}/install.sh", *words])
+        print(on_one_line(f"written: {folder}; on the line PC: {command}"))
+    elif args.json:
+        print(report.model_dump_json())
+    else:
+        _print_report(report)
+    return ExitCode.OK
+
+
+def _print_report(report: ProvisionReport) -> None:
+    is_same = report.before == report.version
+    outcome = "nothing to do" if is_same else "set up"
+    lines = [f"{outcome}: {report.target} has Graftline {report.version}"]
+    if report.before and not is_same:
+        lines.append(f"before: {report.before}")
+    if report.is_new_config:
+        lines.append(f"written: {report.config}; now set the cameras in it")
+    lines += [*report.services, f"doctor: exit code {report.doctor.get('exit_code')}"]
+    lines += [f"  {line}" for line in report.doctor.get("lines", ())]
+    for line in lines:
+        print(on_one_line(str(line)))
+
+
+def _print_step(step: str) -> None:
+    print(on_one_line(step), file=sys.stderr, flush=True)

@@ -1,22 +1,18 @@
 """The line PCs themselves: how the fleet asks and flashes one of them."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deploy.flashing import flash_target, read_target_status
 from deploy.fleet.inventory import FleetPc
 from deploy.fleet.one_pc import PcOffError
-from deploy.installer import open_installer
-from deploy.results import (
-    PackageName,
-    StatusReport,
-    TargetOutcome,
-    TargetResult,
-)
-from deploy.status import read_status
-from deploy.target import FlashTarget, parse_target
-from models.errors import ExitCode, GraftlineError
-from models.package import Package
+from deploy.results import StatusReport, TargetResult
+from deploy.target import FlashTarget, Target, parse_target
+from deploy.transports.delivery import Delivery, FlashOptions
+from deploy.transports.ssh_errors import TargetError, TargetProblem
+
+# A name that is not known may be that of a PC that is off: mDNS, DHCP.
+OFF = {TargetProblem.UNREACHABLE, TargetProblem.CUT, TargetProblem.UNKNOWN_HOST}
 
 
 def look_at_line_pc(pc: FleetPc) -> StatusReport:
@@ -24,53 +20,43 @@ def look_at_line_pc(pc: FleetPc) -> StatusReport:
 
     Raises:
         PcOffError: It does not answer.
-        GraftlineError: It has no slot, or it cannot be read.
+        GraftlineError: It has no slot, or cannot be read.
     """
     target = parse_target(pc.target)
-    _refuse_absent(target)
-    return read_status(target)
+    if not is_there(target):
+        raise PcOffError(
+            f"{target.name}: its folder is not there.",
+            why="A slot is made in a folder that exists.",
+            fix="Mount its disk, or make the folder.",
+        )
+    try:
+        return read_target_status(target)
+    except TargetError as exc:
+        if exc.problem not in OFF:
+            raise
+        raise PcOffError(exc.what, why=exc.why, fix=exc.fix) from exc
 
 
 @dataclass(frozen=True, slots=True)
 class LinePcFlash:
-    """Brings one package to line PCs."""
+    """Brings one signed release to line PCs."""
 
-    package: Package
+    delivery: Delivery
+    options: FlashOptions
 
     def __call__(self, pc: FleetPc, on_step: Callable[[str], None]) -> TargetResult:
         """Put the package in force; every expected failure is a result."""
-        started_s = time.monotonic()
         target = parse_target(pc.target)
-        try:
-            report = open_installer(target, on_step).flash(self.package)
-        except GraftlineError as exc:
-            return TargetResult(
-                target=target.name,
-                outcome=TargetOutcome.FAILED,
-                exit_code=exc.exit_code,
-                message=exc.what,
-                why=exc.why,
-                fix=exc.fix,
-                package=PackageName.of(self.package),
-            )
-        return TargetResult(
-            target=target.name,
-            outcome=TargetOutcome(report.outcome),
-            exit_code=ExitCode.OK,
-            message="",
-            package=report.package,
-            previous=report.previous,
-            report=report,
-            seconds=round(time.monotonic() - started_s, 3),
-        )
+        return flash_target(self.delivery, target, self.options, on_step)
 
 
-def _refuse_absent(target: FlashTarget) -> None:
-    """Refuse a local target whose disk is not there, as a PC that is off."""
+def is_there(target: Target) -> bool:
+    """Return whether a target of this machine is there; others may be.
+
+    The folder around the slot must exist: a slot in the folder of a disk that is not
+    mounted would be another PC.
+    """
+    if not isinstance(target, FlashTarget):
+        return True
     root = target.slot.root
-    if not root.parent.is_dir() or (root.is_symlink() and not root.exists()):
-        raise PcOffError(
-            f"{target.name}: its disk is not there.",
-            why=f"There is no folder {root.parent}.",
-            fix="Mount it, or make the folder.",
-        )
+    return root.parent.is_dir() and (root.exists() or not root.is_symlink())

@@ -5,6 +5,7 @@ state on the disk. So a PC that was off is caught up by the same command, and so
 that was switched back by hand.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,7 +44,6 @@ class FleetFlash:
         package: What is brought to them.
         state: On the disk; the caller holds its lock.
         look: Asks one PC.
-        flash_one: Flashes one PC.
         on_step: Called with a sentence at each step, from several threads.
         parallel: How many PCs at the same time.
         ignore_windows: Whether PCs are flashed outside of their windows too.
@@ -54,7 +54,6 @@ class FleetFlash:
     package: PackageName
     state: FleetState
     look: LookAtOne
-    flash_one: FlashOne
     on_step: Callable[[str], None]
     parallel: int
     ignore_windows: bool = False
@@ -67,8 +66,11 @@ class FleetFlash:
     _tried: set[str] = field(init=False, default_factory=set)
     _stopped_by: str = field(init=False, default="")
 
-    def run(self) -> FleetReport:
+    def run(self, flash_one: FlashOne) -> FleetReport:
         """Flash wave after wave until all PCs are done, or one fails.
+
+        Args:
+            flash_one: Flashes one PC.
 
         Raises:
             ConfigError: The state is damaged, or cannot be written.
@@ -78,9 +80,9 @@ class FleetFlash:
         while not self._stopped_by and (wave := self._next_wave()):
             names = ", ".join(wave.names)
             self.on_step(f"wave {wave.number}: {names}")
-            for pc, (seen, result) in in_parallel(
-                self._startable(wave), self._flash, self.parallel
-            ):
+            work = functools.partial(self._flash, flash_one)
+            started = self._startable(wave)
+            for pc, (seen, result) in in_parallel(started, work, self.parallel):
                 self._record_result(pc, seen, result)
         self._end()
         return self._report()
@@ -179,12 +181,14 @@ class FleetFlash:
                 self._record(name, PcOutcome.STARTED, "flash started", "")
                 yield pc_of[name]
 
-    def _flash(self, pc: FleetPc) -> tuple[SeenPc, TargetResult | None]:
+    def _flash(
+        self, flash_one: FlashOne, pc: FleetPc
+    ) -> tuple[SeenPc, TargetResult | None]:
         """Flash one PC, in a thread; None if it is off at this moment."""
         seen = look_at(pc, self.look, self._seen.get(pc.name))
         if not seen.is_reached:
             return seen, None
-        return seen, self.flash_one(pc, lambda step: self.on_step(f"{pc.name}: {step}"))
+        return seen, flash_one(pc, lambda step: self.on_step(f"{pc.name}: {step}"))
 
     def _record_result(
         self, pc: FleetPc, seen: SeenPc, result: TargetResult | None

@@ -137,8 +137,7 @@ def copy_wheelhouse(source: Path, target: Path) -> WheelhouseManifest:
         InstallError: A file of the source is damaged.
     """
     manifest = WheelhouseManifest.read(source)
-    if missing := damaged_files(source, manifest):
-        raise _damaged(source, missing)
+    refuse_damaged(source, damaged_files(source, manifest))
     try:
         for name in damaged_files(target, manifest):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,8 +151,7 @@ def copy_wheelhouse(source: Path, target: Path) -> WheelhouseManifest:
             why=exc.strerror or str(exc),
             fix="Free space there, and give the same command again.",
         ) from exc
-    if missing := damaged_files(target, manifest):
-        raise _damaged(target, missing)
+    refuse_damaged(target, damaged_files(target, manifest))
     return manifest
 
 
@@ -168,12 +166,21 @@ def damaged_files(folder: Path, manifest: WheelhouseManifest) -> list[str]:
     ]
 
 
-def _damaged(folder: Path, names: list[str]) -> InstallError:
-    return InstallError(
-        f"{folder}: the wheelhouse is damaged.",
-        why=f"Missing, or with another hash: {', '.join(names[:3])}.",
-        fix="Make it again: graftline wheelhouse --out DIR",
-    )
+def refuse_damaged(folder: Path, names: list[str]) -> None:
+    """Refuse a wheelhouse with damaged files.
+
+    Args:
+        names: See ``damaged_files``.
+
+    Raises:
+        InstallError: There are some.
+    """
+    if names:
+        raise InstallError(
+            f"{folder}: the wheelhouse is damaged.",
+            why=f"Missing, or with another hash: {', '.join(names[:3])}.",
+            fix="Make it again: graftline wheelhouse --out DIR",
+        )
 
 
 def _add_graftline(wheels: Path, wheel: Path | None) -> str:

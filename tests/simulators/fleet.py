@@ -156,7 +156,6 @@ class SimFleet:
             package=NEW,
             state=FleetState(folder, "me@workstation"),
             look=self.look,
-            flash_one=self.flash,
             on_step=self.steps.append,
             **settings,  # type: ignore[arg-type]
         )
@@ -166,7 +165,7 @@ class SimFleet:
         self.flashed.clear()
         run = self.fleet_flash(folder, **options)
         with run.state.locked():
-            return run.run()
+            return run.run(self.flash)
 
 
 def _failed(pc: FleetPc, outcome: TargetOutcome, message: str) -> TargetResult:
