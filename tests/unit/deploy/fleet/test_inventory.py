@@ -86,6 +86,23 @@ def test_of_two_groups_the_deeper_one_wins_then_priority_then_the_later_name() -
     assert [str(*pc.windows) for pc in parse(first)] == ["01:00-02:00", "03:00-04:00"]
 
 
+def test_pc_without_a_target_is_reached_as_ansible_reaches_it() -> None:
+    text = """
+    [a.hosts]
+    "pc[01:02]:2222" = { ansible_user = "line" }
+    pc3 = { ansible_host = "10.0.0.3" }
+    pc4 = { ansible_host = "fe80::4", ansible_port = 22 }
+    pc5 = { graftline_target = "ssh://line@10.0.0.5/srv/slot" }
+    """
+    assert [pc.target for pc in parse(text)] == [
+        "ssh://line@pc01:2222",
+        "ssh://line@pc02:2222",
+        "ssh://10.0.0.3",
+        "ssh://[fe80::4]:22",
+        "ssh://line@10.0.0.5/srv/slot",
+    ]
+
+
 def test_one_pc_in_two_groups_is_one_pc() -> None:
     text = """
     [a.hosts]
