@@ -1,14 +1,63 @@
-"""A wheelhouse without real packages, for tests of copying and of the installer."""
+"""A wheelhouse without real packages, for tests of copying and of the installer.
+
+The small one does what the installer asks of the real one: its pip unpacks wheels, and
+its Graftline writes units and reads a configuration.
+"""
 
 import hashlib
 import json
 import os
 import platform
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from deploy.provision.wheelhouse import COPIED, TEMPLATES
+
+SMALL_PIP = """
+import sys, sysconfig, zipfile
+if sys.argv[1] == "install":
+    for wheel in sys.argv[2:]:
+        if wheel.endswith(".whl"):
+            zipfile.ZipFile(wheel).extractall(sysconfig.get_paths()["purelib"])
+"""
+SMALL_GRAFTLINE = """
+import pathlib, sys
+verb, *options = sys.argv[1:]
+if verb == "--version":
+    print("graftline {version}")
+if verb == "run" and {refuses!r} in pathlib.Path(options[1]).read_text():
+    sys.exit("this version cannot read that")
+if verb == "service":
+    out = pathlib.Path(options[options.index("--out") + 1])
+    (out / "graftline-edge.service").write_text("ExecStart={version}")
+    (out / "graftline-sysusers.conf").write_text("u graftline")
+if verb == "doctor":
+    print("no model")
+    sys.exit(5)
+"""
+
+
+def make_small_wheelhouse(
+    folder: Path, version: str = "1.0", refuses: str = "nothing"
+) -> Path:
+    """Write a wheelhouse that installs in a second.
+
+    Args:
+        version: Of its Graftline.
+        refuses: What its Graftline cannot read in a configuration.
+    """
+    make_wheelhouse(folder)
+    (folder / "wheels" / "graftline-9.9-py3-none-any.whl").unlink()
+    graftline = folder / "wheels" / f"graftline-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(graftline, "w") as wheel:
+        text = SMALL_GRAFTLINE.format(version=version, refuses=refuses)
+        wheel.writestr("graftline.py", text)
+    with zipfile.ZipFile(folder / "wheels" / "pip-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("pip/__main__.py", SMALL_PIP)
+    seal(folder, graftline=version)
+    return folder
 
 
 def make_wheelhouse(folder: Path, **changes: Any) -> Path:

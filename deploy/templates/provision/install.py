@@ -190,7 +190,7 @@ def install_locked(
         raise
     make_user(args, places)
     make_data_folder(args, places)
-    services = start_services(places, units, is_changed=before != version)
+    services = start_services(places, units, version)
     remove_old(places)
     return {
         "graftline": manifest["graftline"],
@@ -332,7 +332,14 @@ def make_environment(environment: Path, folder: Path, manifest: dict[str, Any]) 
     python = environment / "bin" / "python"
     pip = next(wheel for wheel in wheels if wheel.name.startswith("pip-")) / "pip"
     packages = [wheel for wheel in wheels if wheel != pip.parent]
-    options = ("--quiet", "--no-index", "--no-deps", "--no-cache-dir", "--no-input")
+    options = (
+        "--isolated",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-cache-dir",
+        "--no-input",
+    )
     run(python, pip, "install", *options, *packages)
     run(python, pip, "check")
     run(python, "-P", "-m", "graftline", "--version")
@@ -459,14 +466,18 @@ def own(
     path.chmod(mode)
 
 
-def start_services(
-    places: Places, units: Sequence[str], *, is_changed: bool
-) -> list[str]:
-    """Enable the services, and restart those that run; return what was done."""
+def start_services(places: Places, units: Sequence[str], version: str) -> list[str]:
+    """Enable the services, and restart those that run; return what was done.
+
+    The version that they were started with is on the disk: an installer that was killed
+    before this step is repeated.
+    """
     if not places.is_system or not Path("/run/systemd/system").is_dir():
         return ["services: systemd does not run here, nothing was started"]
     run("systemctl", "daemon-reload")
     run("systemctl", "enable", *units)
+    started = places.prefix / "started"
+    is_changed = not started.is_file() or started.read_text("utf-8") != version
     lines = []
     for unit in units:
         is_active = not subprocess.call(["systemctl", "is-active", "--quiet", unit])
@@ -477,6 +488,7 @@ def start_services(
             lines.append(f"{unit}: runs")
         else:
             lines.append(f"{unit}: enabled; start it with: systemctl start {unit}")
+    write(started, version, 0o644)
     return lines
 
 
@@ -500,15 +512,7 @@ def run_doctor(user: str, places: Places) -> dict[str, Any]:
     if places.is_system and find_user(user):
         command = ["runuser", "-u", user, "--", *command]
     try:
-        answer = subprocess.run(
-            list(map(str, command)),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=DOCTOR_LIMIT_S,
-            cwd="/",
-        )
+        answer = answer_of(list(map(str, command)), DOCTOR_LIMIT_S)
     except (OSError, subprocess.TimeoutExpired) as exc:
         return {"exit_code": EXIT_FAILED, "lines": [str(exc)]}
     lines = (answer.stdout + answer.stderr).splitlines()
@@ -528,19 +532,26 @@ def run(*command: object) -> None:
     """Run a program; its failure ends the installation."""
     words = list(map(str, command))
     try:
-        answer = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=RUN_LIMIT_S,
-            cwd="/",
-        )
+        answer = answer_of(words, RUN_LIMIT_S)
     except (OSError, subprocess.TimeoutExpired) as exc:
         fail(words, str(exc))
     if answer.returncode:
         fail(words, answer.stderr.strip() or answer.stdout.strip())
+
+
+def answer_of(words: list[str], limit_s: float) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; settings of the user's own Python do not reach it."""
+    own = ("PYTHON", "PIP_", "VIRTUAL_ENV")
+    return subprocess.run(
+        words,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=limit_s,
+        cwd="/",
+        env={k: v for k, v in os.environ.items() if not k.startswith(own)},
+    )
 
 
 def fail(words: list[str], reason: str) -> NoReturn:

@@ -2,13 +2,20 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.simulators.wheelhouse import make_wheelhouse, seal
+from tests.simulators.wheelhouse import (
+    make_small_wheelhouse,
+    make_wheelhouse,
+    seal,
+)
 
 
 def install(
@@ -124,3 +131,144 @@ def test_manifest_is_written_as_install_sh_reads_it(tmp_path: Path) -> None:
     seal(wheelhouse)
     text = (wheelhouse / "manifest.json").read_text()
     assert f'\n  "python": "{json.loads(text)["python"]}",\n' in text
+
+
+def installed(wheelhouse: Path, root: Path, *options: object) -> dict[str, Any]:
+    answer = install(wheelhouse, root, "--station", "a/b/c", "--json", *options)
+    assert answer.returncode == 0, answer.stderr
+    return dict(json.loads(answer.stdout))
+
+
+def in_force(root: Path) -> str:
+    unit = root / "etc" / "systemd" / "system" / "graftline-edge.service"
+    link = (root / "opt" / "graftline" / "current").readlink()
+    assert (root / "opt" / "graftline" / link / "installed.json").is_file()
+    return unit.read_text().removeprefix("ExecStart=")
+
+
+def test_new_pc_gets_program_configuration_units_and_a_report_of_doctor(
+    tmp_path: Path,
+) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    report = installed(wheelhouse, root, "--broker", "10.0.0.5:8883")
+    assert (report["graftline"], report["before"]) == ("1.0", "")
+    assert report["is_new_config"]
+    assert report["doctor"] == {"exit_code": 5, "lines": ["no model"]}
+    assert in_force(root) == "1.0"
+    config = tomllib.loads((root / "etc/graftline/edge.toml").read_text())
+    assert config["station"] == {"site": "a", "line": "b", "station": "c"}
+    assert config["broker"] == {"host": "10.0.0.5", "port": 8883}
+    assert config["model"]["slot"] == f"{root}/var/lib/graftline/slot"
+    assert (root / "etc/sysusers.d/graftline.conf").read_text() == "u graftline"
+    assert stat.S_IMODE((root / "etc/graftline/edge.toml").stat().st_mode) == 0o640
+    assert stat.S_IMODE((root / "var/lib/graftline").stat().st_mode) == 0o700
+
+
+def test_same_wheelhouse_again_changes_nothing(tmp_path: Path) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    first = installed(wheelhouse, root)
+    stamp = root / "opt/graftline/current/installed.json"
+    before = stamp.stat().st_mtime_ns
+    again = installed(wheelhouse, root)
+    assert again["before"] == again["version"] == first["version"]
+    assert not again["is_new_config"]
+    assert stamp.stat().st_mtime_ns == before
+    assert not (root / "opt/graftline/previous").is_symlink()
+
+
+@pytest.mark.fault(75)
+def test_upgrade_and_downgrade_leave_data_and_configuration_untouched(
+    tmp_path: Path,
+) -> None:
+    old = make_small_wheelhouse(tmp_path / "old", "1.0")
+    new = make_small_wheelhouse(tmp_path / "new", "1.1")
+    root = tmp_path / "root"
+    installed(old, root)
+    data = root / "var/lib/graftline"
+    kept = {
+        data / "outbox.sqlite3": "alerts",
+        data / "evidence/1.jpg": "picture",
+        data / "slot/state.json": "state",
+        root / "etc/graftline/edge.toml": "# mine",
+    }
+    for path, text in kept.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    for wheelhouse, version in ((new, "1.1"), (old, "1.0")):
+        before = in_force(root)
+        report = installed(wheelhouse, root)
+        assert in_force(root) == version
+        assert report["before"].startswith(before)
+        assert {path: path.read_text() for path in kept} == kept
+    assert len(list((root / "opt/graftline/versions").iterdir())) == 2
+
+
+def test_version_that_cannot_read_the_configuration_is_not_put_in_force(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    installed(make_small_wheelhouse(tmp_path / "old", "1.0"), root)
+    new = make_small_wheelhouse(tmp_path / "new", "1.1", refuses="[station]")
+    answer = install(new, root)
+    assert answer.returncode == 8
+    assert "cannot read that" in answer.stderr
+    assert in_force(root) == "1.0"
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("wait_s", [0.1, 0.4])
+def test_killed_installer_leaves_the_old_version_and_can_be_repeated(
+    tmp_path: Path, wait_s: float
+) -> None:
+    root = tmp_path / "root"
+    installed(make_small_wheelhouse(tmp_path / "old", "1.0"), root)
+    new = make_small_wheelhouse(tmp_path / "new", "1.1")
+    command = [sys.executable, "-I", new / "install.py", "--root", root]
+    child = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        child.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait(10)
+    assert in_force(root) in {"1.0", "1.1"}
+    installed(new, root)
+    assert in_force(root) == "1.1"
+
+
+def test_configuration_of_the_workstation_is_used_where_there_is_none(
+    tmp_path: Path,
+) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    mine = tmp_path / "mine.toml"
+    mine.write_text("# mine")
+    installed(wheelhouse, root, "--config", mine)
+    mine.write_text("# changed")
+    installed(wheelhouse, root, "--config", mine)
+    assert (root / "etc/graftline/edge.toml").read_text() == "# mine"
+
+
+def test_key_that_may_flash_is_added_once_and_restricted(tmp_path: Path) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    key = tmp_path / "id.pub"
+    key.write_text("ssh-ed25519 AAAAC3Nz me@workstation\n")
+    for _ in range(2):
+        installed(wheelhouse, root, "--ssh-key", key)
+    keys = root / "var/lib/graftline/.ssh/authorized_keys"
+    assert keys.read_text() == "restrict ssh-ed25519 AAAAC3Nz me@workstation\n"
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    key.write_text('command="sh" ssh-ed25519 AAAA\n')
+    assert install(wheelhouse, root, "--ssh-key", key).returncode == 8
+
+
+def test_planted_link_in_the_place_of_the_data_is_refused(tmp_path: Path) -> None:
+    wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    (root / "var/lib").mkdir(parents=True)
+    (root / "var/lib/graftline").symlink_to(elsewhere)
+    answer = install(wheelhouse, root, "--station", "a/b/c")
+    assert answer.returncode == 8
+    assert "is a link" in answer.stderr
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o755
