@@ -1,17 +1,23 @@
 """A fresh environment with what a line PC gets, and nothing else.
 
-Pytest plugin: the ``fresh_line_pc`` fixture builds the wheel of this checkout and
-installs ``graftline-*.whl[edge,deploy]`` as in the README.
+Pytest plugin: the ``fresh_line_pc`` fixture packs a wheelhouse with the wheel of this
+checkout, and installs it below a folder without a network, as on a line PC.
 """
 
+import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from deploy.provision.platforms import parse_platform
+from deploy.provision.wheelhouse import pack_wheelhouse
 
 ROOMS = ("models", "trainer", "edge", "deploy", "dashboard", "demo")
 WHEEL_SOURCES = ("graftline.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
@@ -23,12 +29,19 @@ class LinePc:
     """An installed line PC.
 
     Args:
-        folder: The virtual environment.
-        wheel: The wheel that was installed.
+        root: In the place of ``/``.
+        wheel: The wheel of Graftline that was installed.
+        report: What the installer printed.
     """
 
-    folder: Path
+    root: Path
     wheel: Path
+    report: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The virtual environment."""
+        return self.root / "opt" / "graftline" / "current"
 
     @property
     def python(self) -> Path:
@@ -74,28 +87,42 @@ def build_wheel(repository: Path, folder: Path) -> Path:
 
 
 def install_line_pc(repository: Path, folder: Path) -> LinePc:
-    """Make the environment and install the wheel, step by step as the README."""
+    """Pack a wheelhouse and install it, step by step as in the how-to."""
     wheel = build_wheel(repository, folder)
-    line_pc = LinePc(folder / "venv", wheel)
-    _check([sys.executable, "-m", "venv", line_pc.folder])
-    pip = [line_pc.python, "-m", "pip", "install", "--quiet"]
-    locked = repository / "requirements" / "line-pc.txt"
-    _check([*pip, "--require-hashes", "-r", locked])
-    # Without an index: what the extras ask for must be there already.
-    _check([*pip, "--no-index", f"{wheel}[edge,deploy]"])
-    return line_pc
+    wheelhouse, root = folder / "wheelhouse", folder / "root"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    libc = (os.confstr("CS_GNU_LIBC_VERSION") or "glibc 2.36").rpartition(".")[2]
+    target = f"{version},manylinux_2_{libc}_{platform.machine()}"
+    pack_wheelhouse(parse_platform(target), wheelhouse, wheel)
+    options = ["--root", root, "--station", "site/line/station", "--json"]
+    command = [*_without_network(), "sh", wheelhouse / "install.sh", *options]
+    output = _check(command)
+    shutil.rmtree(wheelhouse)
+    return LinePc(root, wheel, json.loads(output.splitlines()[-1]))
 
 
-def _check(arguments: list[str | Path]) -> None:
+def _without_network() -> list[str | Path]:
+    """Return what to write before a command, where this user may cut it off."""
+    cut_off = ["unshare", "--net"]
+    is_allowed = not subprocess.run(
+        [*cut_off, "true"], check=False, capture_output=True, timeout=10
+    ).returncode
+    return list(cut_off) if is_allowed else []
+
+
+def _check(arguments: list[str | Path]) -> str:
+    python = Path(sys.executable).parent
     result = subprocess.run(
         [str(argument) for argument in arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=INSTALL_TIMEOUT_S,
+        env={**os.environ, "PATH": f"{python}:{os.environ['PATH']}"},
     )
     if result.returncode:
         pytest.fail(f"{' '.join(map(str, arguments))}\n{result.stdout}{result.stderr}")
+    return result.stdout
 
 
 @pytest.fixture(scope="session")

@@ -69,9 +69,19 @@ def test_every_module_of_the_line_pc_can_be_imported(fresh_line_pc: LinePc) -> N
     assert has_torch == "False"
 
 
-def test_installed_versions_fit_together(fresh_line_pc: LinePc) -> None:
-    code, out, err = fresh_line_pc.run(fresh_line_pc.python, "-m", "pip", "check")
-    assert code == 0, out + err
+def test_wheelhouse_sets_up_a_line_pc_without_a_network(
+    fresh_line_pc: LinePc,
+) -> None:
+    report = fresh_line_pc.report
+    assert report["units"] == ["graftline-agent.service", "graftline-edge.service"]
+    # It has neither cameras nor a model yet, and doctor reports both.
+    assert report["doctor"]["exit_code"] not in {0, 1, 2}
+    assert any("no model is installed" in line for line in report["doctor"]["lines"])
+    unit = fresh_line_pc.root / "etc/systemd/system/graftline-edge.service"
+    config = fresh_line_pc.root / "etc/graftline/edge.toml"
+    assert f"{fresh_line_pc.python} -P -m graftline run --config {config}" in (
+        unit.read_text("utf-8")
+    )
 
 
 @pytest.mark.parametrize("verb", LINE_PC_VERBS)
