@@ -35,10 +35,10 @@ EXIT_CODES = (
 
 
 def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the two parts of ``graftline fleet`` with their arguments."""
+    """Add the actions of ``graftline fleet`` with their arguments."""
     parser.epilog = EXIT_CODES
-    parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
-    flash = parts.add_parser(
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    flash = actions.add_parser(
         "flash",
         help="flash all PCs in waves: one, a quarter, the rest",
         description="Flash all PCs of an inventory in waves: one, a quarter, the rest. "
@@ -59,7 +59,7 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
     flash.add_argument(
         "--dry-run", action="store_true", help="show the waves and change nothing"
     )
-    status = parts.add_parser(
+    status = actions.add_parser(
         "status",
         help="show what every PC runs",
         description="Ask every PC of an inventory what it runs.",
@@ -69,11 +69,11 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fleet(args: argparse.Namespace) -> int:
-    """Run one part of ``graftline fleet``."""
+    """Run one action of ``graftline fleet``."""
     pcs = choose_pcs(read_inventory(args.inventory), args.limit)
     folder = args.state or args.inventory.with_suffix(STATE_SUFFIX)
     state = FleetState(folder.absolute(), operator_name())
-    if args.part == "flash":
+    if args.action == "flash":
         return _run_flash(args, pcs, state)
     status = read_fleet(pcs, state, look_at_line_pc, args.parallel)
     if args.json:

@@ -40,6 +40,7 @@ EXIT_FAILED = 8
 DEFAULT_PORT = 1883
 STAMP = "installed.json"  # the last file of an environment: it is whole
 SPACE_FACTOR = 5  # of the wheels: packed and unpacked
+VERBS = ("run", "doctor", "agent", "flash")
 RUN_LIMIT_S, DOCTOR_LIMIT_S = 900, 120
 MANIFEST_MAX_BYTES = 1 << 20
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -342,7 +343,8 @@ def make_environment(environment: Path, folder: Path, manifest: dict[str, Any]) 
     )
     run(python, pip, "install", *options, *packages)
     run(python, pip, "check")
-    run(python, "-P", "-m", "graftline", "--version")
+    for verb in VERBS:  # their modules import all packages that a line PC needs
+        run(python, "-P", "-m", "graftline", verb, "--help")
     os.sync()
     write(environment / STAMP, json.dumps({"files": manifest["files"]}), 0o644)
 
