@@ -9,7 +9,7 @@ way. Outbox, evidence, slot and an existing edge.toml are not touched.
     /opt/graftline/versions/<version>-<hash>/   one Python environment each
     /opt/graftline/current, previous            links to two of them
     /opt/graftline/bin/graftline                the command
-    /etc/graftline/edge.toml                    written once, from a template
+    /etc/graftline/edge.toml, agent.toml        written once, from templates
     /etc/systemd/system/graftline-*.service     written by `graftline service`
     /var/lib/graftline/                         slot, outbox, evidence
 
@@ -31,14 +31,16 @@ import string
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 SCHEMA_VERSION = 1
 EXIT_FAILED = 8
 DEFAULT_PORT = 1883
 STAMP = "installed.json"  # the last file of an environment: it is whole
+STICKS = "/media"  # where sticks are mounted
 SPACE_FACTOR = 5  # of the wheels: packed and unpacked
 VERBS = ("run", "doctor", "agent", "flash")
 RUN_LIMIT_S, DOCTOR_LIMIT_S = 900, 120
@@ -74,6 +76,7 @@ class Places:
         self.previous = self.prefix / "previous"  # link to the one before
         self.python = self.current / "bin/python"
         self.config = root / "etc/graftline/edge.toml"
+        self.agent_config = root / "etc/graftline/agent.toml"
         self.units = root / "etc/systemd/system"
         self.sysusers = root / "etc/sysusers.d/graftline.conf"
         self.data = root / "var/lib/graftline"
@@ -182,6 +185,7 @@ def install_locked(
         if is_new_config:
             places.config.unlink()
         raise
+    make_agent_config(places)
     switch(places, version)
     try:
         units = make_units(args.user, places)
@@ -384,6 +388,15 @@ def check_config(environment: Path, config: Path) -> None:
     run(environment / "bin" / "python", *command)
 
 
+def make_agent_config(places: Places) -> None:
+    """Write agent.toml with the slot of edge.toml, if there is none."""
+    if not places.agent_config.exists():
+        settings = tomllib.loads(places.config.read_text("utf-8"))
+        slot = places.config.parent / settings["model"]["slot"]
+        lines = [f"slot = {json.dumps(str(slot))}", f'watch = ["{STICKS}"]']
+        write(places.agent_config, "\n".join(lines) + "\n", 0o640)
+
+
 def switch(places: Places, version: str) -> None:
     """Put an environment in force; the one before stays as ``previous``."""
     target = Path("versions") / version
@@ -403,7 +416,8 @@ def make_units(user: str, places: Places) -> list[str]:
     """Write the units with `graftline service`; return the names of the services."""
     command = ("-P", "-m", "graftline", "service", "--config", places.config)
     with tempfile.TemporaryDirectory(prefix="graftline-units-") as temporary:
-        run(places.python, *command, "--user", user, "--out", temporary)
+        options = ("--user", user, "--agent-config", places.agent_config)
+        run(places.python, *command, *options, "--out", temporary)
         places.units.mkdir(parents=True, exist_ok=True)
         places.sysusers.parent.mkdir(parents=True, exist_ok=True)
         units = sorted(Path(temporary).glob("*.service"))
@@ -431,7 +445,8 @@ def make_data_folder(args: argparse.Namespace, places: Places) -> None:
     places.data.mkdir(parents=True, exist_ok=True)
     own(places.data, user, 0o700)
     own(places.config.parent, user, 0o750, is_of_root=True)
-    own(places.config, user, 0o640, is_of_root=True)
+    for file in (places.config, places.agent_config):
+        own(file, user, 0o640, is_of_root=True)
     if args.ssh_key:
         key = args.ssh_key.read_text("utf-8").strip()
         if not PUBLIC_KEY.fullmatch(key):
@@ -535,10 +550,16 @@ def run(*command: object) -> None:
     words = list(map(str, command))
     try:
         answer = answer_of(words, RUN_LIMIT_S)
+        reason = answer.stderr.strip() or answer.stdout.strip() or "It printed nothing."
+        is_failure = answer.returncode != 0
     except (OSError, subprocess.TimeoutExpired) as exc:
-        fail(words, str(exc))
-    if answer.returncode:
-        fail(words, answer.stderr.strip() or answer.stdout.strip())
+        is_failure, reason = True, str(exc)
+    if is_failure:
+        raise SetupError(
+            f"{' '.join(words[:6])} failed.",
+            " ".join(reason.split())[-600:],
+            "Correct that, and run this again; what was there is in force.",
+        )
 
 
 def answer_of(words: list[str], limit_s: float) -> subprocess.CompletedProcess[str]:
@@ -553,15 +574,6 @@ def answer_of(words: list[str], limit_s: float) -> subprocess.CompletedProcess[s
         timeout=limit_s,
         cwd="/",
         env={k: v for k, v in os.environ.items() if not k.startswith(own)},
-    )
-
-
-def fail(words: list[str], reason: str) -> NoReturn:
-    """Raise the error of a program that failed."""
-    raise SetupError(
-        f"{' '.join(words[:6])} failed.",
-        " ".join(reason.split())[-600:] or "It printed nothing.",
-        "Correct that, and run this again; what was there is in force.",
     )
 
 

@@ -190,6 +190,7 @@ def test_upgrade_and_downgrade_leave_data_and_configuration_untouched(
         data / "evidence/1.jpg": "picture",
         data / "slot/state.json": "state",
         root / "etc/graftline/edge.toml": "# mine",
+        root / "etc/graftline/agent.toml": "# mine too",
     }
     for path, text in kept.items():
         path.parent.mkdir(exist_ok=True)
@@ -242,11 +243,14 @@ def test_configuration_of_the_workstation_is_used_where_there_is_none(
 ) -> None:
     wheelhouse, root = make_small_wheelhouse(tmp_path / "wheelhouse"), tmp_path / "root"
     mine = tmp_path / "mine.toml"
-    mine.write_text("# mine")
+    text = '[model]\nslot = "../slot"\n'
+    mine.write_text(text)
     installed(wheelhouse, root, "--config", mine)
     mine.write_text("# changed")
     installed(wheelhouse, root, "--config", mine)
-    assert (root / "etc/graftline/edge.toml").read_text() == "# mine"
+    assert (root / "etc/graftline/edge.toml").read_text() == text
+    agent = tomllib.loads((root / "etc/graftline/agent.toml").read_text())
+    assert agent == {"slot": f"{root}/etc/graftline/../slot", "watch": ["/media"]}
 
 
 def test_key_that_may_flash_is_added_once_and_restricted(tmp_path: Path) -> None:
