@@ -25,6 +25,8 @@ if sys.argv[1] == "install":
 SMALL_GRAFTLINE = """
 import pathlib, sys
 verb, *options = sys.argv[1:]
+if options == ["--help"]:
+    sys.exit()
 if verb == "--version":
     print("graftline {version}")
 if verb == "run" and {refuses!r} in pathlib.Path(options[1]).read_text():

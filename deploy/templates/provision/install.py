@@ -19,7 +19,6 @@ Exit codes: 0 installed, 2 wrong usage, 8 not installed: what was there is uncha
 import argparse
 import contextlib
 import fcntl
-import grp
 import hashlib
 import json
 import os
@@ -88,14 +87,10 @@ def main() -> int:
     try:
         report = install(args)
     except SetupError as error:
-        print(
-            f"error: {error.what}\n  {error.why}\n  Fix: {error.fix}", file=sys.stderr
-        )
+        step(f"error: {error.what}\n  {error.why}\n  Fix: {error.fix}")
         return EXIT_FAILED
     except OSError as error:
-        print(
-            f"error: {error}\n  Fix: correct that, and run this again.", file=sys.stderr
-        )
+        step(f"error: {error}\n  Fix: correct that, and run this again.")
         return EXIT_FAILED
     if args.json:
         print(json.dumps(report))
@@ -285,11 +280,8 @@ def check_files(folder: Path, manifest: dict[str, Any]) -> None:
 
 def hash_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_hash(manifest: dict[str, Any]) -> str:
@@ -539,7 +531,6 @@ def run_doctor(user: str, places: Places) -> dict[str, Any]:
 def find_user(name: str) -> pwd.struct_passwd | None:
     """Return a user of this PC; None if there is none of that name."""
     try:
-        grp.getgrnam(name)
         return pwd.getpwnam(name)
     except KeyError:
         return None
