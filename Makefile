@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: env demo test lint audit audit-packages fault fuzz bench pretrain schemas docs wheel lock clean help
+.PHONY: env demo test lint audit ansible-env audit-packages fault fuzz bench pretrain schemas docs wheel lock clean help
 
 BIN := .venv/bin
 PYTHON ?= python3
@@ -41,6 +41,12 @@ audit: env ## the security rules and laws, and that every package is locked by i
 	$(BIN)/ruff check --select S
 	$(BIN)/python -m pytest tests/contract/test_security_laws.py \
 		tests/contract/test_requirements.py $(ARGS)
+
+# In an environment of its own, for tests/e2e/test_ansible.py.
+ansible-env: ## ansible-core, with which the role of the fleet is tested (needs a network)
+	$(PYTHON) -m venv build/ansible-env
+	build/ansible-env/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes -r requirements/ansible.txt
 
 # In an environment of its own: pip-audit's packages are not those of Graftline.
 AUDIT_ENV := build/audit-env
@@ -97,6 +103,8 @@ lock: env ## write requirements/ from pyproject.toml (UPGRADE=1: newest versions
 	echo uv | $(UV_LOCK) - -o requirements/uv.txt $(if $(UPGRADE),--upgrade)
 	echo "openvino-model-api[onnx]" | $(UV_LOCK) - -o requirements/model-api.txt \
 		$(if $(UPGRADE),--upgrade)
+	echo pip | $(UV_LOCK) - -o requirements/pip.txt $(if $(UPGRADE),--upgrade)
+	echo ansible-core | $(UV_LOCK) - -o requirements/ansible.txt $(if $(UPGRADE),--upgrade)
 	echo pip-audit | $(UV_LOCK) - -o requirements/audit.txt $(if $(UPGRADE),--upgrade)
 
 clean: ## remove generated files and the environment, not the failures of make fuzz

@@ -33,7 +33,10 @@ FAULTS_SHOWN = 10
 LOCAL = "local:"
 TARGET, WINDOW = "graftline_target", "graftline_window"
 # The others are read by the role in deploy/templates/ansible.
-VARIABLES = (TARGET, WINDOW, "graftline_package", "graftline_command")
+VARIABLES = (
+    *(TARGET, WINDOW),
+    *("graftline_command", "graftline_options", "graftline_package"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 TRAINING_LIBRARIES = {"torch", "torchvision", "nncf", "onnx", "triton", "scipy"}
-LOCK_FILES = ("all.txt", "audit.txt", "line-pc.txt", "model-api.txt", "uv.txt")
+LOCK_FILES = (
+    *("all.txt", "ansible.txt", "audit.txt", "line-pc.txt"),
+    *("model-api.txt", "pip.txt", "uv.txt"),
+)
 
 
 def read_lock(file: Path) -> dict[str, set[str]]:
@@ -49,6 +52,15 @@ def test_line_pc_gets_no_training_library(repository: Path) -> None:
     assert not names & TRAINING_LIBRARIES
     assert not {name for name in names if name.startswith("nvidia")}
     assert {"openvino", "onnxruntime", "paho-mqtt"} <= names
+
+
+def test_wheelhouse_takes_the_same_files_for_every_python(repository: Path) -> None:
+    # pip compares markers with the Python of the packing PC, not of the line PC.
+    for name in ("line-pc.txt", "pip.txt"):
+        locked = read_lock(repository / "requirements" / name)
+        assert not [requirement for requirement in locked if "python_" in requirement]
+        shipped = repository / "deploy" / "templates" / "provision" / name
+        assert read_lock(shipped) == locked
 
 
 def test_line_pc_gets_the_versions_that_were_tested(repository: Path) -> None:
