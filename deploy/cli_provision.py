@@ -14,6 +14,7 @@ from deploy.provision.provisioning import (
 )
 from deploy.provision.wheelhouse import pack_wheelhouse
 from deploy.target import SshTarget, UsbTarget, parse_target
+from models.counted import counted
 from models.errors import ExitCode
 from models.shown_text import on_one_line
 
@@ -51,7 +52,8 @@ def run_wheelhouse(args: argparse.Namespace) -> int:
     megabytes = sum(file.size_bytes for file in manifest.files.values()) / 1e6
     print(
         on_one_line(
-            f"packed: {args.out}, {len(manifest.files)} files, {megabytes:.0f} MB, "
+            f"packed: {args.out}, {counted(len(manifest.files), 'file')}, "
+            f"{megabytes:.0f} MB, "
             f"Graftline {manifest.graftline} for {target}"
         )
     )

@@ -51,7 +51,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Groups:
+class InventoryGroups:
     """What an inventory says, before the variables are merged.
 
     Attributes:
@@ -106,9 +106,9 @@ class Groups:
         return self.depth(group), priority if isinstance(priority, int) else 1, group
 
 
-def read_groups(document: Mapping[str, Any]) -> Groups:
+def read_groups(document: Mapping[str, Any]) -> InventoryGroups:
     """Return the groups of a parsed file, with the faults found in it."""
-    groups = Groups()
+    groups = InventoryGroups()
     for name, table in document.items():
         for fault in _read_group(groups, name, table):
             groups.faults.append(fault)
@@ -119,7 +119,7 @@ def read_groups(document: Mapping[str, Any]) -> Groups:
     return groups
 
 
-def _read_group(groups: Groups, name: str, table: object) -> Iterator[Fault]:
+def _read_group(groups: InventoryGroups, name: str, table: object) -> Iterator[Fault]:
     if not isinstance(table, dict):
         hint = "; `plugin` is for other inventories" if name == "plugin" else ""
         yield Fault(name, f"expected a table of {', '.join(GROUP_KEYS)}{hint}")
@@ -150,7 +150,7 @@ def _read_group(groups: Groups, name: str, table: object) -> Iterator[Fault]:
 
 
 def _read_hosts(
-    groups: Groups, group: str, pattern: str, own: object
+    groups: InventoryGroups, group: str, pattern: str, own: object
 ) -> Iterator[Fault]:
     place = f"{group}.hosts.{pattern}"
     if not isinstance(own, dict):

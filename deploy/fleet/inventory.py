@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.fleet.groups import Fault, Groups, read_groups
+from deploy.fleet.groups import Fault, InventoryGroups, read_groups
 from deploy.fleet.host_patterns import HOST_NAME
 from deploy.fleet.windows import Window, parse_window
 from deploy.target import parse_target
@@ -204,7 +204,7 @@ def _windows_of(value: object) -> Iterator[Window]:
         yield parse_window(text)
 
 
-def _misspelt(groups: Groups) -> Iterator[Fault]:
+def _misspelt(groups: InventoryGroups) -> Iterator[Fault]:
     """Yield the variables that only Graftline could mean, and does not know."""
     tables = {f"{name}.vars": table for name, table in groups.variables.items()}
     for place, table in (tables | groups.hosts).items():

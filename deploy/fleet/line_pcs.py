@@ -8,7 +8,7 @@ from deploy.fleet.inventory import FleetPc
 from deploy.fleet.one_pc import PcOffError
 from deploy.results import StatusReport, TargetResult
 from deploy.target import FlashTarget, Target, parse_target
-from deploy.transports.delivery import Delivery, FlashOptions
+from deploy.transports.delivery import FlashOptions, PackageDelivery
 from deploy.transports.ssh_errors import TargetError, TargetProblem
 
 # A name that is not known may be that of a PC that is off: mDNS, DHCP.
@@ -41,7 +41,7 @@ def look_at_line_pc(pc: FleetPc) -> StatusReport:
 class LinePcFlash:
     """Brings one signed release to line PCs."""
 
-    delivery: Delivery
+    delivery: PackageDelivery
     options: FlashOptions
 
     def __call__(self, pc: FleetPc, on_step: Callable[[str], None]) -> TargetResult:
