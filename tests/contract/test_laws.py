@@ -21,6 +21,10 @@ PURE_MODULES = (
     "edge.control.command_validation",
     "edge.cameras.health.condition",
     "edge.cameras.health.scene",
+    "deploy.fleet.groups",
+    "deploy.fleet.host_patterns",
+    "deploy.fleet.waves",
+    "deploy.fleet.windows",
     "deploy.slots",
     "deploy.trust.clock_rule",
 )
