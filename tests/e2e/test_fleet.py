@@ -1,4 +1,4 @@
-"""A fleet of local line PCs with real self-tests, by the command."""
+"""A fleet of local line PCs: by the command, and twenty slots with a recorded proof."""
 
 import json
 import shutil
@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
+from deploy.fleet.inventory import FleetPc, read_inventory
+from deploy.fleet.line_pcs import look_at_line_pc
+from deploy.fleet.look import read_fleet
+from deploy.fleet.reports import FleetReport, PcResult
+from deploy.fleet.rollout import FleetFlash
+from deploy.fleet.state import FleetState
+from deploy.links import locked
+from deploy.results import PackageName, TargetOutcome, TargetResult
+from models.errors import GraftlineError
+from models.package import Package
 from tests.command import graftline
 from tests.simulators.packages import make_package
+from tests.simulators.target import SimTarget
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -55,3 +66,81 @@ def test_fleet_stops_at_a_failure_goes_on_and_catches_up(
     code, report = fleet(tmp_path, "flash", "plate")  # its disk came with a model
     assert (code, values(report, "result")) == (0, ["good"] * 3)
     assert not any(values(report, "is_new"))
+
+
+class TwentySlots:
+    """Twenty real slots, flashed by the installer; only the self-test is recorded."""
+
+    def __init__(self, folder: Path) -> None:
+        self.package = make_package(folder / "plate", build=2)
+        self.older = make_package(folder / "older", build=1)
+        self.state = FleetState(folder / "state", "me@workstation")
+        self.folder = folder
+        (folder / "pcs").mkdir()
+        inventory = folder / "plant.toml"
+        pattern = "".join(
+            f'pc{n:02} = {{ graftline_target = "local:pcs/{n:02}/slot" }}\n'
+            for n in range(1, 21)
+        )
+        inventory.write_text(f"[plant.hosts]\n{pattern}")
+        self.pcs = read_inventory(inventory)
+        for number in range(1, 21):
+            self.pc(number).root.parent.mkdir()
+            if number != 17:
+                self.pc(number).flash(self.older)
+
+    def pc(self, number: int) -> SimTarget:
+        return SimTarget(self.folder / "pcs" / f"{number:02}" / "slot")
+
+    def flash_one(self, pc: FleetPc, on_step: Any) -> TargetResult:
+        try:
+            report = self.pc(int(pc.name[2:])).flash(self.package)
+        except GraftlineError as exc:
+            return self.result(pc, TargetOutcome.FAILED, exc.exit_code, exc.what)
+        return self.result(pc, TargetOutcome(report.outcome), 0, "flashed")
+
+    def result(
+        self, pc: FleetPc, outcome: TargetOutcome, exit_code: int, message: str
+    ) -> TargetResult:
+        return TargetResult(
+            target=pc.target,
+            outcome=outcome,
+            exit_code=exit_code,
+            message=message,
+            package=PackageName.of(self.package),
+        )
+
+    def flash(self) -> FleetReport:
+        run = FleetFlash(
+            pcs=self.pcs,
+            package=PackageName.of(self.package),
+            state=self.state,
+            look=look_at_line_pc,
+            on_step=lambda _: None,
+            parallel=2,
+        )
+        with self.state.locked():
+            return run.run(self.flash_one)
+
+    def in_force(self, package: Package) -> int:
+        return sum(self.pc(n).current() == package.sha256 for n in range(1, 21))
+
+
+@pytest.mark.fault(53)
+def test_twenty_slots_of_which_one_is_busy_and_one_is_away(tmp_path: Path) -> None:
+    fleet = TwentySlots(tmp_path)
+    away = fleet.pc(17).root.parent
+    away.rmdir()
+    with locked(fleet.pc(9).slot):  # somebody flashes it by hand
+        report = fleet.flash()
+    assert (report.exit_code, report.stopped_by) == (8, "pc09")
+    assert report.count(PcResult.UNKNOWN) == 1
+    assert 7 <= report.count(PcResult.GOOD) <= 9  # and those beside it
+    assert fleet.in_force(fleet.package) == report.count(PcResult.GOOD)
+    report = fleet.flash()
+    assert (report.exit_code, report.count(PcResult.GOOD)) == (7, 19)
+    away.mkdir()
+    assert fleet.flash().exit_code == 0
+    assert fleet.in_force(fleet.package) == 20
+    status = read_fleet(fleet.pcs, fleet.state, look_at_line_pc, 8)
+    assert status.exit_code == 0
