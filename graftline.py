@@ -213,7 +213,7 @@ VERBS: Final[tuple[Verb, ...]] = (
         "deploy.cli_fleet",
         "edge,deploy",
         "flash all line PCs in waves, and show their states",
-        actions=("flash", "status"),
+        actions=("enroll", "flash", "status"),
     ),
     Verb(
         VerbGroup.FLOOR,

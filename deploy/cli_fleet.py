@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from deploy.cli import keys_for
-from deploy.cli_trust import add_keys_options
+from deploy.cli_trust import add_keys_options, keys_from, root_file_from
 from deploy.flashing import prepared_delivery
+from deploy.fleet.enrolment import enroll_fleet
 from deploy.fleet.inventory import FleetPc, choose_pcs, read_inventory
 from deploy.fleet.line_pcs import LinePcFlash, is_there, look_at_line_pc
 from deploy.fleet.look import read_fleet
@@ -59,6 +60,21 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
     flash.add_argument(
         "--dry-run", action="store_true", help="show the waves and change nothing"
     )
+    enroll = actions.add_parser(
+        "enroll",
+        help="make all PCs trust your keys, once",
+        description="Make all PCs of an inventory trust the keys of a workshop, as "
+        "graftline enroll does for one.",
+        epilog=EXIT_CODES,
+    )
+    _add_shared_arguments(enroll)
+    add_keys_options(enroll)
+    enroll.add_argument(
+        "--root",
+        metavar="FILE",
+        type=Path,
+        help="what `keys show --root FILE` wrote, in the place of the keys",
+    )
     status = actions.add_parser(
         "status",
         help="show what every PC runs",
@@ -75,6 +91,8 @@ def run_fleet(args: argparse.Namespace) -> int:
     state = FleetState(folder.absolute(), operator_name())
     if args.action == "flash":
         return _run_flash(args, pcs, state)
+    if args.action == "enroll":
+        return _run_enroll(args, pcs, state)
     status = read_fleet(pcs, state, look_at_line_pc, args.parallel)
     if args.json:
         _print_json(status)
@@ -111,11 +129,29 @@ def _run_flash(
     return report.exit_code
 
 
+def _run_enroll(
+    args: argparse.Namespace, pcs: tuple[FleetPc, ...], state: FleetState
+) -> int:
+    root = root_file_from(args)
+    with state.locked():
+        report = enroll_fleet(pcs, root, state, args.parallel)
+    if args.json:
+        _print_json(report)
+        return report.exit_code
+    for pc in report.pcs:
+        done = "enrolled" if pc.is_new else "nothing to do: trusts these keys already"
+        text = f"{pc.state}: {pc.reason}" if pc.reason else done
+        print(on_one_line(f"{pc.name}: {text}"))
+        if pc.fix:
+            print(on_one_line(f"  Fix: {pc.fix}"))
+    return report.exit_code
+
+
 def _keys(args: argparse.Namespace, pcs: tuple[FleetPc, ...]) -> KeyRepository:
     targets = [parse_target(pc.target) for pc in pcs]
     # Keys are made for a slot that is there: not for one on a disk that is away.
     there = [target for target in targets if is_there(target)]
-    return keys_for(args, there or targets)
+    return keys_for(args, there) if there else keys_from(args)
 
 
 def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """The line PCs themselves: how the fleet asks and flashes one of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deploy.flashing import flash_target, read_target_status
@@ -22,6 +23,17 @@ def look_at_line_pc(pc: FleetPc) -> StatusReport:
         PcOffError: It does not answer.
         GraftlineError: It has no slot, or cannot be read.
     """
+    target = target_of(pc)
+    with off_as_error():
+        return read_target_status(target)
+
+
+def target_of(pc: FleetPc) -> Target:
+    """Return the target of a PC.
+
+    Raises:
+        PcOffError: It is a folder of this machine, and is not there.
+    """
     target = parse_target(pc.target)
     if not is_there(target):
         raise PcOffError(
@@ -29,8 +41,18 @@ def look_at_line_pc(pc: FleetPc) -> StatusReport:
             why="A slot is made in a folder that exists.",
             fix="Mount its disk, or make the folder.",
         )
+    return target
+
+
+@contextmanager
+def off_as_error() -> Iterator[None]:
+    """Translate the errors of a PC that does not answer.
+
+    Raises:
+        PcOffError: It does not answer.
+    """
     try:
-        return read_target_status(target)
+        yield
     except TargetError as exc:
         if exc.problem not in OFF:
             raise

@@ -1,5 +1,6 @@
 """The results of ``fleet flash`` and ``fleet status``, as ``--json`` prints them."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -71,7 +72,12 @@ class FleetStatus(BaseModel):
 
     @property
     def exit_code(self) -> int:
-        """0 = all are good, 8 = some are bad, 7 = none is bad, some are unknown."""
-        if self.count(PcState.BAD):
-            return InstallError.exit_code
-        return EXIT_UNKNOWN if self.count(PcState.UNKNOWN) else ExitCode.OK
+        """See ``exit_code_of``."""
+        return exit_code_of([pc.state for pc in self.pcs])
+
+
+def exit_code_of(states: Sequence[PcState]) -> int:
+    """Return 0 = all are good, 8 = some are bad, 7 = none is bad, some are unknown."""
+    if PcState.BAD in states:
+        return InstallError.exit_code
+    return EXIT_UNKNOWN if PcState.UNKNOWN in states else ExitCode.OK
