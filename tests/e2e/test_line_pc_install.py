@@ -115,6 +115,30 @@ def test_wheel_carries_weights_pages_and_licence(fresh_line_pc: LinePc) -> None:
     assert not [n for n in names if n.startswith(("tests/", "bench/", "docs/"))]
 
 
+MAKE_OWN_WHEEL = """
+import sys
+from pathlib import Path
+from deploy.provision.own_wheel import make_own_wheel
+print(make_own_wheel(Path(sys.argv[1])))
+"""
+
+
+def test_installed_graftline_packs_the_wheel_that_it_was_installed_from(
+    fresh_line_pc: LinePc, tmp_path: Path
+) -> None:
+    arguments = ("-P", "-c", MAKE_OWN_WHEEL, tmp_path)
+    code, out, err = fresh_line_pc.run(fresh_line_pc.python, *arguments)
+    assert code == 0, err
+    with (
+        zipfile.ZipFile(out.strip()) as ours,
+        zipfile.ZipFile(fresh_line_pc.wheel) as original,
+    ):
+        assert {*ours.namelist()} == {*original.namelist()}
+        for name in original.namelist():
+            if not name.endswith("RECORD"):
+                assert ours.read(name) == original.read(name)
+
+
 def test_line_pc_flashes_runs_and_delivers_without_torch(
     fresh_line_pc: LinePc, tmp_path: Path
 ) -> None:
