@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from deploy.cli import keys_for
+from deploy.cli import PARALLEL_MAX, keys_for
 from deploy.cli_trust import add_keys_options, keys_from, root_file_from
 from deploy.flashing import prepared_delivery
 from deploy.fleet.enrolment import enroll_fleet
@@ -27,7 +27,7 @@ from models.golden import read_golden_set
 from models.package import Package, open_package
 from models.shown_text import on_one_line
 
-PARALLEL, PARALLEL_MAX = 8, 64
+PARALLEL = 8
 STATE_SUFFIX = ".state"
 EXIT_CODES = (
     "Exit codes: 0 all PCs are good, 8 one is bad, 7 none is bad and some are left for "
