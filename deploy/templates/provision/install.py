@@ -84,6 +84,7 @@ class Places:
 def main() -> int:
     """Set up this PC and return the exit code."""
     args = read_arguments()
+    os.umask(0o022)  # root's own may hide the programs from the service user
     try:
         report = install(args)
     except SetupError as error:

@@ -21,7 +21,10 @@ from tests.simulators.wheelhouse import (
 def install(
     wheelhouse: Path, root: Path, *options: object
 ) -> subprocess.CompletedProcess[str]:
-    command = ["sh", wheelhouse / "install.sh", "--root", root, *options]
+    # With the umask of a careful root.
+    script = 'umask 077; exec sh "$0" "$@"'
+    place = wheelhouse / "install.sh"
+    command = ["sh", "-c", script, place, "--root", root, *options]
     python = Path(sys.executable).parent
     return subprocess.run(
         list(map(str, command)),
@@ -162,6 +165,8 @@ def test_new_pc_gets_program_configuration_units_and_a_report_of_doctor(
     assert (root / "etc/sysusers.d/graftline.conf").read_text() == "u graftline"
     assert stat.S_IMODE((root / "etc/graftline/edge.toml").stat().st_mode) == 0o640
     assert stat.S_IMODE((root / "var/lib/graftline").stat().st_mode) == 0o700
+    programs = root / "opt/graftline/current/lib"
+    assert stat.S_IMODE(programs.stat().st_mode) == 0o755
 
 
 def test_same_wheelhouse_again_changes_nothing(tmp_path: Path) -> None:
