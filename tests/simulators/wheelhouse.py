@@ -34,7 +34,7 @@ if verb == "run" and {refuses!r} in pathlib.Path(options[1]).read_text():
 if verb == "service":
     out = pathlib.Path(options[options.index("--out") + 1])
     (out / "graftline-edge.service").write_text("ExecStart={version}")
-    (out / "graftline-sysusers.conf").write_text("u graftline")
+    (out / "graftline-sysusers.conf").write_text({sysusers!r})
 if verb == "doctor":
     print("no model")
     sys.exit(5)
@@ -42,19 +42,25 @@ if verb == "doctor":
 
 
 def make_small_wheelhouse(
-    folder: Path, version: str = "1.0", refuses: str = "nothing"
+    folder: Path,
+    version: str = "1.0",
+    refuses: str = "nothing",
+    sysusers: str = "u graftline",
 ) -> Path:
     """Write a wheelhouse that installs in a second.
 
     Args:
         version: Of its Graftline.
         refuses: What its Graftline cannot read in a configuration.
+        sysusers: What its Graftline writes about the service user.
     """
     make_wheelhouse(folder)
     (folder / "wheels" / "graftline-9.9-py3-none-any.whl").unlink()
     graftline = folder / "wheels" / f"graftline-{version}-py3-none-any.whl"
     with zipfile.ZipFile(graftline, "w") as wheel:
-        text = SMALL_GRAFTLINE.format(version=version, refuses=refuses)
+        text = SMALL_GRAFTLINE.format(
+            version=version, refuses=refuses, sysusers=sysusers
+        )
         wheel.writestr("graftline.py", text)
     with zipfile.ZipFile(folder / "wheels" / "pip-1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("pip/__main__.py", SMALL_PIP)
