@@ -18,7 +18,9 @@ from deploy.results import PackageName, TargetOutcome, TargetResult
 from models.errors import GraftlineError
 from models.package import Package
 from tests.command import graftline
+from tests.simulators.broker import free_port
 from tests.simulators.packages import make_package
+from tests.simulators.sshd import SimSshd
 from tests.simulators.target import SimTarget
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -144,3 +146,28 @@ def test_twenty_slots_of_which_one_is_busy_and_one_is_away(tmp_path: Path) -> No
     assert fleet.in_force(fleet.package) == 20
     status = read_fleet(fleet.pcs, fleet.state, look_at_line_pc, 8)
     assert status.exit_code == 0
+
+
+@pytest.mark.slow
+def test_fleet_behind_ssh_is_enrolled_flashed_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAFTLINE_KEYS", str(tmp_path / "keys"))
+    make_package(tmp_path / "plate")
+    assert graftline("keys", "init", "--no-passphrase", cwd=tmp_path).code == 0
+    with SimSshd() as line_pc:
+        line_pc.use(monkeypatch)
+        (tmp_path / "plant.toml").write_text(
+            f'[all.vars]\nansible_user = "{line_pc.user}"\n[hall.hosts]\n'
+            f'pc1 = {{ graftline_target = "{line_pc.target("one")}" }}\n'
+            f'pc2 = {{ ansible_host = "127.0.0.1", ansible_port = {free_port()} }}\n'
+        )
+        for action, key, expected in (
+            (("enroll",), "state", ["good", "unknown"]),
+            (("flash", "plate"), "result", ["good", "unknown"]),
+            (("status",), "state", ["good", "unknown"]),
+        ):
+            code, report = fleet(tmp_path, *action)
+            assert (code, values(report, key)) == (7, expected)
+        assert report["pcs"][0]["package"]["name"] == "bright-cells"
+        assert "cannot be reached" in report["pcs"][1]["reason"]
