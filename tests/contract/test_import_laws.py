@@ -78,8 +78,6 @@ SKELETON = {
     "deploy/target.py": "",
     "deploy/transports/__init__.py": "",
     "deploy/transports/openssh.py": "import subprocess",
-    "deploy/trust/__init__.py": "import tuf, securesystemslib",
-    "deploy/trust/clock_rule.py": "",
     "dashboard/__init__.py": "",
     "dashboard/cli.py": "",
     "dashboard/ingest/__init__.py": "",
