@@ -1,6 +1,7 @@
 """The verb ``agent``: takes packages from the inbox of a slot."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -142,8 +143,35 @@ def _print_missing(agent: Agent, *, is_dry_run: bool) -> int:
 
 
 def _follow(agent: Agent, entry_id: str) -> int:
-    result = follow_entry(agent, entry_id, _print, lambda: print(ALIVE, flush=True))
+    reader = _Reader()
+    result = follow_entry(
+        agent,
+        entry_id,
+        lambda line: reader.print(line.model_dump_json()),
+        lambda: reader.print(ALIVE),
+    )
     return result.exit_code
+
+
+class _Reader:
+    """Prints to a workstation whose connection may be cut.
+
+    The installation goes on without it; its result is in the log.
+    """
+
+    def __init__(self) -> None:
+        self._is_gone = False
+
+    def print(self, line: str) -> None:
+        """Print a line, if there still is a reader."""
+        if self._is_gone:
+            return
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            self._is_gone = True
+            # What is flushed at the end of the process goes there too.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _take_stick(agent: Agent, stick: Path) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from models.slot_files import SlotFolder
 from tests.command import environment, graftline
+from tests.simulators.agent_pc import Workstation
 from tests.simulators.packages import make_package
 from tests.waiting import until
 
@@ -81,3 +82,25 @@ def test_two_flashes_of_local_slots_at_once(keys: Path, tmp_path: Path) -> None:
     assert [each["outcome"] for each in results] == ["committed", "committed"]
     one = graftline("flash", package.folder, *targets[:1], "--json", cwd=tmp_path)
     assert one.json["outcome"] == "already-in-force"
+
+
+@pytest.mark.fault(48)
+def test_installation_goes_on_when_the_workstation_is_gone(tmp_path: Path) -> None:
+    workstation = Workstation.make(tmp_path / "keys")
+    line_pc = workstation.line_pc(tmp_path / "line-pc")
+    package = make_package(tmp_path / "package")
+    with workstation.delivery(package) as delivery:
+        request = line_pc.bring(delivery)
+    command = [sys.executable, "-m", "graftline", "agent", "--slot", "line-pc"]
+    follower = subprocess.Popen(
+        [*command, "--follow", request.id],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+    )
+    assert follower.stdout is not None
+    assert b"taken from the inbox" in follower.stdout.readline()
+    follower.stdout.close()  # as sshd does when the connection is cut
+    assert follower.wait(60) == 0
+    assert line_pc.current() == package.sha256
+    assert line_pc.agent.inbox.log(request.id).result() is not None
