@@ -300,8 +300,9 @@ def _over_products(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for product, by_name in groups.items()
     }
-    names = sorted({name for by_name in means.values() for name in by_name})
-    complete = [p for p, by_name in means.items() if set(names) == set(by_name)]
+    measured_names = {name for by_name in means.values() for name in by_name}
+    names = [name for name in COMPARED if name in measured_names]
+    complete = [p for p, by_name in means.items() if set(names) <= set(by_name)]
     result = []
     for name in names:
         row: dict[str, Any] = {"configuration": name, "products": complete}
@@ -309,7 +310,7 @@ def _over_products(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             known = [means[product][name][figure] for product in complete]
             row[figure] = round(statistics.mean(known), 4) if known else None
         ranks = [
-            1 + sum(o["map_50"] > means[p][name]["map_50"] for o in means[p].values())
+            1 + sum(means[p][o]["map_50"] > means[p][name]["map_50"] for o in names)
             for p in complete
         ]
         row["mean_rank"] = round(statistics.mean(ranks), 2) if ranks else None
