@@ -104,7 +104,7 @@ def test_root_of_a_release_enrolls_too(
 def test_fingerprint_that_differs_is_refused(tmp_path: Path, shop: Workshop) -> None:
     pc = Receiver(tmp_path / "pc")
     with pytest.raises(InstallError, match="another fingerprint"):
-        enroll(pc, shop, fingerprint="00")
+        enroll(pc, shop, fingerprint="0" * 16)
     assert not pc.root.exists()
     good = shop.keys.fingerprint()[:16].upper()
     assert enroll(pc, shop, fingerprint=good).outcome is EnrollOutcome.ENROLLED
