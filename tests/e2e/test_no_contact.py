@@ -46,7 +46,12 @@ port = 18830
 [server]
 port = 18831
 """
-# Every verb but demo, which runs these and a browser.
+PLANT_TOML = """\
+[all.hosts]
+here = { graftline_target = "local:line-pc" }
+"""
+# Every verb but demo, which runs these and a browser, and wheelhouse, which fetches what
+# it packs.
 SCRIPT = """\
 graftline synth --out data --photos 24 --good 8 --parts 6
 graftline check data --html check.html --fix repaired
@@ -55,7 +60,13 @@ graftline evaluate run data --report report.html
 graftline pack run --out package
 graftline evaluate package data
 graftline selftest package
+graftline keys init --no-passphrase
+graftline enroll local:line-pc
+graftline sign package --out release
 graftline flash package local:line-pc
+graftline agent --slot line-pc --from release --once
+graftline fleet status --inventory plant.toml
+graftline provision local:pc --wheelhouse release
 graftline status local:line-pc
 graftline rollback local:line-pc
 graftline service --config edge.toml
@@ -115,7 +126,7 @@ def test_look_ups_and_connections_of_c_libraries_are_seen(tmp_path: Path) -> Non
 
 def test_every_verb_runs_in_the_script() -> None:
     typed = {line.split("graftline ")[1].split()[0] for line in SCRIPT.splitlines()}
-    assert typed == {verb.name for verb in VERBS} - {"demo"}
+    assert typed == {verb.name for verb in VERBS} - {"demo", "wheelhouse"}
 
 
 @pytest.mark.fault(76)
@@ -146,6 +157,7 @@ def test_library_sends_nothing_when_it_is_imported_first(
 def test_no_verb_contacts_anything(tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text(EDGE_TOML)
     (tmp_path / "dashboard.toml").write_text(DASHBOARD_TOML)
+    (tmp_path / "plant.toml").write_text(PLANT_TOML)
     command = tmp_path / "graftline"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m graftline "$@"\n')
     command.chmod(0o755)

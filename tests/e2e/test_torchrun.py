@@ -18,7 +18,8 @@ from tests.simulators.photos import write_coco
 from trainer.run import CHECKPOINT_NAME, RECORD_NAME, open_run
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1")
-OPTIONS = ("--size", "64", "--epochs", "8", "--batch", "5")
+RATE = ("--learning-rate", "3e-3")  # the photos are known after few epochs
+OPTIONS = ("--size", "64", "--epochs", "8", "--batch", "5", *RATE)
 LIMIT_S = 170
 FLOAT_NOISE = 1e-3  # of weights, after sixteen steps of Adam
 ONE_THREAD = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
@@ -50,7 +51,7 @@ def options(
     before = tmp_path_factory.mktemp("before") / "run"
     coco = shared / "weights" / "yolox_nano_coco.pth"
     first = ("--weights", coco, "--size", "64", "--epochs", "40", "--batch", "5")
-    assert train(photos, before, first) == 0
+    assert train(photos, before, (*first, *RATE)) == 0
     return ("--from", before, *OPTIONS)
 
 
