@@ -42,7 +42,9 @@ VERBS_BY_USER = {
             "service",
         )
     ],
-    "on the shop floor, for all lines": [*("broker-config", "dashboard")],
+    "on the shop floor, for all lines": [
+        *("wheelhouse", "provision", "fleet", "broker-config", "dashboard")
+    ],
 }
 
 GROUP = VerbGroup.WORKSTATION
