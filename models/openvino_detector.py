@@ -5,7 +5,6 @@ interleaved: the conversion to planar float32 is compiled into the graph, which 
 and saves the caller a copy of four times the size. The outputs are bitwise the same.
 """
 
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,10 +32,7 @@ class OpenVinoRequest:
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._request = compiled.create_infer_request()
-        # OpenVINO keeps the callback. With a reference to this object in it, neither it
-        # nor the compiled model would ever be released.
-        on_done = weakref.WeakMethod(self._on_done)
-        self._request.set_callback(lambda _: _call(on_done), None)
+        self._request.set_callback(self._on_done, None)
         self._when_done: Callable[[], None] | None = None
         self._has_result = False
         self.image: Frame = self._request.get_input_tensor(0).data[0]
@@ -73,7 +69,7 @@ class OpenVinoRequest:
                 self._when_done, self._has_result = None, False
         return np.array(self._request.get_output_tensor(0).data[0], np.float32)
 
-    def _on_done(self) -> None:
+    def _on_done(self, _: object) -> None:
         """Called in a thread of OpenVINO."""
         self._has_result = True
         if self._when_done is not None:
@@ -130,13 +126,6 @@ class OpenVinoDetector:
         np.copyto(own.image, image, casting="no")
         own.start(_ignore)
         return own.result()
-
-
-def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
-    """Call a method unless its object was released."""
-    call = method()
-    if call is not None:
-        call()
 
 
 def _input_size_px(model: ov.Model, path: Path) -> tuple[int, int]:

@@ -1,7 +1,6 @@
 """Requests on one graph: their results, and that they do not mix."""
 
 import threading
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -120,12 +119,3 @@ def test_same_boxes_with_any_number_of_streams(sealed: Package) -> None:
     ]
     assert len(found[0]) == 2
     np.testing.assert_array_equal(found[0], found[1])
-
-
-def test_graph_is_released_with_its_last_request(sealed: Package) -> None:
-    (request,) = open_requests(open_detector(sealed, FP32, threads=1), 1)
-    request.start(lambda: None)
-    request.result()
-    released = weakref.ref(request)
-    del request
-    assert released() is None
