@@ -50,8 +50,8 @@ PLANT_TOML = """\
 [all.hosts]
 here = { graftline_target = "local:line-pc" }
 """
-# Every verb but demo, which runs these and a browser, and wheelhouse, which fetches what
-# it packs.
+# Every verb but demo, which runs these and a browser, and wheelhouse, which fetches
+# what it packs.
 SCRIPT = """\
 graftline synth --out data --photos 24 --good 8 --parts 6
 graftline check data --html check.html --fix repaired
