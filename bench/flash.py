@@ -72,7 +72,7 @@ def trained_package(out: Path) -> Path:
     package = out / "package"
     if not package.exists():
         out.mkdir(parents=True, exist_ok=True)
-        graftline("synth", out / "photos", folder=out)
+        graftline("synth", "--out", out / "photos", folder=out)
         options = ("--epochs", 1)
         graftline("train", out / "photos", "--out", out / "run", *options, folder=out)
         graftline("pack", out / "run", "--out", package, folder=out)

@@ -11,15 +11,18 @@ import time
 from pathlib import Path
 
 from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
+from dashboard.history.database import Database
 from dashboard.history.queries import History
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
 from dashboard.ingest.writer import HistoryWriter
 from dashboard.status import CollectorStatus
-from dashboard.web.api import create_app
+from dashboard.web.app import create_app
 from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
+from dashboard.web.rendering import Renderer
 from dashboard.web.server import open_socket, serve
+from dashboard.web.site import Site
 from models.config import load_config
 from models.errors import ExitCode
 
@@ -86,7 +89,9 @@ def _collect_and_serve(
         )
 
     broadcaster = EventBroadcaster(history, hub, settings.page, status)
-    app = create_app(history, hub, broadcaster, settings.server)
+    database = Database(settings.history.path)
+    renderer = Renderer(settings.page.title)
+    app = create_app(Site(settings, history, database, hub, broadcaster, renderer))
     writer.start(on_done=collector.acknowledge, on_commit=broadcaster.broadcast)
     collector.start(on_change=broadcaster.note_change)
     try:
@@ -98,6 +103,7 @@ def _collect_and_serve(
     finally:
         writer.stop()  # commits what has arrived ...
         collector.stop()  # ... which is then still acknowledged
+        database.close()
 
 
 def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bool]:

@@ -1,28 +1,20 @@
-"""The web application: JSON for programs, live events and one page for people.
+"""JSON for programs, and live events: read-only.
 
-Everything is read-only. Ids and numbers in a URL are untrusted until checked. The page
-may load nothing from other hosts and run no inline script (Content-Security-Policy).
+Ids and numbers in a URL are untrusted until checked.
 """
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from sse_starlette.sse import EventSourceResponse
-from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import BaseRoute, Route
 
-from dashboard.config import ServerSettings
 from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
@@ -37,9 +29,8 @@ from dashboard.web.event_stream import (
     Viewer,
     as_sse,
 )
-from models.http_hosts import is_served
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parent / "pages" / "index.html"
 WEEK_MINUTES = 7 * 24 * 60
 YEAR_MINUTES = 366 * 24 * 60
 RATE_POINTS = 60
@@ -47,56 +38,6 @@ SSE_PING_S = 15
 SSE_SEND_LIMIT_S = 20.0  # a page that does not read for so long is closed
 SSE_RETRY_MS = 2000
 WRITER_LIMIT_S = 30.0  # a writer that did not run for so long hangs
-SAFE_HEADERS = {
-    "content-security-policy": "default-src 'self'; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'; object-src 'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
-
-
-class SafeHeaders:
-    """Adds the security headers to every response, including errors and files.
-
-    It is outside of the whole application: Starlette answers an exception that no
-    handler expects outside of its middleware.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-
-        async def send_safe(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("cache-control", "no-cache")
-                for name, value in SAFE_HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
-        await self._app(scope, receive, send_safe)
-
-
-class OwnHosts:
-    """Answers only requests to hosts of this machine; see ``models.http_hosts``."""
-
-    def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
-        self._app, self._allowed = app, allowed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        host = Headers(scope=scope).get("host", "")
-        if scope["type"] == "http" and not is_served(host, self._allowed):
-            detail = "not a host of this machine; see [server] allowed_hosts"
-            await _json({"error": detail}, 421)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 class Api:
@@ -109,7 +50,7 @@ class Api:
 
     async def page(self, _request: Request) -> Response:
         """``GET /``: the page."""
-        return FileResponse(HERE / "pages" / "index.html")
+        return FileResponse(PAGE)
 
     def alerts(self, request: Request) -> Response:
         """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts.
@@ -127,14 +68,14 @@ class Api:
             else self._history.alerts(1, before=found[-1]["n"])
         )
         newest = self._history.newest()
-        return _json({"alerts": found, "more": more, "newest": newest})
+        return as_json({"alerts": found, "more": more, "newest": newest})
 
     def alert(self, request: Request) -> Response:
         """``GET /api/alerts/{id}``: one alert."""
         found = self._history.alert(_event_id(request))
         if found is None:
             raise HTTPException(404, "no such alert")
-        return _json(found)
+        return as_json(found)
 
     def image(self, request: Request) -> Response:
         """``GET /api/alerts/{id}/image``: its picture, JPEG."""
@@ -151,24 +92,24 @@ class Api:
 
     def cameras(self, _request: Request) -> Response:
         """``GET /api/cameras``: stations and cameras, last states and counters."""
-        return _json(self._broadcaster.state())
+        return as_json(self._broadcaster.state())
 
     def rate(self, request: Request) -> Response:
         """``GET /api/rate?minutes=60``: alerts per minute over time."""
         minutes = _number(request, "minutes", 60, 1, WEEK_MINUTES)
         buckets = min(minutes, RATE_POINTS)
-        return _json(self._history.rate(now_ms(), minutes, buckets))
+        return as_json(self._history.rate(now_ms(), minutes, buckets))
 
     def pareto(self, request: Request) -> Response:
         """``GET /api/pareto?minutes=480``: defects by class."""
         minutes = _number(request, "minutes", 480, 1, YEAR_MINUTES)
-        return _json(self._history.pareto(now_ms(), minutes))
+        return as_json(self._history.pareto(now_ms(), minutes))
 
     def summary(self, _request: Request) -> Response:
         """``GET /api/summary``: totals of the history, and the collector's status."""
         status = self._broadcaster.collector_status().as_json()
         at_ms = now_ms()
-        return _json({"now_ms": at_ms, **self._history.totals(at_ms), **status})
+        return as_json({"now_ms": at_ms, **self._history.totals(at_ms), **status})
 
     def health(self, _request: Request) -> Response:
         """``GET /healthz``: 200 while alerts can be kept; a broker may be away."""
@@ -177,7 +118,7 @@ class Api:
         is_well = not collector.failure and collector.writer_age_s < WRITER_LIMIT_S
         is_quiet = collector.broker.is_up and not collector.alarm
         status = "ok" if is_well and is_quiet else "degraded"
-        return _json(
+        return as_json(
             {"status": status if is_well else "failing", **collector.as_json()},
             200 if is_well else 503,
         )
@@ -236,12 +177,9 @@ class Api:
         return [LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts]
 
 
-def create_app(
-    history: History, hub: Hub, broadcaster: EventBroadcaster, settings: ServerSettings
-) -> ASGIApp:
-    """Return the web application."""
-    api = Api(history, hub, broadcaster)
-    routes = [
+def routes(api: Api) -> list[BaseRoute]:
+    """Return the routes."""
+    return [
         Route("/", api.page),
         Route("/healthz", api.health),
         Route("/api/alerts", api.alerts),
@@ -252,20 +190,10 @@ def create_app(
         Route("/api/pareto", api.pareto),
         Route("/api/summary", api.summary),
         Route("/api/events", api.events),
-        Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-    app = Starlette(
-        routes=routes,
-        middleware=[Middleware(OwnHosts, allowed=settings.allowed_hosts)],
-        exception_handlers={
-            HTTPException: _answer_refusal,
-            sqlite3.Error: _answer_unreadable,
-        },
-    )
-    return SafeHeaders(app)
 
 
-def _json(content: object, status_code: int = 200) -> Response:
+def as_json(content: object, status_code: int = 200) -> Response:
     """Return a JSON response that is not cached."""
     return JSONResponse(content, status_code, headers={"cache-control": "no-store"})
 
@@ -287,13 +215,3 @@ def _number(request: Request, name: str, default: int, low: int, high: int) -> i
     if not is_number or not low <= int(text) <= high:
         raise HTTPException(400, f"{name} must be a whole number from {low} to {high}")
     return int(text)
-
-
-async def _answer_refusal(_request: Request, exc: Exception) -> Response:
-    status = exc.status_code if isinstance(exc, HTTPException) else 500
-    detail = exc.detail if isinstance(exc, HTTPException) else ""
-    return _json({"error": detail}, status)
-
-
-async def _answer_unreadable(_request: Request, exc: Exception) -> Response:
-    return _json({"error": f"the history cannot be read now: {exc}"}, 503)

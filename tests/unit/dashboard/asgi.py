@@ -32,9 +32,19 @@ def get(
     method: str = "GET",
     enough: Callable[[bytes], bool] = lambda _: False,
     meanwhile: Callable[[], Awaitable[None]] | None = None,
+    body: bytes = b"",
 ) -> Answer:
     """Return an answer; of an endless one what has come when it is ``enough``."""
-    return asyncio.run(_get(app, url, headers or {}, method, enough, meanwhile))
+    return asyncio.run(_get(app, url, headers or {}, method, enough, meanwhile, body))
+
+
+def post_json(
+    app: ASGIApp, url: str, content: object, *, headers: dict[str, str] | None = None
+) -> Answer:
+    """Send JSON, and return the answer."""
+    names = {"content-type": "application/json", **(headers or {})}
+    body = json.dumps(content).encode()
+    return get(app, url, headers=names, method="POST", body=body)
 
 
 async def _get(
@@ -44,6 +54,7 @@ async def _get(
     method: str,
     enough: Callable[[bytes], bool],
     meanwhile: Callable[[], Awaitable[None]] | None,
+    request_body: bytes,
 ) -> Answer:
     path, _, query = url.partition("?")
     sent: list[Message] = []
@@ -54,7 +65,7 @@ async def _get(
         nonlocal is_asked
         if not is_asked:
             is_asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": request_body, "more_body": False}
         await is_enough.wait()
         return {"type": "http.disconnect"}
 

@@ -7,62 +7,20 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from dashboard.config import PageSettings, ServerSettings
 from dashboard.history.queries import LISTED_DETECTIONS
-from dashboard.status import BrokerStatus, CollectorStatus, now_ms
-from dashboard.web.api import create_app
-from dashboard.web.broadcaster import EventBroadcaster
-from dashboard.web.event_stream import Hub
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.history_file import (
     JPEG,
-    JPEG_SHA256,
     PRESS,
     HistoryFile,
     alert_record,
-    image_record,
 )
+from tests.unit.dashboard.sim_site import UP, SimSite
 from tests.waiting import until
 
-UP = CollectorStatus(
-    broker=BrokerStatus("127.0.0.1:1883", is_up=True, since_ms=1, protocol="5"),
-    failure="",
-    writer_age_s=0.1,
-    duplicates=0,
-    dropped=0,
-    rejected={},
-    connections=1,
-)
 
-
-class Site:
-    """The web application over a history, without broker and server."""
-
-    def __init__(self, file: HistoryFile, max_viewers: int = 5) -> None:
-        self.file, self.status = file, UP
-        self.hub = Hub(max_viewers)
-        self.broadcaster = EventBroadcaster(
-            file.history, self.hub, PageSettings(), lambda: self.status
-        )
-        self.app = create_app(
-            file.history, self.hub, self.broadcaster, ServerSettings()
-        )
-
-    def add(self, seq: int) -> str:
-        event = alert_event(PRESS, seq, thumbnail_sha256=JPEG_SHA256)
-        alert = alert_record(event, received_ms=now_ms())
-        committed = self.file.record(image_record(event), alert)
-        self.broadcaster.broadcast(committed)
-        return event.id
-
-
-@pytest.fixture
-def site(file: HistoryFile) -> Site:
-    return Site(file)
-
-
-def test_alerts_are_listed_newest_first(site: Site) -> None:
+def test_alerts_are_listed_newest_first(site: SimSite) -> None:
     for seq in (1, 2, 3):
         site.add(seq)
     page = get(site.app, "/api/alerts?limit=2").json
@@ -74,7 +32,7 @@ def test_alerts_are_listed_newest_first(site: Site) -> None:
     assert [each["seq"] for each in later["alerts"]] == [1, 2, 3]
 
 
-def test_alert_and_its_picture_are_found_by_id(site: Site) -> None:
+def test_alert_and_its_picture_are_found_by_id(site: SimSite) -> None:
     event_id = site.add(1)
     alert = get(site.app, f"/api/alerts/{event_id}").json
     assert alert["detections"][0]["label"] == "scratch"
@@ -103,7 +61,7 @@ def test_alert_and_its_picture_are_found_by_id(site: Site) -> None:
         "/api/nothing",
     ],
 )
-def test_hostile_path_finds_nothing(site: Site, path: str) -> None:
+def test_hostile_path_finds_nothing(site: SimSite, path: str) -> None:
     site.add(1)
     answer = get(site.app, path)
     assert answer.status == 404
@@ -127,7 +85,7 @@ def test_hostile_path_finds_nothing(site: Site, path: str) -> None:
     ],
 )
 def test_number_out_of_bounds_is_refused_with_its_bounds(
-    site: Site, query: str
+    site: SimSite, query: str
 ) -> None:
     answer = get(site.app, f"/api/{query}")
     assert answer.status == 400
@@ -137,7 +95,7 @@ def test_number_out_of_bounds_is_refused_with_its_bounds(
 @pytest.mark.parametrize(
     "path", ["/", "/static/style.css", "/api/alerts", "/api/alerts/x/image", "/none"]
 )
-def test_every_answer_has_the_safe_headers(site: Site, path: str) -> None:
+def test_every_answer_has_the_safe_headers(site: SimSite, path: str) -> None:
     headers = get(site.app, path).headers
     assert headers["content-security-policy"].startswith("default-src 'self';")
     assert "unsafe" not in headers["content-security-policy"]
@@ -146,7 +104,7 @@ def test_every_answer_has_the_safe_headers(site: Site, path: str) -> None:
 
 
 def test_answer_to_a_fault_of_the_program_has_the_safe_headers(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: SimSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> int:
         raise RuntimeError
@@ -166,7 +124,9 @@ def test_answer_to_a_fault_of_the_program_has_the_safe_headers(
     assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]
 
 
-def test_page_loads_nothing_from_elsewhere_and_has_no_inline_script(site: Site) -> None:
+def test_page_loads_nothing_from_elsewhere_and_has_no_inline_script(
+    site: SimSite,
+) -> None:
     page = get(site.app, "/").body.decode()
     assert "http://" not in page
     assert "https://" not in page
@@ -177,12 +137,12 @@ def test_page_loads_nothing_from_elsewhere_and_has_no_inline_script(site: Site) 
         assert script.split(">", 1)[1].startswith("</script>")
 
 
-def test_foreign_host_name_is_refused(site: Site) -> None:
+def test_foreign_host_name_is_refused(site: SimSite) -> None:
     answer = get(site.app, "/api/alerts", headers={"host": "evil.example"})
     assert answer.status == 421
 
 
-def test_cursor_of_many_digits_is_no_error(site: Site) -> None:
+def test_cursor_of_many_digits_is_no_error(site: SimSite) -> None:
     site.add(1)
     answer = get(
         site.app, "/api/events?after=" + "9" * 5000, enough=lambda b: b"state" in b
@@ -191,11 +151,11 @@ def test_cursor_of_many_digits_is_no_error(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_nothing_can_be_changed_through_the_web(site: Site, method: str) -> None:
+def test_nothing_can_be_changed_through_the_web(site: SimSite, method: str) -> None:
     assert get(site.app, "/api/alerts", method=method).status == 405
 
 
-def test_cameras_pareto_rate_and_summary_agree(site: Site) -> None:
+def test_cameras_pareto_rate_and_summary_agree(site: SimSite) -> None:
     for seq in (1, 2):
         site.add(seq)
     state = get(site.app, "/api/cameras").json
@@ -208,7 +168,7 @@ def test_cameras_pareto_rate_and_summary_agree(site: Site) -> None:
     assert (summary["alerts"], summary["images"], summary["gaps"]) == (2, 2, [])
 
 
-def test_health_shows_whether_alerts_can_be_kept(site: Site) -> None:
+def test_health_shows_whether_alerts_can_be_kept(site: SimSite) -> None:
     assert get(site.app, "/healthz").json["status"] == "ok"
     site.status = replace(UP, broker=replace(UP.broker, is_up=False, reason="gone"))
     away = get(site.app, "/healthz")
@@ -220,7 +180,7 @@ def test_health_shows_whether_alerts_can_be_kept(site: Site) -> None:
     assert get(site.app, "/healthz").status == 503
 
 
-def test_history_that_cannot_be_read_is_reported(site: Site) -> None:
+def test_history_that_cannot_be_read_is_reported(site: SimSite) -> None:
     site.file.path.rename(site.file.path.with_suffix(".moved"))
     answer = get(site.app, "/api/alerts")
     assert answer.status == 503
@@ -238,7 +198,7 @@ def events(body: bytes) -> list[tuple[str, str, str]]:
     return found
 
 
-def test_page_gets_what_it_missed_then_the_state(site: Site) -> None:
+def test_page_gets_what_it_missed_then_the_state(site: SimSite) -> None:
     for seq in (1, 2, 3):
         site.add(seq)
     answer = get(
@@ -252,7 +212,7 @@ def test_page_gets_what_it_missed_then_the_state(site: Site) -> None:
     assert site.hub.viewers == 0
 
 
-def test_last_event_id_wins_over_the_address(site: Site) -> None:
+def test_last_event_id_wins_over_the_address(site: SimSite) -> None:
     for seq in (1, 2, 3):
         site.add(seq)
     answer = get(
@@ -264,7 +224,7 @@ def test_last_event_id_wins_over_the_address(site: Site) -> None:
     assert [number for number, _, _ in events(answer.body)] == ["3", ""]
 
 
-def test_new_alert_is_sent_to_an_open_page(site: Site) -> None:
+def test_new_alert_is_sent_to_an_open_page(site: SimSite) -> None:
     async def raise_alert() -> None:
         site.hub.attach(asyncio.get_running_loop())
         await asyncio.to_thread(until, lambda: site.hub.viewers, "the page listens")
@@ -284,7 +244,7 @@ def test_new_alert_is_sent_to_an_open_page(site: Site) -> None:
 
 @pytest.mark.parametrize("cursor", ["999", "-1", "x", "1; DROP TABLE alerts", "٣"])
 def test_cursor_of_another_history_or_nonsense_is_survived(
-    site: Site, cursor: str
+    site: SimSite, cursor: str
 ) -> None:
     site.add(1)
     answer = get(
@@ -296,7 +256,7 @@ def test_cursor_of_another_history_or_nonsense_is_survived(
     assert kinds == (["reset", "state"] if cursor == "999" else ["state"])
 
 
-def test_page_that_missed_too_much_is_reset(site: Site) -> None:
+def test_page_that_missed_too_much_is_reset(site: SimSite) -> None:
     found = (detection("dent"),)
     site.file.record(
         *(
@@ -316,7 +276,7 @@ LONG = detection("x" * 400)
 
 
 def test_page_of_large_alerts_is_bounded_and_shows_that_there_are_more(
-    site: Site,
+    site: SimSite,
 ) -> None:
     # 120 kB each: 60 of them are 7 MB, far more than a page holds.
     for seq in range(1, 61):
@@ -336,7 +296,7 @@ def test_page_of_large_alerts_is_bounded_and_shows_that_there_are_more(
 
 
 def test_large_alert_is_listed_with_its_surest_boxes_and_alone_with_all(
-    site: Site,
+    site: SimSite,
 ) -> None:
     boxes = (*(detection("x" * 400, score=0.5) for _ in range(219)), LONG)
     event = alert_event(PRESS, 1, detections=boxes)
@@ -351,6 +311,6 @@ def test_large_alert_is_listed_with_its_surest_boxes_and_alone_with_all(
 
 
 def test_page_beyond_the_limit_is_refused_with_a_reason(file: HistoryFile) -> None:
-    site = Site(file, max_viewers=1)
+    site = SimSite(file, max_viewers=1)
     assert site.hub.join()
     assert get(site.app, "/api/events").status == 503

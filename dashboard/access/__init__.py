@@ -1,0 +1,1 @@
+"""Who may do what on the pages, and the trail of what was done."""

@@ -1,0 +1,9 @@
+"""All tables of the history, as SQLAlchemy knows them: one module for each subject.
+
+``metadata`` holds the tables of the modules that are imported here.
+"""
+
+from dashboard.history.tables import audit, received
+from dashboard.history.tables.base import metadata
+
+__all__ = ["audit", "metadata", "received"]

@@ -1,0 +1,1 @@
+"""Log in, users, tokens, and settings of the plant."""

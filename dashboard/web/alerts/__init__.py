@@ -1,0 +1,1 @@
+"""The list of alerts, one alert, and what people decide about it."""

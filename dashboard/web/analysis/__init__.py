@@ -1,0 +1,1 @@
+"""Charts and reports over time: classes, rates, shifts, models."""

@@ -1,0 +1,133 @@
+"""The web application: the routes of all areas, and what is around each request.
+
+A page may load nothing from other hosts and run no inline script
+(Content-Security-Policy).
+"""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.access.roles import Role, User
+from dashboard.web import api
+from dashboard.web.account.routes import routes as account_routes
+from dashboard.web.alerts.routes import routes as alerts_routes
+from dashboard.web.analysis.routes import routes as analysis_routes
+from dashboard.web.api import Api, as_json
+from dashboard.web.learning.routes import routes as learning_routes
+from dashboard.web.lines.routes import routes as lines_routes
+from dashboard.web.permissions import USER
+from dashboard.web.site import Site
+from dashboard.web.wall.routes import routes as wall_routes
+from models.http_hosts import is_served
+
+STATIC = Path(__file__).parent / "static"
+SAFE_HEADERS = {
+    "content-security-policy": "default-src 'self'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class SafeHeaders:
+    """Adds the security headers to every response, including errors and files.
+
+    It is outside of the whole application: Starlette answers an exception that no
+    handler expects outside of its middleware.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+
+        async def send_safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("cache-control", "no-cache")
+                for name, value in SAFE_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        await self._app(scope, receive, send_safe)
+
+
+class OwnHosts:
+    """Answers only requests to hosts of this machine; see ``models.http_hosts``."""
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
+        self._app, self._allowed = app, allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        host = Headers(scope=scope).get("host", "")
+        if scope["type"] == "http" and not is_served(host, self._allowed):
+            detail = "not a host of this machine; see [server] allowed_hosts"
+            await as_json({"error": detail}, 421)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class Identify:
+    """Notes who sent each request, see ``permissions.user_of``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        scope[USER] = User("local", Role.ADMIN)
+        await self._app(scope, receive, send)
+
+
+def create_app(site: Site) -> ASGIApp:
+    """Return the web application."""
+    routes: list[BaseRoute] = [
+        *api.routes(Api(site.history, site.hub, site.broadcaster)),
+        *account_routes(site),
+        *wall_routes(site),
+        *alerts_routes(site),
+        *analysis_routes(site),
+        *lines_routes(site),
+        *learning_routes(site),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(OwnHosts, allowed=site.settings.server.allowed_hosts),
+            Middleware(Identify),
+        ],
+        exception_handlers={
+            HTTPException: _answer_refusal,
+            sqlite3.Error: _answer_unreadable,
+            SQLAlchemyError: _answer_unreadable,
+        },
+    )
+    return SafeHeaders(app)
+
+
+async def _answer_refusal(_request: Request, exc: Exception) -> Response:
+    status = exc.status_code if isinstance(exc, HTTPException) else 500
+    detail = exc.detail if isinstance(exc, HTTPException) else ""
+    return as_json({"error": detail}, status)
+
+
+async def _answer_unreadable(_request: Request, exc: Exception) -> Response:
+    return as_json({"error": f"the history cannot be read now: {exc}"}, 503)

@@ -1,0 +1,1 @@
+"""From verdicts on alerts to photos for the next training."""

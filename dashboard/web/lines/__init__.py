@@ -1,0 +1,1 @@
+"""Line PCs and cameras: their states, models and settings."""

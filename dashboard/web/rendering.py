@@ -1,0 +1,67 @@
+"""Renders the templates of the pages, with texts in the language of the request."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from dashboard.web.language import COOKIE, language_of, languages
+from dashboard.web.permissions import user_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+COOKIE_AGE_S = 365 * 24 * 3600
+
+
+class Renderer:
+    """Renders templates.
+
+    Args:
+        title: Name of the plant or line in the header.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        *,
+        areas: tuple[str, ...] = (),
+        status_code: int = 200,
+        **values: Any,  # noqa: ANN401 - for the template
+    ) -> Response:
+        """Return a page.
+
+        Args:
+            template: Below ``templates``.
+            areas: Of texts that the scripts of the page need.
+            values: For the template; every text in them is escaped.
+        """
+        language = language_of(request)
+        content = self._templates.get_template(template).render(
+            language=language,
+            languages=languages(),
+            path=request.url.path,
+            query=request.url.query,
+            t=language.text,
+            texts=language.area("common", *areas),
+            title=self._title,
+            user=user_of(request),
+            **values,
+        )
+        response = HTMLResponse(content, status_code)
+        if request.query_params.get("lang") == language.code:
+            response.set_cookie(
+                COOKIE, language.code, max_age=COOKIE_AGE_S, samesite="strict"
+            )
+        return response

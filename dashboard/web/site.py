@@ -1,0 +1,54 @@
+"""What the areas of the pages share, and how a request's body is read."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from dashboard.config import DashboardSettings
+from dashboard.history.database import Database
+from dashboard.history.queries import History
+from dashboard.web.broadcaster import EventBroadcaster
+from dashboard.web.event_stream import Hub
+from dashboard.web.rendering import Renderer
+
+BODY_MAX_BYTES = 64 * 1024
+AnyBody = TypeVar("AnyBody", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the areas of the pages share.
+
+    Attributes:
+        history: Queries of what the stations sent.
+        database: Transactions, for all other queries and changes.
+    """
+
+    settings: DashboardSettings
+    history: History
+    database: Database
+    hub: Hub
+    broadcaster: EventBroadcaster
+    renderer: Renderer
+
+
+async def read_body(request: Request, layout: type[AnyBody]) -> AnyBody:
+    """Return the JSON body of a request.
+
+    Raises:
+        HTTPException: 413 = larger than ``BODY_MAX_BYTES``, 400 = it does not fit.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MAX_BYTES:
+            raise HTTPException(413, f"more than {BODY_MAX_BYTES} bytes")
+    try:
+        return layout.model_validate_json(body)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise HTTPException(400, f"{where}: {first['msg']}"[:300]) from exc

@@ -1,0 +1,1 @@
+"""The wall: a tile for each camera, for a screen that everybody sees."""
