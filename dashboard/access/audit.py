@@ -20,7 +20,7 @@ def append(
     """Add an entry, in the transaction of the change that it describes.
 
     Args:
-        connection: Of ``Database.write``.
+        connection: A writing transaction, from ``Database.write``.
         user: Name of the user.
         action: What was done, ``<subject>.<verb>``, for example ``alert.acknowledge``.
         subject: Id of what was changed.

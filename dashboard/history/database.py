@@ -58,7 +58,7 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close all connections that nobody uses."""
+        """Close all idle connections."""
         self._reading.dispose()
         self._writing.dispose()
 

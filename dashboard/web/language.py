@@ -12,9 +12,12 @@ from typing import Any
 
 from starlette.requests import Request
 
+from models.files import read_regular
+
 LOCALES = Path(__file__).parent / "locales"
 DEFAULT = "en"
 COOKIE = "language"
+FILE_MAX_BYTES = 1024 * 1024
 
 Texts = Mapping[str, Any]
 
@@ -63,7 +66,9 @@ class Language:
 def languages() -> dict[str, Language]:
     """Return all languages, by code."""
     return {
-        file.stem: Language(file.stem, tomllib.loads(file.read_text("utf-8")))
+        file.stem: Language(
+            file.stem, tomllib.loads(read_regular(file, FILE_MAX_BYTES).decode())
+        )
         for file in sorted(LOCALES.glob("*.toml"))
     }
 

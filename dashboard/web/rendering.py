@@ -44,7 +44,7 @@ class Renderer:
 
         Args:
             template: Below ``templates``.
-            areas: Of texts that the scripts of the page need.
+            areas: Sections of the language files that the scripts of the page need.
             values: For the template; every text in them is escaped.
         """
         language = language_of(request)

@@ -46,7 +46,7 @@ from tests.simulators.packages import make_package
 from tests.simulators.picture_files import jpeg, png_file, tiff_file, with_thumbnail
 from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.history_file import HistoryFile
-from tests.unit.dashboard.web.test_api import Site
+from tests.unit.dashboard.sim_site import SimSite
 from trainer.data.splitting.split_record import read_split_record
 from trainer.run import open_run
 
@@ -311,9 +311,9 @@ def test_any_request_to_the_metrics_port_is_answered_or_closed(
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimSite]:
     file = HistoryFile(tmp_path_factory.mktemp("history"))
-    yield Site(file)
+    yield SimSite(file)
     file.store.close()
 
 
@@ -346,7 +346,7 @@ QUERIES = [
 )
 @example(path=["api/events"], query=["after=", "9" * 5000], host="localhost:8765")
 def test_any_request_to_the_dashboard_is_answered_without_an_error_of_ours(
-    path: list[str], query: list[str], host: str, site: Site
+    path: list[str], query: list[str], host: str, site: SimSite
 ) -> None:
     url = "/" + "/".join(path).replace("?", "")
     text = url.encode("utf-8", "replace").decode()

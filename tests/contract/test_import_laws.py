@@ -83,6 +83,7 @@ SKELETON = {
     "dashboard/ingest/__init__.py": "",
     "dashboard/ingest/mqtt.py": "import models.mqtt_session",
     "dashboard/web/__init__.py": "",
+    "dashboard/access/__init__.py": "",
     "dashboard/history/__init__.py": "",
     "dashboard/config.py": "",
     "dashboard/messages.py": "",
