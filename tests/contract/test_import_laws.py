@@ -87,6 +87,8 @@ SKELETON = {
     "dashboard/history/__init__.py": "",
     "dashboard/config.py": "",
     "dashboard/messages.py": "",
+    "dashboard/plant_time.py": "",
+    "dashboard/statistics/__init__.py": "",
     "dashboard/status.py": "",
     "demo/__init__.py": "",
     "demo/line.py": "import subprocess",

@@ -17,6 +17,8 @@ from tests.contract.laws import (
 from tests.contract.style_laws import STYLE_LAWS
 
 PURE_MODULES = (
+    "dashboard.plant_time",
+    "dashboard.statistics",
     "edge.rules",
     "edge.control.command_validation",
     "edge.cameras.health.condition",

@@ -1,0 +1,1 @@
+"""Figures and charts of quality: rates with intervals, control charts. Pure."""
