@@ -89,6 +89,7 @@ SKELETON = {
     "dashboard/messages.py": "",
     "dashboard/plant_time.py": "",
     "dashboard/statistics/__init__.py": "",
+    "dashboard/plant_settings.py": "",
     "dashboard/status.py": "",
     "demo/__init__.py": "",
     "demo/line.py": "import subprocess",

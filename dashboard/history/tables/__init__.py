@@ -3,7 +3,7 @@
 ``metadata`` holds the tables of the modules that are imported here.
 """
 
-from dashboard.history.tables import audit, received
+from dashboard.history.tables import audit, received, settings
 from dashboard.history.tables.base import metadata
 
-__all__ = ["audit", "metadata", "received"]
+__all__ = ["audit", "metadata", "received", "settings"]

@@ -1,0 +1,158 @@
+"""What operators change on the page: limits, shifts, time zone and names of the plant.
+
+The rest is in the TOML file, see ``dashboard.config``.
+"""
+
+import zoneinfo
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from models.config import Settings
+from models.topics import NAME_PATTERN
+
+DAY_MINUTES: Final = 24 * 60
+SHIFTS_MAX: Final = 12
+CAMERAS_MAX: Final = 2000
+NAMES_MAX: Final = 5000
+NAME_MAX_CHARS: Final = 60
+_NAME: Final = NAME_PATTERN.strip("^$")
+# site/line, site/line/station, site/line/station/camera
+PLACE_PATTERN: Final = rf"^{_NAME}(/{_NAME}){{1,3}}$"
+CAMERA_PATTERN: Final = rf"^{_NAME}(/{_NAME}){{3}}$"
+TIME_PATTERN: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Return the names of all time zones, as the IANA gives them."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _zone(name: str) -> str:
+    if name not in zones():
+        raise ValueError(f"{name!r} is no time zone such as Europe/Berlin")
+    return name
+
+
+def _one_line(text: str) -> str:
+    text = text.strip()
+    if not text or not text.isprintable():
+        raise ValueError("a name has at least one character, and none that is unseen")
+    return text
+
+
+ShownName = Annotated[
+    str, Field(min_length=1, max_length=NAME_MAX_CHARS), AfterValidator(_one_line)
+]
+ClockTime = Annotated[str, Field(pattern=TIME_PATTERN)]
+CameraKey = Annotated[str, Field(pattern=CAMERA_PATTERN)]
+PlaceKey = Annotated[str, Field(pattern=PLACE_PATTERN)]
+
+
+def minute_of_day(time: str) -> int:
+    """Return the minutes since midnight of a time ``HH:MM``."""
+    hours, _, minutes = time.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+class Shift(Settings):
+    """A shift of every day, in the plant's zone."""
+
+    name: ShownName = Field(description="Name, for example Early.")
+    start: ClockTime = Field(description="HH:MM, the first minute.")
+    end: ClockTime = Field(
+        description="HH:MM, the minute after the last; earlier than the start: on the "
+        "next day; equal to it: 24 hours later."
+    )
+
+    @property
+    def minutes(self) -> int:
+        """Its length on a day of 24 hours, 1 to 1440."""
+        length = minute_of_day(self.end) - minute_of_day(self.start)
+        return length % DAY_MINUTES or DAY_MINUTES
+
+
+class CameraLimit(Settings):
+    """What raises the alarm of a camera on the wall; without both, nothing does."""
+
+    defect_percent: float | None = Field(
+        default=None,
+        gt=0,
+        le=100,
+        description="Share of defective parts in percent that raises the alarm; null = "
+        "off.",
+    )
+    streak: int | None = Field(
+        default=None,
+        ge=2,
+        le=1000,
+        description="Number of defective parts one after the other that raises the "
+        "alarm; null = off.",
+    )
+    hysteresis: float = Field(
+        default=0,
+        ge=0,
+        lt=100,
+        description="Percentage points below defect_percent at which the alarm ends.",
+    )
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Self:
+        if self.defect_percent is not None and self.hysteresis >= self.defect_percent:
+            raise ValueError("hysteresis must be less than defect_percent")
+        return self
+
+
+class PlantSettings(Settings):
+    """All settings of the page."""
+
+    zone: Annotated[str, AfterValidator(_zone)] = Field(
+        default="UTC",
+        max_length=64,
+        description="Time zone of the plant, as the IANA names it: Europe/Berlin.",
+    )
+    language: str = Field(
+        default="",
+        pattern=r"^([a-z]{2,3})?$",
+        description="Language of pages whose user has not chosen one; empty = the "
+        "browser's.",
+    )
+    shifts: tuple[Shift, ...] = Field(
+        default=(),
+        max_length=SHIFTS_MAX,
+        description="The shifts of every day, which do not overlap.",
+    )
+    limits: dict[CameraKey, CameraLimit] = Field(
+        default={},
+        max_length=CAMERAS_MAX,
+        description="Alarms of the wall, by site/line/station/camera.",
+    )
+    names: dict[PlaceKey, ShownName] = Field(
+        default={},
+        max_length=NAMES_MAX,
+        description="Names to show, by site/line, site/line/station or "
+        "site/line/station/camera.",
+    )
+
+    @model_validator(mode="after")
+    def _shifts_differ(self) -> Self:
+        names = [shift.name for shift in self.shifts]
+        if len(set(names)) < len(names):
+            raise ValueError("two shifts have the same name")
+        ordered = sorted(self.shifts, key=lambda shift: shift.start)
+        for one, other in pairwise([*ordered, *ordered[:1]] if ordered[1:] else []):
+            gap = (minute_of_day(other.start) - minute_of_day(one.start)) % DAY_MINUTES
+            if one.minutes > gap:
+                raise ValueError(f"the shifts {one.name} and {other.name} overlap")
+        return self
+
+    def name_of(self, *place: str) -> str:
+        """Return the name to show for a line, station or camera.
+
+        Args:
+            place: Site, line, station and camera, as far as they are meant.
+        """
+        return self.names.get("/".join(place), place[-1])
