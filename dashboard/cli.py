@@ -15,7 +15,9 @@ from dashboard.history.database import Database
 from dashboard.history.queries import History
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
+from dashboard.ingest.operations import OperationsWriter
 from dashboard.ingest.writer import HistoryWriter
+from dashboard.outgoing import Outgoing
 from dashboard.status import CollectorStatus
 from dashboard.web.app import create_app
 from dashboard.web.broadcaster import EventBroadcaster
@@ -72,8 +74,13 @@ def _collect_and_serve(
     hub = Hub(settings.server.max_viewers)
     writer = HistoryWriter(store, settings.history)
     client_id, is_first = session_of(settings.broker, store)
+    outgoing = Outgoing()
     collector = Collector(
-        settings.broker, client_id, is_first=is_first, enqueue=writer.enqueue
+        settings.broker,
+        client_id,
+        is_first=is_first,
+        enqueue=writer.enqueue,
+        outgoing=outgoing,
     )
 
     def status() -> CollectorStatus:
@@ -91,8 +98,13 @@ def _collect_and_serve(
     broadcaster = EventBroadcaster(history, hub, settings.page, status)
     database = Database(settings.history.path)
     renderer = Renderer(settings.page.title)
-    app = create_app(Site(settings, history, database, hub, broadcaster, renderer))
-    writer.start(on_done=collector.acknowledge, on_commit=broadcaster.broadcast)
+    site = Site(settings, history, database, hub, broadcaster, renderer, outgoing)
+    app = create_app(site)
+    writer.start(
+        on_done=collector.acknowledge,
+        on_commit=broadcaster.broadcast,
+        on_batch=OperationsWriter(database).note,
+    )
     collector.start(on_change=broadcaster.note_change)
     try:
         return asyncio.run(

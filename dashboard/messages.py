@@ -178,7 +178,7 @@ def read_message(message: Message) -> Record | Rejection | None:
 
     Returns:
         A record for the history; a rejection if it is invalid; None if it is meant for
-        another reader.
+        another reader, or says that a sender is gone.
     """
     parsed = parse_topic(message.topic)
     if parsed is None:
@@ -187,6 +187,8 @@ def read_message(message: Message) -> Record | Rejection | None:
         )
     if not parsed.camera and parsed.leaf.partition("/")[0] in OTHER_LEAVES:
         return None
+    if is_retirement(parsed, message.payload):
+        return None
     sender = Sender(
         parsed.topics, parsed.camera, message.received_ms, message.is_retained
     )
@@ -194,6 +196,11 @@ def read_message(message: Message) -> Record | Rejection | None:
         return _read(parsed, sender, message.payload)
     except _RefusedError as refused:
         return Rejection(refused.reason, message.topic, refused.detail)
+
+
+def is_retirement(parsed: ParsedTopic, payload: bytes) -> bool:
+    """Return whether a message deletes the retained state of a sender that is gone."""
+    return not payload and parsed.leaf == "status"
 
 
 def _read(parsed: ParsedTopic, sender: Sender, payload: bytes) -> Record:

@@ -220,6 +220,7 @@ class _Daemon:
             ),
             trial=lambda: self._models.report,
             flashing=lambda: self._model_watcher.flashing,
+            temperature_c=lambda: thermal.hottest_c,
         )
 
     def _build_home_assistant(

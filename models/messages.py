@@ -107,6 +107,18 @@ class ModelInForce(_Message):
     variant: str = ""
 
 
+class ModelProof(_Message):
+    """What the self-test of the model in force found on the line PC."""
+
+    at: AwareDatetime
+    machine: str = Field(description="Processor and number of cores.")
+    golden_frames: int = Field(ge=1, description="Reproduced by the chosen run mode.")
+    precision_hint: str
+    streams: int = Field(ge=1, description="Pictures at the same time.")
+    latency_ms_p50: float = Field(ge=0)
+    latency_ms_p99: float = Field(ge=0)
+
+
 class DesiredModel(_Message):
     """``model/desired``: retained; the agent fetches this package and installs it."""
 
@@ -162,6 +174,15 @@ class StationStatus(_Message):
         default="",
         description="Which package is in trial here, or why the last one was rolled "
         "back; empty else.",
+    )
+    clock_synchronized: bool | None = Field(
+        default=None, description="Of the line PC; older versions do not report it."
+    )
+    temperature_c: float | None = Field(
+        default=None, description="Hottest sensor of the line PC; none: no sensor."
+    )
+    proof: ModelProof | None = Field(
+        default=None, description="Of the model; older versions do not report it."
     )
 
 

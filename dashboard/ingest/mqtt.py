@@ -17,6 +17,7 @@ from dataclasses import replace
 from dashboard.config import CollectorBrokerSettings
 from dashboard.ingest.writer import AckRequest, Delivery, Receipt
 from dashboard.messages import Message
+from dashboard.outgoing import Outgoing
 from dashboard.status import BrokerStatus, now_ms
 from models.backoff import Backoff
 from models.broker import make_tls_context, read_password
@@ -57,6 +58,7 @@ class Collector:
         is_first: This history has never used the session: messages that the broker
             keeps in it belong to another history, and are discarded.
         enqueue: Accepts a message without waiting; false if there is no room.
+        outgoing: What the pages send to stations.
 
     Attributes:
         connections: Logins that the broker has accepted.
@@ -72,6 +74,7 @@ class Collector:
         *,
         is_first: bool,
         enqueue: Callable[[Delivery], bool],
+        outgoing: Outgoing | None = None,
     ) -> None:
         read_password(settings)
         make_tls_context(settings)
@@ -82,6 +85,7 @@ class Collector:
         self.connections = 0
         self._settings, self._client_id = settings, client_id
         self._is_first, self._enqueue = is_first, enqueue
+        self._outgoing = outgoing or Outgoing()
         self._on_change: Callable[[], None] = lambda: None
         # To try, in order.
         self._versions: Sequence[MqttVersion] = (MqttVersion.V5, MqttVersion.V311)
@@ -136,6 +140,7 @@ class Collector:
                 pauses.reset()
                 # A refused subscription is the reason to show.
                 reason = reason if self.status.is_up else self.status.reason
+            self._outgoing.close(reason)
             self._set_status(is_up=False, reason=reason)
             self._stop.wait(pauses.next_s())
 
@@ -153,6 +158,7 @@ class Collector:
                 for event in session.turn(TURN_S):
                     self._handle(session, event)
                 self._send_acknowledgements(session)
+                self._send_outgoing(session)
             self._send_acknowledgements(session)
         finally:
             session.close()
@@ -192,13 +198,16 @@ class Collector:
                     self._set_status(is_up=False, reason=reason)
                 else:
                     self._set_status(is_up=True, version=session.version)
-            case PublishAnswer():
-                pass  # a station that misses an acknowledgement sends again
+                    self._outgoing.open(self._wakeup.set)
+            case PublishAnswer(mid, refusal):
+                # A station that misses an acknowledgement sends again.
+                self._outgoing.note_answer(mid, refusal)
 
     def _receive(self, session: MqttSession, message: ReceivedMessage) -> None:
         if not message.topic:  # not UTF-8, so of no station: let the broker delete it
             session.acknowledge(message.mid, message.qos)
             return
+        self._outgoing.note_reply(message.topic, message.payload)
         received = Message(
             message.topic, message.payload, now_ms(), is_retained=message.is_retained
         )
@@ -215,6 +224,13 @@ class Collector:
             for topics, acknowledgement in request.acks:
                 payload = acknowledgement.model_dump_json().encode()
                 session.publish(topics.ack, payload)
+
+    def _send_outgoing(self, session: MqttSession) -> None:
+        self._outgoing.send(
+            lambda topic, payload, retain: session.publish(
+                topic, payload, retain=retain
+            )
+        )
 
     def _set_status(
         self, *, is_up: bool, reason: str = "", version: MqttVersion | None = None

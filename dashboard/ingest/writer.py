@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dashboard.config import HistorySettings
@@ -82,6 +82,9 @@ class AckRequest:
     acks: list[tuple[StationTopics, Acknowledgement]]
 
 
+OnBatch = Callable[[Sequence[Message], Sequence[Record]], None]
+
+
 class _NoRoomError(Exception):
     """The history has no room for the batch; raised and caught in this module only."""
 
@@ -107,6 +110,7 @@ class HistoryWriter:
         self._store, self._settings = store, settings
         self._on_done: Callable[[AckRequest], None] = lambda _: None
         self._on_commit: Callable[[Committed], None] = lambda _: None
+        self._on_batch: OnBatch = lambda _messages, _records: None
         self._queue: queue.Queue[Delivery] = queue.Queue(QUEUE_MESSAGES)
         # Bytes that were ever queued and ever taken out: each is changed by one thread.
         self._queued_bytes = self._taken_bytes = 0
@@ -130,14 +134,17 @@ class HistoryWriter:
         self,
         on_done: Callable[[AckRequest], None],
         on_commit: Callable[[Committed], None],
+        on_batch: OnBatch = lambda _messages, _records: None,
     ) -> None:
         """Start the thread.
 
         Args:
             on_done: Called after each commit with the acknowledgements to send.
             on_commit: Called after that with the result of the commit.
+            on_batch: Called after all commits of a batch with its messages, and with
+                those of them that are records.
         """
-        self._on_done, self._on_commit = on_done, on_commit
+        self._on_done, self._on_commit, self._on_batch = on_done, on_commit, on_batch
         self._thread.start()
 
     def stop(self) -> None:
@@ -218,6 +225,8 @@ class HistoryWriter:
                 record = None
             parsed.append((delivery.receipt, record))
         self._commit_and_acknowledge(parsed)
+        records = [record for _, record in parsed if record is not None]
+        self._on_batch([delivery.message for delivery in batch], records)
 
     def _commit_and_acknowledge(
         self, parsed: list[tuple[Receipt, Record | None]]

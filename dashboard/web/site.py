@@ -10,6 +10,7 @@ from starlette.requests import Request
 from dashboard.config import DashboardSettings
 from dashboard.history.database import Database
 from dashboard.history.queries import History
+from dashboard.outgoing import Outgoing
 from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from dashboard.web.rendering import Renderer
@@ -25,6 +26,7 @@ class Site:
     Attributes:
         history: Queries of what the stations sent.
         database: Transactions, for all other queries and changes.
+        outgoing: Messages to the stations.
     """
 
     settings: DashboardSettings
@@ -33,6 +35,7 @@ class Site:
     hub: Hub
     broadcaster: EventBroadcaster
     renderer: Renderer
+    outgoing: Outgoing
 
 
 async def read_body(request: Request, layout: type[AnyBody]) -> AnyBody:

@@ -15,10 +15,10 @@ from models.detections import Detections
 from models.detector import Detector, decode_output
 from models.errors import InstallError
 from models.inference import Inference, open_requests
-from models.messages import ModelInForce
+from models.messages import REASON_MAX_CHARS, ModelInForce, ModelProof
 from models.package import open_package
 from models.preprocess import Letterbox
-from models.slot_files import ProofFile, SlotFolder, read_file
+from models.slot_files import Proof, ProofFile, SlotFolder, read_file
 
 FLASH_IT = "Run `graftline flash PACKAGE local:{root}`."
 STREAMS_MAX = 64  # flashing never measures more
@@ -38,6 +38,7 @@ class LoadedModel:
     bit_depth: int | None = None  # of pictures above 8 bits; None = they are refused
     # overlap from which boxes of two labels are one defect; None = they never are
     cross_class_iou: float | None = None
+    proof: ModelProof | None = None  # what its self-test found on this machine
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
@@ -126,6 +127,20 @@ def load_stored_model(
         known_defects(package),
         manifest.input.bit_depth,
         manifest.thresholds.cross_class_iou,
+        _proof_message(proof),
+    )
+
+
+def _proof_message(proof: Proof) -> ModelProof:
+    mode = proof.chosen
+    return ModelProof(
+        at=proof.at,
+        machine=proof.machine[:REASON_MAX_CHARS],
+        golden_frames=proof.golden_frames,
+        precision_hint=mode.precision_hint.value,
+        streams=mode.streams,
+        latency_ms_p50=mode.latency_ms_p50,
+        latency_ms_p99=mode.latency_ms_p99,
     )
 
 

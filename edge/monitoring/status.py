@@ -60,6 +60,7 @@ class DaemonStatus:
     trial: Callable[[], TrialReport | None] = lambda: None
     # which package is in trial, or why the last one was rolled back
     flashing: Callable[[], str] = str
+    temperature_c: Callable[[], float | None] = lambda: None
 
     @property
     def channels(self) -> tuple[CameraChannel, ...]:
@@ -90,6 +91,9 @@ class DaemonStatus:
             outbox_depth=self.outbox.depth(),
             at=datetime.now(UTC),
             flashing=self.flashing(),
+            clock_synchronized=is_clock_synchronized(),
+            temperature_c=self.temperature_c(),
+            proof=self.pipeline.model.proof,
         )
 
 

@@ -95,10 +95,12 @@ class ThermalMonitor:
 
     Attributes:
         sheds_frames: Whether free-running cameras skip every second frame.
+        hottest_c: Highest temperature at the last check; None = no sensor.
     """
 
     def __init__(self, settings: ThermalSettings) -> None:
         self.sheds_frames = False
+        self.hottest_c: float | None = None
         self._settings = settings
         self._rule = ThermalRule(round(settings.calm_s * 1e9))
         self._checked_ns: int | None = None
@@ -120,7 +122,10 @@ class ThermalMonitor:
             return
         self._checked_ns = now_ns
         was_throttled = self.is_throttled
-        is_throttled = self._rule.update(read_sensors(self._settings.sysfs), now_ns)
+        reading = read_sensors(self._settings.sysfs)
+        temperatures = (zone.temperature_c for zone in reading.zones)
+        self.hottest_c = max(temperatures, default=None)
+        is_throttled = self._rule.update(reading, now_ns)
         self.sheds_frames = is_throttled and self._settings.sheds_frames
         if is_throttled and not was_throttled:
             logger.warning("cpu_throttled reason=%r", self._rule.reason)

@@ -3,7 +3,18 @@
 ``metadata`` holds the tables of the modules that are imported here.
 """
 
-from dashboard.history.tables import audit, received, settings
+from dashboard.history.tables import (
+    audit,
+    operations,
+    received,
+    settings,
+)
 from dashboard.history.tables.base import metadata
 
-__all__ = ["audit", "metadata", "received", "settings"]
+__all__ = [
+    "audit",
+    "metadata",
+    "operations",
+    "received",
+    "settings",
+]

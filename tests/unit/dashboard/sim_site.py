@@ -2,6 +2,7 @@
 
 from dashboard.config import DashboardSettings
 from dashboard.history.database import Database
+from dashboard.outgoing import Outgoing
 from dashboard.status import BrokerStatus, CollectorStatus, now_ms
 from dashboard.web.app import create_app
 from dashboard.web.broadcaster import EventBroadcaster
@@ -44,6 +45,7 @@ class SimSite:
             file.history, self.hub, settings.page, lambda: self.status
         )
         self.database = Database(file.path)
+        self.outgoing = Outgoing()
         self.app = create_app(
             Site(
                 settings,
@@ -52,6 +54,7 @@ class SimSite:
                 self.hub,
                 self.broadcaster,
                 Renderer(settings.page.title),
+                self.outgoing,
             )
         )
 

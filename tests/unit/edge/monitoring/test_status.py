@@ -1,6 +1,8 @@
 """What the daemon publishes about itself, and when."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,17 @@ from edge.config.station import HealthSettings
 from edge.inspection.pipeline import Pipeline
 from edge.monitoring.status import DaemonStatus, StatusReporter, is_clock_synchronized
 from edge.monitoring.thermal import ThermalMonitor
-from models.messages import CameraState, CameraStatus, DaemonState, StationStatus
+from models.messages import (
+    CameraState,
+    CameraStatus,
+    DaemonState,
+    ModelProof,
+    StationStatus,
+)
 from tests.simulators.alerts import TOPICS
 from tests.simulators.cameras import SimCamera, sim_channel, sim_model
 from tests.simulators.delivery import SimOutbox, SimPublisher
+from tests.simulators.sysfs import SimSysfs
 
 TOP_STATUS = TOPICS.camera("top", "status")
 
@@ -78,6 +87,29 @@ def test_status_is_published_once_while_nothing_changes(station: Station) -> Non
         station.reporter.update()
     assert station.published(TOPICS.status) == [("ready", "")]
     assert station.published(TOP_STATUS) == [("up", "")]
+
+
+def test_status_reports_temperature_clock_and_proof(tmp_path: Path) -> None:
+    station = Station(tmp_path, SimCamera("top"))
+    sysfs = SimSysfs(tmp_path / "sys")
+    sysfs.heat(61.5)
+    thermal = ThermalMonitor(ThermalSettings(sysfs=sysfs.root))
+    thermal.check(0)
+    status = replace(station.status, temperature_c=lambda: thermal.hottest_c)
+    proof = ModelProof(
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        machine="12 cores",
+        golden_frames=16,
+        precision_hint="f32",
+        streams=1,
+        latency_ms_p50=8,
+        latency_ms_p99=9,
+    )
+    station.pipeline.model.proof = proof
+    message = status.station_status(DaemonState.READY)
+    assert message.temperature_c == 61.5
+    assert message.clock_synchronized is is_clock_synchronized()
+    assert message.proof == proof
 
 
 def test_faults_of_cameras_and_parts_degrade_the_daemon(

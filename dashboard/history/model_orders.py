@@ -1,0 +1,113 @@
+"""Which model each station is to run, who ordered it, and what its agent answered."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from dashboard.history.tables.operations import desired_models, model_answers
+from models.messages import REASON_MAX_CHARS, DesiredModel, ReportedModel
+from models.topics import StationTopics
+
+ANSWERS_SHOWN = 20
+UNKNOWN_USER = ""  # ordered by another program
+
+Json = dict[str, Any]
+
+
+def note_order(
+    connection: Connection,
+    topics: StationTopics,
+    at_ms: int,
+    user: str,
+    desired: DesiredModel | None,
+) -> None:
+    """Store the last order of a station.
+
+    Args:
+        user: Who ordered it; empty = another program.
+        desired: None = the order was taken back.
+    """
+    t = desired_models
+    mine = _of(t, (topics.site, topics.line, topics.station))
+    connection.execute(delete(t).where(*mine))
+    connection.execute(
+        insert(t).values(
+            site=topics.site,
+            line=topics.line,
+            station=topics.station,
+            at_ms=at_ms,
+            user=user,
+            name=desired.name if desired else "",
+            build=desired.build if desired else 0,
+            sha256=desired.sha256 if desired else "",
+            url=desired.url if desired else "",
+        )
+    )
+
+
+def note_foreign_order(
+    connection: Connection,
+    topics: StationTopics,
+    at_ms: int,
+    desired: DesiredModel | None,
+) -> None:
+    """Store an order that the broker delivered, unless it is the stored one."""
+    known = order_of(connection, (topics.site, topics.line, topics.station))
+    stored = (known["sha256"], known["url"]) if known else ("", "")
+    wanted = (desired.sha256, desired.url) if desired else ("", "")
+    if stored != wanted:
+        note_order(connection, topics, at_ms, UNKNOWN_USER, desired)
+
+
+def note_answer(
+    connection: Connection, topics: StationTopics, at_ms: int, answer: ReportedModel
+) -> None:
+    """Store an answer, unless it says what the last one of the station says."""
+    model = answer.model
+    row = {
+        "state": answer.state.value,
+        "desired_sha256": answer.desired_sha256,
+        "model": f"{model.name} {model.build} {model.sha256}" if model else "",
+        "reason": _storable(answer.reason),
+        "refusal": _storable(answer.refusal),
+    }
+    where = (topics.site, topics.line, topics.station)
+    last = answers_of(connection, where, 1)
+    if last and all(last[0][name] == value for name, value in row.items()):
+        return
+    site, line, station = where
+    connection.execute(
+        insert(model_answers).values(
+            site=site, line=line, station=station, at_ms=at_ms, **row
+        )
+    )
+
+
+def order_of(connection: Connection, station: Sequence[str]) -> Json | None:
+    """Return the last order of a station; None = there was none."""
+    rows = connection.execute(
+        select(desired_models).where(*_of(desired_models, station))
+    )
+    found = rows.mappings().first()
+    return dict(found) if found else None
+
+
+def answers_of(
+    connection: Connection, station: Sequence[str], limit: int = ANSWERS_SHOWN
+) -> list[Json]:
+    """Return the answers of a station, newest first."""
+    t = model_answers
+    query = select(t).where(*_of(t, station)).order_by(t.c.n.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _storable(text: str) -> str:
+    """Return a text of a message without what PostgreSQL cannot hold."""
+    return text[:REASON_MAX_CHARS].replace("\0", "\ufffd")
+
+
+def _of(table: Any, station: Sequence[str]) -> list[Any]:  # noqa: ANN401 - conditions
+    c = table.c
+    site, line, name = station
+    return [c.site == site, c.line == line, c.station == name]

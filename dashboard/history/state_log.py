@@ -1,0 +1,309 @@
+"""The states of line PCs and cameras over time, and the models that they ran.
+
+A change is written once. Times are of the collector's clock: that of a line PC may be
+wrong. Where a station sent nothing for a while, the state ``silent`` is written
+afterwards for that time: nothing is known about it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, and_, delete, func, insert, select
+
+from dashboard.history.database import Database
+from dashboard.history.tables.operations import (
+    maintenance,
+    model_answers,
+    model_changes,
+    state_changes,
+)
+from dashboard.history.tables.received import stations
+from dashboard.messages import Record, State
+from models.messages import CameraStatus, DaemonState, ModelInForce, StationStatus
+
+SILENT = "silent"
+# A station sends its status every 10 s and statistics more often.
+SILENT_MS = 60_000
+# A sender whose state changes more often is flapping: the rest is not written.
+CHANGES_PER_HOUR = 240
+ALL_CHANGES_PER_HOUR = 20_000  # made-up senders must not fill the history
+SENDERS_MAX = 20_000  # in memory; beyond, they are read again
+MS_PER_HOUR = 3_600_000
+CHANGES_SHOWN = 2000
+STATION_STATES_OF_SILENCE = (DaemonState.LOST.value, DaemonState.DISCONNECTED.value)
+
+STATION = ("site", "line", "station")
+Where = tuple[str, str, str, str]  # site, line, station, camera; "" = the station
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """The start of a state.
+
+    Attributes:
+        at_ms: Wall clock of the collector, UTC.
+        state: A ``DaemonState`` or ``CameraState``, or ``silent``.
+    """
+
+    at_ms: int
+    state: str
+    reason: str = ""
+
+
+class StateLog:
+    """Writes the changes of states and models. Used by one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last: dict[Where, tuple[str, str]] = {}
+        self._models: dict[Where, str] = {}
+        self._heard_ms: dict[Where, int] = {}
+        self._counted: Counter[Where] = Counter()
+        self._counted_all, self._hour = 0, 0
+        self._load()
+
+    def note(self, records: Iterable[Record]) -> None:
+        """Write what has changed, if anything has.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: It cannot be written now; it is written with
+                the next message of the sender that shows it.
+        """
+        if len(self._last) + len(self._heard_ms) > SENDERS_MAX:
+            self._load()
+        changes: list[tuple[Where, StateChange]] = []
+        models: list[tuple[Where, int, ModelInForce]] = []
+        states, sha256s = dict(self._last), dict(self._models)
+        heard_ms = dict(self._heard_ms)
+        for record in records:
+            where = _station_of(record)
+            changes += _silence(record, where, states, heard_ms)
+            if not isinstance(record, State):
+                continue
+            changes += _changed_state(record, states)
+            message = record.message
+            model = message.model if isinstance(message, StationStatus) else None
+            if model is not None and sha256s.get(where) != model.sha256:
+                sha256s[where] = model.sha256
+                models.append((where, record.sender.received_ms, model))
+        kept = [each for each in changes if self._is_affordable(*each)]
+        if kept or models:
+            with self._database.write() as connection:
+                _insert_changes(connection, kept)
+                _insert_models(connection, models)
+        self._last, self._models, self._heard_ms = states, sha256s, heard_ms
+
+    def _is_affordable(self, where: Where, change: StateChange) -> bool:
+        hour = change.at_ms // MS_PER_HOUR
+        if hour != self._hour:
+            self._counted.clear()
+            self._counted_all, self._hour = 0, hour
+        self._counted[where] += 1
+        self._counted_all += 1
+        return (
+            self._counted[where] <= CHANGES_PER_HOUR
+            and self._counted_all <= ALL_CHANGES_PER_HOUR
+        )
+
+    def _load(self) -> None:
+        with self._database.read() as connection:
+            found = last_changes(connection).items()
+            models = _newest_rows(connection, model_changes, STATION)
+            known = connection.execute(select(stations)).all()
+        self._last = {where: (each.state, each.reason) for where, each in found}
+        self._models = {(*_place(row), ""): row.sha256 for row in models}
+        self._heard_ms = {(*_place(row), ""): row.heard_ms for row in known}
+        for where in [each for each, at_ms in self._heard_ms.items() if not at_ms]:
+            del self._heard_ms[where]
+
+
+def last_changes(connection: Connection) -> dict[Where, StateChange]:
+    """Return the newest change of every sender."""
+    return {
+        (*_place(row), row.camera): StateChange(row.at_ms, row.state, row.reason)
+        for row in _newest_rows(connection, state_changes, (*STATION, "camera"))
+    }
+
+
+def changes_of(
+    connection: Connection, station: Sequence[str], from_ms: int, to_ms: int
+) -> dict[str, list[StateChange]]:
+    """Return the changes of a station and its cameras in a span, oldest first.
+
+    Args:
+        station: Site, line and station.
+
+    Returns:
+        By camera, ``""`` for the station; each list starts with the state that was in
+        force at ``from_ms``, where one is known.
+    """
+    c = state_changes.c
+    mine = and_(c.site == station[0], c.line == station[1], c.station == station[2])
+    newest = (
+        select(func.max(c.n)).where(mine, c.at_ms < from_ms).group_by(c.camera)
+    ).scalar_subquery()
+    before = select(state_changes).where(c.n.in_(newest))
+    inside = (
+        select(state_changes)
+        .where(mine, c.at_ms >= from_ms, c.at_ms < to_ms)
+        .order_by(c.at_ms.desc(), c.n.desc())
+        .limit(CHANGES_SHOWN)
+    )
+    rows = [*connection.execute(before), *reversed(connection.execute(inside).all())]
+    found: dict[str, list[StateChange]] = {}
+    for row in rows:
+        change = StateChange(row.at_ms, row.state, row.reason)
+        found.setdefault(row.camera, []).append(change)
+    return found
+
+
+def models_between(
+    connection: Connection, from_ms: int, to_ms: int, limit: int = CHANGES_SHOWN
+) -> list[dict[str, object]]:
+    """Return the model changes of all stations in a span, oldest first."""
+    c = model_changes.c
+    rows = connection.execute(
+        select(model_changes)
+        .where(c.at_ms >= from_ms, c.at_ms < to_ms)
+        .order_by(c.at_ms, c.n)
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def models_of(
+    connection: Connection, station: Sequence[str], limit: int = 20
+) -> list[dict[str, object]]:
+    """Return the last model changes of a station, newest first."""
+    c = model_changes.c
+    rows = connection.execute(
+        select(model_changes)
+        .where(c.site == station[0], c.line == station[1], c.station == station[2])
+        .order_by(c.n.desc())
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+def prune_operations(connection: Connection, oldest_ms: int, limit: int = 500) -> int:
+    """Remove old rows, except the last one of each sender; return their number.
+
+    Args:
+        oldest_ms: Older rows are removed, by the clock of retention.
+        limit: Of each table.
+    """
+    removed = 0
+    senders = {
+        state_changes: (*STATION, "camera"),
+        model_changes: STATION,
+        model_answers: STATION,
+    }
+    for table, names in senders.items():
+        columns = [table.c[name] for name in names]
+        newest = select(func.max(table.c.n)).group_by(*columns)
+        old = select(table.c.n).where(
+            table.c.at_ms < oldest_ms, table.c.n.not_in(newest)
+        )
+        numbers = connection.execute(old.limit(limit)).scalars().all()
+        connection.execute(delete(table).where(table.c.n.in_(numbers)))
+        removed += len(numbers)
+    over = select(maintenance.c.n).where(maintenance.c.until_ms < oldest_ms)
+    numbers = connection.execute(over.limit(limit)).scalars().all()
+    connection.execute(delete(maintenance).where(maintenance.c.n.in_(numbers)))
+    return removed + len(numbers)
+
+
+def _place(row: Row[Any]) -> tuple[str, str, str]:
+    return row.site, row.line, row.station
+
+
+def _station_of(record: Record) -> Where:
+    topics = record.sender.topics
+    return topics.site, topics.line, topics.station, ""
+
+
+def _silence(
+    record: Record,
+    where: Where,
+    states: dict[Where, tuple[str, str]],
+    heard_ms: dict[Where, int],
+) -> list[tuple[Where, StateChange]]:
+    """Return the silence that a message ends, which nothing else explains."""
+    message = record.message if isinstance(record, State) else None
+    is_will = isinstance(message, StationStatus) and message.state is DaemonState.LOST
+    if record.sender.is_retained or is_will:
+        return []
+    before_ms = heard_ms.get(where)
+    now_ms = heard_ms[where] = record.sender.received_ms
+    last = states.get(where)
+    if before_ms is None or now_ms - before_ms < SILENT_MS or last is None:
+        return []
+    if last[0] in STATION_STATES_OF_SILENCE:
+        return []
+    return [
+        (where, StateChange(before_ms, SILENT)),
+        (where, StateChange(now_ms, *last)),
+    ]
+
+
+def _changed_state(
+    record: State, states: dict[Where, tuple[str, str]]
+) -> list[tuple[Where, StateChange]]:
+    message, topics = record.message, record.sender.topics
+    if not isinstance(message, StationStatus | CameraStatus):
+        return []
+    where = (topics.site, topics.line, topics.station, record.sender.camera)
+    now = (message.state.value, message.reason)
+    if states.get(where) == now:
+        return []
+    states[where] = now
+    return [(where, StateChange(record.sender.received_ms, *now))]
+
+
+def _insert_changes(
+    connection: Connection, changes: Sequence[tuple[Where, StateChange]]
+) -> None:
+    if changes:
+        rows = [
+            {
+                "site": site,
+                "line": line,
+                "station": station,
+                "camera": camera,
+                "at_ms": change.at_ms,
+                "state": change.state,
+                "reason": change.reason.replace("\0", "\ufffd"),
+            }
+            for (site, line, station, camera), change in changes
+        ]
+        connection.execute(insert(state_changes), rows)
+
+
+def _insert_models(
+    connection: Connection, models: Sequence[tuple[Where, int, ModelInForce]]
+) -> None:
+    if models:
+        rows = [
+            {
+                "site": site,
+                "line": line,
+                "station": station,
+                "at_ms": at_ms,
+                "name": model.name,
+                "build": model.build,
+                "sha256": model.sha256,
+                "variant": model.variant,
+            }
+            for (site, line, station, _), at_ms, model in models
+        ]
+        connection.execute(insert(model_changes), rows)
+
+
+def _newest_rows(
+    connection: Connection, table: Table, names: Sequence[str]
+) -> Sequence[Row[Any]]:
+    columns = [table.c[name] for name in names]
+    newest = select(func.max(table.c.n)).group_by(*columns)
+    return connection.execute(select(table).where(table.c.n.in_(newest))).all()
