@@ -4,10 +4,12 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from dashboard.postgresql_login import PostgresqlLogin, checked_url
 from models.broker import BrokerLogin
 from models.config import Settings
+from models.password_file import read_password_file
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -54,12 +56,23 @@ class ServerSettings(Settings):
 
 
 class HistorySettings(Settings):
-    """``[history]``: the SQLite file with all received messages."""
+    """``[history]``: where all received messages are kept, and for how long."""
 
     path: Path = Field(
         default=Path("history.sqlite3"),
         description="The file; a relative path is resolved against the folder of the "
         "configuration.",
+    )
+    url: str = Field(
+        default="",
+        max_length=1000,
+        description="PostgreSQL instead of the file: "
+        "postgresql://user@host:5432/database. Several dashboards may use one "
+        "database. The password is in password_file.",
+    )
+    password_file: Path | None = Field(
+        default=None,
+        description="File whose first line is the password of the database.",
     )
     keep_days: int = Field(
         default=365,
@@ -77,8 +90,38 @@ class HistorySettings(Settings):
         "When it is nearly full, the oldest pictures of the station that holds the "
         "most are removed; without any, the new events of this station are refused "
         "and the others use the rest. What is not stored is not acknowledged, and the "
-        "stations keep it.",
+        "stations keep it. For the file only: PostgreSQL is limited by its disk.",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_database(cls, url: str) -> str:
+        if url:
+            checked_url(url)
+        return url
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.password_file is not None and not self.url:
+            raise ValueError("password_file needs url")
+        if self.max_mb and self.url:
+            raise ValueError(
+                "max_mb is the limit of the file: limit the disk of the database"
+            )
+        return self
+
+    def location(self) -> Path | PostgresqlLogin:
+        """Return the file, or the login to the database.
+
+        Raises:
+            ConfigError: The file of the password cannot be read.
+        """
+        if not self.url:
+            return self.path
+        password = None
+        if self.password_file is not None:
+            password = read_password_file("history.password_file", self.password_file)
+        return PostgresqlLogin(self.url, password)
 
 
 class PageSettings(Settings):
@@ -109,6 +152,8 @@ class DashboardSettings(Settings):
     def beside(self, folder: Path) -> Self:
         """Return the settings with relative paths resolved against a folder."""
         history = {"path": folder / self.history.path}
+        if self.history.password_file is not None:
+            history["password_file"] = folder / self.history.password_file
         return self.model_copy(
             update={
                 "broker": self.broker.located(folder),

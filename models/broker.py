@@ -14,8 +14,8 @@ from pydantic import Field, field_validator, model_validator
 from models.config import Settings
 from models.errors import ConfigError
 from models.files import read_regular
+from models.password_file import read_password_file, unusable_file
 
-PASSWORD_MAX_BYTES = 4096
 SECRET_MAX_BYTES = 4 << 20  # a bundle of certificates has some 200 kB
 FILE_FIELDS = ("password_file", "tls_ca_file", "tls_cert_file", "tls_key_file")
 
@@ -77,30 +77,9 @@ def read_password(login: BrokerLogin) -> str | None:
     Raises:
         ConfigError: The file cannot be read, or is empty.
     """
-    path = login.password_file
-    if path is None:
+    if login.password_file is None:
         return None
-    try:
-        content = read_regular(path, PASSWORD_MAX_BYTES)
-        password = (content.decode().splitlines() or [""])[0]
-    except FileNotFoundError:
-        # Its last part may be the password itself, written there by mistake.
-        where = f" in {path.parent}" if path.parent.is_dir() else ""
-        raise ConfigError(
-            f"broker.password_file: there is no such file{where}.",
-            why="It is the path of a file; the password does not stand in the "
-            "configuration. (Its name is not shown.)",
-            fix="Write the password into a file, and give its path.",
-        ) from None
-    except UnicodeDecodeError:
-        # The error would hold the content.
-        reason = ValueError("It is not UTF-8 text.")
-        raise _unusable("password_file", path, reason) from None
-    except OSError as exc:
-        raise _unusable("password_file", path, exc) from exc
-    if not password:
-        raise _unusable("password_file", path, ValueError("Its first line is empty."))
-    return password
+    return read_password_file("broker.password_file", login.password_file)
 
 
 def make_tls_context(login: BrokerLogin) -> ssl.SSLContext | None:
@@ -150,9 +129,4 @@ def login_fingerprint(login: BrokerLogin) -> str:
 
 
 def _unusable(field: str, path: Path, error: Exception) -> ConfigError:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return ConfigError(
-        f"broker.{field} = {path} cannot be used.",
-        why=reason or str(error),
-        fix="Give a file that this program may read.",
-    )
+    return unusable_file(f"broker.{field}", path, error)

@@ -1,38 +1,102 @@
-"""The history as a database: reading and writing transactions for SQLAlchemy.
+"""The history as a database, an SQLite file or in PostgreSQL: its transactions.
 
-Messages of the stations are written by ``dashboard.history.store`` alone. What people
-change on the pages is written here, in short transactions beside it.
+Every statement of the dashboard goes through ``Database``, and runs on both. On both,
+one transaction writes at a time: what a transaction has read stays true until its
+commit, and ``alerts.n`` grows in the order of the commits.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, Insert, Table
+from sqlalchemy.dialects import postgresql as on_conflict
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from dashboard.history.schema import BUSY_TIMEOUT_S
-from dashboard.history.tables import metadata
+from dashboard.history import postgresql, sqlite_file
+from dashboard.history.schema import bring_up_to_date
+from dashboard.postgresql_login import PostgresqlLogin
+from models.errors import ConfigError
 
 READERS = 8  # connections that stay open
 READERS_MAX = 40  # requests beyond this number wait
+BUSY_LIMIT_S = 5.0  # how long to wait for another writer
+CLOSE_LIMIT_S = 10.0
+FULL_CODES = (sqlite3.SQLITE_FULL, "53100")  # the second one: disk_full of PostgreSQL
+
+
+class HistoryClosedError(SQLAlchemyError):
+    """The history was closed, because the program ends."""
+
+
+class HistoryBusyError(SQLAlchemyError):
+    """Another thread of this program writes for too long."""
 
 
 class Database:
     """Transactions of the history; from any thread.
 
     Args:
-        path: The history file, which ``Store`` has created.
+        location: The SQLite file, or the login to a PostgreSQL database.
+        max_mb: Largest size of the file in MiB; 0 = limited by the disk only.
+        busy_limit_s: How long to wait for another writer.
+
+    Attributes:
+        path: The SQLite file; None in PostgreSQL.
+
+    Raises:
+        ConfigError: It cannot be opened, is no history, or a newer version wrote it.
     """
 
-    def __init__(self, path: Path) -> None:
-        address = path.resolve().as_uri()
-        self._reading = _sqlite_engine(f"{address}?mode=ro", "BEGIN")
-        self._writing = _sqlite_engine(f"{address}?mode=rw", "BEGIN IMMEDIATE")
+    def __init__(
+        self,
+        location: Path | PostgresqlLogin,
+        *,
+        max_mb: int = 0,
+        busy_limit_s: float = BUSY_LIMIT_S,
+    ) -> None:
+        self.path = location if isinstance(location, Path) else None
+        self._busy_limit_s = busy_limit_s
+        self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
+        self._is_closed = False
+        if isinstance(location, Path):
+            self._open_file(location)
+        else:
+            self._reading = postgresql.reading_engine(location, READERS, READERS_MAX)
+            self._writing = postgresql.writing_engine(location, busy_limit_s)
+        try:
+            self._prepare(max_mb)
+        except (SQLAlchemyError, ConfigError) as exc:
+            self.close()
+            if isinstance(exc, ConfigError):
+                raise
+            raise _unusable(location, reason_of(exc)) from exc
+
+    def _open_file(self, path: Path) -> None:
+        try:
+            sqlite_file.create_file(path)
+        except (sqlite3.Error, OSError) as exc:
+            raise _unusable(path, str(exc)) from exc
+        self._reading = sqlite_file.reading_engine(path, READERS, READERS_MAX)
+        self._writing = sqlite_file.writing_engine(path, self._busy_limit_s)
+
+    def _prepare(self, max_mb: int) -> None:
         with self.write() as connection:
-            metadata.create_all(connection)
+            if self.is_shared:
+                postgresql.require_usable(connection)
+            bring_up_to_date(connection)
+        # After the tables: a history that is full already must still be opened.
+        if self.path is not None and max_mb:
+            with self.write() as connection:
+                sqlite_file.limit_size(connection, max_mb)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other collectors may write to it too."""
+        return self.path is None
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -41,6 +105,8 @@ class Database:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: It cannot be read now.
         """
+        if self._is_closed:
+            raise HistoryClosedError("the history is closed")
         with self._reading.connect() as connection:
             yield connection
 
@@ -54,30 +120,82 @@ class Database:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: It cannot be written now.
         """
-        with self._writing.begin() as connection:
-            yield connection
+        if not self._in_use.acquire(timeout=max(self._busy_limit_s, BUSY_LIMIT_S)):
+            raise HistoryBusyError("another change of this dashboard takes too long")
+        try:
+            if self._is_closed:
+                raise HistoryClosedError("the history is closed")
+            with self._writing.begin() as connection:
+                yield connection
+        finally:
+            self._in_use.release()
 
     def close(self) -> None:
-        """Close all idle connections."""
-        self._reading.dispose()
-        self._writing.dispose()
+        """Close all connections; SQLite writes its log into the file.
+
+        A commit in another thread ends first. One that hangs in a dead disk keeps the
+        file open until the process ends.
+        """
+        if not self._in_use.acquire(timeout=CLOSE_LIMIT_S):
+            return
+        try:
+            self._is_closed = True
+            self._reading.dispose()
+            self._writing.dispose()
+        finally:
+            self._in_use.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def _sqlite_engine(address: str, begin: str) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite+pysqlite", database=address, query={"uri": "true"}),
-        pool_size=READERS,
-        max_overflow=READERS_MAX - READERS,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+def insert_new(table: Table) -> Insert:
+    """Return an INSERT that leaves out rows which the table has already.
+
+    Add ``returning`` to see which rows are new: of several rows, ``rowcount`` is not
+    the number of new ones.
+    """
+    return on_conflict.insert(table).on_conflict_do_nothing()
+
+
+def upsert(table: Table, *changed: str) -> Insert:
+    """Return an INSERT that changes the row of the same primary key where there is one.
+
+    Args:
+        changed: Columns that get the new value; none given: all outside the key.
+    """
+    insert = on_conflict.insert(table)
+    keys = table.primary_key.columns
+    names = changed or [each.name for each in table.columns if each.name not in keys]
+    values = {name: insert.excluded[name] for name in names}
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=values)
+
+
+def reason_of(error: SQLAlchemyError) -> str:
+    """Return the driver's own text of an error, without statement and values."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return str(cause or error).strip()
+
+
+def is_full(error: SQLAlchemyError) -> bool:
+    """Return whether the history has reached its largest size, or the disk is full."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    codes = [getattr(cause, each, None) for each in ("sqlite_errorcode", "sqlstate")]
+    return any(code in FULL_CODES for code in codes if code is not None)
+
+
+def _unusable(location: Path | PostgresqlLogin, reason: str) -> ConfigError:
+    if isinstance(location, Path):
+        return ConfigError(
+            f"[history] path = {location}: cannot be used.",
+            why=reason,
+            fix="Give a path that may be written, or move a damaged file away.",
+        )
+    return ConfigError(
+        f"[history] url = {location.url}: cannot be used.",
+        why=reason,
+        fix="Start the server, and check address, user, password_file and database.",
     )
-
-    @event.listens_for(engine, "connect")
-    def prepare(raw: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-        raw.isolation_level = None  # transactions begin below, not in the driver
-        raw.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine

@@ -8,10 +8,15 @@ deletes them.
 import sqlite3
 from pathlib import Path
 
+from sqlalchemy import Connection, inspect, select
+
+from dashboard.history.tables import metadata
+from dashboard.history.tables.received import meta
 from models.errors import ConfigError
 from models.files import PRIVATE_FOLDER, make_private_database
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+VERSION_KEY = "schema_version"
 BUSY_TIMEOUT_S = 5.0
 BYTES_PER_MB = 1 << 20
 
@@ -101,6 +106,45 @@ ALTER TABLE losses ADD COLUMN digest TEXT;
 )
 
 
+def bring_up_to_date(connection: Connection) -> None:
+    """Create what is missing of the tables, in the caller's writing transaction.
+
+    Raises:
+        ConfigError: A newer version wrote this history.
+    """
+    version = _version_of(connection)
+    if version > SCHEMA_VERSION:
+        raise _newer(version)
+    if version == 1:
+        for statement in FROM_1_TO_2.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+    metadata.create_all(connection)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
+    elif not version:
+        values = {"key": VERSION_KEY, "value": str(SCHEMA_VERSION)}
+        connection.execute(meta.insert().values(values))
+
+
+def _version_of(connection: Connection) -> int:
+    """Return the schema of a history; 0: it is new."""
+    if connection.dialect.name == "sqlite":
+        return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if not inspect(connection).has_table(meta.name):
+        return 0
+    stored = select(meta.c.value).where(meta.c.key == VERSION_KEY)
+    return int(connection.execute(stored).scalar() or 0)
+
+
+def _newer(version: int) -> ConfigError:
+    return ConfigError(
+        f"The history has schema {version}.",
+        why=f"It is newer than this dashboard's ({SCHEMA_VERSION}).",
+        fix="Update Graftline on this machine, or give another history.",
+    )
+
+
 def open_for_writing(
     path: Path, max_mb: int = 0, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> sqlite3.Connection:
@@ -150,13 +194,9 @@ def _prepare(connection: sqlite3.Connection, max_mb: int) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         connection.execute("ROLLBACK")
-        raise ConfigError(
-            f"The history has schema {version}.",
-            why=f"It is newer than this dashboard's ({SCHEMA_VERSION}).",
-            fix="Update Graftline on this machine, or give another [history] path.",
-        )
+        raise _newer(version)
     if version < SCHEMA_VERSION:
-        statements = TABLES if version == 0 else FROM_1_TO_2
+        statements = {0: TABLES, 1: FROM_1_TO_2}.get(version, "")
         for statement in statements.split(";\n"):
             if statement.strip():
                 connection.execute(statement)

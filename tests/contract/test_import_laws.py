@@ -87,6 +87,7 @@ SKELETON = {
     "dashboard/history/__init__.py": "",
     "dashboard/config.py": "",
     "dashboard/messages.py": "",
+    "dashboard/postgresql_login.py": "",
     "dashboard/plant_time.py": "",
     "dashboard/statistics/__init__.py": "",
     "dashboard/plant_settings.py": "",

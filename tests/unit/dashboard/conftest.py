@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.postgresql_login import PostgresqlLogin
+from tests.simulators.postgresql import PostgresqlServer, require_postgresql
 from tests.unit.dashboard.history_file import HistoryFile
 from tests.unit.dashboard.sim_site import SimSite
 
@@ -23,3 +25,22 @@ def site(file: HistoryFile) -> Iterator[SimSite]:
     sim_site = SimSite(file)
     yield sim_site
     sim_site.database.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A server that no test stops."""
+    require_postgresql()
+    server = PostgresqlServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresqlLogin:
+    """Where an empty history may be, in each kind of database."""
+    if request.param == "sqlite":
+        return tmp_path / "history.sqlite3"
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    return server.new_database()

@@ -1,0 +1,96 @@
+"""The history in PostgreSQL: its address, and how connections to it behave.
+
+One advisory lock is held from the start of every writing transaction to its end, by
+each collector and each page: as in SQLite, one transaction writes at a time. So
+``alerts.n`` grows in the order of the commits, and a reader that continues after the
+largest ``n`` it has seen misses no alert of another collector.
+"""
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+from dashboard.postgresql_login import PostgresqlLogin
+from models.errors import ConfigError
+
+WRITE_LOCK = 0x67726166746C696E  # any number: "graftlin"
+CONNECT_LIMIT_S = 5
+# A server that is gone without closing its connections is noticed within this time.
+SILENCE_LIMIT_MS = 10_000
+# A dashboard that hangs in a transaction keeps the lock no longer than this.
+IDLE_LIMIT_MS = 30_000
+STATEMENT_LIMIT_MS = 60_000
+
+
+def reading_engine(login: PostgresqlLogin, readers: int, readers_max: int) -> Engine:
+    """Return connections that read one state in each transaction, and cannot write."""
+    return _engine(
+        login,
+        pool_size=readers,
+        max_overflow=readers_max - readers,
+        isolation_level="REPEATABLE READ",
+        execution_options={"postgresql_readonly": True},
+    )
+
+
+def writing_engine(login: PostgresqlLogin, lock_limit_s: float) -> Engine:
+    """Return a connection whose transactions hold the lock of all writers.
+
+    Args:
+        lock_limit_s: How long to wait for another writer.
+    """
+    engine = _engine(login, lock_limit_s, pool_size=1, max_overflow=0)
+
+    @event.listens_for(engine, "begin")
+    def lock(connection: Connection) -> None:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+    return engine
+
+
+def _engine(
+    login: PostgresqlLogin, lock_limit_s: float = CONNECT_LIMIT_S, **options: object
+) -> Engine:
+    limits = {
+        "lock_timeout": round(lock_limit_s * 1000),
+        "statement_timeout": STATEMENT_LIMIT_MS,
+        "idle_in_transaction_session_timeout": IDLE_LIMIT_MS,
+        # Committed events are acknowledged, and the station then deletes them.
+        "synchronous_commit": "on",
+        "timezone": "UTC",
+    }
+    arguments = {
+        "connect_timeout": CONNECT_LIMIT_S,
+        "tcp_user_timeout": SILENCE_LIMIT_MS,
+        "application_name": "graftline dashboard",
+        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+    }
+    url = login.full_url()
+    given = {name: value for name, value in arguments.items() if name not in url.query}
+    try:
+        return create_engine(
+            url,
+            connect_args=given,
+            pool_pre_ping=True,  # after a restart of the server
+            hide_parameters=True,
+            **options,
+        )
+    except ModuleNotFoundError as exc:
+        raise ConfigError(
+            "[history] url: the driver of PostgreSQL is not installed.",
+            why=str(exc),
+            fix="pip install 'graftline[dashboard,postgresql]'",
+        ) from exc
+
+
+def require_usable(connection: Connection) -> None:
+    """Refuse a database that cannot hold every text.
+
+    Raises:
+        ConfigError: Its encoding is not UTF-8.
+    """
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"[history] url: the encoding of the database is {encoding}.",
+            why="Names and labels are UTF-8.",
+            fix="createdb --encoding=UTF8 --template=template0 NAME",
+        )
