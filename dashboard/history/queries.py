@@ -117,6 +117,16 @@ class History:
             (n,) = db.execute("SELECT coalesce(max(n), 0) FROM alerts").fetchone()
         return int(n)
 
+    def missing(self) -> int:
+        """Return how many events are missing inside the streams of all stations."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT min(first_seq) AS first_seq, max(last_seq) AS last_seq,"
+                " sum(last_seq - first_seq + 1) AS events FROM ranges"
+                " GROUP BY stream_id"
+            )
+            return sum(_absent(row) for row in rows)
+
     def stations(self, now_ms: int) -> list[Json]:
         """Return every station with its cameras: last states and counters.
 

@@ -6,13 +6,12 @@ Ids and numbers in a URL are untrusted until checked.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from sse_starlette.sse import EventSourceResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard.history.queries import PAGE_MAX_ROWS, History
@@ -30,7 +29,6 @@ from dashboard.web.event_stream import (
     as_sse,
 )
 
-PAGE = Path(__file__).parent / "pages" / "index.html"
 WEEK_MINUTES = 7 * 24 * 60
 YEAR_MINUTES = 366 * 24 * 60
 RATE_POINTS = 60
@@ -47,10 +45,6 @@ class Api:
         self, history: History, hub: Hub, broadcaster: EventBroadcaster
     ) -> None:
         self._history, self._hub, self._broadcaster = history, hub, broadcaster
-
-    async def page(self, _request: Request) -> Response:
-        """``GET /``: the page."""
-        return FileResponse(PAGE)
 
     def alerts(self, request: Request) -> Response:
         """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts.
@@ -94,6 +88,10 @@ class Api:
         """``GET /api/cameras``: stations and cameras, last states and counters."""
         return as_json(self._broadcaster.state())
 
+    def status(self, _request: Request) -> Response:
+        """``GET /api/status``: the state of the collector, without cameras."""
+        return as_json(self._broadcaster.brief_state())
+
     def rate(self, request: Request) -> Response:
         """``GET /api/rate?minutes=60``: alerts per minute over time."""
         minutes = _number(request, "minutes", 60, 1, WEEK_MINUTES)
@@ -124,9 +122,13 @@ class Api:
         )
 
     async def events(self, request: Request) -> Response:
-        """``GET /api/events?after=N``: live; ``Last-Event-ID`` continues after N."""
+        """``GET /api/events?after=N``: live; ``Last-Event-ID`` continues after N.
+
+        ``&cameras=0``: the states are without stations and cameras.
+        """
         viewer = self._hub.join(
-            client_of(request.client.host) if request.client else ""
+            client_of(request.client.host) if request.client else "",
+            is_brief=request.query_params.get("cameras") == "0",
         )
         if viewer is None:
             raise HTTPException(503, "too many open pages")
@@ -162,7 +164,10 @@ class Api:
                 for alert in missed:
                     after = alert.n
                     yield as_sse(alert)
-            state = await asyncio.to_thread(self._broadcaster.state)
+            read_state = self._broadcaster.state
+            if viewer.is_brief:
+                read_state = self._broadcaster.brief_state
+            state = await asyncio.to_thread(read_state)
             yield as_sse(LiveEvent(STATE, json.dumps(state)))
             while (event := await viewer.next_event()) is not None:
                 if event.n and event.n <= after:
@@ -180,12 +185,12 @@ class Api:
 def routes(api: Api) -> list[BaseRoute]:
     """Return the routes."""
     return [
-        Route("/", api.page),
         Route("/healthz", api.health),
         Route("/api/alerts", api.alerts),
         Route("/api/alerts/{event_id}", api.alert),
         Route("/api/alerts/{event_id}/image", api.image),
         Route("/api/cameras", api.cameras),
+        Route("/api/status", api.status),
         Route("/api/rate", api.rate),
         Route("/api/pareto", api.pareto),
         Route("/api/summary", api.summary),

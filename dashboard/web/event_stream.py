@@ -28,22 +28,29 @@ class LiveEvent:
     Attributes:
         kind: ``alert``, ``state`` or ``reset`` (too much was missed: reload the page).
         n: Cursor of an alert; 0 for the other kinds.
+        is_brief: A state without stations and cameras.
     """
 
     kind: str
     text: str
     n: int = 0
+    is_brief: bool = False
 
 
 @dataclass(eq=False, slots=True)
 class Viewer:
-    """One open page. Used in the server's event loop."""
+    """One open page. Used in the server's event loop.
+
+    Attributes:
+        is_brief: It shows no cameras, and gets the brief states.
+    """
 
     _queue: asyncio.Queue[LiveEvent | None] = field(
         default_factory=lambda: asyncio.Queue(QUEUE_EVENTS)
     )
     _state: LiveEvent | None = None  # the newest; its place in the queue is kept
     address: str = ""
+    is_brief: bool = False
 
     @property
     def queued(self) -> int:
@@ -58,6 +65,8 @@ class Viewer:
         """
         if event.kind != STATE:
             self._queue.put_nowait(event)
+            return
+        if event.is_brief != self.is_brief:
             return
         if self._state is None:
             self._queue.put_nowait(event)
@@ -99,6 +108,10 @@ class Hub:
         """Number of open pages."""
         return len(self._viewers)
 
+    def has_viewers(self, *, is_brief: bool) -> bool:
+        """Return whether a page is open that gets such states; from any thread."""
+        return any(viewer.is_brief == is_brief for viewer in tuple(self._viewers))
+
     @property
     def is_full(self) -> bool:
         """Whether no more pages are accepted."""
@@ -108,18 +121,19 @@ class Hub:
         """Set the server's event loop, for ``publish_from_thread``."""
         self._loop = loop
 
-    def join(self, address: str = "") -> Viewer | None:
+    def join(self, address: str = "", *, is_brief: bool = False) -> Viewer | None:
         """Add a page; None if no more are accepted, or no more of this address.
 
         Args:
             address: IP address of the client; this machine, where a reverse proxy may
                 run, has no limit.
+            is_brief: It shows no cameras.
         """
         pages = sum(viewer.address == address for viewer in self._viewers)
         is_limited = bool(address) and not is_loopback(address)
         if self.is_full or (is_limited and pages >= MAX_PER_ADDRESS):
             return None
-        viewer = Viewer(address=address)
+        viewer = Viewer(address=address, is_brief=is_brief)
         self._viewers.add(viewer)
         return viewer
 

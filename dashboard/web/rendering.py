@@ -1,7 +1,9 @@
 """Renders the templates of the pages, with texts in the language of the request."""
 
+import functools
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import jinja2
 from starlette.requests import Request
@@ -11,6 +13,8 @@ from dashboard.web.language import COOKIE, language_of, languages
 from dashboard.web.permissions import user_of
 
 TEMPLATES = Path(__file__).parent / "templates"
+THEME_COOKIE = "theme"
+THEMES = ("auto", "light", "dark")
 COOKIE_AGE_S = 365 * 24 * 3600
 
 
@@ -56,12 +60,33 @@ class Renderer:
             t=language.text,
             texts=language.area("common", *areas),
             title=self._title,
+            theme=_theme_of(request),
+            query_with=functools.partial(_query_with, request),
             user=user_of(request),
             **values,
         )
         response = HTMLResponse(content, status_code)
         if request.query_params.get("lang") == language.code:
-            response.set_cookie(
-                COOKIE, language.code, max_age=COOKIE_AGE_S, samesite="strict"
-            )
+            _keep(response, COOKIE, language.code)
+        if request.query_params.get(THEME_COOKIE) in THEMES:
+            _keep(response, THEME_COOKIE, request.query_params[THEME_COOKIE])
         return response
+
+
+def _keep(response: Response, cookie: str, value: str) -> None:
+    response.set_cookie(cookie, value, max_age=COOKIE_AGE_S, samesite="strict")
+
+
+def _theme_of(request: Request) -> str:
+    """Return light or dark if it is set by ``?theme=`` or the cookie, else nothing."""
+    cookie = request.cookies.get(THEME_COOKIE, "")
+    chosen = request.query_params.get(THEME_COOKIE, cookie)
+    return chosen if chosen in ("light", "dark") else ""
+
+
+def _query_with(request: Request, **changes: str) -> str:
+    """Return the query of a request with some values replaced."""
+    kept = [
+        each for each in request.query_params.multi_items() if each[0] not in changes
+    ]
+    return urlencode([*kept, *changes.items()])

@@ -109,7 +109,7 @@ def test_empty_page_shows_what_to_do_and_fills_itself(screen: Screen) -> None:
         f"127.0.0.1:{screen.broker.port}"
     )
     screen.live()
-    expect(page.locator(".tile-name")).to_have_text("top")
+    expect(page.locator(".tile-name")).to_have_text("line-1 · press-1 · top")
     expect(page.locator(".tile-state")).to_contain_text("Running")
     expect(page.locator("#line-word")).to_have_text("All cameras running")
     expect(page.get_by_text("No station is connected yet")).to_be_hidden()
@@ -119,7 +119,7 @@ def test_alert_appears_live_with_picture_and_boxes(screen: Screen) -> None:
     screen.live()
     page = screen.open()
     expect(page.locator("#live")).to_have_attribute("data-live", "yes")
-    loads = screen.requests.count(f"{screen.dashboard.url}/")
+    loads = screen.requests.count(f"{screen.dashboard.url}/wall")
     box = (160.0, 120.0, 320.0, 240.0)
     screen.station.alert("top", detection("scratch", 0.87, box), part_id="board-17")
     row = page.locator("#alerts .row")
@@ -153,7 +153,7 @@ def test_alert_appears_live_with_picture_and_boxes(screen: Screen) -> None:
     expect(tile.locator(".box-label")).to_have_text("scratch 87 %")
     expect(page.locator("#n-hour")).to_have_text("1")
     expect(page.locator("#pareto li")).to_contain_text(["scratch"])
-    assert screen.requests.count(f"{screen.dashboard.url}/") == loads  # no reload
+    assert screen.requests.count(f"{screen.dashboard.url}/wall") == loads  # no reload
     assert not screen.complaints
 
 
@@ -242,13 +242,18 @@ def test_state_is_shown_by_text_and_shape(
     shown_state = page.locator(".tile-state")
     expect(shown_state).to_have_attribute("data-state", shown)
     expect(shown_state.locator(".tile-word")).to_have_text(label)
-    path = shown_state.locator("svg path").get_attribute("d")
-    running = page.evaluate(
-        "import('/static/js/elements.js').then(m => "
-        "m.shape('ok').firstChild.getAttribute('d'))"
+    name = shown_state.locator("svg use").get_attribute("href")
+    assert name
+    drawn, running = page.evaluate(
+        "async names => { const file = await fetch('/static/shapes.svg');"
+        " const text = await file.text();"
+        " const shapes = new DOMParser().parseFromString(text, 'image/svg+xml');"
+        " return names.map(name => shapes.querySelector(`#${name} path`)"
+        "   .getAttribute('d')); }",
+        [name.partition("#")[2], "ok"],
     )
-    assert path
-    assert path != running
+    assert drawn
+    assert drawn != running
 
 
 def test_alert_opens_large_by_keyboard_with_its_details(screen: Screen) -> None:

@@ -112,7 +112,7 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
         config = (tmp_path / "out" / "dashboard.toml").read_text()
         port = int(config.split("[server]")[1].split("port = ")[1].split()[0])
         page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        page.request("GET", "/")
+        page.request("GET", "/wall")
         assert page.getresponse().status == 200
         page.close()
         demo.send_signal(signal.SIGINT)

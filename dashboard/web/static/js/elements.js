@@ -31,29 +31,35 @@ export function say(element, text) {
   if (element.textContent !== wanted) element.textContent = wanted;
 }
 
-// A state is shown by colour, text and shape: it must be readable without colours.
-const SHAPES = {
-  ok: "M12 2a10 10 0 1 0 0 20 10 10 0 0 0 0-20zm-1.4 14.6-4.3-4.3 1.8-1.8 2.5 2.5 5.3-5.3 1.8 1.8z",
-  degraded: "M12 1.8 23.4 22H.6zM10.7 9l.4 6.6h1.8l.4-6.6zm0 8v2.6h2.6V17z",
-  lost: "M7.5 1h9L23 7.5v9L16.500 23h-9L1 16.500v-9zm.9 5.6L6.6 8.400 10.200 12l-3.600 3.600 1.800 1.800L12 13.800l3.600 3.600 1.800-1.800L13.800 12l3.600-3.600-1.800-1.800L12 10.200z",
-  stale: "M12 .8 23.200 12 12 23.200.800 12zM10.800 6.500v6.300l4.200 2.600 1.200-1.900-3.200-2V6.500z",
-  stopped: "M3 3h18v18H3zm4.500 4.500v9H11v-9zm5.500 0v9h3.500v-9z",
-  ended: "M3 3h18v18H3zm5 5v8h8V8z",
-  init: "M12 2a10 10 0 1 0 10 10h-3.200A6.800 6.800 0 1 1 12 5.200z",
-};
-
-/** The shape of a state, drawn in the current colour. */
-export function shape(state) {
+/** The shape of a state, drawn in the current colour; the names are in shapes.svg. */
+export function shape(name) {
   return makeSvg(
     "svg",
-    { viewBox: "0 0 24 24", class: "shape-svg", "aria-hidden": "true" },
-    makeSvg("path", { d: SHAPES[state] ?? SHAPES.init, "fill-rule": "evenodd" }),
+    { class: "shape", "aria-hidden": "true" },
+    makeSvg("use", { href: `/static/shapes.svg#${name}` }),
   );
+}
+
+const FORMS = { ok: "ok", warn: "degraded", bad: "lost", alarm: "alarm", gone: "away" };
+
+/** A state as shape and text; kind: ok, warn, bad, alarm, gone, info, or empty. */
+export function badge(kind, text, form = FORMS[kind] ?? "info") {
+  return make("span", { class: "badge", "data-kind": kind }, shape(form), text);
 }
 
 /** Show a state in an element that holds a [data-shape]. */
 export function showState(element, state) {
-  if (element.dataset.state === state && element.querySelector(".shape-svg")) return;
+  if (element.dataset.state === state && element.querySelector(".shape")) return;
   element.dataset.state = state;
   element.querySelector("[data-shape]").replaceChildren(shape(state));
+}
+
+/** The colour of a token such as "--muted" now, for what draws on a canvas. */
+export function colour(token) {
+  const probe = make("i", { hidden: true });
+  probe.style.color = `var(${token})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
 }

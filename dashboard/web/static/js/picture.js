@@ -1,6 +1,7 @@
 // A picture with the boxes of its alert drawn over it.
 
 import { make, makeSvg } from "./elements.js";
+import { t } from "./texts.js";
 import { percent } from "./words.js";
 
 const BOXES_SHOWN = 100; // more would only cover the picture
@@ -34,7 +35,7 @@ export function picture(alert, { least = 0, labels = false } = {}) {
   }
   const image = alert.has_image
     ? make("img", { src: imageUrl(alert), alt: "", loading: "lazy", decoding: "async" })
-    : make("span", { class: "no-picture" }, alert.awaits_image ? "picture on its way" : "no picture");
+    : make("span", { class: "no-picture" }, t(alert.awaits_image ? "common.picture_awaited" : "common.no_picture"));
   return make("span", { class: "picture" }, image, overlay);
 }
 

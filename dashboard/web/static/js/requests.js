@@ -3,8 +3,8 @@
 const token = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
 /** Return the JSON of a GET request; throws an Error with the server's reason. */
-export async function fetchJson(url) {
-  return answered(await fetch(url, { headers: { accept: "application/json" } }));
+export async function fetchJson(url, options = {}) {
+  return answered(await fetch(url, { headers: { accept: "application/json" }, ...options }));
 }
 
 /** Send JSON and return the JSON of the answer; throws an Error with the reason. */

@@ -106,3 +106,25 @@ def test_page_that_reads_slowly_gets_the_newest_state_only() -> None:
         return [each.text for each in found if each]
 
     assert asyncio.run(scene()) == [f"state {QUEUE_EVENTS * 2 - 1}", "{}"]
+
+
+def test_page_gets_the_states_that_it_shows() -> None:
+    async def scene() -> list[str]:
+        hub = Hub(max_viewers=2)
+        brief, whole = hub.join(is_brief=True), hub.join()
+        assert brief
+        assert whole
+        states = [LiveEvent(STATE, "brief", is_brief=True), LiveEvent(STATE, "whole")]
+        hub.publish(states)
+        assert (brief.queued, whole.queued) == (1, 1)
+        found = [await viewer.next_event() for viewer in (brief, whole)]
+        return [each.text for each in found if each]
+
+    assert asyncio.run(scene()) == ["brief", "whole"]
+
+
+def test_states_are_made_only_for_open_pages() -> None:
+    hub = Hub(max_viewers=2)
+    hub.join(is_brief=True)
+    assert hub.has_viewers(is_brief=True)
+    assert not hub.has_viewers(is_brief=False)

@@ -1,9 +1,10 @@
 // One alert, large, with all its fields.
 
 import { alertsShown, lateMs } from "./alerts.js";
-import { byId, make, say } from "./elements.js";
-import { closeUp, picture } from "./picture.js";
-import { duration, exactTime, labelsOf, oneDigit, partOf, percent, surestFirst } from "./words.js";
+import { byId, make, say } from "../elements.js";
+import { closeUp, picture } from "../picture.js";
+import { t } from "../texts.js";
+import { duration, exactTime, labelsOf, oneDigit, partOf, percent, surestFirst } from "../words.js";
 
 const CLOSE_UPS = 12;
 
@@ -26,6 +27,7 @@ export function openAlert(alert) {
     ),
   );
   byId("detail-facts").replaceChildren(...facts(alert));
+  byId("detail-link").href = `/alerts/${encodeURIComponent(alert.id)}`;
   const [newer, older] = neighbours();
   byId("detail-newer").disabled = !newer;
   byId("detail-older").disabled = !older;
@@ -60,18 +62,20 @@ function step(direction) {
 
 function facts(alert) {
   const late = lateMs(alert);
+  const { name, build, variant } = alert.model;
+  const model = t("wall.model_build", { name, build: String(build) });
   const entries = [
-    ["Happened", exactTime(alert.happened_ms)],
-    ["Arrived here", late ? `${exactTime(alert.received_ms)}, ${duration(late)} later` : "at once"],
-    ["Delivery", alert.replayed ? "sent again by the station" : "first transmission"],
-    ["Part", alert.part_id ?? "parts are not counted"],
-    ["Frame", `${alert.frame_id}, ${alert.frame_width_px} × ${alert.frame_height_px} px`],
-    ["Camera", `${alert.site} / ${alert.line} / ${alert.station} / ${alert.camera}`],
-    ["Model", `${alert.model.name}, build ${alert.model.build}${alert.model.variant ? `, ${alert.model.variant}` : ""}`],
-    ["Capture to decision", `${oneDigit(alert.frame_age_ms)} ms`],
-    ["Line PC's clock", alert.clock_synchronized ? "synchronized" : "not synchronized"],
-    ["Full picture", alert.evidence ? `${alert.evidence} on the line PC` : "not kept"],
-    ["Event", alert.id],
+    ["happened", exactTime(alert.happened_ms)],
+    ["arrived", late ? t("wall.arrived_later", { at: exactTime(alert.received_ms), time: duration(late) }) : t("wall.arrived_at_once")],
+    ["delivery", t(alert.replayed ? "wall.sent_again" : "wall.first_transmission")],
+    ["part", alert.part_id ?? t("wall.parts_not_counted")],
+    ["frame", `${alert.frame_id}, ${alert.frame_width_px} × ${alert.frame_height_px} px`],
+    ["camera", `${alert.site} / ${alert.line} / ${alert.station} / ${alert.camera}`],
+    ["model", variant ? `${model}, ${variant}` : model],
+    ["decision", `${oneDigit(alert.frame_age_ms)} ms`],
+    ["clock", t(alert.clock_synchronized ? "wall.clock_right" : "wall.clock_wrong")],
+    ["full_picture", alert.evidence ? t("wall.on_line_pc", { path: alert.evidence }) : t("wall.not_kept")],
+    ["event", alert.id],
   ];
-  return entries.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  return entries.flatMap(([key, value]) => [make("dt", {}, t(`wall.${key}`)), make("dd", {}, value)]);
 }

@@ -1,10 +1,11 @@
 // The list of alerts, newest first.
 
-import { byId, make, say } from "./elements.js";
-import { picture } from "./picture.js";
-import { ago, bestScore, duration, labelsOf, partOf, percent, roughly, timeOfDay } from "./words.js";
+import { byId, make, say } from "../elements.js";
+import { picture } from "../picture.js";
+import { t } from "../texts.js";
+import { ago, bestScore, duration, labelsOf, partOf, percent, roughly, timeOfDay } from "../words.js";
 
-const ROWS_KEPT = 200; // older ones are loaded from the history
+const ROWS_KEPT = 50; // the page /alerts has all of them
 const LATE_MS = 10_000;
 
 const rows = new Map(); // n → {alert, root, age}
@@ -50,7 +51,6 @@ function forgetOldest(list) {
     const last = list.lastElementChild;
     rows.delete(Number(last.dataset.n));
     last.remove();
-    byId("older").hidden = false;
   }
 }
 
@@ -58,7 +58,7 @@ function makeRow(alert, openAlert, isNew) {
   const age = make("span", { class: "row-age" });
   const late = lateMs(alert);
   const badge = late
-    ? make("span", { class: "badge", title: `It arrived ${duration(late)} after it happened` }, `${roughly(late)} late`)
+    ? make("span", { class: "badge", "data-kind": "warn", title: t("wall.late_why", { time: duration(late) }) }, t("wall.late", { time: roughly(late) }))
     : null;
   const button = make(
     "button",

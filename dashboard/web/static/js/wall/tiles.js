@@ -1,18 +1,10 @@
 // One tile per camera: its state now; old data is never shown as live.
 
-import { byId, make, say, showState } from "./elements.js";
-import { closeUp, picture } from "./picture.js";
-import { ago, count, duration, labelsOf, oneDigit, sharePercent, surestFirst } from "./words.js";
+import { byId, make, say, showState } from "../elements.js";
+import { closeUp, picture } from "../picture.js";
+import { t } from "../texts.js";
+import { ago, count, duration, labelsOf, oneDigit, sharePercent, surestFirst } from "../words.js";
 
-const WORDS = {
-  ok: "Running",
-  degraded: "Degraded",
-  lost: "Lost",
-  stale: "Stale",
-  stopped: "Stopped",
-  ended: "Ended",
-  init: "Starting",
-};
 const WORST_FIRST = ["lost", "stale", "degraded", "stopped", "init", "ended", "ok"];
 
 const CLOSE_UPS = 2; // shown beside the picture of a wide tile
@@ -26,26 +18,26 @@ export function stateOf(station, camera, nowMs, staleMs) {
   const said = station.status?.state;
   const saidMs = station.said_ms;
   if (said === "lost") {
-    return { state: "lost", word: "Station lost", why: "check its power and network", sinceMs: saidMs };
+    return { state: "lost", word: t("wall.station_lost"), why: t("wall.station_lost_why"), sinceMs: saidMs };
   }
   if (said === "disconnected") {
-    return { state: "stopped", word: "Station stopped", why: station.status.reason, sinceMs: saidMs };
+    return { state: "stopped", word: t("wall.station_stopped"), why: station.status.reason, sinceMs: saidMs };
   }
   const heardMs = camera?.heard_ms ?? station.heard_ms;
   const status = camera?.status;
   if (status?.state === "ended") {
-    return { state: "ended", word: WORDS.ended, why: "the source came to its end", sinceMs: Date.parse(status.since) };
+    return { state: "ended", word: t("wall.ended"), why: t("wall.ended_why"), sinceMs: Date.parse(status.since) };
   }
   if (!heardMs || nowMs - heardMs > staleMs) {
-    return { state: "stale", word: WORDS.stale, why: "", sinceMs: heardMs };
+    return { state: "stale", word: t("wall.stale"), why: "", sinceMs: heardMs };
   }
   if (status?.state === "lost") {
-    return { state: "lost", word: "Camera lost", why: status.reason, sinceMs: Date.parse(status.since) };
+    return { state: "lost", word: t("wall.camera_lost"), why: status.reason, sinceMs: Date.parse(status.since) };
   }
-  if (status?.state === "degraded") return { state: "degraded", word: WORDS.degraded, why: status.reason };
-  if (said === "degraded") return { state: "degraded", word: WORDS.degraded, why: station.status.reason };
-  if (said === "init" || !status) return { state: "init", word: WORDS.init, why: "" };
-  return { state: "ok", word: WORDS.ok, why: "" };
+  if (status?.state === "degraded") return { state: "degraded", word: t("wall.degraded"), why: status.reason };
+  if (said === "degraded") return { state: "degraded", word: t("wall.degraded"), why: station.status.reason };
+  if (said === "init" || !status) return { state: "init", word: t("wall.init"), why: "" };
+  return { state: "ok", word: t("wall.ok"), why: "" };
 }
 
 export const worstOf = (states) => WORST_FIRST.find((state) => states.includes(state)) ?? "init";
@@ -115,7 +107,6 @@ function makeTile(openAlert) {
     state: part("p", "tile-state", make("span", { "data-shape": true, class: "shape" })),
     word: part("b", "tile-word"),
     name: part("h3", "tile-name"),
-    where: part("span", "tile-where"),
     why: part("p", "tile-why"),
     frame: make("button", { class: "tile-picture", type: "button" }),
     close: part("span", "tile-close"),
@@ -135,14 +126,14 @@ function makeTile(openAlert) {
   tile.root = make(
     "article",
     { class: "tile" },
-    part("div", "tile-head", part("div", "tile-names", tile.name, tile.where), tile.state),
+    part("div", "tile-head", part("div", "tile-names", tile.name), tile.state),
     part("div", "tile-screen", tile.frame, tile.close, tile.caption, tile.over),
     tile.why,
     part(
       "div",
       "tile-numbers",
-      part("div", "", tile.fps, make("span", {}, "frames/s")),
-      part("div", "", tile.hour, make("span", {}, "alerts/h")),
+      part("div", "", tile.fps, make("span", {}, t("wall.frames_per_second"))),
+      part("div", "", tile.hour, make("span", {}, t("wall.alerts_per_hour"))),
       part("div", "", tile.last, tile.lastLabel),
     ),
   );
@@ -152,13 +143,12 @@ function makeTile(openAlert) {
 
 function updateTile(tile) {
   const { station, camera } = tile;
-  say(tile.name, camera?.camera ?? station.station);
-  say(tile.where, `${station.site} / ${station.line} / ${station.station}`);
+  say(tile.name, [station.line, station.station, camera?.camera].filter(Boolean).join(" · "));
   say(tile.hour, camera ? count(camera.alerts_last_hour) : "–");
   showShare(tile, camera);
   const last = camera?.last_alert;
   if (!last) {
-    if (!tile.frame.firstChild) tile.frame.append(make("span", { class: "no-picture" }, "no alert yet"));
+    if (!tile.frame.firstChild) tile.frame.append(make("span", { class: "no-picture" }, t("wall.no_alert_yet")));
   } else if (!tile.shown || last.n >= tile.shown.n) {
     showPicture(tile, last);
   }
@@ -170,10 +160,10 @@ function showShare(tile, camera) {
   const inspected = (verdicts.ok ?? 0) + (verdicts.defect ?? 0);
   if (inspected) {
     say(tile.last, sharePercent((verdicts.defect ?? 0) / inspected));
-    say(tile.lastLabel, "defective");
+    say(tile.lastLabel, t("wall.defective"));
   } else {
     say(tile.last, camera ? oneDigit(camera.alerts_per_minute) : "–");
-    say(tile.lastLabel, "alerts/min");
+    say(tile.lastLabel, t("wall.alerts_per_minute"));
   }
 }
 
@@ -187,20 +177,20 @@ function showPicture(tile, alert) {
   tile.frame.replaceChildren(picture(alert, { least: 0.05, labels }));
   const closeUps = alert.has_image ? surestFirst(alert).slice(0, CLOSE_UPS) : [];
   tile.close.replaceChildren(...closeUps.map((each) => closeUp(alert, each)));
-  tile.frame.setAttribute("aria-label", `Last alert: ${labelsOf(alert)}. Open it.`);
+  tile.frame.setAttribute("aria-label", t("wall.last_alert", { labels: labelsOf(alert) }));
 }
 
 function tickTile(tile, nowMs, staleMs) {
   const { state, word, why, sinceMs } = stateOf(tile.station, tile.camera, nowMs, staleMs);
   showState(tile.state, state);
   tile.root.dataset.state = state;
-  say(tile.word, WORDS[state]);
+  say(tile.word, t(`wall.${state}`));
   say(tile.why, why && state === "degraded" ? why : "");
   const isOld = !["ok", "degraded", "init"].includes(state);
   tile.over.hidden = !isOld;
   if (isOld) {
     say(tile.overWord, word);
-    say(tile.overAge, sinceMs ? `for ${duration(nowMs - sinceMs)}` : "never seen live");
+    say(tile.overAge, sinceMs ? t("wall.for_time", { time: duration(nowMs - sinceMs) }) : t("wall.never_live"));
     say(tile.overWhy, why);
   }
   say(tile.fps, isOld || !tile.camera ? "–" : oneDigit(tile.camera.stats?.fps ?? tile.camera.status?.fps ?? 0));

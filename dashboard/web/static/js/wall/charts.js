@@ -1,7 +1,9 @@
 // Alerts per minute over time (uPlot), and defects by class (plain bars).
 
-import { byId, make, say } from "./elements.js";
-import { count, oneDigit, percent, timeOfDay } from "./words.js";
+import { byId, colour, make, say } from "../elements.js";
+import { fetchJson } from "../requests.js";
+import { t } from "../texts.js";
+import { count, hourOfDay, oneDigit, percent } from "../words.js";
 
 const VITAL_FEW = 0.8; // Pareto: the few classes that make 80 % of the defects
 
@@ -38,14 +40,8 @@ export async function loadCharts() {
     drawRate();
     showPareto(pareto);
   } catch (error) {
-    console.warn("charts not loaded", error); // the banner shows that the server does not answer
+    console.warn("charts not loaded", error);
   }
-}
-
-async function fetchJson(url) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
-  return answer.json();
 }
 
 function drawRate() {
@@ -60,21 +56,21 @@ function drawRate() {
     plot = new uPlot(rateOptions(size), data, box);
   }
   const peak = Math.max(0, ...rateData.per_minute);
-  const words = `Alerts per minute over the last ${minutes / 60} hours: ${oneDigit(rateData.per_minute.at(-1) ?? 0)} now, ${oneDigit(peak)} at most`;
-  box.setAttribute("aria-label", words);
+  const values = { hours: minutes / 60, last: oneDigit(rateData.per_minute.at(-1) ?? 0), most: oneDigit(peak) };
+  box.setAttribute("aria-label", t("wall.rate_summary", values));
 }
 
 function rateOptions(size) {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(name).trim();
-  const font = `12px ${style.fontFamily}`;
+  const rem = parseFloat(style.fontSize);
+  const font = `${0.78 * rem}px ${style.fontFamily}`;
   const axis = {
     stroke: colour("--muted"),
     font,
     grid: { stroke: colour("--line"), width: 1 },
     ticks: { show: false },
   };
-  const clock = (s) => timeOfDay(s * 1000).slice(0, 5);
+  const clock = (s) => hourOfDay(s * 1000);
   return {
     ...size,
     padding: [10, 20, 0, 0],
@@ -85,8 +81,8 @@ function rateOptions(size) {
       y: { range: (_, __, high) => [0, Math.max(1, high * 1.15)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 70, values: (_, ticks) => ticks.map(clock) },
-      { ...axis, size: 40, space: 36, values: (_, ticks) => ticks.map((tick) => +tick.toFixed(2)) },
+      { ...axis, grid: { show: false }, size: 1.8 * rem, space: 4.4 * rem, values: (_, ticks) => ticks.map(clock) },
+      { ...axis, size: 2.6 * rem, space: 2.2 * rem, values: (_, ticks) => ticks.map((tick) => +tick.toFixed(2)) },
     ],
     series: [
       {},
@@ -118,9 +114,9 @@ function showPareto({ classes, other, total }) {
     before = share;
     return bar(label, found, found / most, isVital, percent(share));
   });
-  if (other) rows.push(bar("all others", other, other / most, false, percent(1)));
+  if (other) rows.push(bar(t("wall.pareto_other"), other, other / most, false, percent(1)));
   list.replaceChildren(...rows);
-  say(byId("pareto-total"), total ? `${count(total)} defects · cumulated` : "");
+  say(byId("pareto-total"), total ? t("wall.pareto_total", { n: total }) : "");
   byId("no-pareto").hidden = total > 0;
 }
 

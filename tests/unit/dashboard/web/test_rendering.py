@@ -1,0 +1,37 @@
+"""Language and theme of a page: from its address, then from the cookie."""
+
+import pytest
+
+from dashboard.web.language import COOKIE
+from tests.unit.dashboard.asgi import get
+from tests.unit.dashboard.sim_site import SimSite
+
+
+def test_language_and_theme_of_the_address_are_kept(site: SimSite) -> None:
+    answer = get(site.app, "/wall?lang=de")
+    page = answer.body.decode()
+    assert '<html lang="de">' in page
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=de")
+    dark = get(site.app, "/wall?theme=dark")
+    assert '<html lang="en" data-theme="dark">' in dark.body.decode()
+    cookie = {"cookie": "language=de; theme=light"}
+    kept = get(site.app, "/wall", headers=cookie).body.decode()
+    assert '<html lang="de" data-theme="light">' in kept
+
+
+@pytest.mark.parametrize("theme", ["pink", "auto", '"><script>'])
+def test_theme_that_does_not_exist_follows_the_browser(
+    site: SimSite, theme: str
+) -> None:
+    page = get(site.app, f"/wall?theme={theme}").body.decode()
+    assert '<html lang="en">' in page
+
+
+def test_other_language_keeps_what_the_address_selects(site: SimSite) -> None:
+    page = get(site.app, "/wall?line=a%26b&lang=en").body.decode()
+    assert 'href="?line=a%26b&amp;lang=de"' in page
+
+
+def test_home_leads_to_the_wall(site: SimSite) -> None:
+    answer = get(site.app, "/?lang=de")
+    assert (answer.status, answer.headers["location"]) == (303, "/wall?lang=de")
