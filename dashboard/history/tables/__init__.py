@@ -7,6 +7,7 @@ from dashboard.history.tables import (
     audit,
     operations,
     received,
+    reviews,
     settings,
 )
 from dashboard.history.tables.base import metadata
@@ -16,5 +17,6 @@ __all__ = [
     "metadata",
     "operations",
     "received",
+    "reviews",
     "settings",
 ]

@@ -1,0 +1,385 @@
+"""Finds alerts by filters, page by page: nothing is left out, whatever arrives.
+
+**Order.** Newest first by the key (``happened_ms``, ``n``), which no two alerts share
+and which never changes. A page begins after a key, not after a number of rows, so rows
+that arrive meanwhile move none. What arrives is found by its cursor ``n``, which grows
+with every commit: ``arrived`` returns all alerts after a cursor, also those that belong
+between rows that are shown already. A reader that keeps both has, at any time, all
+alerts from its oldest key on; ``tests/unit/dashboard/history/test_alert_paging.py``
+tries this with random interleavings.
+
+**Time.** A filter that few alerts pass must not read the whole history for one page. At
+most ``SCANNED`` alerts are looked at; the answer then holds what was found and the key
+to continue at (``resume``).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    RowMapping,
+    Select,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+
+from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.shelves import Shelf, is_shelved, shelf_of, shelves_in_force
+from dashboard.history.tables.received import alerts, detections, images
+from dashboard.history.tables.reviews import alert_states
+
+# Alerts that are looked at, step by step until a page is full. All are 60 ms.
+SCANNED = (200, 2000, 10_000)
+PAGE_MAX_ROWS = 200
+LISTED_DETECTIONS = 40
+
+Json = dict[str, Any]
+Direction = Literal["older", "newer"]
+
+
+class Key(NamedTuple):
+    """Place in the list."""
+
+    happened_ms: int
+    n: int
+
+
+class Shelved(StrEnum):
+    """Whether alerts on a shelf are listed."""
+
+    NO = "no"
+    YES = "yes"  # only these
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts are wanted; empty and None = all.
+
+    Attributes:
+        sites: Any of these; so for the other names.
+        labels: A detection of any of these classes.
+        verdicts: Any of these; ``NONE`` = not judged.
+        since_ms: Happened then or later, UTC.
+        until_ms: Happened before.
+    """
+
+    sites: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    builds: tuple[int, ...] = ()
+    parts: tuple[str, ...] = ()
+    verdicts: tuple[OperatorVerdict, ...] = ()
+    acknowledged: bool | None = None
+    shelved: Shelved = Shelved.NO
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of alerts.
+
+    Attributes:
+        alerts: In the order of the request.
+        resume: Key to continue at; None = there are no more.
+        newest: Largest cursor ``n`` of the history that was read.
+    """
+
+    alerts: list[Json]
+    resume: Key | None
+    newest: int
+
+
+@dataclass(slots=True)
+class _Matches:
+    rows: list[RowMapping] = field(default_factory=list)
+    resume: Key | None = None
+
+
+class AlertSearch:
+    """Searches in one state of the history.
+
+    Args:
+        connection: Of ``Database.read``.
+        at_ms: Wall clock, UTC: which shelves are in force.
+    """
+
+    def __init__(self, connection: Connection, at_ms: int) -> None:
+        self._connection = connection
+        self.shelves: Sequence[Shelf] = shelves_in_force(connection, at_ms)
+
+    def page(
+        self,
+        wanted: AlertFilter,
+        limit: int,
+        *,
+        start: Key | None = None,
+        direction: Direction = "older",
+    ) -> Found:
+        """Return a page of alerts.
+
+        Args:
+            limit: At most ``PAGE_MAX_ROWS``.
+            start: Only alerts beyond this key; None = from the end of the list.
+            direction: ``older``: newest first; ``newer``: oldest first.
+        """
+        columns = _columns()
+        matches = self._search(wanted, limit, start, direction, columns, SCANNED)
+        listed = [self._listed(row) for row in matches.rows]
+        return Found(listed, matches.resume, self.newest())
+
+    def arrived(self, wanted: AlertFilter, after: int, limit: int) -> Found:
+        """Return the alerts that arrived after a cursor, in the order of arrival.
+
+        Args:
+            after: Cursor ``n``: ``newest`` of an earlier answer.
+
+        Returns:
+            ``newest`` is the cursor for the next call; ``resume`` is not None where
+            there are more already.
+        """
+        scanned = SCANNED[1]
+        window = (
+            select(alerts.c.n)
+            .where(alerts.c.n > after)
+            .order_by(alerts.c.n)
+            .limit(scanned)
+        ).subquery()
+        joined = _columns().join_from(window, alerts, alerts.c.n == window.c.n)
+        query = _with_state(joined).where(*self._conditions(wanted))
+        rows = self._rows(query.order_by(alerts.c.n).limit(limit + 1))
+        newest = self.newest()
+        reached = self._connection.scalar(select(func.max(window.c.n))) or newest
+        if len(rows) > limit:
+            rows = rows[:limit]
+            reached = rows[-1]["n"]
+        resume = Key(0, reached) if reached < newest else None
+        return Found([self._listed(row) for row in rows], resume, reached)
+
+    def ids(self, wanted: AlertFilter, newest: int, most: int) -> list[str]:
+        """Return the ids of all alerts that pass a filter, newest first.
+
+        Args:
+            newest: Only alerts with this cursor ``n`` or a smaller one.
+            most: Stop after this many.
+        """
+        columns = select(alerts.c.n, alerts.c.id, alerts.c.happened_ms)
+        found: list[str] = []
+        start: Key | None = None
+        while True:
+            matches = self._search(
+                *(wanted, most - len(found), start, "older", columns, SCANNED[-1:]),
+                newest=newest,
+            )
+            found += [row["id"] for row in matches.rows]
+            start = matches.resume
+            if start is None or len(found) >= most:
+                return found
+
+    def alert(self, event_id: str) -> Json | None:
+        """Return one alert with all its detections; None if there is none."""
+        query = _with_state(_columns()).where(alerts.c.id == event_id)
+        row = self._connection.execute(query).mappings().first()
+        return self._listed(row, is_alone=True) if row is not None else None
+
+    def newest(self) -> int:
+        """Return the largest cursor ``n``, 0 where there is no alert."""
+        return self._connection.scalar(select(func.max(alerts.c.n))) or 0
+
+    def _search(
+        self,
+        wanted: AlertFilter,
+        limit: int,
+        start: Key | None,
+        direction: Direction,
+        columns: Select[Any],
+        steps: Sequence[int],
+        newest: int | None = None,
+    ) -> _Matches:
+        """Look at some alerts after ``start``, until there are enough."""
+        matches, at = _Matches(), start
+        conditions = self._conditions(wanted)
+        if newest is not None:
+            conditions.append(alerts.c.n <= newest)
+        for scanned in steps:
+            window = _window(wanted, at, direction).limit(scanned).subquery()
+            joined = columns.join_from(window, alerts, alerts.c.n == window.c.n)
+            query = _with_state(joined).where(*conditions)
+            missing = limit - len(matches.rows)
+            query = query.order_by(*_order(alerts, direction)).limit(missing + 1)
+            rows = self._rows(query)
+            matches.rows += rows[:missing]
+            if len(rows) > missing:
+                last = matches.rows[-1] if matches.rows else None
+                matches.resume = Key(last["happened_ms"], last["n"]) if last else at
+                return matches
+            at = self._end_of(wanted, at, direction, scanned)
+            if at is None:
+                return matches
+        matches.resume = at
+        return matches
+
+    def _end_of(
+        self, wanted: AlertFilter, at: Key | None, direction: Direction, scanned: int
+    ) -> Key | None:
+        """Return the key of the last alert that was looked at; None = no more."""
+        query = _window(wanted, at, direction).offset(scanned - 1).limit(1)
+        row = self._connection.execute(query).first()
+        return Key(row.happened_ms, row.n) if row is not None else None
+
+    def _conditions(self, wanted: AlertFilter) -> list[ColumnElement[bool]]:
+        """Return what every alert must fulfil, in a query joined with its state."""
+        conditions = _span(wanted, alerts)
+        for values, column in (
+            (wanted.sites, alerts.c.site),
+            (wanted.lines, alerts.c.line),
+            (wanted.stations, alerts.c.station),
+            (wanted.cameras, alerts.c.camera),
+            (wanted.builds, alerts.c.get("model_build")),
+            (wanted.parts, alerts.c.get("part_id")),
+        ):
+            if values and column is not None:
+                conditions.append(column.in_(values))
+        if wanted.labels:
+            is_here = detections.c.n == alerts.c.n
+            is_wanted = detections.c.label.in_(wanted.labels)
+            conditions.append(exists().where(is_here, is_wanted))
+        if wanted.verdicts:
+            conditions.append(_has_verdict(wanted.verdicts))
+        if wanted.acknowledged is not None:
+            is_acknowledged = alert_states.c.acknowledged_ms.is_not(None)
+            conditions.append(
+                is_acknowledged if wanted.acknowledged else ~is_acknowledged
+            )
+        if wanted.shelved is not Shelved.ALL and self.shelves:
+            hidden = is_shelved(self.shelves)
+            conditions.append(hidden if wanted.shelved is Shelved.YES else ~hidden)
+        elif wanted.shelved is Shelved.YES:
+            conditions.append(alerts.c.n < 0)  # no shelf, so no alert on one
+        return conditions
+
+    def _rows(self, query: Select[Any]) -> list[RowMapping]:
+        return list(self._connection.execute(query).mappings())
+
+    def _listed(self, row: RowMapping, *, is_alone: bool = False) -> Json:
+        """Return an alert in the form of the pages and the API.
+
+        Args:
+            is_alone: Else only the surest detections of a very large alert.
+        """
+        data = json.loads(row["event"])["data"]
+        boxes = sorted(data["detections"], key=lambda each: -each["score"])
+        names = (
+            *("site", "line", "station", "camera", "part_id", "frame_id", "model"),
+            *("frame_width_px", "frame_height_px", "replayed", "suppressed"),
+            *("frame_age_ms", "clock_synchronized", "evidence"),
+        )
+        states = (
+            *("acknowledged_ms", "acknowledged_by", "verdict", "verdict_label"),
+            *("judged_ms", "judged_by", "verdicts", "comments"),
+        )
+        alert = {
+            **{name: data.get(name) for name in names},
+            **{name: row[name] for name in states},
+            "detections": boxes if is_alone else boxes[:LISTED_DETECTIONS],
+            "boxes": len(boxes),
+            "n": row["n"],
+            "id": row["id"],
+            "happened_ms": row["happened_ms"],
+            "received_ms": row["received_ms"],
+            "has_image": row["image_sha256"] is not None,
+            "awaits_image": bool(row["thumbnail_sha256"])
+            and row["image_sha256"] is None,
+        }
+        shelf = shelf_of({**alert, "detections": boxes}, self.shelves)
+        return {**alert, "shelf": shelf.k if shelf else None}
+
+
+def _columns() -> Select[Any]:
+    return select(
+        *(alerts.c.n, alerts.c.id, alerts.c.happened_ms, alerts.c.received_ms),
+        *(alerts.c.event, alerts.c.thumbnail_sha256),
+        images.c.sha256.label("image_sha256"),
+        *(alert_states.c.acknowledged_ms, alert_states.c.acknowledged_by),
+        *(alert_states.c.verdict, alert_states.c.verdict_label),
+        *(alert_states.c.judged_ms, alert_states.c.judged_by),
+        func.coalesce(alert_states.c.verdicts, 0).label("verdicts"),
+        func.coalesce(alert_states.c.comments, 0).label("comments"),
+    )
+
+
+def _with_state(query: Select[Any]) -> Select[Any]:
+    is_its = and_(
+        images.c.event_id == alerts.c.id, images.c.sha256 == alerts.c.thumbnail_sha256
+    )
+    query = query.outerjoin_from(alerts, alert_states, alert_states.c.n == alerts.c.n)
+    return query.outerjoin(images, is_its)
+
+
+def _window(
+    wanted: AlertFilter, at: Key | None, direction: Direction
+) -> Select[tuple[int, int]]:
+    """Return a query of the next keys, by the index that fits the filter best."""
+    source: FromClause = alerts
+    conditions: list[ColumnElement[bool]] = []
+    is_judged = wanted.verdicts and OperatorVerdict.NONE not in wanted.verdicts
+    place = (wanted.sites, wanted.lines, wanted.stations, wanted.cameras)
+    if wanted.parts and "part_id" in alerts.c:
+        conditions = [alerts.c.part_id.in_(wanted.parts)]
+    elif is_judged:
+        source = alert_states
+        conditions = [alert_states.c.verdict.in_(wanted.verdicts)]
+    elif all(len(names) == 1 for names in place):
+        columns = (alerts.c.site, alerts.c.line, alerts.c.station, alerts.c.camera)
+        conditions = [c == names[0] for c, names in zip(columns, place, strict=True)]
+    elif wanted.labels:
+        source = detections
+        conditions = [detections.c.label.in_(wanted.labels)]
+    elif wanted.builds and "model_build" in alerts.c:
+        conditions = [alerts.c.model_build.in_(wanted.builds)]
+    query = select(source.c.happened_ms, source.c.n)
+    query = query.where(*conditions, *_span(wanted, source))
+    if source is detections:
+        query = query.distinct()
+    if at is not None:
+        key = tuple_(source.c.happened_ms, source.c.n)
+        is_older = direction == "older"
+        query = query.where(key < tuple(at) if is_older else key > tuple(at))
+    return query.order_by(*_order(source, direction))
+
+
+def _order(source: FromClause, direction: Direction) -> list[ColumnElement[Any]]:
+    columns = (source.c.happened_ms, source.c.n)
+    turn: Callable[[ColumnElement[Any]], ColumnElement[Any]]
+    turn = ColumnElement.desc if direction == "older" else ColumnElement.asc
+    return [turn(column) for column in columns]
+
+
+def _span(wanted: AlertFilter, source: FromClause) -> list[ColumnElement[bool]]:
+    conditions = []
+    if wanted.since_ms is not None:
+        conditions.append(source.c.happened_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        conditions.append(source.c.happened_ms < wanted.until_ms)
+    return conditions
+
+
+def _has_verdict(verdicts: Sequence[OperatorVerdict]) -> ColumnElement[bool]:
+    given = [each for each in verdicts if each is not OperatorVerdict.NONE]
+    condition = alert_states.c.verdict.in_(given)
+    if OperatorVerdict.NONE in verdicts:
+        return or_(condition, alert_states.c.verdict.is_(None))
+    return condition
