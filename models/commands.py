@@ -5,6 +5,7 @@ topic                           QoS          payload
 =============================== ============ ===================================
 ``cmd/trigger``                 1            ``TriggerCommand``
 ``cmd/reload``                  1            ``ReloadCommand``
+``cmd/snapshot``                1            ``SnapshotCommand``
 ``cmd/<verb>/reply/<id>``       1            ``CommandReply``, from the station
 =============================== ============ ===================================
 
@@ -19,7 +20,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from models.messages import Reason
+from models.messages import THUMBNAIL_MAX_BYTES, Reason
 from models.topics import Name
 
 COMMAND_SCHEMA_VERSION = 1
@@ -27,6 +28,7 @@ COMMAND_MAX_BYTES = 4096
 COMMAND_MAX_NESTING = 32  # opening brackets; a command has one
 COMMAND_MAX_LIFE_S = 600  # from now to ``expires_at``: accepted ids are kept as long
 ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
+PICTURE_MAX_CHARS = (THUMBNAIL_MAX_BYTES + 2) // 3 * 4  # in base64
 PART_PATTERN = r"^[^\x00-\x1f\x7f]{1,100}$"
 
 CommandId = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -38,6 +40,7 @@ class CommandVerb(StrEnum):
 
     TRIGGER = "trigger"
     RELOAD = "reload"
+    SNAPSHOT = "snapshot"
 
 
 class CommandRefusal(StrEnum):
@@ -84,6 +87,12 @@ class ReloadCommand(Command):
     """``cmd/reload``: read the configuration anew, as SIGHUP does."""
 
 
+class SnapshotCommand(Command):
+    """``cmd/snapshot``: reply with the next frame of a camera, as a small picture."""
+
+    camera: Name
+
+
 class CommandReply(_Message):
     """``cmd/<verb>/reply/<id>``: whether a command is carried out."""
 
@@ -94,9 +103,15 @@ class CommandReply(_Message):
     refusal: CommandRefusal | None = Field(default=None, description="None: accepted.")
     reason: Reason = Field(default="", description="For a person.")
     at: AwareDatetime = Field(description="Clock of the station, UTC.")
+    picture: str = Field(
+        default="",
+        max_length=PICTURE_MAX_CHARS,
+        description="Of a snapshot: a JPEG in base64; empty else.",
+    )
 
 
-LAYOUTS: dict[CommandVerb, type[TriggerCommand | ReloadCommand]] = {
+LAYOUTS: dict[CommandVerb, type[TriggerCommand | ReloadCommand | SnapshotCommand]] = {
     CommandVerb.TRIGGER: TriggerCommand,
     CommandVerb.RELOAD: ReloadCommand,
+    CommandVerb.SNAPSHOT: SnapshotCommand,
 }

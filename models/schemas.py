@@ -27,6 +27,7 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "message-model-reported": messages.ReportedModel,
     "command-trigger": commands.TriggerCommand,
     "command-reload": commands.ReloadCommand,
+    "command-snapshot": commands.SnapshotCommand,
     "command-reply": commands.CommandReply,
     "slot-state": slot_files.SlotRecord,
     "slot-proof": slot_files.ProofFile,

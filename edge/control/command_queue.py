@@ -13,6 +13,7 @@ from typing import assert_never
 
 from edge.config.camera import TriggerMode
 from edge.control.command_validation import AnyCommand, CommandGate, RawCommand, Refused
+from edge.control.snapshots import SnapshotQueue
 from edge.inspection.camera_channel import CameraChannel
 from edge.rules.triggers import Trigger
 from models.commands import (
@@ -21,6 +22,7 @@ from models.commands import (
     CommandReply,
     CommandVerb,
     ReloadCommand,
+    SnapshotCommand,
     TriggerCommand,
 )
 from models.errors import ConfigError
@@ -59,6 +61,7 @@ class CommandQueue:
         self._topics, self._timeout_ms_of = topics, timeout_ms_of
         self._is_clock_synchronized = is_clock_synchronized
         self._gate = CommandGate()
+        self._snapshots = SnapshotQueue()
         self._queue: deque[RawCommand] = deque()
         self._bucket = TokenBucket(PER_S, QUEUE_COMMANDS)  # of the network thread
         self._overflowed = 0  # written by the network thread alone
@@ -94,8 +97,11 @@ class CommandQueue:
     ) -> Iterator[TopicReply]:
         """Validate and execute what has arrived; yield the replies.
 
-        A reload is not executed here: it is added to ``reloads``.
+        A reload is not executed here: it is added to ``reloads``. A snapshot is
+        answered when its frame has come.
         """
+        if not self._snapshots.is_idle:
+            yield from self._snapshot_replies(channels)
         if not self._queue:
             return
         is_synchronized = self._is_clock_synchronized()
@@ -112,9 +118,22 @@ class CommandQueue:
                 case ReloadCommand():
                     self.reloads.append(command)
                     continue
+                case SnapshotCommand():
+                    now_ns = time.monotonic_ns()
+                    refused = self._snapshots.add(command, channels, now_ns)
+                    if refused is None:
+                        continue
                 case _:
                     assert_never(command)
             yield from self.reply(raw.verb, command, refused)
+
+    def _snapshot_replies(
+        self, channels: Sequence[CameraChannel]
+    ) -> Iterator[TopicReply]:
+        for answer in self._snapshots.poll(channels, time.monotonic_ns()):
+            verb, command = CommandVerb.SNAPSHOT.value, answer.command
+            for topic, reply in self.reply(verb, command, answer.refused):
+                yield topic, reply.model_copy(update={"picture": answer.picture})
 
     def reply(
         self, verb: str, command: AnyCommand | Refused, refused: Refused | None

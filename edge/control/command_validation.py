@@ -27,6 +27,7 @@ from models.commands import (
     CommandRefusal,
     CommandVerb,
     ReloadCommand,
+    SnapshotCommand,
     TriggerCommand,
 )
 from models.topics import NAME_PATTERN, NAME_RULE
@@ -39,7 +40,7 @@ RULES = {
     NAME_PATTERN: NAME_RULE,
     PART_PATTERN: "1 to 100 characters, none of them a control character",
 }
-AnyCommand = TriggerCommand | ReloadCommand
+AnyCommand = TriggerCommand | ReloadCommand | SnapshotCommand
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class CameraChannel:
     comparison: RuleComparison | None = None
     # width and height of the last inspected frame; None before the first
     frame_size_px: tuple[int, int] | None = None
+    wants_snapshot: bool = False  # the next frame is copied to `snapshot`
+    snapshot: Pixels | None = None  # a copy that a command asked for
     _map: RegionMap | None = None
     _map_thresholds: FloatArray | None = None
 
@@ -186,6 +188,12 @@ class CameraChannel:
             self.part_counter.add_defect()
         part_id = self.part_counter.part_id
         return replace(result, part_id=part_id, finished_part=finished)
+
+    def keep_snapshot(self, pixels: Pixels) -> None:
+        """Keep a copy of a frame that a command asked for."""
+        kept = pixels.copy()
+        if self.camera.is_whole():  # else it was overwritten meanwhile
+            self.snapshot, self.wants_snapshot = kept, False
 
     def count_verdict(self, verdict: VerdictKind, stamp: Stamp) -> None:
         """Count the verdict of a part; called once for each, in order."""

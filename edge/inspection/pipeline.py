@@ -162,6 +162,8 @@ class Pipeline:
     ) -> None:
         """Submit a frame if it is to be inspected, behind the parts missed before."""
         self._poll_commands()
+        if channel.wants_snapshot and frame.pixels is not None:
+            channel.keep_snapshot(frame.pixels)
         missed, wanted = channel.assign_part(frame)
         self._append_missed(channel, missed)
         if wanted is None or (self._sheds_frames() and channel.should_skip()):
