@@ -167,7 +167,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb(
         VerbGroup.LINE_PC,
         "selftest",
-        "deploy.cli",
+        "deploy.cli_selftest",
         "edge,deploy",
         "run a package's golden frames on this machine",
     ),

@@ -1,18 +1,22 @@
-"""The verbs ``flash``, ``status``, ``rollback`` and ``selftest``."""
+"""The verbs ``flash``, ``status`` and ``rollback``."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
-
-from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
+from dataclasses import replace
 
 from deploy.agent.agent import slot_not_writable
-from deploy.cli_trial import add_again_argument, add_trial_arguments
+from deploy.cli_selftest import print_modes
+from deploy.cli_shared import (
+    add_json_argument,
+    add_package_argument,
+    open_whole_package,
+    print_json,
+    print_line,
+    print_step,
+)
+from deploy.cli_trial import add_again_argument, add_trial_arguments, trial_options
 from deploy.cli_trust import add_keys_options, keys_from
 from deploy.flashing import (
     error_of,
@@ -24,7 +28,6 @@ from deploy.installer import open_installer
 from deploy.results import (
     FlashResults,
     PackageName,
-    SelftestReport,
     StatusReport,
     TargetResult,
 )
@@ -45,8 +48,7 @@ from deploy.trust.key_repository import KeyRepository
 from deploy.trust.local_keys import has_default_keys, prepare_local
 from models.counted import counted
 from models.errors import ExitCode, InstallError
-from models.golden import read_golden_set
-from models.package import Package, open_package, package_notices
+from models.package import Package
 from models.shown_text import on_one_line
 from models.slot_files import Proof
 from models.trial_report import TrialPhase, TrialReport
@@ -56,7 +58,7 @@ PARALLEL_MAX = 64
 
 def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline flash``."""
-    parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
+    add_package_argument(parser)
     parser.add_argument(
         "targets",
         metavar="TARGET",
@@ -82,44 +84,32 @@ def add_flash_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_trial_arguments(parser)
     add_again_argument(parser)
-    _add_json(parser)
-
-
-def flash_options(args: argparse.Namespace) -> FlashOptions:
-    """Return the options of a flash that the arguments name."""
-    return FlashOptions(
-        wait=not args.no_wait,
-        dry_run=args.dry_run,
-        again=args.again,
-        trial_frames=args.trial_frames,
-        trial_minutes=args.trial_minutes,
-        trial_slower=args.trial_slower,
-    )
+    add_json_argument(parser)
 
 
 def run_flash(args: argparse.Namespace) -> int:
     """Put a package in force on line PCs."""
     targets = [parse_target(text) for text in dict.fromkeys(args.targets)]
-    package = _open(args.package)
-    options = flash_options(args)
+    package = open_whole_package(args.package)
+    options = replace(trial_options(args), wait=not args.no_wait, dry_run=args.dry_run)
     with _delivery(args, targets, package) as delivery:
         if len(targets) > 1:
             results = _flash_several(delivery, targets, options, args)
             if args.json:
-                _print_json(FlashResults(results=tuple(results)))
+                print_json(FlashResults(results=tuple(results)))
             return _exit_code(results)
-        result = flash_target(delivery, targets[0], options, _print_step)
+        result = flash_target(delivery, targets[0], options, print_step)
     if (error := error_of(result)) is not None:
         raise error
     if args.json:
-        return _print_json(result.report or result)
+        return print_json(result.report or result)
     if result.report:
-        _print_modes(result.report.proof)
+        print_modes(result.report.proof)
         if result.report.trial:
-            _print_line(f"trial: {result.report.trial}")
-    _print_line(result.message)
+            print_line(f"trial: {result.report.trial}")
+    print_line(result.message)
     if result.previous:
-        _print_line(f"previous: {result.previous}")
+        print_line(f"previous: {result.previous}")
     return ExitCode.OK
 
 
@@ -148,7 +138,7 @@ def keys_for(args: argparse.Namespace, targets: Sequence[Target]) -> KeyReposito
     if has_keys or not is_local or not isinstance(first, FlashTarget):
         return keys_from(args)
     try:
-        return prepare_local(first.slot, first.name, _print_step)
+        return prepare_local(first.slot, first.name, print_step)
     except OSError as exc:
         raise slot_not_writable(first.slot, exc) from exc
 
@@ -166,13 +156,13 @@ def _flash_several(
             delivery,
             target,
             options,
-            lambda step: _print_step(f"{target.name}: {step}"),
+            lambda step: print_step(f"{target.name}: {step}"),
         )
         text = str(error_of(result) or result.message)
         if args.json:
-            _print_step(text)
+            print_step(text)
         else:
-            _print_line(text)
+            print_line(text)
         return result
 
     workers = max(1, min(args.parallel, PARALLEL_MAX, len(targets)))
@@ -197,7 +187,7 @@ def add_status_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the parts and licences of the package in force; with --json its "
         "CycloneDX document",
     )
-    _add_json(parser)
+    add_json_argument(parser)
 
 
 def run_status(args: argparse.Namespace) -> int:
@@ -206,7 +196,7 @@ def run_status(args: argparse.Namespace) -> int:
         return _print_sbom(args)
     report = read_target_status(parse_target(args.target))
     if args.json:
-        _print_json(report)
+        print_json(report)
     else:
         _print_status(report)
     return InstallError.exit_code if report.faults else ExitCode.OK
@@ -215,7 +205,7 @@ def run_status(args: argparse.Namespace) -> int:
 def add_rollback_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline rollback``."""
     _add_target(parser)
-    _add_json(parser)
+    add_json_argument(parser)
 
 
 def run_rollback(args: argparse.Namespace) -> int:
@@ -223,36 +213,15 @@ def run_rollback(args: argparse.Namespace) -> int:
     target = parse_target(args.target)
     match target:
         case FlashTarget():
-            report = open_installer(target, _print_step).rollback()
+            report = open_installer(target, print_step).rollback()
         case SshTarget():
             report = roll_back_remote(target)
         case UsbTarget():
             raise not_a_line_pc(target)
     if args.json:
-        return _print_json(report)
-    _print_line(f"rolled back: {report.current} is in force on {report.target}")
-    _print_line(f"previous: {report.previous or 'not readable'}")
-    return ExitCode.OK
-
-
-def add_selftest_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``graftline selftest``."""
-    parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
-    _add_json(parser)
-
-
-def run_selftest(args: argparse.Namespace) -> int:
-    """Run a package's golden frames on this machine, in every run mode."""
-    from deploy.selftest.process import limited_self  # noqa: PLC0415 - as below
-    from deploy.selftest.run_modes import measure_run_modes  # noqa: PLC0415 - imports the runtimes
-
-    with limited_self():
-        report = measure_run_modes(_open(args.package))
-    if args.json:
-        _print_json(report)
-    else:
-        _print_modes(report)
-    report.proof()  # raises where no run mode passed
+        return print_json(report)
+    print_line(f"rolled back: {report.current} is in force on {report.target}")
+    print_line(f"previous: {report.previous or 'not readable'}")
     return ExitCode.OK
 
 
@@ -263,21 +232,6 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
         help="the line PC: local:DIR, a slot of this machine, or "
         "ssh://[user@]host[:port][/slot]",
     )
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON on stdout, and nothing else"
-    )
-
-
-def _open(folder: Path) -> Package:
-    """Return a package that is whole: files, thresholds and decisions."""
-    package = open_package(folder)
-    for notice in package_notices(package):
-        _print_step(notice)
-    read_golden_set(package)
-    return package
 
 
 def _print_sbom(args: argparse.Namespace) -> int:
@@ -293,6 +247,9 @@ def _print_sbom(args: argparse.Namespace) -> int:
     if args.json:
         print(document.text)
         return ExitCode.OK
+    from rich.console import Console  # noqa: PLC0415 - not for --json
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(title=on_one_line(f"Parts of the package in force on {target.name}"))
     for heading in ("part", "version", "licence"):
         table.add_column(heading)
@@ -302,75 +259,44 @@ def _print_sbom(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _print_step(step: str) -> None:
-    print(on_one_line(step), file=sys.stderr, flush=True)
-
-
-def _print_line(text: str) -> None:
-    """Print a line of stdout; names of packages and files are not obeyed."""
-    print(on_one_line(text))
-
-
-def _print_json(report: BaseModel) -> int:
-    print(report.model_dump_json())
-    return ExitCode.OK
-
-
-def _print_modes(report: Proof | SelftestReport) -> None:
-    table = Table(
-        title=f"Self-test on {report.machine}, {report.golden_frames} golden frames"
-    )
-    for heading in ("variant", "precision", "golden frames"):
-        table.add_column(heading)
-    for heading in ("p50 ms", "p99 ms"):
-        table.add_column(heading, justify="right")
-    for mode in report.modes:
-        verdict = "as expected" if mode.passed else on_one_line(mode.reason)
-        chosen = " (chosen)" if mode == report.chosen else ""
-        p50 = f"{mode.latency_ms_p50:.1f}" if mode.passed else "-"
-        p99 = f"{mode.latency_ms_p99:.1f}" if mode.passed else "-"
-        table.add_row(mode.variant + chosen, mode.precision_hint, verdict, p50, p99)
-    Console(markup=False).print(table)
-
-
 def _print_status(report: StatusReport) -> None:
     since = f" since {report.since:%Y-%m-%d %H:%M:%S} UTC" if report.since else ""
-    _print_line(f"{report.target}: {report.state}{since}")
+    print_line(f"{report.target}: {report.state}{since}")
     if report.reason:
-        _print_line(f"  reason:   {report.reason}")
-    _print_line(f"  current:  {_name(report.current)}")
-    _print_line(f"  previous: {_name(report.previous)}")
+        print_line(f"  reason:   {report.reason}")
+    print_line(f"  current:  {_name(report.current)}")
+    print_line(f"  previous: {_name(report.previous)}")
     if report.trial:
-        _print_line(f"  trial:    {report.trial}")
+        print_line(f"  trial:    {report.trial}")
     if report.proof:
         _print_proof(report.proof)
     _print_daemon(report)
     for refused in report.refused:
-        _print_line(
+        print_line(
             f"  refused:  {refused.package} on {refused.at:%Y-%m-%d %H:%M} UTC: "
             f"{refused.reason}"
         )
     if report.waiting:
-        _print_line(f"  inbox:    {counted(report.waiting, 'package')} waiting")
+        print_line(f"  inbox:    {counted(report.waiting, 'package')} waiting")
     if (delivery := report.last_delivery) and delivery.exit_code:
-        _print_line(
+        print_line(
             f"  inbox:    not installed at {delivery.at:%Y-%m-%d %H:%M:%S} UTC: "
             f"{delivery.message} {delivery.why}"
         )
     for fault in report.faults:
-        _print_line(f"  FAULT: {fault}")
+        print_line(f"  FAULT: {fault}")
 
 
 def _print_proof(proof: Proof) -> None:
     """Print how a package runs, and which of its run modes were refused."""
     mode = proof.chosen
-    _print_line(
+    print_line(
         f"  runs as:  {mode.variant} {mode.precision_hint}, p50 "
         f"{mode.latency_ms_p50:.1f} ms, p99 {mode.latency_ms_p99:.1f} ms"
     )
     for other in proof.modes:
         if not other.passed:
-            _print_line(
+            print_line(
                 f"  not as:   {other.variant} {other.precision_hint}: {other.reason}"
             )
 
@@ -378,17 +304,17 @@ def _print_proof(proof: Proof) -> None:
 def _print_daemon(report: StatusReport) -> None:
     health = report.health
     if health is None or report.health_age_s is None:
-        _print_line("  daemon:   has never run here")
+        print_line("  daemon:   has never run here")
         return
     old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
-    _print_line(
+    print_line(
         f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
         f"reported {report.health_age_s:.0f} s ago{old}"
     )
     if health.reason:
-        _print_line(f"            {health.reason}")
+        print_line(f"            {health.reason}")
     if health.trial:
-        _print_line(f"  on trial: {_trial_line(health.trial)}")
+        print_line(f"  on trial: {_trial_line(health.trial)}")
 
 
 def _trial_line(trial: TrialReport) -> str:

@@ -16,6 +16,7 @@ from deploy.agent.model_pull import ModelPull, PullPlan
 from deploy.agent.service import serve, stopped_by_sigterm
 from deploy.agent.step_log import AnyLine
 from deploy.agent.sticks import leave_result, queue_stick
+from deploy.cli_shared import print_line, print_step
 from deploy.cli_trial import add_trial_arguments, trial_settings
 from deploy.transports.ssh_errors import error_of_code
 from deploy.transports.stored_files import find_missing
@@ -23,7 +24,6 @@ from deploy.trust.enrolment import require_enrolment
 from models.broker import make_tls_context, read_password
 from models.errors import ConfigError, ExitCode, InstallError
 from models.inbox_files import ResultLine, WantedFiles
-from models.shown_text import on_one_line
 from models.slot_files import SlotFolder
 from models.strict_json import parse_json
 
@@ -177,7 +177,7 @@ class _Reader:
 def _take_stick(agent: Agent, stick: Path) -> int:
     require_enrolment(agent.slot, f"local:{agent.slot.root}")
     request = queue_stick(agent, stick)
-    result = follow_entry(agent, request.id, _print_step)
+    result = follow_entry(agent, request.id, _print_result)
     leave_result(request, result)
     return _end(result)
 
@@ -193,7 +193,7 @@ def _take_once(agent: Agent) -> int:
         agent.inbox.clean()
         results = agent.take_waiting()
     for result in results:
-        _print_step(result)
+        _print_result(result)
     return max((result.exit_code for result in results), default=ExitCode.OK)
 
 
@@ -202,7 +202,7 @@ def _end(result: ResultLine) -> int:
         raise error_of_code(result.exit_code)(
             result.message, why=result.why, fix=result.fix
         )
-    print(on_one_line(result.message))
+    print_line(result.message)
     return ExitCode.OK
 
 
@@ -210,6 +210,6 @@ def _print(line: BaseModel) -> None:
     print(line.model_dump_json(), flush=True)
 
 
-def _print_step(line: AnyLine) -> None:
+def _print_result(line: AnyLine) -> None:
     text = line.message if isinstance(line, ResultLine) else line.text
-    print(on_one_line(text), file=sys.stderr, flush=True)
+    print_step(text)

@@ -9,8 +9,8 @@ from deploy.broker_files import (
     render_broker_files,
     write_broker_files,
 )
+from deploy.cli_shared import print_line
 from models.errors import ExitCode
-from models.shown_text import on_one_line
 
 PLAIN_PORT, TLS_PORT = 1883, 8883
 
@@ -77,7 +77,7 @@ def run_broker_config(args: argparse.Namespace) -> int:
     texts = render_broker_files(plan)
     outcomes = write_broker_files(texts, is_forced=args.force, is_dry_run=args.dry_run)
     for path, outcome in outcomes.items():
-        print(on_one_line(f"{outcome}: {path}"))
+        print_line(f"{outcome}: {path}")
         if args.dry_run:
             print(texts[path])
     return ExitCode.OK

@@ -1,13 +1,19 @@
 """The verb ``fleet``: flash all line PCs of an inventory, and show their states."""
 
 import argparse
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from deploy.cli import PARALLEL_MAX, keys_for
+from deploy.cli_shared import (
+    add_json_argument,
+    add_package_argument,
+    open_whole_package,
+    print_json,
+    print_line,
+    print_step,
+)
+from deploy.cli_trial import add_again_argument, add_trial_arguments, trial_options
 from deploy.cli_trust import add_keys_options, keys_from, root_file_from
 from deploy.flashing import prepared_delivery
 from deploy.fleet.enrolment import enroll_fleet
@@ -19,12 +25,9 @@ from deploy.fleet.rollout import FleetFlash
 from deploy.fleet.state import FleetState, SeenPc, operator_name
 from deploy.results import PackageName
 from deploy.target import parse_target
-from deploy.transports.delivery import FlashOptions
 from deploy.trust.key_repository import KeyRepository
 from models.counted import counted
 from models.errors import ExitCode
-from models.golden import read_golden_set
-from models.package import Package, open_package
 from models.shown_text import on_one_line
 
 PARALLEL = 8
@@ -46,14 +49,11 @@ def add_fleet_arguments(parser: argparse.ArgumentParser) -> None:
         "The first failure stops it; the same command goes on.",
         epilog=EXIT_CODES,
     )
-    flash.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
+    add_package_argument(flash)
     _add_shared_arguments(flash)
     add_keys_options(flash)
-    flash.add_argument(
-        "--again",
-        action="store_true",
-        help="also where a trial has refused the package before",
-    )
+    add_trial_arguments(flash)
+    add_again_argument(flash)
     flash.add_argument(
         "--now", action="store_true", help="also outside of maintenance windows"
     )
@@ -95,7 +95,7 @@ def run_fleet(args: argparse.Namespace) -> int:
         return _run_enroll(args, pcs, state)
     status = read_fleet(pcs, state, look_at_line_pc, args.parallel)
     if args.json:
-        _print_json(status)
+        print_json(status)
     else:
         _print_status(status)
     return status.exit_code
@@ -104,26 +104,25 @@ def run_fleet(args: argparse.Namespace) -> int:
 def _run_flash(
     args: argparse.Namespace, pcs: tuple[FleetPc, ...], state: FleetState
 ) -> int:
-    package = _open(args.package)
+    package = open_whole_package(args.package)
     run = FleetFlash(
         pcs=pcs,
         package=PackageName.of(package),
         state=state,
         look=look_at_line_pc,
-        on_step=_print_step,
+        on_step=print_step,
         parallel=args.parallel,
         ignore_windows=args.now,
     )
     if args.dry_run:
         return _print_plan(run)
-    options = FlashOptions(again=args.again)
     with (
         state.locked(),
         prepared_delivery(package, _keys(args, pcs)) as delivery,
     ):
-        report = run.run(LinePcFlash(delivery, options))
+        report = run.run(LinePcFlash(delivery, trial_options(args)))
     if args.json:
-        _print_json(report)
+        print_json(report)
     else:
         _print_report(report)
     return report.exit_code
@@ -136,14 +135,14 @@ def _run_enroll(
     with state.locked():
         report = enroll_fleet(pcs, root, state, args.parallel)
     if args.json:
-        _print_json(report)
+        print_json(report)
         return report.exit_code
     for pc in report.pcs:
         done = "enrolled" if pc.is_new else "nothing to do: trusts these keys already"
         text = f"{pc.state}: {pc.reason}" if pc.reason else done
-        print(on_one_line(f"{pc.name}: {text}"))
+        print_line(f"{pc.name}: {text}")
         if pc.fix:
-            print(on_one_line(f"  Fix: {pc.fix}"))
+            print_line(f"  Fix: {pc.fix}")
     return report.exit_code
 
 
@@ -182,9 +181,7 @@ def _add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         default=PARALLEL,
         help=f"PCs at the same time, 1 to {PARALLEL_MAX} (default: %(default)s)",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON on stdout, and nothing else"
-    )
+    add_json_argument(parser)
 
 
 def _parallel(text: str) -> int:
@@ -195,25 +192,11 @@ def _parallel(text: str) -> int:
     return number
 
 
-def _open(folder: Path) -> Package:
-    package = open_package(folder)
-    read_golden_set(package)
-    return package
-
-
-def _print_step(step: str) -> None:
-    print(on_one_line(step), file=sys.stderr, flush=True)
-
-
-def _print_json(report: BaseModel) -> None:
-    print(report.model_dump_json())
-
-
 def _print_plan(run: FleetFlash) -> int:
     for wave in run.plan():
-        print(on_one_line(f"wave {wave.number}: {', '.join(wave.names)}"))
+        print_line(f"wave {wave.number}: {', '.join(wave.names)}")
     for name, result in run.left_out.items():
-        print(on_one_line(f"{result}: {name}"))
+        print_line(f"{result}: {name}")
     return ExitCode.OK
 
 
@@ -221,20 +204,18 @@ def _print_report(report: FleetReport) -> None:
     for row in report.pcs:
         if row.result is not PcResult.GOOD:
             reason = f": {row.reason}" if row.reason else ""
-            print(on_one_line(f"{row.name}: {row.result}{reason}"))
+            print_line(f"{row.name}: {row.result}{reason}")
         if row.fix:
-            print(on_one_line(f"  Fix: {row.fix}"))
+            print_line(f"  Fix: {row.fix}")
     counts = [
         f"{number} {result}" for result in PcResult if (number := report.count(result))
     ]
     new = counted(sum(row.is_new for row in report.pcs), "PC")
-    print(on_one_line(f"{report.package}: {', '.join(counts)}; {new} flashed now"))
+    print_line(f"{report.package}: {', '.join(counts)}; {new} flashed now")
     if report.stopped_by:
-        print(
-            on_one_line(
-                f"stopped by {report.stopped_by}: correct it, then give the same "
-                "command again"
-            )
+        print_line(
+            f"stopped by {report.stopped_by}: correct it, then give the same "
+            "command again"
         )
 
 
@@ -249,7 +230,7 @@ def _print_status(status: FleetStatus) -> None:
         if pc.reason:
             is_old = pc.seen_at and not pc.is_reached
             old = f" (last answer {_minute(pc.seen_at)})" if is_old else ""
-            print(on_one_line(f"{pc.name}: {pc.state}: {pc.reason}{old}"))
+            print_line(f"{pc.name}: {pc.state}: {pc.reason}{old}")
 
 
 def _cells(pc: SeenPc) -> tuple[str, ...]:

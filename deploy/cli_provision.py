@@ -5,6 +5,7 @@ import platform
 import sys
 from pathlib import Path
 
+from deploy.cli_shared import add_json_argument, print_json, print_line, print_step
 from deploy.provision.platforms import parse_platform
 from deploy.provision.provisioning import (
     FOLDER,
@@ -16,7 +17,6 @@ from deploy.provision.wheelhouse import pack_wheelhouse
 from deploy.target import SshTarget, UsbTarget, parse_target
 from models.counted import counted
 from models.errors import ExitCode
-from models.shown_text import on_one_line
 
 
 def add_wheelhouse_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,15 +47,12 @@ def add_wheelhouse_arguments(parser: argparse.ArgumentParser) -> None:
 def run_wheelhouse(args: argparse.Namespace) -> int:
     """Pack a wheelhouse."""
     target = parse_platform(args.platform)
-    print(f"fetching the packages for {target}", file=sys.stderr, flush=True)
+    print_step(f"fetching the packages for {target}")
     manifest = pack_wheelhouse(target, args.out, args.wheel)
     megabytes = sum(file.size_bytes for file in manifest.files.values()) / 1e6
-    print(
-        on_one_line(
-            f"packed: {args.out}, {counted(len(manifest.files), 'file')}, "
-            f"{megabytes:.0f} MB, "
-            f"Graftline {manifest.graftline} for {target}"
-        )
+    print_line(
+        f"packed: {args.out}, {counted(len(manifest.files), 'file')}, "
+        f"{megabytes:.0f} MB, Graftline {manifest.graftline} for {target}"
     )
     print("next: graftline provision TARGET, or on the line PC: sudo sh install.sh")
     return ExitCode.OK
@@ -100,9 +97,7 @@ def add_provision_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="with ssh://: set up below this folder, without user and services",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON on stdout, and nothing else"
-    )
+    add_json_argument(parser)
 
 
 def run_provision(args: argparse.Namespace) -> int:
@@ -116,13 +111,13 @@ def run_provision(args: argparse.Namespace) -> int:
     ]
     root = args.root if isinstance(target, SshTarget) else ""
     options = InstallerOptions(tuple(words), args.config, args.ssh_key, root)
-    report = provision(args.wheelhouse, target, options, _print_step)
+    report = provision(args.wheelhouse, target, options, print_step)
     if report is None:
         folder = target.folder / FOLDER if isinstance(target, UsbTarget) else FOLDER
         command = " ".join(["sudo sh", f"{FOLDER}/install.sh", *words])
-        print(on_one_line(f"written: {folder}; on the line PC: {command}"))
+        print_line(f"written: {folder}; on the line PC: {command}")
     elif args.json:
-        print(report.model_dump_json())
+        print_json(report)
     else:
         _print_report(report)
     return ExitCode.OK
@@ -139,8 +134,4 @@ def _print_report(report: ProvisionReport) -> None:
     lines += [*report.services, f"doctor: exit code {report.doctor.get('exit_code')}"]
     lines += [f"  {line}" for line in report.doctor.get("lines", ())]
     for line in lines:
-        print(on_one_line(str(line)))
-
-
-def _print_step(step: str) -> None:
-    print(on_one_line(step), file=sys.stderr, flush=True)
+        print_line(str(line))

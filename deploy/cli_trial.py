@@ -1,9 +1,10 @@
-"""The options of a trial, of the verbs ``flash`` and ``agent``."""
+"""The options of a trial, of the verbs ``flash``, ``fleet flash`` and ``agent``."""
 
 import argparse
 import math
 from dataclasses import replace
 
+from deploy.transports.delivery import FlashOptions
 from deploy.trial import TrialSettings
 
 
@@ -39,6 +40,16 @@ def add_again_argument(parser: argparse.ArgumentParser) -> None:
         "--again",
         action="store_true",
         help="try a package that was rolled back here before",
+    )
+
+
+def trial_options(args: argparse.Namespace) -> FlashOptions:
+    """Return how a package is tried, as the arguments name it."""
+    return FlashOptions(
+        again=args.again,
+        trial_frames=args.trial_frames,
+        trial_minutes=args.trial_minutes,
+        trial_slower=args.trial_slower,
     )
 
 

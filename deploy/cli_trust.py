@@ -7,8 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel
-
+from deploy.cli_shared import (
+    add_json_argument,
+    add_package_argument,
+    open_with_notices,
+    print_json,
+    print_line,
+    print_step,
+)
 from deploy.target import (
     FlashTarget,
     SshTarget,
@@ -27,8 +33,6 @@ from deploy.trust.release import root_to_carry, write_release
 from models.counted import counted
 from models.errors import ConfigError, ExitCode, InstallError
 from models.files import is_open_to_others, read_regular, write_atomically
-from models.package import open_package, package_notices
-from models.shown_text import on_one_line
 
 KEYS_ACTIONS = {
     "init": "make the keys of a workshop",
@@ -74,7 +78,7 @@ def add_keys_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write what `enroll --root FILE` needs; it holds no secret",
     )
     for action in parsers.values():
-        _add_json(action)
+        add_json_argument(action)
 
 
 def _add_init_arguments(init: argparse.ArgumentParser) -> None:
@@ -121,14 +125,14 @@ def run_keys(args: argparse.Namespace) -> int:
     with _translated():
         report = describe_keys(actions[args.action](args))
     if args.json:
-        return _print_json(report)
+        return print_json(report)
     _print_keys(report)
     return ExitCode.OK
 
 
 def add_sign_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``graftline sign``."""
-    parser.add_argument("package", metavar="PACKAGE", type=Path, help="package folder")
+    add_package_argument(parser)
     parser.add_argument(
         "--out",
         metavar="RELEASE",
@@ -137,23 +141,21 @@ def add_sign_arguments(parser: argparse.ArgumentParser) -> None:
         help="release folder, for a stick or a web server; packages in it stay",
     )
     add_keys_options(parser)
-    _add_json(parser)
+    add_json_argument(parser)
 
 
 def run_sign(args: argparse.Namespace) -> int:
     """Sign a package into a release folder."""
-    package = open_package(args.package)
-    for notice in package_notices(package):
-        _print_step(notice)
+    package = open_with_notices(args.package)
     with _translated():
         report = write_release(package, keys_from(args), args.out)
     if args.json:
-        return _print_json(report)
-    _print_line(
+        return print_json(report)
+    print_line(
         f"signed: {report.name} build {report.build} ({report.package_sha256[:12]}) "
         f"in {report.release}, {counted(report.files_added, 'file')} added"
     )
-    _print_line(f"can be installed until {report.expires:%Y-%m-%d}")
+    print_line(f"can be installed until {report.expires:%Y-%m-%d}")
     return ExitCode.OK
 
 
@@ -183,7 +185,7 @@ def add_enroll_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="trust these keys in the place of those that are trusted now",
     )
-    _add_json(parser)
+    add_json_argument(parser)
 
 
 def run_enroll(args: argparse.Namespace) -> int:
@@ -237,13 +239,13 @@ def root_file_from(args: argparse.Namespace) -> bytes:
 def print_enrolment(report: EnrollReport, *, as_json: bool) -> int:
     """Print the result of ``enroll``."""
     if as_json:
-        return _print_json(report)
+        return print_json(report)
     line = ENROLLED[report.outcome].format(
         report.target, report.root_version, report.fingerprint
     )
-    _print_line(line)
+    print_line(line)
     if report.before:
-        _print_line(f"no longer trusted: {report.before}")
+        print_line(f"no longer trusted: {report.before}")
     return ExitCode.OK
 
 
@@ -300,7 +302,7 @@ def _passphrase_in(file: Path) -> bytes:
             fix="Give a file whose first line is the passphrase.",
         ) from exc
     if is_open_to_others(file):
-        _print_step(
+        print_step(
             f"warning: {file}: other users may read this passphrase. "
             f"Fix: chmod 600 {file}"
         )
@@ -326,10 +328,10 @@ def _init(args: argparse.Namespace) -> KeyRepository:
         offline_targets=args.offline_targets,
     )
     keys = make_keys(new)
-    _print_step(f"keys: made in {', '.join(map(str, keys.keys.folders))}")
+    print_step(f"keys: made in {', '.join(map(str, keys.keys.folders))}")
     if new.offline:
-        _print_step("keep each offline folder on a stick of its own, locked away")
-    _print_step("keep a copy of the keys folder: see docs/how-to/lost-keys.md")
+        print_step("keep each offline folder on a stick of its own, locked away")
+    print_step("keep a copy of the keys folder: see docs/how-to/lost-keys.md")
     return keys
 
 
@@ -355,7 +357,7 @@ def _rotate(args: argparse.Namespace) -> KeyRepository:
     keys = keys_from(args)
     with keys.locked():
         rotate_keys(keys, args.role or keys.roles_in_folder())
-    _print_step("line PCs trust the new keys from their next release on")
+    print_step("line PCs trust the new keys from their next release on")
     return keys
 
 
@@ -363,7 +365,7 @@ def _revoke(args: argparse.Namespace) -> KeyRepository:
     keys = keys_from(args)
     with keys.locked():
         revoke_keys(keys, keys.key_ids(args.key))
-    _print_step(
+    print_step(
         "sign and flash again: a line PC refuses the revoked keys once it has seen a "
         "new release"
     )
@@ -394,38 +396,19 @@ def _default(what: str) -> str:
     return f"{what} (default $GRAFTLINE_KEYS, else ~/.config/graftline/keys)"
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON on stdout, and nothing else"
-    )
-
-
-def _print_step(step: str) -> None:
-    print(on_one_line(step), file=sys.stderr, flush=True)
-
-
-def _print_line(text: str) -> None:
-    print(on_one_line(text))
-
-
-def _print_json(report: BaseModel) -> int:
-    print(report.model_dump_json())
-    return ExitCode.OK
-
-
 def _print_keys(report: KeysReport) -> None:
-    _print_line(f"keys in {report.folder}")
-    _print_line(f"fingerprint: {report.fingerprint} (root {report.root_version})")
+    print_line(f"keys in {report.folder}")
+    print_line(f"fingerprint: {report.fingerprint} (root {report.root_version})")
     for name, role in report.roles.items():
         until = f", valid until {role.expires:%Y-%m-%d}" if role.expires else ""
         needed = f" {role.threshold} of {len(role.keys)} keys" if role.keys[1:] else ""
-        _print_line(f"  {name}:{needed}{until}")
+        print_line(f"  {name}:{needed}{until}")
         for key in role.keys:
             kind = {True: "passphrase", False: "no passphrase", None: "not here"}
             where = f"{key.file} " if key.file else ""
-            _print_line(f"    {key.id[:SHOWN_ID]}  {where}({kind[key.encrypted]})")
+            print_line(f"    {key.id[:SHOWN_ID]}  {where}({kind[key.encrypted]})")
     for package in report.packages:
-        _print_line(
+        print_line(
             f"  signed {package.signed_at:%Y-%m-%d %H:%M} UTC: {package.name} build "
             f"{package.build} ({package.sha256[:12]})"
         )

@@ -174,3 +174,11 @@ def _cell_boxes(cells: int) -> np.ndarray:
     sides = np.full(cells**2, 1.0)
     boxes = np.stack([columns + 0.5, rows + 0.5, sides, sides]) * CELL_PX
     return boxes[None].astype(np.float32)
+
+
+def with_other_thresholds(package: Package, folder: Path) -> Package:
+    """Return a copy whose thresholds were changed after packing, and sealed again."""
+    thresholds = package.manifest.thresholds.model_copy(
+        update={"scores": {"bright": 0.5, "red": 0.6555}}
+    )
+    return reseal(package, folder, nothing, thresholds=thresholds)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,18 +9,14 @@ from pathlib import Path
 import pytest
 
 from deploy import cli
-from deploy.agent.installation import trial_of
 from deploy.refused import RefusedPackages
-from deploy.trial import TrialSettings
 from models.errors import InstallError, PackageError
-from models.inbox_files import FlashRequest
 from models.manifest import VariantName
 from models.package import Package
 from models.slot_files import Health, ProofFile, read_file, write_file
 from models.trial_report import TrialPhase, TrialReport
-from tests.simulators import resealed
 from tests.simulators.agent_pc import AgentPc, Workstation
-from tests.simulators.resealed import reseal
+from tests.simulators.resealed import with_other_thresholds
 from tests.simulators.target import SimTarget
 
 Declare = Callable[[argparse.ArgumentParser], None]
@@ -110,40 +105,6 @@ def test_status_names_refused_variants_the_trial_and_refused_packages(
     assert "the old model is back: it failed" in capsys.readouterr().out
 
 
-def settings_on_the_line_pc(args: argparse.Namespace) -> TrialSettings:
-    """Return how the agent tries a package that was sent with these arguments."""
-    options = cli.flash_options(args)
-    request = FlashRequest(
-        id="one",
-        package_sha256="0" * 64,
-        at=datetime.now(UTC),
-        again=options.again,
-        trial_frames=options.trial_frames,
-        trial_minutes=options.trial_minutes,
-        trial_slower=options.trial_slower,
-    )
-    sent = FlashRequest.model_validate_json(request.model_dump_json())
-    return trial_of(sent, TrialSettings())
-
-
-def test_arguments_of_flash_are_the_settings_of_the_trial(tmp_path: Path) -> None:
-    typed = [
-        "--trial-frames",
-        "7",
-        "--trial-minutes",
-        "0.5",
-        "--trial-slower",
-        "3",
-        "--again",
-    ]
-    args = parse(cli.add_flash_arguments, tmp_path, "local:here", *typed)
-    assert settings_on_the_line_pc(args) == TrialSettings(
-        frames=7, seconds=30, slower_max=3, tries_again=True
-    )
-    args = parse(cli.add_flash_arguments, tmp_path, "local:here")
-    assert settings_on_the_line_pc(args) == TrialSettings()
-
-
 @pytest.mark.parametrize(
     "typed",
     [
@@ -185,43 +146,16 @@ def test_rollback_names_both_packages(
     assert "previous: bright-cells build 2" in printed
 
 
-def test_selftest_prints_every_run_mode(
-    builds: list[Package], capsys: pytest.CaptureFixture[str]
-) -> None:
-    args = parse(cli.add_selftest_arguments, builds[0].folder, "--json")
-    assert cli.run_selftest(args) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["package_sha256"] == builds[0].sha256
-    assert all(mode["passed"] for mode in report["modes"])
-
-
-def test_selftest_refuses_thresholds_that_were_changed_and_sealed_again(
+def test_flash_refuses_thresholds_that_were_changed_and_sealed_again(
     builds: list[Package], tmp_path: Path
 ) -> None:
-    thresholds = builds[0].manifest.thresholds.model_copy(
-        update={"scores": {"bright": 0.5, "red": 0.6555}}
-    )
-    wrong = reseal(builds[0], tmp_path / "p", resealed.nothing, thresholds=thresholds)
-    for declare, run, typed in (
-        (cli.add_selftest_arguments, cli.run_selftest, ()),
-        (cli.add_flash_arguments, cli.run_flash, (tmp_path / "line-pc",)),
-    ):
-        with pytest.raises(PackageError, match="do not fit the manifest") as caught:
-            run(parse(declare, wrong.folder, *typed))
-        assert "threshold of red is 0.6555, recorded at 0.5" in caught.value.why
+    wrong = with_other_thresholds(builds[0], tmp_path / "p")
+    with pytest.raises(PackageError, match="do not fit the manifest") as caught:
+        cli.run_flash(
+            parse(cli.add_flash_arguments, wrong.folder, tmp_path / "line-pc")
+        )
+    assert "threshold of red is 0.6555, recorded at 0.5" in caught.value.why
     assert not (tmp_path / "line-pc").exists()
-
-
-def test_package_of_an_earlier_version_passes_the_self_test_with_a_notice(
-    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    store = repository / "tests" / "data" / "written_by_0_1" / "slot" / "store"
-    shutil.copytree(next(iter(sorted(store.iterdir()))), tmp_path / "package")
-    args = parse(cli.add_selftest_arguments, tmp_path / "package", "--json")
-    assert cli.run_selftest(args) == 0
-    printed = capsys.readouterr()
-    assert json.loads(printed.out)["chosen"]
-    assert "has no seal, because an earlier version packed it" in printed.err
 
 
 def test_status_shows_what_waits_and_why_the_last_package_was_refused(
