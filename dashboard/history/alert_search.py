@@ -113,7 +113,7 @@ class AlertSearch:
     """Searches in one state of the history.
 
     Args:
-        connection: Of ``Database.read``.
+        connection: From ``Database.read``.
         at_ms: Wall clock, UTC: which shelves are in force.
     """
 

@@ -86,7 +86,7 @@ def add_review(
     """Add one review to each alert.
 
     Args:
-        connection: Of ``Database.write``.
+        connection: From ``Database.write``.
         event_ids: Each once.
         review: Without a fault.
         at_ms: Wall clock, UTC.

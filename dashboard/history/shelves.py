@@ -130,7 +130,7 @@ def put_on_shelf(connection: Connection, shelf: Shelf) -> int:
     """Store a shelf, and return its number.
 
     Args:
-        connection: Of ``Database.write``.
+        connection: From ``Database.write``.
         shelf: ``created_ms`` is the wall clock.
 
     Raises:
@@ -148,7 +148,7 @@ def end_shelf(connection: Connection, k: int, user: str, at_ms: int) -> None:
     """End a shelf before its time.
 
     Args:
-        connection: Of ``Database.write``.
+        connection: From ``Database.write``.
 
     Raises:
         ShelfRefusedError: There is no such shelf in force.

@@ -192,7 +192,7 @@ def prune_operations(connection: Connection, oldest_ms: int, limit: int = 500) -
 
     Args:
         oldest_ms: Older rows are removed, by the clock of retention.
-        limit: Of each table.
+        limit: Largest number of rows to remove from each table.
     """
     removed = 0
     senders = {
