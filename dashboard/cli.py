@@ -6,13 +6,16 @@ import json
 import secrets
 import signal
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
 
+from dashboard.access.logins import Logins, require_users
 from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
 from dashboard.history.database import Database
 from dashboard.history.queries import History
+from dashboard.history.settings import read_settings
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
 from dashboard.ingest.operations import OperationsWriter
@@ -23,7 +26,7 @@ from dashboard.web.app import create_app
 from dashboard.web.broadcaster import EventBroadcaster
 from dashboard.web.event_stream import Hub
 from dashboard.web.rendering import Renderer
-from dashboard.web.server import open_socket, serve
+from dashboard.web.server import make_server_tls, open_socket, serve
 from dashboard.web.site import Site
 from models.config import load_config
 from models.errors import ExitCode
@@ -58,17 +61,21 @@ def run_dashboard(args: argparse.Namespace) -> int:
 
 
 def _run(settings: DashboardSettings) -> int:
+    tls = make_server_tls(settings.server)
     with open_socket(settings.server) as listener:
         store = Store(settings.history.path, settings.history.max_mb)
         try:
-            received = _collect_and_serve(settings, store, listener)
+            received = _collect_and_serve(settings, store, listener, tls)
         finally:
             store.close()
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
 
 
 def _collect_and_serve(
-    settings: DashboardSettings, store: Store, listener: socket.socket
+    settings: DashboardSettings,
+    store: Store,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
 ) -> signal.Signals | None:
     history = History(settings.history.path)
     hub = Hub(settings.server.max_viewers)
@@ -83,22 +90,16 @@ def _collect_and_serve(
         outgoing=outgoing,
     )
 
-    def status() -> CollectorStatus:
-        return CollectorStatus(
-            broker=collector.status,
-            failure=writer.failure,
-            writer_age_s=time.monotonic() - writer.heartbeat_s,
-            duplicates=writer.duplicates,
-            dropped=writer.dropped,
-            rejected=dict(writer.rejected),
-            connections=collector.connections,
-            alarm=writer.alarm,
-        )
-
-    broadcaster = EventBroadcaster(history, hub, settings.page, status)
+    broadcaster = EventBroadcaster(
+        history, hub, settings.page, lambda: _status_of(collector, writer)
+    )
     database = Database(settings.history.path)
-    renderer = Renderer(settings.page.title)
-    site = Site(settings, history, database, hub, broadcaster, renderer, outgoing)
+    require_users(database, settings.server)
+    logins = Logins(database, settings.server)
+    renderer = Renderer(settings.page.title, lambda: _language(database))
+    site = Site(
+        settings, history, database, logins, hub, broadcaster, renderer, outgoing
+    )
     app = create_app(site)
     writer.start(
         on_done=collector.acknowledge,
@@ -109,13 +110,31 @@ def _collect_and_serve(
     try:
         return asyncio.run(
             serve(
-                app, listener, hub, broadcaster, lambda: _print_address(settings.server)
+                app,
+                listener,
+                hub,
+                broadcaster,
+                lambda: _print_address(settings.server, logins),
+                tls,
             )
         )
     finally:
         writer.stop()  # commits what has arrived ...
         collector.stop()  # ... which is then still acknowledged
         database.close()
+
+
+def _status_of(collector: Collector, writer: HistoryWriter) -> CollectorStatus:
+    return CollectorStatus(
+        broker=collector.status,
+        failure=writer.failure,
+        writer_age_s=time.monotonic() - writer.heartbeat_s,
+        duplicates=writer.duplicates,
+        dropped=writer.dropped,
+        rejected=dict(writer.rejected),
+        connections=collector.connections,
+        alarm=writer.alarm,
+    )
 
 
 def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bool]:
@@ -134,13 +153,22 @@ def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bo
     return client_id, store.remember(session, mark) == mark
 
 
-def _print_address(server: ServerSettings) -> None:
+def _language(database: Database) -> str:
+    """Return the language of the plant; empty = none is set."""
+    with database.read() as connection:
+        return read_settings(connection).language
+
+
+def _print_address(server: ServerSettings, logins: Logins) -> None:
     host = f"[{server.host}]" if ":" in server.host else server.host
-    print(f"dashboard: http://{host}:{server.port}/", flush=True)
-    if not server.is_loopback:
+    scheme = "https" if server.tls_certificate else "http"
+    # Who can read this may open the page: the terminal, or the log of the service.
+    query = f"?token={logins.first_run_token}" if logins.is_first_run() else ""
+    print(f"dashboard: {scheme}://{host}:{server.port}/{query}", flush=True)
+    if not server.is_loopback and not server.tls_certificate:
         print(
-            "warning: the page has no login: everybody who reaches "
-            f"{host}:{server.port} can read it. [server] host = 127.0.0.1 keeps it on "
-            "this machine.",
+            "warning: passwords and pictures cross the network as they are. Give "
+            "[server] tls_certificate and tls_key, or put a proxy with TLS before the "
+            "page.",
             file=sys.stderr,
         )

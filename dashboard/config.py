@@ -30,8 +30,8 @@ class ServerSettings(Settings):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address to listen on; 0.0.0.0: every computer in the network can "
-        "open the page.",
+        description="Address to listen on; 0.0.0.0: every computer in the network "
+        "reaches the page, which then needs users.",
     )
     port: Port = Field(default=8765, description="TCP port of the page.")
     allowed_hosts: tuple[str, ...] = Field(
@@ -43,6 +43,25 @@ class ServerSettings(Settings):
     max_viewers: int = Field(
         default=100, ge=1, le=10_000, description="Most pages with live updates."
     )
+    session_hours: float = Field(
+        default=12,
+        gt=0,
+        le=720,
+        description="Hours without a request after which a user has to log in again.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="Certificate of the page with its chain, PEM; turns HTTPS on.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="Key of that certificate, PEM, without a password."
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
 
     @property
     def is_loopback(self) -> bool:
@@ -53,6 +72,12 @@ class ServerSettings(Settings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def located(self, folder: Path) -> Self:
+        """Return the same settings with relative paths resolved against a folder."""
+        files = {"tls_certificate": self.tls_certificate, "tls_key": self.tls_key}
+        found = {name: folder / path for name, path in files.items() if path}
+        return self.model_copy(update=found)
 
 
 class HistorySettings(Settings):
@@ -157,6 +182,7 @@ class DashboardSettings(Settings):
         return self.model_copy(
             update={
                 "broker": self.broker.located(folder),
+                "server": self.server.located(folder),
                 "history": self.history.model_copy(update=history),
             }
         )

@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Self
 
 from models.errors import DeliveryError, GraftlineError
+from models.files import make_private
 
 POLL_S = 0.05
 STOP_LIMIT_S = 15.0  # the daemon may take 10 s to deliver its queued events
@@ -109,6 +110,7 @@ class Child:
         self.command, self.log = command, log
         with contextlib.ExitStack() as files:
             stderr = files.enter_context(log.open("ab"))
+            make_private(log)  # the dashboard prints what opens its page
             stdout = stderr
             if command.output:
                 stdout = files.enter_context(command.output.open("wb"))

@@ -2,21 +2,44 @@
 
 import http.client
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from demo.score import ScoredAlert
 from models.errors import DeliveryError
 
+PRINTED = re.compile(r"^dashboard: (\S+\?token=(\S+))$", re.MULTILINE)
 HOST = "127.0.0.1"
 TIMEOUT_S = 10.0
 PAGE_ROWS = 500
 
 
-class HistoryClient:
-    """Reads the history of a dashboard on this machine."""
+def printed_address(log: Path) -> tuple[str, str]:
+    """Return the address that the dashboard has printed, and the token in it.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    Raises:
+        DeliveryError: It has printed none.
+    """
+    found = PRINTED.search(log.read_text("utf-8", errors="replace"))
+    if found is None:
+        raise DeliveryError(
+            "The dashboard has printed no address with a token.",
+            fix=f"See the log {log}.",
+        )
+    return found[1], found[2]
+
+
+class HistoryClient:
+    """Reads the history of a dashboard on this machine.
+
+    Args:
+        token: What the dashboard has printed at its start; empty = only whether it
+            is ready can be read.
+    """
+
+    def __init__(self, port: int, token: str = "") -> None:
+        self._port, self._token = port, token
 
     @property
     def is_ready(self) -> bool:
@@ -66,7 +89,8 @@ class HistoryClient:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=TIMEOUT_S)
         address = f"http://{HOST}:{self._port}{path}"
         try:
-            connection.request("GET", path)
+            headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             body = answer.read()
             if answer.status != http.client.OK:

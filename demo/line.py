@@ -23,7 +23,7 @@ from demo.broker import free_port, start_broker
 from demo.children import ChildCommand, Children, StopRequest
 from demo.config_files import CAMERA, write_dashboard_config, write_edge_config
 from demo.folder import demo_folder
-from demo.history import HOST, HistoryClient
+from demo.history import HistoryClient, printed_address
 from demo.score import read_truth, score
 from demo.settings import DemoLimits, DemoSettings
 from models.counted import agreeing, counted
@@ -109,12 +109,13 @@ class DemoLine:
             "dashboard", ("graftline", "dashboard", "--config", str(config))
         )
         self._show(f"\n$ {command} &")
-        history = HistoryClient(port)
+        page = HistoryClient(port)
         with self._timed("dashboard"):
             children.start(command)
-            children.wait_until(lambda: history.is_ready, "page", self._limits.ready_s)
-        self._show(f"the page is up: http://{HOST}:{port}/")
-        return history
+            children.wait_until(lambda: page.is_ready, "page", self._limits.ready_s)
+        address, token = printed_address(children.log_of("dashboard"))
+        self._show(f"the page is up: {address}")
+        return HistoryClient(port, token)
 
     def _run_daemon(self, children: Children, broker_port: int) -> Summary:
         """Run the daemon over the video and return its figures."""

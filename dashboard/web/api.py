@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dashboard.access.roles import Role
 from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.messages import EVENT_ID, INTEGER_MAX
 from dashboard.status import now_ms
@@ -28,6 +29,7 @@ from dashboard.web.event_stream import (
     Viewer,
     as_sse,
 )
+from dashboard.web.permissions import needs, user_of
 
 WEEK_MINUTES = 7 * 24 * 60
 YEAR_MINUTES = 366 * 24 * 60
@@ -46,6 +48,7 @@ class Api:
     ) -> None:
         self._history, self._hub, self._broadcaster = history, hub, broadcaster
 
+    @needs(Role.VIEWER)
     def alerts(self, request: Request) -> Response:
         """``GET /api/alerts?limit=50&before=N`` or ``&after=N``: a page of alerts.
 
@@ -64,6 +67,7 @@ class Api:
         newest = self._history.newest()
         return as_json({"alerts": found, "more": more, "newest": newest})
 
+    @needs(Role.VIEWER)
     def alert(self, request: Request) -> Response:
         """``GET /api/alerts/{id}``: one alert."""
         found = self._history.alert(_event_id(request))
@@ -71,6 +75,7 @@ class Api:
             raise HTTPException(404, "no such alert")
         return as_json(found)
 
+    @needs(Role.VIEWER)
     def image(self, request: Request) -> Response:
         """``GET /api/alerts/{id}/image``: its picture, JPEG."""
         picture = self._history.picture(_event_id(request))
@@ -84,43 +89,53 @@ class Api:
             return Response(status_code=304, headers=headers)
         return Response(picture.jpeg, media_type="image/jpeg", headers=headers)
 
+    @needs(Role.VIEWER)
     def cameras(self, _request: Request) -> Response:
         """``GET /api/cameras``: stations and cameras, last states and counters."""
         return as_json(self._broadcaster.state())
 
+    @needs(Role.VIEWER)
     def status(self, _request: Request) -> Response:
         """``GET /api/status``: the state of the collector, without cameras."""
         return as_json(self._broadcaster.brief_state())
 
+    @needs(Role.VIEWER)
     def rate(self, request: Request) -> Response:
         """``GET /api/rate?minutes=60``: alerts per minute over time."""
         minutes = _number(request, "minutes", 60, 1, WEEK_MINUTES)
         buckets = min(minutes, RATE_POINTS)
         return as_json(self._history.rate(now_ms(), minutes, buckets))
 
+    @needs(Role.VIEWER)
     def pareto(self, request: Request) -> Response:
         """``GET /api/pareto?minutes=480``: defects by class."""
         minutes = _number(request, "minutes", 480, 1, YEAR_MINUTES)
         return as_json(self._history.pareto(now_ms(), minutes))
 
+    @needs(Role.VIEWER)
     def summary(self, _request: Request) -> Response:
         """``GET /api/summary``: totals of the history, and the collector's status."""
         status = self._broadcaster.collector_status().as_json()
         at_ms = now_ms()
         return as_json({"now_ms": at_ms, **self._history.totals(at_ms), **status})
 
-    def health(self, _request: Request) -> Response:
-        """``GET /healthz``: 200 while alerts can be kept; a broker may be away."""
+    def health(self, request: Request) -> Response:
+        """``GET /healthz``: 200 while alerts can be kept; a broker may be away.
+
+        Somebody unknown sees the status alone: the reasons name stations and broker.
+        """
         collector = self._broadcaster.collector_status()
         self._history.newest()  # raises if the history cannot be read
         is_well = not collector.failure and collector.writer_age_s < WRITER_LIMIT_S
         is_quiet = collector.broker.is_up and not collector.alarm
         status = "ok" if is_well and is_quiet else "degraded"
+        details = collector.as_json() if user_of(request) else {}
         return as_json(
-            {"status": status if is_well else "failing", **collector.as_json()},
+            {"status": status if is_well else "failing", **details},
             200 if is_well else 503,
         )
 
+    @needs(Role.VIEWER)
     async def events(self, request: Request) -> Response:
         """``GET /api/events?after=N``: live; ``Last-Event-ID`` continues after N.
 

@@ -5,10 +5,12 @@ A page may load nothing from other hosts and run no inline script
 """
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,19 +20,22 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard.access.roles import Role, User
+from dashboard.access.passwords import TooManyLoginsError
 from dashboard.web import api
 from dashboard.web.account.routes import routes as account_routes
 from dashboard.web.alerts.routes import routes as alerts_routes
 from dashboard.web.analysis.routes import routes as analysis_routes
 from dashboard.web.api import Api, as_json
+from dashboard.web.identify import Identify, wants_page
 from dashboard.web.learning.routes import routes as learning_routes
 from dashboard.web.lines.routes import routes as lines_routes
-from dashboard.web.permissions import USER
+from dashboard.web.rendering import Renderer
 from dashboard.web.site import Site
 from dashboard.web.wall.routes import routes as wall_routes
+from models.errors import ConfigError
 from models.http_hosts import is_served
 
+BUSY_WAIT_S = 5
 STATIC = Path(__file__).parent / "static"
 SAFE_HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none';"
@@ -84,18 +89,6 @@ class OwnHosts:
         await self._app(scope, receive, send)
 
 
-class Identify:
-    """Notes who sent each request, see ``permissions.user_of``."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-        scope[USER] = User("local", Role.ADMIN)
-        await self._app(scope, receive, send)
-
-
 def create_app(site: Site) -> ASGIApp:
     """Return the web application."""
     routes: list[BaseRoute] = [
@@ -112,10 +105,12 @@ def create_app(site: Site) -> ASGIApp:
         routes=routes,
         middleware=[
             Middleware(OwnHosts, allowed=site.settings.server.allowed_hosts),
-            Middleware(Identify),
+            Middleware(Identify, logins=site.logins, server=site.settings.server),
         ],
         exception_handlers={
-            HTTPException: _answer_refusal,
+            HTTPException: partial(_answer_refusal, site.renderer),
+            ConfigError: _answer_not_accepted,
+            TooManyLoginsError: _answer_busy,
             sqlite3.Error: _answer_unreadable,
             SQLAlchemyError: _answer_unreadable,
         },
@@ -123,10 +118,28 @@ def create_app(site: Site) -> ASGIApp:
     return SafeHeaders(app)
 
 
-async def _answer_refusal(_request: Request, exc: Exception) -> Response:
+async def _answer_refusal(
+    renderer: Renderer, request: Request, exc: Exception
+) -> Response:
     status = exc.status_code if isinstance(exc, HTTPException) else 500
     detail = exc.detail if isinstance(exc, HTTPException) else ""
+    if wants_page(request):
+        template = "account/refused.html"
+        return await run_in_threadpool(
+            renderer.page, request, template, status_code=status, status=status
+        )
     return as_json({"error": detail}, status)
+
+
+async def _answer_not_accepted(_request: Request, exc: Exception) -> Response:
+    parts = (exc.what, exc.why) if isinstance(exc, ConfigError) else ()
+    return as_json({"error": " ".join(filter(None, parts))}, 400)
+
+
+async def _answer_busy(_request: Request, _exc: Exception) -> Response:
+    answer = as_json({"error": "too many logins at once", "wait_s": BUSY_WAIT_S}, 503)
+    answer.headers["retry-after"] = str(BUSY_WAIT_S)
+    return answer
 
 
 async def _answer_unreadable(_request: Request, exc: Exception) -> Response:

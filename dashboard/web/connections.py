@@ -1,5 +1,8 @@
 """Limits of the page's connections: of one address, of all, and of slow requests.
 
+A connection counts from the moment when it is accepted: before TLS has begun it takes a
+file already.
+
 uvicorn has no limit for a client that opens sockets and sends nothing, or a header line
 now and then. Such clients would take all files that the process may open, and with them
 the history's. Loopback addresses count only for the whole: behind a reverse proxy, all
@@ -7,11 +10,14 @@ pages come from there.
 """
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import resource
+import socket
 from collections import Counter
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -90,20 +96,12 @@ def is_loopback(address: str) -> bool:
 class LimitedProtocol(H11Protocol):
     """uvicorn's HTTP protocol with the limits of this module."""
 
-    open_connections: ClassVar[OpenConnections]
-    _address: str | None = None  # None = not counted
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Serve a new connection, or close it."""
-        peer = transport.get_extra_info("peername")
-        address = client_of(str(peer[0])) if peer else ""
+        """Serve a new connection."""
         super().connection_made(transport)
-        if not self.open_connections.admit(address):
-            transport.abort()
-            return
-        self._address = address
         self._expect_request()
 
     def data_received(self, data: bytes) -> None:
@@ -115,9 +113,6 @@ class LimitedProtocol(H11Protocol):
         """Note that a connection has ended."""
         self._stop_deadline()
         self._stop_unread()
-        if self._address is not None:
-            self.open_connections.leave(self._address)
-            self._address = None
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -149,6 +144,43 @@ class LimitedProtocol(H11Protocol):
             self._deadline = None
 
 
-def limited_protocol(connections: OpenConnections) -> type[H11Protocol]:
-    """Return the HTTP protocol of one server for uvicorn."""
-    return type("Protocol", (LimitedProtocol,), {"open_connections": connections})
+class LimitedListener(socket.socket):
+    """A listening socket that closes connections beyond the limits.
+
+    Args:
+        listener: It is taken over.
+    """
+
+    def __init__(self, listener: socket.socket, connections: OpenConnections) -> None:
+        family, kind, protocol = listener.family, listener.type, listener.proto
+        super().__init__(family, kind, protocol, fileno=listener.detach())
+        self._connections = connections
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection and its address.
+
+        Raises:
+            BlockingIOError: There is none now.
+            ConnectionAbortedError: It is beyond the limits, and was closed.
+        """
+        accepted, peer = super().accept()
+        address = client_of(str(peer[0]))
+        if not self._connections.admit(address):
+            accepted.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, "too many connections")
+        return _CountedSocket(accepted, lambda: self._connections.leave(address)), peer
+
+
+class _CountedSocket(socket.socket):
+    def __init__(
+        self, accepted: socket.socket, when_closed: Callable[[], None]
+    ) -> None:
+        family, kind, protocol = accepted.family, accepted.type, accepted.proto
+        super().__init__(family, kind, protocol, fileno=accepted.detach())
+        self._when_closed: Callable[[], None] | None = when_closed
+
+    def close(self) -> None:
+        super().close()
+        when_closed, self._when_closed = self._when_closed, None
+        if when_closed is not None:
+            when_closed()

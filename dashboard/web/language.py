@@ -4,7 +4,7 @@ A third language is a file more. A key that a language lacks is shown in English
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,13 +73,19 @@ def languages() -> dict[str, Language]:
     }
 
 
-def language_of(request: Request) -> Language:
-    """Return the language of a request: from ``?lang=``, the cookie, or the browser."""
+def language_of(request: Request, default: Callable[[], str] = lambda: "") -> Language:
+    """Return the language of a request: from ``?lang=``, the cookie, or the browser.
+
+    Args:
+        default: Returns the plant's, which counts before the browser's; empty = none.
+    """
     known = languages()
+    chosen = (request.query_params.get("lang", ""), request.cookies.get(COOKIE, ""))
+    if found := next((known[code] for code in chosen if code in known), None):
+        return found
     accepted = request.headers.get("accept-language", "").split(",")
     wanted = [
-        request.query_params.get("lang", ""),
-        request.cookies.get(COOKIE, ""),
+        default(),
         *(each.partition(";")[0].strip().partition("-")[0] for each in accepted),
     ]
     return next((known[code] for code in wanted if code in known), known[DEFAULT])

@@ -3,28 +3,56 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dashboard.access.logins import Identity
 from dashboard.access.roles import Role, User
 
 Endpoint = Callable[[Request], Response | Awaitable[Response]]
-USER = "graftline.user"  # key of the scope
+IDENTITY: Final = "graftline.identity"  # key of the scope
+# What somebody unknown may use; all else asks for a login, also what does not exist.
+PUBLIC_PATHS: Final = frozenset({"/healthz", "/login", "/api/login", "/api/session"})
+PUBLIC_FILES: Final = "/static/"
+
+
+def is_public(path: str) -> bool:
+    """Return whether a path is served to somebody unknown."""
+    return path in PUBLIC_PATHS or path.startswith(PUBLIC_FILES)
+
+
+def identity_of(request: Request) -> Identity | None:
+    """Return who sent a request and how that is known; None for somebody unknown."""
+    return cast("Identity | None", request.scope.get(IDENTITY))
+
+
+def known_identity(request: Request) -> Identity:
+    """Return who sent a request.
+
+    Raises:
+        HTTPException: 401 = somebody unknown.
+    """
+    identity = identity_of(request)
+    if identity is None:
+        raise HTTPException(401, "log in first")
+    return identity
 
 
 def user_of(request: Request) -> User | None:
     """Return who sent a request; None for somebody unknown."""
-    return cast("User | None", request.scope.get(USER))
+    identity = identity_of(request)
+    return identity.user if identity else None
 
 
 def needs(role: Role) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Refuse a request whose user has a lower role (403), or none (401).
 
-    For functions and methods whose last argument is the request.
+    For functions and methods whose last argument is the request. The role is kept as
+    the attribute ``role`` of the endpoint.
     """
 
     def decorate(endpoint: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +68,7 @@ def needs(role: Role) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 return cast("Response", await endpoint(*arguments))
             return cast("Response", await run_in_threadpool(endpoint, *arguments))
 
+        vars(guarded)["role"] = role
         return guarded
 
     return decorate

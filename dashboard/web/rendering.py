@@ -1,6 +1,7 @@
 """Renders the templates of the pages, with texts in the language of the request."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from dashboard.web.language import COOKIE, language_of, languages
-from dashboard.web.permissions import user_of
+from dashboard.web.permissions import identity_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 THEME_COOKIE = "theme"
@@ -23,10 +24,14 @@ class Renderer:
 
     Args:
         title: Name of the plant or line in the header.
+        default_language: Returns the language for who has chosen none; empty = the
+            browser's.
     """
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    def __init__(
+        self, title: str, default_language: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._title, self._default_language = title, default_language
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -51,8 +56,11 @@ class Renderer:
             areas: Sections of the language files that the scripts of the page need.
             values: For the template; every text in them is escaped.
         """
-        language = language_of(request)
+        language = language_of(request, self._default_language)
+        identity = identity_of(request)
         content = self._templates.get_template(template).render(
+            csrf=identity.csrf if identity else "",
+            identity=identity,
             language=language,
             languages=languages(),
             path=request.url.path,
@@ -62,7 +70,7 @@ class Renderer:
             title=self._title,
             theme=_theme_of(request),
             query_with=functools.partial(_query_with, request),
-            user=user_of(request),
+            user=identity.user if identity else None,
             **values,
         )
         response = HTMLResponse(content, status_code)

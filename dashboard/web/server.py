@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 
 import uvicorn
@@ -13,7 +14,12 @@ from starlette.types import ASGIApp
 
 from dashboard.config import ServerSettings
 from dashboard.web.broadcaster import EventBroadcaster
-from dashboard.web.connections import OpenConnections, limited_protocol
+from dashboard.web.connections import (
+    REQUEST_LIMIT_S,
+    LimitedListener,
+    LimitedProtocol,
+    OpenConnections,
+)
 from dashboard.web.event_stream import Hub
 from models.errors import ConfigError
 
@@ -27,6 +33,27 @@ logger = logging.getLogger(__name__)
 
 class _QuietServer(uvicorn.Server):
     """Leaves signals to ``serve``: uvicorn would end the process on a signal."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; as uvicorn does, but a client that is slow with TLS is closed."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        limit_s = REQUEST_LIMIT_S if self.config.ssl else None
+
+        def protocol() -> asyncio.Protocol:
+            return LimitedProtocol(self.config, self.server_state, self.lifespan.state)
+
+        self.servers = [
+            await loop.create_server(
+                protocol,
+                sock=listener,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=limit_s,
+            )
+            for listener in sockets or []
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,25 +98,50 @@ def open_socket(settings: ServerSettings) -> socket.socket:
     return listener
 
 
+def make_server_tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    """Return the TLS context of the page; None = without TLS.
+
+    Raises:
+        ConfigError: A file cannot be read, or holds no certificate or key.
+    """
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # The empty password keeps OpenSSL from asking at the terminal.
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        raise ConfigError(
+            f"[server] tls_certificate = {settings.tls_certificate}, "
+            f"tls_key = {settings.tls_key}: cannot be used.",
+            why=str(exc),
+            fix="Give the certificate with its chain and its key without a password, "
+            "both PEM, as files that this user may read.",
+        ) from exc
+    return context
+
+
 async def serve(
     app: ASGIApp,
     listener: socket.socket,
     hub: Hub,
     broadcaster: EventBroadcaster,
     when_up: Callable[[], None] = lambda: None,
+    tls: ssl.SSLContext | None = None,
 ) -> signal.Signals | None:
     """Serve until SIGTERM or SIGINT, then close the connection of every page.
 
     Args:
         listener: From ``open_socket``.
         when_up: Called when the page can be opened.
+        tls: From ``make_server_tls``.
 
     Returns:
         The signal that ended it.
     """
     config = uvicorn.Config(
         app,
-        http=limited_protocol(OpenConnections()),
         backlog=BACKLOG,
         loop="asyncio",
         ws="none",
@@ -99,6 +151,8 @@ async def serve(
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_LIMIT_S,
     )
+    config.load()
+    config.ssl = tls
     server = _QuietServer(config)
     received: list[signal.Signals] = []
     loop = asyncio.get_running_loop()
@@ -115,7 +169,7 @@ async def serve(
     ticker.add_done_callback(_log_death)
     loop.call_soon(when_up)  # the socket listens already
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[LimitedListener(listener, OpenConnections())])
     finally:
         ticker.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from dashboard.access.logins import Logins
 from dashboard.config import DashboardSettings
 from dashboard.history.database import Database
 from dashboard.history.queries import History
@@ -27,11 +28,13 @@ class Site:
         history: Queries of what the stations sent.
         database: Transactions, for all other queries and changes.
         outgoing: Messages to the stations.
+        logins: Who sends a request.
     """
 
     settings: DashboardSettings
     history: History
     database: Database
+    logins: Logins
     hub: Hub
     broadcaster: EventBroadcaster
     renderer: Renderer

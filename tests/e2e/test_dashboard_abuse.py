@@ -37,7 +37,9 @@ class Plant:
             "127.0.0.1", self.dashboard.port, timeout=10
         )
         try:
-            connection.request("GET", path, headers={"Host": host})
+            bearer = f"Bearer {self.dashboard.token}"
+            headers = {"Host": host, "Authorization": bearer}
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

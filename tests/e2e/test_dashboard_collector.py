@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
@@ -72,8 +71,7 @@ def test_every_alert_is_in_the_history_once_and_acknowledged(
         until(lambda: dashboard.get("/api/summary")["duplicates"] == 1, "duplicate")
         assert station.acks[-1].high_water == 30
     assert seqs(dashboard) == list(range(1, 31))
-    url = f"{dashboard.url}/api/alerts/{event.id}/image"
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
+    with dashboard.open(f"/api/alerts/{event.id}/image") as answer:
         assert answer.read() == picture(30, [event.data.detections[0].box_px])
 
 
@@ -242,8 +240,7 @@ def test_port_in_use_is_an_error_with_a_fix(tmp_path: Path) -> None:
 def test_signal_ends_it_in_order_even_with_open_pages(
     dashboard: DashboardProcess, number: int, code: int
 ) -> None:
-    url = f"{dashboard.url}/api/events"
-    with urllib.request.urlopen(url, timeout=10) as page:  # noqa: S310 - loopback
+    with dashboard.open("/api/events") as page:
         assert page.readline()
         started_s = time.monotonic()
         assert dashboard.end(number) == code  # type: ignore[arg-type]

@@ -94,7 +94,7 @@ def screen(tmp_path: Path, browser: Browser) -> Iterator[Screen]:
         DashboardProcess(tmp_path, broker.port, STALE_AFTER_S) as dashboard,
         SimStation(broker.port) as station,
     ):
-        dashboard.wait_connected()
+        dashboard.wait_connected().log_in(page.context)
         screen = Screen(page, dashboard, broker, station)
         screen.listen()
         yield screen

@@ -113,7 +113,12 @@ def test_demo_shows_the_whole_line_and_ctrl_c_leaves_nothing_behind(
         port = int(config.split("[server]")[1].split("port = ")[1].split()[0])
         page = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         page.request("GET", "/wall")
-        assert page.getresponse().status == 200
+        assert page.getresponse().status == 401  # without the token: no page
+        page.close()
+        address = printed.split("the page is up: http://127.0.0.1")[1].split()[0]
+        page.request("GET", address.removeprefix(f":{port}"))
+        answer = page.getresponse()
+        assert (answer.status, answer.headers["location"]) == (303, "/")
         page.close()
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=30) == 0, output.read_text()

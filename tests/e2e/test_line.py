@@ -134,7 +134,7 @@ def line(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
         dashboard.wait_connected()
         (folder / "edge.toml").write_text(EDGE_TOML.format(port=broker.port))
         ran = run("run", "--config", "edge.toml", "--exit-at-end", "--json").json
-        alerts = HistoryClient(dashboard.port).rows()
+        alerts = HistoryClient(dashboard.port, dashboard.token).rows()
     return Line(folder, trained, evaluated, ran, alerts)
 
 

@@ -1,12 +1,16 @@
 """``graftline dashboard`` as a person starts it, on a free port."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import urllib.request
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, Self
+
+from playwright.sync_api import BrowserContext
 
 from tests.simulators.broker import free_port
 from tests.waiting import until
@@ -22,13 +26,17 @@ class DashboardProcess:
         folder: Where configuration and history are.
         broker_port: Of the broker on the loopback interface.
         stale_after_s: When a camera counts as stale.
+
+    Attributes:
+        url: Without a path.
+        login_url: What it has printed at its start.
     """
 
     def __init__(
         self, folder: Path, broker_port: int, stale_after_s: float = 15.0
     ) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = self.login_url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         self.config = folder / "dashboard.toml"
         self.config.write_text(
@@ -56,7 +64,18 @@ class DashboardProcess:
                 stderr=log,
             )
         until(self._answers, "the page answers", LIMIT_S)
+        printed = re.findall(r"^dashboard: (\S+)$", self.log, re.MULTILINE)
+        self.login_url = str(printed[-1])  # the one of this start
         return self
+
+    @property
+    def token(self) -> str:
+        """What opens the page while there are no users."""
+        return self.login_url.partition("?token=")[2]
+
+    def log_in(self, context: BrowserContext) -> None:
+        """Let a browser in, as a person does who opens the printed address."""
+        assert context.request.get(self.login_url).ok
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -69,8 +88,16 @@ class DashboardProcess:
 
     def get(self, path: str) -> Any:
         """Return the JSON at a path."""
-        with urllib.request.urlopen(self.url + path, timeout=LIMIT_S) as answer:  # noqa: S310
+        with self.open(path) as answer:
             return json.load(answer)
+
+    def open(self, path: str) -> HTTPResponse:
+        """Return the answer to a program that has the token."""
+        request = urllib.request.Request(self.url + path)  # noqa: S310 - loopback
+        request.add_header("authorization", f"Bearer {self.token}")
+        answer = urllib.request.urlopen(request, timeout=LIMIT_S)  # noqa: S310
+        assert isinstance(answer, HTTPResponse)
+        return answer
 
     def is_connected(self) -> bool:
         """Whether its broker is connected."""

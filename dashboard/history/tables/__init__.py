@@ -4,6 +4,7 @@
 """
 
 from dashboard.history.tables import (
+    accounts,
     audit,
     operations,
     received,
@@ -13,6 +14,7 @@ from dashboard.history.tables import (
 from dashboard.history.tables.base import metadata
 
 __all__ = [
+    "accounts",
     "audit",
     "metadata",
     "operations",

@@ -2,9 +2,10 @@
 
 from starlette.routing import BaseRoute
 
+from dashboard.web.account.login import login_routes
 from dashboard.web.site import Site
 
 
-def routes(_site: Site) -> list[BaseRoute]:
+def routes(site: Site) -> list[BaseRoute]:
     """Return the routes."""
-    return []
+    return [*login_routes(site)]

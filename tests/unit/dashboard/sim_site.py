@@ -1,5 +1,10 @@
 """The web application over a history, without broker and server."""
 
+from starlette.types import Receive, Scope, Send
+
+from dashboard.access.backoff import LoginBackoff
+from dashboard.access.logins import Logins
+from dashboard.access.passwords import Passwords
 from dashboard.config import DashboardSettings
 from dashboard.history.database import Database
 from dashboard.outgoing import Outgoing
@@ -29,8 +34,29 @@ UP = CollectorStatus(
 )
 
 
+class SimClock:
+    """Time that a test moves on."""
+
+    def __init__(self) -> None:
+        self.now_ms = now_ms()
+
+    def ms(self) -> int:
+        return self.now_ms
+
+    def s(self) -> float:
+        return self.now_ms / 1000
+
+    def pass_s(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+
 class SimSite:
-    """The web application over a history, without broker and server."""
+    """The web application over a history, without broker and server.
+
+    Attributes:
+        app: With requests of the local admin, where they show nobody else.
+        bare_app: As it is served.
+    """
 
     def __init__(
         self,
@@ -46,17 +72,36 @@ class SimSite:
         )
         self.database = Database(file.path)
         self.outgoing = Outgoing()
-        self.app = create_app(
+        self.clock = SimClock()
+        self.passwords = Passwords(time_cost=1, memory_kib=64)
+        self.logins = Logins(
+            self.database,
+            settings.server,
+            self.passwords,
+            LoginBackoff(self.clock.s),
+            self.clock.ms,
+        )
+        self.bare_app = create_app(
             Site(
                 settings,
                 file.history,
                 self.database,
+                self.logins,
                 self.hub,
                 self.broadcaster,
                 Renderer(settings.page.title),
                 self.outgoing,
             )
         )
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, of the local admin where it shows nobody else."""
+        headers = dict(scope["headers"])
+        session = b"graftline_" in headers.get(b"cookie", b"")
+        if b"authorization" not in headers and not session:
+            bearer = f"Bearer {self.logins.first_run_token}".encode()
+            scope["headers"] = [*scope["headers"], (b"authorization", bearer)]
+        await self.bare_app(scope, receive, send)
 
     def add(self, seq: int) -> str:
         event = alert_event(PRESS, seq, thumbnail_sha256=JPEG_SHA256)

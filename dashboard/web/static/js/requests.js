@@ -15,6 +15,9 @@ export async function postJson(url, body) {
 
 async function answered(response) {
   const content = response.status === 204 ? null : await response.json();
-  if (!response.ok) throw new Error(content?.error ?? response.statusText);
+  if (!response.ok) {
+    const error = new Error(content?.error ?? response.statusText);
+    throw Object.assign(error, { status: response.status, content });
+  }
   return content;
 }

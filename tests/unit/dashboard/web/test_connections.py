@@ -10,10 +10,11 @@ from uvicorn.server import ServerState
 
 from dashboard.web import connections as connections_module
 from dashboard.web.connections import (
+    LimitedListener,
+    LimitedProtocol,
     OpenConnections,
     client_of,
     is_loopback,
-    limited_protocol,
 )
 
 LIMIT_S = 10.0
@@ -82,18 +83,39 @@ def test_client_that_does_not_read_its_answer_is_closed(
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
 
-        class Noted(limited_protocol(counted)):  # type: ignore[misc]
+        class Noted(LimitedProtocol):
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
                 ended.set()
 
+        listener = LimitedListener(socket.create_server(("127.0.0.1", 0)), counted)
         server = await loop.create_server(
-            lambda: Noted(config, ServerState(), {}), "127.0.0.1", 0
+            lambda: Noted(config, ServerState(), {}), sock=listener
         )
         async with server:
             with socket.create_connection(server.sockets[0].getsockname()) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 await asyncio.wait_for(ended.wait(), LIMIT_S)
+        await asyncio.sleep(0)
         assert counted.admit("127.0.0.1"), "nothing is counted any more"
 
     asyncio.run(scene())
+
+
+def test_connection_beyond_the_limit_is_closed_when_it_is_accepted() -> None:
+    """Before TLS begins, where no protocol would see it."""
+    counted = OpenConnections(most=1)
+    with LimitedListener(socket.create_server(("127.0.0.1", 0)), counted) as listener:
+        address = listener.getsockname()
+        with (
+            socket.create_connection(address),
+            socket.create_connection(address) as second,
+        ):
+            first, _ = listener.accept()
+            with pytest.raises(ConnectionAbortedError):
+                listener.accept()
+            assert second.recv(1) == b""
+            first.close()
+        with socket.create_connection(address):
+            listener.accept()[0].close()
+    assert counted.admit("127.0.0.1")
