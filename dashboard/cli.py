@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from dashboard.access.logins import Logins, require_users
+from dashboard.alarms.watch import AlarmWatch
 from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
 from dashboard.history.database import Database
 from dashboard.history.queries import History
@@ -90,12 +91,13 @@ def _collect_and_serve(
         outgoing=outgoing,
     )
 
-    broadcaster = EventBroadcaster(
-        history, hub, settings.page, lambda: _status_of(collector, writer)
-    )
     database = Database(settings.history.path)
     require_users(database, settings.server)
     logins = Logins(database, settings.server)
+    broadcaster = EventBroadcaster(
+        history, hub, settings.page, lambda: _status_of(collector, writer), database
+    )
+    alarms = AlarmWatch(database, on_change=broadcaster.note_change)
     renderer = Renderer(settings.page.title, lambda: _language(database))
     site = Site(
         settings, history, database, logins, hub, broadcaster, renderer, outgoing
@@ -107,6 +109,7 @@ def _collect_and_serve(
         on_batch=OperationsWriter(database).note,
     )
     collector.start(on_change=broadcaster.note_change)
+    alarms.start()
     try:
         return asyncio.run(
             serve(
@@ -119,6 +122,7 @@ def _collect_and_serve(
             )
         )
     finally:
+        alarms.stop()
         writer.stop()  # commits what has arrived ...
         collector.stop()  # ... which is then still acknowledged
         database.close()

@@ -18,6 +18,8 @@ SHIFTS_MAX: Final = 12
 CAMERAS_MAX: Final = 2000
 NAMES_MAX: Final = 5000
 NAME_MAX_CHARS: Final = 60
+MINUTES_DEFAULT: Final = 8 * 60
+MINUTES_MAX: Final = 7 * DAY_MINUTES
 _NAME: Final = NAME_PATTERN.strip("^$")
 # site/line, site/line/station, site/line/station/camera
 PLACE_PATTERN: Final = rf"^{_NAME}(/{_NAME}){{1,3}}$"
@@ -98,6 +100,23 @@ class CameraLimit(Settings):
         lt=100,
         description="Percentage points below defect_percent at which the alarm ends.",
     )
+    parts: int = Field(
+        default=100,
+        ge=10,
+        le=2000,
+        description="The alarm looks at so many of the last parts, ...",
+    )
+    minutes: int = Field(
+        default=MINUTES_DEFAULT,
+        ge=1,
+        le=MINUTES_MAX,
+        description="... and at no part that is older than this.",
+    )
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it can raise an alarm."""
+        return self.defect_percent is not None or self.streak is not None
 
     @model_validator(mode="after")
     def _can_end(self) -> Self:
@@ -125,6 +144,10 @@ class PlantSettings(Settings):
         max_length=SHIFTS_MAX,
         description="The shifts of every day, which do not overlap.",
     )
+    default_limit: CameraLimit = Field(
+        default=CameraLimit(),
+        description="Alarms of the cameras that are not in limits.",
+    )
     limits: dict[CameraKey, CameraLimit] = Field(
         default={},
         max_length=CAMERAS_MAX,
@@ -148,6 +171,28 @@ class PlantSettings(Settings):
             if one.minutes > gap:
                 raise ValueError(f"the shifts {one.name} and {other.name} overlap")
         return self
+
+    def limit_of(self, *camera: str) -> CameraLimit:
+        """Return the limits of a camera.
+
+        Args:
+            camera: Site, line, station and camera.
+        """
+        return self.limits.get("/".join(camera), self.default_limit)
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether any camera can raise an alarm."""
+        return any(each.is_set for each in self._all_limits)
+
+    @property
+    def alarm_minutes_max(self) -> int:
+        """The age of the oldest part that an alarm looks at, minutes."""
+        return max(each.minutes for each in self._all_limits)
+
+    @property
+    def _all_limits(self) -> tuple[CameraLimit, ...]:
+        return self.default_limit, *self.limits.values()
 
     def name_of(self, *place: str) -> str:
         """Return the name to show for a line, station or camera.

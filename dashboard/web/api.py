@@ -54,10 +54,12 @@ class Api:
 
         ``more``: there are further ones in the same direction.
         """
-        limit = _number(request, "limit", 50, 1, PAGE_MAX_ROWS)
-        before = _number(request, "before", 0, 0, INTEGER_MAX) or None
+        limit = query_number(request, "limit", 50, 1, PAGE_MAX_ROWS)
+        before = query_number(request, "before", 0, 0, INTEGER_MAX) or None
         after = request.query_params.get("after")
-        cursor = None if after is None else _number(request, "after", 0, 0, INTEGER_MAX)
+        cursor = (
+            None if after is None else query_number(request, "after", 0, 0, INTEGER_MAX)
+        )
         found = self._history.alerts(limit, before=before, after=cursor)
         more = bool(found) and bool(
             self._history.alerts(1, before=before, after=found[-1]["n"])
@@ -102,14 +104,14 @@ class Api:
     @needs(Role.VIEWER)
     def rate(self, request: Request) -> Response:
         """``GET /api/rate?minutes=60``: alerts per minute over time."""
-        minutes = _number(request, "minutes", 60, 1, WEEK_MINUTES)
+        minutes = query_number(request, "minutes", 60, 1, WEEK_MINUTES)
         buckets = min(minutes, RATE_POINTS)
         return as_json(self._history.rate(now_ms(), minutes, buckets))
 
     @needs(Role.VIEWER)
     def pareto(self, request: Request) -> Response:
         """``GET /api/pareto?minutes=480``: defects by class."""
-        minutes = _number(request, "minutes", 480, 1, YEAR_MINUTES)
+        minutes = query_number(request, "minutes", 480, 1, YEAR_MINUTES)
         return as_json(self._history.pareto(now_ms(), minutes))
 
     @needs(Role.VIEWER)
@@ -226,7 +228,7 @@ def _event_id(request: Request) -> str:
     return event_id
 
 
-def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
+def query_number(request: Request, name: str, default: int, low: int, high: int) -> int:
     """Return a whole number of the query, within its bounds."""
     text = request.query_params.get(name)
     if text is None:

@@ -12,10 +12,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from dashboard.config import PageSettings
+from dashboard.history.alarms import AlarmState, open_alarms
+from dashboard.history.database import Database
+from dashboard.history.maintenance import quiet_cameras
 from dashboard.history.queries import PAGE_MAX_ROWS, History
+from dashboard.history.settings import read_settings
 from dashboard.history.store import Committed
+from dashboard.plant_settings import PlantSettings
 from dashboard.status import CollectorStatus, now_ms
+from dashboard.web.board import shown_alarms, shown_stations
 from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
 
 TICK_S = 1.0
@@ -34,8 +42,9 @@ class EventBroadcaster:
         hub: Hub,
         page: PageSettings,
         collector_status: Callable[[], CollectorStatus],
+        database: Database,
     ) -> None:
-        self._history, self._hub = history, hub
+        self._history, self._hub, self._database = history, hub, database
         self._page, self._collector_status = page, collector_status
         self._has_changed = True
 
@@ -44,23 +53,40 @@ class EventBroadcaster:
 
         Raises:
             sqlite3.Error: The history cannot be read now.
+            SQLAlchemyError: The same.
         """
-        return {
-            "now_ms": now_ms(),
-            "title": self._page.title,
-            "stale_after_s": self._page.stale_after_s,
-            **self._collector_status().as_json(),
-            "missing": self._history.missing(),
-        }
+        with self._database.read() as connection:
+            settings, alarms = read_settings(connection), open_alarms(connection)
+        return self._brief_state(settings, alarms)
 
     def state(self) -> dict[str, Any]:
         """Return the whole state, as in ``/api/cameras`` and live events.
 
         Raises:
             sqlite3.Error: The history cannot be read now.
+            SQLAlchemyError: The same.
         """
-        stations = self._history.stations(now_ms())
-        return {**self.brief_state(), "stations": stations}
+        at_ms = now_ms()
+        with self._database.read() as connection:
+            settings, alarms = read_settings(connection), open_alarms(connection)
+            quiet = quiet_cameras(connection, at_ms)
+        stations = self._history.stations(at_ms)
+        return {
+            **self._brief_state(settings, alarms),
+            "stations": shown_stations(stations, settings, quiet),
+        }
+
+    def _brief_state(
+        self, settings: PlantSettings, alarms: list[AlarmState]
+    ) -> dict[str, Any]:
+        return {
+            "now_ms": now_ms(),
+            "title": self._page.title,
+            "stale_after_s": self._page.stale_after_s,
+            **self._collector_status().as_json(),
+            "missing": self._history.missing(),
+            "alarms": shown_alarms(alarms, settings),
+        }
 
     def collector_status(self) -> CollectorStatus:
         """Return the collector's status now."""
@@ -108,7 +134,7 @@ class EventBroadcaster:
             started_s = time.monotonic()
             try:
                 events = await asyncio.to_thread(self._states)
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, SQLAlchemyError) as exc:
                 logger.warning("state_not_announced reason=%s", exc)
                 continue
             took_s = time.monotonic() - started_s

@@ -5,6 +5,7 @@
 
 from dashboard.history.tables import (
     accounts,
+    alarms,
     audit,
     operations,
     received,
@@ -15,6 +16,7 @@ from dashboard.history.tables.base import metadata
 
 __all__ = [
     "accounts",
+    "alarms",
     "audit",
     "metadata",
     "operations",

@@ -67,10 +67,10 @@ class SimSite:
         self.file, self.status = file, UP
         self.hub = Hub(max_viewers)
         settings = settings or DashboardSettings()
-        self.broadcaster = EventBroadcaster(
-            file.history, self.hub, settings.page, lambda: self.status
-        )
         self.database = Database(file.path)
+        self.broadcaster = EventBroadcaster(
+            file.history, self.hub, settings.page, lambda: self.status, self.database
+        )
         self.outgoing = Outgoing()
         self.clock = SimClock()
         self.passwords = Passwords(time_cost=1, memory_kib=64)

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from dashboard.config import PageSettings
+from dashboard.history.database import Database
 from dashboard.history.store import Committed
 from dashboard.status import BrokerStatus, CollectorStatus
 from dashboard.web import broadcaster
@@ -38,8 +39,13 @@ class Screen:
 
     def __init__(self, file: HistoryFile) -> None:
         self.file, self.hub = file, Hub(max_viewers=1)
+        self.database = Database(file.path)
         self.broadcaster = EventBroadcaster(
-            file.history, self.hub, PageSettings(title="Plant"), lambda: STATUS
+            file.history,
+            self.hub,
+            PageSettings(title="Plant"),
+            lambda: STATUS,
+            self.database,
         )
 
     def events(self, act: Callable[[], None], count: int) -> list[LiveEvent]:
@@ -61,8 +67,10 @@ class Screen:
 
 
 @pytest.fixture
-def screen(file: HistoryFile) -> Screen:
-    return Screen(file)
+def screen(file: HistoryFile) -> Iterator[Screen]:
+    screen = Screen(file)
+    yield screen
+    screen.database.close()
 
 
 def test_new_alerts_have_their_cursors(screen: Screen) -> None:

@@ -1,0 +1,1 @@
+"""Alarms: a camera whose parts are defective too often, or one after the other."""
