@@ -7,8 +7,10 @@ from dashboard.history.tables import (
     accounts,
     alarms,
     audit,
+    notes,
     operations,
     received,
+    rechecks,
     reviews,
     settings,
 )
@@ -19,8 +21,10 @@ __all__ = [
     "alarms",
     "audit",
     "metadata",
+    "notes",
     "operations",
     "received",
+    "rechecks",
     "reviews",
     "settings",
 ]

@@ -1,0 +1,429 @@
+"""Counts of defects and parts, for charts and reports.
+
+All charts read the history through the functions of this module. A defect is a
+detection of an alert. What people dismissed as a false alarm is not counted; where they
+gave another class, the defects of the alert count as that class.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    case,
+    distinct,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+
+from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.tables.received import alerts, cameras, detections, verdicts
+from dashboard.history.tables.reviews import alert_states
+from dashboard.plant_time import Span
+from dashboard.statistics.score_drift import BINS
+from models.messages import VerdictKind
+
+PLACE = ("site", "line", "station", "camera")
+SCORES_MAX = 20_000  # the newest: enough for a histogram, and 30 ms
+PICTURES_MAX = 2_000  # alerts whose boxes a heat map reads from their JSON: 40 ms
+# Moves the edge between two bins by less than a score differs from the next one.
+ROUND_TO_FLOOR = 0.499_999_999
+
+GroupKey = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a chart covers; empty = all.
+
+    Attributes:
+        spans: In the order of time, without overlaps; none: nothing.
+        sites: Any of these; so for the other names.
+        labels: Detections of any of these classes.
+        builds: Alerts by any of these builds of a model.
+    """
+
+    spans: tuple[Span, ...]
+    sites: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    builds: tuple[int, ...] = ()
+
+    @property
+    def span(self) -> Span:
+        """From the start of the first span to the end of the last one."""
+        return Span(self.spans[0].start_ms, self.spans[-1].end_ms)
+
+    def holds_place(self, site: str, line: str, station: str) -> bool:
+        """Return whether a station is part of it."""
+        wanted = zip(
+            (self.sites, self.lines, self.stations), (site, line, station), strict=True
+        )
+        return all(not names or name in names for names, name in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Numbers of parts.
+
+    Attributes:
+        not_inspected: Parts that passed without a verdict on their quality.
+    """
+
+    ok: int = 0
+    defect: int = 0
+    not_inspected: int = 0
+
+    @property
+    def inspected(self) -> int:
+        """Parts with a verdict on their quality."""
+        return self.ok + self.defect
+
+    def __add__(self, other: "Parts") -> "Parts":
+        return Parts(
+            self.ok + other.ok,
+            self.defect + other.defect,
+            self.not_inspected + other.not_inspected,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What people found about the alerts.
+
+    Attributes:
+        alerts: All alerts, judged or not.
+        real: Judged as a real defect, also of another class.
+        false: Judged as a false alarm.
+    """
+
+    alerts: int
+    real: int
+    false: int
+
+    @property
+    def n(self) -> int:
+        """Number of judged alerts."""
+        return self.real + self.false
+
+
+@dataclass(frozen=True, slots=True)
+class CameraBoxes:
+    """Where a camera saw defects.
+
+    Attributes:
+        where: Site, line, station and camera.
+        boxes: xyxy as share of the frame, of the newest alerts.
+        alerts: Number of these alerts.
+        picture_id: Newest one of them that announced a picture; empty: none.
+    """
+
+    where: tuple[str, str, str, str]
+    boxes: tuple[tuple[float, float, float, float], ...]
+    alerts: int
+    picture_id: str
+
+
+def defects(
+    connection: Connection,
+    wanted: Selection,
+    by: Sequence[str],
+    step_ms: int = 0,
+) -> Counter[GroupKey]:
+    """Return the number of defects, without those that people dismissed.
+
+    Args:
+        by: What to group by: ``site``, ``line``, ``station``, ``camera``, ``label``,
+            ``build`` or ``bucket``.
+        step_ms: Width of a bucket; a bucket is the time divided by it, rounded down.
+    """
+    names = tuple(dict.fromkeys((*by, "label")))
+    time = detections.c.happened_ms
+    groups = [_group(name, time, step_ms) for name in names]
+    source: FromClause = detections
+    if set(by) - {"label", "bucket"} or _names_a_place(wanted):
+        source = detections.join(alerts, alerts.c.n == detections.c.n)
+    query = select(*groups, func.count()).select_from(source)
+    query = query.where(_within(wanted.spans, time), *_placed(wanted))
+    found: Counter[GroupKey] = Counter()
+    for row in connection.execute(query.group_by(*groups)):
+        found[tuple(row[:-1])] += row[-1]
+    for key, count in _corrections(connection, wanted, names, step_ms).items():
+        found[key] += count
+    return _summed(found, names, by, wanted.labels)
+
+
+def alerts_of(
+    connection: Connection,
+    wanted: Selection,
+    by: Sequence[str],
+    step_ms: int = 0,
+) -> Counter[GroupKey]:
+    """Return the number of alerts, without those that people dismissed.
+
+    Args:
+        by: As for ``defects``, without ``label``.
+        step_ms: As for ``defects``.
+    """
+    time = alerts.c.happened_ms
+    groups = [_group(name, time, step_ms) for name in by]
+    is_false = alert_states.c.verdict == OperatorVerdict.FALSE_ALARM.value
+    source: FromClause = alerts
+    count: ColumnElement[int] = func.count()
+    conditions = [_within(wanted.spans, time), *_placed(wanted)]
+    if wanted.labels:
+        source = alerts.join(detections, detections.c.n == alerts.c.n)
+        count = func.count(distinct(alerts.c.n))
+        conditions.append(detections.c.label.in_(wanted.labels))
+    all_of = select(*groups, count).select_from(source).where(*conditions)
+    dismissed = (
+        select(*groups, count)
+        .select_from(source.join(alert_states, alert_states.c.n == alerts.c.n))
+        .where(is_false, *conditions)
+    )
+    found: Counter[GroupKey] = Counter()
+    for query, sign in ((all_of, 1), (dismissed, -1)):
+        grouped = query.group_by(*groups) if groups else query
+        for *key, n in connection.execute(grouped):
+            found[tuple(key)] += sign * n
+    return +found
+
+
+def parts(
+    connection: Connection,
+    wanted: Selection,
+    by: Sequence[str] = (),
+    step_ms: int = 0,
+) -> dict[GroupKey, Parts]:
+    """Return the number of parts by verdict of the line.
+
+    Classes and builds are no property of a part; they are not looked at.
+
+    Args:
+        by: What to group by: ``site``, ``line``, ``station``, ``camera`` or ``bucket``.
+        step_ms: As for ``defects``.
+    """
+    time = verdicts.c.happened_ms
+    groups = [_group(name, time, step_ms, verdicts) for name in by]
+    counts = [
+        func.sum(case((verdicts.c.verdict == kind.value, 1), else_=0))
+        for kind in (VerdictKind.OK, VerdictKind.DEFECT, VerdictKind.NOT_INSPECTED)
+    ]
+    # By way of the cameras: the index of verdicts by time is one of each camera.
+    is_its = and_(*(verdicts.c[name] == cameras.c[name] for name in PLACE))
+    query = (
+        select(*groups, *counts)
+        .select_from(cameras.join(verdicts, is_its))
+        .where(_within(wanted.spans, time), *_places(wanted, cameras))
+    )
+    query = query.group_by(*groups) if groups else query
+    found: dict[GroupKey, Parts] = {}
+    for row in connection.execute(query):
+        key, numbers = row[: len(groups)], row[len(groups) :]
+        found[tuple(key)] = Parts(*(int(each or 0) for each in numbers))
+    return found
+
+
+def judged(connection: Connection, wanted: Selection) -> Judged:
+    """Return what people found about the alerts."""
+    everything = select(func.count()).select_from(alerts)
+    conditions = [_within(wanted.spans, alerts.c.happened_ms), *_placed(wanted)]
+    if wanted.labels:
+        has_label = select(detections.c.n).where(
+            detections.c.n == alerts.c.n, detections.c.label.in_(wanted.labels)
+        )
+        conditions.append(has_label.exists())
+    total = connection.scalar(everything.where(*conditions)) or 0
+    rows = connection.execute(
+        select(alert_states.c.verdict, func.count())
+        .join_from(alert_states, alerts, alerts.c.n == alert_states.c.n)
+        .where(
+            alert_states.c.verdict.is_not(None),
+            _within(wanted.spans, alert_states.c.happened_ms),
+            *conditions[1:],
+        )
+        .group_by(alert_states.c.verdict)
+    )
+    counts = {verdict: int(count) for verdict, count in rows}
+    false = counts.get(OperatorVerdict.FALSE_ALARM.value, 0)
+    real = counts.get(OperatorVerdict.REAL.value, 0)
+    return Judged(total, real + counts.get(OperatorVerdict.OTHER_CLASS.value, 0), false)
+
+
+def scores(connection: Connection, wanted: Selection) -> list[int]:
+    """Return a histogram of the scores, of the newest defects of a selection.
+
+    Returns:
+        Number of scores in each bin of ``statistics.score_drift``; at most
+        ``SCORES_MAX`` in all.
+    """
+    time = detections.c.happened_ms
+    source: FromClause = detections
+    if _names_a_place(wanted):
+        source = detections.join(alerts, alerts.c.n == detections.c.n)
+    conditions = [_within(wanted.spans, time), *_placed(wanted)]
+    if wanted.labels:
+        conditions.append(detections.c.label.in_(wanted.labels))
+    newest = (
+        select(func.round(detections.c.score * BINS - ROUND_TO_FLOOR).label("bin"))
+        .select_from(source)
+        .where(*conditions)
+        .order_by(time.desc())
+        .limit(SCORES_MAX)
+    ).subquery()
+    counts = [0] * BINS
+    by_bin = select(newest.c.bin, func.count()).group_by(newest.c.bin)
+    for number, count in connection.execute(by_bin):
+        counts[min(max(int(number), 0), BINS - 1)] += count
+    return counts
+
+
+def boxes(connection: Connection, wanted: Selection) -> list[CameraBoxes]:
+    """Return where defects were, by camera, without those that people dismissed.
+
+    Returns:
+        Cameras with the most boxes first; of the newest ``PICTURES_MAX`` alerts.
+    """
+    names = [alerts.c[name] for name in PLACE]
+    is_false = alert_states.c.verdict == OperatorVerdict.FALSE_ALARM.value
+    query = (
+        select(alerts.c.id, alerts.c.thumbnail_sha256, alerts.c.event, *names)
+        .outerjoin_from(alerts, alert_states, alert_states.c.n == alerts.c.n)
+        .where(_within(wanted.spans, alerts.c.happened_ms), *_placed(wanted))
+        .where(or_(alert_states.c.verdict.is_(None), ~is_false))
+        .order_by(alerts.c.happened_ms.desc())
+        .limit(PICTURES_MAX)
+    )
+    found: defaultdict[GroupKey, list[tuple[float, float, float, float]]] = defaultdict(list)
+    numbers: Counter[GroupKey] = Counter()
+    pictures: dict[GroupKey, str] = {}
+    for event_id, sha256, event, *where in connection.execute(query):
+        here = [
+            tuple(each["box_norm"])
+            for each in json.loads(event)["data"]["detections"]
+            if not wanted.labels or each["label"] in wanted.labels
+        ]
+        if not here:
+            continue
+        found[tuple(where)] += here
+        numbers[tuple(where)] += 1
+        if sha256:
+            pictures.setdefault(tuple(where), event_id)
+    by_count = sorted(found, key=lambda where: (-len(found[where]), where))
+    return [
+        CameraBoxes(where, tuple(found[where]), numbers[where], pictures.get(where, ""))
+        for where in by_count
+    ]
+
+
+def has_builds() -> bool:
+    """Return whether the history knows the build of each alert."""
+    return alerts.c.get("model_build") is not None
+
+
+def _group(
+    name: str,
+    time: ColumnElement[int],
+    step_ms: int,
+    table: FromClause = alerts,
+) -> ColumnElement[Any]:
+    match name:
+        case "label":
+            return detections.c.label
+        case "build":
+            return table.c.model_build
+        case "bucket":
+            # A literal: PostgreSQL takes two parameters for two different groups.
+            return time // literal_column(str(int(step_ms)), BigInteger)
+        case _:
+            return table.c[name]
+
+
+def _within(spans: Sequence[Span], time: ColumnElement[int]) -> ColumnElement[bool]:
+    return or_(
+        *(and_(time >= each.start_ms, time < each.end_ms) for each in spans),
+        # Without a span nothing is wanted.
+        *([] if spans else [time < 0]),
+    )
+
+
+def _names_a_place(wanted: Selection) -> bool:
+    return bool(
+        wanted.sites
+        or wanted.lines
+        or wanted.stations
+        or wanted.cameras
+        or wanted.builds
+    )
+
+
+def _places(wanted: Selection, table: FromClause) -> list[ColumnElement[bool]]:
+    names = (wanted.sites, wanted.lines, wanted.stations, wanted.cameras)
+    return [
+        table.c[column].in_(values)
+        for column, values in zip(PLACE, names, strict=True)
+        if values
+    ]
+
+
+def _placed(wanted: Selection) -> list[ColumnElement[bool]]:
+    """Return the conditions on alerts: places and builds."""
+    conditions = _places(wanted, alerts)
+    if wanted.builds and has_builds():
+        conditions.append(alerts.c.model_build.in_(wanted.builds))
+    return conditions
+
+
+def _corrections(
+    connection: Connection, wanted: Selection, names: Sequence[str], step_ms: int
+) -> Counter[GroupKey]:
+    """Return what people's verdicts add to and take from the defects of each class."""
+    time = alert_states.c.happened_ms
+    groups = [_group(name, time, step_ms) for name in names]
+    said = [alert_states.c.verdict, alert_states.c.verdict_label]
+    changing = (OperatorVerdict.FALSE_ALARM.value, OperatorVerdict.OTHER_CLASS.value)
+    query: Select[Any] = (
+        select(*groups, *said, func.count())
+        .join_from(alert_states, alerts, alerts.c.n == alert_states.c.n)
+        .join(detections, detections.c.n == alerts.c.n)
+        .where(alert_states.c.verdict.in_(changing), _within(wanted.spans, time))
+        .where(*_placed(wanted))
+        .group_by(*groups, *said)
+    )
+    at = list(names).index("label")
+    found: Counter[GroupKey] = Counter()
+    for *key, verdict, label, count in connection.execute(query):
+        found[tuple(key)] -= count
+        if verdict == OperatorVerdict.OTHER_CLASS.value:
+            found[*key[:at], label, *key[at + 1 :]] += count
+    return found
+
+
+def _summed(
+    found: Counter[GroupKey], names: Sequence[str], by: Sequence[str], labels: Sequence[str]
+) -> Counter[GroupKey]:
+    """Return the counts grouped by fewer names, for some labels; those above 0."""
+    at = [list(names).index(name) for name in by]
+    label_at = list(names).index("label")
+    summed: Counter[GroupKey] = Counter()
+    for key, count in found.items():
+        if not labels or key[label_at] in labels:
+            summed[tuple(key[i] for i in at)] += count
+    return +summed
+
+
+def with_spans(wanted: Selection, spans: Sequence[Span]) -> Selection:
+    """Return a selection of other times."""
+    return replace(wanted, spans=tuple(spans))
