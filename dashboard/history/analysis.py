@@ -306,7 +306,9 @@ def boxes(connection: Connection, wanted: Selection) -> list[CameraBoxes]:
         .order_by(alerts.c.happened_ms.desc())
         .limit(PICTURES_MAX)
     )
-    found: defaultdict[GroupKey, list[tuple[float, float, float, float]]] = defaultdict(list)
+    found: defaultdict[GroupKey, list[tuple[float, float, float, float]]] = defaultdict(
+        list
+    )
     numbers: Counter[GroupKey] = Counter()
     pictures: dict[GroupKey, str] = {}
     for event_id, sha256, event, *where in connection.execute(query):
@@ -412,7 +414,10 @@ def _corrections(
 
 
 def _summed(
-    found: Counter[GroupKey], names: Sequence[str], by: Sequence[str], labels: Sequence[str]
+    found: Counter[GroupKey],
+    names: Sequence[str],
+    by: Sequence[str],
+    labels: Sequence[str],
 ) -> Counter[GroupKey]:
     """Return the counts grouped by fewer names, for some labels; those above 0."""
     at = [list(names).index(name) for name in by]
