@@ -141,7 +141,7 @@ def put_on_shelf(connection: Connection, shelf: Shelf) -> int:
     columns = [column.name for column in shelves.columns if column.name != "k"]
     values = {name: getattr(shelf, name) for name in columns}
     added = insert(shelves).values(**values).returning(shelves.c.k)
-    return connection.execute(added).scalar_one()
+    return int(connection.execute(added).scalar_one())
 
 
 def end_shelf(connection: Connection, k: int, user: str, at_ms: int) -> None:
