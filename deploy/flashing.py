@@ -71,7 +71,7 @@ def prepared_delivery(
     """
     with tempfile.TemporaryDirectory(prefix="graftline-release-") as folder:
         try:
-            write_release(package, keys, Path(folder))
+            write_release(package, keys, Path(folder), durable=False)
         except OSError as exc:
             raise InstallError(
                 f"{package.folder}: the release cannot be written.",

@@ -111,17 +111,41 @@ class Installer:
             end_trial(self.slot)
             current = self.slot.package_of(self.slot.current)
             self._refuse_older(package, current)
-            if current == package.sha256 and (proof := self._proof_in_force(current)):
-                return self._report(FlashOutcome.ALREADY_IN_FORCE, package, proof)
+            if found := self._find_in_force(package.sha256):
+                return found[1]
             self._refuse_refused(package, trial)
             daemon = DaemonSign.of(self.slot)
             # One flash hashes the package four times: in the verb, after the copy, in
             # the store and in the self-test's process. This is intended: each of them
-            # trusts only the bytes that it has read itself.
+            # trusts only the bytes that it has read itself. What is in force already
+            # is hashed twice: in the verb, and in the store by `find_in_force`.
             self.journal.start(package.sha256)
             stored = self._store(package)
             proof = self._run_selftest(stored)
             return self._try(stored, proof, trial, daemon)
+
+    def find_in_force(self, sha256: str) -> tuple[Package, FlashReport] | None:
+        """Return a package that needs no flash, with the outcome of flashing it.
+
+        Every file of the stored package is verified; what crashed attempts left behind
+        is removed.
+
+        Returns:
+            None if it is not in force, damaged, in a trial, or not proven on this
+            machine: then ``flash`` is needed.
+
+        Raises:
+            InstallError: The slot cannot be read, or another flash is running.
+        """
+        if not self.slot.exists:
+            return None
+        with self._translated_errors(), locked(self.slot):
+            found = self._find_in_force(sha256)
+            if found is not None:
+                clean_links(self.slot)
+                self.store.clean()
+                end_trial(self.slot)
+            return found
 
     def resume(self, trial: TrialSettings = DEFAULT_TRIAL) -> FlashReport | None:
         """Go on with a trial that a power cut or a restart interrupted.
@@ -199,12 +223,16 @@ class Installer:
             fix=fix,
         )
 
-    def _proof_in_force(self, sha256: str) -> Proof | None:
-        """Return the proof of a package that needs no flash; None = it needs one."""
+    def _find_in_force(self, sha256: str) -> tuple[Package, FlashReport] | None:
+        if sha256 != self.slot.package_of(self.slot.current):
+            return None
         at_rest = is_at_rest(self.journal.state())
-        if at_rest and self.journal.agrees_with(sha256) and self.store.holds(sha256):
-            return self._valid_proof(sha256)
-        return None
+        if not (at_rest and self.journal.agrees_with(sha256)):
+            return None
+        proof, stored = self._valid_proof(sha256), self.store.find(sha256)
+        if proof is None or stored is None:
+            return None
+        return stored, self._report(FlashOutcome.ALREADY_IN_FORCE, stored, proof)
 
     def _valid_proof(self, sha256: str) -> Proof | None:
         """Return the proof of a package if it was measured on this machine.

@@ -62,16 +62,23 @@ class PackageStore:
         """
         return open_package(self.folder / sha256, sha256=sha256)
 
-    def holds(self, sha256: str) -> bool:
-        """Return whether a package is stored, complete and undamaged."""
+    def find(self, sha256: str) -> Package | None:
+        """Return a stored package after every file in it was verified.
+
+        Returns:
+            None if it is missing or damaged.
+        """
         if not sha256:
-            return False
+            return None
         try:
-            self.open(sha256)
+            return self.open(sha256)
         except PackageError as exc:
             logger.warning("stored_package_damaged sha256=%s why=%s", sha256, exc)
-            return False
-        return True
+            return None
+
+    def holds(self, sha256: str) -> bool:
+        """Return whether a package is stored, complete and undamaged."""
+        return self.find(sha256) is not None
 
     def add(self, package: Package) -> Package:
         """Copy a verified package into the store, or repair the copy in it.

@@ -71,6 +71,12 @@ class RunMode(_File):
     reason: str = Field(default="", description="First fault where it did not pass.")
     latency_ms_p50: float = Field(ge=0)
     latency_ms_p99: float = Field(ge=0)
+    latency_runs: int = Field(
+        default=0,
+        ge=0,
+        description="Inferences that were measured, fewer where another run mode is "
+        "clearly faster; 0 = not measured, or by an earlier version.",
+    )
     streams: int = Field(
         default=1, ge=1, description="Pictures at the same time that pay here."
     )

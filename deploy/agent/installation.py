@@ -15,11 +15,10 @@ from deploy.target import FlashTarget
 from deploy.transports.stored_files import StoredFiles
 from deploy.trial import TrialSettings
 from deploy.trust.sources import ReleaseSource
-from deploy.trust.verification import receive_package
+from deploy.trust.verification import SignedPackage, find_signed
 from models.errors import InstallError
 from models.files import make_folder
 from models.inbox_files import FlashRequest, InboxFolder
-from models.package import digests_of_files
 from models.slot_files import SlotFolder, SlotRecord, read_file
 from models.slot_states import SlotState
 
@@ -86,18 +85,27 @@ class Installation:
         shutil.rmtree(into, ignore_errors=True)  # of an attempt that was interrupted
         stored = StoredFiles(self.slot.store)
         on_step(f"verify: release {source.name}")
-        with receive_package(
-            self.slot,
-            source,
-            request.package_sha256,
-            into,
-            stored.find,
-            partial=pool,
-        ) as package:
-            installer = self.make_installer(self.target, on_step)
-            report = installer.flash(package, trial_of(request, self.trial))
-            for sha256 in digests_of_files(package).values():
-                (inbox.pool / sha256).unlink(missing_ok=True)
+        signed = find_signed(
+            self.slot, source, request.package_sha256, stored.find, partial=pool
+        )
+        installer = self.make_installer(self.target, on_step)
+        report = self._in_force(installer, signed)
+        if report is None:
+            with signed.received(into) as package:
+                report = installer.flash(package, trial_of(request, self.trial))
+        for file in signed.files:
+            (inbox.pool / file.sha256).unlink(missing_ok=True)
+        return report
+
+    def _in_force(
+        self, installer: Installer, signed: SignedPackage
+    ) -> FlashReport | None:
+        """Return the outcome where nothing is to be done; no file is received then."""
+        found = installer.find_in_force(signed.sha256)
+        if found is None:
+            return None
+        package, report = found
+        signed.require_match(package)
         return report
 
     def was_rolled_back(self, request: FlashRequest) -> bool:

@@ -69,7 +69,9 @@ class SignReport(BaseModel):
     files_added: int
 
 
-def write_release(package: Package, keys: KeyRepository, out: Path) -> SignReport:
+def write_release(
+    package: Package, keys: KeyRepository, out: Path, *, durable: bool = True
+) -> SignReport:
     """Sign a package and write it into a release folder.
 
     Args:
@@ -77,6 +79,8 @@ def write_release(package: Package, keys: KeyRepository, out: Path) -> SignRepor
         keys: Keys that the line PCs trust.
         out: A new folder, an empty one, or a release of the same keys: other packages
             in it stay.
+        durable: Whether the folder must survive a power cut; the state of the keys
+            always does.
 
     Raises:
         ConfigError: Keys cannot be read, or the folder holds something else.
@@ -88,9 +92,9 @@ def write_release(package: Package, keys: KeyRepository, out: Path) -> SignRepor
         sign_package(package, keys)
         for folder in (out, out / METADATA, out / FILES):
             folder.mkdir(parents=True, exist_ok=True)
-        added = _add_files(package, out / FILES)
-        _write_metadata(keys, out / METADATA)
-        _write_hint(package, out)
+        added = _add_files(package, out / FILES, durable=durable)
+        _write_metadata(keys, out / METADATA, durable=durable)
+        _write_hint(package, out, durable=durable)
         _remove_unused(keys, out)
         return _report(package, keys, out, added)
 
@@ -194,7 +198,7 @@ def is_leftover(name: str) -> bool:
     return name.startswith(".") and name.endswith(".tmp")
 
 
-def _add_files(package: Package, folder: Path) -> int:
+def _add_files(package: Package, folder: Path, *, durable: bool) -> int:
     """Copy what is missing, and return how many files that were."""
     added = 0
     for name, sha256 in digests_of_files(package).items():
@@ -207,8 +211,9 @@ def _add_files(package: Package, folder: Path) -> int:
             for chunk in regular_chunks(package.folder / name):
                 digest.update(chunk)
                 file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         if digest.hexdigest() != sha256:
             temporary.unlink()
             raise PackageError(
@@ -218,21 +223,22 @@ def _add_files(package: Package, folder: Path) -> int:
             )
         temporary.replace(target)
         added += 1
-    fsync_folder(folder)
+    if durable:
+        fsync_folder(folder)
     return added
 
 
-def _write_metadata(keys: KeyRepository, folder: Path) -> None:
+def _write_metadata(keys: KeyRepository, folder: Path, *, durable: bool) -> None:
     """Write what is missing: roots, targets, snapshot, and last the timestamp."""
     roots = [keys.metadata / f"{n}.root.json" for n in range(1, len(keys.roots()) + 1)]
     timestamp = keys.metadata / TIMESTAMP_FILE
     for path in (*roots, *keys.current_files(), timestamp):
         content, target = read_regular(path, METADATA_MAX_BYTES), folder / path.name
         if not _holds(target, content):
-            write_atomically(target, content)
+            write_atomically(target, content, durable=durable)
 
 
-def _write_hint(package: Package, out: Path) -> None:
+def _write_hint(package: Package, out: Path, *, durable: bool) -> None:
     hint = {
         "package_sha256": package.sha256,
         "name": package.manifest.name,
@@ -240,7 +246,7 @@ def _write_hint(package: Package, out: Path) -> None:
     }
     content = json.dumps(hint, indent=2).encode() + b"\n"
     if not _holds(out / HINT, content):
-        write_atomically(out / HINT, content)
+        write_atomically(out / HINT, content, durable=durable)
 
 
 def _holds(path: Path, content: bytes) -> bool:

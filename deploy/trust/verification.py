@@ -12,8 +12,9 @@ file is parsed before all files have the digests that were signed.
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -52,11 +53,95 @@ def receive_package(
     """Yield a package that the keys of a slot have signed, complete and verified.
 
     Args:
+        into: See ``SignedPackage.received``.
+
+    Raises:
+        GraftlineError: See ``find_signed`` and ``SignedPackage.received``.
+    """
+    signed = find_signed(
+        slot,
+        release,
+        package_sha256,
+        known_file,
+        partial=partial,
+        clock=clock,
+        rate=rate,
+    )
+    with signed.received(into) as package:
+        yield package
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPackage:
+    """A package in the signed list of a release, whose files were not read yet.
+
+    Attributes:
+        sha256: The package.
+        files: Its files.
+        accepted: The metadata of the release.
+        receiver: Fetches the files.
+    """
+
+    sha256: str
+    files: tuple[SignedFile, ...]
+    accepted: Accepted
+    receiver: FileReceiver
+
+    @contextmanager
+    def received(self, into: Path) -> Iterator[Package]:
+        """Yield the package, complete and verified.
+
+        Args:
+            into: Folder to make, after what has its name was removed; removed at the
+                end of the block.
+
+        Raises:
+            ReleaseRefusedError: The release is not what the trusted keys have signed.
+            SourceUnavailableError: It could not be read to the end.
+            PackageError: The signed files are no package that this version runs.
+            InstallError: The disk is too full.
+            OSError: The slot cannot be written.
+        """
+        try:
+            with _logged_refusals():
+                _remove(into)
+                into.mkdir()
+                _require_room(into, self.files)
+                for file in self.files:
+                    self.receiver.fetch(file, into / file.name)
+                package = open_package(into, sha256=self.sha256)
+                self.require_match(package)
+            yield package
+        finally:
+            _remove(into)
+
+    def require_match(self, package: Package) -> None:
+        """Refuse a package that is not what its entries in the signed list state.
+
+        Raises:
+            ReleaseRefusedError: It differs.
+        """
+        with _logged_refusals():
+            release = self.receiver.release.name
+            _refuse_other_package(self.accepted, package, self.files, release)
+
+
+def find_signed(
+    slot: SlotFolder,
+    release: ReleaseSource | Path,
+    package_sha256: str,
+    known_file: KnownFile = nothing_known,
+    *,
+    partial: Path | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    rate: RateLimit | None = None,
+) -> SignedPackage:
+    """Return a package that the keys of a slot have signed; its files are not read.
+
+    Args:
         slot: An enrolled slot.
         release: A folder, or another source.
         package_sha256: The wanted package.
-        into: Folder to make, after what has its name was removed; removed at the end
-            of the block.
         known_file: Returns a file of that SHA-256 that the PC may have; its content is
             verified like any other.
         partial: Folder on the same file system that keeps files that were cut, so that
@@ -68,29 +153,24 @@ def receive_package(
         NotEnrolledError: The slot trusts no keys yet.
         ReleaseRefusedError: The release is not what the trusted keys have signed.
         SourceUnavailableError: It could not be read to the end.
-        PackageError: The signed files are no package that this version runs.
-        InstallError: The disk is too full.
         OSError: The slot cannot be written.
     """
     enrolment = require_enrolment(slot, f"local:{slot.root}")
     source = FolderSource(release) if isinstance(release, Path) else release
     receiver = FileReceiver(source, known_file, partial, rate)
-    try:
+    with _logged_refusals():
         accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
         files = _files_of(accepted, package_sha256, source.name)
-        _remove(into)
-        into.mkdir()
-        _require_room(into, files)
-        for file in files:
-            receiver.fetch(file, into / file.name)
-        package = open_package(into, sha256=package_sha256)
-        _refuse_other_package(accepted, package, files, source.name)
-        yield package
+    return SignedPackage(package_sha256, files, accepted, receiver)
+
+
+@contextmanager
+def _logged_refusals() -> Iterator[None]:
+    try:
+        yield
     except ReleaseRefusedError as exc:
         logger.warning("release_refused refusal=%s why=%s", exc.refusal, exc.why)
         raise
-    finally:
-        _remove(into)
 
 
 def _remove(into: Path) -> None:
@@ -113,7 +193,7 @@ def _accept(
         return TrustClient(trust, enrolment, now, rate).accept(source)
 
 
-def _files_of(accepted: Accepted, sha256: str, release: str) -> list[SignedFile]:
+def _files_of(accepted: Accepted, sha256: str, release: str) -> tuple[SignedFile, ...]:
     """Return the signed files of a package."""
     prefix = f"{sha256}/"
     found = {
@@ -128,7 +208,7 @@ def _files_of(accepted: Accepted, sha256: str, release: str) -> list[SignedFile]
             why=f"The package {sha256[:12]}… is not among those that are signed.",
         )
     _refuse_hostile_names(list(found), release)
-    return [_signed_file(name, target, release) for name, target in found.items()]
+    return tuple(_signed_file(*each, release) for each in found.items())
 
 
 def _signed_file(name: str, target: TargetFile, release: str) -> SignedFile:
@@ -170,7 +250,7 @@ def _why_hostile(name: str) -> str:
     return "" if PurePosixPath(name).as_posix() == name else f"{name!r} is ambiguous"
 
 
-def _require_room(into: Path, files: list[SignedFile]) -> None:
+def _require_room(into: Path, files: Sequence[SignedFile]) -> None:
     size_bytes = sum(file.size_bytes for file in files)
     why = ""
     if size_bytes > PACKAGE_MAX_BYTES:
@@ -189,7 +269,7 @@ def _require_room(into: Path, files: list[SignedFile]) -> None:
 
 
 def _refuse_other_package(
-    accepted: Accepted, package: Package, files: list[SignedFile], release: str
+    accepted: Accepted, package: Package, files: Sequence[SignedFile], release: str
 ) -> None:
     """Refuse a package that is not what its entries in the signed list state."""
     surplus = {file.name for file in files} - set(digests_of_files(package))

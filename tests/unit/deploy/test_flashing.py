@@ -1,5 +1,6 @@
 """One target of each kind, without a network and with a self-test that passes."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +51,35 @@ def local(folder: Path) -> FlashTarget:
     target = parse_target(f"local:{folder}")
     assert isinstance(target, FlashTarget)
     return target
+
+
+def test_package_in_force_is_verified_and_not_received_again(
+    delivery: PackageDelivery, tmp_path: Path
+) -> None:
+    target = local(tmp_path / "slot")
+    flash(delivery, target)
+    shutil.rmtree(delivery.folder / "files")
+    (target.slot.store / ".incoming-left-behind").mkdir()
+    result, steps = flash(delivery, target)
+    assert result.outcome is TargetOutcome.ALREADY_IN_FORCE
+    assert steps == [f"verify: release {delivery.folder}"]
+    assert [path.name for path in target.slot.store.iterdir()] == [
+        delivery.package.sha256
+    ]
+
+
+def test_package_in_force_that_was_damaged_is_received_again(
+    delivery: PackageDelivery, tmp_path: Path
+) -> None:
+    target = local(tmp_path / "slot")
+    flash(delivery, target)
+    golden = delivery.package.manifest.golden
+    stored = target.slot.store / delivery.package.sha256 / golden
+    before = stored.read_bytes()
+    stored.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    result, _ = flash(delivery, target)
+    assert result.outcome is TargetOutcome.REPAIRED
+    assert stored.read_bytes() == before
 
 
 def test_new_local_slot_is_enrolled_and_flashed(

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,9 @@ def test_every_run_mode_of_this_machine_is_measured(tmp_path: Path) -> None:
     ]
     assert all(mode.passed for mode in report.modes)
     assert all(0 < mode.latency_ms_p50 <= mode.latency_ms_p99 for mode in report.modes)
+    assert all(mode.latency_runs in {10, 30} for mode in report.modes)
+    assert report.chosen is not None
+    assert report.chosen.latency_runs == 30
 
 
 def test_fastest_run_mode_that_passed_is_chosen(builds: list[Package]) -> None:
@@ -50,6 +54,37 @@ def test_fastest_run_mode_that_passed_is_chosen(builds: list[Package]) -> None:
     proof = report.proof()
     assert proof.golden_frames == 16
     assert proof.package_sha256 == builds[0].sha256
+
+
+def with_slow_int8(folder: Path) -> Package:
+    """Return a package whose INT8 variant detects the same, and is far slower."""
+    variants = (VariantName.OPENVINO_FP32, VariantName.OPENVINO_INT8)
+    package = make_package(folder / "fast", variants=variants)
+    slow = make_package(folder / "slow", turns=20, variants=variants)
+
+    def replace_graph(copy: Path) -> None:
+        for name in ("int8.xml", "int8.bin"):
+            shutil.copyfile(slow.folder / "openvino" / name, copy / "openvino" / name)
+
+    return reseal(package, folder / "package", replace_graph, **only_f32(package))
+
+
+def test_slower_run_mode_passes_the_golden_frames_and_is_measured_shorter(
+    tmp_path: Path,
+) -> None:
+    fast, slow = measure_run_modes(with_slow_int8(tmp_path)).modes
+    assert fast.passed
+    assert slow.passed
+    assert (fast.latency_runs, slow.latency_runs) == (30, 10)
+    assert slow.latency_ms_p50 > fast.latency_ms_p50
+
+
+def test_run_mode_with_a_budget_is_measured_in_full(tmp_path: Path) -> None:
+    package = with_slow_int8(tmp_path)
+    wide = LinePcBudget(latency_ms_p99=1e6)
+    limited = reseal(package, tmp_path / "limited", resealed.nothing, budget=wide)
+    modes = measure_run_modes(limited).modes
+    assert [mode.latency_runs for mode in modes] == [30, 30]
 
 
 @pytest.mark.parametrize(
