@@ -166,6 +166,17 @@ class PageSettings(Settings):
     )
 
 
+class LinesSettings(Settings):
+    """``[lines]``: the pages of lines."""
+
+    home_assistant_prefix: str = Field(
+        default="homeassistant",
+        pattern=r"^([A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,3})?$",
+        description="Discovery prefix that is set in Home Assistant: what is forgotten "
+        "is removed there too; empty: there is no Home Assistant.",
+    )
+
+
 class DashboardSettings(Settings):
     """The whole configuration file."""
 
@@ -173,6 +184,7 @@ class DashboardSettings(Settings):
     server: ServerSettings = ServerSettings()
     history: HistorySettings = HistorySettings()
     page: PageSettings = PageSettings()
+    lines: LinesSettings = LinesSettings()
 
     def beside(self, folder: Path) -> Self:
         """Return the settings with relative paths resolved against a folder."""

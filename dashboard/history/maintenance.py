@@ -4,23 +4,22 @@ A window ends by itself. Nothing else changes: alerts are received, stored and s
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
+from dashboard.history.queries import Json
 from dashboard.history.tables.operations import maintenance
 
 LONGEST_MS = 7 * 24 * 3600 * 1000
 REASON_MAX_CHARS = 200
 WINDOWS_SHOWN = 20
 
-Json = dict[str, Any]
-Where = tuple[str, str, str, str]  # site, line, station, camera; "" = all cameras
+SenderKey = tuple[str, str, str, str]  # site, line, station, camera; "" = all cameras
 
 
 def start_maintenance(
     connection: Connection,
-    where: Where,
+    where: SenderKey,
     now_ms: int,
     until_ms: int,
     user: str,
@@ -49,7 +48,7 @@ def start_maintenance(
 
 
 def end_maintenance(
-    connection: Connection, where: Where, now_ms: int, user: str
+    connection: Connection, where: SenderKey, now_ms: int, user: str
 ) -> int:
     """End the windows that are open there, and return their number."""
     c = maintenance.c
@@ -103,7 +102,7 @@ def windows_between(
     return [dict(row) for row in rows.mappings()]
 
 
-def quiet_cameras(connection: Connection, now_ms: int) -> frozenset[Where]:
+def quiet_cameras(connection: Connection, now_ms: int) -> frozenset[SenderKey]:
     """Return what is in maintenance now, for ``is_quiet``."""
     return frozenset(
         (row["site"], row["line"], row["station"], row["camera"])
@@ -111,6 +110,6 @@ def quiet_cameras(connection: Connection, now_ms: int) -> frozenset[Where]:
     )
 
 
-def is_quiet(quiet: Collection[Where], where: Where) -> bool:
+def is_quiet(quiet: Collection[SenderKey], where: SenderKey) -> bool:
     """Return whether a camera, or the whole of its station, is in maintenance."""
     return where in quiet or (*where[:3], "") in quiet

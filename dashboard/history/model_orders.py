@@ -5,14 +5,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
+from dashboard.history.queries import Json
 from dashboard.history.tables.operations import desired_models, model_answers
 from models.messages import REASON_MAX_CHARS, DesiredModel, ReportedModel
 from models.topics import StationTopics
 
 ANSWERS_SHOWN = 20
 UNKNOWN_USER = ""  # ordered by another program
-
-Json = dict[str, Any]
 
 
 def note_order(

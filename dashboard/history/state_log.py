@@ -1,7 +1,7 @@
 """The states of line PCs and cameras over time, and the models that they ran.
 
 A change is written once. Times are of the collector's clock: that of a line PC may be
-wrong. Where a station sent nothing for a while, the state ``silent`` is written
+wrong. SenderKey a station sent nothing for a while, the state ``silent`` is written
 afterwards for that time: nothing is known about it.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, and_, delete, func, insert, select
 
 from dashboard.history.database import Database
+from dashboard.history.maintenance import SenderKey
 from dashboard.history.tables.operations import (
     maintenance,
     model_answers,
@@ -35,7 +36,6 @@ CHANGES_SHOWN = 2000
 STATION_STATES_OF_SILENCE = (DaemonState.LOST.value, DaemonState.DISCONNECTED.value)
 
 STATION = ("site", "line", "station")
-Where = tuple[str, str, str, str]  # site, line, station, camera; "" = the station
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class StateLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._last: dict[Where, tuple[str, str]] = {}
-        self._models: dict[Where, str] = {}
-        self._heard_ms: dict[Where, int] = {}
-        self._counted: Counter[Where] = Counter()
+        self._last: dict[SenderKey, tuple[str, str]] = {}
+        self._models: dict[SenderKey, str] = {}
+        self._heard_ms: dict[SenderKey, int] = {}
+        self._counted: Counter[SenderKey] = Counter()
         self._counted_all, self._hour = 0, 0
         self._load()
 
@@ -73,8 +73,8 @@ class StateLog:
         """
         if len(self._last) + len(self._heard_ms) > SENDERS_MAX:
             self._load()
-        changes: list[tuple[Where, StateChange]] = []
-        models: list[tuple[Where, int, ModelInForce]] = []
+        changes: list[tuple[SenderKey, StateChange]] = []
+        models: list[tuple[SenderKey, int, ModelInForce]] = []
         states, sha256s = dict(self._last), dict(self._models)
         heard_ms = dict(self._heard_ms)
         for record in records:
@@ -95,7 +95,7 @@ class StateLog:
                 _insert_models(connection, models)
         self._last, self._models, self._heard_ms = states, sha256s, heard_ms
 
-    def _is_affordable(self, where: Where, change: StateChange) -> bool:
+    def _is_affordable(self, where: SenderKey, change: StateChange) -> bool:
         hour = change.at_ms // MS_PER_HOUR
         if hour != self._hour:
             self._counted.clear()
@@ -119,7 +119,7 @@ class StateLog:
             del self._heard_ms[where]
 
 
-def last_changes(connection: Connection) -> dict[Where, StateChange]:
+def last_changes(connection: Connection) -> dict[SenderKey, StateChange]:
     """Return the newest change of every sender."""
     return {
         (*_place(row), row.camera): StateChange(row.at_ms, row.state, row.reason)
@@ -161,7 +161,7 @@ def changes_of(
 
 def models_between(
     connection: Connection, from_ms: int, to_ms: int, limit: int = CHANGES_SHOWN
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return the model changes of all stations in a span, oldest first."""
     c = model_changes.c
     rows = connection.execute(
@@ -175,7 +175,7 @@ def models_between(
 
 def models_of(
     connection: Connection, station: Sequence[str], limit: int = 20
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """Return the last model changes of a station, newest first."""
     c = model_changes.c
     rows = connection.execute(
@@ -219,17 +219,17 @@ def _place(row: Row[Any]) -> tuple[str, str, str]:
     return row.site, row.line, row.station
 
 
-def _station_of(record: Record) -> Where:
+def _station_of(record: Record) -> SenderKey:
     topics = record.sender.topics
     return topics.site, topics.line, topics.station, ""
 
 
 def _silence(
     record: Record,
-    where: Where,
-    states: dict[Where, tuple[str, str]],
-    heard_ms: dict[Where, int],
-) -> list[tuple[Where, StateChange]]:
+    where: SenderKey,
+    states: dict[SenderKey, tuple[str, str]],
+    heard_ms: dict[SenderKey, int],
+) -> list[tuple[SenderKey, StateChange]]:
     """Return the silence that a message ends, which nothing else explains."""
     message = record.message if isinstance(record, State) else None
     is_will = isinstance(message, StationStatus) and message.state is DaemonState.LOST
@@ -249,8 +249,8 @@ def _silence(
 
 
 def _changed_state(
-    record: State, states: dict[Where, tuple[str, str]]
-) -> list[tuple[Where, StateChange]]:
+    record: State, states: dict[SenderKey, tuple[str, str]]
+) -> list[tuple[SenderKey, StateChange]]:
     message, topics = record.message, record.sender.topics
     if not isinstance(message, StationStatus | CameraStatus):
         return []
@@ -263,7 +263,7 @@ def _changed_state(
 
 
 def _insert_changes(
-    connection: Connection, changes: Sequence[tuple[Where, StateChange]]
+    connection: Connection, changes: Sequence[tuple[SenderKey, StateChange]]
 ) -> None:
     if changes:
         rows = [
@@ -282,7 +282,7 @@ def _insert_changes(
 
 
 def _insert_models(
-    connection: Connection, models: Sequence[tuple[Where, int, ModelInForce]]
+    connection: Connection, models: Sequence[tuple[SenderKey, int, ModelInForce]]
 ) -> None:
     if models:
         rows = [

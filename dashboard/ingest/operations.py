@@ -9,13 +9,12 @@ import logging
 from collections.abc import Sequence
 
 from pydantic import ValidationError
-from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.history.database import Database
+from dashboard.history.forget import forget_sender
 from dashboard.history.model_orders import note_answer, note_foreign_order
 from dashboard.history.state_log import StateLog
-from dashboard.history.tables.received import cameras, stations
 from dashboard.messages import STATE_MAX_BYTES, Message, Record, is_retirement
 from models.messages import SCHEMA_VERSION, DesiredModel, ReportedModel
 from models.topics import ParsedTopic, parse_topic
@@ -76,19 +75,8 @@ class OperationsWriter:
 
     def _retire(self, parsed: ParsedTopic) -> None:
         """Remove a sender from the pages whose retained state was deleted."""
-        topics = parsed.topics
-        tables = [cameras] if parsed.camera else [cameras, stations]
         with self._database.write() as connection:
-            for table in tables:
-                c = table.c
-                query = delete(table).where(
-                    c.site == topics.site,
-                    c.line == topics.line,
-                    c.station == topics.station,
-                )
-                if parsed.camera:
-                    query = query.where(c.camera == parsed.camera)
-                connection.execute(query)
+            forget_sender(connection, parsed.topics, parsed.camera)
 
 
 def _read(

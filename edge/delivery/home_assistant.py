@@ -19,6 +19,7 @@ from pathlib import Path
 from edge.config.monitoring import HomeAssistantSettings
 from edge.delivery.publisher import Publisher
 from models.files import read_regular, write_atomically
+from models.home_assistant import device_identity, discovery_topic
 from models.messages import CameraState, DaemonState
 from models.topics import StationTopics
 
@@ -29,23 +30,11 @@ Component = dict[str, object]
 logger = logging.getLogger(__name__)
 
 
-def discovery_topic(prefix: str, topics: StationTopics) -> str:
-    """Return the topic of the discovery message of a station.
-
-    Args:
-        prefix: Discovery prefix that is set in Home Assistant.
-
-    >>> discovery_topic("homeassistant", StationTopics("s", "l", "press-1"))
-    'homeassistant/device/graftline-s-l-press-1/config'
-    """
-    return f"{prefix}/device/{_identity(topics)}/config"
-
-
 def build_discovery(
     topics: StationTopics, cameras: Sequence[str], version: str
 ) -> bytes:
     """Return the discovery message of a station."""
-    identity = _identity(topics)
+    identity = device_identity(topics)
     components = _station(topics)
     for camera in cameras:
         components |= _camera(topics, camera)
@@ -71,11 +60,6 @@ def build_discovery(
         "components": components,
     }
     return json.dumps(document).encode()
-
-
-def _identity(topics: StationTopics) -> str:
-    """Return the id of the device, of letters, digits and dashes."""
-    return topics.root.replace("/", "-")
 
 
 def _station(topics: StationTopics) -> dict[str, Component]:
