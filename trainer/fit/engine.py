@@ -164,7 +164,6 @@ class StepReport:
 
     Attributes:
         step: Steps done in total.
-        images: Images in this process's batch.
         loss: Total loss of the batch, over all processes.
         planned: Steps in total, as planned now; 0 = not planned yet.
         map_50: Latest validation result; None = not validated yet.
@@ -173,7 +172,6 @@ class StepReport:
     """
 
     step: int
-    images: int
     loss: float
     learning_rate: float
     planned: int = 0

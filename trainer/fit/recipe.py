@@ -278,7 +278,7 @@ def _train_steps(
         # Clock: the end of the schedule is adapted to it.
         clock.end_step()
         planner.update()
-        observer.step(session.epoch, session.report(len(images), loss))
+        observer.step(session.epoch, session.report(loss))
 
         # Validate. The schedule may end in the middle of an epoch.
         is_epoch_end = session.is_epoch_boundary or training.is_finished

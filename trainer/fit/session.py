@@ -80,12 +80,11 @@ class TrainingSession:
         """The epoch of the latest step, counted from 1."""
         return (self.training.step - 1) // self.steps_per_epoch + 1
 
-    def report(self, images: int, loss: float) -> StepReport:
+    def report(self, loss: float) -> StepReport:
         """Return the report of the latest step for the observer."""
         training = self.training
         return StepReport(
             training.step,
-            images,
             loss,
             training.schedule.at(training.step - 1),
             self.planner.planned_steps,

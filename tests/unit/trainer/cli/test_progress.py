@@ -51,6 +51,43 @@ def test_line_shows_count_note_and_remaining_time(
     assert second.startswith("train 3/8 ")
 
 
+@pytest.fixture
+def clock_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that progress reads; a test moves it."""
+    now_s = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s[0])
+    return now_s
+
+
+def show_steps(clock_s: list[float], first: int, seconds: list[float]) -> None:
+    """Show steps that end after so many seconds each."""
+    observer = TerminalObserver()
+    observer._ticker = Ticker("train", 252)  # noqa: SLF001 (begin needs a recipe)
+    for step, took_s in enumerate(seconds, first):
+        clock_s[0] += took_s
+        observer.step(1, StepReport(step, 2.0, 0.001))
+    observer.close()
+
+
+@pytest.mark.usefixtures("_every_tick")
+def test_speed_of_a_training_is_in_steps_per_second(
+    clock_s: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_steps(clock_s, first=1, seconds=[9.0, *[0.5] * 30])
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("train 31/252 epoch 1 loss 2.00 2.00 steps/s ")
+
+
+@pytest.mark.usefixtures("_every_tick")
+def test_remaining_time_of_a_resumed_training_counts_no_earlier_step(
+    clock_s: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_steps(clock_s, first=201, seconds=[0.5] * 2)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("train 202/252 ")
+    assert line.endswith(" 25 s left")
+
+
 @pytest.mark.usefixtures("_every_tick")
 def test_photo_bar_opens_when_the_number_of_photos_is_known(
     capsys: pytest.CaptureFixture[str],
@@ -73,7 +110,7 @@ def test_observer_shows_loss_and_validation(capsys: pytest.CaptureFixture[str]) 
 
 def test_silent_observer_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     observer = SilentObserver()
-    observer.step(1, StepReport(1, 4, 2.0, 0.001))
+    observer.step(1, StepReport(1, 2.0, 0.001))
     observer.measuring(3)()
     observer.close()
     assert capsys.readouterr().err == ""
@@ -101,6 +138,6 @@ def test_map_while_training_names_its_photos(
 ) -> None:
     observer = TerminalObserver()
     observer._ticker = Ticker("train", 4)  # noqa: SLF001 (begin needs a recipe)
-    observer.step(1, StepReport(1, 8, 2.0, 0.01, 4, 0.694, measured, 85))
+    observer.step(1, StepReport(1, 2.0, 0.01, 4, 0.694, measured, 85))
     observer.close()
     assert note in capsys.readouterr().err
