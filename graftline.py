@@ -94,6 +94,13 @@ VERBS: Final[tuple[Verb, ...]] = (
     ),
     Verb(
         VerbGroup.WORKSTATION,
+        "merge",
+        "trainer.cli.merge",
+        "trainer",
+        "add an export of the dashboard to a dataset",
+    ),
+    Verb(
+        VerbGroup.WORKSTATION,
         "train",
         "trainer.cli.train",
         "trainer",

@@ -19,10 +19,11 @@ from measuring.boards import COCO, add_dataset, add_out
 from measuring.machine import RESULTS, describe_machine, write_result
 from train import graftline
 
+from models.label_files import LabelledBox, LabelledPicture
 from models.preprocess import Frame
 from models.tiled_detector import tiled
 from trainer.data.dataset import Photo, open_dataset, read_photo
-from trainer.data.formats.writers import LabelledBox, LabelledPicture, write_coco
+from trainer.data.formats.writers import write_coco
 from trainer.evaluation.metrics import measure, predict_photos
 from trainer.evaluation.torch_detector import TorchDetector
 from trainer.run import RECORD_NAME, open_run

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from models import commands, golden, inbox_files, manifest, messages, slot_files
+from models import (
+    commands,
+    golden,
+    inbox_files,
+    manifest,
+    messages,
+    photo_provenance,
+    slot_files,
+)
 
 FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 
@@ -40,6 +48,7 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "slot-trial": slot_files.TrialOrder,
     "slot-trial-starts": slot_files.TrialStarts,
     "slot-refused": slot_files.RefusedFile,
+    "provenance": photo_provenance.Provenance,
 }
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from models.detections import Detections, no_detections
+from models.label_files import LabelledBox, LabelledPicture
 from trainer.data.dataset import Photo
-from trainer.data.formats.writers import LabelledBox, LabelledPicture, write_coco
+from trainer.data.formats.writers import write_coco
 
 SPLITS = ("train", "val")
 

@@ -27,7 +27,7 @@ HELP_BUDGET_S = 0.3  # architecture.md section 2
 VERBS_BY_USER = {
     "try it, on one machine": ["demo", "synth"],
     "on the workstation, from photos to a model package": [
-        *("check", "train", "evaluate", "pack", "keys", "sign")
+        *("check", "merge", "train", "evaluate", "pack", "keys", "sign")
     ],
     "on the line PC, from a package to alerts": [
         *(

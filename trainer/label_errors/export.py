@@ -21,14 +21,9 @@ from typing import assert_never
 from models.boxes import Boxes
 from models.detections import Detections
 from models.files import make_folder, write_atomically
+from models.label_files import LabelledBox, LabelledPicture
 from trainer.data.dataset import Dataset, Photo
-from trainer.data.formats.writers import (
-    LabelledBox,
-    LabelledPicture,
-    write_coco,
-    write_cvat,
-    write_label_studio,
-)
+from trainer.data.formats.writers import write_coco, write_cvat, write_label_studio
 from trainer.label_errors.issues import LabelIssue, LabelIssueKind
 from trainer.run import unwritable
 

@@ -5,7 +5,6 @@ The copy is COCO for every format of the original: one JSON a split, its photos 
 pictures are copied byte for byte.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +15,20 @@ from models.files import (
     require_free,
     write_atomically,
 )
-from trainer.data.checks.boxes import corners
+from models.label_files import LabelledPicture, coco_text
 from trainer.data.checks.check import CheckReport, check_dataset
+from trainer.data.checks.coco_copy import (
+    copy_photo,
+    free_name,
+    labelled_picture,
+    split_file,
+)
 from trainer.data.checks.repair import Repair, repaired
-from trainer.data.dataset import Dataset, OnPhoto, Photo
+from trainer.data.dataset import Dataset, OnPhoto
 from trainer.data.formats.files import GOOD_FOLDER
-from trainer.data.formats.rows import LabelState, split_name
-from trainer.data.formats.writers import LabelledBox, LabelledPicture, coco_text
+from trainer.data.formats.rows import LabelState
 from trainer.data.outputs import refuse_inside
-from trainer.data.paths import UnusableNameError, file_below
 from trainer.data.splitting.split_record import SplitOptions
-
-IMAGES_FOLDER = "images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,51 +96,13 @@ def _write(dataset: Dataset, folder: Path) -> None:
     # In no list of the copy either. Unclear ones would lose what their labels state.
     for photo in dataset.unlabelled:
         if photo.state is LabelState.UNLABELLED:
-            _copy(photo, folder, _free_name(dataset.root, photo, taken))
+            copy_photo(photo, folder, free_name(dataset.root, photo, taken))
     for number, (split, photos) in enumerate(dataset.splits.items(), 1):
         listed: list[LabelledPicture] = []
         for photo in photos:
-            name = _free_name(dataset.root, photo, taken)
-            _copy(photo, folder, name)
+            name = free_name(dataset.root, photo, taken)
+            copy_photo(photo, folder, name)
             if not name.startswith(f"{GOOD_FOLDER}/"):
-                listed.append(_labelled(name, photo, dataset.labels))
-        path = _split_file(folder, split, number)
+                listed.append(labelled_picture(name, photo, dataset.labels))
+        path = split_file(folder, split, number)
         write_atomically(path, coco_text(listed, dataset.labels).encode())
-
-
-def _copy(photo: Photo, folder: Path, name: str) -> None:
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(photo.path, target)
-
-
-def _labelled(name: str, photo: Photo, labels: tuple[str, ...]) -> LabelledPicture:
-    boxes = zip(photo.labels, photo.boxes, strict=True)
-    labelled = tuple(LabelledBox(labels[label], corners(box)) for label, box in boxes)
-    return LabelledPicture(name, photo.width_px, photo.height_px, labelled)
-
-
-def _split_file(folder: Path, split: str, number: int) -> Path:
-    """Return the JSON file of a split; a CVAT subset may have any text as its name."""
-    try:
-        path = file_below(folder, folder, f"{split}.json")
-    except UnusableNameError:
-        path = folder
-    is_name = path.parent == folder and split_name(path.stem) == split
-    return path if is_name else folder / f"split-{number}.json"
-
-
-def _free_name(root: Path, photo: Photo, taken: set[str]) -> str:
-    """Return a photo's path in the copy, that of the original where it is free."""
-    inside = photo.path.is_relative_to(root)
-    place = photo.path.relative_to(root) if inside else Path(photo.path.name)
-    first, *others = place.parts
-    is_good = first == GOOD_FOLDER and photo.is_good and bool(others)
-    below = Path(*others) if first in {IMAGES_FOLDER, GOOD_FOLDER} and others else place
-    wanted = Path(GOOD_FOLDER if is_good else IMAGES_FOLDER) / below
-    name, number = wanted.as_posix(), 1
-    while name.casefold() in taken:  # two splits may have the same names
-        number += 1
-        name = wanted.with_stem(f"{wanted.stem}-{number}").as_posix()
-    taken.add(name.casefold())
-    return name

@@ -7,6 +7,7 @@ searched may hold the labels of a part of the photos.
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from models.photo_provenance import PROVENANCE_NAME
 from trainer.data.findings import Finding, Level, first_names
 from trainer.data.formats.coco import reader as coco
 from trainer.data.formats.coco.document import other_kind
@@ -19,6 +20,7 @@ FOLDERS = (".", "annotations")  # compared in lower case
 LINES = frozenset({".jsonl", ".ndjson"})  # one JSON value a line
 MOST_TRIED = 20  # LabelMe writes one file a photo
 LABEL_STUDIO_NOTES = {"categories", "info"}  # beside its YOLO exports, without labels
+NO_LABELS = frozenset({SYNTH_MARKER, PROVENANCE_NAME})  # files that we write
 SYNTH_TRUTH = {"fps", "frame_count", "parts"}  # of the video of `graftline synth`
 FIX_DAMAGED = "Export it again, or remove it if it holds no labels."
 FIX_UNKNOWN = "None needed if it holds no labels; otherwise export them as COCO."
@@ -36,7 +38,7 @@ def is_searched(root: Path, path: Path) -> bool:
 
 def _is_json(path: Path) -> bool:
     # macOS writes metadata beside each file, as `._train.json`.
-    is_metadata = path.name.startswith("._") or path.name == SYNTH_MARKER
+    is_metadata = path.name.startswith("._") or path.name in NO_LABELS
     return path.suffix.lower() == ".json" and not is_metadata
 
 

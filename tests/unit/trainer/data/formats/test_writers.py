@@ -9,16 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.errors import DatasetError
+from models.label_files import LabelledBox, LabelledPicture
 from tests.examples import example_count
 from trainer.data.formats.recognize import read_annotations
 from trainer.data.formats.rows import Annotations
-from trainer.data.formats.writers import (
-    LabelledBox,
-    LabelledPicture,
-    write_coco,
-    write_cvat,
-    write_label_studio,
-)
+from trainer.data.formats.writers import write_coco, write_cvat, write_label_studio
 from trainer.data.formats.xml_tree import read_xml
 
 Write = Callable[[Path, Sequence[LabelledPicture]], None]
