@@ -5,7 +5,7 @@ This file only lists the verbs. Each verb names a module; the module offers
 when its verb is given, so that ``graftline --help`` imports no library.
 
 Exit codes (see ``models/errors.py``): 0 done; 1 a bug in Graftline; 2 wrong usage;
-3 to 9 an expected failure, one code for each class; 130 Ctrl-C; 141 the reader of
+3 to 10 an expected failure, one code for each class; 130 Ctrl-C; 141 the reader of
 stdout has closed it. A verb whose extra is not installed ends with 3: the installation
 is the operator's configuration.
 """
@@ -236,6 +236,21 @@ VERBS: Final[tuple[Verb, ...]] = (
         "dashboard",
         "collect alerts and show them on a page",
         is_service=True,
+    ),
+    Verb(
+        VerbGroup.FLOOR,
+        "dashboard-user",
+        "dashboard.cli_access",
+        "dashboard",
+        "add, list or remove who may log in to that page",
+        actions=("add", "list", "remove", "password"),
+    ),
+    Verb(
+        VerbGroup.FLOOR,
+        "verify-audit",
+        "dashboard.cli_access",
+        "dashboard",
+        "check that its audit trail was not changed",
     ),
 )
 

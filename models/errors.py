@@ -8,6 +8,7 @@
     * DeliveryError     7 - the broker refused, or cannot be reached
     * InstallError      8 - a package cannot be put on the line PC
     * TrainingError     9 - weights, output folder, or diverged
+    * AuditError       10 - the audit trail of the dashboard was changed
 
 The number is the exit code of the command. 1 is a bug in Graftline, 2 wrong usage,
 130 Ctrl-C. Adapters translate errors of libraries with ``from exc``.
@@ -86,3 +87,9 @@ class TrainingError(GraftlineError):
     """Weights are missing or wrong, the output cannot be written, or it diverged."""
 
     exit_code = 9
+
+
+class AuditError(GraftlineError):
+    """The audit trail of the dashboard was changed, or entries are missing."""
+
+    exit_code = 10

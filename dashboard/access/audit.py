@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select
 
 from dashboard.history.tables.audit import entries
 from dashboard.status import now_ms
@@ -26,9 +26,6 @@ def append(
         subject: Id of what was changed.
         details: What JSON can hold.
     """
-    if connection.dialect.name == "postgresql":
-        # SQLite has one writer at a time; here two could chain to the same entry.
-        connection.execute(text("LOCK TABLE audit IN EXCLUSIVE MODE"))
     last = connection.execute(
         select(entries.c.n, entries.c.digest).order_by(entries.c.n.desc()).limit(1)
     ).first()

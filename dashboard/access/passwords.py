@@ -12,6 +12,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from dashboard.access.secrets import new_secret
 from models.errors import ConfigError
 
 PASSWORD_MIN_CHARS: Final = 10
@@ -91,9 +92,10 @@ class Passwords:
         """
         with self._turn():
             if self._of_no_user is None:
-                self._of_no_user = self._hasher.hash("of no user")
+                self._of_no_user = self._hasher.hash(new_secret())
             try:
-                self._hasher.verify(hashed or self._of_no_user, _same_form(password))
+                compared = self._of_no_user if hashed is None else hashed
+                self._hasher.verify(compared, _same_form(password))
             except (VerificationError, InvalidHashError):
                 return False
             return hashed is not None

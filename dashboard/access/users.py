@@ -115,7 +115,7 @@ def remove_user(connection: Connection, by: str, name: str) -> None:
     Raises:
         ConfigError: There is no such user, or the others would have no admin.
     """
-    account = _required(connection, name)
+    account = require_user(connection, name)
     others = [each for each in list_users(connection) if each.id != account.id]
     if others:
         _require_admin(others)
@@ -131,7 +131,7 @@ def set_role(connection: Connection, by: str, name: str, role: Role) -> None:
     Raises:
         ConfigError: There is no such user, or no admin would be left.
     """
-    account = _required(connection, name)
+    account = require_user(connection, name)
     if role < Role.ADMIN:
         _require_admin(
             [each for each in list_users(connection) if each.id != account.id]
@@ -154,7 +154,7 @@ def set_password(
     Raises:
         ConfigError: There is no such user.
     """
-    account = _required(connection, name)
+    account = require_user(connection, name)
     replace_hash(connection, account, password)
     ended = (sessions.c.user_id == account.id) & (sessions.c.digest != keep)
     connection.execute(delete(sessions).where(ended))
@@ -183,7 +183,12 @@ def role_of(name: str) -> Role:
     return Role[name.upper()]
 
 
-def _required(connection: Connection, name: str) -> Account:
+def require_user(connection: Connection, name: str) -> Account:
+    """Return a user.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
     account = find_user(connection, name)
     if account is None:
         raise ConfigError(

@@ -73,6 +73,8 @@ graftline service --config edge.toml
 graftline broker-config --out broker
 graftline doctor --config edge.toml
 timeout -s INT 20 graftline run --config edge.toml
+graftline dashboard-user add ann --role admin --password-file password
+graftline verify-audit --config dashboard.toml
 timeout -s INT 8 graftline dashboard --config dashboard.toml
 """
 
@@ -158,6 +160,7 @@ def test_no_verb_contacts_anything(tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text(EDGE_TOML)
     (tmp_path / "dashboard.toml").write_text(DASHBOARD_TOML)
     (tmp_path / "plant.toml").write_text(PLANT_TOML)
+    (tmp_path / "password").write_text("four random words here\n")
     command = tmp_path / "graftline"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m graftline "$@"\n')
     command.chmod(0o755)

@@ -43,7 +43,8 @@ VERBS_BY_USER = {
         )
     ],
     "on the shop floor, for all lines": [
-        *("wheelhouse", "provision", "fleet", "broker-config", "dashboard")
+        *("wheelhouse", "provision", "fleet", "broker-config"),
+        *("dashboard", "dashboard-user", "verify-audit"),
     ],
 }
 

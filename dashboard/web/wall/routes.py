@@ -83,6 +83,7 @@ class Wall:
                 )
             return alarm_by_id(connection, alarm_id)
 
+    @needs(Role.VIEWER)
     def home(self, request: Request) -> Response:
         """``GET /``: leads to the wall."""
         query = request.url.query
