@@ -83,6 +83,8 @@ SKELETON = {
     "dashboard/cli.py": "",
     "dashboard/cli_access.py": "",
     "dashboard/access/__init__.py": "",
+    "dashboard/alarms/__init__.py": "",
+    "dashboard/alarms/rules.py": "",
     "dashboard/ingest/__init__.py": "",
     "dashboard/ingest/mqtt.py": "import models.mqtt_session",
     "dashboard/web/__init__.py": "",

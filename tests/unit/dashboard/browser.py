@@ -57,7 +57,7 @@ class SimBrowser:
         return self.post("/api/login", {"name": name, "password": password})
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope |= {"client": (self.address, 1), "scheme": self.scheme}
+        scope.update(client=(self.address, 1), scheme=self.scheme)
         await self.app(scope, receive, send)
 
     def _sent(self, headers: dict[str, str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def write_again(connection: Connection, first: int) -> None:
     rows = connection.execute(select(entries).order_by(entries.c.n)).mappings().all()
     previous = rows[first - 2]["digest"] if first > 1 else ""
     for row in rows[first - 1 :]:
-        previous = audit.entry_digest(previous, row)
+        previous = audit.entry_digest(previous, dict(row))
         changed = update(entries).where(entries.c.n == row["n"])
         connection.execute(changed.values(digest=previous))
 

@@ -28,7 +28,7 @@ def backoff(clock: SimClock) -> LoginBackoff:
 
 def failures(backoff: LoginBackoff, clock: SimClock, count: int) -> list[float]:
     """Fail as soon as it is allowed; return the waits."""
-    waits = []
+    waits: list[float] = []
     for _ in range(count):
         if wait := backoff.begin(ANN):
             clock.pass_s(wait + 0.01)

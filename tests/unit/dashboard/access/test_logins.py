@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from dashboard.access import users
 from dashboard.access.backoff import FREE_BY_ADDRESS, FREE_BY_NAME
-from dashboard.access.logins import require_users
+from dashboard.access.logins import Credentials, require_users
 from dashboard.access.passwords import Passwords, TooManyLoginsError
 from dashboard.access.roles import Role
 from dashboard.access.secrets import csrf_token, digest_of
@@ -362,7 +362,7 @@ def test_live_events_end_after_the_logout(
     async def log_out() -> None:
         while not plant.hub.viewers:  # noqa: ASYNC110 - the hub has no event
             await asyncio.sleep(0)
-        identity = plant.logins.identify(identify.Credentials(browser.session))
+        identity = plant.logins.identify(Credentials(browser.session))
         assert identity is not None
         plant.logins.log_out(identity, everywhere=False)
 
