@@ -27,12 +27,14 @@ from sqlalchemy import (
     Select,
     and_,
     exists,
+    false,
     func,
     or_,
     select,
     tuple_,
 )
 
+from dashboard.history.queries import Json
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.history.shelves import Shelf, is_shelved, shelf_of, shelves_in_force
 from dashboard.history.tables.received import alerts, detections, images
@@ -43,11 +45,10 @@ SCANNED = (200, 2000, 10_000)
 PAGE_MAX_ROWS = 200
 LISTED_DETECTIONS = 40
 
-Json = dict[str, Any]
 Direction = Literal["older", "newer"]
 
 
-class Key(NamedTuple):
+class ListKey(NamedTuple):
     """Place in the list."""
 
     happened_ms: int
@@ -72,6 +73,7 @@ class AlertFilter:
         verdicts: Any of these; ``NONE`` = not judged.
         since_ms: Happened then or later, UTC.
         until_ms: Happened before.
+        shifts: Happened within one of these spans (start, end), UTC; None = always.
     """
 
     sites: tuple[str, ...] = ()
@@ -86,6 +88,7 @@ class AlertFilter:
     shelved: Shelved = Shelved.NO
     since_ms: int | None = None
     until_ms: int | None = None
+    shifts: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +97,19 @@ class Found:
 
     Attributes:
         alerts: In the order of the request.
-        resume: Key to continue at; None = there are no more.
+        resume: ListKey to continue at; None = there are no more.
         newest: Largest cursor ``n`` of the history that was read.
     """
 
     alerts: list[Json]
-    resume: Key | None
+    resume: ListKey | None
     newest: int
 
 
 @dataclass(slots=True)
 class _Matches:
     rows: list[RowMapping] = field(default_factory=list)
-    resume: Key | None = None
+    resume: ListKey | None = None
 
 
 class AlertSearch:
@@ -126,7 +129,7 @@ class AlertSearch:
         wanted: AlertFilter,
         limit: int,
         *,
-        start: Key | None = None,
+        start: ListKey | None = None,
         direction: Direction = "older",
     ) -> Found:
         """Return a page of alerts.
@@ -166,7 +169,7 @@ class AlertSearch:
         if len(rows) > limit:
             rows = rows[:limit]
             reached = rows[-1]["n"]
-        resume = Key(0, reached) if reached < newest else None
+        resume = ListKey(0, reached) if reached < newest else None
         return Found([self._listed(row) for row in rows], resume, reached)
 
     def ids(self, wanted: AlertFilter, newest: int, most: int) -> list[str]:
@@ -178,7 +181,7 @@ class AlertSearch:
         """
         columns = select(alerts.c.n, alerts.c.id, alerts.c.happened_ms)
         found: list[str] = []
-        start: Key | None = None
+        start: ListKey | None = None
         while True:
             matches = self._search(
                 *(wanted, most - len(found), start, "older", columns, SCANNED[-1:]),
@@ -195,6 +198,16 @@ class AlertSearch:
         row = self._connection.execute(query).mappings().first()
         return self._listed(row, is_alone=True) if row is not None else None
 
+    def listed(self, event_ids: Sequence[str]) -> list[Json]:
+        """Return some alerts, newest first, whatever filter they pass.
+
+        Args:
+            event_ids: At most ``PAGE_MAX_ROWS``.
+        """
+        query = _with_state(_columns()).where(alerts.c.id.in_(event_ids))
+        rows = self._rows(query.order_by(*_order(alerts, "older")))
+        return [self._listed(row) for row in rows]
+
     def newest(self) -> int:
         """Return the largest cursor ``n``, 0 where there is no alert."""
         return self._connection.scalar(select(func.max(alerts.c.n))) or 0
@@ -203,7 +216,7 @@ class AlertSearch:
         self,
         wanted: AlertFilter,
         limit: int,
-        start: Key | None,
+        start: ListKey | None,
         direction: Direction,
         columns: Select[Any],
         steps: Sequence[int],
@@ -224,7 +237,7 @@ class AlertSearch:
             matches.rows += rows[:missing]
             if len(rows) > missing:
                 last = matches.rows[-1] if matches.rows else None
-                matches.resume = Key(last["happened_ms"], last["n"]) if last else at
+                matches.resume = ListKey(last["happened_ms"], last["n"]) if last else at
                 return matches
             at = self._end_of(wanted, at, direction, scanned)
             if at is None:
@@ -233,12 +246,16 @@ class AlertSearch:
         return matches
 
     def _end_of(
-        self, wanted: AlertFilter, at: Key | None, direction: Direction, scanned: int
-    ) -> Key | None:
+        self,
+        wanted: AlertFilter,
+        at: ListKey | None,
+        direction: Direction,
+        scanned: int,
+    ) -> ListKey | None:
         """Return the key of the last alert that was looked at; None = no more."""
         query = _window(wanted, at, direction).offset(scanned - 1).limit(1)
         row = self._connection.execute(query).first()
-        return Key(row.happened_ms, row.n) if row is not None else None
+        return ListKey(row.happened_ms, row.n) if row is not None else None
 
     def _conditions(self, wanted: AlertFilter) -> list[ColumnElement[bool]]:
         """Return what every alert must fulfil, in a query joined with its state."""
@@ -253,6 +270,10 @@ class AlertSearch:
         ):
             if values and column is not None:
                 conditions.append(column.in_(values))
+        if wanted.shifts is not None:
+            at = alerts.c.happened_ms
+            spans = [and_(at >= start, at < end) for start, end in wanted.shifts]
+            conditions.append(or_(false(), *spans))
         if wanted.labels:
             is_here = detections.c.n == alerts.c.n
             is_wanted = detections.c.label.in_(wanted.labels)
@@ -330,7 +351,7 @@ def _with_state(query: Select[Any]) -> Select[Any]:
 
 
 def _window(
-    wanted: AlertFilter, at: Key | None, direction: Direction
+    wanted: AlertFilter, at: ListKey | None, direction: Direction
 ) -> Select[tuple[int, int]]:
     """Return a query of the next keys, by the index that fits the filter best."""
     source: FromClause = alerts

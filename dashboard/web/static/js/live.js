@@ -34,7 +34,8 @@ let hiddenTimer = null;
  * Call a function at each event.
  *
  * "state": the collector's state; with cameras also all stations. "alert": an alert,
- * or its picture has arrived; its n is the cursor. "reset": too much was missed, load
+ * or its picture has arrived; its n is the cursor. "review": the ids of alerts that
+ * somebody has reviewed. "reset": too much was missed, load
  * again. "connection": the return value of connection() has changed.
  */
 export function on(kind, listener) {
@@ -93,7 +94,7 @@ function open() {
   if (!is.cameras) query.set("cameras", "0");
   const source = new EventSource(`/api/events?${query}`);
   stream = source;
-  for (const kind of ["state", "alert", "reset"]) {
+  for (const kind of ["state", "alert", "review", "reset"]) {
     source.addEventListener(kind, (event) => {
       if (source !== stream) return;
       streamAt = performance.now();

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.history.alert_search import AlertFilter, AlertSearch, Found, Key
+from dashboard.history.alert_search import AlertFilter, AlertSearch, Found, ListKey
 from dashboard.history.database import Database
 from models.topics import StationTopics
 from tests.examples import example_count
@@ -28,7 +28,7 @@ class Plant:
         self.file = HistoryFile(folder)
         self.database = Database(self.file.path)
         self.seqs = {PRESS: 0, SECOND: 0}
-        self.alerts: list[tuple[Key, StationTopics, str]] = []
+        self.alerts: list[tuple[ListKey, StationTopics, str]] = []
 
     def commit(self, ages_s: list[int], station: StationTopics, label: str) -> None:
         records = []
@@ -42,9 +42,9 @@ class Plant:
             )
             records.append(alert_record(event))
         for n, age_s in zip(self.file.record(*records).alerts, ages_s, strict=True):
-            self.alerts.append((Key(NOW_MS - age_s * 1000, n), station, label))
+            self.alerts.append((ListKey(NOW_MS - age_s * 1000, n), station, label))
 
-    def expected(self, wanted: AlertFilter) -> list[Key]:
+    def expected(self, wanted: AlertFilter) -> list[ListKey]:
         """Return the keys of all alerts that pass, by looking at each."""
         found = [
             key
@@ -63,7 +63,7 @@ class Reader:
 
     def __init__(self, plant: Plant, wanted: AlertFilter, limit: int) -> None:
         self.plant, self.wanted, self.limit = plant, wanted, limit
-        self.rows: set[Key] = set()
+        self.rows: set[ListKey] = set()
         first = self._ask(lambda search: search.page(wanted, limit))
         self.cursor, self.resume = first.newest, first.resume
         self._take(first)
@@ -74,7 +74,7 @@ class Reader:
             return answer
 
     def _take(self, found: Found) -> None:
-        keys = [Key(each["happened_ms"], each["n"]) for each in found.alerts]
+        keys = [ListKey(each["happened_ms"], each["n"]) for each in found.alerts]
         assert len(set(keys)) == len(keys)
         self.rows.update(keys)
 
@@ -101,7 +101,7 @@ class Reader:
             before = self.cursor
             self.arrived()
 
-    def shown(self) -> list[Key]:
+    def shown(self) -> list[ListKey]:
         """Return the rows of the list; what is beyond the oldest page comes later."""
         rows = sorted(self.rows, reverse=True)
         if self.resume is None:

@@ -1,0 +1,312 @@
+"""The pages of alerts in a real browser, behind a real broker."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from tests.simulators.broker import Broker
+from tests.simulators.dashboard_process import DashboardProcess
+from tests.simulators.station import SimStation, detection, picture
+from tests.waiting import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+CHROMIUM_ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--disable-sync",
+]
+LIMIT_MS = 15_000
+HOSTILE = '<img src=x onerror="window.hacked=1">'
+JPEG = picture(1)
+PLACES = [(40.0 + 90 * n, 40.0, 100.0 + 90 * n, 90.0) for n in range(6)]
+
+
+class Plant:
+    """A dashboard, a station, and the pages that are open."""
+
+    def __init__(self, folder: Path, browser: Browser) -> None:
+        self.broker = Broker(folder)
+        self.dashboard = DashboardProcess(folder, self.broker.port)
+        self.browser = browser
+        self.complaints: list[str] = []
+        self.pages: list[Page] = []
+
+    def start(self) -> None:
+        self.broker.start()
+        self.dashboard.start().wait_connected()
+        self.station = SimStation(self.broker.port)
+
+    def stop(self) -> None:
+        self.station.close()
+        self.dashboard.__exit__()
+        self.broker.__exit__(None, None, None)
+
+    def open(
+        self,
+        path: str = "/alerts",
+        width: int = 1280,
+        height: int = 800,
+        lang: str = "en",
+    ) -> Page:
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, locale=lang
+        )
+        self.dashboard.log_in(context)
+        page = context.new_page()
+        page.set_default_timeout(LIMIT_MS)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                self.complaints.append(said.text) if said.type == "error" else None
+            ),
+        )
+        self.pages.append(page)
+        page.goto(self.dashboard.url + path)
+        return page
+
+    def alerts(self, label: str, count: int, *, apart: bool = True) -> list[str]:
+        """Publish alerts of one class, and wait until they are in the history."""
+        ids = []
+        for n in range(count):
+            box = PLACES[n % len(PLACES)] if apart else PLACES[0]
+            part = f"{label}-{n}"
+            event = self.station.alert(
+                "top", detection(label, 0.9, box), jpeg=JPEG, part_id=part
+            )
+            ids.append(event.id)
+        until(
+            lambda: self.station.is_acknowledged(self.station.seq),
+            "the alerts are in the history",
+            LIMIT_MS / 1000,
+        )
+        return ids
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    expect.set_options(timeout=LIMIT_MS)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS
+        )
+        found = Plant(tmp_path_factory.mktemp("plant"), chromium)
+        found.start()
+        yield found
+        found.stop()
+        chromium.close()
+
+
+@pytest.fixture(autouse=True)
+def _pages_are_sound(plant: Plant) -> Iterator[None]:
+    yield
+    for page in plant.pages:
+        page.close()
+    plant.pages.clear()
+    complaints, plant.complaints = plant.complaints, []
+    assert not complaints
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("#alerts .alert-row:visible")
+
+
+def titles(page: Page) -> Locator:
+    return page.locator("#alerts .alert-row:visible .row-title")
+
+
+def test_alert_appears_live_and_only_where_the_filter_wants_it(plant: Plant) -> None:
+    wanted, other = plant.open("/alerts?class=dent"), plant.open("/alerts?class=hole")
+    expect(wanted.locator("#live")).to_have_attribute("data-live", "yes")
+    expect(other.locator("#live")).to_have_attribute("data-live", "yes")
+    plant.alerts("dent", 2)
+    expect(titles(wanted)).to_have_text(["dent", "dent"])
+    row = rows(wanted).first
+    expect(row).to_contain_text("line-1 / press-1 / top")
+    expect(row.locator(".row-date")).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d UTC$"))
+    expect(row.locator("rect.box")).to_have_count(1)
+    plant.alerts("hole", 1)
+    expect(titles(other)).to_have_text(["hole"])
+    expect(rows(wanted)).to_have_count(2)
+
+
+def test_filter_is_a_url_that_the_back_button_knows(plant: Plant) -> None:
+    plant.alerts("filtered", 1)
+    page = plant.open()
+    page.locator("#filters [name=class]").fill("filtered")
+    page.locator("#filters [name=class]").press("Enter")
+    expect(page).to_have_url(f"{plant.dashboard.url}/alerts?class=filtered")
+    expect(titles(page)).to_have_text(["filtered"])
+    page.locator("#filters [name=verdict]").select_option("real-defect")
+    expect(page).to_have_url(re.compile("class=filtered&verdict=real-defect$"))
+    expect(page.locator("#no-alerts")).to_be_visible()
+    page.go_back()
+    expect(titles(page)).to_have_text(["filtered"])
+    shared = plant.open("/alerts?class=filtered")
+    expect(titles(shared)).to_have_text(["filtered"])
+
+
+def test_new_alerts_wait_while_somebody_reads_further_down(plant: Plant) -> None:
+    plant.alerts("many", 60)
+    page = plant.open("/alerts?class=many&group=no")
+    expect(rows(page)).to_have_count(50)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(rows(page)).to_have_count(60)  # the older page came by itself
+    row = rows(page).nth(55)
+    place = row.bounding_box()
+    plant.alerts("many", 3)
+    expect(page.locator("#new-bar")).to_have_text("3 new alerts")
+    assert row.bounding_box() == place  # what is read does not move
+    page.locator("#new-bar").click()
+    expect(rows(page)).to_have_count(63)
+    assert page.evaluate("scrollY") == 0
+    numbers = page.eval_on_selector_all(
+        "#alerts .alert-row", "all => all.map(each => Number(each.dataset.n))"
+    )
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_alerts_of_one_tool_are_one_row_that_opens(plant: Plant) -> None:
+    plant.alerts("tool", 5, apart=False)
+    page = plant.open("/alerts?class=tool")
+    expect(rows(page)).to_have_count(1)
+    expect(page.get_by_role("button", name="5 alerts")).to_be_visible()
+    plant.alerts("tool", 1, apart=False)
+    page.get_by_role("button", name="6 alerts").click()
+    expect(rows(page)).to_have_count(6)
+
+
+def test_alert_is_acknowledged_and_judged_by_one_key_each(plant: Plant) -> None:
+    (event_id,) = plant.alerts("keys", 1)
+    page = plant.open("/alerts?class=keys")
+    other = plant.open(f"/alerts/{event_id}")
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    expect(rows(page).locator(".badge")).to_have_text(["Acknowledged by local"])
+    # The other page shows it without being loaded again.
+    expect(other.locator("#badges .badge")).to_have_text(["Acknowledged by local"])
+    page.keyboard.press("1")
+    expect(rows(page).locator(".badge").first).to_have_text("Real defect")
+    other.bring_to_front()
+    other.keyboard.press("2")
+    expect(other.locator("#badges .badge").first).to_have_text("False alarm")
+    expect(other.locator("#reviews li b")).to_have_text(
+        ["False alarm", "Real defect", "Acknowledged"]
+    )
+    expect(rows(page).locator(".badge").first).to_have_text("False alarm")
+    other.keyboard.press("3")
+    other.locator("#class-dialog [name=label]").fill("crack")
+    other.keyboard.press("Enter")
+    expect(other.locator("#badges .badge").first).to_have_text("Is crack")
+    other.keyboard.press("c")
+    other.locator("#comment-dialog textarea").fill(HOSTILE)
+    other.get_by_role("button", name="Save").click()
+    expect(other.locator("#reviews li b").first).to_have_text(HOSTILE)
+    assert other.evaluate("window.hacked") is None
+    other.keyboard.press("?")
+    expect(other.locator("#keys-dialog")).to_be_visible()
+
+
+def test_selection_and_whole_filter_are_changed_at_once(plant: Plant) -> None:
+    plant.alerts("bulk", 5)
+    page = plant.open("/alerts?class=bulk&group=no")
+    boxes = page.locator("#alerts input[type=checkbox]")
+    boxes.nth(0).check()
+    boxes.nth(2).check()
+    expect(page.locator("#selected")).to_have_text("2 selected")
+    page.locator("#selection").get_by_role("button", name="False alarm").click()
+    expect(page.locator("#alerts .badge")).to_have_text(["False alarm"] * 2)
+    page.locator("#select-all").click()
+    expect(page.locator("#bulk-count")).to_have_text("5 alerts pass this filter.")
+    page.locator("#bulk-dialog").get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("#toast")).to_have_text("5 alerts changed")
+    expect(page.locator("#alerts .badge", has_text="Acknowledged")).to_have_count(5)
+
+
+def test_shelf_hides_what_it_covers_until_it_is_ended(plant: Plant) -> None:
+    page = plant.open("/alerts?class=shelf")
+    page.keyboard.press("s")
+    dialog = page.locator("#shelf-dialog")
+    expect(dialog.locator("[name=label]")).to_have_value("shelf")
+    dialog.locator("[name=reason]").fill("tool change")
+    dialog.get_by_role("button", name="Shelve now").click()
+    expect(page.locator(".notice")).to_contain_text("1 shelf is in force")
+    plant.alerts("shelf", 1)
+    shown = plant.open("/alerts?class=shelf&shelved=all")
+    expect(rows(shown).locator(".badge")).to_have_text(["On a shelf"])
+    expect(rows(page)).to_have_count(0)
+    page.locator("#open-shelf").click()
+    expect(page.locator("#shelves li")).to_contain_text("tool change")
+    page.locator("#shelves").get_by_role("button", name="End").click()
+    expect(rows(page)).to_have_count(1)
+
+
+@pytest.mark.fault(68)
+def test_hostile_text_is_shown_as_text(plant: Plant) -> None:
+    event = plant.station.alert("top", detection(HOSTILE), part_id="</script><b>x")
+    page = plant.open(f"/alerts?class={quote(HOSTILE)}")
+    expect(titles(page)).to_have_text([HOSTILE])
+    expect(rows(page)).to_contain_text("</script><b>x")
+    titles(page).click()
+    expect(page).to_have_url(re.compile(quote(event.id, safe="")))
+    expect(page.locator("h1")).to_contain_text(HOSTILE)
+    expect(page.locator(".found-label")).to_have_text(HOSTILE)
+    expect(page.locator("#canvas .box-label")).to_contain_text(HOSTILE)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_picture_is_zoomed_by_wheel_and_keys(plant: Plant) -> None:
+    ids = plant.alerts("zoom", 2)
+    page = plant.open(f"/alerts/{ids[1]}?class=zoom")
+    zoom = page.locator("#zoom")
+    expect(zoom).to_have_text("100 %")
+    page.locator("#viewer").hover()
+    page.mouse.wheel(0, -400)
+    expect(zoom).not_to_have_text("100 %")
+    page.keyboard.press("0")
+    expect(zoom).to_have_text("100 %")
+    page.keyboard.press("z")
+    expect(zoom).not_to_have_text("100 %")
+    page.keyboard.press("b")
+    expect(page.locator("#canvas .boxes")).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(quote(ids[0], safe="")))
+    expect(page.locator("#canvas .picture")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(f"{plant.dashboard.url}/alerts?class=zoom")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "lang"), [(390, 844, "de"), (1280, 800, "en")]
+)
+def test_pages_fit_the_screen_and_are_accessible(
+    plant: Plant, width: int, height: int, lang: str
+) -> None:
+    long = "a-very-long-class-name-that-somebody-gave-to-a-defect" * 2
+    event = plant.station.alert("top", detection(long), part_id="part-" + "9" * 100)
+    until(
+        lambda: plant.station.is_acknowledged(plant.station.seq),
+        "the alert is in the history",
+        LIMIT_MS / 1000,
+    )
+    for path in (f"/alerts?class={long}", f"/alerts/{event.id}"):
+        page = plant.open(path, width, height, lang)
+        expect(page.locator("html")).to_have_attribute("lang", lang)
+        expect(page.get_by_text(long).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (each["id"], each["nodes"][0]["html"])
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
+        assert not serious
