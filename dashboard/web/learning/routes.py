@@ -72,6 +72,7 @@ class Learning:
     def __init__(self, site: Site) -> None:
         self._site = site
 
+    @needs(Role.VIEWER)
     def page(self, request: Request) -> Response:
         """``GET /learning``: the queue."""
         wanted, values = self._filter(request)
@@ -106,6 +107,7 @@ class Learning:
             may_export=user is not None and user.role >= Role.ENGINEER,
         )
 
+    @needs(Role.VIEWER)
     def list_json(self, request: Request) -> Response:
         """``GET /api/learning``: the queue as JSON; the query is that of the page."""
         wanted, _ = self._filter(request)

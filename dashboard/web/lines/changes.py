@@ -252,6 +252,7 @@ class LineChanges:
         url = f"/api/lines/{_name(topics)}/pictures/{body.camera}?at={picture.at_ms}"
         return as_json({"url": url, "at_ms": picture.at_ms})
 
+    @needs(Role.VIEWER)
     def picture(self, request: Request) -> Response:
         """``GET /api/lines/{station}/pictures/{camera}``: the last one, JPEG."""
         topics = topics_of(request)

@@ -27,7 +27,7 @@ from dashboard.web.lines.changes import LineChanges, topics_of
 from dashboard.web.lines.pictures import LivePictures
 from dashboard.web.lines.view import LinesReader, StationView, place_of
 from dashboard.web.lines.wording import Wording
-from dashboard.web.permissions import user_of
+from dashboard.web.permissions import needs, user_of
 from dashboard.web.site import Site
 
 HOURS = (8, 24, 72, 168)
@@ -42,6 +42,7 @@ class LinePages:
     def __init__(self, site: Site, pictures: LivePictures) -> None:
         self._site, self._pictures = site, pictures
 
+    @needs(Role.VIEWER)
     def overview(self, request: Request) -> Response:
         """``GET /lines``: every line PC with its cameras."""
         hours, at_ms = _hours(request), now_ms()
@@ -66,6 +67,7 @@ class LinePages:
             availability=availability,
         )
 
+    @needs(Role.VIEWER)
     def station(self, request: Request) -> Response:
         """``GET /lines/SITE/LINE/STATION``: one line PC."""
         hours, at_ms = _hours(request), now_ms()
@@ -117,6 +119,7 @@ class LinePages:
                 "words": self._wording(request, at_ms, read_settings(connection)),
             }
 
+    @needs(Role.VIEWER)
     def all_json(self, request: Request) -> Response:
         """``GET /api/lines?hours=24``: every line PC with its cameras, as JSON."""
         hours, at_ms = _hours(request), now_ms()
@@ -128,6 +131,7 @@ class LinePages:
             {"now_ms": at_ms, "hours": hours, "stations": [*map(_as_json, views)]}
         )
 
+    @needs(Role.VIEWER)
     def one_json(self, request: Request) -> Response:
         """``GET /api/lines/SITE/LINE/STATION``: one line PC, as JSON."""
         hours, at_ms = _hours(request), now_ms()
