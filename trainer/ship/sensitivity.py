@@ -62,7 +62,7 @@ def rank_layers(
     exact = _outputs(model, images)
     ranked = []
     for done, layer in enumerate(layers, 1):
-        alone = _outputs(_with_quantized(model, layer, ranges[layer]), images)
+        alone = _outputs(with_quantized(model, {layer: ranges[layer]}), images)
         ranked.append(Sensitivity(layer, detection_noise(exact, alone)))
         on_layer(done, len(layers))
     return sorted(ranked, key=lambda entry: -entry.noise)
@@ -82,6 +82,21 @@ def fewest_layers(ranked: Sequence[Sensitivity], share: float) -> tuple[str, ...
         chosen.append(entry.layer)
         wanted -= entry.noise
     return tuple(chosen)
+
+
+def fewest_passing(least: int, most: int, passes: Callable[[int], bool]) -> int:
+    """Return the smallest count that passes, by bisection; ``most`` is not tried.
+
+    >>> fewest_passing(3, 26, lambda count: count >= 10)
+    10
+    """
+    while least < most:
+        middle = (least + most) // 2
+        if passes(middle):
+            most = middle
+        else:
+            least = middle + 1
+    return most
 
 
 def input_ranges(int8_path: Path) -> InputRanges:
@@ -149,14 +164,23 @@ def _outputs(model: onnx.ModelProto, images: Sequence[FloatArray]) -> list[Float
     ]
 
 
-def _with_quantized(
-    model: onnx.ModelProto, layer: str, limits: ValueRange
-) -> onnx.ModelProto:
-    """Return the graph with one convolution calculated as in INT8."""
+def with_quantized(model: onnx.ModelProto, ranges: InputRanges) -> onnx.ModelProto:
+    """Return the graph with some convolutions calculated as in INT8.
+
+    Args:
+        model: Not changed.
+        ranges: Of the inputs of these convolutions.
+    """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
+    for layer, limits in ranges.items():
+        _quantize_layer(changed.graph, layer, limits)
+    return changed
+
+
+def _quantize_layer(graph: onnx.GraphProto, layer: str, limits: ValueRange) -> None:
     position, node = next(
-        (i, node) for i, node in enumerate(changed.graph.node) if node.name == layer
+        (i, node) for i, node in enumerate(graph.node) if node.name == layer
     )
     names = [f"{layer}/{part}" for part in ("scale", "zero", "whole", "rounded")]
     scale, zero, whole, rounded = names
@@ -165,7 +189,7 @@ def _with_quantized(
     origin = np.round(-low / step).astype(np.uint8)
     if step.size == 1:  # depthwise layers have one scale for each channel instead
         step, origin = step.reshape(()), origin.reshape(())
-    changed.graph.initializer.extend(
+    graph.initializer.extend(
         (numpy_helper.from_array(step, scale), numpy_helper.from_array(origin, zero))
     )
     source = node.input[0]
@@ -174,13 +198,12 @@ def _with_quantized(
         onnx.helper.make_node("DequantizeLinear", [whole, scale, zero], [rounded]),
     )
     node.input[0] = rounded
-    for tensor in changed.graph.initializer:
+    for tensor in graph.initializer:
         if tensor.name == node.input[1]:
             weights = _rounded_weights(numpy_helper.to_array(tensor))
             tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
     for offset, added in enumerate(steps):
-        changed.graph.node.insert(position + offset, added)
-    return changed
+        graph.node.insert(position + offset, added)
 
 
 def _rounded_weights(weights: np.ndarray) -> FloatArray:

@@ -35,8 +35,10 @@ def test_search_without_success_ends_after_layers_were_left_in_float(
     for name in (VariantName.OPENVINO_INT8, VariantName.ONNX_INT8):
         attempts = [line for line in progress if line.startswith(f"quantizing {name}")]
         assert 1 <= len(attempts) <= MOST_ATTEMPTS
-        assert "in float" in attempts[-1]
+        assert any("in float" in line for line in attempts)
         assert results[name].variant is None
         assert "recall loses" in results[name].dropped[0].reason
         assert not (out / MODEL_FILES[name]).exists()
     assert "compared 2 of 2 layers" in progress
+    # Layers are left in float at once, not after every range of the whole graph.
+    assert "in float" in next(line for line in progress if "attempt 2 of" in line)

@@ -16,6 +16,7 @@ from trainer.ship.sensitivity import (
     Sensitivity,
     detection_noise,
     fewest_layers,
+    fewest_passing,
     input_ranges,
     rank_layers,
 )
@@ -89,6 +90,19 @@ def test_fewest_layers_carry_the_share_of_the_noise() -> None:
     assert fewest_layers(ranked, 0.5) == ("a",)
     assert fewest_layers(ranked, 0.75) == ("a", "b")
     assert fewest_layers(ranked, 1) == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("needed", range(3, 28), ids=str)
+def test_bisection_finds_the_smallest_count_that_passes(needed: int) -> None:
+    tried: list[int] = []
+
+    def passes(count: int) -> bool:
+        tried.append(count)
+        return count >= needed
+
+    assert fewest_passing(3, 26, passes) == min(needed, 26)
+    assert len(tried) <= 5
+    assert 26 not in tried  # it is taken in any case
 
 
 def test_layer_in_float_is_not_quantized_in_either_format(
