@@ -1,6 +1,6 @@
 """The search for an INT8 variant that passes the accuracy gate.
 
-The number of attempts is bounded, and each quantizes a graph anew, the slowest part of
+The number of attempts is bounded, and each quantizes a graph again, the slowest part of
 packing. So a second attempt is prepared by what is cheap: where the whole graph loses
 too much, the layers are ranked by how far each moves the detections. The fewest of them
 that carry half of that noise, or as many more as the golden frames need, up to nine
