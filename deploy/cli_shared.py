@@ -14,12 +14,13 @@ from models.shown_text import on_one_line
 
 def print_step(step: str) -> None:
     """Print a step on stderr: stdout holds only the result."""
-    print(on_one_line(step), file=sys.stderr, flush=True)
+    # With its end in one piece: several line PCs are flashed at the same time.
+    print(f"{on_one_line(step)}\n", end="", file=sys.stderr, flush=True)
 
 
 def print_line(text: str) -> None:
     """Print a line of stdout; names of packages and files are not obeyed."""
-    print(on_one_line(text))
+    print(f"{on_one_line(text)}\n", end="")
 
 
 def print_json(report: BaseModel) -> int:

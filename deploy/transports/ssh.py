@@ -130,7 +130,11 @@ def follow(
     answer = run_graftline(target, arguments, limit_s=SILENCE_S, on_line=note)
     if not results:
         raise _refused(target, answer)
-    line = results[-1]
+    return _as_here(results[-1], target)
+
+
+def _as_here(line: ResultLine, target: SshTarget) -> ResultLine:
+    """Return a result of the line PC with the target as the operator wrote it."""
     texts = {each: getattr(line, each) for each in ("message", "why", "fix")}
     return line.model_copy(
         update={key: named_as_here(text, target) for key, text in texts.items()}
@@ -148,7 +152,13 @@ def read_remote_status(target: SshTarget) -> StatusReport:
         report = StatusReport.model_validate_json(answer.output)
     except ValidationError as exc:
         raise _refused(target, answer) from exc
-    return report.model_copy(update={"target": target.name})
+    last = report.last_delivery
+    update = {
+        "target": target.name,
+        "last_delivery": _as_here(last, target) if last else None,
+        "faults": tuple(named_as_here(fault, target) for fault in report.faults),
+    }
+    return report.model_copy(update=update)
 
 
 def read_remote_sbom(target: SshTarget) -> Sbom:

@@ -199,7 +199,10 @@ def explain_answer(target: SshTarget, exit_code: int, errors: str) -> GraftlineE
 
 def named_as_here(text: str, target: SshTarget) -> str:
     """Return a text of the line PC with the target as the operator wrote it."""
-    return text.replace(f"local:{target.slot}", target.name)
+    slot = re.escape(target.slot)
+    # A slot below the home folder is there under its whole path.
+    place = slot if target.slot.startswith("/") else rf"(?:/[^\n]*?/)?{slot}"
+    return re.sub(rf"local:{place}(?![\w/-]|\.\w)", lambda _: target.name, text)
 
 
 def error_of_code(exit_code: int) -> type[GraftlineError]:

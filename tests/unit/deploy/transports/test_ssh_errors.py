@@ -122,6 +122,24 @@ def test_error_of_the_line_pc_is_passed_on_with_the_name_that_is_typed_here() ->
     assert error.fix == "graftline enroll ssh://pc@line-3 --keys DIR"
 
 
+@pytest.mark.parametrize(
+    ("slot", "there"),
+    [("slot", "/home/pc/slot"), ("slot", "slot"), ("a/b c", "/home/pc/a/b c")],
+)
+def test_slot_below_the_home_folder_is_named_as_on_the_workstation(
+    slot: str, there: str
+) -> None:
+    target = SshTarget(f"ssh://line-3/~/{slot}", "", "line-3", None, slot)
+    text = (
+        f"error: local:{there}: not enrolled.\n  local:{there}-2 is another one.\n"
+        f"  Fix: graftline enroll local:{there} --keys DIR\n"
+    )
+    error = explain_answer(target, InstallError.exit_code, text)
+    assert error.what == f"ssh://line-3/~/{slot}: not enrolled."
+    assert error.why == f"local:{there}-2 is another one."
+    assert error.fix == f"graftline enroll ssh://line-3/~/{slot} --keys DIR"
+
+
 def test_slot_that_the_user_may_not_write_is_recognized() -> None:
     text = "error: /srv/slot: the slot cannot be written.\n  Permission denied\n"
     error = explain_answer(TARGET, InstallError.exit_code, text)
