@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.slot_files import SlotFolder
-from tests.command import environment, graftline
+from tests.command import environment, graftline, graftline_here
 from tests.simulators.agent_pc import Workstation
 from tests.simulators.packages import make_package
 from tests.waiting import until
@@ -24,25 +24,30 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "keys"
 
 
-def test_stick_is_written_carried_and_installed(keys: Path, tmp_path: Path) -> None:
+def test_stick_is_written_carried_and_installed(
+    keys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
     first = make_package(tmp_path / "first", build=1)
     second = make_package(tmp_path / "second", build=2)
     stick, slot = tmp_path / "stick", SlotFolder(tmp_path / "line-pc")
     stick.mkdir()
-    made = graftline("keys", "init", "--no-passphrase", cwd=tmp_path)
-    assert made.code == 0, made.errors
-    root = graftline("keys", "show", "--root", "stick/root.json", cwd=tmp_path)
+    Workstation.make(keys)
+    root = graftline_here(capsys, "keys", "show", "--root", "stick/root.json")
     assert root.code == 0, root.errors
-    written = graftline("flash", first.folder, "usb:stick", cwd=tmp_path)
+    written = graftline_here(capsys, "flash", first.folder, "usb:stick")
     assert written.code == 0, written.errors
     assert "graftline agent --slot DIR --from STICK" in written.output
 
     take = ("agent", "--slot", "line-pc", "--from", "stick")
-    refused = graftline(*take, cwd=tmp_path)
+    refused = graftline_here(capsys, *take)
     assert refused.code == 8
     assert "not enrolled" in refused.errors
     enroll = ("enroll", "local:line-pc", "--root", "stick/root.json")
-    assert graftline(*enroll, cwd=tmp_path).code == 0
+    assert graftline_here(capsys, *enroll).code == 0
     taken = graftline(*take, cwd=tmp_path)
     assert taken.code == 0, taken.errors
     assert "committed" in taken.output
@@ -57,14 +62,14 @@ def test_stick_is_written_carried_and_installed(keys: Path, tmp_path: Path) -> N
     with (tmp_path / "agent.log").open("wb") as log:
         service = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=log)
     try:
-        again = graftline("flash", second.folder, "usb:stick", cwd=tmp_path)
+        again = graftline_here(capsys, "flash", second.folder, "usb:stick")
         assert again.code == 0, again.errors
         until(
             lambda: slot.package_of(slot.current) == second.sha256,
             (tmp_path / "agent.log").read_text,
             60,
         )
-        busy = graftline("agent", "--slot", "line-pc", "--once", cwd=tmp_path)
+        busy = graftline_here(capsys, "agent", "--slot", "line-pc", "--once")
         assert busy.code == 8
         assert "busy" in busy.errors
     finally:
@@ -73,14 +78,16 @@ def test_stick_is_written_carried_and_installed(keys: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.fault(53)
-def test_two_flashes_of_local_slots_at_once(keys: Path, tmp_path: Path) -> None:
+def test_two_flashes_of_local_slots_at_once(
+    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     package = make_package(tmp_path / "package")
     targets = [f"local:{tmp_path / name}" for name in ("a", "b")]
-    answer = graftline("flash", package.folder, *targets, "--json", cwd=tmp_path)
+    answer = graftline_here(capsys, "flash", package.folder, *targets, "--json")
     assert answer.code == 0, answer.errors
     results = answer.json["results"]
     assert [each["outcome"] for each in results] == ["committed", "committed"]
-    one = graftline("flash", package.folder, *targets[:1], "--json", cwd=tmp_path)
+    one = graftline_here(capsys, "flash", package.folder, targets[0], "--json")
     assert one.json["outcome"] == "already-in-force"
 
 

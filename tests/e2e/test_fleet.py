@@ -1,7 +1,7 @@
 """A fleet of local line PCs: by the command, and twenty slots with a recorded proof."""
 
-import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from deploy.links import locked
 from deploy.results import PackageName, TargetOutcome, TargetResult
 from models.errors import GraftlineError
 from models.package import Package
-from tests.command import graftline
+from tests.command import graftline_here
+from tests.simulators.agent_pc import Workstation
 from tests.simulators.broker import free_port
 from tests.simulators.packages import make_package
 from tests.simulators.sshd import SimSshd
@@ -33,12 +34,26 @@ pc3 = { graftline_target = "local:away/3" }
 """
 
 
-def fleet(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
-    answer = graftline(
-        *("fleet", *words, "--inventory", "plant.toml", "--json"), cwd=folder
-    )
-    assert answer.code in {0, 7, 8}, answer.errors
-    return answer.code, json.loads(answer.output)
+Fleet = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def fleet(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Fleet:
+    """Runs ``graftline fleet`` in a new folder, with its keys."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRAFTLINE_KEYS", str(tmp_path / "keys"))
+
+    def run(*words: str) -> tuple[int, dict[str, Any]]:
+        options = ("--inventory", "plant.toml", "--json")
+        answer = graftline_here(capsys, "fleet", *words, *options)
+        assert answer.code in {0, 7, 8}, answer.errors
+        return answer.code, answer.json
+
+    return run
 
 
 def values(report: dict[str, Any], key: str) -> list[str]:
@@ -47,25 +62,24 @@ def values(report: dict[str, Any], key: str) -> list[str]:
 
 @pytest.mark.slow
 def test_fleet_stops_at_a_failure_goes_on_and_catches_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("GRAFTLINE_KEYS", str(tmp_path / "keys"))
     make_package(tmp_path / "plate")
     (tmp_path / "plant.toml").write_text(PLANT)
     (tmp_path / "pcs").mkdir()
     (tmp_path / "pcs" / "2").write_text("no folder")  # a PC that fails
-    code, report = fleet(tmp_path, "flash", "plate")
+    code, report = fleet("flash", "plate")
     assert (code, report["stopped_by"]) == (8, "pc2")
     assert values(report, "result") == ["good", "bad", "unknown"]
     (tmp_path / "pcs" / "2").unlink()
-    code, report = fleet(tmp_path, "flash", "plate")
+    code, report = fleet("flash", "plate")
     assert (code, values(report, "is_new")) == (7, [False, True, False])
-    code, status = fleet(tmp_path, "status")
+    code, status = fleet("status")
     assert (code, values(status, "state")) == (7, ["good", "good", "unknown"])
     assert status["pcs"][0]["package"]["name"] == "bright-cells"
     (tmp_path / "away").mkdir()
     shutil.copytree(tmp_path / "pcs" / "1", tmp_path / "away" / "3", symlinks=True)
-    code, report = fleet(tmp_path, "flash", "plate")  # its disk came with a model
+    code, report = fleet("flash", "plate")  # its disk came with a model
     assert (code, values(report, "result")) == (0, ["good"] * 3)
     assert not any(values(report, "is_new"))
 
@@ -150,11 +164,10 @@ def test_twenty_slots_of_which_one_is_busy_and_one_is_away(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_fleet_behind_ssh_is_enrolled_flashed_and_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GRAFTLINE_KEYS", str(tmp_path / "keys"))
     make_package(tmp_path / "plate")
-    assert graftline("keys", "init", "--no-passphrase", cwd=tmp_path).code == 0
+    Workstation.make(tmp_path / "keys")
     with SimSshd() as line_pc:
         line_pc.use(monkeypatch)
         (tmp_path / "plant.toml").write_text(
@@ -167,7 +180,7 @@ def test_fleet_behind_ssh_is_enrolled_flashed_and_shown(
             (("flash", "plate"), "result", ["good", "unknown"]),
             (("status",), "state", ["good", "unknown"]),
         ):
-            code, report = fleet(tmp_path, *action)
+            code, report = fleet(*action)
             assert (code, values(report, key)) == (7, expected)
         assert report["pcs"][0]["package"]["name"] == "bright-cells"
         assert "cannot be reached" in report["pcs"][1]["reason"]
