@@ -15,7 +15,7 @@ from deploy.target import FlashTarget
 from deploy.transports.stored_files import StoredFiles
 from deploy.trial import TrialSettings
 from deploy.trust.sources import ReleaseSource
-from deploy.trust.verification import SignedPackage, find_signed
+from deploy.trust.verification import ListedPackage, find_listed
 from models.errors import InstallError
 from models.files import make_folder
 from models.inbox_files import FlashRequest, InboxFolder
@@ -85,7 +85,7 @@ class Installation:
         shutil.rmtree(into, ignore_errors=True)  # of an attempt that was interrupted
         stored = StoredFiles(self.slot.store)
         on_step(f"verify: release {source.name}")
-        signed = find_signed(
+        signed = find_listed(
             self.slot, source, request.package_sha256, stored.find, partial=pool
         )
         installer = self.make_installer(self.target, on_step)
@@ -98,7 +98,7 @@ class Installation:
         return report
 
     def _in_force(
-        self, installer: Installer, signed: SignedPackage
+        self, installer: Installer, signed: ListedPackage
     ) -> FlashReport | None:
         """Return the outcome where nothing is to be done; no file is received then."""
         found = installer.find_in_force(signed.sha256)

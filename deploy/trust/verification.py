@@ -53,12 +53,12 @@ def receive_package(
     """Yield a package that the keys of a slot have signed, complete and verified.
 
     Args:
-        into: See ``SignedPackage.received``.
+        into: See ``ListedPackage.received``.
 
     Raises:
-        GraftlineError: See ``find_signed`` and ``SignedPackage.received``.
+        GraftlineError: See ``find_listed`` and ``ListedPackage.received``.
     """
-    signed = find_signed(
+    signed = find_listed(
         slot,
         release,
         package_sha256,
@@ -72,7 +72,7 @@ def receive_package(
 
 
 @dataclass(frozen=True, slots=True)
-class SignedPackage:
+class ListedPackage:
     """A package in the signed list of a release, whose files were not read yet.
 
     Attributes:
@@ -126,7 +126,7 @@ class SignedPackage:
             _refuse_other_package(self.accepted, package, self.files, release)
 
 
-def find_signed(
+def find_listed(
     slot: SlotFolder,
     release: ReleaseSource | Path,
     package_sha256: str,
@@ -135,7 +135,7 @@ def find_signed(
     partial: Path | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     rate: RateLimit | None = None,
-) -> SignedPackage:
+) -> ListedPackage:
     """Return a package that the keys of a slot have signed; its files are not read.
 
     Args:
@@ -161,7 +161,7 @@ def find_signed(
     with _logged_refusals():
         accepted = _accept(TrustFolder.of(slot), enrolment, source, clock(), rate)
         files = _files_of(accepted, package_sha256, source.name)
-    return SignedPackage(package_sha256, files, accepted, receiver)
+    return ListedPackage(package_sha256, files, accepted, receiver)
 
 
 @contextmanager
