@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need: a real broker, a real browser, what makes system calls
-# fail, the library of GigE Vision cameras with its bindings, an ssh server and client, and the
-# tool that measures what a systemd unit may do.
+# fail, the library of GigE Vision cameras with its bindings, an ssh server and client, the
+# tool that measures what a systemd unit may do, and what makes a fresh Debian.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -13,6 +13,7 @@ has_strace() { has strace; }
 has_systemd_analyze() { has systemd-analyze; }
 has_openssh_server() { has sshd; }
 has_openssh_client() { has ssh && has sftp; }
+has_debootstrap() { has debootstrap; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 as_root=()
@@ -43,7 +44,7 @@ has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | gr
 missing() {
     local program package
     for program in mosquitto chromium strace systemd-analyze openssh-server \
-        openssh-client; do
+        openssh-client debootstrap; do
         "has_${program//-/_}" || echo "$program"
     done
     for package in gir1.2-aravis-0.8 python3-gi; do
@@ -76,6 +77,7 @@ after=$(missing)
         strace) echo "  LEFT OUT: disks that fail, kill -9 at every call of a write" ;;
         chromium) echo "  LEFT OUT: the dashboard in a real browser" ;;
         gir1.2-aravis-0.8 | python3-gi) echo "  LEFT OUT: GigE Vision cameras ($program)" ;;
+        debootstrap) echo "  LEFT OUT: a line PC in a fresh Debian" ;;
         openssh-*) echo "  LEFT OUT: flashing over ssh ($program)" ;;
         systemd-analyze) echo "  LEFT OUT: what the service may do (systemd unit)" ;;
         esac

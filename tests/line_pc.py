@@ -86,14 +86,27 @@ def build_wheel(repository: Path, folder: Path) -> Path:
     return wheel
 
 
+def pack_line_pc(
+    repository: Path, folder: Path, python: str, libc: int
+) -> tuple[Path, Path]:
+    """Pack a wheelhouse; return it, and the wheel of Graftline in it.
+
+    Args:
+        python: Version of the line PC.
+        libc: Its C library is 2.Y.
+    """
+    wheel, wheelhouse = build_wheel(repository, folder), folder / "wheelhouse"
+    target = f"{python},manylinux_2_{libc}_{platform.machine()}"
+    pack_wheelhouse(parse_platform(target), wheelhouse, wheel)
+    return wheelhouse, wheel
+
+
 def install_line_pc(repository: Path, folder: Path) -> LinePc:
     """Pack a wheelhouse and install it, step by step as in the how-to."""
-    wheel = build_wheel(repository, folder)
-    wheelhouse, root = folder / "wheelhouse", folder / "root"
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "glibc 2.36").rpartition(".")[2]
-    target = f"{version},manylinux_2_{libc}_{platform.machine()}"
-    pack_wheelhouse(parse_platform(target), wheelhouse, wheel)
+    wheelhouse, wheel = pack_line_pc(repository, folder, version, int(libc))
+    root = folder / "root"
     options = ["--root", root, "--station", "site/line/station", "--json"]
     command = [*_without_network(), "sh", wheelhouse / "install.sh", *options]
     output = _check(command)
