@@ -202,7 +202,7 @@ def test_silent_camera_is_marked_as_old_until_it_publishes_again(
     expect(tile.locator(".tile-over")).to_be_visible()
     expect(tile.locator(".tile-state")).to_contain_text("Stale")
     expect(tile.locator(".over-age")).to_have_text(re.compile(r"for \d+ s"))
-    expect(tile.locator(".tile-numbers b").first).to_have_text("\u2013")  # no old fps
+    expect(tile.locator(".figure-fps b")).to_have_text("\u2013")  # no old fps
     expect(page.locator("#line-word")).to_contain_text("needs attention")
     screen.station.count()
     expect(tile).to_have_attribute("data-state", "ok")

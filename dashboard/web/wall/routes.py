@@ -29,6 +29,7 @@ from dashboard.web.permissions import needs, user_of
 from dashboard.web.site import Site, read_body
 
 ALARMS_MAX = 500
+NARROWING = ("site", "line", "station", "rotate")  # the charts are of the whole plant
 
 
 class AlarmComment(BaseModel):
@@ -45,8 +46,21 @@ class Wall:
 
     @needs(Role.VIEWER)
     def page(self, request: Request) -> Response:
-        """``GET /wall``: a tile for each camera, live."""
-        return self._site.renderer.page(request, "wall/wall.html", areas=("wall",))
+        """``GET /wall``: a tile for each camera, live.
+
+        ``?site=&line=&station=`` select, each may be repeated; ``kiosk=1`` is for a
+        screen without an operator, ``rotate=30`` shows one line after the other,
+        ``sound=off|alarms|alerts`` and ``flash=1`` need no menu.
+        """
+        asked, user = request.query_params, user_of(request)
+        return self._site.renderer.page(
+            request,
+            "wall/wall.html",
+            areas=("wall",),
+            is_kiosk=asked.get("kiosk") == "1",
+            is_narrowed=any(name in asked for name in NARROWING),
+            is_operator=user is not None and user.role >= Role.OPERATOR,
+        )
 
     @needs(Role.VIEWER)
     def alarms(self, request: Request) -> Response:

@@ -73,11 +73,11 @@ function makeRow(alert, openAlert, isNew) {
         make("span", { class: "row-label" }, labelsOf(alert)),
         make("b", { class: "row-score" }, percent(bestScore(alert))),
       ),
-      make("span", { class: "row-meta" }, `${partOf(alert)} · ${alert.camera}`),
+      make("span", { class: "row-meta" }, `${alert.line} · ${alert.station} · ${alert.camera}`),
       make(
         "span",
         { class: "row-line row-meta" },
-        make("span", {}, timeOfDay(alert.happened_ms), badge ? null : age),
+        make("span", {}, `${partOf(alert)} · ${timeOfDay(alert.happened_ms)}`, badge ? null : age),
         badge,
       ),
     ),

@@ -5,6 +5,7 @@ import { fetchJson } from "../requests.js";
 import { t } from "../texts.js";
 import { count, hourOfDay, oneDigit, percent } from "../words.js";
 
+const SHOWN_MAX = 4; // the page /analysis has all classes
 const VITAL_FEW = 0.8; // Pareto: the few classes that make 80 % of the defects
 
 let minutes = 60;
@@ -109,12 +110,14 @@ function showPareto({ classes, other, total }) {
   const list = byId("pareto");
   const most = classes.length ? classes[0].count : 1;
   let before = 0;
-  const rows = classes.map(({ label, count: found, share }) => {
+  const [shown, rest] = classes.length > SHOWN_MAX + 1 ? [classes.slice(0, SHOWN_MAX), classes.slice(SHOWN_MAX)] : [classes, []];
+  const others = rest.reduce((sum, each) => sum + each.count, other);
+  const rows = shown.map(({ label, count: found, share }) => {
     const isVital = before < VITAL_FEW;
     before = share;
     return bar(label, found, found / most, isVital, percent(share));
   });
-  if (other) rows.push(bar(t("wall.pareto_other"), other, other / most, false, percent(1)));
+  if (others) rows.push(bar(t("wall.pareto_other"), others, others / most, false, percent(1)));
   list.replaceChildren(...rows);
   say(byId("pareto-total"), total ? t("wall.pareto_total", { n: total }) : "");
   byId("no-pareto").hidden = total > 0;

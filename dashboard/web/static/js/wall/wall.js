@@ -1,14 +1,18 @@
-// The wall: cameras, newest alerts and charts, live.
+// The wall: alarms, cameras, newest alerts and charts, live.
 
 import { byId, say, showState } from "../elements.js";
 import { follow, nowMs, on } from "../live.js";
 import { fetchJson } from "../requests.js";
 import { t } from "../texts.js";
 import { count, labelsOf, oneDigit, sharePercent } from "../words.js";
+import { showAlarms, tickAlarms } from "./alarms.js";
 import { addAlerts, clearAlerts, tickAlerts } from "./alerts.js";
 import { loadCharts, wireCharts } from "./charts.js";
 import { openAlert, wireDetail } from "./detail.js";
-import { camerasOf, flash, showTiles, tickTiles, worstOf } from "./tiles.js";
+import { lineNow, rotationOf, startKiosk } from "./kiosk.js";
+import { signal, tickSound, wireSound } from "./sound.js";
+import { isFaulty, worstOf } from "./states.js";
+import { camerasOf, flash, markAlarms, showTiles, tickTiles, wireTiles } from "./tiles.js";
 
 const ALERTS_SHOWN = 50; // the page /alerts has all of them
 const TICK_MS = 500;
@@ -16,18 +20,30 @@ const RETRY_MS = 3_000;
 const CHARTS_EVERY_MS = 15_000;
 const CHARTS_AFTER_ALERT_MS = 1_500;
 
+const parameters = new URLSearchParams(location.search);
+const chosen = { site: parameters.getAll("site"), line: parameters.getAll("line"), station: parameters.getAll("station") };
+const isChosen = Object.values(chosen).some((names) => names.length);
+const rotation = rotationOf(parameters);
+
 let state = null;
+let stations = []; // those that the address selects
+let shown = []; // of these, the line whose turn it is
+let lost = null; // number of lost cameras before
 let newest = 0;
+let waiting = null; // alerts that are not shown yet
 let chartsTimer = null;
 
 function start() {
+  wireTiles(openAlert);
   wireDetail();
-  wireCharts();
+  wireSound(soundOf(parameters));
+  if (!isChosen && !rotation) wireCharts();
+  if (parameters.get("kiosk") === "1") startKiosk();
   on("state", takeState);
   on("alert", takeAlert);
   on("reset", load);
   setInterval(tick, TICK_MS);
-  setInterval(loadCharts, CHARTS_EVERY_MS);
+  if (!isChosen && !rotation) setInterval(loadCharts, CHARTS_EVERY_MS);
   load();
 }
 
@@ -36,53 +52,87 @@ async function load() {
   try {
     const page = await fetchJson(`/api/alerts?limit=${ALERTS_SHOWN}`);
     clearAlerts();
-    addAlerts(page.alerts, openAlert);
+    if (state) showAlerts(page.alerts);
+    else waiting = page.alerts; // the board is shown with the first state
     newest = page.newest;
     follow({ after: newest, cameras: true, kept: true });
   } catch (error) {
     console.warn("not loaded", error); // the banner shows that the server does not answer
     setTimeout(load, RETRY_MS);
   }
-  loadCharts();
+  loadChartsSoon(0);
+}
+
+function showAlerts(alerts) {
+  addAlerts(alerts.filter(matches), openAlert);
+}
+
+function matches(each) {
+  return Object.entries(chosen).every(([name, wanted]) => !wanted.length || wanted.includes(each[name]));
 }
 
 function takeState(next) {
   state = next;
-  showTiles(state, openAlert);
+  stations = state.stations.filter(matches);
+  const alarms = state.alarms.filter(matches);
+  if (showAlarms(alarms).length) signal("alarm");
+  showLineOf(nowMs());
+  markAlarms(alarms);
   tick();
+  if (waiting) showAlerts(waiting);
+  waiting = null;
+}
+
+/** Show all that is chosen, or the line whose turn it is. */
+function showLineOf(now) {
+  const lines = [...new Set(stations.map((each) => `${each.site}/${each.line}`))];
+  const shownLine = rotation && lines.length ? lineNow(lines, rotation, now) : null;
+  shown = shownLine ? stations.filter((each) => `${each.site}/${each.line}` === shownLine) : stations;
+  showTiles(shown);
 }
 
 function takeAlert(alert) {
   const isNew = alert.n > newest; // else its picture has just arrived
   newest = Math.max(newest, alert.n);
+  if (!matches(alert)) return;
   addAlerts([alert], openAlert, { areNew: isNew });
   if (!isNew) return;
   flash(alert);
+  signal("alert");
   const place = `${alert.line} ${alert.station} ${alert.camera}`;
   say(byId("spoken"), t("wall.new_alert", { labels: labelsOf(alert), place }));
+  loadChartsSoon(CHARTS_AFTER_ALERT_MS);
+}
+
+function loadChartsSoon(afterMs) {
+  if (isChosen || rotation) return;
   chartsTimer ??= setTimeout(() => {
     chartsTimer = null;
     loadCharts();
-  }, CHARTS_AFTER_ALERT_MS);
+  }, afterMs);
 }
 
 function tick() {
   if (!state) return;
   const now = nowMs();
   const isEmpty = state.stations.length === 0;
-  byId("board").hidden = isEmpty;
+  byId("board").hidden = isEmpty || !stations.length;
   byId("empty").hidden = !isEmpty;
+  byId("none-chosen").hidden = isEmpty || stations.length > 0;
   say(byId("empty-broker"), state.broker.address);
   say(byId("empty-link"), state.broker.is_up ? t("wall.empty_connected") : "");
+  if (rotation) showLineOf(now);
   const states = tickTiles(now, state.stale_after_s * 1000);
   tickAlerts(now);
+  tickAlarms(now);
+  tickSound();
   showNumbers(states);
   showLine(states);
 }
 
 function showLine(states) {
   const all = states.length;
-  const bad = states.filter((each) => ["lost", "stale", "degraded"].includes(each)).length;
+  const bad = states.filter(isFaulty).length;
   const running = states.filter((each) => each === "ok").length;
   let words = t("wall.all_running");
   if (!all) words = t("wall.waiting");
@@ -90,10 +140,13 @@ function showLine(states) {
   else if (running < all) words = t("wall.some_running", { n: running, all });
   showState(byId("line-state"), all ? worstOf(states) : "init");
   say(byId("line-word"), words);
+  const gone = states.filter((each) => each === "lost").length;
+  if (lost !== null && gone > lost && !rotation) signal("lost");
+  lost = gone;
 }
 
 function showNumbers(states) {
-  const cameras = camerasOf(state).map(([, camera]) => camera).filter(Boolean);
+  const cameras = camerasOf(shown).map(([, camera]) => camera).filter(Boolean);
   const sum = (pick) => cameras.reduce((total, camera) => total + pick(camera), 0);
   say(byId("n-hour"), count(sum((camera) => camera.alerts_last_hour)));
   say(byId("n-minute"), oneDigit(sum((camera) => camera.alerts_per_minute)));
@@ -103,6 +156,15 @@ function showNumbers(states) {
   say(byId("n-share"), counted ? sharePercent(defective / counted) : "–");
   say(byId("n-share-label"), counted ? t("wall.parts_defective", { n: counted }) : t("wall.no_parts"));
   say(byId("n-cameras"), `${states.filter((each) => each === "ok").length} / ${states.length}`);
+}
+
+function soundOf(wanted) {
+  const sound = wanted.get("sound");
+  const flashes = wanted.get("flash");
+  return {
+    ...(["off", "alarms", "alerts"].includes(sound) ? { sound } : {}),
+    ...(flashes === null ? {} : { flash: flashes === "1" }),
+  };
 }
 
 start();
