@@ -22,6 +22,7 @@ from dashboard.ingest.mqtt import Collector
 from dashboard.ingest.operations import OperationsWriter
 from dashboard.ingest.writer import HistoryWriter
 from dashboard.outgoing import Outgoing
+from dashboard.plant_settings import PlantSettings
 from dashboard.status import CollectorStatus
 from dashboard.web.app import create_app
 from dashboard.web.broadcaster import EventBroadcaster
@@ -98,7 +99,7 @@ def _collect_and_serve(
         history, hub, settings.page, lambda: _status_of(collector, writer), database
     )
     alarms = AlarmWatch(database, on_change=broadcaster.note_change)
-    renderer = Renderer(settings.page.title, lambda: _language(database))
+    renderer = Renderer(settings.page.title, lambda: _settings(database))
     site = Site(
         settings, history, database, logins, hub, broadcaster, renderer, outgoing
     )
@@ -157,10 +158,9 @@ def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bo
     return client_id, store.remember(session, mark) == mark
 
 
-def _language(database: Database) -> str:
-    """Return the language of the plant; empty = none is set."""
+def _settings(database: Database) -> PlantSettings:
     with database.read() as connection:
-        return read_settings(connection).language
+        return read_settings(connection)
 
 
 def _print_address(server: ServerSettings, logins: Logins) -> None:

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from models.config import Settings
 from models.topics import NAME_PATTERN
 
+DEFAULT_ZONE: Final = "UTC"
 DAY_MINUTES: Final = 24 * 60
 SHIFTS_MAX: Final = 12
 CAMERAS_MAX: Final = 2000
@@ -129,7 +130,7 @@ class PlantSettings(Settings):
     """All settings of the page."""
 
     zone: Annotated[str, AfterValidator(_zone)] = Field(
-        default="UTC",
+        default=DEFAULT_ZONE,
         max_length=64,
         description="Time zone of the plant, as the IANA names it: Europe/Berlin.",
     )

@@ -65,7 +65,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class AlarmDecision:
     """The result of a rule.
 
     Attributes:
@@ -82,7 +82,7 @@ def decide(
     newest_first: Sequence[str],
     *,
     was_active: bool,
-) -> Decision:
+) -> AlarmDecision:
     """Return whether an alarm is active now.
 
     Args:
@@ -97,32 +97,32 @@ def decide(
 
 def _decide_share(
     limit: AlarmLimits, judged: Sequence[str], *, was_active: bool
-) -> Decision:
+) -> AlarmDecision:
     on = limit.defect_percent
     if on is None:
-        return Decision(is_active=False, reading=None)
+        return AlarmDecision(is_active=False, reading=None)
     parts = len(judged)
     defective = sum(each == VerdictKind.DEFECT for each in judged)
     percent = 100 * defective / parts if parts else 0.0
     reading = Reading(percent, on, parts)
     if parts < max(MIN_PARTS, limit.parts // MIN_SHARE):
-        return Decision(was_active, reading)
+        return AlarmDecision(was_active, reading)
     off = on - limit.hysteresis
-    return Decision(percent > (off if was_active else on), reading)
+    return AlarmDecision(percent > (off if was_active else on), reading)
 
 
 def _decide_streak(
     limit: AlarmLimits, judged: Sequence[str], *, was_active: bool
-) -> Decision:
+) -> AlarmDecision:
     on = limit.streak
     if on is None:
-        return Decision(is_active=False, reading=None)
+        return AlarmDecision(is_active=False, reading=None)
     defective = _run(judged, VerdictKind.DEFECT)
     reading = Reading(defective, on, len(judged))
     if was_active:
         # One good part among defective ones does not end it: it needs a good streak.
-        return Decision(_run(judged, VerdictKind.OK) < on, reading)
-    return Decision(defective >= on, reading)
+        return AlarmDecision(_run(judged, VerdictKind.OK) < on, reading)
+    return AlarmDecision(defective >= on, reading)
 
 
 def _run(judged: Iterable[str], verdict: VerdictKind) -> int:

@@ -13,12 +13,13 @@ from itertools import product
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from dashboard.alarms.rules import AlarmKind, Decision, decide
+from dashboard.alarms.rules import AlarmDecision, AlarmKind, decide
 from dashboard.history.alarms import (
     AlarmState,
     Where,
     cameras_with_parts,
     clear_alarm,
+    known_cameras,
     last_verdicts,
     open_alarms,
     raise_alarm,
@@ -112,10 +113,12 @@ class AlarmWatch:
         if version.settings.has_limits:
             cameras |= cameras_with_parts(connection, since_ms)
         quiet = quiet_cameras(connection, at_ms)
+        forgotten = cameras - known_cameras(connection)
         raised, cleared = [], []
         for where, kind in product(sorted(cameras), AlarmKind):
             alarm = active.get((where, kind))
-            limit = _limit_of(version.settings, where, is_quiet(quiet, where))
+            is_unwatched = where in forgotten or is_quiet(quiet, where)
+            limit = _limit_of(version.settings, where, is_unwatched)
             oldest_ms = at_ms - limit.minutes * MS_PER_MINUTE
             parts = max(limit.parts, limit.streak or 0)
             newest = last_verdicts(connection, where, parts, oldest_ms)
@@ -150,12 +153,14 @@ class AlarmWatch:
 def _limit_of(
     settings: PlantSettings,
     where: Where,
-    is_in_maintenance: bool,  # noqa: FBT001
+    is_unwatched: bool,  # noqa: FBT001
 ) -> CameraLimit:
-    return CameraLimit() if is_in_maintenance else settings.limit_of(*where)
+    return CameraLimit() if is_unwatched else settings.limit_of(*where)
 
 
-def _alarm(where: Where, kind: AlarmKind, decision: Decision, at_ms: int) -> AlarmState:
+def _alarm(
+    where: Where, kind: AlarmKind, decision: AlarmDecision, at_ms: int
+) -> AlarmState:
     reading = decision.reading
     assert reading is not None  # noqa: S101 - an active alarm has a limit
     return AlarmState(

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from dashboard.history.tables.alarms import alarm_changes, alarms
-from dashboard.history.tables.received import verdicts
+from dashboard.history.tables.received import cameras, verdicts
 
 COMMENT_MAX_CHARS = 500
 Where = tuple[str, str, str, str]  # site, line, station, camera
@@ -189,6 +189,13 @@ def last_verdicts(
         .limit(limit)
     )
     return list(connection.execute(query).scalars())
+
+
+def known_cameras(connection: Connection) -> set[Where]:
+    """Return the cameras that the pages show: those that were not forgotten."""
+    c = cameras.c
+    rows = connection.execute(select(c.site, c.line, c.station, c.camera))
+    return {(row[0], row[1], row[2], row[3]) for row in rows}
 
 
 def cameras_with_parts(connection: Connection, received_ms: int) -> set[Where]:

@@ -1,13 +1,11 @@
 """Adds to the state of the line what the plant's settings say about it. Pure."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from dashboard.history.alarms import AlarmState, Where
 from dashboard.history.maintenance import is_quiet
+from dashboard.history.queries import Json
 from dashboard.plant_settings import PlantSettings
-
-Json = dict[str, Any]
 
 
 def shown_stations(

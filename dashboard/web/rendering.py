@@ -10,6 +10,7 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from dashboard.plant_settings import DEFAULT_ZONE, PlantSettings
 from dashboard.web.language import COOKIE, language_of, languages
 from dashboard.web.permissions import identity_of
 
@@ -24,14 +25,13 @@ class Renderer:
 
     Args:
         title: Name of the plant or line in the header.
-        default_language: Returns the language for who has chosen none; empty = the
-            browser's.
+        settings: Returns the plant's language, for who has chosen none, and its zone.
     """
 
     def __init__(
-        self, title: str, default_language: Callable[[], str] = lambda: ""
+        self, title: str, settings: Callable[[], PlantSettings] = PlantSettings
     ) -> None:
-        self._title, self._default_language = title, default_language
+        self._title, self._settings = title, settings
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -56,7 +56,8 @@ class Renderer:
             areas: Sections of the language files that the scripts of the page need.
             values: For the template; every text in them is escaped.
         """
-        language = language_of(request, self._default_language)
+        settings = self._settings()
+        language = language_of(request, lambda: settings.language)
         identity = identity_of(request)
         content = self._templates.get_template(template).render(
             csrf=identity.csrf if identity else "",
@@ -70,6 +71,8 @@ class Renderer:
             title=self._title,
             theme=_theme_of(request),
             query_with=functools.partial(_query_with, request),
+            # Without a zone of the plant the scripts use the browser's.
+            zone="" if settings.zone == DEFAULT_ZONE else settings.zone,
             user=identity.user if identity else None,
             **values,
         )

@@ -280,7 +280,7 @@ def test_kiosk_has_no_chrome_and_turns_the_lines(
     wall: Wall, open_page: Callable[..., Page]
 ) -> None:
     wall.add(places(4, lines=2))
-    page = open_page("?kiosk=1&rotate=5&sound=alarms&flash=1")
+    page = open_page("?view=kiosk&rotate=5&sound=alarms&flash=1")
     expect(page.locator(".tile")).to_have_count(2)
     for hidden in (".pages", ".menu", ".languages"):
         expect(page.locator(hidden).first).to_be_hidden()

@@ -27,6 +27,7 @@ class PageServer:
                 app,
                 host="127.0.0.1",
                 port=self.port,
+                interface="asgi3",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -25,7 +25,7 @@ from dashboard.messages import INTEGER_MAX
 from dashboard.status import now_ms
 from dashboard.web.api import as_json, query_number
 from dashboard.web.board import shown_alarms
-from dashboard.web.permissions import needs, user_of
+from dashboard.web.permissions import known_identity, needs, user_of
 from dashboard.web.site import Site, read_body
 
 ALARMS_MAX = 500
@@ -48,18 +48,21 @@ class Wall:
     def page(self, request: Request) -> Response:
         """``GET /wall``: a tile for each camera, live.
 
-        ``?site=&line=&station=`` select, each may be repeated; ``kiosk=1`` is for a
-        screen without an operator, ``rotate=30`` shows one line after the other,
-        ``sound=off|alarms|alerts`` and ``flash=1`` need no menu.
+        ``?site=&line=&station=`` select, each may be repeated; ``view=kiosk`` is for a
+        screen without an operator, as a login by a kiosk token is; ``rotate=30`` shows
+        one line after the other; ``sound=off|alarms|alerts`` and ``flash=1`` need no
+        menu.
         """
-        asked, user = request.query_params, user_of(request)
+        asked, identity = request.query_params, known_identity(request)
+        owner = identity.owner
+        is_kiosk = owner is not None and owner.token_id is not None
         return self._site.renderer.page(
             request,
             "wall/wall.html",
             areas=("wall",),
-            is_kiosk=asked.get("kiosk") == "1",
+            is_kiosk=is_kiosk or asked.get("view") == "kiosk",
             is_narrowed=any(name in asked for name in NARROWING),
-            is_operator=user is not None and user.role >= Role.OPERATOR,
+            is_operator=identity.user.role >= Role.OPERATOR,
         )
 
     @needs(Role.VIEWER)

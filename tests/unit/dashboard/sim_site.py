@@ -7,7 +7,9 @@ from dashboard.access.logins import Logins
 from dashboard.access.passwords import Passwords
 from dashboard.config import DashboardSettings
 from dashboard.history.database import Database
+from dashboard.history.settings import read_settings
 from dashboard.outgoing import Outgoing
+from dashboard.plant_settings import PlantSettings
 from dashboard.status import BrokerStatus, CollectorStatus, now_ms
 from dashboard.web.app import create_app
 from dashboard.web.broadcaster import EventBroadcaster
@@ -89,10 +91,14 @@ class SimSite:
                 self.logins,
                 self.hub,
                 self.broadcaster,
-                Renderer(settings.page.title),
+                Renderer(settings.page.title, self.plant),
                 self.outgoing,
             )
         )
+
+    def plant(self) -> PlantSettings:
+        with self.database.read() as connection:
+            return read_settings(connection)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, of the local admin where it shows nobody else."""

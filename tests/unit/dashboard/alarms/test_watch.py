@@ -15,10 +15,11 @@ from dashboard.history.alarms import (
     raise_alarm,
 )
 from dashboard.history.database import Database
+from dashboard.history.forget import forget_sender
 from dashboard.history.maintenance import start_maintenance
 from dashboard.history.settings import add_version
 from dashboard.plant_settings import CameraLimit, PlantSettings
-from tests.unit.dashboard.history_file import NOW_MS, HistoryFile
+from tests.unit.dashboard.history_file import NOW_MS, PRESS, HistoryFile
 from tests.unit.dashboard.part_verdicts import PartVerdicts
 from tests.waiting import until
 
@@ -183,3 +184,13 @@ def test_thread_raises_the_alarm_by_itself(
     until(lambda: line.changes, "the alarm is raised", 10)
     line.watch.stop()
     assert len(line.open()) == 1
+
+
+def test_alarm_of_a_forgotten_camera_ends(line: Line) -> None:
+    line.limit(CameraLimit(streak=3))
+    line.pass_parts("ddd")
+    with line.database.write() as connection:
+        forget_sender(connection, PRESS, "top")
+    assert line.watch.evaluate() == 1
+    assert line.open() == []
+    assert line.pass_parts("ddd") == 1  # it has sent again

@@ -2,6 +2,8 @@
 
 import pytest
 
+from dashboard.history.settings import add_version
+from dashboard.plant_settings import PlantSettings
 from dashboard.web.language import COOKIE
 from tests.unit.dashboard.asgi import get
 from tests.unit.dashboard.sim_site import SimSite
@@ -35,3 +37,12 @@ def test_other_language_keeps_what_the_address_selects(site: SimSite) -> None:
 def test_home_leads_to_the_wall(site: SimSite) -> None:
     answer = get(site.app, "/?lang=de")
     assert (answer.status, answer.headers["location"]) == (303, "/wall?lang=de")
+
+
+def test_scripts_use_the_zone_of_the_plant(site: SimSite) -> None:
+    assert "data-zone" not in get(site.app, "/wall").body.decode()
+    settings = PlantSettings(zone="Europe/Berlin", language="de")
+    with site.database.write() as connection:
+        add_version(connection, 1, 0, "test", settings)
+    page = get(site.app, "/wall").body.decode()
+    assert '<html lang="de" data-zone="Europe/Berlin">' in page

@@ -38,7 +38,7 @@ function start() {
   wireDetail();
   wireSound(soundOf(parameters));
   if (!isChosen && !rotation) wireCharts();
-  if (parameters.get("kiosk") === "1") startKiosk();
+  if (document.body.matches(".kiosk")) startKiosk();
   on("state", takeState);
   on("alert", takeAlert);
   on("reset", load);
