@@ -108,6 +108,13 @@ class HistorySettings(Settings):
     keep_images_days: int = Field(
         default=90, ge=1, le=36_500, description="Days for which pictures are kept."
     )
+    full_pictures_mb: int = Field(
+        default=256,
+        ge=0,
+        le=1 << 20,
+        description="Full pictures that were fetched from line PCs are kept up to this "
+        "size in MiB, at most an eighth of max_mb; the least used ones make room.",
+    )
     max_mb: int = Field(
         default=0,
         ge=0,

@@ -152,7 +152,10 @@ class _Daemon:
         self._cameras, self._show_progress = cameras, show_progress
         self._stop, self._reload = signals
         self._commands = CommandQueue(
-            topics, cameras.trigger_timeout_ms, is_clock_synchronized
+            topics,
+            cameras.trigger_timeout_ms,
+            is_clock_synchronized,
+            settings.evidence.folder,
         )
         will = StationStatus(state=DaemonState.LOST, boot_id=boot_id, version=version)
         self._publisher = Publisher(

@@ -6,6 +6,7 @@ topic                           QoS          payload
 ``cmd/trigger``                 1            ``TriggerCommand``
 ``cmd/reload``                  1            ``ReloadCommand``
 ``cmd/snapshot``                1            ``SnapshotCommand``
+``cmd/evidence``                1            ``EvidenceCommand``
 ``cmd/<verb>/reply/<id>``       1            ``CommandReply``, from the station
 =============================== ============ ===================================
 
@@ -29,6 +30,13 @@ COMMAND_MAX_NESTING = 32  # opening brackets; a command has one
 COMMAND_MAX_LIFE_S = 600  # from now to ``expires_at``: accepted ids are kept as long
 ID_PATTERN = r"^[A-Za-z0-9._-]{1,64}$"
 PICTURE_MAX_CHARS = (THUMBNAIL_MAX_BYTES + 2) // 3 * 4  # in base64
+# The full picture of an alert travels in pieces, each in the reply to a command of its
+# own: no piece is larger than the thumbnail of an alert, and the reader sets the pace.
+PIECE_MAX_BYTES = 48 * 1024
+PIECE_MAX_CHARS = PIECE_MAX_BYTES // 3 * 4  # in base64
+EVIDENCE_MAX_BYTES = 32 << 20  # a frame of 50 megapixels has 20 MB
+_LEVEL = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,120}"
+EVIDENCE_PATTERN = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(/{_LEVEL}){{1,8}}$"
 PART_PATTERN = r"^[^\x00-\x1f\x7f]{1,100}$"
 
 CommandId = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -41,6 +49,7 @@ class CommandVerb(StrEnum):
     TRIGGER = "trigger"
     RELOAD = "reload"
     SNAPSHOT = "snapshot"
+    EVIDENCE = "evidence"
 
 
 class CommandRefusal(StrEnum):
@@ -93,6 +102,32 @@ class SnapshotCommand(Command):
     camera: Name
 
 
+class EvidenceCommand(Command):
+    """``cmd/evidence``: reply with one piece of the full picture of an alert."""
+
+    path: str = Field(
+        pattern=EVIDENCE_PATTERN,
+        max_length=300,
+        description="``evidence`` of the alert: relative path on the line PC.",
+    )
+    offset: int = Field(
+        ge=0, le=EVIDENCE_MAX_BYTES, description="First byte of the piece."
+    )
+
+
+class EvidencePiece(_Message):
+    """One piece of a full picture."""
+
+    offset: int = Field(ge=0, le=EVIDENCE_MAX_BYTES, description="Its first byte.")
+    size_bytes: int = Field(
+        ge=1, le=EVIDENCE_MAX_BYTES, description="Of the whole picture."
+    )
+    sha256: str = Field(
+        pattern="^[0-9a-f]{64}$", description="Of the whole picture, a JPEG."
+    )
+    content: str = Field(max_length=PIECE_MAX_CHARS, description="Base64.")
+
+
 class CommandReply(_Message):
     """``cmd/<verb>/reply/<id>``: whether a command is carried out."""
 
@@ -108,10 +143,17 @@ class CommandReply(_Message):
         max_length=PICTURE_MAX_CHARS,
         description="Of a snapshot: a JPEG in base64; empty else.",
     )
+    evidence: EvidencePiece | None = Field(
+        default=None, description="A piece of a full picture; none else."
+    )
 
 
-LAYOUTS: dict[CommandVerb, type[TriggerCommand | ReloadCommand | SnapshotCommand]] = {
+LAYOUTS: dict[
+    CommandVerb,
+    type[TriggerCommand | ReloadCommand | SnapshotCommand | EvidenceCommand],
+] = {
     CommandVerb.TRIGGER: TriggerCommand,
     CommandVerb.RELOAD: ReloadCommand,
     CommandVerb.SNAPSHOT: SnapshotCommand,
+    CommandVerb.EVIDENCE: EvidenceCommand,
 }

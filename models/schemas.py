@@ -36,6 +36,7 @@ LAYOUTS: dict[str, type[BaseModel]] = {
     "command-trigger": commands.TriggerCommand,
     "command-reload": commands.ReloadCommand,
     "command-snapshot": commands.SnapshotCommand,
+    "command-evidence": commands.EvidenceCommand,
     "command-reply": commands.CommandReply,
     "slot-state": slot_files.SlotRecord,
     "slot-proof": slot_files.ProofFile,

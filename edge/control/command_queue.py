@@ -9,10 +9,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import assert_never
 
 from edge.config.camera import TriggerMode
 from edge.control.command_validation import AnyCommand, CommandGate, RawCommand, Refused
+from edge.control.evidence_pieces import EvidencePieces
 from edge.control.snapshots import SnapshotQueue
 from edge.inspection.camera_channel import CameraChannel
 from edge.rules.triggers import Trigger
@@ -21,6 +23,7 @@ from models.commands import (
     CommandRefusal,
     CommandReply,
     CommandVerb,
+    EvidenceCommand,
     ReloadCommand,
     SnapshotCommand,
     TriggerCommand,
@@ -44,6 +47,7 @@ class CommandQueue:
 
     Args:
         timeout_ms_of: Returns ``trigger_timeout_ms`` of a camera by its name.
+        evidence: Folder of the full pictures; None = none are sent.
 
     Attributes:
         accepted: Number of executed commands, by verb.
@@ -55,6 +59,7 @@ class CommandQueue:
         topics: StationTopics,
         timeout_ms_of: Callable[[str], int],
         is_clock_synchronized: Callable[[], bool],
+        evidence: Path | None = None,
     ) -> None:
         self.accepted: Counter[CommandVerb] = Counter()
         self.reloads: deque[ReloadCommand] = deque()
@@ -62,6 +67,7 @@ class CommandQueue:
         self._is_clock_synchronized = is_clock_synchronized
         self._gate = CommandGate()
         self._snapshots = SnapshotQueue()
+        self._pieces = EvidencePieces(evidence)
         self._queue: deque[RawCommand] = deque()
         self._bucket = TokenBucket(PER_S, QUEUE_COMMANDS)  # of the network thread
         self._overflowed = 0  # written by the network thread alone
@@ -98,10 +104,12 @@ class CommandQueue:
         """Validate and execute what has arrived; yield the replies.
 
         A reload is not executed here: it is added to ``reloads``. A snapshot is
-        answered when its frame has come.
+        answered when its frame has come, a request for evidence when it is read.
         """
         if not self._snapshots.is_idle:
             yield from self._snapshot_replies(channels)
+        if not self._pieces.is_idle:
+            yield from self._evidence_replies()
         if not self._queue:
             return
         is_synchronized = self._is_clock_synchronized()
@@ -109,23 +117,40 @@ class CommandQueue:
             raw = self._queue.popleft()
             now = datetime.now(UTC)
             command = self._gate.admit(raw, now, clock_synchronized=is_synchronized)
-            refused: Refused | None
-            match command:
-                case Refused():
-                    refused = command
-                case TriggerCommand():
-                    refused = self._trigger(command, raw, channels)
-                case ReloadCommand():
-                    self.reloads.append(command)
-                    continue
-                case SnapshotCommand():
-                    now_ns = time.monotonic_ns()
-                    refused = self._snapshots.add(command, channels, now_ns)
-                    if refused is None:
-                        continue
-                case _:
-                    assert_never(command)
-            yield from self.reply(raw.verb, command, refused)
+            refused, is_answered_later = self._execute(command, raw, channels)
+            if not is_answered_later:
+                yield from self.reply(raw.verb, command, refused)
+
+    def _execute(
+        self,
+        command: AnyCommand | Refused,
+        raw: RawCommand,
+        channels: Sequence[CameraChannel],
+    ) -> tuple[Refused | None, bool]:
+        """Return why a command is refused, and whether its reply comes later."""
+        refused: Refused | None
+        match command:
+            case Refused():
+                return command, False
+            case TriggerCommand():
+                return self._trigger(command, raw, channels), False
+            case ReloadCommand():
+                self.reloads.append(command)
+                return None, True
+            case SnapshotCommand():
+                now_ns = time.monotonic_ns()
+                refused = self._snapshots.add(command, channels, now_ns)
+            case EvidenceCommand():
+                refused = self._pieces.add(command, time.monotonic_ns())
+            case _:
+                assert_never(command)
+        return refused, refused is None
+
+    def _evidence_replies(self) -> Iterator[TopicReply]:
+        verb = CommandVerb.EVIDENCE.value
+        for answer in self._pieces.poll():
+            for topic, reply in self.reply(verb, answer.command, answer.refused):
+                yield topic, reply.model_copy(update={"evidence": answer.piece})
 
     def _snapshot_replies(
         self, channels: Sequence[CameraChannel]

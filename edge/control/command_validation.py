@@ -21,11 +21,13 @@ from models.commands import (
     COMMAND_MAX_LIFE_S,
     COMMAND_MAX_NESTING,
     COMMAND_SCHEMA_VERSION,
+    EVIDENCE_PATTERN,
     ID_PATTERN,
     LAYOUTS,
     PART_PATTERN,
     CommandRefusal,
     CommandVerb,
+    EvidenceCommand,
     ReloadCommand,
     SnapshotCommand,
     TriggerCommand,
@@ -38,9 +40,10 @@ IDS_KEPT = 125_000
 RULES = {
     ID_PATTERN: "1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'",
     NAME_PATTERN: NAME_RULE,
+    EVIDENCE_PATTERN: "the evidence of an alert",
     PART_PATTERN: "1 to 100 characters, none of them a control character",
 }
-AnyCommand = TriggerCommand | ReloadCommand | SnapshotCommand
+AnyCommand = TriggerCommand | ReloadCommand | SnapshotCommand | EvidenceCommand
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,23 @@
 """The pages of alerts in a real browser, behind a real broker."""
 
+import hashlib
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from edge.control.command_queue import CommandQueue
+from edge.delivery.evidence import encode_jpeg
+from models.topics import StationTopics
 from tests.simulators.broker import Broker
 from tests.simulators.dashboard_process import DashboardProcess
 from tests.simulators.station import SimStation, detection, picture
@@ -83,12 +91,16 @@ class Plant:
                 "top", detection(label, 0.9, box), jpeg=JPEG, part_id=part
             )
             ids.append(event.id)
+        self.wait_stored()
+        return ids
+
+    def wait_stored(self) -> None:
+        """Wait until the history has all alerts of the station."""
         until(
             lambda: self.station.is_acknowledged(self.station.seq),
             "the alerts are in the history",
             LIMIT_MS / 1000,
         )
-        return ids
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +297,55 @@ def test_picture_is_zoomed_by_wheel_and_keys(plant: Plant) -> None:
     expect(page).to_have_url(f"{plant.dashboard.url}/alerts?class=zoom")
 
 
+class LinePc:
+    """Answers commands as the daemon does, from a folder with a full picture."""
+
+    def __init__(self, port: int, topics: StationTopics, folder: Path) -> None:
+        self.queue = CommandQueue(topics, lambda _: 750, lambda: True, folder)
+        self.client = Client(CallbackAPIVersion.VERSION2)
+        self.client.on_message = self._enqueue
+        self.client.connect("127.0.0.1", port)
+        self.client.subscribe(topics.commands, 1)
+
+    def _enqueue(self, _: Client, __: object, message: MQTTMessage) -> None:
+        self.queue.enqueue(message.topic, message.payload, message.retain)
+
+    def serve(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.client.loop(0.01)
+            for topic, reply in self.queue.poll([]):
+                self.client.publish(topic, reply.model_dump_json(), qos=1)
+        self.client.disconnect()
+
+
+def test_full_picture_is_fetched_from_the_line_pc(plant: Plant, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (600, 800, 3), np.uint8)
+    full = encode_jpeg(noise, 92)
+    digest = hashlib.sha256(full).hexdigest()[:8]
+    path = tmp_path / "2026-11-30" / "top" / f"full-{digest}.jpg"
+    evidence = path.relative_to(tmp_path).as_posix()
+    event = plant.station.alert("top", detection("full"), evidence=evidence)
+    plant.wait_stored()
+    page = plant.open(f"/alerts/{event.id}")
+    stop = threading.Event()
+    line_pc = LinePc(plant.broker.port, plant.station.topics, tmp_path)
+    serving = threading.Thread(target=line_pc.serve, args=(stop,))
+    serving.start()
+    try:
+        page.keyboard.press("f")
+        expect(page.locator("#picture-kind")).to_contain_text("has it no longer")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(full)
+        page.get_by_role("button", name="Full picture").click()
+        kind = page.locator("#picture-kind")
+        expect(kind).to_have_text(re.compile("^Full picture . 800 . 600 px$"))
+        size = page.eval_on_selector("#canvas img", "image => image.naturalWidth")
+        assert size == 800
+    finally:
+        stop.set()
+        serving.join()
+
+
 @pytest.mark.parametrize(
     ("width", "height", "lang"), [(390, 844, "de"), (1280, 800, "en")]
 )
@@ -293,11 +354,7 @@ def test_pages_fit_the_screen_and_are_accessible(
 ) -> None:
     long = "a-very-long-class-name-that-somebody-gave-to-a-defect" * 2
     event = plant.station.alert("top", detection(long), part_id="part-" + "9" * 100)
-    until(
-        lambda: plant.station.is_acknowledged(plant.station.seq),
-        "the alert is in the history",
-        LIMIT_MS / 1000,
-    )
+    plant.wait_stored()
     for path in (f"/alerts?class={long}", f"/alerts/{event.id}"):
         page = plant.open(path, width, height, lang)
         expect(page.locator("html")).to_have_attribute("lang", lang)

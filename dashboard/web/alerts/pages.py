@@ -21,6 +21,7 @@ from dashboard.history.alert_search import (
     ListKey,
     Shelved,
 )
+from dashboard.history.full_picture_cache import has_full_picture
 from dashboard.history.queries import Json
 from dashboard.history.reviews import OperatorVerdict, reviews_of
 from dashboard.history.settings import read_settings
@@ -130,6 +131,7 @@ class AlertPages:
             older = search.page(wanted, 1, start=key).alerts
             around = self._around(reading, alert)
             reviews = reviews_of(reading.connection, event_id)
+            has_full = has_full_picture(reading.connection, event_id)
             choices = choices_of(reading.connection)
         listing, query = reading.listing, reading.url.query
         values: Json = {
@@ -144,6 +146,7 @@ class AlertPages:
             "list_query": query,
             "key_list": ALERT_KEYS,
             "data": {name: alert[name] for name in SCRIPT_FIELDS},
+            "has_full": has_full,
             "may_review": _may_review(request),
         }
         return self._site.renderer.page(

@@ -8,6 +8,7 @@ import { t } from "../texts.js";
 import { percent } from "../words.js";
 import { isForPage, REVIEW_KEYS, sendReview, wireKeys, wireShelves } from "./dialogs.js";
 import { badgesOf } from "./rows.js";
+import { wireFullPicture } from "./full_picture.js";
 import { Viewer } from "./viewer.js";
 
 const CLOSE_UPS = 24;
@@ -30,6 +31,7 @@ function start() {
   for (const button of page.querySelectorAll("[data-review]")) {
     button.addEventListener("click", () => review(button.dataset.review));
   }
+  wireFullPicture(alert.id, page.dataset.full === "yes");
   document.addEventListener("keydown", takeKey);
   wireKeys();
   const { site, line, station, camera } = alert;

@@ -1,0 +1,75 @@
+from collections.abc import Iterator
+
+import pytest
+
+from dashboard.history.database import Database
+from dashboard.history.full_picture_cache import (
+    MS_PER_DAY,
+    TOUCH_AFTER_MS,
+    has_full_picture,
+    keep_full_picture,
+    note_use,
+    read_full_picture,
+)
+from tests.unit.dashboard.history_file import NOW_MS, HistoryFile
+
+
+@pytest.fixture
+def database(file: HistoryFile) -> Iterator[Database]:
+    found = Database(file.path)
+    yield found
+    found.close()
+
+
+def keep(
+    database: Database, name: str, jpeg: bytes, at_ms: int = NOW_MS, most: int = 100
+) -> bool:
+    with database.write() as connection:
+        return keep_full_picture(
+            *(connection, name, jpeg), at_ms=at_ms, most_bytes=most, keep_days=90
+        )
+
+
+def kept(database: Database, *names: str) -> str:
+    with database.read() as connection:
+        return "".join(name for name in names if has_full_picture(connection, name))
+
+
+def test_picture_is_read_as_it_was_kept(database: Database) -> None:
+    assert keep(database, "a", b"jpeg")
+    with database.read() as connection:
+        found = read_full_picture(connection, "a")
+        assert read_full_picture(connection, "b") is None
+    assert found is not None
+    assert found[1] == b"jpeg"
+
+
+def test_least_used_pictures_make_room(database: Database) -> None:
+    for n, name in enumerate("abc"):
+        keep(database, name, name.encode() * 40, NOW_MS + n)
+    assert kept(database, *"abc") == "bc"
+    with database.read() as connection:
+        found = read_full_picture(connection, "b")
+    assert found is not None
+    with database.write() as connection:
+        note_use(connection, found[0], NOW_MS + 2 * TOUCH_AFTER_MS)
+    keep(database, "d", b"d" * 40, NOW_MS + 3 * TOUCH_AFTER_MS)
+    assert kept(database, *"abcd") == "bd"
+
+
+def test_picture_that_is_larger_than_the_cache_is_not_kept(database: Database) -> None:
+    keep(database, "a", b"a" * 50)
+    assert not keep(database, "b", b"b" * 101)
+    assert kept(database, "a", "b") == "a"
+
+
+def test_one_picture_of_two_alerts_is_kept_once(database: Database) -> None:
+    keep(database, "a", b"same" * 20)
+    keep(database, "b", b"same" * 20)
+    assert kept(database, "a", "b") == "ab"
+
+
+def test_old_pictures_are_removed(database: Database) -> None:
+    keep(database, "a", b"a")
+    keep(database, "b", b"b", NOW_MS + 91 * MS_PER_DAY)
+    assert kept(database, "a", "b") == "b"
