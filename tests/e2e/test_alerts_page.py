@@ -308,7 +308,7 @@ class LinePc:
         self.client.subscribe(topics.commands, 1)
 
     def _enqueue(self, _: Client, __: object, message: MQTTMessage) -> None:
-        self.queue.enqueue(message.topic, message.payload, message.retain)
+        self.queue.enqueue(message.topic, bytes(message.payload), message.retain)
 
     def serve(self, stop: threading.Event) -> None:
         while not stop.is_set():

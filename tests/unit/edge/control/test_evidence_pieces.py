@@ -39,8 +39,8 @@ class Evidence:
     def ask(self, path: str = PATH, offset: int = 0) -> None:
         self.asked += 1
         expires_at = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
-        document = {"id": f"c-{self.asked}", "expires_at": expires_at}
-        document |= {"path": path, "offset": offset}
+        document: dict[str, object] = {"path": path, "offset": offset}
+        document |= {"id": f"c-{self.asked}", "expires_at": expires_at}
         topic = f"{TOPICS.root}/cmd/evidence"
         self.queue.enqueue(topic, json.dumps(document).encode(), is_retained=False)
 
