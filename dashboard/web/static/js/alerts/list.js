@@ -308,7 +308,6 @@ async function review(name) {
   if (!answer) return;
   update(answer.alerts);
   if (hasSelection) clearSelection();
-  else move(focused, 1);
 }
 
 async function reviewWholeFilter() {

@@ -71,6 +71,7 @@ export class Viewer {
     this.x = Math.min(0, Math.max(w - w * this.zoom, this.x));
     this.y = Math.min(0, Math.max(h - h * this.zoom, this.y));
     this.canvas.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.zoom})`;
+    this.canvas.style.setProperty("--zoom", this.zoom); // strokes and labels keep their size
     this.onChange(this.zoom);
   }
 
