@@ -169,7 +169,7 @@ def with_quantized(model: onnx.ModelProto, ranges: InputRanges) -> onnx.ModelPro
 
     Args:
         model: Not changed.
-        ranges: Of the inputs of these convolutions.
+        ranges: The input ranges of these convolutions.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
