@@ -173,6 +173,19 @@ class PlantTime:
             key=lambda each: each.span.end_ms,
         )
 
+    def first_shift_after(self, ms: int) -> ShiftSpan:
+        """Return the shift that starts first, at or after a moment."""
+        day = self.date_of(ms)
+        return min(
+            (
+                each
+                for after in range(4)
+                for each in self.shift_spans(day + after * ONE_DAY)
+                if each.span.start_ms >= ms
+            ),
+            key=lambda each: each.span.start_ms,
+        )
+
     def spans_of_shift(self, name: str, within: Span) -> list[Span]:
         """Return the parts of a span that belong to a shift, the earliest first.
 

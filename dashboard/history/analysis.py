@@ -239,7 +239,7 @@ def parts(
 def judged(connection: Connection, wanted: Selection) -> Judged:
     """Return what people found about the alerts."""
     everything = select(func.count()).select_from(alerts)
-    conditions = [_within(wanted.spans, alerts.c.happened_ms), *_placed(wanted)]
+    conditions = conditions_of(wanted)
     if wanted.labels:
         has_label = select(detections.c.n).where(
             detections.c.n == alerts.c.n, detections.c.label.in_(wanted.labels)
@@ -328,6 +328,11 @@ def boxes(connection: Connection, wanted: Selection) -> list[CameraBoxes]:
         CameraBoxes(where, tuple(found[where]), numbers[where], pictures.get(where, ""))
         for where in by_count
     ]
+
+
+def conditions_of(wanted: Selection) -> list[ColumnElement[bool]]:
+    """Return what an alert of a selection fulfils: its time, place and build."""
+    return [_within(wanted.spans, alerts.c.happened_ms), *_placed(wanted)]
 
 
 def has_builds() -> bool:

@@ -203,6 +203,21 @@ def test_every_name_that_pages_offer_is_a_span() -> None:
     assert all(BERLIN.span_of(word, NOW).length_ms > 0 for word in SPAN_WORDS)
 
 
+@given(zones, moments, day_tilings)
+@settings(max_examples=example_count(60), deadline=None)
+def test_shift_after_the_end_of_a_shift_is_the_next_one(
+    zone: str, moment: int, shifts: list[ShiftHours]
+) -> None:
+    plant = PlantTime(zone, shifts)
+    this = plant.shift_of(moment)
+    assert this is not None
+    after = plant.first_shift_after(this.span.end_ms)
+    assert after.span.start_ms == this.span.end_ms
+    assert plant.last_shift_before(this.span.start_ms).span.end_ms == (
+        this.span.start_ms
+    )
+
+
 def test_between_two_shifts_this_shift_is_the_one_that_ended_last() -> None:
     plant = PlantTime("UTC", [ShiftHours("early", "06:00", "14:00")])
     now = ms("2026-11-30T15:30+00:00")

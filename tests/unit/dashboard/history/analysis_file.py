@@ -16,7 +16,7 @@ from models.topics import StationTopics
 from tests.simulators.station import MODEL, alert_event, detection
 from tests.unit.dashboard.history_file import HistoryFile, alert_record, read
 
-START = datetime(2026, 11, 30, tzinfo=UTC)
+START = datetime(2025, 11, 20, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -108,7 +108,7 @@ class AnalysisFile:
         key = (topics.line, topics.station, camera)
         if key not in self._cameras:
             self._cameras.add(key)
-            status = '{"state": "up", "since": "2026-11-30T00:00:00Z"}'
+            status = '{"state": "up", "since": "2025-11-20T00:00:00Z"}'
             self.file.record(read(topics.camera(camera, "status"), status, START_MS))
 
     def _received(self, minute: float) -> int:
