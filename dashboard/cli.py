@@ -65,21 +65,19 @@ def run_dashboard(args: argparse.Namespace) -> int:
 def _run(settings: DashboardSettings) -> int:
     tls = make_server_tls(settings.server)
     with open_socket(settings.server) as listener:
-        store = Store(settings.history.path, settings.history.max_mb)
-        try:
-            received = _collect_and_serve(settings, store, listener, tls)
-        finally:
-            store.close()
+        location = settings.history.location()
+        with Database(location, max_mb=settings.history.max_mb) as database:
+            received = _collect_and_serve(settings, database, listener, tls)
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
 
 
 def _collect_and_serve(
     settings: DashboardSettings,
-    store: Store,
+    database: Database,
     listener: socket.socket,
     tls: ssl.SSLContext | None,
 ) -> signal.Signals | None:
-    history = History(settings.history.path)
+    store, history = Store(database), History(database)
     hub = Hub(settings.server.max_viewers)
     writer = HistoryWriter(store, settings.history)
     client_id, is_first = session_of(settings.broker, store)
@@ -92,7 +90,6 @@ def _collect_and_serve(
         outgoing=outgoing,
     )
 
-    database = Database(settings.history.path)
     require_users(database, settings.server)
     logins = Logins(database, settings.server)
     broadcaster = EventBroadcaster(
@@ -126,7 +123,6 @@ def _collect_and_serve(
         alarms.stop()
         writer.stop()  # commits what has arrived ...
         collector.stop()  # ... which is then still acknowledged
-        database.close()
 
 
 def _status_of(collector: Collector, writer: HistoryWriter) -> CollectorStatus:

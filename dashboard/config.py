@@ -1,6 +1,7 @@
 """Configuration of ``graftline dashboard``: one TOML file."""
 
 import ipaddress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,6 +11,25 @@ from dashboard.postgresql_login import PostgresqlLogin, checked_url
 from models.broker import BrokerLogin
 from models.config import Settings
 from models.password_file import read_password_file
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDays:
+    """Days for which each class of data is kept.
+
+    Attributes:
+        alerts: Alerts, losses and conflicts; pictures are not kept for longer.
+        parts: Verdicts of parts.
+        sums: Sums per minute.
+        operations: States, models and maintenance of line PCs.
+    """
+
+    alerts: int
+    images: int
+    parts: int
+    sums: int
+    operations: int
+
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -103,7 +123,8 @@ class HistorySettings(Settings):
         default=365,
         ge=1,
         le=36_500,
-        description="Days for which alerts and verdicts are kept.",
+        description="Days for which alerts, verdicts and the states of line PCs are "
+        "kept.",
     )
     keep_images_days: int = Field(
         default=90, ge=1, le=36_500, description="Days for which pictures are kept."
@@ -114,6 +135,20 @@ class HistorySettings(Settings):
         le=1 << 20,
         description="Full pictures that were fetched from line PCs are kept up to this "
         "size in MiB, at most an eighth of max_mb; the least used ones make room.",
+    )
+    keep_verdicts_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days for which the verdicts of parts are kept; without it: "
+        "keep_days.",
+    )
+    keep_sums_days: int = Field(
+        default=730,
+        ge=1,
+        le=36_500,
+        description="Days for which the sums per minute are kept, from which trends "
+        "are made.",
     )
     max_mb: int = Field(
         default=0,
@@ -141,6 +176,16 @@ class HistorySettings(Settings):
                 "max_mb is the limit of the file: limit the disk of the database"
             )
         return self
+
+    def kept_days(self) -> KeptDays:
+        """Return how long each class of data is kept."""
+        return KeptDays(
+            alerts=self.keep_days,
+            images=self.keep_images_days,
+            parts=self.keep_verdicts_days or self.keep_days,
+            sums=self.keep_sums_days,
+            operations=self.keep_days,
+        )
 
     def location(self) -> Path | PostgresqlLogin:
         """Return the file, or the login to the database.

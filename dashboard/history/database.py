@@ -7,17 +7,20 @@ commit, and ``alerts.n`` grows in the order of the commits.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Insert, Table
-from sqlalchemy.dialects import postgresql as on_conflict
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import ColumnElement, Connection, Insert, Table
+from sqlalchemy.dialects import postgresql as on_conflict  # SQLite has the same syntax
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from dashboard.history import postgresql, sqlite_file
+from dashboard.history.backfill import add_sums
 from dashboard.history.schema import bring_up_to_date
+from dashboard.history.sqlite_file import Space, SqliteFile
 from dashboard.postgresql_login import PostgresqlLogin
 from models.errors import ConfigError
 
@@ -25,6 +28,7 @@ READERS = 8  # connections that stay open
 READERS_MAX = 40  # requests beyond this number wait
 BUSY_LIMIT_S = 5.0  # how long to wait for another writer
 CLOSE_LIMIT_S = 10.0
+Columns = ReadOnlyColumnCollection[str, Any]
 FULL_CODES = (sqlite3.SQLITE_FULL, "53100")  # the second one: disk_full of PostgreSQL
 
 
@@ -62,6 +66,7 @@ class Database:
         self._busy_limit_s = busy_limit_s
         self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
         self._is_closed = False
+        self._file: SqliteFile | None = None
         if isinstance(location, Path):
             self._open_file(location)
         else:
@@ -80,6 +85,7 @@ class Database:
             sqlite_file.create_file(path)
         except (sqlite3.Error, OSError) as exc:
             raise _unusable(path, str(exc)) from exc
+        self._file = SqliteFile(path)
         self._reading = sqlite_file.reading_engine(path, READERS, READERS_MAX)
         self._writing = sqlite_file.writing_engine(path, self._busy_limit_s)
 
@@ -88,10 +94,18 @@ class Database:
             if self.is_shared:
                 postgresql.require_usable(connection)
             bring_up_to_date(connection)
+        while self._add_sums():
+            pass
+        if self._file is None:
+            return
         # After the tables: a history that is full already must still be opened.
-        if self.path is not None and max_mb:
-            with self.write() as connection:
-                sqlite_file.limit_size(connection, max_mb)
+        self._file.limit_bytes = max_mb * sqlite_file.BYTES_PER_MB
+        with self.write() as connection:
+            self._file.apply_limit(connection)
+
+    def _add_sums(self) -> bool:
+        with self.write() as connection:
+            return add_sums(connection)
 
     @property
     def is_shared(self) -> bool:
@@ -105,8 +119,7 @@ class Database:
         Raises:
             sqlalchemy.exc.SQLAlchemyError: It cannot be read now.
         """
-        if self._is_closed:
-            raise HistoryClosedError("the history is closed")
+        self._require_open()
         with self._reading.connect() as connection:
             yield connection
 
@@ -123,12 +136,41 @@ class Database:
         if not self._in_use.acquire(timeout=max(self._busy_limit_s, BUSY_LIMIT_S)):
             raise HistoryBusyError("another change of this dashboard takes too long")
         try:
-            if self._is_closed:
-                raise HistoryClosedError("the history is closed")
+            self._require_open()
             with self._writing.begin() as connection:
                 yield connection
         finally:
             self._in_use.release()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise HistoryClosedError("the history is closed")
+        if self._file is not None:
+            self._file.require_present()
+
+    def space(self) -> Space | None:
+        """Return how large the file may get; None in PostgreSQL.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: It cannot be read now.
+        """
+        if self._file is None:
+            return None
+        with self.read() as connection:
+            return self._file.space(connection)
+
+    def require_short_log(self) -> None:
+        """Write the log of SQLite into its file when it has grown.
+
+        Raises:
+            HistoryLogError: A reader keeps the log from being written, and with it the
+                history would be larger than its limit.
+        """
+        if self._file is None or not self._file.is_log_long():
+            return
+        with self._in_use, self._writing.connect() as connection:
+            self._file.shorten_log(connection)
+        self._file.require_log_in_limit()
 
     def close(self) -> None:
         """Close all connections; SQLite writes its log into the file.
@@ -167,11 +209,39 @@ def upsert(table: Table, *changed: str) -> Insert:
     Args:
         changed: Columns that get the new value; none given: all outside the key.
     """
-    insert = on_conflict.insert(table)
     keys = table.primary_key.columns
     names = changed or [each.name for each in table.columns if each.name not in keys]
-    values = {name: insert.excluded[name] for name in names}
-    return insert.on_conflict_do_update(index_elements=list(keys), set_=values)
+    return upsert_with(table, lambda new: {name: new[name] for name in names})
+
+
+def add_up(table: Table, *counts: str) -> Insert:
+    """Return an INSERT that adds to the row of the same primary key where there is one.
+
+    Args:
+        counts: Columns that get the sum.
+    """
+    return upsert_with(
+        table, lambda new: {name: table.c[name] + new[name] for name in counts}
+    )
+
+
+def upsert_with(
+    table: Table,
+    changes: Callable[[Columns], Mapping[str, ColumnElement[Any]]],
+    where: Callable[[Columns], ColumnElement[bool]] | None = None,
+) -> Insert:
+    """Return an INSERT that changes the row of the same primary key where there is one.
+
+    Args:
+        changes: Returns the changed columns, given the columns of the new row.
+        where: Returns which rows are changed; None = every one.
+    """
+    insert = on_conflict.insert(table)
+    return insert.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_=dict(changes(insert.excluded)),
+        where=where(insert.excluded) if where is not None else None,
+    )
 
 
 def reason_of(error: SQLAlchemyError) -> str:
@@ -185,6 +255,15 @@ def is_full(error: SQLAlchemyError) -> bool:
     cause = error.orig if isinstance(error, DBAPIError) else None
     codes = [getattr(cause, each, None) for each in ("sqlite_errorcode", "sqlstate")]
     return any(code in FULL_CODES for code in codes if code is not None)
+
+
+def is_bad_row(error: SQLAlchemyError) -> bool:
+    """Return whether the values of a row are at fault, and not the database."""
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    # Of SQLite: a value of a wrong kind. Of PostgreSQL: the connection is closed.
+    return isinstance(cause, sqlite3.InterfaceError)
 
 
 def _unusable(location: Path | PostgresqlLogin, reason: str) -> ConfigError:

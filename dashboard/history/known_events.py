@@ -5,33 +5,87 @@ or a disk that was copied to another station: it is refused, is never acknowledg
 is kept in the table ``conflicts`` for a person to compare.
 """
 
-import sqlite3
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    Table,
+    Text,
+    case,
+    cast,
+    delete,
+    literal,
+    null,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
 from dashboard.history.acknowledged_ranges import RecordRefusedError
+from dashboard.history.database import insert_new
+from dashboard.history.tables.received import (
+    alerts,
+    conflicts,
+    images,
+    losses,
+    verdicts,
+)
 from dashboard.messages import Alert, Loss, Queued, RejectionReason
 from models.messages import AlertEvent, VerdictEvent
 
 MAX_CONFLICTS_PER_STATION = 64
-_KNOWN = """
-SELECT type, digest, thumbnail_sha256, content FROM (
-    SELECT 'alert' AS type, id, digest, thumbnail_sha256, event AS content FROM alerts
-    UNION ALL SELECT 'verdict', id, digest, NULL, event FROM verdicts
-    UNION ALL SELECT 'loss', id, digest, NULL,
-        printf('%s %d %d %d', kind, first_seq, last_seq, count) FROM losses
-) WHERE id = ?
-"""
-_SET_DIGEST = {
-    "alert": "UPDATE alerts SET digest = ? WHERE id = ?",
-    "verdict": "UPDATE verdicts SET digest = ? WHERE id = ?",
-    "loss": "UPDATE losses SET digest = ? WHERE id = ?",
-}
+IDS_AT_ONCE = 500  # of one query
+TABLES: dict[str, Table] = {"alert": alerts, "verdict": verdicts, "loss": losses}
+
+
+@dataclass(slots=True)
+class KnownEvent:
+    """An event of the history, or one that the transaction adds.
+
+    Attributes:
+        kind: ``alert``, ``verdict`` or ``loss``.
+        n: Cursor of an alert; 0: it is not written yet.
+        digest: None: a version that stored no digest has written it.
+        content: The stored event as JSON, the fields of a loss record; only where
+            there is no digest.
+    """
+
+    kind: str
+    seq: int
+    digest: str | None
+    n: int = 0
+    thumbnail_sha256: str | None = None
+    content: str = ""
 
 
 class KnownEvents:
-    """Compares events with those in the history, inside the caller's transaction."""
+    """Compares events with those in the history, for one transaction.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Args:
+        connection: Of the transaction.
+        ids: Of every event that is compared, and of every picture.
+
+    Attributes:
+        pictures: SHA-256 of the stored picture of each of them that has one.
+    """
+
+    def __init__(self, connection: Connection, ids: Collection[str]) -> None:
         self._db = connection
+        self._events: defaultdict[str, list[KnownEvent]] = defaultdict(list)
+        self.pictures: dict[str, str] = {}
+        for part in _parts(ids):
+            for event_id, *values in connection.execute(_known(part)):
+                self._events[event_id].append(KnownEvent(*values))
+            i = images.c
+            of_ids = select(i.event_id, i.sha256).where(i.event_id.in_(part))
+            for event_id, sha256 in connection.execute(of_ids):
+                self.pictures[event_id] = sha256
 
     def has(self, record: Queued, received_ms: int) -> bool:
         """Return whether an event is in the history.
@@ -43,42 +97,103 @@ class KnownEvents:
             RecordRefusedError: One with its id and other content is; the new one was
                 added to the conflicts.
         """
-        event_id = record.event.id
-        rows = self._db.execute(_KNOWN, (event_id,)).fetchall()
-        if not rows:
-            return False
-        kind = _kind_of(record)
-        for row in rows:
-            if row[0] != kind or not _is_same(record, *row[1:]):
+        event_id, kind = record.event.id, _kind_of(record)
+        found = self._events.get(event_id, ())
+        for known in found:
+            if known.kind != kind or not _is_same(record, known):
                 self._keep(record, received_ms)
                 detail = (
                     f"event {event_id} is in the history with other content: it is "
                     "kept in the table conflicts and not acknowledged"
                 )
                 raise RecordRefusedError(RejectionReason.CONFLICT, detail)
-            if row[1] is None:
-                self._db.execute(_SET_DIGEST[kind], (record.digest, event_id))
-        return True
+            if known.digest is None:
+                known.digest = record.digest
+                t = TABLES[kind]
+                self._db.execute(
+                    update(t).where(t.c.id == event_id).values(digest=record.digest)
+                )
+        return bool(found)
+
+    def alert(self, event_id: str) -> KnownEvent | None:
+        """Return an alert; None if there is none of this id."""
+        for known in self._events.get(event_id, ()):
+            if known.kind == "alert":
+                return known
+        return None
+
+    def add(self, record: Queued) -> KnownEvent:
+        """Note an event that the transaction adds."""
+        data = record.event.data
+        new = KnownEvent(_kind_of(record), data.seq, record.digest)
+        if isinstance(record, Alert):
+            new.thumbnail_sha256 = record.event.data.thumbnail_sha256
+        self._events[record.event.id].append(new)
+        return new
 
     def _keep(self, record: Queued, received_ms: int) -> None:
         """Keep a conflict; the oldest ones of its station make room."""
-        topics = record.sender.topics
-        station = (topics.site, topics.line, topics.station)
-        added = self._db.execute(
-            "INSERT INTO conflicts VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id, digest) DO NOTHING",
-            (
-                *(record.event.id, record.digest, *station, received_ms),
-                record.event.model_dump_json(),
-            ),
+        topics, c = record.sender.topics, conflicts.c
+        row = {
+            "id": record.event.id,
+            "digest": record.digest,
+            "site": topics.site,
+            "line": topics.line,
+            "station": topics.station,
+            "received_ms": received_ms,
+            "event": record.event.model_dump_json(),
+        }
+        self._db.execute(insert_new(conflicts), row)
+        oldest = (
+            select(c.id, c.digest)
+            .where(c.site == topics.site, c.line == topics.line)
+            .where(c.station == topics.station)
+            .order_by(c.received_ms.desc(), c.id.desc(), c.digest.desc())
+            .offset(MAX_CONFLICTS_PER_STATION)
         )
-        if added.rowcount:
-            self._db.execute(
-                "DELETE FROM conflicts WHERE rowid IN (SELECT rowid FROM conflicts"
-                " WHERE site = ? AND line = ? AND station = ?"
-                " ORDER BY rowid DESC LIMIT -1 OFFSET ?)",
-                (*station, MAX_CONFLICTS_PER_STATION),
-            )
+        self._db.execute(delete(conflicts).where(tuple_(c.id, c.digest).in_(oldest)))
+
+
+def _parts(ids: Collection[str]) -> list[list[str]]:
+    in_order = sorted(ids)
+    return [
+        in_order[start : start + IDS_AT_ONCE]
+        for start in range(0, len(in_order), IDS_AT_ONCE)
+    ]
+
+
+def _known(ids: list[str]) -> Any:  # noqa: ANN401 - a compound SELECT of six columns
+    a, v, lost = alerts.c, verdicts.c, losses.c
+    of_loss = (
+        lost.kind
+        + " "
+        + cast(lost.first_seq, Text)
+        + " "
+        + cast(lost.last_seq, Text)
+        + " "
+        + cast(lost.count, Text)
+    )
+
+    def of(kind: str, table: Table, *columns: Any) -> Select[Any]:  # noqa: ANN401
+        c = table.c
+        wanted = (c.id, literal(kind), c.seq, c.digest, *columns)
+        return select(*wanted).where(c.id.in_(ids))
+
+    no_n, no_text = cast(literal(0), BigInteger), cast(null(), Text)
+    return union_all(
+        of(
+            *("alert", alerts, a.n, a.thumbnail_sha256),
+            case((a.digest.is_(None), a.event), else_=""),
+        ),
+        of(
+            *("verdict", verdicts, no_n, no_text),
+            case((v.digest.is_(None), v.event), else_=""),
+        ),
+        of(
+            *("loss", losses, no_n, no_text),
+            case((lost.digest.is_(None), of_loss), else_=""),
+        ),
+    )
 
 
 def _kind_of(record: Queued) -> str:
@@ -87,28 +202,22 @@ def _kind_of(record: Queued) -> str:
     return "alert" if isinstance(record, Alert) else "verdict"
 
 
-def _is_same(
-    record: Queued, digest: str | None, thumbnail_sha256: str | None, content: str
-) -> bool:
-    """Return whether an event has the content of the stored one of its kind.
-
-    Args:
-        digest: None: a version that stored no digest has written it.
-        content: The stored event as JSON; the fields of a loss record.
-    """
+def _is_same(record: Queued, known: KnownEvent) -> bool:
+    """Return whether an event has the content of the stored one of its kind."""
     if isinstance(record, Alert):
         # A station may leave out a picture that it has evicted; it sends no other one.
         announced = record.event.data.thumbnail_sha256
-        if None not in (announced, thumbnail_sha256) and announced != thumbnail_sha256:
+        stored = known.thumbnail_sha256
+        if None not in (announced, stored) and announced != stored:
             return False
-    if digest is not None:
-        return record.digest == digest
+    if known.digest is not None:
+        return record.digest == known.digest
     if isinstance(record, Loss):
         lost = record.event.data
         fields = (lost.kind, lost.first_seq, lost.last_seq, lost.count)
-        return content == " ".join(str(each) for each in fields)
-    stored = type(record.event).model_validate_json(content, extra="ignore")
-    return _content_of(stored) == _content_of(record.event)
+        return known.content == " ".join(str(each) for each in fields)
+    event = type(record.event).model_validate_json(known.content, extra="ignore")
+    return _content_of(event) == _content_of(record.event)
 
 
 def _content_of(event: AlertEvent | VerdictEvent) -> dict[str, object]:

@@ -5,120 +5,169 @@ own cameras, and beyond the limits the sender that was silent for longest is for
 Its alerts stay in the history, and its next message brings it back.
 """
 
-import sqlite3
-from typing import assert_never
+from collections.abc import Iterable
+from typing import Any, assert_never
 
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    case,
+    delete,
+    select,
+    tuple_,
+    update,
+)
+
+from dashboard.history.database import Columns, upsert_with
+from dashboard.history.tables.received import cameras, stations
 from dashboard.messages import Sender, State
 from models.messages import CameraStats, CameraStatus, DaemonState, StationStatus
 
 # A larger number is an attack or a mistake, and no page could show it.
 MAX_STATIONS = 256
 MAX_CAMERAS_PER_STATION = 64
+NOTED_MAX = 20_000  # names in memory
+STATION = ("site", "line", "station")
+CAMERA = (*STATION, "camera")
+
+Names = tuple[str, ...]
 
 
 class LastSeen:
-    """The senders. Every call is inside the caller's transaction.
+    """Writes the senders. Every call is inside the caller's transaction.
 
     Attributes:
         forgotten: Stations and cameras that had to make room, since the start.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
+    def __init__(self) -> None:
         self.forgotten = 0
+        # Those that were in the tables when they were last written: no room is needed.
+        self._noted: set[Names] = set()
 
-    def note(self, sender: Sender, *, is_alive: bool = True) -> None:
-        """Note that a sender was seen.
+    def note(
+        self, connection: Connection, senders: Iterable[Sender], states: Iterable[State]
+    ) -> None:
+        """Note that senders were seen, and keep their last states.
 
         Args:
-            sender: A retained message does not count as seen.
-            is_alive: False for a last will, which the broker publishes.
+            senders: A retained message does not count as seen.
+            states: In the order of their arrival.
         """
-        seen_ms = sender.received_ms if is_alive and not sender.is_retained else 0
-        topics = sender.topics
-        station = (topics.site, topics.line, topics.station)
-        known = self._db.execute(
-            "UPDATE stations SET heard_ms = max(heard_ms, ?)"
-            " WHERE site = ? AND line = ? AND station = ?",
-            (seen_ms, *station),
-        )
-        if not known.rowcount:
-            self._forget_silent_stations()
-            self._db.execute(
-                "INSERT INTO stations (site, line, station, heard_ms)"
-                " VALUES (?, ?, ?, ?)",
-                (*station, seen_ms),
+        states = list(states)
+        seen_ms: dict[Names, int] = {}
+        for sender in senders:
+            _note(seen_ms, sender, is_alive=True)
+        for state in states:
+            message = state.message
+            is_will = (
+                isinstance(message, StationStatus) and message.state is DaemonState.LOST
             )
-        if sender.camera:
-            self._note_camera((*station, sender.camera), seen_ms)
+            _note(seen_ms, state.sender, is_alive=not is_will)
+        _write_times(connection, stations, STATION, seen_ms)
+        _write_times(connection, cameras, CAMERA, seen_ms)
+        self._forget_silent(connection, seen_ms)
+        _keep(connection, states)
 
-    def keep(self, record: State) -> None:
-        """Keep the last state of a station or a camera."""
-        sender, message = record.sender, record.message
+    def _forget_silent(self, connection: Connection, seen: Iterable[Names]) -> None:
+        new = [names for names in seen if names not in self._noted]
+        if not new:
+            return
+        forgotten = 0
+        if any(len(names) == len(STATION) for names in new):
+            forgotten += _forget_stations(connection)
+        for station in {names[:3] for names in new if len(names) == len(CAMERA)}:
+            forgotten += _forget_cameras(connection, station)
+        self.forgotten += forgotten
+        if forgotten or len(self._noted) > NOTED_MAX:
+            self._noted.clear()
+        else:
+            self._noted.update(new)
+
+
+def _note(seen_ms: dict[Names, int], sender: Sender, *, is_alive: bool) -> None:
+    at_ms = sender.received_ms if is_alive and not sender.is_retained else 0
+    station: Names = (sender.topics.site, sender.topics.line, sender.topics.station)
+    for names in (station, (*station, sender.camera))[: 2 if sender.camera else 1]:
+        seen_ms[names] = max(at_ms, seen_ms.get(names, 0))
+
+
+def _write_times(
+    connection: Connection, table: Table, columns: Names, seen_ms: dict[Names, int]
+) -> None:
+    rows = [
+        {**dict(zip(columns, names, strict=True)), "heard_ms": at_ms}
+        for names, at_ms in seen_ms.items()
+        if len(names) == len(columns)
+    ]
+
+    def later(new: Columns) -> dict[str, ColumnElement[Any]]:
+        old = table.c.heard_ms
+        return {"heard_ms": case((old > new.heard_ms, old), else_=new.heard_ms)}
+
+    if rows:
+        connection.execute(upsert_with(table, later), rows)
+
+
+def _keep(connection: Connection, states: Iterable[State]) -> None:
+    """Keep the last status and statistics of each sender."""
+    station_rows: dict[Names, dict[str, object]] = {}
+    camera_rows: dict[str, dict[Names, dict[str, object]]] = {"status": {}, "stats": {}}
+    for state in states:
+        sender, message = state.sender, state.message
         topics = sender.topics
-        where = (topics.site, topics.line, topics.station)
-        text = message.model_dump_json()
+        names = (topics.site, topics.line, topics.station)
+        row: dict[str, object] = {"text": message.model_dump_json()}
+        row |= {f"of_{key}": name for key, name in zip(STATION, names, strict=True)}
         match message:
             case StationStatus():
-                self.note(sender, is_alive=message.state is not DaemonState.LOST)
-                self._db.execute(
-                    "UPDATE stations SET said_ms = CASE WHEN status IS ?1 THEN said_ms"
-                    " ELSE ?2 END, status = ?1"
-                    " WHERE site = ?3 AND line = ?4 AND station = ?5",
-                    (text, sender.received_ms, *where),
-                )
+                station_rows[names] = {**row, "at_ms": sender.received_ms}
             case CameraStatus() | CameraStats():
-                self.note(sender)
-                column = "status" if isinstance(message, CameraStatus) else "stats"
-                self._db.execute(
-                    f"UPDATE cameras SET {column} = ?"  # noqa: S608 - one of two
-                    " WHERE site = ? AND line = ? AND station = ? AND camera = ?",
-                    (text, *where, sender.camera),
-                )
+                kind = "status" if isinstance(message, CameraStatus) else "stats"
+                row["of_camera"] = sender.camera
+                camera_rows[kind][(*names, sender.camera)] = row
             case _:
                 assert_never(message)
+    if station_rows:
+        connection.execute(_set_station_status(), list(station_rows.values()))
+    for column, rows in camera_rows.items():
+        if rows:
+            change = update(cameras).where(*_named(cameras, CAMERA))
+            change = change.values({column: bindparam("text")})
+            connection.execute(change, list(rows.values()))
 
-    def _note_camera(self, camera: tuple[str, str, str, str], seen_ms: int) -> None:
-        known = self._db.execute(
-            "UPDATE cameras SET heard_ms = max(heard_ms, ?)"
-            " WHERE site = ? AND line = ? AND station = ? AND camera = ?",
-            (seen_ms, *camera),
-        )
-        if known.rowcount:
-            return
-        self._forget_silent_cameras(camera[:3])
-        self._db.execute(
-            "INSERT INTO cameras (site, line, station, camera, heard_ms)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (*camera, seen_ms),
-        )
 
-    def _forget_silent_stations(self) -> None:
-        """Make room for one more station, and forget the cameras of those that go."""
-        silent = self._db.execute(
-            "SELECT site, line, station FROM stations"
-            " ORDER BY heard_ms DESC LIMIT -1 OFFSET ?",
-            (MAX_STATIONS - 1,),
-        ).fetchall()
-        self._db.executemany(
-            "DELETE FROM cameras WHERE site = ? AND line = ? AND station = ?", silent
-        )
-        self._db.executemany(
-            "DELETE FROM stations WHERE site = ? AND line = ? AND station = ?", silent
-        )
-        self.forgotten += len(silent)
+def _set_station_status() -> Any:  # noqa: ANN401 - an UPDATE with parameters
+    c = stations.c
+    is_repeated = c.status.is_not_distinct_from(bindparam("text"))
+    said_ms = case((is_repeated, c.said_ms), else_=bindparam("at_ms"))
+    change = update(stations).where(*_named(stations, STATION))
+    return change.values(said_ms=said_ms, status=bindparam("text"))
 
-    def _forget_silent_cameras(self, station: tuple[str, ...]) -> None:
-        """Make room for one more camera of a station."""
-        silent = self._db.execute(
-            "SELECT site, line, station, camera FROM cameras"
-            " WHERE site = ? AND line = ? AND station = ?"
-            " ORDER BY heard_ms DESC LIMIT -1 OFFSET ?",
-            (*station, MAX_CAMERAS_PER_STATION - 1),
-        ).fetchall()
-        self._db.executemany(
-            "DELETE FROM cameras"
-            " WHERE site = ? AND line = ? AND station = ? AND camera = ?",
-            silent,
-        )
-        self.forgotten += len(silent)
+
+def _named(table: Table, columns: Names) -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(f"of_{name}") for name in columns]
+
+
+def _forget_stations(connection: Connection) -> int:
+    """Forget the stations beyond the limit with their cameras; return their number."""
+    c = stations.c
+    query = select(c.site, c.line, c.station).order_by(c.heard_ms.desc())
+    silent = connection.execute(query.offset(MAX_STATIONS)).all()
+    for table in (cameras, stations) if silent else ():
+        key = tuple_(*(table.c[name] for name in STATION))
+        connection.execute(delete(table).where(key.in_(map(tuple, silent))))
+    return len(silent)
+
+
+def _forget_cameras(connection: Connection, station: Names) -> int:
+    """Forget the cameras of a station beyond its limit, and return their number."""
+    c = cameras.c
+    mine = [c[name] == value for name, value in zip(STATION, station, strict=True)]
+    query = select(c.camera).where(*mine).order_by(c.heard_ms.desc())
+    silent = connection.execute(query.offset(MAX_CAMERAS_PER_STATION)).scalars().all()
+    if silent:
+        connection.execute(delete(cameras).where(*mine, c.camera.in_(silent)))
+    return len(silent)

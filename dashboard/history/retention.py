@@ -9,12 +9,31 @@ Retention uses a separate clock, which is kept in the history:
 * it never goes back;
 * it advances at most ``SPEED_MAX`` times as fast as the running time of the dashboard:
   it catches up after the nights and weekends of a machine that is switched off, and a
-  wall clock that is years ahead needs months to delete rows too early;
+  wall clock that is years ahead needs months to delete rows too early. Collectors that
+  share a history advance it each by their own time;
 * no row is written with an older time than this clock, so that no row is too old when
   it arrives.
 """
 
-import sqlite3
+from sqlalchemy import Connection, Table, delete, func, select, tuple_
+
+from dashboard.config import KeptDays
+from dashboard.history.database import upsert
+from dashboard.history.state_log import prune_operations
+from dashboard.history.tables.received import (
+    alerts,
+    conflicts,
+    detections,
+    images,
+    losses,
+    meta,
+    verdicts,
+)
+from dashboard.history.tables.rollups import (
+    alert_minutes,
+    defect_minutes,
+    part_minutes,
+)
 
 MS_PER_DAY = 24 * 3600 * 1000
 PRUNE_CHUNK = 500  # rows per transaction: messages do not wait for retention
@@ -24,13 +43,16 @@ CLOCK = "retention_ms"
 
 
 class Retention:
-    """Removes rows that are too old. Every call is in the caller's transaction."""
+    """Removes rows that are too old. Every call is in the caller's transaction.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        row = connection.execute("SELECT value FROM meta WHERE key = ?", (CLOCK,))
-        (kept,) = row.fetchone() or (self._newest_ms(),)
-        self._clock_ms = max(int(kept), EPOCH_MS)
+    Args:
+        connection: Of a transaction that reads the history.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        kept = _read_clock(connection)
+        newest_ms = _newest_ms(connection) if kept is None else kept
+        self._clock_ms = max(newest_ms, EPOCH_MS)
 
     def stamp(self, received_ms: int) -> int:
         """Return the time to write a row with, which is never too old.
@@ -41,50 +63,64 @@ class Retention:
         return max(received_ms, self._clock_ms)
 
     def prune(
-        self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
+        self, connection: Connection, now_ms: int, ran_ms: int, kept: KeptDays
     ) -> int:
         """Remove one chunk of rows that are too old, and return their number.
 
         Args:
             now_ms: Wall clock of the collector, UTC.
             ran_ms: Time by the monotonic clock since the last call, or the start.
-            keep_days: Alerts, verdicts and losses older than this are removed.
-            keep_images_days: Pictures older than this are removed.
         """
+        self._clock_ms = max(self._clock_ms, _read_clock(connection) or 0)
         at_ms = min(now_ms, self._clock_ms + SPEED_MAX * max(0, ran_ms))
-        oldest_ms = at_ms - keep_days * MS_PER_DAY
-        oldest_image_ms = at_ms - min(keep_days, keep_images_days) * MS_PER_DAY
-        old = "SELECT rowid FROM {} WHERE received_ms < ? LIMIT ?"
-        chunk = (oldest_ms, PRUNE_CHUNK)
-        alerts = self._db.execute(old.format("alerts"), chunk).fetchall()
-        self._db.executemany("DELETE FROM detections WHERE n = ?", alerts)
-        self._db.executemany("DELETE FROM alerts WHERE n = ?", alerts)
-        removed = len(alerts)
-        for table, limit_ms in (
-            ("verdicts", oldest_ms),
-            ("losses", oldest_ms),
-            ("conflicts", oldest_ms),
-            ("images", oldest_image_ms),
+        removed = _prune_alerts(connection, at_ms - kept.alerts * MS_PER_DAY)
+        image_days = min(kept.alerts, kept.images)
+        for table, days in (
+            (images, image_days),
+            (verdicts, kept.parts),
+            (losses, kept.alerts),
+            (conflicts, kept.alerts),
         ):
-            rows = old.format(table)
-            removed += self._db.execute(
-                f"DELETE FROM {table} WHERE rowid IN ({rows})",  # noqa: S608 - ours
-                (limit_ms, PRUNE_CHUNK),
-            ).rowcount
+            removed += _prune(connection, table, "received_ms", at_ms, days)
+        for table in (alert_minutes, defect_minutes, part_minutes):
+            removed += _prune(connection, table, "minute_ms", at_ms, kept.sums)
+        oldest_ms = at_ms - kept.operations * MS_PER_DAY
+        removed += prune_operations(connection, oldest_ms, PRUNE_CHUNK)
         if at_ms > self._clock_ms:
             self._clock_ms = at_ms
-            self._db.execute(
-                "INSERT INTO meta VALUES (?, ?)"
-                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (CLOCK, str(at_ms)),
-            )
+            connection.execute(upsert(meta), {"key": CLOCK, "value": str(at_ms)})
         return removed
 
-    def _newest_ms(self) -> int:
-        """Return when the last row arrived, for a history without a retention clock."""
-        (newest_ms,) = self._db.execute(
-            "SELECT max((SELECT coalesce(max(received_ms), 0) FROM alerts),"
-            " (SELECT coalesce(max(received_ms), 0) FROM verdicts),"
-            " (SELECT coalesce(max(received_ms), 0) FROM images))"
-        ).fetchone()
-        return int(newest_ms)
+
+def _read_clock(connection: Connection) -> int | None:
+    stored = select(meta.c.value).where(meta.c.key == CLOCK)
+    value = connection.execute(stored).scalar()
+    return int(value) if value is not None else None
+
+
+def _newest_ms(connection: Connection) -> int:
+    """Return when the last row arrived, for a history without a retention clock."""
+    newest = [
+        connection.execute(select(func.max(table.c.received_ms))).scalar()
+        for table in (alerts, verdicts, images)
+    ]
+    return max(each or 0 for each in newest)
+
+
+def _prune_alerts(connection: Connection, oldest_ms: int) -> int:
+    old = select(alerts.c.n).where(alerts.c.received_ms < oldest_ms).limit(PRUNE_CHUNK)
+    cursors = connection.execute(old).scalars().all()
+    if cursors:
+        for table in (detections, alerts):
+            connection.execute(delete(table).where(table.c.n.in_(cursors)))
+    return len(cursors)
+
+
+def _prune(
+    connection: Connection, table: Table, column: str, at_ms: int, days: int
+) -> int:
+    keys = tuple_(*table.primary_key.columns)
+    oldest_ms = at_ms - days * MS_PER_DAY
+    old = select(*table.primary_key.columns).where(table.c[column] < oldest_ms)
+    done = connection.execute(delete(table).where(keys.in_(old.limit(PRUNE_CHUNK))))
+    return done.rowcount

@@ -7,30 +7,38 @@ complete only when that very picture (by its sha256) is stored too.
 Per stream the complete events are kept as ranges of ``seq``: gaps are visible, and
 the acknowledgement can be repeated at any time, also for events that retention has
 removed since.
+
+Everything that a batch needs to know is read at its start, in one query for each kind,
+and everything new is written at its end, in one statement for each table.
 """
 
-import sqlite3
-import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import assert_never
 
-from dashboard.history.acknowledged_ranges import AcknowledgedRanges, RecordRefusedError
-from dashboard.history.known_events import KnownEvents
+from sqlalchemy import Connection, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard.config import KeptDays
+from dashboard.history.acknowledged_ranges import (
+    AcknowledgedRanges,
+    RecordRefusedError,
+    Stream,
+)
+from dashboard.history.database import Database, insert_new, is_bad_row, reason_of
+from dashboard.history.known_events import KnownEvent, KnownEvents
 from dashboard.history.last_seen import LastSeen
+from dashboard.history.new_rows import NewRows
 from dashboard.history.retention import Retention
 from dashboard.history.room import Room
-from dashboard.history.schema import BUSY_TIMEOUT_S, open_for_writing
+from dashboard.history.tables.received import alerts, meta
 from dashboard.history.unannounced import UnannouncedPictures
 from dashboard.messages import (
     Alert,
     Image,
     Loss,
     PartVerdict,
-    Queued,
     Record,
     Rejection,
     RejectionReason,
@@ -39,16 +47,6 @@ from dashboard.messages import (
 )
 from models.messages import Acknowledgement
 from models.topics import StationTopics
-
-CLOSE_LIMIT_S = 10.0
-# What a single bad row can raise, as opposed to a full or locked database.
-BAD_ROW = (
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.InterfaceError,
-    OverflowError,
-    UnicodeEncodeError,
-)
 
 
 @dataclass(slots=True)
@@ -73,20 +71,6 @@ class Committed:
     has_changed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """A stream, when it was first read in a transaction.
-
-    Attributes:
-        row: Its ``stream_id``.
-        highest_expected: Higher positions are refused.
-    """
-
-    row: int
-    highest_expected: int
-
-
-@dataclass(slots=True)
 class _Batch:
     """The state of one transaction.
 
@@ -94,60 +78,50 @@ class _Batch:
         complete: Position and digest of events that may be acknowledged, by stream.
             The digest is None for an alert that a version without digests has written
             and that a picture completes: it is acknowledged when it is sent again.
-        streams: The streams that were read.
-        seen: Last message of each sender.
+        expected: The highest position that is accepted of each stream.
+        senders: Last message of each sender.
+        pictured: Alerts whose picture has arrived.
     """
 
-    result: Committed = field(default_factory=Committed)
-    complete: defaultdict[int, set[tuple[int, str | None]]] = field(
-        default_factory=lambda: defaultdict(set)
-    )
-    streams: dict[tuple[StationTopics, str], _Stream] = field(default_factory=dict)
-    seen: dict[tuple[StationTopics, str, bool], Sender] = field(default_factory=dict)
+    def __init__(self, connection: Connection, records: Sequence[Record]) -> None:
+        ids, names = set(), set()
+        for record in records:
+            if isinstance(record, Image):
+                ids.add(record.event_id)
+                names.add(record.event_id.rpartition(":")[0])
+            elif not isinstance(record, State):
+                ids.add(record.event.id)
+                names.add(record.event.data.stream)
+        self.connection = connection
+        self.ranges = AcknowledgedRanges(connection, names)
+        self.known = KnownEvents(connection, ids)
+        self.rows = NewRows()
+        self.result = Committed()
+        self.complete: defaultdict[Stream, set[tuple[int, str | None]]]
+        self.complete = defaultdict(set)
+        self.expected: dict[Stream, int] = {}
+        self.senders: dict[tuple[StationTopics, str, bool], Sender] = {}
+        self.states: list[State] = []
+        self.pictured: list[KnownEvent] = []
 
 
 class Store:
-    """The one writer of the history. Used by one thread at a time.
+    """The writer of the history in this process. Used by one thread at a time."""
 
-    Args:
-        max_mb: Largest size in MiB; 0 = limited by the disk only.
-        busy_timeout_s: How long to wait for another writer.
-
-    Raises:
-        ConfigError: It cannot be opened.
-    """
-
-    def __init__(
-        self, path: Path, max_mb: int = 0, busy_timeout_s: float = BUSY_TIMEOUT_S
-    ) -> None:
-        self._in_use = threading.Lock()  # SQLite crashes if closed in mid-write
-        self._db = open_for_writing(path, max_mb, busy_timeout_s)
-        self._ranges = AcknowledgedRanges(self._db)
-        self._known = KnownEvents(self._db)
-        self._last_seen = LastSeen(self._db)
-        self._retention = Retention(self._db)
-        self._unannounced = UnannouncedPictures(self._db)
-        self._room = Room(self._db, path)
-
-    def close(self) -> None:
-        """Close the file; SQLite writes the log into it.
-
-        A commit in another thread ends first. One that hangs in a dead disk keeps the
-        file open until the process ends.
-        """
-        if self._in_use.acquire(timeout=CLOSE_LIMIT_S):
-            try:
-                self._db.close()
-            finally:
-                self._in_use.release()
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._last_seen = LastSeen()
+        self._room = Room(database)
+        with database.read() as connection:
+            self._retention = Retention(connection)
+            self._unannounced = UnannouncedPictures(connection)
 
     def remember(self, key: str, value: str) -> str:
         """Store a value under a name unless one is stored; return the stored one."""
-        self._db.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO NOTHING", (key, value)
-        )
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,))
-        return str(row.fetchone()[0])
+        with self._database.write() as connection:
+            connection.execute(insert_new(meta), {"key": key, "value": value})
+            stored = select(meta.c.value).where(meta.c.key == key)
+            return str(connection.execute(stored).scalar_one())
 
     def record(self, records: Sequence[Record]) -> Committed:
         """Write records in one commit.
@@ -159,46 +133,46 @@ class Store:
             records: In the order of their arrival.
 
         Raises:
-            sqlite3.Error: The database is full, locked or damaged; nothing was written.
+            sqlalchemy.exc.SQLAlchemyError: The history is full, locked, damaged or out
+                of reach; nothing was written.
         """
+        self._database.require_short_log()
         try:
             return self._commit(records)
-        except BAD_ROW as exc:
+        except (SQLAlchemyError, OverflowError, UnicodeEncodeError) as exc:
+            if isinstance(exc, SQLAlchemyError) and not is_bad_row(exc):
+                raise
             if len(records) > 1:
                 return _joined(self.record([record]) for record in records)
             topic = records[0].sender.topics.root
-            rejection = Rejection(RejectionReason.UNSTORABLE, topic, str(exc))
+            reason = reason_of(exc) if isinstance(exc, SQLAlchemyError) else str(exc)
+            rejection = Rejection(RejectionReason.UNSTORABLE, topic, reason)
             return Committed(rejections=[rejection])
 
-    def prune(
-        self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
-    ) -> int:
+    def prune(self, now_ms: int, ran_ms: int, kept: KeptDays) -> int:
         """Remove one chunk of rows that are too old; see ``Retention.prune``.
 
         Args:
             now_ms: Wall clock of the collector, UTC.
             ran_ms: Time by the monotonic clock since the last call, or the start.
-            keep_days: Alerts, verdicts and losses older than this are removed.
-            keep_images_days: Pictures older than this are removed.
 
         Returns:
             Number of removed rows.
 
         Raises:
-            sqlite3.Error: The database is locked or damaged.
+            sqlalchemy.exc.SQLAlchemyError: It cannot be written now.
         """
-        with self._transaction():
-            removed = self._retention.prune(now_ms, ran_ms, keep_days, keep_images_days)
-            return removed + self._unannounced.prune()
+        with self._database.write() as connection:
+            removed = self._retention.prune(connection, now_ms, ran_ms, kept)
+            return removed + self._unannounced.prune(connection)
 
     def is_short_of_room(self) -> bool:
         """Return whether ``make_room`` is to be called before more is written.
 
         Raises:
-            sqlite3.Error: The database is locked or damaged.
+            sqlalchemy.exc.SQLAlchemyError: It cannot be read now.
         """
-        with self._in_use:
-            return self._room.is_short()
+        return self._room.is_short()
 
     def make_room(self) -> int:
         """Remove pictures from a nearly full history; see ``Room.make``.
@@ -207,27 +181,15 @@ class Store:
             Number of removed pictures.
 
         Raises:
-            sqlite3.Error: The database is locked or damaged.
+            sqlalchemy.exc.SQLAlchemyError: It cannot be written now.
         """
-        with self._transaction():
-            return self._room.make()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._in_use:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:  # after any fault: leave no transaction open
-                if self._db.in_transaction:  # SQLite may have rolled it back already
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._database.write() as connection:
+            return self._room.make(connection)
 
     def _commit(self, records: Sequence[Record]) -> Committed:
-        batch = _Batch()
         forgotten = self._last_seen.forgotten
-        with self._transaction():
+        with self._database.write() as connection:
+            batch = _Batch(connection, records)
             for record in records:
                 try:
                     self._write(batch, record)
@@ -235,23 +197,19 @@ class Store:
                     topic = record.sender.topics.root
                     rejection = Rejection(exc.reason, topic, exc.detail)
                     batch.result.rejections.append(rejection)
-            for sender in batch.seen.values():
-                self._last_seen.note(sender)
-            for stream_id, events in batch.complete.items():
-                received_ms = max(each.sender.received_ms for each in records)
-                self._ranges.add(stream_id, {seq for seq, _ in events}, received_ms)
-                proven = [(seq, digest) for seq, digest in events if digest]
-                acks = self._ranges.acknowledgements(stream_id, proven)
-                batch.result.acks.extend(acks)
+            batch.result.alerts = batch.rows.flush(connection)
+            self._unannounced.limit(connection)
+            self._last_seen.note(connection, batch.senders.values(), batch.states)
+            _acknowledge(batch, records)
+        batch.result.completed = [alert.n for alert in batch.pictured]
         batch.result.forgotten = self._last_seen.forgotten - forgotten
         return batch.result
 
     def _write(self, batch: _Batch, record: Record) -> None:
-        """Write one record, unless its sender may not send it."""
-        if isinstance(record, State):
-            self._last_seen.keep(record)
-        else:
-            self._note_sender(batch, record.sender)
+        """Add one record to the batch, unless its sender may not send it."""
+        sender = record.sender
+        if not isinstance(record, State):
+            batch.senders[sender.topics, sender.camera, sender.is_retained] = sender
         match record:
             case Alert():
                 self._write_alert(batch, record)
@@ -260,38 +218,29 @@ class Store:
             case Image():
                 self._write_image(batch, record)
             case State():
-                pass
+                batch.states.append(record)
             case _:
                 assert_never(record)
         batch.result.has_changed = True
 
-    def _note_sender(self, batch: _Batch, sender: Sender) -> None:
-        """Note a sender; it is refused here, and written once for the whole batch."""
-        who = (sender.topics, sender.camera, sender.is_retained)
-        if who not in batch.seen:
-            self._last_seen.note(sender)
-        batch.seen[who] = sender
-
-    def _claim(self, batch: _Batch, sender: Sender, stream: str, seq: int) -> int:
-        """Return the row of a stream, which belongs to its first sender.
+    def _claim(self, batch: _Batch, sender: Sender, name: str, seq: int) -> Stream:
+        """Return a stream, which belongs to its first sender.
 
         Raises:
             RecordRefusedError: It belongs to another station, or the station cannot
                 have given this position.
         """
-        key = (sender.topics, stream)
-        if key not in batch.streams:
-            row = self._ranges.claim(sender.topics, stream)
-            expected = self._ranges.highest_expected(row, sender.received_ms)
-            batch.streams[key] = _Stream(row, expected)
-        known = batch.streams[key]
-        if seq > known.highest_expected:
+        stream = batch.ranges.claim(sender.topics, name)
+        if stream not in batch.expected:
+            highest = batch.ranges.highest_expected(stream, sender.received_ms)
+            batch.expected[stream] = highest
+        if seq > batch.expected[stream]:
             detail = (
                 f"position {seq} is too far beyond the highest one of its stream: no "
-                f"more than {known.highest_expected} is expected by now"
+                f"more than {batch.expected[stream]} is expected by now"
             )
             raise RecordRefusedError(RejectionReason.FAR_AHEAD, detail)
-        return known.row
+        return stream
 
     def _check_room(self, sender: Sender) -> None:
         """Refuse what a station adds that holds the most in a full history."""
@@ -299,136 +248,91 @@ class Store:
             detail = "the history is nearly full, and this station holds the most"
             raise RecordRefusedError(RejectionReason.NO_ROOM, detail)
 
-    def _is_known(self, record: Queued) -> bool:
-        """Return whether an event is in the history; see ``KnownEvents.has``."""
-        received_ms = self._retention.stamp(record.sender.received_ms)
-        return self._known.has(record, received_ms)
+    def _stamp(self, record: Record) -> int:
+        return self._retention.stamp(record.sender.received_ms)
 
     def _write_alert(self, batch: _Batch, record: Alert) -> None:
         """Write an alert once; it is complete when its picture is stored."""
         data, event_id = record.event.data, record.event.id
-        stream_id = self._claim(batch, record.sender, data.stream, data.seq)
-        if self._is_known(record):
+        stream = self._claim(batch, record.sender, data.stream, data.seq)
+        if batch.known.has(record, self._stamp(record)):
             batch.result.duplicates += 1
             if data.thumbnail_sha256 is None:
-                self._forget_image(event_id)
+                _forget_image(batch, event_id)
         else:
             self._check_room(record.sender)
-            batch.result.alerts.append(self._insert_alert(record, stream_id))
+            known = batch.known.add(record)
+            batch.rows.add_alert(record, known, stream.row, self._stamp(record))
         self._unannounced.announce(record.sender.topics, event_id)
         # Sent again without its picture: the station has evicted it.
-        if data.thumbnail_sha256 is None or self._has_image(
-            event_id, data.thumbnail_sha256
-        ):
-            batch.complete[stream_id].add((data.seq, record.digest))
-
-    def _insert_alert(self, record: Alert, stream_id: int) -> int:
-        """Write a new alert and return its cursor."""
-        data, event_id = record.event.data, record.event.id
-        (n,) = self._db.execute(
-            "INSERT INTO alerts (id, stream_id, seq, site, line, station, camera,"
-            " happened_ms, received_ms, thumbnail_sha256, event, digest)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n",
-            (
-                *(event_id, stream_id, data.seq, data.site, data.line, data.station),
-                *(data.camera, record.happened_ms),
-                self._retention.stamp(record.sender.received_ms),
-                *(data.thumbnail_sha256, record.event.model_dump_json()),
-                record.digest,
-            ),
-        ).fetchone()
-        self._db.executemany(
-            "INSERT INTO detections VALUES (?, ?, ?, ?, ?)",
-            [
-                (n, position, record.happened_ms, each.label, each.score)
-                for position, each in enumerate(data.detections)
-            ],
-        )
-        return int(n)
-
-    def _forget_image(self, event_id: str) -> None:
-        """Mark an alert complete without the picture, which its station has evicted."""
-        self._db.execute(
-            "UPDATE alerts SET thumbnail_sha256 = NULL WHERE id = ? AND NOT EXISTS"
-            " (SELECT 1 FROM images WHERE event_id = id AND sha256 = thumbnail_sha256)",
-            (event_id,),
-        )
-
-    def _has_image(self, event_id: str, sha256: str) -> bool:
-        found = self._db.execute(
-            "SELECT 1 FROM images WHERE event_id = ? AND sha256 = ?", (event_id, sha256)
-        )
-        return found.fetchone() is not None
+        announced = data.thumbnail_sha256
+        if announced is None or batch.known.pictures.get(event_id) == announced:
+            batch.complete[stream].add((data.seq, record.digest))
 
     def _write_verdict_or_loss(self, batch: _Batch, record: PartVerdict | Loss) -> None:
         data = record.event.data
-        stream_id = self._claim(batch, record.sender, data.stream, data.seq)
-        if self._is_known(record):
+        stream = self._claim(batch, record.sender, data.stream, data.seq)
+        received_ms = self._stamp(record)
+        if batch.known.has(record, received_ms):
             batch.result.duplicates += 1
         else:
             self._check_room(record.sender)
+            batch.known.add(record)
             if isinstance(record, PartVerdict):
-                self._insert_verdict(record, stream_id)
+                batch.rows.add_verdict(record, stream.row, received_ms)
             else:
-                self._insert_loss(record, stream_id)
-        batch.complete[stream_id].add((data.seq, record.digest))
-
-    def _insert_verdict(self, record: PartVerdict, stream_id: int) -> None:
-        data = record.event.data
-        received_ms = self._retention.stamp(record.sender.received_ms)
-        self._db.execute(
-            "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(record.event.id, stream_id, data.seq, data.site, data.line),
-                *(data.station, data.camera, record.happened_ms, received_ms),
-                *(data.verdict, record.event.model_dump_json(), record.digest),
-            ),
-        )
-
-    def _insert_loss(self, record: Loss, stream_id: int) -> None:
-        lost = record.event.data
-        received_ms = self._retention.stamp(record.sender.received_ms)
-        self._db.execute(
-            "INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(record.event.id, stream_id, lost.seq, lost.kind, lost.first_seq),
-                *(lost.last_seq, lost.count, received_ms, record.digest),
-            ),
-        )
+                batch.rows.add_loss(record, stream.row, received_ms)
+        batch.complete[stream].add((data.seq, record.digest))
 
     def _write_image(self, batch: _Batch, record: Image) -> None:
         """Write a picture, and complete its alert if it waits for the picture."""
-        stream, _, seq = record.event_id.rpartition(":")
-        if not stream or not seq.isdecimal():
+        event_id = record.event_id
+        name, _, seq = event_id.rpartition(":")
+        if not name or not seq.isdecimal():
             raise RecordRefusedError(
                 RejectionReason.TOPIC, "a picture whose id is no event's"
             )
-        self._claim(batch, record.sender, stream, int(seq))
+        stream = self._claim(batch, record.sender, name, int(seq))
         self._check_room(record.sender)
-        received_ms = self._retention.stamp(record.sender.received_ms)
+        alert, pictures = batch.known.alert(event_id), batch.known.pictures
+        announced = alert.thumbnail_sha256 if alert is not None else None
         # Only a picture that its alert did not announce may be replaced.
-        self._db.execute(
-            "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
-            " SET sha256 = excluded.sha256, received_ms = excluded.received_ms,"
-            " jpeg = excluded.jpeg WHERE NOT EXISTS (SELECT 1 FROM alerts"
-            " WHERE id = event_id AND thumbnail_sha256 = images.sha256)",
-            (record.event_id, record.sha256, received_ms, record.jpeg),
-        )
-        waiting = self._db.execute(
-            "SELECT stream_id, seq, n, digest FROM alerts"
-            " WHERE id = ? AND thumbnail_sha256 = ?",
-            (record.event_id, record.sha256),
-        ).fetchone()
-        if waiting is not None:
-            stream_id, position, n, digest = waiting
-            batch.complete[stream_id].add((position, digest))
-            batch.result.completed.append(n)
-        elif not self._has_alert(record.event_id):
-            self._unannounced.add(record.sender.topics, record.event_id)
+        if announced is None or pictures.get(event_id) != announced:
+            batch.rows.add_image(record, self._stamp(record))
+            pictures[event_id] = record.sha256
+        if alert is None:
+            self._unannounced.add(record.sender.topics, event_id)
+        elif announced == record.sha256:
+            batch.complete[stream].add((alert.seq, alert.digest))
+            batch.pictured.append(alert)
 
-    def _has_alert(self, event_id: str) -> bool:
-        found = self._db.execute("SELECT 1 FROM alerts WHERE id = ?", (event_id,))
-        return found.fetchone() is not None
+
+def _forget_image(batch: _Batch, event_id: str) -> None:
+    """Mark an alert complete without the picture, which its station has evicted."""
+    alert = batch.known.alert(event_id)
+    if alert is None or batch.known.pictures.get(event_id) == alert.thumbnail_sha256:
+        return
+    alert.thumbnail_sha256 = None
+    if event_id in batch.rows.alerts:  # both came in this batch
+        batch.rows.alerts[event_id].row["thumbnail_sha256"] = None
+        return
+    batch.connection.execute(
+        update(alerts).where(alerts.c.id == event_id).values(thumbnail_sha256=None)
+    )
+
+
+def _acknowledge(batch: _Batch, records: Sequence[Record]) -> None:
+    """Note the complete events, and add their acknowledgements to the result."""
+    if not batch.complete:
+        return
+    received_ms = max(each.sender.received_ms for each in records)
+    seqs = {
+        stream: {seq for seq, _ in events} for stream, events in batch.complete.items()
+    }
+    batch.ranges.add(seqs, received_ms)
+    for stream, events in batch.complete.items():
+        proven = [(seq, digest) for seq, digest in events if digest]
+        batch.result.acks.extend(batch.ranges.acknowledgements(stream, proven))
 
 
 def _joined(parts: Iterable[Committed]) -> Committed:

@@ -8,14 +8,16 @@ fills up, and the stations keep their alerts.
 
 import logging
 import queue
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from dashboard.config import HistorySettings
+from dashboard.history.database import is_full, reason_of
 from dashboard.history.store import Committed, Store
 from dashboard.messages import Message, Record, Rejection, RejectionReason, read_message
 from dashboard.status import now_ms
@@ -107,7 +109,7 @@ class HistoryWriter:
     """
 
     def __init__(self, store: Store, settings: HistorySettings) -> None:
-        self._store, self._settings = store, settings
+        self._store, self._kept = store, settings.kept_days()
         self._on_done: Callable[[AckRequest], None] = lambda _: None
         self._on_commit: Callable[[Committed], None] = lambda _: None
         self._on_batch: OnBatch = lambda _messages, _records: None
@@ -266,12 +268,12 @@ class HistoryWriter:
                 while self._store.is_short_of_room() and self._make_room():
                     pass
                 committed = self._store.record(records)
-            except sqlite3.Error as exc:
+            except SQLAlchemyError as exc:
                 if not self.failure:
-                    logger.error("history_unwritable reason=%s", exc)  # noqa: TRY400
-                self.failure = str(exc)
+                    logger.error("history_unwritable reason=%s", reason_of(exc))  # noqa: TRY400
+                self.failure = reason_of(exc)
                 self.heartbeat_s = time.monotonic()
-                if _is_full(exc):
+                if is_full(exc):
                     if self._prune() or self._make_room():
                         continue
                     if len(records) > 1:
@@ -290,22 +292,17 @@ class HistoryWriter:
         now_s = time.monotonic()
         ran_ms, self._pruned_s = round((now_s - self._pruned_s) * 1000), now_s
         try:
-            return self._store.prune(
-                now_ms(),
-                ran_ms,
-                self._settings.keep_days,
-                self._settings.keep_images_days,
-            )
-        except sqlite3.Error as exc:
-            logger.warning("history_not_pruned reason=%s", exc)
+            return self._store.prune(now_ms(), ran_ms, self._kept)
+        except SQLAlchemyError as exc:
+            logger.warning("history_not_pruned reason=%s", reason_of(exc))
             return 0
 
     def _make_room(self) -> int:
         """Remove pictures from a full history, and return their number."""
         try:
             removed = self._store.make_room()
-        except sqlite3.Error as exc:
-            logger.warning("history_has_no_room reason=%s", exc)
+        except SQLAlchemyError as exc:
+            logger.warning("history_has_no_room reason=%s", reason_of(exc))
             return 0
         if removed:
             if not self.removed_pictures:  # the rest is counted
@@ -331,8 +328,3 @@ class HistoryWriter:
                 rejection.topic[:200],
                 rejection.detail[:200],
             )
-
-
-def _is_full(error: sqlite3.Error) -> bool:
-    """Return whether the history has reached its largest size, or the disk is full."""
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

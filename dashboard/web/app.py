@@ -4,7 +4,6 @@ A page may load nothing from other hosts and run no inline script
 (Content-Security-Policy).
 """
 
-import sqlite3
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.access.passwords import TooManyLoginsError
+from dashboard.history.database import reason_of
 from dashboard.web import api
 from dashboard.web.account.routes import routes as account_routes
 from dashboard.web.alerts.routes import routes as alerts_routes
@@ -111,7 +111,6 @@ def create_app(site: Site) -> ASGIApp:
             HTTPException: partial(_answer_refusal, site.renderer),
             ConfigError: _answer_not_accepted,
             TooManyLoginsError: _answer_busy,
-            sqlite3.Error: _answer_unreadable,
             SQLAlchemyError: _answer_unreadable,
         },
     )
@@ -143,4 +142,5 @@ async def _answer_busy(_request: Request, _exc: Exception) -> Response:
 
 
 async def _answer_unreadable(_request: Request, exc: Exception) -> Response:
-    return as_json({"error": f"the history cannot be read now: {exc}"}, 503)
+    reason = reason_of(exc) if isinstance(exc, SQLAlchemyError) else ""
+    return as_json({"error": f"the history cannot be read now: {reason}"}, 503)

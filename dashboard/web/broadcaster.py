@@ -7,7 +7,6 @@ message, so that a page never shows an alert that a crash could still remove.
 import asyncio
 import json
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,8 +51,7 @@ class EventBroadcaster:
         """Return the collector's state, as in ``/api/status`` and live events.
 
         Raises:
-            sqlite3.Error: The history cannot be read now.
-            SQLAlchemyError: The same.
+            sqlalchemy.exc.SQLAlchemyError: The history cannot be read now.
         """
         with self._database.read() as connection:
             settings, alarms = read_settings(connection), open_alarms(connection)
@@ -63,8 +61,7 @@ class EventBroadcaster:
         """Return the whole state, as in ``/api/cameras`` and live events.
 
         Raises:
-            sqlite3.Error: The history cannot be read now.
-            SQLAlchemyError: The same.
+            sqlalchemy.exc.SQLAlchemyError: The history cannot be read now.
         """
         at_ms = now_ms()
         with self._database.read() as connection:
@@ -115,7 +112,7 @@ class EventBroadcaster:
                 # No cursor: the page may not have all alerts before this one.
                 alerts = self._history.alerts(1, after=n - 1)
                 events += [LiveEvent(ALERT, json.dumps(alert)) for alert in alerts]
-        except sqlite3.Error as exc:
+        except SQLAlchemyError as exc:
             logger.warning("alerts_not_announced reason=%s", exc)
             self._hub.publish_from_thread([LiveEvent(RESET, "{}")])
             return
@@ -134,7 +131,7 @@ class EventBroadcaster:
             started_s = time.monotonic()
             try:
                 events = await asyncio.to_thread(self._states)
-            except (sqlite3.Error, SQLAlchemyError) as exc:
+            except SQLAlchemyError as exc:
                 logger.warning("state_not_announced reason=%s", exc)
                 continue
             took_s = time.monotonic() - started_s

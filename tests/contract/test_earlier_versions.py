@@ -110,7 +110,7 @@ def test_earlier_history_is_read_and_events_sent_again_are_duplicates(
         assert committed.duplicates == len(events)
         after = history.history.alerts(limit=10)
     finally:
-        history.store.close()
+        history.close()
     assert before == after
     assert [each["frame_id"] for each in after] == [2, 1, 0]
     proven = {seq for _, ack in committed.acks for seq, _ in ack.digests}
@@ -137,7 +137,7 @@ def test_other_content_under_the_id_of_an_earlier_event_is_refused(
             (rejection,) = committed.rejections
             assert rejection.reason is RejectionReason.CONFLICT
     finally:
-        history.store.close()
+        history.close()
 
 
 def test_record_of_a_run_is_read_and_written_the_same(written: Path) -> None:

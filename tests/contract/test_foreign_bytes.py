@@ -314,7 +314,7 @@ def test_any_request_to_the_metrics_port_is_answered_or_closed(
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimSite]:
     file = HistoryFile(tmp_path_factory.mktemp("history"))
     yield SimSite(file)
-    file.store.close()
+    file.close()
 
 
 PATHS = [

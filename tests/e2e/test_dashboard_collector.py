@@ -27,12 +27,13 @@ from dashboard.cli import session_of
 from dashboard.ingest.mqtt import Collector
 from dashboard.config import DashboardSettings
 from dashboard.ingest.writer import HistoryWriter
+from dashboard.history.database import Database
 from dashboard.history.store import Store
 from models.config import load_config
 
 config = Path(sys.argv[1])
 settings = load_config(config, DashboardSettings).beside(config.parent)
-store = Store(settings.history.path)
+store = Store(Database(settings.history.location()))
 writer = HistoryWriter(store, settings.history)
 name, is_first = session_of(settings.broker, store)
 collector = Collector(settings.broker, name, is_first=is_first, enqueue=writer.enqueue)

@@ -72,7 +72,7 @@ class PostgresqlServer:
     def remove(self) -> None:
         """Stop it and delete its files."""
         self.stop()
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> PostgresqlLogin:
         """Return the login to an empty database, over the socket."""

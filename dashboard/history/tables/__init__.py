@@ -14,6 +14,7 @@ from dashboard.history.tables import (
     received,
     rechecks,
     reviews,
+    rollups,
     settings,
 )
 from dashboard.history.tables.base import metadata
@@ -30,5 +31,6 @@ __all__ = [
     "received",
     "rechecks",
     "reviews",
+    "rollups",
     "settings",
 ]

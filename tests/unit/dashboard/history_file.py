@@ -3,9 +3,12 @@
 import hashlib
 from pathlib import Path
 
+from dashboard.config import HistorySettings
+from dashboard.history.database import Database
 from dashboard.history.queries import History
 from dashboard.history.store import Committed, Store
 from dashboard.messages import Alert, Message, Record, read_message
+from dashboard.postgresql_login import PostgresqlLogin
 from models.messages import AlertEvent
 from models.topics import StationTopics
 
@@ -16,15 +19,48 @@ NOW_MS = 1_763_900_000_000
 
 
 class HistoryFile:
-    """A store and the history that reads it."""
+    """A store and the history that reads it.
 
-    def __init__(self, folder: Path, max_mb: int = 0) -> None:
-        self.path = folder / "history.sqlite3"
-        self.store = Store(self.path, max_mb, busy_timeout_s=0.02)
-        self.history = History(self.path)
+    Args:
+        location: A folder for an SQLite file, or the login to a database.
+    """
+
+    def __init__(self, location: Path | PostgresqlLogin, max_mb: int = 0) -> None:
+        is_folder = isinstance(location, Path)
+        self.location = location / "history.sqlite3" if is_folder else location
+        self.database = Database(self.location, max_mb=max_mb, busy_limit_s=0.02)
+        self.store = Store(self.database)
+        self.history = History(self.database)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        assert isinstance(self.location, Path)
+        return self.location
 
     def record(self, *records: Record) -> Committed:
         return self.store.record(records)
+
+    def restart(self) -> Store:
+        """Open it again, as a dashboard that was restarted does."""
+        self.close()
+        self.database = Database(self.location, busy_limit_s=0.02)
+        self.store, self.history = Store(self.database), History(self.database)
+        return self.store
+
+    def prune(
+        self, now_ms: int, ran_ms: int, keep_days: int, keep_images_days: int
+    ) -> int:
+        """Remove a chunk of what is older than some days."""
+        settings = HistorySettings(
+            keep_days=keep_days,
+            keep_images_days=keep_images_days,
+            keep_sums_days=100 * 365,  # the events of some tests are of 1970
+        )
+        return self.store.prune(now_ms, ran_ms, settings.kept_days())
+
+    def close(self) -> None:
+        self.database.close()
 
 
 def read(topic: str, payload: bytes | str, received_ms: int = NOW_MS) -> Record:

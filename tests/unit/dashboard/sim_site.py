@@ -6,7 +6,6 @@ from dashboard.access.backoff import LoginBackoff
 from dashboard.access.logins import Logins
 from dashboard.access.passwords import Passwords
 from dashboard.config import DashboardSettings
-from dashboard.history.database import Database
 from dashboard.history.settings import read_settings
 from dashboard.outgoing import Outgoing
 from dashboard.plant_settings import PlantSettings
@@ -69,7 +68,7 @@ class SimSite:
         self.file, self.status = file, UP
         self.hub = Hub(max_viewers)
         settings = settings or DashboardSettings()
-        self.database = Database(file.path)
+        self.database = file.database
         self.broadcaster = EventBroadcaster(
             file.history, self.hub, settings.page, lambda: self.status, self.database
         )

@@ -14,7 +14,6 @@ from dashboard.history.alarms import (
     open_alarms,
     raise_alarm,
 )
-from dashboard.history.database import Database
 from dashboard.history.forget import forget_sender
 from dashboard.history.maintenance import start_maintenance
 from dashboard.history.settings import add_version
@@ -31,7 +30,7 @@ class Line:
     """A history, its alarms, and a clock."""
 
     def __init__(self, file: HistoryFile) -> None:
-        self.database = Database(file.path)
+        self.database = file.database
         self.parts = PartVerdicts(file)
         self.now_ms = NOW_MS
         self.changes = 0

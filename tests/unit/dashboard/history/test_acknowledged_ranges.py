@@ -1,6 +1,5 @@
 """Complete events as merged ranges, and the acknowledgements made from them."""
 
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -12,29 +11,27 @@ from dashboard.history.acknowledged_ranges import (
     SEQ_MAX,
     AcknowledgedRanges,
     RecordRefusedError,
+    Stream,
 )
-from dashboard.history.schema import TABLES
 from models.topics import StationTopics
-from tests.unit.dashboard.history_file import NOW_MS, PRESS
+from tests.unit.dashboard.history_file import NOW_MS, PRESS, HistoryFile
 
 STREAM = "press-1-00ff"
 
 
 @pytest.fixture
-def ranges() -> Iterator[AcknowledgedRanges]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(TABLES)
-    yield AcknowledgedRanges(connection)
-    connection.close()
+def ranges(file: HistoryFile) -> Iterator[AcknowledgedRanges]:
+    with file.database.write() as connection:
+        yield AcknowledgedRanges(connection)
 
 
 def acknowledged(
-    ranges: AcknowledgedRanges, stream_id: int, seqs: set[int]
+    ranges: AcknowledgedRanges, stream: Stream, seqs: set[int]
 ) -> tuple[int, list[tuple[int, int]]]:
     """Add events, and return high water and ranges of their acknowledgements."""
-    ranges.add(stream_id, seqs, NOW_MS)
+    ranges.add({stream: seqs}, NOW_MS)
     events = [(seq, f"digest of {seq}") for seq in seqs]
-    acks = [ack for _, ack in ranges.acknowledgements(stream_id, events)]
+    acks = [ack for _, ack in ranges.acknowledgements(stream, events)]
     assert sorted(each for ack in acks for each in ack.digests) == sorted(events)
     assert {ack.stream for ack in acks} == {STREAM}
     return acks[0].high_water, [each for ack in acks for each in ack.ranges]
@@ -89,7 +86,7 @@ def test_many_ranges_are_spread_over_acknowledgements(
 ) -> None:
     stream = ranges.claim(PRESS, STREAM)
     seqs = {10**11 + 2 * number for number in range(1, ENTRIES_PER_ACK + 6)}
-    ranges.add(stream, seqs, NOW_MS)
+    ranges.add({stream: seqs}, NOW_MS)
     digest = "0123456789abcdef" * 2
     acks = [
         ack for _, ack in ranges.acknowledgements(stream, [(s, digest) for s in seqs])
@@ -104,7 +101,7 @@ def test_position_far_beyond_the_highest_one_is_not_expected(
 ) -> None:
     stream = ranges.claim(PRESS, STREAM)
     assert ranges.highest_expected(stream, NOW_MS) == SEQ_MAX
-    ranges.add(stream, {7}, NOW_MS)
+    ranges.add({stream: {7}}, NOW_MS)
     assert ranges.highest_expected(stream, NOW_MS) == 7 + AHEAD_MAX
 
 
@@ -112,8 +109,8 @@ def test_more_is_expected_after_a_pause_of_the_collector(
     ranges: AcknowledgedRanges,
 ) -> None:
     stream = ranges.claim(PRESS, STREAM)
-    ranges.add(stream, {7}, NOW_MS)
+    ranges.add({stream: {7}}, NOW_MS)
     later_ms = NOW_MS + 60_000
-    ranges.add(stream, {5}, later_ms)  # a repetition is no sign that it grows
+    ranges.add({stream: {5}}, later_ms)  # a repetition is no sign that it grows
     assert ranges.highest_expected(stream, later_ms) == 7 + AHEAD_MAX + 60_000
     assert ranges.highest_expected(stream, 0) == 7 + AHEAD_MAX, "the clock was set"

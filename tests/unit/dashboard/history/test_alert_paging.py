@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.history.alert_search import AlertFilter, AlertSearch, Found, ListKey
-from dashboard.history.database import Database
 from models.topics import StationTopics
 from tests.examples import example_count
 from tests.simulators.station import alert_event, detection
@@ -26,7 +25,7 @@ class Plant:
 
     def __init__(self, folder: Path) -> None:
         self.file = HistoryFile(folder)
-        self.database = Database(self.file.path)
+        self.database = self.file.database
         self.seqs = {PRESS: 0, SECOND: 0}
         self.alerts: list[tuple[ListKey, StationTopics, str]] = []
 
@@ -54,8 +53,7 @@ class Plant:
         return sorted(found, reverse=True)
 
     def close(self) -> None:
-        self.database.close()
-        self.file.store.close()
+        self.file.close()
 
 
 class Reader:

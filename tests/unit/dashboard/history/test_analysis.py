@@ -18,7 +18,6 @@ from dashboard.history.analysis import (
     scores,
     with_spans,
 )
-from dashboard.history.database import Database
 from dashboard.history.notes import add_note, note_of
 from dashboard.history.rechecks import Recheck, add_recheck, escapes
 from dashboard.history.reviews import OperatorVerdict
@@ -42,7 +41,7 @@ OTHER = OperatorVerdict.OTHER_CLASS
 
 @pytest.fixture
 def data(file: HistoryFile) -> Iterator[AnalysisFile]:
-    database = Database(file.path)
+    database = file.database
     yield AnalysisFile(file, database)
     database.close()
 

@@ -1,36 +1,45 @@
 """When stations and cameras were last seen, and their last state."""
 
-import sqlite3
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from sqlalchemy import Column, select
 
 from dashboard.history import last_seen
 from dashboard.history.last_seen import LastSeen
-from dashboard.history.schema import TABLES
+from dashboard.history.tables.received import cameras, stations
 from dashboard.messages import Sender, State
 from models.messages import DaemonState, StationStatus
 from models.topics import StationTopics
-from tests.unit.dashboard.history_file import PRESS
+from tests.unit.dashboard.history_file import PRESS, HistoryFile
 
 
 class SenderTable:
-    """The senders of an empty history."""
+    """The senders of a history."""
 
-    def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.executescript(TABLES)
-        self.senders = LastSeen(self.connection)
+    def __init__(self, file: HistoryFile) -> None:
+        self.file = file
+        self.senders = LastSeen()
+
+    def note(self, *senders: Sender) -> None:
+        for each in senders:
+            with self.file.database.write() as connection:
+                self.senders.note(connection, [each], [])
 
     def keep(self, state: DaemonState, received_ms: int) -> None:
         status = StationStatus(state=state, boot_id="boot", version="1")
-        self.senders.keep(State(sender(received_ms), status))
+        with self.file.database.write() as connection:
+            states = [State(sender(received_ms), status)]
+            self.senders.note(connection, [], states)
 
     def station(self) -> tuple[int, int]:
         """Return when the station was seen and when its status changed."""
-        row = self.connection.execute("SELECT heard_ms, said_ms FROM stations")
-        heard_ms, said_ms = row.fetchone()
+        ((heard_ms, said_ms),) = self.rows(stations.c.heard_ms, stations.c.said_ms)
         return heard_ms, said_ms
+
+    def rows(self, *columns: Column[Any]) -> list[tuple[Any, ...]]:
+        with self.file.database.read() as connection:
+            return sorted(tuple(row) for row in connection.execute(select(*columns)))
 
 
 def sender(received_ms: int, camera: str = "", *, is_retained: bool = False) -> Sender:
@@ -38,20 +47,18 @@ def sender(received_ms: int, camera: str = "", *, is_retained: bool = False) -> 
 
 
 @pytest.fixture
-def table() -> Iterator[SenderTable]:
-    result = SenderTable()
-    yield result
-    result.connection.close()
+def table(file: HistoryFile) -> SenderTable:
+    return SenderTable(file)
 
 
 def test_newest_message_counts(table: SenderTable) -> None:
     for received_ms in (5, 9, 7):
-        table.senders.note(sender(received_ms))
+        table.note(sender(received_ms))
     assert table.station() == (9, 0)
 
 
 def test_retained_message_is_no_sign_of_life(table: SenderTable) -> None:
-    table.senders.note(sender(9, is_retained=True))
+    table.note(sender(9, is_retained=True))
     assert table.station() == (0, 0)
 
 
@@ -70,9 +77,8 @@ def test_status_that_is_repeated_keeps_the_time_of_its_change(
 
 
 def test_message_of_a_camera_is_one_of_its_station_too(table: SenderTable) -> None:
-    table.senders.note(sender(5, "top"))
-    cameras = table.connection.execute("SELECT camera, heard_ms FROM cameras")
-    assert cameras.fetchall() == [("top", 5)]
+    table.note(sender(5, "top"))
+    assert table.rows(cameras.c.camera, cameras.c.heard_ms) == [("top", 5)]
     assert table.station() == (5, 0)
 
 
@@ -81,9 +87,8 @@ def test_camera_that_was_silent_for_longest_makes_room(
 ) -> None:
     monkeypatch.setattr(last_seen, "MAX_CAMERAS_PER_STATION", 2)
     for received_ms, camera in ((1, "top"), (2, "side"), (3, "top"), (4, "front")):
-        table.senders.note(sender(received_ms, camera))
-    cameras = table.connection.execute("SELECT camera FROM cameras ORDER BY camera")
-    assert cameras.fetchall() == [("front",), ("top",)]
+        table.note(sender(received_ms, camera))
+    assert table.rows(cameras.c.camera) == [("front",), ("top",)]
     assert table.senders.forgotten == 1
 
 
@@ -92,13 +97,10 @@ def test_cameras_of_one_station_leave_room_for_those_of_others(
 ) -> None:
     monkeypatch.setattr(last_seen, "MAX_CAMERAS_PER_STATION", 2)
     other = StationTopics("plant", "line-1", "press-2")
-    table.senders.note(Sender(other, "top", 1, is_retained=False))
+    table.note(Sender(other, "top", 1, is_retained=False))
     for number in range(5):
-        table.senders.note(sender(2 + number, f"camera-{number}"))
-    cameras = table.connection.execute(
-        "SELECT station, count(*) FROM cameras GROUP BY station"
-    )
-    assert cameras.fetchall() == [("press-1", 2), ("press-2", 1)]
+        table.note(sender(2 + number, f"camera-{number}"))
+    assert table.rows(cameras.c.station) == [("press-1",), ("press-1",), ("press-2",)]
 
 
 def test_station_that_was_silent_for_longest_makes_room_with_its_cameras(
@@ -107,7 +109,6 @@ def test_station_that_was_silent_for_longest_makes_room_with_its_cameras(
     monkeypatch.setattr(last_seen, "MAX_STATIONS", 2)
     for number in (1, 2, 3):
         topics = StationTopics("plant", "line-1", f"press-{number}")
-        table.senders.note(Sender(topics, "top", number, is_retained=False))
-    for name in ("stations", "cameras"):
-        rows = table.connection.execute(f"SELECT station FROM {name}")  # noqa: S608
-        assert sorted(rows.fetchall()) == [("press-2",), ("press-3",)]
+        table.note(Sender(topics, "top", number, is_retained=False))
+    for column in (stations.c.station, cameras.c.station):
+        assert table.rows(column) == [("press-2",), ("press-3",)]

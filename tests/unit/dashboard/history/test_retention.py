@@ -1,12 +1,10 @@
 """A wrong clock deletes nothing that was acknowledged."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from dashboard.history.retention import SPEED_MAX
-from dashboard.history.store import Store
 from dashboard.messages import Alert, PartVerdict
 from models.topics import StationTopics
 from tests.simulators.station import alert_event
@@ -23,98 +21,82 @@ YEAR_MS = 365 * DAY_MS
 KEEP_DAYS = 365
 
 
-def opened(folder: Path, *, trusts_ms: int = NOW_MS) -> HistoryFile:
-    """Return a history whose dashboard ran for long, up to a moment."""
-    file = HistoryFile(folder)
-    file.store.prune(trusts_ms, 100 * YEAR_MS, KEEP_DAYS, KEEP_DAYS)
-    return file
-
-
-def restarted(file: HistoryFile) -> Store:
-    file.store.close()
-    file.store = Store(file.path)
-    return file.store
+def opened(file: HistoryFile) -> None:
+    """Let the dashboard run for long, up to a moment."""
+    file.prune(NOW_MS, 100 * YEAR_MS, KEEP_DAYS, KEEP_DAYS)
 
 
 def alert(seq: int, received_ms: int) -> Alert:
     return alert_record(alert_event(PRESS, seq), received_ms)
 
 
-def pruned(store: Store, now_ms: int, ran_ms: int = 0) -> int:
-    return store.prune(now_ms, ran_ms, KEEP_DAYS, KEEP_DAYS)
+def pruned(file: HistoryFile, now_ms: int, ran_ms: int = 0) -> int:
+    return file.prune(now_ms, ran_ms, KEEP_DAYS, KEEP_DAYS)
 
 
-def test_clock_two_years_ahead_deletes_nothing_for_weeks(tmp_path: Path) -> None:
-    file = opened(tmp_path)
+def test_clock_two_years_ahead_deletes_nothing_for_weeks(file: HistoryFile) -> None:
+    opened(file)
     file.record(alert(1, NOW_MS))
     ahead_ms = NOW_MS + 2 * YEAR_MS
     for start in range(5):  # it is started again and again, and alerts come in
-        store = restarted(file)
-        assert pruned(store, ahead_ms) == 0
+        file.restart()
+        assert pruned(file, ahead_ms) == 0
         file.record(alert(2 + start, ahead_ms))
-        assert pruned(store, ahead_ms + DAY_MS, DAY_MS) == 0
+        assert pruned(file, ahead_ms + DAY_MS, DAY_MS) == 0
     assert len(file.history.alerts(10)) == 6
-    file.store.close()
 
 
-def test_clock_that_was_not_set_yet_deletes_nothing_once_it_is(tmp_path: Path) -> None:
-    file = opened(tmp_path)
+def test_clock_that_was_not_set_yet_deletes_nothing_once_it_is(
+    file: HistoryFile,
+) -> None:
+    opened(file)
     file.record(alert(1, NOW_MS))
-    store = restarted(file)
-    assert pruned(store, 0) == 0
+    file.restart()
+    assert pruned(file, 0) == 0
     file.record(alert(2, 5000))  # received in 1970
     for _ in range(3):
-        assert pruned(store, NOW_MS + DAY_MS, DAY_MS) == 0
+        assert pruned(file, NOW_MS + DAY_MS, DAY_MS) == 0
     assert len(file.history.alerts(10)) == 2
-    file.store.close()
 
 
-def test_new_history_started_in_1970_keeps_its_alerts(tmp_path: Path) -> None:
-    file = HistoryFile(tmp_path)
-    pruned(file.store, 0)
+def test_new_history_started_in_1970_keeps_its_alerts(file: HistoryFile) -> None:
+    pruned(file, 0)
     file.record(alert(1, 5000))
     for _ in range(20):
-        assert pruned(file.store, NOW_MS, DAY_MS) == 0
-    file.store.close()
+        assert pruned(file, NOW_MS, DAY_MS) == 0
 
 
-def test_clock_of_an_older_version_is_that_of_its_newest_row(tmp_path: Path) -> None:
-    file = HistoryFile(tmp_path)
+def test_clock_of_an_older_version_is_that_of_its_newest_row(file: HistoryFile) -> None:
     file.record(alert(1, NOW_MS - 2 * YEAR_MS), alert(2, NOW_MS))
-    store = restarted(file)
-    assert (
-        store.prune(NOW_MS + 2 * YEAR_MS, 0, keep_days=300, keep_images_days=300) == 1
-    )
+    file.restart()
+    assert file.prune(NOW_MS + 2 * YEAR_MS, 0, keep_days=300, keep_images_days=300) == 1
     assert [each["seq"] for each in file.history.alerts(10)] == [2]
-    file.store.close()
 
 
-def test_nights_and_weekends_are_caught_up(tmp_path: Path) -> None:
+def test_nights_and_weekends_are_caught_up(file: HistoryFile) -> None:
     """It runs one shift on five days a week, and deletes within a day all the same."""
-    file = opened(tmp_path)
+    opened(file)
     file.record(alert(1, NOW_MS))
     day = 0
     while file.history.alerts(1):
         day += 1
-        store = restarted(file)
+        file.restart()
         for ran_ms in (0, DAY_MS // 3 * (day % 7 < 5)):
-            store.prune(NOW_MS + day * DAY_MS, ran_ms, 30, 30)
+            file.prune(NOW_MS + day * DAY_MS, ran_ms, 30, 30)
         assert day < 40
     assert 30 <= day <= 34
-    file.store.close()
 
 
 def test_deletion_catches_up_within_days_after_three_weeks_without_power(
-    tmp_path: Path,
+    file: HistoryFile,
 ) -> None:
-    file = opened(tmp_path)
+    opened(file)
     file.record(alert(1, NOW_MS))
     back_ms = NOW_MS + (KEEP_DAYS + 21) * DAY_MS
-    store = restarted(file)
-    store.prune(back_ms, (KEEP_DAYS + 21) * DAY_MS // SPEED_MAX // 2, 999, 999)
-    assert pruned(store, back_ms) == 0
-    assert pruned(store, back_ms, (KEEP_DAYS + 30) * DAY_MS // SPEED_MAX) == 1
-    file.store.close()
+    file.restart()
+    file.prune(back_ms, (KEEP_DAYS + 21) * DAY_MS // SPEED_MAX // 2, 999, 999)
+    assert pruned(file, back_ms) == 0
+    assert pruned(file, back_ms, (KEEP_DAYS + 30) * DAY_MS // SPEED_MAX) == 1
 
 
 @pytest.mark.parametrize("is_synchronized", [True, False])

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,10 +24,9 @@ REAL = Review(ReviewKind.VERDICT, OperatorVerdict.REAL)
 
 
 @pytest.fixture
-def database(file: HistoryFile) -> Iterator[Database]:
-    found = Database(file.path)
-    yield found
-    found.close()
+def database(file: HistoryFile) -> Database:
+    found = file.database
+    return found
 
 
 def add(file: HistoryFile, count: int) -> list[str]:

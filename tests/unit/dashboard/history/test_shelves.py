@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -29,10 +28,9 @@ SHELF = Shelf(
 
 
 @pytest.fixture
-def database(file: HistoryFile) -> Iterator[Database]:
-    found = Database(file.path)
-    yield found
-    found.close()
+def database(file: HistoryFile) -> Database:
+    found = file.database
+    return found
 
 
 def add(file: HistoryFile, seq: int, at_ms: int, *labels: str) -> str:
@@ -150,7 +148,7 @@ def test_query_hides_exactly_what_the_rule_hides(
     alerts: list[tuple[int, list[str]]],
 ) -> None:
     file = HistoryFile(tmp_path_factory.mktemp("history"))
-    database = Database(file.path)
+    database = file.database
     for seq, (age_ms, labels) in enumerate(alerts, 1):
         add(file, seq, NOW_MS + age_ms, *labels)
     for shelf in drawn:
@@ -164,5 +162,4 @@ def test_query_hides_exactly_what_the_rule_hides(
     shown = {each["id"] for each in every} - hidden
     assert {each[0] for each in listed(database, at_ms)} == shown
     assert {each[0] for each in listed(database, at_ms, Shelved.YES)} == hidden
-    database.close()
-    file.store.close()
+    file.close()

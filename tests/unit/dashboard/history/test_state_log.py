@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -24,10 +23,8 @@ MINUTE_MS = 60_000
 
 
 @pytest.fixture
-def database(file: HistoryFile) -> Iterator[Database]:
-    database = Database(file.path)
-    yield database
-    database.close()
+def database(file: HistoryFile) -> Database:
+    return file.database
 
 
 def station_says(

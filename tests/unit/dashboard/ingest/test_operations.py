@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -18,10 +17,8 @@ DESIRED = DesiredModel(
 
 
 @pytest.fixture
-def database(file: HistoryFile) -> Iterator[Database]:
-    database = Database(file.path)
-    yield database
-    database.close()
+def database(file: HistoryFile) -> Database:
+    return file.database
 
 
 def note(database: Database, *messages: tuple[str, bytes]) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from dashboard.config import HistorySettings
+from dashboard.history.database import HistoryClosedError
 from dashboard.history.store import Committed
 from dashboard.ingest.writer import AckRequest, Delivery, HistoryWriter, Receipt
 from dashboard.messages import Image, Message, Sender
@@ -24,7 +26,7 @@ class Ledger:
 
     def __init__(self, file: HistoryFile) -> None:
         self.file = file
-        self.writer = HistoryWriter(file.store, HistorySettings(path=file.path))
+        self.writer = HistoryWriter(file.store, HistorySettings())
         self.receipts: list[int] = []
         self.acked: list[int] = []
         self.rows_when_acked: list[int] = []
@@ -127,17 +129,17 @@ PICTURE = b"\xff\xd8\xff" + bytes(100_000)
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Ledger]:
     """A writer, not started, whose history takes eight pictures."""
-    file = HistoryFile(tmp_path, max_mb=1)
+    file = HistoryFile(tmp_path, max_mb=2)
     ledger = Ledger(file)
     yield ledger
     ledger.writer.stop()
-    file.store.close()
+    file.close()
 
 
 def fill(ledger: Ledger, received_ms: int) -> None:
     """Put pictures into the history until no more fits."""
     sender = Sender(PRESS, "top", received_ms, is_retained=False)
-    with contextlib.suppress(sqlite3.OperationalError):
+    with contextlib.suppress(OperationalError):
         for seq in range(1000, 2000):
             ledger.file.record(Image(sender, f"press-1-00ff:{seq}", "00", PICTURE))
 
@@ -145,7 +147,7 @@ def fill(ledger: Ledger, received_ms: int) -> None:
 def test_full_history_has_room_again_when_rows_become_too_old(small: Ledger) -> None:
     now_ms = time.time_ns() // 1_000_000
     fill(small, now_ms)
-    small.file.store.prune(now_ms, 10**13, 90, 90)  # its clock is trusted
+    small.file.prune(now_ms, 10**13, 90, 90)  # its clock is trusted
     other = sqlite3.connect(small.file.path, isolation_level=None)
     soon_ms = now_ms - 90 * DAY_MS + 2000
     other.execute("UPDATE images SET received_ms = ?", (soon_ms,))
@@ -173,7 +175,7 @@ def test_part_of_a_batch_that_fits_a_full_history_is_acknowledged(
 
 def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> None:
     sender = Sender(PRESS, "top", 0, is_retained=False)
-    errors: list[sqlite3.Error] = []
+    errors: list[SQLAlchemyError] = []
     written: list[int] = []
 
     def write() -> None:
@@ -181,15 +183,15 @@ def test_history_closed_under_a_writer_ends_the_writer(file: HistoryFile) -> Non
             for seq in range(100_000):
                 file.record(Image(sender, f"press-1-00ff:{seq}", "00", b"\xff\xd8"))
                 written.append(seq)
-        except sqlite3.Error as exc:
+        except SQLAlchemyError as exc:
             errors.append(exc)
 
     writer = threading.Thread(target=write)
     writer.start()
     until(lambda: len(written) > 5, "the first rows")
-    file.store.close()
+    file.close()
     writer.join(20)
-    assert isinstance(errors[0], sqlite3.ProgrammingError)
+    assert isinstance(errors[0], HistoryClosedError)
 
 
 def test_full_history_removes_pictures_and_takes_every_alert(small: Ledger) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dashboard.config import PageSettings
-from dashboard.history.database import Database
 from dashboard.history.store import Committed
 from dashboard.status import BrokerStatus, CollectorStatus
 from dashboard.web import broadcaster
@@ -39,7 +38,7 @@ class Screen:
 
     def __init__(self, file: HistoryFile) -> None:
         self.file, self.hub = file, Hub(max_viewers=1)
-        self.database = Database(file.path)
+        self.database = file.database
         self.broadcaster = EventBroadcaster(
             file.history,
             self.hub,
@@ -111,7 +110,7 @@ def test_alert_that_is_not_in_the_history_is_not_shown(screen: Screen) -> None:
 
 
 def test_history_that_cannot_be_read_resets_the_page(screen: Screen) -> None:
-    screen.file.store.close()
+    screen.file.close()
     screen.file.path.unlink()
     committed = Committed(alerts=[1])
     (found,) = screen.events(lambda: screen.broadcaster.broadcast(committed), 1)
