@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import hashlib
 import json
 import secrets
 import signal
@@ -9,6 +10,7 @@ import socket
 import ssl
 import sys
 import time
+import uuid
 from pathlib import Path
 
 from dashboard.access.logins import Logins, require_users
@@ -32,6 +34,8 @@ from dashboard.web.server import make_server_tls, open_socket, serve
 from dashboard.web.site import Site
 from models.config import load_config
 from models.errors import ExitCode
+
+MACHINE_ID = Path("/etc/machine-id")
 
 
 def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +84,8 @@ def _collect_and_serve(
     store, history = Store(database), History(database)
     hub = Hub(settings.server.max_viewers)
     writer = HistoryWriter(store, settings.history)
-    client_id, is_first = session_of(settings.broker, store)
+    process = name_of_process(settings.server)
+    client_id, is_first = session_of(settings.broker, store, process)
     outgoing = Outgoing()
     collector = Collector(
         settings.broker,
@@ -138,20 +143,38 @@ def _status_of(collector: Collector, writer: HistoryWriter) -> CollectorStatus:
     )
 
 
-def session_of(settings: CollectorBrokerSettings, store: Store) -> tuple[str, bool]:
+def session_of(
+    settings: CollectorBrokerSettings, store: Store, process: str
+) -> tuple[str, bool]:
     """Return the client id, and whether this history has never used it before.
 
     The id must be the same after a restart, and differ between two dashboards: two
-    clients of one id disconnect each other without end.
+    clients of one id disconnect each other without end. A history that was copied to
+    another machine, and one that several collectors share, has an id for each.
 
     Args:
         settings: ``[broker]``; an empty id is made up.
+        process: From ``name_of_process``.
     """
     made_up = f"graftline-dashboard-{secrets.token_hex(4)}"
-    client_id = settings.client_id or store.remember("client_id", made_up)
+    key = f"client_id of {process}"
+    client_id = settings.client_id or store.remember(key, made_up)
     session = f"session {client_id}@{settings.host}:{settings.port}"
     mark = secrets.token_hex(8)
     return client_id, store.remember(session, mark) == mark
+
+
+def name_of_process(server: ServerSettings) -> str:
+    """Return what is different for each dashboard, and the same after a restart.
+
+    A port of a machine has one program only.
+    """
+    try:
+        machine = MACHINE_ID.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        machine = f"{uuid.getnode():012x}"
+    parts = (machine, socket.gethostname(), str(server.port))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
 def _settings(database: Database) -> PlantSettings:

@@ -44,6 +44,7 @@ UNSUPPORTED_VERSION = "Unsupported protocol version"
 PROTOCOL_ERROR = "Protocol error"
 NO_REASON = "Unspecified error"  # paho's text where the broker gives no reason
 CLOSED = "closed the connection"
+TAKEN_OVER = "Session taken over"  # by another client of this id (MQTT 5)
 
 
 class MqttVersion(StrEnum):

@@ -73,7 +73,6 @@ class AcknowledgedRanges:
     """The streams in the history, for one transaction.
 
     Args:
-        connection: Of the transaction.
         names: Streams to read at once; others are read when they are claimed.
     """
 

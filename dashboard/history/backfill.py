@@ -20,6 +20,10 @@ _MODEL = (
     " coalesce(json_extract(event, '$.data.model.build'), 0)"
 )
 _ADD_ALERTS = (
+    """
+    UPDATE alerts SET model_build = json_extract(event, '$.data.model.build')
+    WHERE n BETWEEN ? AND ?
+    """,
     f"""
     INSERT INTO alert_minutes
     SELECT {_MINUTE_AND_CAMERA}, {_MODEL}, count(*) FROM alerts

@@ -68,8 +68,7 @@ class KnownEvents:
     """Compares events with those in the history, for one transaction.
 
     Args:
-        connection: Of the transaction.
-        ids: Of every event that is compared, and of every picture.
+        ids: Every event that is compared, and the event of every picture.
 
     Attributes:
         pictures: SHA-256 of the stored picture of each of them that has one.

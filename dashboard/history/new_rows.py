@@ -18,12 +18,12 @@ from dashboard.history.tables.received import (
 from dashboard.messages import Alert, Image, Loss, PartVerdict
 from models.messages import AlertDetection
 
-Row = dict[str, Any]
+Values = dict[str, Any]  # by column
 
 
 @dataclass(frozen=True, slots=True)
 class _NewAlert:
-    row: Row
+    row: Values
     known: KnownEvent
     detections: tuple[AlertDetection, ...]
 
@@ -37,9 +37,9 @@ class NewRows:
     """
 
     alerts: dict[str, _NewAlert] = field(default_factory=dict)
-    _verdicts: list[Row] = field(default_factory=list)
-    _losses: list[Row] = field(default_factory=list)
-    _images: dict[str, Row] = field(default_factory=dict)
+    _verdicts: list[Values] = field(default_factory=list)
+    _losses: list[Values] = field(default_factory=list)
+    _images: dict[str, Values] = field(default_factory=dict)
     _sums: Sums = field(default_factory=Sums)
 
     def add_alert(
@@ -55,6 +55,7 @@ class NewRows:
         row = {
             **_event(record, stream_id, received_ms),
             "thumbnail_sha256": data.thumbnail_sha256,
+            "model_build": data.model.build,
         }
         self.alerts[record.event.id] = _NewAlert(row, known, data.detections)
         self._sums.add_alert(record)
@@ -127,7 +128,7 @@ class NewRows:
         return sorted(new.known.n for new in self.alerts.values())
 
 
-def _event(record: Alert | PartVerdict, stream_id: int, received_ms: int) -> Row:
+def _event(record: Alert | PartVerdict, stream_id: int, received_ms: int) -> Values:
     """Return the columns that alerts and verdicts share."""
     data = record.event.data
     return {

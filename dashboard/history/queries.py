@@ -269,8 +269,8 @@ def _counts_by_step(start_ms: int, step_ms: int, end_ms: int) -> Select[Any]:
     if step_ms % MS_PER_MINUTE:  # parts of minutes
         at_ms, count = alerts.c.happened_ms, func.count()
     step = cast((at_ms - start_ms) // step_ms, BigInteger).label("step")
-    query: Select[Any] = select(step, count)
-    return query.where(at_ms >= start_ms, at_ms < end_ms).group_by(step)
+    inside = (at_ms >= start_ms, at_ms < end_ms)
+    return select(step, count).where(*inside).group_by(step)
 
 
 def _where(row: Row[Any]) -> Json:

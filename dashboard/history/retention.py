@@ -46,7 +46,7 @@ class Retention:
     """Removes rows that are too old. Every call is in the caller's transaction.
 
     Args:
-        connection: Of a transaction that reads the history.
+        connection: It reads the history, for this call only.
     """
 
     def __init__(self, connection: Connection) -> None:

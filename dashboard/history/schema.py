@@ -24,6 +24,7 @@ FROM_1_TO_2 = (
     "ALTER TABLE verdicts ADD COLUMN digest TEXT",
     "ALTER TABLE losses ADD COLUMN digest TEXT",
 )
+FROM_2_TO_3 = ("ALTER TABLE alerts ADD COLUMN model_build INTEGER",)
 
 
 def bring_up_to_date(connection: Connection) -> None:
@@ -42,8 +43,10 @@ def bring_up_to_date(connection: Connection) -> None:
             why=f"It is newer than this dashboard's ({SCHEMA_VERSION}).",
             fix="Update Graftline on this machine, or give another history.",
         )
-    for statement in FROM_1_TO_2 if version == 1 else ():
-        connection.exec_driver_sql(statement)
+    if version == 1:
+        _execute(connection, FROM_1_TO_2)
+    if 0 < version < 3:
+        _execute(connection, FROM_2_TO_3)
     known = set(inspect(connection).get_table_names())
     missing = [each for each in metadata.sorted_tables if each.name not in known]
     metadata.create_all(connection, missing, checkfirst=False)
@@ -56,6 +59,11 @@ def bring_up_to_date(connection: Connection) -> None:
     else:
         row = {"key": VERSION_KEY, "value": str(SCHEMA_VERSION)}
         connection.execute(meta.insert(), row)
+
+
+def _execute(connection: Connection, statements: tuple[str, ...]) -> None:
+    for each in statements:
+        connection.exec_driver_sql(each)
 
 
 def _sqlite_version(connection: Connection) -> int:

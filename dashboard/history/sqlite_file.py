@@ -108,7 +108,7 @@ class SqliteFile:
     reads that overlap, or one long read, let it grow without end.
 
     Attributes:
-        limit_bytes: Of file and log together; 0 = limited by the disk only.
+        limit_bytes: Most that file and log have together; 0 = limited by the disk only.
     """
 
     def __init__(self, path: Path) -> None:

@@ -30,7 +30,7 @@ class UnannouncedPictures:
     """Removes pictures without an alert.
 
     Args:
-        connection: Of a transaction that reads the history.
+        connection: It reads the history, for this call only.
         now_s: Monotonic clock.
     """
 

@@ -9,6 +9,7 @@ committed but not acknowledged are received again and create no second row.
 
 import logging
 import random
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from models.backoff import Backoff
 from models.broker import make_tls_context, read_password
 from models.mqtt_session import (
     CLOSED,
+    TAKEN_OVER,
     BrokerQueue,
     ConnectionLostError,
     MqttSession,
@@ -46,6 +48,9 @@ RECONNECT_FIRST_S, RECONNECT_MAX_S = 0.5, 10.0
 RECONNECT_SHARES = (0.5, 1.0)  # of a pause: clients must not reconnect together
 TURN_S = 0.5
 STOP_LIMIT_S = 8.0
+# Another client has the id that the configuration gives: they would disconnect each
+# other at every attempt.
+TAKEN_PAUSE_S = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -136,13 +141,34 @@ class Collector:
             except Exception as exc:
                 logger.exception("collector_failed")
                 reason = f"{type(exc).__name__}: {exc}"
+            is_taken = TAKEN_OVER in reason
             if self._is_accepted:
                 pauses.reset()
                 # A refused subscription is the reason to show.
                 reason = reason if self.status.is_up else self.status.reason
             self._outgoing.close(reason)
+            pause_s = pauses.next_s()
+            if is_taken:
+                reason, pause_s = self._leave_session(pause_s)
             self._set_status(is_up=False, reason=reason)
-            self._stop.wait(pauses.next_s())
+            self._stop.wait(pause_s)
+
+    def _leave_session(self, pause_s: float) -> tuple[str, float]:
+        """Leave a session that another client has taken; return reason and pause.
+
+        What that client acknowledges is lost for this history: an id that was made up
+        is replaced by a new one, whose session gets every message.
+        """
+        self._requests.clear()  # this session acknowledges nothing any more
+        taken = self._client_id
+        reason = f"another dashboard uses the MQTT client id {taken}"
+        logger.error("client_id_taken id=%s", taken)
+        if self._settings.client_id:
+            reason += ": give each one its own [broker] client_id"
+            return reason, TAKEN_PAUSE_S
+        self._client_id = f"graftline-dashboard-{secrets.token_hex(4)}"
+        self._is_first = True
+        return f"{reason}; this one continues as {self._client_id}", pause_s
 
     def _connect_and_serve(self) -> None:
         """Hold one connection.

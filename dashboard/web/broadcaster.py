@@ -7,6 +7,7 @@ message, so that a page never shows an alert that a crash could still remove.
 import asyncio
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.config import PageSettings
 from dashboard.history.alarms import AlarmState, open_alarms
-from dashboard.history.database import Database
+from dashboard.history.database import Database, reason_of
 from dashboard.history.maintenance import quiet_cameras
 from dashboard.history.queries import PAGE_MAX_ROWS, History
 from dashboard.history.settings import read_settings
@@ -27,6 +28,7 @@ from dashboard.web.event_stream import ALERT, RESET, STATE, Hub, LiveEvent
 
 TICK_S = 1.0
 IDLE_SHARE = 4  # of the time that a state takes: with 1,000 cameras it takes long
+FOLLOW_S = 0.2  # between two queries for the alerts of other collectors
 QUIET_TICKS = 5  # the state is sent so often even if nothing changed
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class EventBroadcaster:
         self._history, self._hub, self._database = history, hub, database
         self._page, self._collector_status = page, collector_status
         self._has_changed = True
+        self._announcing = threading.Lock()
+        self._announced_n = history.newest()
 
     def brief_state(self) -> dict[str, Any]:
         """Return the collector's state, as in ``/api/status`` and live events.
@@ -97,28 +101,59 @@ class EventBroadcaster:
         """Send the alerts of a commit; called in the writer's thread."""
         self._has_changed |= committed.has_changed
         if not self._hub.viewers:
+            with self._announcing:
+                self._announced_n = max(self._announced_n, *committed.alerts, 0)
             return
-        events: list[LiveEvent] = []
         try:
-            if committed.alerts:
-                after = committed.alerts[0] - 1
-                alerts = self._history.alerts(PAGE_MAX_ROWS, after=after)
-                events += [
-                    LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts
-                ]
-                if alerts and alerts[-1]["n"] < committed.alerts[-1]:
-                    events = [LiveEvent(RESET, "{}")]  # more than one page of alerts
+            events = self._new_alerts() if committed.alerts else []
             for n in set(committed.completed) - set(committed.alerts):
                 # No cursor: the page may not have all alerts before this one.
                 alerts = self._history.alerts(1, after=n - 1)
                 events += [LiveEvent(ALERT, json.dumps(alert)) for alert in alerts]
         except SQLAlchemyError as exc:
-            logger.warning("alerts_not_announced reason=%s", exc)
+            logger.warning("alerts_not_announced reason=%s", reason_of(exc))
             self._hub.publish_from_thread([LiveEvent(RESET, "{}")])
             return
         self._hub.publish_from_thread(events)
 
+    def _new_alerts(self) -> list[LiveEvent]:
+        """Return the alerts that were not announced yet, each once.
+
+        Their cursors grow with the commits of all collectors: none is missed.
+        """
+        with self._announcing:
+            newest = self._history.newest()
+            if not self._hub.viewers:  # who joins now reads what is in the history
+                self._announced_n = newest
+                return []
+            alerts = self._history.alerts(PAGE_MAX_ROWS, after=self._announced_n)
+            last = alerts[-1]["n"] if alerts else self._announced_n
+            self._announced_n = max(last, newest)
+        if last < newest:
+            return [LiveEvent(RESET, "{}")]  # more than one page of alerts
+        return [LiveEvent(ALERT, json.dumps(alert), alert["n"]) for alert in alerts]
+
     async def run(self) -> None:
+        """Send the states, and the alerts that other collectors commit."""
+        tasks = [self._send_states()]
+        if self._database.is_shared:
+            tasks.append(self._follow())
+        await asyncio.gather(*tasks)
+
+    async def _follow(self) -> None:
+        is_failing = False
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            try:
+                self._hub.publish(await asyncio.to_thread(self._new_alerts))
+            except SQLAlchemyError as exc:
+                if not is_failing:
+                    logger.warning("alerts_not_followed reason=%s", reason_of(exc))
+                is_failing = True
+            else:
+                is_failing = False
+
+    async def _send_states(self) -> None:
         """Send the state when it has changed, and after every ``QUIET_TICKS``."""
         quiet_ticks, took_s = 0, 0.0
         while True:
@@ -132,7 +167,7 @@ class EventBroadcaster:
             try:
                 events = await asyncio.to_thread(self._states)
             except SQLAlchemyError as exc:
-                logger.warning("state_not_announced reason=%s", exc)
+                logger.warning("state_not_announced reason=%s", reason_of(exc))
                 continue
             took_s = time.monotonic() - started_s
             self._hub.publish(events)

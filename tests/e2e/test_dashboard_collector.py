@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 DIES_AFTER_COMMIT = """
 import os, signal, sys, time
 from pathlib import Path
-from dashboard.cli import session_of
+from dashboard.cli import name_of_process, session_of
 from dashboard.ingest.mqtt import Collector
 from dashboard.config import DashboardSettings
 from dashboard.ingest.writer import HistoryWriter
@@ -35,7 +35,8 @@ config = Path(sys.argv[1])
 settings = load_config(config, DashboardSettings).beside(config.parent)
 store = Store(Database(settings.history.location()))
 writer = HistoryWriter(store, settings.history)
-name, is_first = session_of(settings.broker, store)
+process = name_of_process(settings.server)
+name, is_first = session_of(settings.broker, store, process)
 collector = Collector(settings.broker, name, is_first=is_first, enqueue=writer.enqueue)
 def die(request):
     if request.acks:

@@ -107,7 +107,7 @@ def wall(file: HistoryFile) -> Iterator[Wall]:
 def file(tmp_path: Path) -> Iterator[HistoryFile]:
     history_file = HistoryFile(tmp_path)
     yield history_file
-    history_file.store.close()
+    history_file.close()
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ alerts = Table(
     Column("thumbnail_sha256", Text),
     Column("event", Text, nullable=False),
     Column("digest", Text),
+    Column("model_build", BigInteger),
     Index("alerts_by_camera", "site", "line", "station", "camera", "happened_ms"),
     Index("alerts_by_time", "happened_ms"),
     Index("alerts_by_age", "received_ms"),

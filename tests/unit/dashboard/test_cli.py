@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.cli import add_dashboard_arguments, run_dashboard, session_of
-from dashboard.config import CollectorBrokerSettings
+from dashboard.cli import (
+    add_dashboard_arguments,
+    name_of_process,
+    run_dashboard,
+    session_of,
+)
+from dashboard.config import CollectorBrokerSettings, ServerSettings
 from models.errors import ConfigError
 from tests.unit.dashboard.history_file import HistoryFile
+
+HERE = "this machine and port"
 
 
 def arguments(*typed: object) -> argparse.Namespace:
@@ -40,18 +47,28 @@ def test_missing_configuration_is_refused(tmp_path: Path) -> None:
 
 def test_generated_client_id_is_the_same_after_a_restart(file: HistoryFile) -> None:
     settings = CollectorBrokerSettings()
-    client_id, is_first = session_of(settings, file.store)
+    client_id, is_first = session_of(settings, file.store, HERE)
     assert client_id.startswith("graftline-dashboard-")
     assert is_first
-    assert session_of(settings, file.store) == (client_id, False)
+    assert session_of(settings, file.store, HERE) == (client_id, False)
+
+
+def test_copied_or_shared_history_has_a_client_id_for_each_dashboard(
+    file: HistoryFile,
+) -> None:
+    settings = CollectorBrokerSettings()
+    others = [name_of_process(ServerSettings(port=port)) for port in (8765, 8766)]
+    assert others[0] == name_of_process(ServerSettings())
+    ids = {session_of(settings, file.store, each) for each in (*others, "a copy")}
+    assert len(ids) == 3
 
 
 def test_session_on_another_broker_is_new(file: HistoryFile) -> None:
-    client_id, _ = session_of(CollectorBrokerSettings(), file.store)
+    client_id, _ = session_of(CollectorBrokerSettings(), file.store, HERE)
     other = CollectorBrokerSettings(host="other-broker")
-    assert session_of(other, file.store) == (client_id, True)
+    assert session_of(other, file.store, HERE) == (client_id, True)
 
 
 def test_configured_client_id_is_used(file: HistoryFile) -> None:
     settings = CollectorBrokerSettings(client_id="plant-dashboard")
-    assert session_of(settings, file.store) == ("plant-dashboard", True)
+    assert session_of(settings, file.store, HERE) == ("plant-dashboard", True)

@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 
 from dashboard.history.database import Database
@@ -15,10 +13,8 @@ from tests.unit.dashboard.history_file import NOW_MS, HistoryFile
 
 
 @pytest.fixture
-def database(file: HistoryFile) -> Iterator[Database]:
-    found = Database(file.path)
-    yield found
-    found.close()
+def database(file: HistoryFile) -> Database:
+    return file.database
 
 
 def keep(

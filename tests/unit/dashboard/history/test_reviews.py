@@ -25,8 +25,7 @@ REAL = Review(ReviewKind.VERDICT, OperatorVerdict.REAL)
 
 @pytest.fixture
 def database(file: HistoryFile) -> Database:
-    found = file.database
-    return found
+    return file.database
 
 
 def add(file: HistoryFile, count: int) -> list[str]:

@@ -29,8 +29,7 @@ SHELF = Shelf(
 
 @pytest.fixture
 def database(file: HistoryFile) -> Database:
-    found = file.database
-    return found
+    return file.database
 
 
 def add(file: HistoryFile, seq: int, at_ms: int, *labels: str) -> str:
