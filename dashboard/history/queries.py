@@ -262,7 +262,7 @@ def _alerts() -> Select[Any]:
     )
 
 
-def _counts_by_step(start_ms: int, step_ms: int, end_ms: int) -> Select[Any]:
+def _counts_by_step(start_ms: int, step_ms: int, end_ms: int) -> "Select[int, int]":
     """Return the query for the alerts of each step, counted from 0."""
     at_ms: ColumnElement[int] = alert_minutes.c.minute_ms
     count: ColumnElement[int] = func.sum(alert_minutes.c.alerts)
