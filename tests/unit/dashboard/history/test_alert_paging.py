@@ -176,6 +176,7 @@ def test_older_pages_are_complete_while_newer_alerts_arrive(plant: Plant) -> Non
     assert reader.shown() == plant.expected(AlertFilter())
 
 
+@pytest.mark.fault(9)
 def test_late_alert_appears_between_rows_that_are_shown(plant: Plant) -> None:
     plant.commit([30, 10], PRESS, "scratch")
     reader = Reader(plant, AlertFilter(), 50)

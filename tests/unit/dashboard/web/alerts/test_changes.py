@@ -1,5 +1,6 @@
 import asyncio
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -180,6 +181,21 @@ def test_open_pages_are_informed_of_a_review(site: SimSite) -> None:
         "review",
         {"ids": [event_id], "n": 1},
     )
+
+
+@pytest.mark.fault(71)
+def test_history_that_is_locked_can_be_read_and_changes_say_so(site: SimSite) -> None:
+    event_id = site.add(1)
+    lock = sqlite3.connect(site.file.path, isolation_level=None)
+    try:
+        lock.execute("BEGIN IMMEDIATE")
+        assert [each["id"] for each in listed(site)] == [event_id]
+        answer = review(site, kind="acknowledge", ids=[event_id])
+    finally:
+        lock.close()
+    assert answer.status == 503
+    assert "locked" in answer.json["error"]
+    assert review(site, kind="acknowledge", ids=[event_id]).json["changed"] == 1
 
 
 def viewer(site: SimSite) -> dict[str, str]:
