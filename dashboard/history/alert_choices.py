@@ -50,10 +50,7 @@ def choices_of(connection: Connection) -> AlertChoices:
 
 def _builds(connection: Connection) -> list[int]:
     """Return the builds of the newest alerts, the newest first."""
-    column = alerts.c.get("model_build")
-    if column is None:
-        return []
-    newest = select(column.label("build")).order_by(alerts.c.n.desc()).limit(LOOKED_AT)
-    part = newest.subquery()
-    builds = connection.scalars(select(part.c.build).distinct())
+    builds_first = select(alerts.c.model_build).order_by(alerts.c.n.desc())
+    newest = builds_first.limit(LOOKED_AT).subquery()
+    builds = connection.scalars(select(newest.c.model_build).distinct())
     return sorted((each for each in builds if each is not None), reverse=True)

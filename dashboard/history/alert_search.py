@@ -265,10 +265,10 @@ class AlertSearch:
             (wanted.lines, alerts.c.line),
             (wanted.stations, alerts.c.station),
             (wanted.cameras, alerts.c.camera),
-            (wanted.builds, alerts.c.get("model_build")),
-            (wanted.parts, alerts.c.get("part_id")),
+            (wanted.builds, alerts.c.model_build),
+            (wanted.parts, alerts.c.part_id),
         ):
-            if values and column is not None:
+            if values:
                 conditions.append(column.in_(values))
         if wanted.shifts is not None:
             at = alerts.c.happened_ms
@@ -358,7 +358,7 @@ def _window(
     conditions: list[ColumnElement[bool]] = []
     is_judged = wanted.verdicts and OperatorVerdict.NONE not in wanted.verdicts
     place = (wanted.sites, wanted.lines, wanted.stations, wanted.cameras)
-    if wanted.parts and "part_id" in alerts.c:
+    if wanted.parts:
         conditions = [alerts.c.part_id.in_(wanted.parts)]
     elif is_judged:
         source = alert_states
@@ -369,8 +369,6 @@ def _window(
     elif wanted.labels:
         source = detections
         conditions = [detections.c.label.in_(wanted.labels)]
-    elif wanted.builds and "model_build" in alerts.c:
-        conditions = [alerts.c.model_build.in_(wanted.builds)]
     query = select(source.c.happened_ms, source.c.n)
     query = query.where(*conditions, *_span(wanted, source))
     if source is detections:

@@ -21,7 +21,8 @@ _MODEL = (
 )
 _ADD_ALERTS = (
     """
-    UPDATE alerts SET model_build = json_extract(event, '$.data.model.build')
+    UPDATE alerts SET model_build = json_extract(event, '$.data.model.build'),
+        part_id = json_extract(event, '$.data.part_id')
     WHERE n BETWEEN ? AND ?
     """,
     f"""

@@ -56,6 +56,7 @@ class NewRows:
             **_event(record, stream_id, received_ms),
             "thumbnail_sha256": data.thumbnail_sha256,
             "model_build": data.model.build,
+            "part_id": data.part_id,
         }
         self.alerts[record.event.id] = _NewAlert(row, known, data.detections)
         self._sums.add_alert(record)

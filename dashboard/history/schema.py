@@ -10,7 +10,7 @@ import json
 from sqlalchemy import Connection, func, inspect, select
 
 from dashboard.history.tables import metadata
-from dashboard.history.tables.received import alerts, meta
+from dashboard.history.tables.received import alerts, detections, meta
 from models.errors import ConfigError
 
 SCHEMA_VERSION = 3
@@ -24,7 +24,18 @@ FROM_1_TO_2 = (
     "ALTER TABLE verdicts ADD COLUMN digest TEXT",
     "ALTER TABLE losses ADD COLUMN digest TEXT",
 )
-FROM_2_TO_3 = ("ALTER TABLE alerts ADD COLUMN model_build INTEGER",)
+FROM_2_TO_3 = (
+    "ALTER TABLE alerts ADD COLUMN model_build INTEGER",
+    "ALTER TABLE alerts ADD COLUMN part_id TEXT",
+    "DROP INDEX alerts_by_camera",
+    "DROP INDEX alerts_by_time",
+)
+CHANGED_INDICES = (
+    (alerts, "alerts_by_camera"),
+    (alerts, "alerts_by_time"),
+    (alerts, "alerts_by_part"),
+    (detections, "detections_by_label"),
+)
 
 
 def bring_up_to_date(connection: Connection) -> None:
@@ -47,6 +58,8 @@ def bring_up_to_date(connection: Connection) -> None:
         _execute(connection, FROM_1_TO_2)
     if 0 < version < 3:
         _execute(connection, FROM_2_TO_3)
+        for table, name in CHANGED_INDICES:
+            next(each for each in table.indexes if each.name == name).create(connection)
     known = set(inspect(connection).get_table_names())
     missing = [each for each in metadata.sorted_tables if each.name not in known]
     metadata.create_all(connection, missing, checkfirst=False)

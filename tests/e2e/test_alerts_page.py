@@ -264,7 +264,7 @@ def test_shelf_hides_what_it_covers_until_it_is_ended(plant: Plant) -> None:
 @pytest.mark.fault(68)
 def test_hostile_text_is_shown_as_text(plant: Plant) -> None:
     event = plant.station.alert("top", detection(HOSTILE), part_id="</script><b>x")
-    page = plant.open(f"/alerts?class={quote(HOSTILE)}")
+    page = plant.open(f"/alerts?part={quote('</script><b>x')}")
     expect(titles(page)).to_have_text([HOSTILE])
     expect(rows(page)).to_contain_text("</script><b>x")
     titles(page).click()

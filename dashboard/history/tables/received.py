@@ -14,6 +14,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
 from dashboard.history.tables.base import BigId, metadata
@@ -69,8 +70,16 @@ alerts = Table(
     Column("event", Text, nullable=False),
     Column("digest", Text),
     Column("model_build", BigInteger),
-    Index("alerts_by_camera", "site", "line", "station", "camera", "happened_ms"),
-    Index("alerts_by_time", "happened_ms"),
+    Column("part_id", Text),
+    # Lists are in the order of (happened_ms, n), see dashboard.history.alert_search.
+    Index("alerts_by_camera", "site", "line", "station", "camera", "happened_ms", "n"),
+    Index("alerts_by_time", "happened_ms", "n"),
+    Index(
+        "alerts_by_part",
+        *("part_id", "happened_ms", "n"),
+        sqlite_where=text("part_id IS NOT NULL"),
+        postgresql_where=text("part_id IS NOT NULL"),
+    ),
     Index("alerts_by_age", "received_ms"),
     sqlite_autoincrement=True,
 )
@@ -84,6 +93,7 @@ detections = Table(
     Column("score", Float, nullable=False),
     PrimaryKeyConstraint("n", "position"),
     Index("detections_by_time", "happened_ms", "label"),
+    Index("detections_by_label", "label", "happened_ms", "n"),
     sqlite_with_rowid=False,
 )
 images = Table(

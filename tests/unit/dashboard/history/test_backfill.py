@@ -30,14 +30,15 @@ FOUND = (detection("scratch"), detection("dent"), detection("scratch"))
 
 def fill(file: HistoryFile) -> None:
     for seq in range(1, 8):
-        event = alert_event(PRESS, seq, detections=FOUND)
+        event = alert_event(PRESS, seq, detections=FOUND, part_id=f"part-{seq}")
         file.record(alert_record(event, NOW_MS + seq * MS_PER_MINUTE // 3))
     file.record(*(verdict_record(seq) for seq in range(8, 11)))
 
 
 def rows(database: Database) -> list[list[tuple[Any, ...]]]:
     with database.read() as connection:
-        builds = connection.execute(select(alerts.c.n, alerts.c.model_build))
+        columns = (alerts.c.n, alerts.c.model_build, alerts.c.part_id)
+        builds = connection.execute(select(*columns))
         found = [sorted(tuple(row) for row in builds)]
         for table in SUMS:
             query = connection.execute(select(table))
@@ -49,7 +50,10 @@ def as_version_2(file: HistoryFile) -> None:
     with file.database.write() as connection:
         for table in SUMS:
             connection.execute(text(f"DROP TABLE {table.name}"))
-        connection.execute(text("ALTER TABLE alerts DROP COLUMN model_build"))
+        for index in ("alerts_by_part", "detections_by_label"):
+            connection.execute(text(f"DROP INDEX {index}"))
+        for column in ("model_build", "part_id"):
+            connection.execute(text(f"ALTER TABLE alerts DROP COLUMN {column}"))
         connection.execute(text("PRAGMA user_version = 2"))
     file.close()
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard.status import now_ms
 from models.topics import StationTopics
-from tests.simulators.station import alert_event, detection
+from tests.simulators.station import MODEL, alert_event, detection
 from tests.unit.dashboard.asgi import get, post_json
 from tests.unit.dashboard.history_file import (
     JPEG_SHA256,
@@ -67,6 +67,21 @@ def test_list_is_filtered_by_the_url(site: SimSite) -> None:
     assert ids(site, "span=1h") == [weld, press]
     assert ids(site, "from=2020-01-01&to=2020-01-02") == []
     assert ids_in(page(site, "/alerts?line=line-2")) == [weld]
+
+
+def test_list_is_filtered_by_part_and_build(site: SimSite) -> None:
+    model = MODEL.model_copy(update={"build": 5})
+    first = add(site, PRESS, 1, part_id="board-1")
+    second = add(site, PRESS, 2, part_id="board-2", model=model)
+    third = add(site, PRESS, 3)
+    assert ids(site, "part=board-1") == [first]
+    assert ids(site, "part=board-1&part=board-2") == [second, first]
+    assert ids(site, "part=board") == []
+    assert ids(site, "build=5") == [second]
+    assert ids(site, f"build={MODEL.build}") == [third, first]
+    assert ids(site, f"build={MODEL.build}&part=board-2") == []
+    text = page(site, "/alerts")
+    assert '<option value="5">' in text
 
 
 def test_value_of_the_filter_that_does_not_fit_is_refused(site: SimSite) -> None:
