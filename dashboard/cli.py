@@ -34,8 +34,10 @@ from dashboard.web.server import make_server_tls, open_socket, serve
 from dashboard.web.site import Site
 from models.config import load_config
 from models.errors import ExitCode
+from models.files import read_regular
 
 MACHINE_ID = Path("/etc/machine-id")
+MACHINE_ID_MAX_BYTES = 256
 
 
 def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +172,7 @@ def name_of_process(server: ServerSettings) -> str:
     A port of a machine has one program only.
     """
     try:
-        machine = MACHINE_ID.read_text("ascii").strip()
+        machine = read_regular(MACHINE_ID, MACHINE_ID_MAX_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError):
         machine = f"{uuid.getnode():012x}"
     parts = (machine, socket.gethostname(), str(server.port))

@@ -16,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -118,6 +119,36 @@ def _open_regular(path: Path) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def open_below(folder: Path, path: str) -> BufferedReader:
+    """Open a regular file below a folder for reading; no level of the path is a link.
+
+    Args:
+        path: Relative, with ``/`` between its levels, none of them ``..``.
+
+    Raises:
+        OSError: It is missing, no regular file, or cannot be read; or a level is a
+            link.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    levels = path.split("/")
+    for place, level in enumerate(levels):
+        is_last = place == len(levels) - 1
+        try:
+            below = os.open(
+                level, flags if is_last else flags | os.O_DIRECTORY, dir_fd=at
+            )
+        finally:
+            os.close(at)
+        at = below
+    try:
+        _refuse_irregular(os.fstat(at), folder / path)
+    except OSError:
+        os.close(at)
+        raise
+    return open(at, "rb")  # noqa: PTH123 (a descriptor)
 
 
 def _refuse_irregular(status: os.stat_result, path: Path) -> None:

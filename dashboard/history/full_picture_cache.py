@@ -36,7 +36,7 @@ def note_use(connection: Connection, sha256: str, at_ms: int) -> None:
     """Note that a picture was looked at.
 
     Args:
-        connection: Of ``Database.write``.
+        connection: From ``Database.write``.
         at_ms: Wall clock, UTC.
     """
     is_old = full_pictures.c.used_ms < at_ms - TOUCH_AFTER_MS
@@ -59,7 +59,7 @@ def keep_full_picture(
     """Put a picture into the cache; return whether there is room for it.
 
     Args:
-        connection: Of ``Database.write``.
+        connection: From ``Database.write``.
         at_ms: Wall clock, UTC.
         most_bytes: Largest size of all together; the least used ones make room.
         keep_days: Older ones are removed.

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import logging
 import os
-import stat
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -25,6 +24,8 @@ from models.commands import (
     EvidenceCommand,
     EvidencePiece,
 )
+from models.counted import counted
+from models.files import open_below
 from models.token_bucket import TokenBucket
 
 PER_S, BURST = 20.0, 40.0  # pieces: 1 MB/s
@@ -115,14 +116,11 @@ class EvidencePieces:
         if self._folder is None:
             msg = "this station sends no full pictures"
             raise _UnreadableError(msg)
-        descriptor = _open_below(self._folder, command.path)
-        with os.fdopen(descriptor, "rb") as file:
-            state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                msg = "it is no file"
-                raise _UnreadableError(msg)
+        with open_below(self._folder, command.path) as file:
+            state = os.fstat(file.fileno())
             if not 0 < state.st_size <= EVIDENCE_MAX_BYTES:
-                msg = f"it has {state.st_size} bytes; at most {EVIDENCE_MAX_BYTES} go"
+                size = counted(state.st_size, "byte")
+                msg = f"it has {size}; at most {EVIDENCE_MAX_BYTES} go"
                 raise _UnreadableError(msg)
             if command.offset >= state.st_size:
                 msg = f"it ends at byte {state.st_size}"
@@ -139,23 +137,6 @@ class EvidencePieces:
             sha256=self._digest[1],
             content=base64.b64encode(content).decode(),
         )
-
-
-def _open_below(folder: Path, path: str) -> int:
-    """Open a file below a folder for reading; no level of the path may be a link."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    levels = path.split("/")
-    for place, level in enumerate(levels):
-        is_last = place == len(levels) - 1
-        try:
-            below = os.open(
-                level, flags if is_last else flags | os.O_DIRECTORY, dir_fd=at
-            )
-        finally:
-            os.close(at)
-        at = below
-    return at
 
 
 def _refused(command: EvidenceCommand, reason: str) -> EvidenceAnswer:

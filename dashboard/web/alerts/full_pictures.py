@@ -62,7 +62,7 @@ class Fetch:
     """How far a picture is.
 
     Attributes:
-        got_bytes: Of ``size_bytes``, which is 0 before the first piece.
+        got_bytes: How much has arrived; ``size_bytes`` is 0 before the first piece.
         reason: Why it failed.
     """
 

@@ -1,14 +1,12 @@
 """Rows and pictures behind the charts."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dashboard.history import exports
 from dashboard.history.analysis import Selection
-from dashboard.history.database import Database
 from dashboard.history.exports import defect_rows, pictures
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.plant_time import Span
@@ -23,12 +21,10 @@ DAY = Selection((Span(START_MS, START_MS + DAY_MS),))
 
 
 @pytest.fixture
-def data(file: HistoryFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnalysisFile]:
+def data(file: HistoryFile, monkeypatch: pytest.MonkeyPatch) -> AnalysisFile:
     monkeypatch.setattr(exports, "PAGE_ROWS", 3)
     monkeypatch.setattr(exports, "PICTURES_PER_PAGE", 2)
-    database = Database(file.path)
-    yield AnalysisFile(file, database)
-    database.close()
+    return AnalysisFile(file, file.database)
 
 
 def add_picture(data: AnalysisFile, minute: float, jpeg: bytes) -> str:

@@ -1,7 +1,5 @@
 """Which build was in force when."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import insert
 
@@ -23,10 +21,8 @@ PRESS, LID = ("plant", "line-1", "press-1"), ("plant", "line-2", "lid-1")
 
 
 @pytest.fixture
-def database(file: HistoryFile) -> Iterator[Database]:
-    found = Database(file.path)
-    yield found
-    found.close()
+def database(file: HistoryFile) -> Database:
+    return file.database
 
 
 def change(
