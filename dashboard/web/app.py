@@ -39,7 +39,7 @@ BUSY_WAIT_S = 5
 STATIC = Path(__file__).parent / "static"
 SAFE_HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+    " form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",

@@ -1,16 +1,11 @@
 // The login: sends name and password, and leads on to the page that was wanted.
 
+import { say } from "../elements.js";
 import { fetchJson, postJson } from "../requests.js";
 import { t } from "../texts.js";
 
 const next = document.getElementById("login").dataset.next;
 const form = document.getElementById("form");
-
-function show(text) {
-  const failure = document.getElementById("failure");
-  failure.textContent = text;
-  failure.hidden = !text;
-}
 
 /** Go on where the person is logged in already: links of other sites carry no cookie. */
 async function goOnIfKnown() {
@@ -21,22 +16,26 @@ async function goOnIfKnown() {
 async function logIn(event) {
   event.preventDefault();
   const button = form.querySelector("button");
+  const failure = document.getElementById("failure");
+  const { name, password } = form.elements;
   button.disabled = true;
-  show("");
+  say(failure, "");
   try {
-    await postJson("/api/login", {
-      name: form.elements.name.value,
-      password: form.elements.password.value,
-    });
+    await postJson("/api/login", { name: name.value, password: password.value });
     location.replace(next);
   } catch (error) {
-    const seconds = Math.ceil(error.content?.wait_s ?? 0);
-    show(seconds ? t("account.wait", { n: seconds }) : error.status === 401 ? t("account.wrong") : error.message);
-    form.elements.password.value = "";
-    form.elements.password.focus();
+    say(failure, reasonOf(error));
+    password.value = "";
+    password.focus();
   } finally {
     button.disabled = false;
   }
+}
+
+function reasonOf(error) {
+  const seconds = error.content?.wait_s;
+  if (seconds) return t("account.wait", { n: seconds });
+  return error.status === 401 ? t("account.wrong") : error.message;
 }
 
 form?.addEventListener("submit", logIn);
