@@ -22,7 +22,7 @@ from dashboard.history.audit_trail import (
 )
 from dashboard.messages import INTEGER_MAX
 from dashboard.plant_time import YEARS, Span
-from dashboard.web.account.times import ShownTimes
+from dashboard.web.account.times import NOTHING, ShownTimes
 from dashboard.web.api import as_json, query_number
 from dashboard.web.csv_export import csv_chunks
 from dashboard.web.permissions import needs
@@ -30,6 +30,7 @@ from dashboard.web.site import Site
 
 TEXT_MAX_CHARS = 200
 KEYS = ("user", "action", "subject", "from", "to")
+OLD = ("before", "from")  # names of the value before a change
 COLUMNS = ("n", "time", "user", "action", "subject", "details", "digest")
 
 
@@ -145,15 +146,20 @@ def _day(key: str, values: Mapping[str, str], times: ShownTimes) -> Span | None:
 
 
 def _readable(details: str) -> list[tuple[str, str]]:
-    """Return the details as names and texts."""
+    """Return the details as names and texts, the old value before the new one."""
     parsed: dict[str, Any] = json.loads(details)
-    return [(name, _text(value)) for name, value in parsed.items()]
+    ordered = sorted(parsed.items(), key=lambda item: item[0] not in OLD)
+    return [(name, _text(value)) for name, value in ordered]
 
 
 def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    if value is None or value in ("", [], {}):
+        return NOTHING
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def trail_routes(site: Site) -> list[BaseRoute]:
