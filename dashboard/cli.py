@@ -18,6 +18,7 @@ from dashboard.alarms.watch import AlarmWatch
 from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
 from dashboard.history.database import Database
 from dashboard.history.queries import History
+from dashboard.history.settings import read_settings
 from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
 from dashboard.ingest.operations import OperationsWriter
