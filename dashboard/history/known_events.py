@@ -12,10 +12,13 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
+    CompoundSelect,
     Connection,
     Select,
     Table,
     Text,
+    bindparam,
     case,
     cast,
     delete,
@@ -79,11 +82,9 @@ class KnownEvents:
         self._events: defaultdict[str, list[KnownEvent]] = defaultdict(list)
         self.pictures: dict[str, str] = {}
         for part in _parts(ids):
-            for event_id, *values in connection.execute(_known(part)):
+            for event_id, *values in connection.execute(_EVENTS, {"ids": part}):
                 self._events[event_id].append(KnownEvent(*values))
-            i = images.c
-            of_ids = select(i.event_id, i.sha256).where(i.event_id.in_(part))
-            for event_id, sha256 in connection.execute(of_ids):
+            for event_id, sha256 in connection.execute(_PICTURES, {"ids": part}):
                 self.pictures[event_id] = sha256
 
     def has(self, record: Queued, received_ms: int) -> bool:
@@ -161,7 +162,7 @@ def _parts(ids: Collection[str]) -> list[list[str]]:
     ]
 
 
-def _known(ids: list[str]) -> Any:  # noqa: ANN401 - a compound SELECT of six columns
+def _known(ids: BindParameter[Any]) -> CompoundSelect[Any]:
     a, v, lost = alerts.c, verdicts.c, losses.c
     of_loss = (
         lost.kind
@@ -193,6 +194,14 @@ def _known(ids: list[str]) -> Any:  # noqa: ANN401 - a compound SELECT of six co
             case((lost.digest.is_(None), of_loss), else_=""),
         ),
     )
+
+
+# Made once: with the ids as values in them, they would be made for each batch.
+_IDS = bindparam("ids", expanding=True)
+_EVENTS = _known(_IDS)
+_PICTURES = select(images.c.event_id, images.c.sha256).where(
+    images.c.event_id.in_(_IDS)
+)
 
 
 def _kind_of(record: Queued) -> str:

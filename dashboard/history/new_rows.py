@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from dashboard.history.database import upsert
+from dashboard.history.database import insert_many, insert_numbered, upsert
 from dashboard.history.known_events import KnownEvent
 from dashboard.history.rollups import Sums, storable_label
 from dashboard.history.tables.received import (
@@ -18,12 +18,12 @@ from dashboard.history.tables.received import (
 from dashboard.messages import Alert, Image, Loss, PartVerdict
 from models.messages import AlertDetection
 
-Values = dict[str, Any]  # by column
+RowValues = dict[str, Any]  # by column
 
 
 @dataclass(frozen=True, slots=True)
 class _NewAlert:
-    row: Values
+    row: RowValues
     known: KnownEvent
     detections: tuple[AlertDetection, ...]
 
@@ -37,9 +37,9 @@ class NewRows:
     """
 
     alerts: dict[str, _NewAlert] = field(default_factory=dict)
-    _verdicts: list[Values] = field(default_factory=list)
-    _losses: list[Values] = field(default_factory=list)
-    _images: dict[str, Values] = field(default_factory=dict)
+    _verdicts: list[RowValues] = field(default_factory=list)
+    _losses: list[RowValues] = field(default_factory=list)
+    _images: dict[str, RowValues] = field(default_factory=dict)
     _sums: Sums = field(default_factory=Sums)
 
     def add_alert(
@@ -98,10 +98,8 @@ class NewRows:
     def flush(self, connection: Connection) -> list[int]:
         """Write all rows, and return the cursors of the alerts, ascending."""
         cursors = self._write_alerts(connection)
-        if self._verdicts:
-            connection.execute(insert(verdicts), self._verdicts)
-        if self._losses:
-            connection.execute(insert(losses), self._losses)
+        insert_many(connection, verdicts, self._verdicts)
+        insert_many(connection, losses, self._losses)
         if self._images:
             connection.execute(upsert(images), list(self._images.values()))
         self._sums.write(connection)
@@ -110,10 +108,10 @@ class NewRows:
     def _write_alerts(self, connection: Connection) -> list[int]:
         if not self.alerts:
             return []
-        returning = insert(alerts).returning(alerts.c.id, alerts.c.n)
         rows = [each.row for each in self.alerts.values()]
-        for event_id, n in connection.execute(returning, rows):
-            self.alerts[event_id].known.n = n
+        cursors = insert_numbered(connection, alerts, rows)
+        for new, n in zip(self.alerts.values(), cursors, strict=True):
+            new.known.n = n
         found = [
             {
                 "n": new.known.n,
@@ -125,11 +123,11 @@ class NewRows:
             for new in self.alerts.values()
             for position, each in enumerate(new.detections)
         ]
-        connection.execute(insert(detections), found)
-        return sorted(new.known.n for new in self.alerts.values())
+        insert_many(connection, detections, found)
+        return sorted(cursors)
 
 
-def _event(record: Alert | PartVerdict, stream_id: int, received_ms: int) -> Values:
+def _event(record: Alert | PartVerdict, stream_id: int, received_ms: int) -> RowValues:
     """Return the columns that alerts and verdicts share."""
     data = record.event.data
     return {

@@ -33,12 +33,19 @@ def require_postgresql() -> None:
 class PostgresqlServer:
     """A server on a free port of this machine; ``start`` it.
 
+    Args:
+        is_durable: Wait for the disk at each commit, and use as much memory as its
+            defaults say, as a real server does.
+
     Attributes:
         port: Its TCP port, where it asks for a password.
     """
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="graftline-postgresql-"))
+    def __init__(self, *, is_durable: bool = False) -> None:
+        parent = "/var/tmp" if is_durable else None
+        prefix = "graftline-postgresql-"
+        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        self._is_durable = is_durable
         self.port = free_port()
         self._databases = 0
         # Databases of earlier servers have other names: engines are cached by URL.
@@ -58,10 +65,10 @@ class PostgresqlServer:
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.folder,
-            "fsync": "off",  # no test cuts the power
             "max_connections": 60,
-            "shared_buffers": "32MB",
         }
+        if not self._is_durable:  # no test cuts the power
+            settings |= {"fsync": "off", "shared_buffers": "32MB"}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._control("start", "-o", options, "-l", str(self.folder / "log"))
 
