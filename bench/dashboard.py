@@ -2,10 +2,9 @@
 
 ``python bench/dashboard.py``. Stored: real alerts of about 1 kB, from 20 stations with
 one camera each, in batches as the collector's writer makes them under load, each batch
-one commit on the disk. Read: the queries of the pages over a history of ``--alerts`` alerts in
-``--days`` days. Both in SQLite and in PostgreSQL,
-whose server runs on the same machine with its default settings. Result:
-``bench/results/dashboard.json``.
+one commit on the disk. Read: the queries of the pages over a history of ``--alerts``
+alerts in ``--days`` days. Both in SQLite and in PostgreSQL, whose server runs on the
+same machine with its default settings. Result: ``bench/results/dashboard.json``.
 """
 
 import argparse
@@ -15,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,39 +34,46 @@ STATIONS = 20
 LABELS = ("scratch", "dent", "stain", "crack", "burr")
 SHIFT_MINUTES = 480
 REPEATS = 15
+DENSE = timedelta(microseconds=100)  # between two alerts
 MS = 1000.0
 
 
-def alerts(count: int, start: datetime, spacing: timedelta) -> Iterator[Record]:
-    """Yield alerts of all stations in turn, as they come in."""
+def alerts(
+    first: int, count: int, start: datetime, spacing: timedelta
+) -> Iterator[Record]:
+    """Yield alerts of all stations in turn, as they come in.
+
+    Args:
+        first: Number of the first one, which makes its position in its stream.
+    """
     topics = [StationTopics("plant", "line-1", f"press-{n}") for n in range(STATIONS)]
     for number in range(count):
-        station, seq = topics[number % STATIONS], number // STATIONS + 1
-        boxes = [
-            detection(LABELS[(seq * 7 + n) % len(LABELS)]) for n in range(1 + seq % 2)
-        ]
+        place = first + number - 1
+        station, seq = topics[place % STATIONS], place // STATIONS + 1
+        labels = [LABELS[(seq * 7 + n) % len(LABELS)] for n in range(1 + seq % 2)]
         at = start + spacing * number
-        event = alert_event(station, seq, detections=tuple(boxes), captured_at=at)
+        boxes = tuple(detection(label) for label in labels)
+        event = alert_event(station, seq, detections=boxes, captured_at=at)
         message = Message(
             station.camera("top", "alert"),
             event.model_dump_json().encode(),
             int(at.timestamp() * MS),
         )
         record = read_message(message)
-        assert isinstance(record, Record)
+        if not isinstance(record, Record):
+            raise TypeError(record)
         yield record
 
 
-def store(database: Database, records: Iterator[Record], count: int) -> float:
+def store(database: Database, records: Iterator[Record]) -> float:
     """Store alerts, and return the seconds that the store needed."""
-    writer, took_s, stored = Store(database), 0.0, 0
-    while stored < count:
-        batch = [next(records) for _ in range(min(BATCH_MESSAGES, count - stored))]
+    writer, took_s = Store(database), 0.0
+    while batch := list(islice(records, BATCH_MESSAGES)):
         started_s = time.perf_counter()
         committed = writer.record(batch)
         took_s += time.perf_counter() - started_s
-        assert len(committed.alerts) == len(batch)
-        stored += len(batch)
+        if len(committed.alerts) != len(batch):
+            raise RuntimeError(committed.rejections)
     return took_s
 
 
@@ -104,19 +111,21 @@ def measure(
 ) -> dict[str, Any]:
     """Return the figures of one kind of database."""
     end = datetime.now(UTC).replace(microsecond=0)
-    spacing = timedelta(days=args.days) / args.alerts
-    records = alerts(args.alerts, end - timedelta(days=args.days), spacing)
+    start = end - timedelta(days=args.days)
+    count = args.alerts - 2 * args.ingest
+    # As dense as they come in at the rate that is measured.
+    first = alerts(1, args.ingest, start, DENSE)
+    rest = alerts(args.ingest + 1, count, start, timedelta(days=args.days) / count)
+    last = alerts(args.ingest + count + 1, args.ingest, end, DENSE)
     with Database(location) as database:
-        empty_s = store(database, records, args.ingest)
+        empty_s = store(database, first)
+        store(database, rest)
+        full_s = store(database, last)
         result: dict[str, Any] = {
             "ingest_per_s": round(args.ingest / empty_s),
+            "ingest_into_full_history_per_s": round(args.ingest / full_s),
+            "queries": measure_queries(database, int(end.timestamp() * MS)),
         }
-        rest = args.alerts - 2 * args.ingest
-        if rest > 0:
-            store(database, records, rest)
-            full_s = store(database, records, args.ingest)
-            result["ingest_into_full_history_per_s"] = round(args.ingest / full_s)
-        result["queries"] = measure_queries(database, int(end.timestamp() * MS))
     if isinstance(location, Path):
         result["file_mb"] = round(location.stat().st_size / (1 << 20))
     return result
@@ -134,7 +143,7 @@ def main() -> int:
         "machine": describe_machine(),
         "configuration": {**configuration(args), "batch": BATCH_MESSAGES},
     }
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         document["sqlite"] = measure(Path(folder) / "history.sqlite3", args)
         print("sqlite", document["sqlite"], file=sys.stderr)
     server = PostgresqlServer(is_durable=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from dashboard.access.logins import Logins, require_users
 from dashboard.alarms.watch import AlarmWatch
 from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
-from dashboard.history.database import Database
+from dashboard.history.database import Database, back_up
 from dashboard.history.queries import History
 from dashboard.history.settings import read_settings
 from dashboard.history.store import Store
@@ -48,6 +48,12 @@ def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--print-config", action="store_true", help="print what is understood, and end"
     )
+    parser.add_argument(
+        "--backup",
+        type=Path,
+        metavar="FILE",
+        help="copy the history into a new file, also while a dashboard runs, and end",
+    )
 
 
 def run_dashboard(args: argparse.Namespace) -> int:
@@ -64,6 +70,9 @@ def run_dashboard(args: argparse.Namespace) -> int:
     settings = settings.beside(folder)
     if args.print_config:
         print(json.dumps(settings.model_dump(mode="json"), indent=2))
+        return ExitCode.OK
+    if args.backup is not None:
+        back_up(settings.history.location(), args.backup)
         return ExitCode.OK
     return _run(settings)
 

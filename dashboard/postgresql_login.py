@@ -1,6 +1,6 @@
 """Address and password of a PostgreSQL database."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,7 +19,7 @@ class PostgresqlLogin:
     """
 
     url: str
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     def full_url(self) -> URL:
         """Return the URL with the driver and the password."""

@@ -301,6 +301,29 @@ def is_bad_row(error: SQLAlchemyError) -> bool:
     return isinstance(cause, sqlite3.InterfaceError)
 
 
+def back_up(location: Path | PostgresqlLogin, out: Path) -> None:
+    """Copy a history into a file that does not exist; a dashboard may be writing it.
+
+    Raises:
+        ConfigError: The copy cannot be made, or the history is in PostgreSQL.
+    """
+    if not isinstance(location, Path):
+        raise ConfigError(
+            "The history is in PostgreSQL: the server's own tool copies it.",
+            why=f"[history] url = {location.url}",
+            fix=f"pg_dump --format=custom --file={out} {location.url}",
+        )
+    try:
+        sqlite_file.back_up(location, out)
+    except (OSError, sqlite3.Error) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else None
+        raise ConfigError(
+            f"The history {location} cannot be copied to {out}.",
+            why=reason or str(exc),
+            fix="Give a new file in a folder that may be written.",
+        ) from exc
+
+
 def _unusable(location: Path | PostgresqlLogin, reason: str) -> ConfigError:
     if isinstance(location, Path):
         return ConfigError(

@@ -4,10 +4,12 @@ The file is in WAL mode: readers never wait for the writer. ``synchronous=FULL``
 because committed events are acknowledged, and the station then deletes them.
 """
 
+import errno
 import logging
 import shutil
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,7 +19,14 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from models.files import PRIVATE_FOLDER, make_private_database
+from models.files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    fsync_file,
+    make_private_database,
+    open_new,
+    temporary_name,
+)
 
 BYTES_PER_MB = 1 << 20
 READ_BUSY_LIMIT_S = 5.0
@@ -78,6 +87,32 @@ def writing_engine(path: Path, busy_limit_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def back_up(path: Path, out: Path) -> None:
+    """Copy a history while it is written; the copy has one state of it.
+
+    Args:
+        out: A file that does not exist.
+
+    Raises:
+        OSError: The copy cannot be made, or the file exists.
+        sqlite3.Error: The history cannot be read now.
+    """
+    if out.exists():
+        raise FileExistsError(errno.EEXIST, "exists already", str(out))
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    partial = temporary_name(out)
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as source:
+            source.execute("SELECT 1 FROM alerts LIMIT 1")  # it is a history
+            open_new(partial, PRIVATE_FILE).close()
+            with closing(sqlite3.connect(partial)) as copy:
+                source.backup(copy)
+        fsync_file(partial)
+        partial.rename(out)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,7 @@ class PostgresqlServer:
     """
 
     def __init__(self, *, is_durable: bool = False) -> None:
-        parent = "/var/tmp" if is_durable else None
-        prefix = "graftline-postgresql-"
-        self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        self.folder = Path(tempfile.mkdtemp(prefix="graftline-postgresql-"))
         self._is_durable = is_durable
         self.port = free_port()
         self._databases = 0

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from dashboard.cli import (
 )
 from dashboard.config import CollectorBrokerSettings, ServerSettings
 from models.errors import ConfigError
-from tests.unit.dashboard.history_file import HistoryFile
+from tests.simulators.station import alert_event
+from tests.unit.dashboard.history_file import PRESS, HistoryFile, alert_record
 
 HERE = "this machine and port"
 
@@ -38,6 +40,47 @@ def test_print_config_shows_paths_beside_the_file(
 def test_configuration_is_optional(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_dashboard(arguments("--print-config")) == 0
     assert "broker" in json.loads(capsys.readouterr().out)
+
+
+def test_backup_is_a_history_with_one_state_of_it(
+    tmp_path: Path, file: HistoryFile
+) -> None:
+    config, copy = tmp_path / "dashboard.toml", tmp_path / "copy" / "history.sqlite3"
+    config.write_text("", encoding="utf-8")
+    copy.parent.mkdir()
+    file.record(alert_record(alert_event(PRESS, 1)))
+    with file.database.write():  # a change that is not committed yet
+        assert run_dashboard(arguments("--config", config, "--backup", copy)) == 0
+    file.record(alert_record(alert_event(PRESS, 2)))
+    copied = HistoryFile(copy.parent)
+    assert [each["seq"] for each in copied.history.alerts(9)] == [1]
+    copied.close()
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_backup_replaces_no_file(tmp_path: Path, file: HistoryFile) -> None:
+    config = tmp_path / "dashboard.toml"
+    config.write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be copied") as caught:
+        run_dashboard(arguments("--config", config, "--backup", file.path))
+    assert caught.value.why == "exists already"
+
+
+def test_backup_of_no_history_leaves_no_file(tmp_path: Path) -> None:
+    config, copy = tmp_path / "dashboard.toml", tmp_path / "copy.sqlite3"
+    config.write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be copied"):
+        run_dashboard(arguments("--config", config, "--backup", copy))
+    assert [each.name for each in tmp_path.iterdir()] == ["dashboard.toml"]
+
+
+def test_backup_of_postgresql_names_the_command_for_it(tmp_path: Path) -> None:
+    config = tmp_path / "dashboard.toml"
+    url = "postgresql://me@db/plant"
+    config.write_text(f'[history]\nurl = "{url}"\n', encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        run_dashboard(arguments("--config", config, "--backup", "b.dump"))
+    assert caught.value.fix == f"pg_dump --format=custom --file=b.dump {url}"
 
 
 def test_missing_configuration_is_refused(tmp_path: Path) -> None:

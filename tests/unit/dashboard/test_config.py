@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.config import DashboardSettings
+from dashboard.postgresql_login import PostgresqlLogin
 from models.broker import make_tls_context, read_password
 from models.config import load_config
 from models.errors import ConfigError
@@ -25,6 +26,46 @@ def test_history_is_beside_the_configuration(tmp_path: Path) -> None:
     assert load(tmp_path, "").history.path == tmp_path / "history.sqlite3"
     text = '[history]\npath = "/var/lib/x.db"'
     assert load(tmp_path, text).history.path == Path("/var/lib/x.db")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ('url = "mysql://me@db/plant"', "it starts with postgresql://"),
+        ('url = "postgresql://me:hunter2@db/plant"', "stands in a file"),
+        ('url = "postgresql://me@db/plant?password=hunter2"', "stands in a file"),
+        ('url = "postgresql://me@db"', "name of the database is missing"),
+        ('url = "somewhere"', "not postgresql://user@host:port/database"),
+        ('password_file = "secret"', "password_file needs url"),
+        ('url = "postgresql://me@db/plant"\nmax_mb = 5', "limit of the file"),
+    ],
+)
+def test_address_of_a_database_that_cannot_be_used_is_refused(
+    tmp_path: Path, lines: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, f"[history]\n{lines}")
+    assert reason in caught.value.why
+    assert "hunter2" not in str(caught.value)
+
+
+def test_password_of_the_database_is_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n", encoding="utf-8")
+    lines = 'url = "postgresql://me@db:5433/plant"\npassword_file = "secret"'
+    login = load(tmp_path, f"[history]\n{lines}").history.location()
+    assert isinstance(login, PostgresqlLogin)
+    assert login.full_url().render_as_string(hide_password=False) == (
+        "postgresql+psycopg://me:hunter2@db:5433/plant"
+    )
+    assert "hunter2" not in repr(login.full_url())
+
+
+def test_verdicts_are_kept_as_long_as_alerts_unless_it_is_set(tmp_path: Path) -> None:
+    kept = load(tmp_path, "[history]\nkeep_days = 50").history.kept_days()
+    assert (kept.alerts, kept.parts, kept.sums) == (50, 50, 730)
+    lines = "keep_verdicts_days = 7\nkeep_sums_days = 9"
+    kept = load(tmp_path, f"[history]\n{lines}").history.kept_days()
+    assert (kept.alerts, kept.parts, kept.sums) == (365, 7, 9)
 
 
 def test_typo_is_an_error_with_a_guess(tmp_path: Path) -> None:
