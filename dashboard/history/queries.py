@@ -357,7 +357,8 @@ def _last_alerts(connection: Connection) -> dict[tuple[str, ...], Json]:
     a = alerts.c
     mine = [a[name] == cameras.c[name] for name in CAMERA]
     last = select(a.n).where(*mine).order_by(a.happened_ms.desc(), a.n.desc()).limit(1)
-    cursors = select(last.correlate(cameras).scalar_subquery()).select_from(cameras)
+    query = select(last.correlate(cameras).scalar_subquery()).select_from(cameras)
+    cursors = [n for n in connection.execute(query).scalars() if n is not None]
     found = {}
     for row in connection.execute(_alerts().where(a.n.in_(cursors))):
         alert = _alert(row)
