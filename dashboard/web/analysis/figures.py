@@ -14,6 +14,7 @@ from dashboard.history.analysis import (
     alerts_of,
     boxes,
     defects,
+    defects_by,
     judged,
     parts,
     scores,
@@ -112,6 +113,7 @@ class Trend:
         ewma: The chart of smoothed rates.
         broken: Points of the p' chart that complete a pattern.
         marks: Changes of models.
+        parts: The parts of all groups.
         is_of_alerts: The count is of alerts of some classes or builds, not of parts.
     """
 
@@ -122,6 +124,7 @@ class Trend:
     ewma: Chart
     broken: tuple[Violation, ...]
     marks: tuple[ModelSpan, ...]
+    parts: Parts
     is_of_alerts: bool
 
 
@@ -170,10 +173,14 @@ class Comparison:
     false_alarms: Difference | None
 
 
-def totals_of(connection: Connection, wanted: Selection) -> Totals:
-    """Return the numbers of a selection."""
+def totals_of(connection: Connection, wanted: Selection, trend: Trend) -> Totals:
+    """Return the numbers of a selection.
+
+    Args:
+        trend: That of the same selection.
+    """
     return Totals(
-        parts(connection, wanted).get((), Parts()),
+        trend.parts,
         defects(connection, wanted, ()).get((), 0),
         judged(connection, wanted),
         escapes(connection, wanted),
@@ -218,6 +225,7 @@ def trend_of(
         ewma=ewma_chart(rates),
         broken=tuple(violations(sigmas, rules)),
         marks=tuple(changes_in(models, wanted.span)),
+        parts=sum(sums, Parts()),
         is_of_alerts=is_of_alerts,
     )
 
@@ -235,15 +243,17 @@ def rankings_of(
     groups = TimeGroups(
         tuple(each.span for each in shifts), bucket_of(each.span for each in shifts)
     )
-    names = ("site", "line", "station", "camera", "label", "bucket")
-    found = defects(connection, wanted, names, groups.bucket_ms)
+    here = ("site", "line", "station", "camera", "bucket")
+    classes, places = defects_by(
+        connection, wanted, [("label",), here], groups.bucket_ms
+    )
     by: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
-    for (site, line, station, camera, label, bucket), count in found.items():
+    for (*place, bucket), count in places.items():
         index = groups.index_of(int(bucket))
-        by["class"][(label,)] += count
-        by["line"][site, line] += count
-        by["camera"][site, line, station, camera] += count
-        by["shift"][("",) if index is None else (shifts[index].name,)] += count
+        by["line"][tuple(place[:2])] += count
+        by["camera"][tuple(place)] += count
+        by["shift"][("" if index is None else shifts[index].name,)] += count
+    by["class"] = classes
     return {name: ranked(by[name]) for name in ("class", "shift", "line", "camera")}
 
 

@@ -10,7 +10,6 @@ from enum import StrEnum
 from dashboard.plant_time import MS_PER_HOUR, MS_PER_MINUTE, PlantTime, Span
 
 GROUPS_MAX = 200  # beyond that, a chart and its table are unreadable
-BUCKET_MIN_MS = 1000
 ONE_DAY = timedelta(days=1)
 
 
@@ -79,7 +78,7 @@ def step_for(wanted: Sequence[Span], plant: PlantTime, now_ms: int) -> Step:
 def bucket_of(spans: Iterable[Span]) -> int:
     """Return the longest bucket that no start or end of a span divides."""
     edges = [edge for each in spans for edge in (each.start_ms, each.end_ms)]
-    return max(math.gcd(*edges), BUCKET_MIN_MS) if edges else MS_PER_HOUR
+    return max(math.gcd(*edges), MS_PER_MINUTE) if edges else MS_PER_HOUR
 
 
 def _aligned(span: Span, plant: PlantTime, step: Step) -> list[Span]:

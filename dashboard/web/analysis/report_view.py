@@ -32,7 +32,7 @@ def report_values(figures: ShiftFigures, view: View, now_ms: int) -> TemplateVal
         "date": shift.date.isoformat(),
         "day": wording.day(shift.date),
         "span": wording.span(shift.span),
-        "zone": view.settings.zone,
+        "plant_zone": view.settings.zone,
         "line": figures.line,
         "made": wording.moment(now_ms),
         "is_over": shift.span.end_ms <= now_ms,

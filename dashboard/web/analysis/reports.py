@@ -103,13 +103,13 @@ def shift_figures(
     )
     models = model_spans(connection, wanted)
     groups = groups_of(wanted.spans, plant, Step.MINUTES_15, now_ms)
-    rules = (Rule.ONE_BEYOND_3,)
+    trend = trend_of(connection, wanted, groups, (Rule.ONE_BEYOND_3,), models)
     return ShiftFigures(
         shift=shift,
         passed=passed,
         line=line,
-        totals=totals_of(connection, wanted),
-        trend=trend_of(connection, wanted, groups, rules, models),
+        totals=totals_of(connection, wanted, trend),
+        trend=trend,
         ranking=rankings_of(connection, wanted, plant)["class"],
         health=tuple(_health(connection, wanted, passed)),
         models=tuple(in_force(models, passed)),

@@ -145,7 +145,9 @@ class Analysis:
     def _reading(self, request: Request) -> Iterator[_Reading]:
         at_ms = now_ms()
         with self._site.database.read() as connection:
-            view = View(language_of(request), read_settings(connection))
+            settings = read_settings(connection)
+            language = language_of(request, lambda: settings.language)
+            view = View(language, settings)
             url = read_chart_url(request.query_params, view.plant, at_ms)
             yield _Reading(connection, view, url, at_ms)
 
@@ -178,13 +180,14 @@ def _page_values(reading: _Reading) -> dict[str, Any]:
     rankings = rankings_of(connection, wanted, view.plant)
     builds = sorted({each.build for each in in_force(models, wanted.span)})
     comparison = comparison_of(connection, wanted, models, url.compared)
+    trend = _trend(reading)
     compared = (comparison.first.build, comparison.second.build) if comparison else ()
     return {
         "url": url,
         "span": view.wording.span(wanted.span),
-        "zone": view.settings.zone,
-        "totals": view.totals(totals_of(connection, wanted)),
-        "trend": view.trend(_trend(reading)),
+        "plant_zone": view.settings.zone,
+        "totals": view.totals(totals_of(connection, wanted, trend)),
+        "trend": view.trend(trend),
         "rankings": {
             kind: view.ranking(ranking, kind, url.list_query)
             for kind, ranking in rankings.items()

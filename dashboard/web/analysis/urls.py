@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 
 from dashboard.history.analysis import Selection
-from dashboard.plant_time import PlantTime, Span
+from dashboard.plant_time import MS_PER_MINUTE, PlantTime, Span
 from dashboard.statistics.run_rules import Rule
 from dashboard.web.alerts.urls import Query, read_list_url
 from dashboard.web.analysis.groups import Step, step_for
@@ -78,7 +78,7 @@ def read_chart_url(query: Query, plant: PlantTime, now_ms: int) -> ChartUrl:
     if not spans:
         raise HTTPException(400, "no such shift runs in this span of time")
     selection = Selection(
-        spans=tuple(sorted((Span(*each) for each in spans), key=lambda s: s.start_ms)),
+        spans=tuple(_whole_minutes(Span(*each)) for each in sorted(spans)),
         sites=wanted.sites,
         lines=wanted.lines,
         stations=wanted.stations,
@@ -96,6 +96,15 @@ def read_chart_url(query: Query, plant: PlantTime, now_ms: int) -> ChartUrl:
         compared=_compared(query),
         list_query=found.query,
     )
+
+
+def _whole_minutes(span: Span) -> Span:
+    """Return a span with the whole of its first and its last minute.
+
+    The history counts by minutes; shifts and days begin and end with one.
+    """
+    start_ms = span.start_ms // MS_PER_MINUTE * MS_PER_MINUTE
+    return Span(start_ms, -(-span.end_ms // MS_PER_MINUTE) * MS_PER_MINUTE)
 
 
 def _step(query: Query) -> Step | None:
