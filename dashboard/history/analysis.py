@@ -355,7 +355,7 @@ def _summed_up(
     """Return the sum of a column of the sums per minute, grouped.
 
     Args:
-        column: Of ``alert_minutes``, ``defect_minutes`` or ``part_minutes``.
+        column: One of ``alert_minutes``, ``defect_minutes`` or ``part_minutes``.
     """
     table = column.table
     time = table.c.minute_ms

@@ -17,7 +17,7 @@ from dashboard.plant_time import Span
 CHANGES_MAX = 2000  # the newest: a year of 20 stations with two changes a week
 FOREVER_MS = 2**62
 
-StationPath = tuple[str, str, str]
+StationPlace = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ModelSpan:
         span: From the change to the next one of the station.
     """
 
-    station: StationPath
+    station: StationPlace
     name: str
     build: int
     variant: str
@@ -52,7 +52,7 @@ def model_spans(connection: Connection, wanted: Selection) -> list[ModelSpan]:
         .limit(CHANGES_MAX)
     ).all()
     found: list[ModelSpan] = []
-    end_ms: defaultdict[StationPath, int] = defaultdict(lambda: FOREVER_MS)
+    end_ms: defaultdict[StationPlace, int] = defaultdict(lambda: FOREVER_MS)
     for row in rows:
         station = (row.site, row.line, row.station)
         if not wanted.holds_place(*station):
@@ -79,9 +79,9 @@ def in_force(found: Sequence[ModelSpan], span: Span) -> list[ModelSpan]:
 
 def spans_of_build(
     found: Sequence[ModelSpan], build: int, wanted: Selection
-) -> dict[StationPath, list[Span]]:
+) -> dict[StationPlace, list[Span]]:
     """Return when a build was in force at each station, within a selection."""
-    spans: defaultdict[StationPath, list[Span]] = defaultdict(list)
+    spans: defaultdict[StationPlace, list[Span]] = defaultdict(list)
     for each in found:
         if each.build != build:
             continue

@@ -11,10 +11,10 @@ from dashboard.web.analysis.reports import (
     CameraHealth,
     ShiftFigures,
 )
-from dashboard.web.analysis.view import TemplateValues, View
+from dashboard.web.analysis.view import ShownValues, View
 
 
-def report_values(figures: ShiftFigures, view: View, now_ms: int) -> TemplateValues:
+def report_values(figures: ShiftFigures, view: View, now_ms: int) -> ShownValues:
     """Return what the template shows.
 
     Args:
@@ -65,7 +65,7 @@ def report_values(figures: ShiftFigures, view: View, now_ms: int) -> TemplateVal
     }
 
 
-def _counts(figures: ShiftFigures, view: View) -> list[TemplateValues]:
+def _counts(figures: ShiftFigures, view: View) -> list[ShownValues]:
     """Return the counts of parts as rows: what, number, share and interval."""
     count, parts = view.wording.count, figures.totals.parts
     everything = parts.inspected + parts.not_inspected
@@ -86,7 +86,7 @@ def _counts(figures: ShiftFigures, view: View) -> list[TemplateValues]:
     ]
 
 
-def _health(health: CameraHealth, passed: Span, view: View) -> TemplateValues:
+def _health(health: CameraHealth, passed: Span, view: View) -> ShownValues:
     length = view.wording.length
     is_known = health.availability is not None
     kind = "ok"

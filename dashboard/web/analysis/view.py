@@ -35,7 +35,7 @@ VITAL_FEW = 0.8  # Pareto: the few that make 80 % of the defects
 PLACES_LISTED = 5
 PICTURE_SIDE = (240, 180)  # of a heat map, pixels of its SVG
 
-TemplateValues = dict[str, Any]
+ShownValues = dict[str, Any]
 
 
 class View:
@@ -63,7 +63,7 @@ class View:
         ends = range(2, len(place) + 1)
         return " / ".join(self.settings.name_of(*place[:end]) for end in ends)
 
-    def totals(self, totals: Totals) -> list[TemplateValues]:
+    def totals(self, totals: Totals) -> list[ShownValues]:
         """Return the figures at the top: value, what it is, and its uncertainty."""
         count, text = self.wording.count, self._text
         rate, missed = totals.defect_rate, totals.escapes
@@ -91,7 +91,7 @@ class View:
             )
         return [*found, escapes]
 
-    def trend(self, trend: Trend) -> TemplateValues:
+    def trend(self, trend: Trend) -> ShownValues:
         """Return both control charts: shapes, numbers for the script, and a table."""
         marks = [each.span.start_ms for each in trend.marks]
         spans = trend.groups.spans
@@ -111,7 +111,7 @@ class View:
             "broken": len(trend.broken),
         }
 
-    def mark(self, model: ModelSpan) -> TemplateValues:
+    def mark(self, model: ModelSpan) -> ShownValues:
         """Return a change of a model as text."""
         return {
             "at": self.wording.moment(model.span.start_ms),
@@ -123,7 +123,7 @@ class View:
 
     def ranking(
         self, ranking: Ranking, kind: str, query: str, most: int = PARETO_MAX
-    ) -> list[TemplateValues]:
+    ) -> list[ShownValues]:
         """Return a Pareto chart as rows, those beyond ``most`` added up.
 
         Args:
@@ -150,7 +150,7 @@ class View:
             rows.append({**bar, "name": name, "is_vital": False, "href": ""})
         return rows
 
-    def heat_map(self, found: HeatMap) -> TemplateValues:
+    def heat_map(self, found: HeatMap) -> ShownValues:
         """Return where a camera saw defects: cells, and the most frequent places."""
         width, height = PICTURE_SIDE
         most = found.cells[0].count if found.cells else 0
@@ -183,7 +183,7 @@ class View:
             "alerts": self.wording.count(found.boxes.alerts),
         }
 
-    def scores(self, found: ScoreDrift) -> TemplateValues:
+    def scores(self, found: ScoreDrift) -> ShownValues:
         """Return the two histograms of scores."""
         index, noise = found.drift.index, found.drift.noise
         rows = [
@@ -209,7 +209,7 @@ class View:
             "verdict": verdict,
         }
 
-    def comparison(self, found: Comparison | None) -> TemplateValues | None:
+    def comparison(self, found: Comparison | None) -> ShownValues | None:
         """Return two builds side by side, and how they differ."""
         if found is None:
             return None
@@ -223,7 +223,7 @@ class View:
     def _decimal_mark(self) -> str:
         return self._text("analysis.decimal_mark")
 
-    def _rate_figure(self, rate: Rate, name: str, of: str) -> TemplateValues:
+    def _rate_figure(self, rate: Rate, name: str, of: str) -> ShownValues:
         what = self._text(f"analysis.{name}")
         if not rate.n:
             return _figure(self._text(f"analysis.no_{of}"), what)
@@ -231,7 +231,7 @@ class View:
         notes = self._text(f"analysis.{of}", n=n, interval=interval)
         return _figure(self.wording.percent(rate.value), what, notes)
 
-    def _overkill(self, totals: Totals) -> TemplateValues:
+    def _overkill(self, totals: Totals) -> ShownValues:
         what, found = self._text("analysis.overkill"), totals.overkill
         if found is None:
             return _figure(self._text("analysis.no_overkill"), what)
@@ -254,7 +254,7 @@ class View:
         broken = trend.broken if trend else ()
         return line_chart(chart, spans, marks_ms, broken, self.plant, texts)
 
-    def _trend_data(self, trend: Trend) -> TemplateValues:
+    def _trend_data(self, trend: Trend) -> ShownValues:
         """Return the numbers of both charts; rates in percent, times in seconds."""
         spans = trend.groups.spans
         broken: dict[int, list[str]] = {}
@@ -277,7 +277,7 @@ class View:
             ],
         }
 
-    def _trend_row(self, trend: Trend, index: int) -> TemplateValues:
+    def _trend_row(self, trend: Trend, index: int) -> ShownValues:
         span, rate = trend.groups.spans[index], trend.rates[index]
         point, smooth = trend.laney.points[index], trend.ewma.points[index]
         rules = sorted({each.rule for each in trend.broken if each.index == index})
@@ -306,7 +306,7 @@ class View:
             case _:
                 return self.place(names)
 
-    def _bar(self, count: int, most: int, before: int, total: int) -> TemplateValues:
+    def _bar(self, count: int, most: int, before: int, total: int) -> ShownValues:
         return {
             "count": self.wording.count(count),
             "share": self.wording.percent(count / total),
@@ -315,7 +315,7 @@ class View:
             "line": round(before / total * 100, 1),
         }
 
-    def _build(self, found: BuildFigures) -> TemplateValues:
+    def _build(self, found: BuildFigures) -> ShownValues:
         return {
             "name": f"{found.name} {found.build}",
             "since": self.wording.moment(found.since_ms),
@@ -327,7 +327,7 @@ class View:
             "false_alarms_interval": self.wording.interval(wilson(found.false_alarms)),
         }
 
-    def _difference(self, found: Difference | None) -> TemplateValues | None:
+    def _difference(self, found: Difference | None) -> ShownValues | None:
         if found is None:
             return None
         higher = "higher" if found.value > 0 else "lower"
@@ -340,11 +340,11 @@ class View:
         }
 
 
-def _figure(value: str, what: str, notes: str = "") -> TemplateValues:
+def _figure(value: str, what: str, notes: str = "") -> ShownValues:
     return {"value": value, "what": what, "notes": notes}
 
 
-def _series(chart: Chart) -> TemplateValues:
+def _series(chart: Chart) -> ShownValues:
     """Return a chart as columns of percent, None for a gap."""
     return {
         "center": _in_percent(chart.center),
