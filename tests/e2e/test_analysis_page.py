@@ -12,7 +12,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import insert
 
-from dashboard.history.database import Database
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.history.tables.operations import model_changes, state_changes
 from models.messages import VerdictKind
@@ -71,7 +70,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardPro
 def fill(folder: Path) -> None:
     """Write a day: parts each quarter of an hour, alerts, a model, downtimes."""
     file = HistoryFile(folder)
-    database = Database(file.path)
+    database = file.database
     data = AnalysisFile(file, database)
     for quarter in range(60):
         data.parts(15 * quarter + 1, VerdictKind.OK, 12)
@@ -93,8 +92,7 @@ def fill(folder: Path) -> None:
             up = {"camera": "top", "at_ms": at_ms + MINUTE_MS, "state": "up"}
             rows += [{**STATION, **lost}, {**STATION, **up, "reason": ""}]
         connection.execute(insert(state_changes), rows)
-    database.close()
-    file.store.close()
+    file.close()
 
 
 @pytest.fixture(scope="module")
