@@ -13,7 +13,7 @@ let shown = null;
 /** Open an alert, large. */
 export function openAlert(alert) {
   shown = alert;
-  say(byId("detail-title"), `${labelsOf(alert)} · ${alert.camera} · ${partOf(alert)}`);
+  say(byId("detail-title"), [labelsOf(alert), alert.line, alert.station, alert.camera, partOf(alert)].join(" · "));
   byId("detail-picture").replaceChildren(picture(alert, { labels: true }));
   byId("detail-found").replaceChildren(
     ...surestFirst(alert).slice(0, CLOSE_UPS).map((each) =>

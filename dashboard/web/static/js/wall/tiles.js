@@ -10,10 +10,11 @@ import { isCurrent, isFaulty, stateOf } from "./states.js";
 const CLOSE_UPS = 2; // shown beside the picture of a wide tile
 const LABELLED_BOXES = 3; // more labels would cover the picture of a tile
 const OLD_PICTURE_MS = 15 * 60_000; // from then on it is drawn pale
-const LEAST = { width: 14.5, height: 12.2 }; // rem: name, state, picture and figures
+const LEAST = { width: 13.6, height: 12.2 }; // rem: name, state, picture and figures
 const LEAST_PHONE = { width: 20, height: 1 }; // as high as what it shows
 const PHONE_REM = 60;
-const HEADING_REM = 2.8; // with the gap before it
+const FRAME_PX = 3; // around all tiles, for their shadows
+const HEADING_REM = 2.1;
 const LONG_NAMES = [26, 52]; // characters: the type gets smaller from there on
 
 const tiles = new Map(); // by key
@@ -133,7 +134,8 @@ function arrange() {
   const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
   if (!board.clientWidth || !tiles.size) return;
   const isPhone = innerWidth / rem <= PHONE_REM;
-  const area = { width: board.clientWidth / rem, height: isPhone ? 0 : board.clientHeight / rem };
+  const [width, height] = [board.clientWidth, board.clientHeight].map((px) => (px - 2 * FRAME_PX) / rem);
+  const area = { width, height: isPhone ? 0 : height };
   const sizes = [...groups.values()].map((group) => group.grid.children.length);
   const found = layOut(area, sizes, { least: isPhone ? LEAST_PHONE : LEAST, gap: 0.7, heading: HEADING_REM });
   board.dataset.headings = found.headings ? "yes" : "no";
