@@ -72,7 +72,7 @@ class Renderer:
             theme=_theme_of(request),
             query_with=functools.partial(_query_with, request),
             # Without a zone of the plant the scripts use the browser's.
-            zone="" if settings.zone == DEFAULT_ZONE else settings.zone,
+            scripts_zone="" if settings.zone == DEFAULT_ZONE else settings.zone,
             user=identity.user if identity else None,
             **values,
         )
