@@ -50,6 +50,7 @@ class EventBroadcaster:
         self._has_changed = True
         self._announcing = threading.Lock()
         self._announced_n = history.newest()
+        self._started_ms = now_ms()
 
     def brief_state(self) -> dict[str, Any]:
         """Return the collector's state, as in ``/api/status`` and live events.
@@ -82,6 +83,7 @@ class EventBroadcaster:
     ) -> dict[str, Any]:
         return {
             "now_ms": now_ms(),
+            "started_ms": self._started_ms,
             "title": self._page.title,
             "stale_after_s": self._page.stale_after_s,
             **self._collector_status().as_json(),

@@ -129,9 +129,7 @@ def test_alert_appears_live_with_picture_and_boxes(screen: Screen) -> None:
     expect(row).to_contain_text("board-17")
     image = row.locator("img")
     expect(image).to_be_visible()
-    page.wait_for_function(
-        "document.querySelector('#alerts img').naturalWidth > 0", timeout=LIMIT_MS
-    )
+    expect(image).not_to_have_js_property("naturalWidth", 0)
     drawn = row.locator("rect.box")
     expect(drawn).to_have_count(1)
     frame = row.locator(".boxes")

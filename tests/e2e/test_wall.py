@@ -203,7 +203,7 @@ def test_alert_appears_live_in_its_tile_and_old_pictures_are_pale(
     page = open_page()
     tile = page.locator(".tile", has_text="press-1")
     expect(tile).to_contain_text("no alert yet")
-    page.wait_for_function("document.querySelector('#live').dataset.live === 'yes'")
+    expect(page.locator("#live")).to_have_attribute("data-live", "yes")
     wall.put(top.alert(1, label="crack"))
     expect(tile.locator(".tile-caption")).to_have_text("crack · now")
     expect(tile.locator("rect.box")).not_to_have_count(0)
@@ -287,7 +287,7 @@ def test_kiosk_has_no_chrome_and_turns_the_lines(
     first = page.locator(".tile-name").first.text_content()
     assert first
     expect(page.locator(".tile-name").first).not_to_have_text(first)
-    page.wait_for_function("document.documentElement.matches('.no-pointer')")
+    expect(page.locator("html")).to_have_class("no-pointer")
 
 
 def test_sound_and_flash_are_kept_and_muting_ends(
@@ -394,3 +394,29 @@ def test_page_is_small_without_pictures(
     )
     assert 0 < weight <= 200_000, sizes
     page.close()
+
+
+def test_page_whose_login_has_ended_leads_to_the_login(
+    wall: Wall, browser: Browser
+) -> None:
+    wall.add(places(1, lines=1))
+    page = browser.new_page()
+    page.goto(f"{wall.server.url}/wall?line=line-1")
+    expect(page.locator(".tile")).to_have_count(1)
+    page.route("**/api/**", lambda route: route.fulfill(status=401, json={}))
+    with page.expect_request("**/login?next=%2Fwall%3Fline%3Dline-1"):
+        page.evaluate("import('/static/js/live.js').then(m => m.follow({ after: 1 }))")
+    page.close()
+
+
+def test_kiosk_takes_the_pages_of_a_dashboard_that_has_started_again(
+    wall: Wall, open_page: Callable[..., Page]
+) -> None:
+    (camera,) = places(1, lines=1)
+    wall.add([camera])
+    page = open_page("?view=kiosk")
+    expect(page.locator(".tile")).to_have_count(1)
+    wall.site.broadcaster._started_ms += 1  # noqa: SLF001 - as a restart does
+    with page.expect_navigation():
+        wall.put(camera.alert(5))
+    expect(page.locator(".tile")).to_have_count(1)

@@ -154,6 +154,9 @@ async function ask() {
     if (error.status === 401) location.reload(); // logged out: the server leads to the login
     brokenAt ??= performance.now();
     console.warn("no answer", error);
+    if (error.status === 401) { // the login has ended
+      location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    }
   }
   setTimeout(() => { is.requesting = false; }, RETRY_MS);
 }

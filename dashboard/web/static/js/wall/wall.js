@@ -5,7 +5,7 @@ import { follow, nowMs, on } from "../live.js";
 import { fetchJson } from "../requests.js";
 import { t } from "../texts.js";
 import { count, labelsOf, oneDigit, sharePercent } from "../words.js";
-import { showAlarms, tickAlarms } from "./alarms.js";
+import { alarmText, showAlarms, tickAlarms } from "./alarms.js";
 import { addAlerts, clearAlerts, tickAlerts } from "./alerts.js";
 import { loadCharts, wireCharts } from "./charts.js";
 import { openAlert, wireDetail } from "./detail.js";
@@ -23,6 +23,7 @@ const CHARTS_AFTER_ALERT_MS = 1_500;
 const parameters = new URLSearchParams(location.search);
 const chosen = { site: parameters.getAll("site"), line: parameters.getAll("line"), station: parameters.getAll("station") };
 const isChosen = Object.values(chosen).some((names) => names.length);
+const isKiosk = document.body.matches(".kiosk");
 const rotation = rotationOf(parameters);
 
 let state = null;
@@ -38,7 +39,7 @@ function start() {
   wireDetail();
   wireSound(soundOf(parameters));
   if (!isChosen && !rotation) wireCharts();
-  if (document.body.matches(".kiosk")) startKiosk();
+  if (isKiosk) startKiosk();
   on("state", takeState);
   on("alert", takeAlert);
   on("reset", load);
@@ -72,10 +73,15 @@ function matches(each) {
 }
 
 function takeState(next) {
+  // A screen without an operator takes the pages of the version that has started.
+  if (isKiosk && state && state.started_ms !== next.started_ms) location.reload();
   state = next;
   stations = state.stations.filter(matches);
   const alarms = state.alarms.filter(matches);
-  if (showAlarms(alarms).length) signal("alarm");
+  for (const alarm of showAlarms(alarms)) {
+    say(byId("spoken-alarm"), `${alarm.place}: ${alarmText(alarm)}`);
+    signal("alarm");
+  }
   showLineOf(nowMs());
   markAlarms(alarms);
   tick();
