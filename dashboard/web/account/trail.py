@@ -115,8 +115,14 @@ class TrailRoutes:
 
 
 def _values_of(request: Request) -> dict[str, str]:
-    """Return the filters that are set, as they are in the URL."""
+    """Return the filters that are set, as they are in the URL.
+
+    Raises:
+        HTTPException: 400 = one has characters that no database takes.
+    """
     found = {key: request.query_params.get(key, "")[:TEXT_MAX_CHARS] for key in KEYS}
+    if not all(value.isprintable() for value in found.values()):
+        raise HTTPException(400, "a filter has characters that cannot be seen")
     return {key: value for key, value in found.items() if value}
 
 

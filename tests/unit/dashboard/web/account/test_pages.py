@@ -302,7 +302,15 @@ def test_days_of_the_trail_are_those_of_the_plant(plant: SimSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["from=x", "to=2026-13-01", "from=0001-01-01", "to=9999-12-31", "before=x"]
+    "query",
+    [
+        "from=x",
+        "to=2026-13-01",
+        "from=0001-01-01",
+        "to=9999-12-31",
+        "user=%00",
+        "before=x",
+    ],
 )
 def test_filter_that_is_none_is_refused(plant: SimSite, query: str) -> None:
     admin = logged_in(plant, "ann")
