@@ -1,11 +1,12 @@
 """The socket of the page."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from dashboard.config import ServerSettings
-from dashboard.web.server import open_socket
+from dashboard.web.server import make_server_tls, open_socket
 from models.errors import ConfigError
 
 
@@ -22,3 +23,22 @@ def test_port_in_use_is_a_clear_error() -> None:
         with pytest.raises(ConfigError, match=f"port = {port}") as caught:
             open_socket(ServerSettings(port=port))
     assert caught.value.why == "Another program uses this port."
+
+
+def test_certificate_that_cannot_be_used_is_a_clear_error(tmp_path: Path) -> None:
+    file = tmp_path / "dashboard.pem"
+    file.write_text("no certificate")
+    settings = ServerSettings(tls_certificate=file, tls_key=file)
+    with pytest.raises(ConfigError, match="tls_certificate") as caught:
+        make_server_tls(settings)
+    assert "without a password" in caught.value.fix
+
+
+def test_page_without_a_certificate_has_no_tls() -> None:
+    assert make_server_tls(ServerSettings()) is None
+
+
+@pytest.mark.parametrize("field", ["tls_certificate", "tls_key"])
+def test_half_of_tls_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match="go together"):
+        ServerSettings.model_validate({field: "file.pem"})
