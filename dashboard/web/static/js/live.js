@@ -151,7 +151,6 @@ async function ask() {
       for (const alert of page.alerts) take("alert", alert);
     }
   } catch (error) {
-    if (error.status === 401) location.reload(); // logged out: the server leads to the login
     brokenAt ??= performance.now();
     console.warn("no answer", error);
     if (error.status === 401) { // the login has ended
