@@ -26,17 +26,24 @@ from sqlalchemy import (
     RowMapping,
     Select,
     and_,
-    exists,
     false,
     func,
     or_,
     select,
     tuple_,
+    union_all,
 )
 
 from dashboard.history.queries import Json
 from dashboard.history.reviews import OperatorVerdict
-from dashboard.history.shelves import Shelf, is_shelved, shelf_of, shelves_in_force
+from dashboard.history.shelves import (
+    Shelf,
+    first_detection,
+    is_shelved,
+    shelf_of,
+    shelves_in_force,
+    unindexed_label,
+)
 from dashboard.history.tables.received import alerts, detections, images
 from dashboard.history.tables.reviews import alert_states
 
@@ -139,10 +146,8 @@ class AlertSearch:
             start: Only alerts beyond this key; None = from the end of the list.
             direction: ``older``: newest first; ``newer``: oldest first.
         """
-        columns = _columns()
-        matches = self._search(wanted, limit, start, direction, columns, SCANNED)
-        listed = [self._listed(row) for row in matches.rows]
-        return Found(listed, matches.resume, self.newest())
+        matches = self._search(wanted, limit, start, direction, SCANNED)
+        return Found(self._load(matches.rows), matches.resume, self.newest())
 
     def arrived(self, wanted: AlertFilter, after: int, limit: int) -> Found:
         """Return the alerts that arrived after a cursor, in the order of arrival.
@@ -161,7 +166,7 @@ class AlertSearch:
             .order_by(alerts.c.n)
             .limit(scanned)
         ).subquery()
-        joined = _columns().join_from(window, alerts, alerts.c.n == window.c.n)
+        joined = _KEYS.join_from(window, alerts, alerts.c.n == window.c.n)
         query = _with_state(joined).where(*self._conditions(wanted))
         rows = self._rows(query.order_by(alerts.c.n).limit(limit + 1))
         newest = self.newest()
@@ -170,7 +175,7 @@ class AlertSearch:
             rows = rows[:limit]
             reached = rows[-1]["n"]
         resume = ListKey(0, reached) if reached < newest else None
-        return Found([self._listed(row) for row in rows], resume, reached)
+        return Found(self._load(rows), resume, reached)
 
     def ids(self, wanted: AlertFilter, newest: int, most: int) -> list[str]:
         """Return the ids of all alerts that pass a filter, newest first.
@@ -179,12 +184,11 @@ class AlertSearch:
             newest: Only alerts with this cursor ``n`` or a smaller one.
             most: Stop after this many.
         """
-        columns = select(alerts.c.n, alerts.c.id, alerts.c.happened_ms)
         found: list[str] = []
         start: ListKey | None = None
         while True:
             matches = self._search(
-                *(wanted, most - len(found), start, "older", columns, SCANNED[-1:]),
+                *(wanted, most - len(found), start, "older", SCANNED[-1:]),
                 newest=newest,
             )
             found += [row["id"] for row in matches.rows]
@@ -194,7 +198,7 @@ class AlertSearch:
 
     def alert(self, event_id: str) -> Json | None:
         """Return one alert with all its detections; None if there is none."""
-        query = _with_state(_columns()).where(alerts.c.id == event_id)
+        query = _with_picture(_columns()).where(alerts.c.id == event_id)
         row = self._connection.execute(query).mappings().first()
         return self._listed(row, is_alone=True) if row is not None else None
 
@@ -204,7 +208,7 @@ class AlertSearch:
         Args:
             event_ids: At most ``PAGE_MAX_ROWS``.
         """
-        query = _with_state(_columns()).where(alerts.c.id.in_(event_ids))
+        query = _with_picture(_columns()).where(alerts.c.id.in_(event_ids))
         rows = self._rows(query.order_by(*_order(alerts, "older")))
         return [self._listed(row) for row in rows]
 
@@ -218,7 +222,6 @@ class AlertSearch:
         limit: int,
         start: ListKey | None,
         direction: Direction,
-        columns: Select[Any],
         steps: Sequence[int],
         newest: int | None = None,
     ) -> _Matches:
@@ -228,8 +231,9 @@ class AlertSearch:
         if newest is not None:
             conditions.append(alerts.c.n <= newest)
         for scanned in steps:
-            window = _window(wanted, at, direction).limit(scanned).subquery()
-            joined = columns.join_from(window, alerts, alerts.c.n == window.c.n)
+            keys = _window(wanted, at, direction, scanned).subquery()
+            window = select(keys.c.n).distinct().subquery()
+            joined = _KEYS.join_from(window, alerts, alerts.c.n == window.c.n)
             query = _with_state(joined).where(*conditions)
             missing = limit - len(matches.rows)
             query = query.order_by(*_order(alerts, direction)).limit(missing + 1)
@@ -253,7 +257,7 @@ class AlertSearch:
         scanned: int,
     ) -> ListKey | None:
         """Return the key of the last alert that was looked at; None = no more."""
-        query = _window(wanted, at, direction).offset(scanned - 1).limit(1)
+        query = _window(wanted, at, direction, scanned).offset(scanned - 1).limit(1)
         row = self._connection.execute(query).first()
         return ListKey(row.happened_ms, row.n) if row is not None else None
 
@@ -275,9 +279,8 @@ class AlertSearch:
             spans = [and_(at >= start, at < end) for start, end in wanted.shifts]
             conditions.append(or_(false(), *spans))
         if wanted.labels:
-            is_here = detections.c.n == alerts.c.n
-            is_wanted = detections.c.label.in_(wanted.labels)
-            conditions.append(exists().where(is_here, is_wanted))
+            is_wanted = unindexed_label().in_(wanted.labels)
+            conditions.append(first_detection(is_wanted).is_not(None))
         if wanted.verdicts:
             conditions.append(_has_verdict(wanted.verdicts))
         if wanted.acknowledged is not None:
@@ -291,6 +294,13 @@ class AlertSearch:
         elif wanted.shelved is Shelved.YES:
             conditions.append(alerts.c.n < 0)  # no shelf, so no alert on one
         return conditions
+
+    def _load(self, keys: Sequence[RowMapping]) -> list[Json]:
+        """Return alerts that were found, in the same order."""
+        numbers = [key["n"] for key in keys]
+        query = _with_picture(_columns()).where(alerts.c.n.in_(numbers))
+        rows = {row["n"]: row for row in self._rows(query)}
+        return [self._listed(rows[n]) for n in numbers]
 
     def _rows(self, query: Select[Any]) -> list[RowMapping]:
         return list(self._connection.execute(query).mappings())
@@ -329,6 +339,9 @@ class AlertSearch:
         return {**alert, "shelf": shelf.k if shelf else None}
 
 
+_KEYS = select(alerts.c.n, alerts.c.id, alerts.c.happened_ms)
+
+
 def _columns() -> Select[Any]:
     return select(
         *(alerts.c.n, alerts.c.id, alerts.c.happened_ms, alerts.c.received_ms),
@@ -343,41 +356,64 @@ def _columns() -> Select[Any]:
 
 
 def _with_state(query: Select[Any]) -> Select[Any]:
+    return query.outerjoin_from(alerts, alert_states, alert_states.c.n == alerts.c.n)
+
+
+def _with_picture(query: Select[Any]) -> Select[Any]:
     is_its = and_(
         images.c.event_id == alerts.c.id, images.c.sha256 == alerts.c.thumbnail_sha256
     )
-    query = query.outerjoin_from(alerts, alert_states, alert_states.c.n == alerts.c.n)
-    return query.outerjoin(images, is_its)
+    return _with_state(query).outerjoin(images, is_its)
 
 
 def _window(
-    wanted: AlertFilter, at: ListKey | None, direction: Direction
+    wanted: AlertFilter, at: ListKey | None, direction: Direction, most: int
 ) -> Select[tuple[int, int]]:
-    """Return a query of the next keys, by the index that fits the filter best."""
-    source: FromClause = alerts
-    conditions: list[ColumnElement[bool]] = []
-    is_judged = wanted.verdicts and OperatorVerdict.NONE not in wanted.verdicts
-    place = (wanted.sites, wanted.lines, wanted.stations, wanted.cameras)
-    if wanted.parts:
-        conditions = [alerts.c.part_id.in_(wanted.parts)]
-    elif is_judged:
-        source = alert_states
-        conditions = [alert_states.c.verdict.in_(wanted.verdicts)]
-    elif all(len(names) == 1 for names in place):
-        columns = (alerts.c.site, alerts.c.line, alerts.c.station, alerts.c.camera)
-        conditions = [c == names[0] for c, names in zip(columns, place, strict=True)]
-    elif wanted.labels:
-        source = detections
-        conditions = [detections.c.label.in_(wanted.labels)]
+    """Return a query of the next keys, by the index that fits the filter best.
+
+    Several values of a column are several queries: a database that takes them in one
+    would sort all their rows before it returns the first. A key is there once for each
+    detection of a wanted class.
+
+    Args:
+        most: Keys to return.
+    """
+    source, conditions, column, values = _driver(wanted)
     query = select(source.c.happened_ms, source.c.n)
     query = query.where(*conditions, *_span(wanted, source))
-    if source is detections:
-        query = query.distinct()
     if at is not None:
         key = tuple_(source.c.happened_ms, source.c.n)
         is_older = direction == "older"
         query = query.where(key < tuple(at) if is_older else key > tuple(at))
-    return query.order_by(*_order(source, direction))
+    query = query.order_by(*_order(source, direction)).limit(most)
+    if column is None:
+        return query
+    parts = [query.where(column == value) for value in values]
+    if len(parts) == 1:
+        return parts[0]
+    keys = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    together = select(keys.c.happened_ms, keys.c.n)
+    return together.order_by(*_order(keys, direction)).limit(most)
+
+
+def _driver(
+    wanted: AlertFilter,
+) -> tuple[
+    FromClause, list[ColumnElement[bool]], ColumnElement[Any] | None, Sequence[Any]
+]:
+    """Return where to look: a table, conditions, and a column with its values."""
+    names = (wanted.sites, wanted.lines, wanted.stations, wanted.cameras)
+    columns = (alerts.c.site, alerts.c.line, alerts.c.station, alerts.c.camera)
+    if wanted.parts:
+        return alerts, [], alerts.c.part_id, wanted.parts
+    if wanted.verdicts and OperatorVerdict.NONE not in wanted.verdicts:
+        return alert_states, [], alert_states.c.verdict, wanted.verdicts
+    if all(len(each) == 1 for each in names):
+        here = [c == each[0] for c, each in zip(columns, names, strict=True)]
+        return alerts, here, None, ()
+    if wanted.labels:
+        return detections, [], detections.c.label, wanted.labels
+    return alerts, [], None, ()
 
 
 def _order(source: FromClause, direction: Direction) -> list[ColumnElement[Any]]:

@@ -15,8 +15,10 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    ScalarSelect,
     and_,
     exists,
+    func,
     insert,
     not_,
     or_,
@@ -94,10 +96,20 @@ def is_shelved(in_force: Sequence[Shelf]) -> ColumnElement[bool]:
     It is true where every detection of the alert is covered by a shelf in force.
     """
     covered = or_(*(_covers(shelf) for shelf in in_force))
-    uncovered = exists().where(detections.c.n == alerts.c.n, not_(covered))
     # The first condition is cheap, and false for nearly all alerts.
     nearly = or_(*(_covers(shelf, with_label=False) for shelf in in_force))
-    return and_(nearly, not_(uncovered))
+    return and_(nearly, first_detection(not_(covered)).is_(None))
+
+
+def first_detection(condition: ColumnElement[bool]) -> ScalarSelect[int | None]:
+    """Return the place of the first detection of an alert that fulfils a condition.
+
+    For a query of ``alerts``. Not EXISTS: PostgreSQL may read all detections for it at
+    once, instead of those of the few alerts that it looks at.
+    """
+    place = func.min(detections.c.position)
+    here = select(place).where(detections.c.n == alerts.c.n, condition)
+    return here.correlate(alerts).scalar_subquery()
 
 
 def _covers(shelf: Shelf, *, with_label: bool = True) -> ColumnElement[bool]:
@@ -106,8 +118,17 @@ def _covers(shelf: Shelf, *, with_label: bool = True) -> ColumnElement[bool]:
     ]
     then = alerts.c.happened_ms.between(shelf.created_ms, shelf.until_ms - 1)
     if with_label and shelf.label:
-        here.append(detections.c.label == shelf.label)
+        here.append(unindexed_label() == shelf.label)
     return and_(then, *here)
+
+
+def unindexed_label() -> ColumnElement[str]:
+    """Return the class of a detection, for conditions on the detections of one alert.
+
+    The empty text keeps PostgreSQL from the index of classes, which it takes while it
+    has no statistics of a new table: of a frequent class it would read every detection.
+    """
+    return detections.c.label.concat("")
 
 
 def shelves_in_force(connection: Connection, at_ms: int) -> list[Shelf]:
