@@ -52,8 +52,7 @@ def long_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimSite]:
             ]
             connection.execute(insert(detections), found)
     yield site
-    site.database.close()
-    file.store.close()
+    file.close()
 
 
 @pytest.mark.fault(70)
