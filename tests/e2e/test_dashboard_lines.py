@@ -15,14 +15,6 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from dashboard.history.database import Database
-from dashboard.history.reviews import (
-    OperatorVerdict,
-    Review,
-    ReviewKind,
-    add_review,
-)
-from dashboard.status import now_ms
 from models.commands import CommandReply
 from models.messages import CameraState, DaemonState, DesiredModel
 from tests.simulators.broker import Broker
@@ -33,7 +25,7 @@ from tests.waiting import until
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-STALE_AFTER_S = 3.0
+STALE_AFTER_S = 60.0
 LIMIT_MS = 15_000
 STATION = "/lines/plant/line-1/press-1"
 
@@ -127,15 +119,6 @@ def floor(tmp_path: Path, browser: Browser) -> Iterator[Floor]:
     context.close()
 
 
-def judge(history: Path, event_id: str) -> None:
-    """Give the verdict "false alarm", as the page of alerts does."""
-    database = Database(history)
-    review = Review(ReviewKind.VERDICT, OperatorVerdict.FALSE_ALARM)
-    with database.write() as connection:
-        add_review(connection, "anna", [event_id], review, at_ms=now_ms())
-    database.close()
-
-
 def no_serious_findings(page: Page) -> bool:
     found = Axe().run(page).response["violations"]
     return not [each for each in found if each["impact"] in {"serious", "critical"}]
@@ -190,7 +173,8 @@ def test_verdicts_are_exported_from_the_queue(floor: Floor, tmp_path: Path) -> N
     page.get_by_label("Uncertain, not judged").check()
     expect(page.locator(".card .badge")).to_have_text("Uncertain, not judged")
     assert no_serious_findings(page)
-    judge(tmp_path / "history.sqlite3", event.id)
+    page.get_by_role("button", name="False alarm").click()
+    expect(page.locator(".card .badge")).to_have_text("False alarm")
     page.reload()
     expect(page.locator(".card .badge")).to_have_text("False alarm")
     with page.expect_download() as download:

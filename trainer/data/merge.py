@@ -5,10 +5,13 @@ JSON a split, and ``good/``. A photo that the dataset has already is not added a
 that an export can be merged twice; where its labels differ, the dataset keeps its own,
 and the photo is named.
 
-A dataset with a train split keeps its splits: a new photo is trained on, unless it
-shows the scene of a photo that is measured on, which it then joins. All good parts are
-listed in their split, because a flat ``good/`` would be divided again. Without a train
-split nothing is divided here; ``train --split-like RUN`` keeps what a run measured on.
+A dataset with a train split keeps its splits. A new photo that shows the scene of a
+photo that is measured on joins it; of the others, defects are trained on, and good
+parts are divided as those of a flat ``good/`` are: by sorted SHA-256, even ones train,
+odd ones are measured on, so that the thresholds know the false alarms too. All good
+parts are listed in their split, because a flat ``good/`` would be divided again.
+Without a train split nothing is divided here; ``train --split-like RUN`` keeps what a
+run measured on.
 """
 
 from collections import Counter
@@ -53,9 +56,10 @@ from trainer.data.formats.rows import LabelState
 from trainer.data.outputs import refuse_inside
 from trainer.data.splitting.grouping import group_photos
 from trainer.data.splitting.split_record import SplitOptions
+from trainer.data.splitting.stratify import sorted_by_hash
 
-TRAIN, EVERYTHING = "train", "all"
-MEASURED = ("val", "test")  # the first that holds a photo of the scene counts
+TRAIN, VAL, EVERYTHING = "train", "val", "all"
+MEASURED = (VAL, "test")  # the first that holds a photo of the scene counts
 SAME_BOX_PX = 0.5  # label files round boxes
 
 
@@ -201,10 +205,18 @@ def _splits_of_scenes(base: Dataset, taken: Sequence[Photo]) -> list[str]:
     old = [(name, photo) for name in MEASURED for photo in base.splits.get(name, ())]
     photos = [*(photo for _, photo in old), *taken]
     scenes = group_photos(photos, base.root, None).scenes.tolist() if photos else []
-    measured: dict[int, str] = {}
+    settled: dict[int, str] = {}
     for (name, _), scene in zip(old, scenes, strict=False):
-        measured.setdefault(scene, name)
-    return [measured.get(scene, TRAIN) for scene in scenes[len(old) :]]
+        settled.setdefault(scene, name)
+    of_photo = dict(zip(map(id, taken), scenes[len(old) :], strict=True))
+    for photo in taken:
+        if not photo.is_good:
+            settled.setdefault(of_photo[id(photo)], TRAIN)
+    good = sorted_by_hash([photo for photo in taken if photo.is_good])
+    for index, photo in enumerate(good):
+        is_measured = index % 2 and base.splits.get(VAL)
+        settled.setdefault(of_photo[id(photo)], VAL if is_measured else TRAIN)
+    return [settled[of_photo[id(photo)]] for photo in taken]
 
 
 def _write(merge: Merge, folder: Path) -> None:

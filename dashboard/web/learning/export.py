@@ -22,8 +22,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from sqlalchemy import Connection
+
 from dashboard.access import audit
 from dashboard.history.database import Database
+from dashboard.history.full_picture_cache import read_full_picture
 from dashboard.history.learning import (
     LearningAlert,
     LearningFilter,
@@ -44,7 +47,7 @@ from models.label_files import (
 from models.photo_provenance import PROVENANCE_NAME, Provenance, SkippedAlert
 from models.picture_header import read_header
 
-PHOTOS_MAX = 5000  # 640 MB at most
+PHOTOS_MAX = 5000
 PAGE_ALERTS = 100
 RUNNING_MAX = 2
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -158,7 +161,8 @@ def _photo(
     """Return the photo of an alert; None where it cannot be used, or is there."""
     with database.read() as connection:
         together = alerts_of_frame(connection, alert) or [alert]
-        jpeg = picture_of(connection, alert)
+        full = next(_full_pictures(connection, together), None)
+        jpeg = full or picture_of(connection, alert)
     progress.seen |= {each.id for each in together}
     size_px = _size_of(jpeg)
     if jpeg is None or size_px is None:
@@ -170,9 +174,19 @@ def _photo(
         reason = "another alert has the same picture"
         progress.skipped.append(SkippedAlert(id=alert.id, reason=reason))
         return None
-    photo = exported_photo(together, sha256, size_px, is_thumbnail=True)
+    photo = exported_photo(together, sha256, size_px, is_thumbnail=full is None)
     progress.photos[sha256] = photo
     return photo, jpeg
+
+
+def _full_pictures(
+    connection: Connection, together: Sequence[LearningAlert]
+) -> Iterator[bytes]:
+    """Yield the usable full pictures of alerts that were fetched from the line PC."""
+    for alert in together:
+        found = read_full_picture(connection, alert.id)
+        if found is not None and _size_of(found[1]) is not None:
+            yield found[1]
 
 
 def _size_of(jpeg: bytes | None) -> tuple[int, int] | None:

@@ -2,12 +2,16 @@ import json
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from dashboard.access.roles import Role
+from dashboard.history.full_picture_cache import keep_full_picture
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.history.tables.audit import entries
 from dashboard.history.tables.received import images
+from dashboard.status import now_ms
 from dashboard.web.learning import export as learning_export
 from models.photo_provenance import PhotoVerdict, Provenance
 from tests.simulators.station import detection, picture
@@ -283,6 +287,26 @@ def test_picture_that_was_removed_meanwhile_is_not_listed(queue: Queue) -> None:
         connection.execute(images.delete())
     assert queue.listed() == []
     assert provenance(queue.export()).photos == {}
+
+
+def test_full_picture_is_exported_where_it_was_fetched(queue: Queue) -> None:
+    event = queue.add(detection("dent", 0.8, (160, 120, 320, 240)))
+    queue.judge(event, REAL)
+    frame = np.full((960, 1280, 3), 90, np.uint8)
+    full = bytes(cv2.imencode(".jpg", frame)[1])
+    limits = {"at_ms": now_ms(), "most_bytes": 1 << 20, "keep_days": 9}
+    with queue.site.database.write() as connection:
+        assert keep_full_picture(connection, event, full, **limits)
+    archive = queue.export()
+    document = coco(archive)
+    assert (document["images"][0]["width"], document["images"][0]["height"]) == (
+        1280,
+        960,
+    )
+    assert document["annotations"][0]["bbox"] == [320, 240, 320, 240]
+    [photo] = provenance(archive).photos.values()
+    assert not photo.is_thumbnail
+    assert archive.read(photo.photo) == full
 
 
 def test_export_is_bounded(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
