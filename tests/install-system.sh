@@ -14,6 +14,7 @@ has_systemd_analyze() { has systemd-analyze; }
 has_openssh_server() { has sshd; }
 has_openssh_client() { has ssh && has sftp; }
 has_debootstrap() { has debootstrap; }
+has_postgresql() { has initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 as_root=()
@@ -44,7 +45,7 @@ has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | gr
 missing() {
     local program package
     for program in mosquitto chromium strace systemd-analyze openssh-server \
-        openssh-client debootstrap; do
+        openssh-client debootstrap postgresql; do
         "has_${program//-/_}" || echo "$program"
     done
     for package in gir1.2-aravis-0.8 python3-gi; do
@@ -64,6 +65,7 @@ if may_install; then
     done
     case $before in *mosquitto*) stop_service mosquitto ;; esac
     case $before in *openssh-server*) stop_service ssh ;; esac
+    case $before in *postgresql*) stop_service postgresql ;; esac
 fi
 
 after=$(missing)
@@ -79,6 +81,7 @@ after=$(missing)
         gir1.2-aravis-0.8 | python3-gi) echo "  LEFT OUT: GigE Vision cameras ($program)" ;;
         debootstrap) echo "  LEFT OUT: a line PC in a fresh Debian" ;;
         openssh-*) echo "  LEFT OUT: flashing over ssh ($program)" ;;
+        postgresql) echo "  LEFT OUT: a history in PostgreSQL" ;;
         systemd-analyze) echo "  LEFT OUT: what the service may do (systemd unit)" ;;
         esac
     done
