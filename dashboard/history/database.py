@@ -28,7 +28,7 @@ READERS = 8  # connections that stay open
 READERS_MAX = 40  # requests beyond this number wait
 BUSY_LIMIT_S = 5.0  # how long to wait for another writer
 CLOSE_LIMIT_S = 10.0
-Values = Mapping[str, Any]  # by column
+ColumnValues = Mapping[str, Any]  # by column
 Columns = ReadOnlyColumnCollection[str, Any]
 FULL_CODES = (sqlite3.SQLITE_FULL, "53100")  # the second one: disk_full of PostgreSQL
 
@@ -195,7 +195,9 @@ class Database:
         self.close()
 
 
-def insert_many(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+def insert_many(
+    connection: Connection, table: Table, rows: Sequence[ColumnValues]
+) -> None:
     """Insert rows of the same columns.
 
     In SQLite the driver gets them as they are: SQLAlchemy's preparation of each row
@@ -214,13 +216,13 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[Values]) ->
 
 
 def insert_numbered(
-    connection: Connection, table: Table, rows: Sequence[Values]
+    connection: Connection, table: Table, rows: Sequence[ColumnValues]
 ) -> list[int]:
     """Insert rows of a table that counts them in ``n``, and return their numbers."""
     if connection.dialect.name != "sqlite":
         returning = table.insert().returning(table.c.n, sort_by_parameter_order=True)
         return list(connection.execute(returning, rows).scalars())
-    # Nobody else writes: the numbers are those that SQLite would give.
+    # No other transaction writes: these are the numbers that SQLite would give.
     last = "SELECT seq FROM sqlite_sequence WHERE name = ?"
     first = (connection.exec_driver_sql(last, (table.name,)).scalar() or 0) + 1
     numbers = list(range(first, first + len(rows)))
