@@ -197,7 +197,7 @@ def _known(ids: BindParameter[Any]) -> CompoundSelect[Any]:
 
 
 # Made once: with the ids as values in them, they would be made for each batch.
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _EVENTS = _known(_IDS)
 _PICTURES = select(images.c.event_id, images.c.sha256).where(
     images.c.event_id.in_(_IDS)
