@@ -11,6 +11,7 @@ import ssl
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 from dashboard.access.logins import Logins, require_users
@@ -23,6 +24,7 @@ from dashboard.history.store import Store
 from dashboard.ingest.mqtt import Collector
 from dashboard.ingest.operations import OperationsWriter
 from dashboard.ingest.writer import HistoryWriter
+from dashboard.notify.notifier import Notifier, send_tests
 from dashboard.outgoing import Outgoing
 from dashboard.plant_settings import PlantSettings
 from dashboard.status import CollectorStatus
@@ -38,6 +40,7 @@ from models.files import read_regular
 
 MACHINE_ID = Path("/etc/machine-id")
 MACHINE_ID_MAX_BYTES = 256
+from models.errors import ConfigError, DeliveryError, ExitCode
 
 
 def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +57,13 @@ def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="copy the history into a new file, also while a dashboard runs, and end",
     )
+    parser.add_argument(
+        "--test-notify",
+        nargs="*",
+        metavar="NAME",
+        help="send a test to these receivers of [[notify]], without a name to all, and "
+        "end",
+    )
 
 
 def run_dashboard(args: argparse.Namespace) -> int:
@@ -62,6 +72,7 @@ def run_dashboard(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: The file is wrong, the port is in use, or the history cannot be
             opened. An unreachable broker is no error: the page shows it.
+        DeliveryError: A test notification was not accepted.
     """
     settings, folder = DashboardSettings(), Path.cwd()
     if args.config is not None:
@@ -74,7 +85,31 @@ def run_dashboard(args: argparse.Namespace) -> int:
     if args.backup is not None:
         back_up(settings.history.location(), args.backup)
         return ExitCode.OK
+    if args.test_notify is not None:
+        return _test_notify(settings, args.test_notify)
     return _run(settings)
+
+
+def _test_notify(settings: DashboardSettings, names: list[str]) -> int:
+    known = [each.name for each in settings.notify]
+    unknown = sorted(set(names) - set(known))
+    if unknown or not known:
+        raise ConfigError(
+            f"[[notify]] has no receiver {', '.join(unknown)}".rstrip() + ".",
+            why=f"Configured: {', '.join(known) or 'none'}.",
+            fix="Give the name of a receiver, and the file with --config.",
+        )
+    errors = send_tests(settings, names)
+    for name, error in errors.items():
+        print(f"{name}: {f'NOT sent: {error}' if error else 'sent'}")
+    failed = [name for name, error in errors.items() if error]
+    if failed:
+        raise DeliveryError(
+            f"{len(failed)} of {len(errors)} receivers did not accept the test.",
+            why="See the reasons above.",
+            fix="Correct [[notify]], or what the receiver reports.",
+        )
+    return ExitCode.OK
 
 
 def _run(settings: DashboardSettings) -> int:
@@ -109,9 +144,14 @@ def _collect_and_serve(
     require_users(database, settings.server)
     logins = Logins(database, settings.server)
     broadcaster = EventBroadcaster(
-        history, hub, settings.page, lambda: _status_of(collector, writer), database
+        history,
+        hub,
+        settings.page,
+        lambda: _status_of(collector, writer, notifier),
+        database,
     )
     alarms = AlarmWatch(database, on_change=broadcaster.note_change)
+    notifier = Notifier(database, settings, on_change=broadcaster.note_change)
     renderer = Renderer(settings.page.title, lambda: _settings(database))
     site = Site(
         settings, history, database, logins, hub, broadcaster, renderer, outgoing
@@ -124,24 +164,20 @@ def _collect_and_serve(
     )
     collector.start(on_change=broadcaster.note_change)
     alarms.start()
+    notifier.start()
     try:
-        return asyncio.run(
-            serve(
-                app,
-                listener,
-                hub,
-                broadcaster,
-                lambda: _print_address(settings.server, logins),
-                tls,
-            )
-        )
+        show = partial(_print_address, settings.server, logins)
+        return asyncio.run(serve(app, listener, hub, broadcaster, show, tls))
     finally:
+        notifier.stop()
         alarms.stop()
         writer.stop()  # commits what has arrived ...
         collector.stop()  # ... which is then still acknowledged
 
 
-def _status_of(collector: Collector, writer: HistoryWriter) -> CollectorStatus:
+def _status_of(
+    collector: Collector, writer: HistoryWriter, notifier: Notifier
+) -> CollectorStatus:
     return CollectorStatus(
         broker=collector.status,
         failure=writer.failure,
@@ -151,6 +187,7 @@ def _status_of(collector: Collector, writer: HistoryWriter) -> CollectorStatus:
         rejected=dict(writer.rejected),
         connections=collector.connections,
         alarm=writer.alarm,
+        notify=notifier.status(),
     )
 
 

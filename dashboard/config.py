@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from dashboard.notify_settings import RECEIVERS_MAX, NotifySettings, address_of
 from dashboard.postgresql_login import PostgresqlLogin, checked_url
 from models.broker import BrokerLogin
 from models.config import Settings
@@ -76,6 +77,24 @@ class ServerSettings(Settings):
     tls_key: Path | None = Field(
         default=None, description="Key of that certificate, PEM, without a password."
     )
+
+    public_url: str = Field(
+        default="",
+        max_length=500,
+        description="Address of the page as other computers see it, for the links in "
+        "notifications: https://wall.plant.example; empty: no links.",
+    )
+    public_metrics: bool = Field(
+        default=False,
+        description="Whether /metrics is served without a token.",
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if url:
+            address_of(url)
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -237,6 +256,21 @@ class DashboardSettings(Settings):
     history: HistorySettings = HistorySettings()
     page: PageSettings = PageSettings()
     lines: LinesSettings = LinesSettings()
+    notify: tuple[NotifySettings, ...] = Field(
+        default=(),
+        max_length=RECEIVERS_MAX,
+        description="Who is sent alarms, alerts and the states of lines.",
+    )
+
+    @field_validator("notify")
+    @classmethod
+    def _names_differ(
+        cls, receivers: tuple[NotifySettings, ...]
+    ) -> tuple[NotifySettings, ...]:
+        names = [each.name for each in receivers]
+        if len(set(names)) < len(names):
+            raise ValueError("two receivers have the same name")
+        return receivers
 
     def beside(self, folder: Path) -> Self:
         """Return the settings with relative paths resolved against a folder."""
@@ -248,5 +282,6 @@ class DashboardSettings(Settings):
                 "broker": self.broker.located(folder),
                 "server": self.server.located(folder),
                 "history": self.history.model_copy(update=history),
+                "notify": tuple(each.located(folder) for each in self.notify),
             }
         )

@@ -1,7 +1,7 @@
 """Status of the collector itself, for the page and for /healthz."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -25,6 +25,27 @@ class BrokerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifyStatus:
+    """State of one receiver of notifications. Counters are since the start.
+
+    Attributes:
+        error: Why the last message could not be sent; empty when it was.
+        since_ms: Wall clock since when it cannot, UTC.
+        waiting: Notifications that are not sent yet.
+        given_up: Notifications that were too old to be tried again.
+        dropped: Notifications that were not kept because too many wait.
+    """
+
+    name: str
+    error: str = ""
+    since_ms: int = 0
+    waiting: int = 0
+    sent: int = 0
+    given_up: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorStatus:
     """Status of connection and history. Counters are since the start.
 
@@ -36,6 +57,7 @@ class CollectorStatus:
         rejected: Number of invalid messages, by reason.
         alarm: What a sender did lately that no station does; empty for nothing.
         connections: Logins that the broker has accepted.
+        notify: The receivers of notifications.
     """
 
     broker: BrokerStatus
@@ -46,6 +68,7 @@ class CollectorStatus:
     rejected: dict[str, int]
     connections: int
     alarm: str = ""
+    notify: tuple[NotifyStatus, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the part that the page shows."""
@@ -63,6 +86,7 @@ class CollectorStatus:
             "duplicates": self.duplicates,
             "dropped": self.dropped,
             "rejected": self.rejected,
+            "notify": [asdict(each) for each in self.notify],
         }
 
 

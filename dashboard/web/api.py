@@ -129,7 +129,8 @@ class Api:
         collector = self._broadcaster.collector_status()
         self._history.newest()  # raises if the history cannot be read
         is_well = not collector.failure and collector.writer_age_s < WRITER_LIMIT_S
-        is_quiet = collector.broker.is_up and not collector.alarm
+        is_notifying = not any(each.error for each in collector.notify)
+        is_quiet = collector.broker.is_up and not collector.alarm and is_notifying
         status = "ok" if is_well and is_quiet else "degraded"
         details = collector.as_json() if user_of(request) else {}
         return as_json(

@@ -17,6 +17,7 @@ from tests.contract.laws import (
 from tests.contract.style_laws import STYLE_LAWS
 
 PURE_MODULES = (
+    "dashboard.notify.schedule",
     "dashboard.plant_time",
     "dashboard.statistics",
     "edge.rules",

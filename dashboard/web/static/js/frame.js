@@ -40,6 +40,10 @@ function problems(now) {
     found.push(["bad", "lost", t("common.no_broker", values)]);
   }
   if (history.failure) found.push(["bad", "lost", t("common.unwritable", { reason: history.failure })]);
+  for (const each of (state.notify ?? []).filter((receiver) => receiver.error)) {
+    const values = { name: each.name, since: timeOfDay(each.since_ms), reason: each.error, n: each.waiting };
+    found.push(["warn", "degraded", t("common.notify_failing", values)]);
+  }
   if (state.missing) found.push(["warn", "degraded", t("common.missing", { n: state.missing })]);
   const refused = Object.keys(rejected).filter((reason) => rejected[reason] && has(`common.refused_${reason}`));
   for (const reason of refused) {

@@ -1,0 +1,1 @@
+"""Sends notifications to people: by webhook, Teams and e-mail."""

@@ -1,0 +1,49 @@
+"""A limit for the whole of a connection: limits of single reads do not add up to one.
+
+A server that sends one byte now and then keeps every read within its limit.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+ANSWER_LIMIT_S = 10.0  # of one read or write
+SEND_LIMIT_S = 30.0  # of one message
+
+
+class SendError(Exception):
+    """A message could not be sent; the text is the reason, without secrets.
+
+    Attributes:
+        asked_s: How long the receiver asked to wait.
+    """
+
+    def __init__(self, reason: str, asked_s: float = 0) -> None:
+        super().__init__(reason)
+        self.asked_s = asked_s
+
+
+@contextlib.contextmanager
+def deadline(
+    open_socket: Callable[[], socket.socket | None], limit_s: float
+) -> Iterator[None]:
+    """Cut the connection of the block after a time, which ends the block by an error.
+
+    Args:
+        open_socket: Returns the socket that is open at that time.
+    """
+
+    def cut() -> None:
+        found = open_socket()
+        if found is not None:
+            with contextlib.suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(limit_s, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,84 @@
+"""Sends a message by e-mail, through the mail server of the plant.
+
+Source:
+    RFC 5321 (SMTP), RFC 3207 (STARTTLS), RFC 3834 (``Auto-Submitted``: no automatic
+    reply). A message that is sent twice has one ``Message-ID``.
+"""
+
+import smtplib
+from email.message import EmailMessage
+from email.utils import formatdate
+
+from dashboard.notify.bodies import NotificationMessage
+from dashboard.notify.deadline import (
+    ANSWER_LIMIT_S,
+    SEND_LIMIT_S,
+    SendError,
+    deadline,
+)
+from dashboard.notify.http_post import tls_context
+from dashboard.notify_settings import MailTls, NotifySettings
+from models.password_file import read_password_file
+
+
+def mail_message(
+    receiver: NotifySettings,
+    message: NotificationMessage,
+    limit_s: float = SEND_LIMIT_S,
+) -> None:
+    """Send a message, and return when the mail server has accepted it for all.
+
+    Raises:
+        SendError: It was not accepted for somebody, or not within the limit.
+        ConfigError: A file of the settings cannot be used.
+    """
+    letter = EmailMessage()
+    letter["From"] = receiver.sender
+    letter["To"] = ", ".join(receiver.to)
+    letter["Subject"] = message.title
+    letter["Date"] = formatdate()
+    letter["Message-ID"] = f"<{message.key}@{receiver.sender.rpartition('@')[2]}>"
+    letter["Auto-Submitted"] = "auto-generated"
+    letter.set_content(message.text())
+    client = _client(receiver)
+    try:
+        with deadline(lambda: client.sock, limit_s):
+            client.connect(receiver.host, receiver.mail_port)
+            _log_in(client, receiver)
+            refused = client.send_message(letter)
+            if refused:
+                raise SendError(f"{receiver.host} refused {', '.join(sorted(refused))}")
+            client.quit()
+    except smtplib.SMTPResponseException as exc:
+        text = exc.smtp_error
+        shown = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        raise SendError(f"{receiver.host}: {exc.smtp_code} {shown[:120]}") from exc
+    except smtplib.SMTPRecipientsRefused as exc:
+        names = ", ".join(sorted(exc.recipients))
+        raise SendError(f"{receiver.host} refused {names}") from exc
+    except OSError as exc:  # smtplib's own errors and ssl.SSLError are such
+        reason = str(exc) or type(exc).__name__
+        raise SendError(f"{receiver.host}: {reason}") from exc
+    finally:
+        client.close()
+
+
+def _client(receiver: NotifySettings) -> smtplib.SMTP:
+    if receiver.tls is MailTls.TLS:
+        context = tls_context(receiver)
+        client: smtplib.SMTP = smtplib.SMTP_SSL(timeout=ANSWER_LIMIT_S, context=context)
+    else:
+        client = smtplib.SMTP(timeout=ANSWER_LIMIT_S)
+    # Certificates are checked against the name of the first argument of the class.
+    client._host = receiver.host  # type: ignore[attr-defined]  # noqa: SLF001
+    return client
+
+
+def _log_in(client: smtplib.SMTP, receiver: NotifySettings) -> None:
+    if receiver.tls is MailTls.STARTTLS:
+        client.starttls(context=tls_context(receiver))
+    if receiver.password_file is not None:
+        field = f"notify.{receiver.name}.password_file"
+        client.login(
+            receiver.username, read_password_file(field, receiver.password_file)
+        )

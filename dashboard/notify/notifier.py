@@ -1,0 +1,216 @@
+"""The threads that send notifications: one reads what happens, one sends to each.
+
+A receiver that does not answer keeps neither the others nor the collector waiting.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from dashboard.config import DashboardSettings
+from dashboard.history.database import Database
+from dashboard.history.notifications import Notification, NotificationKind
+from dashboard.notify.bodies import NotificationMessage, make_message
+from dashboard.notify.deadline import SendError
+from dashboard.notify.http_post import post_message
+from dashboard.notify.mail import mail_message
+from dashboard.notify.outbox import ClaimedMessage, NotificationOutbox
+from dashboard.notify.sources import NotificationSources
+from dashboard.notify_settings import NotifyKind, NotifySettings
+from dashboard.plant_settings import PlantSettings
+from dashboard.status import NotifyStatus, now_ms
+from models.errors import ConfigError
+from models.shown_text import on_one_line
+
+TURN_S = 2.0
+STOP_LIMIT_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class NotifySender:
+    """Sends the messages of one receiver. Used by one thread, except ``status``."""
+
+    def __init__(
+        self,
+        outbox: NotificationOutbox,
+        receiver: NotifySettings,
+        title: str,
+        public_url: str,
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self._outbox, self.receiver = outbox, receiver
+        self._title, self._public_url = title, public_url
+        self._clock_ms = clock_ms
+        self.status = NotifyStatus(receiver.name)
+
+    def turn(self) -> bool:
+        """Send the next message, if there is one; return whether it was sent.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: The history cannot be used now.
+        """
+        claimed = self._outbox.claim()
+        is_sent = claimed is not None and self._send(claimed)
+        self.status = replace(self.status, waiting=self._outbox.waiting())
+        return is_sent
+
+    def _send(self, claimed: ClaimedMessage) -> bool:
+        message = make_message(
+            claimed.key,
+            claimed.notifications,
+            claimed.settings,
+            self._title,
+            self._public_url,
+        )
+        count = len(claimed.ns)
+        try:
+            send(self.receiver, message)
+        except (SendError, ConfigError) as exc:
+            asked_s = exc.asked_s if isinstance(exc, SendError) else 0
+            self._note_error(on_one_line(str(exc)))
+            if not self._outbox.note_failed(claimed, self.status.error, asked_s):
+                given_up = self.status.given_up + count
+                self.status = replace(self.status, given_up=given_up)
+            return False
+        self._outbox.note_sent(claimed)
+        if self.status.error:
+            logger.info("notification_sent_again receiver=%s", self.receiver.name)
+        sent = self.status.sent + count
+        self.status = replace(self.status, error="", since_ms=0, sent=sent)
+        return True
+
+    def _note_error(self, error: str) -> None:
+        if not self.status.error:
+            name = self.receiver.name
+            logger.warning("notification_not_sent receiver=%s reason=%s", name, error)
+        since_ms = self.status.since_ms or self._clock_ms()
+        self.status = replace(self.status, error=error, since_ms=since_ms)
+
+
+class Notifier:
+    """Reads what happens, and sends it to the receivers, in threads of its own.
+
+    Args:
+        on_change: Called after the status of a receiver has changed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: DashboardSettings,
+        on_change: Callable[[], None] = lambda: None,
+        clock_ms: Callable[[], int] = now_ms,
+    ) -> None:
+        self._on_change = on_change
+        self._sources = NotificationSources(database, settings.notify, clock_ms)
+        self._senders = [
+            NotifySender(
+                NotificationOutbox(database, each, clock_ms),
+                each,
+                settings.page.title,
+                settings.server.public_url,
+                clock_ms,
+            )
+            for each in settings.notify
+        ]
+        self._stop = threading.Event()
+        loops = [self._read, *(self._loop_of(each) for each in self._senders)]
+        self._threads = [
+            threading.Thread(target=loop, name=f"dashboard-notify-{n}", daemon=True)
+            for n, loop in enumerate(loops)
+        ]
+
+    def start(self) -> None:
+        """Start the threads; what no receiver wants now is never sent."""
+        try:
+            self._sources.forget_unwanted()
+        except SQLAlchemyError as exc:
+            logger.warning("notifications_not_reset reason=%s", exc)
+        for thread in self._threads if self._senders else ():
+            thread.start()
+
+    def stop(self) -> None:
+        """End the threads; what waits is sent after the next start."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(STOP_LIMIT_S)
+
+    def status(self) -> tuple[NotifyStatus, ...]:
+        """Return the state of every receiver."""
+        dropped = self._sources.dropped
+        return tuple(
+            replace(each.status, dropped=dropped[each.receiver.name])
+            for each in self._senders
+        )
+
+    def _read(self) -> None:
+        self._repeat("notifications_not_read", self._sources.read)
+
+    def _loop_of(self, sender: NotifySender) -> Callable[[], None]:
+        def turn() -> bool:
+            before = sender.status
+            is_sent = sender.turn()
+            if sender.status != before:
+                self._on_change()
+            return is_sent
+
+        return lambda: self._repeat("notifications_not_sent", turn)
+
+    def _repeat(self, failure: str, turn: Callable[[], bool]) -> None:
+        """Call a function every ``TURN_S``, immediately where it has more to do."""
+        is_failing, has_more = False, False
+        while not self._stop.wait(0 if has_more else TURN_S):
+            try:
+                has_more = turn()
+                is_failing = False
+            except SQLAlchemyError as exc:
+                has_more = False
+                if not is_failing:  # once, not every two seconds
+                    logger.warning("%s reason=%s", failure, exc)
+                is_failing = True
+
+
+def send(receiver: NotifySettings, message: NotificationMessage) -> None:
+    """Send a message.
+
+    Raises:
+        SendError: It was not accepted.
+        ConfigError: A file of the settings cannot be used.
+    """
+    if receiver.kind is NotifyKind.EMAIL:
+        mail_message(receiver, message)
+    else:
+        post_message(receiver, message)
+
+
+def send_tests(settings: DashboardSettings, names: Sequence[str]) -> dict[str, str]:
+    """Send a test to receivers, and return why it was not accepted, by their names.
+
+    Args:
+        names: The receivers; none: all.
+    """
+    at_ms, found = now_ms(), {}
+    for receiver in settings.notify:
+        if names and receiver.name not in names:
+            continue
+        values = {"name": receiver.name}
+        where = ("", "", "", "")
+        test = Notification(NotificationKind.TEST, where, at_ms, values)
+        message = make_message(
+            f"test-{at_ms}",
+            [test],
+            PlantSettings(),
+            settings.page.title,
+            settings.server.public_url,
+        )
+        try:
+            send(receiver, message)
+            found[receiver.name] = ""
+        except (SendError, ConfigError) as exc:
+            found[receiver.name] = on_one_line(str(exc))
+    return found
