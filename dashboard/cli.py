@@ -35,12 +35,11 @@ from dashboard.web.rendering import Renderer
 from dashboard.web.server import make_server_tls, open_socket, serve
 from dashboard.web.site import Site
 from models.config import load_config
-from models.errors import ExitCode
+from models.errors import ConfigError, DeliveryError, ExitCode
 from models.files import read_regular
 
 MACHINE_ID = Path("/etc/machine-id")
 MACHINE_ID_MAX_BYTES = 256
-from models.errors import ConfigError, DeliveryError, ExitCode
 
 
 def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
