@@ -200,13 +200,13 @@ def insert_many(
 ) -> None:
     """Insert rows of the same columns.
 
-    In SQLite the driver gets them as they are: SQLAlchemy's preparation of each row
-    takes three times as long as the row itself.
+    The driver gets the values as they are, in PostgreSQL as one array for each column:
+    SQLAlchemy's preparation of each row takes three times as long as the row itself.
     """
     if not rows:
         return
-    if connection.dialect.name != "sqlite":
-        connection.execute(table.insert(), rows)
+    if connection.dialect.name == "postgresql":
+        postgresql.insert_arrays(connection, table, rows)
         return
     names = ", ".join(f'"{name}"' for name in rows[0])
     marks = ", ".join("?" * len(rows[0]))
@@ -219,9 +219,8 @@ def insert_numbered(
     connection: Connection, table: Table, rows: Sequence[ColumnValues]
 ) -> list[int]:
     """Insert rows of a table that counts them in ``n``, and return their numbers."""
-    if connection.dialect.name != "sqlite":
-        returning = table.insert().returning(table.c.n, sort_by_parameter_order=True)
-        return list(connection.execute(returning, rows).scalars())
+    if connection.dialect.name == "postgresql":
+        return sorted(postgresql.insert_arrays(connection, table, rows, returned="n"))
     # No other transaction writes: these are the numbers that SQLite would give.
     last = "SELECT seq FROM sqlite_sequence WHERE name = ?"
     first = (connection.exec_driver_sql(last, (table.name,)).scalar() or 0) + 1
@@ -260,6 +259,21 @@ def add_up(table: Table, *counts: str) -> Insert:
     return upsert_with(
         table, lambda new: {name: table.c[name] + new[name] for name in counts}
     )
+
+
+def add_up_many(
+    connection: Connection, table: Table, count: str, rows: Sequence[ColumnValues]
+) -> None:
+    """Add to the rows of the same primary keys, or insert them; each key comes once."""
+    if not rows:
+        return
+    if connection.dialect.name != "postgresql":
+        connection.execute(add_up(table, count), rows)
+        return
+    keys = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
+    total = f'"{table.name}"."{count}" + excluded."{count}"'
+    clause = f'({keys}) DO UPDATE SET "{count}" = {total}'
+    postgresql.insert_arrays(connection, table, rows, on_conflict=clause)
 
 
 def upsert_with(

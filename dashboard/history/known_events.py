@@ -6,18 +6,20 @@ is kept in the table ``conflicts`` for a person to compare.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
-    BindParameter,
+    ColumnElement,
     CompoundSelect,
     Connection,
     Select,
     Table,
     Text,
+    any_,
     bindparam,
     case,
     cast,
@@ -44,6 +46,7 @@ from models.messages import AlertEvent, VerdictEvent
 
 MAX_CONFLICTS_PER_STATION = 64
 IDS_AT_ONCE = 500  # of one query
+Condition = Callable[[Any], ColumnElement[bool]]  # of a column with ids
 TABLES: dict[str, Table] = {"alert": alerts, "verdict": verdicts, "loss": losses}
 
 
@@ -82,9 +85,10 @@ class KnownEvents:
         self._events: defaultdict[str, list[KnownEvent]] = defaultdict(list)
         self.pictures: dict[str, str] = {}
         for part in _parts(ids):
-            for event_id, *values in connection.execute(_EVENTS, {"ids": part}):
+            events, pictures = _QUERIES[connection.dialect.name]
+            for event_id, *values in connection.execute(events, {"ids": part}):
                 self._events[event_id].append(KnownEvent(*values))
-            for event_id, sha256 in connection.execute(_PICTURES, {"ids": part}):
+            for event_id, sha256 in connection.execute(pictures, {"ids": part}):
                 self.pictures[event_id] = sha256
 
     def has(self, record: Queued, received_ms: int) -> bool:
@@ -162,7 +166,7 @@ def _parts(ids: Collection[str]) -> list[list[str]]:
     ]
 
 
-def _known(ids: BindParameter[Any]) -> CompoundSelect[Any]:
+def _known(is_wanted: Condition) -> CompoundSelect[Any]:
     a, v, lost = alerts.c, verdicts.c, losses.c
     of_loss = (
         lost.kind
@@ -177,7 +181,7 @@ def _known(ids: BindParameter[Any]) -> CompoundSelect[Any]:
     def of(kind: str, table: Table, *columns: Any) -> Select[Any]:  # noqa: ANN401
         c = table.c
         wanted = (c.id, literal(kind), c.seq, c.digest, *columns)
-        return select(*wanted).where(c.id.in_(ids))
+        return select(*wanted).where(is_wanted(c.id))
 
     no_n, no_text = cast(literal(0), BigInteger), cast(null(), Text)
     return union_all(
@@ -196,12 +200,19 @@ def _known(ids: BindParameter[Any]) -> CompoundSelect[Any]:
     )
 
 
-# Made once: with the ids as values in them, they would be made for each batch.
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_EVENTS = _known(_IDS)
-_PICTURES = select(images.c.event_id, images.c.sha256).where(
-    images.c.event_id.in_(_IDS)
-)
+def _queries(is_wanted: Condition) -> tuple[CompoundSelect[Any], Select[Any]]:
+    i = images.c
+    return _known(is_wanted), select(i.event_id, i.sha256).where(is_wanted(i.event_id))
+
+
+# Made once: with the ids as values in them, they would be made for each batch. One
+# array is less work than 200 values, and SQLite has no arrays.
+_QUERIES = {
+    "sqlite": _queries(lambda column: column.in_(bindparam("ids", expanding=True))),
+    "postgresql": _queries(
+        lambda column: column == any_(bindparam("ids", type_=ARRAY(Text)))
+    ),
+}
 
 
 def _kind_of(record: Queued) -> str:

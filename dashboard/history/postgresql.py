@@ -6,7 +6,10 @@ each collector and each page: as in SQLite, one transaction writes at a time. So
 largest ``n`` it has seen misses no alert of another collector.
 """
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 
 from dashboard.postgresql_login import PostgresqlLogin
 from models.errors import ConfigError
@@ -79,6 +82,39 @@ def _engine(
             why=str(exc),
             fix="pip install 'graftline[dashboard,postgresql]'",
         ) from exc
+
+
+def insert_arrays(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    on_conflict: str = "",
+    returned: str = "",
+) -> list[int]:
+    """Insert rows of the same columns, in their order, as one array for each column.
+
+    Args:
+        on_conflict: The clause of that name, without its first two keywords.
+        returned: A column whose values are returned; empty = none.
+    """
+    names = list(rows[0])
+    types = [table.c[name].type.compile(connection.dialect) for name in names]
+    # Binary: as text, each quotation mark of an event is escaped by itself.
+    arrays = ", ".join(f"%b::{kind}[]" for kind in types)
+    columns = ", ".join(f'"{name}"' for name in names)
+    statement = (
+        f'INSERT INTO "{table.name}" ({columns}) SELECT {columns}'  # noqa: S608 - names of the product
+        f" FROM unnest({arrays}) WITH ORDINALITY AS new ({columns}, _place)"
+        " ORDER BY _place"
+    )
+    if on_conflict:
+        statement += f" ON CONFLICT {on_conflict}"
+    if returned:
+        statement += f' RETURNING "{returned}"'
+    values = tuple([row[name] for row in rows] for name in names)
+    done = connection.exec_driver_sql(statement, values)
+    return list(done.scalars()) if returned else []
 
 
 def require_usable(connection: Connection) -> None:

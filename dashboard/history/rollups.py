@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Table
 
-from dashboard.history.database import add_up
+from dashboard.history.database import add_up_many
 from dashboard.history.tables.rollups import (
     alert_minutes,
     defect_minutes,
@@ -60,9 +60,7 @@ class Sums:
 def _write(
     connection: Connection, table: Table, sums: Counter[tuple[object, ...]]
 ) -> None:
-    if not sums:
-        return
     names = [column.name for column in table.columns]
     # Sorted: rows of one minute lie beside each other.
     rows = [dict(zip(names, (*key, sums[key]), strict=True)) for key in sorted(sums)]
-    connection.execute(add_up(table, names[-1]), rows)
+    add_up_many(connection, table, names[-1], rows)
