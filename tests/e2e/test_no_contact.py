@@ -54,6 +54,8 @@ here = { graftline_target = "local:line-pc" }
 # what it packs.
 SCRIPT = """\
 graftline synth --out data --photos 24 --good 8 --parts 6
+graftline synth --out more --photos 4 --good 2 --parts 2
+graftline merge more data --out merged
 graftline check data --html check.html --fix repaired
 graftline train data --out run --epochs 1 --size 64 --batch 2
 graftline evaluate run data --report report.html
