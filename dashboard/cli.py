@@ -188,6 +188,7 @@ def _status_of(
         connections=collector.connections,
         alarm=writer.alarm,
         notify=notifier.status(),
+        queued=writer.queued,
     )
 
 

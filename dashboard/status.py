@@ -58,6 +58,7 @@ class CollectorStatus:
         alarm: What a sender did lately that no station does; empty for nothing.
         connections: Logins that the broker has accepted.
         notify: The receivers of notifications.
+        queued: Messages that wait to be stored.
     """
 
     broker: BrokerStatus
@@ -69,6 +70,7 @@ class CollectorStatus:
     connections: int
     alarm: str = ""
     notify: tuple[NotifyStatus, ...] = ()
+    queued: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the part that the page shows."""

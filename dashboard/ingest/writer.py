@@ -168,6 +168,11 @@ class HistoryWriter:
             "history); the log names the topics"
         )
 
+    @property
+    def queued(self) -> int:
+        """Number of messages that wait to be stored."""
+        return self._queue.qsize()
+
     def enqueue(self, delivery: Delivery) -> bool:
         """Accept a message without waiting; return false if there is no room for it."""
         # The broker's window bounds what has QoS 1; statistics must not crowd it out.

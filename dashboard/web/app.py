@@ -29,6 +29,7 @@ from dashboard.web.api import Api, as_json
 from dashboard.web.identify import Identify, wants_page
 from dashboard.web.learning.routes import routes as learning_routes
 from dashboard.web.lines.routes import routes as lines_routes
+from dashboard.web.programs.routes import Programs
 from dashboard.web.rendering import Renderer
 from dashboard.web.site import Site
 from dashboard.web.wall.routes import routes as wall_routes
@@ -99,8 +100,9 @@ def create_app(site: Site) -> ASGIApp:
         *analysis_routes(site),
         *lines_routes(site),
         *learning_routes(site),
-        Mount("/static", StaticFiles(directory=STATIC)),
     ]
+    routes += Programs(site, routes).routes()
+    routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     app = Starlette(
         routes=routes,
         middleware=[

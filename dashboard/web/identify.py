@@ -21,7 +21,12 @@ from dashboard.access.logins import Credentials, Identity, Logins
 from dashboard.access.sessions import LONGEST_KIOSK_MS, Client
 from dashboard.config import ServerSettings
 from dashboard.web.connections import client_of
-from dashboard.web.permissions import IDENTITY, PUBLIC_FILES, is_public
+from dashboard.web.permissions import (
+    IDENTITY,
+    METRICS_PATH,
+    PUBLIC_FILES,
+    is_public,
+)
 from models.shown_text import on_one_line
 
 READING: Final = ("GET", "HEAD", "OPTIONS")
@@ -40,7 +45,7 @@ class Identify:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http" or scope["path"].startswith(PUBLIC_FILES):
+        if scope["type"] != "http" or self._is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         request = Request(scope)
@@ -64,6 +69,11 @@ class Identify:
 
         watched = _while_valid(receive, is_valid) if identity else receive
         await self._app(scope, watched, send)
+
+    def _is_open(self, path: str) -> bool:
+        """Return whether it does not matter who sends a request."""
+        is_figures = path == METRICS_PATH and self._server.public_metrics
+        return is_figures or path.startswith(PUBLIC_FILES)
 
     async def _identify(self, credentials: Credentials) -> Identity | None:
         return await run_in_threadpool(self._logins.identify, credentials)

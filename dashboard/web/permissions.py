@@ -18,6 +18,7 @@ IDENTITY: Final = "graftline.identity"  # key of the scope
 # What somebody unknown may use; all else asks for a login, also what does not exist.
 PUBLIC_PATHS: Final = frozenset({"/healthz", "/login", "/api/login", "/api/session"})
 PUBLIC_FILES: Final = "/static/"
+METRICS_PATH: Final = "/metrics"  # public where the settings say so
 
 
 def is_public(path: str) -> bool:

@@ -1,0 +1,1 @@
+"""For other programs: figures for Prometheus, and a description of the API."""
