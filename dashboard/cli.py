@@ -40,7 +40,6 @@ from models.files import read_regular
 
 MACHINE_ID = Path("/etc/machine-id")
 MACHINE_ID_MAX_BYTES = 256
-from models.errors import ConfigError, DeliveryError, ExitCode
 
 
 def add_dashboard_arguments(parser: argparse.ArgumentParser) -> None:
