@@ -29,7 +29,7 @@ from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher import Publisher
 from edge.delivery.recorder import DecisionRecorder
 from edge.inspection.camera_set import CameraSet, check_labels
-from edge.inspection.model import LoadedModel, load_model, useful_streams
+from edge.inspection.model import LoadedModel, load_model_at_start, useful_streams
 from edge.inspection.model_control import ModelControl
 from edge.inspection.model_watch import ModelWatcher
 from edge.inspection.pipeline import Pipeline
@@ -102,7 +102,8 @@ def run_daemon(
         clean_up.callback(cameras.stop)
         cameras.supervise(time.monotonic_ns())
         slot = SlotFolder(settings.model.slot)
-        model = load_model(slot, settings.model.threads, _streams_max(cameras))
+        threads, streams_max = settings.model.threads, _streams_max(cameras)
+        model = load_model_at_start(slot, threads, streams_max)
         check_labels(settings.camera, model)
         for channel in cameras.channels:
             channel.silent_rules(model)  # logged before the first frame

@@ -46,7 +46,7 @@ from models.messages import AlertEvent, VerdictEvent
 
 MAX_CONFLICTS_PER_STATION = 64
 IDS_AT_ONCE = 500  # of one query
-Condition = Callable[[Any], ColumnElement[bool]]  # of a column with ids
+IsWanted = Callable[[Any], ColumnElement[bool]]  # of a column with ids
 TABLES: dict[str, Table] = {"alert": alerts, "verdict": verdicts, "loss": losses}
 
 
@@ -166,7 +166,7 @@ def _parts(ids: Collection[str]) -> list[list[str]]:
     ]
 
 
-def _known(is_wanted: Condition) -> CompoundSelect[Any]:
+def _known(is_wanted: IsWanted) -> CompoundSelect[Any]:
     a, v, lost = alerts.c, verdicts.c, losses.c
     of_loss = (
         lost.kind
@@ -200,7 +200,7 @@ def _known(is_wanted: Condition) -> CompoundSelect[Any]:
     )
 
 
-def _queries(is_wanted: Condition) -> tuple[CompoundSelect[Any], Select[Any]]:
+def _queries(is_wanted: IsWanted) -> tuple[CompoundSelect[Any], Select[Any]]:
     i = images.c
     return _known(is_wanted), select(i.event_id, i.sha256).where(is_wanted(i.event_id))
 

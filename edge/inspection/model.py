@@ -4,6 +4,7 @@ Only a model that flashing has proved on this machine runs: variant, precision a
 number of streams come from ``proof.json``. A package without a proof is not run.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from models.backends import open_detector
 from models.boxes import FloatArray
 from models.detections import Detections
 from models.detector import Detector, decode_output
-from models.errors import InstallError
+from models.errors import GraftlineError, InstallError, PackageError
 from models.inference import Inference, open_requests
 from models.messages import REASON_MAX_CHARS, ModelInForce, ModelProof
 from models.package import open_package
@@ -22,6 +23,7 @@ from models.slot_files import Proof, ProofFile, SlotFolder, read_file
 
 FLASH_IT = "Run `graftline flash PACKAGE local:{root}`."
 STREAMS_MAX = 64  # flashing never measures more
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -79,6 +81,39 @@ def load_model(slot: SlotFolder, threads: int, streams_max: int = 1) -> LoadedMo
             fix=FLASH_IT.format(root=slot.root),
         )
     return load_stored_model(slot, sha256, threads, streams_max)
+
+
+def load_model_at_start(
+    slot: SlotFolder, threads: int, streams_max: int = 1
+) -> LoadedModel:
+    """Return the model in force, or the previous one where that one is damaged.
+
+    A line that inspects with yesterday's model is better than one that does not
+    inspect. ``ModelWatcher`` then reports that the model in force does not run.
+
+    Args:
+        slot: As in ``load_model``, with the other arguments.
+
+    Raises:
+        InstallError: Nothing is installed, or without a proof on this machine.
+        PackageError: The package is damaged or cannot be run, and there is no previous
+            one that can.
+    """
+    try:
+        return load_model(slot, threads, streams_max)
+    except PackageError as error:
+        previous = slot.package_of(slot.previous)
+        if not previous or previous == slot.package_of(slot.current):
+            raise
+        try:
+            model = load_stored_model(slot, previous, threads, streams_max)
+        except GraftlineError:
+            raise error from None  # the model in force is what is to be repaired
+        # Without a traceback: an expected failure, its text is complete.
+        logger.error(  # noqa: TRY400
+            "model_damaged previous_runs=%s reason=%s", previous[:12], error
+        )
+        return model
 
 
 def load_stored_model(

@@ -348,6 +348,26 @@ def test_damaged_package_is_refused_at_start(pc: DaemonPc) -> None:
     assert "Traceback" not in stderr
 
 
+@pytest.mark.fault(44)
+def test_damaged_package_is_replaced_by_the_previous_one_at_start(
+    pc: DaemonPc, collector: SimCollector, tmp_path: Path
+) -> None:
+    first = pc.slot.current.resolve()
+    second = make_package(tmp_path / "second", build=2)
+    install_package(pc.slot.root, second)
+    pc.slot.previous.symlink_to(first)
+    graph = pc.slot.current.resolve() / "openvino" / "fp32.xml"
+    graph.write_bytes(graph.read_bytes().replace(b"bright", b"dright", 1))
+    write_video(pc.folder / "a.avi", 90, 20, defect_between(20, 50))
+    code, figures, stderr = pc.run(camera_table("a", "a.avi"))
+    assert code == 0, stderr
+    assert figures["model"]["build"] == 1
+    assert "model_damaged" in stderr
+    assert len(collector.data()) == 1
+    reasons = [each["reason"] for each in collector.states[pc.topics.status]]
+    assert f"model {second.sha256[:12]} refused" in reasons
+
+
 def test_slot_without_a_model_is_an_error_with_a_fix(pc: DaemonPc) -> None:
     pc.slot.current.unlink()
     write_parts(pc.folder / "parts", good=1, defective=0)

@@ -3,7 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.inspection.model import LoadedModel, load_model, useful_streams
+from edge.inspection.model import (
+    LoadedModel,
+    load_model,
+    load_model_at_start,
+    useful_streams,
+)
 from models.backends import open_detector
 from models.detections import Detections
 from models.detector import detect
@@ -67,11 +72,30 @@ def test_package_without_proof_is_not_run(tmp_path: Path) -> None:
 def test_package_with_flipped_byte_is_not_run(tmp_path: Path) -> None:
     slot = install_package(tmp_path / "slot", make_package(tmp_path / "package"))
     weights = slot.current.resolve() / "openvino" / "fp32.xml"
-    content = bytearray(weights.read_bytes())
-    content[100] ^= 1
-    weights.write_bytes(content)
+    flip_a_byte(weights)
     with pytest.raises(PackageError, match="damaged"):
         load_model(slot, threads=1)
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[100] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.fault(44)
+def test_start_with_a_damaged_model_takes_the_previous_one(tmp_path: Path) -> None:
+    first = make_package(tmp_path / "first", build=1)
+    second = make_package(tmp_path / "second", build=2)
+    install_package(tmp_path / "slot", first)
+    slot = install_package(tmp_path / "slot", second)
+    slot.previous.symlink_to(slot.store / first.sha256)
+    assert load_model_at_start(slot, threads=1).in_force.build == 2
+    flip_a_byte(slot.current.resolve() / "openvino" / "fp32.xml")
+    assert load_model_at_start(slot, threads=1).in_force.build == 1
+    flip_a_byte(slot.previous.resolve() / "openvino" / "fp32.xml")
+    with pytest.raises(PackageError, match=second.sha256[:12]):
+        load_model_at_start(slot, threads=1)
 
 
 @pytest.mark.parametrize("is_sealed_again", [False, True])
