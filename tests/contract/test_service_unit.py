@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.service import AGENT_UNIT_NAME, UNIT_NAME, ServiceFiles, make_service
+from deploy.service import (
+    AGENT_UNIT_NAME,
+    DASHBOARD_UNIT_NAME,
+    UNIT_NAME,
+    ServiceFiles,
+    make_dashboard_service,
+    make_service,
+)
 from models.errors import ConfigError
 from tests.command import graftline
 
@@ -49,9 +56,17 @@ def lines_of(files: ServiceFiles, key: str) -> list[str]:
     return re.findall(rf"^{key}=(.*)$", files.unit, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [UNIT_NAME, AGENT_UNIT_NAME])
+def write_dashboard_unit(folder: Path, out: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "dashboard.toml"
+    config.write_text('[history]\npath = "data 5%/h.sqlite3"\n', encoding="utf-8")
+    return make_dashboard_service(config, "graftline-dashboard").write(out)[0]
+
+
+@pytest.mark.parametrize("name", [UNIT_NAME, AGENT_UNIT_NAME, DASHBOARD_UNIT_NAME])
 def test_exposure_of_the_unit_is_low(tmp_path: Path, name: str) -> None:
     service(tmp_path).write(tmp_path / "out")
+    write_dashboard_unit(tmp_path, tmp_path / "out")
     unit = tmp_path / "out" / name
     answer = analyze("security", "--offline=true", "--json=short", "--no-pager", unit)
     assert answer.returncode == 0, answer.stderr
@@ -76,7 +91,8 @@ def test_exposure_would_be_found_where_the_unit_is_open(tmp_path: Path) -> None:
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
     unusual = tmp_path / 'a folder, 100% "new" $HOME'
     unit, agent, _ = service(unusual, f"{tmp_path}/data 50%").write(tmp_path)
-    answer = analyze("verify", "--man=no", unit, agent)
+    dashboard = write_dashboard_unit(unusual, tmp_path)
+    answer = analyze("verify", "--man=no", unit, agent, dashboard)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
 
 

@@ -31,8 +31,9 @@ def arguments(*typed: object) -> argparse.Namespace:
     return parser.parse_args(list(map(str, typed)))
 
 
-def test_user_has_a_default(config: Path) -> None:
-    assert arguments("--config", config).user == "graftline"
+def test_user_has_a_default(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_service(arguments("--config", config, "--dry-run")) == 0
+    assert "User=graftline\n" in capsys.readouterr().out
 
 
 def test_dry_run_prints_the_unit_and_writes_nothing(
@@ -56,3 +57,26 @@ def test_written_files_and_the_commands_for_root_are_printed(
 def test_folder_is_required_without_dry_run(config: Path) -> None:
     with pytest.raises(ConfigError, match="--out is missing"):
         run_service(arguments("--config", config))
+
+
+def test_dashboard_has_a_unit_and_a_user_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "dashboard.toml"
+    config.write_text("", encoding="utf-8")
+    typed = ("--dashboard", config, "--out", tmp_path / "out")
+    assert run_service(arguments(*typed)) == 0
+    printed = capsys.readouterr().out
+    assert "systemctl enable --now graftline-dashboard.service\n" in printed
+    unit = (tmp_path / "out" / "graftline-dashboard.service").read_text("utf-8")
+    assert "User=graftline-dashboard\n" in unit
+    assert run_service(arguments(*typed, "--dry-run")) == 0
+    assert capsys.readouterr().out == unit
+
+
+def test_agent_and_dashboard_are_not_one_service(tmp_path: Path) -> None:
+    config = tmp_path / "dashboard.toml"
+    config.write_text("", encoding="utf-8")
+    typed = ("--dashboard", config, "--agent-config", config, "--dry-run")
+    with pytest.raises(ConfigError, match="--agent-config"):
+        run_service(arguments(*typed))

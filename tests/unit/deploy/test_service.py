@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.service import AGENT_UNIT_NAME, SYSUSERS_NAME, UNIT_NAME, make_service
+from deploy.service import (
+    AGENT_UNIT_NAME,
+    SYSUSERS_NAME,
+    UNIT_NAME,
+    make_dashboard_service,
+    make_service,
+)
 from models.errors import ConfigError
 
 CONFIG = """
@@ -94,3 +100,39 @@ def test_configuration_without_a_slot_is_refused(tmp_path: Path) -> None:
     path.write_text('[outbox]\npath = "x"\n', encoding="utf-8")
     with pytest.raises(ConfigError):
         make_service(path, "graftline")
+
+
+def dashboard_unit(folder: Path, text: str) -> str:
+    config = folder / "dashboard.toml"
+    config.write_text(text, encoding="utf-8")
+    return make_dashboard_service(config, "wall").unit
+
+
+def test_dashboard_may_write_its_history_only(tmp_path: Path) -> None:
+    assert f"ReadWritePaths=-{tmp_path}\n" in dashboard_unit(tmp_path, "")
+    own = '[history]\npath = "/var/lib/graftline-dashboard/history.sqlite3"'
+    assert "ReadWritePaths" not in dashboard_unit(tmp_path, own)
+    server = '[history]\nurl = "postgresql://wall@db/wall"'
+    assert "ReadWritePaths" not in dashboard_unit(tmp_path, server)
+
+
+def test_low_port_needs_a_capability(tmp_path: Path) -> None:
+    assert "CapabilityBoundingSet=\n" in dashboard_unit(tmp_path, "")
+    unit = dashboard_unit(tmp_path, "[server]\nport = 443")
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in unit
+    assert "PrivateUsers=no\n" in unit
+
+
+def test_receivers_of_notifications_may_be_outside_of_the_plant(tmp_path: Path) -> None:
+    assert "IPAddressAllow=10.0.0.0/8\n" in dashboard_unit(tmp_path, "")
+    unit = dashboard_unit(tmp_path, '[[notify]]\nname = "shift"')
+    assert "IPAddressAllow=any\n" in unit
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[history]\npath = "/home/me/h.db"', '[server]\ntls_key = "/root/key.pem"'],
+)
+def test_dashboard_in_a_home_folder_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot use"):
+        dashboard_unit(tmp_path, text)
