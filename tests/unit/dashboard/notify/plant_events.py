@@ -10,7 +10,6 @@ from dashboard.history.alarms import (
     clear_alarm,
     raise_alarm,
 )
-from dashboard.history.database import Database
 from dashboard.history.settings import add_version
 from dashboard.history.state_log import StateLog
 from dashboard.notify.notifier import NotifySender
@@ -36,7 +35,7 @@ class PlantEvents:
 
     def __init__(self, file: HistoryFile, *receivers: dict[str, Any]) -> None:
         self.file = file
-        self.database = Database(file.path)
+        self.database = file.database
         self.now_ms = NOW_MS
         self.receivers = [NotifySettings.model_validate(each) for each in receivers]
         self.restart()

@@ -287,8 +287,8 @@ def test_threads_send_and_end(file: HistoryFile, server: WebhookServer) -> None:
     plant.raise_alarm()
     notifier.start()
     try:
-        until(lambda: bool(server.posts), 10)
-        until(lambda: notifier.status()[0].sent == 1, 10)
+        until(lambda: bool(server.posts), "it is posted", 10)
+        until(lambda: notifier.status()[0].sent == 1, "it counts as sent", 10)
         assert changes
     finally:
         notifier.stop()
