@@ -156,6 +156,7 @@ def _collect_and_serve(
         settings, history, database, logins, hub, broadcaster, renderer, outgoing
     )
     app = create_app(site)
+    notifier.start()
     writer.start(
         on_done=collector.acknowledge,
         on_commit=broadcaster.broadcast,
@@ -163,7 +164,6 @@ def _collect_and_serve(
     )
     collector.start(on_change=broadcaster.note_change)
     alarms.start()
-    notifier.start()
     try:
         show = partial(_print_address, settings.server, logins)
         return asyncio.run(serve(app, listener, hub, broadcaster, show, tls))

@@ -125,9 +125,12 @@ class Notifier:
         ]
 
     def start(self) -> None:
-        """Start the threads; what no receiver wants now is never sent."""
+        """Start the threads, before the collector: all that it stores is reported.
+
+        What no receiver wants now is never sent.
+        """
         try:
-            self._sources.forget_unwanted()
+            self._sources.prepare()
         except SQLAlchemyError as exc:
             logger.warning("notifications_not_reset reason=%s", exc)
         for thread in self._threads if self._senders else ():

@@ -82,16 +82,19 @@ class NotificationSources:
         ]
         self.dropped: Counter[str] = Counter()
 
-    def forget_unwanted(self) -> None:
-        """Let the sources that concern no receiver start later with what is new then.
+    def prepare(self) -> None:
+        """Note what is there before the first start: it is not reported.
+
+        A source that concerns no receiver now starts later with what is new then.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The history cannot be used now.
         """
         unwanted = [each.value for each in NotifyTopic if each not in self._wanted]
-        if unwanted:
-            with self._database.write() as connection:
-                queue.forget_cursors(connection, unwanted)
+        with self._database.write() as connection:
+            queue.forget_cursors(connection, unwanted)
+            for topic in self._wanted:
+                self._cursor(connection, topic)
 
     def read(self) -> bool:
         """Queue what has happened; return whether there is more to read.
@@ -134,17 +137,17 @@ class NotificationSources:
             ),
         )
 
-    def _cursor(self, turn: _Turn, topic: NotifyTopic) -> int:
+    def _cursor(self, connection: Connection, topic: NotifyTopic) -> int:
         """Return how far a source was read; at first, all that is there is old."""
-        newest = newest_of(turn.connection, topic.value)
-        found = queue.cursor_of(turn.connection, topic.value)
+        newest = newest_of(connection, topic.value)
+        found = queue.cursor_of(connection, topic.value)
         if found is None or found > newest:  # the first time, or another history
-            queue.set_cursor(turn.connection, topic.value, newest)
+            queue.set_cursor(connection, topic.value, newest)
             return newest
         return found
 
     def _read_alarms(self, turn: _Turn) -> bool:
-        cursor = self._cursor(turn, NotifyTopic.ALARMS)
+        cursor = self._cursor(turn.connection, NotifyTopic.ALARMS)
         changes = alarm_changes_after(turn.connection, cursor, READ_AT_ONCE)
         for change in changes:
             self._queue_alarm(turn, change)
@@ -176,7 +179,7 @@ class NotificationSources:
             self._queue(turn, receiver, subject, notification, wait_ms)
 
     def _read_alerts(self, turn: _Turn) -> bool:
-        cursor = self._cursor(turn, NotifyTopic.ALERTS)
+        cursor = self._cursor(turn.connection, NotifyTopic.ALERTS)
         last, groups = alerts_after(turn.connection, cursor, READ_AT_ONCE)
         for where, group in groups.items():
             for receiver in self._concerned(turn, NotifyTopic.ALERTS, where):
@@ -189,7 +192,7 @@ class NotificationSources:
         return sum(group.count for group in groups.values()) == READ_AT_ONCE
 
     def _read_lines(self, turn: _Turn) -> bool:
-        cursor = self._cursor(turn, NotifyTopic.LINES)
+        cursor = self._cursor(turn.connection, NotifyTopic.LINES)
         changes = states_after(turn.connection, cursor, READ_AT_ONCE)
         for change in changes:
             if change.state in DOWN | BACK:

@@ -39,7 +39,7 @@ class PlantEvents:
         self.now_ms = NOW_MS
         self.receivers = [NotifySettings.model_validate(each) for each in receivers]
         self.restart()
-        self.sources.read()  # what is there already is not reported
+        self.sources.prepare()
 
     def restart(self) -> None:
         """Start the notifications of a new process."""
