@@ -24,6 +24,12 @@ class SendError(Exception):
         self.asked_s = asked_s
 
 
+def failure_of(error: Exception) -> str:
+    """Return the text of an error of a connection, without its number."""
+    text = error.strerror if isinstance(error, OSError) else ""
+    return text or str(error) or type(error).__name__
+
+
 @contextlib.contextmanager
 def deadline(
     open_socket: Callable[[], socket.socket | None], limit_s: float

@@ -16,6 +16,7 @@ from dashboard.notify.deadline import (
     SEND_LIMIT_S,
     SendError,
     deadline,
+    failure_of,
 )
 from dashboard.notify_settings import NotifyKind, NotifySettings, address_of
 from models.errors import ConfigError
@@ -56,8 +57,7 @@ def post_message(
             with connection.getresponse() as answer:
                 _check(answer)
     except (OSError, http.client.HTTPException) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise SendError(f"{parts.hostname}: {reason}") from exc
+        raise SendError(f"{parts.hostname}: {failure_of(exc)}") from exc
     finally:
         connection.close()
 

@@ -15,6 +15,7 @@ from dashboard.notify.deadline import (
     SEND_LIMIT_S,
     SendError,
     deadline,
+    failure_of,
 )
 from dashboard.notify.http_post import tls_context
 from dashboard.notify_settings import MailTls, NotifySettings
@@ -57,8 +58,7 @@ def mail_message(
         names = ", ".join(sorted(exc.recipients))
         raise SendError(f"{receiver.host} refused {names}") from exc
     except OSError as exc:  # smtplib's own errors and ssl.SSLError are such
-        reason = str(exc) or type(exc).__name__
-        raise SendError(f"{receiver.host}: {reason}") from exc
+        raise SendError(f"{receiver.host}: {failure_of(exc)}") from exc
     finally:
         client.close()
 
