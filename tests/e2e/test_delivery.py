@@ -137,7 +137,7 @@ def test_broker_that_starts_late_gets_everything(
     for number in range(20):
         edge.put(number)
     assert not edge.publisher.connected
-    assert "cannot be reached" in edge.publisher.problem
+    assert until(lambda: "cannot be reached" in edge.publisher.problem)
     with late, SimCollector(tmp_path, late.port) as collector:
         assert collector.wait_for(20) == 20
         assert until(lambda: edge.outbox.depth() == 0)
