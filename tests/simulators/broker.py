@@ -1,6 +1,8 @@
 """A real mosquitto on a free loopback port, which a test can kill and restart."""
 
 import contextlib
+import os
+import random
 import shutil
 import socket
 import subprocess
@@ -17,12 +19,21 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which(
 START_LIMIT_S = 10.0
 
 
+# Below the ports that the system gives to clients: a client that tries again and again
+# where no server listens yet can be given that very port, and connect to itself.
+SERVER_PORTS = range(12_000, 32_000)
+WORKERS_MAX = 8  # tests that run at the same time take ports of their own
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = SERVER_PORTS[worker % WORKERS_MAX :: WORKERS_MAX]
+    while True:
+        port = random.SystemRandom().choice(ports)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Broker:
