@@ -30,6 +30,7 @@ def test_page_gets_the_broker_and_the_counters() -> None:
         "duplicates": 1,
         "dropped": 2,
         "rejected": {"topic": 3},
+        "notify": [],
     }
 
 
