@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    distinct,
     exists,
     func,
     insert,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 )
 
 from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.tables.full_pictures import full_picture_of
 from dashboard.history.tables.learning import learning_marks
 from dashboard.history.tables.received import alerts, detections, images
 from dashboard.history.tables.reviews import alert_states
@@ -43,6 +45,9 @@ SAME_FRAME_MS = 1000  # alerts of one frame happened within
 FRAME_ALERTS_MAX = 200
 IDS_AT_ONCE = 400
 
+# Verdict and right class, by the id of the alert.
+Verdicts = dict[str, tuple[str, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class LearningFilter:
@@ -53,7 +58,7 @@ class LearningFilter:
         from_ms: Wall clock, UTC, as is ``to_ms``.
         place: Site, line, station and camera, as far as they are given.
         label: A class; empty = all.
-        is_new: Only what was not exported yet.
+        is_new: Only what was not exported since it was judged.
         with_left_out: Also what people have left out.
     """
 
@@ -159,6 +164,30 @@ def picture_of(connection: Connection, alert: LearningAlert) -> bytes | None:
     return bytes(row.jpeg) if row else None
 
 
+def disputed_pictures(connection: Connection) -> dict[str, Verdicts]:
+    """Return the pictures with different verdicts, by the SHA-256 of the picture."""
+    states, found = alert_states.c, dict[str, Verdicts]()
+    label = func.coalesce(states.verdict_label, "")
+    for picture in (alerts.c.thumbnail_sha256, full_picture_of.c.sha256):
+        source = alerts.join(alert_states, states.n == alerts.c.n).outerjoin(
+            full_picture_of, full_picture_of.c.event_id == alerts.c.id
+        )
+        is_judged = and_(states.verdict.in_(JUDGED), picture != "")
+        differ = or_(
+            func.count(distinct(states.verdict)) > 1, func.count(distinct(label)) > 1
+        )
+        disputed = select(picture).select_from(source).where(is_judged)
+        disputed = disputed.group_by(picture).having(differ)
+        rows = connection.execute(
+            select(picture, alerts.c.id, states.verdict, label)
+            .select_from(source)
+            .where(is_judged, picture.in_(disputed))
+        )
+        for sha256, event_id, verdict, right in rows:
+            found.setdefault(sha256, {})[event_id] = (verdict, right)
+    return found
+
+
 def leave_out(connection: Connection, ids: Collection[str], user: str | None) -> None:
     """Leave alerts out of exports, or take them in again.
 
@@ -241,7 +270,8 @@ def _query(wanted: LearningFilter) -> Select[Any]:
         )
         query = query.where(of_class)
     if wanted.is_new:
-        query = query.where(marks.exported_ms.is_(None))
+        is_later = alert_states.c.judged_ms > marks.exported_ms
+        query = query.where(or_(marks.exported_ms.is_(None), is_later))
     if not wanted.with_left_out:
         query = query.where(marks.left_out_by.is_(None))
     return query

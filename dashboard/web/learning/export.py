@@ -8,7 +8,8 @@
     provenance.json
 
 Names of files are made here, of names that topics allow and digits of a hash. A picture
-that is not a JPEG, or a damaged one, is left out and listed in ``provenance.json``.
+that is not a JPEG, or a damaged one, is left out and listed in ``provenance.json``; so
+is one that was judged differently in several alerts of it that are not of one frame.
 """
 
 import hashlib
@@ -30,12 +31,13 @@ from dashboard.history.full_picture_cache import read_full_picture
 from dashboard.history.learning import (
     LearningAlert,
     LearningFilter,
+    Verdicts,
     alerts_of_frame,
+    disputed_pictures,
     learning_alerts,
     note_exported,
     picture_of,
 )
-from dashboard.status import now_ms
 from dashboard.web.learning.photos import ExportedPhoto, exported_photo
 from models.label_files import (
     LabelledPicture,
@@ -83,6 +85,7 @@ class _Progress:
     photos: dict[str, ExportedPhoto] = field(default_factory=dict)  # by SHA-256
     seen: set[str] = field(default_factory=set)  # ids of alerts
     skipped: list[SkippedAlert] = field(default_factory=list)
+    disputed: dict[str, Verdicts] = field(default_factory=dict)
 
 
 class _Sink(io.RawIOBase):
@@ -122,6 +125,8 @@ def export_chunks(
         raise ExportsRunningError
     try:
         sink, progress, at = _Sink(), _Progress(), datetime.now(UTC)
+        with database.read() as connection:
+            progress.disputed = disputed_pictures(connection)
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
             for photo, jpeg in _photos(database, wanted, progress):
                 archive.writestr(_entry(photo.labelled.name, at), jpeg)
@@ -130,7 +135,7 @@ def export_chunks(
             archive.writestr(_entry(name, at), text)
             content = _provenance(progress, user, at)
             archive.writestr(_entry(PROVENANCE_NAME, at), content)
-        _note(database, progress, kind, user)
+        _note(database, progress, kind, user, at)
         yield sink.take()
     finally:
         running.release()
@@ -170,6 +175,10 @@ def _photo(
         progress.skipped.append(SkippedAlert(id=alert.id, reason=reason))
         return None
     sha256 = hashlib.sha256(jpeg).hexdigest()
+    if _is_disputed(progress, together, {sha256, alert.thumbnail_sha256}):
+        reason = "people judged the same picture differently"
+        progress.skipped += [SkippedAlert(id=a.id, reason=reason) for a in together]
+        return None
     if sha256 in progress.photos:
         reason = "another alert has the same picture"
         progress.skipped.append(SkippedAlert(id=alert.id, reason=reason))
@@ -177,6 +186,24 @@ def _photo(
     photo = exported_photo(together, sha256, size_px, is_thumbnail=full is None)
     progress.photos[sha256] = photo
     return photo, jpeg
+
+
+def _is_disputed(
+    progress: _Progress, together: Sequence[LearningAlert], pictures: set[str]
+) -> bool:
+    """Return whether alerts of other frames that show a picture are judged otherwise.
+
+    Args:
+        together: The alerts of a frame.
+        pictures: SHA-256 of what shows the frame.
+    """
+    said = {a.id: (a.verdict, a.verdict_label) for a in together}
+    for sha256 in pictures:
+        known = progress.disputed.get(sha256, {})
+        others = {known[each] for each in known.keys() - said.keys()}
+        if others and others != set(said.values()):
+            return True
+    return False
 
 
 def _full_pictures(
@@ -216,7 +243,11 @@ def _provenance(progress: _Progress, user: str, at: datetime) -> str:
 
 
 def _note(
-    database: Database, progress: _Progress, kind: ExportFormat, user: str
+    database: Database,
+    progress: _Progress,
+    kind: ExportFormat,
+    user: str,
+    at: datetime,
 ) -> None:
     ids = {a.id for each in progress.photos.values() for a in each.origin.alerts}
     details = {
@@ -226,7 +257,7 @@ def _note(
         "skipped": len(progress.skipped),
     }
     with database.write() as connection:
-        note_exported(connection, sorted(ids), now_ms())
+        note_exported(connection, sorted(ids), round(at.timestamp() * 1000))
         audit.append(connection, user, "learning.export", kind.value, details)
 
 

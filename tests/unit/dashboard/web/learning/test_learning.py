@@ -1,5 +1,6 @@
 import json
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -81,6 +82,15 @@ def test_queue_is_filtered_by_place_class_and_what_is_new(queue: Queue) -> None:
     assert queue.listed("place=plant/line-2") == []
     queue.export("label=dent")
     assert queue.listed("new=1") == [two]
+
+
+def test_alert_that_was_judged_again_is_new_again(queue: Queue) -> None:
+    event = queue.add()
+    queue.judge(event, FALSE)
+    queue.export()
+    assert queue.listed("new=1") == []
+    queue.judge(event, REAL)
+    assert queue.listed("new=1") == [event]
 
 
 def test_withdrawn_verdict_leaves_the_queue(queue: Queue) -> None:
@@ -231,6 +241,25 @@ def test_photo_whose_alerts_are_not_all_judged_is_no_good_part(queue: Queue) -> 
     [photo] = provenance(archive).photos.values()
     assert photo.verdict is PhotoVerdict.NONE
     assert photo.photo.startswith("images/")
+
+
+@pytest.mark.parametrize("query", [EVERY_KIND, "kind=false-alarm"])
+def test_picture_that_was_judged_differently_is_withheld_and_named(
+    queue: Queue, query: str
+) -> None:
+    frame, now = picture(77), datetime.now(UTC)
+    real = queue.add(jpeg=frame, captured_at=now - timedelta(minutes=9))
+    false = queue.add(jpeg=frame, captured_at=now)
+    queue.judge(real, REAL)
+    queue.judge(false, FALSE)
+    archive = queue.export(query)
+    assert [name for name in archive.namelist() if name.endswith(".jpg")] == []
+    skipped = {each.id: each.reason for each in provenance(archive).skipped}
+    assert skipped[false] == "people judged the same picture differently"
+    queue.judge(real, FALSE)
+    assert [each.photo[:5] for each in provenance(queue.export()).photos.values()] == [
+        "good/"
+    ]
 
 
 @pytest.mark.parametrize("kind", ["coco", "cvat"])
