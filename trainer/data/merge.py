@@ -6,10 +6,11 @@ that an export can be merged twice; where its labels differ, the dataset keeps i
 and the photo is named.
 
 A dataset with a train split keeps its splits. A new photo that shows the scene of a
-photo that is measured on joins it; of the others, defects are trained on, and good
-parts are divided as those of a flat ``good/`` are: by sorted SHA-256, even ones train,
-odd ones are measured on, so that the thresholds know the false alarms too. All good
-parts are listed in their split, because a flat ``good/`` would be divided again.
+photo that is measured on joins it, or else the train split, if that shows it; of the
+others, defects are trained on, and good parts are divided as those of a flat ``good/``
+are: by sorted SHA-256, even ones train, odd ones are measured on, so that the
+thresholds know the false alarms too. All good parts are listed in their split, because
+a flat ``good/`` would be divided again.
 Without a train split nothing is divided here; ``train --split-like RUN`` keeps what a
 run measured on.
 """
@@ -59,7 +60,8 @@ from trainer.data.splitting.split_record import SplitOptions
 from trainer.data.splitting.stratify import sorted_by_hash
 
 TRAIN, VAL, EVERYTHING = "train", "val", "all"
-MEASURED = (VAL, "test")  # the first that holds a photo of the scene counts
+# The first that holds a photo of the scene counts.
+SETTLING = (VAL, "test", TRAIN)
 SAME_BOX_PX = 0.5  # label files round boxes
 
 
@@ -128,19 +130,20 @@ def plan_merge(
     labels = tuple(dict.fromkeys((*base.labels, *new.labels)))
     merge = Merge(replace(base, labels=labels), findings=new.findings)
     merge.unlabelled = len(new.unlabelled)
-    known = {photo.content: photo for photo in (*base.photos, *base.unlabelled)}
+    old = (*base.photos, *base.unlabelled)
+    known = {photo.content: (photo, base.labels) for photo in old}  # with its labels
     taken: list[Photo] = []
     for photo in new.photos:
         stated = origin.photos.get(photo.sha256) if origin else None
         if not takes_predictions and _is_unchecked(photo, new.labels, stated):
             merge.unchecked += 1
         elif (twin := known.get(photo.content)) is not None:
-            if _shows_the_same(twin, base.labels, photo, new.labels):
+            if _shows_the_same(*twin, photo, new.labels):
                 merge.known += 1
             else:
                 merge.disputed.append(new.relative(photo.path))
         else:
-            known[photo.content] = photo
+            known[photo.content] = (photo, new.labels)
             taken.append(replace(photo, labels=_renumbered(photo, new.labels, labels)))
     _add(merge, taken)
     merge.provenance = _joined(old_origin, origin, merge.dataset.photos)
@@ -201,8 +204,8 @@ def _add(merge: Merge, taken: Sequence[Photo]) -> None:
 
 
 def _splits_of_scenes(base: Dataset, taken: Sequence[Photo]) -> list[str]:
-    """Return the split of each new photo: that of a measured photo of its scene."""
-    old = [(name, photo) for name in MEASURED for photo in base.splits.get(name, ())]
+    """Return the split of each new photo: that of an old photo of its scene."""
+    old = [(name, photo) for name in SETTLING for photo in base.splits.get(name, ())]
     photos = [*(photo for _, photo in old), *taken]
     scenes = group_photos(photos, base.root, None).scenes.tolist() if photos else []
     settled: dict[int, str] = {}

@@ -197,6 +197,32 @@ def test_photo_of_a_scene_that_is_measured_on_is_not_trained_on(data: Data) -> N
     assert data.merge().added == {"val": 1}
 
 
+def test_twin_in_the_export_is_compared_by_the_labels_of_the_export(
+    data: Data,
+) -> None:
+    data.add("images/a.png", 200, PhotoVerdict.DEFECT, "stain")
+    data.add("images/b.png", 201, PhotoVerdict.DEFECT, "burr")
+    data.add("images/c.png", 201, PhotoVerdict.DEFECT, "burr")
+    data.finish()
+    merge = plan_merge(data.export, data.dataset)
+    assert (merge.added, merge.known, merge.disputed) == ({"train": 2}, 1, [])
+
+
+def test_good_part_of_a_scene_that_is_trained_on_is_not_measured_on(
+    data: Data,
+) -> None:
+    trained = [p for p in open_dataset(data.dataset).splits["train"] if p.is_good]
+    for number in range(2):  # the second one by hash would be measured on
+        pixels = cv2.imread(str(trained[number].path))
+        assert pixels is not None
+        name = f"good/{number}.png"
+        data.add(name, 200 + number, PhotoVerdict.GOOD)
+        close = (pixels.astype(np.int16) + 1).clip(0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(data.export / name), close)
+    data.finish()
+    assert plan_merge(data.export, data.dataset).added == {"train": 2}
+
+
 def test_second_merge_of_an_export_adds_nothing(data: Data) -> None:
     data.add("good/a.png", 200, PhotoVerdict.GOOD)
     data.add("images/b.png", 201, PhotoVerdict.DEFECT)
