@@ -79,6 +79,8 @@ class SnapshotQueue:
         if reason or channel is None:
             return Refused(refusal, reason, command.id)
         deadline_ns = now_ns + round(FRAME_LIMIT_S * NS_PER_S)
+        if not self._waits_for(command.camera):
+            channel.snapshot = None  # an old one: the command asks for the next frame
         self._waiting.append(_Waiting(command, deadline_ns))
         channel.wants_snapshot = True
         return None
@@ -95,6 +97,8 @@ class SnapshotQueue:
             channel = _channel(channels, waiting.command.camera)
             if channel is None or now_ns > waiting.deadline_ns:
                 self._waiting.remove(waiting)
+                if channel is not None and not self._waits_for(channel.camera.name):
+                    channel.wants_snapshot, channel.snapshot = False, None
                 reason = f"no frame came within {FRAME_LIMIT_S:g} s"
                 yield _refused(waiting.command, reason)
             elif channel.snapshot is None:
@@ -103,6 +107,9 @@ class SnapshotQueue:
                 self._waiting.remove(waiting)
                 pixels, channel.snapshot = channel.snapshot, None
                 self._start(waiting.command, pixels)
+
+    def _waits_for(self, camera: str) -> bool:
+        return any(each.command.camera == camera for each in self._waiting)
 
     def _start(self, command: SnapshotCommand, pixels: Pixels) -> None:
         self._thread = threading.Thread(

@@ -117,6 +117,21 @@ def test_camera_that_delivers_no_frame_is_refused_in_time(
     assert FRAME_LIMIT_S > 0
 
 
+def test_frame_after_a_refusal_is_no_picture_of_a_later_command(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "FRAME_LIMIT_S", -1.0)
+        line.ask()
+        line.reply()
+    assert not line.channel.wants_snapshot
+    line.show()
+    assert line.channel.snapshot is None
+    line.channel.snapshot = np.zeros((48, 64, 3), np.uint8)  # of hours ago
+    line.ask("c-2")
+    assert line.channel.snapshot is None
+
+
 def test_many_requests_are_refused(line: Line) -> None:
     for number in range(BURST + 1):
         line.ask(f"c-{number}")
