@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Table, delete, func, select, tuple_
 
 from dashboard.config import KeptDays
 from dashboard.history.database import upsert
+from dashboard.history.rollups import correct_sums
 from dashboard.history.state_log import prune_operations
 from dashboard.history.tables.received import (
     alerts,
@@ -109,8 +110,11 @@ def _newest_ms(connection: Connection) -> int:
 
 def _prune_alerts(connection: Connection, oldest_ms: int) -> int:
     old = select(alerts.c.n).where(alerts.c.received_ms < oldest_ms).limit(PRUNE_CHUNK)
+    # Locked: two collectors must not correct the sums for the same alert.
+    old = old.with_for_update(skip_locked=True)
     cursors = connection.execute(old).scalars().all()
     if cursors:
+        correct_sums(connection, cursors)
         for table in (detections, alerts):
             connection.execute(delete(table).where(table.c.n.in_(cursors)))
     return len(cursors)

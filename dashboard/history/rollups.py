@@ -1,11 +1,16 @@
 """Adds up alerts, defects and parts per minute, see ``tables.rollups``."""
 
+import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, select
 
 from dashboard.history.database import add_up_many
+from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.tables.received import alerts
+from dashboard.history.tables.reviews import alert_states
 from dashboard.history.tables.rollups import (
     alert_minutes,
     defect_minutes,
@@ -50,11 +55,54 @@ class Sums:
         place = (data.site, data.line, data.station, data.camera)
         self.parts[(minute_of(record.happened_ms), *place, data.verdict.value)] += 1
 
+    def correct(
+        self, key: tuple[object, ...], labels: Sequence[str], right_label: str | None
+    ) -> None:
+        """Count an alert as what people found.
+
+        Args:
+            key: Minute, place and model.
+            labels: What it was counted as.
+            right_label: Class of its defects; None = it was a false alarm.
+        """
+        if right_label is None:
+            self.alerts[key] -= 1
+        for each in labels:
+            self.defects[(*key, storable_label(each))] -= 1
+            if right_label is not None:
+                self.defects[(*key, storable_label(right_label))] += 1
+
     def write(self, connection: Connection) -> None:
         """Add the sums to those of the history."""
         _write(connection, alert_minutes, self.alerts)
         _write(connection, defect_minutes, self.defects)
         _write(connection, part_minutes, self.parts)
+
+
+def correct_sums(connection: Connection, cursors: Sequence[int]) -> None:
+    """Put what people found about alerts into the sums, before the alerts are removed.
+
+    Args:
+        cursors: ``alerts.n``.
+    """
+    sums, c, said = Sums(), alerts.c, alert_states.c
+    changing = (OperatorVerdict.FALSE_ALARM.value, OperatorVerdict.OTHER_CLASS.value)
+    rows = connection.execute(
+        select(c.happened_ms, c.site, c.line, c.station, c.camera, c.event)
+        .add_columns(said.verdict, said.verdict_label)
+        .join_from(alerts, alert_states, said.n == c.n)
+        .where(c.n.in_(cursors), said.verdict.in_(changing))
+    )
+    for happened_ms, *place, event, verdict, right_label in rows:
+        data = json.loads(event)["data"]
+        model = (data["model"]["name"], data["model"]["build"])
+        is_false = verdict == OperatorVerdict.FALSE_ALARM.value
+        sums.correct(
+            (minute_of(happened_ms), *place, *model),
+            [each["label"] for each in data["detections"]],
+            None if is_false else right_label or "",
+        )
+    sums.write(connection)
 
 
 def _write(

@@ -1,7 +1,8 @@
 """Sums per minute of what happened, by the time of the event.
 
 They are added up in the transaction that stores the events, and outlive them. An event
-that people dismiss stays in them: who counts without dismissed events subtracts these.
+that people dismiss stays in them until retention removes the event: who counts without
+dismissed events subtracts those that are there.
 """
 
 from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, Text

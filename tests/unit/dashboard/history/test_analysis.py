@@ -70,6 +70,24 @@ def test_defects_are_counted_by_hour(data: AnalysisFile) -> None:
     assert count_by(data, "bucket") == {hour: 2, hour + 1: 1, hour + 23: 1}
 
 
+def test_judgements_outlive_the_alerts(data: AnalysisFile) -> None:
+    data.alert(1, "scratch")
+    data.judge(FALSE, data.alert(2, "scratch", "dent"))
+    data.judge(OTHER, data.alert(3, "dent", "dent"), label="stain")
+
+    def numbers() -> list[object]:
+        with data.database.read() as connection:
+            found = alerts_of(connection, DAY, ())
+        return [count_by(data, "label"), count_by(data, "build"), found]
+
+    before = numbers()
+    assert before[0] == {"scratch": 1, "stain": 2}
+    later_ms = START_MS + 400 * DAY_MS
+    assert data.file.prune(later_ms, 400 * DAY_MS, 300, 300) >= 3
+    assert data.file.history.alerts(1) == []
+    assert numbers() == before
+
+
 def test_times_outside_of_the_spans_are_not_counted(data: AnalysisFile) -> None:
     for minute in (-1, 0, 9, 10, 20, 29, 30):
         data.alert(minute)
