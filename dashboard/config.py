@@ -19,10 +19,11 @@ class KeptDays:
     """Days for which each class of data is kept.
 
     Attributes:
-        alerts: Alerts, losses and conflicts; pictures are not kept for longer.
+        alerts: Alerts with their reviews, losses and conflicts; pictures are not kept
+            for longer.
         parts: Verdicts of parts.
         sums: Sums per minute.
-        operations: States, models and maintenance of line PCs.
+        operations: States, models and maintenance of line PCs, and changes of alarms.
     """
 
     alerts: int

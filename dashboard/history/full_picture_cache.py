@@ -3,9 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from dashboard.history.tables.full_pictures import full_picture_of, full_pictures
+from dashboard.history.tables.received import alerts
 
 TOUCH_AFTER_MS = 60_000  # a picture that is looked at often is noted once a minute
 MS_PER_DAY = 24 * 3600 * 1000
@@ -84,6 +94,25 @@ def keep_full_picture(
     connection.execute(delete(full_picture_of).where(of_event))
     connection.execute(insert(full_picture_of).values(event_id=event_id, sha256=sha256))
     return True
+
+
+def prune_full_pictures(connection: Connection, oldest_ms: int, limit: int) -> int:
+    """Remove old pictures, and those of no alert; return their number.
+
+    Args:
+        connection: From ``Database.write``.
+        oldest_ms: What was stored before is old.
+        limit: Largest number of pictures to remove.
+    """
+    c = full_pictures.c
+    is_shown = exists().where(
+        full_picture_of.c.sha256 == c.sha256,
+        alerts.c.id == full_picture_of.c.event_id,
+    )
+    old = select(c.sha256).where(or_(c.stored_ms < oldest_ms, ~is_shown)).limit(limit)
+    pictures = connection.scalars(old).all()
+    _remove(connection, pictures)
+    return len(pictures)
 
 
 def _make_room(connection: Connection, most_bytes: int) -> None:

@@ -19,8 +19,12 @@ from sqlalchemy import Connection, Table, delete, func, select, tuple_
 
 from dashboard.config import KeptDays
 from dashboard.history.database import upsert
+from dashboard.history.full_picture_cache import prune_full_pictures
 from dashboard.history.rollups import correct_sums
 from dashboard.history.state_log import prune_operations
+from dashboard.history.tables.alarms import alarm_changes
+from dashboard.history.tables.full_pictures import full_picture_of
+from dashboard.history.tables.learning import learning_marks
 from dashboard.history.tables.received import (
     alerts,
     conflicts,
@@ -30,6 +34,7 @@ from dashboard.history.tables.received import (
     meta,
     verdicts,
 )
+from dashboard.history.tables.reviews import alert_states, reviews
 from dashboard.history.tables.rollups import (
     alert_minutes,
     defect_minutes,
@@ -87,6 +92,9 @@ class Retention:
             removed += _prune(connection, table, "minute_ms", at_ms, kept.sums)
         oldest_ms = at_ms - kept.operations * MS_PER_DAY
         removed += prune_operations(connection, oldest_ms, PRUNE_CHUNK)
+        removed += _prune(connection, alarm_changes, "at_ms", at_ms, kept.operations)
+        oldest_ms = at_ms - image_days * MS_PER_DAY
+        removed += prune_full_pictures(connection, oldest_ms, PRUNE_CHUNK)
         if at_ms > self._clock_ms:
             self._clock_ms = at_ms
             connection.execute(upsert(meta), {"key": CLOCK, "value": str(at_ms)})
@@ -109,15 +117,19 @@ def _newest_ms(connection: Connection) -> int:
 
 
 def _prune_alerts(connection: Connection, oldest_ms: int) -> int:
-    old = select(alerts.c.n).where(alerts.c.received_ms < oldest_ms).limit(PRUNE_CHUNK)
+    old = select(alerts.c.n, alerts.c.id).where(alerts.c.received_ms < oldest_ms)
     # Locked: two collectors must not correct the sums for the same alert.
-    old = old.with_for_update(skip_locked=True)
-    cursors = connection.execute(old).scalars().all()
-    if cursors:
+    rows = connection.execute(
+        old.limit(PRUNE_CHUNK).with_for_update(skip_locked=True)
+    ).all()
+    if rows:
+        cursors, ids = [row.n for row in rows], [row.id for row in rows]
         correct_sums(connection, cursors)
-        for table in (detections, alerts):
+        for table in (reviews, learning_marks, full_picture_of):
+            connection.execute(delete(table).where(table.c.event_id.in_(ids)))
+        for table in (alert_states, detections, alerts):
             connection.execute(delete(table).where(table.c.n.in_(cursors)))
-    return len(cursors)
+    return len(rows)
 
 
 def _prune(

@@ -1,7 +1,8 @@
 """What people do with alerts: reviews and shelves. Append-only, except for the states.
 
-``reviews`` and ``shelves`` keep every entry. ``alert_states`` repeats the latest ones
-of each reviewed alert, for filters and joins; it is written in the same transaction.
+``reviews`` and ``shelves`` keep every entry; reviews go with their alert.
+``alert_states`` repeats the latest ones of each reviewed alert, for filters and joins;
+it is written in the same transaction.
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text

@@ -3,8 +3,17 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
+from dashboard.config import HistorySettings
+from dashboard.history.full_picture_cache import keep_full_picture
+from dashboard.history.learning import leave_out
 from dashboard.history.retention import SPEED_MAX
+from dashboard.history.reviews import Review, ReviewKind, add_review
+from dashboard.history.tables.alarms import alarm_changes
+from dashboard.history.tables.full_pictures import full_picture_of, full_pictures
+from dashboard.history.tables.learning import learning_marks
+from dashboard.history.tables.reviews import alert_states, reviews
 from dashboard.messages import Alert, PartVerdict
 from models.topics import StationTopics
 from tests.simulators.station import alert_event
@@ -71,6 +80,34 @@ def test_clock_of_an_older_version_is_that_of_its_newest_row(file: HistoryFile) 
     file.restart()
     assert file.prune(NOW_MS + 2 * YEAR_MS, 0, keep_days=300, keep_images_days=300) == 1
     assert [each["seq"] for each in file.history.alerts(10)] == [2]
+
+
+def test_what_people_did_with_an_alert_goes_with_it(file: HistoryFile) -> None:
+    opened(file)
+    new_ms = NOW_MS + 200 * DAY_MS
+    for seq, at_ms in ((1, NOW_MS), (2, new_ms)):
+        file.record(each := alert(seq, at_ms))
+        event_id = each.event.id
+        limits = {"at_ms": new_ms, "most_bytes": 1 << 20, "keep_days": 999}
+        change = {"alarm_id": 1, "at_ms": at_ms, "change": "raised", "user": ""}
+        comment = Review(ReviewKind.COMMENT, text="seen")
+        with file.database.write() as connection:
+            add_review(connection, "ada", [event_id], comment, at_ms=at_ms)
+            leave_out(connection, [event_id], "ada")
+            keep_full_picture(connection, event_id, event_id.encode(), **limits)
+            connection.execute(alarm_changes.insert().values(**change))
+    then_ms = NOW_MS + (KEEP_DAYS + 1) * DAY_MS
+    settings = HistorySettings(keep_days=KEEP_DAYS, keep_images_days=KEEP_DAYS)
+    file.store.prune(then_ms, YEAR_MS, settings.kept_days())
+    with file.database.read() as connection:
+        for table in (reviews, alert_states, learning_marks, full_picture_of):
+            ids = connection.execute(select(table.c.event_id)).scalars().all()
+            assert ids == [event_id], table.name
+        for other in (full_pictures, alarm_changes):
+            assert len(connection.execute(select(other)).all()) == 1, other.name
+    file.store.prune(new_ms + YEAR_MS + DAY_MS, YEAR_MS, settings.kept_days())
+    with file.database.read() as connection:
+        assert connection.execute(select(full_pictures)).all() == []
 
 
 def test_nights_and_weekends_are_caught_up(file: HistoryFile) -> None:
