@@ -37,6 +37,7 @@ from models.mqtt_session import (
     ReceivedMessage,
     open_session,
 )
+from models.package import open_package
 from models.shown_text import on_one_line, without_login
 from models.slot_files import SlotFolder
 from models.strict_json import parse_json
@@ -48,6 +49,8 @@ RECONNECT_FIRST_S, RECONNECT_MAX_S = 0.5, 30.0
 # A release that cannot be reached is tried again after these pauses.
 FETCH_FIRST_S, FETCH_MAX_S = 5.0, 600.0
 STOP_S = 5.0
+VERIFY_S = 3600.0  # between two looks at the files of the model in force
+DAMAGED = "the package in force is damaged, it is installed again"
 logger = logging.getLogger(__name__)
 
 
@@ -80,7 +83,7 @@ class ModelPull:
         self._desired: DesiredModel | None = None
         self._request_id = ""
         self._is_done = True  # with the desired model
-        self._due_s = 0.0
+        self._due_s = self._verify_s = 0.0
         self._pauses = Backoff(FETCH_FIRST_S, FETCH_MAX_S, random.random)
         self._report = self._new_report(PullState.IDLE)
         self._is_report_due = True
@@ -108,13 +111,22 @@ class ModelPull:
     def queue(self, agent: Agent) -> None:
         """Put the desired model into the inbox, if it is not in force."""
         with self._lock:
-            desired = self._desired
-            if desired is None or self._is_done or time.monotonic() < self._due_s:
+            desired, now_s = self._desired, time.monotonic()
+            if desired is None or now_s < self._due_s:
                 return
-            self._is_done = True
-            if self._slot.package_of(self._slot.current) == desired.sha256:
-                self._set_report(PullState.IN_FORCE)
+            is_current = self._slot.package_of(self._slot.current) == desired.sha256
+            was_in_force = self._report.state is PullState.IN_FORCE
+            # What a person has put in force since then stays.
+            is_due = was_in_force and is_current and now_s >= self._verify_s
+            if self._is_done and not is_due:
                 return
+            self._is_done, reason = True, ""
+            if is_current:
+                self._verify_s = now_s + VERIFY_S
+                if not self._is_damaged(desired.sha256):
+                    self._set_report(PullState.IN_FORCE)
+                    return
+                reason = DAMAGED
             request = FlashRequest(
                 id=f"pull-{desired.sha256[:16]}-{time.time_ns():x}",
                 package_sha256=desired.sha256,
@@ -123,8 +135,16 @@ class ModelPull:
                 source=desired.url,
             )
             self._request_id = request.id
-            self._set_report(PullState.INSTALLING)
+            self._set_report(PullState.INSTALLING, reason)
         agent.inbox.add(request)
+
+    def _is_damaged(self, sha256: str) -> bool:
+        try:
+            open_package(self._slot.store / sha256, sha256=sha256)
+        except (OSError, PackageError) as exc:
+            logger.warning("model_in_force_damaged sha256=%s why=%s", sha256, exc)
+            return True
+        return False
 
     def note(self, request: FlashRequest, result: ResultLine) -> None:
         """Report the result of an entry; also of one that came another way."""

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 STOP_LIMIT_S = 5.0
 NO_REFUSAL = ("", 0)
+RETRY_S = 300.0  # a refused package may have been repaired, or the machine has room
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class ModelWatcher:
         self._slot = SlotFolder(settings.slot)
         self._candidate: TrialCandidate | None = None  # of the last order
         # Package, and modification time of the proofs: a new proof is tried again.
-        self._refused = NO_REFUSAL
+        self._refused, self._refused_s = NO_REFUSAL, 0.0
         self._loaded: queue.SimpleQueue[LoadedModel] = queue.SimpleQueue()
         self._candidates: queue.SimpleQueue[TrialCandidate] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -196,7 +198,8 @@ class ModelWatcher:
             return
         proofs = self._slot.proof
         proofs_changed_ns = proofs.stat().st_mtime_ns if proofs.exists() else 0
-        if (wanted, proofs_changed_ns) == self._refused:
+        is_refused = (wanted, proofs_changed_ns) == self._refused
+        if is_refused and time.monotonic() < self._refused_s + RETRY_S:
             return
         try:
             threads = self._settings.threads
@@ -206,6 +209,7 @@ class ModelWatcher:
         except GraftlineError as error:
             self.fault = f"model {wanted[:12]} refused"
             self._refused = (wanted, proofs_changed_ns)
+            self._refused_s = time.monotonic()
             # Without a traceback: an expected failure, its text is complete.
             logger.error("model_refused sha256=%s reason=%s", wanted[:12], error)  # noqa: TRY400
             return

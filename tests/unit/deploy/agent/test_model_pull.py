@@ -1,12 +1,13 @@
 """Orders of MQTT and the answers to them, without a broker."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from deploy.agent.config import AgentStation, PullSettings
-from deploy.agent.model_pull import ModelPull, PullPlan
+from deploy.agent.model_pull import VERIFY_S, ModelPull, PullPlan
 from deploy.agent.step_log import failure_line, success_line
 from deploy.trust.refusals import SourceUnavailableError
 from models.broker import BrokerLogin
@@ -77,6 +78,48 @@ def test_model_that_is_in_force_is_only_reported(
     assert report.state is PullState.IN_FORCE
     assert report.model is not None
     assert report.model.sha256 == builds[0].sha256
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_damaged_model_in_force_is_installed_again(
+    pull: ModelPull,
+    agent_pc: AgentPc,
+    builds: list[Package],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_known: bool,
+) -> None:
+    agent_pc.flash(builds[0])
+    if is_known:  # it was whole when it was ordered
+        pull.receive(desired(builds[0]))
+        assert queued(pull, agent_pc) is None
+        later_s = time.monotonic() + VERIFY_S
+        monkeypatch.setattr("time.monotonic", lambda: later_s)
+    stored = agent_pc.slot.store / builds[0].sha256
+    name = next(iter(builds[0].manifest.files))
+    (stored / name).chmod(0o644)
+    (stored / name).write_bytes(b"damaged")
+    pull.receive(desired(builds[0]))
+    request = queued(pull, agent_pc)
+    assert request is not None
+    assert request.package_sha256 == builds[0].sha256
+    assert pull.report.state is PullState.INSTALLING
+    assert "damaged" in pull.report.reason
+
+
+def test_model_that_a_person_put_in_force_later_stays(
+    pull: ModelPull,
+    agent_pc: AgentPc,
+    builds: list[Package],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent_pc.flash(builds[0])
+    pull.receive(desired(builds[0]))
+    assert queued(pull, agent_pc) is None
+    agent_pc.flash(builds[1])
+    later_s = time.monotonic() + VERIFY_S
+    monkeypatch.setattr("time.monotonic", lambda: later_s)
+    assert queued(pull, agent_pc) is None
 
 
 def test_result_is_reported(

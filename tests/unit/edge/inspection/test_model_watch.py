@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config.station import ModelSettings
+from edge.inspection import model_watch
 from edge.inspection.model_watch import ModelWatcher, TrialCandidate
 from models.manifest import VariantName
 from models.package import Package
@@ -164,6 +165,24 @@ def test_package_that_was_rolled_back_is_forgotten(slot: Slot) -> None:
     fresh = watcher.take()
     assert fresh is not None
     assert fresh.in_force.build == 2
+
+
+def test_refused_package_is_tried_again_after_some_minutes(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = slot.watcher()
+    stored = slot.folder.store / slot.second.sha256
+    stored.rename(stored.with_name("gone"))
+    point_current_at(slot.folder, slot.second.sha256)
+    watcher._check()  # noqa: SLF001
+    assert watcher.fault
+    stored.with_name("gone").rename(stored)  # repaired; its proof did not change
+    watcher._check()  # noqa: SLF001
+    assert watcher.take() is None
+    monkeypatch.setattr(model_watch, "RETRY_S", 0.0)
+    watcher._check()  # noqa: SLF001
+    assert watcher.take() is not None
+    assert watcher.fault == ""
 
 
 @pytest.mark.fault(55)
