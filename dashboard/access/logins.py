@@ -35,6 +35,7 @@ from dashboard.access.sessions import (
     end_sessions_of,
     find_session,
     note_session_use,
+    sessions_of,
     start_session,
 )
 from dashboard.access.tokens import (
@@ -311,9 +312,15 @@ class Logins:
             self._note_refusal(attempt, client)
             return LoginResult()
         new_hash, at_ms = self.passwords.hash(new), self._now_ms()
+        owner, expires_ms = Owner(user_id=account.id), at_ms + LONGEST_MS
         with self._database.write() as connection:
+            now = find_user(connection, name)
+            if now is None or (now.id, now.password) != (account.id, account.password):
+                return LoginResult()  # removed, or another password since the check
+            open_sessions = sessions_of(connection, owner, at_ms)
+            if identity.session not in {each.digest for each in open_sessions}:
+                return LoginResult()  # logged out since the check
             set_password(connection, name, name, new_hash)
-            owner, expires_ms = Owner(user_id=account.id), at_ms + LONGEST_MS
             return LoginResult(
                 start_session(connection, owner, client, at_ms, expires_ms)
             )

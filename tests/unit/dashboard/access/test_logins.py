@@ -13,7 +13,7 @@ from dashboard.access.logins import Credentials, require_users
 from dashboard.access.passwords import Passwords, TooManyLoginsError
 from dashboard.access.roles import Role
 from dashboard.access.secrets import csrf_token, digest_of
-from dashboard.access.sessions import LONGEST_MS, PER_OWNER_MAX
+from dashboard.access.sessions import LONGEST_MS, PER_OWNER_MAX, end_session
 from dashboard.access.tokens import TokenKind, add_token, remove_token
 from dashboard.config import DashboardSettings, ServerSettings
 from dashboard.history.tables.accounts import sessions, tokens
@@ -529,3 +529,25 @@ def test_header_without_a_token_is_somebody_unknown(
 def test_strangers_see_only_whether_the_collector_is_well(plant: SimSite) -> None:
     assert get(plant.bare_app, "/healthz").json == {"status": "ok"}
     assert "broker" in logged_in(plant, "vera").read("/healthz").json
+
+
+@pytest.mark.parametrize("between", ["reset", "logout"])
+def test_password_that_was_reset_in_between_is_not_replaced(
+    plant: SimSite, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    browser, real = logged_in(plant, "vera"), plant.logins.passwords.hash
+
+    def slow_hash(password: str) -> str:
+        with plant.database.write() as connection:
+            if between == "reset":
+                users.set_password(connection, "ann", "vera", real("reset by an admin"))
+            else:
+                end_session(connection, digest_of(browser.session))
+        return real(password)
+
+    monkeypatch.setattr(plant.logins.passwords, "hash", slow_hash)
+    body = {"old": PASSWORD, "new": NEW_PASSWORD}
+    assert browser.post("/api/account/password", body).status != 200
+    monkeypatch.undo()
+    kept = "reset by an admin" if between == "reset" else PASSWORD
+    assert SimBrowser(plant.bare_app).log_in("vera", kept).status == 200
