@@ -21,6 +21,7 @@ from models.topics import StationTopics, parse_topic
 WAITING_MAX = 200  # of messages, and of replies: beyond, a page gets a refusal at once
 REPLY_MAX_BYTES = 256 * 1024  # a reply with a picture of 128 kB in base64
 NO_BROKER = "there is no connection to the broker"
+ANSWER_UNKNOWN = "the broker may have the message"
 CROWDED = "too many messages wait for the broker"
 logger = logging.getLogger(__name__)
 
@@ -118,14 +119,19 @@ class Outgoing:
         """Note that there is none, and answer everything that waits."""
         with self._lock:
             self._closed_reason = f"{NO_BROKER}: {reason}" if reason else NO_BROKER
-            waiting = [*self._in_flight.values(), *self._queue]
+            reason = self._closed_reason
+            sent, unsent = [*self._in_flight.values()], [*self._queue]
             self._in_flight.clear()
             self._queue.clear()
-        for message in waiting:
-            _resolve(message.answer, self._closed_reason)
+        for message in sent:
+            _resolve(message.answer, f"{reason}; {ANSWER_UNKNOWN}")
+        for message in unsent:
+            _resolve(message.answer, reason)
 
     def send(self, publish: Publish) -> None:
-        """Send what waits.
+        """Send what waits, without messages whose answer was cancelled.
+
+        An answer cannot be cancelled once its message is sent.
 
         Args:
             publish: Takes topic, payload and retain; returns the packet id.
@@ -135,6 +141,9 @@ class Outgoing:
                 if not self._queue:
                     return
                 message = self._queue[0]
+                if not _is_wanted(message.answer):
+                    self._queue.popleft()
+                    continue
                 mid = publish(message.topic, message.payload, message.retain)
                 self._in_flight[mid] = self._queue.popleft()
 
@@ -186,8 +195,13 @@ def read_reply(topic: str, payload: bytes) -> CommandReply | None:
 
 def _resolve(future: "Future[AnyResult]", result: AnyResult) -> None:
     """Give a result to a page that may have stopped waiting."""
-    if future.set_running_or_notify_cancel():
+    if _is_wanted(future):
         future.set_result(result)
+
+
+def _is_wanted(future: "Future[AnyResult]") -> bool:
+    """Return whether an answer is still waited for; then it cannot be cancelled."""
+    return future.running() or future.set_running_or_notify_cancel()
 
 
 def _fail(future: "Future[CommandReply]", error: Exception) -> None:

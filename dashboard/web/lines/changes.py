@@ -18,7 +18,7 @@ from dashboard.history.maintenance import end_maintenance, start_maintenance
 from dashboard.history.model_orders import note_order, order_of
 from dashboard.history.queries import Json
 from dashboard.history.settings import add_version, current_version
-from dashboard.outgoing import NotSentError
+from dashboard.outgoing import ANSWER_UNKNOWN, NotSentError
 from dashboard.plant_settings import PlantSettings
 from dashboard.status import now_ms
 from dashboard.web.api import as_json
@@ -70,40 +70,45 @@ class LineChanges:
         self, request: Request, topics: StationTopics, desired: DesiredModel | None
     ) -> Response:
         user = _user(request)
-        before = await run_in_threadpool(self._keep_order, topics, user, desired)
+        orders = await run_in_threadpool(self._keep_order, topics, user, desired)
         payload = desired.model_dump_json().encode() if desired else b""
         refusal = await self._send(topics.desired_model, payload)
         if refusal:
-            await run_in_threadpool(self._undo_order, topics, user, before, refusal)
+            await run_in_threadpool(self._note_refusal, topics, user, orders, refusal)
             raise HTTPException(502, refusal)
         return as_json({"done": True})
 
     def _keep_order(
         self, topics: StationTopics, user: str, desired: DesiredModel | None
-    ) -> DesiredModel | None:
-        """Store an order before it is sent; return the order before it."""
+    ) -> tuple[DesiredModel | None, Json | None]:
+        """Store an order before it is sent; return the one before it, and its row."""
         with self._site.database.write() as connection:
             before = order_of(connection, _place(topics))
             note_order(connection, topics, now_ms(), user, desired)
+            mine = order_of(connection, _place(topics))
             details = desired.model_dump(mode="json") if desired else {}
             action = "model.desire" if desired else "model.take-back"
             audit.append(connection, user, action, _name(topics), details)
         if not before or not before["sha256"]:
-            return None
+            return None, mine
         fields = ("name", "build", "sha256", "url")
-        return DesiredModel(**{name: before[name] for name in fields})
+        return DesiredModel(**{name: before[name] for name in fields}), mine
 
-    def _undo_order(
+    def _note_refusal(
         self,
         topics: StationTopics,
         user: str,
-        before: DesiredModel | None,
+        orders: tuple[DesiredModel | None, Json | None],
         reason: str,
     ) -> None:
+        """Undo an order that was not sent, unless there is a newer one."""
+        before, mine = orders
+        is_unknown = ANSWER_UNKNOWN in reason
+        action = "model.answer-unknown" if is_unknown else "model.not-sent"
         with self._site.database.write() as connection:
-            note_order(connection, topics, now_ms(), user, before)
-            details = {"reason": reason}
-            audit.append(connection, user, "model.not-sent", _name(topics), details)
+            if not is_unknown and order_of(connection, _place(topics)) == mine:
+                note_order(connection, topics, now_ms(), user, before)
+            audit.append(connection, user, action, _name(topics), {"reason": reason})
 
     @needs(Role.OPERATOR)
     async def start_maintenance(self, request: Request) -> Response:
@@ -269,12 +274,19 @@ class LineChanges:
         raise HTTPException(404, "no such station")
 
     async def _send(self, topic: str, payload: bytes, *, retain: bool = True) -> str:
-        """Send a message; return why the broker does not have it."""
+        """Send a message; return why the broker does not have it.
+
+        After the limit it is not sent any more, or ``ANSWER_UNKNOWN`` is in the reason.
+        """
         answer = self._site.outgoing.publish(topic, payload, retain=retain)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(answer), BROKER_LIMIT_S)
         except TimeoutError:
-            return "the broker did not answer"
+            if answer.cancel():
+                return "the broker did not answer"
+            if answer.done():
+                return answer.result()
+            return f"the broker did not answer; {ANSWER_UNKNOWN}"
 
 
 def topics_of(request: Request) -> StationTopics:

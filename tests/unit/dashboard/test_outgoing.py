@@ -138,3 +138,14 @@ def test_what_is_no_reply_answers_nothing(
     session.turn()
     session.outgoing.note_reply(topic, payload)
     assert not asked.done()
+
+
+def test_message_whose_answer_was_cancelled_is_not_sent(session: Session) -> None:
+    session.open()
+    answers = [session.outgoing.publish(each, b"") for each in "abc"]
+    answers[1].cancel()
+    session.turn()
+    assert [topic for topic, _, _ in session.sent] == ["a", "c"]
+    assert not answers[0].cancel()  # it is on its way
+    session.outgoing.note_answer(1, "")
+    assert answers[0].result(0) == ""

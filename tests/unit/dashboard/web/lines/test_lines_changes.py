@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dashboard.history.maintenance import is_quiet, quiet_cameras
+from dashboard.history.model_orders import note_order
 from dashboard.history.settings import read_settings
 from dashboard.history.tables.audit import entries
 from dashboard.history.tables.received import cameras, stations
@@ -110,6 +111,42 @@ def test_order_without_a_broker_is_refused_with_the_reason(floor: Floor) -> None
     assert answer.status == 502
     assert "no connection to the broker" in answer.json["error"]
     assert shown(floor)["desired_state"] == ""
+
+
+@pytest.mark.parametrize("is_on_its_way", [True, False])
+def test_order_without_an_answer_is_undone_only_if_it_cannot_be_sent(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, is_on_its_way: bool
+) -> None:
+    sent: list[str] = []
+
+    def send(topic: str, _payload: bytes, _retain: bool) -> int:
+        sent.append(topic)
+        return len(sent)
+
+    outgoing = floor.site.outgoing
+    outgoing.open((lambda: outgoing.send(send)) if is_on_its_way else lambda: None)
+    monkeypatch.setattr(line_changes, "BROKER_LIMIT_S", 0.05)
+    assert post(floor, "desired", DESIRED).status == 502
+    outgoing.send(send)
+    assert len(sent) == int(is_on_its_way)
+    assert shown(floor)["desired_state"] == ("waiting" if is_on_its_way else "")
+    action = "model.answer-unknown" if is_on_its_way else "model.not-sent"
+    assert [each for each, _ in audited(floor.site)][-1] == action
+
+
+def test_order_that_is_not_sent_leaves_a_newer_one(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = DesiredModel.model_validate({**DESIRED, "build": 11})
+
+    def order_of_another() -> None:
+        with floor.site.database.write() as connection:
+            note_order(connection, PRESS, now_ms(), "eve", newer)
+
+    floor.site.outgoing.open(order_of_another)
+    monkeypatch.setattr(line_changes, "BROKER_LIMIT_S", 0.05)
+    assert post(floor, "desired", DESIRED).status == 502
+    assert shown(floor)["desired"]["build"] == 11
 
 
 @pytest.mark.parametrize(
