@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, select
 
+from dashboard.history.database import Database
 from dashboard.history.tables.audit import entries
 
 PAGE_ROWS: Final = 100
@@ -63,12 +64,23 @@ def find_entries(
     return [_entry(row) for row in rows.mappings()]
 
 
-def all_entries(connection: Connection, wanted: TrailFilter) -> Iterator[TrailEntry]:
-    """Yield all entries, oldest first; a few are held at a time."""
+def all_entries(database: Database, wanted: TrailFilter) -> Iterator[TrailEntry]:
+    """Yield all entries, oldest first; a few are held at a time.
+
+    No transaction is open while an entry is used: a slow client must not hold one.
+    """
     found = select(entries).where(*_conditions(wanted)).order_by(entries.c.n)
-    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(found)
-    for row in rows.mappings():
-        yield _entry(row)
+    after = 0
+    while True:
+        with database.read() as connection:
+            rows = connection.execute(
+                found.where(entries.c.n > after).limit(ROWS_AT_ONCE)
+            )
+            page = [_entry(row) for row in rows.mappings()]
+        if not page:
+            return
+        yield from page
+        after = page[-1].n
 
 
 def known_actions(connection: Connection) -> list[str]:

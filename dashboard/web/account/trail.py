@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard.access.roles import Role
@@ -24,6 +24,7 @@ from dashboard.messages import INTEGER_MAX
 from dashboard.plant_time import YEARS, Span
 from dashboard.web.account.times import NOTHING, ShownTimes
 from dashboard.web.api import as_json, query_number
+from dashboard.web.chunk_stream import ChunkStream
 from dashboard.web.csv_export import csv_chunks
 from dashboard.web.permissions import needs
 from dashboard.web.site import Site
@@ -86,7 +87,7 @@ class TrailRoutes:
         """``GET /audit.csv``: all entries that fit the filters, oldest first."""
         times = ShownTimes(self._database)
         wanted = _filter_of(request, times)
-        return StreamingResponse(
+        return ChunkStream(
             csv_chunks(COLUMNS, self._rows(wanted, times)),
             media_type="text/csv; charset=utf-8",
             headers={
@@ -107,11 +108,10 @@ class TrailRoutes:
     def _rows(
         self, wanted: TrailFilter, times: ShownTimes
     ) -> Iterator[tuple[object, ...]]:
-        with self._database.read() as connection:
-            for each in all_entries(connection, wanted):
-                at = times.iso(each.at_ms)
-                texts = (each.user, each.action, each.subject, each.details)
-                yield (each.n, at, *texts, each.digest)
+        for each in all_entries(self._database, wanted):
+            at = times.iso(each.at_ms)
+            texts = (each.user, each.action, each.subject, each.details)
+            yield (each.n, at, *texts, each.digest)
 
 
 def _values_of(request: Request) -> dict[str, str]:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from dashboard.access.roles import Role
 from dashboard.history.alert_choices import choices_of
@@ -31,6 +31,7 @@ from dashboard.status import now_ms
 from dashboard.web.alerts.listing import CSV_COLUMNS, Listing, csv_row
 from dashboard.web.alerts.urls import ListUrl, key_text, read_key, read_list_url
 from dashboard.web.api import as_json
+from dashboard.web.chunk_stream import ChunkStream
 from dashboard.web.csv_export import csv_chunks
 from dashboard.web.language import Language, language_of
 from dashboard.web.permissions import needs, user_of
@@ -165,7 +166,7 @@ class AlertPages:
             "content-disposition": 'attachment; filename="alerts.csv"',
             "cache-control": "no-store",
         }
-        return StreamingResponse(chunks, media_type="text/csv", headers=headers)
+        return ChunkStream(chunks, "text/csv", headers)
 
     @needs(Role.VIEWER)
     def list_json(self, request: Request) -> Response:

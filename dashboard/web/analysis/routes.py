@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard.access.roles import Role
@@ -44,6 +44,7 @@ from dashboard.web.analysis.report_view import report_values
 from dashboard.web.analysis.reports import find_shift, neighbours, shift_figures
 from dashboard.web.analysis.urls import ChartUrl, read_chart_url
 from dashboard.web.analysis.view import View
+from dashboard.web.chunk_stream import ChunkStream
 from dashboard.web.csv_export import csv_chunks
 from dashboard.web.language import language_of
 from dashboard.web.permissions import needs, user_of
@@ -241,4 +242,4 @@ def _download(
         "content-disposition": f'attachment; filename="{name}"',
         "cache-control": "no-store",
     }
-    return StreamingResponse(chunks, media_type=media_type, headers=headers)
+    return ChunkStream(chunks, media_type, headers)

@@ -7,7 +7,6 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from dashboard.access import audit
@@ -35,6 +34,7 @@ from dashboard.messages import EVENT_ID, INTEGER_MAX, TEXT_MAX_CHARS
 from dashboard.plant_time import PlantTime
 from dashboard.status import now_ms
 from dashboard.web.api import as_json
+from dashboard.web.chunk_stream import ChunkStream
 from dashboard.web.language import language_of
 from dashboard.web.learning.export import (
     PHOTOS_MAX,
@@ -159,8 +159,7 @@ class Learning:
             "content-disposition": f'attachment; filename="{file}"',
             "cache-control": "private, no-store",
         }
-        content = chain([first], chunks)
-        return StreamingResponse(content, media_type="application/zip", headers=headers)
+        return ChunkStream(chunks, "application/zip", headers, first=first)
 
     def _filter(self, request: Request) -> tuple[LearningFilter, list[tuple[str, str]]]:
         """Return the filter of a URL, and the query that it is made of.

@@ -9,6 +9,7 @@ import pytest
 from dashboard.access import audit
 from dashboard.access.roles import Role
 from dashboard.access.tokens import TokenKind, add_token
+from dashboard.history import audit_trail
 from dashboard.web.language import languages
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.browser import PASSWORD, SimBrowser, add_users, logged_in
@@ -328,3 +329,17 @@ def test_trail_as_csv_runs_no_formula(plant: SimSite) -> None:
     assert rows[1][2:5] == ["'=1+1", "'@sum", "'-2\n+3"]
     assert rows[1][5] == '{"x": "ü"}'
     assert answer.headers["content-disposition"] == 'attachment; filename="audit.csv"'
+
+
+def test_export_of_the_trail_holds_no_transaction(
+    plant: SimSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_trail, "ROWS_AT_ONCE", 2)
+    found = audit_trail.all_entries(plant.database, audit_trail.TrailFilter())
+    numbers = [next(found).n]
+    with plant.database.write() as connection:
+        audit.append(connection, "ann", "meanwhile", "x", {})
+    rest = list(found)  # in the state of now, not in that of the first entry
+    numbers += [each.n for each in rest]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert rest[-1].action == "meanwhile"
