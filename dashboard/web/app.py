@@ -129,7 +129,9 @@ async def _answer_refusal(
         return await run_in_threadpool(
             renderer.page, request, template, status_code=status, status=status
         )
-    return as_json({"error": detail}, status)
+    answer = as_json({"error": detail}, status)
+    answer.headers.update((exc.headers or {}) if isinstance(exc, HTTPException) else {})
+    return answer
 
 
 async def _answer_not_accepted(_request: Request, exc: Exception) -> Response:

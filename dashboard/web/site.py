@@ -1,5 +1,6 @@
 """What the areas of the pages share, and how a request's body is read."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ from dashboard.web.event_stream import Hub
 from dashboard.web.rendering import Renderer
 
 BODY_MAX_BYTES = 64 * 1024
+BODY_LIMIT_S = 20.0  # from the head of a request to the end of its body
+CLOSE = {"connection": "close"}  # the rest of a body is not waited for
 AnyBody = TypeVar("AnyBody", bound=BaseModel)
 
 
@@ -45,13 +48,19 @@ async def read_body(request: Request, layout: type[AnyBody]) -> AnyBody:
     """Return the JSON body of a request.
 
     Raises:
-        HTTPException: 413 = larger than ``BODY_MAX_BYTES``, 400 = it does not fit.
+        HTTPException: 413 = larger than ``BODY_MAX_BYTES``, 408 = it does not end
+            within ``BODY_LIMIT_S``, 400 = it does not fit.
     """
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_MAX_BYTES:
-            raise HTTPException(413, f"more than {BODY_MAX_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_MAX_BYTES:
+                    raise HTTPException(413, f"more than {BODY_MAX_BYTES} bytes", CLOSE)
+    except TimeoutError as exc:
+        detail = f"the body did not end within {BODY_LIMIT_S:.0f} s"
+        raise HTTPException(408, detail, CLOSE) from exc
     try:
         return layout.model_validate_json(body)
     except ValidationError as exc:
