@@ -4,6 +4,7 @@ A page may load nothing from other hosts and run no inline script
 (Content-Security-Policy).
 """
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -29,14 +30,17 @@ from dashboard.web.api import Api, as_json
 from dashboard.web.identify import Identify, wants_page
 from dashboard.web.learning.routes import routes as learning_routes
 from dashboard.web.lines.routes import routes as lines_routes
+from dashboard.web.permissions import user_of
 from dashboard.web.programs.routes import Programs
 from dashboard.web.rendering import Renderer
 from dashboard.web.site import Site
 from dashboard.web.wall.routes import routes as wall_routes
 from models.errors import ConfigError
 from models.http_hosts import is_served
+from models.shown_text import on_one_line
 
 BUSY_WAIT_S = 5
+logger = logging.getLogger(__name__)
 STATIC = Path(__file__).parent / "static"
 SAFE_HEADERS = {
     "content-security-policy": "default-src 'self'; base-uri 'none';"
@@ -145,6 +149,12 @@ async def _answer_busy(_request: Request, _exc: Exception) -> Response:
     return answer
 
 
-async def _answer_unreadable(_request: Request, exc: Exception) -> Response:
+async def _answer_unreadable(request: Request, exc: Exception) -> Response:
+    """Answer with the reason; somebody unknown does not see it."""
+    detail = "the history cannot be read now"
     reason = reason_of(exc) if isinstance(exc, SQLAlchemyError) else ""
-    return as_json({"error": f"the history cannot be read now: {reason}"}, 503)
+    if user_of(request) is None:
+        logger.warning("history_unreadable reason=%s", on_one_line(reason))
+    else:
+        detail = f"{detail}: {reason}"
+    return as_json({"error": detail}, 503)

@@ -7,6 +7,7 @@ header needs none: no browser adds it.
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dashboard.access.logins import Credentials, Identity, Logins
 from dashboard.access.sessions import LONGEST_KIOSK_MS, Client
 from dashboard.config import ServerSettings
+from dashboard.history.database import reason_of
 from dashboard.web.connections import client_of
 from dashboard.web.permissions import (
     IDENTITY,
@@ -35,6 +37,7 @@ SAME_SITE: Final = ("same-origin", "none")
 CHECK_EVERY_S: Final = 15.0  # whether who reads live events may still do so
 NEXT_MAX_CHARS: Final = 2000
 HEAD_START: Final = "Bearer "
+logger = logging.getLogger(__name__)
 
 
 class Identify:
@@ -56,8 +59,10 @@ class Identify:
         except SQLAlchemyError as exc:
             identity, answer = None, None
             if not is_public(scope["path"]):
-                detail = f"the history cannot be read now: {exc}"
-                answer = _refusal(503, detail)
+                # Who asks is not known: the reason is for the log only.
+                reason = on_one_line(reason_of(exc))
+                logger.warning("history_unreadable reason=%s", reason)
+                answer = _refusal(503, "the history cannot be read now")
         scope[IDENTITY] = identity
         answer = answer or _refuse(request, identity)
         if answer is not None:

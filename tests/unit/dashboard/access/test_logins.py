@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from dashboard.access import users
 from dashboard.access.backoff import FREE_BY_ADDRESS, FREE_BY_NAME
@@ -529,6 +530,24 @@ def test_header_without_a_token_is_somebody_unknown(
 def test_strangers_see_only_whether_the_collector_is_well(plant: SimSite) -> None:
     assert get(plant.bare_app, "/healthz").json == {"status": "ok"}
     assert "broker" in logged_in(plant, "vera").read("/healthz").json
+
+
+@pytest.mark.parametrize("path", ["/healthz", PAGE])
+def test_strangers_see_no_reason_why_the_history_is_unreadable(
+    plant: SimSite,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("SELECT secret", {"a": "b"}, OSError("/srv/history.db"))
+
+    monkeypatch.setattr(plant.file.history, "newest", fail)
+    monkeypatch.setattr(plant.logins, "identify", fail)
+    answer = get(plant.bare_app, path)
+    assert answer.status == 503
+    assert answer.json == {"error": "the history cannot be read now"}
+    assert "/srv/history.db" in caplog.text
 
 
 @pytest.mark.parametrize("between", ["reset", "logout"])
