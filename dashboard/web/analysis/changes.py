@@ -1,6 +1,7 @@
 """What people write on the pages of charts: notes for the next shift, rechecks."""
 
 from datetime import date
+from typing import Annotated
 
 from pydantic import BaseModel, Field, model_validator
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,7 @@ from dashboard.history.rechecks import (
     add_recheck,
 )
 from dashboard.history.settings import read_settings
-from dashboard.plant_time import PlantTime
+from dashboard.plant_time import YEARS, PlantTime
 from dashboard.statistics.rates import Rate
 from dashboard.status import now_ms
 from dashboard.web.analysis.reports import find_shift
@@ -28,13 +29,14 @@ from dashboard.web.site import Site, read_body
 from models.topics import NAME_PATTERN
 
 SHIFT_MAX_CHARS = 60
+DAYS = Field(ge=date(YEARS[0], 1, 1), le=date(YEARS[-1], 12, 31))
 OPTIONAL_NAME = rf"^$|{NAME_PATTERN}"
 
 
 class NoteBody(BaseModel):
     """A note for the next shift."""
 
-    date: date
+    date: Annotated[date, DAYS]
     shift: str = Field(max_length=SHIFT_MAX_CHARS)
     line: str = Field(default="", pattern=OPTIONAL_NAME)
     text: str = Field(max_length=NOTE_MAX_CHARS)

@@ -17,7 +17,7 @@ from dashboard.access.roles import Role
 from dashboard.history.alert_choices import choices_of
 from dashboard.history.model_spans import in_force, model_spans
 from dashboard.history.settings import read_settings
-from dashboard.plant_time import SPAN_WORDS, ShiftSpan
+from dashboard.plant_time import SPAN_WORDS, YEARS, ShiftSpan
 from dashboard.statistics.run_rules import Rule
 from dashboard.status import now_ms
 from dashboard.web.analysis.changes import Changes
@@ -222,9 +222,11 @@ def _asked_shift(request: Request, reading: _Reading) -> ShiftSpan:
         return now or plant.last_shift_before(reading.now_ms)
     try:
         day = date.fromisoformat(asked.get("date", ""))
-        found = find_shift(plant, day, asked.get("shift", plant.shifts[0].name))
-    except (ValueError, OverflowError) as exc:
+    except ValueError as exc:
         raise HTTPException(400, "date must be a day such as 2026-11-30") from exc
+    if day.year not in YEARS:
+        raise HTTPException(400, f"date must be from {YEARS[0]} to {YEARS[-1]}")
+    found = find_shift(plant, day, asked.get("shift", plant.shifts[0].name))
     if found is None:
         raise HTTPException(404, "no such shift")
     return found

@@ -33,7 +33,7 @@ from dashboard.history.settings import read_settings
 from dashboard.messages import EVENT_ID, INTEGER_MAX, TEXT_MAX_CHARS
 from dashboard.plant_time import PlantTime
 from dashboard.status import now_ms
-from dashboard.web.api import as_json
+from dashboard.web.api import as_json, query_number
 from dashboard.web.chunk_stream import ChunkStream
 from dashboard.web.language import language_of
 from dashboard.web.learning.export import (
@@ -208,12 +208,9 @@ def routes(site: Site) -> list[BaseRoute]:
 
 
 def _cursor(request: Request) -> int | None:
-    text = request.query_params.get("before", "")
-    if not text:
+    if not request.query_params.get("before"):
         return None
-    if not (text.isascii() and text.isdigit()) or int(text[:20]) > INTEGER_MAX:
-        raise HTTPException(400, "before: a whole number")
-    return int(text)
+    return query_number(request, "before", 0, 0, INTEGER_MAX)
 
 
 def _is_name(text: str) -> bool:

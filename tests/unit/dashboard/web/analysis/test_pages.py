@@ -300,3 +300,22 @@ def test_report_links_to_its_neighbours(site: SimSite) -> None:
     this = report(site, f"date={today.isoformat()}&shift=day")
     tomorrow = (today + timedelta(days=1)).isoformat()
     assert f"date={tomorrow}" not in this
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "0001-01-02", "9999-12-30", "9999-12-31"])
+def test_days_that_no_calendar_holds_are_refused_with_a_reason(
+    site: SimSite, day: str
+) -> None:
+    answers = [
+        asgi.get(site.app, f"/analysis/report?date={day}"),
+        asgi.post_json(
+            site.app, "/api/analysis/notes", {"date": day, "shift": "day", "text": "x"}
+        ),
+    ]
+    assert [each.status for each in answers] == [400, 400]
+    assert all("date" in each.json["error"] for each in answers)
+
+
+@pytest.mark.parametrize("day", ["1971-01-01", "2199-12-31"])
+def test_first_and_last_day_have_a_report(site: SimSite, day: str) -> None:
+    assert asgi.get(site.app, f"/analysis/report?date={day}").status == 200
