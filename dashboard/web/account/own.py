@@ -96,8 +96,10 @@ class OwnRoutes:
         def end() -> bool:
             with self._database.write() as connection:
                 name, details = identity.user.name, {"id": body.id}
-                audit.append(connection, name, "session.end", name, details)
-                return end_shown_session(connection, owner, body.id)
+                is_ended = end_shown_session(connection, owner, body.id)
+                if is_ended:
+                    audit.append(connection, name, "session.end", name, details)
+                return is_ended
 
         if not await run_in_threadpool(end):
             raise HTTPException(404, "no such session")

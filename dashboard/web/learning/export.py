@@ -112,7 +112,8 @@ def export_chunks(
 ) -> Iterator[bytes]:
     """Yield a zip of the wanted alerts, at most ``PHOTOS_MAX`` photos.
 
-    The alerts are noted as exported at the end.
+    The audit trail names the export before its first chunk, and what it held at its
+    end; the alerts are noted as exported at the end.
 
     Args:
         kind: What the labels are written as.
@@ -124,6 +125,8 @@ def export_chunks(
     if not running.acquire(blocking=False):
         raise ExportsRunningError
     try:
+        with database.write() as connection:
+            audit.append(connection, user, "learning.export", kind.value, {})
         sink, progress, at = _Sink(), _Progress(), datetime.now(UTC)
         with database.read() as connection:
             progress.disputed = disputed_pictures(connection)
@@ -258,7 +261,7 @@ def _note(
     }
     with database.write() as connection:
         note_exported(connection, sorted(ids), round(at.timestamp() * 1000))
-        audit.append(connection, user, "learning.export", kind.value, details)
+        audit.append(connection, user, "learning.exported", kind.value, details)
 
 
 def _entry(name: str, at: datetime) -> zipfile.ZipInfo:

@@ -100,6 +100,8 @@ def test_other_browser_is_logged_out_from_the_list(plant: SimSite) -> None:
     assert len(ids) == 1
     foreign = other.post("/api/account/sessions/end", {"id": ids[0]})
     assert foreign.status == 404
+    with plant.database.read() as connection:
+        assert "session.end" not in audit_trail.known_actions(connection)
     assert here.post("/api/account/sessions/end", {"id": ids[0]}).status == 200
     assert there.read("/api/summary").status == 401
     assert here.read("/api/summary").status == 200

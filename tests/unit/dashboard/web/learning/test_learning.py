@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.access.roles import Role
 from dashboard.history.full_picture_cache import keep_full_picture
+from dashboard.history.learning import JUDGED, LearningFilter
 from dashboard.history.reviews import OperatorVerdict
 from dashboard.history.tables.audit import entries
 from dashboard.history.tables.received import images
@@ -363,11 +364,23 @@ def test_export_is_in_the_audit_trail(queue: Queue) -> None:
     queue.judge(queue.add(), FALSE)
     queue.export()
     with queue.site.database.read() as connection:
-        row = connection.execute(
-            entries.select().order_by(entries.c.n.desc()).limit(1)
-        ).one()
-    assert (row.action, row.subject) == ("learning.export", "coco")
-    assert json.loads(row.details)["photos"] == 1
+        *_, start, end = connection.execute(entries.select().order_by(entries.c.n))
+    assert (start.action, start.subject) == ("learning.export", "coco")
+    assert (end.action, end.subject) == ("learning.exported", "coco")
+    assert json.loads(end.details)["photos"] == 1
+
+
+def test_export_that_is_broken_off_is_in_the_audit_trail(queue: Queue) -> None:
+    for _ in range(3):
+        queue.judge(queue.add(), FALSE)
+    wanted = LearningFilter(JUDGED, 0, now_ms() + 1)
+    database, kind = queue.site.database, learning_export.ExportFormat.COCO
+    chunks = learning_export.export_chunks(database, wanted, kind, "eve")
+    next(chunks)
+    with database.read() as connection:
+        *_, last = connection.execute(entries.select().order_by(entries.c.n))
+    assert (last.action, last.user) == ("learning.export", "eve")
+    del chunks  # ends it
 
 
 def test_operator_may_choose_and_not_export(queue: Queue) -> None:
