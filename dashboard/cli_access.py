@@ -133,7 +133,7 @@ def _history(config: Path | None, *, must_exist: bool) -> Iterator[Database]:
     history = settings.beside(folder).history
     if must_exist:
         _require_history(history)
-    database = Database(history.location())
+    database = Database(history.location(), may_migrate=False)
     try:
         yield database
     finally:

@@ -48,12 +48,14 @@ class Database:
         location: The SQLite file, or the login to a PostgreSQL database.
         max_mb: Largest size of the file in MiB; 0 = limited by the disk only.
         busy_limit_s: How long to wait for another writer.
+        may_migrate: Whether a history of an older version is brought up to date; a
+            dashboard of that version must not run then.
 
     Attributes:
         path: The SQLite file; None in PostgreSQL.
 
     Raises:
-        ConfigError: It cannot be opened, is no history, or a newer version wrote it.
+        ConfigError: It cannot be opened, is no history, or another version wrote it.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Database:
         *,
         max_mb: int = 0,
         busy_limit_s: float = BUSY_LIMIT_S,
+        may_migrate: bool = True,
     ) -> None:
         self.path = location if isinstance(location, Path) else None
         self._busy_limit_s = busy_limit_s
@@ -74,7 +77,7 @@ class Database:
             self._reading = postgresql.reading_engine(location, READERS, READERS_MAX)
             self._writing = postgresql.writing_engine(location, busy_limit_s)
         try:
-            self._prepare(max_mb)
+            self._prepare(max_mb, may_migrate=may_migrate)
         except (SQLAlchemyError, ConfigError) as exc:
             self.close()
             if isinstance(exc, ConfigError):
@@ -90,11 +93,11 @@ class Database:
         self._reading = sqlite_file.reading_engine(path, READERS, READERS_MAX)
         self._writing = sqlite_file.writing_engine(path, self._busy_limit_s)
 
-    def _prepare(self, max_mb: int) -> None:
+    def _prepare(self, max_mb: int, *, may_migrate: bool) -> None:
         with self.write() as connection:
             if self.is_shared:
                 postgresql.require_usable(connection)
-            bring_up_to_date(connection)
+            bring_up_to_date(connection, may_migrate=may_migrate)
         while self._add_sums():
             pass
         if self._file is None:

@@ -38,13 +38,17 @@ CHANGED_INDICES = (
 )
 
 
-def bring_up_to_date(connection: Connection) -> None:
+def bring_up_to_date(connection: Connection, *, may_migrate: bool = True) -> None:
     """Create what is missing, in the caller's writing transaction.
 
     The sums of the events of an older version are left to ``backfill.add_sums``.
 
+    Args:
+        may_migrate: Whether a history of an older version is changed, or refused.
+
     Raises:
-        ConfigError: A newer version wrote this history.
+        ConfigError: A newer version wrote this history, or an older one that may not
+            be changed.
     """
     is_sqlite = connection.dialect.name == "sqlite"
     version = _sqlite_version(connection) if is_sqlite else _stored_version(connection)
@@ -53,6 +57,13 @@ def bring_up_to_date(connection: Connection) -> None:
             f"The history has schema {version}.",
             why=f"It is newer than this dashboard's ({SCHEMA_VERSION}).",
             fix="Update Graftline on this machine, or give another history.",
+        )
+    if 0 < version < SCHEMA_VERSION and not may_migrate:
+        raise ConfigError(
+            f"The history has schema {version}.",
+            why=f"It is older than this version's ({SCHEMA_VERSION}), and the "
+            "dashboard that writes it may still run.",
+            fix="Start the dashboard of this version once first.",
         )
     if version == 1:
         _execute(connection, FROM_1_TO_2)

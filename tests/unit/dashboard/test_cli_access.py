@@ -1,6 +1,7 @@
 """The verbs ``dashboard-user`` and ``verify-audit`` as they are typed."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,16 @@ def test_audit_trail_is_verified_and_its_head_kept(
     assert "broken at entry 1" in error
     assert "an earlier head is entry 1" in error
     assert len(heads.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [("dashboard-user", "list"), ("verify-audit",)], ids=lambda each: each[0]
+)
+def test_history_of_an_older_version_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert add(config, "ann", "admin") == 0
+    with closing(sqlite3.connect(config.parent / "history.sqlite3")) as history:
+        history.execute("PRAGMA user_version = 2")
+    assert typed(config, *words) == 3
+    assert "Start the dashboard of this version once first." in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """A history of version 2 gets the sums of its events when it is opened."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from dashboard.history.tables.rollups import (
     defect_minutes,
     part_minutes,
 )
+from models.errors import ConfigError
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history.test_store import verdict_record
 from tests.unit.dashboard.history_file import (
@@ -64,6 +67,19 @@ def file(tmp_path: Path) -> HistoryFile:
     history_file = HistoryFile(tmp_path)
     fill(history_file)
     return history_file
+
+
+def test_command_for_users_leaves_an_older_history_as_it_is(file: HistoryFile) -> None:
+    path = file.database.path
+    assert path is not None
+    as_version_2(file)
+    with pytest.raises(ConfigError) as caught:
+        Database(path, may_migrate=False)
+    assert caught.value.fix == "Start the dashboard of this version once first."
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    Database(path).close()
+    Database(path, may_migrate=False).close()
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
