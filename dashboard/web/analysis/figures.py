@@ -113,7 +113,6 @@ class Trend:
         ewma: The chart of smoothed rates.
         broken: Points of the p' chart that complete a pattern.
         marks: Changes of models.
-        parts: The parts of all groups.
         is_of_alerts: The count is of alerts of some classes or builds, not of parts.
     """
 
@@ -124,7 +123,6 @@ class Trend:
     ewma: Chart
     broken: tuple[Violation, ...]
     marks: tuple[ModelSpan, ...]
-    parts: Parts
     is_of_alerts: bool
 
 
@@ -173,14 +171,10 @@ class Comparison:
     false_alarms: Difference | None
 
 
-def totals_of(connection: Connection, wanted: Selection, trend: Trend) -> Totals:
-    """Return the numbers of a selection.
-
-    Args:
-        trend: That of the same selection.
-    """
+def totals_of(connection: Connection, wanted: Selection) -> Totals:
+    """Return the numbers of a selection, also of what is in no group of its charts."""
     return Totals(
-        trend.parts,
+        parts(connection, wanted).get((), Parts()),
         defects(connection, wanted, ()).get((), 0),
         judged(connection, wanted),
         escapes(connection, wanted),
@@ -225,7 +219,6 @@ def trend_of(
         ewma=ewma_chart(rates),
         broken=tuple(violations(sigmas, rules)),
         marks=tuple(changes_in(models, wanted.span)),
-        parts=sum(sums, Parts()),
         is_of_alerts=is_of_alerts,
     )
 

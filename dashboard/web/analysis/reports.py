@@ -108,7 +108,7 @@ def shift_figures(
         shift=shift,
         passed=passed,
         line=line,
-        totals=totals_of(connection, wanted, trend),
+        totals=totals_of(connection, wanted),
         trend=trend,
         ranking=rankings_of(connection, wanted, plant)["class"],
         health=tuple(_health(connection, wanted, passed)),

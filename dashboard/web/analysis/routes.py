@@ -187,7 +187,7 @@ def _page_values(reading: _Reading) -> dict[str, Any]:
         "url": url,
         "span": view.wording.span(wanted.span),
         "plant_zone": view.settings.zone,
-        "totals": view.totals(totals_of(connection, wanted, trend)),
+        "totals": view.totals(totals_of(connection, wanted)),
         "trend": view.trend(trend),
         "rankings": {
             kind: view.ranking(ranking, kind, url.list_query)

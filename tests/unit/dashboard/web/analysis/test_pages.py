@@ -12,8 +12,10 @@ from sqlalchemy import insert, select
 
 from dashboard.access.roles import Role
 from dashboard.history.reviews import OperatorVerdict
+from dashboard.history.settings import add_version
 from dashboard.history.tables.audit import entries
 from dashboard.history.tables.operations import model_changes
+from dashboard.plant_settings import PlantSettings, Shift
 from models.messages import VerdictKind
 from tests.unit.dashboard import asgi
 from tests.unit.dashboard.browser import add_users, logged_in
@@ -302,7 +304,9 @@ def test_report_links_to_its_neighbours(site: SimSite) -> None:
     assert f"date={tomorrow}" not in this
 
 
-@pytest.mark.parametrize("day", ["0001-01-01", "0001-01-02", "9999-12-30", "9999-12-31"])
+@pytest.mark.parametrize(
+    "day", ["0001-01-01", "0001-01-02", "9999-12-30", "9999-12-31"]
+)
 def test_days_that_no_calendar_holds_are_refused_with_a_reason(
     site: SimSite, day: str
 ) -> None:
@@ -319,3 +323,17 @@ def test_days_that_no_calendar_holds_are_refused_with_a_reason(
 @pytest.mark.parametrize("day", ["1971-01-01", "2199-12-31"])
 def test_first_and_last_day_have_a_report(site: SimSite, day: str) -> None:
     assert asgi.get(site.app, f"/analysis/report?date={day}").status == 200
+
+
+def test_parts_between_two_shifts_count_in_the_totals(
+    site: SimSite, data: AnalysisFile
+) -> None:
+    shift = Shift(name="early", start="06:00", end="14:00")
+    with site.database.write() as connection:
+        settings = PlantSettings(shifts=(shift,))
+        add_version(connection, 1, START_MS, "eve", settings)
+    data.parts(7 * 60, VerdictKind.OK, 10)
+    data.parts(20 * 60, VerdictKind.DEFECT, 4)
+    page = shown(text_of(asgi.get(site.app, f"/analysis?{DAY}&step=shift")))
+    assert "Parts inspected 14" in page
+    assert re.search(r"Defect rate 28\.6 % .{1,20}, n = 14 parts", page)
