@@ -11,12 +11,19 @@ import ssl
 import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from dashboard.access.logins import Logins, require_users
 from dashboard.alarms.watch import AlarmWatch
-from dashboard.config import CollectorBrokerSettings, DashboardSettings, ServerSettings
+from dashboard.config import (
+    CollectorBrokerSettings,
+    DashboardSettings,
+    HistorySettings,
+    ServerSettings,
+)
 from dashboard.history.database import Database, back_up
 from dashboard.history.queries import History
 from dashboard.history.settings import read_settings
@@ -36,7 +43,7 @@ from dashboard.web.server import make_server_tls, open_socket, serve
 from dashboard.web.site import Site
 from models.config import load_config
 from models.errors import ConfigError, DeliveryError, ExitCode
-from models.files import read_regular
+from models.files import PRIVATE_FOLDER, held_lock, read_regular
 
 MACHINE_ID = Path("/etc/machine-id")
 MACHINE_ID_MAX_BYTES = 256
@@ -113,11 +120,34 @@ def _test_notify(settings: DashboardSettings, names: list[str]) -> int:
 
 def _run(settings: DashboardSettings) -> int:
     tls = make_server_tls(settings.server)
-    with open_socket(settings.server) as listener:
+    with open_socket(settings.server) as listener, held_history(settings.history):
         location = settings.history.location()
         with Database(location, max_mb=settings.history.max_mb) as database:
             received = _collect_and_serve(settings, database, listener, tls)
     return ExitCode.INTERRUPTED if received is signal.SIGINT else ExitCode.OK
+
+
+@contextmanager
+def held_history(history: HistorySettings) -> Iterator[None]:
+    """Keep other dashboards out of an SQLite history; several may share PostgreSQL.
+
+    A newer version would bring it up to date while the older one writes.
+
+    Raises:
+        ConfigError: Another dashboard holds it.
+    """
+    path = history.path.resolve()
+    busy = ConfigError(
+        f"[history] path = {history.path}: another dashboard uses this history.",
+        why="An SQLite history has one dashboard; several may share one in PostgreSQL.",
+        fix="Stop the other one, or give this one another history.",
+    )
+    with ExitStack() as held:
+        if not history.url:
+            with suppress(OSError):  # opening the history names what is wrong there
+                path.parent.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+                held.enter_context(held_lock(path.with_name(f"{path.name}.lock"), busy))
+        yield
 
 
 def _collect_and_serve(

@@ -9,11 +9,16 @@ import pytest
 
 from dashboard.cli import (
     add_dashboard_arguments,
+    held_history,
     name_of_process,
     run_dashboard,
     session_of,
 )
-from dashboard.config import CollectorBrokerSettings, ServerSettings
+from dashboard.config import (
+    CollectorBrokerSettings,
+    HistorySettings,
+    ServerSettings,
+)
 from models.errors import ConfigError
 from tests.simulators.station import alert_event
 from tests.unit.dashboard.history_file import PRESS, HistoryFile, alert_record
@@ -115,3 +120,15 @@ def test_session_on_another_broker_is_new(file: HistoryFile) -> None:
 def test_configured_client_id_is_used(file: HistoryFile) -> None:
     settings = CollectorBrokerSettings(client_id="plant-dashboard")
     assert session_of(settings, file.store, HERE) == ("plant-dashboard", True)
+
+
+def test_sqlite_history_has_one_dashboard_at_a_time(tmp_path: Path) -> None:
+    history = HistorySettings(path=tmp_path / "new" / "history.sqlite3")
+    for _ in range(2):  # it is free again
+        with held_history(history):
+            again = held_history(history)
+            with pytest.raises(ConfigError, match="another dashboard"), again:
+                pass
+            shared = HistorySettings(url="postgresql://graftline@db.plant.example/x")
+            with held_history(shared), held_history(shared):
+                pass
