@@ -209,7 +209,7 @@ def _status_of(
 ) -> CollectorStatus:
     return CollectorStatus(
         broker=collector.status,
-        failure=writer.failure,
+        failure=writer.failure or writer.batch_failure,
         writer_age_s=time.monotonic() - writer.heartbeat_s,
         duplicates=writer.duplicates,
         dropped=writer.dropped,

@@ -55,6 +55,8 @@ _CHANGING_MAX_BYTES = 128
 
 Reason = Annotated[str, Field(max_length=REASON_MAX_CHARS)]
 Digest = Annotated[str, Field(max_length=DIGEST_CHARS)]
+# A larger number does not fit a column of the history.
+Build = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class _Message(BaseModel):
@@ -102,7 +104,7 @@ class ModelInForce(_Message):
     """The model that a station runs."""
 
     name: Name
-    build: int = Field(ge=0)
+    build: Build
     sha256: str = Field(description="Identity of the package.")
     variant: str = ""
 
@@ -124,7 +126,7 @@ class DesiredModel(_Message):
 
     schema_version: int = SCHEMA_VERSION
     name: Name
-    build: int = Field(ge=0)
+    build: Build
     sha256: str = Field(
         pattern="^[0-9a-f]{64}$", description="Identity of the package."
     )

@@ -1,17 +1,17 @@
 """Keeps the states, models and orders of line PCs, from what the collector receives.
 
-It runs in the writer's thread after each commit, in a transaction of its own. What
-cannot be written is written with a later message that shows it: a status comes every
-10 s, and the broker repeats what is retained at each connect.
+It runs in the writer's thread after each commit, in transactions of its own. What the
+history cannot hold is skipped; it never blocks the rest.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard.history.database import Database
+from dashboard.history.database import Database, is_bad_row
 from dashboard.history.forget import forget_sender
 from dashboard.history.model_orders import note_answer, note_foreign_order
 from dashboard.history.state_log import StateLog
@@ -29,34 +29,35 @@ class OperationsWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log = StateLog(database)
-        self._is_failing = False
 
     def note(self, messages: Sequence[Message], records: Sequence[Record]) -> None:
         """Keep what a batch shows; called after its commit.
 
+        To call it again with the same batch changes nothing.
+
         Args:
             messages: All of the batch.
             records: Those of them that are valid.
-        """
-        try:
-            self._log.note(records)
-            self._note_messages(messages)
-        except SQLAlchemyError as exc:
-            if not self._is_failing:
-                logger.warning("operations_not_written reason=%.300s", exc)
-            self._is_failing = True
-        else:
-            self._is_failing = False
 
-    def _note_messages(self, messages: Sequence[Message]) -> None:
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: It cannot be written now.
+        """
+        if not _is_storable(lambda: self._log.note(records)):
+            for record in records:
+                if not _is_storable(partial(self._log.note, [record])):
+                    _warn_unstorable(record.sender.topics.root)
         for message in messages:
-            parsed = parse_topic(message.topic)
-            if parsed is None:
-                continue
-            if is_retirement(parsed, message.payload):
-                self._retire(parsed)
-            elif not parsed.camera and parsed.leaf in {DESIRED, REPORTED}:
-                self._note_model(parsed, message)
+            if not _is_storable(partial(self._note_message, message)):
+                _warn_unstorable(message.topic)
+
+    def _note_message(self, message: Message) -> None:
+        parsed = parse_topic(message.topic)
+        if parsed is None:
+            return
+        if is_retirement(parsed, message.payload):
+            self._retire(parsed)
+        elif not parsed.camera and parsed.leaf in {DESIRED, REPORTED}:
+            self._note_model(parsed, message)
 
     def _note_model(self, parsed: ParsedTopic, message: Message) -> None:
         layout = DesiredModel if parsed.leaf == DESIRED else ReportedModel
@@ -77,6 +78,21 @@ class OperationsWriter:
         """Remove a sender from the pages whose retained state was deleted."""
         with self._database.write() as connection:
             forget_sender(connection, parsed.topics, parsed.camera)
+
+
+def _is_storable(write: Callable[[], None]) -> bool:
+    """Write something; return false if the history cannot hold its values."""
+    try:
+        write()
+    except (SQLAlchemyError, OverflowError, UnicodeEncodeError) as exc:
+        if isinstance(exc, SQLAlchemyError) and not is_bad_row(exc):
+            raise
+        return False
+    return True
+
+
+def _warn_unstorable(topic: str) -> None:
+    logger.warning("operation_unstorable topic=%r", topic[:200])
 
 
 def _read(

@@ -105,6 +105,8 @@ class HistoryWriter:
         forgotten: Silent senders that made room for others.
         removed_pictures: Pictures that made room in a full history.
         failure: Why the history cannot be written; empty when it can.
+        unnoted: Batches that ``on_batch`` could not keep.
+        batch_failure: Why it could not keep the last one; empty when it could.
         heartbeat_s: When the thread last ran, monotonic clock.
     """
 
@@ -130,6 +132,8 @@ class HistoryWriter:
         self.forgotten = 0
         self.removed_pictures = 0
         self.failure = ""
+        self.unnoted = 0
+        self.batch_failure = ""
         self.heartbeat_s = time.monotonic()
 
     def start(
@@ -233,7 +237,22 @@ class HistoryWriter:
             parsed.append((delivery.receipt, record))
         self._commit_and_acknowledge(parsed)
         records = [record for _, record in parsed if record is not None]
-        self._on_batch([delivery.message for delivery in batch], records)
+        self._note_batch([delivery.message for delivery in batch], records)
+
+    def _note_batch(
+        self, messages: Sequence[Message], records: Sequence[Record]
+    ) -> None:
+        """Call ``on_batch``; whatever it raises, the thread goes on."""
+        try:
+            self._on_batch(messages, records)
+        except Exception as exc:  # a bug there must not end the recorder
+            self.unnoted += 1
+            if not self.batch_failure:
+                logger.exception("batch_not_noted")
+            reason = reason_of(exc) if isinstance(exc, SQLAlchemyError) else str(exc)
+            self.batch_failure = f"states and models are not kept: {reason:.300}"
+        else:
+            self.batch_failure = ""
 
     def _commit_and_acknowledge(
         self, parsed: list[tuple[Receipt, Record | None]]

@@ -1,9 +1,12 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.history.database import Database
 from dashboard.history.model_orders import answers_of, note_order, order_of
+from dashboard.ingest import operations
 from dashboard.ingest.operations import OperationsWriter
 from dashboard.messages import Message, read_message
 from models.messages import DesiredModel, PullState, ReportedModel
@@ -106,13 +109,26 @@ def test_sender_whose_retained_state_was_deleted_leaves_the_pages(
     assert len(file.history.alerts(9)) == 2  # its alerts stay
 
 
-def test_history_that_cannot_be_written_stops_nothing(
-    file: HistoryFile, database: Database, caplog: pytest.LogCaptureFixture
+def test_history_that_cannot_be_written_is_reported(
+    file: HistoryFile, database: Database
 ) -> None:
     writer = OperationsWriter(database)
     message = Message(PRESS.reported_model, answer(PullState.IDLE), NOW_MS)
     with database.write() as connection:
         connection.exec_driver_sql("DROP TABLE model_answers")
-    writer.note([message], [])
-    writer.note([message], [])
-    assert caplog.text.count("operations_not_written") == 1
+    with pytest.raises(SQLAlchemyError):
+        writer.note([message], [])
+
+
+def test_value_that_the_history_cannot_hold_stops_no_other_message(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {**DESIRED.model_dump(), "build": 2**63}
+    other = (PRESS.reported_model, answer(PullState.IDLE))
+    note(database, (PRESS.desired_model, json.dumps(large).encode()), other)
+    unchecked = DESIRED.model_copy(update={"build": 2**63})
+    monkeypatch.setattr(operations, "_read", lambda *_: unchecked)
+    note(database, (PRESS.desired_model, b"{}"))
+    with database.read() as connection:
+        assert order_of(connection, STATION) is None
+        assert len(answers_of(connection, STATION)) == 1

@@ -2,7 +2,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from dashboard.config import HistorySettings
 from dashboard.history.database import HistoryClosedError
 from dashboard.history.store import Committed
-from dashboard.ingest.writer import AckRequest, Delivery, HistoryWriter, Receipt
-from dashboard.messages import Image, Message, Sender
+from dashboard.ingest.writer import (
+    AckRequest,
+    Delivery,
+    HistoryWriter,
+    OnBatch,
+    Receipt,
+)
+from dashboard.messages import Image, Message, Record, Sender
 from models.topics import StationTopics
 from tests.simulators.station import alert_event, detection
 from tests.unit.dashboard.history_file import PRESS, HistoryFile
@@ -31,8 +37,8 @@ class Ledger:
         self.acked: list[int] = []
         self.rows_when_acked: list[int] = []
 
-    def start(self) -> None:
-        self.writer.start(self._when_done, self._when_committed)
+    def start(self, on_batch: OnBatch = lambda _messages, _records: None) -> None:
+        self.writer.start(self._when_done, self._when_committed, on_batch)
 
     def _when_done(self, request: AckRequest) -> None:
         self.rows_when_acked.append(len(self.file.history.alerts(500)))
@@ -120,6 +126,24 @@ def test_large_live_messages_do_not_fill_the_memory(file: HistoryFile) -> None:
     until(lambda: ledger.acked, "the queue is empty")
     assert ledger.send_to(topic, 2, large, qos=0)
     ledger.writer.stop()
+
+
+def test_batch_that_cannot_be_noted_never_ends_the_thread(file: HistoryFile) -> None:
+    ledger, errors = Ledger(file), [OverflowError("too large")]
+
+    def note(_messages: Sequence[Message], _records: Sequence[Record]) -> None:
+        if errors:
+            raise errors[0]
+
+    ledger.start(note)
+    ledger.send(1, alert(1))
+    until(lambda: ledger.writer.unnoted == 1, "the failure is counted")
+    assert "too large" in ledger.writer.batch_failure
+    errors.clear()
+    ledger.send(2, alert(2))
+    until(lambda: ledger.receipts == [1, 2], "the thread goes on")
+    ledger.writer.stop()
+    assert ledger.writer.batch_failure == ""
 
 
 DAY_MS = 24 * 3600 * 1000
