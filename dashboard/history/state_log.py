@@ -29,7 +29,11 @@ SILENT = "silent"
 SILENT_MS = 60_000
 # A sender whose state changes more often is flapping: the rest is not written.
 CHANGES_PER_HOUR = 240
-ALL_CHANGES_PER_HOUR = 20_000  # made-up senders must not fill the history
+# Of all cameras and models of one station: made-up cameras must not fill the history.
+STATION_CHANGES_PER_HOUR = 2000
+NEW_SENDERS_PER_HOUR = (
+    20_000  # nor must made-up stations; known senders are not counted
+)
 SENDERS_MAX = 20_000  # in memory; beyond, they are read again
 MS_PER_HOUR = 3_600_000
 CHANGES_SHOWN = 2000
@@ -60,8 +64,8 @@ class StateLog:
         self._last: dict[SenderKey, tuple[str, str]] = {}
         self._models: dict[SenderKey, str] = {}
         self._heard_ms: dict[SenderKey, int] = {}
-        self._counted: Counter[SenderKey] = Counter()
-        self._counted_all, self._hour = 0, 0
+        self._counted: Counter[tuple[str, ...]] = Counter()
+        self._hour = 0
         self._load()
 
     def note(self, records: Iterable[Record]) -> None:
@@ -73,39 +77,51 @@ class StateLog:
         """
         if len(self._last) + len(self._heard_ms) > SENDERS_MAX:
             self._load()
-        changes: list[tuple[SenderKey, StateChange]] = []
+        kept: list[tuple[SenderKey, StateChange]] = []
         models: list[tuple[SenderKey, int, ModelInForce]] = []
         states, sha256s = dict(self._last), dict(self._models)
         heard_ms = dict(self._heard_ms)
         for record in records:
             where = _station_of(record)
-            changes += _silence(record, where, states, heard_ms)
-            if not isinstance(record, State):
-                continue
-            changes += _changed_state(record, states)
-            message = record.message
-            model = message.model if isinstance(message, StationStatus) else None
-            if model is not None and sha256s.get(where) != model.sha256:
+            changes = _silence(record, where, states, heard_ms)
+            for key, change in (*changes, *_changed_state(record, states)):
+                if self._is_affordable(key, change.at_ms, is_new=key not in states):
+                    # What is not written is not known: its repetition is a change.
+                    states[key] = change.state, change.reason
+                    kept.append((key, change))
+            model = _model_of(record)
+            at_ms = record.sender.received_ms
+            if (
+                model is not None
+                and sha256s.get(where) != model.sha256
+                and self._is_affordable((*where, "model"), at_ms)
+            ):
                 sha256s[where] = model.sha256
-                models.append((where, record.sender.received_ms, model))
-        kept = [each for each in changes if self._is_affordable(*each)]
+                models.append((where, at_ms, model))
         if kept or models:
             with self._database.write() as connection:
                 _insert_changes(connection, kept)
                 _insert_models(connection, models)
         self._last, self._models, self._heard_ms = states, sha256s, heard_ms
 
-    def _is_affordable(self, where: SenderKey, change: StateChange) -> bool:
-        hour = change.at_ms // MS_PER_HOUR
+    def _is_affordable(
+        self, key: tuple[str, ...], at_ms: int, *, is_new: bool = False
+    ) -> bool:
+        hour, counted = at_ms // MS_PER_HOUR, self._counted
         if hour != self._hour:
-            self._counted.clear()
-            self._counted_all, self._hour = 0, hour
-        self._counted[where] += 1
-        self._counted_all += 1
-        return (
-            self._counted[where] <= CHANGES_PER_HOUR
-            and self._counted_all <= ALL_CHANGES_PER_HOUR
-        )
+            counted.clear()
+            self._hour = hour
+        counted[key] += 1
+        if counted[key] > CHANGES_PER_HOUR:
+            return False
+        if is_new:
+            counted[()] += 1
+            if counted[()] > NEW_SENDERS_PER_HOUR:
+                return False
+        if key[3:] == ("",):  # no camera keeps the state of its station away
+            return True
+        counted[key[:3]] += 1
+        return counted[key[:3]] <= STATION_CHANGES_PER_HOUR
 
     def _load(self) -> None:
         with self._database.read() as connection:
@@ -240,7 +256,7 @@ def _silence(
     last = states.get(where)
     if before_ms is None or now_ms - before_ms < SILENT_MS or last is None:
         return []
-    if last[0] in STATION_STATES_OF_SILENCE:
+    if last[0] in (SILENT, *STATION_STATES_OF_SILENCE):
         return []
     return [
         (where, StateChange(before_ms, SILENT)),
@@ -248,17 +264,22 @@ def _silence(
     ]
 
 
+def _model_of(record: Record) -> ModelInForce | None:
+    message = record.message if isinstance(record, State) else None
+    return message.model if isinstance(message, StationStatus) else None
+
+
 def _changed_state(
-    record: State, states: dict[SenderKey, tuple[str, str]]
+    record: Record, states: dict[SenderKey, tuple[str, str]]
 ) -> list[tuple[SenderKey, StateChange]]:
-    message, topics = record.message, record.sender.topics
+    message = record.message if isinstance(record, State) else None
     if not isinstance(message, StationStatus | CameraStatus):
         return []
+    topics = record.sender.topics
     where = (topics.site, topics.line, topics.station, record.sender.camera)
     now = (message.state.value, message.reason)
     if states.get(where) == now:
         return []
-    states[where] = now
     return [(where, StateChange(record.sender.received_ms, *now))]
 
 

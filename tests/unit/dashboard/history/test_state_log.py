@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dashboard.history import state_log
 from dashboard.history.database import Database
 from dashboard.history.state_log import (
     CHANGES_PER_HOUR,
@@ -15,10 +16,12 @@ from dashboard.history.state_log import (
 )
 from dashboard.messages import Record
 from models.messages import CameraState, CameraStatus, DaemonState, StationStatus
+from models.topics import StationTopics
 from tests.simulators.station import MODEL
 from tests.unit.dashboard.history_file import NOW_MS, PRESS, HistoryFile, read
 
 STATION = (PRESS.site, PRESS.line, PRESS.station)
+OTHER = StationTopics("plant", "line-1", "press-2")
 MINUTE_MS = 60_000
 
 
@@ -37,17 +40,24 @@ def station_says(
     return read(PRESS.status, status.model_dump_json(), at_ms)
 
 
-def camera_says(state: CameraState, at_ms: int = NOW_MS, reason: str = "") -> Record:
+def camera_says(
+    state: CameraState,
+    at_ms: int = NOW_MS,
+    reason: str = "",
+    camera: str = "top",
+    topics: StationTopics = PRESS,
+) -> Record:
     status = CameraStatus(state=state, reason=reason, since=datetime.now(UTC))
-    topic = PRESS.camera("top", "status")
+    topic = topics.camera(camera, "status")
     return read(topic, status.model_dump_json(), at_ms)
 
 
 def logged(
-    database: Database, camera: str = "", from_ms: int = 0
+    database: Database, camera: str = "", from_ms: int = 0, of: StationTopics = PRESS
 ) -> list[tuple[int, str, str]]:
     with database.read() as connection:
-        found = changes_of(connection, STATION, from_ms, NOW_MS * 2)
+        station = (of.site, of.line, of.station)
+        found = changes_of(connection, station, from_ms, NOW_MS * 2)
     return [(each.at_ms, each.state, each.reason) for each in found.get(camera, [])]
 
 
@@ -100,6 +110,30 @@ def test_flapping_camera_does_not_fill_the_history(database: Database) -> None:
     for number in range(CHANGES_PER_HOUR + 50):
         log.note([camera_says(CameraState.LOST, NOW_MS, f"reason {number}")])
     assert len(logged(database, "top")) == CHANGES_PER_HOUR
+
+
+def test_made_up_cameras_of_one_station_silence_no_other_station(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_log, "STATION_CHANGES_PER_HOUR", 3)
+    log = StateLog(database)
+    log.note([camera_says(CameraState.UP, camera=f"made-up-{n}") for n in range(9)])
+    log.note([camera_says(CameraState.LOST, topics=OTHER)])
+    log.note([station_says(DaemonState.LOST)])
+    assert [len(logged(database, f"made-up-{n}")) for n in (2, 3)] == [1, 0]
+    assert len(logged(database, "top", of=OTHER)) == 1
+    assert [state for _, state, _ in logged(database)] == ["lost"]
+
+
+def test_change_beyond_the_limit_is_written_in_the_next_hour(
+    database: Database,
+) -> None:
+    log = StateLog(database)
+    for number in range(CHANGES_PER_HOUR):
+        log.note([camera_says(CameraState.UP, NOW_MS, f"reason {number}")])
+    log.note([camera_says(CameraState.LOST, NOW_MS)])
+    log.note([camera_says(CameraState.LOST, NOW_MS + 60 * MINUTE_MS)])
+    assert logged(database, "top")[-1] == (NOW_MS + 60 * MINUTE_MS, "lost", "")
 
 
 def test_state_before_a_span_starts_it(database: Database) -> None:
