@@ -6,11 +6,24 @@ afterwards for that time: nothing is known about it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
 
 from dashboard.history.database import Database
 from dashboard.history.maintenance import SenderKey
@@ -20,7 +33,7 @@ from dashboard.history.tables.operations import (
     model_changes,
     state_changes,
 )
-from dashboard.history.tables.received import stations
+from dashboard.history.tables.received import cameras, stations
 from dashboard.messages import Record, State
 from models.messages import CameraStatus, DaemonState, ModelInForce, StationStatus
 
@@ -34,7 +47,7 @@ STATION_CHANGES_PER_HOUR = 2000
 NEW_SENDERS_PER_HOUR = (
     20_000  # nor must made-up stations; known senders are not counted
 )
-SENDERS_MAX = 20_000  # in memory; beyond, they are read again
+SENDERS_MAX = 20_000  # in memory; beyond, those that the pages show are read again
 MS_PER_HOUR = 3_600_000
 CHANGES_SHOWN = 2000
 STATION_STATES_OF_SILENCE = (DaemonState.LOST.value, DaemonState.DISCONNECTED.value)
@@ -66,6 +79,7 @@ class StateLog:
         self._heard_ms: dict[SenderKey, int] = {}
         self._counted: Counter[tuple[str, ...]] = Counter()
         self._hour = 0
+        self._senders_max = SENDERS_MAX
         self._load()
 
     def note(self, records: Iterable[Record]) -> None:
@@ -75,7 +89,7 @@ class StateLog:
             sqlalchemy.exc.SQLAlchemyError: It cannot be written now; it is written with
                 the next message of the sender that shows it.
         """
-        if len(self._last) + len(self._heard_ms) > SENDERS_MAX:
+        if self._count_senders() > self._senders_max:
             self._load()
         kept: list[tuple[SenderKey, StateChange]] = []
         models: list[tuple[SenderKey, int, ModelInForce]] = []
@@ -100,8 +114,14 @@ class StateLog:
                 models.append((where, at_ms, model))
         if kept or models:
             with self._database.write() as connection:
-                _insert_changes(connection, kept)
-                _insert_models(connection, models)
+                known = _known(connection, {each[0] for each in (*kept, *models)})
+                _insert_changes(connection, [each for each in kept if each[0] in known])
+                _insert_models(
+                    connection, [each for each in models if each[0] in known]
+                )
+            for key in {each[0] for each in (*kept, *models)} - known:
+                states.pop(key, None)
+                sha256s.pop(key, None)
         self._last, self._models, self._heard_ms = states, sha256s, heard_ms
 
     def _is_affordable(
@@ -123,16 +143,32 @@ class StateLog:
         counted[key[:3]] += 1
         return counted[key[:3]] <= STATION_CHANGES_PER_HOUR
 
+    def _count_senders(self) -> int:
+        return len(self._last) + len(self._models) + len(self._heard_ms)
+
     def _load(self) -> None:
+        """Read the senders that the pages show, which are limited in number."""
+        s, c = stations.c, cameras.c
         with self._database.read() as connection:
             found = last_changes(connection).items()
             models = _newest_rows(connection, model_changes, STATION)
-            known = connection.execute(select(stations)).all()
-        self._last = {where: (each.state, each.reason) for where, each in found}
-        self._models = {(*_place(row), ""): row.sha256 for row in models}
-        self._heard_ms = {(*_place(row), ""): row.heard_ms for row in known}
-        for where in [each for each, at_ms in self._heard_ms.items() if not at_ms]:
-            del self._heard_ms[where]
+            heard = select(s.site, s.line, s.station, s.heard_ms)
+            heard_ms = {
+                (*_place(row), ""): row.heard_ms for row in connection.execute(heard)
+            }
+            names = connection.execute(select(c.site, c.line, c.station, c.camera))
+            known = {*heard_ms, *map(tuple, names)}
+        self._last = {
+            where: (each.state, each.reason) for where, each in found if where in known
+        }
+        self._models = {
+            (*_place(row), ""): row.sha256
+            for row in models
+            if (*_place(row), "") in known
+        }
+        self._heard_ms = {where: at_ms for where, at_ms in heard_ms.items() if at_ms}
+        # Never read again with every message.
+        self._senders_max = max(SENDERS_MAX, 2 * self._count_senders())
 
 
 def last_changes(connection: Connection) -> dict[SenderKey, StateChange]:
@@ -204,11 +240,14 @@ def models_of(
 
 
 def prune_operations(connection: Connection, oldest_ms: int, limit: int = 500) -> int:
-    """Remove old rows, except the last one of each sender; return their number.
+    """Remove old rows, except the last one of each sender that the pages show.
 
     Args:
         oldest_ms: Older rows are removed, by the clock of retention.
         limit: Largest number of rows to remove from each table.
+
+    Returns:
+        Number of removed rows.
     """
     removed = 0
     senders = {
@@ -220,7 +259,7 @@ def prune_operations(connection: Connection, oldest_ms: int, limit: int = 500) -
         columns = [table.c[name] for name in names]
         newest = select(func.max(table.c.n)).group_by(*columns)
         old = select(table.c.n).where(
-            table.c.at_ms < oldest_ms, table.c.n.not_in(newest)
+            table.c.at_ms < oldest_ms, or_(table.c.n.not_in(newest), _is_gone(table))
         )
         numbers = connection.execute(old.limit(limit)).scalars().all()
         connection.execute(delete(table).where(table.c.n.in_(numbers)))
@@ -229,6 +268,30 @@ def prune_operations(connection: Connection, oldest_ms: int, limit: int = 500) -
     numbers = connection.execute(over.limit(limit)).scalars().all()
     connection.execute(delete(maintenance).where(maintenance.c.n.in_(numbers)))
     return removed + len(numbers)
+
+
+def _is_gone(table: Table) -> ColumnElement[bool]:
+    """Return the condition for rows of senders that the pages do not show."""
+    shown = select(stations).where(*_same(table, stations, STATION)).exists()
+    if "camera" not in table.c:
+        return not_(shown)
+    camera = select(cameras).where(*_same(table, cameras, (*STATION, "camera")))
+    return not_(or_(and_(table.c.camera == "", shown), camera.exists()))
+
+
+def _same(one: Table, other: Table, names: Sequence[str]) -> list[ColumnElement[bool]]:
+    return [one.c[name] == other.c[name] for name in names]
+
+
+def _known(connection: Connection, keys: Collection[SenderKey]) -> set[SenderKey]:
+    """Return those of some senders that the pages show."""
+    s, c = stations.c, cameras.c
+    station = tuple_(s.site, s.line, s.station).in_([key[:3] for key in keys])
+    camera = tuple_(c.site, c.line, c.station, c.camera).in_(keys)
+    found = connection.execute(select(s.site, s.line, s.station).where(station))
+    known: set[SenderKey] = {(*_place(row), "") for row in found}
+    rows = connection.execute(select(c.site, c.line, c.station, c.camera).where(camera))
+    return known | {(*_place(row), row.camera) for row in rows}
 
 
 def _place(row: Row[Any]) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ import pytest
 
 from dashboard.history import state_log
 from dashboard.history.database import Database
+from dashboard.history.forget import forget_sender
 from dashboard.history.state_log import (
     CHANGES_PER_HOUR,
     SILENT,
@@ -27,6 +28,13 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 def database(file: HistoryFile) -> Database:
+    file.record(
+        *(
+            camera_says(CameraState.UP, 0, camera=camera, topics=topics)
+            for topics in (PRESS, OTHER)
+            for camera in ("top", *(f"made-up-{n}" for n in range(9)))
+        )
+    )
     return file.database
 
 
@@ -168,3 +176,21 @@ def test_last_state_of_a_sender_is_kept_however_old_it_is(database: Database) ->
     with database.write() as connection:
         assert prune_operations(connection, NOW_MS * 2) == 1
     assert logged(database) == [(NOW_MS, "ready", "")]
+
+
+def test_sender_that_the_pages_do_not_show_leaves_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_log, "SENDERS_MAX", 1)
+    log, loads = StateLog(database), []
+    monkeypatch.setattr(log, "_load", lambda: loads.append(1))
+    log.note([camera_says(CameraState.UP, camera="unknown")])
+    assert logged(database, "unknown") == []
+    log.note([station_says(DaemonState.READY), camera_says(CameraState.UP)])
+    with database.write() as connection:
+        assert prune_operations(connection, NOW_MS * 2) == 0
+        forget_sender(connection, PRESS, "top")
+        assert prune_operations(connection, NOW_MS * 2) == 1
+        forget_sender(connection, PRESS, "")
+        assert prune_operations(connection, NOW_MS * 2) == 2
+    assert not loads, "what the tables hold is not read with every message"

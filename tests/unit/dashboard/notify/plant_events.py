@@ -81,6 +81,7 @@ class PlantEvents:
         status = CameraStatus(state=state, reason=reason, since=datetime.now(UTC))
         topic = PRESS.camera("top", "status")
         record = read(topic, status.model_dump_json(), self.now_ms)
+        self.file.record(record)
         StateLog(self.database).note([record])
 
     def alert(self, seq: int) -> str:
