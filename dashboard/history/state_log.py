@@ -6,7 +6,7 @@ afterwards for that time: nothing is known about it.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ class StateLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._last: dict[SenderKey, tuple[str, str]] = {}
+        self._last: dict[SenderKey, StateChange] = {}
         self._models: dict[SenderKey, str] = {}
         self._heard_ms: dict[SenderKey, int] = {}
         self._counted: Counter[tuple[str, ...]] = Counter()
@@ -101,7 +101,7 @@ class StateLog:
             for key, change in (*changes, *_changed_state(record, states)):
                 if self._is_affordable(key, change.at_ms, is_new=key not in states):
                     # What is not written is not known: its repetition is a change.
-                    states[key] = change.state, change.reason
+                    states[key] = change
                     kept.append((key, change))
             model = _model_of(record)
             at_ms = record.sender.received_ms
@@ -113,16 +113,40 @@ class StateLog:
                 sha256s[where] = model.sha256
                 models.append((where, at_ms, model))
         if kept or models:
-            with self._database.write() as connection:
-                known = _known(connection, {each[0] for each in (*kept, *models)})
-                _insert_changes(connection, [each for each in kept if each[0] in known])
-                _insert_models(
-                    connection, [each for each in models if each[0] in known]
-                )
-            for key in {each[0] for each in (*kept, *models)} - known:
-                states.pop(key, None)
-                sha256s.pop(key, None)
+            self._write(kept, models, states, sha256s)
         self._last, self._models, self._heard_ms = states, sha256s, heard_ms
+
+    def _write(
+        self,
+        changes: Sequence[tuple[SenderKey, StateChange]],
+        models: Sequence[tuple[SenderKey, int, ModelInForce]],
+        states: dict[SenderKey, StateChange],
+        sha256s: dict[SenderKey, str],
+    ) -> None:
+        """Write what another dashboard on this history has not written before.
+
+        Args:
+            states: It gets the last states that are stored then.
+            sha256s: It gets the last models.
+        """
+        touched = {each[0] for each in (*changes, *models)}
+        with self._database.write() as connection:
+            known = _known(connection, touched)
+            last = last_changes(connection, known)
+            new = _not_stored(changes, last, self._last, known)
+            last_models = _last_models(connection, known)
+            new_models = []
+            for key, at_ms, model in models:
+                if key in known and last_models.get(key) != model.sha256:
+                    last_models[key] = model.sha256
+                    new_models.append((key, at_ms, model))
+            _insert_changes(connection, new)
+            _insert_models(connection, new_models)
+        for key in touched:
+            states.pop(key, None)
+            sha256s.pop(key, None)
+        states |= last
+        sha256s |= last_models
 
     def _is_affordable(
         self, key: tuple[str, ...], at_ms: int, *, is_new: bool = False
@@ -151,31 +175,32 @@ class StateLog:
         s, c = stations.c, cameras.c
         with self._database.read() as connection:
             found = last_changes(connection).items()
-            models = _newest_rows(connection, model_changes, STATION)
+            models = _last_models(connection).items()
             heard = select(s.site, s.line, s.station, s.heard_ms)
             heard_ms = {
                 (*_place(row), ""): row.heard_ms for row in connection.execute(heard)
             }
             names = connection.execute(select(c.site, c.line, c.station, c.camera))
             known = {*heard_ms, *map(tuple, names)}
-        self._last = {
-            where: (each.state, each.reason) for where, each in found if where in known
-        }
-        self._models = {
-            (*_place(row), ""): row.sha256
-            for row in models
-            if (*_place(row), "") in known
-        }
+        self._last = {where: each for where, each in found if where in known}
+        self._models = {where: each for where, each in models if where in known}
         self._heard_ms = {where: at_ms for where, at_ms in heard_ms.items() if at_ms}
         # Never read again with every message.
         self._senders_max = max(SENDERS_MAX, 2 * self._count_senders())
 
 
-def last_changes(connection: Connection) -> dict[SenderKey, StateChange]:
-    """Return the newest change of every sender."""
+def last_changes(
+    connection: Connection, senders: Collection[SenderKey] | None = None
+) -> dict[SenderKey, StateChange]:
+    """Return the newest change of every sender.
+
+    Args:
+        senders: None = of all.
+    """
+    rows = _newest_rows(connection, state_changes, (*STATION, "camera"), senders)
     return {
         (*_place(row), row.camera): StateChange(row.at_ms, row.state, row.reason)
-        for row in _newest_rows(connection, state_changes, (*STATION, "camera"))
+        for row in rows
     }
 
 
@@ -306,7 +331,7 @@ def _station_of(record: Record) -> SenderKey:
 def _silence(
     record: Record,
     where: SenderKey,
-    states: dict[SenderKey, tuple[str, str]],
+    states: dict[SenderKey, StateChange],
     heard_ms: dict[SenderKey, int],
 ) -> list[tuple[SenderKey, StateChange]]:
     """Return the silence that a message ends, which nothing else explains."""
@@ -319,11 +344,11 @@ def _silence(
     last = states.get(where)
     if before_ms is None or now_ms - before_ms < SILENT_MS or last is None:
         return []
-    if last[0] in (SILENT, *STATION_STATES_OF_SILENCE):
+    if last.state in (SILENT, *STATION_STATES_OF_SILENCE):
         return []
     return [
         (where, StateChange(before_ms, SILENT)),
-        (where, StateChange(now_ms, *last)),
+        (where, StateChange(now_ms, *_content(last))),
     ]
 
 
@@ -333,17 +358,19 @@ def _model_of(record: Record) -> ModelInForce | None:
 
 
 def _changed_state(
-    record: Record, states: dict[SenderKey, tuple[str, str]]
+    record: Record, states: dict[SenderKey, StateChange]
 ) -> list[tuple[SenderKey, StateChange]]:
     message = record.message if isinstance(record, State) else None
     if not isinstance(message, StationStatus | CameraStatus):
         return []
     topics = record.sender.topics
     where = (topics.site, topics.line, topics.station, record.sender.camera)
-    now = (message.state.value, message.reason)
-    if states.get(where) == now:
+    reason = message.reason.replace("\0", "\ufffd")  # PostgreSQL cannot hold it
+    now = StateChange(record.sender.received_ms, message.state.value, reason)
+    before = states.get(where)
+    if before is not None and _content(before) == _content(now):
         return []
-    return [(where, StateChange(record.sender.received_ms, *now))]
+    return [(where, now)]
 
 
 def _insert_changes(
@@ -358,7 +385,7 @@ def _insert_changes(
                 "camera": camera,
                 "at_ms": change.at_ms,
                 "state": change.state,
-                "reason": change.reason.replace("\0", "\ufffd"),
+                "reason": change.reason,
             }
             for (site, line, station, camera), change in changes
         ]
@@ -385,9 +412,54 @@ def _insert_models(
         connection.execute(insert(model_changes), rows)
 
 
+def _not_stored(
+    changes: Sequence[tuple[SenderKey, StateChange]],
+    last: dict[SenderKey, StateChange],
+    remembered: Mapping[SenderKey, StateChange],
+    known: Collection[SenderKey],
+) -> list[tuple[SenderKey, StateChange]]:
+    """Return the changes of known senders that are not stored.
+
+    Args:
+        last: The last one that is stored of each sender; it gets the new ones.
+        remembered: The last ones of which this process knows: where another one is
+            stored, another dashboard wrote it, and also what came before it.
+    """
+    foreign_ms = {
+        key: each.at_ms for key, each in last.items() if each != remembered.get(key)
+    }
+    new = []
+    for key, change in changes:
+        stored = last.get(key)
+        is_same = stored is not None and _content(stored) == _content(change)
+        is_covered = key in foreign_ms and change.at_ms <= foreign_ms[key]
+        if key in known and not is_same and not is_covered:
+            last[key] = change
+            new.append((key, change))
+    return new
+
+
+def _content(change: StateChange) -> tuple[str, str]:
+    return change.state, change.reason
+
+
+def _last_models(
+    connection: Connection, senders: Collection[SenderKey] | None = None
+) -> dict[SenderKey, str]:
+    """Return the sha256 of the newest model of each station."""
+    places = None if senders is None else {key[:3] for key in senders}
+    rows = _newest_rows(connection, model_changes, STATION, places)
+    return {(*_place(row), ""): row.sha256 for row in rows}
+
+
 def _newest_rows(
-    connection: Connection, table: Table, names: Sequence[str]
+    connection: Connection,
+    table: Table,
+    names: Sequence[str],
+    senders: Collection[tuple[str, ...]] | None = None,
 ) -> Sequence[Row[Any]]:
     columns = [table.c[name] for name in names]
     newest = select(func.max(table.c.n)).group_by(*columns)
+    if senders is not None:
+        newest = newest.where(tuple_(*columns).in_(senders))
     return connection.execute(select(table).where(table.c.n.in_(newest))).all()

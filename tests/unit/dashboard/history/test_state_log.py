@@ -194,3 +194,27 @@ def test_sender_that_the_pages_do_not_show_leaves_nothing(
         forget_sender(connection, PRESS, "")
         assert prune_operations(connection, NOW_MS * 2) == 2
     assert not loads, "what the tables hold is not read with every message"
+
+
+def test_two_dashboards_on_one_history_write_each_change_once(
+    database: Database,
+) -> None:
+    logs = [StateLog(database), StateLog(database)]
+    for at_ms, state in (
+        (NOW_MS, CameraState.UP),
+        (NOW_MS + 10, CameraState.LOST),
+        (NOW_MS + 20, CameraState.UP),
+    ):
+        for late_ms, log in enumerate(logs):
+            log.note([camera_says(state, at_ms + late_ms)])
+    assert [at_ms for at_ms, _, _ in logged(database, "top")] == [
+        NOW_MS,
+        NOW_MS + 10,
+        NOW_MS + 20,
+    ]
+    for at_ms in (NOW_MS, NOW_MS + SILENT_MS):
+        for log in logs:
+            log.note([station_says(DaemonState.READY, at_ms)])
+    assert [state for _, state, _ in logged(database)] == ["ready", SILENT, "ready"]
+    with database.read() as connection:
+        assert len(models_of(connection, STATION)) == 1
