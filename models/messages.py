@@ -55,6 +55,7 @@ _CHANGING_MAX_BYTES = 128
 
 Reason = Annotated[str, Field(max_length=REASON_MAX_CHARS)]
 Digest = Annotated[str, Field(max_length=DIGEST_CHARS)]
+PackageId = Annotated[str, Field(max_length=64, pattern="^[0-9a-f]*$")]
 # A larger number does not fit a column of the history.
 Build = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -105,8 +106,8 @@ class ModelInForce(_Message):
 
     name: Name
     build: Build
-    sha256: str = Field(description="Identity of the package.")
-    variant: str = ""
+    sha256: PackageId = Field(description="Identity of the package.")
+    variant: str = Field(default="", max_length=64, pattern=r"^[^\x00]*$")
 
 
 class ModelProof(_Message):
@@ -151,7 +152,7 @@ class ReportedModel(_Message):
 
     schema_version: int = SCHEMA_VERSION
     state: PullState
-    desired_sha256: str = Field(default="", description="What this answers.")
+    desired_sha256: PackageId = Field(default="", description="What this answers.")
     model: ModelInForce | None = Field(default=None, description="In force now.")
     reason: Reason = Field(default="", description="Why it waits or was refused.")
     refusal: str = Field(

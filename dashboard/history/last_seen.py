@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from dashboard.history.database import Columns, upsert_with
+from dashboard.history.tables.operations import desired_models
 from dashboard.history.tables.received import cameras, stations
 from dashboard.messages import Sender, State
 from models.messages import CameraStats, CameraStatus, DaemonState, StationStatus
@@ -156,7 +157,7 @@ def _forget_stations(connection: Connection) -> int:
     c = stations.c
     query = select(c.site, c.line, c.station).order_by(c.heard_ms.desc())
     silent = connection.execute(query.offset(MAX_STATIONS)).all()
-    for table in (cameras, stations) if silent else ():
+    for table in (cameras, stations, desired_models) if silent else ():
         key = tuple_(*(table.c[name] for name in STATION))
         connection.execute(delete(table).where(key.in_(map(tuple, silent))))
     return len(silent)

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from dashboard.history.queries import Json
 from dashboard.history.tables.operations import desired_models, model_answers
+from dashboard.history.tables.received import stations
 from models.messages import REASON_MAX_CHARS, DesiredModel, ReportedModel
 from models.topics import StationTopics
 
 ANSWERS_SHOWN = 20
+ANSWERS_PER_HOUR = 240  # of one station; beyond, an answer replaces the last one
+MS_PER_HOUR = 3_600_000
 UNKNOWN_USER = ""  # ordered by another program
 
 
@@ -50,19 +53,32 @@ def note_foreign_order(
     topics: StationTopics,
     at_ms: int,
     desired: DesiredModel | None,
-) -> None:
-    """Store an order that the broker delivered, unless it is the stored one."""
+) -> bool:
+    """Store an order that the broker delivered, unless it is the stored one.
+
+    Returns:
+        False if the pages do not show the station: nothing is stored.
+    """
+    if not _is_shown(connection, topics):
+        return False
     known = order_of(connection, (topics.site, topics.line, topics.station))
     stored = (known["sha256"], known["url"]) if known else ("", "")
     wanted = (desired.sha256, desired.url) if desired else ("", "")
     if stored != wanted:
         note_order(connection, topics, at_ms, UNKNOWN_USER, desired)
+    return True
 
 
 def note_answer(
     connection: Connection, topics: StationTopics, at_ms: int, answer: ReportedModel
-) -> None:
-    """Store an answer, unless it says what the last one of the station says."""
+) -> bool:
+    """Store an answer, unless it says what the last one of the station says.
+
+    Returns:
+        False if the pages do not show the station: nothing is stored.
+    """
+    if not _is_shown(connection, topics):
+        return False
     model = answer.model
     row = {
         "state": answer.state.value,
@@ -74,13 +90,20 @@ def note_answer(
     where = (topics.site, topics.line, topics.station)
     last = answers_of(connection, where, 1)
     if last and all(last[0][name] == value for name, value in row.items()):
-        return
+        return True
+    c = model_answers.c
+    lately = select(func.count()).where(
+        *_of(model_answers, where), c.at_ms > at_ms - MS_PER_HOUR
+    )
+    if last and connection.execute(lately).scalar_one() >= ANSWERS_PER_HOUR:
+        connection.execute(delete(model_answers).where(c.n == last[0]["n"]))
     site, line, station = where
     connection.execute(
         insert(model_answers).values(
             site=site, line=line, station=station, at_ms=at_ms, **row
         )
     )
+    return True
 
 
 def order_of(connection: Connection, station: Sequence[str]) -> Json | None:
@@ -99,6 +122,11 @@ def answers_of(
     t = model_answers
     query = select(t).where(*_of(t, station)).order_by(t.c.n.desc()).limit(limit)
     return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _is_shown(connection: Connection, topics: StationTopics) -> bool:
+    mine = _of(stations, (topics.site, topics.line, topics.station))
+    return connection.execute(select(stations.c.site).where(*mine)).first() is not None
 
 
 def _storable(text: str) -> str:

@@ -20,6 +20,7 @@ from models.messages import SCHEMA_VERSION, DesiredModel, ReportedModel
 from models.topics import ParsedTopic, parse_topic
 
 DESIRED, REPORTED = "model/desired", "model/reported"
+EARLY_MAX = 512  # two of each station that the pages can show
 logger = logging.getLogger(__name__)
 
 
@@ -29,6 +30,8 @@ class OperationsWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log = StateLog(database)
+        # Retained messages about models may come before the first one of their station.
+        self._early: dict[str, Message] = {}
 
     def note(self, messages: Sequence[Message], records: Sequence[Record]) -> None:
         """Keep what a batch shows; called after its commit.
@@ -46,7 +49,13 @@ class OperationsWriter:
             for record in records:
                 if not _is_storable(partial(self._log.note, [record])):
                     _warn_unstorable(record.sender.topics.root)
-        for message in messages:
+        heard = {record.sender.topics for record in records}
+        early = [
+            message
+            for topic, message in self._early.items()
+            if (parsed := parse_topic(topic)) and parsed.topics in heard
+        ]
+        for message in (*early, *messages):
             if not _is_storable(partial(self._note_message, message)):
                 _warn_unstorable(message.topic)
 
@@ -68,11 +77,17 @@ class OperationsWriter:
                 return
         with self._database.write() as connection:
             if isinstance(found, ReportedModel):
-                note_answer(connection, parsed.topics, message.received_ms, found)
-            else:
-                note_foreign_order(
+                is_shown = note_answer(
                     connection, parsed.topics, message.received_ms, found
                 )
+            else:
+                is_shown = note_foreign_order(
+                    connection, parsed.topics, message.received_ms, found
+                )
+        if is_shown:
+            self._early.pop(message.topic, None)
+        elif message.topic in self._early or len(self._early) < EARLY_MAX:
+            self._early[message.topic] = message
 
     def _retire(self, parsed: ParsedTopic) -> None:
         """Remove a sender from the pages whose retained state was deleted."""

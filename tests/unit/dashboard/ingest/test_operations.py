@@ -4,23 +4,43 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from dashboard.history import last_seen, model_orders
 from dashboard.history.database import Database
 from dashboard.history.model_orders import answers_of, note_order, order_of
 from dashboard.ingest import operations
 from dashboard.ingest.operations import OperationsWriter
 from dashboard.messages import Message, read_message
-from models.messages import DesiredModel, PullState, ReportedModel
+from models.messages import (
+    DaemonState,
+    DesiredModel,
+    PullState,
+    ReportedModel,
+    StationStatus,
+)
+from models.topics import StationTopics
 from tests.simulators.station import alert_event
-from tests.unit.dashboard.history_file import NOW_MS, PRESS, HistoryFile, alert_record
+from tests.unit.dashboard.history_file import (
+    NOW_MS,
+    PRESS,
+    HistoryFile,
+    alert_record,
+    read,
+)
 
 STATION = (PRESS.site, PRESS.line, PRESS.station)
 DESIRED = DesiredModel(
     name="boards", build=7, sha256="cd" * 32, url="https://releases.works/boards"
 )
 
+READY = read(
+    PRESS.status,
+    StationStatus(state=DaemonState.READY, boot_id="b", version="1").model_dump_json(),
+)
+
 
 @pytest.fixture
 def database(file: HistoryFile) -> Database:
+    file.record(READY)
     return file.database
 
 
@@ -132,3 +152,54 @@ def test_value_that_the_history_cannot_hold_stops_no_other_message(
     with database.read() as connection:
         assert order_of(connection, STATION) is None
         assert len(answers_of(connection, STATION)) == 1
+
+
+def test_answers_of_one_station_are_limited_and_the_last_one_is_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_orders, "ANSWERS_PER_HOUR", 3)
+    for number in range(9):
+        reason = answer(PullState.WAITING, f"reason {number}")
+        note(database, (PRESS.reported_model, reason))
+    with database.read() as connection:
+        reasons = [each["reason"] for each in answers_of(connection, STATION)]
+    assert reasons == ["reason 8", "reason 1", "reason 0"]
+
+
+def test_model_of_a_station_is_noted_when_the_station_is_known(
+    file: HistoryFile,
+) -> None:
+    writer = OperationsWriter(file.database)
+    desired = DESIRED.model_dump_json().encode()
+    writer.note([Message(PRESS.desired_model, desired, NOW_MS)], [])
+    with file.database.read() as connection:
+        assert order_of(connection, STATION) is None
+    file.record(READY)
+    writer.note([], [READY])
+    with file.database.read() as connection:
+        assert order_of(connection, STATION)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"desired_sha256": "a" * 65}, {"desired_sha256": "a\0b"}],
+    ids=["long", "nul"],
+)
+def test_answer_with_an_impossible_identity_is_dropped(
+    database: Database, change: dict[str, str]
+) -> None:
+    payload = {**json.loads(answer(PullState.IDLE)), **change}
+    note(database, (PRESS.reported_model, json.dumps(payload).encode()))
+    with database.read() as connection:
+        assert answers_of(connection, STATION) == []
+
+
+def test_order_of_a_station_that_made_room_is_forgotten(
+    file: HistoryFile, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_seen, "MAX_STATIONS", 1)
+    note(database, (PRESS.desired_model, DESIRED.model_dump_json().encode()))
+    other = StationTopics("plant", "line-1", "press-2")
+    file.record(alert_record(alert_event(other, 1), NOW_MS + 1))
+    with database.read() as connection:
+        assert order_of(connection, STATION) is None
