@@ -147,8 +147,9 @@ class HistoryWriter:
         Args:
             on_done: Called after each commit with the acknowledgements to send.
             on_commit: Called after that with the result of the commit.
-            on_batch: Called after all commits of a batch with its messages, and with
-                those of them that are records.
+            on_batch: Called after each commit, before its acknowledgements, with its
+                messages and those of them that are records. It is called once more
+                where it raises an ``SQLAlchemyError``.
         """
         self._on_done, self._on_commit, self._on_batch = on_done, on_commit, on_batch
         self._thread.start()
@@ -228,23 +229,25 @@ class HistoryWriter:
 
     def _write(self, batch: list[Delivery]) -> None:
         """Parse, commit, acknowledge; without a commit nothing is acknowledged."""
-        parsed: list[tuple[Receipt, Record | None]] = []
+        parsed: list[tuple[Delivery, Record | None]] = []
         for delivery in batch:
             record = read_message(delivery.message)
             if isinstance(record, Rejection):
                 self._reject(record)
                 record = None
-            parsed.append((delivery.receipt, record))
+            parsed.append((delivery, record))
         self._commit_and_acknowledge(parsed)
-        records = [record for _, record in parsed if record is not None]
-        self._note_batch([delivery.message for delivery in batch], records)
 
     def _note_batch(
         self, messages: Sequence[Message], records: Sequence[Record]
     ) -> None:
         """Call ``on_batch``; whatever it raises, the thread goes on."""
         try:
-            self._on_batch(messages, records)
+            try:
+                self._on_batch(messages, records)
+            except SQLAlchemyError:
+                self._stop.wait(RETRY_FIRST_S)
+                self._on_batch(messages, records)
         except Exception as exc:  # a bug there must not end the recorder
             self.unnoted += 1
             if not self.batch_failure:
@@ -253,9 +256,10 @@ class HistoryWriter:
             self.batch_failure = f"states and models are not kept: {reason:.300}"
         else:
             self.batch_failure = ""
+        self.heartbeat_s = time.monotonic()
 
     def _commit_and_acknowledge(
-        self, parsed: list[tuple[Receipt, Record | None]]
+        self, parsed: list[tuple[Delivery, Record | None]]
     ) -> None:
         """Commit and acknowledge; in halves if the whole batch does not fit."""
         records = [record for _, record in parsed if record is not None]
@@ -274,7 +278,8 @@ class HistoryWriter:
             self._limited_s = time.monotonic()
         for rejection in committed.rejections:
             self._reject(rejection)
-        receipts = [receipt for receipt, _ in parsed]
+        self._note_batch([delivery.message for delivery, _ in parsed], records)
+        receipts = [delivery.receipt for delivery, _ in parsed]
         self._on_done(AckRequest(receipts, committed.acks))
         self._on_commit(committed)
 

@@ -146,6 +146,22 @@ def test_batch_that_cannot_be_noted_never_ends_the_thread(file: HistoryFile) -> 
     assert ledger.writer.batch_failure == ""
 
 
+def test_batch_is_noted_before_it_is_acknowledged(file: HistoryFile) -> None:
+    ledger, receipts_when_noted = Ledger(file), []
+
+    def note(_messages: Sequence[Message], _records: Sequence[Record]) -> None:
+        receipts_when_noted.append(list(ledger.receipts))
+        if len(receipts_when_noted) == 1:
+            raise HistoryClosedError
+
+    ledger.start(note)
+    ledger.send_to(PRESS.status, 1, b"")
+    until(lambda: ledger.receipts == [1], "receipt")
+    ledger.writer.stop()
+    assert receipts_when_noted == [[], []], "tried once more, then acknowledged"
+    assert not ledger.writer.unnoted
+
+
 DAY_MS = 24 * 3600 * 1000
 PICTURE = b"\xff\xd8\xff" + bytes(100_000)
 
