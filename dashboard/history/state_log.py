@@ -129,7 +129,7 @@ class StateLog:
             states: It gets the last states that are stored then.
             sha256s: It gets the last models.
         """
-        touched = {each[0] for each in (*changes, *models)}
+        touched = {each[0] for each in changes} | {each[0] for each in models}
         with self._database.write() as connection:
             known = _known(connection, touched)
             last = last_changes(connection, known)
@@ -319,7 +319,7 @@ def _known(connection: Connection, keys: Collection[SenderKey]) -> set[SenderKey
     return known | {(*_place(row), row.camera) for row in rows}
 
 
-def _place(row: Row[Any]) -> tuple[str, str, str]:
+def _place(row: Any) -> tuple[str, str, str]:  # noqa: ANN401 - of any query
     return row.site, row.line, row.station
 
 
