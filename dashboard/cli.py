@@ -176,7 +176,7 @@ def _collect_and_serve(
         history,
         hub,
         settings.page,
-        lambda: _status_of(collector, writer, notifier),
+        lambda: _status_of(collector, writer, notifier, alarms),
         database,
     )
     alarms = AlarmWatch(database, on_change=broadcaster.note_change)
@@ -205,7 +205,10 @@ def _collect_and_serve(
 
 
 def _status_of(
-    collector: Collector, writer: HistoryWriter, notifier: Notifier
+    collector: Collector,
+    writer: HistoryWriter,
+    notifier: Notifier,
+    alarms: AlarmWatch,
 ) -> CollectorStatus:
     return CollectorStatus(
         broker=collector.status,
@@ -218,6 +221,7 @@ def _status_of(
         alarm=writer.alarm,
         notify=notifier.status(),
         queued=writer.queued,
+        unjudged=alarms.failure,
     )
 
 

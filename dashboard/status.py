@@ -59,6 +59,7 @@ class CollectorStatus:
         connections: Logins that the broker has accepted.
         notify: The receivers of notifications.
         queued: Messages that wait to be stored.
+        unjudged: Why the parts are not judged for alarms; empty when they are.
     """
 
     broker: BrokerStatus
@@ -71,6 +72,7 @@ class CollectorStatus:
     alarm: str = ""
     notify: tuple[NotifyStatus, ...] = ()
     queued: int = 0
+    unjudged: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the part that the page shows."""
@@ -85,6 +87,7 @@ class CollectorStatus:
             },
             "history": {"failure": self.failure},
             "alarm": self.alarm,
+            "unjudged": self.unjudged,
             "duplicates": self.duplicates,
             "dropped": self.dropped,
             "rejected": self.rejected,

@@ -45,6 +45,9 @@ class AlarmWatch:
     Args:
         on_change: Called in the thread after a change is committed.
         clock_ms: Wall clock, UTC.
+
+    Attributes:
+        failure: Why the parts are not judged; empty when they are.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class AlarmWatch:
         self._database, self._on_change, self._clock_ms = database, on_change, clock_ms
         self._judged_ms = 0  # parts that arrived before are judged
         self._settings_n = -1
+        self.failure = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name="dashboard-alarms", daemon=True
@@ -87,15 +91,17 @@ class AlarmWatch:
         return len(raised) + len(cleared)
 
     def _run(self) -> None:
-        is_failing = False
         while not self._stop.wait(TURN_S):
             try:
                 self.evaluate()
-                is_failing = False
-            except SQLAlchemyError as exc:
-                if not is_failing:  # once, not every two seconds
-                    logger.warning("alarms_not_judged reason=%s", exc)
-                is_failing = True
+                self.failure = ""
+            except Exception as exc:  # a thread that has ended is silent
+                if not self.failure:  # once, not every two seconds
+                    is_known = isinstance(exc, SQLAlchemyError)
+                    logger.warning(
+                        "alarms_not_judged reason=%s", exc, exc_info=not is_known
+                    )
+                self.failure = type(exc).__name__
 
     def _judge(
         self, connection: Connection, at_ms: int

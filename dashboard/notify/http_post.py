@@ -56,7 +56,7 @@ def post_message(
             connection.request("POST", target, body, headers)
             with connection.getresponse() as answer:
                 _check(answer)
-    except (OSError, http.client.HTTPException) as exc:
+    except (OSError, ValueError, http.client.HTTPException) as exc:  # or no host name
         raise SendError(f"{parts.hostname}: {failure_of(exc)}") from exc
     finally:
         connection.close()

@@ -1,10 +1,12 @@
 """Sends a message by e-mail, through the mail server of the plant.
 
 Source:
-    RFC 5321 (SMTP), RFC 3207 (STARTTLS), RFC 3834 (``Auto-Submitted``: no automatic
-    reply). A message that is sent twice has one ``Message-ID``.
+    RFC 5321 (SMTP), RFC 3207 (STARTTLS), RFC 4616 (UTF-8 in PLAIN), RFC 3834
+    (``Auto-Submitted``: no automatic reply). A message that is sent twice has one
+    ``Message-ID``.
 """
 
+import base64
 import smtplib
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -20,6 +22,8 @@ from dashboard.notify.deadline import (
 from dashboard.notify.http_post import tls_context
 from dashboard.notify_settings import MailTls, NotifySettings
 from models.password_file import read_password_file
+
+MORE_WANTED, LOGGED_IN = 334, 235  # answers to AUTH
 
 
 def mail_message(
@@ -57,7 +61,7 @@ def mail_message(
     except smtplib.SMTPRecipientsRefused as exc:
         names = ", ".join(sorted(exc.recipients))
         raise SendError(f"{receiver.host} refused {names}") from exc
-    except OSError as exc:  # smtplib's own errors and ssl.SSLError are such
+    except (OSError, ValueError) as exc:  # smtplib's own errors are OSErrors
         raise SendError(f"{receiver.host}: {failure_of(exc)}") from exc
     finally:
         client.close()
@@ -79,6 +83,33 @@ def _log_in(client: smtplib.SMTP, receiver: NotifySettings) -> None:
         client.starttls(context=tls_context(receiver))
     if receiver.password_file is not None:
         field = f"notify.{receiver.name}.password_file"
-        client.login(
-            receiver.username, read_password_file(field, receiver.password_file)
+        password = read_password_file(field, receiver.password_file)
+        if (receiver.username + password).isascii():
+            client.login(receiver.username, password)
+        else:
+            _log_in_with_utf8(client, receiver.username, password)
+
+
+def _log_in_with_utf8(client: smtplib.SMTP, username: str, password: str) -> None:
+    """Log in with letters outside ASCII, which ``smtplib`` does not send."""
+    client.ehlo_or_helo_if_needed()
+    offered = client.esmtp_features.get("auth", "").upper().split()
+    if "PLAIN" in offered:
+        both = _base64(f"\0{username}\0{password}")
+        code, answer = client.docmd("AUTH", f"PLAIN {both}")
+    elif "LOGIN" in offered:
+        code, answer = client.docmd("AUTH", "LOGIN")
+        for text in (username, password):
+            if code == MORE_WANTED:
+                code, answer = client.docmd(_base64(text))
+    else:
+        raise SendError(
+            "the password has letters outside ASCII, for which the mail server would "
+            "have to offer AUTH PLAIN or LOGIN"
         )
+    if code != LOGGED_IN:
+        raise smtplib.SMTPAuthenticationError(code, answer)
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode("ascii")

@@ -27,6 +27,7 @@ from models.shown_text import on_one_line
 
 TURN_S = 2.0
 STOP_LIMIT_S = 5.0
+READER = ""  # in the place of a receiver: the thread that reads what happens
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,8 @@ class Notifier:
         on_change: Callable[[], None] = lambda: None,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
-        self._on_change = on_change
+        self._on_change, self._clock_ms = on_change, clock_ms
+        self._failures: dict[str, tuple[str, int]] = {}  # by receiver; and since when
         self._sources = NotificationSources(database, settings.notify, clock_ms)
         self._senders = [
             NotifySender(
@@ -145,14 +147,19 @@ class Notifier:
 
     def status(self) -> tuple[NotifyStatus, ...]:
         """Return the state of every receiver."""
-        dropped = self._sources.dropped
-        return tuple(
-            replace(each.status, dropped=dropped[each.receiver.name])
-            for each in self._senders
-        )
+        return tuple(self._status_of(each) for each in self._senders)
+
+    def _status_of(self, sender: NotifySender) -> NotifyStatus:
+        name = sender.receiver.name
+        status = replace(sender.status, dropped=self._sources.dropped[name])
+        failure = self._failures.get(name) or self._failures.get(READER)
+        if failure is None or status.error:
+            return status
+        error, since_ms = failure
+        return replace(status, error=error, since_ms=since_ms)
 
     def _read(self) -> None:
-        self._repeat("notifications_not_read", self._sources.read)
+        self._repeat(READER, "notifications_not_read", self._sources.read)
 
     def _loop_of(self, sender: NotifySender) -> Callable[[], None]:
         def turn() -> bool:
@@ -162,20 +169,29 @@ class Notifier:
                 self._on_change()
             return is_sent
 
-        return lambda: self._repeat("notifications_not_sent", turn)
+        name = sender.receiver.name
+        return lambda: self._repeat(name, "notifications_not_sent", turn)
 
-    def _repeat(self, failure: str, turn: Callable[[], bool]) -> None:
-        """Call a function every ``TURN_S``, immediately where it has more to do."""
-        is_failing, has_more = False, False
+    def _repeat(self, name: str, failure: str, turn: Callable[[], bool]) -> None:
+        """Call a function every ``TURN_S``, immediately where it has more to do.
+
+        No error ends it: a thread that has ended sends nothing, and shows no error.
+        """
+        has_more = False
         while not self._stop.wait(0 if has_more else TURN_S):
             try:
                 has_more = turn()
-                is_failing = False
-            except SQLAlchemyError as exc:
+                if self._failures.pop(name, None):
+                    self._on_change()
+            except Exception as exc:  # a thread that has ended is silent
                 has_more = False
-                if not is_failing:  # once, not every two seconds
-                    logger.warning("%s reason=%s", failure, exc)
-                is_failing = True
+                if name in self._failures:
+                    continue  # it is logged once, not every two seconds
+                is_known = isinstance(exc, SQLAlchemyError)
+                logger.warning("%s reason=%s", failure, exc, exc_info=not is_known)
+                reason = f"{failure.replace('_', ' ')}: {type(exc).__name__}"
+                self._failures[name] = (reason, self._clock_ms())
+                self._on_change()
 
 
 def send(receiver: NotifySettings, message: NotificationMessage) -> None:
@@ -185,10 +201,16 @@ def send(receiver: NotifySettings, message: NotificationMessage) -> None:
         SendError: It was not accepted.
         ConfigError: A file of the settings cannot be used.
     """
-    if receiver.kind is NotifyKind.EMAIL:
-        mail_message(receiver, message)
-    else:
-        post_message(receiver, message)
+    try:
+        if receiver.kind is NotifyKind.EMAIL:
+            mail_message(receiver, message)
+        else:
+            post_message(receiver, message)
+    except (SendError, ConfigError):
+        raise
+    except Exception as exc:  # one message must not end the thread of all others
+        logger.exception("notification_not_sent receiver=%s", receiver.name)
+        raise SendError(f"unexpected {type(exc).__name__}") from exc
 
 
 def send_tests(settings: DashboardSettings, names: Sequence[str]) -> dict[str, str]:

@@ -131,7 +131,8 @@ class Api:
         is_well = not collector.failure and collector.writer_age_s < WRITER_LIMIT_S
         is_notifying = not any(each.error for each in collector.notify)
         is_quiet = collector.broker.is_up and not collector.alarm and is_notifying
-        status = "ok" if is_well and is_quiet else "degraded"
+        is_watching = not collector.unjudged
+        status = "ok" if is_well and is_quiet and is_watching else "degraded"
         details = collector.as_json() if user_of(request) else {}
         return as_json(
             {"status": status if is_well else "failing", **details},

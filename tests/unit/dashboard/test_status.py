@@ -27,6 +27,7 @@ def test_page_gets_the_broker_and_the_counters() -> None:
         },
         "history": {"failure": "disk full"},
         "alarm": "",
+        "unjudged": "",
         "duplicates": 1,
         "dropped": 2,
         "rejected": {"topic": 3},

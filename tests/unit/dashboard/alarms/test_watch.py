@@ -185,6 +185,21 @@ def test_thread_raises_the_alarm_by_itself(
     assert len(line.open()) == 1
 
 
+def test_unexpected_error_ends_no_thread_and_is_shown(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.alarms.watch.TURN_S", 0.01)
+    line.limit(CameraLimit(streak=3))
+    line.parts.add("ddd", line.now_ms - 1000)
+    with monkeypatch.context() as broken:
+        broken.setattr("dashboard.alarms.watch.decide", lambda *_, **__: 1 / 0)
+        line.watch.start()
+        until(lambda: line.watch.failure, "it is shown", 10)
+    until(lambda: line.changes, "the alarm is raised", 10)
+    line.watch.stop()
+    assert line.watch.failure == ""
+
+
 def test_alarm_of_a_forgotten_camera_ends(line: Line) -> None:
     line.limit(CameraLimit(streak=3))
     line.pass_parts("ddd")

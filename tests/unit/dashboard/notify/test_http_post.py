@@ -97,3 +97,8 @@ def test_certificate_is_checked(tmp_path: Path) -> None:
         trusted = receiver(server.url, tls_ca_file=authority.certificate_file)
         post_message(trusted, message())
         assert len(server.posts) == 1
+
+
+def test_name_that_is_no_host_is_named() -> None:
+    with pytest.raises(SendError, match=r"wall\.\.plant"):
+        post_message(receiver("http://wall..plant/a"), message())

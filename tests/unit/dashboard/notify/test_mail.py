@@ -116,3 +116,17 @@ def test_reason_of_the_server_is_shown(
     expected = {"busy": "451 try later", "login": "535 no", "away": "refused"}
     with pytest.raises(SendError, match=expected[reason]):
         mail_message(settings, message())
+
+
+def test_password_with_letters_outside_ascii_is_sent_as_utf8(
+    server: MailServer, tmp_path: Path
+) -> None:
+    login = {"username": "wall", "password_file": secret_file(tmp_path, "pässwörd")}
+    mail_message(receiver(server, **login), message())
+    assert server.mails[0].login == ("wall", "pässwörd")
+
+
+def test_name_that_is_no_host_is_named(server: MailServer) -> None:
+    settings = receiver(server).model_copy(update={"host": "mail..plant"})
+    with pytest.raises(SendError, match=r"mail\.\.plant"):
+        mail_message(settings, message())

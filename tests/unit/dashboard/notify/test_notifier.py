@@ -314,3 +314,30 @@ def test_test_message_names_who_does_not_accept_it(server: WebhookServer) -> Non
     assert found["other"] == "127.0.0.1: Connection refused"
     assert send_tests(settings, ["shift"]) == {"shift": ""}
     assert kinds_of(server) == ["test", "test"]
+
+
+@pytest.mark.parametrize(
+    "step", ["sources.NotificationSources._has_news", "notifier.post_message"]
+)
+def test_unexpected_error_ends_no_thread_and_is_shown(
+    file: HistoryFile,
+    server: WebhookServer,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    monkeypatch.setattr("dashboard.notify.notifier.TURN_S", 0.01)
+    monkeypatch.setattr("dashboard.notify.schedule.FIRST_WAIT_S", 0.01)
+    settings = DashboardSettings.model_validate({"notify": [webhook(server.url)]})
+    plant = plant_of(file, server)
+    notifier = Notifier(plant.database, settings)
+    plant.now_ms = now_ms()
+    plant.raise_alarm()
+    with monkeypatch.context() as broken:
+        broken.setattr(f"dashboard.notify.{step}", lambda *_: {"y": True}["x"])
+        notifier.start()
+        until(lambda: "KeyError" in notifier.status()[0].error, "it is shown", 10)
+    try:
+        until(lambda: bool(server.posts), "it is posted", 10)
+        until(lambda: not notifier.status()[0].error, "it is over", 10)
+    finally:
+        notifier.stop()

@@ -176,6 +176,8 @@ def test_health_shows_whether_alerts_can_be_kept(site: SimSite) -> None:
     site.status = replace(UP, broker=replace(UP.broker, is_up=False, reason="gone"))
     away = get(site.app, "/healthz")
     assert (away.status, away.json["status"]) == (200, "degraded")
+    site.status = replace(UP, unjudged="ValueError")
+    assert get(site.app, "/healthz").json["status"] == "degraded"
     site.status = replace(UP, failure="database or disk is full")
     full = get(site.app, "/healthz")
     assert (full.status, full.json["status"]) == (503, "failing")
