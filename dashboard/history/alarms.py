@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from dashboard.history.tables.alarms import alarm_changes, alarms
 from dashboard.history.tables.received import cameras, verdicts
+from models.messages import VerdictKind
 
 COMMENT_MAX_CHARS = 500
 Where = tuple[str, str, str, str]  # site, line, station, camera
@@ -176,15 +177,16 @@ def alarm_changes_after(
 def last_verdicts(
     connection: Connection, where: Where, limit: int, since_ms: int
 ) -> list[str]:
-    """Return the verdicts of a camera's last parts, the newest first.
+    """Return the verdicts of a camera's last inspected parts, the newest first.
 
     Args:
-        limit: Number of parts.
+        limit: Number of parts that were inspected.
         since_ms: Older parts are left out; UTC.
     """
     query = (
         select(verdicts.c.verdict)
         .where(_is_of(where), verdicts.c.happened_ms >= since_ms)
+        .where(verdicts.c.verdict != VerdictKind.NOT_INSPECTED.value)
         .order_by(verdicts.c.happened_ms.desc())
         .limit(limit)
     )

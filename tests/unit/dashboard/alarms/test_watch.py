@@ -86,6 +86,11 @@ def test_streak_raises_one_alarm_until_good_parts_clear_it(line: Line) -> None:
     assert line.changes == 2
 
 
+def test_parts_that_were_not_inspected_do_not_push_others_out(line: Line) -> None:
+    line.limit(CameraLimit(streak=3))
+    assert line.pass_parts("ddd" + "n" * 100) == 1
+
+
 def test_share_is_judged_for_each_camera_by_its_own_limit(line: Line) -> None:
     side = "/".join((*TOP[:3], "side"))
     line.limit(
