@@ -179,15 +179,17 @@ def last_verdicts(
 ) -> list[str]:
     """Return the verdicts of a camera's last inspected parts, the newest first.
 
+    The order is that of their arrival: the clock of a line PC may be wrong.
+
     Args:
         limit: Number of parts that were inspected.
-        since_ms: Older parts are left out; UTC.
+        since_ms: Parts that arrived before are left out; UTC.
     """
     query = (
         select(verdicts.c.verdict)
-        .where(_is_of(where), verdicts.c.happened_ms >= since_ms)
+        .where(_is_of(where), verdicts.c.received_ms >= since_ms)
         .where(verdicts.c.verdict != VerdictKind.NOT_INSPECTED.value)
-        .order_by(verdicts.c.happened_ms.desc())
+        .order_by(verdicts.c.received_ms.desc(), verdicts.c.seq.desc())
         .limit(limit)
     )
     return list(connection.execute(query).scalars())

@@ -10,7 +10,12 @@ import json
 from sqlalchemy import Connection, func, inspect, select
 
 from dashboard.history.tables import metadata
-from dashboard.history.tables.received import alerts, detections, meta
+from dashboard.history.tables.received import (
+    alerts,
+    detections,
+    meta,
+    verdicts,
+)
 from models.errors import ConfigError
 
 SCHEMA_VERSION = 3
@@ -36,6 +41,8 @@ CHANGED_INDICES = (
     (alerts, "alerts_by_part"),
     (detections, "detections_by_label"),
 )
+# Created at every start where they are missing: older dashboards may go on.
+LATER_INDICES = ((verdicts, "verdicts_by_arrival"),)
 
 
 def bring_up_to_date(connection: Connection, *, may_migrate: bool = True) -> None:
@@ -74,6 +81,9 @@ def bring_up_to_date(connection: Connection, *, may_migrate: bool = True) -> Non
     known = set(inspect(connection).get_table_names())
     missing = [each for each in metadata.sorted_tables if each.name not in known]
     metadata.create_all(connection, missing, checkfirst=False)
+    for table, name in LATER_INDICES:
+        index = next(each for each in table.indexes if each.name == name)
+        index.create(connection, checkfirst=True)
     if 0 < version < 3:
         _note_pending_sums(connection)
     if version == SCHEMA_VERSION:

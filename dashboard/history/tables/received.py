@@ -121,6 +121,10 @@ verdicts = Table(
         "verdicts_by_camera",
         *("site", "line", "station", "camera", "happened_ms", "verdict"),
     ),
+    Index(
+        "verdicts_by_arrival",
+        *("site", "line", "station", "camera", "received_ms", "seq", "verdict"),
+    ),
     Index("verdicts_by_age", "received_ms"),
 )
 losses = Table(

@@ -16,18 +16,24 @@ class PartVerdicts:
     def __init__(self, file: HistoryFile, topics: StationTopics = PRESS) -> None:
         self._file, self._topics, self._seq = file, topics, 0
 
-    def add(self, text: str, at_ms: int, camera: str = "top") -> None:
+    def add(
+        self, text: str, at_ms: int, camera: str = "top", ahead_ms: int = 0
+    ) -> None:
         """Record parts, the oldest first, a millisecond after each other.
 
         Args:
             text: One character a part: d defect, o ok, n not inspected.
+            ahead_ms: By how much the clock of the line PC is ahead.
         """
-        records = [self._record(each, at_ms + i, camera) for i, each in enumerate(text)]
+        records = [
+            self._record(each, at_ms + i, camera, ahead_ms)
+            for i, each in enumerate(text)
+        ]
         self._file.record(*records)
 
-    def _record(self, kind: str, at_ms: int, camera: str) -> Record:
+    def _record(self, kind: str, at_ms: int, camera: str, ahead_ms: int) -> Record:
         self._seq += 1
-        captured_at = datetime.fromtimestamp(at_ms / 1000, UTC)
+        captured_at = datetime.fromtimestamp((at_ms + ahead_ms) / 1000, UTC)
         stream = f"{self._topics.station}-parts"
         data = VerdictData(
             seq=self._seq,

@@ -86,6 +86,18 @@ def test_streak_raises_one_alarm_until_good_parts_clear_it(line: Line) -> None:
     assert line.changes == 2
 
 
+@pytest.mark.parametrize("ahead_ms", [[-7_200_000, -7_200_000], [3_600_000, 0]])
+def test_wrong_clock_of_a_line_pc_hides_no_alarm(
+    line: Line, ahead_ms: list[int]
+) -> None:
+    line.limit(CameraLimit(streak=3, minutes=60))
+    for text, ahead in zip(["ooo", "ddd"], ahead_ms, strict=True):
+        line.now_ms += 60_000
+        line.parts.add(text, line.now_ms - 1000, ahead_ms=ahead)
+        line.watch.evaluate()
+    assert len(line.open()) == 1
+
+
 def test_parts_that_were_not_inspected_do_not_push_others_out(line: Line) -> None:
     line.limit(CameraLimit(streak=3))
     assert line.pass_parts("ddd" + "n" * 100) == 1
