@@ -156,6 +156,17 @@ def waiting_count(connection: Connection, receiver: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def station_waiting_count(connection: Connection, receiver: str, where: Where) -> int:
+    """Return the number of notifications of a station that are not sent yet."""
+    c = notifications.c
+    station = json.dumps(where[:3], separators=(",", ":"))[:-1]
+    is_of_station = c.content.contains(f'"where":{station},', autoescape=True)
+    query = select(func.count()).where(
+        c.receiver == receiver, c.done_ms == 0, is_of_station
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def messages_sent(connection: Connection, receiver: str, since_ms: int) -> int:
     """Return the number of messages that were sent since a time."""
     c = notifications.c

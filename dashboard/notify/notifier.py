@@ -27,6 +27,7 @@ from models.shown_text import on_one_line
 
 TURN_S = 2.0
 STOP_LIMIT_S = 5.0
+DROPPED_SHOWN_MS = 3_600_000  # dropped notifications are an error of the receiver
 READER = ""  # in the place of a receiver: the thread that reads what happens
 
 logger = logging.getLogger(__name__)
@@ -153,6 +154,9 @@ class Notifier:
         name = sender.receiver.name
         status = replace(sender.status, dropped=self._sources.dropped[name])
         failure = self._failures.get(name) or self._failures.get(READER)
+        dropped_ms = self._sources.dropped_ms.get(name, 0)
+        if failure is None and dropped_ms > self._clock_ms() - DROPPED_SHOWN_MS:
+            failure = ("notifications dropped: too many wait", dropped_ms)
         if failure is None or status.error:
             return status
         error, since_ms = failure

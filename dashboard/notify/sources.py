@@ -37,6 +37,16 @@ from models.messages import CameraState, DaemonState
 
 READ_AT_ONCE = 1000
 WAITING_MAX = 1000  # of one receiver
+STATION_WAITING_MAX = 100  # of one station for one receiver
+# What counts less leaves room for what counts more.
+SHARE = {NotifyTopic.ALARMS: 1.0, NotifyTopic.LINES: 0.8, NotifyTopic.ALERTS: 0.5}
+TOPIC_OF = {
+    NotificationKind.ALARM_RAISED: NotifyTopic.ALARMS,
+    NotificationKind.ALARM_CLEARED: NotifyTopic.ALARMS,
+    NotificationKind.LINE_DOWN: NotifyTopic.LINES,
+    NotificationKind.LINE_BACK: NotifyTopic.LINES,
+    NotificationKind.ALERTS: NotifyTopic.ALERTS,
+}
 LABELS_MAX = 5
 OLDEST_MS = 24 * 3600 * 1000  # what is older when it is read is not reported
 MS_PER_MINUTE = 60_000
@@ -65,6 +75,7 @@ class NotificationSources:
 
     Attributes:
         dropped: Notifications that were not kept because too many wait, by receiver.
+        dropped_ms: When the last of them was dropped, by receiver, UTC.
     """
 
     def __init__(
@@ -81,6 +92,7 @@ class NotificationSources:
             if any(topic in each.about for each in receivers)
         ]
         self.dropped: Counter[str] = Counter()
+        self.dropped_ms: dict[str, int] = {}
 
     def prepare(self) -> None:
         """Note what is there before the first start: it is not reported.
@@ -232,10 +244,11 @@ class NotificationSources:
     ) -> None:
         if notification.at_ms < turn.now_ms - OLDEST_MS:
             return
-        if queue.waiting_count(turn.connection, receiver.name) >= WAITING_MAX:
+        if not _has_room(turn.connection, receiver.name, notification):
             if not self.dropped[receiver.name]:
                 logger.warning("notifications_dropped receiver=%s", receiver.name)
             self.dropped[receiver.name] += 1
+            self.dropped_ms[receiver.name] = turn.now_ms
             return
         is_held = bool(wait_ms) or receiver.name in turn.quiet_names
         queue.add_notification(
@@ -246,6 +259,17 @@ class NotificationSources:
             turn.now_ms,
             max(turn.now_ms, notification.at_ms + wait_ms) if wait_ms else turn.now_ms,
         )
+
+
+def _has_room(
+    connection: Connection, receiver: str, notification: Notification
+) -> bool:
+    """Return whether a receiver's queue takes one more of this kind and station."""
+    share = SHARE[TOPIC_OF[notification.kind]]
+    if queue.waiting_count(connection, receiver) >= WAITING_MAX * share:
+        return False
+    waiting = queue.station_waiting_count(connection, receiver, notification.where)
+    return waiting < STATION_WAITING_MAX * share
 
 
 def subjects_of(where: Where) -> str:

@@ -63,8 +63,9 @@ class PlantEvents:
         for sender in self.senders:
             sender.turn()
 
-    def raise_alarm(self, kind: str = "share") -> int:
-        alarm = AlarmState(0, *TOP, kind, self.now_ms, 12.5, 5.0, 100)
+    def raise_alarm(self, kind: str = "share", station: str = PRESS.station) -> int:
+        where = (*TOP[:2], station, "top")
+        alarm = AlarmState(0, *where, kind, self.now_ms, 12.5, 5.0, 100)
         with self.database.write() as connection:
             return raise_alarm(connection, alarm).id
 

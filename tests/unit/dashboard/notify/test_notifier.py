@@ -8,7 +8,7 @@ import pytest
 from dashboard.config import DashboardSettings
 from dashboard.history.maintenance import start_maintenance
 from dashboard.notify.notifier import Notifier, send_tests
-from dashboard.notify.sources import WAITING_MAX
+from dashboard.notify.sources import STATION_WAITING_MAX
 from dashboard.status import now_ms
 from models.messages import CameraState
 from tests.simulators.webhook import WebhookServer
@@ -256,11 +256,41 @@ def test_queue_of_a_receiver_is_bounded(
     file: HistoryFile, server: WebhookServer
 ) -> None:
     plant = plant_of(file, server)
-    for _ in range(WAITING_MAX // 2 + 3):
+    for _ in range(STATION_WAITING_MAX // 2 + 3):
         plant.clear_alarm(plant.raise_alarm())
     plant.sources.read()
     plant.sources.read()
     assert plant.sources.dropped["shift"] == 6
+
+
+def test_one_station_leaves_room_for_others_and_for_alarms(
+    file: HistoryFile, server: WebhookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.notify.sources.STATION_WAITING_MAX", 10)
+    plant = plant_of(file, server, about=["alarms", "lines"])
+    for _ in range(6):
+        plant.camera_says(CameraState.LOST)
+        plant.camera_says(CameraState.UP)
+    plant.sources.read()
+    assert plant.sources.dropped["shift"] == 4
+    plant.raise_alarm()
+    plant.raise_alarm(station="press-10")
+    plant.sources.read()
+    assert plant.sources.dropped["shift"] == 4
+
+
+def test_dropped_notifications_are_an_error_for_an_hour(
+    file: HistoryFile, server: WebhookServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.notify.sources.STATION_WAITING_MAX", 0)
+    settings = DashboardSettings.model_validate({"notify": [webhook(server.url)]})
+    plant = plant_of(file, server)
+    notifier = Notifier(plant.database, settings, clock_ms=plant.clock)
+    plant.raise_alarm()
+    notifier._sources.read()  # noqa: SLF001 - a turn of its thread
+    assert "dropped" in notifier.status()[0].error
+    plant.now_ms += 60 * MINUTE_MS
+    assert notifier.status()[0].error == ""
 
 
 def test_wait_that_the_receiver_asks_for_is_kept(
