@@ -1,14 +1,15 @@
 """Chooses what one receiver is sent next, and notes how it went."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from dashboard.history import notifications as queue
-from dashboard.history.alarms import alarm_by_id
+from dashboard.history.alarms import Where, alarm_by_id
 from dashboard.history.database import Database
+from dashboard.history.maintenance import is_quiet, quiet_cameras
 from dashboard.history.notification_sources import state_now
 from dashboard.history.notifications import (
     Notification,
@@ -26,6 +27,7 @@ from dashboard.plant_time import PlantTime
 TOGETHER_MAX = 50  # notifications in one message
 LEASE_MS = 120_000  # longer than a message may take to be sent
 HOUR_MS = 3_600_000
+MAINTENANCE_CHECK_MS = 60_000  # a window may be made shorter or longer
 KEPT_MS = 7 * 24 * HOUR_MS
 
 
@@ -133,11 +135,17 @@ class NotificationOutbox:
         due = queue.due_notifications(connection, name, now_ms, TOGETHER_MAX)
         chosen: list[WaitingNotification] = []
         over: list[int] = []
+        later: list[int] = []
+        resting = quiet_cameras(connection, now_ms)
         for each in due:
-            if self._is_wanted(connection, each, chosen):
+            if _waits_for_maintenance(each.notification, resting):
+                later.append(each.n)
+            elif self._is_wanted(connection, each, chosen):
                 chosen.append(each)
             else:
                 over.append(each.n)
+        if later:
+            queue.note_failure(connection, later, "", now_ms + MAINTENANCE_CHECK_MS)
         if over:
             queue.end_notifications(connection, over, NotifyOutcome.OVER, now_ms)
         return chosen
@@ -163,7 +171,10 @@ class NotificationOutbox:
             case NotificationKind.LINE_DOWN:
                 if not notification.is_held:
                     return True
-                return state_now(connection, notification.where) not in BACK
+                start = subjects_of(notification.where)
+                is_here = any(each.subject.startswith(start) for each in chosen)
+                is_back = state_now(connection, notification.where) in BACK
+                return not is_here and not is_back
             case NotificationKind.LINE_BACK:
                 start = subjects_of(notification.where)
                 return self._was_down(connection, start, waiting, chosen)
@@ -185,6 +196,14 @@ class NotificationOutbox:
             else queue.last_sent(connection, self._receiver.name, start, waiting.n)
         )
         return last is not None and last.kind is NotificationKind.LINE_DOWN
+
+
+def _waits_for_maintenance(
+    notification: Notification, resting: Collection[Where]
+) -> bool:
+    """Return whether what is down is reported after a maintenance, if it still is."""
+    is_held = notification.is_held and notification.kind is NotificationKind.LINE_DOWN
+    return is_held and is_quiet(resting, notification.where)
 
 
 def _is_alarm_open(connection: Connection, notification: Notification) -> bool:

@@ -176,7 +176,10 @@ class NotificationSources:
             "limit": alarm.limit_value,
             "parts": alarm.parts,
         }
-        for receiver in self._concerned(turn, NotifyTopic.ALARMS, alarm.where):
+        is_resting = is_quiet(turn.resting, alarm.where)
+        if is_resting and change.kind is AlarmChangeKind.RAISED:
+            return
+        for receiver in self._concerned(NotifyTopic.ALARMS, alarm.where):
             wait_ms = 0
             if change.kind is AlarmChangeKind.RAISED:
                 kind = NotificationKind.ALARM_RAISED
@@ -194,7 +197,9 @@ class NotificationSources:
         cursor = self._cursor(turn.connection, NotifyTopic.ALERTS)
         last, groups = alerts_after(turn.connection, cursor, READ_AT_ONCE)
         for where, group in groups.items():
-            for receiver in self._concerned(turn, NotifyTopic.ALERTS, where):
+            if is_quiet(turn.resting, where):
+                continue
+            for receiver in self._concerned(NotifyTopic.ALERTS, where):
                 if receiver.name not in turn.quiet_names:
                     notification = _of_alerts(where, group)
                     subject = f"alerts:{group.first_n}"
@@ -216,18 +221,18 @@ class NotificationSources:
     def _queue_state(self, turn: _Turn, change: SenderChange) -> None:
         is_down = change.state in DOWN
         kind = NotificationKind.LINE_DOWN if is_down else NotificationKind.LINE_BACK
-        for receiver in self._concerned(turn, NotifyTopic.LINES, change.where):
+        # Held until the maintenance ends: see NotificationOutbox.
+        is_held = is_down and is_quiet(turn.resting, change.where)
+        for receiver in self._concerned(NotifyTopic.LINES, change.where):
             values = {"state": change.state, "reason": change.reason}
-            notification = Notification(kind, change.where, change.at_ms, values)
+            notification = Notification(
+                kind, change.where, change.at_ms, values, is_held
+            )
             subject = f"{subjects_of(change.where)}{change.n}"
             wait_ms = receiver.after_minutes * MS_PER_MINUTE if is_down else 0
             self._queue(turn, receiver, subject, notification, wait_ms)
 
-    def _concerned(
-        self, turn: _Turn, topic: NotifyTopic, where: Where
-    ) -> list[NotifySettings]:
-        if is_quiet(turn.resting, where):
-            return []
+    def _concerned(self, topic: NotifyTopic, where: Where) -> list[NotifySettings]:
         return [
             each
             for each in self._receivers
@@ -250,7 +255,9 @@ class NotificationSources:
             self.dropped[receiver.name] += 1
             self.dropped_ms[receiver.name] = turn.now_ms
             return
-        is_held = bool(wait_ms) or receiver.name in turn.quiet_names
+        is_held = (
+            notification.is_held or bool(wait_ms) or receiver.name in turn.quiet_names
+        )
         queue.add_notification(
             turn.connection,
             receiver.name,

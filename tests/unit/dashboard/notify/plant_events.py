@@ -10,6 +10,7 @@ from dashboard.history.alarms import (
     clear_alarm,
     raise_alarm,
 )
+from dashboard.history.maintenance import start_maintenance
 from dashboard.history.settings import add_version
 from dashboard.history.state_log import StateLog
 from dashboard.notify.notifier import NotifySender
@@ -84,6 +85,11 @@ class PlantEvents:
         record = read(topic, status.model_dump_json(), self.now_ms)
         self.file.record(record)
         StateLog(self.database).note([record])
+
+    def maintain(self, minutes: int) -> None:
+        until_ms = self.now_ms + minutes * MINUTE_MS
+        with self.database.write() as connection:
+            start_maintenance(connection, TOP, self.now_ms, until_ms, "otto", "oil")
 
     def alert(self, seq: int) -> str:
         event = alert_event(PRESS, seq)

@@ -231,6 +231,47 @@ def test_camera_in_maintenance_is_quiet(
     assert not server.posts
 
 
+def test_maintenance_keeps_no_end_from_what_was_reported_before(
+    file: HistoryFile, server: WebhookServer
+) -> None:
+    plant = plant_of(file, server, about=["alarms", "lines"])
+    alarm = plant.raise_alarm()
+    plant.camera_says(CameraState.LOST)
+    plant.turn()
+    plant.maintain(60)
+    plant.clear_alarm(alarm)
+    plant.camera_says(CameraState.UP)
+    plant.turn()
+    assert kinds_of(server) == [
+        "alarm-raised",
+        "line-down",
+        "alarm-cleared",
+        "line-back",
+    ]
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_what_is_still_down_after_maintenance_is_sent_once(
+    file: HistoryFile,
+    server: WebhookServer,
+    is_back: bool,
+) -> None:
+    plant = plant_of(file, server, about=["lines"])
+    plant.maintain(60)
+    for state in (CameraState.LOST, CameraState.UP, CameraState.LOST):
+        plant.camera_says(state)
+    if is_back:
+        plant.camera_says(CameraState.UP)
+    plant.turn()
+    plant.now_ms += 59 * MINUTE_MS
+    plant.turn()
+    assert not server.posts
+    plant.now_ms += 2 * MINUTE_MS
+    plant.turn()
+    plant.turn()
+    assert kinds_of(server) == ([] if is_back else ["line-down"])
+
+
 def test_other_places_are_left_out(file: HistoryFile, server: WebhookServer) -> None:
     plant = plant_of(file, server, places=["plant/line-2"])
     plant.raise_alarm()
