@@ -113,13 +113,19 @@ class AlarmWatch:
         active = {
             (each.where, AlarmKind(each.kind)): each for each in open_alarms(connection)
         }
+        known = known_cameras(connection)
         cameras = {where for where, _ in active}
         longest_ms = version.settings.alarm_minutes_max * MS_PER_MINUTE
         since_ms = self._judged_ms or at_ms - longest_ms
         if version.settings.has_limits:
-            cameras |= cameras_with_parts(connection, since_ms)
+            # Names that are made up would cost as much as those of real cameras.
+            cameras |= {
+                where
+                for where in known & cameras_with_parts(connection, since_ms)
+                if version.settings.limit_of(*where).is_set
+            }
         quiet = quiet_cameras(connection, at_ms)
-        forgotten = cameras - known_cameras(connection)
+        forgotten = cameras - known
         raised, cleared = [], []
         for where, kind in product(sorted(cameras), AlarmKind):
             alarm = active.get((where, kind))

@@ -9,6 +9,7 @@ from dashboard.alarms.watch import AlarmWatch
 from dashboard.history.alarms import (
     AlarmChangeKind,
     AlarmState,
+    Where,
     acknowledge_alarm,
     alarm_changes_after,
     open_alarms,
@@ -215,6 +216,22 @@ def test_unexpected_error_ends_no_thread_and_is_shown(
     until(lambda: line.changes, "the alarm is raised", 10)
     line.watch.stop()
     assert line.watch.failure == ""
+
+
+def test_only_known_cameras_with_a_limit_are_judged(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = set()
+
+    def note(_: object, where: Where, *__: int) -> list[str]:
+        asked.add(where[3])
+        return []
+
+    monkeypatch.setattr("dashboard.alarms.watch.last_verdicts", note)
+    line.limit(CameraLimit(), limits={"/".join(TOP): CameraLimit(streak=3)})
+    line.parts.add("ddd", line.now_ms - 1000, "side")
+    line.pass_parts("ddd")
+    assert asked == {"top"}
 
 
 def test_alarm_of_a_forgotten_camera_ends(line: Line) -> None:
