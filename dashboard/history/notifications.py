@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, distinct, func, select, update
+from sqlalchemy import Connection, delete, distinct, func, not_, select, update
 
 from dashboard.history.alarms import Where
 from dashboard.history.database import insert_new, upsert
@@ -258,10 +258,24 @@ def note_failure(
     connection.execute(update(notifications).where(c.n.in_(ns)).values(**values))
 
 
-def prune_notifications(connection: Connection, oldest_ms: int) -> None:
-    """Remove some that ended before a time, or whose receiver is not configured now."""
+def prune_notifications(
+    connection: Connection, oldest_ms: int, oldest_start_ms: int
+) -> None:
+    """Remove some that ended before a time, or whose receiver is not configured now.
+
+    Args:
+        oldest_start_ms: The time for alarms and states that were sent: whether their
+            end is sent too depends on them.
+    """
     c = notifications.c
-    is_old = (c.created_ms < oldest_ms) & (c.done_ms < oldest_ms)
+    is_start = (c.outcome == NotifyOutcome.SENT.value) & (
+        c.subject.startswith("alarm:") | c.subject.startswith("line:")
+    )
+    is_old = (
+        (c.created_ms < oldest_ms)
+        & (c.done_ms < oldest_ms)
+        & (not_(is_start) | (c.done_ms < oldest_start_ms))
+    )
     old = select(c.n).where(is_old).limit(PRUNED_AT_ONCE).scalar_subquery()
     connection.execute(delete(notifications).where(c.n.in_(old)))
 

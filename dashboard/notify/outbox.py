@@ -29,6 +29,7 @@ LEASE_MS = 120_000  # longer than a message may take to be sent
 HOUR_MS = 3_600_000
 MAINTENANCE_CHECK_MS = 60_000  # a window may be made shorter or longer
 KEPT_MS = 7 * 24 * HOUR_MS
+STARTS_KEPT_MS = 400 * 24 * HOUR_MS  # of what may still be open
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,9 @@ class NotificationOutbox:
         now_ms = self._clock_ms()
         with self._database.write() as connection:
             queue.end_notifications(connection, message.ns, NotifyOutcome.SENT, now_ms)
-            queue.prune_notifications(connection, now_ms - KEPT_MS)
+            queue.prune_notifications(
+                connection, now_ms - KEPT_MS, now_ms - STARTS_KEPT_MS
+            )
 
     def note_failed(
         self, message: ClaimedMessage, error: str, asked_s: float = 0

@@ -272,6 +272,20 @@ def test_what_is_still_down_after_maintenance_is_sent_once(
     assert kinds_of(server) == ([] if is_back else ["line-down"])
 
 
+def test_end_of_an_alarm_is_sent_after_weeks(
+    file: HistoryFile, server: WebhookServer
+) -> None:
+    plant = plant_of(file, server)
+    alarm = plant.raise_alarm()
+    plant.turn()
+    plant.now_ms += 20 * 24 * 60 * MINUTE_MS
+    plant.raise_alarm("streak")
+    plant.turn()
+    plant.clear_alarm(alarm)
+    plant.turn()
+    assert kinds_of(server) == ["alarm-raised", "alarm-raised", "alarm-cleared"]
+
+
 def test_other_places_are_left_out(file: HistoryFile, server: WebhookServer) -> None:
     plant = plant_of(file, server, places=["plant/line-2"])
     plant.raise_alarm()
