@@ -374,7 +374,7 @@ def test_threads_send_and_end(file: HistoryFile, server: WebhookServer) -> None:
     try:
         until(lambda: bool(server.posts), "it is posted", 10)
         until(lambda: notifier.status()[0].sent == 1, "it counts as sent", 10)
-        assert changes
+        until(lambda: changes, "the page is told", 10)
     finally:
         notifier.stop()
 
