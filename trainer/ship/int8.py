@@ -129,8 +129,10 @@ class _Search:
         else:
             yield first
             layers = self._layers_in_float(first.ranges)
-            yield QuantizationAttempt(first.ranges, layers)
-            yield second
+            in_float = QuantizationAttempt(first.ranges, layers)
+            # INT8 gains little where most layers stay in float: other ranges go first.
+            are_most = 2 * len(layers) > len(self._ranking(first.ranges))
+            yield from (second, in_float) if are_most else (in_float, second)
             most = len(layers)
         layers = fewest_layers(self._ranking(first.ranges), MOST_SHARE)
         if len(layers) > most:

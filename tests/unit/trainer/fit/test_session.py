@@ -91,9 +91,9 @@ def test_epoch_ends_with_the_mean_of_its_losses() -> None:
 
 def test_report_is_of_the_latest_step() -> None:
     subject = interrupted()
-    report = subject.report(images=8, loss=2.0)
+    report = subject.report(loss=2.0)
     assert (subject.epoch, subject.is_epoch_boundary) == (2, False)
-    assert (report.step, report.images, report.loss) == (5, 8, 2.0)
+    assert (report.step, report.loss) == (5, 2.0)
     assert report.learning_rate == subject.training.schedule.at(4)
     assert (report.planned, report.map_50) == (30, 0.25)
 
@@ -111,7 +111,7 @@ def test_record_holds_what_a_repeated_run_needs() -> None:
 def test_report_names_the_photos_that_map_was_measured_on() -> None:
     subject = interrupted()
     subject.validator.final_count = 5
-    report = subject.report(images=8, loss=2.0)
+    report = subject.report(loss=2.0)
     assert (report.map_photos, report.held_out) == (6, 5)
     subject.curve.end_epoch(2, 8, 5.0, Measurement(8, 0.4, 0.5, 0.25, photos=6))
     assert [point.photos for point in subject.curve.points] == [None, 6]

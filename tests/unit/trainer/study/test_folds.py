@@ -49,7 +49,7 @@ class Counter:
         assert epoch == 1
         if self._fold == self._stop_in_fold:
             raise KeyboardInterrupt
-        self.steps[self._fold] = self.steps.get(self._fold, 0) + report.images
+        self.steps[self._fold] = self.steps.get(self._fold, 0) + 1
 
     def reduced(self, text: str) -> None:
         """Ignore the text."""
