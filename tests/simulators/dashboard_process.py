@@ -54,6 +54,7 @@ class DashboardProcess:
     def start(self) -> Self:
         """Start it and wait until the page answers."""
         with (self.folder / "dashboard.log").open("ab") as log:
+            starts = len(self._printed())
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "graftline"),
@@ -63,10 +64,24 @@ class DashboardProcess:
                 stdout=log,
                 stderr=log,
             )
+        # Its own address first: another server may answer at a port that is taken.
+        until(
+            lambda: self._is_running() and len(self._printed()) > starts,
+            lambda: f"the page has an address: {self.log}",
+            LIMIT_S,
+        )
+        self.login_url = self._printed()[-1]
         until(self._answers, "the page answers", LIMIT_S)
-        printed = re.findall(r"^dashboard: (\S+)$", self.log, re.MULTILINE)
-        self.login_url = str(printed[-1])  # the one of this start
         return self
+
+    def _is_running(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log
+        return True
+
+    def _printed(self) -> list[str]:
+        """Return the address of each start."""
+        return re.findall(r"^dashboard: (\S+)$", self.log, re.MULTILINE)
 
     @property
     def token(self) -> str:
@@ -78,13 +93,11 @@ class DashboardProcess:
         assert context.request.get(self.login_url).ok
 
     def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log
         try:
             self.get("/healthz")
         except OSError:
             return False
-        return True
+        return self._is_running()
 
     def get(self, path: str) -> Any:
         """Return the JSON at a path."""
