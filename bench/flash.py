@@ -1,7 +1,7 @@
 """How long flashing takes: one line PC, the same package again, and a fleet in waves.
 
 All line PCs are folders of this machine, and all self-tests are real: golden frames in
-every variant and precision, each in a process of its own. In a plant the self-tests of
+every variant and precision, in one process for each line PC. In a plant the tests of
 different PCs do not share cores; here they do, so the fleet is slower than a real one.
 
 Limits: installing a package of 10 MB with its proof 10 s on two cores, flashing what is

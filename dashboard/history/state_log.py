@@ -236,20 +236,6 @@ def changes_of(
     return found
 
 
-def models_between(
-    connection: Connection, from_ms: int, to_ms: int, limit: int = CHANGES_SHOWN
-) -> list[dict[str, Any]]:
-    """Return the model changes of all stations in a span, oldest first."""
-    c = model_changes.c
-    rows = connection.execute(
-        select(model_changes)
-        .where(c.at_ms >= from_ms, c.at_ms < to_ms)
-        .order_by(c.at_ms, c.n)
-        .limit(limit)
-    )
-    return [dict(row) for row in rows.mappings()]
-
-
 def models_of(
     connection: Connection, station: Sequence[str], limit: int = 20
 ) -> list[dict[str, Any]]:
