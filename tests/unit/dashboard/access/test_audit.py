@@ -15,6 +15,10 @@ def test_entry_is_chained_to_the_one_before(site: SimSite) -> None:
     assert [row["n"] for row in rows] == [1, 2]
     assert rows[0]["digest"] == audit.entry_digest("", rows[0])
     assert rows[1]["digest"] == audit.entry_digest(rows[0]["digest"], rows[1])
+    assert audit.entry_digest("another", rows[1]) != rows[1]["digest"]
+    for name in ("n", "at_ms", "user", "action", "subject", "details"):
+        changed = {**rows[1], name: "changed"}
+        assert audit.entry_digest(rows[0]["digest"], changed) != rows[1]["digest"]
 
 
 def test_entry_of_a_change_that_failed_is_not_kept(site: SimSite) -> None:
