@@ -269,7 +269,9 @@ def _print_address(server: ServerSettings, logins: Logins) -> None:
     scheme = "https" if server.tls_certificate else "http"
     # Who can read this may open the page: the terminal, or the log of the service.
     query = f"?token={logins.first_run_token}" if logins.is_first_run() else ""
-    print(f"dashboard: {scheme}://{host}:{server.port}/{query}", flush=True)
+    # One write: lines of the log may go to the same file at the same time.
+    sys.stdout.write(f"dashboard: {scheme}://{host}:{server.port}/{query}\n")
+    sys.stdout.flush()
     if not server.is_loopback and not server.tls_certificate:
         print(
             "warning: passwords and pictures cross the network as they are. Give "

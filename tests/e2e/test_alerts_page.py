@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 
 from edge.control.command_queue import CommandQueue
 from edge.delivery.evidence import encode_jpeg
@@ -164,6 +164,21 @@ def test_filter_is_a_url_that_the_back_button_knows(plant: Plant) -> None:
     expect(titles(page)).to_have_text(["filtered"])
     shared = plant.open("/alerts?class=filtered")
     expect(titles(shared)).to_have_text(["filtered"])
+
+
+def test_filter_chosen_before_the_script_ran_is_applied(plant: Plant) -> None:
+    page = plant.open("/wall")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/filters.js*", hold, times=1)
+    with page.expect_request("**/filters.js*"):
+        page.goto(f"{plant.dashboard.url}/alerts?class=filtered", wait_until="commit")
+    page.locator("#filters [name=verdict]").select_option("real-defect")
+    held[0].continue_()
+    expect(page).to_have_url(re.compile("class=filtered&verdict=real-defect$"))
 
 
 def test_new_alerts_wait_while_somebody_reads_further_down(plant: Plant) -> None:

@@ -114,6 +114,11 @@ def floor(tmp_path: Path, browser: Browser) -> Iterator[Floor]:
         station.say()
         station.say_camera()
         station.count()
+        until(
+            lambda: any(each["cameras"] for each in dashboard.stations()),
+            "the line PC is in the history",
+            LIMIT_MS / 1000,
+        )
         yield floor
         answering.close()
     context.close()

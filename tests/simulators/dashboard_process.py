@@ -116,6 +116,11 @@ class DashboardProcess:
         """Whether its broker is connected."""
         return bool(self.get("/api/summary")["broker"]["is_up"])
 
+    def stations(self) -> list[dict[str, Any]]:
+        """The line PCs of its history, with their cameras."""
+        found: list[dict[str, Any]] = self.get("/api/cameras")["stations"]
+        return found
+
     def wait_connected(self) -> Self:
         """Wait until it receives what is published."""
         until(self.is_connected, "the dashboard is connected", LIMIT_S)

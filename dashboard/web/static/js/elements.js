@@ -63,3 +63,24 @@ export function colour(token) {
   probe.remove();
   return found;
 }
+
+/**
+ * Call handle(field) for each change in a form, also for one that was made before
+ * this script ran. The form has autocomplete="off", so that a browser does not fill in
+ * what it held before a reload.
+ */
+export function whenChanged(form, handle) {
+  form.addEventListener("change", ({ target }) => handle(target));
+  const changed = [...form.elements].find((field) => field.name && differs(field));
+  if (changed) handle(changed);
+}
+
+function differs(field) {
+  if (field.type === "checkbox") return field.checked !== field.defaultChecked;
+  if (field.tagName !== "SELECT") {
+    // What the browser cannot show, it makes empty.
+    return Boolean(field.value) && "defaultValue" in field && field.value !== field.defaultValue;
+  }
+  const given = [...field.options].findIndex((option) => option.defaultSelected);
+  return field.selectedIndex !== Math.max(given, 0);
+}

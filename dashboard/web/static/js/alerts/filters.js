@@ -1,12 +1,14 @@
 // The filters: each change leads to the URL of the list that it selects.
 
+import { whenChanged } from "../elements.js";
+
 /** Connect the form of the filters; query: the canonical query of this page. */
 export function wireFilters(form, query) {
   const given = new URLSearchParams(query);
   for (const field of form.elements) {
     if (field.name && field.type !== "checkbox" && given.has(field.name)) field.dataset.set = "";
   }
-  form.addEventListener("change", (event) => go(given, event.target));
+  whenChanged(form, (field) => go(given, field));
   form.addEventListener("submit", (event) => event.preventDefault());
   const toggle = document.getElementById("toggle-filters"); // shown on a phone only
   toggle.addEventListener("click", () => {

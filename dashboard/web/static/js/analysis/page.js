@@ -1,6 +1,6 @@
 // The page of charts: filters lead to the URL that they select, charts can be zoomed.
 
-import { byId } from "../elements.js";
+import { byId, whenChanged } from "../elements.js";
 import { drawCharts } from "./charts.js";
 import { wireForm } from "./forms.js";
 
@@ -8,7 +8,7 @@ const form = byId("filters");
 const given = new URLSearchParams(form.dataset.query);
 
 form.addEventListener("submit", (event) => event.preventDefault());
-form.addEventListener("change", ({ target }) => {
+whenChanged(form, (target) => {
   const next = new URLSearchParams(given);
   next.delete(target.name);
   if (target.value.trim()) next.set(target.name, target.value.trim());

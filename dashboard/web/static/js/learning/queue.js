@@ -1,12 +1,12 @@
 // The queue of learning: filters apply at once, verdicts and choices are sent at once.
 
-import { byId, say } from "../elements.js";
+import { byId, say, whenChanged } from "../elements.js";
 import { postJson } from "../requests.js";
 import { t } from "../texts.js";
 
 const filters = byId("filters");
 
-filters.addEventListener("change", show);
+whenChanged(filters, show);
 filters.addEventListener("submit", (event) => {
   event.preventDefault();
   show();

@@ -73,6 +73,13 @@ def test_empty_history_shows_that_no_parts_were_counted(
     assert "nan" not in page.lower().split()
 
 
+@pytest.mark.parametrize("path", ["/analysis", "/alerts"])
+def test_fields_show_a_day_of_the_url(site: SimSite, path: str) -> None:
+    page = text_of(asgi.get(site.app, f"{path}?{DAY}"))
+    assert 'name="from" value="2025-11-20T00:00"' in page
+    assert 'name="to" value="2025-11-20T23:59"' in page
+
+
 def test_every_number_comes_with_its_n(site: SimSite, data: AnalysisFile) -> None:
     data.parts(5, VerdictKind.OK, 18)
     data.parts(6, VerdictKind.DEFECT, 2)
