@@ -41,6 +41,13 @@ class PageServer:
         ticker = asyncio.create_task(self._broadcaster.run())
         await self._server.serve()
         ticker.cancel()
+        # A browser that has not read all keeps its connection open beyond the end of
+        # the loop, and Python warns of it in whatever test runs then.
+        connections = self._server.server_state.connections
+        for connection in list(connections):
+            connection.transport.abort()
+        while connections:
+            await asyncio.sleep(0.01)
 
     def __enter__(self) -> Self:
         self._thread.start()
