@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: env demo test lint audit ansible-env audit-packages fault fuzz bench pretrain schemas docs wheel lock clean help
+.PHONY: env demo test lint audit ansible-env audit-packages fault fuzz bench cluster-demo pretrain schemas docs wheel lock clean help
 
 BIN := .venv/bin
 PYTHON ?= python3
@@ -72,6 +72,10 @@ bench: env ## measure speed and accuracy on this machine (takes an hour or more)
 		echo "== $$script"; \
 		$(BIN)/python "$$script" $(ARGS); \
 	done
+
+cluster-demo: env ## kill -9 in an MQTT cluster with two collectors (ARGS="--seconds 120")
+	@tests/install-system.sh
+	$(BIN)/python bench/cluster.py --out bench/out/cluster.json $(ARGS)
 
 pretrain: env ## train the weights graft-n-synthetic on drawn parts
 	$(BIN)/python -m pretraining.pretrain $(ARGS)

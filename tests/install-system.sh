@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need: a real broker, a real browser, what makes system calls
 # fail, the library of GigE Vision cameras with its bindings, an ssh server and client, the
-# tool that measures what a systemd unit may do, and what makes a fresh Debian.
+# tool that measures what a systemd unit may do, a broker that can be a cluster, and what
+# makes a fresh Debian.
 #
 # Where it may not (no Debian, neither root nor sudo without a password, no
 # network) it says loudly which groups of tests will be left out, and goes on.
@@ -15,6 +16,7 @@ has_openssh_server() { has sshd; }
 has_openssh_client() { has ssh && has sftp; }
 has_debootstrap() { has debootstrap; }
 has_postgresql() { has initdb || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; }
+has_nats_server() { has nats-server; }
 has_chromium() { has chromium || has chromium-browser || has google-chrome; }
 
 as_root=()
@@ -30,7 +32,7 @@ apt() {
         -o DPkg::Lock::Timeout=120 "$@" >/dev/null
 }
 
-# Debian starts mosquitto and sshd as services. The tests start their own, and a server
+# Debian starts mosquitto, sshd and others as services. The tests start their own, and a server
 # that nobody asked for must not stay on the machine.
 stop_service() {
     if has systemctl; then
@@ -45,7 +47,7 @@ has_package() { dpkg-query --show --showformat '${Status}' "$1" 2>/dev/null | gr
 missing() {
     local program package
     for program in mosquitto chromium strace systemd-analyze openssh-server \
-        openssh-client debootstrap postgresql; do
+        openssh-client debootstrap postgresql nats-server; do
         "has_${program//-/_}" || echo "$program"
     done
     for package in gir1.2-aravis-0.8 python3-gi; do
@@ -66,6 +68,7 @@ if may_install; then
     case $before in *mosquitto*) stop_service mosquitto ;; esac
     case $before in *openssh-server*) stop_service ssh ;; esac
     case $before in *postgresql*) stop_service postgresql ;; esac
+    case $before in *nats-server*) stop_service nats-server ;; esac
 fi
 
 after=$(missing)
@@ -82,6 +85,7 @@ after=$(missing)
         debootstrap) echo "  LEFT OUT: a line PC in a fresh Debian" ;;
         openssh-*) echo "  LEFT OUT: flashing over ssh ($program)" ;;
         postgresql) echo "  LEFT OUT: a history in PostgreSQL" ;;
+        nats-server) echo "  LEFT OUT: several collectors on an MQTT cluster" ;;
         systemd-analyze) echo "  LEFT OUT: what the service may do (systemd unit)" ;;
         esac
     done

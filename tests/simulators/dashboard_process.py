@@ -26,6 +26,7 @@ class DashboardProcess:
         folder: Where configuration and history are.
         broker_port: Of the broker on the loopback interface.
         stale_after_s: When a camera counts as stale.
+        history: Lines of ``[history]``; without any it is a file in the folder.
 
     Attributes:
         url: Without a path.
@@ -33,18 +34,27 @@ class DashboardProcess:
     """
 
     def __init__(
-        self, folder: Path, broker_port: int, stale_after_s: float = 15.0
+        self,
+        folder: Path,
+        broker_port: int,
+        stale_after_s: float = 15.0,
+        history: str = "",
     ) -> None:
         self.port = free_port()
         self.url = self.login_url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         self.config = folder / "dashboard.toml"
-        self.config.write_text(
-            f"[broker]\nport = {broker_port}\n[server]\nport = {self.port}\n"
-            f'[page]\ntitle = "Test line"\nstale_after_s = {stale_after_s}\n',
-            encoding="utf-8",
+        self._further = (
+            f"[server]\nport = {self.port}\n[history]\n{history}\n"
+            f'[page]\ntitle = "Test line"\nstale_after_s = {stale_after_s}\n'
         )
+        self.use_broker(broker_port)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def use_broker(self, port: int) -> None:
+        """Write the configuration, for the next start."""
+        text = f"[broker]\nport = {port}\n{self._further}"
+        self.config.write_text(text, encoding="utf-8")
 
     @property
     def log(self) -> str:

@@ -1,9 +1,11 @@
 """A real PostgreSQL server in a temporary folder, without a system service."""
 
+import contextlib
 import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 
 from dashboard.postgresql_login import PostgresqlLogin
 from tests.simulators.broker import free_port
+from tests.simulators.daemon import children_of, is_alive
+from tests.waiting import until
 
 # Debian installs the programs beside each other, and links none of them.
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -20,9 +24,14 @@ START_LIMIT_S = 60
 SUPERUSER, USER, PASSWORD = "graftline", "dashboard", "hunter2"
 
 
+def is_installed() -> bool:
+    """Whether PostgreSQL is on this machine."""
+    return path_of("initdb") is not None
+
+
 def require_postgresql() -> None:
     """Skip a test where PostgreSQL is not installed; with ``CI=true`` it fails."""
-    if _program("initdb") is not None:
+    if is_installed():
         return
     message = "needs PostgreSQL (apt install postgresql)"
     if os.environ.get("CI") == "true":
@@ -43,6 +52,7 @@ class PostgresqlServer:
 
     def __init__(self, *, is_durable: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="graftline-postgresql-"))
+        self._pid_file = self.folder / "data" / "postmaster.pid"
         self._is_durable = is_durable
         self.port = free_port()
         self._databases = 0
@@ -74,9 +84,20 @@ class PostgresqlServer:
         """Stop it: ``immediate`` is a crash."""
         self._control("stop", "-m", how)
 
+    def kill(self) -> None:
+        """Kill it with SIGKILL, all of its processes, and wait for their end."""
+        first = int(self._pid_file.read_text("utf-8").split()[0])
+        processes = [first, *children_of(first)]
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):  # its parent ended it
+                os.kill(process, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, processes)), "its processes have ended")
+        self._pid_file.unlink(missing_ok=True)
+
     def remove(self) -> None:
-        """Stop it and delete its files."""
-        self.stop()
+        """Stop it, if it runs, and delete its files."""
+        if self._pid_file.exists():
+            self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def new_database(self) -> PostgresqlLogin:
@@ -114,7 +135,7 @@ class PostgresqlServer:
         )
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(_program(program)), *arguments]
+        command = [str(path_of(program)), *arguments]
         if os.geteuid() == 0:
             rights = [f"--reuid={self._user}", f"--regid={_group_of(self._user)}"]
             command = ["setpriv", *rights, "--clear-groups", *command]
@@ -133,7 +154,8 @@ class PostgresqlServer:
             assert done.returncode == 0, output.read().decode(errors="replace")
 
 
-def _program(name: str) -> str | None:
+def path_of(name: str) -> str | None:
+    """Return the path of one of its programs; None = not installed."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, DEBIAN)])
     return shutil.which(name, path=path)
 

@@ -1,0 +1,1 @@
+"""Lines, an MQTT cluster, collectors and one database, under kill -9."""
