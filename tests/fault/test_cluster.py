@@ -19,7 +19,7 @@ def test_every_event_is_in_the_history_once_after_one_kill_of_each_kind(
 ) -> None:
     require_nats_server()
     require_postgresql()
-    report = ClusterChaos(tmp_path, SEED).run(0)
+    report = ClusterChaos(tmp_path, SEED, print).run(0)
     assert report.kills == dict.fromkeys(KINDS, 1)
     for line in report.lines:
         assert line.noted > 0

@@ -87,12 +87,16 @@ class PostgresqlServer:
     def kill(self) -> None:
         """Kill it with SIGKILL, all of its processes, and wait for their end."""
         first = int(self._pid_file.read_text("utf-8").split()[0])
+        os.kill(first, signal.SIGSTOP)  # no further children
         processes = [first, *children_of(first)]
         for process in processes:
-            with contextlib.suppress(ProcessLookupError):  # its parent ended it
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         until(lambda: not any(map(is_alive, processes)), "its processes have ended")
-        self._pid_file.unlink(missing_ok=True)
+        # In a container the dead processes may stay as zombies, and the server would
+        # take its own locks for those of another one.
+        for lock in (self._pid_file, *self.folder.glob(".s.PGSQL.*")):
+            lock.unlink()
 
     def remove(self) -> None:
         """Stop it, if it runs, and delete its files."""

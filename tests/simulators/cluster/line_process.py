@@ -33,7 +33,7 @@ from models.topics import StationTopics
 SITE, STATION, CAMERA = "plant", "press-1", "top"
 MODEL = ModelInForce(name="drawn", build=1, sha256="0" * 64)
 WIDTH_PX, HEIGHT_PX, DEFECT_PX = 160, 120, 24
-PARTS_PER_S = 5.0
+PARTS_PER_S = 3.0
 OUTBOX, COMMITTED = "outbox.sqlite3", "committed.txt"
 MAX_BYTES = 64 << 20
 RECONNECT_MAX_S = 2.0
