@@ -228,7 +228,7 @@ def _status_of(
 def session_of(
     settings: CollectorBrokerSettings, store: Store, process: str
 ) -> tuple[str, bool]:
-    """Return the client id, and whether this history has never used it before.
+    """Return the client id, and whether its session may be that of another history.
 
     The id must be the same after a restart, and differ between two dashboards: two
     clients of one id disconnect each other without end. A history that was copied to
@@ -238,12 +238,13 @@ def session_of(
         settings: ``[broker]``; an empty id is made up.
         process: From ``name_of_process``.
     """
-    made_up = f"graftline-dashboard-{secrets.token_hex(4)}"
-    key = f"client_id of {process}"
-    client_id = settings.client_id or store.remember(key, made_up)
-    session = f"session {client_id}@{settings.host}:{settings.port}"
+    if not settings.client_id:
+        made_up = f"graftline-dashboard-{secrets.token_hex(4)}"
+        # No other history has used it, on whichever node of a cluster.
+        return store.remember(f"client_id of {process}", made_up), False
+    session = f"session {settings.client_id}@{settings.host}:{settings.port}"
     mark = secrets.token_hex(8)
-    return client_id, store.remember(session, mark) == mark
+    return settings.client_id, store.remember(session, mark) == mark
 
 
 def name_of_process(server: ServerSettings) -> str:

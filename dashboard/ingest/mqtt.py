@@ -61,7 +61,7 @@ class Collector:
     Args:
         client_id: The same after a restart: the broker keeps the session by it.
         is_first: This history has never used the session: messages that the broker
-            keeps in it belong to another history, and are discarded.
+            may keep in it belong to another history, and are discarded.
         enqueue: Accepts a message without waiting; false if there is no room.
         outgoing: What the pages send to stations.
 
@@ -167,7 +167,6 @@ class Collector:
             reason += ": give each one its own [broker] client_id"
             return reason, TAKEN_PAUSE_S
         self._client_id = f"graftline-dashboard-{secrets.token_hex(4)}"
-        self._is_first = True
         return f"{reason}; this one continues as {self._client_id}", pause_s
 
     def _connect_and_serve(self) -> None:
@@ -176,9 +175,8 @@ class Collector:
         Raises:
             ConnectionLostError: It ended, or could not be made.
         """
-        session = open_session(self._make_session, self._versions, self._wakeup)
+        session = self._open()
         try:
-            self._note_accepted(session)
             session.subscribe((SUBSCRIPTION,), own_messages=False)
             while not self._stop.is_set():
                 for event in session.turn(TURN_S):
@@ -188,6 +186,22 @@ class Collector:
             self._send_acknowledgements(session)
         finally:
             session.close()
+
+    def _open(self) -> MqttSession:
+        """Return an open session that the broker keeps when its connection ends.
+
+        Raises:
+            ConnectionLostError: There is no connection.
+        """
+        session = open_session(self._make_session, self._versions, self._wakeup)
+        is_passing = self._is_first and session.version is MqttVersion.V311
+        self._note_accepted(session)
+        if not is_passing:
+            return session
+        # MQTT 3.1.1 discards old messages only for a session that ends with its
+        # connection: the next one stays.
+        session.close()
+        return open_session(self._make_session, (session.version,), self._wakeup)
 
     def _make_session(self, version: MqttVersion) -> MqttSession:
         self._connection += 1

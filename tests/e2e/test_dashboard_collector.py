@@ -169,21 +169,26 @@ def test_broker_that_was_killed_is_found_again(
         until(lambda: station.is_acknowledged(1), "it works again")
 
 
-@pytest.mark.parametrize("says_why", [True, False])
+@pytest.mark.parametrize(("says_why", "client_id"), [(True, ""), (False, "wall")])
 def test_broker_with_only_mqtt_3_1_1_is_used_in_that_version(
-    tmp_path: Path, broker: Broker, says_why: bool
+    tmp_path: Path, broker: Broker, says_why: bool, client_id: str
 ) -> None:
     with (
         OldBroker(broker.port, says_why=says_why) as old,
-        DashboardProcess(tmp_path, old.port) as dashboard,
+        SimStation(broker.port, protocol=MQTTProtocolVersion.MQTTv311) as station,
     ):
-        dashboard.wait_connected()
-        assert old.refused >= 1
-        assert dashboard.get("/api/summary")["broker"]["mqtt"] == "3.1.1"
-        with SimStation(broker.port, protocol=MQTTProtocolVersion.MQTTv311) as station:
+        dashboard = DashboardProcess(tmp_path, old.port, client_id=client_id)
+        with dashboard:
+            dashboard.wait_connected()
+            assert old.refused >= 1
+            assert dashboard.get("/api/summary")["broker"]["mqtt"] == "3.1.1"
             station.alert()
             until(lambda: station.is_acknowledged(1), "acknowledged over 3.1.1")
-        assert dashboard.end() == 0
+            assert dashboard.end() == 0
+            station.alert()
+            dashboard.start()
+            until(lambda: station.is_acknowledged(2), "it waited in the broker")
+            assert dashboard.end() == 0
 
 
 def test_hostile_messages_are_counted_and_have_no_other_effect(

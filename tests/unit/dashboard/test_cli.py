@@ -93,12 +93,14 @@ def test_missing_configuration_is_refused(tmp_path: Path) -> None:
         run_dashboard(arguments("--config", tmp_path / "none.toml"))
 
 
-def test_generated_client_id_is_the_same_after_a_restart(file: HistoryFile) -> None:
-    settings = CollectorBrokerSettings()
-    client_id, is_first = session_of(settings, file.store, HERE)
+def test_generated_client_id_is_the_same_after_a_restart_and_at_each_broker(
+    file: HistoryFile,
+) -> None:
+    client_id, is_first = session_of(CollectorBrokerSettings(), file.store, HERE)
     assert client_id.startswith("graftline-dashboard-")
-    assert is_first
-    assert session_of(settings, file.store, HERE) == (client_id, False)
+    assert not is_first, "no other history has used it"
+    node = CollectorBrokerSettings(host="other-node")
+    assert session_of(node, file.store, HERE) == (client_id, False)
 
 
 def test_copied_or_shared_history_has_a_client_id_for_each_dashboard(
@@ -109,12 +111,6 @@ def test_copied_or_shared_history_has_a_client_id_for_each_dashboard(
     assert others[0] == name_of_process(ServerSettings())
     ids = {session_of(settings, file.store, each) for each in (*others, "a copy")}
     assert len(ids) == 3
-
-
-def test_session_on_another_broker_is_new(file: HistoryFile) -> None:
-    client_id, _ = session_of(CollectorBrokerSettings(), file.store, HERE)
-    other = CollectorBrokerSettings(host="other-broker")
-    assert session_of(other, file.store, HERE) == (client_id, True)
 
 
 def test_configured_client_id_is_used(file: HistoryFile) -> None:
