@@ -28,7 +28,7 @@ from dashboard.history.database import Database, back_up
 from dashboard.history.queries import History
 from dashboard.history.settings import read_settings
 from dashboard.history.store import Store
-from dashboard.ingest.mqtt import Collector
+from dashboard.ingest.mqtt import MADE_UP_ID, Collector
 from dashboard.ingest.operations import OperationsWriter
 from dashboard.ingest.writer import HistoryWriter
 from dashboard.notify.notifier import Notifier, send_tests
@@ -239,7 +239,7 @@ def session_of(
         process: From ``name_of_process``.
     """
     if not settings.client_id:
-        made_up = f"graftline-dashboard-{secrets.token_hex(4)}"
+        made_up = f"{MADE_UP_ID}-{secrets.token_hex(4)}"
         # No other history has used it, on whichever node of a cluster.
         return store.remember(f"client_id of {process}", made_up), False
     session = f"session {settings.client_id}@{settings.host}:{settings.port}"

@@ -11,11 +11,13 @@ import logging
 import random
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dashboard.config import CollectorBrokerSettings
+from dashboard.ingest.takeover import TakeoverDetector
 from dashboard.ingest.writer import AckRequest, Delivery, Receipt
 from dashboard.messages import Message
 from dashboard.outgoing import Outgoing
@@ -24,7 +26,6 @@ from models.backoff import Backoff
 from models.broker import make_tls_context, read_password
 from models.mqtt_session import (
     CLOSED,
-    TAKEN_OVER,
     BrokerQueue,
     ConnectionLostError,
     MqttSession,
@@ -48,9 +49,7 @@ RECONNECT_FIRST_S, RECONNECT_MAX_S = 0.5, 10.0
 RECONNECT_SHARES = (0.5, 1.0)  # of a pause: clients must not reconnect together
 TURN_S = 0.5
 STOP_LIMIT_S = 8.0
-# Another client has the id that the configuration gives: they would disconnect each
-# other at every attempt.
-TAKEN_PAUSE_S = 60.0
+MADE_UP_ID = "graftline-dashboard"  # its beginning
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +95,7 @@ class Collector:
         self._versions: Sequence[MqttVersion] = (MqttVersion.V5, MqttVersion.V311)
         self._connection = 0  # packet ids mean nothing in another one
         self._is_accepted = False
+        self._takeovers = TakeoverDetector()
         self._requests: deque[AckRequest] = deque()
         self._wakeup = SessionWakeup()
         self._stop = threading.Event()
@@ -141,33 +141,31 @@ class Collector:
             except Exception as exc:
                 logger.exception("collector_failed")
                 reason = f"{type(exc).__name__}: {exc}"
-            is_taken = TAKEN_OVER in reason
+            is_taken = self._takeovers.is_taken(reason, time.monotonic())
             if self._is_accepted:
                 pauses.reset()
                 # A refused subscription is the reason to show.
                 reason = reason if self.status.is_up else self.status.reason
             self._outgoing.close(reason)
-            pause_s = pauses.next_s()
             if is_taken:
-                reason, pause_s = self._leave_session(pause_s)
+                reason = self._leave_session()
             self._set_status(is_up=False, reason=reason)
-            self._stop.wait(pause_s)
+            self._stop.wait(pauses.next_s())
 
-    def _leave_session(self, pause_s: float) -> tuple[str, float]:
-        """Leave a session that another client has taken; return reason and pause.
+    def _leave_session(self) -> str:
+        """Leave a session that another client has taken; return the reason to show.
 
-        What that client acknowledges is lost for this history: an id that was made up
-        is replaced by a new one, whose session gets every message.
+        What that client acknowledges is lost for this history, and what this one
+        acknowledges is lost for that one: a session of a new id gets every message.
         """
         self._requests.clear()  # this session acknowledges nothing any more
-        taken = self._client_id
-        reason = f"another dashboard uses the MQTT client id {taken}"
-        logger.error("client_id_taken id=%s", taken)
-        if self._settings.client_id:
-            reason += ": give each one its own [broker] client_id"
-            return reason, TAKEN_PAUSE_S
-        self._client_id = f"graftline-dashboard-{secrets.token_hex(4)}"
-        return f"{reason}; this one continues as {self._client_id}", pause_s
+        taken, start = self._client_id, self._settings.client_id or MADE_UP_ID
+        self._client_id = f"{start}-{secrets.token_hex(4)}"
+        logger.error("client_id_taken id=%s new_id=%s", taken, self._client_id)
+        return (
+            f"another dashboard uses the MQTT client id {taken}; this one continues as "
+            f"{self._client_id}"
+        )
 
     def _connect_and_serve(self) -> None:
         """Hold one connection.
@@ -222,6 +220,7 @@ class Collector:
     def _note_accepted(self, session: MqttSession) -> None:
         self._is_accepted, self._is_first = True, False
         self.connections += 1
+        self._takeovers.note_open(time.monotonic())
         # The version that was accepted is tried first the next time.
         others = (each for each in MqttVersion if each is not session.version)
         self._versions = (session.version, *others)

@@ -1,16 +1,24 @@
 """The dashboard behind a real mosquitto: nothing is lost and nothing comes twice."""
 
+import json
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM
+from typing import Self
 
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from dashboard.config import CollectorBrokerSettings
+from dashboard.ingest.mqtt import Collector
+from dashboard.ingest.writer import AckRequest, Delivery
+from models.messages import VerdictKind
 from tests.simulators.broker import Broker, free_port
 from tests.simulators.dashboard_process import REPOSITORY, DashboardProcess
 from tests.simulators.old_broker import OldBroker
@@ -189,6 +197,106 @@ def test_broker_with_only_mqtt_3_1_1_is_used_in_that_version(
             dashboard.start()
             until(lambda: station.is_acknowledged(2), "it waited in the broker")
             assert dashboard.end() == 0
+
+
+class SimDashboard:
+    """A collector alone: a test commits what it has received.
+
+    Attributes:
+        received: In the order of arrival.
+        reasons: Why it was not connected.
+    """
+
+    def __init__(
+        self, port: int, client_id: str = "made-up", configured: str = ""
+    ) -> None:
+        self.received: list[Delivery] = []
+        self.reasons: list[str] = []
+        settings = CollectorBrokerSettings(port=port, client_id=configured)
+        self.collector = Collector(
+            settings, configured or client_id, is_first=False, enqueue=self._enqueue
+        )
+
+    def _enqueue(self, delivery: Delivery) -> bool:
+        self.received.append(delivery)
+        return True
+
+    @property
+    def event_ids(self) -> set[str]:
+        """The events that it has received."""
+        return {json.loads(each.message.payload)["id"] for each in self.received}
+
+    def wait_up(self) -> None:
+        """Wait until it is subscribed."""
+        until(lambda: self.collector.status.is_up, lambda: self.reasons)
+
+    def __enter__(self) -> Self:
+        self.collector.start(lambda: self.reasons.append(self.collector.status.reason))
+        self.wait_up()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.collector.stop()
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize(
+    ("configured", "is_old"),
+    [("", False), ("wall", True)],
+    ids=["made-up-mqtt-5", "configured-mqtt-3.1.1"],
+)
+def test_dashboard_whose_session_is_taken_leaves_it_and_acknowledges_nothing_of_it(
+    broker: Broker, configured: str, is_old: bool
+) -> None:
+    with ExitStack() as clean_up:
+        port = broker.port
+        if is_old:
+            port = clean_up.enter_context(OldBroker(port)).port
+        station = clean_up.enter_context(SimStation(broker.port))
+        first = clean_up.enter_context(SimDashboard(port, configured=configured))
+        station.verdict(VerdictKind.OK)
+        held = until(lambda: first.received)[0]
+        second = clean_up.enter_context(SimDashboard(port, configured=configured))
+        taken = f"another dashboard uses the MQTT client id {configured or 'made-up'}; "
+        both = (first, second)
+        loser = until(
+            lambda: next(
+                (one for one in both if any(taken in each for each in one.reasons)),
+                None,
+            )
+        )
+        for one in both:
+            one.wait_up()
+            one.collector.acknowledge(AckRequest([held.receipt], []))  # too late
+        assert "this one continues as" in "".join(loser.reasons)
+        station.verdict(VerdictKind.OK)
+        last = f"{station.stream}:2"
+        until(lambda: all(last in one.event_ids for one in both), "both get everything")
+        winner = second if loser is first else first
+        winner.collector.stop()
+        heir = clean_up.enter_context(SimDashboard(port, configured=configured))
+        until(lambda: f"{station.stream}:1" in heir.event_ids, "it waits in the broker")
+
+
+def test_dashboards_with_one_copied_history_both_get_every_alert(
+    tmp_path: Path, broker: Broker, dashboard: DashboardProcess
+) -> None:
+    with SimStation(broker.port) as station:
+        station.alert()
+        until(lambda: station.is_acknowledged(1), "the first one")
+        assert dashboard.end() == 0
+        (tmp_path / "copy").mkdir()
+        shutil.copy(tmp_path / "history.sqlite3", tmp_path / "copy")
+        dashboard.start()
+        with DashboardProcess(tmp_path / "copy", broker.port) as copy:
+            for each in (dashboard, copy):
+                each.wait_connected()
+            for _ in range(20):
+                station.alert()
+            everything = list(range(1, 22))
+            for each in (dashboard, copy):
+                until(lambda one=each: seqs(one) == everything, "each has all of them")
+                assert each.get("/healthz")["broker"]["connections"] == 1
 
 
 def test_hostile_messages_are_counted_and_have_no_other_effect(
