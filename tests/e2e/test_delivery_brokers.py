@@ -1,6 +1,7 @@
 """Other brokers than an open mosquitto: MQTT 3.1.1 only, TLS, client certificates."""
 
 import asyncio
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -93,6 +94,26 @@ def test_broker_without_mqtt_5_is_used_in_311(tmp_path: Path, outbox: Outbox) ->
         put(outbox, 2)
         assert collector.wait_for(2) == 2
         assert until(lambda: outbox.depth() == 0)
+
+
+@needs_mosquitto
+@pytest.mark.fault(74)
+def test_node_that_is_gone_is_passed_over_where_a_name_has_several_addresses(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(_host: str, port: int, *_: object) -> list[tuple[Any, ...]]:
+        nodes = ("127.0.0.2", "127.0.0.1")  # nothing listens on the first one
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", (node, port)) for node in nodes
+        ]
+
+    put(outbox, 1)
+    with Broker(tmp_path) as broker, SimCollector(tmp_path, broker.port) as collector:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        host = "brokers.plant.example"
+        with publishing(outbox, host=host, port=broker.port):
+            assert collector.wait_for(1) == 1
+            assert until(lambda: outbox.depth() == 0)
 
 
 # --- TLS -----------------------------------------------------------------------------

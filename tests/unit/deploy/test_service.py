@@ -116,6 +116,13 @@ def test_dashboard_may_write_its_history_only(tmp_path: Path) -> None:
     assert "ReadWritePaths" not in dashboard_unit(tmp_path, server)
 
 
+def test_dashboard_is_started_until_its_database_is_there(tmp_path: Path) -> None:
+    lines = dashboard_unit(tmp_path, "").splitlines()
+    assert "Restart=always" in lines
+    assert "StartLimitIntervalSec=0" in lines, "systemd would give up after ten starts"
+    assert not any(line.startswith("RestartPreventExitStatus") for line in lines)
+
+
 def test_low_port_needs_a_capability(tmp_path: Path) -> None:
     assert "CapabilityBoundingSet=\n" in dashboard_unit(tmp_path, "")
     unit = dashboard_unit(tmp_path, "[server]\nport = 443")
