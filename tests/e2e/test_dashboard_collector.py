@@ -177,26 +177,21 @@ def test_broker_that_was_killed_is_found_again(
         until(lambda: station.is_acknowledged(1), "it works again")
 
 
-@pytest.mark.parametrize(("says_why", "client_id"), [(True, ""), (False, "wall")])
+@pytest.mark.parametrize("says_why", [True, False])
 def test_broker_with_only_mqtt_3_1_1_is_used_in_that_version(
-    tmp_path: Path, broker: Broker, says_why: bool, client_id: str
+    tmp_path: Path, broker: Broker, says_why: bool
 ) -> None:
     with (
         OldBroker(broker.port, says_why=says_why) as old,
-        SimStation(broker.port, protocol=MQTTProtocolVersion.MQTTv311) as station,
+        DashboardProcess(tmp_path, old.port) as dashboard,
     ):
-        dashboard = DashboardProcess(tmp_path, old.port, client_id=client_id)
-        with dashboard:
-            dashboard.wait_connected()
-            assert old.refused >= 1
-            assert dashboard.get("/api/summary")["broker"]["mqtt"] == "3.1.1"
+        dashboard.wait_connected()
+        assert old.refused >= 1
+        assert dashboard.get("/api/summary")["broker"]["mqtt"] == "3.1.1"
+        with SimStation(broker.port, protocol=MQTTProtocolVersion.MQTTv311) as station:
             station.alert()
             until(lambda: station.is_acknowledged(1), "acknowledged over 3.1.1")
-            assert dashboard.end() == 0
-            station.alert()
-            dashboard.start()
-            until(lambda: station.is_acknowledged(2), "it waited in the broker")
-            assert dashboard.end() == 0
+        assert dashboard.end() == 0
 
 
 class SimDashboard:
@@ -208,13 +203,16 @@ class SimDashboard:
     """
 
     def __init__(
-        self, port: int, client_id: str = "made-up", configured: str = ""
+        self, port: int, configured: str = "", *, is_first: bool = False
     ) -> None:
         self.received: list[Delivery] = []
         self.reasons: list[str] = []
         settings = CollectorBrokerSettings(port=port, client_id=configured)
         self.collector = Collector(
-            settings, configured or client_id, is_first=False, enqueue=self._enqueue
+            settings,
+            configured or "made-up",
+            is_first=is_first,
+            enqueue=self._enqueue,
         )
 
     def _enqueue(self, delivery: Delivery) -> bool:
@@ -239,6 +237,23 @@ class SimDashboard:
         self.collector.stop()
 
 
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "later"])
+@pytest.mark.parametrize("is_old", [False, True], ids=["mqtt-5", "mqtt-3.1.1"])
+def test_what_is_sent_after_any_start_waits_in_the_broker(
+    broker: Broker, is_first: bool, is_old: bool
+) -> None:
+    with ExitStack() as clean_up:
+        port = broker.port
+        if is_old:
+            port = clean_up.enter_context(OldBroker(port)).port
+        with SimDashboard(port, "wall", is_first=is_first):
+            pass
+        station = clean_up.enter_context(SimStation(broker.port))
+        station.verdict(VerdictKind.OK)
+        again = clean_up.enter_context(SimDashboard(port, "wall"))
+        until(lambda: f"{station.stream}:1" in again.event_ids, "it waited")
+
+
 @pytest.mark.fault(24)
 @pytest.mark.parametrize(
     ("configured", "is_old"),
@@ -253,10 +268,10 @@ def test_dashboard_whose_session_is_taken_leaves_it_and_acknowledges_nothing_of_
         if is_old:
             port = clean_up.enter_context(OldBroker(port)).port
         station = clean_up.enter_context(SimStation(broker.port))
-        first = clean_up.enter_context(SimDashboard(port, configured=configured))
+        first = clean_up.enter_context(SimDashboard(port, configured))
         station.verdict(VerdictKind.OK)
         held = until(lambda: first.received)[0]
-        second = clean_up.enter_context(SimDashboard(port, configured=configured))
+        second = clean_up.enter_context(SimDashboard(port, configured))
         taken = f"another dashboard uses the MQTT client id {configured or 'made-up'}; "
         both = (first, second)
         loser = until(
@@ -274,7 +289,7 @@ def test_dashboard_whose_session_is_taken_leaves_it_and_acknowledges_nothing_of_
         until(lambda: all(last in one.event_ids for one in both), "both get everything")
         winner = second if loser is first else first
         winner.collector.stop()
-        heir = clean_up.enter_context(SimDashboard(port, configured=configured))
+        heir = clean_up.enter_context(SimDashboard(port, configured))
         until(lambda: f"{station.stream}:1" in heir.event_ids, "it waits in the broker")
 
 

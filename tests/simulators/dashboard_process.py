@@ -27,7 +27,6 @@ class DashboardProcess:
         broker_port: Of the broker on the loopback interface.
         stale_after_s: When a camera counts as stale.
         history: Lines of ``[history]``; without any it is a file in the folder.
-        client_id: Of its session; empty: made up by itself.
 
     Attributes:
         url: Without a path.
@@ -40,15 +39,13 @@ class DashboardProcess:
         broker_port: int,
         stale_after_s: float = 15.0,
         history: str = "",
-        client_id: str = "",
     ) -> None:
         self.port = free_port()
         self.url = self.login_url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         self.config = folder / "dashboard.toml"
         self._further = (
-            f'client_id = "{client_id}"\n[server]\nport = {self.port}\n'
-            f"[history]\n{history}\n"
+            f"[server]\nport = {self.port}\n[history]\n{history}\n"
             f'[page]\ntitle = "Test line"\nstale_after_s = {stale_after_s}\n'
         )
         self.use_broker(broker_port)
