@@ -223,12 +223,6 @@ def _kind_of(record: Queued) -> str:
 
 def _is_same(record: Queued, known: KnownEvent) -> bool:
     """Return whether an event has the content of the stored one of its kind."""
-    if isinstance(record, Alert):
-        # A station may leave out a picture that it has evicted; it sends no other one.
-        announced = record.event.data.thumbnail_sha256
-        stored = known.thumbnail_sha256
-        if None not in (announced, stored) and announced != stored:
-            return False
     if known.digest is not None:
         return record.digest == known.digest
     if isinstance(record, Loss):

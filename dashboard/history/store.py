@@ -257,15 +257,14 @@ class Store:
         stream = self._claim(batch, record.sender, data.stream, data.seq)
         if batch.known.has(record, self._stamp(record)):
             batch.result.duplicates += 1
-            if data.thumbnail_sha256 is None:
-                _forget_image(batch, event_id)
+            _announce_again(batch, event_id, data.thumbnail_sha256)
         else:
             self._check_room(record.sender)
             known = batch.known.add(record)
             batch.rows.add_alert(record, known, stream.row, self._stamp(record))
         self._unannounced.announce(record.sender.topics, event_id)
-        # Sent again without its picture: the station has evicted it.
-        announced = data.thumbnail_sha256
+        alert = batch.known.alert(event_id)
+        announced = alert.thumbnail_sha256 if alert is not None else None
         if announced is None or batch.known.pictures.get(event_id) == announced:
             batch.complete[stream].add((data.seq, record.digest))
 
@@ -307,17 +306,29 @@ class Store:
             batch.pictured.append(alert)
 
 
-def _forget_image(batch: _Batch, event_id: str) -> None:
-    """Mark an alert complete without the picture, which its station has evicted."""
+def _announce_again(batch: _Batch, event_id: str, announced: str | None) -> None:
+    """Note which picture an alert has that was sent again.
+
+    A station sends it again without its picture where it has evicted it, and with a
+    smaller one where the broker takes no larger one. A picture that has come stays.
+
+    Args:
+        announced: SHA-256 of the picture; None: without one.
+    """
     alert = batch.known.alert(event_id)
-    if alert is None or batch.known.pictures.get(event_id) == alert.thumbnail_sha256:
+    if alert is None or alert.thumbnail_sha256 == announced:
         return
-    alert.thumbnail_sha256 = None
+    here = batch.known.pictures.get(event_id)
+    if here is not None and here == alert.thumbnail_sha256:
+        return
+    if alert.thumbnail_sha256 is None and here != announced:
+        return  # complete without one: it must not wait again
+    alert.thumbnail_sha256 = announced
     if event_id in batch.rows.alerts:  # both came in this batch
-        batch.rows.alerts[event_id].row["thumbnail_sha256"] = None
+        batch.rows.alerts[event_id].row["thumbnail_sha256"] = announced
         return
     batch.connection.execute(
-        update(alerts).where(alerts.c.id == event_id).values(thumbnail_sha256=None)
+        update(alerts).where(alerts.c.id == event_id).values(thumbnail_sha256=announced)
     )
 
 

@@ -28,6 +28,7 @@ from models.files import (
     write_atomically,
 )
 from models.messages import THUMBNAIL_MAX_BYTES
+from models.pictures import PictureError, decode_picture
 from models.preprocess import Frame
 
 EVIDENCE_QUALITY = 92
@@ -228,8 +229,25 @@ def encode_jpeg(frame: Frame, quality: int) -> bytes:
     return content.tobytes()
 
 
-def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
-    """Return a small picture of the whole frame, at most ``THUMBNAIL_MAX_BYTES``.
+def smaller_jpeg(jpeg: bytes, max_bytes: int) -> bytes | None:
+    """Return a thumbnail with fewer pixels; None if it cannot be made small enough.
+
+    Args:
+        jpeg: From ``encode_thumbnail``.
+        max_bytes: Largest size of the result.
+    """
+    try:
+        frame, no_boxes = decode_picture(jpeg), np.empty((0, 4), np.float32)
+        smaller = encode_thumbnail(frame, no_boxes, max_bytes)
+    except (PictureError, ValueError):
+        return None
+    return smaller if len(smaller) <= max_bytes else None
+
+
+def encode_thumbnail(
+    frame: Frame, boxes_frame: Boxes, max_bytes: int = THUMBNAIL_MAX_BYTES
+) -> bytes:
+    """Return a small picture of the whole frame, at most ``max_bytes``.
 
     Its longer side is ``THUMBNAIL_SIDE_PX``, or up to ``THUMBNAIL_SIDE_MAX_PX`` where
     the smallest defect would otherwise be smaller than ``DEFECT_SIDE_PX``. A thumbnail
@@ -238,6 +256,7 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
     Args:
         frame: ``[H, W, 3]`` uint8, BGR.
         boxes_frame: ``[N, 4]`` float32, xyxy, pixels.
+        max_bytes: Largest size; a picture of ``SMALLEST_SIDE_PX`` may be larger.
 
     Raises:
         ValueError: It cannot be made smaller, or cannot be encoded.
@@ -257,7 +276,7 @@ def encode_thumbnail(frame: Frame, boxes_frame: Boxes) -> bytes:
             raise ValueError(msg) from exc
         for quality in QUALITIES:
             jpeg = encode_jpeg(np.asarray(small, np.uint8), quality)
-            excess = len(jpeg) / THUMBNAIL_MAX_BYTES
+            excess = len(jpeg) / max_bytes
             if excess <= 1 or max(size_px) <= SMALLEST_SIDE_PX:
                 return jpeg
             if excess > QUALITY_GAIN:  # too large at any quality: shrink

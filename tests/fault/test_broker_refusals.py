@@ -12,12 +12,13 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.simulators.alerts import ALERT_TOPIC, TOPICS, jpeg
+from tests.simulators.alerts import ALERT_TOPIC, TOPICS, jpeg, photo
 from tests.simulators.broker import MOSQUITTO, Broker
 from tests.simulators.collector import SimCollector
 from tests.simulators.daemon import DaemonPc, camera_table
 from tests.simulators.edge import SimEdge
 from tests.simulators.old_broker import OldBroker
+from tests.simulators.proxy import Proxy
 from tests.simulators.videos import defect_between, write_video
 from tests.waiting import until
 
@@ -279,6 +280,7 @@ def test_picture_beyond_the_limit_of_the_broker_is_left_out_and_its_alert_is_sen
         edge.put(3, jpeg(3, 1000))
         assert collector.wait_for(3, 40) == 3
         pictures = [e["data"]["thumbnail_sha256"] for e in collector.history()]
+        # These three are no pictures: they cannot be made smaller.
         assert [picture is None for picture in pictures] == [True, True, False]
         assert until(lambda: edge.outbox.depth() == 0)
         limit = re.search(
@@ -286,6 +288,65 @@ def test_picture_beyond_the_limit_of_the_broker_is_left_out_and_its_alert_is_sen
         )
         assert limit is not None
         assert log_of(broker).count("Dropped too large PUBLISH") <= 1, "not tried twice"
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+def test_alerts_do_not_wait_behind_pictures_that_end_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, protocol: str
+) -> None:
+    count, limit_bytes = 20, 6000
+    # An older broker announces no limit, and gives no reason for closing.
+    rule = "message_size_limit" if protocol == "5" else "max_packet_size"
+    with (
+        Broker(tmp_path, f"{rule} {limit_bytes}") as broker,
+        SimCollector(tmp_path, broker.port) as collector,
+        SimEdge(tmp_path, broker.port, protocol=protocol) as edge,
+    ):
+        for number in range(count):
+            edge.put(number, photo(number))
+        assert collector.wait_for(count, 60) == count
+        sizes = [e["data"]["thumbnail_sha256"] for e in collector.history()]
+        assert None not in sizes, "they were made smaller"
+        assert until(lambda: edge.outbox.depth() == 0)
+        assert "they are made smaller" in edge.publisher.alarm
+        assert "taken over" not in edge.publisher.alarm
+    assert "closed the connection at a picture of" in caplog.text
+
+
+@pytest.mark.fault(26)
+def test_connections_that_end_after_some_bytes_deliver_every_alert(
+    tmp_path: Path,
+) -> None:
+    with (
+        Broker(tmp_path) as broker,
+        Proxy(broker.port) as proxy,
+        SimCollector(tmp_path, broker.port) as collector,
+        SimEdge(tmp_path, proxy.port, reconnect_max_s=0.2) as edge,
+    ):
+        proxy.weather.connection_max_bytes = 9000
+        for number in range(3):
+            edge.put(number, photo(number))
+        assert collector.wait_for(3, 60) == 3
+        assert until(lambda: edge.outbox.depth() == 0, limit_s=30)
+
+
+@pytest.mark.long
+@pytest.mark.fault(26)
+def test_picture_that_mqtt_311_confirms_and_drops_does_not_hold_its_alert(
+    tmp_path: Path,
+) -> None:
+    with (
+        Broker(tmp_path, "message_size_limit 9000") as broker,
+        SimCollector(tmp_path, broker.port) as collector,
+        SimEdge(
+            tmp_path, broker.port, protocol="3.1.1", collector_ack="required"
+        ) as edge,
+    ):
+        edge.put(0, photo(0))
+        edge.put(1, photo(1))
+        assert collector.wait_for(2, 90) == 2
+        assert until(lambda: edge.outbox.depth() == 0)
 
 
 @pytest.mark.fault(26)

@@ -3,6 +3,9 @@
 import hashlib
 from datetime import UTC, datetime
 
+import cv2
+import numpy as np
+
 from models.messages import (
     AlertData,
     AlertDetection,
@@ -23,6 +26,14 @@ CAPTURED_AT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 def jpeg(number: int = 0, size_bytes: int = 600) -> bytes:
     """Return bytes that pass for a JPEG; each number has its own."""
     return b"\xff\xd8\xff" + number.to_bytes(8, "big") + bytes(size_bytes - 11)
+
+
+def photo(number: int = 0, side_px: int = 320) -> bytes:
+    """Return a JPEG of noise, some 0.2 bytes for each pixel; it can be made smaller."""
+    chance = np.random.default_rng(number)
+    noise = chance.integers(0, 256, (side_px * 3 // 4, side_px, 3), np.uint8)
+    frame = cv2.GaussianBlur(noise, (5, 5), 0)
+    return cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes()
 
 
 def alert(frame_id: int, image: bytes | None = None) -> AlertData:

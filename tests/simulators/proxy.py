@@ -22,6 +22,8 @@ class Weather:
         swallows: Takes what comes from both sides, passes nothing on, closes nothing.
         cut_after_bytes: So many more pass to the server, then the connection that
             carried the last one is reset, once.
+        connection_max_bytes: Each connection that has carried so many to the server is
+            reset; 0 = no limit.
         delay_s: Each way.
         bytes_per_s: To the broker; 0 = as fast as it goes.
         reset_chance: Of each piece to reset the connection.
@@ -29,6 +31,7 @@ class Weather:
 
     swallows: bool = False
     cut_after_bytes: int | None = None
+    connection_max_bytes: int = 0
     delay_s: float = 0.0
     bytes_per_s: float = 0.0
     reset_chance: float = 0.0
@@ -104,7 +107,7 @@ class _Pair:
     ) -> None:
         self._proxy, self._client, self._server = proxy, client, server
         self._is_closed = threading.Event()
-        self._open_ways = 2
+        self._open_ways, self._passed_bytes = 2, 0
         self._lock = threading.Lock()
         for way in ((client, server), (server, client)):
             for end in (client, server):
@@ -158,6 +161,10 @@ class _Pair:
                 self._send(piece[:left], sink)
                 self._reset()
             weather.cut_after_bytes = left - len(piece)
+        if is_upward:
+            self._passed_bytes += len(piece)
+        if 0 < weather.connection_max_bytes < self._passed_bytes:
+            self._reset()
         if self._proxy.falls():
             self._reset()
         self._send(piece, sink)

@@ -5,6 +5,7 @@ built when it is sent: position, id, whether it is a repetition and whether its 
 was evicted are known only then.
 """
 
+import hashlib
 import json
 import secrets
 from dataclasses import dataclass
@@ -101,13 +102,19 @@ class RenderedEvent:
 
 
 def render(
-    queued: QueuedEvent, stream: str, *, replayed: bool, with_image: bool
+    queued: QueuedEvent,
+    stream: str,
+    *,
+    replayed: bool,
+    with_image: bool,
+    smaller: bytes | None = None,
 ) -> RenderedEvent:
     """Return the CloudEvent of an event.
 
     Args:
         replayed: It may have been transmitted before.
         with_image: Its JPEG is sent too; else the event announces no JPEG.
+        smaller: The JPEG that is sent in the place of its own.
     """
     content: dict[str, Any] = json.loads(queued.event.data)
     station = (content["site"], content["line"], content["station"])
@@ -126,9 +133,10 @@ def render(
     changing: dict[str, Any] = {"replayed": replayed}
     if queued.event.kind is EventKind.ALERT:
         # Announced without being sent, a collector would wait for it.
-        changing["thumbnail_sha256"] = (
-            content.get("thumbnail_sha256") if with_image else None
-        )
+        announced = content.get("thumbnail_sha256") if with_image else None
+        if smaller is not None:
+            announced = hashlib.sha256(smaller).hexdigest()
+        changing["thumbnail_sha256"] = announced
     # The text that the digest covers is sent as it is: writing it twice is slow.
     data = f"{data_text[:-1]},{_JSON.encode(changing)[1:]}"
     payload = f'{_JSON.encode(event)[:-1]},"data":{data}}}'

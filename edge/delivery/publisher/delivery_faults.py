@@ -73,8 +73,14 @@ class FlapDetector:
         if len(self._opened_s) == FLAPS and now_s - self._opened_s[0] <= FLAP_WINDOW_S:
             self.is_flapping = True
 
+    def forgive(self) -> None:
+        """Do not count the newest connection: the reason of its end is known."""
+        if self._opened_s:
+            self._opened_s.pop()
+
     def holds(self, now_s: float) -> None:
         """Note that the newest connection is open, at a time of the monotonic clock."""
-        if self.is_flapping and now_s - self._opened_s[-1] >= FLAP_WINDOW_S:
+        newest_s = self._opened_s[-1] if self._opened_s else now_s
+        if self.is_flapping and now_s - newest_s >= FLAP_WINDOW_S:
             self.is_flapping = False
             self._opened_s.clear()

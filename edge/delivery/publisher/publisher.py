@@ -21,7 +21,8 @@ from edge.delivery.publisher.delivery_faults import (
     DeliveryFaults,
     FlapDetector,
 )
-from edge.delivery.publisher.send_queue import Packet, SendQueue
+from edge.delivery.publisher.packet import Packet
+from edge.delivery.publisher.send_queue import SendQueue
 from edge.delivery.publisher.session import (
     AnswerHandler,
     CommandSubscription,
@@ -57,6 +58,10 @@ STABLE_S = 10.0  # after a connection that lasted this long, the pauses start ag
 LOGIN_KEY, FLAP_KEY = "broker", "connection"  # keys of the alarms
 MAILBOX_MAX = 10_000  # states and statistics while the thread cannot run
 logger = logging.getLogger(__name__)
+
+
+class PictureCutError(ConnectionLostError):
+    """The connection ended while a picture was on its way, perhaps for its size."""
 
 
 class Publisher:
@@ -241,6 +246,9 @@ class Publisher:
                 pauses = refused
                 self._problem = self._at_broker(str(exc))
                 self._alarms.raise_alarm(LOGIN_KEY, self._problem)
+            except PictureCutError as exc:
+                unreachable.reset()  # no alert waits long behind a picture
+                self._note_lost(str(exc))
             except ConnectionLostError as exc:
                 if self._opened_s and self._flaps.is_flapping:
                     pauses = flapping
@@ -278,6 +286,11 @@ class Publisher:
         try:
             self._note_connected(session, opened.version)
             self._serve(session)
+        except ConnectionLostError as exc:
+            if reason := session.handle_cut(exc):
+                self._flaps.forgive()
+                raise PictureCutError(reason) from exc
+            raise
         finally:
             session.abandon()
 
@@ -292,7 +305,11 @@ class Publisher:
         )
 
     def _serve(self, session: DeliverySession) -> None:
-        self._send_queue.connected(time.monotonic_ns(), session.max_packet_bytes)
+        self._send_queue.connected(
+            time.monotonic_ns(),
+            session.max_packet_bytes,
+            confirms_everything=session.version is MqttVersion.V311,
+        )
         self._states_due = dict(self._retained)
         while True:
             self.turns += 1

@@ -2,8 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from edge.config.station import CollectorAck
@@ -11,8 +10,9 @@ from edge.delivery.outbox.events import QueuedEvent, render
 from edge.delivery.outbox.outbox import Outbox
 from edge.delivery.publisher.acknowledgement_check import AcknowledgementCheck
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
+from edge.delivery.publisher.packet import Packet
+from edge.delivery.publisher.picture_queue import UNLIMITED_BYTES, PictureQueue
 from edge.delivery.publisher.send_window import NS_PER_S, SendWindow
-from models.counted import counted
 from models.messages import ranges_of
 
 WINDOW_EVENTS = 200  # sent without the collector's acknowledgement
@@ -20,35 +20,8 @@ READ_EVENTS = 50
 HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
 # In "auto", how long a collector may take to answer after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
-UNLIMITED_BYTES = 1 << 62
-SILENCE_KEY, TOO_LARGE_KEY, KEPT_KEY = "collector", "picture size", "event size"
+SILENCE_KEY, KEPT_KEY = "collector", "event size"
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One message to publish.
-
-    Attributes:
-        seq: Position of the event that it completes; 0 = no event.
-        stream: Stream of that position.
-        qos: 0 or 1.
-        retain: The broker keeps it for later subscribers.
-        image_of: Position of the event whose picture it is; 0 = no picture.
-    """
-
-    topic: str
-    payload: bytes
-    seq: int = 0
-    stream: str = ""
-    qos: int = 1
-    retain: bool = False
-    image_of: int = 0
-
-    @property
-    def topic_family(self) -> str:
-        """The topic, without the id of a picture."""
-        return self.topic.rpartition("/")[0] if self.image_of else self.topic
 
 
 class SendQueue:
@@ -75,9 +48,7 @@ class SendQueue:
     ) -> None:
         self._check = AcknowledgementCheck(alarms)
         self._alarms, self._silent_after_s = alarms, silent_after_s
-        self._image_limit_bytes: int | None = None  # learned from a refusal
-        self._without_image: set[int] = set()  # events whose picture was refused
-        self._was_cut = False  # the refusal ended the connection
+        self._pictures = PictureQueue(alarms)
         self._outbox, self._rule = outbox, collector_ack
         self._window = SendWindow(WINDOW_EVENTS, chance)
         self._stream = ""
@@ -135,23 +106,32 @@ class SendQueue:
         is_waited_for = self.awaits_collector and not self._window.is_silent
         return not is_waited_for and self._outbox.unsent() == 0
 
-    def connected(self, now_ns: int, max_packet_bytes: int | None) -> None:
+    def connected(
+        self,
+        now_ns: int,
+        max_packet_bytes: int | None,
+        *,
+        confirms_everything: bool = False,
+    ) -> None:
         """Start on a new connection.
 
         Args:
             max_packet_bytes: The broker's limit; None: it announced none.
+            confirms_everything: The broker gives no reason for what it drops.
         """
         self._max_packet_bytes = max_packet_bytes
-        # A limit that was found by a refusal is tried again on each connection, or the
-        # broker's new configuration would never be noticed.
-        if not self._was_cut:
-            self._image_limit_bytes = None
-            self._without_image.clear()
-            self._alarms.clear(TOO_LARGE_KEY)
-        self._was_cut = False
+        lost = self._pictures.lost_with_connection
+        if lost and self._rule is CollectorAck.OFF:  # their alerts are delivered
+            logger.warning("pictures_left_out count=%d: the connection ended", lost)
+        self._pictures.connected(
+            None if max_packet_bytes is None else self._payload_limit_bytes,
+            confirms_everything=confirms_everything,
+        )
         self._alarms.clear(KEPT_KEY)
         self._ready.clear()
-        self._window.connected(now_ns, redelivers=self.awaits_collector)
+        # A collector that waits for these pictures has not answered yet.
+        redelivers = self.awaits_collector or lost > 0
+        self._window.connected(now_ns, redelivers=redelivers)
 
     def packets(
         self, limit: int, now_ns: int, limit_bytes: int = UNLIMITED_BYTES
@@ -162,16 +142,16 @@ class SendQueue:
             limit_bytes: Most bytes; the packet that passes it is the last.
         """
         self._follow_stream(now_ns)
-        self._window.tick(now_ns)
+        unanswered = self._window.tick(now_ns)
+        if unanswered is not None:
+            self._pictures.unanswered(unanswered, now_ns)
         self._check.tick(now_ns)
         self._check_collector(now_ns)
         packets: list[Packet] = []
-        while (
-            len(packets) < limit
-            and limit_bytes > 0
-            and (self._ready or self._refill(now_ns))
-        ):
-            packet = self._ready.popleft()
+        while len(packets) < limit and limit_bytes > 0:
+            packet = self._next_packet(now_ns)
+            if packet is None:
+                break
             limit_bytes -= len(packet.payload)
             if packet.seq:
                 self._window.transmitted(packet.seq, now_ns)
@@ -180,6 +160,8 @@ class SendQueue:
 
     def due_ns(self) -> int | None:
         """Return the latest time of the next call for packets; None: no limit."""
+        if self._pictures.is_waiting:  # for the broker, not for a time
+            return None
         return self._window.due_ns()
 
     def confirmed(self, packet: Packet, now_ns: int) -> None:
@@ -205,25 +187,32 @@ class SendQueue:
         if packet.stream == self._stream:
             self._window.refused(packet.seq, now_ns)
 
-    def image_refused(
-        self, packet: Packet, *, is_too_large: bool, was_cut: bool = False
-    ) -> None:
-        """Note that the broker refused a picture; its alert is sent without it.
+    def image_confirmed(self, packet: Packet) -> None:
+        """Note that the broker has a picture."""
+        if packet.stream == self._stream:
+            self._pictures.confirmed(packet)
+
+    def image_refused(self, packet: Packet, now_ns: int, *, is_too_large: bool) -> None:
+        """Note that the broker refused a picture; its alert is sent again.
 
         The alert was already sent and announces the picture. No collector can complete
-        it, so it stays unacknowledged, and is sent again without the picture.
+        it, so it stays unacknowledged, and is sent again with a smaller one, or none.
 
         Args:
             is_too_large: The broker has a limit that it did not announce.
-            was_cut: The refusal ended the connection; the next one keeps the limit.
         """
-        if packet.stream != self._stream:
-            return
-        self._was_cut = was_cut
-        self._without_image.add(packet.image_of)
-        if is_too_large:
-            self._image_limit_bytes = len(packet.payload) - 1
-            self._note_too_large(self._image_limit_bytes)
+        if packet.stream == self._stream:
+            self._pictures.refused(packet, now_ns, is_too_large=is_too_large)
+
+    def cut(self, in_flight: Sequence[Packet], now_ns: int, *, is_exact: bool) -> str:
+        """Note that the connection ended; return which picture may be why, or nothing.
+
+        Args:
+            in_flight: Packets that are sent and not confirmed, oldest first.
+            is_exact: The end is the broker's answer to the oldest one.
+        """
+        ours = [each for each in in_flight if each.stream == self._stream]
+        return self._pictures.cut(ours, now_ns, is_exact=is_exact)
 
     def acknowledged(self, payload: bytes, now_ns: int) -> None:
         """Take the collector's acknowledgement, as far as it proves what it names.
@@ -243,6 +232,7 @@ class SendQueue:
             logger.info("collector_found stream=%s", stream)
             self._window.collector_appeared(now_ns)
         self._window.acknowledged(seqs, now_ns)
+        self._pictures.acknowledged(seqs)
         self._outbox.acknowledge(stream, ranges_of(seqs))
         self._outbox.treat_confirmed_as_delivered(
             is_delivered=not self.awaits_collector
@@ -255,6 +245,7 @@ class SendQueue:
             self._ready.clear()
             self._window.new_stream()
             self._check.new_stream()
+            self._pictures.new_stream()
             self._window.connected(now_ns, redelivers=self.awaits_collector)
 
     def _check_collector(self, now_ns: int) -> None:
@@ -274,16 +265,18 @@ class SendQueue:
                 "this station write?",
             )
 
-    def _note_too_large(self, limit_bytes: int) -> None:
-        self._alarms.raise_alarm(
-            TOO_LARGE_KEY,
-            "the broker takes no pictures of more than "
-            f"{counted(limit_bytes, 'byte')}: they are "
-            "left out",
-        )
+    def _next_packet(self, now_ns: int) -> Packet | None:
+        """Return the next packet: new events, then late pictures, then repetitions."""
+        if not self._ready:
+            self._read_new(now_ns)
+        if not self._ready and (late := self._pictures.take()) is not None:
+            return late
+        if not self._ready and not self._pictures.is_waiting:
+            self._read_again(now_ns)
+        return self._ready.popleft() if self._ready else None
 
-    def _refill(self, now_ns: int) -> bool:
-        """Make packets of the next events: new ones first, else events to repeat."""
+    def _read_new(self, now_ns: int) -> None:
+        """Make packets of the next events that no broker has confirmed."""
         window, limit = self._window, min(self._window.room, READ_EVENTS)
         # Read before the query: events that are committed later wait for the next call.
         last_seq = self._outbox.last_seq
@@ -292,14 +285,21 @@ class SendQueue:
             if queued is not None:
                 window.read_up_to(queued[-1].seq if queued else last_seq)
                 self._add(queued, now_ns)
-        limit = min(window.redelivery_limit(now_ns), READ_EVENTS)
-        if not self._ready and limit:
+
+    def _read_again(self, now_ns: int) -> None:
+        """Make packets of the next events to repeat."""
+        window = self._window
+        # Each picture is confirmed before the next alert is repeated.
+        most = 1 if self._pictures.is_cautious else READ_EVENTS
+        limit = min(window.redelivery_limit(now_ns), most)
+        if limit:
             queued = self._outbox.read(window.redelivery_cursor, limit, was_sent=True)
             if queued is not None:
+                if queued and window.is_silent:
+                    self._pictures.unanswered(queued[0].seq, now_ns)
                 self._add(queued, now_ns)
                 seqs = [each.seq for each in queued]
                 window.redelivered(seqs, now_ns, is_end=len(queued) < limit)
-        return bool(self._ready)
 
     def _add(self, queued: list[QueuedEvent], now_ns: int) -> None:
         """Make the packets of those events that are not in the window."""
@@ -310,12 +310,13 @@ class SendQueue:
                 logger.error("event_damaged seq=%d: the disk changed it", each.seq)
                 self._outbox.acknowledge(self._stream, ((each.seq, each.seq),))
                 continue
-            image = self._sendable_image(each)
+            image = self._pictures.image_of(each, now_ns)
             rendered = render(
                 each,
                 self._stream,
                 replayed=each.was_sent or each.seq <= self._window.sent_up_to,
                 with_image=image is not None,
+                smaller=None if image == each.event.image else image,
             )
             payload = rendered.payload
             if len(payload) > (limit_bytes := self._payload_limit_bytes):
@@ -326,11 +327,11 @@ class SendQueue:
                 )
                 self._window.refused(each.seq, now_ns)
                 continue
-            if image:  # before its alert, so that the alert is complete on arrival
+            if image:
                 topic = each.image_topic(self._stream)
-                self._ready.append(
-                    Packet(topic, image, stream=self._stream, image_of=each.seq)
-                )
+                picture = Packet(topic, image, stream=self._stream, image_of=each.seq)
+                if not self._pictures.add(picture):
+                    self._ready.append(picture)  # the alert is complete on arrival
             self._check.sent(each.seq, rendered.digest)
             self._ready.append(
                 Packet(each.event.topic, payload, each.seq, self._stream)
@@ -342,17 +343,3 @@ class SendQueue:
         if self._max_packet_bytes is None:
             return UNLIMITED_BYTES
         return self._max_packet_bytes - HEADER_MAX_BYTES
-
-    def _sendable_image(self, queued: QueuedEvent) -> bytes | None:
-        """Return the picture of an event, if it is within the broker's limit."""
-        image = queued.event.image
-        if image is None or queued.seq in self._without_image:
-            return None
-        learned_bytes = self._image_limit_bytes
-        limit_bytes = self._payload_limit_bytes
-        if learned_bytes is not None:
-            limit_bytes = min(limit_bytes, learned_bytes)
-        if len(image) > limit_bytes:
-            self._note_too_large(limit_bytes)
-            return None
-        return image

@@ -156,8 +156,12 @@ class SendWindow:
         elif self._redelivery_due_ns is not None:
             self._redelivery_due_ns, self._redelivery_left = now_ns, self._size
 
-    def tick(self, now_ns: int) -> None:
-        """Start a redelivery that is due, and detect a silent collector."""
+    def tick(self, now_ns: int) -> int | None:
+        """Start a redelivery that is due, and detect a silent collector.
+
+        Returns:
+            The event that it did not acknowledge in time; None: it is not silent.
+        """
         if self._retry_refused_ns is not None and now_ns >= self._retry_refused_ns:
             self._retry_refused_ns = None
             self._cursor = 0
@@ -168,6 +172,8 @@ class SendWindow:
             for seq in [s for s, each in self._sent.items() if each.is_confirmed]:
                 del self._sent[seq]
             self._start_redelivery(self._later(now_ns), PROBE_EVENTS)
+            return oldest[0]
+        return None
 
     def redelivery_limit(self, now_ns: int) -> int:
         """Return how many confirmed events may be sent again now."""

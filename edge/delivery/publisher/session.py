@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from edge.config.station import ProtocolChoice
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
-from edge.delivery.publisher.send_queue import Packet, SendQueue
+from edge.delivery.publisher.packet import Packet
+from edge.delivery.publisher.send_queue import SendQueue
 from models.mqtt_session import (
     ConnectionLostError,
     MqttSession,
@@ -88,17 +89,17 @@ class AnswerHandler:
             self.errors += 1
             logger.exception("broker_callback_failed callback=%s", type(event).__name__)
 
-    def handle_cut(self, oldest: Packet | None) -> None:
-        """Handle a connection that ended by a packet which paho could not read.
+    def handle_cut(self, in_flight: Sequence[Packet], cut: ConnectionLostError) -> str:
+        """Handle the end of a connection; return which picture may be why, or nothing.
 
         mosquitto answers a message beyond its message_size_limit with a reason that
         MQTT 5 does not allow there, and paho treats the answer as a damaged packet.
 
         Args:
-            oldest: Oldest packet that is sent and not confirmed.
+            in_flight: Packets that are sent and not confirmed, oldest first.
         """
-        if oldest is not None and oldest.image_of:
-            self._send_queue.image_refused(oldest, is_too_large=True, was_cut=True)
+        is_exact = cut.is_protocol_error or str(cut) == TOO_LARGE
+        return self._send_queue.cut(in_flight, time.monotonic_ns(), is_exact=is_exact)
 
     def _receive(self, message: ReceivedMessage) -> None:
         if message.topic == self._ack_topic:
@@ -109,15 +110,18 @@ class AnswerHandler:
 
     def _confirm(self, packet: Packet, refusal: str) -> None:
         is_too_large = refusal == TOO_LARGE
+        now_ns = time.monotonic_ns()
         if packet.image_of and refusal:
-            self._send_queue.image_refused(packet, is_too_large=is_too_large)
+            self._send_queue.image_refused(packet, now_ns, is_too_large=is_too_large)
+        elif packet.image_of:
+            self._send_queue.image_confirmed(packet)
         # A picture that is too large has a separate alarm, with the limit.
         if not (packet.image_of and is_too_large):
             self._note_refusal(packet.topic_family, refusal)
         if packet.seq and refusal:
-            self._send_queue.refused(packet, time.monotonic_ns())
+            self._send_queue.refused(packet, now_ns)
         elif packet.seq:
-            self._send_queue.confirmed(packet, time.monotonic_ns())
+            self._send_queue.confirmed(packet, now_ns)
 
     def _note_refusal(self, topic: str, refusal: str) -> None:
         """Raise or clear the alarm of a topic; a refused event is kept."""
@@ -142,6 +146,11 @@ class DeliverySession:
         self._in_flight_bytes = 0
         self._session, self._answers = session, answers
         session.subscribe(answers.filters)
+
+    @property
+    def version(self) -> MqttVersion:
+        """Version of MQTT."""
+        return self._session.version
 
     @property
     def max_packet_bytes(self) -> int | None:
@@ -182,14 +191,13 @@ class DeliverySession:
         Raises:
             ConnectionLostError: The connection ended.
         """
-        try:
-            for event in self._session.turn(timeout_s):
-                self._answers.handle(event, self._confirmed_by(event))
-            self._session.ensure_open()
-        except ConnectionLostError as exc:
-            if exc.is_protocol_error:
-                self._answers.handle_cut(next(iter(self.in_flight.values()), None))
-            raise
+        for event in self._session.turn(timeout_s):
+            self._answers.handle(event, self._confirmed_by(event))
+        self._session.ensure_open()
+
+    def handle_cut(self, cut: ConnectionLostError) -> str:
+        """Handle the end of the connection; return which picture may be why."""
+        return self._answers.handle_cut(tuple(self.in_flight.values()), cut)
 
     def close(self) -> None:
         """Send a DISCONNECT and close: the broker does not publish the last will."""

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import random
 import stat
@@ -281,14 +282,54 @@ def test_same_id_in_one_commit_with_other_content_is_refused(
     assert ack.digests == ((1, first.digest),)
 
 
-def test_alert_with_another_picture_is_refused(file: HistoryFile) -> None:
+SMALLER = b"\xff\xd8\xff smaller"
+
+
+def with_smaller_picture(event: AlertEvent) -> AlertEvent:
+    changes = {"thumbnail_sha256": hashlib.sha256(SMALLER).hexdigest()}
+    return event.model_copy(update={"data": event.data.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize("comes_first", ["alert", "picture"])
+def test_smaller_picture_completes_an_alert_whose_picture_did_not_come(
+    file: HistoryFile, comes_first: str
+) -> None:
     event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
     file.record(alert_record(event))
-    data = event.data.model_copy(update={"thumbnail_sha256": "00" * 32})
-    other = event.model_copy(update={"data": data})
-    committed = file.record(alert_record(other))
-    assert [each.reason for each in committed.rejections] == [RejectionReason.CONFLICT]
-    assert acked(file, image_record(event)) == [(1, 1)]
+    again = alert_record(with_smaller_picture(event))
+    picture = image_record(event, SMALLER)
+    if comes_first == "alert":
+        assert acked(file, again) == []
+        assert acked(file, picture) == [(1, 1)]
+    else:
+        assert acked(file, picture) == []
+        assert acked(file, again) == [(1, 1)]
+    stored = file.history.picture(event.id)
+    assert stored is not None
+    assert stored.jpeg == SMALLER
+    assert not conflicts(file)
+
+
+def test_picture_that_has_come_is_not_replaced_by_a_smaller_one(
+    file: HistoryFile,
+) -> None:
+    event = alert_event(PRESS, 1, thumbnail_sha256=JPEG_SHA256)
+    file.record(alert_record(event), image_record(event))
+    again = alert_record(with_smaller_picture(event))
+    assert acked(file, image_record(event, SMALLER), again) == [(1, 1)]
+    stored = file.history.picture(event.id)
+    assert stored is not None
+    assert stored.jpeg == JPEG
+    assert not conflicts(file)
+
+
+def test_alert_that_is_complete_without_a_picture_does_not_wait_for_one(
+    file: HistoryFile,
+) -> None:
+    event = alert_event(PRESS, 1)
+    file.record(alert_record(event))
+    assert acked(file, alert_record(with_smaller_picture(event))) == [(1, 1)]
+    assert not file.history.alerts(1)[0]["awaits_image"]
 
 
 def test_conflicts_of_a_station_are_bounded(

@@ -1,9 +1,11 @@
 """From the outbox to packets, without a network."""
 
+import hashlib
 import json
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,12 @@ import pytest
 from edge.config.station import CollectorAck
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
-from edge.delivery.publisher.send_queue import COLLECTOR_GRACE_NS, Packet, SendQueue
+from edge.delivery.publisher.packet import Packet
+from edge.delivery.publisher.send_queue import (
+    COLLECTOR_GRACE_NS,
+    HEADER_MAX_BYTES,
+    SendQueue,
+)
 from models.messages import Acknowledgement
 from tests.simulators.alerts import (
     ALERT_TOPIC,
@@ -19,6 +26,7 @@ from tests.simulators.alerts import (
     VERDICT_TOPIC,
     alert,
     jpeg,
+    photo,
     verdict,
 )
 from tests.simulators.edge import digests_of
@@ -403,21 +411,126 @@ def test_bytes_in_flight_are_limited_and_the_last_packet_is_complete(
     assert seqs(send_queue.packets(100, 0)) == [2, 3, 4, 5]
 
 
-def test_picture_that_was_refused_is_left_out_and_larger_ones_too(
+def test_alerts_go_first_and_one_picture_at_a_time_after_a_cut_at_a_picture(
     outbox: Outbox,
 ) -> None:
-    put(outbox, 1, jpeg(1, 5000))
+    for number in (1, 2, 3):
+        put(outbox, number, photo(number))
+    send_queue, _ = watched_queue(outbox, CollectorAck.REQUIRED)
+    in_flight = send_queue.packets(10, 0)
+    assert [p.image_of for p in in_flight] == [1, 0, 2, 0, 3, 0]
+    size_bytes = len(in_flight[0].payload)
+    reason = send_queue.cut(in_flight, 0, is_exact=False)
+    assert reason == f"closed the connection at a picture of {size_bytes} bytes"
+    send_queue.connected(0, None)
+    packets = send_queue.packets(10, 0)
+    assert seqs(packets[:3]) == [1, 2, 3], "no alert waits behind a picture"
+    assert [p.image_of for p in packets[3:]] == [1]
+    assert send_queue.packets(10, 0) == [], "the next one waits for the answer"
+    assert send_queue.due_ns() is None, "no polling meanwhile"
+    send_queue.image_confirmed(packets[3])
+    assert [p.image_of for p in send_queue.packets(10, 0)] == [2, 3]
+
+
+def test_picture_is_made_smaller_after_a_second_cut_and_left_out_at_last(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1, photo(1))
     send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
-    image, _ = send_queue.packets(10, 0)
-    send_queue.image_refused(image, is_too_large=True, was_cut=True)
-    assert "takes no pictures of more than 4999 bytes" in alarms.text
-    put(outbox, 2, jpeg(2, 6000))
-    put(outbox, 3, jpeg(3, 4000))
-    send_queue.connected(0, None)  # the refusal ended the connection
-    assert [p.image_of for p in send_queue.packets(10, 0)] == [0, 0, 3, 0]
-    send_queue.connected(0, None)  # the broker may have another limit now
+    sizes = []
+    for _ in range(12):
+        packets = send_queue.packets(10, 0)
+        pictures = [p for p in packets if p.image_of]
+        if not pictures:
+            break
+        (alert_packet,) = [p for p in packets if p.seq]
+        digest = hashlib.sha256(pictures[0].payload).hexdigest()
+        assert data_of(alert_packet)["thumbnail_sha256"] == digest
+        sizes.append(len(pictures[0].payload))
+        send_queue.cut(packets, 0, is_exact=False)
+        send_queue.connected(0, None)
+    assert sizes[0] == sizes[1], "the first cut may have had another cause"
+    assert all(after <= before // 2 for before, after in pairwise(sizes[1:]))
+    assert data_of(packets[0])["thumbnail_sha256"] is None
+    assert "takes no pictures: alerts go without them" in alarms.text
+    send_queue.connected(0, None)  # not after a cut at a picture
+    assert alarms.text == "", "the broker may have another limit now"
+    assert [p.image_of for p in send_queue.packets(10, 0)] == [1, 0]
+
+
+def test_cut_without_a_picture_on_its_way_blames_none(outbox: Outbox) -> None:
+    put(outbox, 1)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    for _ in range(3):
+        packets = send_queue.packets(10, 0)
+        assert send_queue.cut(packets, 0, is_exact=False) == ""
+        send_queue.connected(0, None)
     assert alarms.text == ""
-    assert [p.image_of for p in send_queue.packets(10, 0)] == [1, 0, 2, 0, 3, 0]
+
+
+def test_picture_as_large_as_one_that_passed_is_not_blamed(outbox: Outbox) -> None:
+    for number in (1, 2):
+        put(outbox, number, jpeg(number, 5000))
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    first, *others = send_queue.packets(10, 0)
+    send_queue.image_confirmed(first)
+    assert send_queue.cut(others, 0, is_exact=False) == ""
+    assert alarms.text == ""
+
+
+def test_pictures_are_as_small_as_the_broker_announced(outbox: Outbox) -> None:
+    put(outbox, 1, photo(1))
+    send_queue = queue_of(outbox, max_packet_bytes=6000)
+    picture, alert_packet = send_queue.packets(10, 0)
+    assert 1000 < len(picture.payload) <= 6000 - HEADER_MAX_BYTES
+    digest = hashlib.sha256(picture.payload).hexdigest()
+    assert data_of(alert_packet)["thumbnail_sha256"] == digest
+
+
+def test_picture_that_the_broker_confirms_and_drops_is_made_smaller(
+    outbox: Outbox,
+) -> None:
+    put(outbox, 1, photo(1))
+    put(outbox, 2, photo(2))
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    send_queue.connected(0, None, confirms_everything=True)
+    limit_bytes, now_ns = len(photo(1)) // 3, 0
+    for _ in range(60):
+        now_ns += SECOND_NS
+        taken = set()
+        for packet in send_queue.packets(10, now_ns):
+            if packet.image_of:
+                send_queue.image_confirmed(packet)
+                if len(packet.payload) <= limit_bytes:
+                    taken.add(packet.image_of)
+            else:
+                confirm(send_queue, outbox, packet.seq, now_ns)
+        wait_until(outbox, lambda: outbox.unsent() == 0)
+        if taken:
+            depth = outbox.depth() - len(taken)
+            acknowledge(send_queue, outbox, *taken)
+            wait_until(outbox, lambda: outbox.depth() == depth)  # noqa: B023 - at once
+    assert outbox.depth() == 0
+    assert "they are made smaller" in alarms.text
+
+
+def test_larger_picture_is_tried_again_after_ten_minutes(outbox: Outbox) -> None:
+    put(outbox, 1, photo(1))
+    send_queue, alarms = watched_queue(outbox, CollectorAck.REQUIRED)
+    (picture, _) = send_queue.packets(10, 0)
+    send_queue.image_refused(picture, 0, is_too_large=True)
+    put(outbox, 2, photo(2))
+    smaller = next(p for p in send_queue.packets(10, SECOND_NS) if p.image_of)
+    assert len(smaller.payload) <= len(picture.payload) // 2
+    send_queue.image_confirmed(smaller)
+    put(outbox, 3, photo(3))
+    packets = send_queue.packets(10, 601 * SECOND_NS)
+    large = next(p for p in packets if p.image_of == 3)
+    assert packets.index(large) == len(packets) - 1, "no alert waits behind it"
+    assert len(large.payload) == len(photo(3))
+    assert alarms.text, "until it has passed"
+    send_queue.image_confirmed(large)
+    assert alarms.text == ""
 
 
 def test_event_beyond_the_limit_of_the_broker_is_kept_and_the_others_are_sent(

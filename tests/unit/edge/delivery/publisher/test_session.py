@@ -9,7 +9,8 @@ import pytest
 from edge.config.station import CollectorAck, ProtocolChoice
 from edge.delivery.outbox.outbox import EventKind, Outbox
 from edge.delivery.publisher.delivery_faults import DeliveryFaults
-from edge.delivery.publisher.send_queue import Packet, SendQueue
+from edge.delivery.publisher.packet import Packet
+from edge.delivery.publisher.send_queue import SendQueue
 from edge.delivery.publisher.session import (
     IN_FLIGHT_MAX_BYTES,
     AnswerHandler,
@@ -151,16 +152,17 @@ def test_refused_topic_is_an_alarm_until_a_packet_is_accepted(desk: Desk) -> Non
 def test_picture_that_is_too_large_is_an_alarm_with_its_limit(desk: Desk) -> None:
     desk.send(jpeg(1, 5000))
     desk.answer(PublishAnswer(1, "Packet too large"))
-    assert "takes no pictures of more than 4999 bytes" in desk.alarms.text
+    assert "takes no pictures of more than 2500 bytes" in desk.alarms.text
     assert "refuses" not in desk.alarms.text
 
 
 def test_picture_that_the_connection_ended_by_is_too_large(desk: Desk) -> None:
     desk.send(jpeg(1, 5000))
-    desk.broker.fault = ConnectionLostError("Protocol error", is_protocol_error=True)
-    with pytest.raises(ConnectionLostError):
-        desk.answer()
-    assert "takes no pictures of more than 4999 bytes" in desk.alarms.text
+    cut = ConnectionLostError("Protocol error", is_protocol_error=True)
+    assert desk.session.handle_cut(cut) == (
+        "closed the connection at a picture of 5000 bytes"
+    )
+    assert "takes no pictures of more than 2500 bytes" in desk.alarms.text
 
 
 def test_other_ends_of_a_connection_are_no_limit(desk: Desk) -> None:
