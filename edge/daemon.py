@@ -213,6 +213,7 @@ class _Daemon:
             topics=self._configuration.settings.station.topics,
             pipeline=self._pipeline,
             outbox=self._outbox,
+            waiting=self._publisher.waiting,
             part_faults=lambda: (
                 self._pipeline.fault,
                 self._model_watcher.fault,

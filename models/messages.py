@@ -171,7 +171,11 @@ class StationStatus(_Message):
     version: str = Field(description="Version of Graftline.")
     model: ModelInForce | None = None
     stream: str = ""
-    outbox_depth: int = Field(default=0, ge=0, description="Events not acknowledged.")
+    outbox_depth: int = Field(
+        default=0,
+        ge=0,
+        description="Events not delivered, as collector_ack defines delivery.",
+    )
     at: AwareDatetime | None = Field(default=None, description="UTC; none in a will.")
     flashing: Reason = Field(
         default="",

@@ -86,8 +86,9 @@ class BrokerSettings(BrokerLogin):
     )
     collector_ack: CollectorAck = Field(
         default=CollectorAck.AUTO,
-        description="auto = wait for the collector as soon as one has answered; "
-        "required = always wait; off = the broker's acknowledgement is enough.",
+        description="auto = wait for the dashboard as soon as one has answered, and "
+        "report that none has; required = always wait; off = there is no dashboard: "
+        "the broker's acknowledgement is enough.",
     )
     collector_silent_after_s: float = Field(
         default=60,

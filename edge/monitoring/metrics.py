@@ -130,7 +130,7 @@ class DaemonCollector(Collector):
         outbox, publisher = self._metrics.status.outbox, self._metrics.publisher
         yield _gauge(
             "edge_outbox_rows",
-            "Events in the outbox that are not delivered yet.",
+            "Events in the outbox, also those that are kept for a dashboard.",
             outbox.depth(),
         )
         yield _gauge(

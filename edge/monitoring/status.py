@@ -57,6 +57,7 @@ class DaemonStatus:
     outbox: Outbox
     # reads the fault of each part that is no camera; empty = no fault
     part_faults: Callable[[], Iterable[str]]
+    waiting: Callable[[], int]  # events that are not delivered, by the rule in force
     trial: Callable[[], TrialReport | None] = lambda: None
     # which package is in trial, or why the last one was rolled back
     flashing: Callable[[], str] = str
@@ -88,7 +89,7 @@ class DaemonStatus:
             version=self.version,
             model=self.pipeline.model.in_force,
             stream=self.outbox.stream,
-            outbox_depth=self.outbox.depth(),
+            outbox_depth=self.waiting(),
             at=datetime.now(UTC),
             flashing=self.flashing(),
             clock_synchronized=is_clock_synchronized(),
@@ -281,8 +282,9 @@ class StatusReporter:
         )
         broker = "connected" if self._publisher.connected else "not connected"
         broker += f" ({problem})" if (problem := self._publisher.problem) else ""
-        depth = self._status.outbox.depth()
-        return f"{self.state.value} | {cameras} | outbox {depth} | broker {broker}"
+        waiting, kept = self._status.waiting(), self._status.outbox.depth()
+        outbox = f"{waiting}" if kept <= waiting else f"{waiting} ({kept} kept)"
+        return f"{self.state.value} | {cameras} | outbox {outbox} | broker {broker}"
 
 
 def is_clock_synchronized() -> bool:

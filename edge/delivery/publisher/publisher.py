@@ -128,6 +128,7 @@ class Publisher:
         read_password(self._settings)
         make_tls_context(self._settings)
         self._outbox.on_commit(self._wakeup.set)
+        logger.info("collector_ack is %s", self._send_queue.rule_in_words)
         self._thread.start()
 
     def publish_state(
@@ -183,6 +184,10 @@ class Publisher:
     def undelivered(self) -> int:
         """Return how many events are not delivered, by the rule in force."""
         return self._send_queue.undelivered(time.monotonic_ns())
+
+    def waiting(self) -> int:
+        """Return how many events wait for the broker, or for an expected collector."""
+        return self._send_queue.waiting()
 
     @property
     def problem(self) -> str:

@@ -21,6 +21,7 @@ HEADER_MAX_BYTES = 512  # of a PUBLISH packet: topic, packet id, properties
 # In "auto", how long a collector may take to answer after the last event.
 COLLECTOR_GRACE_NS = 4 * NS_PER_S
 SILENCE_KEY, KEPT_KEY = "collector", "event size"
+NO_DASHBOARD = 'Where there is none, set [broker] collector_ack = "off"'
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +56,8 @@ class SendQueue:
         self._ready: deque[Packet] = deque()
         self._max_packet_bytes: int | None = None
         self._confirmed_last_ns = 0
+        # Since when the broker has events, and no collector has ever answered.
+        self._unclaimed_ns: int | None = None
         self._confirmed_finally = 0
         self._apply_rule()
 
@@ -70,6 +73,33 @@ class SendQueue:
                 return self._outbox.collector_known
             case _:
                 assert_never(self._rule)
+
+    @property
+    def rule_in_words(self) -> str:
+        """What ``collector_ack`` means now, for the log and the status."""
+        match self._rule:
+            case CollectorAck.REQUIRED:
+                return "required: delivered when the dashboard has acknowledged it"
+            case CollectorAck.OFF:
+                return "off: delivered when the broker has confirmed it"
+            case CollectorAck.AUTO if self.awaits_collector:
+                return (
+                    "auto, and a dashboard has answered: delivered when the dashboard "
+                    "has acknowledged it"
+                )
+            case CollectorAck.AUTO:
+                return (
+                    "auto, and no dashboard has ever answered: delivered when the "
+                    "broker has confirmed it, and kept for a dashboard"
+                )
+            case _:
+                assert_never(self._rule)
+
+    def waiting(self) -> int:
+        """Return how many events wait for the broker, or for an expected collector."""
+        if self.awaits_collector:
+            return self._outbox.depth()
+        return self._outbox.unsent()
 
     def _apply_rule(self) -> None:
         is_delivered = not self.awaits_collector
@@ -129,6 +159,8 @@ class SendQueue:
         )
         self._alarms.clear(KEPT_KEY)
         self._ready.clear()
+        if self._outbox.depth() > self._outbox.unsent():  # of an earlier run
+            self._note_unclaimed(now_ns)
         # A collector that waits for these pictures has not answered yet.
         redelivers = self.awaits_collector or lost > 0
         self._window.connected(now_ns, redelivers=redelivers)
@@ -181,6 +213,7 @@ class SendQueue:
         self._outbox.mark_sent(stream, seq)
         if not self.awaits_collector:
             self._confirmed_finally += 1
+            self._note_unclaimed(now_ns)
 
     def refused(self, packet: Packet, now_ns: int) -> None:
         """Note that the broker refused an event; it stays in the outbox."""
@@ -254,16 +287,29 @@ class SendQueue:
         An MQTT 3.1.1 broker also confirms messages that its access list denies: the
         missing acknowledgement is the only sign of such a denial.
         """
-        since_ns = self._window.unanswered_since_ns
-        if since_ns is None or not self.awaits_collector or not self._outbox.depth():
-            self._alarms.clear(SILENCE_KEY)
-        elif now_ns - since_ns >= self._silent_after_s * NS_PER_S:
-            self._alarms.raise_alarm(
-                SILENCE_KEY,
+        if self.awaits_collector:
+            since_ns = self._window.unanswered_since_ns
+            text = (
                 "acknowledged by the broker but not by the collector for "
                 f"{self._silent_after_s:g} s: is it running, and does the broker let "
-                "this station write?",
+                f"this station write? {NO_DASHBOARD}"
             )
+        else:
+            since_ns = self._unclaimed_ns
+            text = (
+                "alerts are with the broker, and no dashboard has ever acknowledged "
+                f"one ({self._silent_after_s:g} s): is it running, and may it write "
+                f"to the topic ack? {NO_DASHBOARD}"
+            )
+        if since_ns is None or not self._outbox.depth():
+            self._alarms.clear(SILENCE_KEY)
+        elif now_ns - since_ns >= self._silent_after_s * NS_PER_S:
+            self._alarms.raise_alarm(SILENCE_KEY, text)
+
+    def _note_unclaimed(self, now_ns: int) -> None:
+        """Note that the broker has an event that a collector should acknowledge."""
+        if self._rule is CollectorAck.AUTO and self._unclaimed_ns is None:
+            self._unclaimed_ns = now_ns
 
     def _next_packet(self, now_ns: int) -> Packet | None:
         """Return the next packet: new events, then late pictures, then repetitions."""

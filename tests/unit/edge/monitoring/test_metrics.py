@@ -33,6 +33,7 @@ class Daemon:
             self.pipeline,
             self.outbox,  # type: ignore[arg-type]
             lambda: (),
+            lambda: 0,
         )
         self.metrics = DaemonMetrics(
             status=status,

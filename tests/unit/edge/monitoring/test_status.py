@@ -36,6 +36,7 @@ class Station:
         channels = [sim_channel(camera) for camera in cameras]
         self.pipeline = Pipeline(sim_model(), channels, None)  # type: ignore[arg-type]
         self.part_faults: list[str] = []
+        self.waiting = 0
         self.status = DaemonStatus(
             "boot",
             "1.0",
@@ -43,6 +44,7 @@ class Station:
             self.pipeline,
             self.outbox,  # type: ignore[arg-type]
             lambda: self.part_faults,
+            lambda: self.waiting,
         )
         self.reporter = StatusReporter(
             HealthSettings(),
@@ -196,11 +198,21 @@ def test_last_status_is_disconnected(station: Station) -> None:
 
 
 def test_progress_line_names_cameras_outbox_and_broker(station: Station) -> None:
-    station.outbox.rows = 3
+    station.outbox.rows = station.waiting = 3
     station.publisher.connected, station.publisher.problem = False, "refused"
     line = station.reporter.progress_line()
     assert line.startswith("init | top up: 0 frames")
     assert line.endswith("| outbox 3 | broker not connected (refused)")
+    station.waiting = 0
+    assert "| outbox 0 (3 kept) |" in station.reporter.progress_line()
+
+
+def test_status_reports_the_events_that_wait_by_the_rule_in_force(
+    station: Station,
+) -> None:
+    station.outbox.rows, station.waiting = 185, 0
+    status = station.status.station_status(DaemonState.READY)
+    assert status.outbox_depth == 0, "the others are kept for a dashboard"
 
 
 def test_clock_before_this_program_was_written_is_not_synchronized(

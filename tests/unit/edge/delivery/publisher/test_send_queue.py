@@ -387,17 +387,49 @@ def test_silence_outlives_a_reconnect(outbox: Outbox) -> None:
     assert "not by the collector" in alarms.text
 
 
-@pytest.mark.parametrize("rule", [CollectorAck.OFF, CollectorAck.AUTO])
-def test_silence_is_no_alarm_where_no_collector_is_expected(
-    outbox: Outbox, rule: CollectorAck
-) -> None:
+def test_silence_is_no_alarm_where_no_collector_is_expected(outbox: Outbox) -> None:
     put(outbox, 1)
-    send_queue, alarms = watched_queue(outbox, rule)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.OFF)
     send_queue.packets(10, 0)
     confirm(send_queue, outbox, 1, 0)
+    wait_until(outbox, lambda: outbox.depth() == 0)
     send_queue.packets(0, 5 * SECOND_NS)
     send_queue.packets(0, 99 * SECOND_NS)
     assert alarms.text == ""
+    assert send_queue.waiting() == 0
+
+
+@pytest.mark.parametrize("is_earlier", [False, True], ids=["this run", "an earlier"])
+def test_dashboard_that_never_answered_is_an_alarm_and_its_events_do_not_wait(
+    outbox: Outbox, is_earlier: bool
+) -> None:
+    put(outbox, 1)
+    send_queue, alarms = watched_queue(outbox, CollectorAck.AUTO)
+    send_queue.packets(10, 0)
+    confirm(send_queue, outbox, 1, 0)
+    wait_until(outbox, lambda: outbox.unsent() == 0)
+    if is_earlier:
+        send_queue, alarms = watched_queue(outbox, CollectorAck.AUTO)
+    assert send_queue.waiting() == 0, "as collector_ack defines it"
+    assert outbox.depth() == 1, "kept for a dashboard"
+    assert "no dashboard has ever answered" in send_queue.rule_in_words
+    send_queue.packets(0, 29 * SECOND_NS)
+    assert alarms.text == ""
+    send_queue.packets(0, 31 * SECOND_NS)
+    assert "no dashboard has ever acknowledged one (30 s)" in alarms.text
+    assert 'collector_ack = "off"' in alarms.text
+    if not is_earlier:  # its digest is known
+        acknowledge(send_queue, outbox, 1)
+        send_queue.packets(0, 31 * SECOND_NS)
+        assert alarms.text == ""
+        assert "delivered when the dashboard" in send_queue.rule_in_words
+
+
+@pytest.mark.parametrize("rule", list(CollectorAck))
+def test_each_rule_says_when_an_event_is_delivered(
+    outbox: Outbox, rule: CollectorAck
+) -> None:
+    assert queue_of(outbox, rule).rule_in_words.startswith(rule.value)
 
 
 def test_bytes_in_flight_are_limited_and_the_last_packet_is_complete(
