@@ -304,9 +304,13 @@ def _print_proof(proof: Proof) -> None:
 def _print_daemon(report: StatusReport) -> None:
     health = report.health
     if health is None or report.health_age_s is None:
-        print_line("  daemon:   has never run here")
+        print_line(f"  daemon:   {report.no_health or 'has never run here'}")
         return
-    old = ", so it is not running" if report.health_age_s > HEALTH_IS_OLD_S else ""
+    old = (
+        ", so it is not running or cannot write its report"
+        if report.health_age_s > HEALTH_IS_OLD_S
+        else ""
+    )
     print_line(
         f"  daemon:   {health.state}, {health.fps:.1f} frames/s, "
         f"reported {report.health_age_s:.0f} s ago{old}"

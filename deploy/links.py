@@ -56,7 +56,7 @@ def refuse_other_owner(folder: Path) -> None:
     """
     owner = folder.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
-        name = _user_name(owner)
+        name = user_name(owner)
         raise InstallError(
             f"{folder}: belongs to {name}, and this process is root.",
             why="Its owner could make root write elsewhere, with a link in it.",
@@ -64,7 +64,8 @@ def refuse_other_owner(folder: Path) -> None:
         )
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user; ``#`` and the number where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

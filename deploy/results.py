@@ -141,6 +141,9 @@ class StatusReport(_Report):
     proof: Proof | None = Field(default=None, description="Of the package in force.")
     health: Health | None = Field(default=None, description="The daemon's own report.")
     health_age_s: float | None = None
+    no_health: str = Field(
+        default="", description="Why there may be no report of a daemon; empty else."
+    )
     waiting: int = Field(default=0, ge=0, description="Entries of the inbox.")
     last_delivery: ResultLine | None = Field(
         default=None, description="Result of the entry that was taken last."

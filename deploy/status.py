@@ -1,8 +1,10 @@
 """Reads the state of a line PC from its slot files; writes nothing."""
 
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deploy.links import user_name
 from deploy.results import PackageName, StatusReport
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
@@ -62,7 +64,21 @@ def read_status(target: FlashTarget) -> StatusReport:
         proof=proof,
         health=health,
         health_age_s=_age_s(health),
+        no_health="" if health else _no_health(slot),
         faults=tuple(faults),
+    )
+
+
+def _no_health(slot: SlotFolder) -> str:
+    """Return why there may be no report of a daemon."""
+    try:
+        state = slot.root.stat()
+    except OSError:
+        return "has never run here"
+    owner, mode = user_name(state.st_uid), stat.S_IMODE(state.st_mode)
+    return (
+        "has never run here, or may not write its report: the slot belongs to "
+        f"{owner} (mode {mode:04o})"
     )
 
 

@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib.metadata
 import logging
+import signal
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -222,6 +223,7 @@ class _Daemon:
                 self._configuration.fault,
                 thermal.fault,
                 self._metrics_server.fault,
+                self._status_reporter.fault,
             ),
             trial=lambda: self._models.report,
             flashing=lambda: self._model_watcher.flashing,
@@ -304,6 +306,7 @@ class _Daemon:
     def finish(self) -> RunResult:
         """Stop: write the remaining decisions, then deliver the written events."""
         deadline_s = time.monotonic() + SHUTDOWN_LIMIT_S
+        logger.info("stopping reason=%s", self._stop_reason())
         self._watchdog.stop()
         self._cameras.stop()
         self._model_watcher.stop()
@@ -321,9 +324,20 @@ class _Daemon:
         self._show_progress(self._status_reporter.progress_line())
         self._publisher.stop(self._status_reporter.stop(), limit_s)
         signal_number = self._stop.signal_number
+        logger.info(
+            "stopped reason=%s undelivered=%d not_written=%d seconds=%.1f",
+            self._stop_reason(),
+            self._publisher.undelivered(),
+            self._recorder.unwritten,
+            time.monotonic() - deadline_s + SHUTDOWN_LIMIT_S,
+        )
         return RunResult(
             self._summary(), signal_number, None if signal_number else error
         )
+
+    def _stop_reason(self) -> str:
+        number = self._stop.signal_number
+        return signal.Signals(number).name if number else "the sources ended"
 
     def _wait_for_delivery(self) -> DeliveryError | None:
         """Wait until everything is delivered; return why it is not if it stalls."""

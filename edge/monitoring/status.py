@@ -104,6 +104,9 @@ class StatusReporter:
     Args:
         thermal: Checked in the thread of the reporter.
         health_file: Where ``health.json`` is written.
+
+    Attributes:
+        fault: Why ``health.json`` is not written; empty = it is.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class StatusReporter:
         self._published: object = None  # what the last station status depended on
         self._published_s = 0.0
         self._published_of: dict[str, object] = {}  # the same by camera
-        self._is_unwritable = False
+        self.fault = ""
         self._inspected_before: dict[str, int] = {}
         self._stats_ns = time.monotonic_ns()
         self._stop = threading.Event()
@@ -241,13 +244,20 @@ class StatusReporter:
         try:
             write_file(self._health_file, health)
         except OSError as exc:
-            if not self._is_unwritable:
+            reason = exc.strerror or str(exc)
+            if not self.fault:
                 logger.warning(
-                    "health_not_written path=%s reason=%s", self._health_file, exc
+                    "health_not_written path=%s reason=%s", self._health_file, reason
                 )
-            self._is_unwritable = True
+            self.fault = (
+                f"{self._health_file} cannot be written ({reason}): `graftline status` "
+                "and flashing do not see this daemon. Fix: give the slot folder to the "
+                "daemon's user, or make room on the disk"
+            )
         else:
-            self._is_unwritable = False
+            if self.fault:
+                logger.info("health_written_again path=%s", self._health_file)
+            self.fault = ""
 
     def _publish_stats(self, channel: CameraChannel, elapsed_s: float) -> CameraStats:
         name, counters = channel.camera.name, channel.counters

@@ -263,6 +263,8 @@ def test_sigterm_delivers_everything_and_publishes_disconnected(
     assert code == 0, pc.stderr
     assert len(collector.data()) == figures["cameras"]["a"]["alerts"] == 1
     assert collector.states[pc.topics.status][-1]["state"] == "disconnected"
+    assert "stopping reason=SIGTERM" in pc.stderr
+    assert "stopped reason=SIGTERM undelivered=0 not_written=0" in pc.stderr
     until(lambda: not any(map(is_alive, cameras)))
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import pwd
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +52,9 @@ def test_status_without_a_daemon_states_that_it_never_ran(
     printed = capsys.readouterr().out
     assert f"build 1 ({builds[0].sha256[:12]})" in printed
     assert "previous: none" in printed
-    assert "has never run here" in printed
+    assert "has never run here, or may not write its report" in printed
+    owner = pwd.getpwuid(os.getuid()).pw_name
+    assert f"the slot belongs to {owner} (mode 0" in printed
 
 
 @pytest.mark.parametrize(("age_s", "is_old"), [(2, False), (300, True)])

@@ -188,6 +188,10 @@ def test_health_file_that_cannot_be_written_is_logged_once(
     station.reporter.write_stats()
     station.reporter.write_stats()
     assert caplog.text.count("health_not_written") == 1
+    assert "do not see this daemon" in station.reporter.fault
+    station.health_file.rmdir()
+    station.reporter.write_stats()
+    assert station.reporter.fault == ""
 
 
 def test_last_status_is_disconnected(station: Station) -> None:
