@@ -46,7 +46,7 @@ from deploy.trial_run import (
 )
 from models.counted import counted
 from models.errors import GraftlineError, InstallError, PackageError
-from models.machine import machine_name
+from models.machine import machine_name, this_platform
 from models.manifest import build_number
 from models.package import Package
 from models.slot_files import Proof, SlotFolder
@@ -241,7 +241,9 @@ class Installer:
         another machine the self-test runs again.
         """
         proof = self.journal.proof_of(sha256)
-        return proof if proof and proof.machine == machine_name() else None
+        if proof is None or proof.machine != machine_name():
+            return None
+        return None if proof.differences(this_platform()) else proof
 
     def _store(self, package: Package) -> Package:
         """Copy the package into the store, and verify the copy."""

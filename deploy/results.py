@@ -159,6 +159,12 @@ class SelftestReport(_Report):
     build: int
     at: AwareDatetime
     machine: str = Field(description="Processor and number of cores.")
+    instruction_set: str = Field(
+        default="", description="Instructions on vectors; empty = not recorded."
+    )
+    runtimes: str = Field(
+        default="", description="Versions of the runtimes; empty = not recorded."
+    )
     golden_frames: int = Field(ge=1)
     modes: tuple[RunMode, ...] = Field(min_length=1)
     chosen: RunMode | None = Field(description="Fastest that passed; null = none.")
@@ -185,6 +191,8 @@ class SelftestReport(_Report):
             package_sha256=self.package_sha256,
             at=self.at,
             machine=self.machine,
+            instruction_set=self.instruction_set,
+            runtimes=self.runtimes,
             golden_frames=self.golden_frames,
             chosen=self.chosen,
             modes=self.modes,

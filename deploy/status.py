@@ -9,7 +9,7 @@ from deploy.results import PackageName, StatusReport
 from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from models.errors import InstallError, PackageError
-from models.machine import machine_name
+from models.machine import machine_name, this_platform
 from models.slot_files import (
     AnyFile,
     Health,
@@ -47,6 +47,11 @@ def read_status(target: FlashTarget) -> StatusReport:
     proof = proofs.proofs.get(current) if proofs else None
     if proof and proof.machine != machine_name():
         faults.append(f"tested on another machine: {proof.machine}")
+    elif proof and (changes := proof.differences(this_platform())):
+        faults.append(
+            f"tested before this machine changed: it has {'; '.join(changes)}. "
+            f"{FLASH_AGAIN}"
+        )
     if current and proofs and not proof:
         faults.append(f"{slot.proof}: no proof of the package in force. {FLASH_AGAIN}")
     if record and record.state is SlotState.COMMITTED:

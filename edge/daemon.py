@@ -217,6 +217,7 @@ class _Daemon:
             waiting=self._publisher.waiting,
             part_faults=lambda: (
                 self._pipeline.fault,
+                self._pipeline.model.fault,
                 self._model_watcher.fault,
                 self._recorder.fault,
                 self._publisher.alarm,

@@ -28,6 +28,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from models.errors import InstallError
 from models.files import read_regular, write_atomically
+from models.machine import Platform
 from models.manifest import PrecisionHint, VariantName
 from models.slot_states import SlotState
 from models.strict_json import parse_json
@@ -96,9 +97,22 @@ class Proof(_File):
     package_sha256: str
     at: AwareDatetime
     machine: str = Field(description="Processor and number of cores.")
+    instruction_set: str = Field(
+        default="", description="Instructions on vectors; empty = not recorded."
+    )
+    runtimes: str = Field(
+        default="", description="Versions of the runtimes; empty = not recorded."
+    )
     golden_frames: int = Field(ge=1)
     chosen: RunMode = Field(description="Fastest run mode that passed.")
     modes: tuple[RunMode, ...] = Field(min_length=1)
+
+    def differences(self, here: Platform) -> tuple[str, ...]:
+        """Return why the proof does not hold on a platform, as phrases for a person."""
+        processor = self.machine.rpartition(", ")[0]  # without the number of cores
+        return Platform(
+            processor or self.machine, self.instruction_set, self.runtimes
+        ).differences(here)
 
     @model_validator(mode="after")
     def _check_chosen(self) -> Self:

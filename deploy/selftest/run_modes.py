@@ -20,7 +20,7 @@ from models.backends import open_detector
 from models.detector import Detector, detect
 from models.errors import PackageError
 from models.golden import GoldenFrame, read_golden, run_golden
-from models.machine import machine_name, resident_bytes
+from models.machine import machine_name, resident_bytes, this_platform
 from models.manifest import LinePcBudget, PrecisionHint, Tolerance, VariantName
 from models.package import Package
 from models.preprocess import Frame
@@ -62,13 +62,15 @@ def measure_run_modes(package: Package) -> SelftestReport:
     fastest = min(passed, key=lambda mode: mode.latency_ms_p50, default=None)
     chosen = fastest and measure_streams(package, fastest)
     modes = tuple(chosen if chosen and mode is fastest else mode for mode in modes)
-    manifest = package.manifest
+    manifest, here = package.manifest, this_platform()
     return SelftestReport(
         package_sha256=package.sha256,
         name=manifest.name,
         build=manifest.build,
         at=datetime.now(UTC),
         machine=machine_name(),
+        instruction_set=here.instruction_set,
+        runtimes=here.runtimes,
         golden_frames=len(pictures),
         modes=modes,
         chosen=chosen,

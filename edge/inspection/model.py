@@ -1,7 +1,8 @@
 """A model of the slot, loaded: verified, compiled, and ready to inspect.
 
 Only a model that flashing has proved on this machine runs: variant, precision and the
-number of streams come from ``proof.json``. A package without a proof is not run.
+number of streams come from ``proof.json``. Where the machine has changed since, see
+``proven_mode``. A package without a proof is not run.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.inspection.known_defects import known_defects
+from edge.inspection.proven_mode import proven_mode
 from edge.rules.coverage import KnownDefects
 from models.backends import open_detector
 from models.boxes import FloatArray
@@ -16,6 +18,7 @@ from models.detections import Detections
 from models.detector import Detector, decode_output
 from models.errors import GraftlineError, InstallError, PackageError
 from models.inference import Inference, open_requests
+from models.machine import Platform, this_platform
 from models.messages import REASON_MAX_CHARS, ModelInForce, ModelProof
 from models.package import open_package
 from models.preprocess import Letterbox
@@ -41,6 +44,7 @@ class LoadedModel:
     # overlap from which boxes of two labels are one defect; None = they never are
     cross_class_iou: float | None = None
     proof: ModelProof | None = None  # what its self-test found on this machine
+    fault: str = ""  # why it does not run as flashing has proved; empty = it does
 
     def decode(
         self, output: FloatArray, letterbox: Letterbox, score_thresholds: FloatArray
@@ -117,12 +121,17 @@ def load_model_at_start(
 
 
 def load_stored_model(
-    slot: SlotFolder, sha256: str, threads: int, streams_max: int = 1
+    slot: SlotFolder,
+    sha256: str,
+    threads: int,
+    streams_max: int = 1,
+    here: Platform | None = None,
 ) -> LoadedModel:
     """Return the model of a package in the slot, verified and compiled.
 
     Args:
         sha256: The package; the others are as in ``load_model``.
+        here: This machine; None = it is read now.
 
     Raises:
         InstallError: It has no proof on this machine.
@@ -138,7 +147,8 @@ def load_stored_model(
             why="Only a package that reproduced its golden frames here is run.",
             fix=FLASH_IT.format(root=slot.root),
         )
-    manifest, mode = package.manifest, proof.chosen
+    manifest = package.manifest
+    mode = proven_mode(package, proof, here or this_platform(), threads)
     streams = min(mode.streams, streams_max, threads or mode.streams)
     detector = open_detector(
         package, mode.variant, mode.precision_hint, threads, streams
@@ -163,6 +173,7 @@ def load_stored_model(
         manifest.input.bit_depth,
         manifest.thresholds.cross_class_iou,
         _proof_message(proof),
+        mode.fault,
     )
 
 

@@ -13,13 +13,15 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from edge.config.station import ModelSettings
 from edge.inspection.model import LoadedModel, load_stored_model
 from models.errors import GraftlineError
-from models.machine import resident_bytes
+from models.machine import Platform, resident_bytes, this_platform
+from models.manifest import MANIFEST_NAME
 from models.messages import fit_reason
 from models.slot_files import (
     SlotFolder,
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 STOP_LIMIT_S = 5.0
 NO_REFUSAL = ("", 0)
+PLATFORM_INTERVAL_S = 60.0  # of comparisons with the machine of the start
 RETRY_S = 300.0  # a refused package may have been repaired, or the machine has room
 
 
@@ -63,16 +66,22 @@ class ModelWatcher:
     Args:
         running: SHA-256 of the package that runs.
         streams_max: As in ``load_model``.
+        platform: Returns this machine, which changes where a virtual one moves.
 
     Attributes:
-        fault: Why the model that flashing switched to does not run; empty = it runs.
+        fault: Why the model that flashing switched to does not run, or would not after
+            a restart; empty = it runs.
         flashing: Which package is in trial, or why the last one was rolled back.
         order: The trial that is ordered now; None = there is none.
         running: SHA-256 of the package that is to run, the trial aside.
     """
 
     def __init__(
-        self, settings: ModelSettings, running: str, streams_max: int = 1
+        self,
+        settings: ModelSettings,
+        running: str,
+        streams_max: int = 1,
+        platform: Callable[[], Platform] = this_platform,
     ) -> None:
         self.fault = self.flashing = ""
         self.order: TrialOrder | None = None
@@ -82,6 +91,9 @@ class ModelWatcher:
         self._candidate: TrialCandidate | None = None  # of the last order
         # Package, and modification time of the proofs: a new proof is tried again.
         self._refused, self._refused_s = NO_REFUSAL, 0.0
+        self._read_platform, self._platform = platform, platform()
+        self._platform_read_s = time.monotonic()
+        self._platform_fault = ""
         self._loaded: queue.SimpleQueue[LoadedModel] = queue.SimpleQueue()
         self._candidates: queue.SimpleQueue[TrialCandidate] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -114,13 +126,22 @@ class ModelWatcher:
     def _run(self) -> None:
         while not self._stop.wait(self._settings.poll_interval_s):
             try:
-                self._check()
+                self.check()
+            except GraftlineError as error:
+                self._note(str(error))
             # The top of the thread: the old model keeps running after any fault.
             except Exception as error:
                 logger.exception("model_watch_failed slot=%s", self._slot.root)
                 self.fault = f"model: {type(error).__name__}"
 
-    def _check(self) -> None:
+    def _note(self, fault: str) -> None:
+        """Set the fault; a new one is logged."""
+        if fault and fault != self.fault:
+            logger.error("model_fault reason=%s", fault)
+        self.fault = fault
+
+    def check(self) -> None:
+        """Read the slot once: load what is new, and note what is missing."""
         self.flashing = self._read_flashing()
         order = self._read_order()
         if order is not None and not self._knows(order):
@@ -129,7 +150,37 @@ class ModelWatcher:
             self._candidates.put(self._candidate)
         # ``current`` first: who sees that the trial has ended finds `running` right.
         self._check_current()
+        if time.monotonic() >= self._platform_read_s + PLATFORM_INTERVAL_S:
+            self.check_platform()
+        if self._platform_fault and not self.fault:
+            self.fault = self._platform_fault
         self.order = order
+
+    def check_platform(self) -> None:
+        """Load the model again where the machine has changed under the process.
+
+        Its golden frames are run then, see ``proven_mode``.
+        """
+        self._platform_read_s = time.monotonic()
+        here = self._read_platform()
+        changes = "; ".join(self._platform.differences(here))
+        if not changes:
+            return
+        self._platform, self._platform_fault = here, ""
+        logger.warning("machine_changed_while_running: it has %s", changes)
+        try:
+            model = load_stored_model(
+                *(self._slot, self.running, self._settings.threads, self._streams_max),
+                here,
+            )
+        except GraftlineError as error:
+            # Without a traceback: an expected failure, its text is complete.
+            logger.error("model_unproven reason=%s", error)  # noqa: TRY400
+            self._platform_fault = fit_reason(
+                f"the machine has changed ({changes}): {error}"
+            )
+        else:
+            self._loaded.put(model)
 
     def _read_flashing(self) -> str:
         record = read_or_none(self._slot.state, SlotRecord)
@@ -191,7 +242,8 @@ class ModelWatcher:
     def _check_current(self) -> None:
         wanted = self._slot.package_of(self._slot.current)
         if not wanted or wanted == self.running:
-            self.fault, self._refused = "", NO_REFUSAL
+            self._note(self._missing_part(wanted))
+            self._refused = NO_REFUSAL
             return
         if self._is_loaded_for_trial(wanted):  # the trial was good
             self.fault, self.running = "", wanted
@@ -207,13 +259,24 @@ class ModelWatcher:
                 load_stored_model(self._slot, wanted, threads, self._streams_max)
             )
         except GraftlineError as error:
-            self.fault = f"model {wanted[:12]} refused"
+            self.fault = fit_reason(f"model {wanted[:12]} refused: {error}")
             self._refused = (wanted, proofs_changed_ns)
             self._refused_s = time.monotonic()
             # Without a traceback: an expected failure, its text is complete.
             logger.error("model_refused sha256=%s reason=%s", wanted[:12], error)  # noqa: TRY400
             return
         self.fault, self.running = "", wanted
+
+    def _missing_part(self, wanted: str) -> str:
+        """Return what a restart of the daemon would miss; empty = nothing."""
+        slot = self._slot
+        for path in (slot.current, slot.store / wanted / MANIFEST_NAME, slot.proof):
+            if not path.exists():
+                return (
+                    f"{path} is missing: the model runs until the daemon ends, and "
+                    "not after it. Fix: flash the package again"
+                )
+        return ""
 
     def _is_loaded_for_trial(self, wanted: str) -> bool:
         """Return whether the trial, which lasts until now, has loaded this package."""

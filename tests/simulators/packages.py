@@ -23,6 +23,7 @@ from models.golden import (
     golden_set,
     kept_thresholds,
 )
+from models.machine import machine_name, this_platform
 from models.manifest import (
     DetectorInfo,
     InputInfo,
@@ -222,10 +223,13 @@ def write_proof(slot: SlotFolder, package: Package, variant: VariantName) -> Non
         latency_ms_p50=1,
         latency_ms_p99=2,
     )
+    here = this_platform()
     proof = Proof(
         package_sha256=package.sha256,
         at=datetime.now(UTC),
-        machine="test",
+        machine=machine_name(),
+        instruction_set=here.instruction_set,
+        runtimes=here.runtimes,
         golden_frames=GOLDEN_FRAMES,
         chosen=mode,
         modes=(mode,),

@@ -69,9 +69,9 @@ def expect_what_is_not_there(folder: Path) -> None:
     path.write_text(golden.model_copy(update={"frames": frames}).model_dump_json())
 
 
-def answer_nan(folder: Path) -> None:
-    """Make every score NaN."""
-    _replace_graph(folder, np.float32("nan"))
+def answer_nan(folder: Path, graph: str = "fp32") -> None:
+    """Make every score of a graph NaN."""
+    _replace_graph(folder, np.float32("nan"), graph)
 
 
 def answer_another_shape(folder: Path) -> None:
@@ -82,16 +82,16 @@ def answer_another_shape(folder: Path) -> None:
     _save(folder, op.concat([output, zero], 1), model)
 
 
-def _replace_graph(folder: Path, factor: np.float32) -> None:
+def _replace_graph(folder: Path, factor: np.float32, graph: str) -> None:
     model = bright_cell_graph()
     output = model.output(0).get_node().input_value(0)
-    _save(folder, op.multiply(output, op.constant(factor)), model)
+    _save(folder, op.multiply(output, op.constant(factor)), model, graph)
 
 
-def _save(folder: Path, output: ov.Node, model: ov.Model) -> None:
+def _save(folder: Path, output: ov.Node, model: ov.Model, graph: str = "fp32") -> None:
     output.output(0).get_tensor().set_names({"detections"})
     changed = ov.Model([output], model.get_parameters(), "changed")
-    ov.save_model(changed, folder / "openvino" / "fp32.xml", False)
+    ov.save_model(changed, folder / "openvino" / f"{graph}.xml", False)
 
 
 def answer_nan_on_mark(folder: Path) -> None:

@@ -28,7 +28,7 @@ from deploy.store import PackageStore
 from deploy.target import FlashTarget
 from deploy.trial import TrialSettings
 from models.errors import GraftlineError
-from models.machine import machine_name
+from models.machine import machine_name, this_platform
 from models.package import Package, open_package
 from models.slot_files import SlotFolder, SlotRecord, read_file
 
@@ -48,13 +48,20 @@ mode = dict(variant=variant, precision_hint="f32", passed=True, reason="",
             latency_ms_p50=1.0, latency_ms_p99=2.0)
 print(json.dumps(dict(package_sha256=hashlib.sha256(content).hexdigest(),
     name=manifest["name"], build=manifest["build"], at="2026-01-01T00:00:00Z",
-    machine=sys.argv[1], golden_frames=16, modes=[mode], chosen=mode)))
+    **json.loads(sys.argv[1]), golden_frames=16, modes=[mode], chosen=mode)))
 """
 
 
 def open_passing_installer(target: FlashTarget, on_step: StepCallback) -> Installer:
     """Return an installer whose self-test passes every package, in no time."""
-    command = (sys.executable, "-I", "-S", "-c", RECORDED_SELFTEST, machine_name())
+    here = this_platform()
+    recorded = {
+        "machine": machine_name(),
+        "instruction_set": here.instruction_set,
+        "runtimes": here.runtimes,
+    }
+    command = (sys.executable, "-I", "-S", "-c", RECORDED_SELFTEST)
+    command = (*command, json.dumps(recorded))
     return open_installer(target, on_step, Selftest(command))
 
 

@@ -1,6 +1,7 @@
 """What the daemon loads when flashing switches the model or orders a trial."""
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from edge.config.station import ModelSettings
 from edge.inspection import model_watch
 from edge.inspection.model_watch import ModelWatcher, TrialCandidate
+from models.machine import this_platform
 from models.manifest import VariantName
 from models.package import Package
 from models.slot_files import (
@@ -26,6 +28,7 @@ from tests.simulators.packages import (
     point_current_at,
     write_proof,
 )
+from tests.simulators.resealed import answer_nan, reseal
 from tests.waiting import until
 
 FP32 = VariantName.OPENVINO_FP32
@@ -62,13 +65,58 @@ def test_new_model_without_proof_is_refused_until_it_is_proven(tmp_path: Path) -
     shutil.copytree(second.folder, slot.store / second.sha256)
     point_current_at(slot, second.sha256)
     until(lambda: watch.fault)
-    assert watch.fault == f"model {second.sha256[:12]} refused"
+    assert watch.fault.startswith(f"model {second.sha256[:12]} refused: ")
+    assert "no proof on this machine" in watch.fault
     assert watch.take() is None
     write_proof(slot, second, FP32)
     fresh = until(watch.take)
     watch.stop()
     assert fresh is not None
     assert fresh.in_force.build == 2
+    assert watch.fault == ""
+
+
+@pytest.mark.fault(85)
+@pytest.mark.parametrize("passes", [True, False])
+def test_model_is_proven_again_when_the_machine_changes_under_the_daemon(
+    tmp_path: Path, passes: bool
+) -> None:
+    package = make_package(tmp_path / "package")
+    if not passes:
+        package = reseal(package, tmp_path / "wrong here", answer_nan)
+    slot = install_package(tmp_path / "slot", package)
+    machines = [this_platform(), replace(this_platform(), instruction_set="avx9")]
+    watch = ModelWatcher(
+        ModelSettings(slot=slot.root, threads=1),
+        package.sha256,
+        platform=lambda: machines.pop(0) if len(machines) > 1 else machines[0],
+    )
+    watch.check_platform()
+    watch.check()
+    fresh = watch.take()
+    assert (fresh is not None) == passes
+    assert ("golden frames on this machine" in watch.fault) != passes
+    watch.check_platform()
+    assert watch.take() is None, "it is noted once"
+
+
+@pytest.mark.fault(86)
+@pytest.mark.parametrize("lost", ["current", "store", "proof.json", "."])
+def test_slot_that_a_restart_could_not_use_is_a_fault(
+    tmp_path: Path, lost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = make_package(tmp_path / "package")
+    slot = install_package(tmp_path / "slot", package)
+    watch = ModelWatcher(ModelSettings(slot=slot.root, threads=1), package.sha256)
+    watch.check()
+    assert watch.fault == ""
+    gone = (slot.root / lost).rename(tmp_path / "elsewhere")
+    watch.check()
+    watch.check()
+    assert "is missing: the model runs until the daemon ends" in watch.fault
+    assert caplog.text.count("model_fault") == 1, "logged once"
+    gone.rename(slot.root / lost)
+    watch.check()
     assert watch.fault == ""
 
 
@@ -118,7 +166,7 @@ def slot(tmp_path: Path) -> Slot:
 
 
 def candidate_of(watcher: ModelWatcher) -> TrialCandidate:
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     candidate = watcher.take_candidate()
     assert candidate is not None
     return candidate
@@ -133,7 +181,7 @@ def test_package_in_trial_is_loaded_once_and_the_one_in_force_stays(slot: Slot) 
     assert (candidate.starts, candidate.fault, slot.starts()) == (1, "", 1)
     assert candidate.rss_bytes_before > 0
     slot.order(TrialPhase.DECIDE)
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.take_candidate() is None
     assert watcher.order is not None
     assert watcher.order.phase is TrialPhase.DECIDE
@@ -145,9 +193,9 @@ def test_committed_package_is_not_loaded_again(slot: Slot) -> None:
     slot.order()
     candidate_of(watcher)
     point_current_at(slot.folder, slot.second.sha256)  # the trial's link is next
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     slot.end(slot.second)
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.order is None
     assert (watcher.take(), watcher.running) == (None, slot.second.sha256)
 
@@ -157,11 +205,11 @@ def test_package_that_was_rolled_back_is_forgotten(slot: Slot) -> None:
     slot.order()
     candidate_of(watcher)
     slot.end(slot.first)
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.order is None
     assert watcher.running == slot.first.sha256
     point_current_at(slot.folder, slot.second.sha256)  # by hand, without a trial
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     fresh = watcher.take()
     assert fresh is not None
     assert fresh.in_force.build == 2
@@ -174,13 +222,13 @@ def test_refused_package_is_tried_again_after_some_minutes(
     stored = slot.folder.store / slot.second.sha256
     stored.rename(stored.with_name("gone"))
     point_current_at(slot.folder, slot.second.sha256)
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.fault
     stored.with_name("gone").rename(stored)  # repaired; its proof did not change
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.take() is None
     monkeypatch.setattr(model_watch, "RETRY_S", 0.0)
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.take() is not None
     assert watcher.fault == ""
 
@@ -227,7 +275,7 @@ def test_order_without_its_link_is_none(case: str, slot: Slot) -> None:
     if case == "other-link":
         slot.folder.trial.symlink_to(Path("store") / slot.first.sha256)
     watcher = slot.watcher()
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.take_candidate() is None
     assert watcher.order is None
 
@@ -248,12 +296,12 @@ def test_status_says_what_flashing_did(
     )
     write_file(slot.folder.state, record)
     watcher = slot.watcher()
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert watcher.flashing == flashing
 
 
 def test_slot_without_a_record_says_nothing(tmp_path: Path) -> None:
     settings = ModelSettings(slot=tmp_path, threads=1)
     watcher = ModelWatcher(settings, "")
-    watcher._check()  # noqa: SLF001
+    watcher.check()
     assert (watcher.flashing, watcher.order) == ("", None)
