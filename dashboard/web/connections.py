@@ -4,9 +4,10 @@ A connection counts from the moment when it is accepted: before TLS has begun it
 file already.
 
 uvicorn has no limit for a client that opens sockets and sends nothing, or a header line
-now and then. Such clients would take all files that the process may open, and with them
-the history's. Loopback addresses count only for the whole: behind a reverse proxy, all
-pages come from there.
+now and then, nor for a body that no handler reads, nor for an answer that the client
+does not read. Such clients would take all files that the process may open, and with
+them the history's. Loopback addresses count only for the whole: behind a reverse proxy,
+all pages come from there.
 """
 
 import asyncio
@@ -23,7 +24,12 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_LIMIT_S = 10.0  # for the head of a request, however slowly it comes
+# For the body, whether a handler reads it or not; one that does gives up before.
+BODY_LIMIT_S = 30.0
 UNREAD_LIMIT_S = 30.0  # for reading an answer: 70 kB in a second for the largest one
+# Above, the client has not read all. asyncio's own limit is 64 KiB: an answer below it
+# would wait without an end, also after its connection was closed on this side.
+UNREAD_BYTES = 1
 MAX_PER_ADDRESS = 64  # a browser opens six, and one for live events of each page
 # For the history, the broker and the page's files: a query holds three files, and up to
 # 72 threads run queries.
@@ -97,11 +103,13 @@ class LimitedProtocol(H11Protocol):
     """uvicorn's HTTP protocol with the limits of this module."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _awaited: Any = None  # the state of the client that the deadline is for
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve a new connection."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=UNREAD_BYTES)
         self._expect_request()
 
     def data_received(self, data: bytes) -> None:
@@ -132,13 +140,20 @@ class LimitedProtocol(H11Protocol):
             self._unread = None
 
     def _expect_request(self) -> None:
-        """Start the deadline while the head of a request is incomplete."""
-        if self.conn.their_state is not h11.IDLE:
-            self._stop_deadline()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_LIMIT_S, self.transport.abort)
+        """Start the deadline for what of a request is incomplete, its head or body."""
+        state = self.conn.their_state
+        if state is self._awaited:
+            return
+        self._stop_deadline()
+        self._awaited = state
+        limits_s = {h11.IDLE: REQUEST_LIMIT_S, h11.SEND_BODY: BODY_LIMIT_S}
+        if state in limits_s:
+            self._deadline = self.loop.call_later(
+                limits_s[state], self.transport.abort
+            )
 
     def _stop_deadline(self) -> None:
+        self._awaited = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from dashboard.web import connections as connections_module
@@ -18,6 +19,7 @@ from dashboard.web.connections import (
 )
 
 LIMIT_S = 10.0
+KERNEL_BYTES = 4096
 
 
 def test_one_address_has_a_limit_of_its_own() -> None:
@@ -66,40 +68,75 @@ def test_closed_connections_leave_nothing_behind() -> None:
         connections.leave("192.0.2.1")
 
 
-async def answer_with_much(_: Scope, __: Receive, send: Send) -> None:
+async def answer(body: bytes, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": bytes(20_000_000)})
+    await send({"type": "http.response.body", "body": body})
 
 
+async def answer_with_much(_: Scope, __: Receive, send: Send) -> None:
+    await answer(bytes(20_000_000), send)
+
+
+async def answer_with_some(_: Scope, __: Receive, send: Send) -> None:
+    await answer(bytes(60_000), send)
+
+
+async def answer_with_little(_: Scope, __: Receive, send: Send) -> None:
+    await answer(b"method not allowed", send)
+
+
+async def end_of_a_connection(app: ASGIApp, request: bytes, more: bytes = b"") -> None:
+    """Send a request and read nothing; return when the server has cut the connection.
+
+    Args:
+        more: Sent again and again.
+    """
+    counted = OpenConnections(most=1)
+    config = uvicorn.Config(app, log_config=None)
+    config.load()
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    class Noted(LimitedProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            ended.set()
+
+    listener = LimitedListener(socket.create_server(("127.0.0.1", 0)), counted)
+    # What the kernel takes of an answer waits there, and not in the process.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+    server = await loop.create_server(
+        lambda: Noted(config, ServerState(), {}), sock=listener
+    )
+    async with server:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+            client.connect(server.sockets[0].getsockname())
+            client.sendall(request)
+            async with asyncio.timeout(LIMIT_S):
+                while not ended.is_set():
+                    with suppress(ConnectionError):
+                        client.sendall(more)
+                    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    assert counted.admit("127.0.0.1"), "nothing is counted any more"
+
+
+@pytest.mark.parametrize("app", [answer_with_much, answer_with_some])
 def test_client_that_does_not_read_its_answer_is_closed(
-    monkeypatch: pytest.MonkeyPatch,
+    app: ASGIApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections_module, "UNREAD_LIMIT_S", 0.05)
-    counted = OpenConnections(most=1)
-    config = uvicorn.Config(answer_with_much, log_config=None)
-    config.load()
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    asyncio.run(end_of_a_connection(app, request))
 
-    async def scene() -> None:
-        loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
 
-        class Noted(LimitedProtocol):
-            def connection_lost(self, exc: Exception | None) -> None:
-                super().connection_lost(exc)
-                ended.set()
-
-        listener = LimitedListener(socket.create_server(("127.0.0.1", 0)), counted)
-        server = await loop.create_server(
-            lambda: Noted(config, ServerState(), {}), sock=listener
-        )
-        async with server:
-            with socket.create_connection(server.sockets[0].getsockname()) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                await asyncio.wait_for(ended.wait(), LIMIT_S)
-        await asyncio.sleep(0)
-        assert counted.admit("127.0.0.1"), "nothing is counted any more"
-
-    asyncio.run(scene())
+def test_client_whose_body_no_handler_reads_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer was sent at once; each further byte would keep the connection."""
+    monkeypatch.setattr(connections_module, "BODY_LIMIT_S", 0.05)
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    asyncio.run(end_of_a_connection(answer_with_little, request, more=b"x"))
 
 
 def test_connection_beyond_the_limit_is_closed_when_it_is_accepted() -> None:
