@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from dashboard.history.database import Columns, upsert_with
+from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.operations import desired_models
 from dashboard.history.tables.received import cameras, stations
 from dashboard.messages import Sender, State
@@ -30,8 +31,6 @@ from models.messages import CameraStats, CameraStatus, DaemonState, StationStatu
 MAX_STATIONS = 256
 MAX_CAMERAS_PER_STATION = 64
 NOTED_MAX = 20_000  # names in memory
-STATION = ("site", "line", "station")
-CAMERA = (*STATION, "camera")
 
 Names = tuple[str, ...]
 

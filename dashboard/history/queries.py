@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from dashboard.history.database import Database
 from dashboard.history.rollups import MS_PER_MINUTE, minute_of
+from dashboard.history.tables.base import CAMERA, STATION
 from dashboard.history.tables.received import (
     alerts,
     cameras,
@@ -53,8 +54,6 @@ MS_PER_HOUR = 60 * MS_PER_MINUTE
 RATE_WINDOW_MINUTES = 10
 
 Json = dict[str, Any]
-STATION = ("site", "line", "station")
-CAMERA = (*STATION, "camera")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from dashboard.history.database import Database
 from dashboard.history.maintenance import SenderKey
+from dashboard.history.tables.base import STATION
 from dashboard.history.tables.operations import (
     maintenance,
     model_answers,
@@ -51,8 +52,6 @@ SENDERS_MAX = 20_000  # in memory; beyond, those that the pages show are read ag
 MS_PER_HOUR = 3_600_000
 CHANGES_SHOWN = 2000
 STATION_STATES_OF_SILENCE = (DaemonState.LOST.value, DaemonState.DISCONNECTED.value)
-
-STATION = ("site", "line", "station")
 
 
 @dataclass(frozen=True, slots=True)

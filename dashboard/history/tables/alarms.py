@@ -4,37 +4,36 @@ An alarm is open while ``cleared_ms`` is 0. One camera has at most one open alar
 kind, whichever dashboard of a shared history raises it.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Index, Table, Text, text
+from sqlalchemy import BigInteger, Column, Float, Index, Table, text
 
-from dashboard.history.tables.base import BigId, metadata
+from dashboard.history.tables.base import (
+    CAMERA,
+    BigId,
+    camera_columns,
+    integer_column,
+    metadata,
+    text_column,
+)
 
 _OPEN = text("cleared_ms = 0")
-
-
-def _text(name: str, default: str | None = None) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=default)
-
-
-def _time(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0")
-
 
 alarms = Table(
     "alarms",
     metadata,
     Column("id", BigId, primary_key=True),
-    *(_text(name) for name in ("site", "line", "station", "camera", "kind")),
-    _time("raised_ms"),
+    *camera_columns(),
+    text_column("kind"),
+    integer_column("raised_ms", "0"),
     Column("value", Float, nullable=False),
     Column("limit_value", Float, nullable=False),
     Column("parts", BigInteger, nullable=False),
-    _time("cleared_ms"),
-    _time("acknowledged_ms"),
-    _text("acknowledged_by", ""),
-    _text("comment", ""),
+    integer_column("cleared_ms", "0"),
+    integer_column("acknowledged_ms", "0"),
+    text_column("acknowledged_by", ""),
+    text_column("comment", ""),
     Index(
         "alarms_open",
-        *("site", "line", "station", "camera", "kind"),
+        *(*CAMERA, "kind"),
         unique=True,
         sqlite_where=_OPEN,
         postgresql_where=_OPEN,
@@ -48,8 +47,8 @@ alarm_changes = Table(
     metadata,
     Column("n", BigId, primary_key=True),
     Column("alarm_id", BigInteger, nullable=False),
-    _time("at_ms"),
-    _text("change"),
-    _text("user", ""),
+    integer_column("at_ms", "0"),
+    text_column("change"),
+    text_column("user", ""),
     sqlite_autoincrement=True,
 )

@@ -3,36 +3,28 @@
 ``camera`` is empty in rows that are of a station as a whole.
 """
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table
 
-from dashboard.history.tables.base import BigId, metadata
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False)
-
-
-def _station_columns() -> list[Column[str]]:
-    return [_text(name) for name in ("site", "line", "station")]
-
-
-def _camera_columns() -> list[Column[str]]:
-    return [*_station_columns(), _text("camera")]
-
-
-def _time(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False)
-
+from dashboard.history.tables.base import (
+    CAMERA,
+    STATION,
+    BigId,
+    camera_columns,
+    integer_column,
+    metadata,
+    station_columns,
+    text_column,
+)
 
 state_changes = Table(
     "state_changes",
     metadata,
     Column("n", BigId, primary_key=True),
-    *_camera_columns(),
-    _time("at_ms"),
-    _text("state"),
-    _text("reason"),
-    Index("state_changes_by_sender", "site", "line", "station", "camera", "at_ms"),
+    *camera_columns(),
+    integer_column("at_ms"),
+    text_column("state"),
+    text_column("reason"),
+    Index("state_changes_by_sender", *CAMERA, "at_ms"),
     Index("state_changes_by_time", "at_ms"),
     sqlite_autoincrement=True,
 )
@@ -40,13 +32,13 @@ model_changes = Table(
     "model_changes",
     metadata,
     Column("n", BigId, primary_key=True),
-    *_station_columns(),
-    _time("at_ms"),
-    _text("name"),
-    Column("build", BigInteger, nullable=False),
-    _text("sha256"),
-    _text("variant"),
-    Index("model_changes_by_station", "site", "line", "station", "at_ms"),
+    *station_columns(),
+    integer_column("at_ms"),
+    text_column("name"),
+    integer_column("build"),
+    text_column("sha256"),
+    text_column("variant"),
+    Index("model_changes_by_station", *STATION, "at_ms"),
     Index("model_changes_by_time", "at_ms"),
     sqlite_autoincrement=True,
 )
@@ -54,28 +46,28 @@ model_changes = Table(
 desired_models = Table(
     "desired_models",
     metadata,
-    *_station_columns(),
-    _time("at_ms"),
-    _text("user"),
-    _text("name"),
-    Column("build", BigInteger, nullable=False),
-    _text("sha256"),
-    _text("url"),
-    PrimaryKeyConstraint("site", "line", "station"),
+    *station_columns(),
+    integer_column("at_ms"),
+    text_column("user"),
+    text_column("name"),
+    integer_column("build"),
+    text_column("sha256"),
+    text_column("url"),
+    PrimaryKeyConstraint(*STATION),
 )
 # What the agents answered on ``model/reported``, each change once.
 model_answers = Table(
     "model_answers",
     metadata,
     Column("n", BigId, primary_key=True),
-    *_station_columns(),
-    _time("at_ms"),
-    _text("state"),
-    _text("desired_sha256"),
-    _text("model"),
-    _text("reason"),
-    _text("refusal"),
-    Index("model_answers_by_station", "site", "line", "station", "at_ms"),
+    *station_columns(),
+    integer_column("at_ms"),
+    text_column("state"),
+    text_column("desired_sha256"),
+    text_column("model"),
+    text_column("reason"),
+    text_column("refusal"),
+    Index("model_answers_by_station", *STATION, "at_ms"),
     sqlite_autoincrement=True,
 )
 # Windows in which no alarm is raised and no notification is sent.
@@ -83,13 +75,13 @@ maintenance = Table(
     "maintenance",
     metadata,
     Column("n", BigId, primary_key=True),
-    *_camera_columns(),
-    _time("from_ms"),
-    _time("until_ms"),
-    _text("user"),
-    _text("reason"),
-    _text("ended_by"),
-    Index("maintenance_by_sender", "site", "line", "station", "camera", "until_ms"),
+    *camera_columns(),
+    integer_column("from_ms"),
+    integer_column("until_ms"),
+    text_column("user"),
+    text_column("reason"),
+    text_column("ended_by"),
+    Index("maintenance_by_sender", *CAMERA, "until_ms"),
     Index("maintenance_by_end", "until_ms"),
     sqlite_autoincrement=True,
 )

@@ -17,26 +17,22 @@ from sqlalchemy import (
     text,
 )
 
-from dashboard.history.tables.base import BigId, metadata
-
-
-def _station_columns() -> list[Column[str]]:
-    return [Column(name, Text, nullable=False) for name in ("site", "line", "station")]
-
-
-def _camera_columns() -> list[Column[str]]:
-    return [*_station_columns(), Column("camera", Text, nullable=False)]
-
-
-def _time(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False)
-
+from dashboard.history.tables.base import (
+    CAMERA,
+    STATION,
+    BigId,
+    camera_columns,
+    integer_column,
+    metadata,
+    station_columns,
+    text_column,
+)
 
 meta = Table(
     "meta",
     metadata,
     Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    text_column("value"),
     sqlite_with_rowid=False,
 )
 streams = Table(
@@ -44,15 +40,15 @@ streams = Table(
     metadata,
     Column("stream_id", BigId, primary_key=True),
     Column("stream", Text, nullable=False, unique=True),
-    *_station_columns(),
-    Column("grew_ms", BigInteger, nullable=False, server_default="0"),
+    *station_columns(),
+    integer_column("grew_ms", "0"),
 )
 ranges = Table(
     "ranges",
     metadata,
-    Column("stream_id", BigInteger, nullable=False),
-    Column("first_seq", BigInteger, nullable=False),
-    Column("last_seq", BigInteger, nullable=False),
+    integer_column("stream_id"),
+    integer_column("first_seq"),
+    integer_column("last_seq"),
     PrimaryKeyConstraint("stream_id", "first_seq"),
     sqlite_with_rowid=False,
 )
@@ -61,18 +57,18 @@ alerts = Table(
     metadata,
     Column("n", BigId, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    Column("stream_id", BigInteger, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    *_camera_columns(),
-    _time("happened_ms"),
-    _time("received_ms"),
+    integer_column("stream_id"),
+    integer_column("seq"),
+    *camera_columns(),
+    integer_column("happened_ms"),
+    integer_column("received_ms"),
     Column("thumbnail_sha256", Text),
-    Column("event", Text, nullable=False),
+    text_column("event"),
     Column("digest", Text),
     Column("model_build", BigInteger),
     Column("part_id", Text),
     # Lists are in the order of (happened_ms, n), see dashboard.history.alert_search.
-    Index("alerts_by_camera", "site", "line", "station", "camera", "happened_ms", "n"),
+    Index("alerts_by_camera", *CAMERA, "happened_ms", "n"),
     Index("alerts_by_time", "happened_ms", "n"),
     Index(
         "alerts_by_part",
@@ -86,10 +82,10 @@ alerts = Table(
 detections = Table(
     "detections",
     metadata,
-    Column("n", BigInteger, nullable=False),
+    integer_column("n"),
     Column("position", Integer, nullable=False),
-    _time("happened_ms"),
-    Column("label", Text, nullable=False),
+    integer_column("happened_ms"),
+    text_column("label"),
     Column("score", Float, nullable=False),
     PrimaryKeyConstraint("n", "position"),
     Index("detections_by_time", "happened_ms", "label"),
@@ -100,8 +96,8 @@ images = Table(
     "images",
     metadata,
     Column("event_id", Text, primary_key=True),
-    Column("sha256", Text, nullable=False),
-    _time("received_ms"),
+    text_column("sha256"),
+    integer_column("received_ms"),
     Column("jpeg", LargeBinary, nullable=False),
     Index("images_by_age", "received_ms"),
 )
@@ -109,21 +105,21 @@ verdicts = Table(
     "verdicts",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("stream_id", BigInteger, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    *_camera_columns(),
-    _time("happened_ms"),
-    _time("received_ms"),
-    Column("verdict", Text, nullable=False),
-    Column("event", Text, nullable=False),
+    integer_column("stream_id"),
+    integer_column("seq"),
+    *camera_columns(),
+    integer_column("happened_ms"),
+    integer_column("received_ms"),
+    text_column("verdict"),
+    text_column("event"),
     Column("digest", Text),
     Index(
         "verdicts_by_camera",
-        *("site", "line", "station", "camera", "happened_ms", "verdict"),
+        *(*CAMERA, "happened_ms", "verdict"),
     ),
     Index(
         "verdicts_by_arrival",
-        *("site", "line", "station", "camera", "received_ms", "seq", "verdict"),
+        *(*CAMERA, "received_ms", "seq", "verdict"),
     ),
     Index("verdicts_by_age", "received_ms"),
 )
@@ -131,43 +127,43 @@ losses = Table(
     "losses",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("stream_id", BigInteger, nullable=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("first_seq", BigInteger, nullable=False),
-    Column("last_seq", BigInteger, nullable=False),
-    Column("count", BigInteger, nullable=False),
-    _time("received_ms"),
+    integer_column("stream_id"),
+    integer_column("seq"),
+    text_column("kind"),
+    integer_column("first_seq"),
+    integer_column("last_seq"),
+    integer_column("count"),
+    integer_column("received_ms"),
     Column("digest", Text),
 )
 stations = Table(
     "stations",
     metadata,
-    *_station_columns(),
-    Column("heard_ms", BigInteger, nullable=False, server_default="0"),
-    Column("said_ms", BigInteger, nullable=False, server_default="0"),
+    *station_columns(),
+    integer_column("heard_ms", "0"),
+    integer_column("said_ms", "0"),
     Column("status", Text),
-    PrimaryKeyConstraint("site", "line", "station"),
+    PrimaryKeyConstraint(*STATION),
     sqlite_with_rowid=False,
 )
 cameras = Table(
     "cameras",
     metadata,
-    *_camera_columns(),
-    Column("heard_ms", BigInteger, nullable=False, server_default="0"),
+    *camera_columns(),
+    integer_column("heard_ms", "0"),
     Column("status", Text),
     Column("stats", Text),
-    PrimaryKeyConstraint("site", "line", "station", "camera"),
+    PrimaryKeyConstraint(*CAMERA),
     sqlite_with_rowid=False,
 )
 conflicts = Table(
     "conflicts",
     metadata,
-    Column("id", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    *_station_columns(),
-    _time("received_ms"),
-    Column("event", Text, nullable=False),
+    text_column("id"),
+    text_column("digest"),
+    *station_columns(),
+    integer_column("received_ms"),
+    text_column("event"),
     PrimaryKeyConstraint("id", "digest"),
-    Index("conflicts_by_station", "site", "line", "station"),
+    Index("conflicts_by_station", *STATION),
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
-from dashboard.history.tables.base import BigId, metadata
+from dashboard.history.tables.base import BigId, camera_columns, metadata
 
 # An empty name stands for every site, line, station or camera.
 rechecks = Table(
@@ -11,10 +11,7 @@ rechecks = Table(
     Column("k", BigId, primary_key=True),
     Column("at_ms", BigInteger, nullable=False),
     Column("author", Text, nullable=False),
-    *(
-        Column(name, Text, nullable=False, server_default="")
-        for name in ("site", "line", "station", "camera")
-    ),
+    *camera_columns(""),
     Column("checked", Integer, nullable=False),  # parts that had passed as good
     Column("defective", Integer, nullable=False),  # of these
     Column("text", Text, nullable=False, server_default=""),

@@ -7,7 +7,12 @@ it is written in the same transaction.
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
-from dashboard.history.tables.base import BigId, metadata
+from dashboard.history.tables.base import (
+    BigId,
+    camera_columns,
+    metadata,
+    text_column,
+)
 
 reviews = Table(
     "reviews",
@@ -48,10 +53,8 @@ shelves = Table(
     Column("until_ms", BigInteger, nullable=False),
     Column("creator", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    *(
-        Column(name, Text, nullable=False, server_default="")
-        for name in ("site", "line", "station", "camera", "label")
-    ),
+    *camera_columns(""),
+    text_column("label", ""),
     Index("shelves_by_end", "until_ms"),
     sqlite_autoincrement=True,
 )

@@ -5,29 +5,32 @@ that people dismiss stays in them until retention removes the event: who counts 
 dismissed events subtracts those that are there.
 """
 
-from sqlalchemy import BigInteger, Column, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Column, PrimaryKeyConstraint, Table
 
-from dashboard.history.tables.base import metadata
+from dashboard.history.tables.base import (
+    CAMERA,
+    camera_columns,
+    integer_column,
+    metadata,
+    text_column,
+)
 
 
 def _minute_and_camera() -> list[Column[int] | Column[str]]:
-    names = ("site", "line", "station", "camera")
-    minute: Column[int] = Column("minute_ms", BigInteger, nullable=False)
-    return [minute, *(Column(name, Text, nullable=False) for name in names)]
+    return [integer_column("minute_ms"), *camera_columns()]
 
 
 def _model() -> list[Column[int] | Column[str]]:
-    build: Column[int] = Column("build", BigInteger, nullable=False)
-    return [Column("model", Text, nullable=False), build]
+    return [text_column("model"), integer_column("build")]
 
 
-KEY = ("minute_ms", "site", "line", "station", "camera")
+KEY = ("minute_ms", *CAMERA)
 alert_minutes = Table(
     "alert_minutes",
     metadata,
     *_minute_and_camera(),
     *_model(),
-    Column("alerts", BigInteger, nullable=False),
+    integer_column("alerts"),
     PrimaryKeyConstraint(*KEY, "model", "build"),
     sqlite_with_rowid=False,
 )
@@ -37,8 +40,8 @@ defect_minutes = Table(
     metadata,
     *_minute_and_camera(),
     *_model(),
-    Column("label", Text, nullable=False),
-    Column("defects", BigInteger, nullable=False),
+    text_column("label"),
+    integer_column("defects"),
     PrimaryKeyConstraint(*KEY, "model", "build", "label"),
     sqlite_with_rowid=False,
 )
@@ -46,8 +49,8 @@ part_minutes = Table(
     "part_minutes",
     metadata,
     *_minute_and_camera(),
-    Column("verdict", Text, nullable=False),
-    Column("parts", BigInteger, nullable=False),
+    text_column("verdict"),
+    integer_column("parts"),
     PrimaryKeyConstraint(*KEY, "verdict"),
     sqlite_with_rowid=False,
 )
