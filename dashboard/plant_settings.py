@@ -3,24 +3,26 @@
 The rest is in the TOML file, see ``dashboard.config``.
 """
 
-import zoneinfo
-from functools import cache
-from itertools import pairwise
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from dashboard.plant_time import (
+    MINUTES_PER_DAY,
+    SHIFTS_MAX,
+    faults_of,
+    is_zone,
+    minute_of_day,
+)
 from models.config import Settings
 from models.topics import NAME_PATTERN
 
 DEFAULT_ZONE: Final = "UTC"
-DAY_MINUTES: Final = 24 * 60
-SHIFTS_MAX: Final = 12
 CAMERAS_MAX: Final = 2000
 NAMES_MAX: Final = 5000
 NAME_MAX_CHARS: Final = 60
 MINUTES_DEFAULT: Final = 8 * 60
-MINUTES_MAX: Final = 7 * DAY_MINUTES
+MINUTES_MAX: Final = 7 * MINUTES_PER_DAY
 _NAME: Final = NAME_PATTERN.strip("^$")
 # site/line, site/line/station, site/line/station/camera
 PLACE_PATTERN: Final = rf"^{_NAME}(/{_NAME}){{1,3}}$"
@@ -28,14 +30,8 @@ CAMERA_PATTERN: Final = rf"^{_NAME}(/{_NAME}){{3}}$"
 TIME_PATTERN: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
-@cache
-def zones() -> frozenset[str]:
-    """Return the names of all time zones, as the IANA gives them."""
-    return frozenset(zoneinfo.available_timezones())
-
-
 def _zone(name: str) -> str:
-    if name not in zones():
+    if not is_zone(name):
         raise ValueError(f"{name!r} is no time zone such as Europe/Berlin")
     return name
 
@@ -55,12 +51,6 @@ CameraKey = Annotated[str, Field(pattern=CAMERA_PATTERN)]
 PlaceKey = Annotated[str, Field(pattern=PLACE_PATTERN)]
 
 
-def minute_of_day(time: str) -> int:
-    """Return the minutes since midnight of a time ``HH:MM``."""
-    hours, _, minutes = time.partition(":")
-    return int(hours) * 60 + int(minutes)
-
-
 class Shift(Settings):
     """A shift of every day, in the plant's zone."""
 
@@ -75,7 +65,7 @@ class Shift(Settings):
     def minutes(self) -> int:
         """Its length on a day of 24 hours, 1 to 1440."""
         length = minute_of_day(self.end) - minute_of_day(self.start)
-        return length % DAY_MINUTES or DAY_MINUTES
+        return length % MINUTES_PER_DAY or MINUTES_PER_DAY
 
 
 class CameraLimit(Settings):
@@ -163,14 +153,8 @@ class PlantSettings(Settings):
 
     @model_validator(mode="after")
     def _shifts_differ(self) -> Self:
-        names = [shift.name for shift in self.shifts]
-        if len(set(names)) < len(names):
-            raise ValueError("two shifts have the same name")
-        ordered = sorted(self.shifts, key=lambda shift: shift.start)
-        for one, other in pairwise([*ordered, *ordered[:1]] if ordered[1:] else []):
-            gap = (minute_of_day(other.start) - minute_of_day(one.start)) % DAY_MINUTES
-            if one.minutes > gap:
-                raise ValueError(f"the shifts {one.name} and {other.name} overlap")
+        if faults := faults_of(self.zone, self.shifts):
+            raise ValueError(" ".join(faults))
         return self
 
     def limit_of(self, *camera: str) -> CameraLimit:

@@ -13,7 +13,7 @@ import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Protocol
 
 MINUTES_PER_DAY = 24 * 60
@@ -336,14 +336,15 @@ def faults_of(zone: str, shifts: Sequence[ShiftTimes]) -> list[str]:
     return faults + _overlaps(sorted(spans))
 
 
-@lru_cache(maxsize=64)
+@cache
+def zones() -> frozenset[str]:
+    """Return the names of all time zones, as the IANA gives them."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def is_zone(name: str) -> bool:
     """Return whether there is a time zone of this name."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # none, a path, a folder of zones
-        return False
-    return True
+    return name in zones()
 
 
 def _checked(span: Span) -> Span:

@@ -15,7 +15,8 @@ from dashboard.access.plant_changes import (
 )
 from dashboard.access.roles import Role
 from dashboard.history.settings import SettingsVersion, current_version
-from dashboard.plant_settings import NAME_MAX_CHARS, SHIFTS_MAX, CameraLimit, zones
+from dashboard.plant_settings import NAME_MAX_CHARS, CameraLimit
+from dashboard.plant_time import SHIFTS_MAX, zones
 from dashboard.status import now_ms
 from dashboard.web.account.times import ShownTimes
 from dashboard.web.api import as_json

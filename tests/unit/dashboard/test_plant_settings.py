@@ -24,6 +24,12 @@ def test_shifts_may_share_a_minute_and_pass_midnight() -> None:
     assert [shift.minutes for shift in settings.shifts] == [480, 480, 480]
 
 
+def test_overlap_of_shifts_is_named() -> None:
+    shifts = [EARLY, {**LATE, "start": "13:59"}]
+    with pytest.raises(ValidationError, match="The shifts 'Early' and 'Late' overlap"):
+        PlantSettings.model_validate({"shifts": shifts})
+
+
 def test_shift_of_equal_times_lasts_a_day() -> None:
     assert Shift(name="All", start="06:00", end="06:00").minutes == 1440
 
