@@ -349,13 +349,19 @@ def _happened_ms(sender: Sender, event: AlertEvent | VerdictEvent) -> int:
     """Return the time of an event, by the line PC's clock if that can be trusted.
 
     A clock that is not synchronized, or ahead of the collector's, would put the event
-    into the wrong hour of the chart; the time of arrival is then the better estimate.
+    into the wrong hour of the chart. The time of arrival is then a first estimate,
+    which ``dashboard.history.line_clocks`` corrects.
     """
+    captured_ms = trusted_ms(sender, event)
+    return sender.received_ms if captured_ms is None else captured_ms
+
+
+def trusted_ms(sender: Sender, event: AlertEvent | VerdictEvent) -> int | None:
+    """Return the time of an event by the line PC's clock; None = it cannot be right."""
     captured_ms = int(event.data.captured_at.timestamp() * 1000)
-    trusted = event.data.clock_synchronized
     is_ahead = captured_ms > sender.received_ms + CLOCK_TOLERANCE_MS
-    if not trusted or is_ahead or captured_ms < 0:
-        return sender.received_ms
+    if not event.data.clock_synchronized or is_ahead or captured_ms < 0:
+        return None
     return captured_ms
 
 

@@ -177,10 +177,19 @@ class StationStatus(_Message):
         description="Events not delivered, as collector_ack defines delivery.",
     )
     at: AwareDatetime | None = Field(default=None, description="UTC; none in a will.")
+    at_ns: int | None = Field(
+        default=None,
+        ge=0,
+        description="Monotonic clock of the line PC at the same moment; older versions "
+        "do not report it.",
+    )
     flashing: Reason = Field(
         default="",
         description="Which package is in trial here, or why the last one was rolled "
         "back; empty else.",
+    )
+    in_trial: bool = Field(
+        default=False, description="Whether a package is in trial on the line PC."
     )
     clock_synchronized: bool | None = Field(
         default=None, description="Of the line PC; older versions do not report it."
@@ -304,6 +313,11 @@ class VerdictData(_Queued):
     verdict: VerdictKind
     reason: Reason = ""
     captured_at: AwareDatetime
+    captured_ns: int | None = Field(
+        default=None,
+        ge=0,
+        description="Monotonic clock of the line PC; older versions do not say.",
+    )
     clock_synchronized: bool = Field(
         default=True, description="Of the line PC; older versions do not say."
     )

@@ -25,6 +25,7 @@ from dashboard.history.state_log import prune_operations
 from dashboard.history.tables.alarms import alarm_changes
 from dashboard.history.tables.full_pictures import full_picture_of
 from dashboard.history.tables.learning import learning_marks
+from dashboard.history.tables.line_clocks import line_clocks
 from dashboard.history.tables.received import (
     alerts,
     conflicts,
@@ -92,7 +93,8 @@ class Retention:
             removed += _prune(connection, table, "minute_ms", at_ms, kept.sums)
         oldest_ms = at_ms - kept.operations * MS_PER_DAY
         removed += prune_operations(connection, oldest_ms, PRUNE_CHUNK)
-        removed += _prune(connection, alarm_changes, "at_ms", at_ms, kept.operations)
+        for table in (alarm_changes, line_clocks):
+            removed += _prune(connection, table, "at_ms", at_ms, kept.operations)
         oldest_ms = at_ms - image_days * MS_PER_DAY
         removed += prune_full_pictures(connection, oldest_ms, PRUNE_CHUNK)
         if at_ms > self._clock_ms:
@@ -118,10 +120,9 @@ def _newest_ms(connection: Connection) -> int:
 
 def _prune_alerts(connection: Connection, oldest_ms: int) -> int:
     old = select(alerts.c.n, alerts.c.id).where(alerts.c.received_ms < oldest_ms)
-    # Locked: two collectors must not correct the sums for the same alert.
-    rows = connection.execute(
-        old.limit(PRUNE_CHUNK).with_for_update(skip_locked=True)
-    ).all()
+    # One transaction writes at a time, also in PostgreSQL: no review falls between the
+    # sums and the removal, and no other collector corrects them too.
+    rows = connection.execute(old.limit(PRUNE_CHUNK)).all()
     if rows:
         cursors, ids = [row.n for row in rows], [row.id for row in rows]
         correct_sums(connection, cursors)

@@ -29,6 +29,7 @@ from dashboard.history.acknowledged_ranges import (
 from dashboard.history.database import Database, insert_new, is_bad_row, reason_of
 from dashboard.history.known_events import KnownEvent, KnownEvents
 from dashboard.history.last_seen import LastSeen
+from dashboard.history.line_clocks import LineClocks
 from dashboard.history.new_rows import NewRows
 from dashboard.history.retention import Retention
 from dashboard.history.room import Room
@@ -112,6 +113,7 @@ class Store:
         self._database = database
         self._last_seen = LastSeen()
         self._room = Room(database)
+        self._clocks = LineClocks(database)
         with database.read() as connection:
             self._retention = Retention(connection)
             self._unannounced = UnannouncedPictures(connection)
@@ -188,11 +190,12 @@ class Store:
 
     def _commit(self, records: Sequence[Record]) -> Committed:
         forgotten = self._last_seen.forgotten
+        self._clocks.measure(records)
         with self._database.write() as connection:
             batch = _Batch(connection, records)
             for record in records:
                 try:
-                    self._write(batch, record)
+                    self._write(batch, self._clocks.corrected(record))
                 except RecordRefusedError as exc:
                     topic = record.sender.topics.root
                     rejection = Rejection(exc.reason, topic, exc.detail)
@@ -200,7 +203,9 @@ class Store:
             batch.result.alerts = batch.rows.flush(connection)
             self._unannounced.limit(connection)
             self._last_seen.note(connection, batch.senders.values(), batch.states)
+            self._clocks.write(connection)
             _acknowledge(batch, records)
+        self._clocks.confirm()
         batch.result.completed = [alert.n for alert in batch.pictured]
         batch.result.forgotten = self._last_seen.forgotten - forgotten
         return batch.result

@@ -132,6 +132,7 @@ def build_verdict(
         verdict=verdict or verdict_kind(detections),
         reason=fit_reason(reason),
         captured_at=frame.captured_at,
+        captured_ns=frame.captured_ns,
         clock_synchronized=station.clock_synchronized,
     )
 

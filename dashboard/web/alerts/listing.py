@@ -114,6 +114,8 @@ class Listing:
         if late_ms > LATE_MS:
             late = text("alerts.late", time=roughly(late_ms))
             title = text("alerts.arrived", time=self.when(alert["received_ms"]))
+            if not alert["clock_synchronized"]:
+                title += f". {text('alerts.clock')} {text('alerts.corrected')}"
             found.append({"kind": "warn", "text": late, "title": title})
         return found
 

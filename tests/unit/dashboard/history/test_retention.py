@@ -1,15 +1,25 @@
 """A wrong clock deletes nothing that was acknowledged."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard.config import HistorySettings
+from dashboard.history.database import Database
 from dashboard.history.full_picture_cache import keep_full_picture
 from dashboard.history.learning import leave_out
 from dashboard.history.retention import SPEED_MAX
-from dashboard.history.reviews import Review, ReviewKind, add_review
+from dashboard.history.reviews import (
+    OperatorVerdict,
+    Review,
+    ReviewKind,
+    UnknownAlertError,
+    add_review,
+)
+from dashboard.history.rollups import correct_sums
 from dashboard.history.tables.alarms import alarm_changes
 from dashboard.history.tables.full_pictures import full_picture_of, full_pictures
 from dashboard.history.tables.learning import learning_marks
@@ -108,6 +118,32 @@ def test_what_people_did_with_an_alert_goes_with_it(file: HistoryFile) -> None:
     file.store.prune(new_ms + YEAR_MS + DAY_MS, YEAR_MS, settings.kept_days())
     with file.database.read() as connection:
         assert connection.execute(select(full_pictures)).all() == []
+
+
+def test_review_never_falls_between_the_sums_and_the_removal_of_its_alert(
+    file: HistoryFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be lost in silence: not in the sums, and gone with the alert."""
+    record = alert(1, NOW_MS)
+    file.record(record)
+    other = Database(file.location, busy_limit_s=0.02)
+    false_alarm = Review(ReviewKind.VERDICT, OperatorVerdict.FALSE_ALARM)
+
+    def review() -> None:
+        with other.write() as connection:
+            add_review(connection, "ada", [record.event.id], false_alarm, at_ms=1)
+
+    def correct(connection: Connection, cursors: Sequence[int]) -> None:
+        correct_sums(connection, cursors)
+        with pytest.raises(SQLAlchemyError):
+            review()  # the page says that it is not done
+
+    monkeypatch.setattr("dashboard.history.retention.correct_sums", correct)
+    opened(file)
+    assert pruned(file, NOW_MS + 2 * YEAR_MS, YEAR_MS) >= 1
+    with pytest.raises(UnknownAlertError):
+        review()
+    other.close()
 
 
 def test_nights_and_weekends_are_caught_up(file: HistoryFile) -> None:

@@ -60,6 +60,12 @@ function step(direction) {
   if (next) openAlert(next);
 }
 
+/** A clock that is not synchronized is corrected where its difference is known. */
+function clockOf(alert) {
+  if (alert.clock_synchronized) return "wall.clock_right";
+  return alert.happened_ms === alert.received_ms ? "wall.clock_wrong" : "wall.clock_corrected";
+}
+
 function facts(alert) {
   const late = lateMs(alert);
   const { name, build, variant } = alert.model;
@@ -73,7 +79,7 @@ function facts(alert) {
     ["camera", `${alert.site} / ${alert.line} / ${alert.station} / ${alert.camera}`],
     ["model", variant ? `${model}, ${variant}` : model],
     ["decision", `${oneDigit(alert.frame_age_ms)} ms`],
-    ["clock", t(alert.clock_synchronized ? "wall.clock_right" : "wall.clock_wrong")],
+    ["clock", t(clockOf(alert))],
     ["full_picture", alert.evidence ? t("wall.on_line_pc", { path: alert.evidence }) : t("wall.not_kept")],
     ["event", alert.id],
   ];

@@ -33,6 +33,7 @@ def alert(**changes: Any) -> dict[str, Any]:
         "has_image": True,
         "awaits_image": False,
         "comments": 0,
+        "clock_synchronized": True,
         "acknowledged_ms": None,
         "acknowledged_by": None,
         "shelf": None,
@@ -83,7 +84,14 @@ def test_badges_show_what_people_did_and_how_late_it_came() -> None:
     assert texts(verdict="false-alarm", **judged) == ["False alarm"]
     assert texts(verdict="other-class", verdict_label="dent", **judged) == ["Is dent"]
     assert texts(comments=2, shelf=1) == ["2 comments", "On a shelf"]
-    assert texts(received_ms=1_782_900_360_000) == ["6 min late"]
+    late = {"received_ms": 1_782_900_360_000}
+    assert texts(**late) == ["6 min late"]
+    titles = [
+        listing("en").badges(alert(**late, clock_synchronized=each))[0]["title"]
+        for each in (True, False)
+    ]
+    assert "not synchronized" not in titles[0]
+    assert "not synchronized; the time is corrected" in titles[1]
 
 
 def test_small_box_is_drawn_large_enough_to_be_seen() -> None:
